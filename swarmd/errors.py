@@ -1,0 +1,39 @@
+"""The daemon's error tree. Each error's text names what was wrong and what to do.
+
+    SwarmdError
+    +-- ConfigError       the operator's: a flag, a file, an environment variable, a home
+    +-- NetworkError      the transport's: a peer, a stream, the p2p process
+    +-- TaskError         a task's: unknown dataset, bad options, a worker that cannot start
+    +-- ModelError        the model's: unknown, unreachable, does not fit
+    +-- StorageError      the disk's: full, unwritable, corrupt
+
+Rejections of what peers send are `protocol.RejectedRecord`, not here: they are theirs, not ours.
+The command line prints any of these as one message and exits nonzero; everything else is a bug
+and ends the process with its traceback.
+"""
+
+from __future__ import annotations
+
+
+class SwarmdError(Exception):
+    """Something a person can act on; the message says how."""
+
+
+class ConfigError(SwarmdError):
+    """A setting, flag, file or home of the operator's is wrong."""
+
+
+class NetworkError(SwarmdError):
+    """The transport failed in a way that is expected of networks."""
+
+
+class TaskError(SwarmdError):
+    """A task cannot be built or its worker cannot run."""
+
+
+class ModelError(SwarmdError):
+    """A model cannot be found, loaded or placed on the device."""
+
+
+class StorageError(SwarmdError):
+    """The disk refused, is full, or holds something corrupt."""
