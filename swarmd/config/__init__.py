@@ -1,0 +1,27 @@
+"""Configuration: what can be set, how it is read, and how it is written for a person to edit."""
+
+from swarmd.config.addresses import parse_http
+from swarmd.config.loading import load_config
+from swarmd.config.slices import (
+    Config,
+    LearningConfig,
+    NetworkConfig,
+    ObserveConfig,
+    PolicyConfig,
+    Slice,
+    StorageConfig,
+)
+from swarmd.config.template import default_config_toml
+
+__all__ = [
+    "Config",
+    "LearningConfig",
+    "NetworkConfig",
+    "ObserveConfig",
+    "PolicyConfig",
+    "Slice",
+    "StorageConfig",
+    "default_config_toml",
+    "load_config",
+    "parse_http",
+]

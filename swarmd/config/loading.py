@@ -1,0 +1,223 @@
+"""Flags over SWARMD_* environment over home/config.toml over defaults; errors say where a value came from."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from swarmd.config.slices import Config, Slice
+from swarmd.config.template import slice_of
+from swarmd.errors import ConfigError
+
+CONFIG_BYTES_MAX = 2**20  # a config.toml is a few KiB; more than 1 MiB is some other file
+ENV_PREFIX = "SWARMD_"
+ENV_DELIMITER = "__"
+CLOSE_ENOUGH = 0.6  # difflib's own default: `locl` finds `local`, `banana` finds nothing
+
+_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
+_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+?)\s*=")
+
+Tree = dict[str, Any]
+
+
+class _Environment(Config, BaseSettings):
+    """Read by the sources below for its fields; never built."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER, env_ignore_empty=True, extra="forbid"
+    )
+
+
+class _EnvSource(EnvSettingsSource):
+    """Lists may be written a,b as well as ["a", "b"]."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return super().decode_complex_value(field_name, field, value)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One layer of settings, and how to name a place in it."""
+
+    values: Tree
+    flags: Mapping[str, str] | None = None
+    environment: bool = False
+    file: Path | None = None
+    text: str = ""
+
+    def holds(self, key: tuple[str, ...]) -> bool:
+        node: object = self.values
+        for part in key:
+            if not isinstance(node, dict) or part not in node:
+                return False
+            node = node[part]
+        return True
+
+    def place(self, key: tuple[str, ...]) -> str:
+        if self.file is not None:
+            line = line_of(self.text, key)
+            return f"{self.file}" if line is None else f"{self.file}, line {line}"
+        if self.environment:
+            return f"environment variable {ENV_PREFIX}{ENV_DELIMITER.join(key).upper()}"
+        return (self.flags or {}).get(".".join(key), "command line")
+
+
+def load_config(home: Path, overrides: Tree, flags: Mapping[str, str] | None = None) -> Config:
+    """The whole configuration of the peer in `home`.
+
+    `overrides` is nested like the file ({"learning": {"local": 4}}) and wins over everything; `flags` names
+    the flag behind each of its keys ({"learning.local": "--local"}) for errors.
+    Raises ConfigError naming the file and line, variable or flag, the key, and what is wrong with it.
+    """
+    sources = [
+        _Source(overrides, flags=flags or {}),
+        _Source(_environment(), environment=True),
+        _read_file(home / "config.toml"),
+    ]
+    merged: Tree = {}
+    for source in reversed(sources):
+        _refuse_home(source)
+        merged = _merged(merged, source.values)
+    try:
+        return Config.model_validate(merged | {"home": home})
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_explain(detail, sources) for detail in error.errors(include_url=False))
+        ) from error
+
+
+def line_of(text: str, key: tuple[str, ...]) -> int | None:
+    """The line, from 1, that sets `key` in a TOML file, or its nearest table; None without either."""
+    table: tuple[str, ...] = ()
+    nearest: tuple[int, int] | None = None  # (parts of the key matched, line)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            table = found = _split(header.group(1))
+        elif assignment := _KEY.match(line):
+            found = (*table, *_split(assignment.group(1)))
+        else:
+            continue
+        if found == key[: len(found)] and (nearest is None or len(found) > nearest[0]):
+            nearest = (len(found), number)
+    return nearest[1] if nearest else None
+
+
+def _split(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def _read_file(path: Path) -> _Source:
+    """The file's layer; an absent file is an empty one. Raises ConfigError."""
+    try:
+        if path.stat().st_size > CONFIG_BYTES_MAX:
+            raise ConfigError(f"{path} is larger than {CONFIG_BYTES_MAX} bytes: it is not a config file")
+        text = path.read_text(encoding="utf-8")
+        values = TomlConfigSettingsSource(_Environment, toml_file=path).toml_data
+    except FileNotFoundError:
+        return _Source({}, file=path)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}{_quoted(text, str(error))}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    return _Source(values, file=path, text=text)
+
+
+def _quoted(text: str, message: str) -> str:
+    """The offending line, when the parser names one."""
+    found = re.search(r"at line (\d+)", message)
+    lines = text.splitlines()
+    if found is None or not 0 < int(found.group(1)) <= len(lines):
+        return ""
+    return f": {lines[int(found.group(1)) - 1].strip()!r}"
+
+
+def _environment() -> Tree:
+    """What SWARMD_* variables say. SWARMD_HOME is the command line's, no setting. Raises ConfigError."""
+    for name in os.environ:
+        _refuse_unknown_variable(name)
+    values: Tree = _EnvSource(_Environment)()
+    values.pop("home", None)
+    return values
+
+
+def _refuse_unknown_variable(name: str) -> None:
+    """A misspelt name of ours. Kubernetes and others set variables of their own: those are left alone."""
+    if not name.startswith(ENV_PREFIX):
+        return
+    key = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
+    close = get_close_matches(key[0], Config.model_fields, n=1, cutoff=CLOSE_ENOUGH)
+    if key[0] not in Config.model_fields and (len(key) > 1 or close):
+        hint = (
+            f"; did you mean {ENV_PREFIX}{ENV_DELIMITER.join([*close, *key[1:]]).upper()}?" if close else ""
+        )
+        raise ConfigError(f"environment variable {name}: unknown{hint}")
+
+
+def _refuse_home(source: _Source) -> None:
+    if source.holds(("home",)):
+        raise ConfigError(f"{source.place(('home',))}: home cannot be set here: use --home or SWARMD_HOME")
+
+
+def _merged(low: Tree, high: Tree) -> Tree:
+    """`high` over `low`, table by table."""
+    result = dict(low)
+    for key, value in high.items():
+        below = result.get(key)
+        both_tables = isinstance(value, dict) and isinstance(below, dict)
+        result[key] = _merged(below, value) if both_tables else value  # type: ignore[arg-type]
+    return result
+
+
+def _explain(detail: ErrorDetails, sources: list[_Source]) -> str:
+    """One error as 'place: key: what is wrong (got value)'."""
+    key = _known_part(detail)
+    source = next((source for source in sources if source.holds(key)), None)
+    place = f"{source.place(key)}: " if source else ""
+    name = ".".join(key)
+    if detail["type"] == "extra_forbidden":
+        return f"{place}{name}: unknown{_did_you_mean(key)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:] if message.startswith("Input ") else message
+    shown = "" if isinstance(detail["input"], dict | Slice) else f" (got {detail['input']!r})"
+    return f"{place}{name}: {message}{shown if detail['type'] != 'value_error' else ''}"
+
+
+def _known_part(detail: ErrorDetails) -> tuple[str, ...]:
+    """The key itself: positions in lists and members of unions, which pydantic adds, are not keys."""
+    key: list[str] = []
+    model: type[Slice] | None = Config
+    for part in detail["loc"]:
+        if model is None or not isinstance(part, str):
+            break
+        key.append(part)
+        field = model.model_fields.get(part)
+        model = slice_of(field) if field else None
+    return tuple(key)
+
+
+def _did_you_mean(key: tuple[str, ...]) -> str:
+    """The nearest known key in the same section, else the same name in another section."""
+    sections = {name: section for name, field in Config.model_fields.items() if (section := slice_of(field))}
+    siblings = sections[key[0]].model_fields if len(key) > 1 and key[0] in sections else Config.model_fields
+    close = get_close_matches(key[-1], siblings, n=1, cutoff=CLOSE_ENOUGH)
+    if close:
+        return f"; did you mean {'.'.join([*key[:-1], *close])}?"
+    for name, section in sections.items():
+        if key[-1] in section.model_fields:
+            return f"; did you mean {name}.{key[-1]}?"
+    return ""

@@ -1,0 +1,167 @@
+"""The one configuration object, parsed once and frozen; pure code receives its slice, never the whole.
+
+The docstring under each field is its help text: on the command line and in the written config.toml.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from swarmd.config.addresses import check_ip, check_multiaddr, parse_http
+
+
+class Slice(BaseModel):
+    """A part of the configuration that one package receives. Unknown keys are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def _peer_address(text: str) -> str:
+    return check_multiaddr(text, with_peer_id=True)
+
+
+def _own_address(text: str) -> str:
+    return check_multiaddr(text, with_peer_id=False)
+
+
+def _http_address(text: str) -> str:
+    parse_http(text)
+    return text
+
+
+class NetworkConfig(Slice):
+    """How this peer is reached and whom it tries first."""
+
+    peers: tuple[Annotated[str, AfterValidator(_peer_address)], ...] = ()
+    """Addresses of peers to join through, multiaddrs that end in /p2p/PEER_ID; known ones are tried too."""
+    host: Annotated[str, AfterValidator(check_ip)] = "0.0.0.0"  # noqa: S104  others must reach it
+    """IP address to listen on."""
+    port: int = Field(0, ge=0, le=65_535)
+    """TCP port to listen on; 0 takes a free one and keeps it for the next start."""
+    announce: tuple[Annotated[str, AfterValidator(_own_address)], ...] = ()
+    """Addresses to announce in place of the ones listened on (behind a NAT or in a container)."""
+    dialable: bool | None = Field(None, examples=[False])
+    """Whether others can dial this peer; false also stores bodies in the DHT. Unset: decided by probing."""
+
+
+class PolicyConfig(Slice):
+    """Which model, where, and how it samples."""
+
+    model: str = "embedded"
+    """Model to train: embedded, smollm2-135m, a hub id such as Qwen/Qwen2.5-0.5B-Instruct, or a directory."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, mps, cuda or cuda:N."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights: auto, float32, bfloat16 or float16."""
+    lora_rank: int | None = Field(None, ge=1, le=1024, examples=[16])
+    """Train a LoRA adapter of this rank in place of all weights."""
+    lora_alpha: int | None = Field(None, ge=1, le=4096, examples=[32])
+    """Scale of the LoRA adapter; unset: twice the rank."""
+    temperature: float = Field(1.0, gt=0, le=5)
+    """Sampling temperature of rollouts."""
+    max_new_tokens: int | None = Field(None, ge=1, le=8192, examples=[256])
+    """Longest completion, in tokens; unset: the swarm's own limit."""
+    threads: int | None = Field(None, ge=1, le=1024, examples=[2])
+    """CPU threads for the model; unset: decided by the hardware probe."""
+
+    @model_validator(mode="after")
+    def _alpha_needs_rank(self) -> PolicyConfig:
+        if self.lora_alpha is not None and self.lora_rank is None:
+            raise ValueError("lora_alpha is set without lora_rank: set lora_rank too or remove lora_alpha")
+        return self
+
+
+class LearningConfig(Slice):
+    """One policy update: how many groups of which kind, and what the gradient does with them."""
+
+    local: int = Field(4, ge=0, le=1024)
+    """Own groups in each step (I in the paper)."""
+    external: int = Field(4, ge=0, le=1024)
+    """Groups by other peers in each step (J in the paper); 0 trains alone."""
+    group_size: int = Field(8, ge=2, le=64)
+    """Completions sampled for one question (G)."""
+    learning_rate: float = Field(2e-4, gt=0, le=1)
+    """Peak learning rate of AdamW."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate after warm-up: constant, or cosine down to zero at total_steps."""
+    warmup_steps: int = Field(5, ge=0)
+    """Steps over which the learning rate rises linearly from zero."""
+    total_steps: int | None = Field(None, ge=1, examples=[500])
+    """Length of the cosine schedule in steps; required by it."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    """The ratio is clipped below at 1 - clip_low."""
+    clip_high: float = Field(0.28, gt=0)
+    """The ratio is clipped above at 1 + clip_high."""
+    kl_coefficient: float = Field(0.0, ge=0)
+    """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
+    external_coefficient: float = Field(1.0, ge=0)
+    """lambda in L = L_local/N_local + lambda * L_external/N_external."""
+    external_loss: Literal["as_own"] = "as_own"
+    """How external tokens are weighted: as_own treats them as this peer's own (the paper's rule)."""
+    sampler: Literal["uniform"] = "uniform"
+    """How external groups are drawn: uniform, without those that have no advantage (the paper's rule)."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    updates_per_batch: int = Field(1, ge=1, le=16)
+    """Optimiser steps on one batch; above 1 the ratio leaves 1 and the clip acts."""
+    token_budget: int = Field(16_384, ge=64)
+    """Padded tokens in one micro-batch; gradients are accumulated over micro-batches."""
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> LearningConfig:
+        if self.local + self.external == 0:
+            raise ValueError("local and external are both 0, which leaves nothing to learn from: raise one")
+        return self
+
+    @model_validator(mode="after")
+    def _cosine_needs_an_end(self) -> LearningConfig:
+        if self.schedule == "cosine" and self.total_steps is None:
+            raise ValueError("schedule is cosine but total_steps is not set: set the step at which it ends")
+        return self
+
+
+class StorageConfig(Slice):
+    """What is kept on disk, and how much of it."""
+
+    checkpoint_every: int = Field(10, ge=1)
+    """Steps between checkpoints; one more is written at stop."""
+    checkpoints_kept: int = Field(3, ge=2)
+    """Newest checkpoints to keep; older ones are deleted."""
+    records_bytes_max: int = Field(256 * 2**20, ge=2**20)
+    """Bytes of records kept for serving to others; the oldest are deleted first."""
+    pool_groups_max: int = Field(2_048, ge=8)
+    """External groups kept to draw from; the oldest are deleted first."""
+
+
+class ObserveConfig(Slice):
+    """How the daemon shows itself."""
+
+    http: Annotated[str, AfterValidator(_http_address)] | None = Field(None, examples=["127.0.0.1:8080"])
+    """HOST:PORT of the status page, API and metrics; a port alone means loopback. Unset: unix socket only."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important events to print."""
+
+
+class Config(Slice):
+    """Everything. Built by `load_config` from flags over SWARMD_* environment over home/config.toml."""
+
+    home: Path
+    """Directory of key, config, checkpoints and records."""
+    swarm: str | None = Field(None, examples=["starter"])
+    """Preset name, path of a manifest in TOML, or swarm id in hex; unset: what the home or the peers say."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Mixed with the peer id, so that two peers with the same seed still see other questions."""
+    steps: int | None = Field(None, ge=1, examples=[100])
+    """Stop after this many further steps; unset: run until stopped."""
+    network: NetworkConfig = NetworkConfig()
+    policy: PolicyConfig = PolicyConfig()
+    learning: LearningConfig = LearningConfig()
+    storage: StorageConfig = StorageConfig()
+    observe: ObserveConfig = ObserveConfig()

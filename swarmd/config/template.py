@@ -1,0 +1,56 @@
+"""The config.toml that `swarmd init` writes: every setting, commented out, with its meaning and default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from textwrap import wrap
+
+from pydantic.fields import FieldInfo
+
+from swarmd.config.slices import Config, Slice
+
+COLUMNS = 100  # width of comment lines
+
+_HEADER = """\
+## Settings of this peer. A line '# name = value' shows a default: remove its '# ' to change it.
+## Flags of `swarmd join` override SWARMD_* environment variables (SWARMD_LEARNING__LOCAL=4), which
+## override this file.
+"""
+
+
+def default_config_toml() -> str:
+    """The commented file; parsing it gives an empty table, so that later defaults still apply."""
+    lines: list[str] = [_HEADER]
+    lines += _settings(Config)
+    for name, field in Config.model_fields.items():
+        if (section := slice_of(field)) is not None:
+            lines += ["", *_comment(section.__doc__ or ""), f"[{name}]", *_settings(section)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def slice_of(field: FieldInfo) -> type[Slice] | None:
+    """The slice class when the field is a section such as [learning], None when it is a plain setting."""
+    annotation = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Slice) else None
+
+
+def _settings(model: type[Slice]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if name == "home" or slice_of(field) is not None:
+            continue
+        yield from _comment(field.description or "")
+        value = field.default
+        if value is None:
+            yield f"# {name} = {_toml((field.examples or [''])[0])}    # an example: unset by default"
+        else:
+            yield f"# {name} = {_toml(value)}"
+
+
+def _comment(text: str) -> list[str]:
+    return wrap(text, COLUMNS, initial_indent="## ", subsequent_indent="## ")
+
+
+def _toml(value: object) -> str:
+    """A default as TOML: JSON's strings, numbers, booleans and arrays are TOML's too."""
+    return json.dumps(value)

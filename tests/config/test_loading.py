@@ -1,0 +1,219 @@
+"""load_config: who wins, and what an operator is told about a mistake."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from swarmd.config import Config, LearningConfig, default_config_toml, load_config
+from swarmd.config.loading import line_of
+from swarmd.errors import ConfigError
+
+PEER = "/ip4/10.0.0.7/tcp/41000/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("SWARMD_"):
+            monkeypatch.delenv(name)
+
+
+def write(home: Path, text: str) -> Path:
+    (home / "config.toml").write_text(text, encoding="utf-8")
+    return home
+
+
+def refusal(home: Path, overrides: dict | None = None, flags: dict | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(home, overrides or {}, flags)
+    return str(caught.value)
+
+
+def test_an_empty_home_gives_the_defaults(tmp_path: Path) -> None:
+    assert load_config(tmp_path, {}) == Config(home=tmp_path)
+    assert load_config(tmp_path, {}).observe.http is None
+
+
+def test_flags_win_over_environment_over_file_over_defaults(tmp_path, monkeypatch) -> None:
+    write(tmp_path, "[learning]\nlocal = 1\nexternal = 1\ngroup_size = 4\n")
+    monkeypatch.setenv("SWARMD_LEARNING__LOCAL", "2")
+    monkeypatch.setenv("SWARMD_LEARNING__EXTERNAL", "2")
+    learning = load_config(tmp_path, {"learning": {"local": 3}}).learning
+    assert (learning.local, learning.external, learning.group_size) == (3, 2, 4)
+    assert learning.warmup_steps == LearningConfig().warmup_steps
+
+
+def test_top_level_settings_come_from_the_environment_too(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_SWARM", "sapo")
+    monkeypatch.setenv("SWARMD_SEED", "7")
+    monkeypatch.setenv("SWARMD_STEPS", "")
+    config = load_config(tmp_path, {})
+    assert (config.swarm, config.seed, config.steps) == ("sapo", 7, None)
+
+
+@pytest.mark.parametrize("value", [PEER, f"{PEER},{PEER}", f'["{PEER}"]'])
+def test_lists_in_the_environment_are_commas_or_json(tmp_path, monkeypatch, value) -> None:
+    monkeypatch.setenv("SWARMD_NETWORK__PEERS", value)
+    assert set(load_config(tmp_path, {}).network.peers) == {PEER}
+
+
+def test_home_is_the_caller_s_and_the_variable_for_it_is_not_a_setting(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_HOME", "/elsewhere")
+    assert load_config(tmp_path, {}).home == tmp_path
+    write(tmp_path, 'home = "/elsewhere"\n')
+    assert "line 1: home cannot be set here: use --home or SWARMD_HOME" in refusal(tmp_path)
+
+
+def test_broken_toml_is_named_with_its_line(tmp_path) -> None:
+    message = refusal(write(tmp_path, "[learning]\nlocal = 4\nexternal 4\n"))
+    assert message.startswith(f"{tmp_path}/config.toml is not valid TOML: ")
+    assert "at line 3" in message
+    assert "'external 4'" in message
+
+
+def test_an_unknown_key_is_named_with_file_line_and_a_close_match(tmp_path) -> None:
+    message = refusal(write(tmp_path, "seed = 1\n[learning]\n# how many\nlocl = 4\n"))
+    assert message == f"{tmp_path}/config.toml, line 4: learning.locl: unknown; did you mean learning.local?"
+
+
+def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(tmp_path) -> None:
+    message = refusal(write(tmp_path, "[policy]\ngroup_size = 4\n"))
+    assert message.endswith("policy.group_size: unknown; did you mean learning.group_size?")
+
+
+def test_a_key_like_nothing_is_only_called_unknown(tmp_path) -> None:
+    assert refusal(write(tmp_path, "banana = 4\n")).endswith("line 1: banana: unknown")
+
+
+def test_a_bad_value_in_the_file_is_named_with_its_line(tmp_path) -> None:
+    message = refusal(write(tmp_path, "[learning]\nlocal = 4\ngroup_size = 1\n"))
+    expected = "line 3: learning.group_size: input should be greater than or equal to 2 (got 1)"
+    assert message == f"{tmp_path}/config.toml, {expected}"
+
+
+def test_a_bad_value_in_the_environment_names_the_variable(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_LEARNING__LOCAL", "many")
+    assert refusal(tmp_path).startswith(
+        "environment variable SWARMD_LEARNING__LOCAL: learning.local: input should"
+    )
+
+
+def test_a_misspelt_variable_is_refused_with_a_close_match(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_LERNING__LOCAL", "4")
+    assert refusal(tmp_path) == (
+        "environment variable SWARMD_LERNING__LOCAL: unknown; did you mean SWARMD_LEARNING__LOCAL?"
+    )
+
+
+def test_a_misspelt_key_of_a_section_in_the_environment_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_LEARNING__LOCL", "4")
+    assert "SWARMD_LEARNING__LOCL: learning.locl: unknown; did you mean learning.local?" in refusal(tmp_path)
+
+
+def test_variables_that_others_set_are_left_alone(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_SERVICE_HOST", "10.0.0.1")
+    assert load_config(tmp_path, {}).home == tmp_path
+
+
+def test_a_bad_flag_is_named(tmp_path) -> None:
+    message = refusal(tmp_path, {"learning": {"local": 5000}}, {"learning.local": "--local"})
+    assert message == "--local: learning.local: input should be less than or equal to 1024 (got 5000)"
+
+
+def test_every_mistake_is_reported_at_once(tmp_path) -> None:
+    message = refusal(write(tmp_path, "[learning]\nlocal = -1\n[storage]\ncheckpoint_every = 0\n"))
+    assert len(message.splitlines()) == 2
+
+
+def test_nothing_to_learn_from_is_refused(tmp_path) -> None:
+    message = refusal(write(tmp_path, "[learning]\nlocal = 0\nexternal = 0\n"))
+    assert message == (
+        f"{tmp_path}/config.toml, line 1: learning: local and external are both 0, "
+        "which leaves nothing to learn from: raise one"
+    )
+
+
+def test_a_cosine_without_an_end_is_refused(tmp_path) -> None:
+    message = refusal(tmp_path, {"learning": {"schedule": "cosine"}})
+    assert "learning: schedule is cosine but total_steps is not set" in message
+
+
+def test_a_lora_scale_without_a_rank_is_refused(tmp_path) -> None:
+    assert "set lora_rank too" in refusal(tmp_path, {"policy": {"lora_alpha": 32}})
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("10.0.0.7:41000", "must start with '/'"),
+        ("/ip4/10.0.0/tcp/1/p2p/x", "Expected 4 octets"),
+        ("/ip4/10.0.0.7/tcp/99999", "'99999' is not a port"),
+        ("/ip4/10.0.0.7/tcp/41000", "must end in /p2p/PEER_ID"),
+        ("/ip4/10.0.0.7/tcp/41000/p2p/12D3Koo", "is not an Ed25519 peer id"),
+        ("/ip4/10.0.0.7/tcp", "/tcp has no value"),
+        ("/ip4/10.0.0.7/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj", "names no port"),
+        ("/carrier/pigeon", "/carrier is not a part that can be dialled"),
+    ],
+)
+def test_a_malformed_multiaddr_is_refused_with_the_reason(tmp_path, address, reason) -> None:
+    message = refusal(tmp_path, {"network": {"peers": [address]}}, {"network.peers": "--peer"})
+    assert message.startswith(f"--peer: network.peers: {address!r}")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    "address",
+    [PEER, PEER.replace("ip4/10.0.0.7", "dns4/boot.example.org"), f"{PEER}/p2p-circuit{PEER[-57:]}"],
+)
+def test_addresses_that_p2pd_dials_are_taken(tmp_path, address) -> None:
+    assert load_config(tmp_path, {"network": {"peers": [address]}}).network.peers == (address,)
+
+
+def test_announced_addresses_need_no_peer_id_and_hosts_must_be_ip_addresses(tmp_path) -> None:
+    assert load_config(tmp_path, {"network": {"announce": ["/ip4/1.2.3.4/tcp/4000"]}})
+    assert "'localhost' is not an IP address" in refusal(tmp_path, {"network": {"host": "localhost"}})
+
+
+@pytest.mark.parametrize(
+    ("http", "fault"),
+    [("localhost:http", "'http' is not a port"), ("127.0.0.1", "'127.0.0.1' is not a port")],
+)
+def test_a_malformed_http_address_is_refused(tmp_path, http, fault) -> None:
+    message = refusal(tmp_path, {"observe": {"http": http}})
+    assert "is not HOST:PORT" in message
+    assert fault in message
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff\xfe\x00")
+    assert "is not UTF-8 text" in refusal(tmp_path)
+
+
+def test_the_written_file_is_all_comments_and_names_every_setting(tmp_path) -> None:
+    text = default_config_toml()
+    assert load_config(write(tmp_path, text), {}) == Config(home=tmp_path)
+    assert all(not table for table in tomllib.loads(text).values())
+
+
+def test_the_written_file_s_defaults_are_valid_once_uncommented(tmp_path) -> None:
+    text = default_config_toml()
+    settings = [
+        line for line in text.splitlines() if line.startswith("# ") and "unset by default" not in line
+    ]
+    uncommented = "\n".join(line[2:] if line in settings[2:] else line for line in text.splitlines())
+    assert load_config(write(tmp_path, uncommented), {}) == Config(home=tmp_path)
+
+
+def test_lines_are_found_in_dotted_quoted_and_nested_forms() -> None:
+    text = 'a.b = 1\n\n[t]\n"c" = 2\n  d=3\n[t.u]\ne = 4\n'
+    assert line_of(text, ("a", "b")) == 1
+    assert line_of(text, ("t", "c")) == 4
+    assert line_of(text, ("t", "d")) == 5
+    assert line_of(text, ("t", "u", "e")) == 7
+    assert line_of(text, ("t", "missing")) == 3
+    assert line_of(text, ("missing",)) is None
