@@ -14,7 +14,13 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from swarmd.config.slices import Config, Slice
 from swarmd.config.template import slice_of
@@ -150,7 +156,10 @@ def _environment() -> Tree:
     """What SWARMD_* variables say. SWARMD_HOME is the command line's, no setting. Raises ConfigError."""
     for name in os.environ:
         _refuse_unknown_variable(name)
-    values: Tree = _EnvSource(_Environment)()
+    try:
+        values: Tree = _EnvSource(_Environment)()
+    except SettingsError as error:
+        raise ConfigError(f"environment variable {ENV_PREFIX}...: {error}: {error.__cause__}") from error
     values.pop("home", None)
     return values
 

@@ -217,3 +217,8 @@ def test_lines_are_found_in_dotted_quoted_and_nested_forms() -> None:
     assert line_of(text, ("t", "u", "e")) == 7
     assert line_of(text, ("t", "missing")) == 3
     assert line_of(text, ("missing",)) is None
+
+
+def test_a_broken_list_in_the_environment_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_NETWORK__PEERS", '["')
+    assert "network" in refusal(tmp_path)

@@ -1,0 +1,17 @@
+"""How the daemon shows itself: events, live view, status over a socket and HTTP, metrics."""
+
+from swarmd.observe.events import Event, EventLog, EventName
+from swarmd.observe.live_state import LiveState
+from swarmd.observe.snapshot import Groups, Health, PeerView, Reward, StatusSnapshot
+
+__all__ = [
+    "Event",
+    "EventLog",
+    "EventName",
+    "Groups",
+    "Health",
+    "LiveState",
+    "PeerView",
+    "Reward",
+    "StatusSnapshot",
+]

@@ -1,0 +1,93 @@
+"""What a running daemon says about itself: the JSON of GET /status and of `swarmd status --json`.
+
+Names and addresses of other peers in here are their claims. Show them as text, never as markup.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from swarmd import __version__
+
+
+class _Part(BaseModel):
+    # extra="ignore": a status command may read a newer daemon. NaN has no JSON: it is written as null.
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+class Health(_Part):
+    """Whether the peer does its work, and if not, why not."""
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Reward(_Part):
+    """Mean reward of own groups, 0..1; null before the first step."""
+
+    last: float | None = None
+    mean_20: float | None = None
+    """Over the last 20 steps."""
+    best_20: float | None = None
+    """The highest that mean_20 has been."""
+
+
+class Groups(_Part):
+    """Counts of groups since the home was created."""
+
+    own: int = 0
+    published: int = 0
+    pulled: int = 0
+    external_used: int = 0
+    rejected: dict[str, int] = {}
+    """Reason -> how many; reasons are those of `protocol.Reason`."""
+
+
+class PeerView(_Part):
+    """Another peer, as its last status and our own counts describe it."""
+
+    peer_id: str
+    address: str | None = None
+    age_s: float
+    """Seconds since its status was signed."""
+    step: int | None = None
+    model: str | None = None
+    groups_pulled: int = 0
+    """How many of its groups this peer has pulled."""
+    reward_mean: float | None = None
+
+
+class StatusSnapshot(_Part):
+    """One moment of one peer."""
+
+    health: Health
+    peer_id: str
+    swarm: str
+    """The swarm's name; names are not unique, ids are."""
+    swarm_id: str
+    """Hex of the 32-byte swarm id."""
+    round: int
+    step: int
+    phase: str
+    uptime_s: float
+    model: str
+    device: str
+    dtype: str
+    lora: str | None = None
+    """Such as r=16,alpha=32; null when all weights are trained."""
+    addresses: tuple[str, ...] = ()
+    http: str | None = None
+    """Base URL of the status page, null when only the unix socket is served."""
+    reward: Reward = Reward()
+    groups: Groups = Groups()
+    peers: tuple[PeerView, ...] = ()
+    version: str = __version__
+    pid: int
+    steps_per_minute: float | None = None
+    tokens_per_s: float | None = None
+    sandbox: tuple[str, ...] = ()
+    """What the sandbox of the scorers really restricts on this machine, a line each."""
+    join_command: str | None = None
+    """The command with which another machine joins through this peer."""
+    reward_history: tuple[float, ...] = ()
+    """Mean reward of the most recent steps, oldest first: the curve on the status page."""

@@ -1,0 +1,136 @@
+"""EventLog: one line an event, and a state for the live view."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from swarmd.config import ObserveConfig
+from swarmd.observe import EventLog
+
+NOON = 1_795_262_400.25  # 2026-11-21T12:00:00.250Z
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def log_to(stdout: io.StringIO, log_format: str = "json", **config: object) -> EventLog:
+    return EventLog(ObserveConfig(log_format=log_format, **config), clock=lambda: NOON, stdout=stdout)
+
+
+def test_json_is_one_object_a_line_with_time_event_and_level_first() -> None:
+    out = io.StringIO()
+    log = log_to(out)
+    log.emit("started", peer_id="12D3KooW", step=0)
+    log.emit("network_restarted", restarts=1)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert lines[0] == {
+        "ts": "2026-11-21T12:00:00.250Z",
+        "event": "started",
+        "level": "info",
+        "peer_id": "12D3KooW",
+        "step": 0,
+    }
+    assert list(lines[0])[:3] == ["ts", "event", "level"]
+    assert lines[1]["level"] == "warning"
+
+
+def test_every_kind_of_field_becomes_valid_json() -> None:
+    out = io.StringIO()
+    log_to(out).emit(
+        "step",
+        digest=b"\x01\xff",
+        reward=float("nan"),
+        path=Path("/x"),
+        reasons={"size": 1},
+        names=("a", "b"),
+    )
+    fields = json.loads(out.getvalue(), parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+    assert fields["digest"] == "01ff"
+    assert fields["reward"] is None
+    assert fields["path"] == "/x"
+    assert fields["reasons"] == {"size": 1}
+    assert fields["names"] == ["a", "b"]
+
+
+def test_a_field_cannot_break_the_line_or_grow_without_bound_or_replace_the_time() -> None:
+    out = io.StringIO()
+    log_to(out).emit("rejected", detail="two\nlines" + "x" * 10_000, ts=0, level="none")
+    (line,) = out.getvalue().splitlines()
+    fields = json.loads(line)
+    assert len(fields["detail"]) == 2_000
+    assert (fields["ts"], fields["level"]) == ("2026-11-21T12:00:00.250Z", "info")
+
+
+def test_progress_is_remembered_but_printed_only_when_debugging() -> None:
+    out, debug = io.StringIO(), io.StringIO()
+    for log in (log_to(out), log_to(debug, log_level="debug")):
+        log.emit("phase", name="generate", done=1, total=4)
+        assert log.state.phase == "generate"
+    assert out.getvalue() == ""
+    assert json.loads(debug.getvalue())["done"] == 1
+
+
+def test_auto_is_a_live_view_in_a_terminal_and_json_elsewhere() -> None:
+    terminal = Terminal()
+    live = log_to(terminal, "auto")
+    live.emit("started")
+    assert (live.mode, terminal.getvalue()) == ("live", "")
+    assert log_to(io.StringIO(), "auto").mode == "json"
+    assert log_to(Terminal(), "json").mode == "json"
+
+
+def test_console_lines_are_for_people() -> None:
+    out = io.StringIO()
+    log_to(out, "console").emit("checkpoint", step=10)
+    assert "checkpoint" in out.getvalue()
+    assert "step=10" in out.getvalue()
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(out.getvalue())
+
+
+def test_memory_is_bounded_and_can_be_read_from_where_one_left_off() -> None:
+    log = log_to(io.StringIO())
+    for step in range(1_000):
+        log.emit("step", step=step)
+    assert len(log.recent) == 256
+    assert [event.fields["step"] for event in log.since(998)] == [998, 999]
+
+
+def test_a_full_disk_ends_the_log_and_not_the_daemon() -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    log = log_to(Full())
+    log.emit("step", step=1)
+    log.emit("step", step=2)
+    assert [event.name for event in log.recent] == ["step", "warning", "step"]
+    assert "No space left on device" in str(log.recent[1].fields["message"])
+
+
+def test_the_state_follows_the_events() -> None:
+    log = log_to(io.StringIO())
+    log.emit("started", peer_id="12D3KooWme", swarm="starter", step=4)
+    log.emit("plan", model="embedded", device="cpu", dtype="float32", reasons=["no GPU"])
+    log.emit("join_command", command="swarmd join --peer /ip4/…")
+    log.emit("peer_seen", peer_id="12D3KooWa")
+    log.emit("peer_seen", peer_id="12D3KooWa")
+    log.emit("step", round=9, step=5, reward=0.25, own=4, external=3, tokens_per_s=120.0)
+    log.emit("step", round=9, step=6, reward=0.5, own=4, external=4, tokens_per_s=130.0)
+    log.emit("phase", name="train", done=2, total=8)
+    state = log.state
+    assert (state.peer_id, state.swarm, state.model) == ("12D3KooWme", "starter", "embedded")
+    assert (state.round, state.step, state.rewards) == (9, 6, (0.25, 0.5))
+    assert (state.own, state.external, state.tokens_per_s) == (8, 7, 130.0)
+    assert (state.phase, state.phase_done, state.phase_total) == ("train", 2, 8)
+    assert state.peers == {"12D3KooWa"}
+    assert state.last_event.startswith("step round=9 step=6 reward=0.5")
+    log.emit("stopping")
+    assert log.state.phase == "stopping"
