@@ -1,0 +1,147 @@
+"""Ed25519 keys and libp2p peer ids: the peer id *is* the public key, so a signature proves its author.
+
+Sources: libp2p specs "peer-ids" (protobuf keys, identity multihash, base58btc), RFC 8032 (Ed25519).
+Only Ed25519 is a key here. Nothing random happens: seeds come from the caller.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from protocol.errors import InvalidLocal, Reason, RejectedRecord
+
+PeerId = NewType("PeerId", str)
+"""base58btc text of an Ed25519 peer id, "12D3KooW...", 52 characters."""
+
+_KEY_BYTES = 32
+_ED25519_PUBLIC = bytes.fromhex("08011220")  # protobuf PublicKey{Type=Ed25519(1), Data=32 bytes}
+_ED25519_PRIVATE = bytes.fromhex(
+    "08011240"
+)  # protobuf PrivateKey{Type=Ed25519(1), Data=64 bytes: seed, public}
+_IDENTITY_MULTIHASH = bytes.fromhex("0024")  # code 0 (identity), 36 bytes
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_PEER_ID_CHARS = 52
+
+_FIELD_PRIME = 2**255 - 19
+_SMALL_ORDER_Y = frozenset(
+    int.from_bytes(bytes.fromhex(y), "little")
+    for y in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+)
+"""y of the eight points whose order divides 8: under such a key one signature fits every message."""
+
+
+class KeyPair:
+    """A peer's private key. Its text form names the peer, never the secret."""
+
+    __slots__ = ("_private", "_seed", "peer_id", "public_key")
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self._seed = private.private_bytes_raw()
+        self.public_key = private.public_key().public_bytes_raw()
+        self.peer_id = peer_id_from_public_key(self.public_key)
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> KeyPair:
+        """The key pair of a 32-byte RFC 8032 seed. Raises InvalidLocal for another length."""
+        if len(seed) != _KEY_BYTES:
+            raise InvalidLocal(f"an Ed25519 seed has {_KEY_BYTES} bytes, not {len(seed)}")
+        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+
+    @classmethod
+    def from_libp2p(cls, data: bytes) -> KeyPair:
+        """Read a libp2p key file. Raises InvalidLocal: it is our own file that is not one."""
+        seed, public = data[4:36], data[36:]
+        if data[:4] != _ED25519_PRIVATE or len(public) != _KEY_BYTES:
+            raise InvalidLocal("not a libp2p Ed25519 private key: expected protobuf 08 01 12 40 and 64 bytes")
+        pair = cls.from_seed(seed)
+        if pair.public_key != public:
+            raise InvalidLocal(
+                "the libp2p private key is damaged: its public half does not belong to its seed"
+            )
+        return pair
+
+    def to_libp2p(self) -> bytes:
+        """The protobuf PrivateKey that libp2p implementations read as an identity file: 68 bytes."""
+        return _ED25519_PRIVATE + self._seed + self.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        """RFC 8032 Ed25519 signature, 64 bytes, deterministic."""
+        return self._private.sign(message)
+
+    def __repr__(self) -> str:
+        return f"KeyPair({self.peer_id})"
+
+
+def public_key_to_libp2p(public_key: bytes) -> bytes:
+    """The protobuf PublicKey of 32 raw bytes: 36 bytes."""
+    return _ED25519_PUBLIC + public_key
+
+
+def public_key_from_libp2p(data: bytes) -> bytes:
+    """32 raw bytes of a protobuf PublicKey. Raises RejectedRecord(key) unless it is a usable Ed25519 key."""
+    if data[:4] != _ED25519_PUBLIC:
+        raise RejectedRecord(Reason.KEY, "not a libp2p Ed25519 public key")
+    return _checked(data[4:])
+
+
+def peer_id_from_public_key(public_key: bytes) -> PeerId:
+    """The peer id of 32 raw bytes. Raises RejectedRecord(key) unless they are a usable Ed25519 key."""
+    return PeerId(_base58_encode(_IDENTITY_MULTIHASH + public_key_to_libp2p(_checked(public_key))))
+
+
+def public_key_from_peer_id(peer_id: str) -> bytes:
+    """The 32 raw bytes inside `peer_id`. Raises RejectedRecord(key) for anything but an Ed25519 peer id."""
+    raw = _base58_decode(peer_id) if len(peer_id) == _PEER_ID_CHARS else b""
+    if raw[:2] != _IDENTITY_MULTIHASH or _base58_encode(raw) != peer_id:
+        raise RejectedRecord(Reason.KEY, f"not an Ed25519 peer id: {peer_id[:_PEER_ID_CHARS]}")
+    return public_key_from_libp2p(raw[2:])
+
+
+def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> None:
+    """RFC 8032 section 5.1.7. Raises RejectedRecord(signature) unless it holds."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except InvalidSignature:
+        raise RejectedRecord(
+            Reason.SIGNATURE, "the signature does not fit these bytes and this key"
+        ) from None
+
+
+def _checked(public_key: bytes) -> bytes:
+    if len(public_key) != _KEY_BYTES:
+        raise RejectedRecord(
+            Reason.KEY, f"an Ed25519 public key has {_KEY_BYTES} bytes, not {len(public_key)}"
+        )
+    y = int.from_bytes(public_key, "little") & ~(1 << 255)  # the top bit is the sign of x
+    if y >= _FIELD_PRIME or y in _SMALL_ORDER_Y:
+        raise RejectedRecord(Reason.KEY, "the public key is a small-order or non-canonical point")
+    return public_key
+
+
+def _base58_encode(raw: bytes) -> str:
+    number, text = int.from_bytes(raw, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = _BASE58[digit] + text
+    return "1" * (len(raw) - len(raw.lstrip(b"\0"))) + text
+
+
+def _base58_decode(text: str) -> bytes:
+    number = 0
+    for character in text:
+        digit = _BASE58.find(character)
+        if digit < 0:
+            return b""
+        number = number * 58 + digit
+    zeros = len(text) - len(text.lstrip("1"))
+    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")

@@ -1,0 +1,62 @@
+"""Every bound of the protocol, each with its unit and the reason for its size (SPEC section 3).
+
+Bounds on text count UTF-8 bytes, never characters: bytes are what travels and what a receiver must hold.
+"""
+
+from __future__ import annotations
+
+# --- whole messages, bytes of the signed envelope
+RECORD_BYTES_MAX = (
+    65_536  # the DHT breaks at 4 MiB a value; 64 KiB also fits one inline copy and pulls in 1.3 ms
+)
+ANNOUNCEMENT_BYTES_MAX = 512  # 64 of them, one full shard, are 32 KiB: a store downloads the whole shard
+STATUS_BYTES_MAX = 4_096  # eight addresses of 256 bytes and the counters
+MANIFEST_BYTES_MAX = 262_144  # all 106 reasoning-gym datasets with their options take some 40 KiB
+
+# --- shards of the DHT
+SHARDS_MAX = 64  # power of two; 64 shards x 64 entries: 4096 announcements of one task in one round
+SHARD_ENTRIES_MAX = 64  # a store moves the whole dictionary: 1000 x 200 B cost 1.1 MB, 100 x 200 B 0.12 MB
+MEMBERSHIP_SHARDS = (
+    16  # 16 x 64 entries: a swarm up to about a thousand peers is seen whole, a larger one sampled
+)
+
+# --- time, seconds
+CLOCK_SKEW_S_MAX = 30  # NTP holds milliseconds; the DHT itself refuses peers skewed by more than 3 s at join
+RECORD_LIFETIME_S_MAX = (
+    21_600  # six hours: the slowest CPU peers take minutes a step; older text teaches nothing new
+)
+STATUS_LIFETIME_S_MAX = 3_600  # republished every minute or so; a peer silent for an hour has left
+ROUND_S_MAX = 86_400  # one day; a longer round would keep no task fresh
+
+# --- numbers
+INT_MAX = 2**53 - 1  # what JavaScript reads exactly (ECMA-262 Number.MAX_SAFE_INTEGER)
+DEPTH_MAX = 8  # nested CBOR containers; the deepest payload uses three
+MICRO = 1_000_000  # rewards and log-probabilities travel in millionths
+MILLI = 1_000  # pass rates, means and temperatures in thousandths
+TEMPERATURE_MILLI_MAX = 10_000  # beyond 10 every softmax is as good as uniform
+SEED_MAX = 2**32 - 1  # what every source of tasks takes (numpy and Mersenne Twister seeds)
+INDEX_MAX = 2**20  # questions drawn from one seed
+WEIGHT_MAX = 1_000_000
+COMPLETION_TOKENS_MAX = 16_384  # as many as the bytes of the longest completion
+
+# --- collections
+COMPLETIONS_MIN = 2  # one completion has no advantage over its group
+COMPLETIONS_MAX = 64
+TASKS_MAX = 256  # twice the datasets of reasoning-gym
+RECORDS_PER_ROUND_MAX = 4_096  # of one publisher; above all announcement slots of a task it means nothing
+ADDRESSES_MAX = 8  # listen addresses on two families, a relay or two, and room
+
+# --- text, UTF-8 bytes
+COMPLETION_TEXT_BYTES_MAX = 16_384  # four of them fill a record
+CONFIG_BYTES_MAX = 1_024
+NAME_BYTES_MAX = 64  # swarm, task, source, dataset, version
+MODEL_BYTES_MAX = 128  # a hub id: owner and name of up to 96 characters in all, and room
+ANNOUNCED_MODEL_BYTES_MAX = 64  # the announcement must stay within 512
+ADDRESS_BYTES_MAX = 256
+PHASE_BYTES_MAX = 32
+LABEL_BYTES_MAX = 64  # device and agent of a status
+
+# --- fixed widths, bytes
+DIGEST_BYTES = 32  # SHA-256
+TASK_ID_BYTES = 16  # the first half of a SHA-256; collisions would need 2**64 families
+FINGERPRINT_BYTES = 8  # a tokenizer is compared, never authenticated

@@ -1,0 +1,129 @@
+"""The manifest: what a swarm is. Its hash is the swarm's id, so a swarm cannot change its own rules.
+
+It is not signed: whoever knows the swarm id can check the bytes, whoever does not has chosen to trust the
+peer that served them. This file reads no TOML and knows no preset.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from protocol import limits
+from protocol.encoding import sha256_of
+from protocol.errors import InvalidLocal, Reason, RejectedRecord
+from protocol.payload import Name, Payload, Timestamp, free_text
+
+_CONFIG_DEPTH_MAX = 8
+
+
+def canonical_json(value: object) -> str:
+    """The text a task's options travel as: keys sorted, no spaces, non-ASCII written as itself, no NaN.
+
+    Raises InvalidLocal for what JSON cannot hold.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidLocal(f"no canonical JSON: {error}") from None
+
+
+def _config(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(value, dict) or _depth(value) > _CONFIG_DEPTH_MAX:
+        raise ValueError(f"must be a JSON object, nested at most {_CONFIG_DEPTH_MAX} deep")
+    try:
+        canonical = canonical_json(value)
+    except InvalidLocal as error:
+        raise ValueError(str(error)) from None
+    if canonical != text:
+        raise ValueError("must be canonical JSON: keys sorted and given once, no spaces, shortest numbers")
+    return text
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict | list):
+        return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
+    return 0
+
+
+@functools.lru_cache(maxsize=4 * limits.TASKS_MAX)
+def derive_task_id(source: str, dataset: str, config: str, version: str) -> bytes:
+    """The 16 bytes that name a family of questions (SPEC section 6.2)."""
+    return sha256_of([source, dataset, config, version])[: limits.TASK_ID_BYTES]
+
+
+class TaskFamily(Payload):
+    """One kind of question a swarm trains on: a dataset of a source, with its options."""
+
+    name: Name
+    """for people: unique within the manifest, no part of the task id"""
+    source: Name
+    dataset: Name
+    config: Annotated[str, free_text(limits.CONFIG_BYTES_MAX), AfterValidator(_config)]
+    """the dataset's options as canonical JSON, an object"""
+    version: Name
+    """of the source, such as 0.1.25: another version may ask another question for the same seed"""
+    weight: Annotated[int, Field(ge=1, le=limits.WEIGHT_MAX)]
+    """how often it is drawn, relative to the other families"""
+
+    @property
+    def task_id(self) -> bytes:
+        return derive_task_id(self.source, self.dataset, self.config, self.version)
+
+
+class Manifest(Payload):
+    """A swarm's rules. Peers whose manifests have the same bytes are in the same swarm, and only they."""
+
+    name: Name
+    genesis: Timestamp
+    """when round 0 begins"""
+    round_seconds: Annotated[int, Field(ge=1, le=limits.ROUND_S_MAX)]
+    reward: Literal["exact", "partial"]
+    """exact: 1 for a full score, else 0; partial: the scorer's own value in [0, 1]"""
+    max_new_tokens: Annotated[int, Field(ge=1, le=limits.COMPLETION_TOKENS_MAX)]
+    records_per_round_max: Annotated[int, Field(ge=1, le=limits.RECORDS_PER_ROUND_MAX)]
+    """of one publisher; a receiver ignores what goes beyond"""
+    tasks: Annotated[tuple[TaskFamily, ...], Field(min_length=1, max_length=limits.TASKS_MAX)]
+
+    @model_validator(mode="after")
+    def _families_are_distinct(self) -> Self:
+        if len({task.name for task in self.tasks}) < len(self.tasks):
+            raise ValueError("two tasks have the same name")
+        if len({task.task_id for task in self.tasks}) < len(self.tasks):
+            raise ValueError("two tasks are the same: source, dataset, config and version all agree")
+        return self
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Parse received bytes. Raises RejectedRecord: size, encoding, not_canonical or schema."""
+        if len(data) > limits.MANIFEST_BYTES_MAX:
+            raise RejectedRecord(
+                Reason.SIZE, f"a manifest of {len(data)} bytes, at most {limits.MANIFEST_BYTES_MAX}"
+            )
+        return super().from_bytes(data)
+
+    @property
+    def swarm_id(self) -> bytes:
+        """SHA-256 of the manifest's bytes."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+    def round_at(self, now: float) -> int:
+        """The round at unix time `now` in seconds; negative before genesis."""
+        return math.floor((now - self.genesis) / self.round_seconds)
+
+    def round_start(self, round: int) -> int:  # noqa: A002  the protocol's word
+        """Unix time in seconds at which `round` begins."""
+        return self.genesis + round * self.round_seconds
+
+    def family(self, task_id: bytes) -> TaskFamily | None:
+        """The family with this task id, or None if the swarm does not train on it."""
+        return next((task for task in self.tasks if task.task_id == task_id), None)

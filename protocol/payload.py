@@ -1,0 +1,106 @@
+"""What all payloads have in common: frozen, strict, nothing unknown, and the bounded field types.
+
+A payload that our own side builds wrongly raises InvalidLocal; one that was received raises
+RejectedRecord(schema). The field types are named for what they hold.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from protocol import limits
+from protocol.encoding import decode, encode
+from protocol.errors import InvalidLocal, Reason, RejectedRecord
+
+_RECEIVED = "received"  # the validation context that tells their mistakes from ours
+
+
+class Payload(BaseModel):
+    """Base of everything that is encoded: a map from field names to values, every field present."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_the_culprit(
+        cls, value: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(str(part)[:64] for part in (cls.__name__, *first["loc"]))
+            if info.context == _RECEIVED:
+                raise RejectedRecord(Reason.SCHEMA, f"{where}: {first['msg']}") from None
+            raise InvalidLocal(f"{where}: {first['msg']}") from None
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return encode(self.model_dump())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Parse received bytes. Raises RejectedRecord: encoding, not_canonical or schema."""
+        parsed = cls.model_validate(decode(data), context=_RECEIVED)
+        if parsed.to_bytes() != data:
+            raise RejectedRecord(Reason.NOT_CANONICAL, "encoding the parsed payload gives other bytes")
+        return parsed
+
+
+def _text(bytes_max: int, *, is_name: bool) -> AfterValidator:
+    def check(value: str) -> str:
+        size = len(value.encode())
+        if size > bytes_max:
+            raise ValueError(f"{size} bytes of UTF-8, at most {bytes_max} are allowed")
+        if is_name and not value:
+            raise ValueError("must not be empty")
+        if is_name and any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in value):
+            raise ValueError("control characters are not allowed")
+        return value
+
+    return AfterValidator(check)
+
+
+def free_text(bytes_max: int) -> AfterValidator:
+    """Any Unicode text up to `bytes_max` bytes of UTF-8; may be empty, may hold control characters."""
+    return _text(bytes_max, is_name=False)
+
+
+def name_text(bytes_max: int) -> AfterValidator:
+    """One line for people: not empty, up to `bytes_max` bytes of UTF-8, no C0 or C1 control, no DEL."""
+    return _text(bytes_max, is_name=True)
+
+
+def _address(value: str) -> str:
+    if not (value.isascii() and value.startswith("/") and " " not in value):
+        raise ValueError("not a multiaddr: expected ASCII text that begins with / and has no space")
+    return value
+
+
+Count = Annotated[int, Field(ge=0, le=limits.INT_MAX)]
+Timestamp = Annotated[int, Field(ge=0, le=limits.INT_MAX)]
+"""Unix time in whole seconds."""
+Milli = Annotated[int, Field(ge=0, le=limits.MILLI)]
+"""A rate in [0, 1], in thousandths."""
+Micro = Annotated[int, Field(ge=0, le=limits.MICRO)]
+"""A reward in [0, 1], in millionths."""
+Digest = Annotated[bytes, Field(min_length=limits.DIGEST_BYTES, max_length=limits.DIGEST_BYTES)]
+TaskId = Annotated[bytes, Field(min_length=limits.TASK_ID_BYTES, max_length=limits.TASK_ID_BYTES)]
+Fingerprint = Annotated[
+    bytes, Field(min_length=limits.FINGERPRINT_BYTES, max_length=limits.FINGERPRINT_BYTES)
+]
+Name = Annotated[str, name_text(limits.NAME_BYTES_MAX)]
+Model = Annotated[str, name_text(limits.MODEL_BYTES_MAX)]
+Label = Annotated[str, name_text(limits.LABEL_BYTES_MAX)]
+Address = Annotated[str, name_text(limits.ADDRESS_BYTES_MAX), AfterValidator(_address)]

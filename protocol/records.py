@@ -1,0 +1,137 @@
+"""The three payloads that peers sign: record, announcement, peer status (SPEC section 6).
+
+Everything a publisher says about its own rollouts (rewards, log-probabilities, pass rates, models) is a
+hint: a receiver regenerates the question and scores the completions itself. This file signs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from protocol import limits
+from protocol.manifest import derive_task_id
+from protocol.payload import (
+    Address,
+    Count,
+    Digest,
+    Fingerprint,
+    Label,
+    Micro,
+    Milli,
+    Model,
+    Name,
+    Payload,
+    TaskId,
+    Timestamp,
+    free_text,
+    name_text,
+)
+
+RECORD_DOMAIN = "swarmd-record"
+ANNOUNCEMENT_DOMAIN = "swarmd-announcement"
+STATUS_DOMAIN = "swarmd-status"
+RECORD_PAYLOAD_TYPE = b"/swarmd/record/1"
+ANNOUNCEMENT_PAYLOAD_TYPE = b"/swarmd/announcement/1"
+STATUS_PAYLOAD_TYPE = b"/swarmd/status/1"
+
+
+class TaskSpec(Payload):
+    """Enough to regenerate one question and its verifier on any machine."""
+
+    source: Name
+    dataset: Name
+    config: Annotated[str, free_text(limits.CONFIG_BYTES_MAX)]
+    """as in the manifest's family, byte for byte"""
+    version: Name
+    seed: Annotated[int, Field(ge=0, le=limits.SEED_MAX)]
+    index: Annotated[int, Field(ge=0, le=limits.INDEX_MAX)]
+
+    @property
+    def task_id(self) -> bytes:
+        return derive_task_id(self.source, self.dataset, self.config, self.version)
+
+
+class Completion(Payload):
+    """One answer of the publisher's policy, as decoded text, with the publisher's view of it."""
+
+    text: Annotated[str, free_text(limits.COMPLETION_TEXT_BYTES_MAX)]
+    reward_micro: Micro
+    """the publisher's score; the receiver computes its own"""
+    logprob_sum_micro: Annotated[int, Field(ge=-limits.INT_MAX, le=0)]
+    """nats x 10^6, summed over the tokens, under the behaviour policy at its temperature"""
+    tokens: Annotated[int, Field(ge=0, le=limits.COMPLETION_TOKENS_MAX)]
+    """in the publisher's tokenizer, the end token included"""
+    bytes: Annotated[int, Field(ge=0, le=limits.COMPLETION_TEXT_BYTES_MAX)]
+    """of `text` in UTF-8: surprisal is compared per byte, since tokens differ from peer to peer"""
+    finished: bool
+    """the policy ended the text itself; false: it was cut off"""
+
+    @model_validator(mode="after")
+    def _byte_count_is_true(self) -> Self:
+        if self.bytes != len(self.text.encode()):
+            raise ValueError("`bytes` is not the UTF-8 length of `text`")
+        return self
+
+
+class Record(Payload):
+    """A group: one question and its completions by one policy."""
+
+    swarm: Digest
+    round: Count
+    """the swarm's clock epoch that holds `created`"""
+    step: Count
+    """the publisher's own counter of policy updates"""
+    created: Timestamp
+    expires: Timestamp
+    task: TaskSpec
+    question_digest: Digest
+    """SHA-256 of the question's UTF-8 text"""
+    completions: Annotated[
+        tuple[Completion, ...], Field(min_length=limits.COMPLETIONS_MIN, max_length=limits.COMPLETIONS_MAX)
+    ]
+    temperature_milli: Annotated[int, Field(ge=0, le=limits.TEMPERATURE_MILLI_MAX)]
+    model: Model
+    tokenizer: Fingerprint
+
+
+class Announcement(Payload):
+    """Where a record can be had and whether it may be worth pulling."""
+
+    swarm: Digest
+    round: Count
+    task_id: TaskId
+    shard: Annotated[int, Field(ge=0, lt=limits.SHARDS_MAX)]
+    digest: Digest
+    """SHA-256 of the record's envelope"""
+    size: Annotated[int, Field(ge=1, le=limits.RECORD_BYTES_MAX)]
+    """bytes of the record's envelope"""
+    pass_rate_milli: Milli
+    """mean reward of the group, as the publisher scored it"""
+    model: Annotated[str, name_text(limits.ANNOUNCED_MODEL_BYTES_MAX)]
+    tokenizer: Fingerprint
+    expires: Timestamp
+
+
+class PeerStatus(Payload):
+    """A peer's entry in the membership: how to reach it and how it is doing."""
+
+    swarm: Digest
+    created: Timestamp
+    expires: Timestamp
+    addresses: Annotated[tuple[Address, ...], Field(max_length=limits.ADDRESSES_MAX)]
+    """multiaddrs that end in this peer's own /p2p/ id; empty for a peer that cannot be dialled"""
+    round: Count
+    step: Count
+    phase: Annotated[str, name_text(limits.PHASE_BYTES_MAX)]
+    model: Model
+    device: Label
+    reward_mean_milli: Milli
+    groups_own: Count
+    groups_published: Count
+    groups_pulled: Count
+    groups_external_used: Count
+    agent: Label
+    eval_milli: Milli | None
+    """success on the held-out partition, or null if it was not measured"""

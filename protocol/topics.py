@@ -1,0 +1,62 @@
+"""DHT keys and shards (SPEC section 7): pure functions of what is looked for, so nobody has to be asked.
+
+Shard counts are powers of two and indices nest: a peer's index among 2n shards, modulo n, is its index
+among n. A swarm can thus change the count from round to round, and readers of different counts agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from protocol.encoding import sha256_of
+from protocol.errors import InvalidLocal
+from protocol.keys import PeerId, public_key_from_peer_id
+from protocol.limits import DIGEST_BYTES, INT_MAX, MEMBERSHIP_SHARDS, SHARDS_MAX, TASK_ID_BYTES
+
+
+def announcement_key(swarm: bytes, round: int, task_id: bytes, shard: int) -> bytes:  # noqa: A002
+    """The DHT key (32 bytes) of the announcements of one task in one round and shard."""
+    _check_width("swarm", swarm, DIGEST_BYTES)
+    _check_width("task_id", task_id, TASK_ID_BYTES)
+    _check_range("round", round, INT_MAX + 1)
+    _check_range("shard", shard, SHARDS_MAX)
+    return sha256_of(["swarmd-announcements", swarm, round, task_id, shard])
+
+
+def membership_key(swarm: bytes, shard: int) -> bytes:
+    """The DHT key (32 bytes) of one shard of the swarm's peer statuses.
+
+    A peer's own shard is `shard_of(peer_id, swarm, MEMBERSHIP_SHARDS)`.
+    """
+    _check_width("swarm", swarm, DIGEST_BYTES)
+    _check_range("shard", shard, MEMBERSHIP_SHARDS)
+    return sha256_of(["swarmd-members", swarm, shard])
+
+
+def body_key(swarm: bytes, digest: bytes) -> bytes:
+    """The DHT key (32 bytes) of the inline copy of a record whose publisher cannot be dialled."""
+    _check_width("swarm", swarm, DIGEST_BYTES)
+    _check_width("digest", digest, DIGEST_BYTES)
+    return sha256_of(["swarmd-body", swarm, digest])
+
+
+def shard_of(peer_id: PeerId, salt: bytes, shards: int) -> int:
+    """The index in [0, shards) of `peer_id`; `shards` is a power of two up to SHARDS_MAX.
+
+    The salt moves a peer to other neighbours from topic to topic: the swarm id for membership, the
+    task id for announcements. Raises InvalidLocal for another count.
+    """
+    if not 1 <= shards <= SHARDS_MAX or shards & (shards - 1):
+        raise InvalidLocal(f"{shards} shards: the count must be a power of two from 1 to {SHARDS_MAX}")
+    point = hashlib.sha256(public_key_from_peer_id(peer_id) + salt).digest()
+    return int.from_bytes(point[:8], "big") % shards
+
+
+def _check_width(what: str, value: bytes, width: int) -> None:
+    if len(value) != width:
+        raise InvalidLocal(f"{what} has {width} bytes, not {len(value)}")
+
+
+def _check_range(what: str, value: int, end: int) -> None:
+    if not 0 <= value < end:
+        raise InvalidLocal(f"{what} {value} is not in [0, {end})")

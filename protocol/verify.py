@@ -1,0 +1,179 @@
+"""From a payload to signed bytes, and from received bytes to something verified (SPEC section 8).
+
+Bytes received, `Opened` and `Verified...` are three types: what has one has passed the checks before it.
+Verified means signed by its publisher, well formed, in time and allowed by the swarm. It does not mean true:
+the question and the rewards are checked by whoever can regenerate and score them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from protocol import limits
+from protocol.envelope import open_envelope, seal
+from protocol.errors import InvalidLocal, Reason, RejectedRecord
+from protocol.keys import KeyPair, PeerId
+from protocol.manifest import Manifest
+from protocol.payload import Payload
+from protocol.records import (
+    ANNOUNCEMENT_DOMAIN,
+    ANNOUNCEMENT_PAYLOAD_TYPE,
+    RECORD_DOMAIN,
+    RECORD_PAYLOAD_TYPE,
+    STATUS_DOMAIN,
+    STATUS_PAYLOAD_TYPE,
+    Announcement,
+    PeerStatus,
+    Record,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRecord:
+    """A record of this swarm, in time, with the bytes that prove it."""
+
+    record: Record
+    publisher: PeerId
+    digest: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAnnouncement:
+    """An announcement that has not expired, with the bytes that prove it."""
+
+    announcement: Announcement
+    publisher: PeerId
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedStatus:
+    """A peer's own word about itself that has not expired, with the bytes that prove it."""
+
+    status: PeerStatus
+    publisher: PeerId
+    envelope: bytes
+
+
+def digest_of(envelope: bytes) -> bytes:
+    """SHA-256 (32 bytes) of a record's envelope: its name in announcements, stores and pulls."""
+    return hashlib.sha256(envelope).digest()
+
+
+def sign_record(key: KeyPair, record: Record) -> bytes:
+    """The record's envelope. Raises InvalidLocal above RECORD_BYTES_MAX."""
+    return _sign(key, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, record, limits.RECORD_BYTES_MAX)
+
+
+def sign_announcement(key: KeyPair, announcement: Announcement) -> bytes:
+    """The announcement's envelope, at most ANNOUNCEMENT_BYTES_MAX."""
+    return _sign(
+        key, ANNOUNCEMENT_DOMAIN, ANNOUNCEMENT_PAYLOAD_TYPE, announcement, limits.ANNOUNCEMENT_BYTES_MAX
+    )
+
+
+def sign_status(key: KeyPair, status: PeerStatus) -> bytes:
+    """The status's envelope, at most STATUS_BYTES_MAX."""
+    return _sign(key, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, status, limits.STATUS_BYTES_MAX)
+
+
+def verify_record(
+    data: bytes,
+    *,
+    manifest: Manifest,
+    now: float,
+    digest: bytes | None = None,
+    publisher: PeerId | None = None,
+) -> VerifiedRecord:
+    """Check everything about a record that needs neither its question nor a scorer.
+
+    `now`: unix seconds. `digest`, `publisher`: what was asked for, where that is known.
+    Raises RejectedRecord with the first reason in the order of SPEC section 8.
+    """
+    _check_size(data, limits.RECORD_BYTES_MAX)
+    found = digest_of(data)
+    if digest is not None and found != digest:
+        raise RejectedRecord(Reason.DIGEST, f"SHA-256 is {found.hex()}, asked for {digest.hex()}")
+    opened = open_envelope(data, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, limits.RECORD_BYTES_MAX)
+    if publisher is not None and opened.peer_id != publisher:
+        raise RejectedRecord(Reason.PUBLISHER, f"signed by {opened.peer_id}, expected {publisher}")
+    record = Record.from_bytes(opened.payload)
+    _check_swarm(record.swarm, manifest.swarm_id)
+    _check_times(record.created, record.expires, now, limits.RECORD_LIFETIME_S_MAX)
+    if record.round != manifest.round_at(record.created):
+        raise RejectedRecord(
+            Reason.ROUND,
+            f"round {record.round}, but it was created in round {manifest.round_at(record.created)}",
+        )
+    _check_allowed(record, manifest)
+    return VerifiedRecord(record, opened.peer_id, found, data)
+
+
+def verify_announcement(data: bytes, *, now: float, swarm: bytes | None = None) -> VerifiedAnnouncement:
+    """Check an announcement. `now`: unix seconds; `swarm`: id it must be for. Raises RejectedRecord."""
+    opened = open_envelope(
+        data, ANNOUNCEMENT_DOMAIN, ANNOUNCEMENT_PAYLOAD_TYPE, limits.ANNOUNCEMENT_BYTES_MAX
+    )
+    announcement = Announcement.from_bytes(opened.payload)
+    _check_swarm(announcement.swarm, swarm)
+    _check_expiry(announcement.expires, now, limits.RECORD_LIFETIME_S_MAX)
+    return VerifiedAnnouncement(announcement, opened.peer_id, data)
+
+
+def verify_status(data: bytes, *, now: float, swarm: bytes | None = None) -> VerifiedStatus:
+    """Check a peer status. `now`: unix seconds; `swarm`: id it must be for. Raises RejectedRecord."""
+    opened = open_envelope(data, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, limits.STATUS_BYTES_MAX)
+    status = PeerStatus.from_bytes(opened.payload)
+    _check_swarm(status.swarm, swarm)
+    _check_times(status.created, status.expires, now, limits.STATUS_LIFETIME_S_MAX)
+    return VerifiedStatus(status, opened.peer_id, data)
+
+
+def _sign(key: KeyPair, domain: str, payload_type: bytes, payload: Payload, size_max: int) -> bytes:
+    sound = type(payload).model_validate(payload.model_dump())  # `model_copy(update=...)` checks nothing
+    envelope = seal(key, domain, payload_type, sound.to_bytes())
+    if len(envelope) > size_max:
+        raise InvalidLocal(
+            f"{type(payload).__name__}: an envelope of {len(envelope)} bytes, at most {size_max}"
+        )
+    return envelope
+
+
+def _check_size(data: bytes, size_max: int) -> None:
+    if len(data) > size_max:
+        raise RejectedRecord(Reason.SIZE, f"{len(data)} bytes, at most {size_max} are allowed")
+
+
+def _check_swarm(found: bytes, expected: bytes | None) -> None:
+    if expected is not None and found != expected:
+        raise RejectedRecord(Reason.SWARM, f"for swarm {found.hex()}, not {expected.hex()}")
+
+
+def _check_times(created: int, expires: int, now: float, lifetime_max: int) -> None:
+    if created > now + limits.CLOCK_SKEW_S_MAX:
+        raise RejectedRecord(
+            Reason.CLOCK, f"created {created - now:.0f} s in the future: one of the two clocks is wrong"
+        )
+    if not 0 < expires - created <= lifetime_max:
+        raise RejectedRecord(Reason.LIFETIME, f"lives {expires - created} s, allowed are 1 to {lifetime_max}")
+    if expires <= now:
+        raise RejectedRecord(Reason.EXPIRED, f"expired {now - expires:.0f} s ago")
+
+
+def _check_expiry(expires: int, now: float, lifetime_max: int) -> None:
+    if expires <= now:
+        raise RejectedRecord(Reason.EXPIRED, f"expired {now - expires:.0f} s ago")
+    if expires > now + lifetime_max + limits.CLOCK_SKEW_S_MAX:
+        raise RejectedRecord(Reason.LIFETIME, f"expires in {expires - now:.0f} s, allowed are {lifetime_max}")
+
+
+def _check_allowed(record: Record, manifest: Manifest) -> None:
+    family = manifest.family(record.task.task_id)
+    if family is None:
+        raise RejectedRecord(
+            Reason.TASK, f"the manifest has no task {record.task.dataset} of this configuration"
+        )
+    if any(completion.tokens > manifest.max_new_tokens for completion in record.completions):
+        raise RejectedRecord(Reason.TASK, f"a completion of more than {manifest.max_new_tokens} tokens")
