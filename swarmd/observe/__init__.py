@@ -1,7 +1,9 @@
 """How the daemon shows itself: events, live view, status over a socket and HTTP, metrics."""
 
+from swarmd.observe.client import NoDaemonError, ask_status
 from swarmd.observe.events import Event, EventLog, EventName
 from swarmd.observe.live_state import LiveState
+from swarmd.observe.server import StatusServer
 from swarmd.observe.snapshot import Groups, Health, PeerView, Reward, StatusSnapshot
 
 __all__ = [
@@ -11,7 +13,10 @@ __all__ = [
     "Groups",
     "Health",
     "LiveState",
+    "NoDaemonError",
     "PeerView",
     "Reward",
+    "StatusServer",
     "StatusSnapshot",
+    "ask_status",
 ]

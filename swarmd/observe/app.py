@@ -1,0 +1,97 @@
+"""The status pages as an ASGI application: GET only, nothing on it changes the daemon.
+
+/status   the snapshot as JSON          /healthz   200 when healthy, else 503 with the reasons
+/metrics  Prometheus text               /          the dashboard, one page without outside resources
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from swarmd.observe.metrics import exposition, registry
+from swarmd.observe.snapshot import StatusSnapshot
+
+_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def status_app(snapshot: Callable[[], StatusSnapshot]) -> Starlette:
+    """The application; `snapshot` is called on the event loop once a request and must be quick."""
+    own_registry = registry(snapshot)
+
+    async def status(_request: Request) -> Response:
+        return Response(snapshot().model_dump_json(), media_type="application/json")
+
+    async def healthz(_request: Request) -> Response:
+        health = snapshot().health
+        return JSONResponse(health.model_dump(mode="json"), status_code=200 if health.ok else 503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(exposition(own_registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def dashboard(_request: Request) -> Response:
+        page, policy = _dashboard()
+        return HTMLResponse(page, headers={"content-security-policy": policy})
+
+    return Starlette(
+        routes=[
+            Route("/status", status, methods=["GET"]),
+            Route("/healthz", healthz, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
+            Route("/", dashboard, methods=["GET"]),
+        ]
+    )
+
+
+@cache
+def _dashboard() -> tuple[str, str]:
+    """The page and the content security policy that lets its own script run and nothing else."""
+    page = files("swarmd.observe").joinpath("dashboard.html").read_text(encoding="utf-8")
+    script = _SCRIPT.findall(page)[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page, policy
+
+
+class KnownHostOnly:
+    """Refuses requests whose Host header is a name we were not given.
+
+    A web page can point a name of its own at 127.0.0.1 and read what answers (DNS rebinding); its requests
+    then carry that name. An IP address in Host cannot be rebound, so these always pass, as does localhost.
+    """
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        self._app = app
+        self._names = {"localhost", host.lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._known(Request(scope).headers.get("host", "")):
+            response = PlainTextResponse("unknown Host: use an IP address or localhost\n", status_code=421)
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _known(self, header: str) -> bool:
+        host = re.sub(r":\d+\Z", "", header).removeprefix("[").removesuffix("]").lower()
+        if host in self._names:
+            return True
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return True

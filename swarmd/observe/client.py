@@ -1,0 +1,37 @@
+"""Asks the daemon of a home how it is, over the unix socket in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from pydantic import ValidationError
+
+from swarmd.errors import SwarmdError
+from swarmd.observe.snapshot import StatusSnapshot
+
+ANSWER_S = 5.0  # a snapshot takes milliseconds; a loop that is busy for longer than this is stuck
+
+
+class NoDaemonError(SwarmdError):
+    """Nothing listens on the home's socket."""
+
+
+def ask_status(home: Path, socket_path: Path, timeout_s: float = ANSWER_S) -> StatusSnapshot:
+    """The snapshot of the daemon of `home`. Raises NoDaemonError, or SwarmdError for no good answer."""
+    transport = httpx.HTTPTransport(uds=str(socket_path))
+    try:
+        with httpx.Client(transport=transport, timeout=timeout_s) as client:
+            answer = client.get("http://swarmd/status").raise_for_status()
+        return StatusSnapshot.model_validate_json(answer.content)
+    except httpx.ConnectError as error:
+        raise NoDaemonError(
+            f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home"
+        ) from error
+    except httpx.TimeoutException as error:
+        raise SwarmdError(
+            f"the daemon in {home} does not answer within {timeout_s:g} s: "
+            "it may be busy loading a model; try again, and stop it if this stays so"
+        ) from error
+    except (httpx.HTTPError, ValidationError) as error:
+        raise SwarmdError(f"{socket_path} does not answer like a swarmd daemon: {error}") from error

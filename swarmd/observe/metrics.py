@@ -1,0 +1,79 @@
+"""The snapshot as Prometheus metrics. No label holds text of peers: they would choose its cardinality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from swarmd.observe.snapshot import StatusSnapshot
+
+
+class _SnapshotCollector(Collector):
+    """Asks for one snapshot a scrape, so that its numbers belong together."""
+
+    def __init__(self, snapshot: Callable[[], StatusSnapshot]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._snapshot()
+        yield from _gauges(status)
+        yield from _counters(status)
+        yield InfoMetricFamily(
+            "swarmd",
+            "What this peer is.",
+            value={
+                "version": status.version,
+                "peer_id": status.peer_id,
+                "swarm": status.swarm,
+                "swarm_id": status.swarm_id,
+                "model": status.model,
+                "device": status.device,
+                "dtype": status.dtype,
+            },
+        )
+
+
+def registry(snapshot: Callable[[], StatusSnapshot]) -> CollectorRegistry:
+    """A registry of this daemon's own: several daemons may share a process in tests."""
+    own = CollectorRegistry(auto_describe=False)
+    own.register(_SnapshotCollector(snapshot))
+    return own
+
+
+def exposition(own: CollectorRegistry) -> bytes:
+    """The registry in Prometheus' text format, version 0.0.4."""
+    return generate_latest(own)
+
+
+def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
+    values: tuple[tuple[str, str, float | None], ...] = (
+        ("swarmd_healthy", "1 when the peer does its work, else 0.", float(status.health.ok)),
+        ("swarmd_round", "The swarm's round.", status.round),
+        ("swarmd_uptime_seconds", "Since the daemon started.", status.uptime_s),
+        ("swarmd_reward_last", "Mean reward of own groups in the last step, 0..1.", status.reward.last),
+        ("swarmd_reward_mean_20", "Mean reward over the last 20 steps, 0..1.", status.reward.mean_20),
+        ("swarmd_reward_best_20", "The highest that mean_20 has been, 0..1.", status.reward.best_20),
+        ("swarmd_peers", "Other peers with a live status.", len(status.peers)),
+        ("swarmd_steps_per_minute", "Policy updates a minute.", status.steps_per_minute),
+        ("swarmd_tokens_per_second", "Tokens sampled a second.", status.tokens_per_s),
+    )
+    for name, text, value in values:
+        if value is not None:
+            yield GaugeMetricFamily(name, text, value=value)
+
+
+def _counters(status: StatusSnapshot) -> Iterator[Metric]:
+    groups = status.groups
+    yield CounterMetricFamily("swarmd_steps", "Policy updates since the home was created.", value=status.step)
+    by_kind = CounterMetricFamily("swarmd_groups", "Groups since the home was created.", labels=["kind"])
+    for kind in ("own", "published", "pulled", "external_used"):
+        by_kind.add_metric([kind], getattr(groups, kind))
+    yield by_kind
+    rejected = CounterMetricFamily("swarmd_rejected", "Records refused, by reason.", labels=["reason"])
+    for reason, count in groups.rejected.items():
+        rejected.add_metric([reason], count)
+    yield rejected

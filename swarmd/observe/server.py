@@ -1,0 +1,156 @@
+"""Serves the status pages inside the daemon's event loop: on a unix socket always, over HTTP when asked.
+
+uvicorn does the HTTP; it installs no signal handlers here, since the daemon owns the signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from swarmd.config import parse_http
+from swarmd.errors import ConfigError
+from swarmd.observe.app import KnownHostOnly, status_app
+from swarmd.observe.snapshot import StatusSnapshot
+
+BACKLOG = 64  # connections that wait in the kernel; a person and a scraper need two
+CONNECTIONS_MAX = 64  # served at once; the next gets 503
+KEEP_ALIVE_S = 5
+SHUTDOWN_S = 1  # for requests in progress: each is answered in milliseconds
+PRIVATE = 0o600  # the status names peers and addresses: for the daemon's own user only
+
+
+class _Server(uvicorn.Server):
+    """One listening socket, which says when it is served."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=CONNECTIONS_MAX,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=SHUTDOWN_S,
+            )
+        )
+        self.listener = listener
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield  # uvicorn would take SIGINT and SIGTERM from the daemon
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    def close(self) -> None:
+        """Stop listening at once, even when `startup` was never reached or `serve` was cancelled."""
+        for server in getattr(self, "servers", []):
+            server.close()
+        self.listener.close()
+
+
+class StatusServer:
+    """`bind`, then `serve` as a task, then wait for `started`; `stop` makes `serve` return."""
+
+    def __init__(
+        self, snapshot: Callable[[], StatusSnapshot], socket_path: Path, http: str | None = None
+    ) -> None:
+        self.started = asyncio.Event()
+        self._app = status_app(snapshot)
+        self._socket_path = socket_path
+        self._http = http
+        self._base_url: str | None = None
+        self._servers: list[_Server] = []
+
+    @property
+    def base_url(self) -> str | None:
+        """http://HOST:PORT once bound, None without HTTP."""
+        return self._base_url
+
+    def bind(self) -> None:
+        """Take the sockets. Raises ConfigError when one cannot be had; then none is held."""
+        try:
+            unix = self._bind_unix()
+            self._servers.append(_Server(self._app, unix))
+            if self._http is not None:
+                host, port = parse_http(self._http)
+                tcp = _bind_tcp(host, port)
+                shown = f"[{host}]" if ":" in host else host
+                self._base_url = f"http://{shown}:{tcp.getsockname()[1]}"
+                self._servers.append(_Server(KnownHostOnly(self._app, host), tcp))
+        except ConfigError:
+            self._release()
+            raise
+
+    async def serve(self) -> None:
+        """Answer until `stop` or cancellation; the unix socket is gone afterwards."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server in self._servers:
+                    group.create_task(server.serve([server.listener]), name="status server")
+                for server in self._servers:
+                    await server.ready.wait()
+                self.started.set()
+        finally:
+            self._release()
+
+    def stop(self) -> None:
+        """Finish the requests in progress, then leave. Idempotent."""
+        for server in self._servers:
+            server.should_exit = True
+
+    def _bind_unix(self) -> socket.socket:
+        """A private listening socket. By the home's lock no other daemon has it: a file here is stale."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket_path.unlink(missing_ok=True)
+            listener.bind(str(self._socket_path))
+            self._socket_path.chmod(PRIVATE)  # before listen: nobody can have connected
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror or error
+            raise ConfigError(f"cannot create the status socket {self._socket_path}: {reason}") from error
+        return listener
+
+    def _release(self) -> None:
+        for server in self._servers:
+            server.close()
+        if self._servers:
+            self._socket_path.unlink(missing_ok=True)
+        self._servers.clear()
+
+
+def _bind_tcp(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises ConfigError naming what is taken or wrong."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"--http {host}:{port}: port {port} is in use: choose another, or stop what listens there"
+            ) from error
+        raise ConfigError(f"--http {host}:{port}: cannot listen there: {error.strerror}") from error
+    return listener

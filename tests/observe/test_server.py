@@ -1,0 +1,166 @@
+"""StatusServer on real sockets, inside the test's own loop as it is inside the daemon's."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from swarmd.errors import ConfigError, SwarmdError
+from swarmd.observe import Health, NoDaemonError, StatusServer, StatusSnapshot, ask_status
+
+
+@asynccontextmanager
+async def serving(
+    snapshot: Callable[[], StatusSnapshot], path: Path, http: str | None = None
+) -> AsyncIterator[StatusServer]:
+    server = StatusServer(snapshot, path, http)
+    server.bind()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve())
+        await server.started.wait()
+        yield server
+        server.stop()
+
+
+def over(path: Path) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path)), base_url="http://swarmd")
+
+
+async def test_status_over_the_unix_socket_is_the_snapshot(snapshot, tmp_path) -> None:
+    path = tmp_path / "sock"
+    async with serving(lambda: snapshot, path):
+        assert await asyncio.to_thread(ask_status, tmp_path, path) == snapshot
+
+
+async def test_the_socket_is_private_and_gone_after_stop(snapshot, tmp_path) -> None:
+    path = tmp_path / "sock"
+    async with serving(lambda: snapshot, path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+async def test_a_stale_socket_of_a_killed_daemon_is_replaced(snapshot, tmp_path) -> None:
+    path = tmp_path / "sock"
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(path))
+    dead.close()
+    async with serving(lambda: snapshot, path), over(path) as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_signal_handlers_stay_the_daemon_s(snapshot, tmp_path) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    async with serving(lambda: snapshot, tmp_path / "sock"):
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+async def test_healthz_is_503_with_the_reasons_when_unhealthy(snapshot, tmp_path) -> None:
+    sick = snapshot.model_copy(update={"health": Health(ok=False, reasons=("no step for 10 min",))})
+    async with serving(lambda: sick, tmp_path / "sock"), over(tmp_path / "sock") as client:
+        answer = await client.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ok": False, "reasons": ["no step for 10 min"]}
+
+
+async def test_metrics_are_prometheus_text_without_words_of_peers(snapshot, tmp_path) -> None:
+    async with serving(lambda: snapshot, tmp_path / "sock"), over(tmp_path / "sock") as client:
+        text = (await client.get("/metrics")).text
+    samples = {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["swarmd_steps_total", ()] == 12
+    assert samples["swarmd_groups_total", ("external_used",)] == 20
+    assert samples["swarmd_rejected_total", ("signature",)] == 2
+    assert samples["swarmd_reward_mean_20", ()] == 0.2
+    assert samples["swarmd_peers", ()] == 1
+    assert "onerror" not in text
+
+
+async def test_http_serves_the_dashboard_with_a_policy_for_its_own_script_only(snapshot, tmp_path) -> None:
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", "127.0.0.1:0") as server,
+        httpx.AsyncClient(base_url=server.base_url or "") as client,
+    ):
+        page = await client.get("/")
+        assert (await client.get("/status")).json()["peer_id"] == snapshot.peer_id
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "innerHTML" not in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:8080", 200),
+        ("[::1]:80", 200),
+        ("localhost:1", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example:80", 421),
+        ("", 421),
+    ],
+)
+async def test_a_name_that_a_web_page_rebound_is_refused(snapshot, tmp_path, host, code) -> None:
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", "0") as server,
+        httpx.AsyncClient(base_url=server.base_url or "") as client,
+    ):
+        assert (await client.get("/status", headers={"host": host})).status_code == code
+
+
+async def test_only_get_is_answered(snapshot, tmp_path) -> None:
+    async with serving(lambda: snapshot, tmp_path / "sock"), over(tmp_path / "sock") as client:
+        assert (await client.post("/status")).status_code == 405
+        assert (await client.get("/../etc/passwd")).status_code == 404
+
+
+def test_an_http_port_in_use_is_named_and_the_socket_not_left_behind(snapshot, tmp_path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = StatusServer(lambda: snapshot, tmp_path / "sock", f"127.0.0.1:{port}")
+        with pytest.raises(ConfigError, match=rf"127.0.0.1:{port}: port {port} is in use: choose"):
+            server.bind()
+    assert not (tmp_path / "sock").exists()
+
+
+def test_a_socket_that_cannot_be_made_is_named(snapshot, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot create the status socket .*No such file or directory"):
+        StatusServer(lambda: snapshot, tmp_path / "absent" / "sock").bind()
+
+
+def test_no_daemon_is_told_apart_from_a_silent_one(tmp_path) -> None:
+    path = tmp_path / "sock"
+    with pytest.raises(NoDaemonError, match=r"no daemon is running in .*start one with `swarmd join`"):
+        ask_status(tmp_path, path)
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(path))
+        with pytest.raises(NoDaemonError):  # bound but not listening: what a killed daemon leaves
+            ask_status(tmp_path, path)
+        mute.listen(1)
+        with pytest.raises(SwarmdError, match=r"does not answer within 0\.05 s"):
+            ask_status(tmp_path, path, timeout_s=0.05)
+
+
+async def test_cancellation_frees_the_sockets(snapshot, tmp_path) -> None:
+    server = StatusServer(lambda: snapshot, tmp_path / "sock", "0")
+    server.bind()
+    port = int((server.base_url or "").rpartition(":")[2])
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(server.serve())
+        await server.started.wait()
+        task.cancel()
+    with socket.create_server(("127.0.0.1", port)):
+        assert not (tmp_path / "sock").exists()
