@@ -1,0 +1,97 @@
+"""One SQLite connection whose disk errors are `StorageError`s with a remedy; other errors are bugs and stay.
+
+Used from one thread. WAL with synchronous=NORMAL: a killed process loses no committed transaction, a power
+cut at most the last ones, and neither corrupts the file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from swarmd.errors import StorageError
+
+BUSY_TIMEOUT_S = 5.0
+"""How long to wait for a command that reads the database beside the daemon."""
+
+WAL_BYTES_KEPT = 4 * 2**20
+"""What the write-ahead log may keep on disk after a checkpoint; SQLite's own default is no limit."""
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space and start again",
+    sqlite3.SQLITE_IOERR: "the disk reports errors or is full; check it and start again",
+    sqlite3.SQLITE_READONLY: "it is read-only; give this user the right to write, or choose another --home",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the rights, or choose another --home",
+    sqlite3.SQLITE_PERM: "this user may not open it; check the rights, or choose another --home",
+    sqlite3.SQLITE_BUSY: "another process keeps it locked; end that process and start again",
+    sqlite3.SQLITE_CORRUPT: "it is corrupt; start again, it is then moved aside and replaced",
+    sqlite3.SQLITE_NOTADB: "it is corrupt; start again, it is then moved aside and replaced",
+}
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+Row = tuple[Any, ...]
+
+
+class CorruptDatabaseError(StorageError):
+    """The file is not a database any more; a fresh one can take its place."""
+
+
+class Connection:
+    """SQLite with explicit transactions and named disk errors."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database file. Raises StorageError."""
+        self._path = path
+        with self._disk_errors():
+            self._sqlite = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            self.execute("PRAGMA journal_mode = WAL")
+            self.execute("PRAGMA synchronous = NORMAL")
+            self.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+            self.execute("PRAGMA foreign_keys = ON")
+        except StorageError:
+            self.close()
+            raise
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run one statement and fetch all of its rows."""
+        with self._disk_errors():
+            return self._sqlite.execute(sql, parameters).fetchall()
+
+    def changed(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run one statement; returns how many rows it inserted, updated or deleted."""
+        with self._disk_errors():
+            return self._sqlite.execute(sql, parameters).rowcount
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Inside another transaction it is part of that one."""
+        if self._sqlite.in_transaction:
+            yield
+            return
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            # SQLite has rolled back by itself after some disk errors.
+            if self._sqlite.in_transaction:
+                self._sqlite.rollback()
+            raise
+
+    def close(self) -> None:
+        self._sqlite.close()
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
+            if code not in _REMEDIES:
+                raise
+            kind = CorruptDatabaseError if code in _CORRUPT else StorageError
+            raise kind(f"the database {self._path} failed ({error}): {_REMEDIES[code]}") from error

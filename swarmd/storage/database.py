@@ -1,0 +1,182 @@
+"""The home's SQLite database: its schema, its versions, and what happens when the file is corrupt.
+
+The tables' meanings are in `pool`, `ledger`, `steps` and `peers`, which share one connection, so that e.g.
+a group enters the pool and the ledger in one transaction. The process that holds the home's lock opens it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from swarmd.errors import StorageError
+from swarmd.storage.connection import Connection, CorruptDatabaseError
+from swarmd.storage.durable import Report, disk_error, log_problem
+from swarmd.storage.ledger import Ledger
+from swarmd.storage.peers import Peers
+from swarmd.storage.pool import POOL_GROUPS_MAX, Pool
+from swarmd.storage.steps import Steps
+
+APPLICATION_ID = 0x5357_4D44
+"""'SWMD' in SQLite's header: tells our database from another program's."""
+
+CORRUPT_KEPT = 3
+"""Databases moved aside that are kept for a person to look at; older ones are removed."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE pool (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest BLOB NOT NULL UNIQUE,
+        round INTEGER NOT NULL,
+        task_id BLOB NOT NULL,
+        publisher TEXT NOT NULL,
+        informative INTEGER NOT NULL,
+        used_step INTEGER,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX pool_by_age ON pool (round, id);
+    CREATE TABLE ledger (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        event TEXT NOT NULL,
+        digest BLOB,
+        peer_id TEXT,
+        round INTEGER,
+        step INTEGER,
+        reason TEXT,
+        detail TEXT
+    );
+    CREATE INDEX ledger_by_digest ON ledger (digest);
+    CREATE TABLE totals (
+        event TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (event, reason)
+    );
+    CREATE TABLE publishers (
+        peer_id TEXT PRIMARY KEY,
+        groups_pulled INTEGER NOT NULL,
+        reward_sum REAL NOT NULL,
+        last_pulled REAL NOT NULL
+    );
+    CREATE INDEX publishers_by_age ON publishers (last_pulled);
+    CREATE TABLE steps (
+        step INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        reward REAL,
+        window_mean REAL,
+        metrics TEXT NOT NULL
+    );
+    CREATE INDEX steps_by_window ON steps (window_mean);
+    CREATE TABLE peers (peer_id TEXT PRIMARY KEY, addresses TEXT NOT NULL, last_seen REAL NOT NULL);
+    CREATE INDEX peers_by_age ON peers (last_seen);
+    """,
+)
+"""Statement n makes version n + 1 out of version n. Append; never edit one that was released."""
+
+
+class Database:
+    """The pool, the ledger, the steps and the peers of one home."""
+
+    def __init__(
+        self, path: Path, *, pool_groups_max: int = POOL_GROUPS_MAX, on_problem: Report = log_problem
+    ) -> None:
+        """Open or create. A corrupt file is moved to `swarmd.db.corrupt-N`, replaced and reported. Raises
+        StorageError for a disk that refuses and for a database of a newer swarmd or of another program."""
+        try:
+            self._connection = _open(path)
+        except CorruptDatabaseError as error:
+            aside = _move_aside(path)
+            self._connection = _open(path)
+            on_problem(
+                f"the database {path} was corrupt ({error.__cause__ or error}) and is now {aside}; the pool, "
+                "the ledger, step metrics and known peers start anew; checkpoints and records are intact"
+            )
+        self.ledger = Ledger(self._connection)
+        self.pool = Pool(self._connection, self.ledger, pool_groups_max, on_problem)
+        self.steps = Steps(self._connection)
+        self.peers = Peers(self._connection)
+
+    def rewind(self, step: int) -> None:
+        """Forget what was trained after `step`, the step that was resumed from: later metrics go, and groups
+        used later may be drawn again. Totals stay, since those events happened."""
+        with self._connection.transaction():
+            self.pool.release_after(step)
+            self.steps.forget_after(step)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _open(path: Path) -> Connection:
+    connection = Connection(path)
+    try:
+        _check(connection)
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: Connection) -> None:
+    """SQLite notices most corruption only on the page that is read; so read all of them once."""
+    [(verdict,)] = connection.execute("PRAGMA quick_check(1)")
+    if verdict != "ok":
+        raise CorruptDatabaseError(verdict)
+
+
+def _migrate(connection: Connection, path: Path) -> None:
+    [(application,)] = connection.execute("PRAGMA application_id")
+    [(version,)] = connection.execute("PRAGMA user_version")
+    [(tables,)] = connection.execute("SELECT COUNT(*) FROM sqlite_schema")
+    if tables and application != APPLICATION_ID:
+        raise StorageError(
+            f"{path} is the database of another program; move it away or choose another --home"
+        )
+    if version > len(MIGRATIONS):
+        raise StorageError(
+            f"the database {path} has version {version} and this swarmd knows none above {len(MIGRATIONS)}: "
+            "use the newer swarmd that wrote it, or choose another --home"
+        )
+    if version == len(MIGRATIONS):
+        return
+    with connection.transaction():
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _move_aside(path: Path) -> Path:
+    """Rename the database and its write-ahead log; remove the oldest of those moved aside earlier."""
+    pattern = re.compile(re.escape(path.name) + r"\.corrupt-(\d+)")
+    numbers = sorted(int(found[1]) for p in path.parent.iterdir() if (found := pattern.fullmatch(p.name)))
+    aside = path.with_name(f"{path.name}.corrupt-{numbers[-1] + 1 if numbers else 1}")
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                source.rename(aside.with_name(aside.name + suffix))
+        for number in numbers[: 1 - CORRUPT_KEPT]:
+            for suffix in ("-wal", "-shm", ""):
+                path.with_name(f"{path.name}.corrupt-{number}{suffix}").unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(f"move the corrupt database {path} aside", error) from error
+    return aside

@@ -1,0 +1,74 @@
+"""Files that are whole or absent, and disk errors as sentences.
+
+A killed process leaves either the old content or the new under a name, never a part of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from swarmd.errors import StorageError
+
+Report = Callable[[str], None]
+"""Receives one sentence about something that was wrong on disk and was survived."""
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space on that disk and start again",
+    errno.EDQUOT: "the user's disk quota is used up: free some of it and start again",
+    errno.EFBIG: "the system's file size limit is too low: raise it (ulimit -f) and start again",
+    errno.EROFS: "the file system is read-only: choose another --home",
+    errno.EACCES: "give this user the right to read and write there, or choose another --home",
+    errno.EPERM: "give this user the right to read and write there, or choose another --home",
+    errno.EIO: "the disk reports hardware errors: check it and restore from a backup",
+}
+
+
+def log_problem(problem: str) -> None:
+    """The default `Report`: a warning in the log."""
+    logging.getLogger("swarmd.storage").warning(problem)
+
+
+def remedy(error: OSError) -> str:
+    """Cause and remedy of a disk error, as the end of a sentence."""
+    cause = os.strerror(error.errno) if error.errno else str(error)
+    advice = _REMEDIES.get(error.errno or 0, "check the path and the disk and start again")
+    return f"{cause[:1].lower()}{cause[1:]}; {advice}"
+
+
+def disk_error(doing: str, error: OSError) -> StorageError:
+    """`doing` completes "cannot ...", e.g. "save the checkpoint /home/x/.swarmd/checkpoints/7"."""
+    return StorageError(f"cannot {doing}: {remedy(error)}")
+
+
+def flush_to_disk(path: Path) -> None:
+    """fsync a file, or a directory so that the names in it survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put `data` at `path` by writing beside it, fsync and rename. One writer at a time for each directory.
+
+    The name written beside is always the same, so a killed writer leaves at most one such file, which
+    the next write replaces. Raises OSError; then `path` is as it was.
+    """
+    beside = path.with_name(".writing")
+    beside.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    flush_to_disk(path.parent)

@@ -1,0 +1,225 @@
+"""A peer's home: the directory that makes it the same peer at the next start.
+
+    identity.key     libp2p private key (protobuf, Ed25519), mode 0600; never overwritten
+    config.toml      the operator's; written by the configuration code, read there
+    manifest.cbor    canonical bytes of the manifest of the swarm this home belongs to
+    port             the TCP port taken at the first start, kept so that addresses others remember stay true
+    lock             flock, and the pid of the process that holds it
+    swarmd.sock      where the running daemon answers `swarmd status`
+    swarmd.db        pool, ledger, steps, peers
+    checkpoints/     weights, optimiser and counters
+    records/         envelopes, own and pulled, under their digests
+
+This module knows names and rights, not contents; the key is the exception.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from protocol import KeyPair, ProtocolError
+from swarmd.errors import ConfigError
+from swarmd.storage.durable import remedy, write_whole
+
+SOCKET_PATH_BYTES_MAX = 100
+"""sun_path holds 104 bytes on macOS and 108 on Linux, the final NUL included (sys/un.h); binding goes
+through a temporary name on some servers, so a few bytes are left over."""
+
+KEY_SEED_BYTES = 32
+PORTS = range(1, 65_536)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The paths of a home, and the few small files that are nobody else's."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The home at `path`, made with its key when it is not there yet. Raises ConfigError when it cannot
+        be made or written, its key is corrupt, or another process is just making it."""
+        home = cls(path.expanduser().resolve())
+        try:
+            for directory in (home.path, home.checkpoints_path, home.records_path):
+                # Rights of a directory that was there are its owner's choice and stay.
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _require_writable(home.path)
+            home._make_socket_directory()
+            if not home.identity_path.exists():
+                with home.lock():
+                    home._create_key()
+        except FileExistsError as error:
+            raise ConfigError(f"home {error.filename} is a file; choose a directory with --home") from error
+        except NotADirectoryError as error:
+            raise ConfigError(
+                f"home {home.path} cannot be made, a parent of it is a file; choose another --home"
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"home {home.path} cannot be used: {remedy(error)}") from error
+        home.key()
+        return home
+
+    @classmethod
+    def existing(cls, path: Path) -> Self:
+        """The home at `path` for a command that only reads. Raises ConfigError when there is none."""
+        home = cls(path.expanduser().resolve())
+        try:
+            home.identity_path.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ConfigError(
+                f"there is no swarmd home at {home.path}; `swarmd init` or `swarmd join` makes one, "
+                "or name another with --home"
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"home {home.path} cannot be read: {remedy(error)}") from error
+        return home
+
+    @property
+    def identity_path(self) -> Path:
+        return self.path / "identity.key"
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.cbor"
+
+    @property
+    def port_path(self) -> Path:
+        return self.path / "port"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def database_path(self) -> Path:
+        return self.path / "swarmd.db"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def records_path(self) -> Path:
+        return self.path / "records"
+
+    @property
+    def socket_path(self) -> Path:
+        """Inside the home; for a home too deep for a socket's name, in a private directory of the temporary
+        directory whose name follows from the home's path."""
+        inside = self.path / "swarmd.sock"
+        if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES_MAX:
+            return inside
+        name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"swarmd-{name}" / "sock"
+
+    def key(self) -> KeyPair:
+        """This peer's identity. Raises ConfigError; the file is never changed."""
+        try:
+            return KeyPair.from_libp2p(self.identity_path.read_bytes())
+        except ProtocolError as error:
+            raise ConfigError(
+                f"the key {self.identity_path} is corrupt ({error}); restore it from a backup, or move it "
+                "away to start as a new peer"
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"the key {self.identity_path} cannot be read: {remedy(error)}") from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the home for this process. Raises ConfigError when another one does; a killed one does not."""
+        try:
+            descriptor = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(f"home {self.path} cannot be locked: {remedy(error)}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                raise ConfigError(
+                    f"home {self.path} is used by a running swarmd (pid {pid}); stop it or use another --home"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            try:
+                yield
+            finally:
+                # Explicitly: a child forked meanwhile shares the lock, and closing would leave it with it.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        finally:
+            os.close(descriptor)
+
+    def read_manifest(self) -> bytes | None:
+        """Bytes of the swarm's manifest, not verified; None before the first join."""
+        try:
+            return self.manifest_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"{self.manifest_path} cannot be read: {remedy(error)}") from error
+
+    def write_manifest(self, manifest: bytes) -> None:
+        self._write(self.manifest_path, manifest)
+
+    def read_port(self) -> int | None:
+        """The port kept from an earlier start; None when there is none or it is not a port."""
+        try:
+            port = int(self.port_path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        return port if port in PORTS else None
+
+    def write_port(self, port: int) -> None:
+        self._write(self.port_path, f"{port}\n".encode())
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            write_whole(path, data)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
+
+    def _create_key(self) -> None:
+        """Under the lock, so that of two first starts only one makes the peer."""
+        if not self.identity_path.exists():
+            key = KeyPair.from_seed(os.urandom(KEY_SEED_BYTES))
+            write_whole(self.identity_path, key.to_libp2p())
+
+    def _make_socket_directory(self) -> None:
+        """Make sure that nobody else can put a socket in our socket's place."""
+        path = self.socket_path
+        if path.parent == self.path:
+            return
+        if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+            raise ConfigError(
+                f"neither home {self.path} nor the temporary directory {path.parent.parent} has a path short "
+                "enough for a unix socket; choose a shorter --home or TMPDIR"
+            )
+        try:
+            path.parent.mkdir(mode=0o700)
+        except FileExistsError:
+            found = path.parent.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+                raise ConfigError(
+                    f"{path.parent} is not a private directory of this user; remove it, or shorten --home"
+                ) from None
+
+
+def _require_writable(path: Path) -> None:
+    if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+        raise OSError(errno.EROFS if read_only else errno.EACCES, "not writable", str(path))

@@ -1,0 +1,186 @@
+"""The ledger: what this peer published, pulled, used and rejected, when and why.
+
+Two parts. Entries are a log of the newest events, bounded. Totals and per-publisher counts are kept beside it
+and survive both the log's bound and restarts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from protocol import Reason
+from swarmd.storage.connection import Connection
+
+ENTRIES_MAX = 20_000
+"""Events in the log; some days of a busy peer, a few MiB."""
+
+ENTRIES_SLACK = 256
+"""Events above the bound before the log is cut: cutting at each event would double the writes."""
+
+PUBLISHERS_MAX = 1_024
+"""Peers with counts of their own; above it those that were pulled from longest ago are forgotten."""
+
+DETAIL_CHARACTERS_MAX = 500
+"""A rejection's detail may quote what a stranger sent."""
+
+Event = Literal["own", "published", "pulled", "used", "rejected"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Totals since the home was made, in groups."""
+
+    own: int
+    published: int
+    pulled: int
+    external_used: int
+    rejected: Mapping[str, int]
+    """By reason."""
+
+
+@dataclass(frozen=True)
+class PublisherCounts:
+    """What came from one peer."""
+
+    groups_pulled: int
+    reward_mean: float
+    """Mean over its groups of the mean reward as scored here."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event of the log."""
+
+    at: float
+    """Unix time in seconds."""
+    event: Event
+    digest: bytes | None
+    peer_id: str | None
+    round: int | None
+    step: int | None
+    reason: str | None
+    detail: str | None
+
+
+class Ledger:
+    """Every write is one transaction; an event that was recorded survives a kill."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def own(self, groups: int) -> None:
+        """This peer generated and scored `groups` groups of its own."""
+        self._count("own", groups)
+
+    def published(self, digest: bytes, round_: int, step: int, *, now: float) -> None:
+        """An own group went out as a record."""
+        self._enter("published", now, digest=digest, round_=round_, step=step)
+
+    def pulled(self, digest: bytes, publisher: str, round_: int, *, reward_mean: float, now: float) -> None:
+        """A group of `publisher` was verified and scored; called by `Pool.add`, in its transaction."""
+        with self._connection.transaction():
+            self._enter("pulled", now, digest=digest, peer_id=publisher, round_=round_)
+            self._connection.execute(
+                "INSERT INTO publishers VALUES (?, 1, ?, ?) ON CONFLICT (peer_id) DO UPDATE SET"
+                " groups_pulled = groups_pulled + 1, reward_sum = reward_sum + excluded.reward_sum,"
+                " last_pulled = MAX(last_pulled, excluded.last_pulled)",
+                (publisher, reward_mean, now),
+            )
+            self._connection.execute(
+                "DELETE FROM publishers WHERE peer_id IN"
+                " (SELECT peer_id FROM publishers ORDER BY last_pulled DESC LIMIT -1 OFFSET ?)",
+                (PUBLISHERS_MAX,),
+            )
+
+    def used(self, digest: bytes, step: int, *, now: float) -> None:
+        """An external group was in a batch; called by `Pool.mark_used`, in its transaction."""
+        self._enter("used", now, digest=digest, step=step)
+
+    def rejected(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        now: float,
+        digest: bytes | None = None,
+        publisher: str | None = None,
+    ) -> None:
+        """Something a peer sent was refused."""
+        detail = detail[:DETAIL_CHARACTERS_MAX]
+        self._enter("rejected", now, digest=digest, peer_id=publisher, reason=reason, detail=detail)
+
+    def counts(self) -> Counts:
+        totals: dict[str, int] = {}
+        rejected: dict[str, int] = {}
+        for event, reason, n in self._connection.execute(
+            "SELECT event, reason, n FROM totals ORDER BY n DESC"
+        ):
+            if event == "rejected":
+                rejected[reason] = n
+            else:
+                totals[event] = n
+        return Counts(
+            own=totals.get("own", 0),
+            published=totals.get("published", 0),
+            pulled=totals.get("pulled", 0),
+            external_used=totals.get("used", 0),
+            rejected=rejected,
+        )
+
+    def by_publisher(self) -> dict[str, PublisherCounts]:
+        """At most PUBLISHERS_MAX peers, the one pulled from last first."""
+        rows = self._connection.execute(
+            "SELECT peer_id, groups_pulled, reward_sum FROM publishers ORDER BY last_pulled DESC"
+        )
+        return {peer_id: PublisherCounts(n, reward_sum / n) for peer_id, n, reward_sum in rows}
+
+    def entries(self, limit: int) -> list[Entry]:
+        """The newest `limit` events, newest first."""
+        rows = self._connection.execute(
+            "SELECT at, event, digest, peer_id, round, step, reason, detail FROM ledger"
+            " ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+        return [Entry(*row) for row in rows]
+
+    def settled(self, limit: int) -> list[bytes]:
+        """Digests that were pulled or rejected, newest first: what not to pull again after a restart."""
+        rows = self._connection.execute(
+            "SELECT digest FROM ledger WHERE event IN ('pulled', 'rejected') AND digest IS NOT NULL"
+            " GROUP BY digest ORDER BY MAX(id) DESC LIMIT ?",
+            (limit,),
+        )
+        return [digest for (digest,) in rows]
+
+    def _count(self, event: Event, n: int, reason: str = "") -> None:
+        self._connection.execute(
+            "INSERT INTO totals VALUES (?, ?, ?)"
+            " ON CONFLICT (event, reason) DO UPDATE SET n = n + excluded.n",
+            (event, reason, n),
+        )
+
+    def _enter(
+        self,
+        event: Event,
+        now: float,
+        *,
+        digest: bytes | None = None,
+        peer_id: str | None = None,
+        round_: int | None = None,
+        step: int | None = None,
+        reason: Reason | None = None,
+        detail: str | None = None,
+    ) -> None:
+        why = None if reason is None else reason.value
+        with self._connection.transaction():
+            self._count(event, 1, why or "")
+            self._connection.execute(
+                "INSERT INTO ledger (at, event, digest, peer_id, round, step, reason, detail)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (now, event, digest, peer_id, round_, step, why, detail),
+            )
+            [(newest,)] = self._connection.execute("SELECT MAX(id) FROM ledger")
+            if newest % ENTRIES_SLACK == 0:
+                self._connection.execute("DELETE FROM ledger WHERE id <= ?", (newest - ENTRIES_MAX,))

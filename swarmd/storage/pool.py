@@ -1,0 +1,101 @@
+"""The pool: verified groups by other peers, waiting to be drawn into a step.
+
+Bounded: the groups of the oldest rounds go first. Bodies are CBOR of plain values, rebuilt by pydantic into
+the dataclass; which groups a step draws is the sampler's choice, not made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cbor2
+from pydantic import TypeAdapter, ValidationError
+
+from swarmd.learning.groups import ScoredGroup
+from swarmd.storage.connection import Connection
+from swarmd.storage.durable import Report
+from swarmd.storage.ledger import Ledger
+
+POOL_GROUPS_MAX = 2_048
+"""Groups; at 64 KiB a record this is 128 MiB at the very worst. The configuration may say otherwise."""
+
+_GROUP = TypeAdapter(ScoredGroup)
+
+
+class Pool:
+    """External groups by digest, each at most once."""
+
+    def __init__(self, connection: Connection, ledger: Ledger, groups_max: int, on_problem: Report) -> None:
+        self._connection = connection
+        self._ledger = ledger
+        self._groups_max = groups_max
+        self._on_problem = on_problem
+
+    def __len__(self) -> int:
+        [(count,)] = self._connection.execute("SELECT COUNT(*) FROM pool")
+        return int(count)
+
+    def add(self, group: ScoredGroup, *, now: float) -> bool:
+        """Keep a verified and scored group of another peer, and enter it in the ledger as pulled. False when
+        it is here already. Drops the oldest above the bound. ValueError for a group without a digest."""
+        if group.digest is None:
+            raise ValueError(
+                "only a group that came in a record has a place in the pool: this one has no digest"
+            )
+        columns = (group.digest, group.round, group.task_id, group.publisher, group.is_informative)
+        with self._connection.transaction():
+            added = self._connection.changed(
+                "INSERT OR IGNORE INTO pool (digest, round, task_id, publisher, informative, body)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (*columns, cbor2.dumps(_GROUP.dump_python(group))),
+            )
+            if added:
+                self._ledger.pulled(
+                    group.digest, group.publisher, group.round, reward_mean=group.mean_reward, now=now
+                )
+                self.prune(self._groups_max)
+        return bool(added)
+
+    def candidates(self, min_round: int, limit: int, *, informative_only: bool = False) -> list[ScoredGroup]:
+        """Up to `limit` groups not used yet, of rounds `min_round` and later, newest first. With
+        `informative_only`, only those whose rewards differ."""
+        rows = self._connection.execute(
+            "SELECT id, body FROM pool WHERE used_step IS NULL AND round >= ? AND informative >= ?"
+            " ORDER BY round DESC, id DESC LIMIT ?",
+            (min_round, informative_only, limit),
+        )
+        groups = []
+        for row_id, body in rows:
+            try:
+                groups.append(_GROUP.validate_python(cbor2.loads(body)))
+            except (cbor2.CBORDecodeError, ValidationError) as error:
+                self._connection.execute("DELETE FROM pool WHERE id = ?", (row_id,))
+                self._on_problem(
+                    f"a group in the pool was corrupt and has been removed: {type(error).__name__}"
+                )
+        return groups
+
+    def mark_used(self, digests: Sequence[bytes], step: int, *, now: float) -> int:
+        """These groups were in the batch of `step`: they are not candidates any more, and the ledger counts
+        them. Returns how many were here and unused."""
+        with self._connection.transaction():
+            used = 0
+            for digest in digests:
+                if self._connection.changed(
+                    "UPDATE pool SET used_step = ? WHERE digest = ? AND used_step IS NULL", (step, digest)
+                ):
+                    self._ledger.used(digest, step, now=now)
+                    used += 1
+        return used
+
+    def release_after(self, step: int) -> int:
+        """Groups used after `step` become candidates again; returns how many."""
+        return self._connection.changed("UPDATE pool SET used_step = NULL WHERE used_step > ?", (step,))
+
+    def prune(self, groups_max: int) -> int:
+        """Drop the oldest, by round and then by arrival, above `groups_max`; returns how many."""
+        return self._connection.changed(
+            "DELETE FROM pool WHERE id IN"
+            " (SELECT id FROM pool ORDER BY round DESC, id DESC LIMIT -1 OFFSET ?)",
+            (groups_max,),
+        )

@@ -1,0 +1,87 @@
+"""The history of this peer's policy updates: metrics a step, the reward curve, and its best stretch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from swarmd.storage.connection import Connection
+
+STEPS_MAX = 100_000
+"""Steps kept; at one a minute more than two months, at about 1 KiB a step 100 MiB. The oldest go first."""
+
+STEP_NUMBER_MAX = 2**63 - 1
+"""The largest integer SQLite holds."""
+
+WINDOW_STEPS = 20
+"""Steps that one mean of rewards is taken over: a single step's reward is mostly luck."""
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """The reward of own groups, each number None while there is none."""
+
+    last: float | None
+    mean_20: float | None
+    """Mean over the last WINDOW_STEPS steps, or over all while there are fewer."""
+    best_20: float | None
+    """Best mean over any WINDOW_STEPS consecutive steps; the mean over all while there are fewer."""
+
+
+class Steps:
+    """One row a step. A step that is repeated after a restart replaces its row."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def record(
+        self, step: int, *, reward: float | None, metrics: Mapping[str, JsonValue], now: float
+    ) -> None:
+        """`reward`: mean reward of the step's own groups, None for a step without any."""
+        text = json.dumps(dict(metrics))
+        with self._connection.transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, NULL, ?)", (step, now, reward, text)
+            )
+            window = self._window(step)
+            if reward is not None and len(window) == WINDOW_STEPS:
+                mean = sum(window) / WINDOW_STEPS
+                self._connection.execute("UPDATE steps SET window_mean = ? WHERE step = ?", (mean, step))
+            self._connection.execute("DELETE FROM steps WHERE step <= ?", (step - STEPS_MAX,))
+
+    def rewards(self) -> Rewards:
+        window = self._window()
+        if not window:
+            return Rewards(None, None, None)
+        mean = sum(window) / len(window)
+        [(best,)] = self._connection.execute("SELECT MAX(window_mean) FROM steps")
+        return Rewards(last=window[0], mean_20=mean, best_20=mean if best is None else best)
+
+    def curve(self, limit: int) -> list[tuple[int, float]]:
+        """(step, reward) of the last `limit` steps that have a reward, oldest first."""
+        rows = self._connection.execute(
+            "SELECT step, reward FROM steps WHERE reward IS NOT NULL ORDER BY step DESC LIMIT ?", (limit,)
+        )
+        return [(step, reward) for step, reward in reversed(rows)]
+
+    def metrics(self, limit: int) -> list[tuple[int, dict[str, JsonValue]]]:
+        """(step, metrics) of the last `limit` steps, newest first."""
+        rows = self._connection.execute(
+            "SELECT step, metrics FROM steps ORDER BY step DESC LIMIT ?", (limit,)
+        )
+        return [(step, json.loads(text)) for step, text in rows]
+
+    def forget_after(self, step: int) -> int:
+        """Drop the rows of steps after `step`; returns how many."""
+        return self._connection.changed("DELETE FROM steps WHERE step > ?", (step,))
+
+    def _window(self, last_step: int = STEP_NUMBER_MAX) -> list[float]:
+        """Rewards of the WINDOW_STEPS steps up to `last_step` or to the last, newest first."""
+        rows = self._connection.execute(
+            "SELECT reward FROM steps WHERE reward IS NOT NULL AND step <= ? ORDER BY step DESC LIMIT ?",
+            (last_step, WINDOW_STEPS),
+        )
+        return [reward for (reward,) in rows]
