@@ -1,0 +1,242 @@
+"""What happens to the gossip (events) and what it wants done (commands): plain data, no behaviour.
+
+A command is one await on the network, the blob store, the database or the task runner; its docstring
+names the call and the event that reports back. The machine asks again after a time, so an answer
+that gets lost costs a delay and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol import Completion, PeerId, TaskSpec, VerifiedRecord
+
+# Events --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed. Due at `Gossip.next_wakeup`; earlier or later does no harm."""
+
+    neighbours: int
+    """Peers the transport is connected to (`Network.statistics().connected_peers`)."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the trainer uses: `groups` external groups a step (J), a step lasting `step_seconds`."""
+
+    groups: int
+    step_seconds: float
+
+
+@dataclass(frozen=True)
+class OwnGroup:
+    """A group of our own, generated and scored; never one on a held-out question."""
+
+    step: int
+    task: TaskSpec
+    question_digest: bytes
+    completions: tuple[Completion, ...]
+    temperature_milli: int
+    model: str
+    tokenizer: bytes
+
+
+@dataclass(frozen=True)
+class OwnStatus:
+    """What this peer says of itself; the newest is published when the next publication is due."""
+
+    addresses: tuple[str, ...]
+    step: int
+    phase: str
+    model: str
+    device: str
+    reward_mean_milli: int
+    groups_own: int
+    groups_external_used: int
+    agent: str
+    eval_milli: int | None = None
+
+
+@dataclass(frozen=True)
+class AddressesRemembered:
+    """At start: peers of earlier runs, with the addresses under which they were reached."""
+
+    peers: tuple[tuple[PeerId, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class NetworkRestarted:
+    """The transport came back after it had died: what it stored for us may be gone."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """Answer to `Announce`: how many of the envelopes the network stored."""
+
+    stored: int
+
+
+@dataclass(frozen=True)
+class AnnouncementsRead:
+    """Answer to `ReadAnnouncements`: everything found, unverified; empty after a failure."""
+
+    envelopes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class StatusesRead:
+    """Answer to `ReadStatuses`: everything found, unverified; empty after a failure."""
+
+    envelopes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class BodyArrived:
+    """Answer to `Pull`: the bytes under `digest`, unverified."""
+
+    digest: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True)
+class PullFailed:
+    """Answer to `Pull`: the network could not bring it."""
+
+    digest: bytes
+    why: str
+
+
+@dataclass(frozen=True)
+class GroupScored:
+    """Answer to `Verify`: the question was regenerated and the completions scored here."""
+
+    digest: bytes
+    informative: bool
+    """The rewards found here differ among the completions, so the group can teach something."""
+
+
+@dataclass(frozen=True)
+class GroupRejected:
+    """Answer to `Verify`: refused, for a `protocol.Reason` such as question, held_out or scorer."""
+
+    digest: bytes
+    reason: str
+
+
+Event = (
+    Tick
+    | Demand
+    | OwnGroup
+    | OwnStatus
+    | AddressesRemembered
+    | NetworkRestarted
+    | Announced
+    | AnnouncementsRead
+    | StatusesRead
+    | BodyArrived
+    | PullFailed
+    | GroupScored
+    | GroupRejected
+)
+
+# Commands ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StoreBlob:
+    """`BlobStore.put(envelope)`: keep the body of an own record, so that others can pull it."""
+
+    digest: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True)
+class StoreBody:
+    """`Network.store_body(envelope)`: nobody can dial us, so the DHT holds the body."""
+
+    envelope: bytes
+
+
+@dataclass(frozen=True)
+class Announce:
+    """`Network.announce(envelopes)` -> `Announced`."""
+
+    envelopes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class ReadAnnouncements:
+    """`Network.read_announcements(keys)` -> `AnnouncementsRead`. One at a time."""
+
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class PublishStatus:
+    """`Network.publish_status(envelope)`; no answer needed."""
+
+    envelope: bytes
+
+
+@dataclass(frozen=True)
+class ReadStatuses:
+    """`Network.read_statuses(keys)` -> `StatusesRead`. One at a time."""
+
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """`Network.pull(publisher, digest, size)` -> `BodyArrived` or `PullFailed`. Several at a time."""
+
+    publisher: PeerId
+    digest: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Regenerate the question, score the completions -> `GroupScored` or `GroupRejected`."""
+
+    record: VerifiedRecord
+
+
+@dataclass(frozen=True)
+class Drop:
+    """For the ledger: a group of `publisher` was lost, and why (a `Reason`, "pull" or "uninformative")."""
+
+    digest: bytes
+    reason: str
+    publisher: PeerId
+
+
+@dataclass(frozen=True)
+class Connect:
+    """`Network.connect(addresses)`; its success shows in the neighbours of the next `Tick`."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RememberPeer:
+    """For the database: dial `peer_id` under `addresses` at the next start."""
+
+    peer_id: PeerId
+    addresses: tuple[str, ...]
+
+
+Command = (
+    StoreBlob
+    | StoreBody
+    | Announce
+    | ReadAnnouncements
+    | PublishStatus
+    | ReadStatuses
+    | Pull
+    | Verify
+    | Drop
+    | Connect
+    | RememberPeer
+)

@@ -1,0 +1,85 @@
+"""Every bound and every pace of the gossip, with its unit and its reason.
+
+Bounds that two implementations must share are in `protocol.limits`; these are one peer's own manners.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GossipLimits:
+    """Defaults for a peer that trains; tests and experiments may tighten them."""
+
+    # Publishing
+    record_lifetime_rounds: int = 4  # a group older than a few rounds is far from everybody's policy
+    record_lifetime_s_min: float = 300.0  # a slow peer draws once in minutes and must still find something
+    shard_entries_target: int = (
+        16  # a quarter of SHARD_ENTRIES_MAX: publishers disagree about the swarm's size
+    )
+    announce_batch_s: float = 1.0  # own groups of one step are announced together
+    announce_answer_s: float = 60.0  # a batch that was never answered counts as failed
+    announce_tries: int = (
+        2  # the first failure is usually a restart of the transport; the second is the swarm's
+    )
+
+    # Reading announcements
+    read_keys_max: int = 8  # keys in one read; 8 x 64 entries x 512 bytes = 256 KiB in the worst case
+    read_interval_s_min: float = 2.0  # the pace while the trainer is short of groups
+    read_interval_s_max: float = (
+        30.0  # the pace while reads bring nothing new, still inside any record's life
+    )
+    read_rounds_back: int = 3  # older announcements are close to their expiry: not worth the lookup
+    read_answer_s: float = (
+        60.0  # a read that was never answered is forgotten; the network's own time-outs are shorter
+    )
+    keys_remembered: int = 4_096  # which keys were read to their end; 16 bytes each
+
+    # Choosing and pulling
+    candidates_max: int = 512  # announcements waiting to be pulled; 512 x ~400 bytes
+    candidates_per_peer: int = 16  # a flood by one peer can fill no more than its own place
+    overpull: float = (
+        2.0  # groups pulled for each one the trainer uses: some turn out useless, and samplers choose
+    )
+    pulls_max: int = 8  # at once; 8 x 64 KiB
+    pulls_per_peer: int = 2  # at once: publishers serve many
+    pull_share_max: float = 0.5  # of the last `pull_window` pulls from one peer, while others have something
+    pull_window: int = 16  # pulls over which the share is taken
+    pull_tries: int = 2  # once more after a failure, then forget
+    pull_retry_s: float = 5.0  # a transport restart takes less
+    pull_answer_s: float = 60.0  # as read_answer_s
+    verifying_max: int = 32  # bodies handed over and not yet scored: a slow sandbox slows the pulls
+    verify_answer_s: float = (
+        600.0  # a verdict that never came is forgotten; the sandbox's time-outs are shorter
+    )
+    seen_max: int = (
+        8_192  # (publisher, digest) pairs never pulled again; outlasts any record's life at 8 a second
+    )
+
+    # Membership
+    status_interval_s: float = 30.0  # between two publications of the own status
+    status_lifetime_s: float = 120.0  # four intervals: three lost ones in a row do not make a peer vanish
+    peers_max: int = 1_024  # statuses kept; beyond it the swarm is estimated, not listed
+    membership_keys_max: int = 8  # keys in one read of statuses
+    membership_interval_s: float = 5.0  # between two reads, until every shard was read once
+    membership_interval_s_max: float = 15.0  # ... and afterwards
+    addresses_max: int = 512  # peers whose addresses are remembered, also after they fell silent
+    neighbours_min: int = 4  # with fewer, dial
+    connect_interval_s: float = 20.0  # between two attempts while there are too few neighbours
+    reach_out_interval_s: float = 120.0  # otherwise dial one silent peer now and then: this heals a partition
+    connect_peers_max: int = 4  # peers in one attempt
+
+    # Reputation
+    peers_judged_max: int = 1_024  # peers with a reputation; the least interesting is forgotten first
+    penalty_half_life_s: float = 600.0  # a bad disk or a bad minute is forgiven
+    penalty_ignored_at: float = 3.0  # two forged bodies, or six pulls that failed
+    ignore_s: float = 300.0  # the first time; doubles with every relapse ...
+    ignore_s_max: float = 3_600.0  # ... up to an hour, since machines get repaired
+
+    # Clock
+    clock_peers_min: int = 3  # peers that must agree before we doubt our own clock
+    clock_peers_max: int = 64  # peers whose offset is kept
+    clock_tolerance_s: float = 5.0  # between what NTP leaves and what the transport refuses
+
+    tick_s_max: float = 5.0  # the machine never asks to sleep longer, so that a clock that jumps does no harm

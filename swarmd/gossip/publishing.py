@@ -1,0 +1,186 @@
+"""Own groups become signed records and announcements; those of the last rounds can be announced again.
+
+Uninformative groups are not published: with equal rewards they teach nobody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from protocol import (
+    RECORD_LIFETIME_S_MAX,
+    Announcement,
+    Completion,
+    InvalidLocal,
+    KeyPair,
+    Manifest,
+    Record,
+    RejectedRecord,
+    digest_of,
+    shard_of,
+    sign_announcement,
+    sign_record,
+    verify_record,
+)
+from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MODEL_BYTES_MAX
+from swarmd.gossip.events import Announce, Command, OwnGroup, StoreBlob, StoreBody
+from swarmd.gossip.limits import GossipLimits
+
+
+@dataclass(frozen=True)
+class _Announced:
+    envelope: bytes
+    expires: int
+
+
+class Publisher:
+    """Signs, counts, batches. Decides neither the shard count nor a round's budget: callers say."""
+
+    def __init__(self, key: KeyPair, manifest: Manifest, limits: GossipLimits, *, dialable: bool) -> None:
+        self._key = key
+        self._manifest = manifest
+        self._limits = limits
+        self._dialable = dialable
+        self._round = -1
+        self._this_round = 0
+        self._last_round = 0
+        self._waiting: list[_Announced] = []
+        self._offered: list[_Announced] = []
+        self._offered_at = 0.0
+        self._tries = 0
+        # Everything unexpired: as many rounds as a record lives.
+        rounds = (
+            limits.record_lifetime_rounds + int(limits.record_lifetime_s_min // manifest.round_seconds) + 1
+        )
+        self._recent: deque[_Announced] = deque(maxlen=min(4_096, manifest.records_per_round_max * rounds))
+        self.published = 0
+        self.announced = 0
+        self._unpublished: Counter[str] = Counter()
+        self.last_invalid = ""
+
+    @property
+    def unpublished(self) -> Mapping[str, int]:
+        """Own groups not published, by reason: uninformative, round_budget, before_genesis, invalid."""
+        return dict(self._unpublished)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Something is to be announced at the next tick."""
+        return bool(self._waiting) and not self._offered
+
+    @property
+    def per_round(self) -> int:
+        """Records published in a round, of this one and the last the busier."""
+        return max(self._this_round, self._last_round)
+
+    def start_round(self, round_: int) -> None:
+        if round_ != self._round:
+            self._last_round = self._this_round if round_ == self._round + 1 else 0
+            self._round, self._this_round = round_, 0
+
+    def publish(self, group: OwnGroup, shards: int, budget: int, now: float) -> list[Command]:
+        """Sign `group` if it teaches and this round's `budget` allows; it is announced at the next tick."""
+        refusal = self._refusal(group, budget)
+        if refusal:
+            self._unpublished[refusal] += 1
+            return []
+        try:
+            record = self._record(group, now)
+            envelope = sign_record(self._key, record)
+            verify_record(envelope, manifest=self._manifest, now=now)  # nobody would take what we would not
+            announcement = self._announce(record, envelope, shards)
+        except (InvalidLocal, RejectedRecord) as error:
+            self._unpublished["invalid"] += 1
+            self.last_invalid = str(error)
+            return []
+        self.published += 1
+        self._this_round += 1
+        self._waiting.append(_Announced(announcement, record.expires))
+        self._recent.append(self._waiting[-1])
+        commands: list[Command] = [StoreBlob(digest_of(envelope), envelope)]
+        if not self._dialable:
+            commands.append(StoreBody(envelope))
+        return commands
+
+    def batch(self, now: float) -> Announce | None:
+        """Everything that waits, once a tick and one batch at a time."""
+        if self._offered:
+            if now - self._offered_at < self._limits.announce_answer_s:
+                return None
+            self.answered(0)
+        self._offered_at = now
+        self._offered = [a for a in self._waiting if a.expires > now]
+        self._waiting = []
+        return Announce(tuple(a.envelope for a in self._offered)) if self._offered else None
+
+    def answered(self, stored: int) -> None:
+        """Try a batch once more if some of it was not stored; which, the network does not say."""
+        self.announced += stored
+        self._tries += 1
+        if stored < len(self._offered) and self._tries < self._limits.announce_tries:
+            self._waiting = self._offered + self._waiting
+        else:
+            self._tries = 0
+        self._offered = []
+
+    def announce_again(self, now: float) -> None:
+        """Offer every unexpired announcement once more: its holders may be gone."""
+        self._offered = []
+        self._tries = 0
+        self._waiting = [a for a in self._recent if a.expires > now]
+
+    def _refusal(self, group: OwnGroup, budget: int) -> str:
+        if len({c.reward_micro for c in group.completions}) < 2:
+            return "uninformative"
+        if self._round < 0:
+            return "before_genesis"
+        return "round_budget" if self._this_round >= budget else ""
+
+    def _record(self, group: OwnGroup, now: float) -> Record:
+        lifetime = max(
+            self._limits.record_lifetime_s_min,
+            self._limits.record_lifetime_rounds * self._manifest.round_seconds,
+        )
+        created = int(now)
+        return Record(
+            swarm=self._manifest.swarm_id,
+            round=self._round,
+            step=group.step,
+            created=created,
+            expires=created + int(min(lifetime, RECORD_LIFETIME_S_MAX)),
+            task=group.task,
+            question_digest=group.question_digest,
+            completions=group.completions,
+            temperature_milli=group.temperature_milli,
+            model=fit(group.model, MODEL_BYTES_MAX),
+            tokenizer=group.tokenizer,
+        )
+
+    def _announce(self, record: Record, envelope: bytes, shards: int) -> bytes:
+        task_id = record.task.task_id
+        announcement = Announcement(
+            swarm=record.swarm,
+            round=record.round,
+            task_id=task_id,
+            shard=shard_of(self._key.peer_id, task_id, shards),
+            digest=digest_of(envelope),
+            size=len(envelope),
+            pass_rate_milli=pass_rate_milli(record.completions),
+            model=fit(record.model, ANNOUNCED_MODEL_BYTES_MAX),
+            tokenizer=record.tokenizer,
+            expires=record.expires,
+        )
+        return sign_announcement(self._key, announcement)
+
+
+def fit(text: str, bytes_max: int) -> str:
+    """`text` cut to `bytes_max` bytes of UTF-8: a model's name may be the long path of a directory."""
+    return text.encode()[:bytes_max].decode(errors="ignore")
+
+
+def pass_rate_milli(completions: tuple[Completion, ...]) -> int:
+    """Mean reward in thousandths, kept off 0 and 1000, which would say that the group teaches nothing."""
+    mean_micro = sum(c.reward_micro for c in completions) / len(completions)
+    return min(999, max(1, round(mean_micro / 1000)))

@@ -1,0 +1,105 @@
+"""Which announcement keys to read next, and when.
+
+Keys are drawn at random among (recent round, task by its weight, shard): peers that read different keys
+pull different groups, and no holder is asked by everybody at once. A key whose round was over when it was
+read is not read again. The pace follows need: as few keys as promised to be enough the last time, and
+longer pauses while reads bring nothing new.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from protocol import SHARDS_MAX, Manifest, announcement_key
+from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.timer import Timer
+
+SETTLE_S = 10.0  # after its round ended, a key may still gain: batches, slow stores, clocks a little behind
+DRAWS_PER_KEY = 8  # attempts to find a key that is worth reading
+WIDER_DRAWS = 1 / 8  # of the draws look at twice as many shards: somebody may spread wider than we know
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What one announcement key stands for."""
+
+    round: int
+    task_id: bytes
+    shard: int
+
+
+class Reader:
+    """One read at a time; remembers which keys were read to their end."""
+
+    def __init__(self, swarm: bytes, manifest: Manifest, limits: GossipLimits, rng: random.Random) -> None:
+        self._swarm = swarm
+        self._manifest = manifest
+        self._limits = limits
+        self._rng = rng
+        self._task_ids = [t.task_id for t in manifest.tasks]
+        self._weights = [t.weight for t in manifest.tasks]
+        self._finished: dict[Topic, None] = {}
+        self._asked: dict[Topic, bytes] = {}
+        self._asked_at = 0.0
+        self._pause = limits.read_interval_s_min
+        self._new_per_key = 1.0
+        self.timer = Timer()
+
+    def keys(self, missing: int, shards: int, now: float) -> tuple[bytes, ...]:
+        """Keys to read now, so as to find about `missing` new candidates; empty while none are needed."""
+        if missing <= 0 or not self.timer.due(now):
+            return ()
+        count = min(self._limits.read_keys_max, max(1, round(missing / self._new_per_key)))
+        self._asked = {topic: self._key(topic) for topic in self._draw(count, shards, now)}
+        self._asked_at = now
+        if self._asked:
+            self.timer.rest(now, self._limits.read_answer_s)
+        else:
+            self.timer.rest(now, self._limits.read_interval_s_min)
+        return tuple(self._asked.values())
+
+    def topics_read(self) -> tuple[Topic, ...]:
+        """The topics of the read in progress."""
+        return tuple(self._asked)
+
+    def answered(self, new: int, now: float) -> None:
+        """The read in progress brought `new` candidates."""
+        for topic in self._asked:
+            if self._manifest.round_start(topic.round + 1) + SETTLE_S <= self._asked_at:
+                self._finished[topic] = None
+        while len(self._finished) > self._limits.keys_remembered:
+            del self._finished[next(iter(self._finished))]
+        if self._asked:
+            per_key = new / len(self._asked)
+            self._new_per_key = max(1 / 4, self._new_per_key + (per_key - self._new_per_key) / 4)
+        slowest = self._limits.read_interval_s_max
+        self._pause = self._limits.read_interval_s_min if new else min(slowest, self._pause * 2)
+        self._asked = {}
+        self.timer.rest(now, self._pause)
+
+    def hurry(self) -> None:
+        """Something changed (new neighbours, a new transport): read at the fastest pace again."""
+        self._pause = self._limits.read_interval_s_min
+        if not self._asked:
+            self.timer.wake()
+
+    def _draw(self, count: int, shards: int, now: float) -> list[Topic]:
+        newest = self._manifest.round_at(now)
+        oldest = max(0, newest - self._limits.read_rounds_back)
+        drawn: dict[Topic, None] = {}
+        for _ in range(count * DRAWS_PER_KEY):
+            wider = 2 if self._rng.random() < WIDER_DRAWS else 1
+            topic = Topic(
+                self._rng.randint(oldest, newest),
+                self._rng.choices(self._task_ids, self._weights)[0],
+                self._rng.randrange(min(SHARDS_MAX, shards * wider)),
+            )
+            if topic not in self._finished:
+                drawn[topic] = None
+            if len(drawn) == count:
+                break
+        return list(drawn)
+
+    def _key(self, topic: Topic) -> bytes:
+        return announcement_key(self._swarm, topic.round, topic.task_id, topic.shard)

@@ -1,0 +1,59 @@
+"""An immutable snapshot of the gossip, for the status API and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from protocol import PeerId, PeerStatus
+
+
+@dataclass(frozen=True)
+class PeerView:
+    """What is known of another peer; `status` is its own word."""
+
+    peer_id: PeerId
+    status: PeerStatus
+    age_s: float
+    """since it wrote the status"""
+    groups_pulled: int
+    """bodies of this peer that arrived here and verified, since the start"""
+    ignored: bool
+
+
+@dataclass(frozen=True)
+class GossipStatistics:
+    """Counters are since the start of the process; everything else is as of the last event."""
+
+    round: int
+    swarm_size: int
+    """estimated number of peers, this one included"""
+    neighbours: int
+    peers: tuple[PeerView, ...]
+    shards: int
+    """over which a task's announcements are spread by this peer"""
+
+    groups_published: int
+    groups_unpublished: Mapping[str, int]
+    """own groups not published, by reason: uninformative, round_budget, before_genesis, invalid"""
+    last_invalid: str
+    """why the last own group could not be made a record, or empty"""
+    announcements_stored: int
+
+    candidates: int
+    pulls_in_flight: int
+    verifying: int
+    groups_pulled: int
+    groups_accepted: int
+    """verified and informative here"""
+    groups_rejected: Mapping[str, int]
+    """pulled or to be pulled and lost, by reason (a protocol Reason, "pull" or "uninformative")"""
+    junk: Mapping[str, int]
+    """announcements and statuses refused on reading, by protocol Reason"""
+    announcement_keys_read: int
+    ignored_peers: int
+
+    clock_offset_s: float | None
+    """by how much the swarm's clock is ahead of ours, or None while they agree"""
+    problems: tuple[str, ...]
+    """for a person: what is wrong and what to do"""

@@ -1,0 +1,95 @@
+"""The own status, signed; and what the statuses of others say, verified."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from protocol import (
+    ADDRESSES_MAX,
+    STATUS_BYTES_MAX,
+    STATUS_DOMAIN,
+    STATUS_PAYLOAD_TYPE,
+    KeyPair,
+    Manifest,
+    PeerStatus,
+    Reason,
+    RejectedRecord,
+    VerifiedStatus,
+    open_envelope,
+    sign_status,
+    verify_status,
+)
+from protocol.limits import ADDRESS_BYTES_MAX, LABEL_BYTES_MAX, MODEL_BYTES_MAX, PHASE_BYTES_MAX
+from swarmd.gossip.clock import ClockWatch
+from swarmd.gossip.events import OwnStatus
+from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.publishing import fit
+
+
+def sign_own_status(
+    key: KeyPair,
+    manifest: Manifest,
+    limits: GossipLimits,
+    own: OwnStatus,
+    now: float,
+    *,
+    published: int,
+    pulled: int,
+) -> bytes:
+    """The envelope of `own` as of `now`. Long texts are cut; raises InvalidLocal for bad numbers."""
+    created = int(now)
+    addresses = [
+        a for a in own.addresses if a.endswith(f"/p2p/{key.peer_id}") and len(a) <= ADDRESS_BYTES_MAX
+    ]
+    status = PeerStatus(
+        swarm=manifest.swarm_id,
+        created=created,
+        expires=created + int(limits.status_lifetime_s),
+        addresses=tuple(addresses[:ADDRESSES_MAX]),
+        round=max(0, manifest.round_at(created)),
+        step=own.step,
+        phase=fit(own.phase, PHASE_BYTES_MAX),
+        model=fit(own.model, MODEL_BYTES_MAX),
+        device=fit(own.device, LABEL_BYTES_MAX),
+        reward_mean_milli=own.reward_mean_milli,
+        groups_own=own.groups_own,
+        groups_published=published,
+        groups_pulled=pulled,
+        groups_external_used=own.groups_external_used,
+        agent=fit(own.agent, LABEL_BYTES_MAX),
+        eval_milli=own.eval_milli,
+    )
+    return sign_status(key, status)
+
+
+class StatusIntake:
+    """Verifies statuses; tells the clock watch when they were written, also those refused for their time."""
+
+    def __init__(self, swarm: bytes, clock: ClockWatch) -> None:
+        self._swarm = swarm
+        self._clock = clock
+        self._junk: Counter[str] = Counter()
+
+    @property
+    def junk(self) -> Mapping[str, int]:
+        """Envelopes refused, by reason."""
+        return dict(self._junk)
+
+    def read(self, envelopes: Sequence[bytes], now: float) -> list[VerifiedStatus]:
+        verified: list[VerifiedStatus] = []
+        for envelope in envelopes:
+            try:
+                verified.append(verify_status(envelope, now=now, swarm=self._swarm))
+            except RejectedRecord as error:
+                self._junk[error.reason.value] += 1
+                if error.reason in (Reason.CLOCK, Reason.EXPIRED):
+                    self._observe_untimely(envelope, now)
+            else:
+                self._clock.observe(verified[-1].publisher, verified[-1].status.created, now)
+        return verified
+
+    def _observe_untimely(self, envelope: bytes, now: float) -> None:
+        """`envelope` is sound and signed; only its time is wrong, or our clock is."""
+        opened = open_envelope(envelope, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, STATUS_BYTES_MAX)
+        self._clock.observe(opened.peer_id, PeerStatus.from_bytes(opened.payload).created, now)

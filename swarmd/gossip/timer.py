@@ -1,0 +1,25 @@
+"""A pause before the next time. Timers are data: who holds one asks whether it is due."""
+
+from __future__ import annotations
+
+import math
+
+
+class Timer:
+    """Due at once when new, then again after every `rest`."""
+
+    def __init__(self) -> None:
+        self.at = -math.inf
+        self._seconds = 0.0
+
+    def due(self, now: float) -> bool:
+        """True when the rest is over, or when the clock jumped back so far that it would not end in time."""
+        return now >= self.at or self.at - now > self._seconds
+
+    def rest(self, now: float, seconds: float) -> None:
+        self.at = now + seconds
+        self._seconds = seconds
+
+    def wake(self) -> None:
+        """Be due at once."""
+        self.at = -math.inf
