@@ -2,6 +2,7 @@
 
 from swarmd.observe.client import NoDaemonError, ask_status
 from swarmd.observe.events import Event, EventLog, EventName
+from swarmd.observe.live import LiveView
 from swarmd.observe.live_state import LiveState
 from swarmd.observe.server import StatusServer
 from swarmd.observe.snapshot import Groups, Health, PeerView, Reward, StatusSnapshot
@@ -13,6 +14,7 @@ __all__ = [
     "Groups",
     "Health",
     "LiveState",
+    "LiveView",
     "NoDaemonError",
     "PeerView",
     "Reward",

@@ -134,3 +134,12 @@ def test_the_state_follows_the_events() -> None:
     assert state.last_event.startswith("step round=9 step=6 reward=0.5")
     log.emit("stopping")
     assert log.state.phase == "stopping"
+
+
+def test_progress_of_a_phase_that_is_over_is_not_shown() -> None:
+    log = log_to(io.StringIO())
+    log.emit("phase", name="generating")
+    log.progress("generating", 3, 4)
+    assert (log.state.phase_done, log.state.phase_total) == (3, 4)
+    log.emit("phase", name="scoring")
+    assert (log.state.phase, log.state.phase_total) == ("scoring", 0)

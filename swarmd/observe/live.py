@@ -1,0 +1,121 @@
+"""The live view of `swarmd join` in a terminal: `render` draws a state, `LiveView` redraws it in place.
+
+Notable events are printed above the view, so that the join command and warnings stay in the scroll-back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from swarmd.observe.events import Event, EventLog
+from swarmd.observe.live_state import LiveState, describe
+
+FRAME_S = 0.25  # four frames a second: quick enough to look alive, too slow to cost anything
+CURVE_WIDTH = 60  # characters, one step each
+BAR_WIDTH = 24
+BLOCKS = "▁▂▃▄▅▆▇█"
+QUIET = frozenset({"phase", "step", "pulled", "published", "peer_seen", "external_short"})
+
+
+def render(state: LiveState, now: float) -> RenderableType:
+    """The whole view. `now` is wall-clock seconds, as in the events."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", justify="right")
+    facts.add_column(overflow="fold")
+    for name, value in (
+        ("swarm", Text(f"{state.swarm or '–'} · round {'–' if state.round is None else state.round}")),
+        ("model", Text(" · ".join(part for part in (state.model, state.device, state.dtype) if part) or "–")),
+        ("step", Text(str(state.step))),
+        ("phase", _phase(state)),
+        ("reward", _reward(state.rewards)),
+        ("groups", Text(f"{state.own} own · {state.external} external")),
+        ("peers", Text(str(len(state.peers)))),
+        ("speed", Text("–" if state.tokens_per_s is None else f"{state.tokens_per_s:,.0f} tokens/s")),
+        ("join", Text(state.join_command or "–")),
+        ("last", _last(state, now)),
+    ):
+        facts.add_row(name, value)
+    up = "" if state.started_at is None else f"up {duration(now - state.started_at)}"
+    return Panel(facts, title=Text(f"swarmd {state.peer_id}".strip()), subtitle=Text(up), title_align="left")
+
+
+def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
+    """The newest `width` values of 0..1, one block each; the scale is fixed so that two runs compare."""
+    return "".join(
+        BLOCKS[min(int(max(value, 0.0) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values[-width:]
+    )
+
+
+def duration(seconds: float) -> str:
+    """Like 42 s, 3 min 5 s or 2 h 10 min."""
+    whole = max(int(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class LiveView:
+    """Draws an event log's state until cancelled; the last frame stays on the screen."""
+
+    def __init__(self, log: EventLog, console: Console | None = None) -> None:
+        self._log = log
+        self._console = console or Console()
+        self._printed = 0
+
+    async def run(self) -> None:
+        """Redraw every quarter of a second."""
+        with Live(console=self._console, auto_refresh=False, transient=False) as live:
+            try:
+                while True:
+                    self.draw(live)
+                    await asyncio.sleep(FRAME_S)
+            finally:
+                self.draw(live)
+
+    def draw(self, live: Live) -> None:
+        """One frame, below the notable events since the one before."""
+        for event in self._log.since(self._printed):
+            self._printed = event.number
+            if event.name not in QUIET and self._log.wanted(event):
+                live.console.print(_line(event))
+        live.update(render(self._log.state, self._log.now()), refresh=True)
+
+
+def _phase(state: LiveState) -> RenderableType:
+    if state.phase_total <= 0:
+        return Text(state.phase)
+    row = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=state.phase_total, completed=state.phase_done, width=BAR_WIDTH)
+    row.add_row(Text(state.phase), bar, Text(f"{state.phase_done}/{state.phase_total}", style="dim"))
+    return row
+
+
+def _reward(rewards: Sequence[float]) -> RenderableType:
+    if not rewards:
+        return Text("–")
+    recent = rewards[-20:]
+    words = Text(f"last {rewards[-1]:.3f} · mean of {len(recent)} {sum(recent) / len(recent):.3f}")
+    return Group(words, Text(sparkline(rewards), style="green"))
+
+
+def _last(state: LiveState, now: float) -> Text:
+    if state.last_event_at is None:
+        return Text("–")
+    ago = duration(now - state.last_event_at)
+    return Text(f"{ago} ago: {state.last_event}", overflow="ellipsis", no_wrap=True)
+
+
+def _line(event: Event) -> Text:
+    """Text, not markup: the fields may hold what peers wrote."""
+    style = {"warning": "yellow", "error": "red"}.get(event.level, "dim")
+    return Text(describe(event.name, event.fields), style=style)

@@ -1,0 +1,117 @@
+"""The live view, rendered to text."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import pytest
+from rich.console import Console
+from rich.live import Live
+
+from swarmd.config import ObserveConfig
+from swarmd.observe import EventLog, LiveState, LiveView
+from swarmd.observe.live import duration, render, sparkline
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def text_of(state: LiveState, now: float = 100.0) -> str:
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(render(state, now))
+    return console.export_text()
+
+
+def test_a_state_before_the_first_step_is_drawable() -> None:
+    text = text_of(LiveState())
+    assert "starting" in text
+    assert "round –" in text
+
+
+def test_everything_the_operator_wants_is_on_the_screen() -> None:
+    state = LiveState(
+        started_at=40.0,
+        peer_id="12D3KooWme",
+        swarm="starter",
+        model="embedded",
+        device="cpu",
+        dtype="float32",
+        join_command="swarmd join --peer /ip4/10.0.0.7/tcp/1/p2p/12D3KooWme",
+        round=71,
+        step=12,
+        phase="generate",
+        phase_done=3,
+        phase_total=4,
+        rewards=(0.0, 0.5, 1.0),
+        own=48,
+        external=31,
+        tokens_per_s=1234.5,
+        peers=frozenset({"a", "b"}),
+        last_event="checkpoint step=10",
+        last_event_at=97.0,
+    )
+    text = text_of(state)
+    for expected in (
+        "swarmd 12D3KooWme",
+        "starter · round 71",
+        "embedded · cpu · float32",
+        "generate",
+        "3/4",
+        "last 1.000 · mean of 3 0.500",
+        "▁▅█",
+        "48 own · 31 external",
+        "1,234 tokens/s",
+        "swarmd join --peer /ip4/10.0.0.7/tcp/1/p2p/12D3KooWme",
+        "3 s ago: checkpoint step=10",
+        "up 1 min 0 s",
+    ):
+        assert expected in text
+
+
+def test_what_peers_wrote_is_not_markup() -> None:
+    assert "[bold red]x[/]" in text_of(LiveState(last_event="[bold red]x[/]", last_event_at=1.0))
+
+
+def test_a_long_last_event_stays_on_one_line() -> None:
+    assert len(text_of(LiveState(last_event="x" * 900, last_event_at=1.0)).splitlines()) < 20
+
+
+def test_the_sparkline_is_clamped_and_keeps_the_newest() -> None:
+    assert sparkline([-1.0, 0.0, 0.49, 0.99, 1.0, 7.0]) == "▁▁▄███"
+    assert sparkline([0.0] * 100 + [1.0], width=3) == "▁▁█"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s"), (59.9, "59 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_notable_events_are_printed_once_above_the_view_and_progress_is_not() -> None:
+    log = EventLog(ObserveConfig(log_format="auto"), clock=lambda: 50.0, stdout=Terminal())
+    console = Console(width=100, file=io.StringIO(), force_terminal=True)
+    view = LiveView(log, console)
+    with Live(console=console, auto_refresh=False) as live:
+        log.emit("join_command", command="swarmd join --peer X")
+        log.emit("phase", name="generate", done=1, total=2)
+        view.draw(live)
+        log.emit("warning", message="the disk is nearly full")
+        view.draw(live)
+    printed = [line for line in console.file.getvalue().splitlines() if "│" not in line]  # type: ignore[attr-defined]
+    assert sum("join_command command=swarmd join --peer X" in line for line in printed) == 1
+    assert sum("the disk is nearly full" in line for line in printed) == 1
+
+
+async def test_the_last_frame_stays_after_cancellation() -> None:
+    log = EventLog(ObserveConfig(log_format="auto"), clock=lambda: 50.0, stdout=Terminal())
+    console = Console(width=100, file=io.StringIO(), force_terminal=True)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(LiveView(log, console).run())
+        await asyncio.sleep(0)
+        log.emit("stopped", step=3)
+        task.cancel()
+    assert "stopped step=3" in console.file.getvalue()  # type: ignore[attr-defined]
