@@ -66,7 +66,7 @@ class Event:
 
 
 class EventLog:
-    """Where the daemon says what it does. Call it on the event loop; only `progress` may come from a thread."""
+    """Where the daemon says what it does. Call it on the event loop; `progress` may come from a thread."""
 
     def __init__(self, config: ObserveConfig, *, clock: Callable[[], float], stdout: TextIO) -> None:
         self.mode: OutputMode = _mode(config, stdout)
@@ -88,6 +88,8 @@ class EventLog:
         event = Event(self._emitted, self._clock(), name, level, plain)
         self.recent.append(event)
         self._state = self._state.after(name, plain, event.at)
+        if name == "phase":
+            self._progress = None
         if self._logger is not None and self.wanted(event):
             self._write(self._logger, event)
 
