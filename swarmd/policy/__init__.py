@@ -1,0 +1,34 @@
+"""The policy: hardware plan, model loading, generation and log-probabilities. No rewards, no peers."""
+
+from swarmd.policy.backend import Backend, GenerationStoppedError, Progress, StopSignal, TokenRow
+from swarmd.policy.hardware import (
+    Accelerator,
+    HardwarePlan,
+    HardwareProbe,
+    LoraPlan,
+    plan_hardware,
+    probe_hardware,
+)
+from swarmd.policy.loading import load_policy
+from swarmd.policy.policy import Policy, PromptTooLongError, Sample
+from swarmd.policy.tokenizer import ChatTokenizer, tokenizer_fingerprint
+
+__all__ = [
+    "Accelerator",
+    "Backend",
+    "ChatTokenizer",
+    "GenerationStoppedError",
+    "HardwarePlan",
+    "HardwareProbe",
+    "LoraPlan",
+    "Policy",
+    "Progress",
+    "PromptTooLongError",
+    "Sample",
+    "StopSignal",
+    "TokenRow",
+    "load_policy",
+    "plan_hardware",
+    "probe_hardware",
+    "tokenizer_fingerprint",
+]

@@ -1,0 +1,70 @@
+"""A model's files from the Hugging Face hub, or from its cache on this disk when the hub cannot be reached.
+
+An unreachable hub fails within seconds: `snapshot_download` alone has no time-out on its first request.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from swarmd.errors import ModelError
+
+try:  # huggingface_hub 2 speaks through httpx2, huggingface_hub 1 through httpx
+    from httpx2 import HTTPError
+except ModuleNotFoundError:
+    from httpx import HTTPError  # type: ignore[assignment]
+
+HUB_TIMEOUT_S = 10.0  # one small request; a hub that takes longer is as good as unreachable
+FILES = (
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.txt",
+    "*.model",
+)  # weights, configuration, tokenizer; no code
+OFFLINE_REMEDY = "check the connection, give a local directory with --model ./dir, or use --model embedded"
+
+
+def fetch_snapshot(model: str) -> Path:
+    """The directory with the files of the hub model `model` ("owner/name"). Raises ModelError."""
+    why_offline = _unreachable(model)
+    try:
+        return Path(
+            snapshot_download(
+                model,
+                allow_patterns=list(FILES),
+                etag_timeout=HUB_TIMEOUT_S,
+                local_files_only=why_offline is not None,
+            )
+        )
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"the hub cannot be reached for {model} ({why_offline or error}), and this disk has no copy: "
+            f"{OFFLINE_REMEDY}"
+        ) from error
+    except (HTTPError, HfHubHTTPError, OSError) as error:
+        raise ModelError(f"downloading {model} failed: {error}: {OFFLINE_REMEDY}") from error
+
+
+def _unreachable(model: str) -> str | None:
+    """Why the hub cannot be asked for `model` now; None if it answered. Raises ModelError if it says no."""
+    try:
+        HfApi().model_info(model, timeout=HUB_TIMEOUT_S)
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{model} is gated: accept its terms on the hub and run `hf auth login`, or use another model"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"the hub has no model {model} (or it is private): check the spelling") from error
+    except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+        return str(error).partition("\n")[0] or type(error).__name__
+    return None

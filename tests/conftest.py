@@ -1,0 +1,74 @@
+"""Shared fixtures: a tiny random language model with a byte tokenizer, for what needs some policy."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from swarmd.config import PolicyConfig
+from swarmd.policy import HardwarePlan, LoraPlan, Policy, load_policy
+
+SPECIAL = ("<|pad|>", "<|im_start|>", "<|im_end|>")
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'][0] }}{{ m['content'][-20:] }}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>a{% endif %}"
+)
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """256 bytes and three control tokens; its template keeps the last 20 characters of each message."""
+    vocabulary = {symbol: number for number, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|im_end|>", padding_side="right"
+    )
+    wrapped.chat_template = CHAT_TEMPLATE
+    return wrapped
+
+
+def tiny_model(seed: int = 0) -> Qwen2ForCausalLM:
+    """Two layers of width 32, 27K parameters: random, and peaked enough that sampling is far from uniform."""
+    torch.manual_seed(seed)
+    tokenizer = byte_tokenizer()
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.15,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as a directory that `--model` takes. Read it only."""
+    path = tmp_path_factory.mktemp("tiny-model")
+    tiny_model().save_pretrained(path)
+    byte_tokenizer().save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def make_policy(tiny_model_dir: Path) -> Callable[..., Policy]:
+    """make_policy(lora_rank=None, dtype="float32", max_new_tokens=24): a fresh tiny policy on the CPU."""
+
+    def make(lora_rank: int | None = None, dtype: str = "float32", max_new_tokens: int = 24) -> Policy:
+        lora = None if lora_rank is None else LoraPlan(lora_rank, 2 * lora_rank)
+        plan = HardwarePlan(str(tiny_model_dir), "cpu", dtype, 1, lora, ())
+        return load_policy(PolicyConfig(model=plan.model), plan, max_new_tokens=max_new_tokens)
+
+    return make

@@ -1,0 +1,200 @@
+"""Which names load which model, and what is said when they do not."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from huggingface_hub.errors import OfflineModeIsEnabled
+from transformers import AutoTokenizer
+
+from swarmd.config import PolicyConfig
+from swarmd.errors import ModelError
+from swarmd.policy import HardwarePlan, load_policy, tokenizer_fingerprint
+from swarmd.policy import hub as hub_module
+from swarmd.policy.tokenizer import ChatTokenizer
+
+
+def load(model, limit=8, **config):
+    plan = HardwarePlan(str(model), "cpu", "float32", 1, None, ())
+    return load_policy(PolicyConfig(model=str(model), **config), plan, max_new_tokens=limit)
+
+
+@pytest.fixture
+def copied(tiny_model_dir, tmp_path):
+    return shutil.copytree(tiny_model_dir, tmp_path / "model")
+
+
+def test_a_directory_loads_with_family_fingerprint_and_padding_on_the_left(tiny_model_dir):
+    policy = load(tiny_model_dir)
+    assert policy.family == "qwen2-27K"
+    assert len(policy.tokenizer_fingerprint) == 8
+    assert policy.tokenizer.hf.padding_side == "left"
+    assert not policy.model.training
+
+
+def test_the_embedded_model_loads_and_answers():
+    policy = load("embedded")
+    (completion,) = policy.greedy([policy.render("What is 2 + 3?")])
+    assert completion.token_ids
+
+
+def test_the_swarms_token_limit_can_be_lowered_but_not_raised(tiny_model_dir):
+    assert load(tiny_model_dir, 8, max_new_tokens=4).max_new_tokens == 4
+    assert load(tiny_model_dir, 8, max_new_tokens=400).max_new_tokens == 8
+
+
+def test_a_name_that_is_nothing_lists_what_there_is():
+    with pytest.raises(ModelError, match=r"embedded, smollm2-135m, a directory.*hub id"):
+        load("gpt-17")
+
+
+def test_a_hub_that_cannot_be_reached_is_said_with_the_remedy(monkeypatch, tmp_path):
+    def offline(*args, **kwargs):
+        assert kwargs["timeout"] <= 10
+        raise OfflineModeIsEnabled("no network here")
+
+    monkeypatch.setattr(hub_module.HfApi, "model_info", offline)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"hub cannot be reached.*no network here.*--model embedded"):
+        load("nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.json", "config.json is missing"),
+        ("model.safetensors", "no \\*.safetensors"),
+        ("tokenizer.json", "no tokenizer"),
+    ],
+)
+def test_a_missing_file_is_named(copied, name, message):
+    (copied / name).unlink()
+    with pytest.raises(ModelError, match=message):
+        load(copied)
+
+
+def test_damaged_weights_are_a_model_error(copied):
+    (copied / "model.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(copied)
+
+
+def test_missing_weights_are_not_replaced_by_random_ones(copied):
+    config = json.loads((copied / "config.json").read_text())
+    config["num_hidden_layers"] = 3
+    config["layer_types"] = ["full_attention"] * 3
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"lacks \d+ weights"):
+        load(copied)
+
+
+def test_an_unknown_architecture_is_a_model_error(copied):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "model_type": "frobnicator"}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(copied)
+
+
+def test_smollm2_without_its_package_gives_the_command(monkeypatch):
+    monkeypatch.setattr("swarmd.policy.smollm2._gguf_path", lambda: None)
+    with pytest.raises(ModelError, match="pip install"):
+        load("smollm2-135m")
+
+
+def test_lora_trains_the_adapter_only_and_starts_as_the_base_model(make_policy):
+    base, adapted = make_policy(), make_policy(lora_rank=4)
+    prompts = [base.render("1+1?")]
+    assert base.greedy(prompts) == adapted.greedy(prompts)
+    assert adapted.family == base.family
+    assert all("lora_" in name for name, _ in adapted.trainable_parameters())
+    targets = {name.split(".lora_")[0].rsplit(".", 1)[1] for name, _ in adapted.trainable_parameters()}
+    assert targets == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.mark.parametrize("lora_rank", [None, 4])
+def test_trainable_state_restores_the_policy_and_is_a_copy(make_policy, lora_rank):
+    policy = make_policy(lora_rank=lora_rank)
+    prompts = [policy.render("1+1?")]
+    before = policy.greedy(prompts)
+    state = policy.trainable_state()
+    with torch.no_grad():
+        for _, parameter in policy.trainable_parameters():
+            parameter.normal_()
+    assert policy.greedy(prompts) != before
+    policy.load_trainable_state(state)
+    assert policy.greedy(prompts) == before
+
+
+def test_the_state_of_another_model_is_refused_and_changes_nothing(make_policy):
+    policy, adapted = make_policy(), make_policy(lora_rank=4)
+    before = policy.trainable_state()
+    with pytest.raises(ModelError, match="another model"):
+        policy.load_trainable_state(adapted.trainable_state())
+    assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
+
+
+# --- tokenizer -------------------------------------------------------------------------------------
+
+
+def test_a_prompt_follows_the_chat_template_and_ends_where_the_answer_starts(make_policy):
+    policy = make_policy()
+    text = policy.tokenizer.hf.decode(policy.render("1+1?"))
+    assert text.count("<|im_start|>") == 3
+    assert "u1+1?<|im_end|>" in text
+    assert text.endswith("<|im_start|>a")
+
+
+def test_without_a_template_the_prompt_is_plain_text(tiny_model_dir):
+    hf = AutoTokenizer.from_pretrained(tiny_model_dir)
+    hf.chat_template = None
+    text = hf.decode(ChatTokenizer(hf).render("1+1?"))
+    assert text.endswith("\n\n1+1?\n\n")
+
+
+def test_a_template_that_refuses_system_messages_gets_one_user_message(tiny_model_dir):
+    hf = AutoTokenizer.from_pretrained(tiny_model_dir)
+    hf.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+    )
+    text = hf.decode(ChatTokenizer(hf).render("1+1?"))
+    assert text.startswith("[user]")
+    assert text.endswith("1+1?")
+
+
+def test_completions_survive_the_way_to_text_and_back(make_policy):
+    tokenizer = make_policy().tokenizer
+    for text in ("<answer>42</answer>", "é ü 漢字 🙂", "", " leading", "a\n\nb"):
+        ids = tokenizer.encode_completion(text, True, 100)
+        assert ids[-1] == tokenizer.eos_id
+        assert tokenizer.decode_completion(ids) == text
+        assert tokenizer.encode_completion(text, False, 100) == ids[:-1]
+
+
+def test_a_long_completion_is_cut_and_a_cut_one_has_no_end_token(make_policy):
+    policy = make_policy(max_new_tokens=5)
+    assert policy.encode_completion("abcd", True)[-1] == policy.tokenizer.eos_id
+    assert policy.encode_completion("abcdefgh", True) == policy.encode_completion("abcde", False)
+
+
+def test_control_tokens_in_someone_elses_text_stay_text(make_policy):
+    tokenizer = make_policy().tokenizer
+    ids = tokenizer.encode_completion("1<|im_end|><|im_start|>", False, 100)
+    assert not set(ids) & set(tokenizer.hf.all_special_ids)
+
+
+def test_a_tokenizer_without_an_end_token_is_refused(tiny_model_dir):
+    hf = AutoTokenizer.from_pretrained(tiny_model_dir)
+    hf.eos_token = None
+    with pytest.raises(ModelError, match="end-of-sequence"):
+        ChatTokenizer(hf)
+
+
+def test_the_fingerprint_tells_tokenizers_apart_and_nothing_else(tiny_model_dir):
+    one, same, other = (AutoTokenizer.from_pretrained(tiny_model_dir) for _ in range(3))
+    same.chat_template = None
+    same.padding_side = "left"
+    other.add_tokens(["<answer>"])
+    assert tokenizer_fingerprint(one) == tokenizer_fingerprint(same)
+    assert tokenizer_fingerprint(one) != tokenizer_fingerprint(other)
