@@ -26,7 +26,7 @@ _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _PEER_ID_CHARS = 52
 
 _FIELD_PRIME = 2**255 - 19
-_SMALL_ORDER_Y = frozenset(
+SMALL_ORDER_Y = frozenset(
     int.from_bytes(bytes.fromhex(y), "little")
     for y in (
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -123,7 +123,7 @@ def _checked(public_key: bytes) -> bytes:
             Reason.KEY, f"an Ed25519 public key has {_KEY_BYTES} bytes, not {len(public_key)}"
         )
     y = int.from_bytes(public_key, "little") & ~(1 << 255)  # the top bit is the sign of x
-    if y >= _FIELD_PRIME or y in _SMALL_ORDER_Y:
+    if y >= _FIELD_PRIME or y in SMALL_ORDER_Y:
         raise RejectedRecord(Reason.KEY, "the public key is a small-order or non-canonical point")
     return public_key
 

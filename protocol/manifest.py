@@ -9,10 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from protocol import limits
 from protocol.encoding import sha256_of
@@ -38,7 +37,7 @@ def _config(text: str) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(value, dict) or _depth(value) > _CONFIG_DEPTH_MAX:
+    if not isinstance(value, dict) or not _nests_within(value, _CONFIG_DEPTH_MAX):
         raise ValueError(f"must be a JSON object, nested at most {_CONFIG_DEPTH_MAX} deep")
     try:
         canonical = canonical_json(value)
@@ -49,10 +48,11 @@ def _config(text: str) -> str:
     return text
 
 
-def _depth(value: object) -> int:
-    if isinstance(value, dict | list):
-        return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
-    return 0
+def _nests_within(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_nests_within(item, levels - 1) for item in inner)
 
 
 @functools.lru_cache(maxsize=4 * limits.TASKS_MAX)
@@ -80,6 +80,14 @@ class TaskFamily(Payload):
         return derive_task_id(self.source, self.dataset, self.config, self.version)
 
 
+def _distinct(tasks: tuple[TaskFamily, ...]) -> tuple[TaskFamily, ...]:
+    if len({task.name for task in tasks}) < len(tasks):
+        raise ValueError("two tasks have the same name")
+    if len({task.task_id for task in tasks}) < len(tasks):
+        raise ValueError("two tasks are the same: source, dataset, config and version all agree")
+    return tasks
+
+
 class Manifest(Payload):
     """A swarm's rules. Peers whose manifests have the same bytes are in the same swarm, and only they."""
 
@@ -92,15 +100,11 @@ class Manifest(Payload):
     max_new_tokens: Annotated[int, Field(ge=1, le=limits.COMPLETION_TOKENS_MAX)]
     records_per_round_max: Annotated[int, Field(ge=1, le=limits.RECORDS_PER_ROUND_MAX)]
     """of one publisher; a receiver ignores what goes beyond"""
-    tasks: Annotated[tuple[TaskFamily, ...], Field(min_length=1, max_length=limits.TASKS_MAX)]
-
-    @model_validator(mode="after")
-    def _families_are_distinct(self) -> Self:
-        if len({task.name for task in self.tasks}) < len(self.tasks):
-            raise ValueError("two tasks have the same name")
-        if len({task.task_id for task in self.tasks}) < len(self.tasks):
-            raise ValueError("two tasks are the same: source, dataset, config and version all agree")
-        return self
+    tasks: Annotated[
+        tuple[TaskFamily, ...],
+        Field(min_length=1, max_length=limits.TASKS_MAX),
+        AfterValidator(_distinct),
+    ]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -118,7 +122,7 @@ class Manifest(Payload):
 
     def round_at(self, now: float) -> int:
         """The round at unix time `now` in seconds; negative before genesis."""
-        return math.floor((now - self.genesis) / self.round_seconds)
+        return int((now - self.genesis) // self.round_seconds)
 
     def round_start(self, round: int) -> int:  # noqa: A002  the protocol's word
         """Unix time in seconds at which `round` begins."""

@@ -27,7 +27,11 @@ _RECEIVED = "received"  # the validation context that tells their mistakes from 
 
 
 class Payload(BaseModel):
-    """Base of everything that is encoded: a map from field names to values, every field present."""
+    """Base of everything that is encoded: a map from field names to values, every field present.
+
+    A check across fields belongs to the last of them: a subclass's model validator would run outside
+    `_name_the_culprit` and let pydantic's own error out.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -6,9 +6,9 @@ hint: a receiver regenerates the question and scores the completions itself. Thi
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from protocol import limits
 from protocol.manifest import derive_task_id
@@ -68,11 +68,12 @@ class Completion(Payload):
     finished: bool
     """the policy ended the text itself; false: it was cut off"""
 
-    @model_validator(mode="after")
-    def _byte_count_is_true(self) -> Self:
-        if self.bytes != len(self.text.encode()):
-            raise ValueError("`bytes` is not the UTF-8 length of `text`")
-        return self
+    @field_validator("bytes")
+    @classmethod
+    def _is_the_length_of_text(cls, value: int, info: ValidationInfo) -> int:
+        if "text" in info.data and value != len(info.data["text"].encode()):
+            raise ValueError("not the UTF-8 length of `text`")
+        return value
 
 
 class Record(Payload):

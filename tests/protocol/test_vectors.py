@@ -1,0 +1,217 @@
+"""The golden vectors: committed as the script writes them, and this implementation agrees with every one.
+
+A second implementation reads the same files; SPEC section 12 says how.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import protocol as p
+
+VECTORS = Path(p.__file__).parent / "vectors"
+KEYS, ENCODING, ENVELOPES, MANIFESTS, RECORDS, ANNOUNCEMENTS, STATUSES, TOPICS, HELD_OUT = (
+    json.loads((VECTORS / f"{name}.json").read_text())
+    for name in (
+        "keys",
+        "encoding",
+        "envelopes",
+        "manifests",
+        "records",
+        "announcements",
+        "statuses",
+        "topics",
+        "held_out",
+    )
+)
+SWARM_MANIFEST = p.Manifest.from_bytes(bytes.fromhex(RECORDS["manifest"]))
+
+
+def named(cases: list[dict]) -> list:
+    return [pytest.param(case, id=case.get("name")) for case in cases]
+
+
+def received(case: dict, field: str) -> bytes:
+    return bytes(case["zero_bytes"]) if "zero_bytes" in case else bytes.fromhex(case[field])
+
+
+def reason_of(check: Callable[[], object]) -> str:
+    with pytest.raises(p.RejectedRecord) as caught:
+        check()
+    return caught.value.reason
+
+
+def readable(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: readable(item) for key, item in value.items()}
+    return [readable(item) for item in value] if isinstance(value, tuple) else value
+
+
+def test_committed_files_are_what_the_script_writes():
+    files = runpy.run_path(str(Path(__file__).with_name("make_vectors")))["vector_files"]()
+
+    assert {path.name: path.read_text() for path in VECTORS.iterdir()} == files
+
+
+@pytest.mark.parametrize("case", KEYS["valid"])
+def test_keys(case):
+    key = p.KeyPair.from_seed(bytes.fromhex(case["seed"]))
+
+    assert key.public_key.hex() == case["public_key"]
+    assert key.peer_id == p.peer_id_from_public_key(key.public_key) == case["peer_id"]
+    assert p.public_key_from_peer_id(key.peer_id) == key.public_key
+    assert key.to_libp2p().hex() == case["libp2p_private_key"]
+    assert key.sign(bytes.fromhex(case["message"])).hex() == case["signature"]
+
+
+@pytest.mark.parametrize("case", named(KEYS["invalid_public_keys"]))
+def test_unusable_public_keys(case):
+    assert reason_of(lambda: p.peer_id_from_public_key(bytes.fromhex(case["public_key"]))) == p.Reason.KEY
+
+
+@pytest.mark.parametrize("case", named(KEYS["invalid_peer_ids"]))
+def test_unusable_peer_ids(case):
+    assert reason_of(lambda: p.public_key_from_peer_id(case["peer_id"])) == p.Reason.KEY
+
+
+@pytest.mark.parametrize("case", ENCODING["valid"], ids=lambda case: case["cbor"][:24])
+def test_encoding(case):
+    data = bytes.fromhex(case["cbor"])
+
+    assert readable(p.decode(data)) == case["value"]
+    assert p.encode(p.decode(data)) == data
+
+
+@pytest.mark.parametrize("case", named(ENCODING["invalid"]))
+def test_refused_encoding(case):
+    assert reason_of(lambda: p.decode(bytes.fromhex(case["cbor"]))) == case["reason"]
+
+
+@pytest.mark.parametrize("case", named(ENVELOPES["valid"]))
+def test_envelopes(case):
+    domain, kind, data = (
+        ENVELOPES["domain"],
+        ENVELOPES["payload_type"].encode(),
+        bytes.fromhex(case["envelope"]),
+    )
+    key, payload = p.KeyPair.from_seed(bytes.fromhex(case["seed"])), bytes.fromhex(case["payload"])
+
+    assert p.seal(key, domain, kind, payload) == data
+    assert p.open_envelope(data, domain, kind, ENVELOPES["size_max"]) == p.Opened(case["peer_id"], payload)
+    assert key.sign(bytes.fromhex(case["signed_bytes"])) == data[-64:]
+
+
+@pytest.mark.parametrize("case", named(ENVELOPES["invalid"]))
+def test_refused_envelopes(case):
+    domain, kind = ENVELOPES["domain"], ENVELOPES["payload_type"].encode()
+    data = bytes.fromhex(case["envelope"])
+
+    assert reason_of(lambda: p.open_envelope(data, domain, kind, ENVELOPES["size_max"])) == case["reason"]
+
+
+@pytest.mark.parametrize("case", named(MANIFESTS["valid"]))
+def test_manifests(case):
+    manifest = p.Manifest.from_bytes(bytes.fromhex(case["manifest"]))
+
+    assert readable(manifest.model_dump()) == case["fields"]
+    assert manifest.swarm_id.hex() == case["swarm_id"]
+    assert [task.task_id.hex() for task in manifest.tasks] == case["task_ids"]
+    assert [manifest.round_at(r["now"]) for r in case["rounds"]] == [r["round"] for r in case["rounds"]]
+
+
+@pytest.mark.parametrize("case", named(MANIFESTS["invalid"]))
+def test_refused_manifests(case):
+    assert reason_of(lambda: p.Manifest.from_bytes(received(case, "manifest"))) == case["reason"]
+
+
+@pytest.mark.parametrize("case", named(RECORDS["valid"]))
+def test_records(case):
+    data = bytes.fromhex(case["envelope"])
+    verified = p.verify_record(
+        data,
+        manifest=SWARM_MANIFEST,
+        now=case["now"],
+        digest=bytes.fromhex(case["digest"]),
+        publisher=case["publisher"],
+    )
+
+    assert readable(verified.record.model_dump()) == case["fields"]
+    assert verified.record.to_bytes().hex() == case["payload"]
+    assert (verified.publisher, verified.envelope) == (case["publisher"], data)
+
+
+@pytest.mark.parametrize("case", named(RECORDS["invalid"]))
+def test_refused_records(case):
+    digest = case.get("expected_digest")
+
+    assert case["reason"] == reason_of(
+        lambda: p.verify_record(
+            received(case, "envelope"),
+            manifest=SWARM_MANIFEST,
+            now=case["now"],
+            digest=None if digest is None else bytes.fromhex(digest),
+            publisher=case.get("expected_publisher"),
+        )
+    )
+
+
+@pytest.mark.parametrize("case", named(ANNOUNCEMENTS["valid"]))
+def test_announcements(case):
+    swarm = bytes.fromhex(ANNOUNCEMENTS["swarm"])
+    verified = p.verify_announcement(bytes.fromhex(case["envelope"]), now=case["now"], swarm=swarm)
+
+    assert readable(verified.announcement.model_dump()) == case["fields"]
+    assert verified.publisher == case["publisher"]
+
+
+@pytest.mark.parametrize("case", named(ANNOUNCEMENTS["invalid"]))
+def test_refused_announcements(case):
+    swarm, data = bytes.fromhex(ANNOUNCEMENTS["swarm"]), bytes.fromhex(case["envelope"])
+
+    assert reason_of(lambda: p.verify_announcement(data, now=case["now"], swarm=swarm)) == case["reason"]
+
+
+@pytest.mark.parametrize("case", named(STATUSES["valid"]))
+def test_statuses(case):
+    swarm = bytes.fromhex(STATUSES["swarm"])
+    verified = p.verify_status(bytes.fromhex(case["envelope"]), now=case["now"], swarm=swarm)
+
+    assert readable(verified.status.model_dump()) == case["fields"]
+    assert verified.publisher == case["publisher"]
+
+
+@pytest.mark.parametrize("case", named(STATUSES["invalid"]))
+def test_refused_statuses(case):
+    swarm, data = bytes.fromhex(STATUSES["swarm"]), bytes.fromhex(case["envelope"])
+
+    assert reason_of(lambda: p.verify_status(data, now=case["now"], swarm=swarm)) == case["reason"]
+
+
+def test_dht_keys():
+    for case in TOPICS["announcement_keys"]:
+        swarm, task = bytes.fromhex(case["swarm"]), bytes.fromhex(case["task_id"])
+        assert p.announcement_key(swarm, case["round"], task, case["shard"]).hex() == case["key"]
+    for case in TOPICS["membership_keys"]:
+        assert p.membership_key(bytes.fromhex(case["swarm"]), case["shard"]).hex() == case["key"]
+    for case in TOPICS["body_keys"]:
+        assert p.body_key(bytes.fromhex(case["swarm"]), bytes.fromhex(case["digest"])).hex() == case["key"]
+
+
+def test_shards():
+    for case in TOPICS["shards"]:
+        for count, shard in case["shard_by_count"].items():
+            assert p.shard_of(case["peer_id"], bytes.fromhex(case["salt"]), int(count)) == shard
+
+
+def test_held_out_partition():
+    assert [p.is_held_out(q["text"]) for q in HELD_OUT["questions"]] == [
+        q["held_out"] for q in HELD_OUT["questions"]
+    ]
+    assert {q["held_out"] for q in HELD_OUT["questions"]} == {True, False}

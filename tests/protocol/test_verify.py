@@ -1,0 +1,206 @@
+"""Verification: received bytes become something verified, or one rejection with one reason."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol import (
+    CLOCK_SKEW_S_MAX,
+    RECORD_LIFETIME_S_MAX,
+    KeyPair,
+    Reason,
+    RejectedRecord,
+    digest_of,
+    sign_announcement,
+    sign_record,
+    sign_status,
+    verify_announcement,
+    verify_record,
+    verify_status,
+)
+
+
+def reason_of(call, *args, **kwargs) -> Reason:
+    with pytest.raises(RejectedRecord) as caught:
+        call(*args, **kwargs)
+    return caught.value.reason
+
+
+def test_a_record_is_verified_with_its_publisher_and_digest(publisher, manifest, record):
+    envelope = sign_record(publisher, record)
+    verified = verify_record(
+        envelope,
+        manifest=manifest,
+        now=record.created + 1,
+        digest=digest_of(envelope),
+        publisher=publisher.peer_id,
+    )
+
+    assert verified.record == record
+    assert verified.publisher == publisher.peer_id
+    assert verified.digest == digest_of(envelope)
+    assert verified.envelope == envelope
+
+
+def test_any_flipped_bit_of_any_kind_is_rejected(publisher, manifest, record, announcement, status):
+    now = record.created + 1
+    rng = random.Random(5)
+    for envelope, verify in (
+        (sign_record(publisher, record), lambda data: verify_record(data, manifest=manifest, now=now)),
+        (sign_announcement(publisher, announcement), lambda data: verify_announcement(data, now=now)),
+        (sign_status(publisher, status), lambda data: verify_status(data, now=now)),
+    ):
+        verify(envelope)
+        for bit in rng.sample(range(len(envelope) * 8), 1000):
+            flipped = bytearray(envelope)
+            flipped[bit // 8] ^= 1 << bit % 8
+            with pytest.raises(RejectedRecord):
+                verify(bytes(flipped))
+
+
+@given(st.binary(max_size=600))
+def test_arbitrary_bytes_are_rejected_and_nothing_else_is_raised(manifest, data):
+    for verify in (
+        lambda: verify_record(data, manifest=manifest, now=0.0),
+        lambda: verify_announcement(data, now=0.0),
+        lambda: verify_status(data, now=0.0),
+    ):
+        with pytest.raises(RejectedRecord):
+            verify()
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_spliced_envelopes_are_rejected(publisher, manifest, record, announcement, data):
+    one, other = sign_record(publisher, record), sign_announcement(publisher, announcement)
+    cut, resume = data.draw(st.integers(0, len(one) - 1)), data.draw(st.integers(0, len(other)))
+
+    with pytest.raises(RejectedRecord):
+        verify_record(one[:cut] + other[resume:], manifest=manifest, now=record.created)
+
+
+def test_kinds_do_not_pass_for_one_another(publisher, manifest, record, announcement, status):
+    now = record.created
+    kinds = [
+        sign_record(publisher, record),
+        sign_announcement(publisher, announcement),
+        sign_status(publisher, status),
+    ]
+    verifiers = [
+        lambda data: verify_record(data, manifest=manifest, now=now),
+        lambda data: verify_announcement(data, now=now),
+        lambda data: verify_status(data, now=now),
+    ]
+
+    for row, verify in enumerate(verifiers):
+        for column, data in enumerate(kinds):
+            if row != column:
+                expected = {Reason.SIZE, Reason.PAYLOAD_TYPE}
+                assert reason_of(verify, data) in expected
+
+
+def test_the_same_payload_by_another_peer_is_another_publisher(publisher, manifest, record):
+    other = KeyPair.from_seed(bytes(32))
+    envelope = sign_record(other, record)
+
+    assert verify_record(envelope, manifest=manifest, now=record.created).publisher == other.peer_id
+    assert Reason.PUBLISHER is reason_of(
+        verify_record, envelope, manifest=manifest, now=record.created, publisher=publisher.peer_id
+    )
+
+
+def test_the_digest_is_compared_before_any_work_is_done(manifest):
+    assert Reason.DIGEST is reason_of(verify_record, b"junk", manifest=manifest, now=0.0, digest=bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("seconds_after_creation", "expected"),
+    [
+        (-300, Reason.CLOCK),
+        (-CLOCK_SKEW_S_MAX - 0.5, Reason.CLOCK),
+        (-CLOCK_SKEW_S_MAX, None),
+        (0, None),
+        (599.9, None),
+        (600, Reason.EXPIRED),
+        (3_600, Reason.EXPIRED),
+    ],
+)
+def test_the_receivers_clock_decides(publisher, manifest, record, status, seconds_after_creation, expected):
+    now = record.created + seconds_after_creation
+    as_long = status.model_copy(update={"expires": record.expires})
+
+    for envelope, verify in (
+        (sign_record(publisher, record), lambda data: verify_record(data, manifest=manifest, now=now)),
+        (sign_status(publisher, as_long), lambda data: verify_status(data, now=now)),
+    ):
+        if expected is None:
+            verify(envelope)
+        else:
+            assert reason_of(verify, envelope) is expected
+
+
+def test_a_publisher_whose_clock_is_minutes_ahead_learns_that_it_is_the_clock(publisher, manifest, record):
+    ahead = record.model_copy(
+        update={
+            "created": record.created + 180,
+            "expires": record.expires + 180,
+            "round": manifest.round_at(record.created + 180),
+        }
+    )
+
+    with pytest.raises(RejectedRecord, match="180 s in the future: one of the two clocks is wrong"):
+        verify_record(sign_record(publisher, ahead), manifest=manifest, now=record.created)
+
+
+@pytest.mark.parametrize("rounds_off", [-1, 1, 1000])
+def test_a_round_that_does_not_follow_from_the_time_is_rejected(publisher, manifest, record, rounds_off):
+    envelope = sign_record(publisher, record.model_copy(update={"round": record.round + rounds_off}))
+
+    assert Reason.ROUND is reason_of(verify_record, envelope, manifest=manifest, now=record.created)
+
+
+def test_both_edges_of_a_round_belong_to_it(publisher, manifest, record):
+    for created in (manifest.round_start(record.round), manifest.round_start(record.round + 1) - 1):
+        moved = record.model_copy(update={"created": created, "expires": created + 60})
+        assert verify_record(sign_record(publisher, moved), manifest=manifest, now=created).record == moved
+
+
+def test_an_announcement_cannot_claim_a_life_beyond_a_records(publisher, announcement):
+    now = announcement.expires - 100
+    longest = now + RECORD_LIFETIME_S_MAX + CLOCK_SKEW_S_MAX
+
+    verify_announcement(
+        sign_announcement(publisher, announcement.model_copy(update={"expires": longest})), now=now
+    )
+    too_long = sign_announcement(publisher, announcement.model_copy(update={"expires": longest + 1}))
+    assert reason_of(verify_announcement, too_long, now=now) is Reason.LIFETIME
+
+
+def test_without_a_swarm_any_swarm_is_accepted_and_with_one_only_that(publisher, announcement, status):
+    now = status.created
+    for envelope, verify in (
+        (sign_announcement(publisher, announcement), verify_announcement),
+        (sign_status(publisher, status), verify_status),
+    ):
+        verify(envelope, now=now)
+        verify(envelope, now=now, swarm=status.swarm)
+        assert reason_of(verify, envelope, now=now, swarm=bytes(32)) is Reason.SWARM
+
+
+def test_a_record_of_another_manifest_is_of_another_swarm(publisher, manifest, record):
+    other = manifest.model_copy(update={"name": "other"})
+
+    assert Reason.SWARM is reason_of(
+        verify_record, sign_record(publisher, record), manifest=other, now=record.created
+    )
+
+
+def test_a_task_that_the_manifest_does_not_list_is_rejected(publisher, manifest, record):
+    for change in ({"dataset": "lcm"}, {"config": '{"a":1}'}, {"version": "9"}, {"source": "elsewhere"}):
+        task = record.task.model_copy(update=change)
+        envelope = sign_record(publisher, record.model_copy(update={"task": task}))
+        assert Reason.TASK is reason_of(verify_record, envelope, manifest=manifest, now=record.created)
