@@ -1,0 +1,39 @@
+"""Tasks: where questions come from, and how answers are judged without trusting a word of them.
+
+The daemon's side is `TaskRunner`; sources and scorers live in a sandboxed worker process and are never
+imported here.
+"""
+
+from swarmd.tasks.answers import extract_answer, prompt_messages
+from swarmd.tasks.draw import TrainingDraw, held_out_questions
+from swarmd.tasks.launch import WorkerOptions
+from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
+from swarmd.tasks.runner import Question, Score, SourceInfo, TaskFailure, TaskRunner
+from swarmd.tasks.source import (
+    ENTRY_POINT_GROUP,
+    BadOptionError,
+    Task,
+    TaskSource,
+    UnknownDatasetError,
+)
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "PRESETS",
+    "BadOptionError",
+    "Question",
+    "Score",
+    "SourceInfo",
+    "Task",
+    "TaskFailure",
+    "TaskRunner",
+    "TaskSource",
+    "TrainingDraw",
+    "UnknownDatasetError",
+    "WorkerOptions",
+    "extract_answer",
+    "held_out_questions",
+    "load_manifest",
+    "prompt_messages",
+    "task_spec",
+]

@@ -1,0 +1,114 @@
+"""Runs jobs in forked children of the worker, so that no job can hurt the worker or what runs after it.
+
+A child is a copy of the warm worker: it costs milliseconds, where a fresh interpreter costs seconds. It has
+no descriptor but /dev/null and the pipe of its own results. A job that hangs or kills its child costs itself
+alone: the next one runs in a new child.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from protocol import ProtocolError
+from swarmd.tasks.frames import FrameError, read_frame, write_frame
+from swarmd.tasks.source import RefusedTaskError
+
+Job = Callable[[], object]
+_RESULT_FD = 3
+_DESCRIPTORS_MAX = 64
+_GRACE_S = 1.0  # the alarm inside the child comes first; this much later the child is killed from outside
+_DETAIL_CHARS_MAX = 300
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A job without a result: kind is "timeout", "crash", "error" or that of a RefusedTaskError."""
+
+    kind: str
+    detail: str = ""
+    option: str | None = None
+
+
+def run_jobs(jobs: Sequence[Job], *, seconds: float, confine: Callable[[float], None]) -> list[Any | Lost]:
+    """The result of each job, which must be encodable, or why there is none.
+
+    One child runs the jobs in turn until it is lost; another goes on behind the lost job. `seconds` is the
+    limit of each job; `confine(seconds)` is called in the child before its first.
+    """
+    results: list[Any | Lost] = []
+    while len(results) < len(jobs):
+        results += _run_until_lost(jobs[len(results) :], seconds, confine)
+    return results
+
+
+def _run_until_lost(
+    jobs: Sequence[Job], seconds: float, confine: Callable[[float], None]
+) -> list[Any | Lost]:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _be_child(jobs, writer, seconds, confine)
+    os.close(writer)
+    results: list[Any | Lost] = []
+    reaped = False
+    try:
+        for _ in jobs:
+            results.append(_parse(read_frame(reader, time.monotonic() + seconds + _GRACE_S)))
+    except TimeoutError:
+        results.append(Lost("timeout"))
+    except EOFError:
+        _, status = os.waitpid(pid, 0)
+        reaped = True
+        by_clock = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGXCPU)
+        results.append(Lost("timeout") if by_clock else Lost("crash", f"wait status {status}"))
+    except (FrameError, ProtocolError) as error:
+        results.append(Lost("crash", f"no readable result: {error}"))
+    finally:
+        os.close(reader)
+        if not reaped:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    return results
+
+
+def _parse(frame: object) -> Any | Lost:
+    match frame:
+        case (True, value):
+            return value
+        case (False, str(kind), str(detail), str() | None as option):
+            return Lost(kind, detail, option)
+        case _:
+            return Lost("crash", "a result of another shape")
+
+
+def _be_child(jobs: Sequence[Job], writer: int, seconds: float, confine: Callable[[float], None]) -> NoReturn:
+    """Never returns into the worker's code, whatever happens: the exit status says that something did."""
+    try:
+        os.dup2(0, 2)  # 0 and 1 are /dev/null in the worker already
+        os.dup2(writer, _RESULT_FD)
+        os.closerange(_RESULT_FD + 1, _DESCRIPTORS_MAX)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        confine(seconds)
+        for job in jobs:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            write_frame(_RESULT_FD, _outcome(job))
+    finally:
+        os._exit(0)
+
+
+def _outcome(job: Job) -> tuple[object, ...]:
+    try:
+        return True, job()
+    except RefusedTaskError as error:
+        return False, error.kind, _detail(error), error.option
+    except Exception as error:  # noqa: BLE001  hostile text makes a scorer raise anything; that is its result
+        return False, "error", f"{type(error).__name__}: {_detail(error)}", None
+
+
+def _detail(error: Exception) -> str:
+    return str(error).encode(errors="replace").decode()[:_DETAIL_CHARS_MAX]

@@ -1,0 +1,105 @@
+"""Which questions a peer trains on, and which it is examined on. Both follow from hashes.
+
+Seeds are hashed because neighbouring seeds of reasoning-gym share questions (item = seed + index), and so
+that two peers with the same configured seed still see other questions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import accumulate, cycle, islice
+
+from protocol import Manifest, PeerId, TaskFamily, TaskSpec, encode
+from swarmd.errors import TaskError
+from swarmd.tasks.manifest import task_spec
+from swarmd.tasks.runner import Question, TaskFailure, TaskRunner
+
+_SEED_BITS = 31  # some datasets add to the seed and hand it to numpy, whose seeds end at 2**32 - 1
+_ROUNDS_MAX = 24  # of drawing again in place of held-out questions: a tenth is held out, so two or three do
+_CANDIDATES_PER_HELD_OUT = 40  # a tenth is held out: four times as many as are needed
+_CANDIDATES_MIN = 256
+
+
+class TrainingDraw:
+    """The endless sequence of this peer's training questions. `counter` is its whole state."""
+
+    def __init__(self, manifest: Manifest, peer_id: PeerId, seed: int, counter: int = 0) -> None:
+        self._families = manifest.tasks
+        self._weights = list(accumulate(family.weight for family in manifest.tasks))
+        self._peer_id = peer_id
+        self._seed = seed
+        self.counter = counter
+
+    async def draw(self, runner: TaskRunner, count: int) -> list[Question]:
+        """The next `count` questions, none of them held out. Raises TaskError if the tasks yield none.
+
+        A question that cannot be made is passed over.
+        """
+        drawn: list[Question] = []
+        failure: TaskFailure | None = None
+        for _ in range(_ROUNDS_MAX):
+            if len(drawn) == count:
+                return drawn
+            for found in await runner.questions([self._next() for _ in range(count - len(drawn))]):
+                if isinstance(found, TaskFailure):
+                    failure = found
+                elif not found.held_out:
+                    drawn.append(found)
+        if len(drawn) == count:
+            return drawn
+        why = f"{failure.spec.dataset}: {failure.reason} {failure.detail}" if failure else "all are held out"
+        raise TaskError(f"only {len(drawn)} of {count} training questions could be drawn ({why})")
+
+    def _next(self) -> TaskSpec:
+        digest = _hash(["train", self._peer_id, self._seed, self.counter])
+        self.counter += 1
+        ticket = int.from_bytes(digest[:8], "big") % self._weights[-1]
+        family = next(f for f, below in zip(self._families, self._weights, strict=True) if ticket < below)
+        return task_spec(family, _seed_of(digest))
+
+
+async def held_out_questions(
+    runner: TaskRunner, tasks: Sequence[TaskFamily], seed: int, count: int
+) -> list[Question]:
+    """`count` held-out questions, spread evenly over `tasks`, the same for the same seed on every machine.
+
+    Distinct as far as the datasets go: small ones repeat. A task with no held-out question leaves its share
+    to the others. Raises TaskError if there is none at all.
+    """
+    shares = [count // len(tasks) + (number < count % len(tasks)) for number in range(len(tasks))]
+    found = [
+        await _held_out_of(runner, family, seed, share)
+        for family, share in zip(tasks, shares, strict=True)
+        if share
+    ]
+    questions = [question for part in found for question in part]
+    pool = [question for part in found for question in dict.fromkeys(part)]
+    if not pool:
+        raise TaskError(f"no held-out question was found in {', '.join(family.name for family in tasks)}")
+    return [*questions, *islice(cycle(pool), count - len(questions))]
+
+
+async def _held_out_of(runner: TaskRunner, family: TaskFamily, seed: int, share: int) -> list[Question]:
+    distinct: dict[str, Question] = {}
+    candidates = max(_CANDIDATES_MIN, share * _CANDIDATES_PER_HELD_OUT)
+    batch = max(64, 4 * share)
+    for start in range(0, candidates, batch):
+        digests = [
+            _hash(["held out", family.task_id, seed, number]) for number in range(start, start + batch)
+        ]
+        for found in await runner.questions([task_spec(family, _seed_of(digest)) for digest in digests]):
+            if isinstance(found, Question) and found.held_out:
+                distinct.setdefault(found.text, found)
+        if len(distinct) >= share:
+            break
+    questions = list(distinct.values())
+    return list(islice(cycle(questions), share)) if questions else []
+
+
+def _hash(parts: list[object]) -> bytes:
+    return hashlib.sha256(encode(["swarmd/draw", *parts])).digest()
+
+
+def _seed_of(digest: bytes) -> int:
+    return int.from_bytes(digest[8:12], "big") >> (32 - _SEED_BITS)

@@ -1,0 +1,82 @@
+"""Length-prefixed frames over pipes: four bytes, big endian, then one value in the protocol's CBOR profile.
+
+Both ends are ours, yet what comes out of the worker is read as if it were hostile: it may be.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from protocol import decode, encode
+
+HEAD_BYTES = 4
+FRAME_BYTES_MAX = 8 * 2**20  # 64 completions of 16 KiB are 1 MiB; 32 questions have 256 KiB each
+
+
+class FrameError(Exception):
+    """The other end closed in the middle, was too slow, or announced more than a frame may hold."""
+
+
+def pack(value: object) -> bytes:
+    """The frame that holds `value`. Raises FrameError if it is too large."""
+    body = encode(value)
+    if len(body) > FRAME_BYTES_MAX:
+        raise FrameError(f"{len(body)} bytes do not fit into a frame of {FRAME_BYTES_MAX}")
+    return len(body).to_bytes(HEAD_BYTES, "big") + body
+
+
+def body_bytes(head: bytes) -> int:
+    """How many bytes follow `head`. Raises FrameError if that is more than a frame may hold."""
+    size = int.from_bytes(head, "big")
+    if size > FRAME_BYTES_MAX:
+        raise FrameError(f"a frame of {size} bytes was announced, at most {FRAME_BYTES_MAX} are read")
+    return size
+
+
+def write_frame(fd: int, value: object) -> None:
+    """Write the whole frame to `fd`, blocking."""
+    view = memoryview(pack(value))
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_frame(fd: int, deadline: float | None = None) -> object:
+    """The next value on `fd`; waits until `deadline` (monotonic seconds), or for ever.
+
+    Raises EOFError if the other end closed before the frame began, TimeoutError at the deadline, FrameError,
+    and RejectedRecord for bytes outside the profile.
+    """
+    head = _read(fd, HEAD_BYTES, deadline)
+    if not head:
+        raise EOFError
+    return decode(_read(fd, body_bytes(head), deadline))
+
+
+def split_frames(data: bytes) -> list[object]:
+    """The values of the whole frames in `data`; a last, cut off one is left out."""
+    values: list[object] = []
+    while len(data) >= HEAD_BYTES:
+        end = HEAD_BYTES + body_bytes(data[:HEAD_BYTES])
+        if len(data) < end:
+            break
+        values.append(decode(data[HEAD_BYTES:end]))
+        data = data[end:]
+    return values
+
+
+def _read(fd: int, size: int, deadline: float | None) -> bytes:
+    data = b""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while len(data) < size:
+        if deadline is not None and not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        chunk = os.read(fd, size - len(data))
+        if not chunk:
+            if data:
+                raise FrameError("the pipe closed in the middle of a frame")
+            return b""
+        data += chunk
+    return data

@@ -1,0 +1,108 @@
+"""reasoning-gym as a source: all of its datasets, asked for one question at a time.
+
+A question is item `index` of the dataset with that seed, so (seed, index + 1) and (seed + 1, index) are often
+the same question. Items do not depend on the dataset's size, which is therefore `index + 1`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import random
+from collections.abc import Collection, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from reasoning_gym.composite import DatasetSpec
+from reasoning_gym.factory import DATASETS
+
+from swarmd.tasks.source import BadOptionError, UnknownDatasetError
+
+_SET_BY_SPEC = ("seed", "size")  # a fixed seed in the options would give every peer the same few questions
+
+
+class ReasoningGym:
+    """The built-in source `reasoning_gym`."""
+
+    version = version("reasoning-gym")  # not reasoning_gym.__version__, which lags behind
+
+    def datasets(self) -> Collection[str]:
+        return list(DATASETS)
+
+    def build(self, dataset: str, config: Mapping[str, Any]) -> GymTask:
+        """Raises UnknownDatasetError and BadOptionError, with the nearest names that exist."""
+        _check_options(dataset, config)
+        if dataset == "composite":
+            config = {**config, "datasets": [_part(part) for part in config.get("datasets", ())]}
+        task = GymTask(dataset, config)
+        task.check()
+        return task
+
+
+class GymTask:
+    """One dataset of reasoning-gym with its options."""
+
+    def __init__(self, dataset: str, config: Mapping[str, Any]) -> None:
+        self._dataset_class, self._config_class = DATASETS[dataset]
+        self._dataset, self._config = dataset, config
+
+    def check(self) -> None:
+        """Raises BadOptionError if the dataset refuses its options."""
+        try:
+            self._configure(seed=0, index=0)
+        except (AssertionError, ValueError, TypeError) as error:
+            text = str(error) or "the options are not valid"
+            named = [name for name in self._config if name in text]
+            raise BadOptionError(f"{self._dataset}: {text}", max(named, key=len, default=None)) from error
+
+    def _configure(self, seed: int, index: int) -> Any:
+        config = self._config_class(seed=seed, size=index + 1, **self._config)
+        if hasattr(config, "validate"):
+            config.validate()
+        return config
+
+    def question(self, seed: int, index: int) -> tuple[str, Any]:
+        # A few generators (list_functions, pool_matrix) draw from the global generators as well.
+        random.seed(seed + index)
+        np.random.seed((seed + index) % 2**32)
+        dataset = self._dataset_class(config=self._configure(seed, index))
+        entry = dataset[index]
+        return entry["question"], (dataset, entry)
+
+    def score(self, answer: str, entry: Any) -> float:
+        dataset, item = entry
+        return dataset.score_answer(answer, item)  # type: ignore[no-any-return]  # `rewards` takes what comes
+
+
+def _check_options(dataset: str, config: Mapping[str, Any]) -> None:
+    if dataset not in DATASETS:
+        raise UnknownDatasetError(f"reasoning_gym has no dataset {dataset!r}{_nearest(dataset, DATASETS)}")
+    known = {field.name for field in dataclasses.fields(DATASETS[dataset][1])} - set(_SET_BY_SPEC)
+    for option in config:
+        if option in _SET_BY_SPEC:
+            raise BadOptionError(f"{dataset}: {option!r} is set for each question and is no option", option)
+        if option not in known:
+            raise BadOptionError(f"{dataset} has no option {option!r}{_nearest(option, known)}", option)
+
+
+def _part(part: Any) -> DatasetSpec:
+    """A sub-dataset of `composite`, checked like a dataset of its own."""
+    if not isinstance(part, Mapping) or not {"name"} <= part.keys() <= {"name", "weight", "config"}:
+        raise BadOptionError("composite: each dataset is {name, weight, config}", "datasets")
+    if part["name"] == "composite":
+        raise BadOptionError("composite: a composite cannot hold another", "datasets")
+    try:
+        ReasoningGym().build(part["name"], part.get("config", {}))
+    except (UnknownDatasetError, BadOptionError) as error:
+        raise BadOptionError(f"composite: {error}", "datasets") from error
+    return DatasetSpec(part["name"], part.get("weight", 1), dict(part.get("config", {})))
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=3)
+    return (
+        f"; did you mean {' or '.join(map(repr, matches))}?"
+        if matches
+        else f"; there are {', '.join(sorted(known))}"
+    )

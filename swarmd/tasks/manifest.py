@@ -1,0 +1,195 @@
+"""Reads a swarm's manifest from a preset or a TOML file, checked down to each dataset's options.
+
+The versions of the sources are not written in the file: the installed ones are filled in, and so become a
+part of the swarm's id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, canonical_json
+from swarmd.errors import ConfigError, TaskError
+from swarmd.tasks.frames import pack, split_frames
+from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
+from swarmd.tasks.toml_lines import line_of
+
+_PRESET_DIRECTORY = Path(__file__).parent / "presets"
+PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
+_START_S = 120.0  # of the worker that checks the tasks; beyond that, each task has its own limit
+
+
+def _with_zone(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("needs a zone, such as 2026-01-01T00:00:00Z")
+    return value
+
+
+class _TaskTable(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    dataset: str
+    source: str = "reasoning_gym"
+    name: str | None = None
+    weight: int = 1
+    config: dict[str, Any] = {}
+
+
+class _ManifestTable(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    genesis: Annotated[datetime, AfterValidator(_with_zone)]
+    round_seconds: int
+    reward: Literal["exact", "partial"]
+    max_new_tokens: int
+    records_per_round_max: int
+    tasks: list[_TaskTable]
+
+
+def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Manifest:
+    """The manifest of a preset (`PRESETS`) or of a TOML file. Blocks for seconds: a worker tries every task.
+
+    Raises ConfigError that names file, line and key, TaskError if the worker cannot start.
+    """
+    path = _find(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        parsed = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    place = _Place(path, text)
+    table = place.parse(parsed)
+    versions, outcomes = _try_tasks(table.tasks, place, options or WorkerOptions())
+    families = [
+        place.family(number, task, versions, outcome)
+        for number, (task, outcome) in enumerate(zip(table.tasks, outcomes, strict=True))
+    ]
+    return place.manifest(table, families)
+
+
+def _find(name_or_path: str) -> Path:
+    path = Path(name_or_path).expanduser()
+    if name_or_path in PRESETS:
+        return _PRESET_DIRECTORY / f"{name_or_path}.toml"
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise ConfigError(f"there is no swarm manifest at {path}")
+    near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"presets are {', '.join(PRESETS)}"
+    raise ConfigError(f"{name_or_path!r} is neither a preset nor a file; {hint}")
+
+
+class _Place:
+    """Turns what is wrong into a ConfigError that says where."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._text = text
+
+    def error(self, key: Sequence[str | int], message: str) -> ConfigError:
+        name = ".".join(map(str, key)) or "the file"
+        return ConfigError(f"{self._path}, line {line_of(self._text, key)}, {name}: {message}")
+
+    def parse(self, parsed: dict[str, Any]) -> _ManifestTable:
+        try:
+            return _ManifestTable.model_validate(parsed)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            raise self.error(first["loc"], _explain(first["type"], first["msg"], first["loc"])) from None
+
+    def family(
+        self, number: int, task: _TaskTable, versions: dict[str, Any], outcome: tuple[object, ...]
+    ) -> TaskFamily:
+        at = ("tasks", number)
+        match outcome:
+            case (True, str()):
+                pass
+            case (False, "option", detail, str(option)):
+                raise self.error((*at, "config", option), str(detail))
+            case (False, ("source" | "dataset") as key, detail, _):
+                raise self.error((*at, key), str(detail))
+            case (False, kind, detail, _):
+                raise self.error(
+                    (*at, "config"), f"no question of {task.dataset} could be made: {kind} {detail}"
+                )
+        version, _ = versions[task.source]
+        fields = {"source": task.source, "dataset": task.dataset, "weight": task.weight, "version": version}
+        with self._located(at):
+            return TaskFamily(name=task.name or task.dataset, config=canonical_json(task.config), **fields)
+
+    def manifest(self, table: _ManifestTable, families: Sequence[TaskFamily]) -> Manifest:
+        fields = table.model_dump(exclude={"tasks", "genesis"})
+        with self._located(()):
+            return Manifest(**fields, genesis=int(table.genesis.timestamp()), tasks=tuple(families))
+
+    @contextlib.contextmanager
+    def _located(self, at: tuple[str | int, ...]) -> Any:
+        try:
+            yield
+        except InvalidLocal as error:
+            found = re.match(r"(?:Manifest|TaskFamily)\.(\w+): (.*)", str(error), re.DOTALL)
+            key, message = found.groups() if found else (None, str(error))
+            raise self.error((*at, key) if key else at, message) from None
+
+
+def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
+    model = _TaskTable if location[0] == "tasks" and len(location) > 1 else _ManifestTable
+    if kind != "extra_forbidden":
+        return "is missing" if kind == "missing" else message
+    near = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
+    return "unknown key; " + (
+        f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(model.model_fields)}"
+    )
+
+
+def _try_tasks(
+    tasks: Sequence[_TaskTable], place: _Place, options: WorkerOptions
+) -> tuple[dict[str, Any], list[tuple[object, ...]]]:
+    """The sources' versions, and each task's outcome of making its first question in a worker of its own."""
+    specs = []
+    for number, task in enumerate(tasks):
+        try:
+            specs.append((task.source, task.dataset, canonical_json(task.config), None, 0, 0))
+        except InvalidLocal as error:
+            raise place.error(("tasks", number, "config"), str(error)) from None
+    requests = b"".join(pack(("questions", (spec,))) for spec in specs)
+    with tempfile.TemporaryDirectory(prefix="swarmd-worker-") as directory:
+        try:
+            done = subprocess.run(  # noqa: S603  our own interpreter and module
+                options.command(),
+                input=requests,
+                capture_output=True,
+                env=worker_environment(),
+                cwd=directory,
+                timeout=_START_S + len(specs) * options.question_s,
+                start_new_session=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise TaskError("the task worker took too long to try the tasks of the manifest") from None
+    replies = split_frames(done.stdout)
+    if len(replies) != 1 + len(specs):
+        tail = done.stderr[-STDERR_TAIL_BYTES:].decode(errors="replace").strip()
+        raise TaskError(f"the task worker ended early: {tail}")
+    greeting: Any = replies[0]  # trusted: this worker has run no text but its sources' own
+    outcomes: list[Any] = replies[1:]
+    return greeting[0], [outcome for (outcome,) in outcomes]
+
+
+def task_spec(family: TaskFamily, seed: int, index: int = 0) -> TaskSpec:
+    """The spec of one question of `family`."""
+    fields = {name: getattr(family, name) for name in ("source", "dataset", "config", "version")}
+    return TaskSpec(**fields, seed=seed, index=index)

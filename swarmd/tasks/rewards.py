@@ -1,0 +1,32 @@
+"""From what a scorer returns to a reward in [0, 1]. Pure."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Literal
+
+from protocol.limits import MICRO
+
+RewardRule = Literal["exact", "partial"]
+EXACT_FROM_MICRO = 990_000  # scorers that divide lengths or floats stay a hair below 1 for a right answer
+
+
+def score_micro(score: object) -> int:
+    """A scorer's return value, clamped to [0, 1], in millionths. What is no finite number is worth 0.
+
+    reasoning-gym returns up to 1e67 for a forged answer of calendar_arithmetic, and NaN for some ratios.
+    """
+    if not isinstance(score, numbers.Real):
+        return 0
+    if isinstance(score, int):
+        return min(max(score, 0), 1) * MICRO
+    value = float(score)
+    return round(min(max(value, 0.0), 1.0) * MICRO) if math.isfinite(value) else 0
+
+
+def reward_of(micro: int, rule: RewardRule) -> float:
+    """The reward for a clamped score: all or nothing, or the score itself."""
+    if rule == "exact":
+        return 1.0 if micro >= EXACT_FROM_MICRO else 0.0
+    return micro / MICRO

@@ -1,0 +1,223 @@
+"""The daemon's side of the task worker: questions and scores, whatever happens to the worker.
+
+Loads no source and runs no scorer: everything is asked of one sandboxed process, which is started again when
+it is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from protocol import TaskSpec, is_held_out
+from swarmd.errors import TaskError
+from swarmd.tasks.answers import extract_answer
+from swarmd.tasks.launch import WorkerOptions
+from swarmd.tasks.process import WorkerLostError, WorkerProcess
+from swarmd.tasks.rewards import RewardRule, reward_of
+
+QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
+_MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
+_PER_JOB_S = 3.0  # forking, killing and reaping a child on a busy machine
+
+
+@dataclass(frozen=True)
+class Question:
+    """A regenerated question."""
+
+    spec: TaskSpec
+    text: str
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the text in UTF-8: what a record carries."""
+        return hashlib.sha256(self.text.encode()).digest()
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it is for evaluation only."""
+        return is_held_out(self.text)
+
+
+@dataclass(frozen=True)
+class TaskFailure:
+    """A spec that gave no question.
+
+    reason: "source", "version", "dataset", "option" (the spec does not fit what is installed), "timeout",
+    "crash" or "error" (the dataset failed).
+    """
+
+    spec: TaskSpec
+    reason: str
+    detail: str
+    option: str | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """The reward in [0, 1]; `failure` is "timeout", "crash" or "error" if this text broke the scorer."""
+
+    reward: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """A source as the worker has it."""
+
+    version: str
+    datasets: tuple[str, ...]
+
+
+class TaskRunner:
+    """Owns the sandboxed worker: `async with TaskRunner(reward=manifest.reward) as runner`.
+
+    Calls may overlap; the worker takes one request at a time. Everything raises TaskError if the worker
+    cannot be started.
+    """
+
+    def __init__(self, *, reward: RewardRule, options: WorkerOptions | None = None) -> None:
+        self._reward = reward
+        self._options = options or WorkerOptions()
+        self._lock = asyncio.Lock()
+        self._worker: WorkerProcess | None = None
+        self._starts = 0
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        async with self._lock:
+            await self._running()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Kill the worker; requests under way end with TaskError. Idempotent."""
+        self._closed = True
+        if self._worker is not None:
+            await self._worker.close()
+
+    @property
+    def restarts(self) -> int:
+        """How often the worker was lost and started again."""
+        return max(0, self._starts - 1)
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process id of the worker, or None before the start."""
+        return self._worker.pid if self._worker else None
+
+    @property
+    def sources(self) -> Mapping[str, SourceInfo]:
+        """What is installed, by name of the source."""
+        versions, _ = self._greeting()
+        return {name: SourceInfo(version, tuple(datasets)) for name, (version, datasets) in versions.items()}
+
+    def sandbox_report(self) -> tuple[str, ...]:
+        """One sentence for each layer of the sandbox that this platform lacks; empty is best."""
+        _, missing = self._greeting()
+        return tuple(missing)
+
+    def _greeting(self) -> Any:
+        if self._worker is None:
+            raise RuntimeError("the runner has not been entered")
+        return self._worker.greeting
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
+        """The question of each spec, in order, or why there is none."""
+        found: list[Question | TaskFailure] = []
+        for start in range(0, len(specs), QUESTIONS_PER_REQUEST):
+            part = specs[start : start + QUESTIONS_PER_REQUEST]
+            outcomes = await self._outcomes(
+                part, lambda some: ("questions", tuple(map(_raw, some))), self._options.question_s
+            )
+            found += [_question(spec, outcome) for spec, outcome in zip(part, outcomes, strict=True)]
+        return found
+
+    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+        """The score of each completion of each item. Without an answer it is 0, and no scorer sees it."""
+        return [await self._score_group(spec, completions) for spec, completions in items]
+
+    async def _score_group(self, spec: TaskSpec, completions: Sequence[str]) -> list[Score]:
+        answers = [extract_answer(text) for text in completions]
+        given = list(
+            dict.fromkeys(answer.encode(errors="replace") for answer in answers if answer is not None)
+        )
+        if not given:
+            return [Score(0.0) for _ in answers]
+        raw = _raw(spec)
+        outcomes = await self._outcomes(
+            given,
+            lambda some: ("score", raw, tuple(some)),
+            self._options.score_s,
+            once_s=self._options.question_s,
+        )
+        scores = {answer: self._score(outcome) for answer, outcome in zip(given, outcomes, strict=True)}
+        return [Score(0.0) if a is None else scores[a.encode(errors="replace")] for a in answers]
+
+    def _score(self, outcome: Any) -> Score:
+        match outcome:
+            case (True, int(micro)):
+                return Score(reward_of(micro, self._reward))
+            case (False, "timeout" | "crash" as kind, *_):
+                return Score(0.0, kind)
+            case _:
+                return Score(0.0, "error")
+
+    async def _outcomes(
+        self,
+        jobs: Sequence[Any],
+        request: Callable[[Sequence[Any]], object],
+        job_s: float,
+        once_s: float = 0.0,
+    ) -> Sequence[Any]:
+        """One outcome for each job. If the worker is lost, each is asked for alone, to cost only the culprit."""
+        allowance_s = once_s + _MARGIN_S
+        try:
+            return await self._ask(request(jobs), len(jobs), allowance_s + len(jobs) * (job_s + _PER_JOB_S))
+        except WorkerLostError:
+            outcomes: list[Any] = []
+        for job in jobs:
+            try:
+                outcomes += await self._ask(request([job]), 1, allowance_s + job_s + _PER_JOB_S)
+            except WorkerLostError as error:
+                outcomes.append((False, error.kind, "the worker was lost on this alone", None))
+        return outcomes
+
+    async def _ask(self, request: object, count: int, seconds: float) -> Sequence[Any]:
+        async with self._lock:
+            worker = await self._running()
+            reply = await worker.ask(request, seconds)
+            if not isinstance(reply, tuple) or len(reply) != count:
+                await worker.close()
+                raise WorkerLostError("crash")
+            return reply
+
+    async def _running(self) -> WorkerProcess:
+        if self._closed:
+            raise TaskError("the task runner was closed")
+        if self._worker is None or not self._worker.is_alive:
+            self._worker = await WorkerProcess.start(self._options)
+            self._starts += 1
+        return self._worker
+
+
+def _raw(spec: TaskSpec) -> tuple[object, ...]:
+    return spec.source, spec.dataset, spec.config, spec.version, spec.seed, spec.index
+
+
+def _question(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
+    match outcome:
+        case (True, str(text)):
+            return Question(spec, text)
+        case (False, str(kind), str(detail), option):
+            return TaskFailure(spec, kind, detail, option)
+        case _:
+            return TaskFailure(spec, "error", "the source's question is no text")

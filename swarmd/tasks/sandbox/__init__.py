@@ -1,0 +1,112 @@
+"""The walls round the worker, outermost first. Each layer holds without the others.
+
+    process     a separate interpreter: empty environment, empty working directory, no inherited descriptors
+    limits      address space, CPU time, file size 0, descriptors, processes, no core dumps; lower priority
+    Landlock    (Linux 5.13+) files open to read only, beneath the interpreter and the packages; no TCP
+    seccomp     (Linux, x86-64 and arm64) an allow list without sockets, execve, ptrace or writable opens;
+                for the child that meets hostile text also without fork, kill and prctl
+    audit hook  the same rules once more in the interpreter, on every platform
+
+`confine_worker` is called once, after everything was imported; `confine_child` in each forked child.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import resource
+import signal
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+from swarmd.tasks.sandbox import kernel, seccomp
+from swarmd.tasks.sandbox.audit import refuse_side_effects
+from swarmd.tasks.sandbox.syscalls import COMPUTE, WORKER
+
+ADDRESS_SPACE_BYTES = 2 * 2**30  # the warm worker maps 0.2 GiB; the largest dataset stays below 0.5
+DESCRIPTORS = 64
+PRIORITY = (
+    5  # of nice: behind the daemon, ahead of background work; at 19 a busy machine would time scorers out
+)
+_SYSTEM_FILES = ("/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
+
+
+class Sandbox:
+    """What this platform offers, decided once; `missing` says what it does not."""
+
+    def __init__(self, extra_readable: Iterable[str]) -> None:
+        self._readable = [path for path in [*_interpreter_paths(), *extra_readable] if Path(path).exists()]
+        self._landlock = kernel.landlock_version() if sys.platform == "linux" else 0
+        self._child_filter = b""
+        self.missing: list[str] = []
+
+    def confine_worker(self) -> None:
+        """For the process that forks the children. Irreversible."""
+        os.nice(PRIORITY)
+        _limit(resource.RLIMIT_CORE, 0)
+        _limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
+        if sys.platform == "linux":
+            _limit(resource.RLIMIT_AS, ADDRESS_SPACE_BYTES)
+            kernel.forbid_new_privileges()
+        else:
+            self.missing.append(f"{sys.platform} does not bound the memory of a process")
+        if self._landlock:
+            kernel.restrict_to_reading(self._readable, self._landlock)
+        else:
+            self.missing.append("no Landlock: an audit hook alone keeps files unreadable")
+        self._filter_worker()
+
+    def _filter_worker(self) -> None:
+        if not seccomp.is_supported():
+            self.missing.append(
+                f"no system-call filter on {sys.platform} {platform.machine()}: an audit hook stands in"
+            )
+            return
+        self._child_filter = seccomp.build_filter(COMPUTE, may_clone=False)
+        try:
+            kernel.install_filter(seccomp.build_filter(WORKER, may_clone=True))
+        except OSError as error:
+            self._child_filter = b""
+            self.missing.append(
+                f"the kernel refused the system-call filter ({error}): an audit hook stands in"
+            )
+
+    def confine_generator(self, _seconds: float) -> None:
+        """For a child that regenerates questions, our code and the source's, and forks scorers."""
+        _limit(resource.RLIMIT_FSIZE, 0)
+        if sys.platform == "linux":
+            kernel.die_with_parent(signal.SIGKILL)
+
+    def confine_scorer(self, seconds: float) -> None:
+        """For a child that meets hostile text for at most `seconds`. Irreversible."""
+        self.confine_generator(seconds)
+        _limit(resource.RLIMIT_CPU, math.ceil(seconds) + 1)
+        _limit(resource.RLIMIT_NPROC, 0)
+        if self._child_filter:
+            kernel.install_filter(self._child_filter)
+        refuse_side_effects(self._readable)  # last: it refuses ctypes, through which the filter is installed
+
+
+def _limit(kind: int, value: int) -> None:
+    """Lower both limits to `value`; a limit that is lower already stays."""
+    _, hard = resource.getrlimit(kind)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _interpreter_paths() -> list[str]:
+    """The standard library and installed packages; never a checkout, which may hold a home."""
+    paths = sysconfig.get_paths()
+    packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    known = [
+        paths["stdlib"],
+        paths["platstdlib"],
+        paths["purelib"],
+        paths["platlib"],
+        *site.getsitepackages(),
+    ]
+    return list(dict.fromkeys([*known, *packages, *_SYSTEM_FILES]))

@@ -1,0 +1,47 @@
+"""An audit hook (PEP 578) that refuses what a scorer has no reason to do. One layer of several.
+
+Python code cannot remove it, but a native bug could step around it: where the kernel has seccomp and
+Landlock they hold alone; elsewhere this and the resource limits are what there is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_REFUSED_PREFIXES = (
+    "socket.", "subprocess.", "ctypes.", "os.system", "os.exec", "os.fork", "os.spawn", "os.posix_spawn",
+    "os.kill", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate",
+    "os.ch", "os.lchown", "os.lockf", "os.putenv", "os.unsetenv", "os.setxattr", "os.removexattr", "os.utime",
+    "pty.", "shutil.", "tempfile.", "mmap.", "signal.pthread_kill", "resource.prlimit", "resource.setrlimit",
+    "sqlite3.", "webbrowser.", "urllib.", "ftplib.", "http.", "smtplib.", "imaplib.", "poplib.", "syslog.",
+    "fcntl.", "cpython.run_", "sys.setprofile", "sys.settrace", "sys.addaudithook", "code.__new__", "gc.",
+)  # fmt: skip
+_LISTING = ("os.listdir", "os.scandir")  # the import system lists directories; there it is allowed
+_CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def refuse_side_effects(readable: Sequence[str]) -> None:
+    """From now on no process, socket, signal, ctypes or changed file; reading only beneath `readable`."""
+    allowed = tuple(os.path.realpath(path) for path in readable)
+
+    def may_read(path: object) -> bool:
+        if isinstance(path, int):
+            return True  # a descriptor that is open already
+        real = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]  # what `open` accepted is a path
+        return any(real == root or real.startswith(root + os.sep) for root in allowed)
+
+    def hook(event: str, args: tuple[object, ...]) -> None:
+        if event == "open":
+            path, _, flags = args
+            if (isinstance(flags, int) and flags & _CHANGES) or not may_read(path):
+                raise PermissionError(f"the sandbox refuses to open {path!r}")
+        elif event in _LISTING:
+            if not may_read(args[0] if args[0] is not None else Path.cwd()):
+                raise PermissionError(f"the sandbox refuses to list {args[0]!r}")
+        elif event.startswith(_REFUSED_PREFIXES):
+            raise PermissionError(f"the sandbox refuses {event}")
+
+    sys.addaudithook(hook)

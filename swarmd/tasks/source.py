@@ -1,0 +1,125 @@
+"""The interface of a source of tasks, and how installed sources are found.
+
+A source runs only in the sandboxed worker, never in the daemon. A package offers one through an entry point:
+
+    [project.entry-points."swarmd.tasks"]
+    my_tasks = "my_package.module:MySource"
+
+The name on the left is the `source` that a manifest gives; the value is a class, called without arguments.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from swarmd.errors import TaskError
+
+ENTRY_POINT_GROUP = "swarmd.tasks"
+BUILT_IN = {"reasoning_gym": "swarmd.tasks.gym:ReasoningGym"}
+
+
+class RefusedTaskError(TaskError):
+    """A task spec that cannot be a task here; `kind` says which part of it is wrong."""
+
+    kind: ClassVar[str]
+    option: str | None = None
+
+
+class UnknownSourceError(RefusedTaskError):
+    """No source of that name is installed."""
+
+    kind = "source"
+
+
+class WrongVersionError(RefusedTaskError):
+    """The source is installed in another version."""
+
+    kind = "version"
+
+
+class UnknownDatasetError(RefusedTaskError):
+    """The source has no dataset of that name."""
+
+    kind = "dataset"
+
+
+class BadOptionError(RefusedTaskError):
+    """An option of a dataset is unknown or has a value that the dataset refuses."""
+
+    kind = "option"
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class Task(Protocol):
+    """A dataset with its options: asks questions and judges answers."""
+
+    def question(self, seed: int, index: int) -> tuple[str, Any]:
+        """The question's text, and the entry that `score` needs to judge an answer to it.
+
+        A pure function of (seed, index): every peer regenerates the question and must get the same text.
+        seed is in 0..2**32-1, index in 0..2**20. The order of sets is safe (the worker fixes
+        PYTHONHASHSEED); the clock, the network and `id` are not.
+        """
+        ...
+
+    def score(self, answer: str, entry: Any) -> float:
+        """How right `answer`, any text at all, is, in [0, 1]. May raise: the answer then scores 0."""
+        ...
+
+
+@runtime_checkable
+class TaskSource(Protocol):
+    """Where tasks come from."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same seed may give another question; at most 64 bytes."""
+        ...
+
+    def datasets(self) -> Collection[str]:
+        """The names that `build` takes."""
+        ...
+
+    def build(self, dataset: str, config: Mapping[str, Any]) -> Task:
+        """The task of `dataset` with these options. Raises UnknownDatasetError and BadOptionError."""
+        ...
+
+
+def find_sources(extra: Sequence[str] = ()) -> dict[str, TaskSource]:
+    """Every source by name: the built-in one, the entry points', and `extra` ("name=module:attribute").
+
+    Raises TaskError if one cannot be imported or is no source.
+    """
+    found = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in BUILT_IN.items()]
+    found += entry_points(group=ENTRY_POINT_GROUP)
+    for text in extra:
+        name, _, value = text.partition("=")
+        found.append(EntryPoint(name, value, ENTRY_POINT_GROUP))
+    return {point.name: _load(point) for point in found}
+
+
+def _load(point: EntryPoint) -> TaskSource:
+    try:
+        source = point.load()()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise TaskError(
+            f"the task source {point.name!r} ({point.value}) cannot be loaded: {error}"
+        ) from error
+    if not isinstance(source, TaskSource):
+        raise TaskError(f"the task source {point.name!r} ({point.value}) lacks version, datasets or build")
+    return source
+
+
+def source_directories(sources: Mapping[str, TaskSource]) -> list[str]:
+    """What the sandbox must let the sources read: their packages' directories, or single modules' files."""
+    modules = {type(source).__module__.partition(".")[0] for source in sources.values()}
+    paths: list[str] = []
+    for module in map(importlib.import_module, modules):
+        paths += getattr(module, "__path__", None) or [f for f in [getattr(module, "__file__", None)] if f]
+    return paths

@@ -1,0 +1,142 @@
+"""The worker's main programme: `python -m swarmd.tasks.worker`. Reads requests on stdin, answers on stdout.
+
+It imports the sources once, locks itself in and forks a child for every piece of work, so it stays warm and
+never runs a scorer itself. The children that regenerate questions run the sources' code; those that score run
+it on text chosen by peers, one child for each text, so that no text reaches another's score.
+
+    -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
+    -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, millionths)
+       spec = (source, dataset, config, version or None for the installed one, seed, index)
+       an outcome without result = (False, kind, detail, option or None)
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from swarmd.tasks.children import Job, Lost, run_jobs
+from swarmd.tasks.frames import read_frame, write_frame
+from swarmd.tasks.rewards import score_micro
+from swarmd.tasks.sandbox import Sandbox, kernel
+from swarmd.tasks.source import (
+    Task,
+    TaskSource,
+    UnknownSourceError,
+    WrongVersionError,
+    find_sources,
+    source_directories,
+)
+
+Outcome = tuple[object, ...]
+RawSpec = tuple[str, str, str, str | None, int, int]
+
+
+class Bench:
+    """Questions and scores from the sources, each computed in a child."""
+
+    def __init__(
+        self, sources: dict[str, TaskSource], sandbox: Sandbox, question_s: float, score_s: float
+    ) -> None:
+        self._sources = sources
+        self._sandbox = sandbox
+        self._question_s = question_s
+        self._score_s = score_s
+
+    def answer(self, request: Any) -> list[Outcome]:
+        match request:
+            case ("questions", specs):
+                return self._questions(specs)
+            case ("score", spec, answers):
+                return self._score(spec, answers)
+            case _:
+                raise ValueError(f"no such request: {request!r:.200}")
+
+    def _questions(self, specs: Sequence[RawSpec]) -> list[Outcome]:
+        jobs: list[Job] = [partial(self._question, spec) for spec in specs]
+        return [
+            _outcome(r)
+            for r in run_jobs(jobs, seconds=self._question_s, confine=self._sandbox.confine_generator)
+        ]
+
+    def _score(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
+        """One child rebuilds the question, then forks one scorer for each distinct answer."""
+        seconds = self._question_s + len(answers) * (self._score_s + 2)
+        [outcomes] = run_jobs(
+            [partial(self._score_all, spec, answers)],
+            seconds=seconds,
+            confine=self._sandbox.confine_generator,
+        )
+        return [_outcome(outcomes)] * len(answers) if isinstance(outcomes, Lost) else list(outcomes)
+
+    def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
+        task = self._task(spec)
+        _, entry = task.question(spec[4], spec[5])
+
+        def score(answer: bytes) -> object:
+            return score_micro(task.score(answer.decode(), entry))
+
+        found: dict[bytes, Outcome] = {}
+        for answer in dict.fromkeys(answers):
+            job = partial(score, answer)
+            [result] = run_jobs([job], seconds=self._score_s, confine=self._sandbox.confine_scorer)
+            found[answer] = _outcome(result)
+        return [found[answer] for answer in answers]
+
+    def _question(self, spec: RawSpec) -> str:
+        text, _ = self._task(spec).question(spec[4], spec[5])
+        return text
+
+    def _task(self, spec: RawSpec) -> Task:
+        source, dataset, config, version, _, _ = spec
+        if source not in self._sources:
+            raise UnknownSourceError(
+                f"no source {source!r} is installed; there are {', '.join(self._sources)}"
+            )
+        installed = self._sources[source].version
+        if version not in (None, installed):
+            raise WrongVersionError(f"{source} is installed as {installed}, {version} is asked for")
+        return self._sources[source].build(dataset, json.loads(config))
+
+
+def _outcome(result: object) -> Outcome:
+    return (False, result.kind, result.detail, result.option) if isinstance(result, Lost) else (True, result)
+
+
+def main() -> None:
+    """argv: the parent's pid, seconds a question, seconds a score, then extra sources (name=module:attribute)."""
+    parent, question_s, score_s = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which closes us
+    if sys.platform == "linux":
+        kernel.die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            return  # it ended before the line above
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)  # a source that prints must not write into our frames
+    os.close(null)
+    sources = find_sources(sys.argv[4:])
+    sandbox = Sandbox(source_directories(sources))
+    sandbox.confine_worker()
+    gc.collect()
+    gc.freeze()  # the children share these pages; a collection there would copy them
+    versions = {name: (source.version, sorted(source.datasets())) for name, source in sources.items()}
+    write_frame(replies, (versions, sandbox.missing))
+    bench = Bench(sources, sandbox, question_s, score_s)
+    while True:
+        try:
+            request = read_frame(requests)
+        except EOFError:
+            return
+        write_frame(replies, bench.answer(request))
+
+
+if __name__ == "__main__":
+    main()
