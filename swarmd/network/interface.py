@@ -14,7 +14,7 @@ from protocol import PeerId
 from swarmd.errors import NetworkError
 
 BodyProvider = Callable[[bytes], bytes | None]
-"""digest (32 bytes) -> the record's envelope, or None if it is not held. Called on the event loop: be quick."""
+"""digest (32 bytes) -> the record's envelope, or None if not held. Called on the event loop: be quick."""
 
 
 class PullFailedError(NetworkError):
@@ -23,6 +23,10 @@ class PullFailedError(NetworkError):
 
 class NetworkClosedError(NetworkError):
     """The network was used after `close`, or its p2p process could not be brought back."""
+
+
+class ClockSkewError(NetworkError):
+    """All peers that answered have another time than this machine: its records would be refused."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ class Network(Protocol):
         ...
 
     async def connect(self, addresses: Sequence[str]) -> int:
-        """Dial `addresses` (with /p2p/), join their DHT; returns how many answered. Never raises for a dead peer."""
+        """Dial `addresses` (with /p2p/), join their DHT; returns how many answered.
+
+        A dead peer is no error. Raises ConfigError for a malformed address, ClockSkewError, NetworkError.
+        """
         ...
 
     async def fetch_manifest(self, address: str) -> bytes:
@@ -61,11 +68,11 @@ class Network(Protocol):
         ...
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        """Store signed announcements under their own (round, task, shard) keys; returns how many were stored."""
+        """Store signed announcements under their own (round, task, shard) keys; returns how many are held."""
         ...
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
-        """All live announcement envelopes under the DHT keys of `protocol.announcement_key`. Fresh, not cached."""
+        """All live announcement envelopes under keys of `protocol.announcement_key`: fresh, not cached."""
         ...
 
     async def publish_status(self, envelope: bytes) -> bool:

@@ -1,0 +1,168 @@
+"""Multiaddrs as people type them: parsed by hand, so that the command line need not import a p2p stack.
+
+Only what a peer can be dialled by is accepted: an IP address or a DNS name, a TCP or QUIC port, and the
+libp2p peer id at the end; a relayed address names the relay before /p2p-circuit.
+Source: https://github.com/multiformats/multiaddr; peer ids: libp2p specs, peer-ids.md.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol import PeerId, ProtocolError, public_key_from_peer_id
+from swarmd.errors import ConfigError
+
+ADDRESS_CHARS_MAX = 256
+"""As long as a status may carry; a relayed DNS address with two peer ids needs about 200."""
+
+_RIGHT_FORM = (
+    "expected /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID, "
+    "for example /ip4/192.0.2.7/tcp/41000/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+)
+_DNS_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_-]{1,63})*)\.?")
+_WITHOUT_VALUE = frozenset({"quic", "quic-v1", "ws", "wss", "tls", "p2p-circuit", "webtransport"})
+
+
+class _MalformedError(ValueError):
+    """What is wrong with one component; the caller adds the whole address and the right form."""
+
+
+@dataclass(frozen=True)
+class PeerAddress:
+    """A multiaddr that ends in /p2p/<peer id>, checked in form; nobody was asked whether it answers."""
+
+    text: str
+    peer_id: PeerId
+
+    @property
+    def transport(self) -> str:
+        """The part in front of the last /p2p/: what is dialled."""
+        return self.text.rpartition("/p2p/")[0]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_peer_address(text: str) -> PeerAddress:
+    """A multiaddr with a peer id at its end. Raises ConfigError: the address, the fault, the right form."""
+    try:
+        components = _components(text)
+        _require_dialable(components)
+    except _MalformedError as error:
+        raise ConfigError(f"peer address {text!r} is malformed: {error}; {_RIGHT_FORM}") from error
+    return PeerAddress(text=_join(components), peer_id=PeerId(components[-1][1]))
+
+
+def parse_announced_address(text: str, peer_id: PeerId) -> PeerAddress:
+    """An address to announce: with or without this peer's own id at its end. Raises ConfigError."""
+    address = parse_peer_address(text if "/p2p/" in text else f"{text.rstrip('/')}/p2p/{peer_id}")
+    if address.peer_id != peer_id and not text.endswith("/p2p-circuit"):
+        raise ConfigError(
+            f"announced address {text!r} names another peer; this peer is {peer_id}: leave /p2p/ out"
+        )
+    return address
+
+
+def listen_address(host: str, port: int) -> str:
+    """The multiaddr to listen on. Raises ConfigError unless `host` is an IP address."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise ConfigError(
+            f"network.host {host!r} is not an IP address; use 0.0.0.0 (all interfaces), 127.0.0.1 or one of "
+            "this machine's own addresses, and put DNS names into network.announce"
+        ) from error
+    return f"/ip{ip.version}/{ip}/tcp/{port}"
+
+
+def most_public_first(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Sorted by how far away they can be dialled from: relayed and public, then private, then loopback."""
+    return tuple(sorted(dict.fromkeys(addresses), key=_nearness))
+
+
+def is_public(address: str) -> bool:
+    """Whether anybody on the internet could dial it, as far as the address itself tells."""
+    return _nearness(address) == 0
+
+
+def _nearness(address: str) -> int:
+    ip = _ip_of(address)
+    if "/p2p-circuit" in address or ip is None or ip.is_global:
+        return 0
+    return 2 if ip.is_loopback else 1
+
+
+def _ip_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    parts = address.split("/")
+    if len(parts) > 2 and parts[1] in ("ip4", "ip6"):
+        return ipaddress.ip_address(parts[2])
+    return None
+
+
+def _components(text: str) -> list[tuple[str, str]]:
+    if len(text) > ADDRESS_CHARS_MAX:
+        raise _MalformedError(f"longer than {ADDRESS_CHARS_MAX} characters")
+    if not text.startswith("/"):
+        raise _MalformedError("it does not begin with /")
+    parts = iter(text.strip("/").split("/"))
+    components = []
+    for name in parts:
+        value = "" if name in _WITHOUT_VALUE else next(parts, None)
+        if value is None:
+            raise _MalformedError(f"/{name} has no value")
+        components.append((name, _checked(name, value)))
+    return components
+
+
+def _checked(name: str, value: str) -> str:
+    """The value in its one spelling, or _MalformedError."""
+    if name in _WITHOUT_VALUE:
+        return value
+    if name in ("ip4", "ip6"):
+        return _checked_ip(name, value)
+    if name in ("tcp", "udp"):
+        if not value.isascii() or not value.isdecimal() or not 0 < int(value) <= 65_535:
+            raise _MalformedError(f"port {value!r} is not a number from 1 to 65535")
+        return str(int(value))
+    if name in ("dns", "dns4", "dns6"):
+        if not _DNS_NAME.fullmatch(value):
+            raise _MalformedError(f"{value!r} is not a DNS name")
+        return value
+    if name == "p2p":
+        try:
+            public_key_from_peer_id(PeerId(value))
+        except ProtocolError as error:
+            raise _MalformedError(f"{value!r} is not an Ed25519 peer id (12D3Koo...)") from error
+        return value
+    raise _MalformedError(f"/{name} is not known here")
+
+
+def _checked_ip(name: str, value: str) -> str:
+    try:
+        ip = ipaddress.ip_address(value)
+    except ValueError as error:
+        raise _MalformedError(f"{value!r} is not an IP address") from error
+    if name != f"ip{ip.version}":
+        raise _MalformedError(f"{value!r} is not an {name} address")
+    if ip.is_unspecified:
+        raise _MalformedError(f"{value} means every address of a machine; name the one to dial")
+    return str(ip)
+
+
+def _require_dialable(components: Sequence[tuple[str, str]]) -> None:
+    names = [name for name, _ in components]
+    if names[-1:] != ["p2p"]:
+        raise _MalformedError("the peer id is missing at its end")
+    if not names or names[0] not in ("ip4", "ip6", "dns", "dns4", "dns6"):
+        raise _MalformedError("it does not begin with an IP address or a DNS name")
+    if len(names) < 2 or names[1] not in ("tcp", "udp"):
+        raise _MalformedError("the port is missing")
+    if "p2p" in names[:-1] and "p2p-circuit" not in names:
+        raise _MalformedError("it holds two peer ids without /p2p-circuit between them")
+
+
+def _join(components: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"/{name}/{value}" if value else f"/{name}" for name, value in components)

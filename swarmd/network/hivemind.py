@@ -1,0 +1,260 @@
+"""`Network` over hivemind and libp2p: one supervised p2pd, one in-process DHT node, two stream protocols.
+
+Importing this file imports torch (hivemind does); `swarmd.network` alone does not. One background task
+belongs to each instance: it watches p2pd and keeps the peer in the DHT. A bug in there closes the network:
+the next call raises NetworkClosedError with the bug as its cause, and `close` raises the bug itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from protocol import MANIFEST_BYTES_MAX, KeyPair, PeerId, body_key
+from swarmd.config import NetworkConfig
+from swarmd.network.addresses import parse_announced_address, parse_peer_address
+from swarmd.network.dht import FIND_KEYS_MAX, STORE_ITEMS_MAX, Clock, hashed
+from swarmd.network.interface import BodyProvider, NetworkStatistics
+from swarmd.network.neighbourhood import Neighbourhood
+from swarmd.network.p2pd import P2PSettings, free_port
+from swarmd.network.pulling import Puller
+from swarmd.network.rules import (
+    Place,
+    Placement,
+    StorageRules,
+    SwarmId,
+    place_all,
+    place_announcement,
+    place_body,
+    place_status,
+)
+from swarmd.network.session import TRAVERSE_SECONDS, Session
+from swarmd.network.shelf import Shelf
+from swarmd.network.streams import (
+    MANIFEST_PROTOCOL,
+    PULL_PROTOCOL,
+    STREAM_SECONDS,
+    AskedStreams,
+    StreamServer,
+    ask,
+)
+from swarmd.network.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
+
+BEAM_SIZE = 8
+"""Nodes asked on the way to a key; hivemind's 20 double the bytes of a store and find the same."""
+
+CALLS_AT_ONCE = 4
+"""Walks through the DHT under way; more only queue up in p2pd."""
+
+READ_KEYS = 4 * FIND_KEYS_MAX
+"""Keys read in one walk."""
+
+LATEST = float("inf")
+"""Expiry that no value reaches: every holder is asked, none is believed to have all of a dictionary."""
+
+
+class HivemindNetwork:
+    """See `swarmd.network.interface.Network`."""
+
+    def __init__(
+        self, settings: P2PSettings, key: KeyPair, config: NetworkConfig, swarm: SwarmId, clock: Clock
+    ) -> None:
+        """Use `start`."""
+        self._settings = settings
+        self._key = key
+        self._dialable = config.dialable
+        self._swarm = swarm
+        self._clock = clock
+        self._rules = StorageRules(swarm, hash_key=hashed)
+        self._shelf = Shelf()
+        self._server = StreamServer()
+        self._asked = AskedStreams()
+        self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._supervisor = Supervisor(self._open_session)
+        announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
+        self._neighbourhood = Neighbourhood(self._supervisor, key.peer_id, announced)
+        self._task: asyncio.Task[None] | None = None
+        self._puller = Puller()
+
+    @classmethod
+    async def start(
+        cls,
+        *,
+        key: KeyPair,
+        identity_path: Path,
+        config: NetworkConfig,
+        swarm: SwarmId,
+        clock: Clock = time.time,
+    ) -> HivemindNetwork:
+        """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
+
+        `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: asked at every store, so
+        that a peer can start before it knows its swarm. Raises ConfigError (port in use, malformed
+        address) and NetworkError (p2pd does not start).
+        """
+        for text in config.peers:
+            parse_peer_address(text)
+        settings = P2PSettings(
+            identity_path=identity_path,
+            host=config.host,
+            port=config.port or free_port(config.host),
+            announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
+            relays=config.peers,
+        )
+        self = cls(settings, key, config, swarm, clock)
+        session = await self._supervisor.start()
+        try:
+            await self._neighbourhood.refresh(session)
+        except BaseException:
+            await self._supervisor.close()
+            raise
+        self._task = asyncio.get_running_loop().create_task(self._background(), name=f"network {key.peer_id}")
+        self._task.add_done_callback(self._background_ended)
+        log.info(
+            "network started", peer_id=key.peer_id, addresses=self.addresses, p2pd_pid=session.process_id
+        )
+        return self
+
+    @property
+    def peer_id(self) -> PeerId:
+        return self._key.peer_id
+
+    @property
+    def port(self) -> int:
+        """The TCP port listened on: to be kept for the next start."""
+        return self._settings.port
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._neighbourhood.addresses
+
+    def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
+        self._server.serve(bodies, manifest)
+
+    async def connect(self, addresses: Sequence[str]) -> int:
+        return await self._neighbourhood.connect(addresses)
+
+    async def fetch_manifest(self, address: str) -> bytes:
+        peer = parse_peer_address(address)
+        session = await self._supervisor.session()
+        await session.dial(peer)
+        return await self._ask(session, peer.peer_id, MANIFEST_PROTOCOL, b"", MANIFEST_BYTES_MAX)
+
+    async def announce(self, envelopes: Sequence[bytes]) -> int:
+        return await self._publish(place_announcement, envelopes)
+
+    async def publish_status(self, envelope: bytes) -> bool:
+        return await self._publish(place_status, [envelope]) == 1
+
+    async def store_body(self, envelope: bytes) -> bool:
+        return await self._publish(place_body, [envelope]) == 1
+
+    async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
+        return await self._read(keys)
+
+    async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
+        return await self._read(keys)
+
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
+        async def from_peer(bytes_max: int) -> bytes:
+            session = await self._supervisor.session()
+            return await self._ask(session, peer_id, PULL_PROTOCOL, digest, bytes_max)
+
+        return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
+
+    def statistics(self) -> NetworkStatistics:
+        return NetworkStatistics(
+            connected_peers=self._neighbourhood.connected,
+            restarts=self._supervisor.restarts,
+            bytes_pulled=self._puller.bytes_pulled,
+            pulls_failed=self._puller.pulls_failed,
+            dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
+        )
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await self._supervisor.close()
+        if task is not None and not task.cancelled() and task.exception() is not None:
+            raise task.exception()  # type: ignore[misc]  # a bug in the background task; see the module
+
+    async def _open_session(self) -> Session:
+        def handler(serve: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda info, reader, writer: serve(str(info.peer_id), reader, writer)
+
+        handlers = {
+            PULL_PROTOCOL: handler(self._server.body),
+            MANIFEST_PROTOCOL: handler(self._server.manifest),
+        }
+        return await Session.open(self._settings, self._rules, self._shelf, self._clock, handlers)
+
+    async def _background(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._supervisor.run(self._neighbourhood.restore))
+            group.create_task(self._neighbourhood.keep_joined())
+
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("network failed", exc_info=error)
+            self._supervisor.fail(error)
+
+    async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
+        return await self._store(place_all(place, envelopes, now=self._clock(), swarm=self._swarm()))
+
+    async def _store(self, placements: Sequence[Placement]) -> int:
+        stored = 0
+        for start in range(0, len(placements), STORE_ITEMS_MAX):
+            batch = placements[start : start + STORE_ITEMS_MAX]
+            session = await self._supervisor.session()
+            async with self._calls, session.call("storing in the DHT", TRAVERSE_SECONDS):
+                answers = await session.node.store_many(
+                    keys=[placement.key for placement in batch],
+                    values=[placement.value for placement in batch],
+                    expiration_time=[placement.expires for placement in batch],
+                    subkeys=[placement.subkey for placement in batch],
+                    beam_size=BEAM_SIZE,
+                )
+            stored += sum(map(bool, answers.values()))
+        return stored
+
+    async def _read(self, keys: Sequence[bytes]) -> list[bytes]:
+        values: dict[bytes, None] = {}
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), READ_KEYS):
+            for found in (await self._find(wanted[start : start + READ_KEYS], LATEST)).values():
+                if found is not None and isinstance(found.value, dict):
+                    values.update(dict.fromkeys(entry.value for entry in found.value.values()))
+        return list(values)
+
+    async def _find(self, keys: Sequence[bytes], sufficient_expiry: float | None) -> dict[bytes, Any]:
+        session = await self._supervisor.session()
+        async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
+            found: dict[bytes, Any] = await session.node.get_many(
+                keys, sufficient_expiry, beam_size=BEAM_SIZE
+            )
+        return found
+
+    async def _find_body(self, digest: bytes) -> bytes | None:
+        swarm = self._swarm()
+        if swarm is None:
+            return None
+        key = body_key(swarm, digest)
+        found = (await self._find([key], None))[key]
+        return found.value if found is not None and isinstance(found.value, bytes) else None
+
+    async def _ask(
+        self, session: Session, peer_id: PeerId, protocol_id: str, request: bytes, bytes_max: int
+    ) -> bytes:
+        what = f"asking {peer_id} for {protocol_id}"
+        stream = session.stream(peer_id, protocol_id, what, STREAM_SECONDS)
+        async with self._asked.place(peer_id), stream as (reader, writer):
+            return await ask(reader, writer, request, bytes_max=bytes_max)

@@ -1,0 +1,307 @@
+"""`Network` without a network: peers in one process, with latency, loss and partitions from a seed.
+
+For tests and experiments in simulated time (`simulation.py`). Storing nodes apply the same rules and bounds
+as the real ones; the DHT is reduced to what it guarantees: each value on the REPLICAS reachable peers nearest
+to its key, of those that are joined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from protocol import KeyPair, PeerId, body_key
+from swarmd.errors import NetworkError
+from swarmd.network.addresses import parse_peer_address
+from swarmd.network.interface import BodyProvider, NetworkClosedError, NetworkStatistics
+from swarmd.network.pulling import Puller
+from swarmd.network.rules import (
+    Place,
+    Placement,
+    StorageRules,
+    SwarmId,
+    place_all,
+    place_announcement,
+    place_body,
+    place_status,
+)
+from swarmd.network.shelf import Shelf
+from swarmd.network.streams import AbsentError, StreamServer
+
+log = structlog.get_logger(__name__)
+
+REPLICAS = 5
+"""Peers that hold each value, as in `dht.py`."""
+
+ASKED = 8
+"""Peers asked for a key, as the beam in `hivemind.py`."""
+
+LOST_SECONDS = 1.5
+"""After which an unanswered message counts as lost, as in `dht.py`."""
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class MemoryHub:
+    """Where the peers of one experiment meet. Same seed and same calls: same course of events."""
+
+    def __init__(
+        self,
+        rng: random.Random,
+        clock: Callable[[], float],
+        latency: float = 0.02,
+        loss: float = 0.0,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """`latency`: mean seconds of one message, uniform in +-50 %; `loss`: probability that it vanishes."""
+        self._rng = rng
+        self.clock = clock
+        self._latency = latency
+        self._loss = loss
+        self._sleep = sleep
+        self._peers: dict[PeerId, MemoryNetwork] = {}
+        self._joined: dict[PeerId, set[PeerId]] = {}
+        self._side: dict[PeerId, int] = {}
+        self._ports = 0
+
+    def network(self, key: KeyPair, swarm: SwarmId | None = None, *, dialable: bool = True) -> MemoryNetwork:
+        """A new peer, alone until it connects. `swarm` None: the hash of the manifest that it serves."""
+        if key.peer_id in self._peers:
+            raise NetworkError(f"{key.peer_id} is running already: one key, one peer")
+        self._ports += 1
+        address = f"/ip4/127.0.0.1/tcp/{self._ports}/p2p/{key.peer_id}"
+        network = MemoryNetwork(self, key.peer_id, address, swarm, dialable=dialable)
+        self._peers[key.peer_id] = network
+        self._joined[key.peer_id] = {key.peer_id}
+        return network
+
+    def partition(self, *sides: Sequence[PeerId]) -> None:
+        """Peers of different sides do not hear each other; those named nowhere are one more side."""
+        self._side = {peer: number for number, side in enumerate(sides, 1) for peer in side}
+
+    def heal(self) -> None:
+        """End every partition."""
+        self._side = {}
+
+    def leave(self, peer: PeerId) -> None:
+        """Forget a peer that closed."""
+        self._peers.pop(peer, None)
+        self._joined.pop(peer, None)
+        for joined in self._joined.values():
+            joined.discard(peer)
+
+    def join(self, peer: PeerId, other: PeerId) -> None:
+        """From now on both, and all who are joined to either, store and find together."""
+        together = self._joined[peer] | self._joined[other]
+        for member in together:
+            self._joined[member] = together
+        for member in sorted(together):
+            self._peers[member].hand_over()
+
+    def nearest(self, peer: PeerId, key: bytes) -> list[MemoryNetwork]:
+        """The peers that `peer` can reach, itself included, nearest to `key` first."""
+        reachable = [other for other in self._joined[peer] if self._hear_each_other(peer, other)]
+        reachable.sort(key=lambda other: hashlib.sha256(key + other.encode()).digest())
+        return [self._peers[other] for other in reachable]
+
+    async def reach(self, source: PeerId, target: PeerId) -> MemoryNetwork:
+        """One message there and back. Raises NetworkError if it is lost, cut off, or nobody is there."""
+        if target not in self._peers:
+            await self._sleep(self._delay())
+            raise NetworkError(f"{target} does not answer")
+        if source != target:
+            await self._sleep(self._delay())
+            if not self._hear_each_other(source, target) or self._rng.random() < self._loss:
+                await self._sleep(LOST_SECONDS)
+                raise NetworkError(f"{target} did not answer within {LOST_SECONDS} s")
+            await self._sleep(self._delay())
+        if target not in self._peers:
+            raise NetworkError(f"{target} left")
+        return self._peers[target]
+
+    def _delay(self) -> float:
+        return self._latency * self._rng.uniform(0.5, 1.5)
+
+    def _hear_each_other(self, peer: PeerId, other: PeerId) -> bool:
+        return self._side.get(peer, 0) == self._side.get(other, 0)
+
+
+class MemoryNetwork:
+    """See `swarmd.network.interface.Network`. Made by `MemoryHub.network`."""
+
+    def __init__(
+        self, hub: MemoryHub, peer_id: PeerId, address: str, swarm: SwarmId | None, *, dialable: bool
+    ) -> None:
+        self._hub = hub
+        self._peer_id = peer_id
+        self._address = address
+        self._dialable = dialable
+        self._server = StreamServer()
+        self._swarm = swarm or self._served_swarm
+        self._rules = StorageRules(self._swarm)
+        self._shelf = Shelf()
+        self._puller = Puller()
+        self._closed = False
+
+    @property
+    def peer_id(self) -> PeerId:
+        return self._peer_id
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self._address,)
+
+    def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
+        self._server.serve(bodies, manifest)
+
+    async def connect(self, addresses: Sequence[str]) -> int:
+        self._require_open()
+        answered = 0
+        for address in map(parse_peer_address, addresses):
+            if address.peer_id == self._peer_id:
+                continue
+            try:
+                await self._dial(address.peer_id, str(address))
+            except NetworkError as error:
+                log.debug("peer does not answer", address=str(address), error=str(error))
+                continue
+            self._hub.join(self._peer_id, address.peer_id)
+            answered += 1
+        return answered
+
+    async def fetch_manifest(self, address: str) -> bytes:
+        peer = parse_peer_address(address)
+        manifest = (await self._dial(peer.peer_id, str(peer)))._server.find_manifest()
+        if manifest is None:
+            raise AbsentError("the peer does not hold it")
+        return manifest
+
+    async def announce(self, envelopes: Sequence[bytes]) -> int:
+        return await self._publish(place_announcement, envelopes)
+
+    async def publish_status(self, envelope: bytes) -> bool:
+        return await self._publish(place_status, [envelope]) == 1
+
+    async def store_body(self, envelope: bytes) -> bool:
+        return await self._publish(place_body, [envelope]) == 1
+
+    async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
+        return await self._read(keys)
+
+    async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
+        return await self._read(keys)
+
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
+        async def from_peer(bytes_max: int) -> bytes:
+            body = (await self._dial(peer_id))._server.find_body(digest)
+            if body is None:
+                raise AbsentError("the peer does not hold it")
+            if len(body) > bytes_max:
+                raise NetworkError(f"the peer offers {len(body)} bytes where at most {bytes_max} are allowed")
+            return body
+
+        return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
+
+    def statistics(self) -> NetworkStatistics:
+        return NetworkStatistics(
+            connected_peers=0 if self._closed else len(self._hub.nearest(self._peer_id, b"")) - 1,
+            restarts=0,
+            bytes_pulled=self._puller.bytes_pulled,
+            pulls_failed=self._puller.pulls_failed,
+            dialable=self._dialable,
+        )
+
+    async def close(self) -> None:
+        self._closed = True
+        self._hub.leave(self._peer_id)
+
+    def hand_over(self) -> None:
+        """Give each value here to those who should hold it now, as DHT nodes do when they meet newcomers."""
+        now = self._hub.clock()
+        for key in self._shelf.held_keys():
+            for peer in self._hub.nearest(self._peer_id, key)[:REPLICAS]:
+                plain = self._shelf.plain(key, now)
+                if plain is not None:
+                    peer.take(Placement(key, None, plain.value, plain.expires))
+                for subkey, held in self._shelf.entries(key, now).items():
+                    peer.take(Placement(key, subkey, held.value, held.expires))
+
+    def take(self, placement: Placement) -> bool:
+        """What a storing node does when it is asked to store."""
+        key, subkey, value, expires = placement.key, placement.subkey, placement.value, placement.expires
+        now = self._hub.clock()
+        if not self._rules.accept(key, subkey, value, expires, now):
+            return False
+        if subkey is None:
+            return self._shelf.put_plain(key, value, expires, now)
+        return self._shelf.put_entry(key, subkey, value, expires, now)
+
+    def _served_swarm(self) -> bytes | None:
+        manifest = self._server.find_manifest()
+        return None if manifest is None else hashlib.sha256(manifest).digest()
+
+    async def _dial(self, peer_id: PeerId, address: str | None = None) -> MemoryNetwork:
+        self._require_open()
+        peer = await self._hub.reach(self._peer_id, peer_id)
+        if not peer._dialable or address not in (None, peer._address):
+            raise NetworkError(f"{peer_id} cannot be dialled")
+        return peer
+
+    async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
+        self._require_open()
+        placements = place_all(place, envelopes, now=self._hub.clock(), swarm=self._swarm())
+        return sum([await self._store(placement) for placement in placements])
+
+    async def _store(self, placement: Placement) -> bool:
+        answers: list[bool] = []
+        for peer in self._hub.nearest(self._peer_id, placement.key)[:ASKED]:
+            if len(answers) == REPLICAS:
+                break
+            try:
+                answers.append((await self._hub.reach(self._peer_id, peer.peer_id)).take(placement))
+            except NetworkError as error:
+                log.debug("replica does not answer", error=str(error))
+        return any(answers)
+
+    async def _holders(self, key: bytes) -> list[MemoryNetwork]:
+        """Those of the ASKED nearest who answer, asked at once."""
+        self._require_open()
+
+        async def reach(peer: PeerId) -> MemoryNetwork | None:
+            try:
+                return await self._hub.reach(self._peer_id, peer)
+            except NetworkError as error:
+                log.debug("holder does not answer", error=str(error))
+                return None
+
+        async with asyncio.TaskGroup() as group:
+            nearest = self._hub.nearest(self._peer_id, key)[:ASKED]
+            answers = [group.create_task(reach(peer.peer_id)) for peer in nearest]
+        return [peer for peer in (answer.result() for answer in answers) if peer is not None]
+
+    async def _read(self, keys: Sequence[bytes]) -> list[bytes]:
+        values: dict[bytes, None] = {}
+        for key in dict.fromkeys(keys):
+            for holder in await self._holders(key):
+                now = self._hub.clock()
+                for subkey, held in holder._shelf.entries(key, now).items():
+                    if self._rules.accept(key, subkey, held.value, held.expires, now):
+                        values[held.value] = None
+        return list(values)
+
+    async def _find_body(self, digest: bytes) -> bytes | None:
+        swarm = self._swarm()
+        if swarm is None:
+            return None
+        key = body_key(swarm, digest)
+        now = self._hub.clock()
+        held = [holder._shelf.plain(key, now) for holder in await self._holders(key)]
+        return next((value.value for value in held if value is not None), None)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise NetworkClosedError("the network is closed: it was left")

@@ -1,0 +1,131 @@
+"""One p2pd child process (go-libp2p) and hivemind's connection to it: started, and ended without a trace.
+
+It does not restart anything: `supervisor.py` does. hivemind starts p2pd silently on a port that another p2pd
+listens on (port reuse, after which half of all joins fail), so the port is tried here first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hivemind.p2p import P2P, P2PDaemonError, P2PHandlerError
+from hivemind.utils.logging import use_hivemind_log_handler
+
+from swarmd.errors import ConfigError, NetworkError
+from swarmd.network.addresses import listen_address
+
+START_SECONDS = 15.0
+"""For p2pd to say that it is up; 0.3 s on an idle machine, several under load."""
+
+EXIT_SECONDS = 3.0
+"""Between SIGTERM and SIGKILL."""
+
+P2PD_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError)
+"""What hivemind raises when p2pd refuses, cannot be reached or goes away. Time-outs are apart."""
+
+
+@dataclass(frozen=True)
+class P2PSettings:
+    """How p2pd is started."""
+
+    identity_path: Path
+    host: str
+    port: int
+    announce: tuple[str, ...] = ()
+    relays: tuple[str, ...] = ()
+
+    @property
+    def reachable_from_outside(self) -> bool:
+        """Whether to look for gateways and relays: there are none on the way to one's own loopback."""
+        return not self.host.startswith("127.") and self.host != "::1"
+
+
+async def spawn(settings: P2PSettings) -> Any:
+    """A running hivemind `P2P`. Raises ConfigError (port, host) or NetworkError (p2pd); leaves no child."""
+    require_free_port(settings.host, settings.port)
+    quieten_hivemind()
+    born: list[P2P] = []
+
+    class Tracked(P2P):  # type: ignore[misc]  # hivemind is untyped
+        """`P2P.create` gives out its object only at the end; a child started before must not be lost."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            born.append(self)
+
+    outside = settings.reachable_from_outside
+    try:
+        return await Tracked.create(
+            host_maddrs=[listen_address(settings.host, settings.port)],
+            announce_maddrs=list(settings.announce) or None,
+            identity_path=str(settings.identity_path),
+            check_if_identity_free=False,  # hivemind reads RSA keys only; `identity_in_use` asks instead
+            nat_port_map=outside,
+            auto_nat=outside,
+            use_auto_relay=outside,
+            trusted_relays=list(settings.relays) if outside and settings.relays else None,
+            startup_timeout=START_SECONDS,
+        )
+    except BaseException as error:
+        for p2p in born:
+            await stop(p2p)
+        if isinstance(error, P2PD_ERRORS):
+            raise NetworkError(f"the p2p process could not be started: {error}") from error
+        raise
+
+
+async def stop(p2p: Any) -> None:
+    """End the child and remove its sockets; after this nothing of it runs. Works on one that died already."""
+    child = p2p._child
+    p2p._terminate()
+    if child is None:
+        return
+    try:
+        async with asyncio.timeout(EXIT_SECONDS):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+    for address in (p2p._daemon_listen_maddr, p2p._client_listen_maddr):
+        Path(address["unix"]).unlink(missing_ok=True)  # noqa: ASYNC240  two names in /tmp, no waiting
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raises ConfigError if something listens on the TCP port, or this machine does not have the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # REUSEADDR lets past connections (TIME_WAIT) go by; without REUSEPORT a listener is still noticed.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on TCP port {port} of {host}: {error.strerror}; is another daemon running? "
+                "Choose another port with --port, or --port 0 for any free one"
+            ) from error
+
+
+def free_port(host: str) -> int:
+    """A TCP port that is free now. Chosen here, since p2pd does not name it when it announces others.
+
+    Raises ConfigError if this machine does not have the address.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}: {error.strerror}; is it one of this machine's?"
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def quieten_hivemind() -> None:
+    """hivemind prints by a handler of its own, and warns of what is ordinary here; errors get through."""
+    use_hivemind_log_handler("nowhere")
+    logging.getLogger("hivemind").setLevel(logging.ERROR)

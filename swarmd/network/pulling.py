@@ -1,0 +1,67 @@
+"""How a body is fetched whatever the transport: what is checked, and what is tried second."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from protocol import RECORD_BYTES_MAX, PeerId, digest_of
+from swarmd.errors import NetworkError
+from swarmd.network.interface import PullFailedError
+from swarmd.network.streams import AbsentError
+
+log = structlog.get_logger(__name__)
+
+FromPeer = Callable[[int], Awaitable[bytes]]
+"""most bytes to accept -> what the peer sent; raises NetworkError."""
+
+FromDHT = Callable[[], Awaitable[bytes | None]]
+"""The inline copy, if the DHT holds one; raises NetworkError."""
+
+
+class _WrongBodyError(NetworkError):
+    """Other bytes than were asked for: asking that peer again would not help."""
+
+
+class Puller:
+    """Pulls bodies, and counts them."""
+
+    def __init__(self) -> None:
+        self.bytes_pulled = 0
+        self.pulls_failed = 0
+
+    async def pull(
+        self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
+    ) -> bytes:
+        """From the peer, else from the DHT, else once more from the peer unless that would be no use.
+
+        Raises PullFailedError.
+        """
+        try:
+            body = await self._pull(digest, size, from_peer, from_dht)
+        except NetworkError as error:
+            self.pulls_failed += 1
+            raise PullFailedError(f"record {digest.hex()[:16]} of {peer_id}: {error}") from error
+        self.bytes_pulled += len(body)
+        return body
+
+    async def _pull(self, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT) -> bytes:
+        try:
+            return await _from_peer(digest, size, from_peer)
+        except NetworkError as error:
+            log.debug("pull failed once", digest=digest.hex()[:16], error=str(error))
+            first = error
+        inline = await from_dht()
+        if inline is not None and digest_of(inline) == digest:
+            return inline
+        if isinstance(first, (AbsentError, _WrongBodyError)):
+            raise first
+        return await _from_peer(digest, size, from_peer)
+
+
+async def _from_peer(digest: bytes, size: int, from_peer: FromPeer) -> bytes:
+    body = await from_peer(min(size, RECORD_BYTES_MAX))
+    if digest_of(body) != digest:
+        raise _WrongBodyError(f"the peer sent other bytes, of digest {digest_of(body).hex()[:16]}")
+    return body

@@ -1,0 +1,156 @@
+"""Request and reply over one byte stream: how bodies and manifests are pulled. No libp2p in here.
+
+    client -> server   the request, of a length known from the protocol id (body: 32 bytes, manifest: 0)
+    server -> client   1 byte status, 4 bytes big-endian length, that many bytes
+    client closes; the server closes only after it saw that, because a stream closed right behind a reply
+    lost it once in several thousand times.
+
+Both sides bound everything: sizes, seconds, and how many streams one peer and all peers have open at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from enum import IntEnum
+from weakref import WeakValueDictionary
+
+from protocol import PeerId
+from swarmd.errors import NetworkError
+from swarmd.network.interface import BodyProvider
+
+PULL_PROTOCOL = "/swarmd/body/1"
+MANIFEST_PROTOCOL = "/swarmd/manifest/1"
+PULL_REQUEST_BYTES = 32
+"""A SHA-256 digest."""
+
+STREAM_SECONDS = 10.0
+"""For one request and reply, both sides; 64 KiB at 10 KB/s take 6.5 s."""
+
+STREAMS_PER_PEER = 4
+"""At once, in each direction: one peer's slow link or greed does not take the places of others."""
+
+STREAMS_SERVED = 64
+"""At once to all peers: 64 bodies of 64 KiB are 4 MiB of buffers."""
+
+STREAMS_ASKED = 16
+"""At once to all peers; more would fill a home link without finishing sooner."""
+
+_HEADER_BYTES = 5
+
+
+class ReplyStatus(IntEnum):
+    OK = 0
+    ABSENT = 1
+    BUSY = 2
+
+
+class AbsentError(NetworkError):
+    """The peer answered that it does not hold what was asked for."""
+
+
+class BusyError(NetworkError):
+    """The peer answered that it serves too many streams just now."""
+
+
+class StreamServer:
+    """Serves bodies and the manifest to whoever asks, within the bounds. Holds nothing before `serve`."""
+
+    def __init__(self) -> None:
+        self._bodies: BodyProvider = lambda _digest: None
+        self._manifest: bytes | None = None
+        self._open: Counter[str] = Counter()
+
+    def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
+        self._bodies, self._manifest = bodies, manifest
+
+    async def body(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one PULL_PROTOCOL stream of `peer` to its end."""
+        with self._admit(peer) as admitted:
+            await answer(reader, writer, PULL_REQUEST_BYTES, self.find_body, admitted=admitted)
+
+    async def manifest(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one MANIFEST_PROTOCOL stream of `peer` to its end."""
+        with self._admit(peer) as admitted:
+            await answer(reader, writer, 0, self.find_manifest, admitted=admitted)
+
+    def find_body(self, digest: bytes) -> bytes | None:
+        return self._bodies(digest)
+
+    def find_manifest(self, _request: bytes = b"") -> bytes | None:
+        return self._manifest
+
+    @contextmanager
+    def _admit(self, peer: str) -> Iterator[bool]:
+        """Whether another stream of `peer` may be served; its place is held until the block is left."""
+        admitted = self._open[peer] < STREAMS_PER_PEER and self._open.total() < STREAMS_SERVED
+        if admitted:
+            self._open[peer] += 1
+        try:
+            yield admitted
+        finally:
+            if admitted:
+                self._open[peer] -= 1
+            self._open += Counter()  # drops peers at zero
+
+
+class AskedStreams:
+    """Places for the streams we open: whoever finds none waits for one."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(STREAMS_ASKED)
+        self._of_peer: WeakValueDictionary[PeerId, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def place(self, peer: PeerId) -> AsyncIterator[None]:
+        own = self._of_peer.setdefault(peer, asyncio.Semaphore(STREAMS_PER_PEER))
+        async with own, self._all:
+            yield
+
+
+async def answer(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    request_bytes: int,
+    reply: Callable[[bytes], bytes | None],
+    *,
+    admitted: bool,
+) -> None:
+    """Serve one stream to its end. A client that breaks off or dawdles is its own affair."""
+    try:
+        async with asyncio.timeout(STREAM_SECONDS):
+            body = reply(await reader.readexactly(request_bytes)) if admitted else None
+            status = (
+                ReplyStatus.BUSY if not admitted else ReplyStatus.ABSENT if body is None else ReplyStatus.OK
+            )
+            writer.write(bytes([status]) + len(body or b"").to_bytes(4, "big") + (body or b""))
+            await writer.drain()
+            await reader.read(1)  # the client's end of file; see above
+    except (TimeoutError, OSError, EOFError):
+        return
+    finally:
+        writer.close()
+
+
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, *, bytes_max: int
+) -> bytes:
+    """Send `request`, return the reply, close. Raises NetworkError (absent, busy, ...), OSError, EOFError."""
+    try:
+        writer.write(request)
+        await writer.drain()
+        header = await reader.readexactly(_HEADER_BYTES)
+        status, length = header[0], int.from_bytes(header[1:], "big")
+        if status == ReplyStatus.ABSENT:
+            raise AbsentError("the peer does not hold it")
+        if status == ReplyStatus.BUSY:
+            raise BusyError("the peer serves too many streams just now; ask again later")
+        if status != ReplyStatus.OK:
+            raise NetworkError(f"the peer answered with unknown status {status}")
+        if length > bytes_max:
+            raise NetworkError(f"the peer offers {length} bytes where at most {bytes_max} are allowed")
+        return await reader.readexactly(length)
+    finally:
+        writer.close()

@@ -1,0 +1,101 @@
+"""Keeps a session alive: opens the next one when p2pd dies, gives up when it dies again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from swarmd.errors import NetworkError, SwarmdError
+from swarmd.network.interface import NetworkClosedError
+from swarmd.network.session import Session
+
+log = structlog.get_logger(__name__)
+
+BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before each attempt in a row; after the last one the network is given up. One minute in all."""
+
+STABLE_S = 60.0
+"""A p2pd that lived this long did not die of its start: back-off begins anew."""
+
+RESTART_WAIT_S = 5.0
+"""How long a call waits for a restart under way; a restart takes 0.3 s."""
+
+
+class Supervisor:
+    """Owns the current session."""
+
+    def __init__(self, open_session: Callable[[], Awaitable[Session]]) -> None:
+        self._open_session = open_session
+        self._session: Session | None = None
+        self._settled = asyncio.Event()
+        self._failure: BaseException | None = None
+        self.restarts = 0
+
+    async def start(self) -> Session:
+        """The first session; its errors are the caller's."""
+        self._session = await self._open_session()
+        self._settled.set()
+        return self._session
+
+    async def session(self) -> Session:
+        """The running session, if need be after a restart. Raises NetworkError, NetworkClosedError."""
+        try:
+            async with asyncio.timeout(RESTART_WAIT_S):
+                await self._settled.wait()
+        except TimeoutError as error:
+            raise NetworkError("the p2p process died and is not back yet; try again") from error
+        if self._session is None:
+            raise NetworkClosedError(
+                f"the network is closed: {self._failure or 'it was left'}"
+            ) from self._failure
+        return self._session
+
+    async def run(self, restored: Callable[[Session], Awaitable[None]]) -> None:
+        """Watch and restart until cancelled or given up; `restored` runs after each restart."""
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while self._session is not None:
+            born = loop.time()
+            code = await self._session.wait_for_death()
+            self._settled.clear()
+            self._session.end()
+            log.warning("p2p process died", exit_code=code, action="restarting it with the same key and port")
+            await self._session.close()
+            if loop.time() - born >= STABLE_S:
+                attempt = 0
+            self._session, attempt = await self._reopen(attempt)
+            self._settled.set()
+            if self._session is not None:
+                self.restarts += 1
+                log.info("p2p process restarted", restarts=self.restarts)
+                await restored(self._session)
+
+    async def _reopen(self, attempt: int) -> tuple[Session | None, int]:
+        """A new session and the number of attempts in a row, or None after the last attempt."""
+        for number, seconds in list(enumerate(BACK_OFF_S))[attempt:]:
+            await asyncio.sleep(seconds)
+            try:
+                return await self._open_session(), number + 1
+            except SwarmdError as error:
+                self._failure = error
+                log.warning("p2p process could not be restarted", attempt=number + 1, error=str(error))
+        self._failure = self._failure or NetworkError("the p2p process dies each time right after its start")
+        log.error("network given up", error=str(self._failure))
+        return None, len(BACK_OFF_S)
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing works any more: every call raises NetworkClosedError caused by `error`."""
+        self._failure = error
+        if self._session is not None:
+            self._session.end()
+            self._session = None
+        self._settled.set()
+
+    async def close(self) -> None:
+        """Stop the process. Later calls raise NetworkClosedError."""
+        session, self._session = self._session, None
+        self._settled.set()
+        if session is not None:
+            await session.close()

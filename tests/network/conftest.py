@@ -1,0 +1,241 @@
+"""Worlds to run the same scenario in: peers in memory and simulated time, or real p2pd on loopback and uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import uvloop
+
+from protocol import (
+    Announcement,
+    Completion,
+    KeyPair,
+    Manifest,
+    PeerStatus,
+    Record,
+    TaskFamily,
+    TaskSpec,
+    announcement_key,
+    digest_of,
+    membership_key,
+    shard_of,
+    sign_announcement,
+    sign_record,
+    sign_status,
+)
+from swarmd.config import NetworkConfig
+from swarmd.network import MemoryHub, Network, run_simulated, simulated_wall_clock
+
+FAMILY = TaskFamily(name="sums", source="test", dataset="sums", config="{}", version="1", weight=1)
+MANIFEST = Manifest(
+    name="test",
+    genesis=1_700_000_000,
+    round_seconds=600,
+    reward="exact",
+    max_new_tokens=128,
+    records_per_round_max=64,
+    tasks=(FAMILY,),
+)
+SWARM = MANIFEST.swarm_id
+LIFETIME_S = 600
+
+
+def key_of(number: int) -> KeyPair:
+    return KeyPair.from_seed(hashlib.sha256(b"test peer %d" % number).digest())
+
+
+def record_envelope(key: KeyPair, now: float, number: int = 0, text: str = "an answer") -> bytes:
+    created = int(now)
+    completion = Completion(
+        text=text, reward_micro=0, logprob_sum_micro=-1, tokens=3, bytes=len(text.encode()), finished=True
+    )
+    task = TaskSpec(source="test", dataset="sums", config="{}", version="1", seed=number, index=0)
+    record = Record(
+        swarm=SWARM,
+        round=MANIFEST.round_at(now),
+        step=number,
+        created=created,
+        expires=created + LIFETIME_S,
+        task=task,
+        question_digest=bytes(32),
+        completions=(completion, completion),
+        temperature_milli=1_000,
+        model="test",
+        tokenizer=bytes(8),
+    )
+    return sign_record(key, record)
+
+
+def announcement_envelope(key: KeyPair, body: bytes, now: float, **changes: Any) -> bytes:
+    fields: dict[str, Any] = {
+        "swarm": SWARM,
+        "round": 7,
+        "task_id": FAMILY.task_id,
+        "shard": 0,
+        "digest": digest_of(body),
+        "size": len(body),
+        "pass_rate_milli": 500,
+        "model": "test",
+        "tokenizer": bytes(8),
+        "expires": int(now) + LIFETIME_S,
+    }
+    return sign_announcement(key, Announcement(**fields | changes))
+
+
+ANNOUNCEMENTS = announcement_key(SWARM, 7, FAMILY.task_id, 0)
+
+
+def status_envelope(key: KeyPair, now: float, **changes: Any) -> bytes:
+    fields: dict[str, Any] = {
+        "swarm": SWARM,
+        "created": int(now),
+        "expires": int(now) + LIFETIME_S,
+        "addresses": (),
+        "round": 7,
+        "step": 1,
+        "phase": "training",
+        "model": "test",
+        "device": "cpu",
+        "reward_mean_milli": 100,
+        "groups_own": 1,
+        "groups_published": 1,
+        "groups_pulled": 0,
+        "groups_external_used": 0,
+        "agent": "swarmd/test",
+        "eval_milli": None,
+    }
+    return sign_status(key, PeerStatus(**fields | changes))
+
+
+def members_of(key: KeyPair) -> bytes:
+    return membership_key(SWARM, shard_of(key.peer_id, SWARM, 16))
+
+
+@dataclass
+class Peer:
+    """A network with what it serves."""
+
+    key: KeyPair
+    network: Any
+    bodies: dict[bytes, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.network.serve(bodies=self.bodies.get, manifest=MANIFEST.to_bytes())
+
+    def hold(self, body: bytes) -> bytes:
+        self.bodies[digest_of(body)] = body
+        return digest_of(body)
+
+
+class World:
+    """Makes peers and signed things, runs a scenario, closes the peers."""
+
+    clock: Callable[[], float]
+    key = staticmethod(key_of)
+    record = staticmethod(record_envelope)
+    announcement = staticmethod(announcement_envelope)
+    status = staticmethod(status_envelope)
+    members_key = staticmethod(members_of)
+    manifest = MANIFEST
+    announcements_key = ANNOUNCEMENTS
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+
+    async def _network(self, key: KeyPair, **options: Any) -> Network:
+        raise NotImplementedError
+
+    async def peer(self, number: int, *, to: Peer | None = None, **options: Any) -> Peer:
+        key = key_of(number)
+        peer = Peer(key, await self._network(key, **options))
+        self.peers.append(peer)
+        if to is not None:
+            assert await peer.network.connect(to.network.addresses) >= 1
+        return peer
+
+    async def swarm(self, size: int) -> list[Peer]:
+        first = await self.peer(0)
+        return [first, *[await self.peer(number, to=first) for number in range(1, size)]]
+
+    async def close(self) -> None:
+        for peer in self.peers:
+            await peer.network.close()
+
+    async def _main(self, scenario: Callable[[Any], Awaitable[None]]) -> None:
+        try:
+            await scenario(self)
+        finally:
+            await self.close()
+
+    def run(self, scenario: Callable[[Any], Awaitable[None]]) -> None:
+        raise NotImplementedError
+
+
+class MemoryWorld(World):
+    def __init__(self, seed: int = 0, latency: float = 0.02, loss: float = 0.0) -> None:
+        super().__init__()
+        self.clock = simulated_wall_clock
+        self.hub = MemoryHub(random.Random(seed), self.clock, latency, loss)
+
+    async def _network(self, key: KeyPair, **options: Any) -> Network:
+        return self.hub.network(key, **options)
+
+    def run(self, scenario: Callable[[Any], Awaitable[None]]) -> None:
+        run_simulated(self._main(scenario))
+
+
+class P2PWorld(World):
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.clock = time.time
+        self.directory = directory
+
+    def identity(self, key: KeyPair) -> Path:
+        path = self.directory / f"{key.peer_id}.key"
+        path.write_bytes(key.to_libp2p())
+        return path
+
+    async def _network(self, key: KeyPair, **options: Any) -> Network:
+        from swarmd.network.hivemind import HivemindNetwork
+
+        clock = options.pop("clock", self.clock)
+        swarm = options.pop("swarm", lambda: SWARM)
+        config = NetworkConfig(**{"host": "127.0.0.1"} | options)
+        return await HivemindNetwork.start(
+            key=key, identity_path=self.identity(key), config=config, swarm=swarm, clock=clock
+        )
+
+    def run(self, scenario: Callable[[Any], Awaitable[None]]) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._main(scenario))
+        assert p2pd_processes() == []
+
+
+def p2pd_processes(key: KeyPair | None = None) -> list[psutil.Process]:
+    """This process's p2pd children, or the one that runs with `key`."""
+    children = [child for child in psutil.Process().children() if child.name() == "p2pd"]
+    return [child for child in children if key is None or key.peer_id in " ".join(child.cmdline())]
+
+
+@pytest.fixture
+def memory() -> MemoryWorld:
+    return MemoryWorld()
+
+
+@pytest.fixture
+def p2p(tmp_path: Path) -> P2PWorld:
+    return P2PWorld(tmp_path)
+
+
+@pytest.fixture(params=["memory", pytest.param("hivemind", marks=pytest.mark.p2p)])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    yield MemoryWorld() if request.param == "memory" else P2PWorld(tmp_path)
