@@ -52,6 +52,12 @@ def shard_of(peer_id: PeerId, salt: bytes, shards: int) -> int:
     return int.from_bytes(point[:8], "big") % shards
 
 
+def is_shard_of(shard: int, peer_id: PeerId, salt: bytes) -> bool:
+    """True if `shard` is the index of `peer_id` under one of the shard counts: seven of the 64 at most."""
+    widest = shard_of(peer_id, salt, SHARDS_MAX)
+    return any(shard == widest % (1 << bits) for bits in range(SHARDS_MAX.bit_length()))
+
+
 def _check_width(what: str, value: bytes, width: int) -> None:
     if len(value) != width:
         raise InvalidLocal(f"{what} has {width} bytes, not {len(value)}")

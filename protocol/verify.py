@@ -27,6 +27,7 @@ from protocol.records import (
     PeerStatus,
     Record,
 )
+from protocol.topics import is_shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ def verify_announcement(data: bytes, *, now: float, swarm: bytes | None = None) 
     announcement = Announcement.from_bytes(opened.payload)
     _check_swarm(announcement.swarm, swarm)
     _check_expiry(announcement.expires, now, limits.RECORD_LIFETIME_S_MAX)
+    if not is_shard_of(announcement.shard, opened.peer_id, announcement.task_id):
+        raise RejectedRecord(Reason.TOPIC, f"shard {announcement.shard} is never this publisher's")
     return VerifiedAnnouncement(announcement, opened.peer_id, data)
 
 

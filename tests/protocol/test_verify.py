@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from protocol import (
     CLOCK_SKEW_S_MAX,
     RECORD_LIFETIME_S_MAX,
+    SHARDS_MAX,
     KeyPair,
     Reason,
     RejectedRecord,
     digest_of,
+    shard_of,
     sign_announcement,
     sign_record,
     sign_status,
@@ -178,6 +180,21 @@ def test_an_announcement_cannot_claim_a_life_beyond_a_records(publisher, announc
     )
     too_long = sign_announcement(publisher, announcement.model_copy(update={"expires": longest + 1}))
     assert reason_of(verify_announcement, too_long, now=now) is Reason.LIFETIME
+
+
+def test_an_announcement_lies_in_one_of_its_publishers_nested_shards(publisher, announcement):
+    accepted = set()
+    for shard in range(SHARDS_MAX):
+        envelope = sign_announcement(publisher, announcement.model_copy(update={"shard": shard}))
+        try:
+            verify_announcement(envelope, now=announcement.expires - 1)
+        except RejectedRecord as rejected:
+            assert rejected.reason is Reason.TOPIC  # noqa: PT017  the others are counted
+        else:
+            accepted.add(shard)
+
+    counts = [1 << bits for bits in range(7)]
+    assert accepted == {shard_of(publisher.peer_id, announcement.task_id, count) for count in counts}
 
 
 def test_without_a_swarm_any_swarm_is_accepted_and_with_one_only_that(publisher, announcement, status):

@@ -214,10 +214,11 @@ def announcements_file() -> Json:
         envelope = sealed(ANNOUNCEMENT_KIND, changed(ANNOUNCEMENT, **fields))
         return {"name": name, "now": now, "envelope": envelope.hex(), "reason": reason}
 
+    own_shards = {p.shard_of(ALICE.peer_id, GCD.task_id, 1 << bits) for bits in range(7)}
     latest = NOW + limits.RECORD_LIFETIME_S_MAX + limits.CLOCK_SKEW_S_MAX
     largest = {
         "round": limits.INT_MAX,
-        "shard": 63,
+        "shard": p.shard_of(ALICE.peer_id, GCD.task_id, limits.SHARDS_MAX),
         "size": limits.RECORD_BYTES_MAX,
         "pass_rate_milli": 1000,
         "model": "m" * 64,
@@ -238,6 +239,7 @@ def announcements_file() -> Json:
             bad("another swarm", "swarm", swarm=OTHER_SWARM),
             bad("expires now", "expired", now=ANNOUNCEMENT.expires),
             bad("lives too long", "lifetime", expires=latest + 1),
+            bad("a shard that is never its publisher's", "topic", shard=min(set(range(64)) - own_shards)),
             {
                 "name": "a status",
                 "now": NOW,
