@@ -25,14 +25,12 @@ from pydantic_settings import (
 from swarmd.config.slices import Config, Slice
 from swarmd.config.template import slice_of
 from swarmd.errors import ConfigError
+from swarmd.tasks.toml_lines import line_of
 
 CONFIG_BYTES_MAX = 2**20  # a config.toml is a few KiB; more than 1 MiB is some other file
 ENV_PREFIX = "SWARMD_"
 ENV_DELIMITER = "__"
 CLOSE_ENOUGH = 0.6  # difflib's own default: `locl` finds `local`, `banana` finds nothing
-
-_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
-_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+?)\s*=")
 
 Tree = dict[str, Any]
 
@@ -74,8 +72,7 @@ class _Source:
 
     def place(self, key: tuple[str, ...]) -> str:
         if self.file is not None:
-            line = line_of(self.text, key)
-            return f"{self.file}" if line is None else f"{self.file}, line {line}"
+            return f"{self.file}, line {line_of(self.text, key)}"
         if self.environment:
             return f"environment variable {ENV_PREFIX}{ENV_DELIMITER.join(key).upper()}"
         return (self.flags or {}).get(".".join(key), "command line")
@@ -103,26 +100,6 @@ def load_config(home: Path, overrides: Tree, flags: Mapping[str, str] | None = N
         raise ConfigError(
             "\n".join(_explain(detail, sources) for detail in error.errors(include_url=False))
         ) from error
-
-
-def line_of(text: str, key: tuple[str, ...]) -> int | None:
-    """The line, from 1, that sets `key` in a TOML file, or its nearest table; None without either."""
-    table: tuple[str, ...] = ()
-    nearest: tuple[int, int] | None = None  # (parts of the key matched, line)
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            table = found = _split(header.group(1))
-        elif assignment := _KEY.match(line):
-            found = (*table, *_split(assignment.group(1)))
-        else:
-            continue
-        if found == key[: len(found)] and (nearest is None or len(found) > nearest[0]):
-            nearest = (len(found), number)
-    return nearest[1] if nearest else None
-
-
-def _split(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
 
 
 def _read_file(path: Path) -> _Source:

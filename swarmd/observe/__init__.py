@@ -6,6 +6,7 @@ from swarmd.observe.live import LiveView
 from swarmd.observe.live_state import LiveState
 from swarmd.observe.server import StatusServer
 from swarmd.observe.snapshot import Groups, Health, PeerView, Reward, StatusSnapshot
+from swarmd.observe.text import printable
 
 __all__ = [
     "Event",
@@ -21,4 +22,5 @@ __all__ = [
     "StatusServer",
     "StatusSnapshot",
     "ask_status",
+    "printable",
 ]

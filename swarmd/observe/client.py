@@ -17,8 +17,9 @@ class NoDaemonError(SwarmdError):
     """Nothing listens on the home's socket."""
 
 
-def ask_status(home: Path, socket_path: Path, timeout_s: float = ANSWER_S) -> StatusSnapshot:
+def ask_status(home: Path, socket_path: Path, timeout_s: float | None = None) -> StatusSnapshot:
     """The snapshot of the daemon of `home`. Raises NoDaemonError, or SwarmdError for no good answer."""
+    timeout_s = ANSWER_S if timeout_s is None else timeout_s
     transport = httpx.HTTPTransport(uds=str(socket_path))
     try:
         with httpx.Client(transport=transport, timeout=timeout_s) as client:

@@ -17,6 +17,7 @@ import structlog
 
 from swarmd.config import ObserveConfig
 from swarmd.observe.live_state import LiveState
+from swarmd.observe.text import printable
 
 EVENTS_KEPT = 256  # more than the daemon emits between two frames of the live view
 FIELD_CHARS_MAX = 2_000  # one field of one line; peers choose some of the text
@@ -133,14 +134,13 @@ def _mode(config: ObserveConfig, stdout: TextIO) -> OutputMode:
 
 
 def _logger(stdout: TextIO, mode: OutputMode) -> structlog.typing.FilteringBoundLogger:
-    renderer: structlog.typing.Processor
-    if mode == "json":
-        renderer = structlog.processors.JSONRenderer(sort_keys=False)
-    else:
-        renderer = structlog.dev.ConsoleRenderer(colors=stdout.isatty(), timestamp_key="ts", sort_keys=False)
+    rendering: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer(sort_keys=False)]
+    if mode == "console":
+        colors = stdout.isatty()
+        rendering = [_safe, structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="ts", sort_keys=False)]
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stdout),
-        processors=[structlog.processors.add_log_level, _ts_first, renderer],
+        processors=[structlog.processors.add_log_level, _ts_first, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(_RANKS["debug"]),
         cache_logger_on_first_use=True,
     )
@@ -153,6 +153,13 @@ def _ts_first(
     """ts, event and level first: the eye reads a line from the left."""
     first = ("ts", "event", "level")
     return {key: event[key] for key in first} | {k: v for k, v in event.items() if k not in first}
+
+
+def _safe(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Lines for a terminal: JSON escapes by itself."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _plain(value: object) -> object:

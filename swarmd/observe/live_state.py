@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from swarmd.observe.text import printable
+
 REWARDS_KEPT = 240  # steps in the curve: wider than any terminal
 PEERS_KEPT = 256  # distinct peers counted by the view; the status snapshot has the list
 
@@ -76,9 +78,9 @@ class LiveState:
 def describe(name: str, fields: Mapping[str, object]) -> str:
     """One line for people: the message where there is one, else name and fields."""
     if isinstance(message := fields.get("message"), str):
-        return message if name == "warning" else f"{name}: {message}"
+        return printable(message if name == "warning" else f"{name}: {message}")
     shown = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
-    return f"{name} {shown}".strip()
+    return printable(f"{name} {shown}".strip())
 
 
 _SHOWN_FROM: Mapping[str, tuple[str, ...]] = {

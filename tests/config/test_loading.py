@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from swarmd.config import Config, LearningConfig, default_config_toml, load_config
-from swarmd.config.loading import line_of
 from swarmd.errors import ConfigError
 
 PEER = "/ip4/10.0.0.7/tcp/41000/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj"
@@ -207,16 +206,6 @@ def test_the_written_file_s_defaults_are_valid_once_uncommented(tmp_path) -> Non
     ]
     uncommented = "\n".join(line[2:] if line in settings[2:] else line for line in text.splitlines())
     assert load_config(write(tmp_path, uncommented), {}) == Config(home=tmp_path)
-
-
-def test_lines_are_found_in_dotted_quoted_and_nested_forms() -> None:
-    text = 'a.b = 1\n\n[t]\n"c" = 2\n  d=3\n[t.u]\ne = 4\n'
-    assert line_of(text, ("a", "b")) == 1
-    assert line_of(text, ("t", "c")) == 4
-    assert line_of(text, ("t", "d")) == 5
-    assert line_of(text, ("t", "u", "e")) == 7
-    assert line_of(text, ("t", "missing")) == 3
-    assert line_of(text, ("missing",)) is None
 
 
 def test_a_broken_list_in_the_environment_is_refused(tmp_path, monkeypatch) -> None:

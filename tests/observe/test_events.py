@@ -95,6 +95,15 @@ def test_console_lines_are_for_people() -> None:
         json.loads(out.getvalue())
 
 
+def test_escape_sequences_of_strangers_do_not_reach_the_terminal() -> None:
+    out = io.StringIO()
+    log = log_to(out, "console")
+    log.emit("rejected", detail="\x1b[2Jgone\u202e", publisher="\x9b")
+    assert "\x1b" not in out.getvalue()
+    assert "\\x1b[2Jgone\\u202e" in out.getvalue()
+    assert log.state.last_event == "rejected detail=\\x1b[2Jgone\\u202e publisher=\\x9b"
+
+
 def test_memory_is_bounded_and_can_be_read_from_where_one_left_off() -> None:
     log = log_to(io.StringIO())
     for step in range(1_000):

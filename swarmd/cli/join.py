@@ -1,0 +1,78 @@
+"""`swarmd join`: settings from flags, then the daemon until it is stopped."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swarmd.cli.init import open_home
+from swarmd.cli.options import DEFAULT_HOME, FLAGS, HomeOption, home_path, overrides, parse_lora, setting
+from swarmd.config import load_config
+
+
+def join(
+    home: HomeOption = DEFAULT_HOME,
+    swarm: Annotated[str | None, setting("swarm", metavar="NAME|FILE|ID")] = None,
+    steps: Annotated[int | None, setting("steps")] = None,
+    seed: Annotated[int | None, setting("seed")] = None,
+    peer: Annotated[list[str] | None, setting("network.peers", metavar="MULTIADDR")] = None,
+    host: Annotated[str | None, setting("network.host", metavar="IP")] = None,
+    port: Annotated[int | None, setting("network.port")] = None,
+    announce: Annotated[list[str] | None, setting("network.announce", metavar="MULTIADDR")] = None,
+    model: Annotated[str | None, setting("policy.model", metavar="NAME|DIR")] = None,
+    device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
+    dtype: Annotated[str | None, setting("policy.dtype", metavar="DTYPE")] = None,
+    lora: Annotated[str | None, setting("policy.lora_rank", metavar="r=RANK[,alpha=ALPHA]")] = None,
+    temperature: Annotated[float | None, setting("policy.temperature")] = None,
+    max_new_tokens: Annotated[int | None, setting("policy.max_new_tokens")] = None,
+    threads: Annotated[int | None, setting("policy.threads")] = None,
+    local: Annotated[int | None, setting("learning.local")] = None,
+    external: Annotated[int | None, setting("learning.external")] = None,
+    group_size: Annotated[int | None, setting("learning.group_size")] = None,
+    lr: Annotated[float | None, setting("learning.learning_rate")] = None,
+    schedule: Annotated[str | None, setting("learning.schedule", metavar="constant|cosine")] = None,
+    total_steps: Annotated[int | None, setting("learning.total_steps")] = None,
+    checkpoint_every: Annotated[int | None, setting("storage.checkpoint_every")] = None,
+    http: Annotated[str | None, setting("observe.http", metavar="HOST:PORT")] = None,
+    log_format: Annotated[str | None, setting("observe.log_format", metavar="auto|console|json")] = None,
+    log_level: Annotated[str | None, setting("observe.log_level", metavar="LEVEL")] = None,
+) -> None:
+    """Join a swarm, or start one, and train until stopped.
+
+    Without arguments: the home is created where needed, the hardware is probed, known peers are tried, and
+    the command with which others join is printed. The first Ctrl-C finishes or drops the step, writes a
+    checkpoint and leaves; the second leaves at once. The same home resumes where it stopped.
+    """
+    given = {
+        "swarm": swarm,
+        "steps": steps,
+        "seed": seed,
+        "network.peers": peer,
+        "network.host": host,
+        "network.port": port,
+        "network.announce": announce,
+        "policy.model": model,
+        "policy.device": device,
+        "policy.dtype": dtype,
+        **parse_lora(lora),
+        "policy.temperature": temperature,
+        "policy.max_new_tokens": max_new_tokens,
+        "policy.threads": threads,
+        "learning.local": local,
+        "learning.external": external,
+        "learning.group_size": group_size,
+        "learning.learning_rate": lr,
+        "learning.schedule": schedule,
+        "learning.total_steps": total_steps,
+        "storage.checkpoint_every": checkpoint_every,
+        "observe.http": http,
+        "observe.log_format": log_format,
+        "observe.log_level": log_level,
+    }
+    config = load_config(home_path(home), overrides(given), FLAGS)
+    opened = open_home(home)
+
+    from swarmd.daemon import run  # torch and the network take seconds to import
+
+    raise typer.Exit(run(config, opened))

@@ -1,0 +1,233 @@
+"""`swarmd records`: look at the records in a home, and take one out for somebody else to verify.
+
+Reads only, so it works beside a running daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from protocol import (
+    RECORD_BYTES_MAX,
+    RECORD_DOMAIN,
+    RECORD_PAYLOAD_TYPE,
+    Manifest,
+    PeerId,
+    Reason,
+    Record,
+    RejectedRecord,
+    digest_of,
+    open_envelope,
+    verify_record,
+)
+from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.config import load_config
+from swarmd.errors import ConfigError, SwarmdError
+from swarmd.observe import printable
+from swarmd.observe.live import duration
+from swarmd.storage import BlobStore, Home
+
+LISTED = 20  # records shown unless asked for more: one screen
+MICRO = 1e-6  # records carry rewards in millionths
+
+app = typer.Typer(help="List, show, export and verify the records in a home.", no_args_is_help=True)
+
+Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest in hex, or its first characters.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A file with one record's signed envelope.")]
+
+
+@dataclass(frozen=True)
+class Authentic:
+    """A record whose signature is its publisher's. Not checked: swarm, time, question, truth."""
+
+    record: Record
+    publisher: PeerId
+    digest: bytes
+    envelope: bytes
+
+    @property
+    def reward_mean(self) -> float:
+        """As the publisher scored it, 0..1."""
+        completions = self.record.completions
+        return sum(completion.reward_micro for completion in completions) * MICRO / len(completions)
+
+
+@app.command("list")
+def list_records(
+    home: HomeOption = DEFAULT_HOME,
+    own: Annotated[bool, typer.Option("--own", help="Only records of this peer.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest to show.")] = LISTED,
+) -> None:
+    """List the newest records, own and pulled."""
+    records = _Records(home)
+    table = Table(
+        "digest", "by", "round", "step", "task", "completions", "reward", "age", box=None, pad_edge=False
+    )
+    for record in records.newest(limit, own_only=own):
+        content = record.record
+        table.add_row(
+            record.digest.hex()[:16],
+            "this peer" if record.publisher == records.peer_id else f"…{record.publisher[-8:]}",
+            str(content.round),
+            str(content.step),
+            Text(printable(content.task.dataset)),
+            str(len(content.completions)),
+            f"{record.reward_mean:.3f}",
+            duration(time.time() - content.created),
+        )
+    Console().print(table if table.row_count else Text("no records yet", style="dim"))
+
+
+@app.command("show")
+def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
+    """Show one record: its question, regenerated here, and every completion with both sides' rewards."""
+    record = _Records(home).find(digest)
+    _print_head(record)
+    question, rewards = asyncio.run(_regenerate(record.record))
+    same = digest_of(question.encode()) == record.record.question_digest
+    matches = "as signed" if same else "NOT the one signed"
+    console = Console(highlight=False)
+    console.print(Text(f"question ({matches})", style="bold"))
+    console.print(_lines(question))
+    for number, completion in enumerate(record.record.completions, start=1):
+        mine = rewards[number - 1]
+        theirs = completion.reward_micro * MICRO
+        head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine:.3f} here"
+        console.print(Text(head if completion.finished else f"{head}, cut off", style="bold"))
+        console.print(_lines(completion.text))
+
+
+@app.command("export")
+def export(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the envelope.")],
+    digest: Annotated[
+        str | None, typer.Argument(metavar="[DIGEST]", help="Which record; without it, the newest own one.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Write a record's signed envelope, byte for byte, for `verify` here or any libp2p implementation."""
+    records = _Records(home)
+    record = records.newest_own() if digest is None else records.find(digest)
+    try:
+        out.write_bytes(record.envelope)
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be written: {error.strerror}") from error
+    typer.echo(f"{out}: {len(record.envelope)} bytes, digest {record.digest.hex()}, domain {RECORD_DOMAIN!r}")
+
+
+@app.command("verify")
+def verify(file: File, home: HomeOption = DEFAULT_HOME) -> None:
+    """Verify an exported record: signature and form, and against the swarm when the home knows it.
+
+    Not checked here: that the question and the rewards are true. `records show` regenerates and scores.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    try:
+        record = authenticate(data)
+        typer.echo(f"{file}: signed by {record.publisher}")
+        _print_head(record)
+        _check_swarm(record, Home(home_path(home)).read_manifest())
+    except RejectedRecord as error:
+        raise SwarmdError(f"{file} is not a valid record: {error}") from error
+
+
+def authenticate(envelope: bytes) -> Authentic:
+    """Check size, envelope, signature and form. Raises RejectedRecord."""
+    opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
+    return Authentic(Record.from_bytes(opened.payload), opened.peer_id, digest_of(envelope), envelope)
+
+
+def _check_swarm(record: Authentic, manifest_bytes: bytes | None) -> None:
+    """The checks that need a manifest, at the record's own time: an export is often past its expiry."""
+    if manifest_bytes is None:
+        typer.echo("swarm    not checked: this home is in none yet")
+        return
+    manifest = Manifest.from_bytes(manifest_bytes)
+    verify_record(record.envelope, manifest=manifest, now=record.record.created)
+    typer.echo(f"swarm    {manifest.name}: allowed there")
+    try:
+        verify_record(record.envelope, manifest=manifest, now=time.time())
+    except RejectedRecord as error:
+        if error.reason not in (Reason.EXPIRED, Reason.CLOCK):
+            raise
+        typer.echo(f"note     peers would not take it now: {error}")
+
+
+class _Records:
+    """The records of one home, for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self._home = Home.existing(home_path(path))
+        self.peer_id = self._home.key().peer_id
+        config = load_config(self._home.path, {})
+        self._store = BlobStore(self._home.records_path, config.storage.records_bytes_max)
+
+    def newest(self, limit: int, *, own_only: bool) -> list[Authentic]:
+        found: list[Authentic] = []
+        for digest in self._store.digests():
+            record = self._read(digest)
+            if record is not None and (record.publisher == self.peer_id or not own_only):
+                found.append(record)
+            if len(found) == limit:
+                break
+        return found
+
+    def newest_own(self) -> Authentic:
+        found = self.newest(1, own_only=True)
+        if not found:
+            raise ConfigError(f"{self._home.path} holds no own record yet: one is made in the first step")
+        return found[0]
+
+    def find(self, prefix: str) -> Authentic:
+        wanted = prefix.lower()
+        matching = [digest for digest in self._store.digests() if digest.hex().startswith(wanted)]
+        if len(matching) > 1:
+            raise ConfigError(f"{len(matching)} records begin with {prefix!r}: give more characters")
+        record = self._read(matching[0]) if matching else None
+        if record is None:
+            raise ConfigError(f"{self._home.path} has no record {prefix!r}: `swarmd records list` shows them")
+        return record
+
+    def _read(self, digest: bytes) -> Authentic | None:
+        """None when a running daemon has just dropped it."""
+        envelope = self._store.get(digest)
+        return None if envelope is None else authenticate(envelope)
+
+
+def _print_head(record: Authentic) -> None:
+    content = record.record
+    made = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(content.created))
+    typer.echo(f"digest   {record.digest.hex()}")
+    typer.echo(f"by       {record.publisher} at step {content.step}, with {printable(content.model)}")
+    typer.echo(f"made     {made}, in round {content.round} of swarm {content.swarm.hex()[:12]}")
+    typer.echo(f"task     {printable(content.task.source)}/{printable(content.task.dataset)}")
+    mean = f"mean reward {record.reward_mean:.3f} by its publisher"
+    typer.echo(f"group    {len(content.completions)} completions, {mean}")
+
+
+async def _regenerate(record: Record) -> tuple[str, list[float]]:
+    """The question's text, and what each completion is worth here. Raises TaskError."""
+    from swarmd.tasks import TaskFailure, TaskRunner
+
+    async with TaskRunner(reward="exact") as runner:
+        (question,) = await runner.questions([record.task])
+        if isinstance(question, TaskFailure):
+            raise SwarmdError(f"its question cannot be regenerated: {question}")
+        (scores,) = await runner.score([(record.task, [c.text for c in record.completions])])
+    return question.text, [score.reward for score in scores]
+
+
+def _lines(text: str) -> Text:
+    return Text("\n".join(f"  {printable(line)}" for line in text.split("\n")))

@@ -1,0 +1,109 @@
+"""`swarmd status`: asks the running daemon of a home how it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.observe import NoDaemonError, PeerView, StatusSnapshot, ask_status, printable
+from swarmd.observe.live import duration, sparkline
+from swarmd.storage import Home
+
+NO_DAEMON = 3
+
+
+def status(
+    home: HomeOption = DEFAULT_HOME,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+) -> None:
+    """Show the state of the daemon that runs in a home. Exit code 3 when none runs."""
+    path = home_path(home)
+    try:
+        snapshot = ask_status(path, Home(path).socket_path)
+    except NoDaemonError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(NO_DAEMON) from error
+    if as_json:
+        typer.echo(snapshot.model_dump_json(indent=2))
+    else:
+        Console().print(render(snapshot))
+
+
+def render(status: StatusSnapshot) -> RenderableType:
+    """The snapshot for people: facts, then the other peers."""
+    return Group(_facts(status), Text(), _peers(status.peers))
+
+
+def _facts(status: StatusSnapshot) -> Table:
+    health = _plain("; ".join(status.health.reasons) or "unhealthy", "red")
+    if status.health.ok:
+        health = Text("healthy", style="green")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", justify="right")
+    table.add_column(overflow="fold")
+    table.add_row("health", health)
+    for name, lines in _fact_lines(status):
+        table.add_row(name, _plain_lines(lines))
+    return table
+
+
+def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What stands beside each name, a line each."""
+    reward, groups = status.reward, status.groups
+    last, mean, best = (_number(value) for value in (reward.last, reward.mean_20, reward.best_20))
+    steps, tokens = _number(status.steps_per_minute, 1), _number(status.tokens_per_s, 0)
+    made = f"{groups.own} own · {groups.published} published"
+    taken = f"{groups.pulled} pulled · {groups.external_used} used from others"
+    rejected = (f"{reason} {count}" for reason, count in groups.rejected.items())
+    return (
+        ("peer id", (status.peer_id,)),
+        ("swarm", (f"{status.swarm} ({status.swarm_id[:12]})",)),
+        ("round", (str(status.round),)),
+        ("step", (f"{status.step} · {status.phase} · up {duration(status.uptime_s)}",)),
+        ("model", (f"{status.model} on {status.device}, {status.dtype}, LoRA {status.lora or 'off'}",)),
+        ("speed", (f"{steps} steps/min · {tokens} tokens/s",)),
+        ("reward", (f"last {last} · mean of 20 {mean} · best {best}", sparkline(status.reward_history))),
+        ("groups", (f"{made} · {taken}",)),
+        ("rejected", (", ".join(rejected) or "none",)),
+        ("addresses", status.addresses),
+        ("http", (status.http or "off",)),
+        ("sandbox", status.sandbox),
+        ("join with", (status.join_command or "–",)),
+    )
+
+
+def _peers(peers: tuple[PeerView, ...]) -> RenderableType:
+    if not peers:
+        return Text("no other peers: training alone", style="dim")
+    table = Table("peer", "step", "reward", "pulled", "model", "seen", "address", box=None, pad_edge=False)
+    for peer in peers:
+        cells = (
+            f"{peer.peer_id[:8]}…{peer.peer_id[-6:]}",
+            "–" if peer.step is None else str(peer.step),
+            _number(peer.reward_mean),
+            str(peer.groups_pulled),
+            peer.model or "–",
+            f"{duration(peer.age_s)} ago",
+            peer.address or "–",
+        )
+        table.add_row(*(_plain(cell) for cell in cells))
+    return table
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """Never markup and never escape sequences: peers choose some of it."""
+    return Text(printable(text), style=style)
+
+
+def _plain_lines(lines: Sequence[str]) -> Text:
+    return Text("\n".join(printable(line) for line in lines if line) or "–")
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,186 @@
+"""swarmd join, init, version and --help, up to the point where the daemon takes over."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import types
+
+import pytest
+
+from swarmd.cli.options import FLAGS
+from swarmd.config import Config, load_config
+from swarmd.storage import Home
+
+PEER = "/ip4/10.0.0.7/tcp/41000/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj"
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Home]]:
+    """Stands where the daemon stands and keeps what it is started with."""
+    started: list[tuple[Config, Home]] = []
+
+    def run(config: Config, home: Home) -> int:
+        started.append((config, home))
+        return 0
+
+    monkeypatch.setitem(sys.modules, "swarmd.daemon", types.SimpleNamespace(run=run))
+    return started
+
+
+def test_join_without_arguments_makes_the_home_in_the_user_s_directory(swarmd, daemon, tmp_path) -> None:
+    assert swarmd("join").code == 0
+    [(config, home)] = daemon
+    assert home.path == config.home == tmp_path / ".swarmd"
+    assert home.identity_path.is_file()
+    assert load_config(home.path, {}) == Config(home=home.path)
+
+
+def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
+    given = {
+        "--swarm": "sapo", "--steps": 7, "--seed": 8,
+        "--peer": PEER, "--host": "127.0.0.1", "--port": 4000, "--announce": "/ip4/1.2.3.4/tcp/4000",
+        "--model": "smollm2-135m", "--device": "cpu",
+        "--dtype": "float32", "--lora": "r=16,alpha=8", "--temperature": 0.5, "--max-new-tokens": 9,
+        "--threads": 2, "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
+        "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
+        "--http": "127.0.0.1:0", "--log-format": "json",
+        "--log-level": "debug",
+    }  # fmt: skip
+    assert set(given) == set(FLAGS.values())
+    arguments = [str(part) for pair in given.items() for part in pair]
+    outcome = swarmd("join", "--home", tmp_path / "h", *arguments)
+    assert outcome.code == 0, outcome.err
+    [(config, _)] = daemon
+    assert (config.swarm, config.steps, config.seed) == ("sapo", 7, 8)
+    assert (config.network.peers, config.network.host, config.network.port) == ((PEER,), "127.0.0.1", 4000)
+    assert config.network.announce == ("/ip4/1.2.3.4/tcp/4000",)
+    policy, learning = config.policy, config.learning
+    assert (policy.model, policy.device, policy.dtype) == ("smollm2-135m", "cpu", "float32")
+    assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)
+    assert (policy.max_new_tokens, policy.threads) == (9, 2)
+    assert (learning.local, learning.external, learning.group_size) == (1, 0, 3)
+    assert (learning.learning_rate, learning.schedule, learning.total_steps) == (1e-3, "cosine", 70)
+    assert config.storage.checkpoint_every == 5
+    observe = config.observe
+    assert (observe.http, observe.log_format, observe.log_level) == ("127.0.0.1:0", "json", "debug")
+
+
+def test_flags_complete_a_config_file_that_is_not_enough_alone(swarmd, daemon, tmp_path) -> None:
+    (tmp_path / "config.toml").write_text('[learning]\nschedule = "cosine"\n')
+    assert swarmd("join", "--home", tmp_path, "--total-steps", 9).code == 0
+
+
+def test_an_existing_config_file_and_key_stay(swarmd, daemon, tmp_path) -> None:
+    swarmd("join", "--home", tmp_path)
+    (tmp_path / "config.toml").write_text("seed = 3\n")
+    swarmd("join", "--home", tmp_path)
+    assert daemon[1][0].seed == 3
+    assert daemon[0][1].key().peer_id == daemon[1][1].key().peer_id
+
+
+def test_the_home_can_come_from_the_environment(swarmd, daemon, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_HOME", str(tmp_path / "elsewhere"))
+    assert swarmd("join").code == 0
+    assert daemon[0][0].home == tmp_path / "elsewhere"
+
+
+def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) -> None:
+    monkeypatch.setitem(sys.modules, "swarmd.daemon", types.SimpleNamespace(run=lambda *_: 130))
+    assert swarmd("join", "--home", tmp_path).code == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--peer", "10.0.0.7:41000"], "error: --peer: network.peers: '10.0.0.7:41000' is not a multiaddr"),
+        (["--local", "0", "--external", "0"], "local and external are both 0"),
+        (["--schedule", "cosine"], "schedule is cosine but total_steps is not set"),
+        (["--group-size", "1"], "error: --group-size: learning.group_size: input should be greater than"),
+        (["--dtype", "int8"], "error: --dtype: policy.dtype: input should be 'auto', 'float32'"),
+        (["--http", "here"], "error: --http: observe.http: 'here' is not HOST:PORT"),
+        (["--port", "70000"], "error: --port: network.port: input should be less than or equal to 65535"),
+        (["--lora", "16"], "'16' is not r=RANK or r=RANK,alpha=ALPHA"),
+        (["--lora", "alpha=16"], "'alpha=16' is not r=RANK or"),
+        (["--steps", "many"], "Invalid value for '--steps'"),
+        (["--locl", "4"], "No such option: --locl"),
+    ],
+)
+def test_a_wrong_flag_is_one_message_and_exit_code_2(swarmd, daemon, tmp_path, arguments, message) -> None:
+    outcome = swarmd("join", "--home", tmp_path / "h", *arguments)
+    assert outcome.code == 2
+    assert message in " ".join(re.sub("[│╭╮╰╯─]", " ", outcome.err).split())
+    assert "Traceback" not in outcome.err
+    assert daemon == []
+    assert not (tmp_path / "h").exists()
+
+
+def test_broken_toml_is_named_with_its_line(swarmd, daemon, tmp_path) -> None:
+    (tmp_path / "config.toml").write_text("[learning]\nlocal = \n")
+    outcome = swarmd("join", "--home", tmp_path)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {tmp_path}/config.toml is not valid TOML: ")
+    assert "at line 2" in outcome.err
+
+
+def test_a_home_that_cannot_be_made_is_named(swarmd, daemon, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = swarmd("join", "--home", tmp_path / "file")
+    assert outcome.code == 2
+    assert str(tmp_path / "file") in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path) -> None:
+    def broken(*_: object) -> int:
+        raise KeyError("bug")
+
+    from swarmd.cli.app import main
+
+    monkeypatch.setitem(sys.modules, "swarmd.daemon", types.SimpleNamespace(run=broken))
+    with pytest.raises(KeyError):
+        main(["join", "--home", str(tmp_path)])
+
+
+def test_init_says_who_the_peer_is_and_where_things_are(swarmd, tmp_path) -> None:
+    first = swarmd("init", "--home", tmp_path / "h")
+    home = Home.existing(tmp_path / "h")
+    assert first.code == 0
+    for expected in (home.key().peer_id, str(home.path), str(home.identity_path), str(home.config_path)):
+        assert expected in first.out
+    assert swarmd("init", "--home", tmp_path / "h").out == first.out
+
+
+def test_init_refuses_a_wrong_config_file(swarmd, tmp_path) -> None:
+    (tmp_path / "config.toml").write_text("[learning]\nlocl = 4\n")
+    outcome = swarmd("init", "--home", tmp_path)
+    assert outcome.code == 2
+    assert "line 2: learning.locl: unknown; did you mean learning.local?" in outcome.err
+
+
+def test_version_names_what_matters_in_a_bug_report(swarmd) -> None:
+    out = swarmd("version").out
+    for name in ("swarmd 0.1.0", "python 3", "torch ", "hivemind ", "reasoning-gym "):
+        assert name in out
+
+
+def test_help_lists_the_commands_and_join_explains_every_flag_with_its_default(swarmd) -> None:
+    top = swarmd("--help")
+    assert top.code == 0
+    for command in ("join", "status", "init", "eval", "records", "version"):
+        assert command in top.out
+    text = " ".join(swarmd("join", "--help").out.replace("│", " ").split())
+    for flag in FLAGS.values():
+        assert f"{flag} " in text
+    assert "Own groups in each step (I in the paper). (default: 4)" in text
+    for panel in ("Swarm", "Network", "Model", "Learning", "Daemon"):
+        assert f"─ {panel} ─" in text
+
+
+@pytest.mark.parametrize("command", [["--help"], ["version"], ["status", "--home", "nowhere"]])
+def test_quick_commands_do_not_import_torch(command: list[str]) -> None:
+    code = f"import sys; from swarmd.cli.app import main\ntry: main({command!r})\nexcept SystemExit: pass\n"
+    code += "sys.exit('torch' in sys.modules or 'hivemind' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
