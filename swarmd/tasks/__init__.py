@@ -4,7 +4,7 @@ The daemon's side is `TaskRunner`; sources and scorers live in a sandboxed worke
 imported here.
 """
 
-from swarmd.tasks.answers import extract_answer, prompt_messages
+from swarmd.tasks.prompt import extract_answer, prompt_messages
 from swarmd.tasks.draw import TrainingDraw, held_out_questions
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec

@@ -68,7 +68,7 @@ class WorkerProcess:
         return self._process.returncode is None
 
     async def ask(self, request: object, seconds: float) -> Any:
-        """The worker's reply. Raises WorkerLostError. If cancelled, kills the worker: its reply would stray."""
+        """The worker's reply. Raises WorkerLostError. Cancelling kills the worker: its reply would stray."""
         return await self._within(seconds, self._exchange(request))
 
     async def _within(self, seconds: float, exchange: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from protocol import TaskSpec, is_held_out
 from swarmd.errors import TaskError
-from swarmd.tasks.answers import extract_answer
+from swarmd.tasks.prompt import extract_answer
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.process import WorkerLostError, WorkerProcess
 from swarmd.tasks.rewards import RewardRule, reward_of
@@ -178,7 +178,7 @@ class TaskRunner:
         job_s: float,
         once_s: float = 0.0,
     ) -> Sequence[Any]:
-        """One outcome for each job. If the worker is lost, each is asked for alone, to cost only the culprit."""
+        """One outcome for each job. If the worker is lost, each is asked for alone."""
         allowance_s = once_s + _MARGIN_S
         try:
             return await self._ask(request(jobs), len(jobs), allowance_s + len(jobs) * (job_s + _PER_JOB_S))

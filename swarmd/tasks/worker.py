@@ -110,7 +110,7 @@ def _outcome(result: object) -> Outcome:
 
 
 def main() -> None:
-    """argv: the parent's pid, seconds a question, seconds a score, then extra sources (name=module:attribute)."""
+    """argv: the parent's pid, seconds a question, seconds a score, extra sources (name=module:attribute)."""
     parent, question_s, score_s = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which closes us
     if sys.platform == "linux":
