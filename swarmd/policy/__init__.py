@@ -10,7 +10,7 @@ from swarmd.policy.hardware import (
     probe_hardware,
 )
 from swarmd.policy.loading import load_policy
-from swarmd.policy.policy import Policy, PromptTooLongError, Sample
+from swarmd.policy.policy import Policy, PromptTooLongError, Sample, out_of_memory_as_model_error
 from swarmd.policy.tokenizer import ChatTokenizer, tokenizer_fingerprint
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "StopSignal",
     "TokenRow",
     "load_policy",
+    "out_of_memory_as_model_error",
     "plan_hardware",
     "probe_hardware",
     "tokenizer_fingerprint",

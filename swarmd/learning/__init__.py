@@ -1,0 +1,28 @@
+"""Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
+
+from swarmd.learning.advantages import group_advantages
+from swarmd.learning.external import AsOwn, ExternalBatch, ExternalLoss, external_loss
+from swarmd.learning.groups import ScoredCompletion, ScoredGroup
+from swarmd.learning.losses import clipped_surrogate, k3_penalty
+from swarmd.learning.metrics import StepMetrics
+from swarmd.learning.samplers import GroupSampler, UniformSampler, group_sampler
+from swarmd.learning.schedule import learning_rate_at
+from swarmd.learning.trainer import Trainer
+
+__all__ = [
+    "AsOwn",
+    "ExternalBatch",
+    "ExternalLoss",
+    "GroupSampler",
+    "ScoredCompletion",
+    "ScoredGroup",
+    "StepMetrics",
+    "Trainer",
+    "UniformSampler",
+    "clipped_surrogate",
+    "external_loss",
+    "group_advantages",
+    "group_sampler",
+    "k3_penalty",
+    "learning_rate_at",
+]

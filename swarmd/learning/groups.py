@@ -1,0 +1,77 @@
+"""The unit of learning: one question, several completions of it, and what each was worth.
+
+Rewards here were given by this peer's own verifier, whoever wrote the completions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swarmd.policy import Sample
+
+REWARD_RESOLUTION = 1e-6  # rewards travel as millionths; smaller differences are rounding
+
+
+@dataclass(frozen=True)
+class ScoredCompletion:
+    """One completion with its reward in [0, 1].
+
+    Own completions carry the sampled tokens and their log-probabilities (nats, at the sampling temperature).
+    External ones are text; the publisher's sum of log-probabilities and token count are hints, maybe lies.
+    """
+
+    text: str
+    reward: float
+    finished: bool
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    behaviour_logprob_sum: float | None = None
+    token_count: int | None = None
+
+    @classmethod
+    def from_sample(cls, sample: Sample, reward: float) -> ScoredCompletion:
+        """An own completion, as sampled, with what the verifier gave it."""
+        return cls(
+            text=sample.text,
+            reward=reward,
+            finished=sample.finished,
+            token_ids=sample.token_ids,
+            logprobs=sample.logprobs,
+            behaviour_logprob_sum=sum(sample.logprobs),
+            token_count=len(sample.token_ids),
+        )
+
+
+@dataclass(frozen=True)
+class ScoredGroup:
+    """A question and its completions by one policy: the paper's C(q), scored here.
+
+    `round` and `step` are the publisher's; `digest` is its record's (None: never published).
+    """
+
+    publisher: str
+    task_id: bytes
+    task_name: str
+    question: str
+    completions: tuple[ScoredCompletion, ...]
+    round: int
+    step: int
+    model: str
+    tokenizer: bytes
+    digest: bytes | None
+    external: bool
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """One reward a completion, in their order."""
+        return tuple(c.reward for c in self.completions)
+
+    @property
+    def mean_reward(self) -> float:
+        """The group's pass rate where rewards are 0 or 1."""
+        return sum(self.rewards) / len(self.completions)
+
+    @property
+    def is_informative(self) -> bool:
+        """Whether rewards differ: a group in which they do not has zero advantage everywhere."""
+        return max(self.rewards) - min(self.rewards) > REWARD_RESOLUTION / 2

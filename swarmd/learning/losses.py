@@ -1,0 +1,40 @@
+"""Losses per token. Tensors in, tensors out: [B, T] over B completions padded to T tokens, advantages [B].
+
+Summing over the mask and dividing by the number of tokens is the trainer's: it alone knows all micro-batches.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def clipped_surrogate(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float
+) -> Tensor:
+    """-min(r A, clip(r, 1 - low, 1 + high) A) with r = exp(logprobs - old_logprobs): [B, T].
+
+    GRPO (arXiv 2402.03300) with DAPO's unequal clip (2503.14476). No gradient flows into `old_logprobs`.
+    """
+    ratio = torch.exp(logprobs - old_logprobs.detach())
+    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
+    advantage = advantages[:, None]
+    return -torch.minimum(ratio * advantage, clipped * advantage)
+
+
+def is_clipped(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float
+) -> Tensor:
+    """Where `clipped_surrogate` passes no gradient [B, T]: the ratio has already moved far enough."""
+    ratio = torch.exp(logprobs - old_logprobs)
+    advantage = advantages[:, None]
+    return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))
+
+
+def k3_penalty(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """k3, Schulman's estimate of KL(policy || reference) [B, T]: exp(d) - d - 1, d = reference - policy.
+
+    Never negative; unbiased on text sampled from the policy, so it is meant for own completions.
+    """
+    difference = reference_logprobs.detach() - logprobs
+    return torch.exp(difference) - difference - 1

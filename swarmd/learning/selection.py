@@ -1,0 +1,95 @@
+"""From scored groups to training rows: what of a step's groups teaches anything, as tokens and advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from swarmd.learning.advantages import group_advantages
+from swarmd.learning.batching import TrainRow
+from swarmd.learning.groups import ScoredCompletion, ScoredGroup
+from swarmd.policy import Policy, PromptTooLongError, TokenRow
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows of some groups. `tokens` counts all completions of the groups used, with a row or not."""
+
+    rows: tuple[TrainRow, ...]
+    tokens: int
+    groups_used: int
+    groups_too_long: int
+
+
+def select_rows(policy: Policy, groups: Sequence[ScoredGroup], *, with_zero_advantage: bool) -> Selection:
+    """Rows of the informative groups whose question fits into the context.
+
+    A row with zero advantage has no policy gradient and is left out, unless a KL penalty needs it.
+    """
+    rows: list[TrainRow] = []
+    tokens = used = too_long = 0
+    for group in groups:
+        if not group.is_informative:
+            continue
+        try:
+            prompt = tuple(policy.render(group.question))
+        except PromptTooLongError:
+            too_long += 1
+            continue
+        used += 1
+        advantages = group_advantages(torch.tensor(group.rewards, dtype=torch.float64)).tolist()
+        for completion, advantage in zip(group.completions, advantages, strict=True):
+            row = _row(policy, prompt, completion, advantage, external=group.external)
+            tokens += len(row.tokens.completion_ids)
+            if row.tokens.completion_ids and (advantage != 0 or with_zero_advantage):
+                rows.append(row)
+    return Selection(tuple(rows), tokens, used, too_long)
+
+
+def _row(
+    policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion, advantage: float, *, external: bool
+) -> TrainRow:
+    # Tokens of another peer's tokenizer would mean something else here: external text is always encoded anew.
+    sampled = () if external else completion.token_ids
+    ids = sampled or policy.encode_completion(completion.text, completion.finished)
+    known = bool(sampled) and len(completion.logprobs) == len(sampled)
+    return TrainRow(
+        tokens=TokenRow(prompt, ids),
+        advantage=advantage,
+        old_logprobs=completion.logprobs if known else None,
+        behaviour_logprob_sum=completion.behaviour_logprob_sum,
+        text_bytes=len(completion.text.encode()),
+    )
+
+
+def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:
+    """Over all completions of all groups."""
+    return _mean([reward for group in groups for reward in group.rewards])
+
+
+def sampled_entropy(groups: Sequence[ScoredGroup]) -> float | None:
+    """Mean of -log p over sampled tokens: an unbiased estimate of the policy's entropy, for nothing."""
+    return _mean([-logprob for group in groups for c in group.completions for logprob in c.logprobs])
+
+
+def share_reencoded_differently(policy: Policy, groups: Sequence[ScoredGroup]) -> float | None:
+    """The share of completions whose text encodes to other tokens than were sampled.
+
+    Of own ones, and of external ones by the same tokenizer, whose number of tokens is compared. Text is what
+    travels, so others train on the re-encoded tokens.
+    """
+    differs: list[float] = []
+    for group in groups:
+        for completion in group.completions:
+            encoded = policy.encode_completion(completion.text, completion.finished)
+            if not group.external and completion.token_ids:
+                differs.append(encoded != completion.token_ids)
+            elif group.tokenizer == policy.tokenizer_fingerprint and completion.token_count is not None:
+                differs.append(len(encoded) != completion.token_count)
+    return _mean(differs)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
