@@ -153,7 +153,11 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         subkeys: Sequence[bytes | None] | None = None,
         in_cache: bool = False,  # noqa: ARG002  hivemind passes it; here the cache is the storage
     ) -> list[bool] | None:
-        """As hivemind's, in messages of bounded size; `ShelfStorage.items` mappings go entry by entry."""
+        """As hivemind's, in messages of bounded size; `ShelfStorage.items` mappings go entry by entry.
+
+        A peer that refuses everything counts as one that does not answer: the next nearest is asked, and the
+        last answer, which is the one that hivemind reports, is not a single peer's refusal.
+        """
         items: list[tuple[DHTID, bytes | None, bytes, float]] = []
         for key, value, expires, subkey in zip(
             keys, values, expiration_time, subkeys or [None] * len(keys), strict=True
@@ -169,7 +173,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             if stored is None:
                 return None
             answers.extend(stored)
-        return answers
+        return answers if any(answers) else None
 
     async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
         """As hivemind's, without what a liar could add: later expiries, peers in places not their own."""

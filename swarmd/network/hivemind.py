@@ -17,11 +17,12 @@ import structlog
 
 from protocol import MANIFEST_BYTES_MAX, KeyPair, PeerId, body_key
 from swarmd.config import NetworkConfig
+from swarmd.errors import ConfigError
 from swarmd.network.addresses import parse_announced_address, parse_peer_address
 from swarmd.network.dht import FIND_KEYS_MAX, STORE_ITEMS_MAX, Clock, hashed
 from swarmd.network.interface import BodyProvider, NetworkStatistics
 from swarmd.network.neighbourhood import Neighbourhood
-from swarmd.network.p2pd import P2PSettings, free_port
+from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
 from swarmd.network.pulling import Puller
 from swarmd.network.rules import (
     Place,
@@ -97,10 +98,9 @@ class HivemindNetwork:
 
         `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: asked at every store, so
         that a peer can start before it knows its swarm. Raises ConfigError (port in use, malformed
-        address) and NetworkError (p2pd does not start).
+        address, key in use among `config.peers`) and NetworkError (p2pd does not start).
         """
-        for text in config.peers:
-            parse_peer_address(text)
+        peers = [parse_peer_address(text) for text in config.peers]
         settings = P2PSettings(
             identity_path=identity_path,
             host=config.host,
@@ -108,6 +108,12 @@ class HivemindNetwork:
             announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
             relays=config.peers,
         )
+        strangers = [peer for peer in peers if peer.peer_id != key.peer_id]
+        if strangers and await is_running_elsewhere(key.peer_id, strangers):
+            raise ConfigError(
+                f"another peer with this key ({key.peer_id}) is running; stop it, or use a home of its own "
+                "for each peer (--home DIR), never a copied one"
+            )
         self = cls(settings, key, config, swarm, clock)
         session = await self._supervisor.start()
         try:

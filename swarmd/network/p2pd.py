@@ -9,18 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hivemind.p2p import P2P, P2PDaemonError, P2PHandlerError
+from hivemind.p2p import P2P, P2PDaemonError, P2PHandlerError, PeerID
 from hivemind.utils.logging import use_hivemind_log_handler
+from hivemind.utils.multiaddr import Multiaddr
 
+from protocol import PeerId
 from swarmd.errors import ConfigError, NetworkError
-from swarmd.network.addresses import listen_address
+from swarmd.network.addresses import PeerAddress, listen_address
 
 START_SECONDS = 15.0
 """For p2pd to say that it is up; 0.3 s on an idle machine, several under load."""
+
+ASK_SECONDS = 3.0
+"""For one dial while looking for a second holder of the key: a silent endpoint must not hold up the start."""
 
 EXIT_SECONDS = 3.0
 """Between SIGTERM and SIGKILL."""
@@ -48,6 +54,45 @@ class P2PSettings:
 async def spawn(settings: P2PSettings) -> Any:
     """A running hivemind `P2P`. Raises ConfigError (port, host) or NetworkError (p2pd); leaves no child."""
     require_free_port(settings.host, settings.port)
+    outside = settings.reachable_from_outside
+    return await _create(
+        host_maddrs=[listen_address(settings.host, settings.port)],
+        announce_maddrs=list(settings.announce) or None,
+        identity_path=str(settings.identity_path),
+        check_if_identity_free=False,  # hivemind reads RSA keys only; `is_running_elsewhere` asks instead
+        nat_port_map=outside,
+        auto_nat=outside,
+        use_auto_relay=outside,
+        trusted_relays=list(settings.relays) if outside and settings.relays else None,
+    )
+
+
+async def is_running_elsewhere(peer_id: PeerId, peers: Sequence[PeerAddress]) -> bool:
+    """Whether somebody with this identity can be dialled by whoever knows `peers`.
+
+    Asked before the own p2pd starts, by one with a passing identity: two with the same key would start
+    silently and answer in turns. Raises NetworkError if that p2pd cannot be started.
+    """
+    stranger = await _create(no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for peer in peers:
+                group.create_task(_connects(stranger, peer.peer_id, [peer.transport]))
+        return await _connects(stranger, peer_id, [])
+    finally:
+        await stop(stranger)
+
+
+async def _connects(p2p: Any, peer_id: PeerId, addresses: Sequence[str]) -> bool:
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            await p2p._client.connect(PeerID.from_base58(peer_id), [Multiaddr(text) for text in addresses])
+    except (TimeoutError, *P2PD_ERRORS):
+        return False
+    return True
+
+
+async def _create(**options: Any) -> Any:
     quieten_hivemind()
     born: list[P2P] = []
 
@@ -58,19 +103,8 @@ async def spawn(settings: P2PSettings) -> Any:
             super().__init__()
             born.append(self)
 
-    outside = settings.reachable_from_outside
     try:
-        return await Tracked.create(
-            host_maddrs=[listen_address(settings.host, settings.port)],
-            announce_maddrs=list(settings.announce) or None,
-            identity_path=str(settings.identity_path),
-            check_if_identity_free=False,  # hivemind reads RSA keys only; `identity_in_use` asks instead
-            nat_port_map=outside,
-            auto_nat=outside,
-            use_auto_relay=outside,
-            trusted_relays=list(settings.relays) if outside and settings.relays else None,
-            startup_timeout=START_SECONDS,
-        )
+        return await Tracked.create(startup_timeout=START_SECONDS, **options)
     except BaseException as error:
         for p2p in born:
             await stop(p2p)

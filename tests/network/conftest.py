@@ -1,12 +1,13 @@
-"""Worlds to run the same scenario in: peers in memory and simulated time, or real p2pd on loopback and uvloop."""
+"""Worlds for scenarios: peers in memory and simulated time, or real p2pd on loopback and uvloop."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -193,11 +194,19 @@ class MemoryWorld(World):
         run_simulated(self._main(scenario))
 
 
+def p2pd_processes(key: KeyPair | None = None) -> list[psutil.Process]:
+    """This process's p2pd children, or the one that runs with `key`."""
+    children = [child for child in psutil.Process().children() if child.name() == "p2pd"]
+    return [child for child in children if key is None or key.peer_id in " ".join(child.cmdline())]
+
+
 class P2PWorld(World):
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self.clock = time.time
         self.directory = directory
+
+    processes = staticmethod(p2pd_processes)
 
     def identity(self, key: KeyPair) -> Path:
         path = self.directory / f"{key.peer_id}.key"
@@ -215,15 +224,13 @@ class P2PWorld(World):
         )
 
     def run(self, scenario: Callable[[Any], Awaitable[None]]) -> None:
+        unhandled: list[dict[str, Any]] = []
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.get_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
             runner.run(self._main(scenario))
+            gc.collect()  # a task whose exception nobody looked at says so when it is collected
+        assert unhandled == []
         assert p2pd_processes() == []
-
-
-def p2pd_processes(key: KeyPair | None = None) -> list[psutil.Process]:
-    """This process's p2pd children, or the one that runs with `key`."""
-    children = [child for child in psutil.Process().children() if child.name() == "p2pd"]
-    return [child for child in children if key is None or key.peer_id in " ".join(child.cmdline())]
 
 
 @pytest.fixture
@@ -237,5 +244,5 @@ def p2p(tmp_path: Path) -> P2PWorld:
 
 
 @pytest.fixture(params=["memory", pytest.param("hivemind", marks=pytest.mark.p2p)])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    yield MemoryWorld() if request.param == "memory" else P2PWorld(tmp_path)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    return MemoryWorld() if request.param == "memory" else P2PWorld(tmp_path)

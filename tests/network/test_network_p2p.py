@@ -1,0 +1,211 @@
+"""The pitfalls of real p2pd processes, each met on loopback and uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from protocol import digest_of
+from swarmd.errors import ConfigError, NetworkError
+from swarmd.network import ClockSkewError, PullFailedError
+from swarmd.network.interface import NetworkClosedError
+
+pytestmark = pytest.mark.p2p
+
+PATIENCE_S = 30.0
+"""Far above what any of this takes; only a hang reaches it."""
+
+
+async def eventually(condition: Any) -> None:
+    """Wait for something that another process does."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not await condition():  # noqa: ASYNC110  the other process sends no event
+            await asyncio.sleep(0.05)
+
+
+def test_a_killed_p2pd_comes_back_with_the_same_address_and_everything_works_again(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one, two, three = await world.swarm(3)
+        before = world.announcement(two.key, world.record(two.key, world.clock(), 1), world.clock())
+        assert await two.network.announce([before]) == 1
+        addresses = two.network.addresses
+        world.processes(two.key)[0].kill()
+
+        async def restarted() -> bool:
+            return two.network.statistics().restarts == 1 and two.network.statistics().connected_peers > 0
+
+        await eventually(restarted)
+        assert two.network.addresses == addresses
+        after = world.announcement(two.key, world.record(two.key, world.clock(), 2), world.clock())
+        assert await two.network.announce([after]) == 1
+        for peer in (one, two, three):
+            read = await peer.network.read_announcements([world.announcements_key])
+            assert sorted(read) == sorted([before, after])
+        mine, yours = world.record(two.key, world.clock()), world.record(three.key, world.clock())
+        assert await three.network.pull(two.network.peer_id, two.hold(mine), len(mine)) == mine
+        assert await two.network.pull(three.network.peer_id, three.hold(yours), len(yours)) == yours
+
+    p2p.run(scenario)
+
+
+def test_calls_under_way_when_p2pd_dies_end_with_a_network_error(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one, two = await world.swarm(2)
+        waiting = asyncio.Event()
+
+        def stuck(_digest: bytes) -> None:
+            waiting.set()
+            world.processes(two.key)[0].suspend()
+
+        one.network.serve(bodies=stuck, manifest=world.manifest.to_bytes())
+        pull = asyncio.get_running_loop().create_task(two.network.pull(one.network.peer_id, bytes(32), 10))
+        await waiting.wait()
+        read = asyncio.get_running_loop().create_task(
+            two.network.read_announcements([world.announcements_key])
+        )
+        await asyncio.sleep(0)
+        world.processes(two.key)[0].kill()
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(PullFailedError):
+                await pull
+            with pytest.raises(NetworkError, match="p2p process died"):
+                await read
+
+    p2p.run(scenario)
+
+
+def test_one_of_the_dead_bootstrap_peers_comes_back(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        first = await world.peer(0)
+        addresses, port = first.network.addresses, first.network.port
+        await first.network.close()
+        two = await world.peer(1)
+        assert await two.network.connect(addresses) == 0
+        own = world.announcement(two.key, world.record(two.key, world.clock()), world.clock())
+        assert await two.network.announce([own]) == 1
+        again = await world.peer(0, port=port)
+        assert again.network.addresses == addresses
+
+        async def heard() -> bool:
+            return await again.network.read_announcements([world.announcements_key]) == [own]
+
+        await eventually(heard)
+
+    p2p.run(scenario)
+
+
+def test_a_port_on_which_another_program_listens_is_a_config_error(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(ConfigError, match=rf"port {port} .*--port 0"):
+                await world.peer(0, port=port)
+
+    p2p.run(scenario)
+
+
+def test_a_port_on_which_another_p2pd_listens_is_a_config_error(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        first = await world.peer(0)
+        with pytest.raises(ConfigError, match=rf"port {first.network.port} .*--port 0"):
+            await world.peer(1, port=first.network.port)
+
+    p2p.run(scenario)
+
+
+def test_a_key_that_runs_already_among_the_peers_is_a_config_error(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        first, second = await world.swarm(2)
+        with pytest.raises(ConfigError, match=f"this key .{second.key.peer_id}. is running"):
+            await world.peer(1, peers=first.network.addresses)
+        third = await world.peer(2, peers=first.network.addresses)
+        assert await third.network.connect(first.network.addresses) == 1
+
+    p2p.run(scenario)
+
+
+def test_a_key_that_ran_a_moment_ago_may_start_again(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        first, second = await world.swarm(2)
+        await second.network.close()
+        again = await world.peer(1, peers=first.network.addresses, port=second.network.port)
+        assert await again.network.connect(first.network.addresses) == 1
+
+    p2p.run(scenario)
+
+
+def test_a_damaged_key_file_is_a_network_error_and_leaves_no_process(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        world.identity = lambda _key: world.directory / "damaged.key"
+        (world.directory / "damaged.key").write_bytes(b"not a key")
+        with pytest.raises(NetworkError, match="could not be started"):
+            await world.peer(0)
+
+    p2p.run(scenario)
+
+
+def test_a_start_that_is_cancelled_leaves_no_process(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        for _ in range(5):
+            start = asyncio.get_running_loop().create_task(world.peer(0))
+
+            async def spawned() -> bool:
+                return bool(world.processes())
+
+            await eventually(spawned)
+            start.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await start
+            assert world.processes() == []
+
+    p2p.run(scenario)
+
+
+def test_a_wrong_clock_is_named(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        first = await world.peer(0)
+        ahead = await world.peer(1, clock=lambda: time.time() + 120)
+        behind = await world.peer(2, clock=lambda: time.time() - 120)
+        with pytest.raises(ClockSkewError, match=r"clock is 1[12]\d s ahead of all 1 peers.*set the clock"):
+            await ahead.network.connect(first.network.addresses)
+        with pytest.raises(ClockSkewError, match=r"clock is 1[12]\d s behind all 1 peers"):
+            await behind.network.connect(first.network.addresses)
+
+    p2p.run(scenario)
+
+
+def test_more_than_one_message_of_values_is_handed_to_a_newcomer(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one = await world.peer(0)
+        texts = "x" * 16_000
+        bodies = [world.record(one.key, world.clock(), number, texts) for number in range(140)]
+        assert sum(map(len, bodies)) > 4 * 2**20
+        for body in bodies:
+            assert await one.network.store_body(body)
+        two = await world.peer(1, to=one)
+        last = digest_of(bodies[-1])
+
+        async def handed_over() -> bool:
+            return len(two.network._shelf.held_keys()) == len(bodies)
+
+        await eventually(handed_over)
+        await one.network.close()
+        assert await two.network.pull(one.network.peer_id, last, len(bodies[-1])) == bodies[-1]
+
+    p2p.run(scenario)
+
+
+def test_a_closed_network_leaves_its_port_to_the_next(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        first = await world.peer(0)
+        await first.network.close()
+        with pytest.raises(NetworkClosedError):
+            await first.network.read_statuses([bytes(32)])
+        again = await world.peer(0, port=first.network.port)
+        assert await again.network.read_statuses([bytes(32)]) == []
+
+    p2p.run(scenario)
