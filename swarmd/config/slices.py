@@ -128,7 +128,7 @@ class LearningConfig(Slice):
 class StorageConfig(Slice):
     """What is kept on disk, and how much of it."""
 
-    checkpoint_every: int = Field(10, ge=1)
+    checkpoint_every: int = Field(1, ge=1)
     """Steps between checkpoints; one more is written at stop."""
     checkpoints_kept: int = Field(3, ge=2)
     """Newest checkpoints to keep; older ones are deleted."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from protocol import Reason
 from swarmd.storage.connection import Connection
 
 ENTRIES_MAX = 20_000
@@ -100,14 +99,14 @@ class Ledger:
 
     def rejected(
         self,
-        reason: Reason,
+        reason: str,
         detail: str = "",
         *,
         now: float,
         digest: bytes | None = None,
         publisher: str | None = None,
     ) -> None:
-        """Something a peer sent was refused."""
+        """Something a peer sent was refused: a `protocol.Reason`, or gossip's "pull" and "uninformative"."""
         detail = detail[:DETAIL_CHARACTERS_MAX]
         self._enter("rejected", now, digest=digest, peer_id=publisher, reason=reason, detail=detail)
 
@@ -170,7 +169,7 @@ class Ledger:
         peer_id: str | None = None,
         round_: int | None = None,
         step: int | None = None,
-        reason: Reason | None = None,
+        reason: str | None = None,
         detail: str | None = None,
     ) -> None:
         why = None if reason is None else reason.value

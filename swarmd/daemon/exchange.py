@@ -1,0 +1,210 @@
+"""The asyncio shell round `gossip`: executes its commands, and feeds back what came of them.
+
+This is the only place where gossip's commands meet I/O. It chooses nothing. A bounded number of workers wait
+on the network, so that one slow peer does not hold up the others; one task verifies bodies in batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from protocol import PeerId, RejectedRecord, VerifiedRecord
+from swarmd.daemon.verification import Verification
+from swarmd.errors import NetworkError
+from swarmd.gossip import (
+    Announce,
+    Announced,
+    AnnouncementsRead,
+    BodyArrived,
+    Command,
+    Connect,
+    Drop,
+    Event,
+    Gossip,
+    GroupRejected,
+    GroupScored,
+    NetworkRestarted,
+    OwnGroup,
+    PublishStatus,
+    Pull,
+    PullFailed,
+    ReadAnnouncements,
+    ReadStatuses,
+    RememberPeer,
+    StatusesRead,
+    StoreBlob,
+    StoreBody,
+    Tick,
+    Verify,
+)
+from swarmd.learning import ScoredGroup
+from swarmd.network.interface import Network
+from swarmd.observe import EventLog
+from swarmd.storage import BlobStore, Database
+
+T = TypeVar("T")
+
+WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
+OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
+VERIFY_MAX = 64  # bodies waiting to be verified; twice gossip's own bound, which forgets lost verdicts
+VERIFY_BATCH_MAX = 8  # bodies a call to the sandbox: own groups wait at most this long behind peers' ones
+
+
+class Exchange:
+    """One peer's traffic with the swarm, from `run` until its task is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        gossip: Gossip,
+        network: Network,
+        verification: Verification,
+        database: Database,
+        blobs: BlobStore,
+        events: EventLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._gossip = gossip
+        self._network = network
+        self._verification = verification
+        self._database = database
+        self._blobs = blobs
+        self._events = events
+        self._clock = clock
+        self._outbox: asyncio.Queue[Command] = asyncio.Queue(OUTBOX_MAX)
+        self._to_verify: asyncio.Queue[VerifiedRecord] = asyncio.Queue(VERIFY_MAX)
+        self._changed = asyncio.Event()
+        self._restarts_seen = 0
+
+    @property
+    def peer_id(self) -> PeerId:
+        return self._network.peer_id
+
+    async def run(self) -> None:
+        """Tick, execute and verify until cancelled. Raises only for bugs and for a disk that refuses."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_ticking(), name="gossip ticks")
+            group.create_task(self._keep_verifying(), name="verification")
+            for number in range(WORKERS):
+                group.create_task(self._keep_executing(), name=f"gossip worker {number}")
+
+    def handle(self, event: Event) -> None:
+        """Tell gossip what happened, and queue what it wants done about it."""
+        for command in self._gossip.handle(event, self._clock()):
+            self._accept(command)
+        self._changed.set()
+
+    def publish(self, group: OwnGroup, *, round_: int) -> None:
+        """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
+        commands = self._gossip.handle(group, self._clock())
+        for command in commands:
+            if isinstance(command, StoreBlob):
+                self._database.ledger.published(command.digest, round_, group.step, now=self._clock())
+            self._accept(command)
+        self._changed.set()
+
+    def _accept(self, command: Command) -> None:
+        """Do at once what needs no waiting; queue the rest."""
+        match command:
+            case StoreBlob(envelope=envelope):
+                self._blobs.put(envelope)
+            case Drop(digest=digest, reason=reason, publisher=publisher):
+                self._database.ledger.rejected(reason, now=self._clock(), digest=digest, publisher=publisher)
+                self._events.emit("rejected", digest=digest, reason=reason, publisher=publisher)
+            case RememberPeer(peer_id=peer_id, addresses=addresses):
+                self._database.peers.seen(peer_id, addresses, now=self._clock())
+                self._events.emit("peer_seen", peer_id=peer_id, addresses=addresses)
+            case Verify(record=record):
+                self._put(self._to_verify, record)
+            case _:
+                self._put(self._outbox, command)
+
+    def _put(self, queue: asyncio.Queue[T], item: T) -> None:
+        try:
+            queue.put_nowait(item)
+        except asyncio.QueueFull:
+            # Gossip asks again: an answer that never comes costs a delay and nothing else.
+            self._events.emit("warning", message=f"too much to do at once: dropped one {type(item).__name__}")
+
+    async def _keep_ticking(self) -> None:
+        while True:
+            statistics = self._network.statistics()
+            if statistics.restarts > self._restarts_seen:
+                self._restarts_seen = statistics.restarts
+                self._events.emit("network_restarted", restarts=statistics.restarts)
+                self.handle(NetworkRestarted())
+            self.handle(Tick(neighbours=statistics.connected_peers))
+            self._changed.clear()
+            await self._sleep_until(self._gossip.next_wakeup)
+
+    async def _sleep_until(self, wakeup: float) -> None:
+        """Until the wall clock shows `wakeup`, or something happened that may have moved it."""
+        try:
+            async with asyncio.timeout(max(0.0, wakeup - self._clock())):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _keep_executing(self) -> None:
+        while True:
+            command = await self._outbox.get()
+            await self._execute(command)
+
+    async def _execute(self, command: Command) -> None:
+        """One command, one await on the network. A transport that fails is an answer, not an error."""
+        match command:
+            case Pull():
+                await self._pull(command)
+            case Announce(envelopes=envelopes):
+                stored = await self._or(0, self._network.announce(envelopes))
+                self._events.emit("published", announced=len(envelopes), stored=stored)
+                self.handle(Announced(stored))
+            case ReadAnnouncements(keys=keys):
+                found = await self._or([], self._network.read_announcements(keys))
+                self.handle(AnnouncementsRead(tuple(found)))
+            case ReadStatuses(keys=keys):
+                found = await self._or([], self._network.read_statuses(keys))
+                self.handle(StatusesRead(tuple(found)))
+            case PublishStatus(envelope=envelope):
+                await self._or(False, self._network.publish_status(envelope))
+            case StoreBody(envelope=envelope):
+                await self._or(False, self._network.store_body(envelope))
+            case Connect(addresses=addresses):
+                await self._or(0, self._network.connect(addresses))
+
+    async def _or(self, fallback: T, call: Awaitable[T]) -> T:
+        """What the network answers, or `fallback` when it cannot; the log says so."""
+        try:
+            return await call
+        except NetworkError as error:
+            self._events.emit("warning", message=f"the network did not answer: {error}")
+            return fallback
+
+    async def _pull(self, command: Pull) -> None:
+        try:
+            envelope = await self._network.pull(command.publisher, command.digest, command.size)
+        except NetworkError as error:
+            self.handle(PullFailed(command.digest, str(error)))
+            return
+        self.handle(BodyArrived(command.digest, envelope))
+
+    async def _keep_verifying(self) -> None:
+        while True:
+            batch = [await self._to_verify.get()]
+            while len(batch) < VERIFY_BATCH_MAX and not self._to_verify.empty():
+                batch.append(self._to_verify.get_nowait())
+            for verified, outcome in zip(batch, await self._verification.check(batch), strict=True):
+                self._settle(verified, outcome)
+
+    def _settle(self, verified: VerifiedRecord, outcome: ScoredGroup | RejectedRecord) -> None:
+        if isinstance(outcome, RejectedRecord):
+            self.handle(GroupRejected(verified.digest, outcome.reason))
+            return
+        self._database.pool.add(outcome, now=self._clock())
+        self._blobs.put(verified.envelope)
+        self._events.emit(
+            "pulled", digest=verified.digest, publisher=verified.publisher, reward=outcome.mean_reward
+        )
+        self.handle(GroupScored(verified.digest, outcome.is_informative))

@@ -1,0 +1,31 @@
+"""Log lines of the packages become events, so that one stream tells everything in one format."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from swarmd.observe import EventLog
+
+PRINTED = frozenset({"warning", "error", "critical", "exception"})  # the rest is for developers
+
+
+def route_logs(events: EventLog, loop: asyncio.AbstractEventLoop) -> None:
+    """Send what the packages log from now on to `events`, from whatever thread it is logged in."""
+    home_thread = threading.get_ident()
+
+    def to_events(_: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if method in PRINTED:
+            fields = {key: value for key, value in line.items() if key not in ("event", "exc_info")}
+            message = str(line.get("event", ""))
+            if threading.get_ident() == home_thread:
+                events.emit("warning", message=message, **fields)
+            else:
+                loop.call_soon_threadsafe(lambda: events.emit("warning", message=message, **fields))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[to_events], cache_logger_on_first_use=False)

@@ -1,0 +1,85 @@
+"""What a restarted peer must find again, and its way into a checkpoint and back.
+
+Weights and optimiser are the policy's and the trainer's; here are the counters and the random generators, so
+that a step that is repeated after a kill asks the same questions and samples the same completions.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import torch
+from pydantic import BaseModel, JsonValue
+
+from swarmd.errors import ConfigError
+from swarmd.learning import Trainer
+from swarmd.policy import Policy
+from swarmd.storage import Checkpoint, Checkpoints
+
+
+class _Saved(BaseModel):
+    step: int
+    questions_drawn: int
+    rng: tuple[int, tuple[int, ...], float | None]
+    generator: str
+
+
+@dataclass
+class Progress:
+    """One peer's own counters and randomness. `step` counts policy updates; it never equals the round."""
+
+    step: int = 0
+    questions_drawn: int = 0
+    rng: random.Random = field(default_factory=random.Random)
+    """Chooses external groups."""
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    """Samples completions; on the CPU whatever the model's device."""
+    saved_step: int = 0
+
+    @classmethod
+    def fresh(cls, seed: int) -> Progress:
+        """At step 0, with generators seeded from `seed`."""
+        return cls(rng=random.Random(seed), generator=torch.Generator().manual_seed(seed))  # noqa: S311  not a secret
+
+    def to_state(self) -> dict[str, JsonValue]:
+        """As JSON holds it."""
+        version, words, gauss = self.rng.getstate()
+        return {
+            "step": self.step,
+            "questions_drawn": self.questions_drawn,
+            "rng": [version, list(words), gauss],
+            "generator": bytes(self.generator.get_state().numpy()).hex(),
+        }
+
+    def restore(self, state: JsonValue) -> None:
+        """What `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        saved = _Saved.model_validate(state)
+        self.rng.setstate(saved.rng)
+        self.generator.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
+        self.step = self.saved_step = saved.step
+        self.questions_drawn = saved.questions_drawn
+
+
+def save(checkpoints: Checkpoints, progress: Progress, policy: Policy, trainer: Trainer) -> None:
+    """Write a checkpoint of this moment; call it in the model thread. Raises StorageError, losing nothing."""
+    checkpoints.save(
+        progress.step,
+        tensors=policy.trainable_state(),
+        optimizer=trainer.state_dict(),
+        state={"progress": progress.to_state(), "model": policy.family},
+    )
+    progress.saved_step = progress.step
+
+
+def resume(checkpoint: Checkpoint, progress: Progress, policy: Policy, trainer: Trainer) -> None:
+    """Put a checkpoint's state back. Raises ConfigError when it is of another model than `policy`."""
+    model = checkpoint.state["model"]
+    if model != policy.family:
+        raise ConfigError(
+            f"the checkpoint {checkpoint.path} is of the model {model}, and {policy.family} was loaded: "
+            "start with the --model (and --lora) it was made with, or use another --home"
+        )
+    policy.load_trainable_state(checkpoint.tensors)
+    trainer.load_state_dict(checkpoint.optimizer)
+    progress.restore(checkpoint.state["progress"])

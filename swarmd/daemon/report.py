@@ -1,0 +1,123 @@
+"""What the daemon says of itself: the snapshot for `swarmd status` and the status that other peers see."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protocol import Manifest, PeerStatus
+from swarmd import __version__
+from swarmd.daemon.steps import StepLoop
+from swarmd.gossip import Gossip, OwnStatus
+from swarmd.gossip import PeerView as SeenPeer
+from swarmd.network.interface import Network
+from swarmd.observe import Groups, Health, PeerView, Reward, StatusSnapshot
+from swarmd.policy import HardwarePlan, Policy
+from swarmd.storage import Database, PublisherCounts
+from swarmd.tasks import TaskRunner
+
+CURVE_STEPS = 200  # steps in the curve of the status page
+STALLED_STEPS = 10.0  # a step that takes this many times the last one is reported as stalled ...
+STALLED_S_MIN = 300.0  # ... but not before five minutes: the first steps have nothing to compare with
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Reads the parts; changes none of them."""
+
+    manifest: Manifest
+    policy: Policy
+    plan: HardwarePlan
+    network: Network
+    gossip: Gossip
+    tasks: TaskRunner
+    database: Database
+    steps: StepLoop
+    started_at: float
+    clock: Callable[[], float]
+    http: Callable[[], str | None]
+
+    def snapshot(self) -> StatusSnapshot:
+        """Everything at this moment."""
+        now, lora = self.clock(), self.plan.lora
+        rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
+        by_publisher = self.database.ledger.by_publisher()
+        return StatusSnapshot(
+            health=self._health(now),
+            peer_id=self.network.peer_id,
+            swarm=self.manifest.name,
+            swarm_id=self.manifest.swarm_id.hex(),
+            round=self.manifest.round_at(now),
+            step=self.steps.progress.step,
+            phase=self.steps.phase,
+            uptime_s=now - self.started_at,
+            model=self.plan.model,
+            device=self.plan.device,
+            dtype=self.plan.dtype,
+            lora=None if lora is None else f"r={lora.rank},alpha={lora.alpha}",
+            addresses=self.network.addresses,
+            http=self.http(),
+            reward=Reward(last=rewards.last, mean_20=rewards.mean_20, best_20=rewards.best_20),
+            groups=Groups(
+                own=counts.own,
+                published=counts.published,
+                pulled=counts.pulled,
+                external_used=counts.external_used,
+                rejected=dict(counts.rejected),
+            ),
+            peers=tuple(
+                _peer(seen, by_publisher.get(seen.peer_id)) for seen in self.gossip.statistics().peers
+            ),
+            pid=os.getpid(),
+            steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
+            tokens_per_s=self.steps.tokens_per_s,
+            sandbox=self.tasks.sandbox_report(),
+            join_command=join_command(self.network),
+            reward_history=tuple(reward for _, reward in self.database.steps.curve(CURVE_STEPS)),
+        )
+
+    def own_status(self) -> OwnStatus:
+        """What other peers see of this one."""
+        counts, rewards = self.database.ledger.counts(), self.database.steps.rewards()
+        return OwnStatus(
+            addresses=self.network.addresses[:8],
+            step=self.steps.progress.step,
+            phase=self.steps.phase,
+            model=self.policy.family,
+            device=self.plan.device,
+            reward_mean_milli=round(1_000 * (rewards.mean_20 or 0.0)),
+            groups_own=counts.own,
+            groups_external_used=counts.external_used,
+            agent=f"swarmd/{__version__}",
+        )
+
+    def _health(self, now: float) -> Health:
+        reasons = list(self.gossip.statistics().problems)
+        if not self.network.addresses:
+            reasons.append("nobody can reach this peer yet: it has no address of its own")
+        stalled = max(STALLED_S_MIN, STALLED_STEPS * (self.steps.step_seconds or 0.0))
+        if now - self.steps.last_step_at > stalled:
+            reasons.append(
+                f"no step for {now - self.steps.last_step_at:.0f} s (now: {self.steps.phase}); see the log"
+            )
+        return Health(ok=not reasons, reasons=tuple(reasons))
+
+
+def join_command(network: Network) -> str | None:
+    """What another machine types to join through this peer; None while it has no address."""
+    addresses = network.addresses
+    return f"swarmd join --peer {addresses[0]}" if addresses else None
+
+
+def _peer(seen: SeenPeer, counts: PublisherCounts | None) -> PeerView:
+    status: PeerStatus = seen.status
+    return PeerView(
+        peer_id=seen.peer_id,
+        address=status.addresses[0] if status.addresses else None,
+        age_s=seen.age_s,
+        step=status.step,
+        model=status.model,
+        groups_pulled=counts.groups_pulled if counts else 0,
+        reward_mean=status.reward_mean_milli / 1_000,
+    )

@@ -1,0 +1,334 @@
+"""Assembly and lifetime: builds the parts, runs them in one TaskGroup, takes them down in order.
+
+Stop, on the first signal or after `config.steps`: intake ends; the step in hand is dropped, or finished if
+its update has begun; checkpoint; status closes; network closes. A second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import uvloop
+
+from protocol import KeyPair, Manifest, PeerId
+from swarmd import __version__
+from swarmd.config import Config
+from swarmd.daemon import progress as saved_progress
+from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.joining import choose_manifest
+from swarmd.daemon.logs import route_logs
+from swarmd.daemon.progress import Progress
+from swarmd.daemon.report import Reporter, join_command
+from swarmd.daemon.steps import Parts, StepLoop
+from swarmd.daemon.verification import Verification
+from swarmd.errors import ConfigError, SwarmdError
+from swarmd.gossip import AddressesRemembered, Gossip
+from swarmd.learning import Trainer, group_sampler
+from swarmd.network.addresses import parse_peer_address
+from swarmd.network.hivemind import HivemindNetwork
+from swarmd.network.p2pd import require_free_port
+from swarmd.observe import EventLog, LiveView, StatusServer
+from swarmd.policy import HardwarePlan, Policy, load_policy, plan_hardware, probe_hardware
+from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.tasks import TaskRunner, TrainingDraw
+
+FORCED_EXIT_CODE = 130  # 128 + SIGINT, as shells report it
+OWN_STATUS_EVERY_S = 5.0  # how often gossip hears how this peer is doing; it publishes at its own pace
+REMEMBERED_MAX = 64  # peers of earlier runs handed to gossip, newest first
+CONNECT_FIRST_MAX = 16  # addresses dialled before the first step; the rest is gossip's
+
+
+def run(config: Config, home: Home) -> int:
+    """Be a peer until stopped or until `config.steps` are done; returns the exit code.
+
+    Raises SwarmdError for what a person can act on; anything else that comes out is a bug.
+    """
+    events = EventLog(config.observe, clock=time.time, stdout=sys.stdout)
+    with home.lock(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_Daemon(config, home, events).live())
+        except asyncio.CancelledError:
+            events.emit("stopped", message="stopped before the first step; nothing was lost")
+        except BaseExceptionGroup as group:
+            raise _one_of(group) from group
+    return 0
+
+
+@dataclass(frozen=True)
+class _Peer:
+    """Everything that runs once the daemon is assembled."""
+
+    exchange: Exchange
+    steps: StepLoop
+    server: StatusServer
+    reporter: Reporter
+    gossip: Gossip
+
+
+class _Daemon:
+    """One run of `swarmd join`."""
+
+    def __init__(self, config: Config, home: Home, events: EventLog) -> None:
+        self._config = config
+        self._home = home
+        self._key: KeyPair = home.key()
+        self._events = events
+        self._swarm_id: bytes | None = None
+        self._steps: StepLoop | None = None
+        self._intake: asyncio.Task[None] | None = None
+        self._signals = 0
+
+    async def live(self) -> None:
+        loop = asyncio.get_running_loop()
+        route_logs(self._events, loop)
+        main = asyncio.current_task()
+        if main is None:
+            raise RuntimeError("a daemon lives in a task")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal, main)
+        async with asyncio.TaskGroup() as group:
+            view = group.create_task(LiveView(self._events).run()) if self._events.mode == "live" else None
+            try:
+                async with self._assembled() as peer:
+                    await self._run(peer)
+                self._events.emit("stopped", step=peer.steps.progress.step)
+            finally:
+                if view is not None:
+                    view.cancel()
+
+    def _on_signal(self, main: asyncio.Task[object]) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(FORCED_EXIT_CODE)  # "now": the last checkpoint is whole, whatever is half done here
+        self._events.emit("stopping", message="finishing or dropping the step; once more ends at once")
+        if self._steps is None:
+            main.cancel()
+            return
+        if self._intake is not None:
+            self._intake.cancel()
+        self._steps.stop()
+
+    # Assembly -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _assembled(self) -> AsyncIterator[_Peer]:
+        """The parts, started; what was opened first is closed last, so the network goes after all others."""
+        config, home, events = self._config, self._home, self._events
+        events.emit("started", peer_id=self._key.peer_id, home=home.path, version=__version__)
+        async with AsyncExitStack() as stack:
+            network = await self._start_network()
+            stack.push_async_callback(network.close)
+            database = stack.enter_context(
+                Database(
+                    home.database_path,
+                    pool_groups_max=config.storage.pool_groups_max,
+                    on_problem=self._warn,
+                )
+            )
+            manifest = await choose_manifest(
+                config.swarm, home=home, network=network, peers=config.network.peers, events=events
+            )
+            self._swarm_id = manifest.swarm_id
+            blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
+            network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
+            tasks = await stack.enter_async_context(TaskRunner(reward=manifest.reward))
+            model_thread = stack.enter_context(ThreadPoolExecutor(1, "model"))
+            plan, policy = await self._load_policy(manifest, model_thread)
+            trainer = Trainer(policy, config.learning)
+            progress, checkpoints = await self._resume(policy, trainer, database, model_thread)
+            gossip = Gossip(
+                key=self._key,
+                manifest=manifest,
+                rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
+                dialable=network.statistics().dialable,
+            )
+            exchange = Exchange(
+                gossip=gossip,
+                network=network,
+                verification=Verification(manifest=manifest, tasks=tasks),
+                database=database,
+                blobs=blobs,
+                events=events,
+                clock=time.time,
+            )
+            parts = Parts(
+                config=config,
+                manifest=manifest,
+                policy=policy,
+                trainer=trainer,
+                sampler=group_sampler(config.learning),
+                tasks=tasks,
+                draw=TrainingDraw(manifest, self._key.peer_id, config.seed, progress.questions_drawn),
+                database=database,
+                checkpoints=checkpoints,
+                exchange=exchange,
+                events=events,
+                clock=time.time,
+                model_thread=model_thread,
+            )
+            steps = StepLoop(parts, progress)
+            reporter = Reporter(
+                manifest=manifest,
+                policy=policy,
+                plan=plan,
+                network=network,
+                gossip=gossip,
+                tasks=tasks,
+                database=database,
+                steps=steps,
+                started_at=time.time(),
+                clock=time.time,
+                http=lambda: server.base_url,
+            )
+            server = StatusServer(reporter.snapshot, home.socket_path, config.observe.http)
+            server.bind()
+            await self._join(network, database, exchange, manifest)
+            yield _Peer(exchange, steps, server, reporter, gossip)
+
+    async def _start_network(self) -> HivemindNetwork:
+        """On the configured port, else on that of the last run if it is free, else on any."""
+        config, home = self._config.network, self._home
+        kept = home.read_port()
+        if config.port == 0 and kept is not None and _is_free(config.host, kept):
+            config = config.model_copy(update={"port": kept})
+        network = await HivemindNetwork.start(
+            key=self._key, identity_path=home.identity_path, config=config, swarm=lambda: self._swarm_id
+        )
+        home.write_port(network.port)
+        return network
+
+    async def _load_policy(
+        self, manifest: Manifest, model_thread: ThreadPoolExecutor
+    ) -> tuple[HardwarePlan, Policy]:
+        config = self._config.policy
+
+        def load() -> tuple[HardwarePlan, Policy]:
+            plan = plan_hardware(config, probe=probe_hardware())
+            return plan, load_policy(config, plan, max_new_tokens=manifest.max_new_tokens)
+
+        plan, policy = await asyncio.get_running_loop().run_in_executor(model_thread, load)
+        self._events.emit(
+            "plan",
+            model=plan.model,
+            device=plan.device,
+            dtype=plan.dtype,
+            threads=plan.threads,
+            reasons=plan.reasons,
+        )
+        return plan, policy
+
+    async def _resume(
+        self, policy: Policy, trainer: Trainer, database: Database, model_thread: ThreadPoolExecutor
+    ) -> tuple[Progress, Checkpoints]:
+        """The newest whole checkpoint, put back; else step 0."""
+        storage = self._config.storage
+        checkpoints = Checkpoints(self._home.checkpoints_path, storage.checkpoints_kept)
+        progress = Progress.fresh(_seed(self._config.seed, self._key.peer_id))
+        problems: list[str] = []
+
+        def load() -> int | None:
+            checkpoint = checkpoints.load_latest(problems.append)
+            if checkpoint is None:
+                return None
+            saved_progress.resume(checkpoint, progress, policy, trainer)
+            return checkpoint.step
+
+        step = await asyncio.get_running_loop().run_in_executor(model_thread, load)
+        for problem in problems:
+            self._warn(problem)
+        database.rewind(progress.step)
+        if step is not None:
+            self._events.emit("resumed", step=step)
+        return progress, checkpoints
+
+    async def _join(
+        self, network: HivemindNetwork, database: Database, exchange: Exchange, manifest: Manifest
+    ) -> None:
+        """Dial the peers given and those of earlier runs; say who answered and how others join."""
+        given = tuple(
+            (peer.peer_id, (peer.text,)) for peer in map(parse_peer_address, self._config.network.peers)
+        )
+        known = tuple((PeerId(seen.peer_id), seen.addresses) for seen in database.peers.known(REMEMBERED_MAX))
+        peers = tuple((peer, addresses) for peer, addresses in given + known if peer != self._key.peer_id)
+        addresses = [address for _, several in peers for address in several][:CONNECT_FIRST_MAX]
+        answered = await network.connect(addresses) if addresses else 0
+        exchange.handle(AddressesRemembered(peers))
+        fields = {"swarm": manifest.name, "round": manifest.round_at(time.time())}
+        if answered:
+            self._events.emit("joined", peers=answered, **fields)
+        else:
+            why = (
+                f"none of {len(addresses)} known addresses answers; trying again"
+                if addresses
+                else "no peer is known"
+            )
+            self._events.emit("alone", message=f"{why}: training alone until others come", **fields)
+        self._events.emit("join_command", command=join_command(network))
+
+    # Running --------------------------------------------------------------------------------------
+
+    async def _run(self, peer: _Peer) -> None:
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(peer.server.serve(), name="status")
+            telling = group.create_task(self._keep_telling(peer), name="own status")
+            self._intake = group.create_task(peer.exchange.run(), name="exchange")
+            self._steps = peer.steps
+            await peer.server.started.wait()
+            try:
+                await peer.steps.run()
+            finally:
+                peer.steps.stop()
+                self._intake.cancel()
+                telling.cancel()
+                peer.server.stop()
+            await asyncio.wait([serving])
+
+    async def _keep_telling(self, peer: _Peer) -> None:
+        """Keep gossip's idea of this peer fresh, and say what gossip finds wrong, once."""
+        said: set[str] = set()
+        while True:
+            peer.exchange.handle(peer.reporter.own_status())
+            for problem in set(peer.gossip.statistics().problems) - said:
+                said.add(problem)
+                self._warn(problem)
+            await asyncio.sleep(OWN_STATUS_EVERY_S)
+
+    def _warn(self, message: str) -> None:
+        self._events.emit("warning", message=message)
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        require_free_port(host, port)
+    except ConfigError:
+        return False
+    return True
+
+
+def _seed(seed: int, peer_id: str) -> int:
+    """64 bits that differ from peer to peer even where the configured seeds do not."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{peer_id}".encode()).digest()[:8], "big")
+
+
+def _one_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first bug in `group`, else the first error that a person can act on."""
+    flat: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            flat.append(error)
+    bugs = [error for error in flat if not isinstance(error, SwarmdError)]
+    return (bugs or flat)[0]

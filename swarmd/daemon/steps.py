@@ -1,0 +1,288 @@
+"""The step loop: questions -> completions -> rewards -> publish -> draw external -> update -> checkpoint.
+
+It runs one way and one step at a time. The model is touched only in the model thread, so the event loop
+stays free for gossip and status while the model generates or trains. A step that is interrupted before its
+update is dropped whole; one that has begun its update is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from protocol import Completion, Manifest
+from swarmd.config import Config
+from swarmd.daemon import progress as saved_progress
+from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.progress import Progress
+from swarmd.errors import TaskError
+from swarmd.gossip import Demand, OwnGroup
+from swarmd.learning import GroupSampler, ScoredCompletion, ScoredGroup, StepMetrics, Trainer
+from swarmd.observe import EventLog
+from swarmd.policy import GenerationStoppedError, Policy, Sample
+from swarmd.storage import Checkpoints, Database
+from swarmd.tasks import Question, TaskRunner, TrainingDraw
+
+T = TypeVar("T")
+
+EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while it is empty
+EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; as long as a record lives
+CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
+DRAWS_MAX = 8  # a step goes on with fewer questions rather than look for ones that fit for ever
+MICRO = 1_000_000  # records carry scaled integers
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a step needs; assembled once by the runtime."""
+
+    config: Config
+    manifest: Manifest
+    policy: Policy
+    trainer: Trainer
+    sampler: GroupSampler
+    tasks: TaskRunner
+    draw: TrainingDraw
+    database: Database
+    checkpoints: Checkpoints
+    exchange: Exchange
+    events: EventLog
+    clock: Callable[[], float]
+    model_thread: ThreadPoolExecutor
+
+
+class StepLoop:
+    """Takes steps until told to stop, or until `config.steps` of them are done."""
+
+    def __init__(self, parts: Parts, progress: Progress) -> None:
+        self._parts = parts
+        self.progress = progress
+        self.phase = "starting"
+        self.tokens_per_s: float | None = None
+        self.step_seconds: float | None = None
+        self.last_step_at = parts.clock()
+        self._stop = asyncio.Event()
+        self._stop_generating = threading.Event()
+
+    def stop(self) -> None:
+        """End after the update in progress; a step that has not reached its update is dropped."""
+        self._stop.set()
+        self._stop_generating.set()
+
+    async def run(self) -> None:
+        """Take steps until stopped; the last one is checkpointed whatever `checkpoint_every` says."""
+        wanted = self._parts.config.steps
+        last = None if wanted is None else self.progress.step + wanted
+        while not self._stop.is_set() and (last is None or self.progress.step < last):
+            try:
+                await self._take_step()
+            except GenerationStoppedError:
+                break
+        self._enter("stopping")
+        if self.progress.step > self.progress.saved_step:
+            await self._save()
+
+    async def _take_step(self) -> None:
+        parts, began = self._parts, time.monotonic()
+        round_ = parts.manifest.round_at(parts.clock())
+        own = await self._sample_own(round_) if parts.config.learning.local else []
+        if self._stop.is_set():
+            return
+        external = self._draw_external(round_)
+        if not own and not external:
+            await self._wait_for_external()
+            return
+        self._enter("training")
+        metrics = await self._in_model_thread(lambda: parts.trainer.step(own, external))
+        self.progress.step += 1
+        self.step_seconds = time.monotonic() - began
+        self._account(metrics, round_, external)
+        if self.progress.step % parts.config.storage.checkpoint_every == 0:
+            await self._save()
+
+    # Own groups -----------------------------------------------------------------------------------
+
+    async def _sample_own(self, round_: int) -> list[ScoredGroup]:
+        """Generate, score and publish this step's own groups."""
+        parts, learning = self._parts, self._parts.config.learning
+        self._enter("questions")
+        questions = await self._draw_questions(learning.local)
+        self._enter("generating", total=self._tokens_max(len(questions)))
+        began = time.monotonic()
+        samples = await self._in_model_thread(lambda: self._generate(questions))
+        tokens = sum(len(sample.token_ids) for group in samples for sample in group)
+        self.tokens_per_s = tokens / max(time.monotonic() - began, 1e-9)
+        self._enter("scoring")
+        texts = [[sample.text for sample in group] for group in samples]
+        scores = await parts.tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
+        groups = []
+        for question, group, row in zip(questions, samples, scores, strict=True):
+            scored = self._own_group(question, group, [score.reward for score in row], round_)
+            self._publish(scored, question)
+            groups.append(scored)
+        parts.database.ledger.own(len(groups))
+        return groups
+
+    async def _draw_questions(self, count: int) -> list[Question]:
+        """Training questions that fit the model's context. Raises TaskError when there are none to be had."""
+        parts = self._parts
+        questions: list[Question] = []
+        for _ in range(DRAWS_MAX):
+            drawn = await parts.draw.draw(parts.tasks, count - len(questions))
+            questions += [question for question in drawn if parts.policy.fits(question.text)]
+            if len(questions) == count:
+                break
+        if not questions:
+            raise TaskError(
+                f"no question of {DRAWS_MAX * count} fits the context of {parts.policy.family}: choose a "
+                "model with a longer context, or a smaller --max-new-tokens"
+            )
+        self.progress.questions_drawn = parts.draw.counter
+        return questions
+
+    def _generate(self, questions: Sequence[Question]) -> list[list[Sample]]:
+        """In the model thread."""
+        parts, loop = self._parts, self._loop
+        total, done = self._tokens_max(len(questions)), 0
+
+        def report(tokens: int) -> None:
+            nonlocal done
+            done += tokens
+            loop.call_soon_threadsafe(self._enter, "generating", done, total)
+
+        return parts.policy.generate(
+            [parts.policy.render(question.text) for question in questions],
+            parts.config.learning.group_size,
+            generator=self.progress.generator,
+            progress=report,
+            should_stop=self._stop_generating,
+        )
+
+    def _tokens_max(self, questions: int) -> int:
+        return questions * self._parts.config.learning.group_size * self._parts.policy.max_new_tokens
+
+    def _own_group(
+        self, question: Question, samples: Sequence[Sample], rewards: Sequence[float], round_: int
+    ) -> ScoredGroup:
+        parts = self._parts
+        family = parts.manifest.family(question.spec.task_id)
+        if family is None:
+            raise RuntimeError("a question was drawn for a task that the manifest does not have")
+        return ScoredGroup(
+            publisher=parts.exchange.peer_id,
+            task_id=family.task_id,
+            task_name=family.name,
+            question=question.text,
+            completions=tuple(map(ScoredCompletion.from_sample, samples, rewards)),
+            round=round_,
+            step=self.progress.step,
+            model=parts.policy.family,
+            tokenizer=parts.policy.tokenizer_fingerprint,
+            digest=None,
+            external=False,
+        )
+
+    def _publish(self, group: ScoredGroup, question: Question) -> None:
+        parts = self._parts
+        parts.exchange.publish(
+            OwnGroup(
+                step=group.step,
+                task=question.spec,
+                question_digest=question.digest,
+                completions=tuple(map(_to_wire, group.completions)),
+                temperature_milli=round(1_000 * parts.policy.temperature),
+                model=group.model,
+                tokenizer=group.tokenizer,
+            ),
+            round_=group.round,
+        )
+
+    # External groups ------------------------------------------------------------------------------
+
+    def _draw_external(self, round_: int) -> list[ScoredGroup]:
+        """Up to J groups from the pool; the step goes on with what is there, and says so."""
+        parts, wanted = self._parts, self._parts.config.learning.external
+        if wanted == 0:
+            return []
+        oldest = round_ - int(EXTERNAL_AGE_S_MAX // parts.manifest.round_seconds) - 1
+        candidates = parts.database.pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+        drawn = parts.sampler.draw(candidates, wanted, self.progress.rng)
+        if len(drawn) < wanted:
+            parts.events.emit("external_short", wanted=wanted, had=len(drawn))
+        if self.step_seconds is not None:
+            parts.exchange.handle(Demand(groups=wanted, step_seconds=self.step_seconds))
+        return drawn
+
+    async def _wait_for_external(self) -> None:
+        """Only a peer with I = 0 comes here: without others' groups it has nothing to train on."""
+        self._enter("waiting for external groups")
+        self._parts.exchange.handle(
+            Demand(groups=self._parts.config.learning.external, step_seconds=EXTERNAL_WAIT_S)
+        )
+        try:
+            async with asyncio.timeout(EXTERNAL_WAIT_S):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    # After the update -----------------------------------------------------------------------------
+
+    def _account(self, metrics: StepMetrics, round_: int, external: Sequence[ScoredGroup]) -> None:
+        parts, step = self._parts, self.progress.step
+        now = self.last_step_at = parts.clock()
+        digests = [group.digest for group in external if group.digest is not None]
+        parts.database.pool.mark_used(digests, step, now=now)
+        fields = {
+            **dataclasses.asdict(metrics),
+            "round": round_,
+            "seconds": self.step_seconds,
+            "tokens_per_s": self.tokens_per_s,
+        }
+        parts.database.steps.record(step, reward=metrics.reward_own, metrics=fields, now=now)
+        parts.events.emit(
+            "step",
+            step=step,
+            round=round_,
+            reward=metrics.reward_own,
+            reward_external=metrics.reward_external,
+            loss=metrics.loss,
+            own=metrics.groups_own,
+            external=len(digests),
+            external_peers=len({group.publisher for group in external}),
+            tokens_per_s=self.tokens_per_s,
+            seconds=self.step_seconds,
+            note=metrics.note,
+        )
+
+    async def _save(self) -> None:
+        parts = self._parts
+        self._enter("checkpoint")
+        await self._in_model_thread(
+            lambda: saved_progress.save(parts.checkpoints, self.progress, parts.policy, parts.trainer)
+        )
+        parts.events.emit("checkpoint", step=self.progress.step)
+
+    def _enter(self, phase: str, done: int = 0, total: int = 0) -> None:
+        self.phase = phase
+        self._parts.events.emit("phase", name=phase, done=done, total=total)
+
+    async def _in_model_thread(self, call: Callable[[], T]) -> T:
+        self._loop = asyncio.get_running_loop()
+        return await self._loop.run_in_executor(self._parts.model_thread, call)
+
+
+def _to_wire(completion: ScoredCompletion) -> Completion:
+    return Completion(
+        text=completion.text,
+        reward_micro=round(completion.reward * MICRO),
+        logprob_sum_micro=min(0, round((completion.behaviour_logprob_sum or 0.0) * MICRO)),
+        tokens=len(completion.token_ids),
+        bytes=len(completion.text.encode()),
+        finished=completion.finished,
+    )
