@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol import Manifest, TaskSpec
+from protocol.limits import MICRO
 from swarmd.tasks import Question, Score, extract_answer
+from swarmd.tasks.rewards import EXACT_FROM_MICRO
 
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
-RIGHT_FROM = 1.0 - 1e-6  # a score of 1, as it survives the protocol's millionths
+RIGHT_FROM = EXACT_FROM_MICRO / MICRO  # what a swarm that rewards all or nothing calls right
 CONSTANTS_MAX = 16  # the policy's most frequent answers to a task that are tried as constants
 SMALL_NUMBERS = tuple(str(number) for number in range(11))  # tried as constants besides
 

@@ -44,7 +44,7 @@ def evaluate(
         typer.Option(
             "--tasks",
             metavar="NAME|FILE",
-            help="Preset or manifest in TOML to draw questions from. (default: the home's swarm, else starter)",
+            help="Preset or TOML manifest to draw questions from. (default: the home's swarm, else starter)",
             show_default=False,
         ),
     ] = None,

@@ -63,7 +63,7 @@ def setting(key: str, *, metavar: str | None = None) -> Any:
         FLAGS[key],
         help=help_text,
         metavar=metavar,
-        show_default=False,  # typer would print None: the defaults are the configuration's, not the function's
+        show_default=False,  # typer knows the function's default only: None
         rich_help_panel=_PANELS.get(key.partition(".")[0], _SWARM_PANEL),
     )
 
@@ -113,7 +113,6 @@ HomeOption = Annotated[
         metavar="DIR",
         help="Directory with this peer's key, config, checkpoints and records. (default: ~/.swarmd)",
         show_default=False,
-        rich_help_panel=_SWARM_PANEL,
     ),
 ]
 DEFAULT_HOME = Path("~/.swarmd")

@@ -110,7 +110,7 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
 def export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the envelope.")],
     digest: Annotated[
-        str | None, typer.Argument(metavar="[DIGEST]", help="Which record; without it, the newest own one.")
+        str | None, typer.Argument(metavar="DIGEST", help="Which record; without it, the newest own one.")
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:

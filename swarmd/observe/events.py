@@ -7,6 +7,7 @@ written does not stop the daemon.
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,16 +68,19 @@ class Event:
 
 
 class EventLog:
-    """Where the daemon says what it does. Call it on the event loop; `progress` may come from a thread."""
+    """Where the daemon says what it does. Not thread-safe: call it on the event loop."""
 
-    def __init__(self, config: ObserveConfig, *, clock: Callable[[], float], stdout: TextIO) -> None:
+    def __init__(
+        self, config: ObserveConfig, *, clock: Callable[[], float], stdout: TextIO | None = None
+    ) -> None:
+        stdout = sys.stdout if stdout is None else stdout
         self.mode: OutputMode = _mode(config, stdout)
         self.recent: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._clock = clock
         self._rank_min = _RANKS[config.log_level]
         self._emitted = 0
-        self._state = LiveState()
-        self._progress: tuple[str, int, int] | None = None
+        self.state = LiveState()
+        """What the live view shows now."""
         self._logger: structlog.typing.FilteringBoundLogger | None = None
         if self.mode != "live":
             self._logger = _logger(stdout, self.mode)
@@ -87,21 +91,11 @@ class EventLog:
         level = _LEVELS.get(name, "info")
         plain = {key: _plain(value) for key, value in fields.items()}
         event = Event(self._emitted, self._clock(), name, level, plain)
-        self.recent.append(event)
-        self._state = self._state.after(name, plain, event.at)
-        if name == "phase":
-            self._progress = None
+        if name != "phase":  # progress comes by the hundred and would push out what is to be read
+            self.recent.append(event)
+        self.state = self.state.after(name, plain, event.at)
         if self._logger is not None and self.wanted(event):
             self._write(self._logger, event)
-
-    def progress(self, phase: str, done: int, total: int) -> None:
-        """How far the phase has come, for the live view only. One assignment, so any thread may call it."""
-        self._progress = (phase, done, total)
-
-    @property
-    def state(self) -> LiveState:
-        """What the live view shows now."""
-        return self._state.with_progress(self._progress)
 
     def wanted(self, event: Event) -> bool:
         """Whether the event is important enough to print."""

@@ -55,12 +55,6 @@ class LiveState:
         state = replace(state, **_taken(name, fields))
         return replace(state, last_event=describe(name, fields), last_event_at=at)
 
-    def with_progress(self, progress: tuple[str, int, int] | None) -> LiveState:
-        """The state with (phase, done, total), unless that phase is over."""
-        if progress is None or progress[0] != self.phase:
-            return self
-        return replace(self, phase_done=progress[1], phase_total=progress[2])
-
     def _after_step(self, fields: Mapping[str, object]) -> LiveState:
         reward = _float(fields.get("reward"))
         rewards = self.rewards if reward is None else (*self.rewards, reward)[-REWARDS_KEPT:]
