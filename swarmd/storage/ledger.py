@@ -172,7 +172,7 @@ class Ledger:
         reason: str | None = None,
         detail: str | None = None,
     ) -> None:
-        why = None if reason is None else reason.value
+        why = None if reason is None else str(reason)
         with self._connection.transaction():
             self._count(event, 1, why or "")
             self._connection.execute(
