@@ -1,0 +1,150 @@
+"""Request and reply over a byte stream, both ends in one loop over a socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from protocol import PeerId
+from swarmd.errors import NetworkError
+from swarmd.network.streams import (
+    STREAMS_PER_PEER,
+    STREAMS_SERVED,
+    AbsentError,
+    AskedStreams,
+    BusyError,
+    StreamServer,
+    ask,
+)
+
+DIGEST = bytes(range(32))
+
+
+@asynccontextmanager
+async def pipe() -> AsyncIterator[tuple[Any, Any, Any, Any]]:
+    """Reader and writer of the client, reader and writer of the server."""
+    ours, theirs = socket.socketpair()
+    client = await asyncio.open_connection(sock=ours)
+    server = await asyncio.open_connection(sock=theirs)
+    try:
+        yield (*client, *server)
+    finally:
+        for writer in (client[1], server[1]):
+            writer.close()
+
+
+def server_with(bodies: dict[bytes, bytes]) -> StreamServer:
+    server = StreamServer()
+    server.serve(bodies.get, b"manifest")
+    return server
+
+
+async def test_a_body_is_asked_for_by_digest() -> None:
+    server = server_with({DIGEST: b"body" * 10_000})
+    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
+        group.create_task(server.body("peer", *other))
+        assert await ask(reader, writer, DIGEST, bytes_max=40_000) == b"body" * 10_000
+
+
+async def test_the_manifest_is_asked_for_by_opening_the_stream() -> None:
+    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
+        group.create_task(server_with({}).manifest("peer", *other))
+        assert await ask(reader, writer, b"", bytes_max=8) == b"manifest"
+
+
+async def test_an_empty_body_is_a_body() -> None:
+    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
+        group.create_task(server_with({DIGEST: b""}).body("peer", *other))
+        assert await ask(reader, writer, DIGEST, bytes_max=8) == b""
+
+
+async def test_what_is_not_held_is_absent_before_and_after_serving_begins() -> None:
+    for server in (StreamServer(), server_with({})):
+        async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
+            group.create_task(server.body("peer", *other))
+            with pytest.raises(AbsentError):
+                await ask(reader, writer, DIGEST, bytes_max=8)
+
+
+async def test_the_server_closes_only_after_the_client_did() -> None:
+    async with pipe() as (reader, writer, *other):
+        serving = asyncio.get_running_loop().create_task(server_with({DIGEST: b"body"}).body("peer", *other))
+        writer.write(DIGEST)
+        assert await reader.readexactly(9) == b"\x00\x00\x00\x00\x04body"
+        assert not serving.done()
+        assert not reader.at_eof()
+        writer.close()
+        await serving
+
+
+async def test_a_client_that_breaks_off_ends_its_stream_only() -> None:
+    server = server_with({DIGEST: b"body"})
+    for sent in (b"", b"half a digest"):
+        async with pipe() as (_, writer, *other):
+            writer.write(sent)
+            writer.close()
+            await server.body("peer", *other)
+    assert server._open.total() == 0
+
+
+async def test_a_peer_with_too_many_streams_is_told_that_the_server_is_busy() -> None:
+    server = server_with({DIGEST: b"body"})
+    async with asyncio.TaskGroup() as group:
+        held = []
+        for _ in range(STREAMS_PER_PEER):
+            end = pipe()
+            _, writer, *other = await end.__aenter__()
+            held.append((end, writer))
+            group.create_task(server.body("greedy", *other))
+        await asyncio.sleep(0)
+        async with pipe() as (reader, writer, *other):
+            group.create_task(server.body("greedy", *other))
+            with pytest.raises(BusyError):
+                await ask(reader, writer, DIGEST, bytes_max=8)
+        async with pipe() as (reader, writer, *other):
+            group.create_task(server.body("modest", *other))
+            assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
+        for _, writer in held:
+            writer.close()
+    for end, _ in held:
+        await end.__aexit__(None, None, None)
+    assert server._open == {}
+
+
+async def test_all_peers_together_are_bounded_too() -> None:
+    server = server_with({})
+    server._open.update({f"peer {number}": 1 for number in range(STREAMS_SERVED)})
+    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
+        group.create_task(server.manifest("one more", *other))
+        with pytest.raises(BusyError):
+            await ask(reader, writer, b"", bytes_max=8)
+
+
+async def test_a_reply_larger_than_allowed_is_not_read() -> None:
+    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
+        group.create_task(server_with({DIGEST: b"body"}).body("peer", *other))
+        with pytest.raises(NetworkError, match="offers 4 bytes where at most 3"):
+            await ask(reader, writer, DIGEST, bytes_max=3)
+
+
+async def test_streams_asked_of_one_peer_at_once_are_bounded() -> None:
+    asked, open_now, most = AskedStreams(), 0, 0
+
+    async def one() -> None:
+        nonlocal open_now, most
+        async with asked.place(PeerId("peer")):
+            open_now += 1
+            most = max(most, open_now)
+            await asyncio.sleep(0)
+            open_now -= 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3 * STREAMS_PER_PEER):
+            group.create_task(one())
+    assert most == STREAMS_PER_PEER
+    assert len(asked._of_peer) == 0
