@@ -37,8 +37,9 @@ class Candidates:
     def __len__(self) -> int:
         return self._count
 
-    def holds(self, peer: PeerId, digest: bytes) -> bool:
-        return any(c.announced.announcement.digest == digest for c in self._by_peer.get(peer, ()))
+    def count(self, per_peer: int) -> int:
+        """How many there are when at most `per_peer` of each publisher count."""
+        return sum(min(per_peer, len(waiting)) for waiting in self._by_peer.values())
 
     def add(self, candidate: Candidate) -> None:
         """Makes room by dropping the oldest of the same peer, or else one of whoever waits with the most."""

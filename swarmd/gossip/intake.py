@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
-from protocol import Reason, RejectedRecord, VerifiedAnnouncement, digest_of, verify_announcement
+from protocol import PeerId, Reason, RejectedRecord, VerifiedAnnouncement, digest_of, verify_announcement
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.reading import Topic
 
@@ -16,7 +16,7 @@ class Intake:
     def __init__(self, swarm: bytes, limits: GossipLimits) -> None:
         self._swarm = swarm
         self._limits = limits
-        self._known: dict[bytes, Topic | None] = {}
+        self._known: dict[bytes, tuple[Topic, PeerId] | None] = {}
         self._junk: Counter[str] = Counter()
 
     @property
@@ -27,22 +27,29 @@ class Intake:
     def read(
         self, envelopes: Sequence[bytes], asked: Sequence[Topic], now: float
     ) -> tuple[list[VerifiedAnnouncement], dict[Topic, int]]:
-        """The announcements not seen before, and how many live ones each of the `asked` keys holds."""
+        """The announcements not seen before, and the load of each of the `asked` keys.
+
+        A load counts live entries, but of one publisher no more than `shard_entries_target`: his all go to
+        one key, however many shards there are.
+        """
         new: list[VerifiedAnnouncement] = []
-        entries = dict.fromkeys(asked, 0)
+        entries: dict[Topic, Counter[PeerId]] = {topic: Counter() for topic in asked}
         for envelope in envelopes:
             digest = digest_of(envelope)
             if digest not in self._known:
                 announced = self._verify(envelope, entries, now)
                 if announced is not None:
                     new.append(announced)
-                self._note(digest, None if announced is None else _topic(announced))
+                self._note(digest, None if announced is None else (_topic(announced), announced.publisher))
             known = self._known[digest]
-            if known in entries:
-                entries[known] += 1
-        return new, entries
+            if known is not None and known[0] in entries:
+                entries[known[0]][known[1]] += 1
+        most = self._limits.shard_entries_target
+        return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
 
-    def _verify(self, envelope: bytes, asked: Mapping[Topic, int], now: float) -> VerifiedAnnouncement | None:
+    def _verify(
+        self, envelope: bytes, asked: Mapping[Topic, object], now: float
+    ) -> VerifiedAnnouncement | None:
         try:
             announced = verify_announcement(envelope, now=now, swarm=self._swarm)
         except RejectedRecord as error:
@@ -53,8 +60,8 @@ class Intake:
             return None
         return announced
 
-    def _note(self, digest: bytes, topic: Topic | None) -> None:
-        self._known[digest] = topic
+    def _note(self, digest: bytes, what: tuple[Topic, PeerId] | None) -> None:
+        self._known[digest] = what
         if len(self._known) > self._limits.seen_max:
             del self._known[next(iter(self._known))]
 

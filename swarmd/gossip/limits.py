@@ -44,7 +44,7 @@ class GossipLimits:
     )
     pulls_max: int = 8  # at once; 8 x 64 KiB
     pulls_per_peer: int = 2  # at once: publishers serve many
-    pull_share_max: float = 0.5  # of the last `pull_window` pulls from one peer, while others have something
+    pull_share_max: float = 0.25  # of the last `pull_window` pulls from one peer, while others have something
     pull_window: int = 16  # pulls over which the share is taken
     pull_tries: int = 2  # once more after a failure, then forget
     pull_retry_s: float = 5.0  # a transport restart takes less

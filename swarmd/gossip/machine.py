@@ -64,6 +64,7 @@ class Gossip:
         self._key = key
         self._manifest = manifest
         self._limits = limits
+        self._rng = rng
         self._reputation = Reputation(limits)
         self._publisher = Publisher(key, manifest, limits, dialable=dialable)
         self._shards = ShardCount(manifest, limits)
@@ -99,7 +100,7 @@ class Gossip:
         wishes = [self._now + self._limits.tick_s_max, *(t.at for t in timers if t.at > self._now)]
         if self._publisher.has_waiting:
             wishes.append(self._now + self._limits.announce_batch_s)
-        if self._puller.missing(self._now) > 0:
+        if self._missing(self._now) > 0:
             wishes.append(self._reader.timer.at)
         if len(self._puller.candidates):
             wishes.append(self._now + self._puller.allowance.seconds_to_next())
@@ -158,9 +159,9 @@ class Gossip:
         self._membership.hurry()
 
     def _announcements(self, envelopes: tuple[bytes, ...], now: float) -> None:
-        new, entries = self._intake.read(envelopes, self._reader.topics_read(), now)
-        for topic, count in entries.items():
-            self._shards.observe(topic.shard, count)
+        new, loads = self._intake.read(envelopes, self._reader.topics_read(), now)
+        for topic, load in loads.items():
+            self._shards.observe(topic.shard, load)
         self._reader.answered(sum(self._puller.offer(announced, now) for announced in new), now)
 
     # What is due -----------------------------------------------------------------------------------
@@ -176,7 +177,8 @@ class Gossip:
         if batch:
             commands.append(batch)
         if self._own_status is not None and self._status_timer.due(now):
-            self._status_timer.rest(now, self._limits.status_interval_s)
+            pause = self._limits.status_interval_s * self._rng.uniform(0.75, 1.25)  # no two peers in step
+            self._status_timer.rest(now, pause)
             envelope = sign_own_status(
                 self._key,
                 self._manifest,
@@ -191,7 +193,7 @@ class Gossip:
 
     def _read_due(self, now: float) -> list[Command]:
         commands: list[Command] = []
-        keys = self._reader.keys(self._puller.missing(now), self._shards.read, now)
+        keys = self._reader.keys(self._missing(now), self._shards.read, now)
         if keys:
             self._keys_read += len(keys)
             commands.append(ReadAnnouncements(keys))
@@ -199,6 +201,9 @@ class Gossip:
         if members:
             commands.append(ReadStatuses(members))
         return commands
+
+    def _missing(self, now: float) -> int:
+        return self._puller.missing(self._membership.swarm_size() - 1, now)
 
     # Looking in ------------------------------------------------------------------------------------
 

@@ -61,13 +61,14 @@ class Membership:
 
     def answered(self, statuses: Sequence[VerifiedStatus], now: float) -> list[Command]:
         """The read in progress brought `statuses`, verified."""
+        publishers = {verified.publisher for verified in statuses}  # holders may differ about which is newest
         for shard in self._asked:
-            self._entries[shard] = len(statuses) / len(self._asked)
+            self._entries[shard] = len(publishers) / len(self._asked)
         self._asked = ()
         first_time = len(self._entries) < MEMBERSHIP_SHARDS
         limits = self._limits
         pause = limits.membership_interval_s if first_time else limits.membership_interval_s_max
-        self.read_timer.rest(now, pause)
+        self.read_timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with who publishes
         remembered = [
             self._remember(verified, now) for verified in statuses if verified.publisher != self._own
         ]

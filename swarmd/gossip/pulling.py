@@ -6,6 +6,7 @@ another's record by announcing its digest in his own name.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -114,10 +115,15 @@ class Puller:
             self.candidates.add(Candidate(announced))
         return worth
 
-    def missing(self, now: float) -> int:
-        """How many more candidates would be welcome."""
+    def missing(self, publishers: int, now: float) -> int:
+        """How many more candidates would be welcome, where there are about `publishers` others.
+
+        A publisher's count for no more than its share: a flood by one must not end the search for others.
+        """
         self.allowance.refill(now)
-        return self.allowance.candidates_wanted() - len(self.candidates)
+        wanted = self.allowance.candidates_wanted()
+        share = max(self._limits.pull_share_max, 1 / max(1, publishers))
+        return wanted - self.candidates.count(math.ceil(wanted * share))
 
     def pulls(self, now: float) -> list[Pull]:
         """As many pulls as the trainer's pace, the places in flight and the backlog of the sandbox allow."""

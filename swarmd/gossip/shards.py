@@ -1,7 +1,7 @@
 """How many shards a task's announcements are spread over, so that no key grows with the swarm.
 
 Counts are powers of two and a publisher's index under the smaller count is its index under the larger
-one modulo the smaller: who reads with the larger count also reads all of those who publish with a smaller one.
+one modulo the smaller, so who reads with the larger count also reads all who publish with a smaller one.
 Nobody has to agree on the count. A wrong one costs fuller keys or emptier reads for a few rounds.
 """
 
@@ -37,11 +37,11 @@ class ShardCount:
         widest = max(self._widest_now, self._widest_before) + 1
         return max(self.publish, 1 << (widest - 1).bit_length())
 
-    def observe(self, shard: int, entries: int) -> None:
-        """A key was read and held `entries` valid announcements."""
+    def observe(self, shard: int, load: int) -> None:
+        """A key was read; its load is the number of announcements that more shards could have spread."""
         self._keys_read += 1
-        self._fullest = max(self._fullest, entries)
-        if entries:
+        self._fullest = max(self._fullest, load)
+        if load:
             self._widest_now = max(self._widest_now, shard)
 
     def update(self, round_: int, swarm_size: int, own_per_round: int) -> None:

@@ -1,0 +1,103 @@
+"""Peers that follow no rules: each is a hand that a test puts into a swarm, and that moves every second."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+
+from protocol import KeyPair, digest_of, shard_of, sign_record
+from tests.gossip.making import announce, make_record
+from tests.sim.simulator import Peer, Swarm
+
+Move = Callable[[Swarm, Peer, int], None]
+"""What a hostile peer does once a second, `number` times so far."""
+
+
+def let_loose(swarm: Swarm, move: Move, *, every: float = 1.0) -> Peer:
+    """Add a hostile peer that makes `move` every `every` seconds."""
+    peer = swarm.outsider()
+
+    def act(number: int) -> None:
+        if peer.alive:
+            move(swarm, peer, number)
+            swarm.after(every, lambda: act(number + 1))
+
+    swarm.after(every, lambda: act(0))
+    return peer
+
+
+def publish(
+    swarm: Swarm,
+    peer: Peer,
+    number: int,
+    rewards: Sequence[float] = (1.0, 0.0),
+    *,
+    signer: KeyPair | None = None,
+    question_digest: bytes | None = None,
+) -> None:
+    """Announce a record in the peer's own name; `signer` and `question_digest` are where it can go wrong."""
+    record = make_record(swarm.manifest, 10**6 + number, swarm.now, rewards, question_digest=question_digest)
+    body = sign_record(signer or peer.key, record)
+    peer.blobs[digest_of(body)] = body
+    shard = shard_of(peer.peer_id, record.task.task_id, 64 if number % 2 else 1)
+    swarm.announce(peer, announce(peer.key, record, body, shard=shard))
+
+
+def flood(swarm: Swarm, peer: Peer, number: int) -> None:
+    """Sound records, twenty a second: far more than anybody else."""
+    for part in range(20):
+        publish(swarm, peer, number * 20 + part)
+
+
+def forge_questions(swarm: Swarm, peer: Peer, number: int) -> None:
+    """Records about questions that the task never asked."""
+    publish(swarm, peer, number, question_digest=hashlib.sha256(b"poison %d" % number).digest())
+
+
+def promise_lessons(swarm: Swarm, peer: Peer, number: int) -> None:
+    """Announced as half solved; in truth every completion is the same."""
+    publish(swarm, peer, number, rewards=(1.0, 1.0))
+
+
+def sign_with_another_key(swarm: Swarm, peer: Peer, number: int) -> None:
+    """The body is not by who announced it."""
+    publish(swarm, peer, number, signer=KeyPair.from_seed(hashlib.sha256(b"other").digest()))
+
+
+def steal_announcements(swarm: Swarm, peer: Peer, number: int) -> None:
+    """Announce what others published in the own name, and serve their bodies."""
+    for other in swarm.peers:
+        for digest, body in list(other.blobs.items())[-2:]:
+            if other is not peer:
+                peer.blobs[digest] = body
+                record = make_record(swarm.manifest, number, swarm.now)
+                stolen = announce(peer.key, record, body, expires=int(swarm.now) + 200)
+                swarm.announce(peer, stolen)
+
+
+def noise(rng: random.Random) -> Callable[[list[bytes]], list[bytes]]:
+    """What a lying holder makes of a read: bytes of nothing, flipped bits, cuts, repetitions."""
+
+    def tamper(envelopes: list[bytes]) -> list[bytes]:
+        spoiled = [rng.randbytes(rng.randrange(600)) for _ in range(5)]
+        for envelope in envelopes[:5]:
+            flipped = bytearray(envelope)
+            flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+            spoiled += [bytes(flipped), envelope[: rng.randrange(len(envelope))], envelope]
+        mixed = envelopes + spoiled
+        rng.shuffle(mixed)
+        return mixed
+
+    return tamper
+
+
+def replay_elsewhere() -> Callable[[list[bytes]], list[bytes]]:
+    """A lying holder answers with everything it ever saw, under whatever key was asked."""
+    seen: dict[bytes, None] = {}
+
+    def tamper(envelopes: list[bytes]) -> list[bytes]:
+        seen.update(dict.fromkeys(envelopes))
+        return envelopes + list(seen)[-100:]
+
+    return tamper
