@@ -57,9 +57,10 @@ class Result:
     interval: tuple[float, float]
     reward: float
     """Mean reward, 0..1; above `success` when a swarm rewards partly right answers."""
-    constant: float
+    constant: float | None
     """Success of giving each task one answer only, the one right most often among those tried: the policy's
-    most frequent answers and small numbers. A policy that only learned the commonest answer has this."""
+    most frequent answers and small numbers. A policy that only learned the commonest answer has this.
+    None when it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,12 @@ async def evaluate(
     questions: Sequence[Question],
     *,
     manifest: Manifest,
+    with_constant: bool = False,
     in_model_thread: Callable[[Callable[[], list[str]]], Awaitable[list[str]]] = asyncio.to_thread,
 ) -> Evaluation:
     """Answer `questions` greedily and score them. `in_model_thread` runs the model off the event loop.
+
+    `with_constant` adds the baseline of constant answers, at some twenty times the scoring.
 
     A question too long for the policy counts as answered wrong. Raises ModelError when memory runs
     out, TaskError when the sandbox cannot run, ValueError without questions or with a task not in it.
@@ -98,14 +102,14 @@ async def evaluate(
         for question, text in zip(questions, texts, strict=True)
     ]
     rewards = [row[0].reward for row in await scorer.score([(a.question.spec, [a.text]) for a in answered])]
-    constants = await _constant_successes(scorer, answered)
+    constants = await _constant_successes(scorer, answered) if with_constant else {}
     by_task: defaultdict[str, list[float]] = defaultdict(list)
     for item, reward in zip(answered, rewards, strict=True):
         by_task[item.task].append(reward)
-    right_by_constant = sum(constants[task] * len(of_task) for task, of_task in by_task.items())
+    right_by_constant = sum(share * len(by_task[task]) for task, share in constants.items())
     return Evaluation(
-        total=_result(rewards, right_by_constant / len(rewards)),
-        tasks={task: _result(of_task, constants[task]) for task, of_task in sorted(by_task.items())},
+        total=_result(rewards, right_by_constant / len(rewards) if with_constant else None),
+        tasks={task: _result(of_task, constants.get(task)) for task, of_task in sorted(by_task.items())},
     )
 
 
@@ -163,7 +167,7 @@ def _task_name(manifest: Manifest, spec: TaskSpec) -> str:
     return family.name
 
 
-def _result(rewards: Sequence[float], constant: float) -> Result:
+def _result(rewards: Sequence[float], constant: float | None) -> Result:
     right = sum(reward >= RIGHT_FROM for reward in rewards)
     return Result(
         success=right / len(rewards),

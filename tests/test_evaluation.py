@@ -37,6 +37,10 @@ def solve(spec: TaskSpec) -> str:
     return str(spec.seed * 2 if spec.dataset == "double" else spec.seed**2)
 
 
+def score(spec: TaskSpec, text: str) -> Score:
+    return Score(float(extract_answer(text) == solve(spec)))
+
+
 class ExactScorer:
     async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
         return [
@@ -73,11 +77,12 @@ async def test_success_is_counted_by_task_and_over_all() -> None:
     assert result.tasks["square"].success == 0.1  # 2 * 2 = 2 ** 2
     assert (result.total.success, result.total.questions) == (0.55, 20)
     assert result.total.interval == wilson_interval(11, 20)
+    assert result.total.constant is None
 
 
 async def test_the_constant_baseline_is_the_best_single_answer_to_each_task() -> None:
     questions = [question("double", number) for number in (1, 2, 2, 2, 3, 50)] + [question("square", 7)]
-    result = await evaluate(Doubler(), ExactScorer(), questions, manifest=MANIFEST)
+    result = await evaluate(Doubler(), ExactScorer(), questions, manifest=MANIFEST, with_constant=True)
     assert result.tasks["double"].constant == 3 / 6
     assert result.tasks["square"].constant == 0.0  # 49 is neither small nor anything the policy said
     assert result.total.constant == 3 / 7

@@ -53,18 +53,21 @@ def evaluate(
     model: Annotated[str | None, setting("policy.model", metavar="NAME|DIR")] = None,
     lora: Annotated[str | None, setting("policy.lora_rank", metavar="r=RANK[,alpha=ALPHA]")] = None,
     device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
+    constant: Annotated[
+        bool, typer.Option("--constant", help="Also score constant answers, the baseline; takes longer.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score the current weights greedily on held-out questions.
 
-    The newest checkpoint is used, or the untrained model where there is none yet. Beside the success stands
-    what always giving the one best constant answer to each task would reach.
+    The newest checkpoint is used, or the untrained model where there is none yet; a running daemon is not
+    disturbed. With --constant, beside the success stands what one fixed answer to each task would reach.
     """
     path = home_path(home)
     given = overrides({"policy.model": model, **parse_lora(lora), "policy.device": device})
     manifest = _manifest(tasks, path)
     subject = _load(path, given, manifest.max_new_tokens)
-    result = asyncio.run(_evaluate(subject.policy, manifest, seed, count))
+    result = asyncio.run(_evaluate(subject.policy, manifest, seed, count, constant))
     if as_json:
         typer.echo(json.dumps(_plain(subject, result)))
     else:
@@ -109,13 +112,15 @@ def _as_trained(home: Home, given: dict[str, Any], state: Mapping[str, Any], con
     return load_config(home.path, {**given, "policy": {**trained, **given.get("policy", {})}}, FLAGS)
 
 
-async def _evaluate(policy: Policy, manifest: Manifest, seed: int, questions: int) -> Evaluation:
+async def _evaluate(
+    policy: Policy, manifest: Manifest, seed: int, questions: int, constant: bool
+) -> Evaluation:
     from swarmd.evaluation import evaluate as score
     from swarmd.tasks import TaskRunner, held_out_questions
 
     async with TaskRunner(reward=manifest.reward) as runner:
         drawn = await held_out_questions(runner, manifest.tasks, seed, questions)
-        return await score(policy, runner, drawn, manifest=manifest)
+        return await score(policy, runner, drawn, manifest=manifest, with_constant=constant)
 
 
 def _plain(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
@@ -148,7 +153,7 @@ def _print(subject: Subject, evaluation: Evaluation) -> None:
             name,
             f"{result.success:.3f}",
             f"{low:.3f} – {high:.3f}",
-            f"{result.constant:.3f}",
+            "–" if result.constant is None else f"{result.constant:.3f}",
             str(result.questions),
         )
     console = Console()

@@ -1,0 +1,116 @@
+"""swarmd eval with a real policy, a real sandbox and a checkpoint on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarmd.policy import Policy
+from swarmd.storage import Checkpoints, Home
+
+MANIFEST = """
+name = "two"
+genesis = 2026-01-01T00:00:00Z
+round_seconds = 15
+reward = "exact"
+max_new_tokens = 4
+records_per_round_max = 4
+
+[[tasks]]
+name = "greatest divisor"
+source = "reasoning_gym"
+dataset = "gcd"
+weight = 1
+
+[[tasks]]
+name = "bits"
+source = "reasoning_gym"
+dataset = "count_bits"
+weight = 1
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    (tmp_path / "two.toml").write_text(MANIFEST)
+    return Home.open(tmp_path / "h")
+
+
+def save(home: Home, weights: Policy, step: int, **state: Any) -> None:
+    checkpoints = Checkpoints(home.checkpoints_path, keep=2)
+    checkpoints.save(step, tensors=weights.trainable_state(), optimizer={}, state=state)
+
+
+def evaluate(swarmd, home: Home, *arguments: object):
+    tasks = home.path.parent / "two.toml"
+    return swarmd("eval", "--home", home.path, "--tasks", tasks, "--questions", 6, "--seed", 1, *arguments)
+
+
+def test_json_has_success_interval_and_tasks_and_is_the_same_for_the_same_seed(
+    swarmd, home, tiny_model_dir
+) -> None:
+    first = evaluate(swarmd, home, "--model", tiny_model_dir, "--json")
+    assert first.code == 0, first.err
+    result = json.loads(first.out)
+    assert set(result) >= {"success", "questions", "interval", "tasks", "step", "model"}
+    assert (result["questions"], result["step"], result["model"]) == (6, 0, str(tiny_model_dir))
+    assert set(result["tasks"]) == {"greatest divisor", "bits"}
+    assert all(task["questions"] == 3 for task in result["tasks"].values())
+    low, high = result["interval"]
+    assert 0 <= low <= result["success"] <= high <= 1
+    assert evaluate(swarmd, home, "--model", tiny_model_dir, "--json").out == first.out
+
+
+def test_the_newest_whole_checkpoint_is_scored_even_while_a_daemon_runs(
+    swarmd, home, tiny_model_dir, make_policy
+) -> None:
+    save(home, make_policy(lora_rank=2), 4, policy={"model": str(tiny_model_dir), "lora_rank": 2})
+    save(home, make_policy(lora_rank=2), 8, policy={"model": str(tiny_model_dir), "lora_rank": 2})
+    newest = max(home.checkpoints_path.iterdir())
+    (newest / "weights.safetensors").write_bytes(b"gone")
+    with home.lock():
+        outcome = evaluate(swarmd, home, "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["step"] == 4
+    assert f"warning: checkpoint {newest} cannot be used" in outcome.err
+
+
+def test_the_table_is_for_people(swarmd, home, tiny_model_dir) -> None:
+    out = evaluate(swarmd, home, "--model", tiny_model_dir, "--constant").out
+    assert "at step 0, greedy, on held-out questions" in out
+    for column in ("task", "success", "95 % interval", "constant answer", "questions"):
+        assert column in out
+    assert out.splitlines()[-1].split()[0] == "all"
+
+
+def test_a_checkpoint_of_another_model_is_named_with_the_remedy(
+    swarmd, home, tiny_model_dir, make_policy
+) -> None:
+    save(home, make_policy(lora_rank=2), 4)
+    outcome = evaluate(swarmd, home, "--model", tiny_model_dir)
+    assert outcome.code == 1
+    assert "the saved weights belong to another model" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "no-such-model"), "unknown model 'no-such-model'"),
+        (("--device", "tpu"), "device 'tpu' is not known"),
+    ],
+)
+def test_a_model_or_device_that_is_not_there_is_named(swarmd, home, arguments, message) -> None:
+    outcome = evaluate(swarmd, home, *arguments)
+    assert outcome.code != 0
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_unknown_swarm_and_an_absent_home_are_named(swarmd, home, tmp_path) -> None:
+    unknown = swarmd("eval", "--home", home.path, "--tasks", "nonesuch")
+    assert unknown.code == 2
+    assert "nonesuch" in unknown.err
+    assert "there is no swarmd home at" in swarmd("eval", "--home", tmp_path / "absent").err
