@@ -4,10 +4,10 @@ The daemon's side is `TaskRunner`; sources and scorers live in a sandboxed worke
 imported here.
 """
 
-from swarmd.tasks.prompt import extract_answer, prompt_messages
 from swarmd.tasks.draw import TrainingDraw, held_out_questions
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
+from swarmd.tasks.prompt import extract_answer, prompt_messages
 from swarmd.tasks.runner import Question, Score, SourceInfo, TaskFailure, TaskRunner
 from swarmd.tasks.source import (
     ENTRY_POINT_GROUP,

@@ -12,7 +12,7 @@ import re
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -71,12 +71,11 @@ def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Ma
         raise ConfigError(f"{path}: {error}") from error
     place = _Place(path, text)
     table = place.parse(parsed)
-    versions, outcomes = _try_tasks(table.tasks, place, options or WorkerOptions())
-    families = [
-        place.family(number, task, versions, outcome)
-        for number, (task, outcome) in enumerate(zip(table.tasks, outcomes, strict=True))
-    ]
-    return place.manifest(table, families)
+    place.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
+    versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
+    for number, outcome in enumerate(outcomes):
+        place.check(number, outcome)
+    return place.manifest(table, versions)
 
 
 def _find(name_or_path: str) -> Path:
@@ -107,36 +106,39 @@ class _Place:
         try:
             return _ManifestTable.model_validate(parsed)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
+            errors = error.errors(include_url=False, include_context=False)
+            first = min(errors, key=lambda found: found["type"] != "extra_forbidden")  # a typo makes two
             raise self.error(first["loc"], _explain(first["type"], first["msg"], first["loc"])) from None
 
-    def family(
-        self, number: int, task: _TaskTable, versions: dict[str, Any], outcome: tuple[object, ...]
-    ) -> TaskFamily:
+    def check(self, number: int, outcome: tuple[object, ...]) -> None:
+        """Raise unless the task with this number gave a question."""
         at = ("tasks", number)
         match outcome:
             case (True, str()):
-                pass
+                return
             case (False, "option", detail, str(option)):
                 raise self.error((*at, "config", option), str(detail))
             case (False, ("source" | "dataset") as key, detail, _):
                 raise self.error((*at, key), str(detail))
             case (False, kind, detail, _):
-                raise self.error(
-                    (*at, "config"), f"no question of {task.dataset} could be made: {kind} {detail}"
-                )
-        version, _ = versions[task.source]
-        fields = {"source": task.source, "dataset": task.dataset, "weight": task.weight, "version": version}
-        with self._located(at):
-            return TaskFamily(name=task.name or task.dataset, config=canonical_json(task.config), **fields)
+                raise self.error((*at, "config"), f"no question could be made: {kind} {detail}".rstrip())
 
-    def manifest(self, table: _ManifestTable, families: Sequence[TaskFamily]) -> Manifest:
+    def manifest(self, table: _ManifestTable, versions: Mapping[str, str]) -> Manifest:
+        """Raises ConfigError for what breaks a bound of the protocol."""
+        families = []
+        for number, task in enumerate(table.tasks):
+            fields = task.model_dump(exclude={"config", "name"})
+            with self._located(("tasks", number)):
+                config = canonical_json(task.config)
+                version = versions[task.source]
+                name = task.name or task.dataset
+                families.append(TaskFamily(**fields, name=name, config=config, version=version))
         fields = table.model_dump(exclude={"tasks", "genesis"})
         with self._located(()):
             return Manifest(**fields, genesis=int(table.genesis.timestamp()), tasks=tuple(families))
 
     @contextlib.contextmanager
-    def _located(self, at: tuple[str | int, ...]) -> Any:
+    def _located(self, at: tuple[str | int, ...]) -> Iterator[None]:
         try:
             yield
         except InvalidLocal as error:
@@ -156,15 +158,10 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
 
 
 def _try_tasks(
-    tasks: Sequence[_TaskTable], place: _Place, options: WorkerOptions
-) -> tuple[dict[str, Any], list[tuple[object, ...]]]:
+    tasks: Sequence[_TaskTable], options: WorkerOptions
+) -> tuple[dict[str, str], list[tuple[object, ...]]]:
     """The sources' versions, and each task's outcome of making its first question in a worker of its own."""
-    specs = []
-    for number, task in enumerate(tasks):
-        try:
-            specs.append((task.source, task.dataset, canonical_json(task.config), None, 0, 0))
-        except InvalidLocal as error:
-            raise place.error(("tasks", number, "config"), str(error)) from None
+    specs = [(task.source, task.dataset, canonical_json(task.config), None, 0, 0) for task in tasks]
     requests = b"".join(pack(("questions", (spec,))) for spec in specs)
     with tempfile.TemporaryDirectory(prefix="swarmd-worker-") as directory:
         try:
@@ -186,7 +183,8 @@ def _try_tasks(
         raise TaskError(f"the task worker ended early: {tail}")
     greeting: Any = replies[0]  # trusted: this worker has run no text but its sources' own
     outcomes: list[Any] = replies[1:]
-    return greeting[0], [outcome for (outcome,) in outcomes]
+    versions = {name: version for name, (version, _) in greeting[0].items()}
+    return versions, [outcome for (outcome,) in outcomes]
 
 
 def task_spec(family: TaskFamily, seed: int, index: int = 0) -> TaskSpec:

@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from protocol import TaskSpec, is_held_out
 from swarmd.errors import TaskError
-from swarmd.tasks.prompt import extract_answer
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.process import WorkerLostError, WorkerProcess
+from swarmd.tasks.prompt import extract_answer
 from swarmd.tasks.rewards import RewardRule, reward_of
 
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker

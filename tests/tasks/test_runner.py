@@ -1,0 +1,234 @@
+"""The runner survives its worker: restarts it, retries, reports; and it never blocks or leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import uvloop
+
+from protocol import TaskSpec
+from swarmd.errors import TaskError
+from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, WorkerOptions
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SOURCE = """
+import os, signal, sys, time
+{at_import}
+
+class Task:
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def question(self, seed, index):
+        if self.dataset == "hangs":
+            time.sleep(1000)
+        if self.dataset == "dies":
+            os._exit(0)
+        if self.dataset == "raises":
+            raise LookupError("no question today")
+        if self.dataset == "kills the worker":
+            os.kill(os.getppid(), signal.SIGKILL)
+        print("noise on stdout", flush=True)
+        return f"question {{seed}}", seed
+
+    def score(self, answer, entry):
+        print("noise on stdout", flush=True)
+        return {{"nan": float("nan"), "huge": 1e67, "text": "1.0", "half": 0.5}}.get(answer, -1)
+
+class Source:
+    version = "1"
+
+    def datasets(self):
+        return ["ok", "hangs", "dies", "raises", "kills the worker"]
+
+    def build(self, dataset, config):
+        return Task(dataset)
+"""
+
+
+def custom(directory: Path, monkeypatch: pytest.MonkeyPatch, at_import: str = "") -> WorkerOptions:
+    (directory / "odd_source.py").write_text(SOURCE.format(at_import=at_import))
+    monkeypatch.syspath_prepend(directory)
+    return WorkerOptions(question_s=2.0, score_s=2.0, sources=("odd=odd_source:Source",))
+
+
+async def test_questions_come_in_order_with_failures_in_their_places(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    specs = [spec("gcd", seed=seed) for seed in range(70)]
+    specs[10] = spec("gdc")
+    specs[20] = spec("gcd", min_nubmers=3)
+    specs[30] = spec("gcd").model_copy(update={"version": "9.9"})
+    specs[40] = spec("gcd", source="elsewhere")
+    found = await runner.questions(specs)
+    assert [item.spec for item in found] == specs
+    failures = {i: item.reason for i, item in enumerate(found) if isinstance(item, TaskFailure)}
+    assert failures == {10: "dataset", 20: "option", 30: "version", 40: "source"}
+    again = await runner.questions(specs)
+    assert again == found
+    assert isinstance(found[0], Question)
+    assert len(found[0].digest) == 32
+
+
+async def test_the_same_item_is_reached_by_seed_or_by_index(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    one, other = await runner.questions([spec("gcd", seed=7, index=1), spec("gcd", seed=8, index=0)])
+    assert isinstance(one, Question)
+    assert isinstance(other, Question)
+    assert one.text == other.text
+
+
+async def test_a_completion_without_answer_scores_nothing_even_where_the_scorer_would_pay(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    [scores] = await runner.score([(spec("fraction_simplification"), ["no tags", "<answer>junk</answer>"])])
+    assert scores == [Score(0.0), Score(0.01)]
+
+
+async def test_calendar_answers_that_are_far_too_good_are_clamped(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    answers = [f"<answer>{text}</answer>" for text in ("1e67", "-1e300", "nan", "inf", "9" * 4000)]
+    [scores] = await runner.score([(spec("calendar_arithmetic", tasks=["count_days"]), answers)])
+    assert all(0.0 <= score.reward <= 1.0 for score in scores)
+
+
+async def test_a_proposition_without_a_model_answer_is_still_judged(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    item = spec("propositional_logic")
+    [question] = await runner.questions([item])
+    assert isinstance(question, Question)
+    premise = next(line for line in question.text.splitlines() if line.startswith("1. "))[3:]
+    [scores] = await runner.score([(item, [f"<answer>{text}</answer>" for text in (premise, "(A", "zzz")])])
+    assert scores[0].reward >= 0.25
+    assert max(scores[1].reward, scores[2].reward) <= 0.05
+
+
+async def test_it_says_which_sources_and_which_walls_it_has(runner: TaskRunner) -> None:
+    info = runner.sources["reasoning_gym"]
+    assert info.version == "0.1.25"
+    assert len(info.datasets) == 106
+    if sys.platform == "linux":
+        assert not [line for line in runner.sandbox_report() if "memory" in line]
+
+
+async def test_the_worker_holds_no_torch_no_environment_and_few_descriptors(runner: TaskRunner) -> None:
+    assert runner.worker_pid is not None
+    worker = psutil.Process(runner.worker_pid)
+    assert "HOME" not in worker.environ()
+    assert not [entry.path for entry in worker.memory_maps() if "torch" in entry.path]
+    assert worker.num_fds() < 10
+    assert worker.memory_info().rss < 400 * 2**20
+
+
+async def test_a_killed_worker_is_replaced_and_the_request_retried(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    before = runner.restarts
+    assert runner.worker_pid is not None
+    async with asyncio.TaskGroup() as group:
+        scoring = group.create_task(
+            runner.score([(spec("gcd", seed=seed), ["<answer>1</answer>", "x"]) for seed in range(20)])
+        )
+        os.kill(runner.worker_pid, signal.SIGKILL)
+    assert [len(scores) for scores in scoring.result()] == [2] * 20
+    assert not [score for scores in scoring.result() for score in scores if score.failure]
+    assert runner.restarts == before + 1
+
+
+async def test_overlapping_calls_get_their_own_answers_and_the_loop_runs_on(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    async with asyncio.TaskGroup() as group:
+        ticking = group.create_task(tick())
+        calls = [group.create_task(runner.questions([spec("gcd", seed=seed)])) for seed in range(20)]
+        hung = group.create_task(runner.score([(spec("binary_matrix"), ["<answer>9**9**9**9</answer>"])]))
+        expected = [await call for call in calls]
+        assert (await hung)[0][0].failure == "timeout"
+        ticking.cancel()
+    assert [found[0].spec.seed for found in expected] == list(range(20))
+    assert ticks > 100
+
+
+async def test_a_cancelled_call_leaves_the_runner_usable(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await runner.score([(spec("binary_matrix"), ["<answer>9**9**9**9</answer>"])])
+    [question] = await runner.questions([spec("gcd")])
+    assert isinstance(question, Question)
+
+
+async def test_a_source_that_hangs_dies_or_raises_costs_its_own_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
+) -> None:
+    options = custom(tmp_path, monkeypatch)
+    names = ["ok", "hangs", "dies", "raises", "ok"]
+    async with TaskRunner(reward="partial", options=options) as runner:
+        found = await runner.questions([spec(name, source="odd", seed=n) for n, name in enumerate(names)])
+        assert [item.text if isinstance(item, Question) else item.reason for item in found] == [
+            "question 0", "timeout", "crash", "error", "question 4",
+        ]  # fmt: skip
+        assert "no question today" in found[3].detail
+        answers = [f"<answer>{text}</answer>" for text in ("nan", "huge", "text", "half", "other")]
+        scores = await runner.score(
+            [(spec("ok", source="odd"), answers), (spec("dies", source="odd"), answers[:2])]
+        )
+        assert [score.reward for score in scores[0]] == [0.0, 1.0, 0.0, 0.5, 0.0]
+        assert scores[1] == [Score(0.0, "crash")] * 2
+        assert runner.restarts == 0
+        found = await runner.questions([spec("ok", source="odd"), spec("kills the worker", source="odd")])
+        assert isinstance(found[0], Question)
+        assert found[1].reason == "crash"
+        assert runner.restarts <= 3
+
+
+async def test_a_source_that_cannot_be_imported_ends_the_start_with_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = custom(tmp_path, monkeypatch, at_import="raise RuntimeError('the dog ate it')")
+    with pytest.raises(TaskError, match=r"(?s)did not start.*the dog ate it"):
+        async with TaskRunner(reward="exact", options=options):
+            pytest.fail("entered")
+    with pytest.raises(TaskError, match=r"task source 'odd' \(json:Absent\) cannot be loaded"):
+        async with TaskRunner(reward="exact", options=WorkerOptions(sources=("odd=json:Absent",))):
+            pytest.fail("entered")
+
+
+async def test_closing_leaves_no_process_and_ends_further_calls(spec: Callable[..., TaskSpec]) -> None:
+    async with TaskRunner(reward="exact") as runner:
+        pid = runner.worker_pid
+    assert not psutil.pid_exists(pid or 0)
+    await runner.close()
+    with pytest.raises(TaskError, match="closed"):
+        await runner.questions([spec("gcd")])
+
+
+@pytest.mark.filterwarnings("ignore:The test .* is marked with:pytest.PytestWarning")
+def test_it_runs_under_uvloop_as_in_the_daemon(spec: Callable[..., TaskSpec]) -> None:
+    async def once() -> object:
+        async with TaskRunner(reward="exact") as runner:
+            await runner.score([(spec("binary_matrix"), ["<answer>__import__('os')._exit(0)</answer>"])])
+            return (await runner.questions([spec("gcd")]))[0]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        assert isinstance(loop.run(once()), Question)

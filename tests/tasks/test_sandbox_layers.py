@@ -1,0 +1,117 @@
+"""Each layer of the sandbox alone, in an interpreter of its own: none relies on another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swarmd.tasks.sandbox import kernel, seccomp
+
+linux_only = pytest.mark.skipif(not seccomp.is_supported(), reason="no system-call filter on this platform")
+landlock_only = pytest.mark.skipif(
+    sys.platform != "linux" or not kernel.landlock_version(), reason="this kernel has no Landlock"
+)
+
+SECCOMP = """
+from swarmd.tasks.sandbox import kernel, seccomp
+from swarmd.tasks.sandbox.syscalls import COMPUTE
+kernel.forbid_new_privileges()
+kernel.install_filter(seccomp.build_filter(COMPUTE, may_clone=False))
+"""
+LANDLOCK = """
+import os, socket, sysconfig
+from swarmd.tasks.sandbox import kernel
+kernel.forbid_new_privileges()
+kernel.restrict_to_reading([sysconfig.get_paths()["stdlib"]], kernel.landlock_version())
+"""
+AUDIT = """
+import ctypes, os, socket, subprocess, sysconfig
+from swarmd.tasks.sandbox.audit import refuse_side_effects
+refuse_side_effects([sysconfig.get_paths()["stdlib"]])
+"""
+
+
+def attempts(layer: str, statements: list[str], secret: Path) -> dict[str, str]:
+    """What became of each statement, in turn, behind `layer`: "done", or the name of the exception."""
+    code = f"{layer}\nimport json, os, sys\nSECRET = {str(secret)!r}\nends = {{}}\n"
+    for statement in statements:
+        code += f"try:\n    {statement}\n    ends[{statement!r}] = 'done'\n"
+        code += f"except BaseException as error:\n    ends[{statement!r}] = type(error).__name__\n"
+    code += "os.write(1, json.dumps(ends).encode())"
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return dict(json.loads(done.stdout))
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "peer.key"
+    path.write_text("private")
+    return path
+
+
+@linux_only
+def test_seccomp_alone_stops_processes_sockets_signals_and_writing(secret: Path) -> None:
+    refused = [
+        "import socket; socket.socket()",
+        "os.fork()",
+        "os.execv('/bin/true', ['true'])",
+        "open(SECRET, 'w')",
+        "open(SECRET, 'a')",
+        "os.mkdir(SECRET + '2')",
+        "os.remove(SECRET)",
+        "os.kill(os.getppid(), 0)",
+        "import ctypes; assert ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0) == 0",
+        "import ctypes; assert ctypes.CDLL(None).syscall(425, 1, 0) >= 0",  # io_uring_setup
+        "import ctypes; assert ctypes.CDLL(None).prctl(38, 0, 0, 0, 0) == 0",
+    ]
+    allowed = "import decimal, fractions; assert open(SECRET).read()"
+    ends = attempts(SECCOMP, [*refused, allowed], secret)
+    assert ends.pop(allowed) == "done"
+    assert set(ends.values()) == {"PermissionError", "AssertionError"}, ends
+    assert secret.read_text() == "private"
+
+
+@landlock_only
+def test_landlock_alone_keeps_everything_but_the_given_directories_unreadable(secret: Path) -> None:
+    refused = [
+        "open(SECRET)",
+        "open('/proc/self/environ')",
+        "os.listdir(os.path.dirname(SECRET))",
+        "open(SECRET, 'w')",
+        "os.remove(SECRET)",
+        "os.mkdir(SECRET + '2')",
+    ]
+    ends = attempts(LANDLOCK, [*refused, "import wave"], secret)
+    assert ends.pop("import wave") == "done"
+    assert set(ends.values()) == {"PermissionError"}, ends
+    assert secret.read_text() == "private"
+
+
+def test_the_audit_hook_alone_stops_what_python_code_can_ask_for(secret: Path) -> None:
+    refused = [
+        "open(SECRET)",
+        "os.open(SECRET, os.O_RDONLY)",
+        "open(SECRET, 'w')",
+        "os.listdir(os.path.dirname(SECRET))",
+        "os.remove(SECRET)",
+        "os.mkdir(SECRET + '2')",
+        "os.chmod(SECRET, 0o777)",
+        "os.system('true')",
+        "os.fork()",
+        "os.kill(os.getppid(), 0)",
+        "subprocess.run(['true'])",
+        "socket.socket()",
+        "socket.create_connection(('127.0.0.1', 9))",
+        "ctypes.CDLL(None)",
+        "sys.addaudithook(print); os.system('true')",
+    ]
+    ends = attempts(AUDIT, [*refused, "import wave"], secret)
+    assert ends.pop("import wave") == "done"
+    assert set(ends.values()) == {"PermissionError"}, ends
+    assert secret.read_text() == "private"
