@@ -22,8 +22,9 @@ _RIGHT_FORM = (
     "expected /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID, "
     "for example /ip4/192.0.2.7/tcp/41000/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 )
-_DNS_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_-]{1,63})*)\.?")
-_WITHOUT_VALUE = frozenset({"quic", "quic-v1", "ws", "wss", "tls", "p2p-circuit", "webtransport"})
+_DNS_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
+_WITHOUT_VALUE = frozenset({"quic", "quic-v1", "ws", "wss", "tls", "p2p-circuit"})
 
 
 class _MalformedError(ValueError):

@@ -100,15 +100,14 @@ class HivemindNetwork:
         that a peer can start before it knows its swarm. Raises ConfigError (port in use, malformed
         address, key in use among `config.peers`) and NetworkError (p2pd does not start).
         """
-        peers = [parse_peer_address(text) for text in config.peers]
+        strangers = [peer for peer in map(parse_peer_address, config.peers) if peer.peer_id != key.peer_id]
         settings = P2PSettings(
             identity_path=identity_path,
             host=config.host,
             port=config.port or free_port(config.host),
             announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
-            relays=config.peers,
+            relays=tuple(map(str, strangers)),
         )
-        strangers = [peer for peer in peers if peer.peer_id != key.peer_id]
         if strangers and await is_running_elsewhere(key.peer_id, strangers):
             raise ConfigError(
                 f"another peer with this key ({key.peer_id}) is running; stop it, or use a home of its own "

@@ -113,6 +113,8 @@ class Neighbourhood:
                     pause = REJOIN_S
             except NetworkClosedError:
                 return
+            except ClockSkewError as error:
+                log.warning("not joined", error=str(error))
             except NetworkError as error:
                 log.debug("peers not refreshed", error=str(error))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ ASK_SECONDS = 3.0
 
 EXIT_SECONDS = 3.0
 """Between SIGTERM and SIGKILL."""
+
+_IN_OWN_SESSION = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
+"""Ctrl-C in a terminal goes to all its processes: p2pd must outlive the daemon's orderly stop."""
 
 P2PD_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError)
 """What hivemind raises when p2pd refuses, cannot be reached or goes away. Time-outs are apart."""
@@ -71,7 +75,7 @@ async def is_running_elsewhere(peer_id: PeerId, peers: Sequence[PeerAddress]) ->
     """Whether somebody with this identity can be dialled by whoever knows `peers`.
 
     Asked before the own p2pd starts, by one with a passing identity: two with the same key would start
-    silently and answer in turns. Raises NetworkError if that p2pd cannot be started.
+    silently and answer in turns. Best effort: one that joined less than a second ago may be missed. Raises NetworkError if that p2pd cannot be started.
     """
     stranger = await _create(no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False)
     try:
@@ -102,6 +106,10 @@ async def _create(**options: Any) -> Any:
         def __init__(self) -> None:
             super().__init__()
             born.append(self)
+
+        @staticmethod
+        def _make_process_args(*args: Any, **kwargs: Any) -> list[str]:
+            return [sys.executable, "-ISc", _IN_OWN_SESSION, *P2P._make_process_args(*args, **kwargs)]
 
     try:
         return await Tracked.create(startup_timeout=START_SECONDS, **options)

@@ -108,9 +108,12 @@ class Session:
 
     async def dial(self, address: PeerAddress) -> None:
         """Connect to a peer. Raises NetworkError if it does not answer there."""
+        try:
+            transport = Multiaddr(address.transport)
+        except ValueError as error:  # a DNS name that breaks IDNA's rules, for example
+            raise NetworkError(f"{address} cannot be dialled: {error}") from error
         async with self.call(f"dialling {address}", CONNECT_SECONDS):
-            peer = PeerID.from_base58(address.peer_id)
-            await self._p2p._client.connect(peer, [Multiaddr(address.transport)])
+            await self._p2p._client.connect(PeerID.from_base58(address.peer_id), [transport])
 
     async def greet(self, peer_id: PeerId) -> float | None:
         """Enter each other's routing table; returns how far ahead its clock is (s), None: no answer."""

@@ -30,7 +30,7 @@ class Supervisor:
         self._open_session = open_session
         self._session: Session | None = None
         self._settled = asyncio.Event()
-        self._failure: BaseException | None = None
+        self._closed: BaseException | None = None
         self.restarts = 0
 
     async def start(self) -> Session:
@@ -46,17 +46,15 @@ class Supervisor:
                 await self._settled.wait()
         except TimeoutError as error:
             raise NetworkError("the p2p process died and is not back yet; try again") from error
-        if self._session is None:
-            raise NetworkClosedError(
-                f"the network is closed: {self._failure or 'it was left'}"
-            ) from self._failure
+        if self._session is None or self._closed is not None:
+            raise NetworkClosedError(f"the network is closed: {self._closed}") from self._closed
         return self._session
 
     async def run(self, restored: Callable[[Session], Awaitable[None]]) -> None:
         """Watch and restart until cancelled or given up; `restored` runs after each restart."""
         loop = asyncio.get_running_loop()
         attempt = 0
-        while self._session is not None:
+        while self._session is not None and self._closed is None:
             born = loop.time()
             code = await self._session.wait_for_death()
             self._settled.clear()
@@ -65,37 +63,40 @@ class Supervisor:
             await self._session.close()
             if loop.time() - born >= STABLE_S:
                 attempt = 0
-            self._session, attempt = await self._reopen(attempt)
+            try:
+                self._session, attempt = await self._reopen(attempt)
+            except NetworkError as error:
+                self.fail(error)
+                return
             self._settled.set()
-            if self._session is not None:
-                self.restarts += 1
-                log.info("p2p process restarted", restarts=self.restarts)
-                await restored(self._session)
+            self.restarts += 1
+            log.info("p2p process restarted", restarts=self.restarts)
+            await restored(self._session)
 
-    async def _reopen(self, attempt: int) -> tuple[Session | None, int]:
-        """A new session and the number of attempts in a row, or None after the last attempt."""
+    async def _reopen(self, attempt: int) -> tuple[Session, int]:
+        """A new session and the number of attempts in a row. Raises NetworkError after the last attempt."""
+        last: SwarmdError = NetworkError("the p2p process dies each time right after its start")
         for number, seconds in list(enumerate(BACK_OFF_S))[attempt:]:
             await asyncio.sleep(seconds)
             try:
                 return await self._open_session(), number + 1
             except SwarmdError as error:
-                self._failure = error
+                last = error
                 log.warning("p2p process could not be restarted", attempt=number + 1, error=str(error))
-        self._failure = self._failure or NetworkError("the p2p process dies each time right after its start")
-        log.error("network given up", error=str(self._failure))
-        return None, len(BACK_OFF_S)
+        log.error("network given up", attempts=len(BACK_OFF_S), error=str(last))
+        raise NetworkError(f"given up after {len(BACK_OFF_S)} attempts: {last}") from last
 
     def fail(self, error: BaseException) -> None:
-        """Nothing works any more: every call raises NetworkClosedError caused by `error`."""
-        self._failure = error
+        """Nothing works any more: every call raises NetworkClosedError, with this cause."""
+        self._closed = error
         if self._session is not None:
             self._session.end()
-            self._session = None
         self._settled.set()
 
     async def close(self) -> None:
         """Stop the process. Later calls raise NetworkClosedError."""
         session, self._session = self._session, None
+        self._closed = self._closed or NetworkError("it was left")
         self._settled.set()
         if session is not None:
             await session.close()

@@ -164,8 +164,12 @@ class World:
         return peer
 
     async def swarm(self, size: int) -> list[Peer]:
-        first = await self.peer(0)
-        return [first, *[await self.peer(number, to=first) for number in range(1, size)]]
+        async with asyncio.TaskGroup() as group:
+            starts = [group.create_task(self.peer(number)) for number in range(size)]
+        peers = [start.result() for start in starts]
+        for peer in peers[1:]:
+            assert await peer.network.connect(peers[0].network.addresses) == 1
+        return peers
 
     async def close(self) -> None:
         for peer in self.peers:

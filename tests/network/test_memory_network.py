@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,12 @@ from swarmd.errors import NetworkError
 from swarmd.network import MemoryHub, PullFailedError, run_simulated, simulated_wall_clock
 from swarmd.network.memory import LOST_SECONDS
 from swarmd.network.simulation import EPOCH_S
+
+
+def test_the_package_imports_neither_torch_nor_hivemind() -> None:
+    program = "import sys, swarmd.network; assert not {'torch', 'hivemind'} & set(sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", program], env=environment, timeout=60, check=True)
 
 
 def time() -> float:

@@ -170,22 +170,25 @@ def test_a_peer_that_knows_no_swarm_stores_nothing_and_says_so(p2p: Any) -> None
     p2p.run(scenario)
 
 
-def serve_instead(rogue: Any, reply: bytes) -> None:
-    """Whatever is asked of `rogue`, it writes `reply` and closes without waiting for the client."""
+CUT_OFF = (b"", b"\x00\x00", b"\x00\x00\x00\x00\x0aabc")
 
-    async def handler(_info: Any, _reader: Any, writer: Any) -> None:
+
+def serve_instead(rogue: Any, reply: bytes) -> None:
+    """Whatever is asked of `rogue`, it writes `reply`; it closes early where the reply is cut off."""
+
+    async def handler(_info: Any, reader: Any, writer: Any) -> None:
         writer.write(reply)
         await writer.drain()
+        await reader.readexactly(32)
+        if reply not in CUT_OFF:
+            await reader.read()
         writer.close()
 
     rogue.network._supervisor._session._p2p._client.control.handlers[PULL_PROTOCOL] = handler
 
 
 def test_a_server_that_breaks_off_or_lies_fails_the_pull_only(p2p: Any) -> None:
-    lies = {
-        b"": "bytes read",
-        b"\x00\x00": "bytes read",
-        b"\x00\x00\x00\x00\x0aabc": "bytes read",
+    lies = dict.fromkeys(CUT_OFF, "bytes read") | {
         b"\x00\xff\xff\xff\xff": "4294967295 bytes",
         b"\x07\x00\x00\x00\x00": "unknown status 7",
         b"\x02\x00\x00\x00\x00": "too many streams",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from protocol import digest_of
 from swarmd.errors import ConfigError, NetworkError
-from swarmd.network import ClockSkewError, PullFailedError
+from swarmd.network import ClockSkewError, PullFailedError, parse_peer_address
 from swarmd.network.interface import NetworkClosedError
+from swarmd.network.supervisor import Supervisor
 
 pytestmark = pytest.mark.p2p
 
@@ -119,7 +125,15 @@ def test_a_port_on_which_another_p2pd_listens_is_a_config_error(p2p: Any) -> Non
 
 def test_a_key_that_runs_already_among_the_peers_is_a_config_error(p2p: Any) -> None:
     async def scenario(world: Any) -> None:
+        from swarmd.network.p2pd import is_running_elsewhere
+
         first, second = await world.swarm(2)
+        bootstrap = [parse_peer_address(first.network.addresses[0])]
+
+        async def known() -> bool:  # libp2p tells others of a newcomer a moment after it joined
+            return await is_running_elsewhere(second.key.peer_id, bootstrap)
+
+        await eventually(known)
         with pytest.raises(ConfigError, match=f"this key .{second.key.peer_id}. is running"):
             await world.peer(1, peers=first.network.addresses)
         third = await world.peer(2, peers=first.network.addresses)
@@ -134,6 +148,28 @@ def test_a_key_that_ran_a_moment_ago_may_start_again(p2p: Any) -> None:
         await second.network.close()
         again = await world.peer(1, peers=first.network.addresses, port=second.network.port)
         assert await again.network.connect(first.network.addresses) == 1
+
+    p2p.run(scenario)
+
+
+def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2p: Any) -> None:
+    from swarmd.network.neighbourhood import Neighbourhood
+
+    async def scenario(world: Any) -> None:
+        public, private = (f"/ip4/{ip}/tcp/1/p2p/{world.key(1).peer_id}" for ip in ("8.8.8.8", "10.0.0.7"))
+        relayed = f"/ip4/8.8.8.8/tcp/1/p2p/{world.key(2).peer_id}/p2p-circuit/p2p/{world.key(1).peer_id}"
+        for own, met, dialable in [
+            (private, [], True),
+            (private, [private], True),
+            (private, [public], False),
+            (public, [public], True),
+            (relayed, [public], True),
+        ]:
+            guess = Neighbourhood(Supervisor(world.peer), world.key(1).peer_id, [parse_peer_address(own)])
+            guess._met = tuple(map(parse_peer_address, met))
+            assert guess.seems_dialable == dialable
+        peer = await world.peer(3, dialable=False)
+        assert not peer.network.statistics().dialable
 
     p2p.run(scenario)
 
@@ -209,3 +245,64 @@ def test_a_closed_network_leaves_its_port_to_the_next(p2p: Any) -> None:
         assert await again.network.read_statuses([bytes(32)]) == []
 
     p2p.run(scenario)
+
+
+def test_a_bug_in_the_background_closes_the_network_and_is_raised_at_close(
+    p2p: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(world: Any) -> None:
+        peer = await world.peer(0)
+
+        async def bug(_session: Any) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(peer.network._neighbourhood, "refresh", bug)
+
+        async def failed() -> bool:
+            try:
+                await peer.network.read_statuses([bytes(32)])
+            except NetworkClosedError as error:
+                return isinstance(error.__cause__, ExceptionGroup)
+            return False
+
+        await eventually(failed)
+        with pytest.raises(ExceptionGroup) as raised:
+            await peer.network.close()
+        assert raised.group_contains(ZeroDivisionError)
+
+    p2p.run(scenario)
+
+
+KILLED_DAEMON = """
+import asyncio, os, pathlib, sys, psutil
+from protocol import KeyPair
+from swarmd.config import NetworkConfig
+from swarmd.network.hivemind import HivemindNetwork
+
+async def main():
+    key = KeyPair.from_seed(bytes(32))
+    path = pathlib.Path(sys.argv[1]) / "key"
+    path.write_bytes(key.to_libp2p())
+    config = NetworkConfig(host="127.0.0.1")
+    await HivemindNetwork.start(key=key, identity_path=path, config=config, swarm=lambda: None)
+    child = psutil.Process().children()[0].pid
+    print(child, os.getpgid(child) != os.getpgid(0), flush=True)
+    os.kill(os.getpid(), 9)
+
+asyncio.run(main())
+"""
+
+
+def test_p2pd_is_out_of_reach_of_the_terminals_ctrl_c_but_ends_with_its_parent(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED_DAEMON, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        timeout=60,
+        check=False,
+    )
+    pid, apart = done.stdout.splitlines()[-1].split()
+    assert (done.returncode, apart) == (-9, "True")
+    if psutil.pid_exists(int(pid)):
+        psutil.Process(int(pid)).wait(timeout=10)

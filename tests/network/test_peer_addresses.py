@@ -56,6 +56,7 @@ def test_spellings_of_one_address_become_one() -> None:
         (f"/ip4/10.0.0.7/tcp/65536/p2p/{PEER}", "port '65536'"),
         (f"/ip4/10.0.0.7/tcp/١/p2p/{PEER}", "port"),
         (f"/dns4/-x-/tcp/1/p2p/{PEER}", "not a DNS name"),
+        (f"/dns4/a..b/tcp/1/p2p/{PEER}", "not a DNS name"),
         ("/ip4/10.0.0.7/tcp/1/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "not an Ed25519 peer id"),
         (f"/ip4/10.0.0.7/tcp/1/onion/x/p2p/{PEER}", "/onion is not known"),
         (f"/ip4/10.0.0.7/tcp/1/p2p/{OTHER}/p2p/{PEER}", "two peer ids"),

@@ -1,4 +1,4 @@
-"""What a storing node accepts: the pure half, shared by both networks; `test_network_hostile.py` has the wire."""
+"""What a storing node accepts: the pure half, of both networks; `test_network_hostile.py` has the wire."""
 
 from __future__ import annotations
 
