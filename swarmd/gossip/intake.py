@@ -47,9 +47,7 @@ class Intake:
         most = self._limits.shard_entries_target
         return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
 
-    def _verify(
-        self, envelope: bytes, asked: Mapping[Topic, object], now: float
-    ) -> VerifiedAnnouncement | None:
+    def _verify(self, envelope: bytes, asked: Container[Topic], now: float) -> VerifiedAnnouncement | None:
         try:
             announced = verify_announcement(envelope, now=now, swarm=self._swarm)
         except RejectedRecord as error:

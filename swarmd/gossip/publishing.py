@@ -41,6 +41,7 @@ class Publisher:
     def __init__(self, key: KeyPair, manifest: Manifest, limits: GossipLimits, *, dialable: bool) -> None:
         self._key = key
         self._manifest = manifest
+        self._swarm = manifest.swarm_id
         self._limits = limits
         self._dialable = dialable
         self._round = -1
@@ -145,7 +146,7 @@ class Publisher:
         )
         created = int(now)
         return Record(
-            swarm=self._manifest.swarm_id,
+            swarm=self._swarm,
             round=self._round,
             step=group.step,
             created=created,

@@ -86,6 +86,8 @@ class Reader:
 
     def _draw(self, count: int, shards: int, now: float) -> list[Topic]:
         newest = self._manifest.round_at(now)
+        if newest < 0:  # before genesis
+            return []
         oldest = max(0, newest - self._limits.read_rounds_back)
         drawn: dict[Topic, None] = {}
         for _ in range(count * DRAWS_PER_KEY):

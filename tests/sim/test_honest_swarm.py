@@ -13,6 +13,8 @@ from tests.sim.simulator import Swarm, Trainer
 
 CALM = Trainer(step_seconds=10.0, local=2, external=2, informative=0.7)
 
+SLOW = Trainer(step_seconds=30.0, local=2, external=2)
+
 
 def grow(size: int, *, seed: int = 1, loss: float = 0.0, trainer: Trainer | None = None) -> Swarm:
     swarm = Swarm(make_manifest(), seed=seed, loss=loss)
@@ -80,9 +82,9 @@ def test_a_peers_traffic_does_not_grow_with_the_swarm():
     cost = {}
     for size in (10, 80):
         swarm = grow(size, trainer=CALM)
-        swarm.run(30)
+        swarm.run(20)
         before = traffic(swarm)
-        swarm.run(90)
+        swarm.run(40)
         cost[size] = [now - then for now, then in zip(traffic(swarm), before, strict=True)]
     keys, read, pulled = (many / few for few, many in zip(cost[10], cost[80], strict=True))
     assert keys <= 1.1
@@ -91,16 +93,16 @@ def test_a_peers_traffic_does_not_grow_with_the_swarm():
 
 
 def test_no_key_fills_up_once_the_swarm_knows_its_size():
-    swarm = grow(40)
-    swarm.run(45)
+    swarm = grow(30)
+    swarm.run(30)
     swarm.fullest_key = 0
-    swarm.run(60)
+    swarm.run(30)
     assert 0 < swarm.fullest_key < SHARD_ENTRIES_MAX * 3 / 4
 
 
 def test_a_late_joiner_learns_within_two_rounds():
     swarm = grow(8)
-    swarm.run(120)
+    swarm.run(60)
     late = swarm.join(via=[swarm.peers[5]])
     swarm.run(2 * swarm.manifest.round_seconds)
     assert len(late.accepted) >= 3
@@ -137,21 +139,21 @@ def test_a_publisher_that_nobody_can_dial_is_heard_all_the_same():
 
 
 def test_the_swarm_outlives_the_death_of_a_third_of_it():
-    swarm = grow(12, loss=0.05)
+    swarm = grow(12, loss=0.05, trainer=CALM)
     swarm.run(60)
     dead = swarm.peers[:4]
     for peer in dead:
         swarm.kill(peer)
     before = [sum(p.accepted.values()) for p in swarm.peers]
-    swarm.run(240)
+    swarm.run(210)
     for peer in swarm.peers[4:]:
-        assert sum(peer.accepted.values()) - before[peer.number] >= 0.75 * 4 * 240 / 5
+        assert sum(peer.accepted.values()) - before[peer.number] >= 0.75 * 2 * 210 / 10
         assert {view.peer_id for view in peer.statistics().peers}.isdisjoint(p.peer_id for p in dead)
         assert peer.statistics().swarm_size == pytest.approx(8, abs=3)
 
 
 def test_a_split_swarm_goes_on_in_both_halves_and_grows_together_again():
-    swarm = grow(10)
+    swarm = grow(10, trainer=CALM)
     left, right = swarm.peers[:5], swarm.peers[5:]
     swarm.run(60)
     swarm.partition([left, right])
@@ -161,12 +163,12 @@ def test_a_split_swarm_goes_on_in_both_halves_and_grows_together_again():
     for half, others in ((left, right), (right, left)):
         for peer in half:
             gained = peer.accepted - before[peer.number]
-            assert sum(gained.values()) >= 100
+            assert sum(gained.values()) >= 30
             assert not any(gained[other.peer_id] for other in others)
     swarm.heal()
     swarm.run(150)
     before = {p.number: p.accepted.copy() for p in swarm.peers}
-    swarm.run(60)
+    swarm.run(90)
     for half, others in ((left, right), (right, left)):
         for peer in half:
             gained = peer.accepted - before[peer.number]
@@ -179,7 +181,7 @@ def test_after_a_restart_of_the_transport_what_was_announced_is_announced_again(
     lost = swarm.peers[0]
     published = lost.statistics().announcements_stored
     swarm.tell(lost, g.NetworkRestarted())
-    swarm.run(3)
+    swarm.run(6)
     assert lost.statistics().announcements_stored >= 2 * published
 
 
@@ -195,9 +197,9 @@ def test_a_peer_that_began_alone_is_heard_once_somebody_comes():
 
 @pytest.mark.parametrize(("offset", "word"), [(25.0, "ahead of"), (-25.0, "behind")])
 def test_a_wrong_clock_is_noticed_by_its_owner_and_by_nobody_else(offset: float, word: str):
-    swarm = grow(6)
-    wrong = swarm.join(clock_offset=offset)
-    swarm.run(120)
+    swarm = grow(6, trainer=SLOW)
+    wrong = swarm.join(trainer=SLOW, clock_offset=offset)
+    swarm.run(240)
     seen = wrong.statistics()
     assert seen.clock_offset_s == pytest.approx(-offset, abs=10)
     assert word in seen.problems[0]

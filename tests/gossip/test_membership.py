@@ -1,0 +1,189 @@
+"""Who is there, under which addresses, whom to dial, and what time it is for them."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from protocol import MEMBERSHIP_SHARDS, verify_status
+from swarmd import gossip as g
+from swarmd.gossip import GossipLimits
+from swarmd.gossip.clock import ClockWatch
+from swarmd.gossip.membership import Membership
+from swarmd.gossip.status import StatusIntake
+from tests.gossip.making import START, address_of, key, make_manifest, make_own_status, make_status
+
+MANIFEST = make_manifest()
+SWARM = MANIFEST.swarm_id
+LIMITS = GossipLimits()
+OWN = key(0)
+
+
+def membership(limits: GossipLimits = LIMITS) -> Membership:
+    return Membership(SWARM, OWN.peer_id, limits, random.Random(1))
+
+
+def statuses(numbers: range, now: float = START, **changes: object):
+    return [verify_status(make_status(MANIFEST, key(n), now, **changes), now=now) for n in numbers]
+
+
+def test_a_small_swarm_is_read_whole_within_a_few_reads():
+    members = membership()
+    seen: set[bytes] = set()
+    now = START
+    for _ in range(2):
+        seen |= set(members.keys(now))
+        members.answered([], now)
+        now = members.read_timer.at
+    assert len(seen) == MEMBERSHIP_SHARDS
+    assert now - START < 60
+
+
+def test_a_crowded_swarm_is_sampled_one_shard_at_a_time_and_its_size_estimated():
+    members = membership()
+    now = START
+    crowd = statuses(range(1, 50))
+    for _ in range(5):
+        keys = members.keys(now)
+        members.answered(crowd * len(keys), now)
+        now = members.read_timer.at
+    assert len(members.keys(now)) == 1
+    assert members.swarm_size() >= 49
+
+
+def test_a_new_status_is_remembered_with_its_addresses_an_old_one_does_not_come_back():
+    members = membership()
+    members.keys(START)
+    (remember,) = members.answered(statuses(range(1, 2), START + 10, step=7), START + 10)
+    assert remember == g.RememberPeer(key(1).peer_id, (address_of(key(1)),))
+    assert members.answered(statuses(range(1, 2), START, step=3), START + 11) == []
+    assert [seen.status.step for seen in members.peers()] == [7]
+
+
+def test_addresses_that_are_another_peers_are_not_kept():
+    members = membership()
+    assert members.answered(statuses(range(1, 2), addresses=(address_of(key(9)),)), START) == []
+    assert members.connect(0, START) is None
+
+
+def test_the_own_status_is_no_peer():
+    members = membership()
+    assert members.answered(statuses(range(1)), START) == []
+    assert members.peers() == ()
+    assert members.swarm_size() == 1
+
+
+def test_a_silent_peer_leaves_the_list_but_its_address_stays():
+    members = membership()
+    members.answered(statuses(range(1, 4)), START)
+    members.expire(START + 100)
+    assert len(members.peers()) == 3
+    members.expire(START + 300)
+    assert members.peers() == ()
+    dial = members.connect(0, START + 300)
+    assert dial is not None
+    assert len(dial.addresses) == 3
+
+
+def test_tables_are_bounded():
+    members = membership(GossipLimits(peers_max=5, addresses_max=7))
+    members.answered(statuses(range(1, 30)), START)
+    assert [seen.peer_id for seen in members.peers()] == [key(n).peer_id for n in range(25, 30)]
+    assert {members.connect(0, START + 60 * n) for n in range(1)} != {None}
+    assert len(members._addresses) == 7
+
+
+def test_with_few_neighbours_it_dials_at_once_and_then_with_pauses():
+    members = membership()
+    members.remembered([(key(n).peer_id, (address_of(key(n)),)) for n in range(1, 9)])
+    first = members.connect(1, START)
+    assert first is not None
+    assert len(first.addresses) == LIMITS.connect_peers_max
+    members.connect(1, START + 1)  # the slow round to silent peers
+    assert members.connect(1, START + 2) is None
+    assert members.connect(1, START + LIMITS.connect_interval_s) is not None
+
+
+def test_with_enough_neighbours_it_only_reaches_out_to_silent_peers_now_and_then():
+    members = membership()
+    members.answered(statuses(range(1, 6)), START)
+    members.remembered([(key(9).peer_id, (address_of(key(9)),))])
+    assert members.connect(5, START) == g.Connect((address_of(key(9)),))
+    assert members.connect(5, START + 60) is None
+    assert members.connect(5, START + 121) == g.Connect((address_of(key(9)),))
+
+
+# The own status, and clocks --------------------------------------------------------------------------
+
+
+def machine() -> g.Gossip:
+    return g.Gossip(key=OWN, manifest=MANIFEST, rng=random.Random(1))
+
+
+def test_the_own_status_is_published_about_every_interval_with_the_newest_content():
+    gossip = machine()
+    steps = []
+    for second in range(100):
+        gossip.handle(make_own_status(OWN, step=second), START + second)
+        for command in gossip.handle(g.Tick(1), START + second):
+            if isinstance(command, g.PublishStatus):
+                verified = verify_status(command.envelope, now=START + second, swarm=SWARM)
+                assert verified.status.expires - verified.status.created == LIMITS.status_lifetime_s
+                steps.append(verified.status.step)
+                assert steps[-1] == second
+    assert steps[0] == 0
+    assert all(22 <= b - a <= 38 for a, b in pairwise(steps))
+
+
+def test_without_an_own_status_none_is_published():
+    assert not [c for c in machine().handle(g.Tick(1), START) if isinstance(c, g.PublishStatus)]
+
+
+def test_long_texts_and_foreign_addresses_of_the_own_status_are_cut():
+    own = make_own_status(OWN)
+    long = g.OwnStatus(
+        **{
+            **vars(own),
+            "model": "/a/very/long/path" * 20,
+            "addresses": (address_of(key(3)), *[address_of(OWN)] * 20),
+        }
+    )
+    gossip = machine()
+    gossip.handle(long, START)
+    (publish,) = [c for c in gossip.handle(g.Tick(1), START) if isinstance(c, g.PublishStatus)]
+    status = verify_status(publish.envelope, now=START).status
+    assert status.addresses == (address_of(OWN),) * 8
+    assert len(status.model.encode()) == 128
+
+
+@pytest.mark.parametrize("offset", [-600, -90, 0, 90, 600])
+def test_the_clock_watch_finds_how_far_the_swarm_is_ahead_even_of_refused_statuses(offset: int):
+    clock = ClockWatch(LIMITS)
+    intake = StatusIntake(SWARM, clock)
+    for minute in range(4):
+        read = START + 60 * minute
+        envelopes = [
+            make_status(MANIFEST, key(n), read + offset - (7 * n + 11 * minute) % 30) for n in range(5)
+        ]
+        intake.read(envelopes, read)
+    found = clock.offset_s(START + 240)
+    assert found is None if offset == 0 else found == pytest.approx(offset, abs=10)
+
+
+def test_two_peers_are_too_few_to_doubt_the_own_clock():
+    clock = ClockWatch(LIMITS)
+    for minute in range(4):
+        for number in (1, 2):
+            clock.observe(key(number).peer_id, int(START) + 60 * minute + 500, START + 60 * minute)
+    assert clock.offset_s(START + 240) is None
+
+
+def test_a_clock_that_was_set_right_is_no_longer_complained_about():
+    clock = ClockWatch(LIMITS)
+    for minute in range(8):
+        wrong_by = 200 if minute < 4 else 0
+        for number in range(5):
+            clock.observe(key(number).peer_id, int(START) + 60 * minute, START + 60 * minute - wrong_by)
+    assert clock.offset_s(START + 480) is None

@@ -1,0 +1,125 @@
+"""Own groups: which are published, as what, and how they are announced."""
+
+from __future__ import annotations
+
+import random
+
+from protocol import KeyPair, Manifest, verify_announcement, verify_record
+from swarmd import gossip as g
+from tests.gossip.making import START, completion, key, make_group, make_manifest
+
+OWN = key(1)
+MANIFEST = make_manifest()
+
+
+def machine(manifest: Manifest = MANIFEST, signer: KeyPair = OWN, *, dialable: bool = True) -> g.Gossip:
+    return g.Gossip(key=signer, manifest=manifest, rng=random.Random(1), dialable=dialable)
+
+
+def of_type(commands: list[g.Command], kind: type) -> list:
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def test_an_informative_group_becomes_a_stored_record_and_one_announcement():
+    gossip = machine()
+    stored = of_type(gossip.handle(make_group(MANIFEST, 1, (1.0, 0.0, 0.0, 0.0)), START + 1), g.StoreBlob)
+    record = verify_record(
+        stored[0].envelope, manifest=MANIFEST, now=START + 1, digest=stored[0].digest, publisher=OWN.peer_id
+    ).record
+    assert record.round == MANIFEST.round_at(START + 1)
+
+    (announce,) = of_type(gossip.handle(g.Tick(1), START + 2), g.Announce)
+    announced = verify_announcement(announce.envelopes[0], now=START + 2, swarm=MANIFEST.swarm_id)
+    assert announced.announcement.digest == stored[0].digest
+    assert announced.announcement.size == len(stored[0].envelope)
+    assert announced.announcement.pass_rate_milli == 250
+    assert announced.announcement.expires == record.expires
+
+
+def test_groups_of_one_step_are_announced_together_and_once():
+    gossip = machine()
+    for number in range(4):
+        gossip.handle(make_group(MANIFEST, number), START)
+    (announce,) = of_type(gossip.handle(g.Tick(1), START + 1), g.Announce)
+    assert len(announce.envelopes) == 4
+    gossip.handle(g.Announced(4), START + 1)
+    assert not of_type(gossip.handle(g.Tick(1), START + 2), g.Announce)
+
+
+def test_a_group_with_equal_rewards_is_not_published():
+    gossip = machine()
+    assert not of_type(gossip.handle(make_group(MANIFEST, 1, (0.5, 0.5)), START), g.StoreBlob)
+    assert gossip.statistics().groups_unpublished == {"uninformative": 1}
+
+
+def test_a_round_takes_no_more_than_the_manifest_allows_and_the_next_one_begins_anew():
+    manifest = make_manifest(records_per_round_max=2)
+    gossip = machine(manifest)
+    for number in range(5):
+        gossip.handle(make_group(manifest, number), START)
+    assert gossip.statistics().groups_published == 2
+    assert gossip.statistics().groups_unpublished == {"round_budget": 3}
+    gossip.handle(make_group(manifest, 9), START + manifest.round_seconds)
+    assert gossip.statistics().groups_published == 3
+
+
+def test_before_genesis_nothing_is_published():
+    gossip = machine()
+    assert not of_type(gossip.handle(make_group(MANIFEST, 1), MANIFEST.genesis - 60), g.StoreBlob)
+    assert gossip.statistics().groups_unpublished == {"before_genesis": 1}
+
+
+def test_a_record_that_nobody_would_accept_is_not_published_and_says_why():
+    gossip = machine()
+    long = "x" * 16_000
+    rich = [completion(i % 2, long + str(i)) for i in range(5)]
+    group = make_group(MANIFEST, 1)
+    too_large = g.OwnGroup(**{**vars(group), "completions": tuple(rich)})
+    assert not of_type(gossip.handle(too_large, START), g.StoreBlob)
+    seen = gossip.statistics()
+    assert seen.groups_unpublished == {"invalid": 1}
+    assert "bytes" in seen.last_invalid
+
+
+def test_a_long_model_name_is_cut_and_not_a_reason_to_stay_silent():
+    gossip = machine()
+    group = g.OwnGroup(**{**vars(make_group(MANIFEST, 1)), "model": "/very/long/päth" * 30})
+    assert of_type(gossip.handle(group, START), g.StoreBlob)
+
+
+def test_who_cannot_be_dialled_also_stores_the_body_in_the_dht():
+    group = make_group(MANIFEST, 1)
+    (body,) = of_type(machine(dialable=False).handle(group, START), g.StoreBody)
+    (blob,) = of_type(machine(dialable=True).handle(group, START), g.StoreBlob)
+    assert body.envelope == blob.envelope
+    assert not of_type(machine(dialable=True).handle(group, START), g.StoreBody)
+
+
+def test_a_batch_that_was_not_stored_is_tried_once_more_and_then_left():
+    gossip = machine()
+    gossip.handle(make_group(MANIFEST, 1), START)
+    for second in (1, 2):
+        assert of_type(gossip.handle(g.Tick(1), START + second), g.Announce)
+        gossip.handle(g.Announced(0), START + second)
+    assert not of_type(gossip.handle(g.Tick(1), START + 3), g.Announce)
+
+
+def test_an_answer_that_never_comes_does_not_silence_the_publisher():
+    gossip = machine()
+    gossip.handle(make_group(MANIFEST, 1), START)
+    gossip.handle(g.Tick(1), START + 1)
+    gossip.handle(make_group(MANIFEST, 2), START + 2)
+    assert not of_type(gossip.handle(g.Tick(1), START + 3), g.Announce)
+    (again,) = of_type(gossip.handle(g.Tick(1), START + 70), g.Announce)
+    assert len(again.envelopes) == 2
+
+
+def test_after_a_restart_everything_unexpired_is_announced_again():
+    gossip = machine()
+    gossip.handle(make_group(MANIFEST, 1), START)
+    gossip.handle(make_group(MANIFEST, 2), START + 200)
+    gossip.handle(g.Tick(1), START + 201)
+    gossip.handle(g.Announced(2), START + 201)
+    gossip.handle(g.NetworkRestarted(), START + 350)
+    (announce,) = of_type(gossip.handle(g.Tick(1), START + 351), g.Announce)
+    assert len(announce.envelopes) == 1, "the first has expired after 300 s"

@@ -1,0 +1,49 @@
+"""Penalties decay, ignoring ends, relapses cost more, and strangers cannot push out the ignored."""
+
+from __future__ import annotations
+
+from swarmd.gossip import GossipLimits
+from swarmd.gossip.reputation import PENALTY_FORGED, PENALTY_UNREACHABLE, Reputation
+from tests.gossip.making import START, key
+
+PEER = key(1).peer_id
+
+
+def test_two_forgeries_in_a_row_are_enough_two_far_apart_are_not():
+    strict = Reputation(GossipLimits())
+    assert not strict.penalise(PEER, PENALTY_FORGED, START)
+    assert strict.penalise(PEER, PENALTY_FORGED, START)
+    patient = Reputation(GossipLimits())
+    patient.penalise(PEER, PENALTY_FORGED, START)
+    assert not patient.penalise(PEER, PENALTY_FORGED, START + 1200)
+
+
+def test_ignoring_ends_and_doubles_with_each_relapse_up_to_an_hour():
+    limits = GossipLimits()
+    reputation = Reputation(limits)
+    now, spans = START, []
+    for _ in range(6):
+        while not reputation.penalise(PEER, PENALTY_FORGED, now):
+            pass
+        until = next(s for s in range(0, 4000, 10) if not reputation.is_ignored(PEER, now + s))
+        spans.append(until)
+        now += until
+    assert spans == [300, 600, 1200, 2400, 3600, 3600]
+
+
+def test_what_is_useful_makes_up_for_what_was_unreachable():
+    reputation = Reputation(GossipLimits())
+    for _ in range(50):
+        assert not reputation.penalise(PEER, PENALTY_UNREACHABLE, START)
+        reputation.credit(PEER, START)
+        reputation.credit(PEER, START)
+
+
+def test_a_crowd_of_new_names_does_not_wash_the_ignored_clean():
+    reputation = Reputation(GossipLimits(peers_judged_max=8))
+    for _ in range(2):
+        reputation.penalise(PEER, PENALTY_FORGED, START)
+    for number in range(2, 100):
+        reputation.penalise(key(number).peer_id, PENALTY_UNREACHABLE, START)
+    assert reputation.is_ignored(PEER, START)
+    assert reputation.ignored(START) == 1
