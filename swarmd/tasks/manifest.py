@@ -128,11 +128,11 @@ class _Place:
         families = []
         for number, task in enumerate(table.tasks):
             fields = task.model_dump(exclude={"config", "name"})
+            fields |= {"name": task.name or task.dataset, "version": versions[task.source]}
+            with self._located(("tasks", number, "config")):
+                fields["config"] = canonical_json(task.config)
             with self._located(("tasks", number)):
-                config = canonical_json(task.config)
-                version = versions[task.source]
-                name = task.name or task.dataset
-                families.append(TaskFamily(**fields, name=name, config=config, version=version))
+                families.append(TaskFamily(**fields))
         fields = table.model_dump(exclude={"tasks", "genesis"})
         with self._located(()):
             return Manifest(**fields, genesis=int(table.genesis.timestamp()), tasks=tuple(families))

@@ -41,15 +41,20 @@ class WorkerProcess:
         """Start and wait until it has imported its sources. Raises TaskError with the end of its stderr."""
         directory = tempfile.TemporaryDirectory(prefix="swarmd-worker-")
         log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the worker
-        process = await asyncio.create_subprocess_exec(
-            *options.command(),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=log,
-            env=worker_environment(),
-            cwd=directory.name,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *options.command(),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=log,
+                env=worker_environment(),
+                cwd=directory.name,
+                start_new_session=True,
+            )
+        except OSError as error:
+            log.close()
+            directory.cleanup()
+            raise TaskError(f"the task worker could not be launched: {error}") from error
         worker = cls(process, directory, log)
         try:
             worker.greeting = await worker._within(START_S, worker._receive())

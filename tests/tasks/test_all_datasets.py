@@ -19,6 +19,10 @@ SEED = 20_000_003
 COMPOSITE = {
     "datasets": [{"name": "gcd", "weight": 1}, {"name": "letter_counting", "config": {"max_words": 9}}]
 }
+# They iterate over sets of strings: alike in the worker, whose hash seed is fixed, but not in this process.
+HASH_ORDERED = {"isomorphic_strings", "polynomial_multiplication", "ransom_note"}
+# They accept any right answer and come with none.
+WITHOUT_ANSWER = {"boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour"}
 
 
 def all_specs(spec: Callable[..., TaskSpec]) -> list[TaskSpec]:
@@ -41,19 +45,18 @@ async def test_all_106_regenerate_alike_in_two_processes_whatever_came_before(
 async def test_right_answers_score_in_the_sandbox_as_they_do_outside(
     runner: TaskRunner, spec: Callable[..., TaskSpec]
 ) -> None:
-    specs = all_specs(spec)
-    questions = await runner.questions(specs)
     items, expected = [], []
-    for item, asked in zip(specs, questions, strict=True):
+    for item in all_specs(spec):
         task = ReasoningGym().build(item.dataset, COMPOSITE if item.dataset == "composite" else {})
-        text, entry = task.question(item.seed, item.index)
-        if asked.text == text and entry[1]["answer"] is not None:  # this process has another hash seed
+        _, entry = task.question(item.seed, item.index)
+        if item.dataset not in HASH_ORDERED and entry[1]["answer"] is not None:
             right = str(entry[1]["answer"]).strip()
             items.append((item, [f"<answer>{right}</answer>"]))
-            expected.append((item.dataset, min(1.0, float(task.score(right, entry)))))
-    found = [
-        (item.dataset, scores[0].reward)
-        for (item, _), scores in zip(items, await runner.score(items), strict=True)
-    ]
-    assert len(found) > 90
-    assert found == [(name, pytest.approx(score, abs=1e-6)) for name, score in expected]
+            expected.append(
+                (item.dataset, pytest.approx(min(1.0, float(task.score(right, entry))), abs=1e-6))
+            )
+    scores = await runner.score(items)
+    assert len(items) == 106 - len(HASH_ORDERED) - len(WITHOUT_ANSWER)
+    assert [
+        (item.dataset, group[0].reward) for (item, _), group in zip(items, scores, strict=True)
+    ] == expected

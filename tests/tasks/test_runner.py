@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import uvloop
 
 from protocol import TaskSpec
 from swarmd.errors import TaskError
@@ -221,14 +220,3 @@ async def test_closing_leaves_no_process_and_ends_further_calls(spec: Callable[.
     await runner.close()
     with pytest.raises(TaskError, match="closed"):
         await runner.questions([spec("gcd")])
-
-
-@pytest.mark.filterwarnings("ignore:The test .* is marked with:pytest.PytestWarning")
-def test_it_runs_under_uvloop_as_in_the_daemon(spec: Callable[..., TaskSpec]) -> None:
-    async def once() -> object:
-        async with TaskRunner(reward="exact") as runner:
-            await runner.score([(spec("binary_matrix"), ["<answer>__import__('os')._exit(0)</answer>"])])
-            return (await runner.questions([spec("gcd")]))[0]
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        assert isinstance(loop.run(once()), Question)

@@ -31,7 +31,15 @@ kernel.restrict_to_reading([sysconfig.get_paths()["stdlib"]], kernel.landlock_ve
 AUDIT = """
 import ctypes, os, socket, subprocess, sysconfig
 from swarmd.tasks.sandbox.audit import refuse_side_effects
-refuse_side_effects([sysconfig.get_paths()["stdlib"]])
+refuse_side_effects([os.path.realpath(sysconfig.get_paths()["stdlib"])])
+"""
+BARE_KERNEL = """
+from swarmd.tasks.sandbox import Sandbox, kernel, seccomp
+kernel.landlock_version = lambda: 0
+seccomp.is_supported = lambda: False
+sandbox = Sandbox([])
+sandbox.confine_worker()
+sandbox.confine_scorer(5.0)
 """
 
 
@@ -115,3 +123,11 @@ def test_the_audit_hook_alone_stops_what_python_code_can_ask_for(secret: Path) -
     assert ends.pop("import wave") == "done"
     assert set(ends.values()) == {"PermissionError"}, ends
     assert secret.read_text() == "private"
+
+
+def test_a_kernel_without_filters_is_reported_and_the_rest_still_holds(secret: Path) -> None:
+    refused = ["open(SECRET)", "open(SECRET, 'w')", "import socket; socket.socket()", "os.system('true')"]
+    reported = "assert [line.partition(':')[0][:9] for line in sandbox.missing] == ['no Landlo', 'no system']"
+    ends = attempts(BARE_KERNEL, [*refused, reported] if sys.platform == "linux" else refused, secret)
+    assert ends.pop(reported, "done") == "done"
+    assert set(ends.values()) == {"PermissionError"}, ends

@@ -39,7 +39,8 @@ class Sandbox:
     """What this platform offers, decided once; `missing` says what it does not."""
 
     def __init__(self, extra_readable: Iterable[str]) -> None:
-        self._readable = [path for path in [*_interpreter_paths(), *extra_readable] if Path(path).exists()]
+        paths = map(os.path.realpath, [*_interpreter_paths(), *extra_readable])
+        self._readable = [path for path in dict.fromkeys(paths) if Path(path).exists()]
         self._landlock = kernel.landlock_version() if sys.platform == "linux" else 0
         self._child_filter = b""
         self.missing: list[str] = []
@@ -109,4 +110,4 @@ def _interpreter_paths() -> list[str]:
         paths["platlib"],
         *site.getsitepackages(),
     ]
-    return list(dict.fromkeys([*known, *packages, *_SYSTEM_FILES]))
+    return [*known, *packages, *_SYSTEM_FILES]

@@ -24,14 +24,13 @@ _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def refuse_side_effects(readable: Sequence[str]) -> None:
-    """From now on no process, socket, signal, ctypes or changed file; reading only beneath `readable`."""
-    allowed = tuple(os.path.realpath(path) for path in readable)
+    """No process, socket, signal, ctypes or changed file any more; reads only beneath `readable` (real paths)."""
 
     def may_read(path: object) -> bool:
         if isinstance(path, int):
             return True  # a descriptor that is open already
         real = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]  # what `open` accepted is a path
-        return any(real == root or real.startswith(root + os.sep) for root in allowed)
+        return any(real == root or real.startswith(root + os.sep) for root in readable)
 
     def hook(event: str, args: tuple[object, ...]) -> None:
         if event == "open":
