@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from swarmd.cli.init import open_home
-from swarmd.cli.options import DEFAULT_HOME, FLAGS, HomeOption, home_path, overrides, parse_lora, setting
+from swarmd.cli.options import (
+    DEFAULT_HOME,
+    FLAGS,
+    HomeOption,
+    home_path,
+    overrides,
+    parse_lora,
+    read_peers,
+    setting,
+)
 from swarmd.config import load_config
 
 
@@ -16,10 +26,11 @@ def join(
     swarm: Annotated[str | None, setting("swarm", metavar="NAME|FILE|ID")] = None,
     steps: Annotated[int | None, setting("steps")] = None,
     seed: Annotated[int | None, setting("seed")] = None,
-    peer: Annotated[list[str] | None, setting("network.peers", metavar="MULTIADDR")] = None,
+    peer: Annotated[list[str] | None, setting("network.peers", metavar="MULTIADDR|@FILE")] = None,
     host: Annotated[str | None, setting("network.host", metavar="IP")] = None,
     port: Annotated[int | None, setting("network.port")] = None,
     announce: Annotated[list[str] | None, setting("network.announce", metavar="MULTIADDR")] = None,
+    address_file: Annotated[Path | None, setting("network.address_file", metavar="FILE")] = None,
     model: Annotated[str | None, setting("policy.model", metavar="NAME|DIR")] = None,
     device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
     dtype: Annotated[str | None, setting("policy.dtype", metavar="DTYPE")] = None,
@@ -48,10 +59,11 @@ def join(
         "swarm": swarm,
         "steps": steps,
         "seed": seed,
-        "network.peers": peer,
+        "network.peers": read_peers(peer),
         "network.host": host,
         "network.port": port,
         "network.announce": announce,
+        "network.address_file": address_file,
         "policy.model": model,
         "policy.device": device,
         "policy.dtype": dtype,

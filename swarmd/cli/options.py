@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from swarmd.config import Config
 from swarmd.config.template import slice_of
+from swarmd.errors import ConfigError
 
 FLAGS: Mapping[str, str] = {
     "swarm": "--swarm",
@@ -20,6 +21,7 @@ FLAGS: Mapping[str, str] = {
     "network.host": "--host",
     "network.port": "--port",
     "network.announce": "--announce",
+    "network.address_file": "--address-file",
     "policy.model": "--model",
     "policy.device": "--device",
     "policy.dtype": "--dtype",
@@ -103,6 +105,27 @@ def parse_lora(text: str | None) -> dict[str, int]:
             return parsed
     expected = "r=RANK or r=RANK,alpha=ALPHA, such as r=16,alpha=32"
     raise typer.BadParameter(f"{text!r} is not {expected}", param_hint="--lora")
+
+
+def read_peers(values: Sequence[str] | None) -> list[str]:
+    """The addresses given with --peer, those in files (@FILE, one a line) among them. Raises ConfigError."""
+    peers: list[str] = []
+    for value in values or ():
+        peers += _addresses_in(Path(value[1:])) if value.startswith("@") else [value]
+    return peers
+
+
+def _addresses_in(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"--peer @{path}: the file cannot be read ({error}): give a file of addresses"
+        ) from error
+    addresses = [line.strip() for line in text.splitlines() if line.strip()]
+    if not addresses:
+        raise ConfigError(f"--peer @{path}: the file holds no address: is the peer that writes it running?")
+    return addresses
 
 
 HomeOption = Annotated[

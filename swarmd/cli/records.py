@@ -97,13 +97,13 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     matches = "as signed" if same else "NOT the one signed"
     console = Console(highlight=False)
     console.print(Text(f"question ({matches})", style="bold"))
-    console.print(_lines(question))
+    console.print(_lines(question), soft_wrap=True)
     for number, completion in enumerate(record.record.completions, start=1):
         mine = rewards[number - 1]
         theirs = completion.reward_micro * MICRO
         head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine:.3f} here"
         console.print(Text(head if completion.finished else f"{head}, cut off", style="bold"))
-        console.print(_lines(completion.text))
+        console.print(_lines(completion.text), soft_wrap=True)
 
 
 @app.command("export")

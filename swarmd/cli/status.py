@@ -32,7 +32,11 @@ def status(
     if as_json:
         typer.echo(snapshot.model_dump_json(indent=2))
     else:
-        Console().print(render(snapshot))
+        console = Console()
+        console.print(render(snapshot))
+        if snapshot.join_command:
+            # Outside the table, and wrapped by the terminal alone, so that it can be copied in one piece.
+            console.print("\nothers join with:", _plain(snapshot.join_command), soft_wrap=True)
 
 
 def render(status: StatusSnapshot) -> RenderableType:
@@ -74,7 +78,6 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("addresses", status.addresses),
         ("http", (status.http or "off",)),
         ("sandbox", status.sandbox),
-        ("join with", (status.join_command or "–",)),
     )
 
 

@@ -43,6 +43,8 @@ class NetworkConfig(Slice):
     """TCP port to listen on; 0 takes a free one and keeps it for the next start."""
     announce: tuple[Annotated[str, AfterValidator(_own_address)], ...] = ()
     """Addresses to announce in place of the ones listened on (behind a NAT or in a container)."""
+    address_file: Path | None = Field(None, examples=["addresses.txt"])
+    """File to write this peer's addresses to once they are known, one a line; --peer @FILE reads it."""
     dialable: bool | None = Field(None, examples=[False])
     """Whether others can dial this peer; false also stores bodies in the DHT. Unset: decided by probing."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from protocol import Manifest, PeerStatus
 from swarmd import __version__
 from swarmd.daemon.steps import StepLoop
+from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, OwnStatus
 from swarmd.gossip import PeerView as SeenPeer
 from swarmd.network.interface import Network
@@ -108,6 +110,16 @@ def join_command(network: Network) -> str | None:
     """What another machine types to join through this peer; None while it has no address."""
     addresses = network.addresses
     return f"swarmd join --peer {addresses[0]}" if addresses else None
+
+
+def write_addresses(path: Path, addresses: Sequence[str]) -> None:
+    """One a line, for `--peer @FILE` of others. Raises ConfigError when the file cannot be written."""
+    try:
+        path.write_text("".join(f"{address}\n" for address in addresses), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"--address-file {path} cannot be written ({error.strerror}): choose another file"
+        ) from error
 
 
 def _peer(seen: SeenPeer, counts: PublisherCounts | None) -> PeerView:

@@ -22,7 +22,6 @@ class LiveState:
     model: str = ""
     device: str = ""
     dtype: str = ""
-    join_command: str = ""
     round: int | None = None
     step: int = 0
     phase: str = "starting"
@@ -71,8 +70,14 @@ class LiveState:
 
 def describe(name: str, fields: Mapping[str, object]) -> str:
     """One line for people: the message where there is one, else name and fields."""
+    if name == "join_command":
+        return printable(f"others join with: {fields.get('command')}")
     if isinstance(message := fields.get("message"), str):
         return printable(message if name == "warning" else f"{name}: {message}")
+    if name == "join_command":
+        return f"others join with: {fields.get('command')}"
+    if name == "plan" and isinstance(reasons := fields.get("reasons"), list | tuple):
+        return f"model {fields.get('model')}: " + "; ".join(map(str, reasons))
     shown = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
     return printable(f"{name} {shown}".strip())
 
@@ -88,8 +93,6 @@ _SHOWN_FROM: Mapping[str, tuple[str, ...]] = {
 
 def _taken(name: str, fields: Mapping[str, object]) -> dict[str, Any]:
     """The fields of an event that are on the screen under the same name."""
-    if name == "join_command":
-        return {"join_command": _text(fields.get("command"))}
     wanted = _SHOWN_FROM.get(name, ())
     return {key: value for key in wanted if isinstance(value := fields.get(key), int | str)}
 

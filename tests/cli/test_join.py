@@ -41,7 +41,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     given = {
         "--swarm": "sapo", "--steps": 7, "--seed": 8,
         "--peer": PEER, "--host": "127.0.0.1", "--port": 4000, "--announce": "/ip4/1.2.3.4/tcp/4000",
-        "--model": "smollm2-135m", "--device": "cpu",
+        "--address-file": tmp_path / "addresses", "--model": "smollm2-135m", "--device": "cpu",
         "--dtype": "float32", "--lora": "r=16,alpha=8", "--temperature": 0.5, "--max-new-tokens": 9,
         "--threads": 2, "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
@@ -56,6 +56,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     assert (config.swarm, config.steps, config.seed) == ("sapo", 7, 8)
     assert (config.network.peers, config.network.host, config.network.port) == ((PEER,), "127.0.0.1", 4000)
     assert config.network.announce == ("/ip4/1.2.3.4/tcp/4000",)
+    assert config.network.address_file == tmp_path / "addresses"
     policy, learning = config.policy, config.learning
     assert (policy.model, policy.device, policy.dtype) == ("smollm2-135m", "cpu", "float32")
     assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)

@@ -140,9 +140,7 @@ def test_verify_checks_the_signature_and_the_home_s_swarm(swarmd, stocked, tmp_p
     assert "not checked: this home is in none yet" in alone.out
 
 
-def test_verify_of_an_old_record_holds_and_says_it_is_too_old(
-    swarmd, stocked, tmp_path
-) -> None:
+def test_verify_of_an_old_record_holds_and_says_it_is_too_old(swarmd, stocked, tmp_path) -> None:
     (tmp_path / "r").write_bytes(sign_record(stocked.home.key(), record(int(time.time()) - 10_000)))
     outcome = swarmd("records", "verify", tmp_path / "r", "--home", stocked.home.path)
     assert outcome.code == 0
