@@ -29,6 +29,11 @@ START_SECONDS = 15.0
 ASK_SECONDS = 3.0
 """For one dial while looking for a second holder of the key: a silent endpoint must not hold up the start."""
 
+ASK_TIMES = 30
+"""A peer just connected to can be asked for others only after it said that it speaks libp2p's DHT: 0.1 s."""
+
+_NO_ONE_TO_ASK = "failed to find any peer in table"  # go-libp2p-kad-dht, ErrLookupFailure
+
 EXIT_SECONDS = 3.0
 """Between SIGTERM and SIGKILL."""
 
@@ -75,25 +80,33 @@ async def is_running_elsewhere(peer_id: PeerId, peers: Sequence[PeerAddress]) ->
     """Whether somebody with this identity can be dialled by whoever knows `peers`.
 
     Asked before the own p2pd starts, by one with a passing identity: two with the same key would start
-    silently and answer in turns. Best effort: one that joined less than a second ago may be missed. Raises NetworkError if that p2pd cannot be started.
+    silently and answer in turns. Best effort: one that joined less than a second ago may be missed.
+    Raises NetworkError if that p2pd cannot be started.
     """
     stranger = await _create(no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False)
     try:
         async with asyncio.TaskGroup() as group:
-            for peer in peers:
-                group.create_task(_connects(stranger, peer.peer_id, [peer.transport]))
-        return await _connects(stranger, peer_id, [])
+            dials = [group.create_task(_refusal(stranger, peer.peer_id, [peer.transport])) for peer in peers]
+        if all(dial.result() is not None for dial in dials):
+            return False
+        for _ in range(ASK_TIMES):
+            refusal = await _refusal(stranger, peer_id, [])
+            if refusal is None or _NO_ONE_TO_ASK not in refusal:
+                break
+            await asyncio.sleep(ASK_SECONDS / ASK_TIMES)
+        return refusal is None
     finally:
         await stop(stranger)
 
 
-async def _connects(p2p: Any, peer_id: PeerId, addresses: Sequence[str]) -> bool:
+async def _refusal(p2p: Any, peer_id: PeerId, addresses: Sequence[str]) -> str | None:
+    """Dial; None if it answered. Without addresses, the peers that p2pd is connected to are asked."""
     try:
         async with asyncio.timeout(ASK_SECONDS):
             await p2p._client.connect(PeerID.from_base58(peer_id), [Multiaddr(text) for text in addresses])
-    except (TimeoutError, *P2PD_ERRORS):
-        return False
-    return True
+    except (TimeoutError, ValueError, *P2PD_ERRORS) as error:
+        return str(error)
+    return None
 
 
 async def _create(**options: Any) -> Any:
