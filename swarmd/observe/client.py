@@ -27,7 +27,8 @@ def ask_status(home: Path, socket_path: Path, timeout_s: float | None = None) ->
         return StatusSnapshot.model_validate_json(answer.content)
     except httpx.ConnectError as error:
         raise NoDaemonError(
-            f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home"
+            f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home "
+            "(one that was just started answers once its model is loaded)"
         ) from error
     except httpx.TimeoutException as error:
         raise SwarmdError(

@@ -22,7 +22,7 @@ FRAME_S = 0.25  # four frames a second: quick enough to look alive, too slow to 
 CURVE_WIDTH = 60  # characters, one step each
 BAR_WIDTH = 24
 BLOCKS = "▁▂▃▄▅▆▇█"
-QUIET = frozenset({"phase", "step", "pulled", "published", "peer_seen", "external_short"})
+QUIET = frozenset({"phase", "step", "pulled", "published", "peer_seen", "external_short", "checkpoint"})
 
 
 def render(state: LiveState, now: float) -> RenderableType:
@@ -39,7 +39,6 @@ def render(state: LiveState, now: float) -> RenderableType:
         ("groups", Text(f"{state.own} own · {state.external} external")),
         ("peers", Text(str(len(state.peers)))),
         ("speed", Text("–" if state.tokens_per_s is None else f"{state.tokens_per_s:,.0f} tokens/s")),
-        ("join", Text(state.join_command or "–")),
         ("last", _last(state, now)),
     ):
         facts.add_row(name, value)
@@ -87,7 +86,7 @@ class LiveView:
         for event in self._log.since(self._printed):
             self._printed = event.number
             if event.name not in QUIET and self._log.wanted(event):
-                live.console.print(_line(event))
+                live.console.print(_line(event), soft_wrap=True)  # a command must stay copyable
         live.update(render(self._log.state, self._log.now()), refresh=True)
 
 

@@ -93,7 +93,7 @@ class StatusServer:
                 self._base_url = f"http://{shown}:{tcp.getsockname()[1]}"
                 self._servers.append(_Server(KnownHostOnly(self._app, host), tcp))
         except ConfigError:
-            self._release()
+            self.close()
             raise
 
     async def serve(self) -> None:
@@ -106,7 +106,7 @@ class StatusServer:
                     await server.ready.wait()
                 self.started.set()
         finally:
-            self._release()
+            self.close()
 
     def stop(self) -> None:
         """Finish the requests in progress, then leave. Idempotent."""
@@ -127,7 +127,8 @@ class StatusServer:
             raise ConfigError(f"cannot create the status socket {self._socket_path}: {reason}") from error
         return listener
 
-    def _release(self) -> None:
+    def close(self) -> None:
+        """Give the sockets back. `serve` does it when it ends; a start that is given up has to ask."""
         for server in self._servers:
             server.close()
         if self._servers:

@@ -128,7 +128,6 @@ def test_the_state_follows_the_events() -> None:
     log = log_to(io.StringIO())
     log.emit("started", peer_id="12D3KooWme", swarm="starter", step=4)
     log.emit("plan", model="embedded", device="cpu", dtype="float32", reasons=["no GPU"])
-    log.emit("join_command", command="swarmd join --peer /ip4/…")
     log.emit("peer_seen", peer_id="12D3KooWa")
     log.emit("peer_seen", peer_id="12D3KooWa")
     log.emit("step", round=9, step=5, reward=0.25, own=4, external=3, tokens_per_s=120.0)
