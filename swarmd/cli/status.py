@@ -77,7 +77,7 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("rejected", (", ".join(rejected) or "none",)),
         ("addresses", status.addresses),
         ("http", (status.http or "off",)),
-        ("sandbox", status.sandbox),
+        ("sandbox", status.sandbox or ("complete",)),
     )
 
 

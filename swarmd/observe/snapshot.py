@@ -86,7 +86,7 @@ class StatusSnapshot(_Part):
     steps_per_minute: float | None = None
     tokens_per_s: float | None = None
     sandbox: tuple[str, ...] = ()
-    """What the sandbox of the scorers really restricts on this machine, a line each."""
+    """The layers of the scorers' sandbox that this machine lacks, a line each; empty is best."""
     join_command: str | None = None
     """The command with which another machine joins through this peer."""
     reward_history: tuple[float, ...] = ()
