@@ -41,7 +41,12 @@ class Reputation:
         return sum(now < standing.ignored_until for standing in self._standings.values())
 
     def penalise(self, peer: PeerId, points: float, now: float) -> bool:
-        """Add `points`; True if the peer is ignored from now on."""
+        """Add `points`; True if the peer is ignored from now on.
+
+        What was in flight while a peer came to be ignored is not held against it a second time.
+        """
+        if self.is_ignored(peer, now):
+            return False
         standing = self._decayed(peer, now)
         standing.points += points
         if standing.points < self._limits.penalty_ignored_at:

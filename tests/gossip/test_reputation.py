@@ -47,3 +47,10 @@ def test_a_crowd_of_new_names_does_not_wash_the_ignored_clean():
         reputation.penalise(key(number).peer_id, PENALTY_UNREACHABLE, START)
     assert reputation.is_ignored(PEER, START)
     assert reputation.ignored(START) == 1
+
+
+def test_while_a_peer_is_ignored_nothing_is_added():
+    reputation = Reputation(GossipLimits())
+    for _ in range(10):
+        reputation.penalise(PEER, PENALTY_FORGED, START)
+    assert not reputation.is_ignored(PEER, START + 301)

@@ -71,7 +71,7 @@ def test_a_flood_by_one_peer_starves_nobody():
 
 
 def test_stolen_announcements_do_not_keep_the_true_ones_from_being_pulled():
-    swarm, honest, thief = swarm_with(hostile.steal_announcements)
+    swarm, honest, _ = swarm_with(hostile.steal_announcements)
     swarm.run(SECONDS)
     quiet, calm, _ = swarm_with(None)
     quiet.run(SECONDS)
