@@ -40,6 +40,10 @@ class Task:
 
     def score(self, answer, entry):
         print("noise on stdout", flush=True)
+        if answer == "die":
+            os._exit(0)
+        if answer == "hang":
+            time.sleep(1000)
         return {{"nan": float("nan"), "huge": 1e67, "text": "1.0", "half": 0.5}}.get(answer, -1)
 
 class Source:
@@ -188,11 +192,14 @@ async def test_a_source_that_hangs_dies_or_raises_costs_its_own_question(
             "question 0", "timeout", "crash", "error", "question 4",
         ]  # fmt: skip
         assert "no question today" in found[3].detail
-        answers = [f"<answer>{text}</answer>" for text in ("nan", "huge", "text", "half", "other")]
+        answers = [
+            f"<answer>{text}</answer>" for text in ("nan", "huge", "die", "text", "hang", "half", "other")
+        ]
         scores = await runner.score(
             [(spec("ok", source="odd"), answers), (spec("dies", source="odd"), answers[:2])]
         )
-        assert [score.reward for score in scores[0]] == [0.0, 1.0, 0.0, 0.5, 0.0]
+        assert [score.reward for score in scores[0]] == [0.0, 1.0, 0.0, 0.0, 0.0, 0.5, 0.0]
+        assert [score.failure for score in scores[0]] == [None, None, "crash", None, "timeout", None, None]
         assert scores[1] == [Score(0.0, "crash")] * 2
         assert runner.restarts == 0
         found = await runner.questions([spec("ok", source="odd"), spec("kills the worker", source="odd")])

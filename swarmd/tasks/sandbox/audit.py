@@ -24,7 +24,7 @@ _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def refuse_side_effects(readable: Sequence[str]) -> None:
-    """No process, socket, signal, ctypes or changed file any more; reads only beneath `readable` (real paths)."""
+    """Refuse processes, sockets, signals, ctypes, changes; reads only beneath `readable` (real paths)."""
 
     def may_read(path: object) -> bool:
         if isinstance(path, int):
