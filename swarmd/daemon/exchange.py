@@ -7,12 +7,12 @@ on the network, so that one slow peer does not hold up the others; one task veri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import PeerId, RejectedRecord, VerifiedRecord
 from swarmd.daemon.verification import Verification
-from swarmd.errors import NetworkError
+from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
     Announce,
     Announced,
@@ -40,7 +40,8 @@ from swarmd.gossip import (
     Verify,
 )
 from swarmd.learning import ScoredGroup
-from swarmd.network.interface import Network
+from swarmd.network.addresses import parse_peer_address
+from swarmd.network.interface import Network, NetworkClosedError
 from swarmd.observe import EventLog
 from swarmd.storage import BlobStore, Database
 
@@ -83,7 +84,10 @@ class Exchange:
         return self._network.peer_id
 
     async def run(self) -> None:
-        """Tick, execute and verify until cancelled. Raises only for bugs and for a disk that refuses."""
+        """Tick, execute and verify until cancelled.
+
+        Raises for bugs, StorageError, TaskError when the sandbox cannot run, and NetworkClosedError.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_ticking(), name="gossip ticks")
             group.create_task(self._keep_verifying(), name="verification")
@@ -114,8 +118,9 @@ class Exchange:
                 self._database.ledger.rejected(reason, now=self._clock(), digest=digest, publisher=publisher)
                 self._events.emit("rejected", digest=digest, reason=reason, publisher=publisher)
             case RememberPeer(peer_id=peer_id, addresses=addresses):
-                self._database.peers.seen(peer_id, addresses, now=self._clock())
-                self._events.emit("peer_seen", peer_id=peer_id, addresses=addresses)
+                if dialable := well_formed(addresses):
+                    self._database.peers.seen(peer_id, dialable, now=self._clock())
+                    self._events.emit("peer_seen", peer_id=peer_id, addresses=dialable)
             case Verify(record=record):
                 self._put(self._to_verify, record)
             case _:
@@ -172,12 +177,14 @@ class Exchange:
             case StoreBody(envelope=envelope):
                 await self._or(False, self._network.store_body(envelope))
             case Connect(addresses=addresses):
-                await self._or(0, self._network.connect(addresses))
+                await self._or(0, self._network.connect(well_formed(addresses)))
 
     async def _or(self, fallback: T, call: Awaitable[T]) -> T:
         """What the network answers, or `fallback` when it cannot; the log says so."""
         try:
             return await call
+        except NetworkClosedError:
+            raise
         except NetworkError as error:
             self._events.emit("warning", message=f"the network did not answer: {error}")
             return fallback
@@ -185,6 +192,8 @@ class Exchange:
     async def _pull(self, command: Pull) -> None:
         try:
             envelope = await self._network.pull(command.publisher, command.digest, command.size)
+        except NetworkClosedError:
+            raise
         except NetworkError as error:
             self.handle(PullFailed(command.digest, str(error)))
             return
@@ -208,3 +217,14 @@ class Exchange:
             "pulled", digest=verified.digest, publisher=verified.publisher, reward=outcome.mean_reward
         )
         self.handle(GroupScored(verified.digest, outcome.is_informative))
+
+
+def well_formed(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Those that the network takes. Addresses come from other peers, who may write what they like."""
+    found = []
+    for text in addresses:
+        try:
+            found.append(str(parse_peer_address(text)))
+        except ConfigError:
+            continue
+    return tuple(found)

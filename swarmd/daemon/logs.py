@@ -11,6 +11,7 @@ import structlog
 
 from swarmd.observe import EventLog
 
+RENAMED = frozenset({"event", "exc_info"})
 PRINTED = frozenset({"warning", "error", "critical", "exception"})  # the rest is for developers
 
 
@@ -20,12 +21,14 @@ def route_logs(events: EventLog, loop: asyncio.AbstractEventLoop) -> None:
 
     def to_events(_: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if method in PRINTED:
-            fields = {key: value for key, value in line.items() if key not in ("event", "exc_info")}
-            message = str(line.get("event", ""))
+            fields = {key: value for key, value in line.items() if key not in RENAMED}
+            fields["message"] = str(line.get("event", ""))
+            if isinstance(error := line.get("exc_info"), BaseException):
+                fields["error"] = repr(error)
             if threading.get_ident() == home_thread:
-                events.emit("warning", message=message, **fields)
+                events.emit("warning", **fields)
             else:
-                loop.call_soon_threadsafe(lambda: events.emit("warning", message=message, **fields))
+                loop.call_soon_threadsafe(lambda: events.emit("warning", **fields))
         raise structlog.DropEvent
 
     structlog.configure(processors=[to_events], cache_logger_on_first_use=False)

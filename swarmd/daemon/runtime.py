@@ -19,23 +19,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import uvloop
+from rich.console import Console
 
 from protocol import KeyPair, Manifest, PeerId
 from swarmd import __version__
 from swarmd.config import Config
 from swarmd.daemon import progress as saved_progress
-from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.exchange import Exchange, well_formed
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.logs import route_logs
 from swarmd.daemon.progress import Progress
-from swarmd.daemon.report import Reporter, join_command
+from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.daemon.verification import Verification
-from swarmd.errors import ConfigError, SwarmdError
+from swarmd.errors import ConfigError, NetworkError, SwarmdError
 from swarmd.gossip import AddressesRemembered, Gossip
 from swarmd.learning import Trainer, group_sampler
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.hivemind import HivemindNetwork
+from swarmd.network.interface import ClockSkewError, NetworkClosedError
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog, LiveView, StatusServer
 from swarmd.policy import HardwarePlan, Policy, load_policy, plan_hardware, probe_hardware
@@ -109,6 +111,8 @@ class _Daemon:
     def _on_signal(self, main: asyncio.Task[object]) -> None:
         self._signals += 1
         if self._signals > 1:
+            if self._events.mode == "live":
+                Console().show_cursor()
             os._exit(FORCED_EXIT_CODE)  # "now": the last checkpoint is whole, whatever is half done here
         self._events.emit("stopping", message="finishing or dropping the step; once more ends at once")
         if self._steps is None:
@@ -128,6 +132,7 @@ class _Daemon:
         async with AsyncExitStack() as stack:
             network = await self._start_network()
             stack.push_async_callback(network.close)
+            home.write_port(network.port)
             database = stack.enter_context(
                 Database(
                     home.database_path,
@@ -142,7 +147,9 @@ class _Daemon:
             blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             tasks = await stack.enter_async_context(TaskRunner(reward=manifest.reward))
-            model_thread = stack.enter_context(ThreadPoolExecutor(1, "model"))
+            model_thread = ThreadPoolExecutor(1, "model")
+            # Awaited, not joined: a download may take minutes, and a second signal must find the loop alive.
+            stack.push_async_callback(asyncio.to_thread, model_thread.shutdown)
             plan, policy = await self._load_policy(manifest, model_thread)
             trainer = Trainer(policy, config.learning)
             progress, checkpoints = await self._resume(policy, trainer, database, model_thread)
@@ -192,6 +199,7 @@ class _Daemon:
             )
             server = StatusServer(reporter.snapshot, home.socket_path, config.observe.http)
             server.bind()
+            stack.callback(server.close)
             await self._join(network, database, exchange, manifest)
             yield _Peer(exchange, steps, server, reporter, gossip)
 
@@ -201,11 +209,9 @@ class _Daemon:
         kept = home.read_port()
         if config.port == 0 and kept is not None and _is_free(config.host, kept):
             config = config.model_copy(update={"port": kept})
-        network = await HivemindNetwork.start(
+        return await HivemindNetwork.start(
             key=self._key, identity_path=home.identity_path, config=config, swarm=lambda: self._swarm_id
         )
-        home.write_port(network.port)
-        return network
 
     async def _load_policy(
         self, manifest: Manifest, model_thread: ThreadPoolExecutor
@@ -258,10 +264,13 @@ class _Daemon:
         given = tuple(
             (peer.peer_id, (peer.text,)) for peer in map(parse_peer_address, self._config.network.peers)
         )
-        known = tuple((PeerId(seen.peer_id), seen.addresses) for seen in database.peers.known(REMEMBERED_MAX))
+        known = tuple(
+            (PeerId(seen.peer_id), well_formed(seen.addresses))
+            for seen in database.peers.known(REMEMBERED_MAX)
+        )
         peers = tuple((peer, addresses) for peer, addresses in given + known if peer != self._key.peer_id)
         addresses = [address for _, several in peers for address in several][:CONNECT_FIRST_MAX]
-        answered = await network.connect(addresses) if addresses else 0
+        answered = await self._connect(network, addresses) if addresses else 0
         exchange.handle(AddressesRemembered(peers))
         fields = {"swarm": manifest.name, "round": manifest.round_at(time.time())}
         if answered:
@@ -274,6 +283,18 @@ class _Daemon:
             )
             self._events.emit("alone", message=f"{why}: training alone until others come", **fields)
         self._events.emit("join_command", command=join_command(network))
+        if (path := self._config.network.address_file) is not None:
+            write_addresses(path, network.addresses)
+
+    async def _connect(self, network: HivemindNetwork, addresses: list[str]) -> int:
+        """How many answered. What may pass is left to gossip; a wrong clock does not pass by itself."""
+        try:
+            return await network.connect(addresses)
+        except (ClockSkewError, NetworkClosedError):
+            raise
+        except NetworkError as error:
+            self._warn(f"the first look round the swarm failed: {error}")
+            return 0
 
     # Running --------------------------------------------------------------------------------------
 

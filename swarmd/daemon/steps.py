@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from protocol import Completion, Manifest
+from protocol import Completion, InvalidLocal, Manifest
 from swarmd.config import Config
 from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.exchange import Exchange
@@ -189,13 +189,19 @@ class StepLoop:
         )
 
     def _publish(self, group: ScoredGroup, question: Question) -> None:
+        """Offer the group to others, unless the protocol has no room for what was generated."""
         parts = self._parts
+        try:
+            completions = tuple(map(_to_wire, group.completions))
+        except InvalidLocal as error:
+            parts.events.emit("warning", message=f"a group stays here, it cannot be published: {error}")
+            return
         parts.exchange.publish(
             OwnGroup(
                 step=group.step,
                 task=question.spec,
                 question_digest=question.digest,
-                completions=tuple(map(_to_wire, group.completions)),
+                completions=completions,
                 temperature_milli=round(1_000 * parts.policy.temperature),
                 model=group.model,
                 tokenizer=group.tokenizer,

@@ -12,6 +12,13 @@ from swarmd.learning import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question, TaskFailure, TaskRunner
 
 MICRO = 1e-6  # records carry scaled integers
+REASONS = {
+    "version": Reason.VERSION,
+    "source": Reason.VERSION,
+    "timeout": Reason.SCORER,
+    "crash": Reason.SCORER,
+}
+"""What is missing or breaks here is not the publisher's fault; any other failure is the task's."""
 
 
 class Verification:
@@ -39,7 +46,10 @@ class Verification:
         self, verified: VerifiedRecord, question: Question | TaskFailure
     ) -> Question | RejectedRecord:
         if isinstance(question, TaskFailure):
-            return RejectedRecord(Reason.TASK, f"its question cannot be regenerated: {question}")
+            return RejectedRecord(
+                REASONS.get(question.reason, Reason.TASK),
+                f"its question cannot be regenerated ({question.reason}): {question.detail}",
+            )
         if question.digest != verified.record.question_digest:
             return RejectedRecord(Reason.QUESTION, "the question regenerated here is another one")
         if question.held_out:
