@@ -1,0 +1,155 @@
+"""A real daemon as a test sees it: a process, the events it prints, its status, and signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from swarmd.observe import StatusSnapshot, ask_status
+from swarmd.storage import Home
+
+EVENT_S = 120.0  # a start on a busy machine takes half a minute; a test fails rather than hangs
+EXIT_S = 60.0
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+Event = dict[str, Any]
+
+
+def swarmd(*arguments: str, timeout_s: float = EVENT_S) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "swarmd", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env={**os.environ, **ONE_THREAD},
+        check=False,
+    )
+
+
+class DaemonProcess:
+    """One life of `swarmd join`. It leads a process group of its own, as a command in a terminal does."""
+
+    def __init__(self, home: Path, *arguments: str, prefix: Sequence[str] = ()) -> None:
+        self.home = Home(home)
+        self.errors_path = home.with_name(f"{home.name}.{threading.get_ident()}.{os.urandom(4).hex()}.stderr")
+        self.events: list[Event] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        with self.errors_path.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [
+                    *prefix,
+                    *(sys.executable, "-m", "swarmd", "join"),
+                    *("--home", str(home), "--host", "127.0.0.1"),
+                    *("--log-format", "json", "--log-level", "debug"),
+                    *arguments,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **ONE_THREAD},
+                start_new_session=True,
+            )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def stderr(self) -> str:
+        return self.errors_path.read_text()
+
+    @property
+    def address(self) -> str:
+        """Where others join; waits until it is known."""
+        return str(self.wait_for("join_command")["command"]).rpartition(" ")[2]
+
+    def named(self, name: str) -> list[Event]:
+        """The events of that name so far."""
+        with self._changed:
+            return [event for event in self.events if event["event"] == name]
+
+    def wait_for(
+        self, name: str, where: Callable[[Event], bool] = lambda _: True, timeout_s: float = EVENT_S
+    ) -> Event:
+        """The first event of that name that fits, past or to come."""
+        found: list[Event] = []
+
+        def is_there() -> bool:
+            found.extend(event for event in self.events if event["event"] == name and where(event))
+            return bool(found) or self._ended
+
+        with self._changed:
+            self._changed.wait_for(is_there, timeout_s)
+        assert found, f"no such event {name}\n{self.describe()}"
+        return found[0]
+
+    def wait_for_step(self, step: int, timeout_s: float = EVENT_S) -> Event:
+        return self.wait_for("step", lambda event: event["step"] >= step, timeout_s)
+
+    def status(self) -> StatusSnapshot:
+        return ask_status(self.home.path, self.home.socket_path)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: to every process of the terminal's foreground group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
+    def kill(self) -> None:
+        """Like a power cut, for the daemon alone: nobody tidies up after it."""
+        self.process.kill()
+        self.process.wait(EXIT_S)
+
+    def wait(self, timeout_s: float = EXIT_S) -> int:
+        """The exit code, once everything it printed was read."""
+        code = self.process.wait(timeout_s)
+        self._reader.join(timeout_s)
+        return code
+
+    def children(self) -> list[psutil.Process]:
+        """p2pd, the task worker and what they started."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def close(self) -> None:
+        """End it and its children if they still run."""
+        try:
+            children = self.children()
+        except psutil.NoSuchProcess:
+            children = []
+        if self.process.poll() is None:
+            self.kill()
+        for child in children:
+            if child.is_running():
+                child.kill()
+        self._reader.join(EXIT_S)
+
+    def describe(self) -> str:
+        """What a failed assertion should show."""
+        with self._changed:
+            last = "\n".join(json.dumps(event) for event in self.events[-30:])
+        return f"exit code {self.process.poll()}\n{last}\n--- stderr\n{self.stderr}"
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.events.append(json.loads(line))
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+
+def left_running(processes: Sequence[psutil.Process], within_s: float = 20.0) -> list[psutil.Process]:
+    """Those that do not end by themselves within the time."""
+    _, alive = psutil.wait_procs(processes, timeout=within_s)
+    return list(alive)
