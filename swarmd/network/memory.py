@@ -96,6 +96,8 @@ class MemoryHub:
 
     def join(self, peer: PeerId, other: PeerId) -> None:
         """From now on both, and all who are joined to either, store and find together."""
+        if self._joined[peer] is self._joined[other]:
+            return
         together = self._joined[peer] | self._joined[other]
         for member in together:
             self._joined[member] = together
