@@ -115,9 +115,9 @@ class Manifest(Payload):
             )
         return super().from_bytes(data)
 
-    @property
+    @functools.cached_property
     def swarm_id(self) -> bytes:
-        """SHA-256 of the manifest's bytes."""
+        """SHA-256 of the manifest's bytes; kept, since every verification asks for it."""
         return hashlib.sha256(self.to_bytes()).digest()
 
     def round_at(self, now: float) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from pydantic import BaseModel, JsonValue
 
+from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.learning import Trainer
 from swarmd.policy import Policy
@@ -61,23 +62,36 @@ class Progress:
         self.questions_drawn = saved.questions_drawn
 
 
-def save(checkpoints: Checkpoints, progress: Progress, policy: Policy, trainer: Trainer) -> None:
-    """Write a checkpoint of this moment; call it in the model thread. Raises StorageError, losing nothing."""
+def save(
+    checkpoints: Checkpoints, progress: Progress, policy: Policy, trainer: Trainer, config: PolicyConfig
+) -> None:
+    """Write a checkpoint of this moment; call it in the model thread. Raises StorageError, losing nothing.
+
+    `config` says with which model and adapter the weights are to be loaded again (`swarmd eval`).
+    """
     checkpoints.save(
         progress.step,
         tensors=policy.trainable_state(),
         optimizer=trainer.state_dict(),
-        state={"progress": progress.to_state(), "model": policy.family},
+        state={
+            "progress": progress.to_state(),
+            "family": policy.family,
+            "policy": {
+                "model": config.model,
+                "lora_rank": config.lora_rank,
+                "lora_alpha": config.lora_alpha,
+            },
+        },
     )
     progress.saved_step = progress.step
 
 
 def resume(checkpoint: Checkpoint, progress: Progress, policy: Policy, trainer: Trainer) -> None:
     """Put a checkpoint's state back. Raises ConfigError when it is of another model than `policy`."""
-    model = checkpoint.state["model"]
-    if model != policy.family:
+    family = checkpoint.state["family"]
+    if family != policy.family:
         raise ConfigError(
-            f"the checkpoint {checkpoint.path} is of the model {model}, and {policy.family} was loaded: "
+            f"the checkpoint {checkpoint.path} is of the model {family}, and {policy.family} was loaded: "
             "start with the --model (and --lora) it was made with, or use another --home"
         )
     policy.load_trainable_state(checkpoint.tensors)

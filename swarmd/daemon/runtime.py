@@ -7,7 +7,6 @@ its update has begun; checkpoint; status closes; network closes. A second signal
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import random
 import signal
@@ -24,24 +23,22 @@ from rich.console import Console
 from protocol import KeyPair, Manifest, PeerId
 from swarmd import __version__
 from swarmd.config import Config
-from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.exchange import Exchange, well_formed
 from swarmd.daemon.joining import choose_manifest
+from swarmd.daemon.learner import Learner, load_learner
 from swarmd.daemon.logs import route_logs
-from swarmd.daemon.progress import Progress
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError, NetworkError, SwarmdError
 from swarmd.gossip import AddressesRemembered, Gossip
-from swarmd.learning import Trainer, group_sampler
+from swarmd.learning import group_sampler
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import ClockSkewError, NetworkClosedError
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog, LiveView, StatusServer
-from swarmd.policy import HardwarePlan, Policy, load_policy, plan_hardware, probe_hardware
-from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import TaskRunner, TrainingDraw
 
 FORCED_EXIT_CODE = 130  # 128 + SIGINT, as shells report it
@@ -86,6 +83,7 @@ class _Daemon:
         self._key: KeyPair = home.key()
         self._events = events
         self._swarm_id: bytes | None = None
+        self._model_thread = ThreadPoolExecutor(1, "model")
         self._steps: StepLoop | None = None
         self._intake: asyncio.Task[None] | None = None
         self._signals = 0
@@ -146,13 +144,8 @@ class _Daemon:
             self._swarm_id = manifest.swarm_id
             blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
-            tasks = await stack.enter_async_context(TaskRunner(reward=manifest.reward))
-            model_thread = ThreadPoolExecutor(1, "model")
-            # Awaited, not joined: a download may take minutes, and a second signal must find the loop alive.
-            stack.push_async_callback(asyncio.to_thread, model_thread.shutdown)
-            plan, policy = await self._load_policy(manifest, model_thread)
-            trainer = Trainer(policy, config.learning)
-            progress, checkpoints = await self._resume(policy, trainer, database, model_thread)
+            tasks, learner = await self._start_worker_and_learner(stack, manifest)
+            database.rewind(learner.progress.step)
             gossip = Gossip(
                 key=self._key,
                 manifest=manifest,
@@ -171,23 +164,21 @@ class _Daemon:
             parts = Parts(
                 config=config,
                 manifest=manifest,
-                policy=policy,
-                trainer=trainer,
+                learner=learner,
                 sampler=group_sampler(config.learning),
                 tasks=tasks,
-                draw=TrainingDraw(manifest, self._key.peer_id, config.seed, progress.questions_drawn),
+                draw=TrainingDraw(manifest, self._key.peer_id, config.seed, learner.progress.questions_drawn),
                 database=database,
-                checkpoints=checkpoints,
                 exchange=exchange,
                 events=events,
                 clock=time.time,
-                model_thread=model_thread,
+                model_thread=self._model_thread,
             )
-            steps = StepLoop(parts, progress)
+            steps = StepLoop(parts)
             reporter = Reporter(
                 manifest=manifest,
-                policy=policy,
-                plan=plan,
+                policy=learner.policy,
+                plan=learner.plan,
                 network=network,
                 gossip=gossip,
                 tasks=tasks,
@@ -213,16 +204,21 @@ class _Daemon:
             key=self._key, identity_path=home.identity_path, config=config, swarm=lambda: self._swarm_id
         )
 
-    async def _load_policy(
-        self, manifest: Manifest, model_thread: ThreadPoolExecutor
-    ) -> tuple[HardwarePlan, Policy]:
-        config = self._config.policy
-
-        def load() -> tuple[HardwarePlan, Policy]:
-            plan = plan_hardware(config, probe=probe_hardware())
-            return plan, load_policy(config, plan, max_new_tokens=manifest.max_new_tokens)
-
-        plan, policy = await asyncio.get_running_loop().run_in_executor(model_thread, load)
+    async def _start_worker_and_learner(
+        self, stack: AsyncExitStack, manifest: Manifest
+    ) -> tuple[TaskRunner, Learner]:
+        """Side by side: each takes seconds, and in processes of their own."""
+        stack.push_async_callback(asyncio.to_thread, self._model_thread.shutdown)
+        async with asyncio.TaskGroup() as group:
+            starting = group.create_task(
+                stack.enter_async_context(TaskRunner(reward=manifest.reward)), name="task worker"
+            )
+            learner = await asyncio.get_running_loop().run_in_executor(
+                self._model_thread, load_learner, self._config, self._home, manifest, self._key.peer_id
+            )
+        for problem in learner.problems:
+            self._warn(problem)
+        plan = learner.plan
         self._events.emit(
             "plan",
             model=plan.model,
@@ -231,31 +227,9 @@ class _Daemon:
             threads=plan.threads,
             reasons=plan.reasons,
         )
-        return plan, policy
-
-    async def _resume(
-        self, policy: Policy, trainer: Trainer, database: Database, model_thread: ThreadPoolExecutor
-    ) -> tuple[Progress, Checkpoints]:
-        """The newest whole checkpoint, put back; else step 0."""
-        storage = self._config.storage
-        checkpoints = Checkpoints(self._home.checkpoints_path, storage.checkpoints_kept)
-        progress = Progress.fresh(_seed(self._config.seed, self._key.peer_id))
-        problems: list[str] = []
-
-        def load() -> int | None:
-            checkpoint = checkpoints.load_latest(problems.append)
-            if checkpoint is None:
-                return None
-            saved_progress.resume(checkpoint, progress, policy, trainer)
-            return checkpoint.step
-
-        step = await asyncio.get_running_loop().run_in_executor(model_thread, load)
-        for problem in problems:
-            self._warn(problem)
-        database.rewind(progress.step)
-        if step is not None:
-            self._events.emit("resumed", step=step)
-        return progress, checkpoints
+        if learner.resumed_step is not None:
+            self._events.emit("resumed", step=learner.resumed_step)
+        return starting.result(), learner
 
     async def _join(
         self, network: HivemindNetwork, database: Database, exchange: Exchange, manifest: Manifest
@@ -334,11 +308,6 @@ def _is_free(host: str, port: int) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def _seed(seed: int, peer_id: str) -> int:
-    """64 bits that differ from peer to peer even where the configured seeds do not."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{peer_id}".encode()).digest()[:8], "big")
 
 
 def _one_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -18,15 +18,14 @@ from typing import TypeVar
 
 from protocol import Completion, InvalidLocal, Manifest
 from swarmd.config import Config
-from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.exchange import Exchange
-from swarmd.daemon.progress import Progress
+from swarmd.daemon.learner import Learner
 from swarmd.errors import TaskError
 from swarmd.gossip import Demand, OwnGroup
-from swarmd.learning import GroupSampler, ScoredCompletion, ScoredGroup, StepMetrics, Trainer
+from swarmd.learning import GroupSampler, ScoredCompletion, ScoredGroup, StepMetrics
 from swarmd.observe import EventLog
-from swarmd.policy import GenerationStoppedError, Policy, Sample
-from swarmd.storage import Checkpoints, Database
+from swarmd.policy import GenerationStoppedError, Sample
+from swarmd.storage import Database
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 T = TypeVar("T")
@@ -44,13 +43,11 @@ class Parts:
 
     config: Config
     manifest: Manifest
-    policy: Policy
-    trainer: Trainer
+    learner: Learner
     sampler: GroupSampler
     tasks: TaskRunner
     draw: TrainingDraw
     database: Database
-    checkpoints: Checkpoints
     exchange: Exchange
     events: EventLog
     clock: Callable[[], float]
@@ -60,9 +57,9 @@ class Parts:
 class StepLoop:
     """Takes steps until told to stop, or until `config.steps` of them are done."""
 
-    def __init__(self, parts: Parts, progress: Progress) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self.progress = progress
+        self.progress = parts.learner.progress
         self.phase = "starting"
         self.tokens_per_s: float | None = None
         self.step_seconds: float | None = None
@@ -99,7 +96,7 @@ class StepLoop:
             await self._wait_for_external()
             return
         self._enter("training")
-        metrics = await self._in_model_thread(lambda: parts.trainer.step(own, external))
+        metrics = await self._in_model_thread(lambda: parts.learner.trainer.step(own, external))
         self.progress.step += 1
         self.step_seconds = time.monotonic() - began
         self._account(metrics, round_, external)
@@ -135,13 +132,13 @@ class StepLoop:
         questions: list[Question] = []
         for _ in range(DRAWS_MAX):
             drawn = await parts.draw.draw(parts.tasks, count - len(questions))
-            questions += [question for question in drawn if parts.policy.fits(question.text)]
+            questions += [question for question in drawn if parts.learner.policy.fits(question.text)]
             if len(questions) == count:
                 break
         if not questions:
             raise TaskError(
-                f"no question of {DRAWS_MAX * count} fits the context of {parts.policy.family}: choose a "
-                "model with a longer context, or a smaller --max-new-tokens"
+                f"none of {DRAWS_MAX * count} questions fits the context of {parts.learner.policy.family}: choose "
+                "a model with a longer context, or a smaller --max-new-tokens"
             )
         self.progress.questions_drawn = parts.draw.counter
         return questions
@@ -156,8 +153,8 @@ class StepLoop:
             done += tokens
             loop.call_soon_threadsafe(self._enter, "generating", done, total)
 
-        return parts.policy.generate(
-            [parts.policy.render(question.text) for question in questions],
+        return parts.learner.policy.generate(
+            [parts.learner.policy.render(question.text) for question in questions],
             parts.config.learning.group_size,
             generator=self.progress.generator,
             progress=report,
@@ -165,7 +162,7 @@ class StepLoop:
         )
 
     def _tokens_max(self, questions: int) -> int:
-        return questions * self._parts.config.learning.group_size * self._parts.policy.max_new_tokens
+        return questions * self._parts.config.learning.group_size * self._parts.learner.policy.max_new_tokens
 
     def _own_group(
         self, question: Question, samples: Sequence[Sample], rewards: Sequence[float], round_: int
@@ -182,8 +179,8 @@ class StepLoop:
             completions=tuple(map(ScoredCompletion.from_sample, samples, rewards)),
             round=round_,
             step=self.progress.step,
-            model=parts.policy.family,
-            tokenizer=parts.policy.tokenizer_fingerprint,
+            model=parts.learner.policy.family,
+            tokenizer=parts.learner.policy.tokenizer_fingerprint,
             digest=None,
             external=False,
         )
@@ -202,7 +199,7 @@ class StepLoop:
                 task=question.spec,
                 question_digest=question.digest,
                 completions=completions,
-                temperature_milli=round(1_000 * parts.policy.temperature),
+                temperature_milli=round(1_000 * parts.learner.policy.temperature),
                 model=group.model,
                 tokenizer=group.tokenizer,
             ),
@@ -269,9 +266,7 @@ class StepLoop:
     async def _save(self) -> None:
         parts = self._parts
         self._enter("checkpoint")
-        await self._in_model_thread(
-            lambda: saved_progress.save(parts.checkpoints, self.progress, parts.policy, parts.trainer)
-        )
+        await self._in_model_thread(parts.learner.save)
         parts.events.emit("checkpoint", step=self.progress.step)
 
     def _enter(self, phase: str, done: int = 0, total: int = 0) -> None:

@@ -1,0 +1,77 @@
+"""The learning half of a peer: plan, policy, trainer and progress, as the home's checkpoint left them.
+
+Everything here happens in the model thread; what it found is said by the caller, on the event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from protocol import Manifest
+from swarmd.config import Config, PolicyConfig
+from swarmd.daemon import progress as saved_progress
+from swarmd.daemon.progress import Progress
+from swarmd.learning import Trainer
+from swarmd.policy import HardwarePlan, Policy, load_policy, plan_hardware, probe_hardware
+from swarmd.storage import Checkpoint, Checkpoints, Home
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What trains, ready for the next step."""
+
+    plan: HardwarePlan
+    config: PolicyConfig
+    """The operator's, completed by what the checkpoint was trained with."""
+    policy: Policy
+    trainer: Trainer
+    progress: Progress
+    checkpoints: Checkpoints
+    resumed_step: int | None
+    problems: tuple[str, ...]
+    """Checkpoints that could not be used, a sentence each."""
+
+    def save(self) -> None:
+        """Checkpoint this moment; in the model thread. Raises StorageError, and loses nothing."""
+        saved_progress.save(self.checkpoints, self.progress, self.policy, self.trainer, self.config)
+
+
+def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -> Learner:
+    """Load the model and put back the newest whole checkpoint. Blocks for seconds, or for a download.
+
+    Raises ConfigError (an impossible wish, a checkpoint of another model), ModelError, StorageError.
+    """
+    checkpoints = Checkpoints(home.checkpoints_path, config.storage.checkpoints_kept)
+    problems: list[str] = []
+    checkpoint = checkpoints.load_latest(problems.append)
+    policy_config = _as_trained(config.policy, checkpoint)
+    plan = plan_hardware(policy_config, probe=probe_hardware())
+    policy = load_policy(policy_config, plan, max_new_tokens=manifest.max_new_tokens)
+    trainer = Trainer(policy, config.learning)
+    progress = Progress.fresh(_seed(config.seed, peer_id))
+    if checkpoint is not None:
+        saved_progress.resume(checkpoint, progress, policy, trainer)
+    return Learner(
+        plan=plan,
+        config=policy_config,
+        policy=policy,
+        trainer=trainer,
+        progress=progress,
+        checkpoints=checkpoints,
+        resumed_step=None if checkpoint is None else checkpoint.step,
+        problems=tuple(problems),
+    )
+
+
+def _as_trained(config: PolicyConfig, checkpoint: Checkpoint | None) -> PolicyConfig:
+    """`config` with the checkpoint's model and adapter where the operator named none: homes resume."""
+    trained = None if checkpoint is None else checkpoint.state.get("policy")
+    if not isinstance(trained, dict):
+        return config
+    return PolicyConfig.model_validate({**trained, **config.model_dump(exclude_unset=True)})
+
+
+def _seed(seed: int, peer_id: str) -> int:
+    """64 bits that differ from peer to peer even where the configured seeds do not."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{peer_id}".encode()).digest()[:8], "big")
