@@ -137,7 +137,7 @@ class StepLoop:
                 break
         if not questions:
             raise TaskError(
-                f"none of {DRAWS_MAX * count} questions fits the context of {parts.learner.policy.family}: choose "
+                f"no question fits the context of {parts.learner.policy.family} ({DRAWS_MAX} draws): choose "
                 "a model with a longer context, or a smaller --max-new-tokens"
             )
         self.progress.questions_drawn = parts.draw.counter
