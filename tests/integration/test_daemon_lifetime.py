@@ -1,4 +1,4 @@
-"""One daemon's lives: it trains, answers, stops, resumes, and loses nothing. Real processes, embedded model."""
+"""One daemon's lives: it trains, answers, stops, resumes and loses nothing. Real processes and model."""
 
 from __future__ import annotations
 

@@ -1,0 +1,110 @@
+"""A home is the same learner at the next start: its newest whole checkpoint, its model, its adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from swarmd.config import Config, LearningConfig, PolicyConfig, StorageConfig
+from swarmd.daemon.learner import Learner, load_learner
+from swarmd.errors import ConfigError, ModelError
+from swarmd.storage import Home
+from tests.daemon.fakes import external_group
+from tests.gossip.making import make_manifest
+
+MANIFEST = make_manifest()
+
+
+@pytest.fixture
+def load(home: Home, tiny_model_dir: Path):
+    """load(**policy): the home's learner; of the tiny model, or of the one it was, if `model` is None."""
+
+    def start(peer_id: str = "peer", seed: int = 0, **policy: Any) -> Learner:
+        given = {"model": str(tiny_model_dir), "device": "cpu"} | policy
+        config = Config(
+            home=home.path,
+            seed=seed,
+            policy=PolicyConfig(**{key: value for key, value in given.items() if value is not None}),
+            learning=LearningConfig(warmup_steps=0, learning_rate=0.01),
+            storage=StorageConfig(checkpoints_kept=3),
+        )
+        return load_learner(config, home, MANIFEST, peer_id)
+
+    return start
+
+
+def take_step(learner: Learner, number: int) -> None:
+    learner.trainer.step([], [external_group(number, publisher="other")])
+    learner.progress.step += 1
+    learner.save()
+
+
+def same(left: Learner, right: Learner) -> bool:
+    ours, theirs = left.policy.trainable_state(), right.policy.trainable_state()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_new_home_begins_at_step_0_with_the_model_as_it_is(load):
+    learner = load()
+    assert (learner.progress.step, learner.resumed_step, learner.problems) == (0, None, ())
+    assert learner.plan.device == "cpu"
+    assert learner.plan.reasons
+    assert learner.policy.max_new_tokens == MANIFEST.max_new_tokens
+
+
+def test_peers_with_the_same_seed_sample_differently_and_one_peer_always_the_same(load):
+    draws = [
+        torch.rand(3, generator=load(*who).progress.generator).tolist()
+        for who in (("a", 0), ("a", 0), ("b", 0), ("a", 1))
+    ]
+    assert draws[0] == draws[1]
+    assert draws[0] not in draws[2:]
+
+
+def test_it_goes_on_from_the_newest_checkpoint(load):
+    first = load()
+    take_step(first, 1)
+    take_step(first, 2)
+    again = load()
+    assert (again.resumed_step, again.progress.step, again.trainer.steps) == (2, 2, 2)
+    assert same(again, first)
+    assert again.problems == ()
+
+
+def test_past_a_corrupt_checkpoint_it_goes_on_from_the_one_before_and_says_so(load, home):
+    first = load()
+    take_step(first, 1)
+    before = load()
+    take_step(first, 2)
+    newest = max(home.checkpoints_path.iterdir())
+    (newest / "weights.safetensors").write_bytes(b"gone")
+    again = load()
+    assert again.resumed_step == 1
+    assert same(again, before)
+    [problem] = again.problems
+    assert str(newest) in problem
+
+
+def test_the_model_and_adapter_it_was_trained_with_need_not_be_named_again(load):
+    first = load(lora_rank=4, lora_alpha=4)
+    take_step(first, 1)
+    again = load(model=None)
+    assert again.plan.model == first.plan.model
+    assert again.plan.lora == first.plan.lora
+    assert same(again, first)
+    assert again.resumed_step == 1
+
+
+def test_another_adapter_than_it_was_trained_with_is_refused(load):
+    take_step(load(lora_rank=4), 1)
+    with pytest.raises((ConfigError, ModelError), match=r"(?i)lora"):
+        load(lora_rank=8)
+
+
+def test_another_model_than_it_was_trained_with_is_refused_with_the_remedy(load):
+    take_step(load(), 1)
+    with pytest.raises(ConfigError, match="--model"):
+        load(model="embedded")

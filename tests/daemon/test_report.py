@@ -1,0 +1,178 @@
+"""What the daemon says of itself: complete, and honest about what is wrong."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from protocol import verify_status
+from swarmd import __version__
+from swarmd.daemon.progress import Progress
+from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
+from swarmd.errors import ConfigError
+from swarmd.gossip import PeerView
+from swarmd.observe import StatusSnapshot
+from swarmd.policy import HardwarePlan, LoraPlan
+from swarmd.storage import Database
+from tests.daemon.fakes import KnownTasks, ScriptedGossip, ScriptedNetwork, external_group
+from tests.gossip.making import START, address_of, key, make_manifest, make_status
+
+MANIFEST = make_manifest()
+OTHER = key(2)
+
+
+@dataclass
+class Steps:
+    """What a reporter reads of a step loop."""
+
+    progress: Progress
+    phase: str = "training"
+    tokens_per_s: float | None = 812.5
+    step_seconds: float | None = 2.0
+    last_step_at: float = START
+
+
+@pytest.fixture
+def parts(database: Database) -> SimpleNamespace:
+    network = ScriptedNetwork(key(1).peer_id, addresses=(address_of(key(1)),))
+    steps = Steps(Progress(step=12))
+    return SimpleNamespace(gossip=ScriptedGossip(), network=network, steps=steps, database=database)
+
+
+def report(parts: SimpleNamespace, **changes: Any) -> Reporter:
+    fields = {
+        "manifest": MANIFEST,
+        "policy": SimpleNamespace(family="qwen2-1.4M"),
+        "plan": HardwarePlan("embedded", "cpu", "float32", 1, None, ()),
+        "network": parts.network,
+        "gossip": parts.gossip,
+        "tasks": KnownTasks(),
+        "database": parts.database,
+        "steps": parts.steps,
+        "started_at": START - 61.5,
+        "clock": lambda: START,
+        "http": lambda: "http://127.0.0.1:8080",
+    }
+    return Reporter(**fields | changes)
+
+
+def meet(parts: SimpleNamespace) -> None:
+    """The other peer is there, and two of its groups came in, one of them used."""
+    status = verify_status(make_status(MANIFEST, OTHER, START, step=7, reward_mean_milli=250), now=START)
+    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 3.0, 1, ignored=False),)
+    for number in (1, 2):
+        parts.database.pool.add(external_group(number, publisher=OTHER.peer_id), now=START)
+    parts.database.pool.mark_used([(1).to_bytes(32, "big")], 5, now=START)
+
+
+def test_a_healthy_peer_says_everything_about_itself(parts):
+    database = parts.database
+    meet(parts)
+    database.ledger.own(8)
+    database.ledger.published(bytes(32), 70, 1, now=START)
+    database.ledger.rejected("signature", now=START)
+    for step, reward in enumerate((0.1, 0.3), 1):
+        database.steps.record(step, reward=reward, metrics={}, now=START)
+    said = report(parts).snapshot()
+    assert said.health.ok
+    assert said.health.reasons == ()
+    assert (said.peer_id, said.swarm) == (key(1).peer_id, MANIFEST.name)
+    assert said.swarm_id == MANIFEST.swarm_id.hex()
+    assert (said.round, said.step, said.phase) == (MANIFEST.round_at(START), 12, "training")
+    assert (said.uptime_s, said.pid) == (61.5, os.getpid())
+    assert (said.model, said.device, said.dtype, said.lora) == ("embedded", "cpu", "float32", None)
+    assert said.addresses == (address_of(key(1)),)
+    assert said.http == "http://127.0.0.1:8080"
+    assert (said.reward.last, said.reward.mean_20, said.reward.best_20) == (0.3, 0.2, 0.2)
+    assert said.reward_history == (0.1, 0.3)
+    groups = said.groups
+    assert (groups.own, groups.published, groups.pulled, groups.external_used) == (8, 1, 2, 1)
+    assert groups.rejected == {"signature": 1}
+    assert (said.steps_per_minute, said.tokens_per_s) == (30.0, 812.5)
+    assert said.sandbox == ("no sandbox in tests",)
+    assert said.join_command == f"swarmd join --peer {address_of(key(1))}"
+    [other] = said.peers
+    assert (other.peer_id, other.address, other.age_s) == (OTHER.peer_id, address_of(OTHER), 3.0)
+    assert (other.step, other.model, other.groups_pulled, other.reward_mean) == (7, "tiny", 2, 0.25)
+    assert StatusSnapshot.model_validate_json(said.model_dump_json()) == said
+
+
+def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts):
+    parts.steps = Steps(Progress(), phase="starting", tokens_per_s=None, step_seconds=None)
+    said = report(parts, http=lambda: None).snapshot()
+    assert said.health.ok
+    assert said.reward.last is None
+    assert said.reward_history == ()
+    assert (said.steps_per_minute, said.tokens_per_s, said.http, said.peers) == (None, None, None, ())
+
+
+def test_a_peer_that_was_not_pulled_from_or_has_no_address_is_shown_as_such(parts):
+    status = verify_status(make_status(MANIFEST, OTHER, START, addresses=()), now=START)
+    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, ignored=False),)
+    [other] = report(parts).snapshot().peers
+    assert (other.address, other.groups_pulled) == (None, 0)
+
+
+def test_the_adapter_is_shown(parts):
+    plan = HardwarePlan("embedded", "cpu", "float32", 1, LoraPlan(16, 32), ())
+    assert report(parts, plan=plan).snapshot().lora == "r=16,alpha=32"
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "since_s", "ok"),
+    [
+        (None, STALLED_S_MIN - 1, True),
+        (None, STALLED_S_MIN + 1, False),
+        (2.0, STALLED_S_MIN + 1, False),
+        (100.0, STALLED_S_MIN + 1, True),
+        (100.0, STALLED_STEPS * 100.0 + 1, False),
+    ],
+)
+def test_a_step_that_takes_far_longer_than_usual_is_reported(parts, step_seconds, since_s, ok):
+    parts.steps.step_seconds, parts.steps.last_step_at = step_seconds, START - since_s
+    health = report(parts).snapshot().health
+    assert health.ok is ok
+    if not ok:
+        assert f"no step for {since_s:.0f} s (now: training)" in health.reasons[0]
+
+
+def test_a_peer_that_nobody_can_reach_and_what_gossip_finds_wrong_are_reported(parts):
+    parts.network.addresses = ()
+    parts.gossip.problems = ("this machine's clock is about 9 s behind the swarm's",)
+    said = report(parts).snapshot()
+    assert not said.health.ok
+    assert len(said.health.reasons) == 2
+    assert "clock" in said.health.reasons[0]
+    assert "nobody can reach this peer" in said.health.reasons[1]
+    assert said.join_command is None
+
+
+def test_what_other_peers_are_told(parts):
+    meet(parts)
+    parts.database.ledger.own(8)
+    parts.database.steps.record(1, reward=0.25, metrics={}, now=START)
+    told = report(parts).own_status()
+    assert (told.addresses, told.step, told.phase) == ((address_of(key(1)),), 12, "training")
+    assert (told.model, told.device, told.agent) == ("qwen2-1.4M", "cpu", f"swarmd/{__version__}")
+    assert (told.reward_mean_milli, told.groups_own, told.groups_external_used) == (250, 8, 1)
+
+
+def test_before_the_first_step_others_are_told_a_mean_reward_of_0(parts):
+    assert report(parts).own_status().reward_mean_milli == 0
+
+
+def test_the_most_public_address_is_the_one_to_join_by(parts):
+    parts.network.addresses = ("/ip4/192.0.2.7/tcp/1/p2p/x", "/ip4/127.0.0.1/tcp/1/p2p/x")
+    assert join_command(parts.network) == "swarmd join --peer /ip4/192.0.2.7/tcp/1/p2p/x"
+
+
+def test_addresses_are_written_for_others_to_read(tmp_path: Path):
+    write_addresses(tmp_path / "addresses.txt", ("/a", "/b"))
+    assert (tmp_path / "addresses.txt").read_text() == "/a\n/b\n"
+    with pytest.raises(ConfigError, match="--address-file"):
+        write_addresses(tmp_path / "absent" / "addresses.txt", ("/a",))

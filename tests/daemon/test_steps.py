@@ -1,0 +1,400 @@
+"""The step loop: what a step takes in and gives out, when it stops, and what a stopped step costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from swarmd.config import Config, LearningConfig, StorageConfig
+from swarmd.daemon import progress as saved_progress
+from swarmd.daemon import steps as steps_module
+from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.learner import Learner
+from swarmd.daemon.progress import Progress
+from swarmd.daemon.steps import Parts, StepLoop
+from swarmd.daemon.verification import Verification
+from swarmd.errors import StorageError, TaskError
+from swarmd.gossip import Demand, OwnGroup
+from swarmd.learning import Trainer, UniformSampler
+from swarmd.policy import HardwarePlan, Policy
+from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.tasks import TrainingDraw
+from tests.daemon.fakes import (
+    Events,
+    KnownTasks,
+    ScriptedGossip,
+    ScriptedNetwork,
+    every_other,
+    external_group,
+    peer,
+    with_text,
+)
+from tests.gossip.making import START, key, make_manifest
+
+StopAt = Callable[[str, dict[str, Any]], bool]
+"""(event, its fields) -> whether this is the moment to stop."""
+
+MANIFEST = make_manifest()
+ROUND = MANIFEST.round_at(START)
+
+
+class Peer:
+    """A step loop with a tiny model, known tasks and real storage."""
+
+    def __init__(self, home: Home, database: Database, policy: Policy, events: Events, **given: Any) -> None:
+        storage = StorageConfig(checkpoint_every=given.pop("checkpoint_every", 1))
+        steps = given.pop("steps", None)
+        learning = LearningConfig(**{"local": 2, "external": 0, "group_size": 2, "warmup_steps": 0} | given)
+        self.config = Config(home=home.path, steps=steps, learning=learning, storage=storage)
+        self.gossip, self.tasks = ScriptedGossip(), KnownTasks(every_other)
+        self.database, self.policy, self.events = database, policy, events
+        self.progress = Progress.fresh(5)
+        self.learner = Learner(
+            plan=HardwarePlan("tiny", "cpu", "float32", 1, None, ()),
+            config=self.config.policy,
+            policy=policy,
+            trainer=Trainer(policy, learning),
+            progress=self.progress,
+            checkpoints=Checkpoints(home.checkpoints_path, 3),
+            resumed_step=None,
+            problems=(),
+        )
+        self.exchange = Exchange(
+            gossip=self.gossip,
+            network=ScriptedNetwork(key(1).peer_id),
+            verification=Verification(manifest=MANIFEST, tasks=self.tasks),
+            database=database,
+            blobs=BlobStore(home.records_path, 2**20),
+            events=events,
+            clock=lambda: START,
+        )
+
+    def resume(self) -> None:
+        checkpoint = self.learner.checkpoints.load_latest()
+        assert checkpoint is not None
+        saved_progress.resume(checkpoint, self.progress, self.policy, self.learner.trainer)
+
+    def loop(self, model_thread: ThreadPoolExecutor) -> StepLoop:
+        return StepLoop(
+            Parts(
+                config=self.config,
+                manifest=MANIFEST,
+                learner=self.learner,
+                sampler=UniformSampler(),
+                tasks=self.tasks,
+                draw=TrainingDraw(MANIFEST, key(1).peer_id, 0, self.progress.questions_drawn),
+                database=self.database,
+                exchange=self.exchange,
+                events=self.events,
+                clock=lambda: START,
+                model_thread=model_thread,
+            )
+        )
+
+    def saved(self) -> list[int]:
+        """Steps of the checkpoints there are, oldest first."""
+        paths = sorted(self.config.home.joinpath("checkpoints").iterdir())
+        return [int(path.name.rpartition("-")[2]) for path in paths]
+
+
+@pytest.fixture
+def make_peer(home, database, make_policy, events) -> Callable[..., Peer]:
+    """make_peer(policy=None, **learning): `steps` and `checkpoint_every` go where they belong."""
+
+    def make(policy: Policy | None = None, **given: Any) -> Peer:
+        return Peer(home, database, policy or make_policy(max_new_tokens=8), events, **given)
+
+    return make
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Callable[..., Any]]:
+    """run(peer): its step loop to the end; returns the loop."""
+    with ThreadPoolExecutor(1) as model_thread:
+
+        async def to_the_end(one: Peer, stop_at: StopAt | None = None) -> StepLoop:
+            loop = one.loop(model_thread)
+            if stop_at is not None:
+                one.events.hook = lambda name, fields: loop.stop() if stop_at(name, fields) else None
+            async with asyncio.timeout(60):
+                await loop.run()
+            return loop
+
+        yield to_the_end
+
+
+def weights(policy: Policy) -> dict[str, torch.Tensor]:
+    return policy.trainable_state()
+
+
+# Taking steps -------------------------------------------------------------------------------------
+
+
+async def test_it_takes_as_many_steps_as_asked_and_saves_each(make_peer, run):
+    one = make_peer(steps=2)
+    before = weights(one.policy)
+    loop = await run(one)
+    assert loop.progress.step == 2
+    assert [line["step"] for line in one.events.named("step")] == [1, 2]
+    assert [line["step"] for line in one.events.named("checkpoint")] == [1, 2] == one.saved()
+    assert loop.phase == "stopping"
+    assert any(not torch.equal(before[name], now) for name, now in weights(one.policy).items())
+
+
+async def test_steps_are_counted_from_where_the_peer_is(make_peer, run):
+    one = make_peer(steps=2)
+    one.progress.step = one.progress.saved_step = 40
+    await run(one)
+    assert [line["step"] for line in one.events.named("step")] == [41, 42]
+
+
+async def test_a_step_says_what_it_did(make_peer, run):
+    one = make_peer(steps=1)
+    await run(one)
+    [line] = one.events.named("step")
+    assert (line["own"], line["external"], line["external_peers"]) == (2, 0, 0)
+    assert (line["reward"], line["reward_external"], line["round"]) == (0.5, None, ROUND)
+    assert line["tokens_per_s"] > 0
+    assert line["seconds"] > 0
+    assert one.database.ledger.counts().own == 2
+    [(step, metrics)] = one.database.steps.metrics(10)
+    assert (step, metrics["round"], metrics["groups_own"]) == (1, ROUND, 2)
+    assert one.database.steps.rewards().last == 0.5
+    assert one.events.named("external_short") == [], "J = 0 is solo, not a lack"
+
+
+async def test_own_groups_are_offered_to_the_swarm_as_they_were_made(make_peer, run):
+    one = make_peer(steps=1)
+    await run(one)
+    groups = one.gossip.of(OwnGroup)
+    assert len(groups) == 2
+    for group in groups:
+        assert [c.reward_micro for c in group.completions] == [0, 1_000_000]
+        assert all(c.bytes == len(c.text.encode()) for c in group.completions)
+        assert all(0 < c.tokens <= 8 and c.logprob_sum_micro < 0 for c in group.completions)
+        assert (group.temperature_milli, group.model, group.step) == (1_000, one.policy.family, 0)
+        assert len(group.question_digest) == 32
+
+
+async def test_the_last_step_is_saved_whatever_the_interval(make_peer, run):
+    one = make_peer(steps=3, checkpoint_every=2)
+    await run(one)
+    assert one.saved() == [2, 3]
+
+
+async def test_phases_follow_one_another(make_peer, run):
+    one = make_peer(steps=1)
+    await run(one)
+    names = [line["name"] for line in one.events.named("phase")]
+    assert list(dict.fromkeys(names)) == [
+        "questions",
+        "generating",
+        "scoring",
+        "training",
+        "checkpoint",
+        "stopping",
+    ]
+    progress = [line["done"] for line in one.events.named("phase") if line["name"] == "generating"]
+    assert progress == sorted(progress)
+    assert 0 < progress[-1] <= 2 * 2 * 8
+
+
+async def test_a_group_that_the_protocol_has_no_room_for_is_trained_on_and_not_published(make_peer, run):
+    one = make_peer(steps=1)
+    generate = one.policy.generate
+    one.policy.generate = lambda *args, **kwargs: [
+        with_text(group, "x" * 20_000) for group in generate(*args, **kwargs)
+    ]
+    await run(one)
+    assert one.gossip.of(OwnGroup) == []
+    assert [line["own"] for line in one.events.named("step")] == [2]
+    assert "cannot be published" in one.events.named("warning")[0]["message"]
+
+
+async def test_questions_that_do_not_fit_the_model_are_passed_over(make_peer, run):
+    one = make_peer(steps=1)
+    asked: list[str] = []
+
+    def fits(text: str) -> bool:
+        asked.append(text)
+        return len(asked) > 5
+
+    one.policy.fits = fits
+    await run(one)
+    assert [line["own"] for line in one.events.named("step")] == [2]
+    assert one.progress.questions_drawn >= 7
+
+
+async def test_a_model_that_no_question_fits_is_named(make_peer, run):
+    one = make_peer(steps=1)
+    one.policy.fits = lambda text: False
+    with pytest.raises(TaskError, match=one.policy.family):
+        await run(one)
+
+
+# External groups ----------------------------------------------------------------------------------
+
+
+def fill(database: Database, count: int, round_: int = ROUND) -> None:
+    for number in range(count):
+        group = external_group(number, publisher=peer(number % 3), round_=round_)
+        database.pool.add(group, now=START)
+
+
+async def test_external_groups_are_used_once_and_counted(make_peer, run, database):
+    fill(database, 6)
+    one = make_peer(steps=2, external=4)
+    await run(one)
+    first, second = one.events.named("step")
+    assert (first["external"], second["external"]) == (4, 2)
+    assert first["external_peers"] >= 2
+    assert first["reward_external"] == 0.5
+    [short] = one.events.named("external_short")
+    assert (short["wanted"], short["had"]) == (4, 2)
+    assert database.ledger.counts().external_used == 6
+    assert database.pool.candidates(0, 10) == []
+
+
+async def test_too_few_external_groups_are_said_and_the_step_goes_on(make_peer, run):
+    one = make_peer(steps=1, external=4)
+    await run(one)
+    assert [(line["wanted"], line["had"]) for line in one.events.named("external_short")] == [(4, 0)]
+    assert [line["external"] for line in one.events.named("step")] == [0]
+
+
+async def test_gossip_hears_what_the_trainer_needs(make_peer, run):
+    one = make_peer(steps=2, external=3)
+    await run(one)
+    [demand] = one.gossip.of(Demand)
+    assert demand.groups == 3
+    assert demand.step_seconds > 0
+
+
+async def test_groups_of_long_ago_are_not_used(make_peer, run, database):
+    fill(database, 4, round_=ROUND - 1_000)
+    one = make_peer(steps=1, external=4)
+    await run(one)
+    assert [line["external"] for line in one.events.named("step")] == [0]
+
+
+async def test_without_own_groups_it_waits_for_those_of_others(make_peer, run, database, monkeypatch):
+    monkeypatch.setattr(steps_module, "EXTERNAL_WAIT_S", 0.01)
+    one = make_peer(steps=1, local=0, external=2)
+    waits: list[str] = []
+
+    def hook(name: str, fields: dict[str, Any]) -> None:
+        if name == "phase" and fields["name"] == "waiting for external groups":
+            waits.append(name)
+            if len(waits) == 3:
+                fill(database, 2)
+
+    one.events.hook = hook
+    loop = await run(one)
+    assert len(waits) == 3
+    assert loop.progress.step == 1
+    [line] = one.events.named("step")
+    assert (line["own"], line["external"], line["reward"]) == (0, 2, None)
+    assert one.gossip.of(Demand), "gossip must know that groups are wanted"
+    assert one.gossip.of(OwnGroup) == []
+
+
+async def test_waiting_for_others_ends_at_once_when_stopped(make_peer, run, monkeypatch):
+    monkeypatch.setattr(steps_module, "EXTERNAL_WAIT_S", 3_600.0)
+    one = make_peer(local=0, external=2)
+    loop = await run(one, lambda name, fields: fields.get("name") == "waiting for external groups")
+    assert loop.progress.step == 0
+    assert one.saved() == []
+
+
+# Stopping -----------------------------------------------------------------------------------------
+
+
+async def test_a_step_that_is_still_generating_is_dropped(make_peer, run):
+    one = make_peer()
+    before = weights(one.policy)
+    loop = await run(one, lambda name, fields: fields.get("name") == "generating" and fields["done"] > 0)
+    assert loop.progress.step == 0
+    assert one.saved() == []
+    assert one.gossip.of(OwnGroup) == []
+    assert one.database.ledger.counts().own == 0
+    assert all(torch.equal(before[name], now) for name, now in weights(one.policy).items())
+
+
+async def test_a_step_that_is_still_scoring_is_dropped(make_peer, run):
+    one = make_peer()
+    loop = await run(one, lambda name, fields: fields.get("name") == "scoring")
+    assert loop.progress.step == 0
+    assert one.events.named("step") == []
+
+
+async def test_an_update_that_has_begun_is_finished_and_saved(make_peer, run):
+    one = make_peer(checkpoint_every=100)
+    loop = await run(one, lambda name, fields: fields.get("name") == "training")
+    assert loop.progress.step == 1
+    assert [line["step"] for line in one.events.named("step")] == [1]
+    assert one.saved() == [1]
+
+
+async def test_stopped_before_the_first_step_it_takes_none(make_peer):
+    one = make_peer()
+    with ThreadPoolExecutor(1) as model_thread:
+        loop = one.loop(model_thread)
+        loop.stop()
+        await loop.run()
+    assert loop.progress.step == 0
+    assert one.saved() == []
+
+
+async def test_a_disk_that_refuses_ends_it(make_peer, run, home: Home):
+    one = make_peer(steps=2)
+    home.checkpoints_path.rmdir()
+    home.checkpoints_path.write_text("in the way")
+    with pytest.raises(StorageError, match="checkpoints"):
+        await run(one)
+    assert one.progress.saved_step == 0
+
+
+# Resuming -----------------------------------------------------------------------------------------
+
+
+async def test_a_step_repeated_after_a_kill_is_the_same_step(
+    home, database, make_policy, events, run, tmp_path: Path
+):
+    """Two steps in one life, and the same two with a kill in the second: the same weights."""
+    straight = Peer(home, database, make_policy(max_new_tokens=8), events, steps=2)
+    await run(straight)
+
+    elsewhere = Home.open(tmp_path / "elsewhere")
+    with Database(elsewhere.database_path) as other_database:
+
+        def life(**given: Any) -> Peer:
+            return Peer(elsewhere, other_database, make_policy(max_new_tokens=8), Events(), **given)
+
+        killed = life(steps=1)
+        await run(killed)
+        await run(
+            killed, lambda name, fields: fields.get("name") == "generating" and fields["done"] > 0
+        )  # dropped with all that it drew
+        resumed = life(steps=1)
+        resumed.resume()
+        other_database.rewind(resumed.progress.step)
+        await run(resumed)
+    assert resumed.progress.step == 2
+    assert resumed.progress.questions_drawn == straight.progress.questions_drawn
+    for name, tensor in weights(straight.policy).items():
+        assert torch.equal(tensor, weights(resumed.policy)[name]), name
+
+
+async def test_groups_that_only_a_lost_step_used_are_drawn_again(make_peer, run, database):
+    fill(database, 3)
+    one = make_peer(steps=1, external=3)
+    await run(one)
+    assert database.pool.candidates(0, 10) == []
+    database.rewind(0)
+    assert len(database.pool.candidates(0, 10)) == 3

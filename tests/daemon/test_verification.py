@@ -1,0 +1,98 @@
+"""From a record that is authentic to a group that is true: nothing that the publisher claims is believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
+from swarmd.daemon.verification import Verification
+from swarmd.learning import ScoredGroup
+from swarmd.tasks import Score
+from tests.daemon.fakes import KnownTasks, as_claimed
+from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
+
+MANIFEST = make_manifest()
+ALLOWED = [n for n in range(200) if not is_held_out(question(make_task(MANIFEST, n)))]
+HELD_OUT = [n for n in range(200) if is_held_out(question(make_task(MANIFEST, n)))]
+
+
+def received(number: int, rewards: tuple[float, ...] = (1.0, 0.0), **changes: bytes) -> VerifiedRecord:
+    record = make_record(MANIFEST, number, START, rewards, **changes)
+    return verify_record(sign_record(key(1), record), manifest=MANIFEST, now=START)
+
+
+def check(tasks: KnownTasks) -> Verification:
+    return Verification(manifest=MANIFEST, tasks=tasks)
+
+
+async def test_a_group_is_rebuilt_from_the_record_with_the_rewards_found_here():
+    tasks = KnownTasks(lambda position, _: Score(0.25 * position))
+    record = received(ALLOWED[0], (1.0, 0.0, 1.0))
+    [group] = await check(tasks).check([record])
+    assert isinstance(group, ScoredGroup)
+    assert group.rewards == (0.0, 0.25, 0.5), "not the publisher's 1, 0, 1"
+    assert group.question == question(record.record.task)
+    assert (group.publisher, group.digest, group.external) == (key(1).peer_id, record.digest, True)
+    assert (group.round, group.step, group.model) == (record.record.round, record.record.step, "tiny")
+    assert group.task_name == MANIFEST.family(record.record.task.task_id).name
+    assert [c.text for c in group.completions] == [c.text for c in record.record.completions]
+    assert {c.behaviour_logprob_sum for c in group.completions} == {-1.0}
+    assert {c.token_count for c in group.completions} == {8}
+    assert {c.token_ids for c in group.completions} == {()}, "tokens are this peer's own to make"
+
+
+async def test_a_completion_that_breaks_the_scorer_earns_nothing_and_costs_the_others_nothing():
+    def score(position: int, text: str) -> Score:
+        return Score(0.0, "timeout") if position == 1 else as_claimed(position, text)
+
+    [group] = await check(KnownTasks(score)).check([received(ALLOWED[0], (1.0, 1.0, 0.5))])
+    assert group.rewards == (1.0, 0.0, 0.5)
+
+
+async def test_another_question_is_rejected_and_its_completions_are_not_scored():
+    tasks = KnownTasks()
+    [outcome] = await check(tasks).check([received(ALLOWED[0], question_digest=bytes(32))])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is Reason.QUESTION
+    assert tasks.scored == []
+
+
+async def test_a_question_kept_for_evaluation_is_rejected():
+    tasks = KnownTasks()
+    [outcome] = await check(tasks).check([received(HELD_OUT[0])])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is Reason.HELD_OUT
+    assert tasks.scored == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("version", Reason.VERSION),
+        ("source", Reason.VERSION),
+        ("timeout", Reason.SCORER),
+        ("crash", Reason.SCORER),
+        ("dataset", Reason.TASK),
+        ("option", Reason.TASK),
+        ("error", Reason.TASK),
+    ],
+)
+async def test_a_question_that_cannot_be_regenerated_is_held_against_whoever_is_to_blame(failure, reason):
+    tasks = KnownTasks()
+    tasks.failures[ALLOWED[0]] = failure
+    [outcome] = await check(tasks).check([received(ALLOWED[0])])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is reason
+    assert failure in outcome.detail
+
+
+async def test_outcomes_keep_the_order_of_the_records():
+    tasks = KnownTasks()
+    tasks.failures[ALLOWED[2]] = "error"
+    records = [received(n) for n in (ALLOWED[0], HELD_OUT[0], ALLOWED[1], ALLOWED[2], ALLOWED[3])]
+    outcomes = await check(tasks).check(records)
+    assert [isinstance(outcome, ScoredGroup) for outcome in outcomes] == [True, False, True, False, True]
+    for record, outcome in zip(records, outcomes, strict=True):
+        if isinstance(outcome, ScoredGroup):
+            assert outcome.digest == record.digest
+    assert await check(tasks).check([]) == []
