@@ -7,6 +7,7 @@ alone: the next one runs in a new child.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -34,20 +35,24 @@ class Lost:
     option: str | None = None
 
 
-def run_jobs(jobs: Sequence[Job], *, seconds: float, confine: Callable[[float], None]) -> list[Any | Lost]:
+def run_jobs(
+    jobs: Sequence[Job], *, seconds: float, confine: Callable[[float], None], deadline: float = math.inf
+) -> list[Any | Lost]:
     """The result of each job, which must be encodable, or why there is none.
 
     One child runs the jobs in turn until it is lost; another goes on behind the lost job. `seconds` is the
-    limit of each job; `confine(seconds)` is called in the child before its first.
+    limit of each job, `deadline` (monotonic) that of all; `confine(seconds)` is called in the child before
+    its first.
     """
     results: list[Any | Lost] = []
-    while len(results) < len(jobs):
-        results += _run_until_lost(jobs[len(results) :], seconds, confine)
-    return results
+    while len(results) < len(jobs) and time.monotonic() < deadline:
+        results += _run_until_lost(jobs[len(results) :], seconds, confine, deadline)
+    late = Lost("timeout", "the time for all of them was used up")
+    return results + [late] * (len(jobs) - len(results))
 
 
 def _run_until_lost(
-    jobs: Sequence[Job], seconds: float, confine: Callable[[float], None]
+    jobs: Sequence[Job], seconds: float, confine: Callable[[float], None], deadline: float
 ) -> list[Any | Lost]:
     reader, writer = os.pipe()
     pid = os.fork()
@@ -58,7 +63,8 @@ def _run_until_lost(
     reaped = False
     try:
         for _ in jobs:
-            results.append(_parse(read_frame(reader, time.monotonic() + seconds + _GRACE_S)))
+            by = min(time.monotonic() + seconds + _GRACE_S, deadline)
+            results.append(_parse(read_frame(reader, by)))
     except TimeoutError:
         results.append(Lost("timeout"))
     except EOFError:

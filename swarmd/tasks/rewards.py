@@ -26,7 +26,10 @@ def score_micro(score: object) -> int:
 
 
 def reward_of(micro: int, rule: RewardRule) -> float:
-    """The reward for a clamped score: all or nothing, or the score itself."""
+    """The reward for a score as the sandbox reports it: all or nothing, or the score itself.
+
+    Always in [0, 1]: a text that a scorer evaluates may report any integer in the scorer's place.
+    """
     if rule == "exact":
         return 1.0 if micro >= EXACT_FROM_MICRO else 0.0
-    return micro / MICRO
+    return min(max(micro, 0), MICRO) / MICRO

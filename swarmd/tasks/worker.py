@@ -19,6 +19,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -39,6 +40,10 @@ from swarmd.tasks.source import (
 # Numbers, dates, words: no bracket, quote, underscore or operator that evaluating could call or hide anything
 # with. Most answers are like that, and sharing one child makes them five times cheaper.
 _PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]{0,64}")
+
+# A group's answers together may take as long as this many that hang: a peer may send 64 that do, and whoever
+# waits for the worker behind them should not wait for each.
+_HANGS_PER_GROUP = 3
 
 Outcome = tuple[object, ...]
 RawSpec = tuple[str, str, str, str | None, int, int]
@@ -73,7 +78,7 @@ class Bench:
 
     def _score(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
         """One child rebuilds the question, then forks the scorers, for each distinct answer once."""
-        seconds = self._question_s + len(answers) * (self._score_s + 2)
+        seconds = self._question_s + (_HANGS_PER_GROUP + 1) * self._score_s + 2 * len(answers)
         [outcomes] = run_jobs(
             [partial(self._score_all, spec, answers)],
             seconds=seconds,
@@ -92,9 +97,12 @@ class Bench:
         plain = [answer for answer in distinct if _PLAIN.fullmatch(answer)]
         alone = [[answer] for answer in distinct if not _PLAIN.fullmatch(answer)]
         found: dict[bytes, Outcome] = {}
+        deadline = time.monotonic() + _HANGS_PER_GROUP * self._score_s
         for batch in [plain, *alone]:
             jobs: list[Job] = [partial(score, answer) for answer in batch]
-            results = run_jobs(jobs, seconds=self._score_s, confine=self._sandbox.confine_scorer)
+            results = run_jobs(
+                jobs, seconds=self._score_s, confine=self._sandbox.confine_scorer, deadline=deadline
+            )
             found |= zip(batch, map(_outcome, results), strict=True)
         return [found[answer] for answer in answers]
 

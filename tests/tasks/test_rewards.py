@@ -46,3 +46,9 @@ def test_the_clamped_score_is_always_in_range(score: object) -> None:
 def test_the_exact_rule_is_all_or_nothing_at_099_and_the_partial_rule_keeps_the_score() -> None:
     assert [reward_of(micro, "exact") for micro in (1_000_000, 990_000, 989_999, 0)] == [1.0, 1.0, 0.0, 0.0]
     assert [reward_of(micro, "partial") for micro in (1_000_000, 250_000, 0)] == [1.0, 0.25, 0.0]
+
+
+@given(st.integers())
+def test_no_report_from_the_sandbox_gives_a_reward_out_of_range(micro: int) -> None:
+    assert 0.0 <= reward_of(micro, "partial") <= 1.0
+    assert reward_of(micro, "exact") in (0.0, 1.0)

@@ -6,6 +6,7 @@ An attack is a Python expression that is true only if it got through. The scorer
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -15,9 +16,12 @@ import pytest
 
 from protocol import TaskSpec
 from swarmd.tasks import Score, TaskRunner
+from swarmd.tasks.frames import pack
 from swarmd.tasks.gym import ReasoningGym
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HANG_S = 2.0  # a hanging answer's limit in the fixture's worker
 
 OS = "__import__('os')"
 ATTACKS = {
@@ -157,6 +161,26 @@ async def test_a_text_cannot_reach_the_score_of_another(
     assert [score.reward for score in scores] == [0.0, 0.0, 0.0, 1.0]
     scores = await run(runner, spec("string_insertion", seed=8), ["wrong"])
     assert scores == [Score(0.0)]
+
+
+@pytest.mark.parametrize("micro", [10**15, -(10**15)])
+async def test_a_forged_score_is_still_a_reward_between_0_and_1(
+    runner: TaskRunner, spec: Callable[..., TaskSpec], micro: int
+) -> None:
+    forged = pack((True, micro))
+    scores = await run(runner, spec("string_insertion"), [f"{OS}.write(3, {forged!r})"])
+    assert scores == [Score(1.0 if micro > 0 else 0.0)]
+
+
+async def test_many_hanging_answers_hold_the_worker_no_longer_than_a_few(
+    runner: TaskRunner, spec: Callable[..., TaskSpec], oracle: str
+) -> None:
+    hanging = [f"9**9**9**{n}" for n in range(9, 25)]
+    async with asyncio.timeout(8 * HANG_S):  # one after another they would take 16 of it
+        first, *others = await run(runner, spec("string_insertion"), [oracle, *hanging])
+    assert first == Score(1.0)
+    assert others == [Score(0.0, "timeout")] * len(hanging)
+    assert runner.restarts == 0
 
 
 @pytest.mark.parametrize("dataset", ["binary_matrix", "spiral_matrix", "string_insertion", "n_queens"])
