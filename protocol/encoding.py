@@ -9,7 +9,7 @@ compares with its own encoding, so that there is one definition of canonical.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from protocol.errors import InvalidLocal, Reason, RejectedRecord
 from protocol.limits import DEPTH_MAX, INT_MAX
@@ -30,12 +30,14 @@ def encode(value: object) -> bytes:
     return bytes(out)
 
 
-def decode(data: bytes) -> object:
+def decode(data: bytes, *, items_max: int = INT_MAX) -> object:
     """The value whose encoding is `data`; arrays come back as tuples, maps as dicts.
 
+    `items_max` bounds the data items, containers and map keys among them: a reader of strangers' bytes must
+    not be made to build 65,536 zeros.
     Raises RejectedRecord: `encoding` outside the profile, `not_canonical` if another encoding is the one.
     """
-    value, end = _read(data, 0, DEPTH_MAX)
+    value, end = _read(data, 0, DEPTH_MAX, iter(range(items_max)))
     if end != len(data):
         raise RejectedRecord(Reason.ENCODING, f"{len(data) - end} bytes after the value")
     if encode(value) != data:
@@ -108,7 +110,9 @@ def _write_head(out: bytearray, major: int, argument: int) -> None:
             return
 
 
-def _read(data: bytes, offset: int, depth: int) -> tuple[object, int]:
+def _read(data: bytes, offset: int, depth: int, places: Iterator[int]) -> tuple[object, int]:
+    if next(places, None) is None:
+        raise RejectedRecord(Reason.ENCODING, "more data items than this kind of payload may have")
     major, argument, offset = _read_head(data, offset)
     if major in (_UNSIGNED, _NEGATIVE):
         value = argument if major == _UNSIGNED else -1 - argument
@@ -121,7 +125,7 @@ def _read(data: bytes, offset: int, depth: int) -> tuple[object, int]:
         if depth == 0:
             raise RejectedRecord(Reason.ENCODING, f"containers nested more than {DEPTH_MAX} deep")
         read = _read_array if major == _ARRAY else _read_map
-        return read(data, offset, argument, depth - 1)
+        return read(data, offset, argument, depth - 1, places)
     if major == _SIMPLE and argument in _SIMPLE_VALUES and data[offset - 1] == major << 5 | argument:
         return _SIMPLE_VALUES[argument], offset
     raise RejectedRecord(Reason.ENCODING, "a tag, a float or another simple value than true, false and null")
@@ -155,19 +159,23 @@ def _read_string(data: bytes, offset: int, size: int, *, is_text: bool) -> tuple
         raise RejectedRecord(Reason.ENCODING, f"text is not UTF-8: {error.reason}") from None
 
 
-def _read_array(data: bytes, offset: int, count: int, depth: int) -> tuple[object, int]:
+def _read_array(
+    data: bytes, offset: int, count: int, depth: int, places: Iterator[int]
+) -> tuple[object, int]:
     items: list[object] = []
     for _ in range(count):  # a lying count ends at the first missing item: each takes a byte at least
-        item, offset = _read(data, offset, depth)
+        item, offset = _read(data, offset, depth, places)
         items.append(item)
     return tuple(items), offset
 
 
-def _read_map(data: bytes, offset: int, count: int, depth: int) -> tuple[object, int]:
+def _read_map(
+    data: bytes, offset: int, count: int, depth: int, places: Iterator[int]
+) -> tuple[object, int]:
     items: dict[str, object] = {}
     for _ in range(count):  # a key given twice is kept once and so fails the comparison in `decode`
-        key, offset = _read(data, offset, depth)
+        key, offset = _read(data, offset, depth, places)
         if not isinstance(key, str):
             raise RejectedRecord(Reason.ENCODING, "a map key that is not text")
-        items[key], offset = _read(data, offset, depth)
+        items[key], offset = _read(data, offset, depth, places)
     return items, offset

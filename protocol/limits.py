@@ -13,6 +13,12 @@ ANNOUNCEMENT_BYTES_MAX = 512  # 64 of them, one full shard, are 32 KiB: a store 
 STATUS_BYTES_MAX = 4_096  # eight addresses of 256 bytes and the counters
 MANIFEST_BYTES_MAX = 262_144  # all 106 reasoning-gym datasets with their options take some 40 KiB
 
+# --- data items of a payload, containers and map keys among them: what reading a stranger's bytes may cost
+RECORD_ITEMS_MAX = 1_024  # 64 completions of 13 items and the rest make 880
+ANNOUNCEMENT_ITEMS_MAX = 32  # ten fields make 21
+STATUS_ITEMS_MAX = 64  # seventeen fields and eight addresses make 43
+MANIFEST_ITEMS_MAX = 4_096  # 256 task families of 13 items and the rest make 3,343
+
 # --- shards of the DHT
 SHARDS_MAX = 64  # power of two; 64 shards x 64 entries: 4096 announcements of one task in one round
 SHARD_ENTRIES_MAX = 64  # a store moves the whole dictionary: 1000 x 200 B cost 1.1 MB, 100 x 200 B 0.12 MB

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field
 
@@ -90,6 +90,8 @@ def _distinct(tasks: tuple[TaskFamily, ...]) -> tuple[TaskFamily, ...]:
 
 class Manifest(Payload):
     """A swarm's rules. Peers whose manifests have the same bytes are in the same swarm, and only they."""
+
+    ITEMS_MAX: ClassVar[int] = limits.MANIFEST_ITEMS_MAX
 
     name: Name
     genesis: Timestamp

@@ -6,7 +6,7 @@ RejectedRecord(schema). The field types are named for what they hold.
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,9 @@ class Payload(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    ITEMS_MAX: ClassVar[int] = limits.RECORD_ITEMS_MAX
+    """data items of its encoding that are read before it is refused"""
+
     @model_validator(mode="wrap")
     @classmethod
     def _name_the_culprit(
@@ -56,7 +59,7 @@ class Payload(BaseModel):
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Parse received bytes. Raises RejectedRecord: encoding, not_canonical or schema."""
-        parsed = cls.model_validate(decode(data), context=_RECEIVED)
+        parsed = cls.model_validate(decode(data, items_max=cls.ITEMS_MAX), context=_RECEIVED)
         if parsed.to_bytes() != data:
             raise RejectedRecord(Reason.NOT_CANONICAL, "encoding the parsed payload gives other bytes")
         return parsed

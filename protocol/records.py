@@ -6,7 +6,7 @@ hint: a receiver regenerates the question and scores the completions itself. Thi
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -100,6 +100,8 @@ class Record(Payload):
 class Announcement(Payload):
     """Where a record can be had and whether it may be worth pulling."""
 
+    ITEMS_MAX: ClassVar[int] = limits.ANNOUNCEMENT_ITEMS_MAX
+
     swarm: Digest
     round: Count
     task_id: TaskId
@@ -117,6 +119,8 @@ class Announcement(Payload):
 
 class PeerStatus(Payload):
     """A peer's entry in the membership: how to reach it and how it is doing."""
+
+    ITEMS_MAX: ClassVar[int] = limits.STATUS_ITEMS_MAX
 
     swarm: Digest
     created: Timestamp

@@ -7,7 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import InvalidLocal, Reason, RejectedRecord, decode, encode
+from protocol import (
+    Announcement,
+    Completion,
+    InvalidLocal,
+    Manifest,
+    PeerStatus,
+    Reason,
+    Record,
+    RejectedRecord,
+    TaskFamily,
+    TaskSpec,
+    decode,
+    encode,
+    limits,
+)
 from protocol.limits import DEPTH_MAX, INT_MAX
 
 scalars = (
@@ -108,3 +122,23 @@ def test_nesting_is_bounded_on_both_sides():
 def test_a_hostile_nest_of_a_megabyte_costs_nothing():
     with pytest.raises(RejectedRecord, match="nested"):
         decode(b"\x81" * 2**20)
+
+
+def test_items_are_bounded_where_the_reader_says_so():
+    value = {"a": (1, 2), "b": None}
+    assert decode(encode(value), items_max=7) == value  # map, two keys, array of two, null
+    with pytest.raises(RejectedRecord, match="more data items") as raised:
+        decode(encode(value), items_max=6)
+    assert raised.value.reason == "encoding"
+
+
+def test_every_largest_payload_has_room_among_its_items():
+    fields = {kind: len(kind.model_fields) for kind in (Record, TaskSpec, Completion, TaskFamily, Manifest)}
+    completions, tasks = limits.COMPLETIONS_MAX, limits.TASKS_MAX
+    largest = {
+        Record: 1 + 2 * (fields[Record] + fields[TaskSpec]) + completions * (1 + 2 * fields[Completion]),
+        Announcement: 1 + 2 * len(Announcement.model_fields),
+        PeerStatus: 1 + 2 * len(PeerStatus.model_fields) + limits.ADDRESSES_MAX,
+        Manifest: 1 + 2 * fields[Manifest] + tasks * (1 + 2 * fields[TaskFamily]),
+    }
+    assert all(items + 8 <= kind.ITEMS_MAX for kind, items in largest.items())

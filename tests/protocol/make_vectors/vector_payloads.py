@@ -174,6 +174,7 @@ def record_fields_rejected() -> list[Json]:
         bad("fingerprint of 7 bytes", tokenizer=bytes(7)),
         bad("seed beyond 32 bits", task=task | {"seed": 2**32}),
         bad("index beyond 2^20", task=task | {"index": 2**20 + 1}),
+        bad_record("a thousand data items too many", "encoding", model=(0,) * 2_000),
     ]
 
 
@@ -236,6 +237,7 @@ def announcements_file() -> Json:
             bad("pass rate above 1", "schema", pass_rate_milli=1001),
             bad("task id of 15 bytes", "schema", task_id=bytes(15)),
             bad("field missing", "schema", digest=...),
+            bad("a hundred data items too many", "encoding", model=(0,) * 112),
             bad("another swarm", "swarm", swarm=OTHER_SWARM),
             bad("expires now", "expired", now=ANNOUNCEMENT.expires),
             bad("lives too long", "lifetime", expires=latest + 1),
@@ -286,6 +288,7 @@ def statuses_file() -> Json:
             bad("empty phase", "schema", phase=""),
             bad("eval above 1", "schema", eval_milli=1001),
             bad("eval missing", "schema", eval_milli=...),
+            bad("a thousand data items too many", "encoding", addresses=(0,) * 1_024),
             bad("above 4096 bytes", "size", agent="a" * 4096),
             bad("another swarm", "swarm", swarm=OTHER_SWARM),
             bad("created minutes ahead", "clock", now=STATUS.created - 180),
