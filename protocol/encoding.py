@@ -169,9 +169,7 @@ def _read_array(
     return tuple(items), offset
 
 
-def _read_map(
-    data: bytes, offset: int, count: int, depth: int, places: Iterator[int]
-) -> tuple[object, int]:
+def _read_map(data: bytes, offset: int, count: int, depth: int, places: Iterator[int]) -> tuple[object, int]:
     items: dict[str, object] = {}
     for _ in range(count):  # a key given twice is kept once and so fails the comparison in `decode`
         key, offset = _read(data, offset, depth, places)

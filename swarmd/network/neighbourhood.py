@@ -119,7 +119,7 @@ class Neighbourhood:
                 log.debug("peers not refreshed", error=str(error))
 
     async def _join(self, session: Session, addresses: Iterable[PeerAddress]) -> int:
-        """Greet all, then look around if any is there; returns how many answered."""
+        """Greet all, then look around if any is there; returns how many peers answered."""
         places = asyncio.Semaphore(DIALS_AT_ONCE)
 
         async def greet(address: PeerAddress) -> float | None:
@@ -132,9 +132,13 @@ class Neighbourhood:
                     return None
 
         async with asyncio.TaskGroup() as group:
-            greetings = [group.create_task(greet(address)) for address in dict.fromkeys(addresses)]
-        skews = [skew for skew in (greeting.result() for greeting in greetings) if skew is not None]
-        answered = self._with_my_time(skews)
+            greetings = {address: group.create_task(greet(address)) for address in dict.fromkeys(addresses)}
+        answers = {
+            address.peer_id: skew
+            for address, task in greetings.items()
+            if (skew := task.result()) is not None
+        }
+        answered = self._with_my_time(list(answers.values()))
         if answered:
             await session.look_around()
         return answered

@@ -28,7 +28,6 @@ from protocol import (
     RECORD_DOMAIN,
     RECORD_LIFETIME_S_MAX,
     RECORD_PAYLOAD_TYPE,
-    SHARDS_MAX,
     STATUS_BYTES_MAX,
     ProtocolError,
     Reason,
@@ -84,9 +83,6 @@ def place_announcement(envelope: bytes, *, now: float, swarm: bytes) -> Placemen
     """Raises ProtocolError if it is not a valid, live announcement of that swarm."""
     verified = verify_announcement(envelope, now=now, swarm=swarm)
     announcement = verified.announcement
-    shards = (2**power for power in range(SHARDS_MAX.bit_length()))
-    if announcement.shard not in {shard_of(verified.publisher, announcement.task_id, n) for n in shards}:
-        raise RejectedRecord(Reason.TOPIC, f"shard {announcement.shard} is never this publisher's")
     return Placement(
         announcement_key(announcement.swarm, announcement.round, announcement.task_id, announcement.shard),
         verified.publisher.encode() + announcement.digest[:_DIGEST_PREFIX_BYTES],

@@ -69,8 +69,18 @@ class Session:
         return int(self._p2p._child.pid)
 
     async def wait_for_death(self) -> int:
-        """Returns the exit code of p2pd once it is gone."""
-        return int(await self._p2p._child.wait())
+        """Returns the exit code of p2pd once it is gone.
+
+        It is ended when hivemind does not read its answers any more: an answer that comes in the moment its
+        time-out strikes ends that task, and no call would ever be answered again.
+        """
+        child, reading = self._p2p._child, self._p2p._client.control._read_task
+        async with asyncio.TaskGroup() as group:
+            exit_code = group.create_task(child.wait())
+            await asyncio.wait([reading, exit_code], return_when=asyncio.FIRST_COMPLETED)
+            if not exit_code.done():
+                child.kill()
+        return int(exit_code.result())
 
     def end(self) -> None:
         """Every call under way raises NetworkError now, and every later one at once."""

@@ -35,6 +35,10 @@ STREAMS_PER_PEER = 4
 STREAMS_SERVED = 64
 """At once to all peers: 64 bodies of 64 KiB are 4 MiB of buffers."""
 
+STREAMS_REFUSED = 64
+"""At once to all peers: streams that are told "busy". What comes beyond is closed without a word, since each
+stream costs a file descriptor until its client goes away."""
+
 STREAMS_ASKED = 16
 """At once to all peers; more would fill a home link without finishing sooner."""
 
@@ -62,19 +66,18 @@ class StreamServer:
         self._bodies: BodyProvider = lambda _digest: None
         self._manifest: bytes | None = None
         self._open: Counter[str] = Counter()
+        self._refused = 0
 
     def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
         self._bodies, self._manifest = bodies, manifest
 
     async def body(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one PULL_PROTOCOL stream of `peer` to its end."""
-        with self._admit(peer) as admitted:
-            await answer(reader, writer, PULL_REQUEST_BYTES, self.find_body, admitted=admitted)
+        await self._serve(peer, reader, writer, PULL_REQUEST_BYTES, self.find_body)
 
     async def manifest(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one MANIFEST_PROTOCOL stream of `peer` to its end."""
-        with self._admit(peer) as admitted:
-            await answer(reader, writer, 0, self.find_manifest, admitted=admitted)
+        await self._serve(peer, reader, writer, 0, self.find_manifest)
 
     def find_body(self, digest: bytes) -> bytes | None:
         return self._bodies(digest)
@@ -82,17 +85,31 @@ class StreamServer:
     def find_manifest(self, _request: bytes = b"") -> bytes | None:
         return self._manifest
 
+    async def _serve(
+        self,
+        peer: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        request_bytes: int,
+        reply: Callable[[bytes], bytes | None],
+    ) -> None:
+        with self._admit(peer) as admitted:
+            if not admitted and self._refused > STREAMS_REFUSED:
+                writer.close()
+            else:
+                await answer(reader, writer, request_bytes, reply, admitted=admitted)
+
     @contextmanager
     def _admit(self, peer: str) -> Iterator[bool]:
         """Whether another stream of `peer` may be served; its place is held until the block is left."""
         admitted = self._open[peer] < STREAMS_PER_PEER and self._open.total() < STREAMS_SERVED
-        if admitted:
-            self._open[peer] += 1
+        self._open[peer] += admitted
+        self._refused += not admitted
         try:
             yield admitted
         finally:
-            if admitted:
-                self._open[peer] -= 1
+            self._open[peer] -= admitted
+            self._refused -= not admitted
             self._open += Counter()  # drops peers at zero
 
 

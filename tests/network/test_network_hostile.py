@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -235,3 +236,42 @@ def test_node_ids_of_ones_own_choice_get_no_place(p2p: Any) -> None:
         assert protocol.node_id in table
 
     p2p.run(with_liar(scenario))
+
+
+def test_a_peer_that_answers_a_greeting_with_nonsense_counts_as_one_that_does_not_answer(p2p: Any) -> None:
+    from hivemind.proto import dht_pb2
+
+    async def scenario(world: Any) -> None:
+        victim, liar = await world.peer(0), await world.peer(1)
+        handlers = liar.network._supervisor._session._p2p._client.control.unary_handlers
+        for nonsense in (b"\xff", dht_pb2.PingResponse(dht_time=float("nan")).SerializeToString()):
+
+            async def answer(_data: bytes, _sender: Any, answer: bytes = nonsense) -> bytes:
+                return answer
+
+            handlers["SwarmDHT.rpc_ping"] = answer
+            assert await victim.network.connect(liar.network.addresses) == 0
+
+    p2p.run(scenario)
+
+
+@with_liar
+async def _places_that_make_no_sense(world: Any, victim: Any, liar: Liar) -> None:
+    """Nothing may come out of the tasks that hivemind starts and nobody waits for."""
+    import asyncio
+
+    from hivemind.proto import dht_pb2
+
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    body = world.record(liar.peer.key, world.clock(), 1)
+    false = dht_pb2.NodeInfo(node_id=b"\xff" * 21)
+    expires = float(int(world.clock()) + 60)
+    await liar.store(victim, body_key(world.manifest.swarm_id, digest_of(body)), body, expires, peer=false)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
+
+
+def test_a_sender_with_a_place_that_makes_no_sense_leaves_no_traceback(p2p: Any) -> None:
+    p2p.run(_places_that_make_no_sense)

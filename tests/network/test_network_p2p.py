@@ -58,6 +58,22 @@ def test_a_killed_p2pd_comes_back_with_the_same_address_and_everything_works_aga
     p2p.run(scenario)
 
 
+def test_a_p2pd_that_hivemind_stopped_listening_to_is_replaced(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        _, two = await world.swarm(2)
+        session = two.network._supervisor._session
+        session._p2p._client.control._read_task.cancel()
+
+        async def replaced() -> bool:
+            return two.network.statistics().restarts == 1 and two.network.statistics().connected_peers > 0
+
+        await eventually(replaced)
+        own = world.announcement(two.key, world.record(two.key, world.clock()), world.clock())
+        assert await two.network.announce([own]) == 1
+
+    p2p.run(scenario)
+
+
 def test_calls_under_way_when_p2pd_dies_end_with_a_network_error(p2p: Any) -> None:
     async def scenario(world: Any) -> None:
         one, two = await world.swarm(2)

@@ -14,6 +14,7 @@ from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.streams import (
     STREAMS_PER_PEER,
+    STREAMS_REFUSED,
     STREAMS_SERVED,
     AbsentError,
     AskedStreams,
@@ -123,6 +124,19 @@ async def test_all_peers_together_are_bounded_too() -> None:
         group.create_task(server.manifest("one more", *other))
         with pytest.raises(BusyError):
             await ask(reader, writer, b"", bytes_max=8)
+
+
+async def test_whoever_is_refused_too_often_gets_no_answer_and_holds_no_place() -> None:
+    server = server_with({DIGEST: b"body"})
+    server._open["greedy"], server._refused = STREAMS_PER_PEER, STREAMS_REFUSED
+    async with pipe() as (reader, writer, *other):
+        await server.body("greedy", *other)
+        with pytest.raises((EOFError, OSError)):
+            await ask(reader, writer, DIGEST, bytes_max=8)
+    assert server._refused == STREAMS_REFUSED
+    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
+        group.create_task(server.body("modest", *other))
+        assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
 
 
 async def test_a_reply_larger_than_allowed_is_not_read() -> None:
