@@ -53,7 +53,7 @@ def _row(
 ) -> TrainRow:
     # Tokens of another peer's tokenizer would mean something else here: external text is always encoded anew.
     sampled = () if external else completion.token_ids
-    ids = sampled or policy.encode_completion(completion.text, completion.finished)
+    ids = sampled or policy.encode_completion(completion.text, completion.finished, len(prompt))
     known = bool(sampled) and len(completion.logprobs) == len(sampled)
     return TrainRow(
         tokens=TokenRow(prompt, ids),

@@ -7,6 +7,7 @@ loop runs it in a thread, one call at a time. Training lives in `swarmd.learning
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,9 +95,11 @@ class Policy:
             return False
         return True
 
-    def encode_completion(self, text: str, finished: bool) -> tuple[int, ...]:
-        """Token ids of a completion known as text only, at most `max_new_tokens` of them."""
-        return self.tokenizer.encode_completion(text, finished, self.max_new_tokens)
+    def encode_completion(self, text: str, finished: bool, prompt_tokens: int = 0) -> tuple[int, ...]:
+        """Token ids of a completion known as text only: at most `max_new_tokens`, and as many as the context
+        has room for behind a prompt of `prompt_tokens`."""
+        room = min(self.max_new_tokens, self._context - prompt_tokens)
+        return self.tokenizer.encode_completion(text, finished, room)
 
     # --- generation -------------------------------------------------------------------------------
 
@@ -115,7 +118,8 @@ class Policy:
 
         `generator` is on the CPU; it alone decides, so saving its state is saving the randomness.
         `progress` receives the number of new tokens after every decoding step. Raises
-        GenerationStoppedError once `should_stop` is set, ModelError when the device runs out of memory.
+        GenerationStoppedError once `should_stop` is set, ModelError when the device runs out of memory or
+        the model computes what is not a number (float16 overflows easily).
         """
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
         uniforms = draw_uniforms(len(prompts) * group_size, tokens, generator)
@@ -163,6 +167,11 @@ class Policy:
                     progress=progress,
                     should_stop=should_stop,
                 )
+        if any(math.isnan(logprob) for row in decoded for logprob in row.logprobs):
+            raise ModelError(
+                f"{self.family} computes what is not a number: use --dtype float32 if it runs in less, or go "
+                "back to other weights"
+            )
         return [
             Sample(row.token_ids, self.tokenizer.decode_completion(row.token_ids), row.logprobs, row.finished)
             for row in decoded

@@ -8,6 +8,7 @@ import torch
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
 from swarmd.learning import Trainer, clipped_surrogate, group_advantages
+from swarmd.learning.selection import select_rows
 from swarmd.policy import TokenRow
 
 QUESTIONS = ["1+1?", "a longer question?"]
@@ -172,6 +173,16 @@ def test_an_external_group_that_does_not_fit_the_context_is_counted_not_fatal(ma
     metrics = trainer.step([], [long, short])
     assert (metrics.external_too_long, metrics.groups_external_used) == (1, 1)
     assert "1 do not fit" in trainer.step([], [long]).note
+
+
+def test_an_external_completion_longer_than_the_context_is_cut_where_the_context_ends(
+    make_policy, external_group
+):
+    policy = make_policy(max_new_tokens=120)
+    policy._context = 128
+    group = external_group("2+2?", ("4" * 300, 1.0), ("5", 0.0))
+    rows = select_rows(policy, [group], with_zero_advantage=False).rows
+    assert max(len(row.tokens) for row in rows) == 128
 
 
 def test_token_ids_that_an_external_group_brings_are_not_believed(make_policy, external_group):

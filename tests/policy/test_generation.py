@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from swarmd.errors import ModelError
 from swarmd.policy import GenerationStoppedError, PromptTooLongError, TokenRow
 from swarmd.policy import policy as policy_module
 from swarmd.policy.sampling import greedy, sample
@@ -135,6 +136,16 @@ def test_the_ends_of_the_unit_interval_give_possible_tokens():
     tokens, _ = sample(logits, torch.tensor([0.0, 1.0 - 2**-24]), 1.0)
     assert tokens.tolist() == [1, 2]
     assert greedy(logits)[0].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("greedily", [True, False])
+def test_a_model_that_computes_no_numbers_is_a_model_error(make_policy, greedily):
+    policy = make_policy()
+    with torch.no_grad():
+        next(policy.model.parameters()).fill_(float("nan"))
+    prompts = [policy.render("2+2?")]
+    with pytest.raises(ModelError, match=r"not a number.*float32"):
+        policy.greedy(prompts) if greedily else policy.generate(prompts, 2, generator=torch.Generator())
 
 
 def test_progress_counts_every_token_once(make_policy):
