@@ -11,6 +11,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -64,7 +65,11 @@ def _unreachable(model: str) -> str | None:
             f"{model} is gated: accept its terms on the hub and run `hf auth login`, or use another model"
         ) from error
     except RepositoryNotFoundError as error:
-        raise ModelError(f"the hub has no model {model} (or it is private): check the spelling") from error
+        raise ModelError(
+            f"the hub has no model {model} (or it is private), nor is it a directory: check the spelling"
+        ) from error
+    except HFValidationError as error:
+        raise ModelError(f"{model} is neither a directory nor the name of a hub model: {error}") from error
     except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled) as error:
         return str(error).partition("\n")[0] or type(error).__name__
     return None

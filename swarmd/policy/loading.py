@@ -36,6 +36,9 @@ from swarmd.policy.tokenizer import ChatTokenizer
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 LORA_SEED = 0  # adapters start the same on every peer; B starts at zero, so this changes no output
+_NAMES = (
+    f"use embedded, {SMOLLM2}, a directory such as ./my-model, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct"
+)
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 """What transformers raises for files that are missing, damaged or of an architecture it does not know."""
 
@@ -71,14 +74,15 @@ def _locate(name: str) -> Path:
     if name == "embedded":
         return EMBEDDED_MODEL_DIR
     path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        found = path.is_dir()
+    except OSError as error:  # no permission to look there, or no name a directory could have
+        raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {_NAMES}") from error
+    if found:
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return fetch_snapshot(name)
-    raise ModelError(
-        f"unknown model {name!r}: neither a directory nor a hub id. Use embedded, {SMOLLM2}, "
-        "a directory such as ./my-model, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct"
-    )
+    raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {_NAMES}")
 
 
 def _load_directory(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -29,6 +29,7 @@ from swarmd.tasks.toml_lines import line_of
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
 _PRESET_SOURCE, _PRESET_DISTRIBUTION = "reasoning_gym", "reasoning-gym"  # presets have no other source
+_SHOWN_CHARS = 100  # of a wrong name, in messages
 _START_S = 120.0  # of the worker that checks the tasks; beyond that, each task has its own limit
 
 
@@ -86,10 +87,14 @@ def _find(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
     if name_or_path in PRESETS:
         return _PRESET_DIRECTORY / f"{name_or_path}.toml"
-    if path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:  # no permission to look there, or no name a file could have
+        raise ConfigError(f"{name_or_path[:_SHOWN_CHARS]!r} cannot be read: {error.strerror}") from error
+    if found:
         return path
     if path.suffix or len(path.parts) > 1:
-        raise ConfigError(f"there is no swarm manifest at {path}")
+        raise ConfigError(f"there is no swarm manifest at {path}; presets are {', '.join(PRESETS)}")
     near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"presets are {', '.join(PRESETS)}"
     raise ConfigError(f"{name_or_path!r} is neither a preset nor a file; {hint}")

@@ -49,6 +49,13 @@ def test_a_name_that_is_nothing_lists_what_there_is():
         load("gpt-17")
 
 
+def test_a_name_that_neither_the_disk_nor_the_hub_could_know_is_a_model_error():
+    with pytest.raises(ModelError, match=r"File name too long; use embedded"):
+        load("a" * 5000)
+    with pytest.raises(ModelError, match=r"a/b--c is neither a directory nor the name of a hub model"):
+        load("a/b--c")
+
+
 def test_a_hub_that_cannot_be_reached_is_said_with_the_remedy(monkeypatch, tmp_path):
     def offline(*args, **kwargs):
         assert kwargs["timeout"] <= 10

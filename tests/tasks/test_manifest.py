@@ -110,6 +110,11 @@ def test_a_task_that_cannot_be_made_is_named_with_line_and_key(
         load_manifest(write(tmp_path, GOOD.replace(right, wrong, 1)))
 
 
+def test_a_name_no_file_could_have_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match=r"'aaa.*cannot be read: File name too long"):
+        load_manifest("a" * 5000)
+
+
 def test_a_name_that_is_neither_preset_nor_file_is_answered_with_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'starter'"):
         load_manifest("startr")
