@@ -14,6 +14,7 @@ import typer
 
 from swarmd.cli import evaluate, init, join, records, status, version
 from swarmd.errors import ConfigError, SwarmdError
+from swarmd.observe import printable
 
 FAILED, MISUSED = 1, 2
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=arguments, prog_name="swarmd")
     except SwarmdError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # Line by line: an error may quote what a peer wrote.
+        print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
         sys.exit(MISUSED if isinstance(error, ConfigError) else FAILED)
     sys.exit(0)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from protocol import Manifest
 from swarmd.cli.options import DEFAULT_HOME, FLAGS, HomeOption, home_path, overrides, parse_lora, setting
 from swarmd.config import Config, load_config
+from swarmd.observe import printable
 from swarmd.storage import Home
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from swarmd.policy import Policy
 
 DEFAULT_TASKS = "starter"
+SEED_MAX = 2**32 - 1
 QUESTIONS = 200  # halves of the 95 % interval are then 0.07 at most
 
 
@@ -49,7 +52,9 @@ def evaluate(
         ),
     ] = None,
     count: Annotated[int, typer.Option("--questions", min=1, help="How many, over all tasks.")] = QUESTIONS,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed asks the same questions.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=SEED_MAX, help="The same seed asks the same questions.")
+    ] = 0,
     model: Annotated[str | None, setting("policy.model", metavar="NAME|DIR")] = None,
     lora: Annotated[str | None, setting("policy.lora_rank", metavar="r=RANK[,alpha=ALPHA]")] = None,
     device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
@@ -62,6 +67,9 @@ def evaluate(
 
     The newest checkpoint is used, or the untrained model where there is none yet; a running daemon is not
     disturbed. With --constant, beside the success stands what one fixed answer to each task would reach.
+
+    --json prints success, questions, interval (95 %, Wilson), reward, constant (null without --constant),
+    tasks (the same for each, by its name), step and model.
     """
     path = home_path(home)
     given = overrides({"policy.model": model, **parse_lora(lora), "policy.device": device})
@@ -78,8 +86,8 @@ def _manifest(tasks: str | None, home: Any) -> Manifest:
     """What --tasks names, else the home's swarm, else the default."""
     from swarmd.tasks import load_manifest
 
-    saved = Home(home).read_manifest() if tasks is None else None
-    return Manifest.from_bytes(saved) if saved is not None else load_manifest(tasks or DEFAULT_TASKS)
+    saved = Home(home).manifest() if tasks is None else None
+    return saved or load_manifest(tasks or DEFAULT_TASKS)
 
 
 def _load(home: Any, given: dict[str, Any], max_new_tokens: int) -> Subject:
@@ -150,12 +158,12 @@ def _print(subject: Subject, evaluation: Evaluation) -> None:
     for name, result in rows:
         low, high = result.interval
         table.add_row(
-            name,
+            Text(printable(name)),  # a swarm's manifest comes from a peer
             f"{result.success:.3f}",
             f"{low:.3f} – {high:.3f}",
             "–" if result.constant is None else f"{result.constant:.3f}",
             str(result.questions),
         )
     console = Console()
-    console.print(f"{subject.name} at step {subject.step}, greedy, on held-out questions")
+    console.print(Text(f"{subject.name} at step {subject.step}, greedy, on held-out questions"))
     console.print(table)

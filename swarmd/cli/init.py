@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -20,6 +21,8 @@ def init(home: HomeOption = DEFAULT_HOME) -> None:
     typer.echo(f"home     {created.path}")
     typer.echo(f"key      {created.identity_path} (keep it private: it is this peer's name)")
     typer.echo(f"config   {created.config_path}")
+    at = "" if created.path == home_path(DEFAULT_HOME) else f" --home {shlex.quote(str(created.path))}"
+    typer.echo(f"next     swarmd join{at}")
 
 
 def open_home(path: Path) -> Home:

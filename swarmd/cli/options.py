@@ -142,5 +142,8 @@ DEFAULT_HOME = Path("~/.swarmd")
 
 
 def home_path(home: Path) -> Path:
-    """The home as an absolute path."""
-    return home.expanduser().resolve()
+    """The home as an absolute path. Raises ConfigError for the home of a user that is not there."""
+    try:
+        return home.expanduser().resolve()
+    except RuntimeError as error:
+        raise ConfigError(f"--home {home}: there is no such user: write the directory out") from error

@@ -35,6 +35,7 @@ from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
 from swarmd.observe.live import duration
 from swarmd.storage import BlobStore, Home
+from swarmd.tasks.rewards import RewardRule
 
 LISTED = 20  # records shown unless asked for more: one screen
 MICRO = 1e-6  # records carry rewards in millionths
@@ -90,9 +91,10 @@ def list_records(
 @app.command("show")
 def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     """Show one record: its question, regenerated here, and every completion with both sides' rewards."""
-    record = _Records(home).find(digest)
+    records = _Records(home)
+    record = records.find(digest)
     _print_head(record)
-    question, rewards = asyncio.run(_regenerate(record.record))
+    question, rewards = asyncio.run(_regenerate(record.record, records.reward))
     same = digest_of(question.encode()) == record.record.question_digest
     matches = "as signed" if same else "NOT the one signed"
     console = Console(highlight=False)
@@ -131,14 +133,16 @@ def verify(file: File, home: HomeOption = DEFAULT_HOME) -> None:
     Not checked here: that the question and the rewards are true. `records show` regenerates and scores.
     """
     try:
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(RECORD_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    manifest = Home(home_path(home)).manifest()
     try:
         record = authenticate(data)
         typer.echo(f"{file}: signed by {record.publisher}")
         _print_head(record)
-        _check_swarm(record, Home(home_path(home)).read_manifest())
+        _check_swarm(record, manifest)
     except RejectedRecord as error:
         raise SwarmdError(f"{file} is not a valid record: {error}") from error
 
@@ -149,14 +153,13 @@ def authenticate(envelope: bytes) -> Authentic:
     return Authentic(Record.from_bytes(opened.payload), opened.peer_id, digest_of(envelope), envelope)
 
 
-def _check_swarm(record: Authentic, manifest_bytes: bytes | None) -> None:
+def _check_swarm(record: Authentic, manifest: Manifest | None) -> None:
     """The checks that need a manifest, at the record's own time: an export is often past its expiry."""
-    if manifest_bytes is None:
+    if manifest is None:
         typer.echo("swarm    not checked: this home is in none yet")
         return
-    manifest = Manifest.from_bytes(manifest_bytes)
     verify_record(record.envelope, manifest=manifest, now=record.record.created)
-    typer.echo(f"swarm    {manifest.name}: allowed there")
+    typer.echo(f"swarm    {printable(manifest.name)}: allowed there")
     try:
         verify_record(record.envelope, manifest=manifest, now=time.time())
     except RejectedRecord as error:
@@ -172,6 +175,8 @@ class _Records:
         self._home = Home.existing(home_path(path))
         self.peer_id = self._home.key().peer_id
         config = load_config(self._home.path, {})
+        manifest = self._home.manifest()
+        self.reward: RewardRule = "exact" if manifest is None else manifest.reward
         self._store = BlobStore(self._home.records_path, config.storage.records_bytes_max)
 
     def newest(self, limit: int, *, own_only: bool) -> list[Authentic]:
@@ -201,9 +206,12 @@ class _Records:
         return record
 
     def _read(self, digest: bytes) -> Authentic | None:
-        """None when a running daemon has just dropped it."""
+        """None when a running daemon has just dropped it, or it is no record that this version knows."""
         envelope = self._store.get(digest)
-        return None if envelope is None else authenticate(envelope)
+        try:
+            return None if envelope is None else authenticate(envelope)
+        except RejectedRecord:
+            return None
 
 
 def _print_head(record: Authentic) -> None:
@@ -217,14 +225,16 @@ def _print_head(record: Authentic) -> None:
     typer.echo(f"group    {len(content.completions)} completions, {mean}")
 
 
-async def _regenerate(record: Record) -> tuple[str, list[float]]:
-    """The question's text, and what each completion is worth here. Raises TaskError."""
+async def _regenerate(record: Record, reward: RewardRule) -> tuple[str, list[float]]:
+    """The question's text, and what each completion is worth here. Raises SwarmdError."""
     from swarmd.tasks import TaskFailure, TaskRunner
 
-    async with TaskRunner(reward="exact") as runner:
+    async with TaskRunner(reward=reward) as runner:
         (question,) = await runner.questions([record.task])
         if isinstance(question, TaskFailure):
-            raise SwarmdError(f"its question cannot be regenerated: {question}")
+            raise SwarmdError(
+                f"its question cannot be regenerated here ({question.reason}): {question.detail}"
+            )
         (scores,) = await runner.score([(record.task, [c.text for c in record.completions])])
     return question.text, [score.reward for score in scores]
 

@@ -30,7 +30,7 @@ async def choose_manifest(
 
     `wanted` and `peers` are the operator's. Raises ConfigError when they contradict the home or one another.
     """
-    saved = _saved_manifest(home)
+    saved = home.manifest()
     if wanted is None:
         manifest = await _manifest_of_any(network, peers, events) or saved or await _read(DEFAULT_SWARM)
     elif not is_swarm_id(wanted):
@@ -55,18 +55,6 @@ def is_swarm_id(text: str) -> bool:
 
 async def _read(name_or_path: str) -> Manifest:
     return await asyncio.to_thread(load_manifest, name_or_path)
-
-
-def _saved_manifest(home: Home) -> Manifest | None:
-    data = home.read_manifest()
-    if data is None:
-        return None
-    try:
-        return Manifest.from_bytes(data)
-    except RejectedRecord as error:
-        raise ConfigError(
-            f"{home.manifest_path} is not a manifest ({error}): remove it and give --peer or --swarm"
-        ) from error
 
 
 async def _manifest_of_any(network: Network, peers: Sequence[str], events: EventLog) -> Manifest | None:

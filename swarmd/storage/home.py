@@ -10,7 +10,7 @@
     checkpoints/     weights, optimiser and counters
     records/         envelopes, own and pulled, under their digests
 
-This module knows names and rights, not contents; the key is the exception.
+This module knows names and rights, not contents; the key and the manifest are the exceptions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from protocol import KeyPair, ProtocolError
+from protocol import KeyPair, Manifest, ProtocolError
 from swarmd.errors import ConfigError
 from swarmd.storage.durable import remedy, write_whole
 
@@ -172,6 +172,16 @@ class Home:
             return None
         except OSError as error:
             raise ConfigError(f"{self.manifest_path} cannot be read: {remedy(error)}") from error
+
+    def manifest(self) -> Manifest | None:
+        """The swarm's manifest; None before the first join. Raises ConfigError for a corrupt file."""
+        data = self.read_manifest()
+        try:
+            return None if data is None else Manifest.from_bytes(data)
+        except ProtocolError as error:
+            raise ConfigError(
+                f"{self.manifest_path} is not a manifest ({error}): remove it and give --peer or --swarm"
+            ) from error
 
     def write_manifest(self, manifest: bytes) -> None:
         self._write(self.manifest_path, manifest)

@@ -86,6 +86,22 @@ def test_the_table_is_for_people(swarmd, home, tiny_model_dir) -> None:
     assert out.splitlines()[-1].split()[0] == "all"
 
 
+def test_a_task_s_name_is_shown_as_it_is_written_and_not_as_markup(swarmd, home, tiny_model_dir) -> None:
+    tasks = home.path.parent / "two.toml"
+    tasks.write_text(MANIFEST.replace('"bits"', '"[/bits] [red]"'))
+    outcome = evaluate(swarmd, home, "--model", tiny_model_dir)
+    assert outcome.code == 0, outcome.err
+    assert "[/bits] [red]" in outcome.out
+
+
+def test_a_corrupt_manifest_in_the_home_is_named_with_the_remedy(swarmd, home) -> None:
+    home.write_manifest(b"junk")
+    outcome = swarmd("eval", "--home", home.path)
+    assert outcome.code == 2
+    assert f"{home.manifest_path} is not a manifest" in outcome.err
+    assert "remove it" in outcome.err
+
+
 def test_a_checkpoint_of_another_model_is_named_with_the_remedy(
     swarmd, home, tiny_model_dir, make_policy
 ) -> None:

@@ -151,6 +151,14 @@ def test_init_says_who_the_peer_is_and_where_things_are(swarmd, tmp_path) -> Non
     for expected in (home.key().peer_id, str(home.path), str(home.identity_path), str(home.config_path)):
         assert expected in first.out
     assert swarmd("init", "--home", tmp_path / "h").out == first.out
+    assert first.out.splitlines()[-1] == f"next     swarmd join --home {home.path}"
+    assert swarmd("init").out.splitlines()[-1] == "next     swarmd join"
+
+
+def test_a_home_of_a_user_that_is_not_there_is_one_message(swarmd) -> None:
+    outcome = swarmd("status", "--home", "~nobody-of-this-name/x")
+    assert outcome.code == 2
+    assert "there is no such user" in outcome.err
 
 
 def test_init_refuses_a_wrong_config_file(swarmd, tmp_path) -> None:

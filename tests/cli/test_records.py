@@ -158,6 +158,22 @@ def test_verify_refuses_any_changed_byte_and_what_is_no_record(swarmd, stocked, 
     assert "cannot be read: No such file" in swarmd("records", "verify", tmp_path / "absent").err
 
 
+def test_what_is_stored_but_no_record_is_passed_over(swarmd, stocked) -> None:
+    digest = BlobStore(stocked.home.records_path, 2**20).put(b"written by some other version")
+    assert len(swarmd("records", "list", "--home", stocked.home.path).out.splitlines()) == 4
+    shown = swarmd("records", "show", digest.hex(), "--home", stocked.home.path)
+    assert shown.code == 2
+    assert "has no record" in shown.err
+
+
+def test_a_corrupt_manifest_is_not_blamed_on_the_record(swarmd, stocked, tmp_path) -> None:
+    (tmp_path / "r").write_bytes(stocked.own)
+    stocked.home.write_manifest(b"junk")
+    outcome = swarmd("records", "verify", tmp_path / "r", "--home", stocked.home.path)
+    assert outcome.code == 2
+    assert f"{stocked.home.manifest_path} is not a manifest" in outcome.err
+
+
 def test_verify_refuses_a_record_of_another_swarm(swarmd, stocked, tmp_path) -> None:
     other = MANIFEST.model_copy(update={"name": "other"})
     stocked.home.write_manifest(other.to_bytes())
