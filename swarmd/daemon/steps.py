@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while 
 EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; as long as a record lives
 CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
 DRAWS_MAX = 8  # a step goes on with fewer questions rather than look for ones that fit for ever
+UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
 MICRO = 1_000_000  # records carry scaled integers
 
 
@@ -63,7 +65,9 @@ class StepLoop:
         self.phase = "starting"
         self.tokens_per_s: float | None = None
         self.step_seconds: float | None = None
-        self.last_step_at = parts.clock()
+        self.last_step_at = time.monotonic()
+        self.unscored = 0.0
+        """Share of the last step's completions on which the scorer was lost."""
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
 
@@ -76,11 +80,17 @@ class StepLoop:
         """Take steps until stopped; the last one is checkpointed whatever `checkpoint_every` says."""
         wanted = self._parts.config.steps
         last = None if wanted is None else self.progress.step + wanted
-        while not self._stop.is_set() and (last is None or self.progress.step < last):
-            try:
+        try:
+            while not self._stop.is_set() and (last is None or self.progress.step < last):
                 await self._take_step()
-            except GenerationStoppedError:
-                break
+        except GenerationStoppedError:
+            pass  # the step in hand is dropped
+        except TaskError:  # it comes before an update, so what was learned until now is whole
+            await self._end()
+            raise
+        await self._end()
+
+    async def _end(self) -> None:
         self._enter("stopping")
         if self.progress.step > self.progress.saved_step:
             await self._save()
@@ -118,6 +128,7 @@ class StepLoop:
         self._enter("scoring")
         texts = [[sample.text for sample in group] for group in samples]
         scores = await parts.tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
+        self._note_failures([score.failure for row in scores for score in row])
         groups = []
         for question, group, row in zip(questions, samples, scores, strict=True):
             scored = self._own_group(question, group, [score.reward for score in row], round_)
@@ -125,6 +136,18 @@ class StepLoop:
             groups.append(scored)
         parts.database.ledger.own(len(groups))
         return groups
+
+    def _note_failures(self, failures: Sequence[str | None]) -> None:
+        """Junk may crash a scorer, and is worth nothing; that most texts do so is a fault to be told."""
+        failed = Counter(failure for failure in failures if failure is not None)
+        self.unscored = failed.total() / len(failures)
+        if self.unscored > UNSCORED_TOLD:
+            kinds = ", ".join(f"{kind}: {number}" for kind, number in failed.items())
+            self._parts.events.emit(
+                "warning",
+                message=f"{failed.total()} of {len(failures)} completions could not be scored ({kinds}) and "
+                "count as wrong: is the machine overloaded, or the task's scorer broken?",
+            )
 
     async def _draw_questions(self, count: int) -> list[Question]:
         """Training questions that fit the model's context. Raises TaskError when there are none to be had."""
@@ -238,7 +261,7 @@ class StepLoop:
 
     def _account(self, metrics: StepMetrics, round_: int, external: Sequence[ScoredGroup]) -> None:
         parts, step = self._parts, self.progress.step
-        now = self.last_step_at = parts.clock()
+        self.last_step_at, now = time.monotonic(), parts.clock()
         digests = [group.digest for group in external if group.digest is not None]
         parts.database.pool.mark_used(digests, step, now=now)
         fields = {

@@ -24,7 +24,7 @@ from swarmd.gossip import Demand, OwnGroup
 from swarmd.learning import Trainer, UniformSampler
 from swarmd.policy import HardwarePlan, Policy
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
-from swarmd.tasks import TrainingDraw
+from swarmd.tasks import Score, TrainingDraw
 from tests.daemon.fakes import (
     Events,
     KnownTasks,
@@ -167,6 +167,23 @@ async def test_a_step_says_what_it_did(make_peer, run):
     assert (step, metrics["round"], metrics["groups_own"]) == (1, ROUND, 2)
     assert one.database.steps.rewards().last == 0.5
     assert one.events.named("external_short") == [], "J = 0 is solo, not a lack"
+
+
+async def test_scorers_that_fail_on_most_texts_are_told_of_and_not_taken_for_bad_answers(make_peer, run):
+    one = make_peer(steps=1)
+    one.tasks.score_by = lambda position, text: Score(0.0, "crash")
+    loop = await run(one)
+    assert loop.unscored == 1.0
+    [warning] = one.events.named("warning")
+    assert "could not be scored (crash:" in warning["message"]
+
+
+async def test_a_scorer_lost_on_some_junk_is_nothing_to_tell(make_peer, run):
+    one = make_peer(steps=1, group_size=4)
+    one.tasks.score_by = lambda position, text: Score(0.0, "error") if position == 0 else Score(1.0)
+    loop = await run(one)
+    assert loop.unscored == 0.25
+    assert one.events.named("warning") == []
 
 
 async def test_own_groups_are_offered_to_the_swarm_as_they_were_made(make_peer, run):
