@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from protocol import Manifest
 from swarmd.cli.options import DEFAULT_HOME, FLAGS, HomeOption, home_path, overrides, parse_lora, setting
-from swarmd.config import Config, load_config
+from swarmd.config import load_config
 from swarmd.observe import printable
 from swarmd.storage import Home
 
@@ -103,21 +102,13 @@ def _load(home: Any, given: dict[str, Any], max_new_tokens: int) -> Subject:
     )
     for problem in problems:
         typer.echo(f"warning: {problem}", err=True)
-    if checkpoint is not None:
-        config = _as_trained(opened, given, checkpoint.state, config)
-    plan = plan_hardware(config.policy, probe=probe_hardware())
-    policy = load_policy(config.policy, plan, max_new_tokens=max_new_tokens)
+    trained = None if checkpoint is None else checkpoint.state.get("policy")
+    policy_config = config.policy.completed_by(trained)
+    plan = plan_hardware(policy_config, probe=probe_hardware())
+    policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens)
     if checkpoint is not None:
         policy.load_trainable_state(checkpoint.tensors)
     return Subject(policy, plan.model, 0 if checkpoint is None else checkpoint.step)
-
-
-def _as_trained(home: Home, given: dict[str, Any], state: Mapping[str, Any], config: Config) -> Config:
-    """With the model and LoRA rank that the checkpoint was trained with, where no flag says otherwise."""
-    trained = state.get("policy")
-    if not isinstance(trained, dict):
-        return config
-    return load_config(home.path, {**given, "policy": {**trained, **given.get("policy", {})}}, FLAGS)
 
 
 async def _evaluate(

@@ -75,6 +75,12 @@ class PolicyConfig(Slice):
             raise ValueError("lora_alpha is set without lora_rank: set lora_rank too or remove lora_alpha")
         return self
 
+    def completed_by(self, trained: object) -> PolicyConfig:
+        """With what a checkpoint says it was trained with, where nothing was set: so homes resume."""
+        if not isinstance(trained, dict):
+            return self
+        return PolicyConfig.model_validate({**trained, **self.model_dump(exclude_unset=True)})
+
 
 class LearningConfig(Slice):
     """One policy update: how many groups of which kind, and what the gradient does with them."""
@@ -88,9 +94,9 @@ class LearningConfig(Slice):
     learning_rate: float = Field(2e-4, gt=0, le=1)
     """Peak learning rate of AdamW."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate after warm-up: constant, or cosine down to zero at total_steps."""
+    """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
     warmup_steps: int = Field(5, ge=0)
-    """Steps over which the learning rate rises linearly from zero."""
+    """Steps in which the learning rate rises linearly to its peak; the first is not zero."""
     total_steps: int | None = Field(None, ge=1, examples=[500])
     """Length of the cosine schedule in steps; required by it."""
     weight_decay: float = Field(0.0, ge=0)
@@ -112,7 +118,7 @@ class LearningConfig(Slice):
     updates_per_batch: int = Field(1, ge=1, le=16)
     """Optimiser steps on one batch; above 1 the ratio leaves 1 and the clip acts."""
     token_budget: int = Field(16_384, ge=64)
-    """Padded tokens in one micro-batch; gradients are accumulated over micro-batches."""
+    """Padded tokens in one micro-batch, fewer for a large vocabulary; gradients are accumulated over them."""
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> LearningConfig:

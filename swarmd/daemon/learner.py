@@ -14,7 +14,7 @@ from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.progress import Progress
 from swarmd.learning import Trainer
 from swarmd.policy import HardwarePlan, Policy, load_policy, plan_hardware, probe_hardware
-from swarmd.storage import Checkpoint, Checkpoints, Home
+from swarmd.storage import Checkpoints, Home
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
     checkpoints = Checkpoints(home.checkpoints_path, config.storage.checkpoints_kept)
     problems: list[str] = []
     checkpoint = checkpoints.load_latest(problems.append)
-    policy_config = _as_trained(config.policy, checkpoint)
+    trained = None if checkpoint is None else checkpoint.state.get("policy")
+    policy_config = config.policy.completed_by(trained)
     plan = plan_hardware(policy_config, probe=probe_hardware())
     policy = load_policy(policy_config, plan, max_new_tokens=manifest.max_new_tokens)
     trainer = Trainer(policy, config.learning)
@@ -62,14 +63,6 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
         resumed_step=None if checkpoint is None else checkpoint.step,
         problems=tuple(problems),
     )
-
-
-def _as_trained(config: PolicyConfig, checkpoint: Checkpoint | None) -> PolicyConfig:
-    """`config` with the checkpoint's model and adapter where the operator named none: homes resume."""
-    trained = None if checkpoint is None else checkpoint.state.get("policy")
-    if not isinstance(trained, dict):
-        return config
-    return PolicyConfig.model_validate({**trained, **config.model_dump(exclude_unset=True)})
 
 
 def _seed(seed: int, peer_id: str) -> int:

@@ -126,13 +126,19 @@ class Checkpoints:
         by the next save. Changes nothing on disk. Raises StorageError for one that is intact but cannot be
         read: no permission, or written by a newer version.
         """
-        for path in self._found():
+        tried: set[Path] = set()
+        while (path := self._newest_but(tried)) is not None:
+            tried.add(path)
             try:
                 return _load(path)
             except _CorruptError as problem:
-                self._corrupt.add(path)
-                on_problem(f"checkpoint {path} cannot be used: {problem}; falling back to the one before")
+                if path.exists():  # else a daemon that trains meanwhile has pruned it, and saved newer ones
+                    self._corrupt.add(path)
+                    on_problem(f"checkpoint {path} cannot be used: {problem}; falling back to the one before")
         return None
+
+    def _newest_but(self, tried: set[Path]) -> Path | None:
+        return next((path for path in self._found() if path not in tried), None)
 
     def _found(self) -> list[Path]:
         """Directories named as checkpoints, newest first."""

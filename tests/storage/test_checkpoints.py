@@ -14,6 +14,7 @@ import torch
 
 from swarmd.errors import StorageError
 from swarmd.storage import Checkpoint, Checkpoints
+from swarmd.storage import checkpoints as module
 
 KEEP = 3
 
@@ -173,6 +174,28 @@ def test_several_damaged_ones_are_all_passed_over(tmp_path: Path) -> None:
     assert len(problems) == 2
     flip(paths[0] / "state.json")
     assert load(tmp_path) is None
+
+
+def test_one_that_a_running_daemon_prunes_meanwhile_leads_to_its_newer_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(Checkpoints(tmp_path, 2), 10)
+    real, overtaken = module._load, False
+
+    def slow(path: Path) -> Checkpoint:
+        nonlocal overtaken
+        if not overtaken:
+            overtaken = True
+            for step in (20, 30, 40):
+                save(Checkpoints(tmp_path, 2), step)
+        return real(path)
+
+    monkeypatch.setattr(module, "_load", slow)
+    problems: list[str] = []
+    checkpoint = load(tmp_path, problems)
+    assert checkpoint is not None
+    assert checkpoint.step == 40
+    assert problems == []
 
 
 def test_damaged_ones_make_room_before_good_ones_do(tmp_path: Path) -> None:
