@@ -114,12 +114,13 @@ class Trainer:
     def _plan(self, local: Selection, foreign: Selection) -> list[_Work]:
         """All micro-batches of a step; own and external ones never mix."""
         work: list[_Work] = []
+        budget = self._policy.micro_batch_tokens(self._config.token_budget)
         if local.rows:
-            batches = micro_batches(local.rows, self._config.token_budget)
+            batches = micro_batches(local.rows, budget)
             work += [_Work(batch, external=False, scale=1 / local.tokens) for batch in batches]
         if foreign.rows and self._config.external_coefficient > 0:
             scale = self._config.external_coefficient / foreign.tokens
-            batches = micro_batches(foreign.rows, self._config.token_budget)
+            batches = micro_batches(foreign.rows, budget)
             work += [_Work(batch, external=True, scale=scale) for batch in batches]
         return work
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from peft import PeftModel
@@ -23,6 +24,8 @@ from swarmd.policy.sampling import draw_uniforms
 from swarmd.policy.tokenizer import ChatTokenizer
 
 DECODE_TOKENS_MAX = 131_072  # rows * (prompt + new tokens) decoded together: 1.6 GB of bfloat16 cache at 0.5B
+LOGITS_BYTES_MAX = 4 * 2**30  # of one micro-batch: a step fits beside the model on an ordinary machine
+LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
 
 
 class PromptTooLongError(ModelError):
@@ -184,6 +187,14 @@ class Policy:
     ) -> tuple[Tensor, Tensor]:
         """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
         return self._backend.logprobs(rows, temperature or self.temperature)
+
+    def micro_batch_tokens(self, wanted: int) -> int:
+        """`wanted` tokens in one scored batch, or as many as keep its logits within LOGITS_BYTES_MAX.
+
+        With 152k words in the vocabulary 16,384 tokens would take 50 GB, and on a CPU no error would say so.
+        """
+        vocabulary = cast(nn.Embedding, self.model.get_input_embeddings()).num_embeddings
+        return min(wanted, max(1, LOGITS_BYTES_MAX // (LOGIT_BYTES * vocabulary)))
 
     def freeze_reference(self) -> None:
         """Keep the present weights as the reference of a KL penalty. With LoRA the base model is it."""
