@@ -74,10 +74,8 @@ def describe(name: str, fields: Mapping[str, object]) -> str:
         return printable(f"others join with: {fields.get('command')}")
     if isinstance(message := fields.get("message"), str):
         return printable(message if name == "warning" else f"{name}: {message}")
-    if name == "join_command":
-        return f"others join with: {fields.get('command')}"
     if name == "plan" and isinstance(reasons := fields.get("reasons"), list | tuple):
-        return f"model {fields.get('model')}: " + "; ".join(map(str, reasons))
+        return printable(f"model {fields.get('model')}: " + "; ".join(map(str, reasons)))
     shown = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
     return printable(f"{name} {shown}".strip())
 
@@ -92,9 +90,13 @@ _SHOWN_FROM: Mapping[str, tuple[str, ...]] = {
 
 
 def _taken(name: str, fields: Mapping[str, object]) -> dict[str, Any]:
-    """The fields of an event that are on the screen under the same name."""
-    wanted = _SHOWN_FROM.get(name, ())
-    return {key: value for key in wanted if isinstance(value := fields.get(key), int | str)}
+    """The fields of an event that are on the screen under the same name. A swarm's name comes from peers."""
+    found = {key: fields.get(key) for key in _SHOWN_FROM.get(name, ())}
+    return {
+        key: printable(value) if isinstance(value, str) else value
+        for key, value in found.items()
+        if isinstance(value, int | str)
+    }
 
 
 def _short(value: object) -> str:

@@ -46,7 +46,6 @@ class HardwareProbe:
     accelerators: tuple[Accelerator, ...]
     cores: int  # physical cores this process may use
     busy_cores: float  # load average of the last minute
-    memory_free_bytes: int
     fast_bfloat16: bool  # the CPU multiplies bfloat16 in hardware
     omp_threads: int | None  # OMP_NUM_THREADS, the operator's own word
 
@@ -169,7 +168,6 @@ def probe_hardware() -> HardwareProbe:
         accelerators=(*_cuda_devices(), *_mps_device()),
         cores=_usable_cores(),
         busy_cores=psutil.getloadavg()[0],
-        memory_free_bytes=psutil.virtual_memory().available,
         fast_bfloat16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
         omp_threads=int(omp) if omp.isdigit() and int(omp) > 0 else None,
     )

@@ -8,9 +8,7 @@ from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.policy.hardware import GIB, Accelerator, HardwareProbe, LoraPlan, plan_hardware, probe_hardware
 
-LAPTOP = HardwareProbe(
-    accelerators=(), cores=8, busy_cores=1.7, memory_free_bytes=8 * GIB, fast_bfloat16=False, omp_threads=None
-)
+LAPTOP = HardwareProbe(accelerators=(), cores=8, busy_cores=1.7, fast_bfloat16=False, omp_threads=None)
 SMALL_GPU = Accelerator("cuda:0", "RTX 4090", 10 * GIB, True)
 BIG_GPU = Accelerator("cuda:1", "RTX 4090", 22 * GIB, True)
 OLD_GPU = Accelerator("cuda:0", "Tesla V100", 12 * GIB, False)
@@ -98,5 +96,4 @@ def test_lora_alpha_defaults_to_twice_the_rank():
 def test_probing_this_machine_gives_a_probe_from_which_a_plan_can_be_made():
     probe = probe_hardware()
     assert probe.cores >= 1
-    assert probe.memory_free_bytes > 0
     assert len(plan_hardware(PolicyConfig(), probe=probe).reasons) == 4

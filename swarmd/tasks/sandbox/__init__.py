@@ -7,7 +7,8 @@
                 for the child that meets hostile text also without fork, kill and prctl
     audit hook  the same rules once more in the interpreter, on every platform
 
-`confine_worker` is called once, after everything was imported; `confine_child` in each forked child.
+`confine_worker` is called once, after everything was imported; `confine_generator` or `confine_scorer` in
+each forked child.
 """
 
 from __future__ import annotations
