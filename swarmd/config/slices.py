@@ -91,7 +91,7 @@ class LearningConfig(Slice):
     """Groups by other peers in each step (J in the paper); 0 trains alone."""
     group_size: int = Field(8, ge=2, le=64)
     """Completions sampled for one question (G)."""
-    learning_rate: float = Field(2e-4, gt=0, le=1)
+    learning_rate: float = Field(1e-4, gt=0, le=1)
     """Peak learning rate of AdamW."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
