@@ -41,7 +41,7 @@ from swarmd.gossip import (
 )
 from swarmd.learning import ScoredGroup
 from swarmd.network.addresses import parse_peer_address
-from swarmd.network.interface import Network, NetworkClosedError
+from swarmd.network.interface import ClockSkewError, Network, NetworkClosedError
 from swarmd.observe import EventLog
 from swarmd.storage import BlobStore, Database
 
@@ -140,7 +140,7 @@ class Exchange:
                 self._restarts_seen = statistics.restarts
                 self._events.emit("network_restarted", restarts=statistics.restarts)
                 self.handle(NetworkRestarted())
-            self.handle(Tick(neighbours=statistics.connected_peers))
+            self.handle(Tick(statistics.connected_peers, statistics.dialable))
             self._changed.clear()
             await self._sleep_until(self._gossip.next_wakeup)
 
@@ -185,6 +185,8 @@ class Exchange:
             return await call
         except NetworkClosedError:
             raise
+        except ClockSkewError:
+            return fallback  # one of the network's problems, which the daemon names
         except NetworkError as error:
             self._events.emit("warning", message=f"the network did not answer: {error}")
             return fallback

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocol import Manifest, PeerStatus
+from protocol import ADDRESSES_MAX, Manifest, PeerStatus
 from swarmd import __version__
-from swarmd.daemon.steps import StepLoop
+from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, OwnStatus
 from swarmd.gossip import PeerView as SeenPeer
@@ -36,9 +37,11 @@ class Reporter:
     tasks: TaskRunner
     database: Database
     steps: StepLoop
-    started_at: float
     clock: Callable[[], float]
     http: Callable[[], str | None]
+    monotonic: Callable[[], float] = time.monotonic
+    started_at: float = field(default_factory=time.monotonic)
+    """By the monotonic clock, as `StepLoop.last_step_at`: a clock that is set right stalls nobody."""
 
     def snapshot(self) -> StatusSnapshot:
         """Everything at this moment."""
@@ -46,14 +49,14 @@ class Reporter:
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
         by_publisher = self.database.ledger.by_publisher()
         return StatusSnapshot(
-            health=self._health(now),
+            health=self._health(),
             peer_id=self.network.peer_id,
             swarm=self.manifest.name,
             swarm_id=self.manifest.swarm_id.hex(),
             round=self.manifest.round_at(now),
             step=self.steps.progress.step,
             phase=self.steps.phase,
-            uptime_s=now - self.started_at,
+            uptime_s=self.monotonic() - self.started_at,
             model=self.plan.model,
             device=self.plan.device,
             dtype=self.plan.dtype,
@@ -83,25 +86,35 @@ class Reporter:
         """What other peers see of this one."""
         counts, rewards = self.database.ledger.counts(), self.database.steps.rewards()
         return OwnStatus(
-            addresses=self.network.addresses[:8],
+            addresses=self.network.addresses[:ADDRESSES_MAX],
             step=self.steps.progress.step,
             phase=self.steps.phase,
             model=self.policy.family,
             device=self.plan.device,
             reward_mean_milli=round(1_000 * (rewards.mean_20 or 0.0)),
             groups_own=counts.own,
+            groups_published=counts.published,
+            groups_pulled=counts.pulled,
             groups_external_used=counts.external_used,
             agent=f"swarmd/{__version__}",
         )
 
-    def _health(self, now: float) -> Health:
-        reasons = list(self.gossip.statistics().problems)
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the swarm or the way to it, and what to do; empty is best."""
+        return self.network.statistics().problems or self.gossip.statistics().problems
+
+    def _health(self) -> Health:
+        reasons = list(self.problems())
         if not self.network.addresses:
             reasons.append("nobody can reach this peer yet: it has no address of its own")
         stalled = max(STALLED_S_MIN, STALLED_STEPS * (self.steps.step_seconds or 0.0))
-        if now - self.steps.last_step_at > stalled:
+        silent = self.monotonic() - self.steps.last_step_at
+        if silent > stalled:
+            reasons.append(f"no step for {silent:.0f} s (now: {self.steps.phase}); see the log")
+        if self.steps.unscored > UNSCORED_TOLD:
             reasons.append(
-                f"no step for {now - self.steps.last_step_at:.0f} s (now: {self.steps.phase}); see the log"
+                f"{self.steps.unscored:.0%} of the last completions could not be scored and count as wrong; "
+                "see the log"
             )
         return Health(ok=not reasons, reasons=tuple(reasons))
 

@@ -1,7 +1,8 @@
 """Assembly and lifetime: builds the parts, runs them in one TaskGroup, takes them down in order.
 
-Stop, on the first signal or after `config.steps`: intake ends; the step in hand is dropped, or finished if
-its update has begun; checkpoint; status closes; network closes. A second signal ends the process at once.
+Stop, on the first signal, after `config.steps`, or when the network is lost for good: intake ends; the step
+in hand is dropped, or finished if its update has begun; checkpoint; status closes; network closes. A second
+signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from dataclasses import dataclass
 import uvloop
 from rich.console import Console
 
-from protocol import KeyPair, Manifest, PeerId
+from protocol import KeyPair, Manifest
 from swarmd import __version__
 from swarmd.config import Config
-from swarmd.daemon.exchange import Exchange, well_formed
+from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.daemon.logs import route_logs
+from swarmd.daemon.meeting import meet
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.daemon.verification import Verification
-from swarmd.errors import ConfigError, NetworkError, SwarmdError
+from swarmd.errors import ConfigError, SwarmdError
 from swarmd.gossip import AddressesRemembered, Gossip
 from swarmd.learning import group_sampler
-from swarmd.network.addresses import parse_peer_address
 from swarmd.network.hivemind import HivemindNetwork
-from swarmd.network.interface import ClockSkewError, NetworkClosedError
+from swarmd.network.interface import Network
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog, LiveView, StatusServer
 from swarmd.storage import BlobStore, Database, Home
@@ -43,8 +44,6 @@ from swarmd.tasks import TaskRunner, TrainingDraw
 
 FORCED_EXIT_CODE = 130  # 128 + SIGINT, as shells report it
 OWN_STATUS_EVERY_S = 5.0  # how often gossip hears how this peer is doing; it publishes at its own pace
-REMEMBERED_MAX = 64  # peers of earlier runs handed to gossip, newest first
-CONNECT_FIRST_MAX = 16  # addresses dialled before the first step; the rest is gossip's
 
 
 def run(config: Config, home: Home) -> int:
@@ -71,7 +70,6 @@ class _Peer:
     steps: StepLoop
     server: StatusServer
     reporter: Reporter
-    gossip: Gossip
 
 
 class _Daemon:
@@ -86,6 +84,7 @@ class _Daemon:
         self._model_thread = ThreadPoolExecutor(1, "model")
         self._steps: StepLoop | None = None
         self._intake: asyncio.Task[None] | None = None
+        self._failure: BaseExceptionGroup[BaseException] | None = None
         self._signals = 0
 
     async def live(self) -> None:
@@ -131,12 +130,9 @@ class _Daemon:
             network = await self._start_network()
             stack.push_async_callback(network.close)
             home.write_port(network.port)
+            groups_max = config.storage.pool_groups_max
             database = stack.enter_context(
-                Database(
-                    home.database_path,
-                    pool_groups_max=config.storage.pool_groups_max,
-                    on_problem=self._warn,
-                )
+                Database(home.database_path, pool_groups_max=groups_max, on_problem=self._warn)
             )
             manifest = await choose_manifest(
                 config.swarm, home=home, network=network, peers=config.network.peers, events=events
@@ -146,53 +142,67 @@ class _Daemon:
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             tasks, learner = await self._start_worker_and_learner(stack, manifest)
             database.rewind(learner.progress.step)
-            gossip = Gossip(
-                key=self._key,
-                manifest=manifest,
-                rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
-                dialable=network.statistics().dialable,
-            )
-            exchange = Exchange(
-                gossip=gossip,
-                network=network,
-                verification=Verification(manifest=manifest, tasks=tasks),
-                database=database,
-                blobs=blobs,
-                events=events,
-                clock=time.time,
-            )
-            parts = Parts(
-                config=config,
-                manifest=manifest,
-                learner=learner,
-                sampler=group_sampler(config.learning),
-                tasks=tasks,
-                draw=TrainingDraw(manifest, self._key.peer_id, config.seed, learner.progress.questions_drawn),
-                database=database,
-                exchange=exchange,
-                events=events,
-                clock=time.time,
-                model_thread=self._model_thread,
-            )
-            steps = StepLoop(parts)
-            reporter = Reporter(
-                manifest=manifest,
-                policy=learner.policy,
-                plan=learner.plan,
-                network=network,
-                gossip=gossip,
-                tasks=tasks,
-                database=database,
-                steps=steps,
-                started_at=time.time(),
-                clock=time.time,
-                http=lambda: server.base_url,
-            )
-            server = StatusServer(reporter.snapshot, home.socket_path, config.observe.http)
-            server.bind()
-            stack.callback(server.close)
-            await self._join(network, database, exchange, manifest)
-            yield _Peer(exchange, steps, server, reporter, gossip)
+            peer = self._peer(network, database, blobs, manifest, tasks, learner)
+            peer.server.bind()
+            stack.callback(peer.server.close)
+            await self._join(network, database, peer.exchange, manifest)
+            yield peer
+
+    def _peer(
+        self,
+        network: Network,
+        database: Database,
+        blobs: BlobStore,
+        manifest: Manifest,
+        tasks: TaskRunner,
+        learner: Learner,
+    ) -> _Peer:
+        """What runs, over what was opened. Starts nothing."""
+        gossip = Gossip(
+            key=self._key,
+            manifest=manifest,
+            rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
+            dialable=network.statistics().dialable,
+        )
+        exchange = Exchange(
+            gossip=gossip,
+            network=network,
+            verification=Verification(manifest=manifest, tasks=tasks),
+            database=database,
+            blobs=blobs,
+            events=self._events,
+            clock=time.time,
+        )
+        parts = Parts(
+            config=self._config,
+            manifest=manifest,
+            learner=learner,
+            sampler=group_sampler(self._config.learning),
+            tasks=tasks,
+            draw=TrainingDraw(
+                manifest, self._key.peer_id, self._config.seed, learner.progress.questions_drawn
+            ),
+            database=database,
+            exchange=exchange,
+            events=self._events,
+            clock=time.time,
+            model_thread=self._model_thread,
+        )
+        steps = StepLoop(parts)
+        reporter = Reporter(
+            manifest=manifest,
+            policy=learner.policy,
+            plan=learner.plan,
+            network=network,
+            gossip=gossip,
+            tasks=tasks,
+            database=database,
+            steps=steps,
+            clock=time.time,
+            http=lambda: server.base_url,
+        )
+        server = StatusServer(reporter.snapshot, self._home.socket_path, self._config.observe.http)
+        return _Peer(exchange, steps, server, reporter)
 
     async def _start_network(self) -> HivemindNetwork:
         """On the configured port, else on that of the last run if it is free, else on any."""
@@ -232,43 +242,22 @@ class _Daemon:
         return starting.result(), learner
 
     async def _join(
-        self, network: HivemindNetwork, database: Database, exchange: Exchange, manifest: Manifest
+        self, network: Network, database: Database, exchange: Exchange, manifest: Manifest
     ) -> None:
-        """Dial the peers given and those of earlier runs; say who answered and how others join."""
-        given = tuple(
-            (peer.peer_id, (peer.text,)) for peer in map(parse_peer_address, self._config.network.peers)
+        """Meet the known peers, and say how others join."""
+        config = self._config.network
+        known = await meet(
+            config.peers,
+            manifest=manifest,
+            network=network,
+            database=database,
+            events=self._events,
+            clock=time.time,
         )
-        known = tuple(
-            (PeerId(seen.peer_id), well_formed(seen.addresses))
-            for seen in database.peers.known(REMEMBERED_MAX)
-        )
-        peers = tuple((peer, addresses) for peer, addresses in given + known if peer != self._key.peer_id)
-        addresses = [address for _, several in peers for address in several][:CONNECT_FIRST_MAX]
-        answered = await self._connect(network, addresses) if addresses else 0
-        exchange.handle(AddressesRemembered(peers))
-        fields = {"swarm": manifest.name, "round": manifest.round_at(time.time())}
-        if answered:
-            self._events.emit("joined", peers=answered, **fields)
-        else:
-            why = (
-                f"none of {len(addresses)} known addresses answers; trying again"
-                if addresses
-                else "no peer is known"
-            )
-            self._events.emit("alone", message=f"{why}: training alone until others come", **fields)
+        exchange.handle(AddressesRemembered(known))
         self._events.emit("join_command", command=join_command(network))
-        if (path := self._config.network.address_file) is not None:
-            write_addresses(path, network.addresses)
-
-    async def _connect(self, network: HivemindNetwork, addresses: list[str]) -> int:
-        """How many answered. What may pass is left to gossip; a wrong clock does not pass by itself."""
-        try:
-            return await network.connect(addresses)
-        except (ClockSkewError, NetworkClosedError):
-            raise
-        except NetworkError as error:
-            self._warn(f"the first look round the swarm failed: {error}")
-            return 0
+        if config.address_file is not None:
+            write_addresses(config.address_file, network.addresses)
 
     # Running --------------------------------------------------------------------------------------
 
@@ -276,7 +265,7 @@ class _Daemon:
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(peer.server.serve(), name="status")
             telling = group.create_task(self._keep_telling(peer), name="own status")
-            self._intake = group.create_task(peer.exchange.run(), name="exchange")
+            self._intake = group.create_task(self._take_in(peer), name="exchange")
             self._steps = peer.steps
             await peer.server.started.wait()
             try:
@@ -287,15 +276,28 @@ class _Daemon:
                 telling.cancel()
                 peer.server.stop()
             await asyncio.wait([serving])
+        if self._failure is not None:
+            raise self._failure
+
+    async def _take_in(self, peer: _Peer) -> None:
+        """Exchange groups until cancelled. What ends this ends the daemon, but after its checkpoint."""
+        try:
+            await peer.exchange.run()
+        except BaseExceptionGroup as failure:
+            self._failure = failure
+            self._events.emit("stopping", message=f"checkpointing, then ending: {_one_of(failure)}")
+            peer.steps.stop()
 
     async def _keep_telling(self, peer: _Peer) -> None:
-        """Keep gossip's idea of this peer fresh, and say what gossip finds wrong, once."""
-        said: set[str] = set()
+        """Keep gossip's idea of this peer fresh, and say what is wrong with the swarm or the way to it, once
+        whenever it begins."""
+        before = 0
         while True:
             peer.exchange.handle(peer.reporter.own_status())
-            for problem in set(peer.gossip.statistics().problems) - said:
-                said.add(problem)
+            problems = peer.reporter.problems()
+            for problem in problems if len(problems) > before else ():
                 self._warn(problem)
+            before = len(problems)
             await asyncio.sleep(OWN_STATUS_EVERY_S)
 
     def _warn(self, message: str) -> None:

@@ -20,6 +20,8 @@ class Tick:
 
     neighbours: int
     """Peers the transport is connected to (`Network.statistics().connected_peers`)."""
+    dialable: bool | None = None
+    """Whether others can dial this peer, as far as the transport knows now; None: as it was."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,10 @@ class OwnGroup:
 
 @dataclass(frozen=True)
 class OwnStatus:
-    """What this peer says of itself; the newest is published when the next publication is due."""
+    """What this peer says of itself; the newest is published when the next publication is due.
+
+    Groups are counted since the peer began, not since its process did.
+    """
 
     addresses: tuple[str, ...]
     step: int
@@ -54,6 +59,8 @@ class OwnStatus:
     device: str
     reward_mean_milli: int
     groups_own: int
+    groups_published: int
+    groups_pulled: int
     groups_external_used: int
     agent: str
     eval_milli: int | None = None

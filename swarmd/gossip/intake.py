@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from protocol import PeerId, Reason, RejectedRecord, VerifiedAnnouncement, digest_of, verify_announcement
 from swarmd.gossip.limits import GossipLimits
@@ -37,7 +37,10 @@ class Intake:
         for envelope in envelopes:
             digest = digest_of(envelope)
             if digest not in self._known:
-                announced = self._verify(envelope, entries, now)
+                announced = self._verify(envelope, now)
+                if announced is not None and _topic(announced) not in entries:
+                    self._junk[Reason.TOPIC.value] += 1  # not its own key, or an answer that comes too late:
+                    continue  # the announcement itself may be sound
                 if announced is not None:
                     new.append(announced)
                 self._note(digest, None if announced is None else (_topic(announced), announced.publisher))
@@ -47,16 +50,12 @@ class Intake:
         most = self._limits.shard_entries_target
         return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
 
-    def _verify(self, envelope: bytes, asked: Container[Topic], now: float) -> VerifiedAnnouncement | None:
+    def _verify(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:
         try:
-            announced = verify_announcement(envelope, now=now, swarm=self._swarm)
+            return verify_announcement(envelope, now=now, swarm=self._swarm)
         except RejectedRecord as error:
             self._junk[error.reason.value] += 1
             return None
-        if _topic(announced) not in asked:  # somebody put it under a key that is not its own
-            self._junk[Reason.TOPIC.value] += 1
-            return None
-        return announced
 
     def _note(self, digest: bytes, what: tuple[Topic, PeerId] | None) -> None:
         self._known[digest] = what

@@ -111,7 +111,9 @@ class Gossip:
     def _take(self, event: Event, now: float) -> list[Command]:
         puller = self._puller
         match event:
-            case Tick(neighbours):
+            case Tick(neighbours, dialable):
+                if dialable is not None:
+                    self._publisher.dialable = dialable
                 return self._tick(neighbours, now)
             case Demand(groups, step_seconds):
                 puller.allowance.demand(groups, step_seconds, now)
@@ -179,15 +181,7 @@ class Gossip:
         if self._own_status is not None and self._status_timer.due(now):
             pause = self._limits.status_interval_s * self._rng.uniform(0.75, 1.25)  # no two peers in step
             self._status_timer.rest(now, pause)
-            envelope = sign_own_status(
-                self._key,
-                self._manifest,
-                self._limits,
-                self._own_status,
-                now,
-                published=self._publisher.published,
-                pulled=self._puller.pulled,
-            )
+            envelope = sign_own_status(self._key, self._manifest, self._limits, self._own_status, now)
             commands.append(PublishStatus(envelope))
         return commands
 

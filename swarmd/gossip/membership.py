@@ -90,18 +90,20 @@ class Membership:
         if len(self._peers) >= self._limits.peers_max:
             del self._peers[next(iter(self._peers))]
         self._peers[peer] = PeerSeen(peer, status, now)
-        return self._remember_addresses(peer, status.addresses)
+        own = self._remember_addresses(peer, status.addresses)
+        # Also where a peer is back at a known address: it is to be among the newest at the next start.
+        changed = known is None or known.status.addresses != status.addresses
+        return RememberPeer(peer, own) if own and changed else None
 
-    def _remember_addresses(self, peer: PeerId, addresses: tuple[str, ...]) -> RememberPeer | None:
-        """Only addresses that name the peer itself: nobody can have a third party dialled."""
+    def _remember_addresses(self, peer: PeerId, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """Only addresses that name the peer itself: nobody can have a third party dialled. Returns those."""
         own = tuple(address for address in addresses if address.endswith(f"/p2p/{peer}"))
-        known = self._addresses.pop(peer, None)
-        if not own:
-            return None
-        if len(self._addresses) >= self._limits.addresses_max:
-            del self._addresses[next(iter(self._addresses))]
-        self._addresses[peer] = own
-        return RememberPeer(peer, own) if own != known else None
+        self._addresses.pop(peer, None)
+        if own:
+            if len(self._addresses) >= self._limits.addresses_max:
+                del self._addresses[next(iter(self._addresses))]
+            self._addresses[peer] = own
+        return own
 
     # Knowing ---------------------------------------------------------------------------------------
 

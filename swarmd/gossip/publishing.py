@@ -43,7 +43,8 @@ class Publisher:
         self._manifest = manifest
         self._swarm = manifest.swarm_id
         self._limits = limits
-        self._dialable = dialable
+        self.dialable = dialable
+        """Whether others can pull bodies from here; if not, the DHT holds them."""
         self._round = -1
         self._this_round = 0
         self._last_round = 0
@@ -101,7 +102,7 @@ class Publisher:
         self._waiting.append(_Announced(announcement, record.expires))
         self._recent.append(self._waiting[-1])
         commands: list[Command] = [StoreBlob(digest_of(envelope), envelope)]
-        if not self._dialable:
+        if not self.dialable:
             commands.append(StoreBody(envelope))
         return commands
 

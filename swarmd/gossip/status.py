@@ -28,14 +28,7 @@ from swarmd.gossip.publishing import fit
 
 
 def sign_own_status(
-    key: KeyPair,
-    manifest: Manifest,
-    limits: GossipLimits,
-    own: OwnStatus,
-    now: float,
-    *,
-    published: int,
-    pulled: int,
+    key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStatus, now: float
 ) -> bytes:
     """The envelope of `own` as of `now`. Long texts are cut; raises InvalidLocal for bad numbers."""
     created = int(now)
@@ -54,8 +47,8 @@ def sign_own_status(
         device=fit(own.device, LABEL_BYTES_MAX),
         reward_mean_milli=own.reward_mean_milli,
         groups_own=own.groups_own,
-        groups_published=published,
-        groups_pulled=pulled,
+        groups_published=own.groups_published,
+        groups_pulled=own.groups_pulled,
         groups_external_used=own.groups_external_used,
         agent=fit(own.agent, LABEL_BYTES_MAX),
         eval_milli=own.eval_milli,

@@ -181,6 +181,7 @@ class HivemindNetwork:
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
+            problems=tuple(filter(None, [self._neighbourhood.clock_problem])),
         )
 
     async def close(self) -> None:

@@ -39,6 +39,8 @@ class NetworkStatistics:
     bytes_pulled: int
     pulls_failed: int
     dialable: bool
+    problems: tuple[str, ...] = ()
+    """For a person: what is wrong and what to do."""
 
 
 class Network(Protocol):

@@ -54,6 +54,8 @@ class Neighbourhood:
         self._met: tuple[PeerAddress, ...] = ()
         self.addresses: tuple[str, ...] = self._announced
         self.connected = 0
+        self.clock_problem: str | None = None
+        """How far off this machine's clock is by all that answered the last time, if it is too far."""
 
     @property
     def seems_dialable(self) -> bool:
@@ -140,20 +142,21 @@ class Neighbourhood:
         }
         answered = self._with_my_time(list(answers.values()))
         if answered:
+            self.clock_problem = None
             await session.look_around()
         return answered
 
-    @staticmethod
-    def _with_my_time(skews: Sequence[float]) -> int:
+    def _with_my_time(self, skews: Sequence[float]) -> int:
         """How many clocks agree with this one; warns when they do not. Raises ClockSkewError if none does."""
         agreeing = [skew for skew in skews if abs(skew) <= CLOCK_SKEW_S_MAX]
         if skews and not agreeing:
             typical = sorted(skews)[len(skews) // 2]
-            raise ClockSkewError(
+            self.clock_problem = (
                 f"this machine's clock is {abs(typical):.0f} s {'behind' if typical > 0 else 'ahead of'} all "
                 f"{len(skews)} peers that answered; beyond {CLOCK_SKEW_S_MAX} s its records are refused: "
                 "set the clock (timedatectl set-ntp true, or ntpdate) and start again"
             )
+            raise ClockSkewError(self.clock_problem)
         for skew in skews:
             if abs(skew) > SKEW_NOTICED_S:
                 log.warning(

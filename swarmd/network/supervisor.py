@@ -84,7 +84,10 @@ class Supervisor:
                 last = error
                 log.warning("p2p process could not be restarted", attempt=number + 1, error=str(error))
         log.error("network given up", attempts=len(BACK_OFF_S), error=str(last))
-        raise NetworkError(f"given up after {len(BACK_OFF_S)} attempts: {last}") from last
+        raise NetworkError(
+            f"the p2p process could not be brought back in {len(BACK_OFF_S)} attempts ({last}); "
+            "nothing learned is lost: remove the cause and start again"
+        ) from last
 
     def fail(self, error: BaseException) -> None:
         """Nothing works any more: every call raises NetworkClosedError, with this cause."""

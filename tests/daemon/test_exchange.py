@@ -259,7 +259,7 @@ async def test_a_restart_of_the_p2p_process_is_told_once(bench: Bench):
 async def test_ticks_carry_the_number_of_neighbours(bench: Bench):
     bench.network.connected = 3
     async with bench.running():
-        assert (await bench.told(g.Tick))[-1] == g.Tick(neighbours=3)
+        assert (await bench.told(g.Tick))[-1] == g.Tick(neighbours=3, dialable=True)
 
 
 # Verdicts -----------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Steps:
     tokens_per_s: float | None = 812.5
     step_seconds: float | None = 2.0
     last_step_at: float = START
+    unscored: float = 0.0
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def report(parts: SimpleNamespace, **changes: Any) -> Reporter:
         "steps": parts.steps,
         "started_at": START - 61.5,
         "clock": lambda: START,
+        "monotonic": lambda: START,
         "http": lambda: "http://127.0.0.1:8080",
     }
     return Reporter(**fields | changes)
@@ -160,6 +162,7 @@ def test_what_other_peers_are_told(parts):
     assert (told.addresses, told.step, told.phase) == ((address_of(key(1)),), 12, "training")
     assert (told.model, told.device, told.agent) == ("qwen2-1.4M", "cpu", f"swarmd/{__version__}")
     assert (told.reward_mean_milli, told.groups_own, told.groups_external_used) == (250, 8, 1)
+    assert (told.groups_published, told.groups_pulled) == (0, 2)
 
 
 def test_before_the_first_step_others_are_told_a_mean_reward_of_0(parts):

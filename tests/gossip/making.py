@@ -156,6 +156,8 @@ def make_own_status(signer: KeyPair, step: int = 1) -> OwnStatus:
         device="cpu",
         reward_mean_milli=250,
         groups_own=4,
+        groups_published=3,
+        groups_pulled=5,
         groups_external_used=4,
         agent="swarmd/test",
     )

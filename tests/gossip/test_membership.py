@@ -62,6 +62,16 @@ def test_a_new_status_is_remembered_with_its_addresses_an_old_one_does_not_come_
     assert [seen.status.step for seen in members.peers()] == [7]
 
 
+def test_a_peer_known_from_before_is_remembered_again_when_it_is_met_and_once():
+    members = membership()
+    members.remembered([(key(1).peer_id, (address_of(key(1)),))])
+    first, second, third = (statuses(range(1, 2), START + 10 * n) for n in range(3))
+    assert members.answered(first, START + 5) == [g.RememberPeer(key(1).peer_id, (address_of(key(1)),))]
+    assert members.answered(second, START + 15) == []
+    members.expire(START + 1_000)
+    assert len(members.answered(third, START + 25)) == 1
+
+
 def test_addresses_that_are_another_peers_are_not_kept():
     members = membership()
     assert members.answered(statuses(range(1, 2), addresses=(address_of(key(9)),)), START) == []
@@ -130,6 +140,7 @@ def test_the_own_status_is_published_about_every_interval_with_the_newest_conten
         for command in gossip.handle(g.Tick(1), START + second):
             if isinstance(command, g.PublishStatus):
                 verified = verify_status(command.envelope, now=START + second, swarm=SWARM)
+                assert (verified.status.groups_published, verified.status.groups_pulled) == (3, 5)
                 assert verified.status.expires - verified.status.created == LIMITS.status_lifetime_s
                 steps.append(verified.status.step)
                 assert steps[-1] == second

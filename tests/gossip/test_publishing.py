@@ -95,6 +95,17 @@ def test_who_cannot_be_dialled_also_stores_the_body_in_the_dht():
     assert not of_type(machine(dialable=True).handle(group, START), g.StoreBody)
 
 
+def test_whether_it_can_be_dialled_is_learned_while_it_runs():
+    gossip = machine(dialable=True)
+    stored = []
+    for second, dialable in enumerate((None, False, None, True)):
+        gossip.handle(g.Tick(1, dialable), START + second)
+        commands = gossip.handle(make_group(MANIFEST, second), START + second)
+        assert of_type(commands, g.StoreBlob)
+        stored.append(bool(of_type(commands, g.StoreBody)))
+    assert stored == [False, True, True, False]
+
+
 def test_a_batch_that_was_not_stored_is_tried_once_more_and_then_left():
     gossip = machine()
     gossip.handle(make_group(MANIFEST, 1), START)

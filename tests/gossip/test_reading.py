@@ -118,6 +118,9 @@ def test_an_announcement_under_a_key_that_is_not_its_own_is_junk():
     new, _ = intake.read([announced.envelope], [Topic(ROUND - 1, announced.announcement.task_id, 0)], START)
     assert new == []
     assert intake.junk == {"topic": 1}
+    own = Topic(ROUND, announced.announcement.task_id, 0)
+    new, _ = intake.read([announced.envelope], [own], START)
+    assert new == [announced]  # under its own key it is as good as ever
 
 
 def test_one_publishers_flood_is_no_load_that_shards_could_spread():

@@ -1,0 +1,82 @@
+"""Whom a peer dials when it starts: those the operator named, and those of earlier runs.
+
+Starting alone always works: who does not answer now is tried again by gossip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from protocol import Manifest, PeerId
+from swarmd.daemon.exchange import well_formed
+from swarmd.errors import NetworkError
+from swarmd.network.addresses import parse_peer_address
+from swarmd.network.interface import ClockSkewError, Network, NetworkClosedError
+from swarmd.observe import EventLog
+from swarmd.storage import Database
+
+REMEMBERED_MAX = 64  # peers of earlier runs handed to gossip, newest first
+CONNECT_FIRST_MAX = 16  # addresses dialled before the first step; the rest is gossip's
+
+Known = tuple[tuple[PeerId, tuple[str, ...]], ...]
+"""Peers and where they may be, those named by the operator first."""
+
+
+async def meet(
+    named: Sequence[str],
+    *,
+    manifest: Manifest,
+    network: Network,
+    database: Database,
+    events: EventLog,
+    clock: Callable[[], float],
+) -> Known:
+    """Dial the first of the known peers, say how many answered; returns all of them.
+
+    `named` addresses are remembered for the next start, also if nobody answers there now. Raises
+    ClockSkewError if the operator named peers and all that answer have another time.
+    """
+    known = _known(named, network.peer_id, database, clock())
+    addresses = [address for _, several in known for address in several][:CONNECT_FIRST_MAX]
+    answered = await _connect(network, addresses, events, insist=bool(named)) if addresses else 0
+    fields = {"swarm": manifest.name, "round": manifest.round_at(clock())}
+    if answered:
+        events.emit("joined", peers=answered, **fields)
+    else:
+        why = (
+            f"none of {len(addresses)} known addresses answers; trying again"
+            if addresses
+            else "no peer is known"
+        )
+        events.emit("alone", message=f"{why}: training alone until others come", **fields)
+    return known
+
+
+def _known(named: Sequence[str], own: PeerId, database: Database, now: float) -> Known:
+    earlier = database.peers.known(REMEMBERED_MAX)
+    peers: dict[PeerId, dict[str, None]] = {}
+    for address in map(parse_peer_address, named):
+        peers.setdefault(address.peer_id, {})[address.text] = None
+    given = set(peers)
+    for seen in earlier:
+        peers.setdefault(PeerId(seen.peer_id), {}).update(dict.fromkeys(well_formed(seen.addresses)))
+    peers.pop(own, None)
+    for peer in given - {own}:
+        database.peers.seen(peer, tuple(peers[peer]), now=now)
+    return tuple((peer, tuple(addresses)) for peer, addresses in peers.items())
+
+
+async def _connect(network: Network, addresses: Sequence[str], events: EventLog, *, insist: bool) -> int:
+    """How many answered. What may pass is left to gossip; a wrong clock does not pass by itself, but whose
+    clock is wrong only an operator can say who named the peers."""
+    try:
+        return await network.connect(addresses)
+    except NetworkClosedError:
+        raise
+    except ClockSkewError as error:
+        if insist:
+            raise
+        events.emit("warning", message=f"{error}; training alone for now")
+    except NetworkError as error:
+        events.emit("warning", message=f"the first look round the swarm failed: {error}")
+    return 0
