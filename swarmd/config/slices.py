@@ -5,12 +5,15 @@ The docstring under each field is its help text: on the command line and in the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from swarmd.config.addresses import check_ip, check_multiaddr, parse_http
+from swarmd.config.addresses import check_ip, parse_http
+from swarmd.errors import ConfigError
+from swarmd.network.addresses import check_announced_address, parse_peer_address
 
 
 class Slice(BaseModel):
@@ -19,12 +22,17 @@ class Slice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-def _peer_address(text: str) -> str:
-    return check_multiaddr(text, with_peer_id=True)
+def _read_by(read: Callable[[str], object]) -> AfterValidator:
+    """The text as given, if `read` takes it; pydantic wants a ValueError, and adds where the text stands."""
 
+    def check(text: str) -> str:
+        try:
+            read(text)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return text
 
-def _own_address(text: str) -> str:
-    return check_multiaddr(text, with_peer_id=False)
+    return AfterValidator(check)
 
 
 def _http_address(text: str) -> str:
@@ -35,13 +43,13 @@ def _http_address(text: str) -> str:
 class NetworkConfig(Slice):
     """How this peer is reached and whom it tries first."""
 
-    peers: tuple[Annotated[str, AfterValidator(_peer_address)], ...] = ()
+    peers: tuple[Annotated[str, _read_by(parse_peer_address)], ...] = ()
     """Addresses of peers to join through, multiaddrs that end in /p2p/PEER_ID; known ones are tried too."""
     host: Annotated[str, AfterValidator(check_ip)] = "0.0.0.0"  # noqa: S104  others must reach it
     """IP address to listen on."""
     port: int = Field(0, ge=0, le=65_535)
     """TCP port to listen on; 0 takes a free one and keeps it for the next start."""
-    announce: tuple[Annotated[str, AfterValidator(_own_address)], ...] = ()
+    announce: tuple[Annotated[str, _read_by(check_announced_address)], ...] = ()
     """Addresses to announce in place of the ones listened on (behind a NAT or in a container)."""
     address_file: Path | None = Field(None, examples=["addresses.txt"])
     """File to write this peer's addresses to once they are known, one a line; --peer @FILE reads it."""

@@ -1,4 +1,5 @@
-"""Multiaddrs as people type them: parsed by hand, so that the command line need not import a p2p stack.
+"""Multiaddrs as people type them and peers announce them: parsed by hand, so that reading the configuration
+need not import a p2p stack.
 
 Only what a peer can be dialled by is accepted: an IP address or a DNS name, a TCP or QUIC port, and the
 libp2p peer id at the end; a relayed address names the relay before /p2p-circuit.
@@ -49,22 +50,26 @@ class PeerAddress:
 
 def parse_peer_address(text: str) -> PeerAddress:
     """A multiaddr with a peer id at its end. Raises ConfigError: the address, the fault, the right form."""
-    try:
-        components = _components(text)
-        _require_dialable(components)
-    except _MalformedError as error:
-        raise ConfigError(f"peer address {text!r} is malformed: {error}; {_RIGHT_FORM}") from error
+    components = _dialable("peer address", text, ends_in_peer_id=True)
     return PeerAddress(text=_join(components), peer_id=PeerId(components[-1][1]))
+
+
+def check_announced_address(text: str) -> str:
+    """`text` as given, if it can be announced, with or without a peer id at its end. Raises ConfigError."""
+    _dialable("announced address", text, ends_in_peer_id=False)
+    return text
 
 
 def parse_announced_address(text: str, peer_id: PeerId) -> PeerAddress:
     """An address to announce: with or without this peer's own id at its end. Raises ConfigError."""
-    address = parse_peer_address(text if "/p2p/" in text else f"{text.rstrip('/')}/p2p/{peer_id}")
-    if address.peer_id != peer_id and not text.endswith("/p2p-circuit"):
+    components = _dialable("announced address", text, ends_in_peer_id=False)
+    if components[-1][0] != "p2p":
+        components.append(("p2p", peer_id))
+    if components[-1][1] != peer_id:
         raise ConfigError(
             f"announced address {text!r} names another peer; this peer is {peer_id}: leave /p2p/ out"
         )
-    return address
+    return PeerAddress(text=_join(components), peer_id=peer_id)
 
 
 def listen_address(host: str, port: int) -> str:
@@ -101,6 +106,16 @@ def _ip_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
     if len(parts) > 2 and parts[1] in ("ip4", "ip6"):
         return ipaddress.ip_address(parts[2])
     return None
+
+
+def _dialable(what: str, text: str, *, ends_in_peer_id: bool) -> list[tuple[str, str]]:
+    """The components of `text`, checked. Raises ConfigError."""
+    try:
+        components = _components(text)
+        _require_dialable([name for name, _ in components], ends_in_peer_id=ends_in_peer_id)
+    except _MalformedError as error:
+        raise ConfigError(f"{what} {text!r} is malformed: {error}; {_RIGHT_FORM}") from error
+    return components
 
 
 def _components(text: str) -> list[tuple[str, str]]:
@@ -153,11 +168,10 @@ def _checked_ip(name: str, value: str) -> str:
     return str(ip)
 
 
-def _require_dialable(components: Sequence[tuple[str, str]]) -> None:
-    names = [name for name, _ in components]
-    if names[-1:] != ["p2p"]:
+def _require_dialable(names: Sequence[str], *, ends_in_peer_id: bool) -> None:
+    if ends_in_peer_id and names[-1:] != ["p2p"]:
         raise _MalformedError("the peer id is missing at its end")
-    if not names or names[0] not in ("ip4", "ip6", "dns", "dns4", "dns6"):
+    if names[0] not in ("ip4", "ip6", "dns", "dns4", "dns6"):
         raise _MalformedError("it does not begin with an IP address or a DNS name")
     if len(names) < 2 or names[1] not in ("tcp", "udp"):
         raise _MalformedError("the port is missing")

@@ -95,7 +95,10 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--peer", "10.0.0.7:41000"], "error: --peer: network.peers: '10.0.0.7:41000' is not a multiaddr"),
+        (
+            ["--peer", "10.0.0.7:41000"],
+            "error: --peer: network.peers: peer address '10.0.0.7:41000' is malformed",
+        ),
         (["--local", "0", "--external", "0"], "local and external are both 0"),
         (["--schedule", "cosine"], "schedule is cosine but total_steps is not set"),
         (["--group-size", "1"], "error: --group-size: learning.group_size: input should be greater than"),

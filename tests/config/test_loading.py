@@ -149,20 +149,21 @@ def test_a_lora_scale_without_a_rank_is_refused(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("10.0.0.7:41000", "must start with '/'"),
-        ("/ip4/10.0.0/tcp/1/p2p/x", "Expected 4 octets"),
-        ("/ip4/10.0.0.7/tcp/99999", "'99999' is not a port"),
-        ("/ip4/10.0.0.7/tcp/41000", "must end in /p2p/PEER_ID"),
+        ("10.0.0.7:41000", "does not begin with /"),
+        ("/ip4/10.0.0/tcp/1/p2p/x", "'10.0.0' is not an IP address"),
+        ("/ip4/10.0.0.7/tcp/99999", "port '99999' is not a number from 1 to 65535"),
+        ("/ip4/10.0.0.7/tcp/41000", "the peer id is missing at its end"),
         ("/ip4/10.0.0.7/tcp/41000/p2p/12D3Koo", "is not an Ed25519 peer id"),
         ("/ip4/10.0.0.7/tcp", "/tcp has no value"),
-        ("/ip4/10.0.0.7/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj", "names no port"),
-        ("/carrier/pigeon", "/carrier is not a part that can be dialled"),
+        ("/ip4/10.0.0.7/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj", "the port is missing"),
+        ("/carrier/pigeon", "/carrier is not known here"),
     ],
 )
 def test_a_malformed_multiaddr_is_refused_with_the_reason(tmp_path, address, reason) -> None:
     message = refusal(tmp_path, {"network": {"peers": [address]}}, {"network.peers": "--peer"})
-    assert message.startswith(f"--peer: network.peers: {address!r}")
+    assert message.startswith(f"--peer: network.peers: peer address {address!r} is malformed: ")
     assert reason in message
+    assert "expected /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID" in message
 
 
 @pytest.mark.parametrize(
@@ -175,6 +176,7 @@ def test_addresses_that_p2pd_dials_are_taken(tmp_path, address) -> None:
 
 def test_announced_addresses_need_no_peer_id_and_hosts_must_be_ip_addresses(tmp_path) -> None:
     assert load_config(tmp_path, {"network": {"announce": ["/ip4/1.2.3.4/tcp/4000"]}})
+    assert "the port is missing" in refusal(tmp_path, {"network": {"announce": ["/ip4/1.2.3.4"]}})
     assert "'localhost' is not an IP address" in refusal(tmp_path, {"network": {"host": "localhost"}})
 
 

@@ -368,6 +368,14 @@ async def test_stopped_before_the_first_step_it_takes_none(make_peer):
     assert one.saved() == []
 
 
+async def test_tasks_that_fail_end_it_after_a_checkpoint_of_what_was_learned(make_peer, run):
+    one = make_peer(checkpoint_every=100)
+    one.policy.fits = lambda text: one.progress.step < 2
+    with pytest.raises(TaskError):
+        await run(one)
+    assert one.saved() == [2]
+
+
 async def test_a_disk_that_refuses_ends_it(make_peer, run, home: Home):
     one = make_peer(steps=2)
     home.checkpoints_path.rmdir()

@@ -99,6 +99,8 @@ def test_an_announced_address_may_leave_the_own_id_out_but_not_name_another() ->
     peer_id = parse_peer_address(f"/ip4/10.0.0.7/tcp/1/p2p/{PEER}").peer_id
     assert parse_announced_address("/dns4/example.org/tcp/1", peer_id).peer_id == PEER
     assert parse_announced_address(f"/dns4/example.org/tcp/1/p2p/{PEER}", peer_id).peer_id == PEER
+    relayed = f"/ip4/192.0.2.1/tcp/1/p2p/{OTHER}/p2p-circuit"
+    assert parse_announced_address(relayed, peer_id).text == f"{relayed}/p2p/{PEER}"
     with pytest.raises(ConfigError, match="names another peer"):
         parse_announced_address(f"/dns4/example.org/tcp/1/p2p/{OTHER}", peer_id)
     with pytest.raises(ConfigError, match="port is missing"):
