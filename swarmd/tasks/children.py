@@ -102,12 +102,13 @@ def _be_child(jobs: Sequence[Job], writer: int, seconds: float, confine: Callabl
         confine(seconds)
         for job in jobs:
             signal.setitimer(signal.ITIMER_REAL, seconds)
-            write_frame(_RESULT_FD, _outcome(job))
+            write_frame(_RESULT_FD, attempt(job))
     finally:
         os._exit(0)
 
 
-def _outcome(job: Job) -> tuple[object, ...]:
+def attempt(job: Job) -> tuple[object, ...]:
+    """(True, what the job gives), or (False, kind, detail, option): why it gives nothing. Only in a child."""
     try:
         return True, job()
     except RefusedTaskError as error:

@@ -157,7 +157,7 @@ class TaskRunner:
             given,
             lambda some: ("score", raw, tuple(some)),
             self._options.score_s,
-            once_s=self._options.question_s,
+            once_s=2 * self._options.question_s + 4 * self._options.score_s,  # a lost child, and all apart
         )
         scores = {answer: self._score(outcome) for answer, outcome in zip(given, outcomes, strict=True)}
         return [Score(0.0) if a is None else scores[a.encode(errors="replace")] for a in answers]

@@ -44,6 +44,10 @@ class Task:
             os._exit(0)
         if answer == "hang":
             time.sleep(1000)
+        if answer == "fork":
+            os.fork()
+        if answer == "open":
+            open("written", "w")
         return {{"nan": float("nan"), "huge": 1e67, "text": "1.0", "half": 0.5}}.get(answer, -1)
 
 class Source:
@@ -201,6 +205,9 @@ async def test_a_source_that_hangs_dies_or_raises_costs_its_own_question(
         assert [score.reward for score in scores[0]] == [0.0, 1.0, 0.0, 0.0, 0.0, 0.5, 0.0]
         assert [score.failure for score in scores[0]] == [None, None, "crash", None, "timeout", None, None]
         assert scores[1] == [Score(0.0, "crash")] * 2
+        together = [f"<answer>{text}</answer>" for text in ("half", "fork", "open", "huge")]
+        [scores] = await runner.score([(spec("ok", source="odd"), together)])
+        assert scores == [Score(0.5), Score(0.0, "error"), Score(0.0, "error"), Score(1.0)]
         assert runner.restarts == 0
         found = await runner.questions([spec("ok", source="odd"), spec("kills the worker", source="odd")])
         assert isinstance(found[0], Question)
