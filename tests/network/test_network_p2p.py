@@ -224,6 +224,8 @@ def test_a_wrong_clock_is_named(p2p: Any) -> None:
         behind = await world.peer(2, clock=lambda: time.time() - 120)
         with pytest.raises(ClockSkewError, match=r"clock is 1[12]\d s ahead of all 1 peers.*set the clock"):
             await ahead.network.connect(first.network.addresses)
+        assert "set the clock" in ahead.network.statistics().problems[0]
+        assert first.network.statistics().problems == ()
         with pytest.raises(ClockSkewError, match=r"clock is 1[12]\d s behind all 1 peers"):
             await behind.network.connect(first.network.addresses)
 
