@@ -17,8 +17,7 @@ from typing import Literal, TextIO
 import structlog
 
 from swarmd.config import ObserveConfig
-from swarmd.observe.live_state import LiveState
-from swarmd.observe.text import printable
+from swarmd.observe.live_state import LiveState, describe
 
 EVENTS_KEPT = 256  # more than the daemon emits between two frames of the live view
 FIELD_CHARS_MAX = 2_000  # one field of one line; peers choose some of the text
@@ -128,13 +127,11 @@ def _mode(config: ObserveConfig, stdout: TextIO) -> OutputMode:
 
 
 def _logger(stdout: TextIO, mode: OutputMode) -> structlog.typing.FilteringBoundLogger:
-    rendering: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer(sort_keys=False)]
-    if mode == "console":
-        colors = stdout.isatty()
-        rendering = [_safe, structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="ts", sort_keys=False)]
+    json_lines = structlog.processors.JSONRenderer(sort_keys=False)
+    rendering: structlog.typing.Processor = _line_for_people if mode == "console" else json_lines
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stdout),
-        processors=[structlog.processors.add_log_level, _ts_first, *rendering],
+        processors=[structlog.processors.add_log_level, _ts_first, rendering],
         wrapper_class=structlog.make_filtering_bound_logger(_RANKS["debug"]),
         cache_logger_on_first_use=True,
     )
@@ -149,11 +146,13 @@ def _ts_first(
     return {key: event[key] for key in first} | {k: v for k, v in event.items() if k not in first}
 
 
-def _safe(
+def _line_for_people(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Lines for a terminal: JSON escapes by itself."""
-    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+) -> str:
+    """Time of day in UTC, how bad it is unless it is not, and what happened, as in the live view."""
+    fields = {key: value for key, value in event.items() if key not in ("ts", "event", "level")}
+    bad = "" if event["level"] in ("debug", "info") else f"{event['level']}: "
+    return f"{event['ts'][11:19]} {bad}{describe(event['event'], fields)}"
 
 
 def _plain(value: object) -> object:

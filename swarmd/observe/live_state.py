@@ -76,8 +76,9 @@ def describe(name: str, fields: Mapping[str, object]) -> str:
         return printable(message if name == "warning" else f"{name}: {message}")
     if name == "plan" and isinstance(reasons := fields.get("reasons"), list | tuple):
         return printable(f"model {fields.get('model')}: " + "; ".join(map(str, reasons)))
-    shown = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
-    return printable(f"{name} {shown}".strip())
+    given = {key: _short(value) for key, value in fields.items() if value is not None}
+    number = [given.pop(name)] if name in given else []  # "step 3", not "step step=3"
+    return printable(" ".join([name, *number, *(f"{key}={value}" for key, value in given.items())]))
 
 
 _SHOWN_FROM: Mapping[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[2] / "README.md"
-EVENT = re.compile(r"\[(?:info|warning|error) *\] (\w+)")
+EVENT = re.compile(r"^\d\d:\d\d:\d\d (\w+)", re.MULTILINE)
 
 
 def block(marker: str) -> list[str]:
@@ -41,5 +41,5 @@ def test_the_command_shown_gives_the_events_shown(tmp_path: Path) -> None:
         timeout=150,
     )
     assert done.returncode == 0, done.stderr
-    assert EVENT.findall(done.stdout) == EVENT.findall("\n".join(shown))
+    assert EVENT.findall(done.stdout) == EVENT.findall("\n".join(shown)) != []
     assert "Traceback" not in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,11 +89,12 @@ def test_auto_is_a_live_view_in_a_terminal_and_json_elsewhere() -> None:
 
 def test_console_lines_are_for_people() -> None:
     out = io.StringIO()
-    log_to(out, "console").emit("checkpoint", step=10)
-    assert "checkpoint" in out.getvalue()
-    assert "step=10" in out.getvalue()
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(out.getvalue())
+    log = log_to(out, "console")
+    log.emit("step", step=10, reward=1 / 3, note=None)
+    log.emit("warning", message="the disk is nearly full")
+    first, second = out.getvalue().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d step 10 reward=0.3333", first)
+    assert second[9:] == "warning: the disk is nearly full"
 
 
 def test_escape_sequences_of_strangers_do_not_reach_the_terminal() -> None:
@@ -139,7 +141,7 @@ def test_the_state_follows_the_events() -> None:
     assert (state.own, state.external, state.tokens_per_s) == (8, 7, 130.0)
     assert (state.phase, state.phase_done, state.phase_total) == ("train", 2, 8)
     assert state.peers == {"12D3KooWa"}
-    assert state.last_event.startswith("step round=9 step=6 reward=0.5")
+    assert state.last_event.startswith("step 6 round=9 reward=0.5")
     log.emit("stopping")
     assert log.state.phase == "stopping"
 
