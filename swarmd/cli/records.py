@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from protocol import (
@@ -38,6 +38,7 @@ from swarmd.storage import BlobStore, Home
 from swarmd.tasks.rewards import RewardRule
 
 LISTED = 20  # records shown unless asked for more: one screen
+SHOWN_HEX = 16  # characters of a digest: two records that share them do not happen
 MICRO = 1e-6  # records carry rewards in millionths
 
 app = typer.Typer(help="List, show, export and verify the records in a home.", no_args_is_help=True)
@@ -70,13 +71,14 @@ def list_records(
 ) -> None:
     """List the newest records, own and pulled."""
     records = _Records(home)
+    digest = Column("digest", min_width=SHOWN_HEX)  # never cut off: it is there to be copied
     table = Table(
-        "digest", "by", "round", "step", "task", "completions", "reward", "age", box=None, pad_edge=False
+        digest, "by", "round", "step", "task", "completions", "reward", "age", box=None, pad_edge=False
     )
     for record in records.newest(limit, own_only=own):
         content = record.record
         table.add_row(
-            record.digest.hex()[:16],
+            record.digest.hex()[:SHOWN_HEX],
             "this peer" if record.publisher == records.peer_id else f"…{record.publisher[-8:]}",
             str(content.round),
             str(content.step),

@@ -125,6 +125,12 @@ def test_list_tells_own_from_pulled_newest_first(swarmd, stocked) -> None:
     assert len(only_own.splitlines()) == 2
 
 
+def test_a_listed_digest_can_be_copied_in_a_narrow_terminal_too(swarmd, stocked, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = swarmd("records", "list", "--home", stocked.home.path).out.splitlines()[1].split()[0]
+    assert digest_of(stocked.pulled).hex().startswith(shown)
+
+
 def test_list_of_an_empty_home_says_so(swarmd, tmp_path) -> None:
     assert "no records yet" in swarmd("records", "list", "--home", Home.open(tmp_path).path).out
 
