@@ -71,8 +71,8 @@ class Session:
     async def wait_for_death(self) -> int:
         """Returns the exit code of p2pd once it is gone.
 
-        It is ended when hivemind does not read its answers any more: an answer that comes in the moment its
-        time-out strikes ends that task, and no call would ever be answered again.
+        It is ended when hivemind does not read its answers any more: an answer in the moment its time-out
+        strikes can end that task, and no call would ever be answered again.
         """
         child, reading = self._p2p._child, self._p2p._client.control._read_task
         async with asyncio.TaskGroup() as group:
