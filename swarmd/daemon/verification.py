@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from protocol import Manifest, Reason, RejectedRecord, VerifiedRecord
 from swarmd.learning import ScoredCompletion, ScoredGroup
-from swarmd.tasks import Question, TaskFailure, TaskRunner
+from swarmd.tasks import Question, Score, TaskFailure, TaskRunner
 
 MICRO = 1e-6  # records carry scaled integers
 REASONS = {
@@ -19,6 +19,9 @@ REASONS = {
     "crash": Reason.SCORER,
 }
 """What is missing or breaks here is not the publisher's fault; any other failure is the task's."""
+HANGING_MAX = (
+    2  # completions of a group; the sandbox gives a group the time of three
+)
 
 
 class Verification:
@@ -36,11 +39,19 @@ class Verification:
         scores = await self._tasks.score(
             [(records[i].record.task, [c.text for c in records[i].record.completions]) for i in accepted]
         )
-        rewards = {i: [score.reward for score in row] for i, row in zip(accepted, scores, strict=True)}
+        scored = dict(zip(accepted, scores, strict=True))
         return [
-            outcome if isinstance(outcome, RejectedRecord) else self._group(records[i], outcome, rewards[i])
+            outcome if isinstance(outcome, RejectedRecord) else self._judge(records[i], outcome, scored[i])
             for i, outcome in enumerate(outcomes)
         ]
+
+    def _judge(
+        self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]
+    ) -> ScoredGroup | RejectedRecord:
+        hanging = sum(score.failure == "timeout" for score in scores)
+        if hanging > HANGING_MAX:
+            return RejectedRecord(Reason.SCORER, f"{hanging} of its completions hang the scorer")
+        return self._group(verified, question, [score.reward for score in scores])
 
     def _compare(
         self, verified: VerifiedRecord, question: Question | TaskFailure

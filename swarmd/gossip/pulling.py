@@ -29,7 +29,7 @@ from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.reputation import (
     PENALTY_FORGED,
     PENALTY_MISLED,
-    PENALTY_UNREACHABLE,
+    PENALTY_UNLUCKY,
     Reputation,
 )
 
@@ -38,7 +38,7 @@ _V = TypeVar("_V")
 
 FAILED_PULL = "pull"
 UNINFORMATIVE = "uninformative"
-NOT_THEIR_FAULT = frozenset({Reason.EXPIRED, Reason.CLOCK, Reason.SCORER, Reason.VERSION, Reason.OWN})
+NOT_THEIR_FAULT = frozenset({Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN})
 """Reasons that lie in time, in our own sandbox or in our own version of a task source."""
 
 
@@ -175,7 +175,7 @@ class Puller:
             candidate.not_before = now + self._limits.pull_retry_s
             self.candidates.add(candidate)
             return []
-        return [self._drop(digest, publisher, FAILED_PULL, PENALTY_UNREACHABLE, now)]
+        return [self._drop(digest, publisher, FAILED_PULL, PENALTY_UNLUCKY, now)]
 
     def scored(self, digest: bytes, *, informative: bool, now: float) -> list[Command]:
         verifying = self._verifying.pop(digest, None)
@@ -231,6 +231,8 @@ def _remember(table: dict[_K, _V], key: _K, value: _V, size_max: int) -> None:
 
 
 def _penalty(reason: str) -> float:
+    if reason == Reason.SCORER:
+        return PENALTY_UNLUCKY
     return 0.0 if reason in NOT_THEIR_FAULT else PENALTY_FORGED
 
 

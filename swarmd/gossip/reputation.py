@@ -13,7 +13,7 @@ from swarmd.gossip.limits import GossipLimits
 
 PENALTY_FORGED = 1.5  # a signed lie: a body that fails verification, a question that is not the task's
 PENALTY_MISLED = 0.75  # the pass rate promised a lesson and all rewards were equal here
-PENALTY_UNREACHABLE = 0.5  # a pull failed: mostly bad luck, but not for ever
+PENALTY_UNLUCKY = 0.5  # a pull failed, a scorer hung: mostly bad luck, but not for ever
 CREDIT_INFORMATIVE = 0.25  # a group that teaches makes up for a little
 
 

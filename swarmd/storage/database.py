@@ -49,7 +49,6 @@ MIGRATIONS: tuple[str, ...] = (
         reason TEXT,
         detail TEXT
     );
-    CREATE INDEX ledger_by_digest ON ledger (digest);
     CREATE TABLE totals (
         event TEXT NOT NULL,
         reason TEXT NOT NULL,

@@ -144,15 +144,6 @@ class Ledger:
         )
         return [Entry(*row) for row in rows]
 
-    def settled(self, limit: int) -> list[bytes]:
-        """Digests that were pulled or rejected, newest first: what not to pull again after a restart."""
-        rows = self._connection.execute(
-            "SELECT digest FROM ledger WHERE event IN ('pulled', 'rejected') AND digest IS NOT NULL"
-            " GROUP BY digest ORDER BY MAX(id) DESC LIMIT ?",
-            (limit,),
-        )
-        return [digest for (digest,) in rows]
-
     def _count(self, event: Event, n: int, reason: str = "") -> None:
         self._connection.execute(
             "INSERT INTO totals VALUES (?, ?, ?)"

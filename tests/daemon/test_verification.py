@@ -49,6 +49,15 @@ async def test_a_completion_that_breaks_the_scorer_earns_nothing_and_costs_the_o
     assert group.rewards == (1.0, 0.0, 0.5)
 
 
+async def test_a_group_of_completions_that_hang_the_scorer_is_rejected_whole():
+    def score(position: int, text: str) -> Score:
+        return Score(0.0, "timeout") if position < 3 else as_claimed(position, text)
+
+    [outcome] = await check(KnownTasks(score)).check([received(ALLOWED[0], (1.0, 1.0, 0.5, 0.0))])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is Reason.SCORER
+
+
 async def test_another_question_is_rejected_and_its_completions_are_not_scored():
     tasks = KnownTasks()
     [outcome] = await check(tasks).check([received(ALLOWED[0], question_digest=bytes(32))])

@@ -215,7 +215,7 @@ def test_after_two_lies_a_peer_is_ignored_and_what_waits_of_it_is_forgotten():
     assert not hand.offer(key(1), 77)
 
 
-@pytest.mark.parametrize("reason", ["version", "scorer", "expired", "clock"])
+@pytest.mark.parametrize("reason", ["version", "expired", "clock"])
 def test_what_may_be_our_own_fault_counts_against_nobody(reason: str):
     hand = Hand(GossipLimits(pulls_per_peer=10))
     for number in range(6):
@@ -224,6 +224,18 @@ def test_what_may_be_our_own_fault_counts_against_nobody(reason: str):
         hand.deliver(pull)
         assert hand.puller.refused(pull.digest, reason, START) == [Drop(pull.digest, reason, key(1).peer_id)]
     assert not hand.reputation.is_ignored(key(1).peer_id, START)
+
+
+def test_groups_that_hang_the_scorer_are_bad_luck_but_not_for_ever():
+    hand = Hand(GossipLimits(pulls_per_peer=10))
+    for number in range(6):
+        hand.offer(key(1), number)
+    ignored = []
+    for pull in hand.puller.pulls(START):
+        hand.deliver(pull)
+        hand.puller.refused(pull.digest, "scorer", START)
+        ignored.append(hand.reputation.is_ignored(key(1).peer_id, START))
+    assert ignored == [False] * 5 + [True]
 
 
 def test_a_promised_lesson_that_teaches_nothing_counts_less_than_a_lie():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarmd.gossip import GossipLimits
-from swarmd.gossip.reputation import PENALTY_FORGED, PENALTY_UNREACHABLE, Reputation
+from swarmd.gossip.reputation import PENALTY_FORGED, PENALTY_UNLUCKY, Reputation
 from tests.gossip.making import START, key
 
 PEER = key(1).peer_id
@@ -34,7 +34,7 @@ def test_ignoring_ends_and_doubles_with_each_relapse_up_to_an_hour():
 def test_what_is_useful_makes_up_for_what_was_unreachable():
     reputation = Reputation(GossipLimits())
     for _ in range(50):
-        assert not reputation.penalise(PEER, PENALTY_UNREACHABLE, START)
+        assert not reputation.penalise(PEER, PENALTY_UNLUCKY, START)
         reputation.credit(PEER, START)
         reputation.credit(PEER, START)
 
@@ -44,7 +44,7 @@ def test_a_crowd_of_new_names_does_not_wash_the_ignored_clean():
     for _ in range(2):
         reputation.penalise(PEER, PENALTY_FORGED, START)
     for number in range(2, 100):
-        reputation.penalise(key(number).peer_id, PENALTY_UNREACHABLE, START)
+        reputation.penalise(key(number).peer_id, PENALTY_UNLUCKY, START)
     assert reputation.is_ignored(PEER, START)
     assert reputation.ignored(START) == 1
 

@@ -86,15 +86,6 @@ def test_entries_are_bounded_and_totals_are_not(database: Database, monkeypatch:
     assert database.ledger.counts().rejected == {"size": 48}
 
 
-def test_settled_digests_are_those_pulled_or_rejected(database: Database) -> None:
-    database.ledger.pulled(A, "P", 1, reward_mean=0.5, now=NOW)
-    database.ledger.published(B, 1, 1, now=NOW)
-    database.ledger.rejected(Reason.QUESTION, now=NOW, digest=C)
-    database.ledger.rejected(Reason.SIZE, now=NOW)
-    assert database.ledger.settled(10) == [C, A]
-    assert database.ledger.settled(1) == [C]
-
-
 def record(database: Database, *rewards: float | None, first: int = 1) -> None:
     for step, reward in enumerate(rewards, first):
         database.steps.record(step, reward=reward, metrics={}, now=NOW)

@@ -1,7 +1,7 @@
 // Verifies a record of `swarmd records export` with js-libp2p, without a line of swarmd's code.
 //
 //   npm install @libp2p/peer-record @libp2p/crypto @libp2p/peer-id
-//   node verify_record.mjs record.bin
+//   node 0002-verify_record.mjs record.bin
 //
 // The domain string is `protocol.RECORD_DOMAIN`; protocol/SPEC.md has the rest of the format.
 import { readFileSync } from 'node:fs'
