@@ -19,9 +19,7 @@ REASONS = {
     "crash": Reason.SCORER,
 }
 """What is missing or breaks here is not the publisher's fault; any other failure is the task's."""
-HANGING_MAX = (
-    2  # completions of a group; the sandbox gives a group the time of three
-)
+HANGING_MAX = 2  # completions of a group; the sandbox gives a group the time of three
 
 
 class Verification:
