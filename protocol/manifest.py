@@ -117,10 +117,10 @@ class Manifest(Payload):
             )
         return super().from_bytes(data)
 
-    @functools.cached_property
+    @property
     def swarm_id(self) -> bytes:
-        """SHA-256 of the manifest's bytes; kept, since every verification asks for it."""
-        return hashlib.sha256(self.to_bytes()).digest()
+        """SHA-256 of the manifest's bytes."""
+        return _swarm_id(self)
 
     def round_at(self, now: float) -> int:
         """The round at unix time `now` in seconds; negative before genesis."""
@@ -133,3 +133,8 @@ class Manifest(Payload):
     def family(self, task_id: bytes) -> TaskFamily | None:
         """The family with this task id, or None if the swarm does not train on it."""
         return next((task for task in self.tasks if task.task_id == task_id), None)
+
+
+@functools.lru_cache(maxsize=16)  # every verification asks; a process knows one swarm, a test a few
+def _swarm_id(manifest: Manifest) -> bytes:
+    return hashlib.sha256(manifest.to_bytes()).digest()
