@@ -21,7 +21,7 @@ from tests.daemon.fakes import (
     peer,
     with_text,
 )
-from tests.daemon.step_peer import ROUND
+from tests.daemon.step_peer import ROUND, Peer
 from tests.gossip.making import START
 
 
