@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -168,7 +169,9 @@ def _place(
     if lora is None:
         return cast(Any, model).to(device)
     base = cast(Any, model).to(device, dtype)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # peft asks transformers by a name that is being renamed: nothing the operator can mend.
+        warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(LORA_SEED)
         adapted = get_peft_model(
             base,
