@@ -29,6 +29,7 @@ from protocol import (
     open_envelope,
     verify_record,
 )
+from protocol.limits import MICRO
 from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
@@ -39,7 +40,6 @@ from swarmd.tasks.rewards import RewardRule
 
 LISTED = 20  # records shown unless asked for more: one screen
 SHOWN_HEX = 16  # characters of a digest: two records that share them do not happen
-MICRO = 1e-6  # records carry rewards in millionths
 
 app = typer.Typer(help="List, show, export and verify the records in a home.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ class Authentic:
     def reward_mean(self) -> float:
         """As the publisher scored it, 0..1."""
         completions = self.record.completions
-        return sum(completion.reward_micro for completion in completions) * MICRO / len(completions)
+        return sum(completion.reward_micro for completion in completions) / MICRO / len(completions)
 
 
 @app.command("list")
@@ -104,7 +104,7 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     console.print(_lines(question), soft_wrap=True)
     for number, completion in enumerate(record.record.completions, start=1):
         mine = rewards[number - 1]
-        theirs = completion.reward_micro * MICRO
+        theirs = completion.reward_micro / MICRO
         head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine:.3f} here"
         console.print(Text(head if completion.finished else f"{head}, cut off", style="bold"))
         console.print(_lines(completion.text), soft_wrap=True)

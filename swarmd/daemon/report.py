@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from protocol import ADDRESSES_MAX, Manifest, PeerStatus
+from protocol.limits import MILLI
 from swarmd import __version__
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
@@ -91,7 +92,7 @@ class Reporter:
             phase=self.steps.phase,
             model=self.policy.family,
             device=self.plan.device,
-            reward_mean_milli=round(1_000 * (rewards.mean_20 or 0.0)),
+            reward_mean_milli=round(MILLI * (rewards.mean_20 or 0.0)),
             groups_own=counts.own,
             groups_published=counts.published,
             groups_pulled=counts.pulled,
@@ -144,5 +145,5 @@ def _peer(seen: SeenPeer, counts: PublisherCounts | None) -> PeerView:
         step=status.step,
         model=status.model,
         groups_pulled=counts.groups_pulled if counts else 0,
-        reward_mean=status.reward_mean_milli / 1_000,
+        reward_mean=status.reward_mean_milli / MILLI,
     )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from protocol import Completion, InvalidLocal, Manifest
+from protocol.limits import MICRO, MILLI
 from swarmd.config import Config
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
@@ -36,7 +37,6 @@ EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; a
 CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
 DRAWS_MAX = 8  # a step goes on with fewer questions rather than look for ones that fit for ever
 UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
-MICRO = 1_000_000  # records carry scaled integers
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class StepLoop:
                 task=question.spec,
                 question_digest=question.digest,
                 completions=completions,
-                temperature_milli=round(1_000 * parts.learner.policy.temperature),
+                temperature_milli=round(MILLI * parts.learner.policy.temperature),
                 model=group.model,
                 tokenizer=group.tokenizer,
             ),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocol import Manifest, Reason, RejectedRecord, VerifiedRecord
+from protocol.limits import MICRO
 from swarmd.learning import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner
 
-MICRO = 1e-6  # records carry scaled integers
 REASONS = {
     "version": Reason.VERSION,
     "source": Reason.VERSION,
@@ -75,7 +75,7 @@ class Verification:
                 text=completion.text,
                 reward=reward,
                 finished=completion.finished,
-                behaviour_logprob_sum=completion.logprob_sum_micro * MICRO,
+                behaviour_logprob_sum=completion.logprob_sum_micro / MICRO,
                 token_count=completion.tokens,
             )
             for completion, reward in zip(record.completions, rewards, strict=True)

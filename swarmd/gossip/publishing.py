@@ -24,7 +24,7 @@ from protocol import (
     sign_record,
     verify_record,
 )
-from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MODEL_BYTES_MAX
+from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MICRO, MILLI, MODEL_BYTES_MAX
 from swarmd.gossip.events import Announce, Command, OwnGroup, StoreBlob, StoreBody
 from swarmd.gossip.limits import GossipLimits
 
@@ -185,4 +185,4 @@ def fit(text: str, bytes_max: int) -> str:
 def pass_rate_milli(completions: tuple[Completion, ...]) -> int:
     """Mean reward in thousandths, kept off 0 and 1000, which would say that the group teaches nothing."""
     mean_micro = sum(c.reward_micro for c in completions) / len(completions)
-    return min(999, max(1, round(mean_micro / 1000)))
+    return min(MILLI - 1, max(1, round(mean_micro * MILLI / MICRO)))

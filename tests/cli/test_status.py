@@ -10,32 +10,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from swarmd.observe import Groups, Health, PeerView, Reward, StatusServer, StatusSnapshot
+from swarmd.observe import Groups, Health, PeerView, StatusServer, StatusSnapshot
 from swarmd.storage import Home
+from tests.observe import made_up_peer
 
-SNAPSHOT = StatusSnapshot(
-    health=Health(ok=False, reasons=("no step for 10 min",)),
-    peer_id="12D3KooWme",
-    swarm="starter",
-    swarm_id="ab" * 32,
-    round=70,
-    step=12,
-    phase="generating",
-    uptime_s=61.5,
-    model="embedded",
-    device="cpu",
-    dtype="float32",
-    addresses=("/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",),
-    reward=Reward(last=0.25, mean_20=0.2, best_20=0.22),
-    groups=Groups(own=48, published=47, pulled=30, external_used=20, rejected={"signature": 2}),
-    peers=(
-        PeerView(
-            peer_id="12D3KooWxxxxxxother", age_s=3.0, step=9, model="[red]\x1b[2Jm\u202e", groups_pulled=5
+SNAPSHOT = made_up_peer.SNAPSHOT.model_copy(
+    update={
+        "health": Health(ok=False, reasons=("no step for 10 min",)),
+        "phase": "generating",
+        "groups": Groups(own=48, published=47, pulled=30, external_used=20, rejected={"signature": 2}),
+        "peers": (
+            PeerView(
+                peer_id="12D3KooWxxxxxxother",
+                age_s=3.0,
+                step=9,
+                model="[red]\x1b[2Jm\u202e",
+                groups_pulled=5,
+            ),
         ),
-    ),
-    pid=4242,
-    join_command="swarmd join --peer /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",
-    reward_history=(0.0, 1.0),
+        "join_command": "swarmd join --peer /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",
+        "reward_history": (0.0, 1.0),
+    }
 )
 
 
