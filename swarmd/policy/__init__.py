@@ -1,6 +1,6 @@
 """The policy: hardware plan, model loading, generation and log-probabilities. No rewards, no peers."""
 
-from swarmd.policy.backend import Backend, GenerationStoppedError, Progress, StopSignal, TokenRow
+from swarmd.policy.backend import GenerationStoppedError, Generator, Progress, Scorer, StopSignal, TokenRow
 from swarmd.policy.hardware import (
     Accelerator,
     HardwarePlan,
@@ -15,9 +15,9 @@ from swarmd.policy.tokenizer import ChatTokenizer, tokenizer_fingerprint
 
 __all__ = [
     "Accelerator",
-    "Backend",
     "ChatTokenizer",
     "GenerationStoppedError",
+    "Generator",
     "HardwarePlan",
     "HardwareProbe",
     "LoraPlan",
@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "PromptTooLongError",
     "Sample",
+    "Scorer",
     "StopSignal",
     "TokenRow",
     "load_policy",

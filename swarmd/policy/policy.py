@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.errors import ModelError
-from swarmd.policy.backend import Backend, Decoded, EagerBackend, Progress, StopSignal, TokenRow
+from swarmd.policy.backend import Decoded, Generator, Progress, Scorer, StopSignal, TokenRow
+from swarmd.policy.generation import EagerGenerator
 from swarmd.policy.sampling import draw_uniforms
+from swarmd.policy.scoring import PaddedScorer
 from swarmd.policy.tokenizer import ChatTokenizer
 
 DECODE_TOKENS_MAX = 131_072  # rows * (prompt + new tokens) decoded together: 1.6 GB of bfloat16 cache at 0.5B
@@ -70,12 +72,14 @@ class Policy:
         self.device = next(model.parameters()).device
         self._dtype = dtype
         self._context: int = getattr(model.config, "max_position_embeddings", None) or 2**31
-        self._backend = self._backend_for(model)
-        self._reference: Backend | None = None
+        self._generator: Generator = EagerGenerator(
+            model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=dtype
+        )
+        self._scorer = self._scorer_for(model)
+        self._reference: Scorer | None = None
 
-    def _backend_for(self, model: PreTrainedModel | PeftModel) -> Backend:
-        tokenizer = self.tokenizer
-        return EagerBackend(model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=self._dtype)
+    def _scorer_for(self, model: PreTrainedModel | PeftModel) -> Scorer:
+        return PaddedScorer(model, pad_id=self.tokenizer.pad_id, dtype=self._dtype)
 
     # --- text to tokens ---------------------------------------------------------------------------
 
@@ -161,7 +165,7 @@ class Policy:
             with out_of_memory_as_model_error(
                 "fewer completions a group, fewer local groups or fewer new tokens"
             ):
-                decoded += self._backend.decode(
+                decoded += self._generator.decode(
                     batch,
                     copies,
                     room,
@@ -186,7 +190,7 @@ class Policy:
         self, rows: Sequence[TokenRow], temperature: float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
-        return self._backend.logprobs(rows, temperature or self.temperature)
+        return self._scorer.logprobs(rows, temperature or self.temperature)
 
     def micro_batch_tokens(self, wanted: int) -> int:
         """`wanted` tokens in one scored batch, or as many as keep its logits within LOGITS_BYTES_MAX.
@@ -199,7 +203,7 @@ class Policy:
     def freeze_reference(self) -> None:
         """Keep the present weights as the reference of a KL penalty. With LoRA the base model is it."""
         if not isinstance(self.model, PeftModel):
-            self._reference = self._backend_for(copy.deepcopy(self.model).requires_grad_(False))
+            self._reference = self._scorer_for(copy.deepcopy(self.model).requires_grad_(False))
 
     @torch.no_grad()
     def reference_logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> Tensor:
@@ -207,7 +211,7 @@ class Policy:
         temperature = temperature or self.temperature
         if isinstance(self.model, PeftModel):
             with self.model.disable_adapter():
-                return self._backend.logprobs(rows, temperature)[0]
+                return self._scorer.logprobs(rows, temperature)[0]
         if self._reference is None:
             raise RuntimeError("reference_logprobs before freeze_reference")
         return self._reference.logprobs(rows, temperature)[0]

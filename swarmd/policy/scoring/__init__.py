@@ -1,0 +1,5 @@
+"""Ways of scoring: rows in, differentiable log-probabilities out."""
+
+from swarmd.policy.scoring.padded import PaddedScorer
+
+__all__ = ["PaddedScorer"]

@@ -1,0 +1,44 @@
+"""One padded row a completion, through transformers' own forward: for any architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from swarmd.policy.backend import TokenRow, autocast
+
+
+class PaddedScorer:
+    """Scores with the prompt repeated for each of its completions."""
+
+    def __init__(self, model: PreTrainedModel, *, pad_id: int, dtype: torch.dtype) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        self._pad_id = pad_id
+        self._dtype = dtype
+
+    def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
+        prompt_lengths = torch.tensor([len(row.prompt_ids) for row in rows], device=self.device)
+        lengths = torch.tensor([len(row.completion_ids) for row in rows], device=self.device)
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), self._pad_id)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row.prompt_ids + row.completion_ids)
+        ids = ids.to(self.device)
+        # Padding is on the right, where causal attention never looks at it from a real token: no mask needed.
+        # Logits are needed from the last token of the shortest prompt on.
+        first = int(prompt_lengths.min()) - 1
+        with autocast(self.device, self._dtype):
+            logits: Tensor = self.model(input_ids=ids, use_cache=False, logits_to_keep=width - first).logits
+        scaled = logits[:, :-1].float() / temperature
+        targets = ids[:, first + 1 :]
+        scored = scaled.gather(-1, targets[..., None])[..., 0] - scaled.logsumexp(
+            dim=-1
+        )  # [B, width - first - 1]
+        token = torch.arange(int(lengths.max()), device=self.device)
+        mask = token < lengths[:, None]
+        index = (prompt_lengths[:, None] - 1 - first + token).clamp(max=scored.shape[1] - 1)
+        return scored.gather(1, index).masked_fill(~mask, 0.0), mask
