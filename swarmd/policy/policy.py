@@ -72,11 +72,13 @@ class Policy:
         self.device = next(model.parameters()).device
         self._dtype = dtype
         self._context: int = getattr(model.config, "max_position_embeddings", None) or 2**31
-        self._generator: Generator = EagerGenerator(
-            model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=dtype
-        )
+        self._generator = self._generator_for(model)
         self._scorer = self._scorer_for(model)
         self._reference: Scorer | None = None
+
+    def _generator_for(self, model: PreTrainedModel | PeftModel) -> Generator:
+        tokenizer = self.tokenizer
+        return EagerGenerator(model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=self._dtype)
 
     def _scorer_for(self, model: PreTrainedModel | PeftModel) -> Scorer:
         return PaddedScorer(model, pad_id=self.tokenizer.pad_id, dtype=self._dtype)

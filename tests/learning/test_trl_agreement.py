@@ -81,7 +81,7 @@ def test_loss_and_gradients_agree_with_trl(make_policy, own_groups, trl_trainer,
     policy = make_policy(max_new_tokens=12)
     policy.temperature = TEMPERATURE
     policy.tokenizer.eos_ids = frozenset(range(30)) | policy.tokenizer.eos_ids
-    policy._backend = policy._backend_for(policy.model)
+    policy._generator = policy._generator_for(policy.model)
     groups = own_groups(policy, QUESTIONS, lambda text: len(set(text)) / 20, size=GROUP)
     assert len({len(c.token_ids) for g in groups for c in g.completions}) > 2, (
         "completions of several lengths"

@@ -21,7 +21,7 @@ def generator(seed=0):
 def frequent_endings(policy, make_eos=60):
     """Let many byte tokens end a completion, so that rows finish at different steps."""
     policy.tokenizer.eos_ids = frozenset(range(make_eos)) | policy.tokenizer.eos_ids
-    policy._backend = policy._backend_for(policy.model)
+    policy._generator = policy._generator_for(policy.model)
     return policy
 
 
