@@ -2,8 +2,10 @@
 
     client -> server   the request, of a length known from the protocol id (body: 32 bytes, manifest: 0)
     server -> client   1 byte status, 4 bytes big-endian length, that many bytes
-    client closes; the server closes only after it saw that, because a stream closed right behind a reply
-    lost it once in several thousand times.
+    client -> server   1 byte receipt, or it closes; the server closes only after it saw either, because a
+                       stream closed right behind a reply lost it once in several thousand times
+    client waits a moment for the server's end, so that it never counts a stream as over that still takes a
+    place at the server: who asks for STREAMS_PER_PEER bodies at a time is never told "busy" for it.
 
 Both sides bound everything: sizes, seconds, and how many streams one peer and all peers have open at once.
 """
@@ -28,6 +30,12 @@ PULL_REQUEST_BYTES = 32
 
 STREAM_SECONDS = 10.0
 """For one request and reply, both sides; 64 KiB at 10 KB/s take 6.5 s."""
+
+RECEIPT = b"\x06"
+"""ASCII's ACK; the server reads any byte, or the end, as the client's receipt."""
+
+RECEIPT_SECONDS = 1.0
+"""For the server's end behind a receipt, some round trips: a server that never closes costs no more."""
 
 STREAMS_PER_PEER = 4
 """At once, in each direction: one peer's slow link or greed does not take the places of others."""
@@ -144,7 +152,7 @@ async def answer(
             )
             writer.write(bytes([status]) + len(body or b"").to_bytes(4, "big") + (body or b""))
             await writer.drain()
-            await reader.read(1)  # the client's end of file; see above
+            await reader.read(1)  # the client's receipt or end of file; see above
     except (TimeoutError, OSError, EOFError):
         return
     finally:
@@ -160,14 +168,27 @@ async def ask(
         await writer.drain()
         header = await reader.readexactly(_HEADER_BYTES)
         status, length = header[0], int.from_bytes(header[1:], "big")
+        if status not in tuple(ReplyStatus):
+            raise NetworkError(f"the peer answered with unknown status {status}")
+        if length > bytes_max:
+            raise NetworkError(f"the peer offers {length} bytes where at most {bytes_max} are allowed")
+        body = await reader.readexactly(length)
+        await _hand_in_receipt(reader, writer)
         if status == ReplyStatus.ABSENT:
             raise AbsentError("the peer does not hold it")
         if status == ReplyStatus.BUSY:
             raise BusyError("the peer serves too many streams just now; ask again later")
-        if status != ReplyStatus.OK:
-            raise NetworkError(f"the peer answered with unknown status {status}")
-        if length > bytes_max:
-            raise NetworkError(f"the peer offers {length} bytes where at most {bytes_max} are allowed")
-        return await reader.readexactly(length)
+        return body
     finally:
         writer.close()
+
+
+async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Tell the server that the reply is here, and let it close first. The reply counts whatever comes of it."""
+    try:
+        async with asyncio.timeout(RECEIPT_SECONDS):
+            writer.write(RECEIPT)
+            await writer.drain()
+            await reader.read(1)
+    except (TimeoutError, OSError):
+        return

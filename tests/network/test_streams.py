@@ -83,6 +83,29 @@ async def test_the_server_closes_only_after_the_client_did() -> None:
         await serving
 
 
+async def test_a_stream_is_over_for_the_client_only_once_the_server_freed_its_place() -> None:
+    server = server_with({DIGEST: b"body"})
+    async with pipe() as (reader, writer, *other):
+        serving = asyncio.get_running_loop().create_task(server.body("peer", *other))
+        assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
+        assert server._open == {}
+        await serving
+    async with pipe() as (reader, writer, *other):
+        serving = asyncio.get_running_loop().create_task(server.body("peer", *other))
+        with pytest.raises(AbsentError):
+            await ask(reader, writer, bytes(32), bytes_max=8)
+        assert server._open == {}
+        await serving
+
+
+async def test_a_server_that_never_closes_withholds_no_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarmd.network.streams.RECEIPT_SECONDS", 0.0)
+    async with pipe() as (reader, writer, server_reader, server_writer):
+        server_writer.write(b"\x00\x00\x00\x00\x04body")
+        assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
+        assert await server_reader.readexactly(32) == DIGEST
+
+
 async def test_a_client_that_breaks_off_ends_its_stream_only() -> None:
     server = server_with({DIGEST: b"body"})
     for sent in (b"", b"half a digest"):
