@@ -184,7 +184,7 @@ async def ask(
 
 
 async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Tell the server that the reply is here, and let it close first. The reply counts whatever comes of it."""
+    """Tell the server that the reply is here, and let it close first. The reply counts whatever comes."""
     try:
         async with asyncio.timeout(RECEIPT_SECONDS):
             writer.write(RECEIPT)
