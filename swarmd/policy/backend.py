@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 Progress = Callable[[int], None]
-"""Receives the number of tokens decoded since the last call. Called once a decoding step."""
+"""Receives the number of tokens decoded since the last call. Called once a decoding step; what it raises ends
+the decoding. A negative number: as many of those told of are to be decoded again."""
 
 
 class StopSignal(Protocol):

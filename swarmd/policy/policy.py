@@ -19,13 +19,15 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.errors import ModelError
-from swarmd.policy.backend import Decoded, Generator, Progress, Scorer, StopSignal, TokenRow
+from swarmd.policy.backend import Generator, Progress, Scorer, StopSignal, TokenRow
+from swarmd.policy.budgets import BudgetKeeper, Budgets
+from swarmd.policy.decoding import Decoding, decode_all
 from swarmd.policy.generation import EagerGenerator
+from swarmd.policy.guard import MemoryGuard
 from swarmd.policy.sampling import draw_uniforms
 from swarmd.policy.scoring import PaddedScorer
 from swarmd.policy.tokenizer import ChatTokenizer
 
-DECODE_TOKENS_MAX = 131_072  # rows * (prompt + new tokens) decoded together: 1.6 GB of bfloat16 cache at 0.5B
 LOGITS_BYTES_MAX = 4 * 2**30  # of one micro-batch: a step fits beside the model on an ordinary machine
 LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
 
@@ -61,12 +63,15 @@ class Policy:
         max_new_tokens: int,
         temperature: float = 1.0,
         dtype: torch.dtype = torch.float32,
+        budgets: BudgetKeeper | None = None,
+        guard: MemoryGuard | None = None,
     ) -> None:
         # Always in eval mode: with dropout, training would score another policy than the one that sampled.
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
+        self.budgets = budgets or BudgetKeeper(Budgets())
         self.family = _family(model)
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.device = next(model.parameters()).device
@@ -75,6 +80,9 @@ class Policy:
         self._generator = self._generator_for(model)
         self._scorer = self._scorer_for(model)
         self._reference: Scorer | None = None
+        self._guard = guard
+        if guard is not None:
+            guard.watch(model)
 
     def _generator_for(self, model: PreTrainedModel | PeftModel) -> Generator:
         tokenizer = self.tokenizer
@@ -126,9 +134,10 @@ class Policy:
         """`group_size` samples for every prompt (ids from `render`), in one pass as far as memory allows.
 
         `generator` is on the CPU; it alone decides, so saving its state is saving the randomness.
-        `progress` receives the number of new tokens after every decoding step. Raises
-        GenerationStoppedError once `should_stop` is set, ModelError when the device runs out of memory or
-        the model computes what is not a number (float16 overflows easily).
+        `progress` receives the number of new tokens after every decoding step, and a negative number when
+        as many are to be decoded again. Raises GenerationStoppedError once `should_stop` is set, ModelError
+        when memory does not suffice for small batches either or the model computes what is not a number
+        (float16 overflows easily).
         """
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
         uniforms = draw_uniforms(len(prompts) * group_size, tokens, generator)
@@ -159,23 +168,14 @@ class Policy:
         progress: Progress | None,
         should_stop: StopSignal | None,
     ) -> list[Sample]:
-        decoded: list[Decoded] = []
-        for start, stop in _decode_batches([len(prompt) for prompt in prompts], copies, tokens):
-            batch = prompts[start:stop]
-            room = min(tokens, self._context - max(len(prompt) for prompt in batch))
-            rows = None if uniforms is None else uniforms[start * copies : stop * copies]
-            with out_of_memory_as_model_error(
-                "fewer completions a group, fewer local groups or fewer new tokens"
-            ):
-                decoded += self._generator.decode(
-                    batch,
-                    copies,
-                    room,
-                    uniforms=rows,
-                    temperature=temperature,
-                    progress=progress,
-                    should_stop=should_stop,
-                )
+        decoded = decode_all(
+            self._generator,
+            prompts,
+            copies,
+            Decoding(tokens, self._context, uniforms, temperature, progress, should_stop),
+            budgets=self.budgets,
+            guard=self._guard,
+        )
         if any(math.isnan(logprob) for row in decoded for logprob in row.logprobs):
             raise ModelError(
                 f"{self.family} computes what is not a number: use --dtype float32 if it runs in less, or go "
@@ -242,19 +242,6 @@ class Policy:
             )
         for name, parameter in own.items():
             parameter.copy_(state[name])
-
-
-def _decode_batches(lengths: Sequence[int], copies: int, new_tokens: int) -> Iterator[tuple[int, int]]:
-    """Ranges of prompts that are decoded together, each within DECODE_TOKENS_MAX or a single prompt."""
-    start, longest = 0, 0
-    for number, length in enumerate(lengths):
-        longest = max(longest, length)
-        rows = (number + 1 - start) * copies
-        if number > start and rows * (longest + new_tokens) > DECODE_TOKENS_MAX:
-            yield start, number
-            start, longest = number, length
-    if start < len(lengths):
-        yield start, len(lengths)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 from swarmd.errors import ModelError
 from swarmd.policy import GenerationStoppedError, PromptTooLongError, TokenRow
-from swarmd.policy import policy as policy_module
+from swarmd.policy.budgets import BudgetKeeper, Budgets
 from swarmd.policy.sampling import greedy, sample
 
 QUESTIONS = ["1+1?", "What is seventeen times three?", "x", "Name a colour of the rainbow"]
@@ -80,11 +80,11 @@ def test_a_row_ends_with_the_end_token_exactly_when_it_is_finished(make_policy):
         assert len(s.logprobs) == len(s.token_ids)
 
 
-def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy, monkeypatch):
+def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy):
     policy = frequent_endings(make_policy())
     prompts = [policy.render(q) for q in QUESTIONS]
     together = policy.generate(prompts, 4, generator=generator(3))
-    monkeypatch.setattr(policy_module, "DECODE_TOKENS_MAX", 1)  # every prompt alone
+    policy.budgets = BudgetKeeper(Budgets(decode_tokens=1))  # every row alone
     apart = policy.generate(prompts, 4, generator=generator(3))
     assert [[s.token_ids for s in g] for g in together] == [[s.token_ids for s in g] for g in apart]
 

@@ -1,0 +1,62 @@
+"""A limit on the main memory this process may hold, kept by looking: the system would end the process.
+
+On an accelerator the driver keeps the limit (`set_accelerator_limit`), and nobody has to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psutil
+import torch
+from torch import nn
+
+
+class MemoryLimitError(MemoryError):
+    """This process holds more than it was allowed to. Raised by us, before the system has to."""
+
+
+def resident_bytes() -> int:
+    """What this process holds in main memory now; takes some microseconds."""
+    return int(psutil.Process().memory_info().rss)
+
+
+class MemoryGuard:
+    """Says when this process passes a limit on main memory. Asked often; an accelerator has its own."""
+
+    def __init__(self, limit_bytes: int, resident: Callable[[], int] = resident_bytes) -> None:
+        self.limit_bytes = limit_bytes
+        self._resident = resident
+
+    def check(self) -> None:
+        """Raises MemoryLimitError above the limit."""
+        held = self._resident()
+        if held > self.limit_bytes:
+            raise MemoryLimitError(
+                f"the process holds {held / 2**30:.2f} GiB where "
+                f"{self.limit_bytes / 2**30:.2f} GiB are allowed"
+            )
+
+    def watch(self, model: nn.Module) -> None:
+        """Check before each of the model's layers: activations pile up over them, so a batch that is too
+        large is given up halfway, and not when the system ends the process."""
+        stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+        for layer in max(stacks, key=_parameters, default=nn.ModuleList()):
+            layer.register_forward_pre_hook(self._before_layer)
+
+    def _before_layer(self, _layer: nn.Module, _inputs: object) -> None:
+        self.check()
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def set_accelerator_limit(device: torch.device, limit_bytes: int) -> None:
+    """From now on the allocator of `device` (CUDA or MPS) fails above the limit, for this process alone."""
+    if device.type == "cuda":
+        _free, total = torch.cuda.mem_get_info(device)
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit_bytes / total), device)
+    elif device.type == "mps":
+        recommended = torch.mps.recommended_max_memory()
+        torch.mps.set_per_process_memory_fraction(min(1.0, limit_bytes / recommended))
