@@ -28,11 +28,16 @@ def init(home: HomeOption = DEFAULT_HOME) -> None:
 def open_home(path: Path) -> Home:
     """The home at `path`, made where needed, with a config file. Raises ConfigError."""
     home = Home.open(home_path(path))
+    write_config(home)
+    return home
+
+
+def write_config(home: Home) -> None:
+    """The commented config file, unless there is one: that is the operator's own. Raises ConfigError."""
     try:
         with home.config_path.open("x", encoding="utf-8") as file:
             file.write(default_config_toml())
     except FileExistsError:
-        pass  # the operator's own
+        pass
     except OSError as error:
         raise ConfigError(f"{home.config_path} cannot be written: {error.strerror}") from error
-    return home

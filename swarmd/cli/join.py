@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from swarmd.cli.devices import DevicesOption, join_devices
 from swarmd.cli.init import open_home
 from swarmd.cli.options import (
     DEFAULT_HOME,
@@ -19,6 +20,7 @@ from swarmd.cli.options import (
     setting,
 )
 from swarmd.config import load_config
+from swarmd.errors import ConfigError
 
 
 def join(
@@ -33,6 +35,7 @@ def join(
     address_file: Annotated[Path | None, setting("network.address_file", metavar="FILE")] = None,
     model: Annotated[str | None, setting("policy.model", metavar="NAME|DIR")] = None,
     device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
+    devices: DevicesOption = None,
     dtype: Annotated[str | None, setting("policy.dtype", metavar="DTYPE")] = None,
     lora: Annotated[str | None, setting("policy.lora_rank", metavar="r=RANK[,alpha=ALPHA]")] = None,
     temperature: Annotated[float | None, setting("policy.temperature")] = None,
@@ -83,6 +86,10 @@ def join(
         "observe.log_level": log_level,
     }
     config = load_config(home_path(home), overrides(given), FLAGS)
+    if devices is not None:
+        if device is not None:
+            raise ConfigError("--device and --devices are both given: one peer, or one a device? keep one")
+        raise typer.Exit(join_devices(config, given, devices))
     opened = open_home(home)
 
     from swarmd.daemon import run  # torch and the network take seconds to import

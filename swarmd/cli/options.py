@@ -89,6 +89,20 @@ def overrides(values: Mapping[str, object]) -> dict[str, Any]:
     return nested
 
 
+def arguments(values: Mapping[str, object]) -> list[str]:
+    """The flags that give these settings: what `overrides` takes, as it would be typed."""
+    typed: list[str] = []
+    for key, value in values.items():
+        if value is None or key == "policy.lora_alpha":
+            continue
+        if key == "policy.lora_rank":
+            alpha = values.get("policy.lora_alpha")
+            value = f"r={value}" if alpha is None else f"r={value},alpha={alpha}"
+        several = value if isinstance(value, list | tuple) else (value,)
+        typed += [f"{FLAGS[key]}={each}" for each in several]
+    return typed
+
+
 def parse_lora(text: str | None) -> dict[str, int]:
     """r=16 or r=16,alpha=32 as settings of the policy. Raises typer.BadParameter."""
     if text is None:

@@ -9,6 +9,8 @@
     swarmd.db        pool, ledger, steps, peers
     checkpoints/     weights, optimiser and counters
     records/         envelopes, own and pulled, under their digests
+    devices/         homes of the peers of `join --devices`, one a device; such a home has none of the above
+                     but lock and config.toml, unless it was the home of one peer before
 
 This module knows names and rights, not contents; the key and the manifest are the exceptions.
 """
@@ -77,6 +79,11 @@ class Home:
         try:
             home.identity_path.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
+            if home.devices_path.is_dir():
+                raise ConfigError(
+                    f"{home.path} holds a home for each device: name the one you mean, such as "
+                    f"--home {min(home.devices_path.iterdir(), default=home.devices_path)}"
+                ) from error
             raise ConfigError(
                 f"there is no swarmd home at {home.path}; `swarmd init` or `swarmd join` makes one, "
                 "or name another with --home"
@@ -116,6 +123,10 @@ class Home:
     @property
     def records_path(self) -> Path:
         return self.path / "records"
+
+    @property
+    def devices_path(self) -> Path:
+        return self.path / "devices"
 
     @property
     def socket_path(self) -> Path:

@@ -1,0 +1,81 @@
+"""`swarmd join --devices`: one peer per device, as processes of this one. See `swarmd.fleet`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swarmd.cli.init import write_config
+from swarmd.cli.options import FLAGS, arguments, overrides
+from swarmd.config import Config, load_config
+from swarmd.fleet import (
+    Member,
+    choose_devices,
+    look_at_machine,
+    members_of,
+    prepare_homes,
+    require_addresses_apart,
+    supervise,
+)
+from swarmd.storage import Home
+
+DevicesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--devices",
+        metavar="all|DEVICE,...",
+        help="One peer per device, each with a home of its own under HOME/devices: cuda:0,cuda:1, or all "
+        "accelerators. --port and --http count up from the first.",
+        rich_help_panel="Model",
+    ),
+]
+
+
+def join_devices(config: Config, given: Mapping[str, object], devices: str) -> int:
+    """Start one peer for each of `devices` and stay until all have ended; returns the exit code.
+
+    `given` are the settings of the command line, `config` those with the environment and the home's file.
+    Raises ConfigError before anything is started, SwarmdError when some peers failed.
+    """
+    machine = look_at_machine()
+    chosen = choose_devices(devices, machine)
+    members = members_of(chosen, config=config, given=given, machine=machine, terminal=sys.stdout.isatty())
+    prepare_homes(config.home, chosen)
+    home = Home(config.home)
+    write_config(home)
+    configs = {each.name: load_config(each.home.path, overrides(each.settings), FLAGS) for each in members}
+    require_addresses_apart(configs)
+    with home.lock():
+        return asyncio.run(
+            supervise(
+                members,
+                command=lambda member, way_in: command(member, (*config.network.peers, *way_in)),
+                host=config.network.host,
+                as_json=members[0].settings["observe.log_format"] == "json",
+                out=sys.stdout,
+                err=sys.stderr,
+                reachable=lambda member: _publish_addresses(member, config.network.address_file),
+            )
+        )
+
+
+def command(member: Member, peers: Sequence[str]) -> list[str]:
+    """What starts one peer: `swarmd join` for its device, ended with its parent."""
+    settings = {**member.settings, "network.peers": list(peers)}
+    program = [sys.executable, "-m", "swarmd.fleet.child", "join"]
+    return [*program, f"--home={member.home.path}", *arguments(settings)]
+
+
+def _publish_addresses(member: Member, path: Path | None) -> None:
+    """--address-file holds the way to the first that is up: whoever joins it meets the others there."""
+    if path is None:
+        return
+    try:
+        path.write_text(member.addresses_path.read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"warning: --address-file {path} cannot be written: {error.strerror}", err=True)

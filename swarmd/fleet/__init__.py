@@ -1,0 +1,26 @@
+"""One peer per device, from one command: `swarmd join --devices cuda:0,cuda:1`.
+
+The command becomes a parent that starts one `swarmd join` per device, passes their output on under the
+device's name, and stops them together. Each is a whole peer with a home of its own; they share through the
+swarm, as any other peers do. The parent holds no model, no driver and no key, and imports no torch: it lives
+as long as its children and leaves the devices' memory to them.
+"""
+
+from swarmd.fleet.devices import Device, Machine, choose_devices, look_at_machine
+from swarmd.fleet.homes import device_homes, prepare_homes
+from swarmd.fleet.members import Member, members_of, require_addresses_apart
+from swarmd.fleet.supervision import FORCED_EXIT_CODE, supervise
+
+__all__ = [
+    "FORCED_EXIT_CODE",
+    "Device",
+    "Machine",
+    "Member",
+    "choose_devices",
+    "device_homes",
+    "look_at_machine",
+    "members_of",
+    "prepare_homes",
+    "require_addresses_apart",
+    "supervise",
+]

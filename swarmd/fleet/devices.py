@@ -1,0 +1,106 @@
+"""Which devices `--devices` names, checked against what the machine has before anything is started."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from swarmd.errors import ConfigError, SwarmdError
+
+DEVICES_MAX = 64  # far more accelerators than one machine holds: a longer list is a mistake
+LOOK_S = 120.0  # seconds: importing torch takes 2, waking the drivers of many GPUs far longer
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the peers share: accelerators by PyTorch's names, and CPU cores that may be used."""
+
+    accelerators: tuple[str, ...]
+    cores: int
+    omp_threads: int | None = None
+    """OMP_NUM_THREADS: the operator's own word on threads, which each peer takes as it is."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """One peer's device. `name` tells peers apart ("cpu:1"); `device` is what PyTorch is given ("cpu")."""
+
+    name: str
+    device: str
+
+    @property
+    def directory(self) -> str:
+        """Name of its home under the parent's: a colon is awkward in paths."""
+        return self.name.replace(":", "-")
+
+
+def choose_devices(text: str, machine: Machine) -> tuple[Device, ...]:
+    """The devices in `text`, "all" or a list with commas, in its order. Raises ConfigError.
+
+    An accelerator can be named once. `cpu` can be named several times: its peers share the cores.
+    """
+    wishes = _wishes(text, machine)
+    if len(wishes) > DEVICES_MAX:
+        raise ConfigError(f"--devices names {len(wishes)} devices: at most {DEVICES_MAX} at once")
+    chosen: list[Device] = []
+    for wish in wishes:
+        if wish == "cpu":
+            chosen.append(Device(f"cpu:{sum(each.device == 'cpu' for each in chosen)}", "cpu"))
+            continue
+        _require_present(wish, machine)
+        if any(each.device == wish for each in chosen):
+            raise ConfigError(f"--devices names {wish} twice: one peer fills a device, name it once")
+        chosen.append(Device(wish, wish))
+    return tuple(chosen)
+
+
+def _wishes(text: str, machine: Machine) -> list[str]:
+    if text.strip() != ALL:
+        wishes = [part.strip() for part in text.split(",")]
+        if "" in wishes:
+            raise ConfigError(
+                f"--devices {text!r} has an empty name in it: expected all, or cuda:0,cuda:1 and the like"
+            )
+        return wishes
+    if not machine.accelerators:
+        raise ConfigError(
+            "--devices all: PyTorch sees no accelerator on this machine: leave --devices away to train on "
+            "the cpu, or install a PyTorch build (and driver) for your devices"
+        )
+    return list(machine.accelerators)
+
+
+def _require_present(wish: str, machine: Machine) -> None:
+    if wish in machine.accelerators:
+        return
+    there = ", ".join((*machine.accelerators, "cpu"))
+    known = wish == "mps" or (wish.startswith("cuda:") and wish.removeprefix("cuda:").isdigit())
+    fault = "PyTorch sees" if known else "each must be named by itself, or all; there are"
+    raise ConfigError(f"--devices names {wish!r}, but {fault} {there} on this machine")
+
+
+def look_at_machine() -> Machine:
+    """Ask PyTorch in a process of its own, which takes its driver contexts with it when it ends.
+
+    Raises SwarmdError with the last thing that process said.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "swarmd.fleet.probe"],
+            capture_output=True,
+            text=True,
+            timeout=LOOK_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SwarmdError(
+            f"looking for devices took over {LOOK_S:.0f} s: a driver may hang; see `nvidia-smi` or its like"
+        ) from error
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise SwarmdError(f"the devices of this machine could not be looked at: {last}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Machine(tuple(found["accelerators"]), found["cores"], found["omp_threads"])

@@ -1,0 +1,53 @@
+"""Homes of the peers of one machine: HOME/devices/cuda-0 and so on, each a home like any other.
+
+A device's home stays with its name, so that nothing is lost when devices are added, left out or reordered.
+Its config.toml is a link to that of HOME: one file holds the settings of all. Who wants a setting for one
+device alone puts a file in place of its link.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from swarmd.errors import ConfigError
+from swarmd.fleet.devices import Device
+from swarmd.storage import Home
+from swarmd.storage.durable import remedy
+
+ADDRESSES = "addresses"
+"""File in a device's home where its peer says how to reach it; made anew at each start."""
+
+
+def home_of(home: Path, device: Device) -> Home:
+    """Where the peer of `device` lives; makes nothing."""
+    return Home(Home(home).devices_path / device.directory)
+
+
+def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
+    """Make the homes that are not there yet, keys included. Raises ConfigError."""
+    config_path = Home(home).config_path
+    for device in devices:
+        made = home_of(home, device)
+        try:
+            for directory in (home, made.path.parent, made.path):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.path.lexists(made.config_path):
+                made.config_path.symlink_to(os.path.relpath(config_path, made.path))
+        except FileExistsError as error:
+            raise ConfigError(f"home {error.filename} is a file; choose a directory with --home") from error
+        except OSError as error:
+            raise ConfigError(f"home {made.path} cannot be used: {remedy(error)}") from error
+        Home.open(made.path)
+
+
+def device_homes(home: Path) -> tuple[Home, ...]:
+    """Homes of devices under `home`, by name; none if `home` is that of one peer."""
+    try:
+        found = sorted(Home(home).devices_path.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise ConfigError(f"home {home} cannot be read: {remedy(error)}") from error
+    return tuple(Home(path) for path in found if Home(path).identity_path.exists())

@@ -1,0 +1,135 @@
+"""The peers of one machine and what each is started with: values made from settings, nothing started."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmd.config import Config, parse_http
+from swarmd.config.addresses import PORT_MAX
+from swarmd.errors import ConfigError
+from swarmd.fleet.devices import Device, Machine
+from swarmd.fleet.homes import ADDRESSES, home_of
+from swarmd.network.addresses import listen_address
+from swarmd.storage import Home
+
+ACCELERATOR_HOST_THREADS = 4  # as one peer alone takes: its host side only tokenises and launches kernels
+ONE_THREAD_MODEL = "embedded"  # too small for a second thread, which the hardware plan knows
+
+
+@dataclass(frozen=True)
+class Member:
+    """One peer: its device, its home, and its settings by name ("policy.device")."""
+
+    device: Device
+    home: Home
+    settings: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        return self.device.name
+
+    @property
+    def addresses_path(self) -> Path:
+        return self.home.path / ADDRESSES
+
+
+def members_of(
+    devices: Sequence[Device],
+    *,
+    config: Config,
+    given: Mapping[str, object],
+    machine: Machine,
+    terminal: bool,
+) -> tuple[Member, ...]:
+    """One peer a device, in that order.
+
+    Each gets what was `given` on the command line, and beside it only what must differ from peer to peer:
+    device, address file, ports (counted up from the first) and a share of the cores. `config` is the whole
+    configuration of the parent's home; `terminal` says whether people read along. Raises ConfigError.
+    """
+    _require_room_for_ports(config, len(devices))
+    members: list[Member] = []
+    for number, device in enumerate(devices):
+        home = home_of(config.home, device)
+        own = {
+            "policy.device": device.device,
+            "policy.threads": _threads(device, config, machine, len(devices)),
+            "network.port": config.network.port + number if config.network.port else None,
+            "network.address_file": home.path / ADDRESSES,
+            "observe.http": _http(config.observe.http, number),
+            "observe.log_format": _log_format(config, terminal),
+        }
+        settings = {**given, **{key: value for key, value in own.items() if value is not None}}
+        members.append(Member(device, home, settings))
+    return tuple(members)
+
+
+def address_on_this_machine(member: Member, host: str) -> str | None:
+    """Where a sibling dials `member`, once it listens; `host` is the IP address that it listens on.
+
+    Not one of the addresses it announces: those may lead through a router that does not lead back.
+    """
+    port = member.home.read_port()
+    if port is None:
+        return None
+    ip = ipaddress.ip_address(host)
+    if ip.is_unspecified:
+        ip = ipaddress.ip_address("127.0.0.1" if ip.version == 4 else "::1")
+    return f"{listen_address(str(ip), port)}/p2p/{member.home.key().peer_id}"
+
+
+def require_addresses_apart(configs: Mapping[str, Config]) -> None:
+    """`configs` by the names of their devices. Raises ConfigError when two would announce one address."""
+    announced: dict[str, str] = {}
+    for name, config in configs.items():
+        for address in config.network.announce:
+            if address in announced:
+                raise ConfigError(
+                    f"{announced[address]} and {name} would both announce {address}, and they are two peers: "
+                    f"leave --announce away, and put a config.toml of its own, with network.announce, in "
+                    f"place of the link in each device's home ({config.home} and the like)"
+                )
+            announced[address] = name
+
+
+def _require_room_for_ports(config: Config, count: int) -> None:
+    ports = {"--port": config.network.port}
+    if config.observe.http is not None:
+        ports["--http"] = parse_http(config.observe.http)[1]
+    for flag, port in ports.items():
+        if port and port + count - 1 > PORT_MAX:
+            raise ConfigError(
+                f"{flag}: {count} peers take {count} ports from {port} on, and the last is {PORT_MAX}: "
+                "choose a smaller one"
+            )
+
+
+def _http(wish: str | None, number: int) -> str | None:
+    """The same host, and the port counted up; 0 stays 0, a free one for each."""
+    if wish is None:
+        return None
+    host, port = parse_http(wish)
+    return f"{f'[{host}]' if ':' in host else host}:{port + number if port else 0}"
+
+
+def _log_format(config: Config, terminal: bool) -> str:
+    """A child never sees the terminal, and several live views do not fit into one."""
+    if config.observe.log_format != "auto":
+        return config.observe.log_format
+    return "console" if terminal else "json"
+
+
+def _threads(device: Device, config: Config, machine: Machine, count: int) -> int | None:
+    """An equal share of the cores: peers that start together would each take all for theirs.
+
+    None leaves it to the hardware plan of each.
+    """
+    if config.policy.threads is not None or machine.omp_threads is not None:
+        return None
+    if config.policy.model == ONE_THREAD_MODEL:
+        return None
+    share = max(1, machine.cores // count)
+    return share if device.device == "cpu" else min(share, ACCELERATOR_HOST_THREADS)

@@ -1,0 +1,246 @@
+"""Runs the peers of one machine as processes: start, output, stop, and word of those that failed.
+
+The first to be up is the way in for the others, so all are in one swarm, and a model that must be downloaded
+is downloaded once. A peer that ends takes no other with it and is not started again. On the first signal all
+are asked to stop, and each writes its checkpoint; on the second they are killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TextIO
+
+from swarmd.errors import SwarmdError
+from swarmd.fleet.lines import labelled, labelled_json
+from swarmd.fleet.members import Member, address_on_this_machine
+from swarmd.storage.durable import remedy
+
+FORCED_EXIT_CODE = 130  # 128 + SIGINT, as for a peer that is started by itself
+LOOK_EVERY_S = 0.2  # between two looks whether a peer wrote its addresses; it takes seconds
+LINE_BYTES_MAX = 2**20  # an event takes a few KiB; a longer line is left out, not kept in memory
+LAST_LINES = 20  # of standard error: enough for a message, the last of them is quoted
+DRAIN_S = 2.0  # what a dead child wrote is there at once; its own children may hold the pipe a little longer
+
+Command = Callable[[Member, Sequence[str]], Sequence[str]]
+"""The program and arguments that start a member, given the addresses of siblings to join through."""
+
+
+@dataclass
+class _Child:
+    member: Member
+    process: Process
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it can be reached or has ended."""
+    address: str | None = None
+    last_words: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+
+
+async def supervise(
+    members: Sequence[Member],
+    *,
+    command: Command,
+    host: str,
+    as_json: bool,
+    out: TextIO,
+    err: TextIO,
+    reachable: Callable[[Member], None],
+) -> int:
+    """Run all members to their end; returns the exit code for orderly ends, forced or not.
+
+    `host` is the IP address they listen on, `reachable` is told which one is up first. Their lines go to
+    `out` and `err`. Takes SIGINT and SIGTERM for itself. Raises SwarmdError naming those that failed.
+    """
+    fleet = _Fleet(members, command, host, as_json, out, err, reachable)
+    return await fleet.run()
+
+
+class _Fleet:
+    """One run of the parent."""
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        command: Command,
+        host: str,
+        as_json: bool,
+        out: TextIO,
+        err: TextIO,
+        reachable: Callable[[Member], None],
+    ) -> None:
+        self._members = members
+        self._command = command
+        self._host = host
+        self._as_json = as_json
+        self._out: TextIO | None = out
+        self._err: TextIO | None = err
+        self._reachable = reachable
+        self._width = max(len(member.name) for member in members)
+        self._children: list[_Child] = []
+        self._signals = 0
+        self._failed: list[str] = []
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        async with asyncio.TaskGroup() as group:
+            for member in self._members:
+                if self._signals:
+                    break
+                way_in = self._ways_in()
+                child = await self._start(member, way_in)
+                if child is None:
+                    continue
+                group.create_task(self._watch(child), name=member.name)
+                if not way_in:
+                    await child.settled.wait()
+                    if child.address is not None:
+                        self._reachable(member)
+        if self._signals > 1:
+            return FORCED_EXIT_CODE
+        if self._failed:
+            raise SwarmdError(
+                f"{len(self._failed)} of {len(self._members)} peers failed: {', '.join(self._failed)}; "
+                "see what they said above"
+            )
+        return 0
+
+    def _ways_in(self) -> list[str]:
+        """Addresses of those that are up."""
+        return [
+            child.address
+            for child in self._children
+            if child.address is not None and child.process.returncode is None
+        ]
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            self._tell("stopping: each peer finishes or drops its step; once more ends all at once")
+        for child in self._children:
+            if self._signals == 1:
+                _ask_to_stop(child.process)
+            elif child.process.returncode is None:
+                child.process.kill()
+
+    async def _start(self, member: Member, way_in: Sequence[str]) -> _Child | None:
+        """In a session of its own: a Ctrl-C in the terminal is for the parent, which passes it on.
+
+        None if the system starts no more processes, or the home cannot be written; that is told as a failure.
+        """
+        try:
+            member.addresses_path.unlink(missing_ok=True)
+            process = await asyncio.create_subprocess_exec(
+                *self._command(member, way_in),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                limit=LINE_BYTES_MAX,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._fail(member, "it could not be started", remedy(error))
+            return None
+        child = _Child(member, process)
+        self._children.append(child)
+        if self._signals:  # while it was being started
+            _ask_to_stop(process)
+        return child
+
+    async def _watch(self, child: _Child) -> None:
+        """Until it has ended and all it said was passed on."""
+        process = child.process
+        async with asyncio.TaskGroup() as group:
+            meeting = group.create_task(self._meet(child))
+            pumps = [
+                group.create_task(_each_line(process.stdout, partial(self._say, child))),
+                group.create_task(_each_line(process.stderr, partial(self._complain, child))),
+            ]
+            code = await process.wait()
+            meeting.cancel()
+            await asyncio.wait(pumps, timeout=DRAIN_S)
+            for pump in pumps:
+                pump.cancel()
+        child.settled.set()
+        # One that was asked to stop before it could listen for that is ended by the signal itself.
+        stopped_early = self._signals > 0 and code == -signal.SIGTERM
+        if code != 0 and not stopped_early and self._signals < 2:
+            words = child.last_words[-1] if child.last_words else "it said nothing on standard error"
+            self._fail(child.member, f"it ended with {_exit(code)}", words)
+
+    async def _meet(self, child: _Child) -> None:
+        """Wait until the child wrote its addresses, without limit: it may have to download its model."""
+        while not _is_written(child.member):  # noqa: ASYNC110  it is another process that writes it
+            await asyncio.sleep(LOOK_EVERY_S)
+        child.address = address_on_this_machine(child.member, self._host)
+        child.settled.set()
+
+    def _say(self, child: _Child, line: str) -> None:
+        name = child.member.name
+        text = labelled_json(line, name) if self._as_json else labelled(line, name, self._width)
+        self._out = _print(text, self._out)
+
+    def _complain(self, child: _Child, line: str) -> None:
+        if line.strip():
+            child.last_words.append(line.strip())
+        self._err = _print(labelled(line, child.member.name, self._width), self._err)
+
+    def _fail(self, member: Member, what: str, last_words: str) -> None:
+        self._failed.append(member.name)
+        self._tell(f"error: the peer on {member.name} failed: {what}: {last_words}")
+
+    def _tell(self, text: str) -> None:
+        self._err = _print(text, self._err)
+
+
+def _ask_to_stop(process: Process) -> None:
+    """See `child.py`."""
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _is_written(member: Member) -> bool:
+    try:
+        return member.addresses_path.read_text(encoding="utf-8").endswith("\n")
+    except FileNotFoundError:
+        return False
+
+
+async def _each_line(stream: asyncio.StreamReader | None, take: Callable[[str], None]) -> None:
+    if stream is None:
+        return
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the limit
+            take(f"(a line of more than {LINE_BYTES_MAX} bytes was left out)")
+            continue
+        if not line:
+            return
+        take(line.decode("utf-8", "replace"))
+
+
+def _print(text: str, stream: TextIO | None) -> TextIO | None:
+    """The stream, or None once it cannot be written: the peers go on without a reader."""
+    if stream is None:
+        return None
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        return None
+    return stream
+
+
+def _exit(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
