@@ -1,0 +1,131 @@
+"""Log-probabilities of chosen tokens under an output layer, a slice of the vocabulary at a time.
+
+The logits of all positions never exist together unless they are small. The gradient of the layer's weight is
+added to `weight.grad` in place: with tied embeddings every copy of it would be as large as the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
+KEPT_BYTES = 128 * 2**20  # of logits kept for the backward pass; more is computed again (a third more work)
+SLICE_WORDS_MIN = 256  # narrower products are slow
+
+
+def chosen_logprobs(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    temperature: float,
+    dtype: torch.dtype,
+) -> Tensor:
+    """log softmax((hidden weight^T + bias) / temperature) at `targets`: float32 [C].
+
+    hidden [C, H], weight [V, H], bias [V], targets [C]; products are computed in `dtype`, sums in float32.
+    Differentiable by hidden, weight and bias; backward adds to `.grad` of the latter two by itself.
+    """
+    result: Tensor = _ChosenLogprobs.apply(hidden, weight, bias, targets, temperature, dtype)  # type: ignore[no-untyped-call]
+    return result
+
+
+def accumulated(parameter: Tensor) -> Tensor:
+    """The parameter's gradient, zeros if it has none yet: to be added to in place."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+class _ChosenLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        temperature: float,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        working = hidden.to(dtype)
+        count, words = len(hidden), len(weight)
+        keep = any(ctx.needs_input_grad) and count * words * dtype.itemsize <= KEPT_BYTES
+        highest = hidden.new_full((count,), float("-inf"), dtype=torch.float32)
+        total = torch.zeros_like(highest)
+        chosen = torch.zeros_like(highest)
+        kept: list[Tensor] = []
+        for start, stop in _slices(count, words):
+            raw = _product(working, weight, bias, start, stop, dtype)
+            if keep:
+                kept.append(raw)
+            logits = raw.float().div(temperature) if temperature != 1 else raw.float()
+            # A running log-sum-exp: what was summed so far is rescaled whenever a higher logit comes.
+            peak = torch.maximum(highest, logits.amax(dim=1))
+            total = total * (highest - peak).exp() + (logits - peak[:, None]).exp_().sum(dim=1)
+            highest = peak
+            rows, local = _inside(targets, start, stop)
+            chosen[rows] = logits[rows, local]
+        normaliser = highest + total.log()
+        ctx.save_for_backward(hidden, weight, bias, targets, normaliser, *kept)
+        ctx.temperature, ctx.dtype = temperature, dtype
+        return chosen - normaliser
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        hidden, weight, bias, targets, normaliser, *kept = ctx.saved_tensors
+        working = hidden.to(ctx.dtype)
+        hidden_gradient = torch.zeros_like(hidden, dtype=torch.float32) if ctx.needs_input_grad[0] else None
+        share = gradient[:, None] / ctx.temperature
+        for number, (start, stop) in enumerate(_slices(len(hidden), len(weight))):
+            raw = kept[number] if kept else _product(working, weight, bias, start, stop, ctx.dtype)
+            logits = raw.float() / ctx.temperature
+            # d log p(target) / d logit = 1(target) - softmax
+            by_logit = logits.sub_(normaliser[:, None]).exp_().mul_(-share)
+            rows, local = _inside(targets, start, stop)
+            by_logit[rows, local] += share[rows, 0]
+            by_raw = by_logit.to(ctx.dtype)
+            if hidden_gradient is not None:
+                hidden_gradient += by_raw @ weight[start:stop].to(ctx.dtype)
+            if ctx.needs_input_grad[1]:
+                _add_product(accumulated(weight)[start:stop], by_raw, working)
+            if bias is not None and ctx.needs_input_grad[2]:
+                accumulated(bias)[start:stop] += by_logit.sum(dim=0)
+        return (
+            None if hidden_gradient is None else hidden_gradient.to(hidden.dtype),
+            None,
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def _slices(count: int, words: int) -> Iterator[tuple[int, int]]:
+    width = max(SLICE_WORDS_MIN, SLICE_BYTES // (4 * max(1, count)))
+    return ((start, min(start + width, words)) for start in range(0, words, width))
+
+
+def _product(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, start: int, stop: int, dtype: torch.dtype
+) -> Tensor:
+    logits = hidden @ weight[start:stop].to(dtype).T
+    return logits if bias is None else logits + bias[start:stop].to(dtype)
+
+
+def _add_product(into: Tensor, by_raw: Tensor, hidden: Tensor) -> None:
+    """into [v, H] += by_raw [C, v]^T hidden [C, H]"""
+    if into.dtype == by_raw.dtype:
+        into.addmm_(by_raw.T, hidden)
+    else:
+        into += by_raw.T @ hidden
+
+
+def _inside(targets: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """The rows whose target lies in the slice, and its place there."""
+    rows = ((targets >= start) & (targets < stop)).nonzero()[:, 0]
+    return rows, targets[rows] - start
