@@ -10,7 +10,6 @@ prompts are decoded together. Its library keeps the sampled token's log-probabil
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -23,6 +22,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from swarmd.errors import ConfigError, ModelError
 from swarmd.policy.backend import Decoded, GenerationStoppedError, Progress, StopSignal
+from swarmd.policy.generation.seeding import derive_seed
 
 try:
     from transformers.generation.configuration_utils import ContinuousBatchingConfig
@@ -34,7 +34,6 @@ NEEDED_SETTINGS = frozenset({"seed", "return_logprobs", "max_requests_per_batch"
 PAGE_TOKENS = 32  # of the cache: half a page is lost on every row, and 32 is little beside an answer's length
 BATCH_TOKENS_MIN = 512  # one forward pass: enough to fill the cores with prompts; its mask stays below 0.3 GB
 POLL_S = 0.1  # how late a stop can be seen
-SEED_BYTES = 8
 
 
 class ContinuousGenerator:
@@ -141,14 +140,6 @@ class ContinuousGenerator:
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             yield
-
-
-def derive_seed(uniforms: Tensor | None) -> int:
-    """63 bits that depend on every uniform given: the peer's own generator decides, through one number."""
-    if uniforms is None:
-        return 0
-    digest = hashlib.blake2b(uniforms.cpu().contiguous().numpy().tobytes(), digest_size=SEED_BYTES).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 def _known_settings() -> frozenset[str]:

@@ -5,18 +5,30 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from peft import PeftModel
 from scipy.stats import chisquare
 
 from swarmd.policy import GenerationStoppedError, Generator, Policy, TokenRow
 from swarmd.policy.generation import EagerGenerator
 from swarmd.policy.generation.continuous import ContinuousGenerator
+from swarmd.policy.generation.vllm import VllmGenerator
 from swarmd.policy.sampling import draw_uniforms
 from swarmd.policy.scoring import PaddedScorer
+from tests.policy.generation.stand_in_engine import StandInEngine
 
-GENERATORS = {"eager": EagerGenerator, "continuous": ContinuousGenerator}
+GENERATORS: dict[str, Callable[..., Generator]] = {
+    "eager": EagerGenerator,
+    "continuous": ContinuousGenerator,
+    "vllm": lambda model, *, pad_id, **given: VllmGenerator(model, engine=stand_in(model, given), **given),
+}
 EOS_IDS = frozenset(range(30))  # of 259 tokens: rows finish at different steps
 PROMPTS = [[65, 66, 67], [70] * 40, [90, 91, 92, 93, 94, 95, 96], [100]]
 NEW_TOKENS = 12
+
+
+def stand_in(model, given) -> StandInEngine:
+    plain = type(model.get_base_model() if isinstance(model, PeftModel) else model)(model.config)
+    return StandInEngine(plain.eval().to(given["dtype"]))
 
 
 @pytest.fixture(params=GENERATORS)

@@ -1,0 +1,43 @@
+"""A model's weights as a checkpoint would hold them, adapters added in: for engines with a copy of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+WRAPPED = ".base_layer."  # where peft keeps the layer that an adapter was put on
+ADAPTER = ".lora_"
+
+
+@torch.no_grad()
+def merged_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """Names without an adapter's prefixes, and weights in `dtype`, layer by layer; tied weights come once.
+
+    Low-rank updates are added in float32, one weight at a time: the model that is trained is not touched.
+    """
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    for name, parameter in base.named_parameters():
+        if ADAPTER in name:
+            continue
+        owner, wrapped, kind = name.rpartition(WRAPPED)
+        if not wrapped:
+            yield name, parameter.detach().to(dtype)
+        elif kind == "weight":
+            yield f"{owner}.{kind}", (parameter.float() + _update(base, owner)).to(dtype)
+        else:
+            yield f"{owner}.{kind}", parameter.detach().to(dtype)
+
+
+def _update(base: nn.Module, owner: str) -> Tensor:
+    """The sum of a layer's low-rank updates, in float32."""
+    layer: Any = base.get_submodule(owner)
+    if not isinstance(layer, LoraLayer):
+        raise TypeError(f"{owner} is wrapped by {type(layer).__name__}, not by LoRA")
+    updates = [layer.get_delta_weight(adapter).float() for adapter in layer.active_adapters]
+    return torch.stack(updates).sum(dim=0)
