@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from swarmd.config.addresses import check_ip, parse_http
+from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
 from swarmd.network.addresses import check_announced_address, parse_peer_address
 
@@ -33,6 +34,10 @@ def _read_by(read: Callable[[str], object]) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _memory_limit(text: str) -> None:
+    memory_limit_bytes(text, free_bytes=0)
 
 
 def _http_address(text: str) -> str:
@@ -76,6 +81,8 @@ class PolicyConfig(Slice):
     """Longest completion, in tokens; unset: the swarm's own limit."""
     threads: int | None = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model; unset: decided by the hardware probe."""
+    memory_limit: Annotated[str, _read_by(_memory_limit)] = "80%"
+    """Memory the model's process may hold on its device: a size such as 6GiB, or a share of what is free."""
 
     @model_validator(mode="after")
     def _alpha_needs_rank(self) -> PolicyConfig:

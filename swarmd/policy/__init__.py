@@ -1,20 +1,18 @@
 """The policy: hardware plan, model loading, generation and log-probabilities. No rewards, no peers."""
 
 from swarmd.policy.backend import GenerationStoppedError, Generator, Progress, Scorer, StopSignal, TokenRow
-from swarmd.policy.hardware import (
-    Accelerator,
-    HardwarePlan,
-    HardwareProbe,
-    LoraPlan,
-    plan_hardware,
-    probe_hardware,
-)
+from swarmd.policy.budgets import BudgetKeeper, Budgets
+from swarmd.policy.hardware import Accelerator, HardwareProbe, probe_hardware
 from swarmd.policy.loading import load_policy
+from swarmd.policy.memory import Workload
+from swarmd.policy.plan import HardwarePlan, LoraPlan, plan_hardware
 from swarmd.policy.policy import Policy, PromptTooLongError, Sample, out_of_memory_as_model_error
 from swarmd.policy.tokenizer import ChatTokenizer, tokenizer_fingerprint
 
 __all__ = [
     "Accelerator",
+    "BudgetKeeper",
+    "Budgets",
     "ChatTokenizer",
     "GenerationStoppedError",
     "Generator",
@@ -28,6 +26,7 @@ __all__ = [
     "Scorer",
     "StopSignal",
     "TokenRow",
+    "Workload",
     "load_policy",
     "out_of_memory_as_model_error",
     "plan_hardware",

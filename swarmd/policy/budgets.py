@@ -44,6 +44,9 @@ class Budgets:
     """Keep a layer's input only and compute the rest again in the backward pass."""
 
 
+UNPLANNED = Budgets()
+
+
 def _forget(_: Budgets) -> None:
     return
 
@@ -76,9 +79,12 @@ class BudgetKeeper:
                 "a smaller --model, or a higher --memory-limit"
             )
         # A budget may be far above what the work needed: halve what was really tried.
-        in_force: int = getattr(self.budgets, kind)
+        in_force = self.budgets.decode_tokens if kind == "decode_tokens" else self.budgets.train_tokens
         smaller = max(1, min(in_force, largest) // 2)
-        self.budgets = dataclasses.replace(self.budgets, **{kind: smaller})
+        if kind == "decode_tokens":
+            self.budgets = dataclasses.replace(self.budgets, decode_tokens=smaller)
+        else:
+            self.budgets = dataclasses.replace(self.budgets, train_tokens=smaller)
         log.warning(
             f"memory ran out while {doing} ({shortage.why}): doing the same again with {smaller} tokens at "
             f"once in place of {largest}, and keeping to it"

@@ -28,8 +28,8 @@ from transformers.utils import logging as transformers_logging
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
-from swarmd.policy.hardware import HardwarePlan, LoraPlan
 from swarmd.policy.hub import fetch_snapshot
+from swarmd.policy.plan import HardwarePlan, LoraPlan
 from swarmd.policy.policy import Policy, out_of_memory_as_model_error
 from swarmd.policy.smollm2 import SMOLLM2, load_smollm2
 from swarmd.policy.tokenizer import ChatTokenizer

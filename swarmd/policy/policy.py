@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from swarmd.errors import ModelError
 from swarmd.policy.backend import Generator, Progress, Scorer, StopSignal, TokenRow
-from swarmd.policy.budgets import BudgetKeeper, Budgets
+from swarmd.policy.budgets import UNPLANNED, BudgetKeeper
 from swarmd.policy.decoding import Decoding, decode_all
 from swarmd.policy.generation import EagerGenerator
 from swarmd.policy.guard import MemoryGuard
@@ -71,7 +71,7 @@ class Policy:
         self.tokenizer = tokenizer
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
-        self.budgets = budgets or BudgetKeeper(Budgets())
+        self.budgets = budgets or BudgetKeeper(UNPLANNED)
         self.family = _family(model)
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.device = next(model.parameters()).device

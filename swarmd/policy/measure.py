@@ -1,0 +1,161 @@
+"""How fast this machine's device multiplies and reads memory: measured once, in a fraction of a second.
+
+The rates choose between ways of computing the same; they promise nothing. Free memory is not measured here.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+BUDGET_S = (
+    0.05  # for each rate: the clock's own error is far below, and three of them go unnoticed at a start
+)
+REPEATS_MAX = 50
+MATMUL_SIDE = {"cpu": 512, "cuda": 4096, "mps": 2048}  # large enough to keep the device busy
+READ_BYTES = {"cpu": 128 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
+CACHED_MAX = 16  # devices times numbers of threads of one machine
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of one device with some number of threads."""
+
+    matmul_float32: float
+    """Floating-point operations a second in a float32 product."""
+    matmul_bfloat16: float | None
+    """The same in bfloat16; None where the device cannot."""
+    bandwidth: float
+    """Bytes a second when a matrix is read for one row."""
+
+    @property
+    def bfloat16_gain(self) -> float:
+        """How many times faster bfloat16 multiplies; 0 where the device cannot."""
+        return (self.matmul_bfloat16 or 0.0) / self.matmul_float32
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    device: str
+    name: str
+    torch: str
+    threads: int
+    matmul_float32: float = Field(gt=0, allow_inf_nan=False)
+    matmul_bfloat16: float | None = Field(gt=0, allow_inf_nan=False)
+    bandwidth: float = Field(gt=0, allow_inf_nan=False)
+
+    def same_device(self, other: _Entry) -> bool:
+        keys = ("device", "name", "torch", "threads")
+        return all(getattr(self, key) == getattr(other, key) for key in keys)
+
+    def rates(self) -> Rates:
+        return Rates(self.matmul_float32, self.matmul_bfloat16, self.bandwidth)
+
+
+class _Cache(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    format: int = FORMAT
+    entries: list[_Entry] = []
+
+
+def rates_of(
+    device: str,
+    threads: int,
+    cache: Path | None,
+    *,
+    name: str = "",
+    measure: Callable[[str, int], Rates] | None = None,
+) -> Rates:
+    """The rates of `device` with `threads` threads: from `cache` if this very device was measured before.
+
+    Another device, PyTorch or number of threads is measured anew, and so is everything when the file is
+    damaged. A cache that cannot be written costs the next start a fraction of a second, nothing else.
+    """
+    known = _read(cache)
+    key = {
+        "device": device,
+        "name": name or platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "threads": threads,
+    }
+    wanted = _Entry(**key, matmul_float32=1, matmul_bfloat16=None, bandwidth=1)
+    found = next((entry for entry in known.entries if entry.same_device(wanted)), None)
+    if found is not None:
+        return found.rates()
+    rates = (measure or measure_rates)(device, threads)
+    if cache is not None:
+        kept = [_Entry(**key, **asdict(rates)), *known.entries][:CACHED_MAX]
+        _write(cache, _Cache(entries=kept))
+    return rates
+
+
+def _read(cache: Path | None) -> _Cache:
+    try:
+        read = _Cache.model_validate_json(b"{}" if cache is None else cache.read_bytes())
+    except (OSError, ValidationError):
+        return _Cache()
+    return read if read.format == FORMAT else _Cache()
+
+
+def _write(path: Path, cache: _Cache) -> None:
+    try:
+        path.write_text(cache.model_dump_json(indent=1))
+    except OSError:
+        return
+
+
+def measure_rates(device: str, threads: int) -> Rates:
+    """Measure now. Takes some tenths of a second, and READ_BYTES for as long."""
+    kind = torch.device(device).type
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        side = MATMUL_SIDE[kind]
+        operations = 2.0 * side**3
+        float32 = operations / _seconds(device, _product(device, side, torch.float32))
+        bfloat16 = None
+        with suppress(RuntimeError, TypeError):  # how backends say that they lack a number type
+            bfloat16 = operations / _seconds(device, _product(device, side, torch.bfloat16))
+        columns = MATMUL_SIDE[kind]
+        matrix = torch.ones(READ_BYTES[kind] // (4 * columns), columns, device=device)
+        row = torch.ones(columns, device=device)
+        bandwidth = READ_BYTES[kind] / _seconds(device, lambda: torch.mv(matrix, row))
+    finally:
+        torch.set_num_threads(before)
+    return Rates(float32, bfloat16, bandwidth)
+
+
+def _product(device: str, side: int, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
+    left, right = torch.ones(2, side, side, device=device, dtype=dtype)
+    return lambda: left @ right
+
+
+def _seconds(device: str, work: Callable[[], torch.Tensor]) -> float:
+    """The fastest of a few runs: slower ones were disturbed. The first run, which loads code, does not count
+    unless it alone takes longer than all should."""
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < 2 or (len(times) < REPEATS_MAX and time.perf_counter() - began < BUDGET_S):
+        start = time.perf_counter()
+        work()
+        _finish(device)
+        times.append(time.perf_counter() - start)
+        if len(times) == 1 and times[0] > BUDGET_S:
+            break
+    return max(min(times), 1e-9)
+
+
+def _finish(device: str) -> None:
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.synchronize(device)
+    elif kind == "mps":
+        torch.mps.synchronize()

@@ -1,0 +1,153 @@
+"""How much memory a model will take at its peak, before any of it is loaded.
+
+Pure arithmetic over the model's shape and the batches. The constants were fitted to measured peaks
+(`benchmarks/memory.py` measures them again; docs/benchmarks.md has the table).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from swarmd.policy.budgets import Budgets
+from swarmd.policy.shape import ModelShape
+
+MIB = 2**20
+FLOAT32 = 4  # bytes of what is trained, its gradient, and each of AdamW's two moments
+
+LIBRARIES_BYTES = {"cpu": 150 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
+"""What libraries take beside our tensors once they compute: thread buffers, workspaces, kernels."""
+ACTIVATIONS_PER_LINEAR = 1.25
+"""Numbers kept for the backward pass, per number that goes in or out of a linear layer."""
+NORMS_PER_LAYER = 6
+"""float32 numbers kept per token, layer and hidden unit, whatever the number type: norms and residuals."""
+LOGIT_SLICE_BYTES = 6 * 32 * MIB  # a slice of float32 logits and what is computed from it
+LOGITS_KEPT_BYTES = 128 * MIB  # the most that is kept of them for the backward pass
+SAMPLING_NUMBERS_PER_WORD = 5  # float32 numbers per row and word while a token is drawn
+CACHE_COPIES = 1.25  # a cache leaves some room
+SLACK = 1.03  # heap that is free in pieces too small to use
+
+DType = Literal["float32", "bfloat16", "float16"]
+Device = Literal["cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one step asks for, as far as it is known before the first."""
+
+    own_groups: int
+    external_groups: int
+    group_size: int
+    prompt_tokens: int
+    new_tokens: int
+    training: bool = True
+    """Else questions are only answered, and a group is one answer."""
+    reference: bool = False
+    """A frozen copy of the starting weights is kept (a KL penalty)."""
+
+    @property
+    def row_tokens(self) -> int:
+        """One completion with its prompt: the least that any budget can be."""
+        return self.prompt_tokens + self.new_tokens
+
+    @property
+    def decode_tokens(self) -> int:
+        """All of a step decoded together."""
+        return max(1, self.own_groups) * self.group_size * self.row_tokens
+
+    @property
+    def group_tokens(self) -> int:
+        """One group as a packed row."""
+        return self.prompt_tokens + self.group_size * self.new_tokens
+
+    @property
+    def train_tokens(self) -> int:
+        """The most that a step could put into one micro-batch: own and external groups never share one."""
+        return max(self.own_groups, self.external_groups, 1) * self.group_tokens
+
+    def is_one_micro_batch(self, train_tokens: int) -> bool:
+        """Whether a step's gradient comes from a single pass through the model."""
+        return train_tokens >= self.train_tokens and 0 in (self.own_groups, self.external_groups)
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """One way of running a model on one device."""
+
+    device: Device
+    dtype: DType
+    lora_rank: int | None
+    budgets: Budgets
+
+    @property
+    def itemsize(self) -> int:
+        return 4 if self.dtype == "float32" else 2
+
+
+@dataclass(frozen=True)
+class MemoryPrediction:
+    """Bytes on the device, the process's own among them. `peak` is the larger of the two phases."""
+
+    peak: int
+    decoding: dict[str, int] = field(repr=False)
+    """What is held at the peak of decoding: name -> bytes."""
+    training: dict[str, int] = field(repr=False)
+    """The same in training; empty where nothing is trained."""
+
+
+def predict_memory(
+    shape: ModelShape, arrangement: Arrangement, work: Workload, *, held_bytes: int
+) -> MemoryPrediction:
+    """The peak of this process, which holds `held_bytes` on the device now, before loading."""
+    base = {"process": held_bytes + LIBRARIES_BYTES[arrangement.device]}
+    base |= _standing(shape, arrangement, work)
+    decoding = base | _decoding(shape, arrangement)
+    training = base | _training(shape, arrangement, work) if work.training else {}
+    peak = max(sum(decoding.values()), sum(training.values()))
+    return MemoryPrediction(int(SLACK * peak), decoding, training)
+
+
+def _standing(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    """What is there all the time."""
+    trained = _trained(shape, way)
+    adapters = trained if way.lora_rank is not None else 0
+    # What is trained is float32; a base that is frozen takes the plan's own type.
+    weight = FLOAT32 if way.lora_rank is None else way.itemsize
+    return {
+        "weights": weight * shape.parameters + FLOAT32 * adapters,
+        "optimiser": 2 * FLOAT32 * trained if work.training else 0,
+        # With adapters the base itself is the reference.
+        "reference": FLOAT32 * shape.parameters if work.reference and way.lora_rank is None else 0,
+    }
+
+
+def _trained(shape: ModelShape, way: Arrangement) -> int:
+    return shape.parameters if way.lora_rank is None else shape.adapter_parameters(way.lora_rank)
+
+
+def _decoding(shape: ModelShape, way: Arrangement) -> dict[str, int]:
+    tokens = way.budgets.decode_tokens
+    return {
+        "working copy": way.itemsize * (shape.linear_parameters + shape.head_parameters),
+        "cache": int(CACHE_COPIES * way.itemsize * tokens * shape.layers * shape.cache_width),
+    }
+
+
+def _training(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    tokens = way.budgets.train_tokens
+    gradients = FLOAT32 * _trained(shape, way)
+    layered = way.itemsize * ACTIVATIONS_PER_LINEAR * (shape.linear_inputs + shape.linear_outputs)
+    layered += FLOAT32 * NORMS_PER_LAYER * shape.hidden * shape.layers
+    if way.budgets.gradient_checkpointing:
+        layered = layered / shape.layers + FLOAT32 * shape.hidden * shape.layers
+    activations = int(tokens * layered)
+    if work.is_one_micro_batch(tokens) and way.lora_rank is None:
+        # A single micro-batch: activations go as gradients come; the output layer's come first.
+        head = FLOAT32 * shape.head_parameters
+        activations, gradients = max(activations - gradients + head, 0), gradients
+    return {
+        "gradients": gradients,
+        "activations": activations,
+        "logits": LOGIT_SLICE_BYTES + min(LOGITS_KEPT_BYTES, way.itemsize * tokens * shape.vocabulary),
+        "casts": 0 if way.dtype == "float32" or way.lora_rank else way.itemsize * shape.linear_parameters,
+    }

@@ -1,0 +1,64 @@
+"""How large a model is, from its configuration alone: nothing is downloaded but that, no weight is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, PretrainedConfig
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What the memory of a model depends on. Counts are of numbers, not of bytes."""
+
+    parameters: int
+    """All weights, tied ones once."""
+    linear_parameters: int
+    """Those of the linear layers, the output layer not among them."""
+    head_parameters: int
+    """Vocabulary x hidden: of the output layer, and of the embedding again."""
+    vocabulary: int
+    hidden: int
+    layers: int
+    cache_width: int
+    """Numbers kept for each token and layer while decoding: keys and values of all heads."""
+    linear_inputs: int
+    """Summed over the linear layers of the model: how many numbers each token brings in ..."""
+    linear_outputs: int
+    """... and takes out."""
+    context: int
+    """Tokens the model can look back on."""
+
+    def adapter_parameters(self, rank: int) -> int:
+        """Of LoRA adapters of this rank on every linear layer (arXiv 2106.09685)."""
+        return rank * (self.linear_inputs + self.linear_outputs)
+
+
+def shape_of(config: PretrainedConfig) -> ModelShape:
+    """Built without memory, on PyTorch's meta device, so that it holds for every architecture.
+
+    Raises ValueError, KeyError or RuntimeError for a configuration that is of no known model.
+    """
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    head = model.get_output_embeddings()
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear) and module is not head]
+    embedding = model.get_input_embeddings()
+    text = config.get_text_config(decoder=True)
+    heads = text.num_attention_heads
+    head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    return ModelShape(
+        parameters=sum(p.numel() for p in model.parameters()),
+        linear_parameters=sum(module.weight.numel() for module in linear),
+        head_parameters=embedding.weight.numel(),
+        vocabulary=embedding.num_embeddings,
+        hidden=embedding.embedding_dim,
+        layers=text.num_hidden_layers,
+        cache_width=2 * head_size * (getattr(text, "num_key_value_heads", None) or heads),
+        linear_inputs=sum(module.in_features for module in linear),
+        linear_outputs=sum(module.out_features for module in linear),
+        context=getattr(text, "max_position_embeddings", None) or 2**31,
+    )

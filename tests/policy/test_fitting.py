@@ -1,0 +1,177 @@
+"""What is chosen under a memory limit: never more than it, all weights before an adapter, or a refusal."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoConfig, Qwen2Config
+
+from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.config import PolicyConfig
+from swarmd.errors import ModelError
+from swarmd.policy import Budgets, Workload
+from swarmd.policy.fitting import Situation, fit
+from swarmd.policy.hardware import GIB, Accelerator, HardwareProbe
+from swarmd.policy.measure import Rates
+from swarmd.policy.plan import Demand, plan_hardware
+from swarmd.policy.shape import shape_of
+
+QWEN = shape_of(
+    Qwen2Config(
+        hidden_size=896,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        intermediate_size=4864,
+        vocab_size=151_936,
+        tie_word_embeddings=True,
+    )
+)
+EMBEDDED = shape_of(AutoConfig.from_pretrained(EMBEDDED_MODEL_DIR))
+STEP = Workload(own_groups=4, external_groups=4, group_size=8, prompt_tokens=200, new_tokens=256)
+LAPTOP = HardwareProbe((), 8, 0.0, False, None, free_bytes=4 * GIB, held_bytes=GIB // 2)
+RATES = Rates(1e11, 8e11, 1e10)
+
+
+def plan(probe=LAPTOP, shape=QWEN, work=STEP, demand=None, **wishes):
+    config = PolicyConfig(**{"model": "Qwen/Qwen2.5-0.5B", **wishes})
+    return plan_hardware(config, probe=probe, demand=Demand(shape, work, **(demand or {})), rates=RATES)
+
+
+def gpu(free):
+    return dataclasses.replace(LAPTOP, accelerators=(Accelerator("cuda:0", "RTX", free, True),))
+
+
+def test_the_shape_of_a_model_is_known_without_its_weights():
+    assert QWEN.parameters == 494_032_768
+    assert QWEN.head_parameters == 151_936 * 896
+    assert (QWEN.layers, QWEN.cache_width, QWEN.context) == (24, 2 * 2 * 64, 32_768)
+    attention, mlp = 896 * (896 + 2 * 128 + 896), 3 * 896 * 4864
+    assert QWEN.linear_parameters == 24 * (attention + mlp)
+    assert EMBEDDED.parameters == 1_437_600
+
+
+def test_the_shape_gives_the_size_of_an_adapter(make_policy):
+    policy = make_policy(lora_rank=4)
+    trained = sum(p.numel() for _, p in policy.trainable_parameters())
+    assert shape_of(policy.model.config).adapter_parameters(4) == trained
+
+
+def test_a_large_gpu_trains_all_weights_in_large_batches():
+    chosen = plan(gpu(24 * GIB))
+    assert (chosen.lora, chosen.budgets.gradient_checkpointing) == (None, False)
+    assert chosen.budgets.decode_tokens == STEP.decode_tokens, "a whole step at once, and not more"
+    assert chosen.budgets.train_tokens >= STEP.group_tokens
+    assert chosen.predicted_peak_bytes <= chosen.memory_limit_bytes == int(0.8 * 24 * GIB)
+
+
+def test_a_small_laptop_gets_an_adapter_for_half_a_billion_weights_and_the_reason():
+    chosen = plan()
+    assert chosen.lora.rank == 16
+    assert "because all weights would need" in chosen.reasons[3]
+    assert "3.20 GiB may be used" in chosen.reasons[3]
+    assert chosen.predicted_peak_bytes <= 0.8 * 4 * GIB
+
+
+def test_a_tiny_model_is_trained_whole_on_the_smallest_machine():
+    chosen = plan(dataclasses.replace(LAPTOP, free_bytes=int(1.6 * GIB)), EMBEDDED, model="embedded")
+    assert chosen.lora is None
+    assert not chosen.budgets.gradient_checkpointing
+
+
+def test_a_model_that_cannot_fit_is_refused_with_need_limit_and_remedies():
+    small = dataclasses.replace(LAPTOP, free_bytes=int(1.5 * GIB))
+    with pytest.raises(
+        ModelError, match=r"needs \d\.\d+ GiB at least, and 1\.20 GiB.*--memory-limit.*--model"
+    ):
+        plan(small)
+
+
+def test_a_wish_for_all_weights_as_in_a_checkpoint_is_kept_or_refused_but_never_changed():
+    with pytest.raises(ModelError, match=r"training all weights.*--lora"):
+        plan(lora_rank=None)
+    chosen = plan(gpu(24 * GIB), lora_rank=None)
+    assert chosen.lora is None
+    assert "as in the checkpoint" in chosen.reasons[3]
+
+
+def test_a_wish_for_an_adapter_is_kept_where_all_weights_would_fit():
+    assert plan(gpu(24 * GIB), lora_rank=8).lora.rank == 8
+
+
+def test_a_wish_for_a_budget_is_kept_or_refused():
+    chosen = plan(gpu(24 * GIB), demand={"train_tokens": 700})
+    assert chosen.budgets.train_tokens == 700
+    assert any("because so many were asked for" in reason for reason in chosen.reasons)
+    with pytest.raises(ModelError, match="micro-batches of 2000000 tokens"):
+        plan(demand={"train_tokens": 2_000_000}, work=dataclasses.replace(STEP, own_groups=900), lora_rank=16)
+
+
+def test_the_limit_may_be_a_size_or_a_share():
+    assert plan(gpu(24 * GIB), memory_limit="10GiB").memory_limit_bytes == 10 * GIB
+    assert plan(gpu(24 * GIB), memory_limit="50%").memory_limit_bytes == 12 * GIB
+
+
+def test_what_was_too_much_at_an_earlier_start_is_not_tried_again():
+    chosen = plan(gpu(24 * GIB), demand={"ceiling": Budgets(decode_tokens=900, train_tokens=600)})
+    assert (chosen.budgets.decode_tokens, chosen.budgets.train_tokens) == (900, 600)
+    assert any("earlier start" in reason for reason in chosen.reasons)
+
+
+def test_answering_needs_no_gradients():
+    asked = dataclasses.replace(STEP, training=False)
+    machine = dataclasses.replace(LAPTOP, free_bytes=6 * GIB)
+    assert plan(machine).lora is not None
+    assert plan(machine, work=asked).lora is None
+    assert plan(gpu(24 * GIB), work=asked).predicted_peak_bytes < plan(gpu(24 * GIB)).predicted_peak_bytes
+
+
+def test_checkpointing_comes_only_where_batches_would_otherwise_be_too_small():
+    def way(limit):
+        return fit(Situation(QWEN, "cuda", "bfloat16", STEP, 0, limit, RATES), (None,)).budgets
+
+    roomy = way(60 * GIB)
+    assert not roomy.gradient_checkpointing
+    tight = next(
+        budgets for limit in range(60 * GIB, 0, -GIB // 8) if (budgets := way(limit)).gradient_checkpointing
+    )
+    assert tight.train_tokens > STEP.row_tokens
+
+
+@given(
+    limit=st.integers(GIB // 8, 64 * GIB),
+    shape=st.sampled_from([QWEN, EMBEDDED]),
+    device=st.sampled_from(["cpu", "cuda", "mps"]),
+    dtype=st.sampled_from(["float32", "bfloat16"]),
+    groups=st.tuples(st.integers(0, 8), st.integers(0, 8)),
+    group_size=st.integers(2, 16),
+    tokens=st.tuples(st.integers(1, 2000), st.integers(1, 2000)),
+    ranks=st.sampled_from([(None,), (16,), (None, 16)]),
+    training=st.booleans(),
+)
+def test_every_plan_keeps_to_the_limit_or_is_refused(
+    limit, shape, device, dtype, groups, group_size, tokens, ranks, training
+):
+    work = Workload(*groups, group_size, *tokens, training=training)
+    situation = Situation(shape, device, dtype, work, GIB // 4, limit, RATES)
+    try:
+        chosen = fit(situation, ranks)
+    except ModelError:
+        return
+    assert chosen.prediction.peak <= limit
+    assert chosen.lora_rank in ranks
+    assert chosen.budgets.train_tokens >= 1
+    assert chosen.budgets.decode_tokens >= 1
+
+
+@given(small=st.integers(GIB, 30 * GIB), more=st.integers(0, 30 * GIB))
+def test_more_memory_never_makes_a_plan_slower(small, more):
+    def tokens(limit):
+        try:
+            chosen = fit(Situation(QWEN, "cpu", "float32", STEP, 0, limit, RATES), (None, 16))
+        except ModelError:
+            return (0, 0)
+        return (1 if chosen.lora_rank else 2, chosen.budgets.decode_tokens if chosen.lora_rank else 2**40)
+
+    assert tokens(small) <= tokens(small + more)
