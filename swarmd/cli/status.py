@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.errors import SwarmdError
+from swarmd.fleet import device_homes
 from swarmd.observe import NoDaemonError, PeerView, StatusSnapshot, ask_status, printable
 from swarmd.observe.live import duration, sparkline
 from swarmd.storage import Home
@@ -22,21 +25,56 @@ def status(
     home: HomeOption = DEFAULT_HOME,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
-    """Show the state of the daemon that runs in a home. Exit code 3 when none runs."""
+    """Show the state of the daemon that runs in a home. Exit code 3 when none runs.
+
+    In a home of `join --devices`, all its peers are shown; with --json as {"devices": {"cuda-0": ...}}, null
+    for one that does not answer. Exit code 3 when none of them does.
+    """
     path = home_path(home)
     try:
         snapshot = ask_status(path, Home(path).socket_path)
     except NoDaemonError as error:
+        if found := device_homes(path):
+            raise typer.Exit(_show_devices(found, as_json)) from error
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(NO_DAEMON) from error
     if as_json:
         typer.echo(snapshot.model_dump_json(indent=2))
     else:
-        console = Console()
-        console.print(render(snapshot))
-        if snapshot.join_command:
-            # Outside the table, and wrapped by the terminal alone, so that it can be copied in one piece.
-            console.print("\nothers join with:", _plain(snapshot.join_command), soft_wrap=True)
+        _show(snapshot)
+
+
+def _show(snapshot: StatusSnapshot) -> None:
+    console = Console()
+    console.print(render(snapshot))
+    if snapshot.join_command:
+        # Outside the table, and wrapped by the terminal alone, so that it can be copied in one piece.
+        console.print("\nothers join with:", _plain(snapshot.join_command), soft_wrap=True)
+
+
+def _show_devices(homes: Sequence[Home], as_json: bool) -> int:
+    """One peer after the other; returns the exit code."""
+    found: dict[str, StatusSnapshot | None] = {}
+    for home in homes:
+        try:
+            found[home.path.name] = ask_status(home.path, home.socket_path)
+        except NoDaemonError:
+            found[home.path.name] = None
+        except SwarmdError as error:  # one that hangs must not hide the others
+            found[home.path.name] = None
+            typer.echo(f"error: {error}", err=True)
+    if as_json:
+        plain = {name: each and each.model_dump(mode="json") for name, each in found.items()}
+        typer.echo(json.dumps({"devices": plain}, indent=2))
+    else:
+        for name, each in found.items():
+            Console().print(Text(f"── {name}", style="bold"))
+            if each is None:
+                typer.echo("no daemon answers: none is running, or it is still loading its model")
+            else:
+                _show(each)
+            typer.echo()
+    return 0 if any(found.values()) else NO_DAEMON
 
 
 def render(status: StatusSnapshot) -> RenderableType:

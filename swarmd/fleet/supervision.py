@@ -172,7 +172,7 @@ class _Fleet:
         stopped_early = self._signals > 0 and code == -signal.SIGTERM
         if code != 0 and not stopped_early and self._signals < 2:
             words = child.last_words[-1] if child.last_words else "it said nothing on standard error"
-            self._fail(child.member, f"it ended with {_exit(code)}", words)
+            self._fail(child.member, _how_it_ended(code), words)
 
     async def _meet(self, child: _Child) -> None:
         """Wait until the child wrote its addresses, without limit: it may have to download its model."""
@@ -237,10 +237,9 @@ def _print(text: str, stream: TextIO | None) -> TextIO | None:
     return stream
 
 
-def _exit(code: int) -> str:
+def _how_it_ended(code: int) -> str:
     if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"
+        return f"it ended with exit code {code}"
+    hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+    name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+    return f"it was ended by {name}{hint}"

@@ -1,0 +1,24 @@
+"""Members with homes of their own, and no daemon in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from swarmd.config import Config
+from swarmd.fleet import Device, Machine, Member, members_of, prepare_homes
+
+
+@pytest.fixture
+def make_members(tmp_path: Path) -> Callable[..., tuple[Member, ...]]:
+    """make_members(2): that many peers on the cpu, their homes and keys made."""
+
+    def make(count: int) -> tuple[Member, ...]:
+        devices = [Device(f"cpu:{number}", "cpu") for number in range(count)]
+        prepare_homes(tmp_path, devices)
+        machine = Machine((), cores=2)
+        return members_of(devices, config=Config(home=tmp_path), given={}, machine=machine, terminal=False)
+
+    return make

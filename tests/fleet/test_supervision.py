@@ -1,0 +1,214 @@
+"""Peers as processes, small scripts in place of daemons: who is met, passed on, stopped and missed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from swarmd.errors import SwarmdError
+from swarmd.fleet import FORCED_EXIT_CODE, Member, supervise
+
+PORT = 41_000
+WAIT_S = 30  # a script starts in 0.1 s; one that never does fails the test rather than hang it
+UP = """
+open(home + '/port', 'w').write('41000')
+open(home + '/addresses', 'w').write('announced\\n')
+"""
+UNTIL_STOPPED = "import sys\nsys.stdin.read()\n"
+DEAF = "import time\ntime.sleep(60)\n"
+
+
+class Output(io.StringIO):
+    """What was printed, for a test that waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grew = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self._grew.set()
+        return super().write(text)
+
+    async def holds(self, text: str, times: int = 1) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while self.getvalue().count(text) < times:
+                self._grew.clear()
+                await self._grew.wait()
+
+
+@dataclass
+class Fleet:
+    """One run: what each member's script is, what it was started with, and what came out."""
+
+    scripts: Mapping[str, str]
+    given: dict[str, Sequence[str]] = field(default_factory=dict)
+    out: Output = field(default_factory=Output)
+    err: Output = field(default_factory=Output)
+    first_up: list[str] = field(default_factory=list)
+
+    def command(self, member: Member, peers: Sequence[str]) -> list[str]:
+        self.given[member.name] = list(peers)
+        home = f"home = {str(member.home.path)!r}\n"
+        return [sys.executable, "-S", "-c", home + self.scripts[member.name]]
+
+    async def run(self, members: Sequence[Member], *, as_json: bool = False) -> int:
+        async with asyncio.timeout(WAIT_S):
+            return await supervise(
+                members,
+                command=self.command,
+                host="127.0.0.1",
+                as_json=as_json,
+                out=self.out,
+                err=self.err,
+                reachable=lambda member: self.first_up.append(member.name),
+            )
+
+
+def address(member: Member) -> str:
+    return f"/ip4/127.0.0.1/tcp/{PORT}/p2p/{member.home.key().peer_id}"
+
+
+async def test_the_first_to_be_up_is_the_way_in_for_the_others(make_members) -> None:
+    members = make_members(3)
+    fleet = Fleet({"cpu:0": UP + UNTIL_STOPPED, "cpu:1": UP, "cpu:2": UP + "print('up')"})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run(members))
+        await fleet.out.holds("up")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert running.result() == 0
+    assert fleet.given["cpu:0"] == []
+    assert fleet.given["cpu:1"][0] == fleet.given["cpu:2"][0] == address(members[0])
+    assert fleet.first_up == ["cpu:0"]
+
+
+async def test_addresses_of_an_earlier_run_are_not_taken_for_this_one_s(make_members) -> None:
+    members = make_members(2)
+    members[0].addresses_path.write_text("old\n")
+    members[0].home.write_port(PORT)
+    fleet = Fleet({"cpu:0": "pass", "cpu:1": "pass"})
+    assert await fleet.run(members) == 0
+    assert fleet.given["cpu:1"] == []
+
+
+async def test_one_that_fails_is_named_with_its_last_words_and_the_others_go_on(make_members) -> None:
+    members = make_members(3)
+    fails = "import sys\nprint('first\\nerror: no room', file=sys.stderr)\nsys.exit(2)\n"
+    fleet = Fleet({"cpu:0": fails, "cpu:1": UP + UNTIL_STOPPED, "cpu:2": "print('hello')"})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(expect_failure(fleet, members))
+        await fleet.out.holds("hello")
+        os.kill(os.getpid(), signal.SIGINT)
+    assert "1 of 3 peers failed: cpu:0" in running.result()
+    assert (
+        "error: the peer on cpu:0 failed: it ended with exit code 2: error: no room" in fleet.err.getvalue()
+    )
+    assert "cpu:0 | first\n" in fleet.err.getvalue()
+    assert fleet.out.getvalue() == "cpu:2 | hello\n"
+    assert fleet.given["cpu:2"] == [address(members[1])]
+    assert fleet.first_up == ["cpu:1"]
+
+
+async def expect_failure(fleet: Fleet, members: Sequence[Member]) -> str:
+    with pytest.raises(SwarmdError) as failed:
+        await fleet.run(members)
+    return str(failed.value)
+
+
+async def test_one_that_is_killed_is_a_failure_with_a_hint(make_members) -> None:
+    fleet = Fleet({"cpu:0": "import os\nos.kill(os.getpid(), 9)\n"})
+    assert "cpu:0" in await expect_failure(fleet, make_members(1))
+    assert "SIGKILL, as the system does when memory runs out" in fleet.err.getvalue()
+
+
+async def test_one_that_cannot_be_started_is_a_failure_and_the_next_is_started(make_members) -> None:
+    fleet = Fleet({"cpu:0": "", "cpu:1": "print('here')"})
+    whole = fleet.command
+
+    def broken(member: Member, peers: Sequence[str]) -> list[str]:
+        return ["/nonexistent/python"] if member.name == "cpu:0" else whole(member, peers)
+
+    fleet.command = broken  # type: ignore[method-assign]
+    assert "1 of 2 peers failed: cpu:0" in await expect_failure(fleet, make_members(2))
+    assert "could not be started: no such file" in fleet.err.getvalue()
+    assert "here" in fleet.out.getvalue()
+
+
+async def test_one_signal_asks_all_to_stop_and_waits_for_what_they_still_do(make_members) -> None:
+    tidy = UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"
+    fleet = Fleet({"cpu:0": tidy, "cpu:1": tidy})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run(make_members(2)))
+        await fleet.out.holds("up", times=2)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert running.result() == 0
+    assert fleet.out.getvalue().count("checkpoint") == 2
+    assert fleet.err.getvalue().startswith("stopping")
+
+
+async def test_a_second_signal_ends_all_at_once(make_members) -> None:
+    fleet = Fleet(dict.fromkeys(("cpu:0", "cpu:1"), UP + "print('up', flush=True)\n" + DEAF))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run(make_members(2)))
+        await fleet.out.holds("up", times=2)
+        os.kill(os.getpid(), signal.SIGINT)
+        await fleet.err.holds("stopping")
+        os.kill(os.getpid(), signal.SIGINT)
+    assert running.result() == FORCED_EXIT_CODE
+    assert "failed" not in fleet.err.getvalue()
+
+
+async def test_a_stop_while_the_first_is_starting_starts_no_others(make_members) -> None:
+    fleet = Fleet({"cpu:0": "print('loading', flush=True)\n" + UNTIL_STOPPED})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run(make_members(2)))
+        await fleet.out.holds("loading")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert running.result() == 0
+    assert list(fleet.given) == ["cpu:0"]
+
+
+async def test_json_lines_stay_json_and_a_line_without_end_costs_no_memory(make_members, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.fleet.supervision.LINE_BYTES_MAX", 1_000)
+    says = 'print(\'{"event": "step"}\')\nprint(\'x\' * 5000)\nprint(\'{"event": "last"}\')\n'
+    fleet = Fleet({"cpu:0": says})
+    assert await fleet.run(make_members(1), as_json=True) == 0
+    events = [json.loads(line) for line in fleet.out.getvalue().splitlines()]
+    assert {event["on"] for event in events} == {"cpu:0"}
+    assert events[0]["event"] == "step"
+    assert events[-1]["event"] == "last"
+    assert "more than 1000 bytes was left out" in events[1]["message"]
+    assert max(len(line) for line in fleet.out.getvalue().splitlines()) < 1_000
+
+
+async def test_a_reader_that_left_stops_nobody(make_members) -> None:
+    class Gone(Output):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    fleet = Fleet({"cpu:0": "import sys\nfor n in range(9): print(n, flush=True)\n"}, out=Gone())
+    assert await fleet.run(make_members(1)) == 0
+
+
+@pytest.mark.parametrize(("ends", "code"), [(True, -signal.SIGTERM), (False, 0)])
+def test_a_peer_stops_when_its_parent_s_end_of_the_pipe_closes(tmp_path, ends: bool, code: int) -> None:
+    """Before it listens for signals it is ended by SIGTERM itself; `version` is done before it matters."""
+    arguments = ["join", "--home", str(tmp_path)] if ends else ["version"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swarmd.fleet.child", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    if ends:
+        process.stdin.close()
+    assert process.wait(WAIT_S) == code
+    process.stdin.close()
