@@ -65,9 +65,7 @@ def test_settings_of_the_home_s_file_reach_every_peer(swarmd, started, tmp_path)
     [call] = started
     made = [call["command"](member, ()) for member in call["members"]]
     assert all(f"--peer={PEER}" in each for each in made)
-    assert [each[each.index("--http=127.0.0.1:8080") :][:1] for each in made[:1]] == [
-        ["--http=127.0.0.1:8080"]
-    ]
+    assert "--http=127.0.0.1:8080" in made[0]
     assert "--http=127.0.0.1:8081" in made[1]
 
 
@@ -119,7 +117,7 @@ def test_a_home_in_use_is_refused_as_that_of_one_peer_is(swarmd, started, tmp_pa
 
 
 def test_every_setting_with_a_flag_can_be_passed_on() -> None:
-    given = {key: "x" for key in FLAGS} | {"network.peers": ["a", "b"], **parse_lora("r=4,alpha=9")}
+    given = dict.fromkeys(FLAGS, "x") | {"network.peers": ["a", "b"], **parse_lora("r=4,alpha=9")}
     typed = arguments(given)
     assert {each.partition("=")[0] for each in typed} == set(FLAGS.values())
     assert [each for each in typed if each.startswith(("--peer=", "--lora="))] == [
