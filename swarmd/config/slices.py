@@ -62,6 +62,9 @@ class NetworkConfig(Slice):
     """Whether others can dial this peer; false also stores bodies in the DHT. Unset: decided by probing."""
 
 
+GeneratorName = Literal["auto", "own", "eager", "continuous", "vllm"]
+
+
 class PolicyConfig(Slice):
     """Which model, where, and how it samples."""
 
@@ -75,6 +78,8 @@ class PolicyConfig(Slice):
     """Train a LoRA adapter of this rank in place of all weights."""
     lora_alpha: int | None = Field(None, ge=1, le=4096, examples=[32])
     """Scale of the LoRA adapter; unset: twice the rank."""
+    generator: GeneratorName = "auto"
+    """What writes completions: auto, own, eager, continuous (transformers' batching) or vllm (an extra)."""
     temperature: float = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""
     max_new_tokens: int | None = Field(None, ge=1, le=8192, examples=[256])
@@ -132,8 +137,9 @@ class LearningConfig(Slice):
     """Gradients are scaled down to this norm."""
     updates_per_batch: int = Field(1, ge=1, le=16)
     """Optimiser steps on one batch; above 1 the ratio leaves 1 and the clip acts."""
-    token_budget: int = Field(16_384, ge=64)
-    """Padded tokens in one micro-batch, fewer for a large vocabulary; gradients are accumulated over them."""
+    token_budget: int | None = Field(None, ge=64, examples=[4096])
+    """Tokens that are trained on at once, a prompt counted once for its group; gradients are accumulated.
+    Unset: as many as fit into the memory limit."""
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> LearningConfig:

@@ -22,7 +22,7 @@ from swarmd.errors import ModelError
 from swarmd.policy.backend import Generator, Progress, Scorer, StopSignal, TokenRow
 from swarmd.policy.budgets import UNPLANNED, BudgetKeeper
 from swarmd.policy.decoding import Decoding, decode_all
-from swarmd.policy.generation import EagerGenerator
+from swarmd.policy.generation.choosing import GeneratorWish, choose_generator
 from swarmd.policy.guard import MemoryGuard
 from swarmd.policy.sampling import draw_uniforms
 from swarmd.policy.scoring import PaddedScorer
@@ -53,6 +53,7 @@ class Policy:
     """A causal language model with its tokenizer, on one device.
 
     `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
+    `generator_reason` is a sentence for people: what writes the completions, and why.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Policy:
         dtype: torch.dtype = torch.float32,
         budgets: BudgetKeeper | None = None,
         guard: MemoryGuard | None = None,
+        generator: GeneratorWish | None = None,
     ) -> None:
         # Always in eval mode: with dropout, training would score another policy than the one that sampled.
         self.model = model.eval()
@@ -77,6 +79,7 @@ class Policy:
         self.device = next(model.parameters()).device
         self._dtype = dtype
         self._context: int = getattr(model.config, "max_position_embeddings", None) or 2**31
+        self._wish = generator or GeneratorWish()
         self._generator = self._generator_for(model)
         self._scorer = self._scorer_for(model)
         self._reference: Scorer | None = None
@@ -86,7 +89,11 @@ class Policy:
 
     def _generator_for(self, model: PreTrainedModel | PeftModel) -> Generator:
         tokenizer = self.tokenizer
-        return EagerGenerator(model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=self._dtype)
+        choice = choose_generator(
+            self._wish, model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=self._dtype
+        )
+        self.generator_reason = choice.reason
+        return choice.generator
 
     def _scorer_for(self, model: PreTrainedModel | PeftModel) -> Scorer:
         return PaddedScorer(model, pad_id=self.tokenizer.pad_id, dtype=self._dtype)

@@ -1,0 +1,79 @@
+"""Which generator decodes, from the operator's wish, and the sentence that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from swarmd.config.slices import GeneratorName
+from swarmd.errors import ConfigError, ModelError
+from swarmd.policy.backend import Generator
+from swarmd.policy.generation.continuous import ContinuousGenerator
+from swarmd.policy.generation.eager import EagerGenerator
+from swarmd.policy.generation.vllm import start_vllm_generator
+
+FREE_SHARE = 0.8  # of a GPU's free memory, where no limit was planned: the plan's own default
+
+
+@dataclass(frozen=True)
+class GeneratorWish:
+    """What was asked for, and what some generators must know before they start."""
+
+    name: GeneratorName = "auto"
+    temperature: float = 1.0
+    memory_bytes: int | None = None
+    """What this process may hold on its device; None: not planned."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    generator: Generator
+    reason: str
+
+
+def choose_generator(
+    wish: GeneratorWish,
+    model: PreTrainedModel | PeftModel,
+    *,
+    pad_id: int,
+    eos_ids: frozenset[int],
+    dtype: torch.dtype,
+) -> Choice:
+    """The generator that was asked for. Raises ConfigError if it cannot work here."""
+    if wish.name == "continuous":
+        continuous = ContinuousGenerator(model, pad_id=pad_id, eos_ids=eos_ids, dtype=dtype)
+        _try(continuous, pad_id)
+        return Choice(continuous, "transformers' continuous batching generates because it was asked for")
+    if wish.name == "vllm":
+        vllm = start_vllm_generator(
+            model,
+            eos_ids=eos_ids,
+            dtype=dtype,
+            temperature=wish.temperature,
+            memory_bytes=_memory_bytes(wish, model.device),
+        )
+        return Choice(vllm, "vLLM generates because it was asked for")
+    eager = EagerGenerator(model, pad_id=pad_id, eos_ids=eos_ids, dtype=dtype)
+    if wish.name == "eager":
+        return Choice(eager, "transformers' own forward generates because it was asked for")
+    return Choice(eager, "transformers' own forward generates because no other generator was asked for")
+
+
+def _try(generator: ContinuousGenerator, token: int) -> None:
+    """One token: whether the library takes this model on this device shows only when it runs."""
+    try:
+        generator.decode([[token]], 1, 1, uniforms=None, temperature=1.0)
+    except ModelError as error:
+        raise ConfigError(
+            f"generator continuous cannot decode this model on {generator.device}: {error}"
+        ) from error
+
+
+def _memory_bytes(wish: GeneratorWish, device: torch.device) -> int:
+    if wish.memory_bytes is not None or device.type != "cuda":
+        return wish.memory_bytes or 0
+    free, _total = torch.cuda.mem_get_info(device)
+    return int(free * FREE_SHARE)
