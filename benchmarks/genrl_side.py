@@ -1,0 +1,141 @@
+"""One step of gensyn-genrl's GRPOLanguageTrainerModule, driven as its game loop drives it.
+
+Its own `generate` (one call of transformers' `generate` a completion) and `step` run, with the whole batch in one
+minibatch, gradient checkpointing off and no top-k (transformers' default of 50 would apply), as in the other
+trainers. What it has no option for stays: weights, moments and advantages in `dtype` (no float32 copy), no
+clipping of the gradient's norm, log-probabilities once more before the update. It trains on re-encoded text, of
+another length than was sampled; here a completion's text remembers its tokens (`CompletionText`), so that all
+three trainers train on the same number, less the end token, which genrl drops.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from genrl.trainer.grpo_trainer import GRPOLanguageTrainerModule, GRPOTrainerConfig
+from torch import Tensor
+from transformers import AutoModelForCausalLM, BatchEncoding
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
+from benchmarks.loading import load_tokenizer
+from benchmarks.stopwatch import Stopwatch
+from swarmd.tasks import prompt_messages
+
+
+class CompletionText(str):
+    """A completion's text that remembers the tokens it was decoded from."""
+
+    __slots__ = ("token_ids",)
+    token_ids: list[int]
+
+
+class RememberingTokenizer:
+    """A tokenizer for which decoding and encoding again gives the same tokens."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, end_ids: Sequence[int]) -> None:
+        self._tokenizer: Any = tokenizer
+        self._dropped = torch.tensor(sorted({*end_ids, *tokenizer.all_special_ids}))
+        self.eos_token_id = list(end_ids)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def batch_decode(self, ids: Tensor, skip_special_tokens: bool) -> list[CompletionText]:
+        """Texts of ids [B, T], without the special tokens."""
+        found = []
+        for row in ids.cpu():
+            kept = row[~torch.isin(row, self._dropped)]
+            text = CompletionText(self._tokenizer.decode(kept, skip_special_tokens=skip_special_tokens))
+            text.token_ids = kept.tolist()
+            found.append(text)
+        return found
+
+    def __call__(self, text: Sequence[str], **options: Any) -> BatchEncoding:
+        if not isinstance(text[0], CompletionText):
+            encoded: BatchEncoding = self._tokenizer(text=text, **options)
+            return encoded
+        rows = [{"input_ids": row.token_ids} for row in text if isinstance(row, CompletionText)]
+        padded: BatchEncoding = self._tokenizer.pad(rows, return_tensors="pt")
+        return padded
+
+
+class _Group:
+    """The few views of a game's state that a training step asks for: prompts, completions, rewards."""
+
+    def __init__(self, prompts: Sequence[Any], completions: Sequence[Sequence[str]]) -> None:
+        self._prompts = prompts
+        self._completions = completions
+
+    def get_stage_state(self, _stage: int) -> Any:
+        return self._prompts
+
+    def get_stage_actions(self, _stage: int) -> Any:
+        return {0: {number: {0: texts} for number, texts in enumerate(self._completions)}}
+
+    def prepare_input(self, inputs: Any, _stage: int) -> Any:
+        return inputs, {number: (0, number, 0) for number in range(len(inputs))}
+
+    def __getitem__(self, _stage: int) -> Any:
+        """The rewards, as genrl's reward manager gives them."""
+        return {
+            0: {
+                number: {0: [reward_of(row) for row in range(len(texts))]}
+                for number, texts in enumerate(self._completions)
+            }
+        }
+
+
+def run(job: Job) -> list[dict[str, float]]:
+    """Times of the warm-up step and the timed ones."""
+    watch = Stopwatch(job.device)
+    prompts = [{"prompt": [dict(message) for message in prompt_messages(text)]} for text in job.questions]
+    with tempfile.TemporaryDirectory() as directory:
+        trainer = make_trainer(job, directory)
+        torch.manual_seed(job.seed)
+        trainer.model.train()
+        for number in range(1 + job.timed_steps):
+            watch.begin_step()
+            with watch.generation():
+                texts, token_ids = trainer.generate(prompts, return_completion_ids=True)
+            group = _Group(prompts, texts)
+            trainer.step(0, group, group, group, number)
+            watch.end_step()
+            watch.count_tokens(_written(token_ids, trainer.processing_class.eos_token_id))
+    return [step.plain() for step in watch.steps]
+
+
+def _written(groups: Sequence[Sequence[Tensor]], end_ids: Sequence[int]) -> int:
+    """Tokens up to and with the first end token of every row."""
+    ends = torch.tensor(end_ids)
+    count = 0
+    for group in groups:
+        for row in group:
+            ended = torch.isin(row.cpu(), ends).nonzero()
+            count += len(row) if len(ended) == 0 else int(ended[0]) + 1
+    return count
+
+
+def make_trainer(job: Job, directory: str) -> Any:
+    """The trainer with the job's model."""
+    torch.set_num_threads(job.threads)
+    model = AutoModelForCausalLM.from_pretrained(job.path, dtype=torch.float32)
+    ends = model.generation_config.eos_token_id
+    config = GRPOTrainerConfig(
+        epsilon=CLIP_LOW,
+        epsilon_high=CLIP_HIGH,
+        beta=0.0,
+        temperature=TEMPERATURE,
+        dtype=job.dtype,
+        enable_gradient_checkpointing=job.checkpointing,
+        max_new_tokens=job.new_tokens,
+        num_generations=job.group_size,
+        learning_rate=LEARNING_RATE,
+        top_k=0,
+        minibatch_size=job.completions,
+    )
+    tokenizer = RememberingTokenizer(load_tokenizer(job.path), [ends] if isinstance(ends, int) else ends)
+    return GRPOLanguageTrainerModule([model], config, processing_class=tokenizer, log_dir=directory)

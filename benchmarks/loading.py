@@ -1,0 +1,15 @@
+"""The tokenizer as swarmd uses it, for trainers that want a Hugging Face one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """From a directory that `models` wrote; pads left."""
+    tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(path)
+    tokenizer.padding_side = "left"
+    return tokenizer

@@ -1,0 +1,127 @@
+"""The models as directories that every trainer loads alike: weights, configuration, tokenizer.
+
+Written once into a cache. A model's two kinds of length share the weights and differ in the end token.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from benchmarks.cases import EMBEDDED, QWEN, SMOLLM2, Lengths
+from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.config import PolicyConfig
+from swarmd.policy import load_policy, plan_hardware, probe_hardware
+from swarmd.policy.smollm2 import load_smollm2
+
+RANDOM_SEED = 0
+MADE_UP_END_SHARE = 24  # one token in so many ends a completion of random weights: 18 tokens of 32 on average
+NEVER_WRITTEN = {EMBEDDED: "<|pad|>", SMOLLM2: "<repo_name>", QWEN: "<|pad|>"}
+"""A token that the model does not write: the end token where lengths are fixed."""
+
+QWEN_CONFIG: dict[str, Any] = {
+    "vocab_size": 151_936,
+    "hidden_size": 896,
+    "intermediate_size": 4_864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4_096,
+    "tie_word_embeddings": True,
+    "bos_token_id": None,
+}
+
+
+def prepare_model(model: str, lengths: Lengths, cache: Path) -> Path:
+    """The model's directory in `cache`, written if it is not there. Raises ModelError: SmolLM2 not installed."""
+    base = cache / model
+    if not (base / "config.json").is_file():
+        _write_whole(base, _WRITERS[model])
+    directory = cache / f"{model}-{lengths}"
+    if not (directory / "config.json").is_file():
+        _write_whole(directory, lambda part: _write_variant(part, base, model, lengths))
+    return directory
+
+
+def _write_whole(directory: Path, write: Callable[[Path], None]) -> None:
+    """Fill a directory beside its place first: one that is there is complete."""
+    part = directory.with_name(f"{directory.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    write(part)
+    part.rename(directory)
+
+
+def _write_embedded(directory: Path) -> None:
+    """The asset itself holds float16; in float32 every trainer maps the same file."""
+    config = PolicyConfig(model=str(EMBEDDED_MODEL_DIR), device="cpu", dtype="float32")
+    policy = load_policy(config, plan_hardware(config, probe=probe_hardware()), max_new_tokens=1)
+    _save(policy.model, policy.tokenizer.hf, directory)
+
+
+def _write_smollm2(directory: Path) -> None:
+    model, tokenizer = load_smollm2()
+    _save(model, tokenizer, directory)
+
+
+def _write_qwen(directory: Path) -> None:
+    """Random weights: time and memory do not depend on what a model knows."""
+    tokenizer = _embedded_tokenizer()
+    torch.manual_seed(RANDOM_SEED)
+    ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    _save(Qwen2ForCausalLM(Qwen2Config(**QWEN_CONFIG, **ids)), tokenizer, directory)
+
+
+_WRITERS: dict[str, Callable[[Path], None]] = {
+    EMBEDDED: _write_embedded,
+    SMOLLM2: _write_smollm2,
+    QWEN: _write_qwen,
+}
+
+
+def _embedded_tokenizer() -> PreTrainedTokenizerBase:
+    config = PolicyConfig(model=str(EMBEDDED_MODEL_DIR), device="cpu", dtype="float32")
+    tokenizer: PreTrainedTokenizerBase = load_policy(
+        config, plan_hardware(config, probe=probe_hardware()), max_new_tokens=1
+    ).tokenizer.hf
+    return tokenizer
+
+
+def _save(model: PreTrainedModel | Any, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+    model.float().save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def _write_variant(directory: Path, base: Path, model: str, lengths: Lengths) -> None:
+    for file in base.iterdir():
+        if file.suffix == ".safetensors":
+            os.link(file, directory / file.name)
+        else:
+            shutil.copy(file, directory)
+    if lengths == "fixed":
+        _set_end(directory, NEVER_WRITTEN[model])
+    elif model == QWEN:
+        vocabulary = QWEN_CONFIG["vocab_size"]
+        ends = range(vocabulary - vocabulary // MADE_UP_END_SHARE, vocabulary)
+        _edit(directory / "generation_config.json", {"eos_token_id": list(ends)})
+
+
+def _set_end(directory: Path, token: str) -> None:
+    number = json.loads((directory / "tokenizer.json").read_text())["model"]["vocab"].get(token)
+    added = json.loads((directory / "tokenizer.json").read_text())["added_tokens"]
+    number = next((entry["id"] for entry in added if entry["content"] == token), number)
+    _edit(directory / "tokenizer_config.json", {"eos_token": token})
+    for name in ("config.json", "generation_config.json"):
+        _edit(directory / name, {"eos_token_id": number})
+
+
+def _edit(path: Path, changes: dict[str, Any]) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}, indent=1))

@@ -1,0 +1,89 @@
+"""One step of swarmd, through what the daemon itself calls: `Policy.generate` and `Trainer.step`.
+
+The plan is the hardware plan's for this model, number format, device and threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
+from benchmarks.stopwatch import Stopwatch
+from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.learning import ScoredCompletion, ScoredGroup, Trainer
+from swarmd.policy import Policy, Sample, load_policy, plan_hardware, probe_hardware
+
+
+def run(job: Job) -> list[dict[str, float]]:
+    """Times of the warm-up step and the timed ones."""
+    watch = Stopwatch(job.device)
+    policy = make_policy(job)
+    trainer = Trainer(policy, learning_config())
+    generator = torch.Generator().manual_seed(job.seed)
+    for _ in range(1 + job.timed_steps):
+        watch.begin_step()
+        with watch.generation():
+            prompts = [policy.render(question) for question in job.questions]
+            groups = policy.generate(prompts, job.group_size, generator=generator)
+        watch.count_tokens(sum(len(sample.token_ids) for group in groups for sample in group))
+        metrics = trainer.step(score(policy, job.questions, groups), [])
+        watch.end_step()
+        if not metrics.updated:
+            raise RuntimeError(f"the step did not update the weights: {metrics.note}")
+    return [step.plain() for step in watch.steps]
+
+
+def make_policy(job: Job) -> Policy:
+    """The job's model as the daemon would load it."""
+    config = PolicyConfig.model_validate(
+        {
+            "model": job.model_dir,
+            "device": job.device,
+            "dtype": job.dtype,
+            "threads": job.threads,
+            "temperature": TEMPERATURE,
+        }
+    )
+    return load_policy(config, plan_hardware(config, probe=probe_hardware()), max_new_tokens=job.new_tokens)
+
+
+def learning_config(max_grad_norm: float = 1.0) -> LearningConfig:
+    """The other trainers' settings in ours; 1.0 is TRL's norm."""
+    return LearningConfig(
+        learning_rate=LEARNING_RATE,
+        warmup_steps=0,
+        clip_low=CLIP_LOW,
+        clip_high=CLIP_HIGH,
+        max_grad_norm=max_grad_norm,
+    )
+
+
+def score(policy: Policy, questions: Sequence[str], groups: Sequence[Sequence[Sample]]) -> list[ScoredGroup]:
+    """Own groups with the benchmark's rewards."""
+    return [
+        own_group(
+            policy,
+            question,
+            [ScoredCompletion.from_sample(sample, reward_of(n)) for n, sample in enumerate(samples)],
+        )
+        for question, samples in zip(questions, groups, strict=True)
+    ]
+
+
+def own_group(policy: Policy, question: str, completions: Sequence[ScoredCompletion]) -> ScoredGroup:
+    """A group that this policy wrote and nobody published."""
+    return ScoredGroup(
+        publisher="",
+        task_id=bytes(16),
+        task_name="benchmark",
+        question=question,
+        completions=tuple(completions),
+        round=0,
+        step=0,
+        model=policy.family,
+        tokenizer=policy.tokenizer_fingerprint,
+        digest=None,
+        external=False,
+    )

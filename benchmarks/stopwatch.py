@@ -1,0 +1,89 @@
+"""Where a step's time goes, with the same boundaries for every trainer.
+
+generation: prompts to completions, as tokens and text. optimiser: `Optimizer.step`, seen by PyTorch's own hook.
+The rest of the step (batch assembly, log-probabilities, loss, backward, clipping) is "loss + backward".
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass
+class StepTimes:
+    """Seconds of one step, and the tokens it generated."""
+
+    step: float = 0.0
+    generation: float = 0.0
+    loss_backward: float = 0.0
+    optimizer: float = 0.0
+    tokens: int = 0
+
+    def plain(self) -> dict[str, float]:
+        return asdict(self)
+
+
+class Stopwatch:
+    """Collects the times of one step after another."""
+
+    def __init__(self, device: str) -> None:
+        self.steps: list[StepTimes] = []
+        self._now = StepTimes()
+        self._device = device
+        self._optimizer_began = 0.0
+        self._step_began = 0.0
+        register_optimizer_step_pre_hook(self._before_optimizer)
+        register_optimizer_step_post_hook(self._after_optimizer)
+
+    def begin_step(self) -> None:
+        self._now = StepTimes()
+        self._step_began = self._clock()
+
+    def end_step(self) -> None:
+        now = self._now
+        now.step = self._clock() - self._step_began
+        now.loss_backward = now.step - now.generation - now.optimizer
+        self.steps.append(now)
+
+    @contextmanager
+    def generation(self) -> Iterator[None]:
+        """Around what generates."""
+        began = self._clock()
+        yield
+        self._now.generation += self._clock() - began
+
+    def generating(self, function: Callable[P, R]) -> Callable[P, R]:
+        """`function`, counted as generation."""
+
+        @functools.wraps(function)
+        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self.generation():
+                return function(*args, **kwargs)
+
+        return timed
+
+    def count_tokens(self, tokens: int) -> None:
+        self._now.tokens += tokens
+
+    def _clock(self) -> float:
+        """Now, when the device has done all it was given."""
+        if self._device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _before_optimizer(self, *_: Any) -> None:
+        self._optimizer_began = self._clock()
+
+    def _after_optimizer(self, *_: Any) -> None:
+        self._now.optimizer += self._clock() - self._optimizer_began

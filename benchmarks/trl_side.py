@@ -1,0 +1,100 @@
+"""One step of TRL's GRPOTrainer, as fast as its options make it.
+
+Its own training loop runs, with transformers' `generate`. Nothing is logged or saved; the whole batch goes
+through the model at once; gradient checkpointing, its default, is off because it costs time (`--checkpointing`
+turns it on for every trainer that has it). bfloat16 is its default way: autocast over float32 weights.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, TrainerCallback
+
+from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
+from benchmarks.loading import load_tokenizer
+from benchmarks.stopwatch import Stopwatch
+from swarmd.tasks import prompt_messages
+
+# genrl brings Weights & Biases, which TRL would import wherever it is found: not its time, not its memory.
+sys.modules.setdefault("wandb", None)  # type: ignore[arg-type]
+
+from datasets import Dataset  # noqa: E402  behind the line above
+from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+
+
+class _WholeSteps(TrainerCallback):
+    """Starts and stops the watch where the training loop says that a step begins and ends."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self._watch.begin_step()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self._watch.end_step()
+
+
+def run(job: Job) -> list[dict[str, float]]:
+    """Times of the warm-up step and the timed ones."""
+    watch = Stopwatch(job.device)
+    with tempfile.TemporaryDirectory() as directory:
+        trainer = make_trainer(job, directory)
+        generate = watch.generating(trainer._generate)
+
+        def generate_and_count(prompts: Any) -> Any:
+            produced = generate(prompts)
+            watch.count_tokens(sum(len(ids) for ids in produced[1]))
+            return produced
+
+        trainer._generate = generate_and_count
+        trainer.add_callback(_WholeSteps(watch))
+        trainer.train()
+    return [step.plain() for step in watch.steps]
+
+
+def make_trainer(job: Job, directory: str) -> Any:
+    """The trainer with the job's model and questions."""
+    torch.set_num_threads(job.threads)
+    model = AutoModelForCausalLM.from_pretrained(job.path, dtype=torch.float32)
+    prompts = [[dict(message) for message in prompt_messages(text)] for text in job.questions]
+
+    def rewards(completions: Sequence[Any], **_: Any) -> list[float]:
+        return [reward_of(number % job.group_size) for number in range(len(completions))]
+
+    return GRPOTrainer(
+        model=model,
+        processing_class=load_tokenizer(job.path),
+        reward_funcs=rewards,
+        train_dataset=Dataset.from_dict({"prompt": prompts}),
+        args=GRPOConfig(
+            output_dir=directory,
+            use_cpu=job.device == "cpu",
+            bf16=job.dtype == "bfloat16",
+            gradient_checkpointing=job.checkpointing,
+            report_to=[],
+            logging_strategy="no",
+            save_strategy="no",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            seed=job.seed,
+            max_steps=1 + job.timed_steps,
+            learning_rate=LEARNING_RATE,
+            lr_scheduler_type="constant",
+            loss_type="dapo",
+            beta=0.0,
+            epsilon=CLIP_LOW,
+            epsilon_high=CLIP_HIGH,
+            temperature=TEMPERATURE,
+            max_completion_length=job.new_tokens,
+            num_generations=job.group_size,
+            per_device_train_batch_size=job.completions,
+            gradient_accumulation_steps=1,
+            shuffle_dataset=False,
+        ),
+    )
