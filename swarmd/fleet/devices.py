@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from swarmd.errors import ConfigError, SwarmdError
 DEVICES_MAX = 64  # far more accelerators than one machine holds: a longer list is a mistake
 LOOK_S = 120.0  # seconds: importing torch takes 2, waking the drivers of many GPUs far longer
 ALL = "all"
+CUDA_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class Machine:
     cores: int
     omp_threads: int | None = None
     """OMP_NUM_THREADS: the operator's own word on threads, which each peer takes as it is."""
+    cuda_visible: str | None = None
+    """CUDA_VISIBLE_DEVICES: what cuda:0, cuda:1 and so on stand for; None if they are the driver's own."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """One peer's device. `name` tells peers apart ("cpu:1"); `device` is what PyTorch is given ("cpu")."""
+    """One peer's device. `name` tells peers apart ("cpu:1"); `device` is PyTorch's name for it ("cpu")."""
 
     name: str
     device: str
@@ -103,4 +107,5 @@ def look_at_machine() -> Machine:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise SwarmdError(f"the devices of this machine could not be looked at: {last}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return Machine(tuple(found["accelerators"]), found["cores"], found["omp_threads"])
+    visible = os.environ.get(CUDA_VISIBLE) or None
+    return Machine(tuple(found["accelerators"]), found["cores"], found["omp_threads"], visible)

@@ -10,7 +10,7 @@ from pathlib import Path
 from swarmd.config import Config, parse_http
 from swarmd.config.addresses import PORT_MAX
 from swarmd.errors import ConfigError
-from swarmd.fleet.devices import Device, Machine
+from swarmd.fleet.devices import CUDA_VISIBLE, Device, Machine
 from swarmd.fleet.homes import ADDRESSES, home_of
 from swarmd.network.addresses import listen_address
 from swarmd.storage import Home
@@ -21,11 +21,13 @@ ONE_THREAD_MODEL = "embedded"  # too small for a second thread, which the hardwa
 
 @dataclass(frozen=True)
 class Member:
-    """One peer: its device, its home, and its settings by name ("policy.device")."""
+    """One peer: its device, its home, its settings by name ("policy.device"), and what it finds in the
+    environment beside the parent's."""
 
     device: Device
     home: Home
     settings: Mapping[str, object]
+    environment: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -47,23 +49,27 @@ def members_of(
     """One peer a device, in that order.
 
     Each gets what was `given` on the command line, and beside it only what must differ from peer to peer:
-    device, address file, ports (counted up from the first) and a share of the cores. `config` is the whole
-    configuration of the parent's home; `terminal` says whether people read along. Raises ConfigError.
+    device, address file, ports (counted up from the first) and a share of cores and main memory. `config` is
+    the whole configuration of the parent's home; `terminal` says whether people read along. Of the GPUs each
+    sees its own alone, and so calls it cuda:0: looking at one takes memory on it, and some libraries take the
+    first they see. Raises ConfigError.
     """
     _require_room_for_ports(config, len(devices))
+    on_cpu = sum(device.device == "cpu" for device in devices)
     members: list[Member] = []
     for number, device in enumerate(devices):
         home = home_of(config.home, device)
         own = {
-            "policy.device": device.device,
+            "policy.device": "cuda" if _cuda_index(device) is not None else device.device,
             "policy.threads": _threads(device, config, machine, len(devices)),
+            "policy.memory_limit": _memory_limit(device, config, on_cpu),
             "network.port": config.network.port + number if config.network.port else None,
             "network.address_file": home.path / ADDRESSES,
             "observe.http": _http(config.observe.http, number),
             "observe.log_format": _log_format(config, terminal),
         }
         settings = {**given, **{key: value for key, value in own.items() if value is not None}}
-        members.append(Member(device, home, settings))
+        members.append(Member(device, home, settings, {CUDA_VISIBLE: _visible(device, machine)}))
     return tuple(members)
 
 
@@ -120,6 +126,27 @@ def _log_format(config: Config, terminal: bool) -> str:
     if config.observe.log_format != "auto":
         return config.observe.log_format
     return "console" if terminal else "json"
+
+
+def _cuda_index(device: Device) -> int | None:
+    kind, _, index = device.device.partition(":")
+    return int(index) if kind == "cuda" else None
+
+
+def _visible(device: Device, machine: Machine) -> str:
+    """Its GPU as CUDA is to know it; nothing for a peer on another kind of device."""
+    index = _cuda_index(device)
+    if index is None:
+        return ""
+    return str(index) if machine.cuda_visible is None else machine.cuda_visible.split(",")[index].strip()
+
+
+def _memory_limit(device: Device, config: Config, on_cpu: int) -> str | None:
+    """Of a share of the free main memory, an equal part for each peer on the CPU; a size is for each."""
+    limit = config.policy.memory_limit.strip()
+    if device.device != "cpu" or on_cpu == 1 or not limit.endswith("%"):
+        return None
+    return f"{float(limit.removesuffix('%')) / on_cpu:.4g}%"
 
 
 def _threads(device: Device, config: Config, machine: Machine, count: int) -> int | None:

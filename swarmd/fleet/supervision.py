@@ -8,6 +8,7 @@ are asked to stop, and each writes its checkpoint; on the second they are killed
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -141,6 +142,7 @@ class _Fleet:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
+                env={**os.environ, **member.environment},
                 limit=LINE_BYTES_MAX,
                 start_new_session=True,
             )

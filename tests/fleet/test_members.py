@@ -51,10 +51,36 @@ def test_each_has_its_device_and_home_and_what_was_given_to_all() -> None:
         "swarm": "sapo",
         "policy.model": None,
         "learning.local": 8,
-        "policy.device": "cuda:1",
+        "policy.device": "cuda",
         "network.address_file": Path("/h/devices/cuda-1/addresses"),
         "observe.log_format": "json",
     }
+
+
+def environments(devices: tuple[Device, ...], machine: Machine) -> list[dict[str, str]]:
+    config = Config(home=Path("/h"))
+    members = members_of(devices, config=config, given={}, machine=machine, terminal=False)
+    return [dict(member.environment) for member in members]
+
+
+def test_each_peer_sees_its_own_gpu_alone_and_one_on_the_cpu_sees_none() -> None:
+    devices = (*GPUS, CPUS[0])
+    assert environments(devices, MACHINE) == [{"CUDA_VISIBLE_DEVICES": seen} for seen in ("0", "1", "")]
+
+
+def test_gpus_that_the_operator_chose_from_are_named_as_the_operator_named_them() -> None:
+    chosen_from = Machine(("cuda:0", "cuda:1"), cores=12, cuda_visible="3, GPU-8932f937")
+    assert environments(GPUS[::-1], chosen_from) == [
+        {"CUDA_VISIBLE_DEVICES": seen} for seen in ("GPU-8932f937", "3")
+    ]
+
+
+def test_peers_on_the_cpu_part_the_memory_between_them_and_a_size_is_for_each() -> None:
+    key = "policy.memory_limit"
+    assert each(key, settings((*CPUS, GPUS[0]))) == ["40%", "40%", None]
+    assert each(key, settings((CPUS[0], GPUS[0]))) == [None, None]
+    assert each(key, settings(CPUS, policy={"memory_limit": "50 %"})) == ["25%", "25%"]
+    assert each(key, settings(CPUS, policy={"memory_limit": "6GiB"})) == [None, None]
 
 
 def test_ports_count_up_from_the_first_wherever_they_were_set() -> None:

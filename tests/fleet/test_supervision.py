@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 import os
@@ -174,6 +175,15 @@ async def test_a_stop_while_the_first_is_starting_starts_no_others(make_members)
         os.kill(os.getpid(), signal.SIGTERM)
     assert running.result() == 0
     assert list(fleet.given) == ["cpu:0"]
+
+
+async def test_each_finds_its_own_environment_beside_the_parent_s(make_members, monkeypatch) -> None:
+    monkeypatch.setenv("OF_ALL", "here")
+    (member,) = make_members(1)
+    own = dataclasses.replace(member, environment={"CUDA_VISIBLE_DEVICES": "7"})
+    fleet = Fleet({"cpu:0": "import os\nprint(os.environ['OF_ALL'], os.environ['CUDA_VISIBLE_DEVICES'])\n"})
+    assert await fleet.run([own]) == 0
+    assert fleet.out.getvalue() == "cpu:0 | here 7\n"
 
 
 async def test_json_lines_stay_json_and_a_line_without_end_costs_no_memory(make_members, monkeypatch) -> None:
