@@ -9,7 +9,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from transformers import AutoTokenizer
 
 from swarmd.config import PolicyConfig
-from swarmd.errors import ModelError
+from swarmd.errors import ConfigError, ModelError
 from swarmd.policy import HardwarePlan, load_policy, tokenizer_fingerprint
 from swarmd.policy import hub as hub_module
 from swarmd.policy.tokenizer import ChatTokenizer
@@ -37,6 +37,20 @@ def test_the_embedded_model_loads_and_answers():
     policy = load("embedded")
     (completion,) = policy.greedy([policy.render("What is 2 + 3?")])
     assert completion.token_ids
+
+
+def test_the_generator_that_was_asked_for_writes_the_completions(tiny_model_dir):
+    policy = load(tiny_model_dir, generator="continuous")
+    own = load(tiny_model_dir)
+    prompts = [policy.render("2+2?"), policy.render("x")]
+    assert "continuous batching" in policy.generator_reason
+    theirs, ours = policy.greedy(prompts, 4), own.greedy(prompts, 4)
+    assert [s.token_ids for s in theirs] == [s.token_ids for s in ours]
+
+
+def test_a_generator_that_cannot_work_here_is_refused_by_its_name(tiny_model_dir):
+    with pytest.raises(ConfigError, match=r"generator vllm .*device is cpu"):
+        load(tiny_model_dir, generator="vllm")
 
 
 def test_the_swarms_token_limit_can_be_lowered_but_not_raised(tiny_model_dir):
