@@ -73,7 +73,7 @@ def evaluate(
     path = home_path(home)
     given = overrides({"policy.model": model, **parse_lora(lora), "policy.device": device})
     manifest = _manifest(tasks, path)
-    subject = _load(path, given, manifest.max_new_tokens)
+    subject = _load(path, given, manifest.max_new_tokens, count)
     result = asyncio.run(_evaluate(subject.policy, manifest, seed, count, constant))
     if as_json:
         typer.echo(json.dumps(_plain(subject, result)))
@@ -89,9 +89,9 @@ def _manifest(tasks: str | None, home: Any) -> Manifest:
     return saved or load_manifest(tasks or DEFAULT_TASKS)
 
 
-def _load(home: Any, given: dict[str, Any], max_new_tokens: int) -> Subject:
+def _load(home: Any, given: dict[str, Any], max_new_tokens: int, questions: int) -> Subject:
     """The model of the home with its newest weights."""
-    from swarmd.policy import load_policy, plan_hardware, probe_hardware
+    from swarmd.policy import Workload, load_policy, prepare_plan
     from swarmd.storage import Checkpoints
 
     opened = Home.existing(home)
@@ -104,7 +104,14 @@ def _load(home: Any, given: dict[str, Any], max_new_tokens: int) -> Subject:
         typer.echo(f"warning: {problem}", err=True)
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     policy_config = config.policy.completed_by(trained)
-    plan = plan_hardware(policy_config, probe=probe_hardware())
+    work = Workload(
+        own_groups=questions,
+        external_groups=0,
+        group_size=1,
+        new_tokens=min(policy_config.max_new_tokens or max_new_tokens, max_new_tokens),
+        training=False,
+    )
+    plan = prepare_plan(policy_config, work, rates_cache=opened.rates_path).plan
     policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens)
     if checkpoint is not None:
         policy.load_trainable_state(checkpoint.tensors)

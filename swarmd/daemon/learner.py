@@ -6,14 +6,14 @@ Everything here happens in the model thread; what it found is said by the caller
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocol import Manifest
 from swarmd.config import Config, PolicyConfig
 from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.progress import Progress
 from swarmd.learning import Trainer
-from swarmd.policy import HardwarePlan, Policy, load_policy, plan_hardware, probe_hardware
+from swarmd.policy import HardwarePlan, Policy, Prepared, Workload, load_policy, prepare_plan
 from swarmd.storage import Checkpoints, Home
 
 
@@ -47,14 +47,21 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
     checkpoint = checkpoints.load_latest(problems.append)
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     policy_config = config.policy.completed_by(trained)
-    plan = plan_hardware(policy_config, probe=probe_hardware())
-    policy = load_policy(policy_config, plan, max_new_tokens=manifest.max_new_tokens)
+    prepared = _prepare(config, policy_config, home, manifest)
+    plan = prepared.plan
+    if plan.lora is not None:  # chosen by the plan, or wished for: the checkpoint names it either way
+        policy_config = policy_config.model_copy(
+            update={"lora_rank": plan.lora.rank, "lora_alpha": plan.lora.alpha}
+        )
+    policy = load_policy(
+        policy_config, plan, max_new_tokens=manifest.max_new_tokens, remember=prepared.remember
+    )
     trainer = Trainer(policy, config.learning)
     progress = Progress.fresh(_seed(config.seed, peer_id))
     if checkpoint is not None:
         saved_progress.resume(checkpoint, progress, policy, trainer)
     return Learner(
-        plan=plan,
+        plan=replace(plan, reasons=(*plan.reasons, policy.generator_reason)),
         config=policy_config,
         policy=policy,
         trainer=trainer,
@@ -62,6 +69,25 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
         checkpoints=checkpoints,
         resumed_step=None if checkpoint is None else checkpoint.step,
         problems=tuple(problems),
+    )
+
+
+def _prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest) -> Prepared:
+    """The plan for this peer's steps."""
+    learning = config.learning
+    work = Workload(
+        own_groups=learning.local,
+        external_groups=learning.external,
+        group_size=learning.group_size,
+        new_tokens=min(policy.max_new_tokens or manifest.max_new_tokens, manifest.max_new_tokens),
+        reference=learning.kl_coefficient > 0,
+    )
+    return prepare_plan(
+        policy,
+        work,
+        train_tokens=learning.token_budget,
+        rates_cache=home.rates_path,
+        remembered=home.budgets_path,
     )
 
 

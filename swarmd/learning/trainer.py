@@ -114,7 +114,8 @@ class Trainer:
     def _plan(self, local: Selection, foreign: Selection) -> list[_Work]:
         """All micro-batches of a step; own and external ones never mix."""
         work: list[_Work] = []
-        budget = self._policy.micro_batch_tokens(self._config.token_budget)
+        planned = self._policy.budgets.budgets.train_tokens
+        budget = self._policy.micro_batch_tokens(min(self._config.token_budget or planned, planned))
         if local.rows:
             batches = micro_batches(local.rows, budget)
             work += [_Work(batch, external=False, scale=1 / local.tokens) for batch in batches]

@@ -7,6 +7,7 @@ from swarmd.policy.loading import load_policy
 from swarmd.policy.memory import Workload
 from swarmd.policy.plan import HardwarePlan, LoraPlan, plan_hardware
 from swarmd.policy.policy import Policy, PromptTooLongError, Sample, out_of_memory_as_model_error
+from swarmd.policy.preparing import Prepared, prepare_plan
 from swarmd.policy.tokenizer import ChatTokenizer, tokenizer_fingerprint
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "HardwareProbe",
     "LoraPlan",
     "Policy",
+    "Prepared",
     "Progress",
     "PromptTooLongError",
     "Sample",
@@ -30,6 +32,7 @@ __all__ = [
     "load_policy",
     "out_of_memory_as_model_error",
     "plan_hardware",
+    "prepare_plan",
     "probe_hardware",
     "tokenizer_fingerprint",
 ]

@@ -6,8 +6,8 @@ preferred to an adapter, because only they can learn everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from swarmd.errors import ModelError
 from swarmd.policy.budgets import Budgets
@@ -28,6 +28,7 @@ TRAIN_TOKENS_ENOUGH = {"cpu": 2_048, "mps": 4_096, "cuda": 16_384}
 """More in one micro-batch makes no product faster: the weights' way from memory is long paid for."""
 DECODE_TOKENS_ENOUGH = {"cpu": 65_536, "mps": 65_536, "cuda": 524_288}
 """The same for decoding, a token of every row at a time."""
+UNLIMITED = Budgets(decode_tokens=2**62, train_tokens=2**62)
 TYPICAL_RATES = Rates(1e11, None, 1e10)  # of a CPU core or two; used where nothing was measured
 WEIGHT_PASSES = 5  # a micro-batch reads every weight forwards and twice backwards, and adds to its gradient
 
@@ -46,8 +47,8 @@ class Situation:
     rates: Rates = TYPICAL_RATES
     train_tokens: int | None = None
     """The operator's own word."""
-    ceiling: Budgets | None = None
-    """What was found to be too much at an earlier start."""
+    ceilings: Mapping[int | None, Budgets] = field(default_factory=dict)
+    """LoRA rank (None: all weights) -> what was found to be the most at an earlier start."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def needed_for(situation: Situation, lora_rank: int | None) -> int:
 def _ways(situation: Situation, rank: int | None) -> Iterator[Fit]:
     """With and without checkpointing, each with the largest budgets that fit."""
     work, device = situation.work, situation.device
-    ceiling = situation.ceiling or Budgets(decode_tokens=2**62, train_tokens=2**62)
+    ceiling = situation.ceilings.get(rank, UNLIMITED)
     decode_most = min(DECODE_TOKENS_ENOUGH[device], work.decode_tokens, ceiling.decode_tokens)
     train_most = min(TRAIN_TOKENS_ENOUGH[device], work.train_tokens, ceiling.train_tokens)
     train_least = min(work.row_tokens, train_most)
@@ -141,7 +142,7 @@ def _cost(situation: Situation, budgets: Budgets) -> float:
 
 def _least(situation: Situation, rank: int | None) -> int:
     row = situation.work.row_tokens
-    ceiling = situation.ceiling or Budgets(row, row)
+    ceiling = situation.ceilings.get(rank, UNLIMITED)
     smallest = Budgets(
         min(row, ceiling.decode_tokens),
         situation.train_tokens or min(row, ceiling.train_tokens),

@@ -25,6 +25,7 @@ except ModuleNotFoundError:
     from httpx import HTTPError  # type: ignore[assignment]
 
 HUB_TIMEOUT_S = 10.0  # one small request; a hub that takes longer is as good as unreachable
+CONFIGURATION = "config.json"
 FILES = (
     "*.safetensors",
     "*.json",
@@ -35,14 +36,14 @@ FILES = (
 OFFLINE_REMEDY = "check the connection, give a local directory with --model ./dir, or use --model embedded"
 
 
-def fetch_snapshot(model: str) -> Path:
-    """The directory with the files of the hub model `model` ("owner/name"). Raises ModelError."""
+def fetch_snapshot(model: str, files: tuple[str, ...] = FILES) -> Path:
+    """The directory with `files` of the hub model `model` ("owner/name"). Raises ModelError."""
     why_offline = _unreachable(model)
     try:
         return Path(
             snapshot_download(
                 model,
-                allow_patterns=list(FILES),
+                allow_patterns=list(files),
                 etag_timeout=HUB_TIMEOUT_S,
                 local_files_only=why_offline is not None,
             )

@@ -6,8 +6,8 @@ Only safetensors are read and no code that comes with a model is ever run.
 from __future__ import annotations
 
 import json
-import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,30 +25,36 @@ from transformers import (
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
-from swarmd.policy.hub import fetch_snapshot
+from swarmd.policy.budgets import BudgetKeeper, Budgets
+from swarmd.policy.generation.choosing import GeneratorWish
+from swarmd.policy.guard import MemoryGuard, set_accelerator_limit
+from swarmd.policy.locating import locate
 from swarmd.policy.plan import HardwarePlan, LoraPlan
 from swarmd.policy.policy import Policy, out_of_memory_as_model_error
 from swarmd.policy.smollm2 import SMOLLM2, load_smollm2
 from swarmd.policy.tokenizer import ChatTokenizer
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 LORA_SEED = 0  # adapters start the same on every peer; B starts at zero, so this changes no output
-_NAMES = (
-    f"use embedded, {SMOLLM2}, a directory such as ./my-model, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct"
-)
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 """What transformers raises for files that are missing, damaged or of an architecture it does not know."""
 
 
-def load_policy(config: PolicyConfig, plan: HardwarePlan, *, max_new_tokens: int) -> Policy:
+def load_policy(
+    config: PolicyConfig,
+    plan: HardwarePlan,
+    *,
+    max_new_tokens: int,
+    remember: Callable[[Budgets], None] = lambda _: None,
+) -> Policy:
     """Load the planned model onto its device. `max_new_tokens` is the swarm's limit; config may lower it.
 
-    Sets the process's PyTorch threads and silences transformers' progress bars. Raises ModelError: unknown
-    or unreachable model, damaged files, no tokenizer, layers that cannot be decoded, too little memory.
+    `remember` receives the budgets whenever a lack of memory made them smaller. From now on the process keeps
+    to the plan's memory limit. Sets the process's PyTorch threads and silences transformers' progress bars.
+    Raises ModelError: unknown or unreachable model, damaged files, no tokenizer, layers that cannot be
+    decoded, too little memory.
     """
     torch.set_num_threads(plan.threads)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the daemon's own log
@@ -56,38 +62,38 @@ def load_policy(config: PolicyConfig, plan: HardwarePlan, *, max_new_tokens: int
     if plan.model == SMOLLM2:
         model, hf_tokenizer = load_smollm2()
     else:
-        model, hf_tokenizer = _load_directory(_locate(plan.model))
+        # A base that is frozen needs no float32, not for the moment of loading either.
+        stored = torch.float32 if plan.lora is None else dtype
+        model, hf_tokenizer = _load_directory(locate(plan.model), stored)
     tokenizer = ChatTokenizer(hf_tokenizer, _generation_eos_ids(model))
     _check_decodable(model, tokenizer, plan.model)
     with out_of_memory_as_model_error("another device"):
         placed = _place(model, plan.lora, dtype, plan.device)
+    remedy = "--lora r=16, " if plan.lora is None else ""
     return Policy(
         placed,
         tokenizer,
         max_new_tokens=min(config.max_new_tokens or max_new_tokens, max_new_tokens),
         temperature=config.temperature,
         dtype=dtype,
+        budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
+        guard=_limit(plan),
+        generator=GeneratorWish(config.generator, config.temperature, plan.memory_limit_bytes),
     )
 
 
-def _locate(name: str) -> Path:
-    """The directory that holds the model `name`."""
-    if name == "embedded":
-        return EMBEDDED_MODEL_DIR
-    path = Path(name).expanduser()
-    try:
-        found = path.is_dir()
-    except OSError as error:  # no permission to look there, or no name a directory could have
-        raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {_NAMES}") from error
-    if found:
-        return path
-    if HUB_ID.fullmatch(name) and not name.startswith("."):
-        return fetch_snapshot(name)
-    raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {_NAMES}")
+def _limit(plan: HardwarePlan) -> MemoryGuard | None:
+    """Make the limit hold: by the accelerator's allocator, or by a guard on the CPU."""
+    if plan.memory_limit_bytes is None:
+        return None
+    if plan.device == "cpu":
+        return MemoryGuard(plan.memory_limit_bytes)
+    set_accelerator_limit(torch.device(plan.device), plan.memory_limit_bytes)
+    return None
 
 
-def _load_directory(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Weights in float32 and the tokenizer, from files on this disk alone."""
+def _load_directory(path: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Weights in `dtype` and the tokenizer, from files on this disk alone."""
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} holds no model: config.json is missing")
     if not any(path.glob("*.safetensors")):
@@ -97,7 +103,7 @@ def _load_directory(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
-            dtype=torch.float32,
+            dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,

@@ -27,6 +27,8 @@ SAMPLING_NUMBERS_PER_WORD = 5  # float32 numbers per row and word while a token 
 CACHE_COPIES = 1.25  # a cache leaves some room
 SLACK = 1.03  # heap that is free in pieces too small to use
 
+PROMPT_TOKENS_EXPECTED = 256  # of a question with its system prompt; tasks differ, and none is drawn yet
+
 DType = Literal["float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda", "mps"]
 
@@ -38,8 +40,8 @@ class Workload:
     own_groups: int
     external_groups: int
     group_size: int
-    prompt_tokens: int
     new_tokens: int
+    prompt_tokens: int = PROMPT_TOKENS_EXPECTED
     training: bool = True
     """Else questions are only answered, and a group is one answer."""
     reference: bool = False
@@ -52,8 +54,9 @@ class Workload:
 
     @property
     def decode_tokens(self) -> int:
-        """All of a step decoded together."""
-        return max(1, self.own_groups) * self.group_size * self.row_tokens
+        """All of a step decoded together, with room for prompts twice as long: they differ, and a second
+        batch takes as long as the first."""
+        return max(1, self.own_groups) * self.group_size * (2 * self.prompt_tokens + self.new_tokens)
 
     @property
     def group_tokens(self) -> int:

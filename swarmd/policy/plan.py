@@ -17,6 +17,7 @@ from swarmd.policy.fitting import TYPICAL_RATES, Fit, Situation, fit, needed_for
 from swarmd.policy.hardware import GIB, HardwareProbe
 from swarmd.policy.measure import Rates
 from swarmd.policy.memory import Device, DType, Workload
+from swarmd.policy.remembered import ShrunkBudgets, ceilings
 from swarmd.policy.shape import ModelShape
 
 ACCELERATOR_FREE_BYTES_MIN = (
@@ -77,8 +78,8 @@ class Demand:
     work: Workload
     train_tokens: int | None = None
     """The operator's own word."""
-    ceiling: Budgets | None = None
-    """What was found to be too much at an earlier start."""
+    shrunk: Sequence[ShrunkBudgets] = ()
+    """What memory did not suffice for at earlier starts."""
 
 
 def plan_hardware(
@@ -129,7 +130,13 @@ def _with_memory(
         limit_bytes=limit,
         rates=rates or TYPICAL_RATES,
         train_tokens=demand.train_tokens,
-        ceiling=demand.ceiling,
+        ceilings=ceilings(
+            demand.shrunk,
+            model=plan.model,
+            device=plan.device,
+            dtype=plan.dtype,
+            limit_bytes=limit,
+        ),
     )
     # A rank that was set, to none too (so a home resumes), is a wish; else an adapter is the way out.
     is_open = "lora_rank" not in config.model_fields_set and demand.work.training
@@ -164,7 +171,7 @@ def _why_memory(situation: Situation, chosen: Fit, limit: str) -> Sequence[str]:
     reasons.append(
         f"{budgets.decode_tokens} tokens are decoded at once, and {budgets.train_tokens} trained on{asked}"
     )
-    if situation.ceiling is not None:
+    if chosen.lora_rank in situation.ceilings:
         reasons.append("batches stay as small as a lack of memory made them at an earlier start")
     if budgets.gradient_checkpointing:
         reasons.append("activations are computed twice (gradient checkpointing) because they would not fit")

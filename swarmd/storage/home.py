@@ -5,6 +5,8 @@
     manifest.cbor    canonical bytes of the manifest of the swarm this home belongs to
     port             the TCP port taken at the first start, kept so that addresses others remember stay true
     lock             flock, and the pid of the process that holds it
+    rates.json       how fast its devices compute, measured at the first start with each
+    budgets.json     batches that memory did not suffice for
     swarmd.sock      where the running daemon answers `swarmd status`
     swarmd.db        pool, ledger, steps, peers
     checkpoints/     weights, optimiser and counters
@@ -107,6 +109,14 @@ class Home:
     @property
     def port_path(self) -> Path:
         return self.path / "port"
+
+    @property
+    def rates_path(self) -> Path:
+        return self.path / "rates.json"
+
+    @property
+    def budgets_path(self) -> Path:
+        return self.path / "budgets.json"
 
     @property
     def lock_path(self) -> Path:

@@ -10,11 +10,12 @@ from transformers import AutoConfig, Qwen2Config
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
-from swarmd.policy import Budgets, Workload
+from swarmd.policy import Workload
 from swarmd.policy.fitting import Situation, fit
 from swarmd.policy.hardware import GIB, Accelerator, HardwareProbe
 from swarmd.policy.measure import Rates
 from swarmd.policy.plan import Demand, plan_hardware
+from swarmd.policy.remembered import ShrunkBudgets
 from swarmd.policy.shape import shape_of
 
 QWEN = shape_of(
@@ -114,9 +115,21 @@ def test_the_limit_may_be_a_size_or_a_share():
 
 
 def test_what_was_too_much_at_an_earlier_start_is_not_tried_again():
-    chosen = plan(gpu(24 * GIB), demand={"ceiling": Budgets(decode_tokens=900, train_tokens=600)})
+    shrunk = ShrunkBudgets(
+        model="Qwen/Qwen2.5-0.5B",
+        device="cuda:0",
+        dtype="bfloat16",
+        lora_rank=None,
+        limit_bytes=19 * GIB,
+        decode_tokens=900,
+        train_tokens=600,
+    )
+    chosen = plan(gpu(24 * GIB), demand={"shrunk": [shrunk]})
     assert (chosen.budgets.decode_tokens, chosen.budgets.train_tokens) == (900, 600)
     assert any("earlier start" in reason for reason in chosen.reasons)
+    adapted = plan(gpu(24 * GIB), demand={"shrunk": [shrunk]}, lora_rank=8)
+    assert adapted.budgets.train_tokens > 600, "with an adapter memory never ran out"
+    assert plan(gpu(40 * GIB), demand={"shrunk": [shrunk]}).budgets.train_tokens > 600, "there is more now"
 
 
 def test_answering_needs_no_gradients():
@@ -153,7 +166,7 @@ def test_checkpointing_comes_only_where_batches_would_otherwise_be_too_small():
 def test_every_plan_keeps_to_the_limit_or_is_refused(
     limit, shape, device, dtype, groups, group_size, tokens, ranks, training
 ):
-    work = Workload(*groups, group_size, *tokens, training=training)
+    work = Workload(*groups, group_size, *tokens, training)
     situation = Situation(shape, device, dtype, work, GIB // 4, limit, RATES)
     try:
         chosen = fit(situation, ranks)

@@ -1,0 +1,70 @@
+"""The plan for this machine: look, measure, read the model's configuration, then decide.
+
+The shell around `plan`, which is pure. Loads no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from swarmd.config import PolicyConfig
+from swarmd.policy.budgets import Budgets
+from swarmd.policy.hardware import HardwareProbe, probe_hardware
+from swarmd.policy.locating import model_shape
+from swarmd.policy.measure import rates_of
+from swarmd.policy.memory import Workload
+from swarmd.policy.plan import Demand, HardwarePlan, choose_placement, plan_hardware
+from swarmd.policy.remembered import ShrunkBudgets, read_shrunk, write_shrunk
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What to load, and whom to tell when memory runs out."""
+
+    plan: HardwarePlan
+    remember: Callable[[Budgets], None]
+
+
+def prepare_plan(
+    config: PolicyConfig,
+    work: Workload,
+    *,
+    train_tokens: int | None = None,
+    rates_cache: Path | None = None,
+    remembered: Path | None = None,
+    probe: HardwareProbe | None = None,
+) -> Prepared:
+    """Decide how `work` is done with the configured model here.
+
+    `train_tokens` is the operator's own budget; `rates_cache` and `remembered` are files of the home that are
+    read and written. Raises ConfigError, and ModelError for a model that is unknown or cannot fit.
+    """
+    probe = probe or probe_hardware()
+    shape = model_shape(config.model)
+    placement = choose_placement(config, probe)
+    name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), "")
+    rates = rates_of(placement.device, placement.threads, rates_cache, name=name)
+    demand = Demand(shape, _within(work, shape.context), train_tokens, read_shrunk(remembered))
+    plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)
+
+    def remember(smaller: Budgets) -> None:
+        shrunk = ShrunkBudgets(
+            model=plan.model,
+            device=plan.device,
+            dtype=plan.dtype,
+            lora_rank=None if plan.lora is None else plan.lora.rank,
+            limit_bytes=plan.memory_limit_bytes or 0,
+            decode_tokens=smaller.decode_tokens,
+            train_tokens=smaller.train_tokens,
+        )
+        write_shrunk(remembered, shrunk)
+
+    return Prepared(plan, remember)
+
+
+def _within(work: Workload, context: int) -> Workload:
+    """No row is longer than the model's context: the policy cuts there too."""
+    new = min(work.new_tokens, context - 1)
+    return replace(work, new_tokens=new, prompt_tokens=min(work.prompt_tokens, context - new))
