@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class HardwareProbe:
     omp_threads: int | None  # OMP_NUM_THREADS, the operator's own word
     free_bytes: int  # main memory this process could come to hold, what it holds already among it
     held_bytes: int  # main memory it holds now: Python and the libraries
+    cpu: str = ""  # the processor's own name
 
 
 def probe_hardware() -> HardwareProbe:
@@ -49,6 +51,7 @@ def probe_hardware() -> HardwareProbe:
         omp_threads=int(omp) if omp.isdigit() and int(omp) > 0 else None,
         free_bytes=int(min(psutil.virtual_memory().available, _cgroup_free(Path("/sys/fs/cgroup")))) + held,
         held_bytes=held,
+        cpu=_cpu_name(Path("/proc/cpuinfo")),
     )
 
 
@@ -70,6 +73,16 @@ def _mps_device() -> list[Accelerator]:
         return []
     free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return [Accelerator("mps", "Apple GPU", free, torch.backends.mps.is_macos_or_newer(14, 0))]
+
+
+def _cpu_name(path: Path) -> str:
+    """As Linux tells it; elsewhere the kind of processor must do."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def _usable_cores() -> int:

@@ -5,7 +5,6 @@ The rates choose between ways of computing the same; they promise nothing. Free 
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,6 +40,13 @@ class Rates:
         """How many times faster bfloat16 multiplies; 0 where the device cannot."""
         return (self.matmul_bfloat16 or 0.0) / self.matmul_float32
 
+    def __str__(self) -> str:
+        reduced = "" if self.matmul_bfloat16 is None else f", {self.matmul_bfloat16 / 1e9:.0f} in bfloat16"
+        return (
+            f"{self.matmul_float32 / 1e9:.0f} GFLOP/s in float32{reduced}, "
+            f"{self.bandwidth / 1e9:.1f} GB/s from memory"
+        )
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -71,7 +77,7 @@ def rates_of(
     threads: int,
     cache: Path | None,
     *,
-    name: str = "",
+    name: str,
     measure: Callable[[str, int], Rates] | None = None,
 ) -> Rates:
     """The rates of `device` with `threads` threads: from `cache` if this very device was measured before.
@@ -82,7 +88,7 @@ def rates_of(
     known = _read(cache)
     key = {
         "device": device,
-        "name": name or platform.processor() or platform.machine(),
+        "name": name,
         "torch": torch.__version__,
         "threads": threads,
     }

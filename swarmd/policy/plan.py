@@ -150,6 +150,8 @@ def _with_memory(
             f"{_gib(needed_for(situation, None))} and {_gib(limit)} may be used"
         )
     why_memory = _why_memory(situation, chosen, f"{config.memory_limit} of {_gib(free)} free")
+    if rates is not None:
+        why_memory = (*why_memory, f"this device was measured at {rates}")
     return replace(
         plan,
         reasons=(device, dtype, threads, why_lora, *why_memory),
@@ -159,23 +161,22 @@ def _with_memory(
     )
 
 
-def _why_memory(situation: Situation, chosen: Fit, limit: str) -> Sequence[str]:
+def _why_memory(situation: Situation, chosen: Fit, limit: str) -> tuple[str, ...]:
     budgets = chosen.budgets
-    reasons = [
-        f"a peak of {_gib(chosen.prediction.peak)} is predicted, and {_gib(situation.limit_bytes)} may be "
-        f"used ({limit})"
-    ]
+    limited = f"{_gib(situation.limit_bytes)} may be used ({limit})"
+    peak = f"a peak of {_gib(chosen.prediction.peak)} is predicted, and {limited}"
     if not situation.work.training:
-        return [*reasons, f"{budgets.decode_tokens} tokens are decoded at once"]
+        return (peak, f"{budgets.decode_tokens} tokens are decoded at once")
     asked = " because so many were asked for" if situation.train_tokens == budgets.train_tokens else ""
-    reasons.append(
+    at_once = (
         f"{budgets.decode_tokens} tokens are decoded at once, and {budgets.train_tokens} trained on{asked}"
     )
+    reasons = [peak, at_once]
     if chosen.lora_rank in situation.ceilings:
         reasons.append("batches stay as small as a lack of memory made them at an earlier start")
     if budgets.gradient_checkpointing:
         reasons.append("activations are computed twice (gradient checkpointing) because they would not fit")
-    return reasons
+    return tuple(reasons)
 
 
 def choose_placement(config: PolicyConfig, probe: HardwareProbe) -> Placement:

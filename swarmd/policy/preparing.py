@@ -44,7 +44,7 @@ def prepare_plan(
     probe = probe or probe_hardware()
     shape = model_shape(config.model)
     placement = choose_placement(config, probe)
-    name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), "")
+    name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
     rates = rates_of(placement.device, placement.threads, rates_cache, name=name)
     demand = Demand(shape, _within(work, shape.context), train_tokens, read_shrunk(remembered))
     plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)

@@ -1,7 +1,7 @@
 """What is seen of this machine, and of a container's limits."""
 
 from swarmd.config import PolicyConfig
-from swarmd.policy.hardware import _cgroup_free, probe_hardware
+from swarmd.policy.hardware import _cgroup_free, _cpu_name, probe_hardware
 from swarmd.policy.plan import plan_hardware
 
 
@@ -20,3 +20,12 @@ def test_a_containers_memory_limit_counts_and_its_cached_files_do_not(tmp_path):
     (tmp_path / "memory.max").write_text("max\n")
     assert _cgroup_free(tmp_path) == float("inf")
     assert _cgroup_free(tmp_path / "none") == float("inf")
+
+
+def test_the_processors_name_is_read_where_the_system_tells_it(tmp_path):
+    path = tmp_path / "cpuinfo"
+    path.write_text(
+        "processor\t: 0\nmodel name\t: Fast CPU 9000\nprocessor\t: 1\nmodel name\t: Fast CPU 9000\n"
+    )
+    assert _cpu_name(path) == "Fast CPU 9000"
+    assert _cpu_name(tmp_path / "none")

@@ -19,8 +19,8 @@ def measured():
 
 def test_the_second_start_reads_what_the_first_measured(tmp_path, measured):
     cache = tmp_path / "rates.json"
-    first = rates_of("cpu", 2, cache, measure=measured)
-    assert rates_of("cpu", 2, cache, measure=measured) == first == Rates(2e9, None, 1e10)
+    first = rates_of("cpu", 2, cache, name="a", measure=measured)
+    assert rates_of("cpu", 2, cache, name="a", measure=measured) == first == Rates(2e9, None, 1e10)
     assert measured.calls == [("cpu", 2)]
 
 
@@ -38,21 +38,21 @@ def test_another_device_number_of_threads_or_pytorch_is_measured_anew(tmp_path, 
 def test_a_damaged_cache_is_measured_again_and_replaced(tmp_path, measured, damage):
     cache = tmp_path / "rates.json"
     cache.write_bytes(damage)
-    rates_of("cpu", 1, cache, measure=measured)
-    rates_of("cpu", 1, cache, measure=measured)
+    rates_of("cpu", 1, cache, name="a", measure=measured)
+    rates_of("cpu", 1, cache, name="a", measure=measured)
     assert len(measured.calls) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, measured):
-    rates_of("cpu", 1, tmp_path / "none" / "rates.json", measure=measured)
-    rates_of("cpu", 1, None, measure=measured)
+    rates_of("cpu", 1, tmp_path / "none" / "rates.json", name="a", measure=measured)
+    rates_of("cpu", 1, None, name="a", measure=measured)
     assert len(measured.calls) == 2
 
 
 def test_the_cache_does_not_grow_without_end(tmp_path, measured):
     cache = tmp_path / "rates.json"
     for threads in range(1, CACHED_MAX + 5):
-        rates_of("cpu", threads, cache, measure=measured)
+        rates_of("cpu", threads, cache, name="a", measure=measured)
     assert cache.read_text().count('"device"') == CACHED_MAX
 
 

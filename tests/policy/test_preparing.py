@@ -1,0 +1,138 @@
+"""From a configured model to its plan: what is read, what is remembered, and what is refused before it loads."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from swarmd.config import PolicyConfig
+from swarmd.errors import ModelError
+from swarmd.policy import Budgets, HardwareProbe, Workload, prepare_plan
+from swarmd.policy import locating as locating_module
+from swarmd.policy.locating import model_shape
+from swarmd.policy.remembered import ENTRIES_MAX, ShrunkBudgets, read_shrunk, write_shrunk
+from swarmd.policy.smollm2 import SMOLLM2
+
+GIB = 2**30
+STEP = Workload(own_groups=2, external_groups=2, group_size=8, new_tokens=64)
+MACHINE = HardwareProbe((), 2, 0.0, False, None, free_bytes=8 * GIB, held_bytes=GIB // 4)
+SHRUNK = ShrunkBudgets(
+    model="m", device="cpu", dtype="float32", lora_rank=None, limit_bytes=GIB, decode_tokens=9, train_tokens=8
+)
+
+
+@pytest.fixture
+def prepare(tiny_model_dir, tmp_path):
+    """prepare(**wishes): the tiny model prepared in a home."""
+
+    def prepare(probe=MACHINE, train_tokens=None, **wishes):
+        return prepare_plan(
+            PolicyConfig(**{"model": str(tiny_model_dir)} | wishes),
+            STEP,
+            train_tokens=train_tokens,
+            rates_cache=tmp_path / "rates.json",
+            remembered=tmp_path / "budgets.json",
+            probe=probe,
+        )
+
+    return prepare
+
+
+def test_the_plan_has_budgets_a_limit_and_a_peak_below_it(prepare):
+    plan = prepare().plan
+    assert 0 < plan.predicted_peak_bytes <= plan.memory_limit_bytes == int(0.8 * 8 * GIB)
+    assert plan.budgets.train_tokens >= STEP.row_tokens
+    assert any("is predicted" in reason for reason in plan.reasons)
+    assert any("GFLOP/s" in reason for reason in plan.reasons)
+
+
+def test_no_row_is_planned_longer_than_the_models_context(prepare):
+    context = 256
+    plan = prepare().plan
+    assert plan.budgets.train_tokens <= 2 * (context - 64 + 8 * 64)
+
+
+def test_what_was_measured_is_read_at_the_next_start(prepare, tmp_path):
+    prepare()
+    written = (tmp_path / "rates.json").read_bytes()
+    prepare()
+    assert (tmp_path / "rates.json").read_bytes() == written
+
+
+def test_a_budget_that_became_smaller_is_where_the_next_start_begins(prepare):
+    first = prepare()
+    first.remember(Budgets(decode_tokens=333, train_tokens=222))
+    again = prepare().plan
+    assert (again.budgets.decode_tokens, again.budgets.train_tokens) == (333, 222)
+    richer = dataclasses.replace(MACHINE, free_bytes=16 * GIB)
+    assert prepare(probe=richer).plan.budgets.train_tokens > 222
+    assert prepare(lora_rank=4).plan.budgets.train_tokens > 222
+
+
+def test_the_operators_own_budget_is_taken(prepare):
+    assert prepare(train_tokens=100).plan.budgets.train_tokens == 100
+
+
+def test_a_machine_without_memory_is_told_before_anything_is_loaded(prepare):
+    full = dataclasses.replace(MACHINE, free_bytes=GIB // 8)
+    with pytest.raises(ModelError, match=r"may be used.*--memory-limit"):
+        prepare(probe=full)
+
+
+def test_only_the_configuration_of_a_hub_model_is_fetched_to_plan(monkeypatch, tiny_model_dir, tmp_path):
+    asked = []
+
+    def fetch(model, files):
+        asked.append((model, files))
+        shutil.copy(tiny_model_dir / "config.json", tmp_path)
+        return tmp_path
+
+    monkeypatch.setattr(locating_module, "fetch_snapshot", fetch)
+    assert model_shape("owner/name").layers == 2
+    assert asked == [("owner/name", ("config.json",))]
+
+
+def test_the_sizes_of_smollm2_are_known_without_its_package():
+    assert model_shape(SMOLLM2).parameters == 134_515_008
+
+
+def test_a_configuration_that_nothing_can_be_made_of_is_a_model_error(tiny_model_dir, tmp_path):
+    config = json.loads((tiny_model_dir / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "frobnicator"}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        model_shape(str(tmp_path))
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"config\.json is missing"):
+        model_shape(str(tmp_path))
+
+
+def test_the_newest_budgets_of_a_run_replace_its_older_ones(tmp_path):
+    path = tmp_path / "budgets.json"
+    write_shrunk(path, SHRUNK)
+    newer = SHRUNK.model_copy(update={"train_tokens": 4})
+    other = SHRUNK.model_copy(update={"lora_rank": 16})
+    write_shrunk(path, newer)
+    write_shrunk(path, other)
+    assert read_shrunk(path) == (other, newer)
+
+
+def test_budgets_are_remembered_for_a_bounded_number_of_runs(tmp_path):
+    path = tmp_path / "budgets.json"
+    for rank in range(1, ENTRIES_MAX + 5):
+        write_shrunk(path, SHRUNK.model_copy(update={"lora_rank": rank}))
+    assert len(read_shrunk(path)) == ENTRIES_MAX
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"entries": [{"model": 1}]}'])
+def test_a_damaged_file_remembers_nothing(tmp_path, damage):
+    path = tmp_path / "budgets.json"
+    path.write_bytes(damage)
+    assert read_shrunk(path) == ()
+    write_shrunk(path, SHRUNK)
+    assert read_shrunk(path) == (SHRUNK,)
+
+
+def test_a_home_that_cannot_be_written_is_no_error(tmp_path):
+    write_shrunk(tmp_path / "none" / "budgets.json", SHRUNK)
+    assert read_shrunk(None) == ()
