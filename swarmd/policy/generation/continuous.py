@@ -1,6 +1,7 @@
 """Transformers' continuous batching: paged key-value cache, prompts and decoding mixed in one batch.
 
-Worth choosing where completions differ much in length on a GPU: a finished row's place goes to the next row.
+Meant for a GPU and completions that differ much in length: a finished row's place goes to the next row. On a
+CPU, where it is tested, it takes 3 to 4 times as long as `eager` (embedded model, 64 rows of 64 tokens).
 
 What it cannot do as ours does: it draws with PyTorch's global generator, seeded here from the uniforms given,
 so the same call writes the same text again, but a row's text depends on the rows beside it and on how many
@@ -42,9 +43,6 @@ class ContinuousGenerator:
     `progress` is called when a row is finished, with its length; `should_stop` is seen within POLL_S and one
     forward pass.
     """
-
-    name = "continuous"
-    reason = "transformers' continuous batching because it was asked for"
 
     def __init__(
         self,

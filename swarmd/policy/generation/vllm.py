@@ -29,9 +29,6 @@ GIB = 2**30
 class VllmGenerator:
     """Decodes with an `Engine`. `progress` is called when a row is finished, with its length."""
 
-    name = "vllm"
-    reason = "vLLM because it was asked for"
-
     def __init__(
         self,
         model: PreTrainedModel | PeftModel,
