@@ -13,6 +13,7 @@ from swarmd.errors import ConfigError, ModelError
 from swarmd.policy.backend import Generator
 from swarmd.policy.generation.continuous import ContinuousGenerator
 from swarmd.policy.generation.eager import EagerGenerator
+from swarmd.policy.generation.own import own_generator
 from swarmd.policy.generation.vllm import start_vllm_generator
 
 FREE_SHARE = 0.8  # of a GPU's free memory, where no limit was planned: the plan's own default
@@ -56,10 +57,13 @@ def choose_generator(
             memory_bytes=_memory_bytes(wish, model.device),
         )
         return Choice(vllm, "vLLM generates because it was asked for")
-    eager = EagerGenerator(model, pad_id=pad_id, eos_ids=eos_ids, dtype=dtype)
     if wish.name == "eager":
+        eager = EagerGenerator(model, pad_id=pad_id, eos_ids=eos_ids, dtype=dtype)
         return Choice(eager, "transformers' own forward generates because it was asked for")
-    return Choice(eager, "transformers' own forward generates because no other generator was asked for")
+    own, reason = own_generator(model, pad_id=pad_id, eos_ids=eos_ids, dtype=dtype)
+    if wish.name == "own" and isinstance(own, EagerGenerator):
+        raise ConfigError(f"generator own was asked for, but {reason}: use --generator auto")
+    return Choice(own, reason)
 
 
 def _try(generator: ContinuousGenerator, token: int) -> None:

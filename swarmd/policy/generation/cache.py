@@ -1,0 +1,68 @@
+"""The keys and values of a batch being decoded, in memory that is taken once.
+
+Prompts end in the same column, so every row writes its next token into the same one. Rows that leave make
+room for rows from the end: the batch stays one contiguous block, and little is copied.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class KeyValueCache:
+    """Keys and values [rows, kv heads, columns, head size] a layer. `filled` columns count."""
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        rows: int,
+        kv_heads: int,
+        columns: int,
+        head_size: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        shape = (layers, rows, kv_heads, columns, head_size)
+        # Zeros, not whatever was there: a masked column counts times zero, and zero times NaN is NaN.
+        self._store = torch.zeros(2, *shape, dtype=dtype, device=device)
+        self._keys = self._store[0].unbind(0)
+        self._values = self._store[1].unbind(0)
+        self.rows = rows
+        self.columns = columns
+        self.dtype = dtype
+        self.filled = 0
+
+    def write_prompts(self, layer: int, first_row: int, keys: Tensor, values: Tensor, copies: int) -> None:
+        """Keys and values [P, kv heads, S, head size] of P prompts, each for `copies` rows, right-aligned in
+        the first `filled` columns. Rows begin at `first_row`."""
+        prompts, _, width, _ = keys.shape
+        rows = slice(first_row, first_row + prompts * copies)
+        columns = slice(self.filled - width, self.filled)
+        for store, given in ((self._keys[layer], keys), (self._values[layer], values)):
+            own = store[rows]
+            by_prompt = own.view(prompts, copies, *own.shape[1:])
+            by_prompt[:, :, :, columns] = given[:, None]
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write one token's keys and values [rows, kv heads, head size] behind the filled columns.
+
+        Returns all of the layer's, [rows, kv heads, filled + 1, head size]: views, not copies.
+        """
+        rows, column = self.rows, self.filled
+        own_keys, own_values = self._keys[layer][:rows], self._values[layer][:rows]
+        own_keys[:, :, column] = keys
+        own_values[:, :, column] = values
+        return own_keys[:, :, : column + 1], own_values[:, :, : column + 1]
+
+    def advance(self) -> None:
+        """The appended column counts from now on."""
+        self.filled += 1
+
+    def keep(self, count: int, sources: Tensor, holes: Tensor) -> None:
+        """Keep the first `count` rows after moving rows `sources` [M] into the places `holes` [M]."""
+        if len(sources):
+            moved = self._store[:, :, sources, :, : self.filled]
+            self._store[:, :, holes, :, : self.filled] = moved
+        self.rows = count

@@ -1,0 +1,223 @@
+"""The lean forward: the hidden states and next-token logits that transformers would compute, in fewer steps.
+
+Matrix products run in the working dtype; the residual stream keeps the embedding's, norms, rotations and
+softmax are computed in float32: as under autocast, whose rounding a training forward has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  # its usual name
+
+from swarmd.policy.generation.architecture import Decoder, Layer
+from swarmd.policy.generation.batch import Batch
+from swarmd.policy.generation.cache import KeyValueCache
+from swarmd.policy.generation.products import Product, make_product
+
+PREFILL_TOKENS_MAX = 2_048  # prompt tokens run together: bounds activations, and wide enough for full speed
+
+Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""layer, queries [N, heads, D], keys and values [N, kv heads, D] -> [N, heads * D]; in the working dtype."""
+
+
+@dataclass(frozen=True)
+class _Norm:
+    weight: Tensor
+    epsilon: float
+
+    @classmethod
+    def of(cls, module: nn.Module) -> _Norm:
+        return cls(_parameter(module), float(_attribute(module, "variance_epsilon")))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+
+class _WorkingLayer:
+    """One layer's weights as they are multiplied with."""
+
+    def __init__(self, layer: Layer, decoder: Decoder, dtype: torch.dtype) -> None:
+        self.input_norm = _Norm.of(layer.input_norm)
+        self.feed_forward_norm = _Norm.of(layer.feed_forward_norm)
+        self.query_key_value: Product = make_product((layer.query, layer.key, layer.value), dtype)
+        self.output: Product = make_product((layer.output,), dtype)
+        self.gate_up: Product = make_product((layer.gate, layer.up), dtype)
+        self.down: Product = make_product((layer.down,), dtype)
+        self.activation = layer.activation
+        self.scale = layer.scale
+        self.head_norm: tuple[Tensor, float] | None = None
+        if layer.query_norm is not None and layer.key_norm is not None:
+            query, key = _Norm.of(layer.query_norm), _Norm.of(layer.key_norm)
+            weights = [query.weight] * decoder.heads + [key.weight] * decoder.kv_heads
+            self.head_norm = torch.stack(weights).float(), query.epsilon
+
+
+class LeanForward:
+    """A model's present weights, ready to decode one batch; copies are let go with the object."""
+
+    def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
+        self._decoder = decoder
+        self._dtype = dtype
+        self._embedding = _parameter(decoder.embedding)
+        self._layers = [_WorkingLayer(layer, decoder, dtype) for layer in decoder.layers]
+        self._norm = _Norm.of(decoder.norm)
+        self._head = make_product((decoder.head,), dtype)
+        self.device = self._embedding.device
+
+    def start(self, prompts: Sequence[Sequence[int]], copies: int, new_tokens: int) -> tuple[Batch, Tensor]:
+        """Run every prompt once: a batch with `copies` rows of each, and the logits [prompts, V] after each.
+
+        The prompts come sorted by length, so that those that run together need little padding. The last of
+        `new_tokens` is never fed back.
+        """
+        decoder = self._decoder
+        lengths = [len(prompt) for prompt in prompts]
+        cache = KeyValueCache(
+            layers=len(self._layers),
+            rows=len(prompts) * copies,
+            kv_heads=decoder.kv_heads,
+            columns=lengths[-1] + new_tokens - 1,
+            head_size=decoder.head_size,
+            dtype=self._dtype,
+            device=self.device,
+        )
+        cache.filled = lengths[-1]
+        rotations = self._rotations(cache.columns)
+        last = []
+        for start, stop in _prefill_batches(lengths):
+            ids, real = _pad_left(prompts[start:stop], self.device)
+            positions = (real.cumsum(dim=-1) - 1).clamp(min=0).flatten()
+            attend = self._prompt_attention(real, copies, cache, start * copies)
+            hidden = self._run(ids.flatten(), rotations[:, positions], attend)
+            last.append(hidden.view(*ids.shape, -1)[:, -1])
+        return Batch(cache, lengths, copies, rotations), self._logits(torch.cat(last))
+
+    def step(self, tokens: Tensor, batch: Batch) -> Tensor:
+        """Logits [R, V] after one more token [R] of every row; the batch grows by it."""
+        hidden = self._run(tokens, batch.rotations, self._cached_attention(batch.mask, batch.cache))
+        batch.advance()
+        return self._logits(hidden)
+
+    def _rotations(self, positions: int) -> Tensor:
+        """Cosines and sines [2, positions, 1, head size], the first half of the sines negated."""
+        every = torch.arange(positions, device=self.device)[None]
+        rotary: Any = self._decoder.rotary
+        # Rounded to the residual stream's dtype, as the model itself does.
+        cosines, sines = rotary(self._embedding[:1], every)
+        half = self._decoder.head_size // 2
+        signed = torch.cat((-sines[..., :half], sines[..., half:]), dim=-1)
+        return torch.stack((cosines[0], signed[0])).float()[:, :, None]
+
+    def _run(self, tokens: Tensor, rotations: Tensor, attend: Attention) -> Tensor:
+        """Hidden states [N, hidden] of tokens [N], before the last norm."""
+        decoder, dtype = self._decoder, self._dtype
+        rotated_heads = decoder.heads + decoder.kv_heads
+        x = F.embedding(tokens, self._embedding)
+        for number, layer in enumerate(self._layers):
+            projected = layer.query_key_value(layer.input_norm(x).to(dtype))
+            projected = projected.view(len(tokens), -1, decoder.head_size)
+            turned = projected[:, :rotated_heads].float()
+            if layer.head_norm is not None:
+                weight, epsilon = layer.head_norm
+                turned = F.rms_norm(turned, (decoder.head_size,), None, epsilon) * weight
+            turned = _rotate(turned, rotations).to(dtype)
+            queries, keys = turned[:, : decoder.heads], turned[:, decoder.heads :]
+            x += layer.output(attend(number, queries, keys, projected[:, rotated_heads:]))
+            gate, up = layer.gate_up(layer.feed_forward_norm(x).to(dtype)).chunk(2, dim=-1)
+            x += layer.down(layer.activation(gate) * up)
+        return x
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        return self._head(self._norm(hidden).to(self._dtype))
+
+    def _prompt_attention(self, real: Tensor, copies: int, cache: KeyValueCache, first_row: int) -> Attention:
+        """Causal attention inside left-padded prompts; real [P, S] says what is a token."""
+        prompts, width = real.shape
+        group = self._decoder.heads // self._decoder.kv_heads
+        mask = None
+        if not bool(real.all()):
+            earlier = torch.ones(width, width, dtype=torch.bool, device=real.device).tril()
+            itself = torch.eye(
+                width, dtype=torch.bool, device=real.device
+            )  # or padding would attend to nothing
+            mask = (earlier & real[:, None] | itself)[:, None]
+
+        def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            q, k, v = (
+                part.reshape(prompts, width, *part.shape[1:]).transpose(1, 2)
+                for part in (queries, keys, values)
+            )
+            cache.write_prompts(number, first_row, k, v, copies)
+            attended = F.scaled_dot_product_attention(
+                q,
+                k.repeat_interleave(group, dim=1),
+                v.repeat_interleave(group, dim=1),
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=self._layers[number].scale,
+            )
+            return attended.transpose(1, 2).reshape(prompts * width, -1)
+
+        return attend
+
+    def _cached_attention(self, mask: Tensor | None, cache: KeyValueCache) -> Attention:
+        """Attention of one new token a row to all before it. The query heads that share keys and values stand
+        where several tokens would: nothing is repeated."""
+        decoder = self._decoder
+        shared = (decoder.kv_heads, decoder.heads // decoder.kv_heads)
+
+        def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            all_keys, all_values = cache.append(number, keys, values)
+            attended = F.scaled_dot_product_attention(
+                queries.view(len(queries), *shared, -1),
+                all_keys,
+                all_values,
+                attn_mask=mask,
+                scale=self._layers[number].scale,
+            )
+            return attended.reshape(len(queries), -1)
+
+        return attend
+
+
+def _rotate(heads: Tensor, rotations: Tensor) -> Tensor:
+    """Rotary embedding (arXiv 2104.09864) of heads [N, H, D], halves paired as transformers pairs them."""
+    cosines, signed_sines = rotations
+    swapped = heads.roll(heads.shape[-1] // 2, dims=-1)
+    return torch.addcmul(heads * cosines, swapped, signed_sines)
+
+
+def _prefill_batches(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Ranges of prompts, each within PREFILL_TOKENS_MAX padded tokens or a single prompt."""
+    ranges, start = [], 0
+    for number, length in enumerate(lengths):
+        if number > start and (number + 1 - start) * length > PREFILL_TOKENS_MAX:
+            ranges.append((start, number))
+            start = number
+    return [*ranges, (start, len(lengths))]
+
+
+def _pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Ids [P, S], and [P, S] whether each is a token. Padding holds token 0, which nothing attends to."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    real = torch.zeros(len(prompts), width, dtype=torch.bool)
+    for number, prompt in enumerate(prompts):
+        ids[number, width - len(prompt) :] = torch.tensor(prompt)
+        real[number, width - len(prompt) :] = True
+    return ids.to(device), real.to(device)
+
+
+def _parameter(module: nn.Module) -> Tensor:
+    """The module's present weight."""
+    weight: Tensor = _attribute(module, "weight")
+    return weight.detach()
+
+
+def _attribute(module: nn.Module, name: str) -> Any:
+    return getattr(module, name)
