@@ -43,7 +43,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
         "--peer": PEER, "--host": "127.0.0.1", "--port": 4000, "--announce": "/ip4/1.2.3.4/tcp/4000",
         "--address-file": tmp_path / "addresses", "--model": "smollm2-135m", "--device": "cpu",
         "--dtype": "float32", "--lora": "r=16,alpha=8", "--temperature": 0.5, "--max-new-tokens": 9,
-        "--threads": 2, "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
+        "--threads": 2, "--memory-limit": "5GiB", "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
         "--http": "127.0.0.1:0", "--log-format": "json",
         "--log-level": "debug", "--generator": "continuous",
@@ -60,7 +60,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     policy, learning = config.policy, config.learning
     assert (policy.model, policy.device, policy.dtype) == ("smollm2-135m", "cpu", "float32")
     assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)
-    assert (policy.max_new_tokens, policy.threads) == (9, 2)
+    assert (policy.max_new_tokens, policy.threads, policy.memory_limit) == (9, 2, "5GiB")
     assert policy.generator == "continuous"
     assert (learning.local, learning.external, learning.group_size) == (1, 0, 3)
     assert (learning.learning_rate, learning.schedule, learning.total_steps) == (1e-3, "cosine", 70)
