@@ -4,11 +4,13 @@ import sys
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from swarmd.errors import ConfigError
 from swarmd.policy.generation import EagerGenerator
 from swarmd.policy.generation.choosing import GeneratorWish, choose_generator
 from swarmd.policy.generation.continuous import ContinuousGenerator
+from swarmd.policy.generation.lean import LeanGenerator
 
 
 def choose(policy, name, **more):
@@ -23,10 +25,22 @@ def test_the_one_asked_for_is_taken_and_said_so(make_policy, name, kind):
     assert "asked for" in choice.reason
 
 
-def test_nothing_asked_for_needs_no_reason_of_the_operators(make_policy):
-    assert "was asked for" not in choose(make_policy(), "auto").reason.replace(
-        "no other generator was asked for", ""
-    )
+@pytest.mark.parametrize("name", ["auto", "own"])
+def test_ours_is_taken_where_it_knows_the_model(make_policy, name):
+    choice = choose(make_policy(), name)
+    assert isinstance(choice.generator, LeanGenerator)
+    assert "our own" in choice.reason
+
+
+def test_a_model_that_ours_does_not_know_is_decoded_by_transformers_unless_ours_was_asked_for():
+    config = GPT2Config(vocab_size=20, n_positions=32, n_embd=16, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config).eval()
+    given = {"pad_id": 0, "eos_ids": frozenset({1}), "dtype": torch.float32}
+    choice = choose_generator(GeneratorWish("auto"), model, **given)
+    assert isinstance(choice.generator, EagerGenerator)
+    assert "does not know this model" in choice.reason
+    with pytest.raises(ConfigError, match=r"generator own .*does not know this model.*--generator auto"):
+        choose_generator(GeneratorWish("own"), model, **given)
 
 
 def test_vllm_without_a_gpu_is_refused_before_it_is_imported(make_policy, monkeypatch):
