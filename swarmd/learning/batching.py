@@ -1,9 +1,10 @@
-"""From groups to rows, and from rows to micro-batches of equal-length work."""
+"""From rows to micro-batches within a budget of tokens, a group's rows together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -51,18 +52,39 @@ class MicroBatch:
         return old
 
 
-def micro_batches(rows: Sequence[TrainRow], token_budget: int) -> list[MicroBatch]:
-    """Rows sorted by length, cut so that rows * longest <= token_budget; a longer row goes alone.
+def micro_batches(
+    rows: Sequence[TrainRow], token_budget: int, tokens: Callable[[Sequence[TokenRow]], int]
+) -> list[MicroBatch]:
+    """Rows cut so that `tokens` of each batch is within the budget; a row above it goes alone.
 
-    Sorting keeps the padding small. The same rows give the same batches, so a step is reproducible.
+    Rows of one prompt stay next to each other, and in one batch where the budget allows. Prompts are sorted
+    by the length of their rows: where a batch is padded, little is. The same rows give the same batches.
     """
     batches: list[MicroBatch] = []
     current: list[TrainRow] = []
-    for row in sorted(rows, key=lambda row: len(row.tokens)):
-        if current and (len(current) + 1) * len(row.tokens) > token_budget:
+
+    def fits(more: Sequence[TrainRow]) -> bool:
+        return tokens([row.tokens for row in (*current, *more)]) <= token_budget
+
+    for group in _by_prompt(rows):
+        if current and not fits(group):
             batches.append(MicroBatch(tuple(current)))
             current = []
-        current.append(row)
+        if fits(group):
+            current += group
+            continue
+        for row in group:
+            if current and not fits([row]):
+                batches.append(MicroBatch(tuple(current)))
+                current = []
+            current.append(row)
     if current:
         batches.append(MicroBatch(tuple(current)))
     return batches
+
+
+def _by_prompt(rows: Sequence[TrainRow]) -> list[list[TrainRow]]:
+    """Groups of rows with the same prompt, the shortest first; rows in each by length."""
+    ordered = sorted(rows, key=lambda row: (row.tokens.prompt_ids, len(row.tokens)))
+    groups = [list(group) for _, group in groupby(ordered, key=lambda row: row.tokens.prompt_ids)]
+    return sorted(groups, key=lambda group: len(group[-1].tokens))

@@ -71,7 +71,11 @@ class Generator(Protocol):
 
 
 class Scorer(Protocol):
-    """Says how likely completions are under one model."""
+    """Says how likely completions are under one model. Rows of one prompt come next to each other."""
+
+    def tokens(self, rows: Sequence[TokenRow]) -> int:
+        """What these rows, scored together, take of a budget of tokens: grows with every row."""
+        ...
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
         """Log-probabilities [B, T] of the completions' tokens, and the mask [B, T] of what is a token.

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from peft import PeftModel
@@ -25,11 +24,8 @@ from swarmd.policy.decoding import Decoding, decode_all
 from swarmd.policy.generation.choosing import GeneratorWish, choose_generator
 from swarmd.policy.guard import MemoryGuard
 from swarmd.policy.sampling import draw_uniforms
-from swarmd.policy.scoring import PaddedScorer
+from swarmd.policy.scoring import choose_scorer
 from swarmd.policy.tokenizer import ChatTokenizer
-
-LOGITS_BYTES_MAX = 4 * 2**30  # of one micro-batch: a step fits beside the model on an ordinary machine
-LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
 
 
 class PromptTooLongError(ModelError):
@@ -53,7 +49,8 @@ class Policy:
     """A causal language model with its tokenizer, on one device.
 
     `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
-    `generator_reason` is a sentence for people: what writes the completions, and why.
+    `generator_reason` and `scorer_reason` are sentences for people: what writes completions, what scores
+    them, and why.
     """
 
     def __init__(
@@ -96,7 +93,14 @@ class Policy:
         return choice.generator
 
     def _scorer_for(self, model: PreTrainedModel | PeftModel) -> Scorer:
-        return PaddedScorer(model, pad_id=self.tokenizer.pad_id, dtype=self._dtype)
+        choice = choose_scorer(
+            model,
+            pad_id=self.tokenizer.pad_id,
+            dtype=self._dtype,
+            gradient_checkpointing=self.budgets.budgets.gradient_checkpointing,
+        )
+        self.scorer_reason = choice.reason
+        return choice.scorer
 
     # --- text to tokens ---------------------------------------------------------------------------
 
@@ -201,13 +205,9 @@ class Policy:
         """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
         return self._scorer.logprobs(rows, temperature or self.temperature)
 
-    def micro_batch_tokens(self, wanted: int) -> int:
-        """`wanted` tokens in one scored batch, or as many as keep its logits within LOGITS_BYTES_MAX.
-
-        With 152k words in the vocabulary 16,384 tokens would take 50 GB, and on a CPU no error would say so.
-        """
-        vocabulary = cast(nn.Embedding, self.model.get_input_embeddings()).num_embeddings
-        return min(wanted, max(1, LOGITS_BYTES_MAX // (LOGIT_BYTES * vocabulary)))
+    def scored_tokens(self, rows: Sequence[TokenRow]) -> int:
+        """What `rows` take of a budget of training tokens when they are scored together."""
+        return self._scorer.tokens(rows)
 
     def freeze_reference(self) -> None:
         """Keep the present weights as the reference of a KL penalty. With LoRA the base model is it."""

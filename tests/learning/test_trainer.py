@@ -10,7 +10,6 @@ from swarmd.errors import ModelError
 from swarmd.learning import Trainer, clipped_surrogate, group_advantages
 from swarmd.learning.selection import select_rows
 from swarmd.policy import TokenRow
-from swarmd.policy import policy as policy_module
 
 QUESTIONS = ["1+1?", "a longer question?"]
 PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
@@ -79,18 +78,6 @@ def test_small_micro_batches_give_the_gradient_of_one_large_batch(make_policy, o
     assert small.loss == pytest.approx(large.loss, abs=1e-6)
     for name in small_gradient:
         assert torch.allclose(small_gradient[name], large_gradient[name], atol=1e-6), name
-
-
-def test_a_large_vocabulary_gets_smaller_micro_batches_and_the_same_gradient(
-    make_policy, own_groups, monkeypatch
-):
-    groups = own_groups(make_policy(), ["2+2?", "3+3?"], lambda text: float(len(text) % 2))
-    _, whole = gradient_of_step(make_policy(), PLAIN, groups, [])
-    monkeypatch.setattr(policy_module, "LOGITS_BYTES_MAX", 100 * 259 * policy_module.LOGIT_BYTES)
-    assert make_policy().micro_batch_tokens(16_384) == 100
-    _, parts = gradient_of_step(make_policy(), PLAIN, groups, [])
-    for name in whole:
-        assert torch.allclose(parts[name], whole[name], atol=1e-6), name
 
 
 def test_own_and_external_losses_are_normalised_apart_and_lambda_weighs_them(

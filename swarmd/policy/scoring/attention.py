@@ -41,7 +41,7 @@ class AttentionPlan:
 
 
 def packed_attention(
-    module: nn.Module,
+    _module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -52,7 +52,7 @@ def packed_attention(
     swarmd_packing: AttentionPlan,
     **rest: object,
 ) -> tuple[Tensor, None]:
-    """query [1, heads, N, d], key and value [1, kv heads, N, d] -> [1, N, heads, d], as transformers calls it."""
+    """query [1, heads, N, d], key and value [1, kv heads, N, d] -> [1, N, heads, d]."""
     asked = sorted(name for name, v in rest.items() if v is not None and name not in MEANINGLESS_HERE)
     if asked or attention_mask is not None or dropout:
         raise UnknownAttentionError(", ".join(asked) or "a mask or dropout")
@@ -87,7 +87,7 @@ def _flat(states: Tensor) -> Tensor:
 def _gather(flat: Tensor, places: Tensor, heads: int) -> Tensor:
     """Flat states [N, heads * d] at places [b, l] -> [b, heads, l, d]."""
     # An embedding look-up: the same values as indexing, and its gradient adds up repeated places in parallel.
-    return functional.embedding(places, flat).unflatten(-1, (heads, -1)).transpose(1, 2)
+    return functional.embedding(places, flat).view(*places.shape, heads, -1).transpose(1, 2)
 
 
 @contextmanager

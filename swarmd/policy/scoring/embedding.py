@@ -1,7 +1,7 @@
 """Embedding look-up whose gradient goes straight into `weight.grad`.
 
-PyTorch's own makes a dense gradient as large as the vocabulary and adds it; here only the rows that were looked
-up are touched.
+PyTorch's own makes a dense gradient as large as the vocabulary and adds it; here only the rows that were
+looked up are touched.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Embed(torch.autograd.Function):
         return functional.embedding(ids, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
         weight, ids = ctx.saved_tensors
         if ctx.padding is not None:  # this row is not trained through look-ups
             gradient = gradient.masked_fill((ids == ctx.padding)[:, None], 0.0)

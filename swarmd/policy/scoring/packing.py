@@ -1,7 +1,7 @@
 """Rows of one prompt as one stretch of tokens: the prompt once, its completions behind it, nothing padded.
 
-Everything of a forward that looks at one token at a time runs over the flat stretch [N]; attention alone needs
-to know which tokens belong together, and finds them through the indices kept here.
+What looks at one token at a time runs over the flat stretch [N]; attention alone needs to know which tokens
+belong together, and finds them through the indices kept here.
 """
 
 from __future__ import annotations

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
-from torch import Tensor
+from peft import PeftModel
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.policy.backend import TokenRow, autocast
+
+LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
+TOKEN_BYTES = 2**18  # what a token may take for logits before it counts more than once: 13,000 words
 
 
 class PaddedScorer:
     """Scores with the prompt repeated for each of its completions."""
 
-    def __init__(self, model: PreTrainedModel, *, pad_id: int, dtype: torch.dtype) -> None:
+    def __init__(self, model: PreTrainedModel | PeftModel, *, pad_id: int, dtype: torch.dtype) -> None:
         self.model = model
         self.device = next(model.parameters()).device
         self._pad_id = pad_id
         self._dtype = dtype
+        vocabulary = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
+        # All logits exist at once: with 152k words 16,384 tokens of them would take 50 GB.
+        self._weight = -(-vocabulary * LOGIT_BYTES // TOKEN_BYTES)
+
+    def tokens(self, rows: Sequence[TokenRow]) -> int:
+        return len(rows) * max(len(row) for row in rows) * self._weight
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
         prompt_lengths = torch.tensor([len(row.prompt_ids) for row in rows], device=self.device)

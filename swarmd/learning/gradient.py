@@ -1,0 +1,112 @@
+"""The gradient of one step's loss: rows in, gradients in the parameters, and what was seen on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from swarmd.config import LearningConfig
+from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
+from swarmd.learning.external import ExternalBatch, external_loss
+from swarmd.learning.losses import clipped_surrogate, is_clipped, k3_penalty
+from swarmd.policy import Policy
+
+
+@dataclass(frozen=True)
+class Part:
+    """The own or the external half of a step's loss; their rows never share a micro-batch."""
+
+    rows: tuple[TrainRow, ...]
+    external: bool
+    scale: float
+    """1 / N_local or lambda / N_external: what the sum over its tokens is multiplied by."""
+    first_logprobs: dict[int, Tensor] = field(default_factory=dict)
+    """id of a row -> [T] before the first update of the step. By row: micro-batches may be cut anew."""
+
+
+@dataclass
+class Pass:
+    """One optimiser update: what its micro-batches add up to."""
+
+    loss: float = 0.0
+    grad_norm: float = 0.0
+    applied: bool = False
+    kl: float = 0.0
+    clipped: int = 0
+    own_tokens: int = 0
+    external_nats: float = 0.0
+    external_bytes: int = 0
+
+
+class Objective:
+    """GRPO's loss on own rows, the configured one on external rows."""
+
+    def __init__(self, policy: Policy, config: LearningConfig) -> None:
+        self._policy = policy
+        self._config = config
+        self._external_loss = external_loss(config)
+
+    def accumulate(self, parts: Sequence[Part], token_budget: int) -> Pass:
+        """Add the gradient of all parts to the parameters' `.grad`.
+
+        Whatever the budget, the sum is the same up to rounding. After an error the gradients hold some part
+        of it; nothing else has changed, so with gradients dropped the same call can be made again.
+        """
+        done = Pass()
+        for part in parts:
+            for batch in micro_batches(part.rows, token_budget, self._policy.scored_tokens):
+                loss = self._loss(part, batch, done)
+                loss.backward()  # type: ignore[no-untyped-call]
+                done.loss += loss.item()
+        return done
+
+    def _loss(self, part: Part, batch: MicroBatch, done: Pass) -> Tensor:
+        """This micro-batch's share of the loss: a scalar with gradient."""
+        logprobs, mask = self._policy.score_logprobs(batch.token_rows)
+        first = _first_logprobs(part, batch, logprobs)
+        if part.external:
+            done.external_nats -= first.sum().item()  # zero outside the mask
+            done.external_bytes += sum(row.text_bytes for row in batch.rows)
+            per_token = self._external_per_token(batch, logprobs, first, mask)
+        else:
+            per_token = self._own_per_token(batch, logprobs, first, mask, done)
+        return per_token.masked_fill(~mask, 0.0).sum() * part.scale
+
+    def _own_per_token(
+        self, batch: MicroBatch, logprobs: Tensor, first: Tensor, mask: Tensor, done: Pass
+    ) -> Tensor:
+        config = self._config
+        old = batch.old_logprobs(otherwise=first)
+        advantages = batch.advantages(like=logprobs)
+        per_token = clipped_surrogate(logprobs, old, advantages, config.clip_low, config.clip_high)
+        clipped = is_clipped(logprobs.detach(), old, advantages, config.clip_low, config.clip_high)
+        done.clipped += int((clipped & mask).sum())
+        done.own_tokens += int(mask.sum())
+        if config.kl_coefficient > 0:
+            kl = k3_penalty(logprobs, self._policy.reference_logprobs(batch.token_rows))
+            done.kl += kl.detach().masked_fill(~mask, 0.0).sum().item()
+            per_token = per_token + config.kl_coefficient * kl
+        return per_token
+
+    def _external_per_token(self, batch: MicroBatch, logprobs: Tensor, first: Tensor, mask: Tensor) -> Tensor:
+        return self._external_loss(
+            ExternalBatch(
+                logprobs=logprobs,
+                first_logprobs=first,
+                mask=mask,
+                advantages=batch.advantages(like=logprobs),
+                behaviour_logprob_sums=batch.behaviour_logprob_sums(like=logprobs),
+            )
+        )
+
+
+def _first_logprobs(part: Part, batch: MicroBatch, logprobs: Tensor) -> Tensor:
+    """[B, T] before the first update of the step: those of now where a row was not scored before."""
+    first = logprobs.detach().clone()
+    for number, row in enumerate(batch.rows):
+        length = len(row.tokens.completion_ids)
+        known = part.first_logprobs.setdefault(id(row), first[number, :length])
+        first[number, :length] = known
+    return first

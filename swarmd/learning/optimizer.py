@@ -1,0 +1,95 @@
+"""AdamW over the policy's parameters: updates without temporaries, and a state that can be saved.
+
+What it will ever hold is allocated at the start, so that too little memory shows then and not hours later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from swarmd.config import LearningConfig
+from swarmd.errors import ModelError
+
+PREFIX = "optimizer/"
+FUSED_DEVICES = frozenset({"cpu", "cuda", "mps"})  # elsewhere PyTorch has no fused kernel
+
+
+class Optimizer:
+    """torch.optim.AdamW (arXiv 1711.05101); vectors (norms and biases) are never decayed."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], config: LearningConfig) -> None:
+        self._parameters = parameters
+        self._max_grad_norm = config.max_grad_norm
+        matrices = [p for p in parameters.values() if p.ndim >= 2]
+        vectors = [p for p in parameters.values() if p.ndim < 2]
+        # The other implementations make temporaries, as large as the model in the worst case.
+        self._fused = all(p.device.type in FUSED_DEVICES for p in parameters.values())
+        self._adamw = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": config.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate,
+            fused=self._fused,
+        )
+        self._clear()
+
+    def _clear(self) -> None:
+        for parameter in self._parameters.values():
+            self._adamw.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device if self._fused else None),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+    def set_learning_rate(self, rate: float) -> None:
+        for group in self._adamw.param_groups:
+            group["lr"] = rate
+
+    def clip(self) -> float:
+        """Scale the accumulated gradients down to the configured norm; returns their norm before."""
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if norm > self._max_grad_norm:  # else every gradient would be read and written, times one
+            torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._max_grad_norm, norm)
+        return norm.item()
+
+    def update(self) -> None:
+        """Apply the accumulated gradients."""
+        self._adamw.step()
+
+    def drop_gradients(self) -> None:
+        self._adamw.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Moments and step counts, copied to the CPU: "optimizer/KEY/PARAMETER" -> tensor."""
+        return {
+            f"{PREFIX}{key}/{name}": value.detach().to("cpu", copy=True)
+            for name, parameter in self._parameters.items()
+            for key, value in self._adamw.state[parameter].items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put `state_dict` back; parameters without an entry start anew. Raises ModelError, changing nothing,
+        for another model's."""
+        entries: list[tuple[Tensor, Tensor]] = []
+        for full, value in state.items():
+            if not full.startswith(PREFIX):
+                continue
+            key, _, name = full.removeprefix(PREFIX).partition("/")
+            parameter = self._parameters.get(name)
+            known = {} if parameter is None else self._adamw.state[parameter]
+            if key not in known or value.shape != known[key].shape:
+                raise ModelError(
+                    f"the optimiser state belongs to another model ({name} differs): start with "
+                    "the model and LoRA rank it was saved with"
+                )
+            entries.append((known[key], value))
+        for parameter in self._parameters.values():
+            for held in self._adamw.state[parameter].values():
+                held.zero_()
+        for held, value in entries:
+            held.copy_(value)

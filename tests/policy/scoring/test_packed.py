@@ -1,0 +1,108 @@
+"""Packed rows give what padded ones give: log-probabilities, and the gradient of every weight."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from swarmd.policy import TokenRow
+from swarmd.policy.scoring import PackedScorer, PaddedScorer
+from tests.policy.scoring.making import UNEVEN, make_model, make_rows
+
+FLOAT32 = torch.float32
+
+
+def padded(model, dtype=FLOAT32):
+    return PaddedScorer(model, pad_id=0, dtype=dtype)
+
+
+def assert_same(found, expected, relative=2e-5):
+    assert torch.equal(found[1], expected[1]), "the masks"
+    assert torch.allclose(found[0], expected[0], atol=1e-5)
+    assert found[2].keys() == expected[2].keys()
+    for name, gradient in expected[2].items():
+        assert (found[2][name] - gradient).abs().max() <= relative * gradient.abs().max() + 1e-7, name
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_uneven_rows_score_and_teach_as_padded_ones(model, score, temperature, recompute):
+    packed = PackedScorer(model, dtype=FLOAT32, gradient_checkpointing=recompute)
+    expected = score(model, padded(model), UNEVEN, temperature)
+    assert_same(score(model, packed, UNEVEN, temperature), expected)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [make_rows((6, (4, 4, 4, 4))), make_rows((5, (1, 1))), make_rows((5, (3,)), (5, (3,)))],
+    ids=["even", "single tokens", "prompts of one length"],
+)
+def test_regular_rows_too(model, score, rows):
+    packed = PackedScorer(model, dtype=FLOAT32)
+    assert_same(score(model, packed, rows), score(model, padded(model), rows))
+
+
+def test_the_embedding_of_a_padding_token_is_not_trained_through_look_ups(score):
+    model = make_model("llama: untied")
+    rows = [TokenRow((5, 0, 7), (0, 9)), TokenRow((5, 0, 7), (2, 0, 3))]
+    packed = score(model, PackedScorer(model, dtype=FLOAT32), rows)
+    assert_same(packed, score(model, padded(model), rows))
+    assert packed[2]["model.embed_tokens.weight"][0].eq(0).all()
+
+
+def test_adapters_are_trained_and_nothing_else(score):
+    model = make_model("qwen2: biases, shared heads, tied")
+    adapted = get_peft_model(model, LoraConfig(r=3, lora_alpha=6, target_modules="all-linear"))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.2, generator=torch.Generator().manual_seed(5))
+    adapted.eval()
+    expected = score(adapted, padded(adapted), UNEVEN)
+    for recompute in (False, True):
+        packed = PackedScorer(adapted, dtype=FLOAT32, gradient_checkpointing=recompute)
+        assert_same(score(adapted, packed, UNEVEN), expected)
+    assert all("lora_" in name for name in expected[2])
+
+
+def test_bfloat16_stays_close(score):
+    model = make_model("qwen2: biases, shared heads, tied")
+    expected = score(model, padded(model), UNEVEN)
+    found = score(model, PackedScorer(model, dtype=torch.bfloat16), UNEVEN)
+    autocast = score(model, padded(model, torch.bfloat16), UNEVEN)
+    assert found[0].dtype == torch.float32
+    error, usual = ((run[0] - expected[0]).abs().max() for run in (found, autocast))
+    assert error < 2 * usual + 0.05
+    for name, gradient in expected[2].items():
+        cosine = torch.cosine_similarity(found[2][name].flatten(), gradient.flatten(), dim=0)
+        assert cosine > 0.99, name
+
+
+def test_gradients_of_several_calls_add_up(model, score):
+    packed = PackedScorer(model, dtype=FLOAT32)
+    once = score(model, packed, UNEVEN)[2]
+    for _ in range(2):  # on top of what `score` left
+        logprobs, _ = packed.logprobs(UNEVEN, 1.0)
+        weights = torch.randn(logprobs.shape, generator=torch.Generator().manual_seed(3))
+        (logprobs * weights).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(parameter.grad, 3 * once[name], atol=1e-4, rtol=1e-4), name
+
+
+def test_without_gradients_nothing_is_left_in_the_weights(model):
+    with torch.no_grad():
+        logprobs, _ = PackedScorer(model, dtype=FLOAT32).logprobs(UNEVEN, 1.0)
+    assert not logprobs.requires_grad
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_model_is_left_as_it_was(model, score):
+    implementation = model.config._attn_implementation
+    score(model, PackedScorer(model, dtype=FLOAT32, gradient_checkpointing=True), UNEVEN)
+    assert model.config._attn_implementation == implementation
+    assert not any(module.training for module in model.modules())
+
+
+def test_a_prompt_counts_once_and_last_tokens_not_at_all():
+    model = make_model("llama: untied")
+    rows = make_rows((7, (5, 1, 9)), (12, (3,)))
+    assert PackedScorer(model, dtype=FLOAT32).tokens(rows) == 7 + 4 + 0 + 8 + 12 + 2
