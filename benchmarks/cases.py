@@ -1,9 +1,10 @@
 """The cases: which model, how many completions of how many tokens, in which number format, ending how.
 
-"16x64" is 16 completions of at most 64 new tokens, in groups of GROUP_SIZE_MAX or fewer. *fixed*: the
-end-of-sequence token is one that the model does not write, so that every completion has full length in all
-three trainers alike, with nothing suppressed by hand in any of them. *natural*: the model's own end token; for
-random weights a made-up one (`models.MADE_UP_END_SHARE` of the vocabulary ends a completion).
+"16x64" is 16 completions of at most 64 new tokens, in groups of GROUP_SIZE_MAX or fewer.
+
+fixed    the end-of-sequence token is one that the model does not write, so that every completion has full
+         length in all three trainers alike, with nothing suppressed by hand in any of them
+natural  the model's own end token; for random weights a made-up one (`models.MADE_UP_END_SHARE`)
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def cases_on(device: str) -> list[Case]:
 
 
 def matching(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
-    """The cases whose name holds all words of at least one of `words` ("smollm2 fixed"); all if none is given."""
+    """Cases whose name holds all words of one of `words` ("smollm2 fixed"); all if none is given."""
     if not words:
         return list(cases)
     return [case for case in cases if any(all(w in case.name for w in wish.split()) for wish in words)]

@@ -1,4 +1,4 @@
-"""One process of the benchmark: `python -m benchmarks.child SIDE` reads a job and writes its times and memory.
+"""One process of the benchmark: `python -m benchmarks.child TASK`, JSON in, JSON out.
 
 A fresh one for every measurement, so that nothing is warm, cached or fragmented that would not be.
 """
@@ -8,26 +8,85 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from benchmarks.job import Job
 from benchmarks.memory import peak_bytes, peak_device_bytes, present_bytes
 
+Payload = dict[str, Any]
 SIDES = {"ours": "benchmarks.ours", "trl": "benchmarks.trl_side", "genrl": "benchmarks.genrl_side"}
 
 
-def main() -> None:
-    """The job comes on standard input; the result is the last line of standard output."""
-    side = importlib.import_module(SIDES[sys.argv[1]])
+def run(payload: Payload) -> Payload:
+    """{side, job}: the steps' times, and the memory this process took."""
+    from benchmarks.job import Job
+
+    side = importlib.import_module(SIDES[payload["side"]])
     imported = present_bytes()
-    job = Job.loads(sys.stdin.read())
-    steps = side.run(job)
-    result = {
+    steps = side.run(Job.from_plain(payload["job"]))
+    return {
         "steps": steps,
         "peak_bytes": peak_bytes(),
         "imported_bytes": imported,
         "peak_device_bytes": peak_device_bytes(),
     }
-    sys.stdout.write("\n" + json.dumps(result) + "\n")
+
+
+def prepare(payload: Payload) -> Payload:
+    """{model, lengths, preset, groups, cache}: as `prepare.Prepared`."""
+    from benchmarks.prepare import prepare as prepared
+
+    return prepared(**{**payload, "cache": Path(payload["cache"])}).plain()
+
+
+def batch(payload: Payload) -> Payload:
+    """{job, ends, path}: write the batch that gradients are compared on."""
+    from benchmarks.batch import make_batch, write_batch
+    from benchmarks.job import Job
+
+    write_batch(make_batch(Job.from_plain(payload["job"]), payload["ends"]), Path(payload["path"]))
+    return {}
+
+
+def gradients(payload: Payload) -> Payload:
+    """{side, job, batch, path}: write the gradients of the batch; its loss."""
+    from safetensors.torch import save_file
+
+    from benchmarks.batch import read_batch
+    from benchmarks.job import Job
+
+    side = importlib.import_module(SIDES[payload["side"]])
+    loss, found = side.gradients(Job.from_plain(payload["job"]), read_batch(Path(payload["batch"])))
+    save_file({name: gradient.contiguous() for name, gradient in found.items()}, payload["path"])
+    return {"loss": loss}
+
+
+def compare(payload: Payload) -> Payload:
+    """{ours, theirs}: two files of gradients, as `agreement.Difference`."""
+    from benchmarks.agreement import difference
+
+    found = difference(Path(payload["ours"]), Path(payload["theirs"]))
+    return {**asdict(found), "agrees": found.agrees}
+
+
+def rates(payload: Payload) -> Payload:
+    """{device, threads}: as `floor.Rates`."""
+    from benchmarks.floor import measure_rates
+
+    return asdict(measure_rates(payload["device"], payload["threads"]))
+
+
+TASKS: dict[str, Callable[[Payload], Payload]] = {
+    task.__name__: task for task in (run, prepare, batch, gradients, compare, rates)
+}
+
+
+def main() -> None:
+    """The payload comes on standard input; the answer is the last line of standard output."""
+    answer = TASKS[sys.argv[1]](json.loads(sys.stdin.read()))
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":

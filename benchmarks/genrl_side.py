@@ -1,11 +1,11 @@
 """One step of gensyn-genrl's GRPOLanguageTrainerModule, driven as its game loop drives it.
 
-Its own `generate` (one call of transformers' `generate` a completion) and `step` run, with the whole batch in one
-minibatch, gradient checkpointing off and no top-k (transformers' default of 50 would apply), as in the other
-trainers. What it has no option for stays: weights, moments and advantages in `dtype` (no float32 copy), no
-clipping of the gradient's norm, log-probabilities once more before the update. It trains on re-encoded text, of
-another length than was sampled; here a completion's text remembers its tokens (`CompletionText`), so that all
-three trainers train on the same number, less the end token, which genrl drops.
+Its own `generate` (one call of transformers' `generate` a completion) and `step` run, with the whole batch in
+one minibatch, gradient checkpointing off and no top-k (transformers' default of 50 would apply), as in the
+other trainers. What it has no option for stays: weights, moments and advantages in `dtype` (no float32 copy),
+no clipping of the gradient's norm, log-probabilities once more before the update. It trains on re-encoded
+text, of another length than was sampled; here a completion's text remembers its tokens (`CompletionText`), so
+that all three trainers train on the same number, less the end token, which genrl drops.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, BatchEncoding
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from benchmarks.batch import FixedGroup, pad_left
 from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
 from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
@@ -117,6 +118,34 @@ def _written(groups: Sequence[Sequence[Tensor]], end_ids: Sequence[int]) -> int:
             ended = torch.isin(row.cpu(), ends).nonzero()
             count += len(row) if len(ended) == 0 else int(ended[0]) + 1
     return count
+
+
+def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
+    """The loss of a fixed batch and its gradient in every weight."""
+    with tempfile.TemporaryDirectory() as directory:
+        trainer = make_trainer(job, directory)
+    trainer.model.train()
+    loss = trainer.compute_loss(trainer.model, _inputs(batch))
+    loss.backward()
+    named = trainer.model.named_parameters()
+    return loss.item(), {name: p.grad for name, p in named if p.grad is not None}
+
+
+def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:
+    """The batch as `step` prepares it: all padded on the left, advantages (r - mean) / (std + 1e-8)."""
+    rows = [row for group in batch for row in group.rows]
+    prompts = [group.prompt_ids for group in batch for _ in group.rows]
+    rewards = torch.tensor([[row.reward for row in group.rows] for group in batch])
+    advantages = rewards - rewards.mean(dim=1, keepdim=True)
+    advantages /= rewards.std(dim=1, keepdim=True) + 1e-8
+    return {
+        "prompt_ids": torch.tensor(pad_left(prompts)),
+        "prompt_mask": torch.tensor(pad_left([[1.0] * len(prompt) for prompt in prompts])),
+        "completion_ids": torch.tensor(pad_left([row.token_ids for row in rows])),
+        "completion_mask": torch.tensor(pad_left([[1.0] * len(row.token_ids) for row in rows])),
+        "advantages": advantages.flatten(),
+        "old_per_token_logps": torch.tensor(pad_left([row.old_logprobs for row in rows])),
+    }
 
 
 def make_trainer(job: Job, directory: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,11 @@ class Job:
     def completions(self) -> int:
         return len(self.questions) * self.group_size
 
-    def dumps(self) -> str:
-        return json.dumps(asdict(self))
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
 
     @classmethod
-    def loads(cls, text: str) -> Job:
-        plain: dict[str, Any] = json.loads(text)
+    def from_plain(cls, plain: dict[str, Any]) -> Job:
         return cls(**{**plain, "questions": tuple(plain["questions"])})
 
     @property

@@ -41,7 +41,7 @@ QWEN_CONFIG: dict[str, Any] = {
 
 
 def prepare_model(model: str, lengths: Lengths, cache: Path) -> Path:
-    """The model's directory in `cache`, written if it is not there. Raises ModelError: SmolLM2 not installed."""
+    """The model's directory in `cache`, written if it is not there. Raises ModelError: not installed."""
     base = cache / model
     if not (base / "config.json").is_file():
         _write_whole(base, _WRITERS[model])

@@ -6,14 +6,20 @@ The plan is the hardware plan's for this model, number format, device and thread
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from benchmarks.batch import FixedGroup, FixedRow
 from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
 from benchmarks.stopwatch import Stopwatch
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.learning import ScoredCompletion, ScoredGroup, Trainer
 from swarmd.policy import Policy, Sample, load_policy, plan_hardware, probe_hardware
+
+NO_CLIPPING = 1e9  # of the gradient's norm
 
 
 def run(job: Job) -> list[dict[str, float]]:
@@ -47,6 +53,33 @@ def make_policy(job: Job) -> Policy:
         }
     )
     return load_policy(config, plan_hardware(config, probe=probe_hardware()), max_new_tokens=job.new_tokens)
+
+
+def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
+    """The loss of a fixed batch and its gradient in every weight, as the optimiser is given them."""
+    policy = make_policy(job)
+    trainer = Trainer(policy, learning_config(max_grad_norm=NO_CLIPPING))
+    taken: dict[str, Tensor] = {}
+
+    def take(*_: Any) -> None:
+        for name, parameter in policy.trainable_parameters():
+            if parameter.grad is not None:
+                taken[name] = parameter.grad.detach().clone()
+
+    hook = register_optimizer_step_pre_hook(take)
+    groups = [
+        own_group(policy, group.question, [_completion(policy, row) for row in group.rows]) for group in batch
+    ]
+    metrics = trainer.step(groups, [])
+    hook.remove()
+    if metrics.loss is None:
+        raise RuntimeError(f"the step trained nothing: {metrics.note}")
+    return metrics.loss, taken
+
+
+def _completion(policy: Policy, row: FixedRow) -> ScoredCompletion:
+    text = policy.tokenizer.decode_completion(row.token_ids)
+    return ScoredCompletion(text, row.reward, False, row.token_ids, row.old_logprobs)
 
 
 def learning_config(max_grad_norm: float = 1.0) -> LearningConfig:

@@ -1,7 +1,8 @@
 """Where a step's time goes, with the same boundaries for every trainer.
 
-generation: prompts to completions, as tokens and text. optimiser: `Optimizer.step`, seen by PyTorch's own hook.
-The rest of the step (batch assembly, log-probabilities, loss, backward, clipping) is "loss + backward".
+generation       prompts to completions, as tokens and text
+optimiser        `Optimizer.step`, seen by PyTorch's own hook
+loss + backward  the rest of the step: batch assembly, log-probabilities, loss, backward, clipping
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class StepTimes:
 
 
 class Stopwatch:
-    """Collects the times of one step after another."""
+    """Collects the times of one step after another. There is one in a process: the hooks stay."""
 
     def __init__(self, device: str) -> None:
         self.steps: list[StepTimes] = []
@@ -74,6 +75,7 @@ class Stopwatch:
         return timed
 
     def count_tokens(self, tokens: int) -> None:
+        """Of the step begun last, ended or not."""
         self._now.tokens += tokens
 
     def _clock(self) -> float:

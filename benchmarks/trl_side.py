@@ -1,8 +1,8 @@
 """One step of TRL's GRPOTrainer, as fast as its options make it.
 
 Its own training loop runs, with transformers' `generate`. Nothing is logged or saved; the whole batch goes
-through the model at once; gradient checkpointing, its default, is off because it costs time (`--checkpointing`
-turns it on for every trainer that has it). bfloat16 is its default way: autocast over float32 weights.
+through the model at once; gradient checkpointing, its default, is off because it costs time
+(`--checkpointing` turns it on). bfloat16 is its default way: autocast over float32 weights.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import AutoModelForCausalLM, TrainerCallback
 
+from benchmarks.batch import FixedGroup, pad_left, pad_right
 from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
 from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
@@ -56,6 +58,36 @@ def run(job: Job) -> list[dict[str, float]]:
         trainer.add_callback(_WholeSteps(watch))
         trainer.train()
     return [step.plain() for step in watch.steps]
+
+
+def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
+    """The loss of a fixed batch and its gradient in every weight."""
+    with tempfile.TemporaryDirectory() as directory:
+        trainer = make_trainer(job, directory)
+    trainer.current_gradient_accumulation_steps = 1
+    trainer.model.train()
+    loss = trainer.compute_loss(trainer.model, _inputs(batch))
+    loss.backward()
+    named = trainer.model.named_parameters()
+    return loss.item(), {name: p.grad for name, p in named if p.grad is not None}
+
+
+def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:
+    """The batch as the trainer prepares it, with its own advantages: (r - mean) / (std + 1e-4)."""
+    rows = [row for group in batch for row in group.rows]
+    prompts = [group.prompt_ids for group in batch for _ in group.rows]
+    rewards = torch.tensor([[row.reward for row in group.rows] for group in batch])
+    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    mask = torch.tensor(pad_right([[1] * len(row.token_ids) for row in rows]))
+    return {
+        "prompt_ids": torch.tensor(pad_left(prompts)),
+        "prompt_mask": torch.tensor(pad_left([[1] * len(prompt) for prompt in prompts])),
+        "completion_ids": torch.tensor(pad_right([row.token_ids for row in rows])),
+        "completion_mask": mask,
+        "advantages": (centred / (rewards.std(dim=1, keepdim=True) + 1e-4)).flatten(),
+        "old_per_token_logps": torch.tensor(pad_right([row.old_logprobs for row in rows])),
+        "num_items_in_batch": mask.sum(),
+    }
 
 
 def make_trainer(job: Job, directory: str) -> Any:

@@ -1,0 +1,59 @@
+"""Before any time is taken: the gradients of the three losses on one fixed batch of each model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.cases import Case
+from benchmarks.measure import THEIRS, Result, Settings, job_of, prepare_case
+from benchmarks.processes import call
+
+ENDS = ("equal", "unequal")
+
+
+def check_gradients(
+    cases: Sequence[Case], settings: Settings, progress: Callable[[str], None]
+) -> list[Result]:
+    """One entry for each model, kind of batch and other trainer. Raises ProcessError."""
+    models = {case.model: replace(case, dtype="float32", lengths="fixed", device="cpu") for case in cases}
+    found = []
+    for case in models.values():
+        prepared = prepare_case(case, settings)
+        job = job_of(case, prepared, settings, 0).plain()
+        for ends in ENDS:
+            with tempfile.TemporaryDirectory(dir=settings.cache) as directory:
+                found += _check(case, settings, job, ends, Path(directory))
+                progress(f"{case.model}: gradients on completions of {ends} length compared")
+    return found
+
+
+def _check(case: Case, settings: Settings, job: Result, ends: str, directory: Path) -> list[Result]:
+    batch = directory / "batch.json"
+    call("batch", {"job": job, "ends": ends, "path": str(batch)}, threads=settings.threads)
+    ours = directory / "ours.safetensors"
+    our_loss = _gradients("ours", job, batch, ours, settings.threads)
+    found = []
+    for side in THEIRS:
+        if side not in settings.sides:
+            continue
+        theirs = directory / "theirs.safetensors"
+        loss = _gradients(side, job, batch, theirs, settings.threads)
+        apart = call("compare", {"ours": str(ours), "theirs": str(theirs)}, threads=settings.threads)
+        entry = {
+            "model": case.model,
+            "completions": ends,
+            "trainer": side,
+            "loss": loss,
+            "our_loss": our_loss,
+        }
+        found.append({**entry, **apart})
+    return found
+
+
+def _gradients(side: str, job: Result, batch: Path, path: Path, threads: int) -> float:
+    payload = {"side": side, "job": job, "batch": str(batch), "path": str(path)}
+    loss: float = call("gradients", payload, threads=threads)["loss"]
+    return loss

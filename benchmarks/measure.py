@@ -1,0 +1,138 @@
+"""Measures one case: every trainer in fresh processes, in turn, and what its results come to."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import Case
+from benchmarks.floor import Rates, Shape, floor
+from benchmarks.job import Job
+from benchmarks.prepare import Prepared
+from benchmarks.processes import call
+
+SECONDS = ("step", "generation", "loss_backward", "optimizer")
+THEIRS = ("trl", "genrl")
+Result = dict[str, Any]
+"""A trainer's result in a case, or a case's: plain values, as the JSON shows them."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for on the command line."""
+
+    sides: tuple[str, ...]
+    runs: int
+    threads: int
+    cache: Path
+    checkpointing: bool
+
+
+def prepare_case(case: Case, settings: Settings) -> Prepared:
+    """The case's model and questions. Raises ProcessError."""
+    payload = {
+        "model": case.model,
+        "lengths": case.lengths,
+        "preset": case.preset,
+        "groups": case.groups,
+        "cache": str(settings.cache),
+    }
+    return Prepared.from_plain(call("prepare", payload, threads=settings.threads))
+
+
+def job_of(case: Case, prepared: Prepared, settings: Settings, seed: int) -> Job:
+    """The job every trainer gets in the run numbered `seed`."""
+    return Job(
+        model_dir=prepared.model_dir,
+        questions=prepared.questions,
+        group_size=case.group_size,
+        new_tokens=case.new_tokens,
+        dtype=case.dtype,
+        device=case.device,
+        threads=settings.threads,
+        timed_steps=case.timed_steps,
+        seed=seed,
+        checkpointing=settings.checkpointing,
+    )
+
+
+def measure_case(
+    case: Case, settings: Settings, rates: Rates | None, progress: Callable[[str], None]
+) -> Result:
+    """Run the case `settings.runs` times. Raises ProcessError."""
+    prepared = prepare_case(case, settings)
+    found: dict[str, list[Result]] = {side: [] for side in settings.sides}
+    for number in range(settings.runs):
+        # Every other run the other way round: whatever drifts on the machine, drifts for all.
+        for side in settings.sides if number % 2 == 0 else settings.sides[::-1]:
+            payload = {"side": side, "job": job_of(case, prepared, settings, number).plain()}
+            answer = call("run", payload, threads=settings.threads, device=case.device)
+            found[side].append(answer)
+            progress(f"{case.name}: run {number + 1}, {side} {_run_values(answer)['step']:.3g} s a step")
+    return summarise(case, {side: summary(answers) for side, answers in found.items()}, prepared, rates)
+
+
+def summary(answers: Sequence[Result]) -> Result:
+    """Median, least and most over the runs; a run counts with the median of its timed steps."""
+    runs = [_run_values(answer) for answer in answers]
+    result: Result = {f"{key}_s": _spread([run[key] for run in runs]) for key in SECONDS}
+    result["tokens"] = _spread([run["tokens"] for run in runs])
+    result["tokens_per_s"] = _spread([run["tokens"] / run["step"] for run in runs])
+    result["peak_bytes"] = _spread([answer["peak_bytes"] for answer in answers])
+    device = [answer["peak_device_bytes"] for answer in answers]
+    result["peak_device_bytes"] = None if None in device else _spread(device)
+    return result
+
+
+def summarise(case: Case, sides: dict[str, Result], prepared: Prepared, rates: Rates | None) -> Result:
+    """The case's entry in the JSON: trainers not asked for are null, and so are ratios to them."""
+    ours = sides.get("ours")
+    result: Result = {"name": case.name, "ours": ours, **{side: sides.get(side) for side in THEIRS}}
+    result["ratio"] = {side: ratio(ours, sides.get(side), case.device) for side in THEIRS}
+    result["prompt_tokens"] = prepared.prompt_tokens
+    result["floor"] = None
+    if rates is not None and ours is not None:
+        least = floor(_shape(case, prepared, ours), rates)
+        result["floor"] = {
+            "step_s": least.step,
+            "generation_s": least.generation,
+            "loss_backward_s": least.loss_backward,
+            "optimizer_s": least.optimizer,
+        }
+    return result
+
+
+def ratio(ours: Result | None, theirs: Result | None, device: str = "cpu") -> Result | None:
+    """step: how many times faster ours is. memory: our peak over theirs, the device's where there is one."""
+    if ours is None or theirs is None:
+        return None
+    memory = "peak_bytes" if device == "cpu" else "peak_device_bytes"
+    return {
+        "step": theirs["step_s"]["median"] / ours["step_s"]["median"],
+        "memory": ours[memory]["median"] / theirs[memory]["median"],
+    }
+
+
+def _shape(case: Case, prepared: Prepared, ours: Result) -> Shape:
+    return Shape(
+        layer_weights=prepared.layer_weights,
+        head_weights=prepared.head_weights,
+        groups=case.groups,
+        group_size=case.group_size,
+        prompt_tokens=prepared.prompt_tokens,
+        completion_tokens=round(ours["tokens"]["median"]),
+        dtype=case.dtype,
+    )
+
+
+def _run_values(answer: Result) -> dict[str, float]:
+    """Medians over a run's steps behind the one that warms up."""
+    timed = answer["steps"][1:]
+    return {key: statistics.median(step[key] for step in timed) for key in (*SECONDS, "tokens")}
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}

