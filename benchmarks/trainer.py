@@ -21,12 +21,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import SMOLLM2, Case, cases_on, matching
+from benchmarks.cases import EMBEDDED, SMOLLM2, Case, cases_on, matching
 from benchmarks.checking import check_gradients
 from benchmarks.floor import Rates
 from benchmarks.measure import Result, Settings, measure_case
 from benchmarks.processes import ProcessError, call
 from benchmarks.report import SIDES, agreement_table, rates_line, table
+from benchmarks.status import SECONDS as STATUS_SECONDS
+from benchmarks.status import measure_status, status_table
 
 RUNS = 5
 THREADS = 2
@@ -94,6 +96,7 @@ def _run(cases: Sequence[Case], settings: Settings, options: argparse.Namespace)
     return {
         "cases": measured,
         "agreement": agreement,
+        "status": _status(settings, options),
         "rates": rates,
         "machine": machine(),
         "versions": versions(),
@@ -103,6 +106,14 @@ def _run(cases: Sequence[Case], settings: Settings, options: argparse.Namespace)
             "checkpointing": settings.checkpointing,
         },
     }
+
+
+def _status(settings: Settings, options: argparse.Namespace) -> list[Result]:
+    """How soon a daemon answers while it trains: part of a whole run on the CPU."""
+    if options.cases or options.device != "cpu" or "ours" not in settings.sides:
+        return []
+    _progress("asking a training daemon for its status")
+    return [measure_status(model, settings.cache, STATUS_SECONDS) for model in (EMBEDDED, SMOLLM2)]
 
 
 def machine() -> dict[str, Any]:
@@ -152,6 +163,9 @@ def _print_tables(results: Sequence[Result]) -> None:
     parts = [agreement_table(agreement)] if agreement else []
     parts.append(table([case for result in results for case in result["cases"]]))
     parts.append(rates_line(results[-1]["rates"]))
+    answers = [entry for result in results for entry in result["status"]]
+    if answers:
+        parts.append(status_table(answers))
     sys.stdout.write("\n\n".join(parts) + "\n")
 
 
