@@ -22,6 +22,7 @@ from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
 from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.selection import (
+    NOTHING_KNOWN,
     Selection,
     mean_reward,
     sampled_entropy,
@@ -50,14 +51,20 @@ class Trainer:
         if config.kl_coefficient > 0:
             policy.freeze_reference()
 
-    def step(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> StepMetrics:
+    def step(
+        self,
+        own: Sequence[ScoredGroup],
+        external: Sequence[ScoredGroup],
+        own_success: Mapping[bytes, float] = NOTHING_KNOWN,
+    ) -> StepMetrics:
         """Train once on these groups. Either may be empty; without any that teaches, the weights stay.
 
+        `own_success` is this peer's own mean reward of late by task id; some external losses ask for it.
         Never writes a non-finite number into the weights: such an update is left out and reported. Raises
         ModelError when the device's memory does not suffice.
         """
         local = select_rows(self._policy, own, with_zero_advantage=self._config.kl_coefficient > 0)
-        foreign = select_rows(self._policy, external, with_zero_advantage=False)
+        foreign = select_rows(self._policy, external, with_zero_advantage=False, own_success=own_success)
         parts = self._parts(local, foreign)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
@@ -130,7 +137,14 @@ class Trainer:
             groups_external=len(external),
             groups_external_used=foreign.groups_used,
             external_too_long=foreign.groups_too_long,
-            external_nats_per_byte=_quotient(first.external_nats, first.external_bytes),
+            external_nats_per_byte=_quotient(
+                sum(first.external_nats.values()), sum(first.external_bytes.values())
+            ),
+            external_surprisal={
+                publisher: first.external_nats[publisher] / number
+                for publisher, number in first.external_bytes.items()
+                if number
+            },
             reencoded_differently_own=share_reencoded_differently(self._policy, own),
             reencoded_differently_external=share_reencoded_differently(self._policy, external),
         )
