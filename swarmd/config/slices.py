@@ -129,8 +129,8 @@ class LearningConfig(Slice):
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
-    external_loss: Literal["as_own"] = "as_own"
-    """How external tokens are weighted: as_own treats them as this peer's own (the paper's rule)."""
+    external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "as_own"
+    """How external tokens are weighted: as_own (the paper's rule), topr, tis, luffy or imitate."""
     sampler: Literal["uniform"] = "uniform"
     """How external groups are drawn: uniform, without those that have no advantage (the paper's rule)."""
     max_grad_norm: float = Field(1.0, gt=0)

@@ -1,7 +1,16 @@
 """Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
 
 from swarmd.learning.advantages import group_advantages
-from swarmd.learning.external import AsOwn, ExternalBatch, ExternalLoss, external_loss
+from swarmd.learning.external import (
+    AsOwn,
+    ExternalBatch,
+    ExternalLoss,
+    Imitate,
+    Luffy,
+    Topr,
+    TruncatedImportance,
+    external_loss,
+)
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.losses import clipped_surrogate, k3_penalty
 from swarmd.learning.metrics import StepMetrics
@@ -14,10 +23,14 @@ __all__ = [
     "ExternalBatch",
     "ExternalLoss",
     "GroupSampler",
+    "Imitate",
+    "Luffy",
     "ScoredCompletion",
     "ScoredGroup",
     "StepMetrics",
+    "Topr",
     "Trainer",
+    "TruncatedImportance",
     "UniformSampler",
     "clipped_surrogate",
     "external_loss",

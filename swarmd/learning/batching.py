@@ -22,6 +22,11 @@ class TrainRow:
     """Per token under the policy that wrote it, where known exactly (own completions)."""
     behaviour_logprob_sum: float | None
     text_bytes: int
+    same_tokens: bool = False
+    """External rows: by this tokenizer, and as many tokens as the publisher's sum is over."""
+    own_success: float | None = None
+    """External rows: this peer's own mean reward on the task family of late, where known."""
+    publisher: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,19 @@ class MicroBatch:
         """[B]; NaN where unknown."""
         sums = [row.behaviour_logprob_sum for row in self.rows]
         return like.new_tensor([float("nan") if s is None else s for s in sums])
+
+    def same_tokens(self, like: Tensor) -> Tensor:
+        """[B] bool on the device of `like`."""
+        return torch.tensor([row.same_tokens for row in self.rows], device=like.device)
+
+    def text_bytes(self, like: Tensor) -> Tensor:
+        """[B]"""
+        return like.new_tensor([row.text_bytes for row in self.rows])
+
+    def own_success(self, like: Tensor) -> Tensor:
+        """[B]; NaN where unknown."""
+        rates = [row.own_success for row in self.rows]
+        return like.new_tensor([float("nan") if rate is None else rate for rate in rates])
 
     def old_logprobs(self, otherwise: Tensor) -> Tensor:
         """[B, T]: the rows' own old log-probabilities; those of `otherwise` [B, T] where a row has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,8 +37,9 @@ class Pass:
     kl: float = 0.0
     clipped: int = 0
     own_tokens: int = 0
-    external_nats: float = 0.0
-    external_bytes: int = 0
+    external_nats: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By publisher: surprisal of its text before the step."""
+    external_bytes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
 class Objective:
@@ -67,8 +69,10 @@ class Objective:
         logprobs, mask = self._policy.score_logprobs(batch.token_rows)
         first = _first_logprobs(part, batch, logprobs)
         if part.external:
-            done.external_nats -= first.sum().item()  # zero outside the mask
-            done.external_bytes += sum(row.text_bytes for row in batch.rows)
+            nats = first.sum(dim=1).neg().tolist()  # zero outside the mask
+            for row, surprisal in zip(batch.rows, nats, strict=True):
+                done.external_nats[row.publisher] += surprisal
+                done.external_bytes[row.publisher] += row.text_bytes
             per_token = self._external_per_token(batch, logprobs, first, mask)
         else:
             per_token = self._own_per_token(batch, logprobs, first, mask, done)
@@ -98,6 +102,9 @@ class Objective:
                 mask=mask,
                 advantages=batch.advantages(like=logprobs),
                 behaviour_logprob_sums=batch.behaviour_logprob_sums(like=logprobs),
+                same_tokens=batch.same_tokens(like=logprobs),
+                text_bytes=batch.text_bytes(like=logprobs),
+                own_success=batch.own_success(like=logprobs),
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -42,6 +43,8 @@ class StepMetrics:
     """External groups whose question does not fit into this model's context."""
     external_nats_per_byte: float | None
     """Surprisal of the external text trained on, under this policy before the update."""
+    external_surprisal: Mapping[str, float]
+    """The same by publisher, of those whose text was trained on."""
     reencoded_differently_own: float | None
     """Share of own completions whose text encodes to other tokens than were sampled."""
     reencoded_differently_external: float | None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 
@@ -11,6 +12,8 @@ from swarmd.learning.advantages import group_advantages
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.policy import Policy, PromptTooLongError, TokenRow
+
+NOTHING_KNOWN: Mapping[bytes, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,17 @@ class Selection:
     groups_too_long: int
 
 
-def select_rows(policy: Policy, groups: Sequence[ScoredGroup], *, with_zero_advantage: bool) -> Selection:
+def select_rows(
+    policy: Policy,
+    groups: Sequence[ScoredGroup],
+    *,
+    with_zero_advantage: bool,
+    own_success: Mapping[bytes, float] = NOTHING_KNOWN,
+) -> Selection:
     """Rows of the informative groups whose question fits into the context.
 
     A row with zero advantage has no policy gradient and is left out, unless a KL penalty needs it.
+    `own_success` is this peer's own mean reward by task id, for losses of external rows that ask for it.
     """
     rows: list[TrainRow] = []
     tokens = used = too_long = 0
@@ -42,6 +52,14 @@ def select_rows(policy: Policy, groups: Sequence[ScoredGroup], *, with_zero_adva
         advantages = group_advantages(torch.tensor(group.rewards, dtype=torch.float64)).tolist()
         for completion, advantage in zip(group.completions, advantages, strict=True):
             row = _row(policy, prompt, completion, advantage, external=group.external)
+            if group.external:
+                same = group.tokenizer == policy.tokenizer_fingerprint
+                row = replace(
+                    row,
+                    same_tokens=same and completion.token_count == len(row.tokens.completion_ids),
+                    own_success=own_success.get(group.task_id),
+                    publisher=group.publisher,
+                )
             tokens += len(row.tokens.completion_ids)
             if row.tokens.completion_ids and (advantage != 0 or with_zero_advantage):
                 rows.append(row)

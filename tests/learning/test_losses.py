@@ -77,6 +77,9 @@ def test_as_own_has_ratio_one_at_first_and_clips_on_later_updates():
             mask=torch.ones_like(first, dtype=torch.bool),
             advantages=torch.tensor([2.0]),
             behaviour_logprob_sums=torch.tensor([-1000.0]),  # a claim: not used
+            same_tokens=torch.tensor([True]),
+            text_bytes=torch.tensor([2.0]),
+            own_success=torch.tensor([float("nan")]),
         )
         return AsOwn(*CLIP)(batch)
 

@@ -1,0 +1,26 @@
+"""From the configuration's word to the loss."""
+
+from __future__ import annotations
+
+from swarmd.config import LearningConfig
+from swarmd.learning.external.as_own import AsOwn
+from swarmd.learning.external.batch import ExternalLoss
+from swarmd.learning.external.imitate import Imitate
+from swarmd.learning.external.luffy import Luffy
+from swarmd.learning.external.tis import TruncatedImportance
+from swarmd.learning.external.topr import Topr
+
+
+def external_loss(config: LearningConfig) -> ExternalLoss:
+    """The loss that `config.external_loss` names."""
+    match config.external_loss:
+        case "as_own":
+            return AsOwn(config.clip_low, config.clip_high)
+        case "topr":
+            return Topr()
+        case "tis":
+            return TruncatedImportance()
+        case "luffy":
+            return Luffy()
+        case "imitate":
+            return Imitate()
