@@ -1,8 +1,8 @@
 """`python -m benchmarks.status`: how soon a daemon answers while it trains.
 
 A real `swarmd join` alone in a temporary home, at its defaults; its unix socket is asked for /status and
-/metrics in turn, on one connection, with POLL_S between. What counts is the time from the question to the whole answer,
-while a step runs: questions, generation, scoring, training, checkpoint.
+/metrics in turn, on one connection, with POLL_S between. What counts is the time from a question to the whole
+answer, while a step runs: questions, generation, scoring, training, checkpoint.
 """
 
 from __future__ import annotations
@@ -138,14 +138,16 @@ def _stop(daemon: subprocess.Popen[bytes]) -> None:
 def status_table(results: Sequence[dict[str, Any]]) -> str:
     """One row a model and endpoint, in Markdown."""
     lines = [
-        "| daemon trains | asked for | answers | p50 ms | p99 ms | max ms |",
-        "|---|---|---|---|---|---|",
+        "| daemon trains | steps | asked for | answers | p50 ms | p99 ms | max ms |",
+        "|---|---|---|---|---|---|---|",
     ]
     for result in results:
         for endpoint in ENDPOINTS:
             found = result[endpoint]
             figures = " | ".join(f"{found[key]:.1f}" for key in ("p50_ms", "p99_ms", "max_ms"))
-            lines.append(f"| {result['model']} | {endpoint} | {found['answers']} | {figures} |")
+            lines.append(
+                f"| {result['model']} | {result['steps']} | {endpoint} | {found['answers']} | {figures} |"
+            )
     return "\n".join(lines)
 
 

@@ -1,0 +1,65 @@
+"""From the processes' answers to a case's entry in the JSON."""
+
+import pytest
+
+from benchmarks.cases import Case
+from benchmarks.floor import Rates
+from benchmarks.measure import ratio, summarise, summary
+from benchmarks.prepare import Prepared
+
+CASE = Case("embedded", 16, 64, "float32", "fixed")
+PREPARED = Prepared("dir", ("a?", "b?"), prompt_tokens=20, layer_weights=1_000_000, head_weights=200_000)
+
+
+def answer(step, peak, device_peak=None, warm_up=100.0):
+    """One process: a slow first step, then two."""
+
+    def times(seconds):
+        parts = {"generation": seconds / 2, "loss_backward": seconds / 4, "optimizer": seconds / 4}
+        return {"step": seconds, **parts, "tokens": 1024}
+
+    steps = [times(warm_up), times(step), times(step)]
+    return {"steps": steps, "peak_bytes": peak, "imported_bytes": 1, "peak_device_bytes": device_peak}
+
+
+def test_the_step_that_warms_up_does_not_count():
+    assert summary([answer(2.0, 10)])["step_s"] == {"median": 2.0, "min": 2.0, "max": 2.0}
+
+
+def test_medians_and_spread_are_over_the_runs():
+    found = summary([answer(step, peak) for step, peak in [(1.0, 5), (9.0, 7), (2.0, 6)]])
+    assert found["step_s"] == {"median": 2.0, "min": 1.0, "max": 9.0}
+    assert found["generation_s"]["median"] == 1.0
+    assert found["peak_bytes"] == {"median": 6, "min": 5, "max": 7}
+    assert found["tokens_per_s"]["median"] == 512
+    assert found["peak_device_bytes"] is None
+
+
+def test_ratios_say_how_many_times_faster_ours_is_and_what_share_of_their_memory_it_takes():
+    ours, theirs = summary([answer(1.0, 60)]), summary([answer(4.0, 100)])
+    assert ratio(ours, theirs) == {"step": 4.0, "memory": 0.6}
+
+
+def test_on_an_accelerator_the_memory_compared_is_the_device_s():
+    ours, theirs = summary([answer(1.0, 60, 30)]), summary([answer(4.0, 100, 40)])
+    assert ratio(ours, theirs, "cuda") == {"step": 4.0, "memory": 0.75}
+
+
+def test_a_case_s_entry_has_every_trainer_and_null_for_those_not_run():
+    sides = {"ours": summary([answer(1.0, 60)]), "trl": summary([answer(4.0, 100)])}
+    found = summarise(CASE, sides, PREPARED, None)
+    assert found["name"] == "embedded 16x64 float32 fixed"
+    assert found["ours"]["step_s"]["median"] == 1.0
+    assert found["genrl"] is None
+    assert found["ratio"] == {"trl": {"step": 4.0, "memory": 0.6}, "genrl": None}
+
+
+def test_the_floor_follows_from_the_tokens_ours_wrote():
+    sides = {"ours": summary([answer(1.0, 60)])}
+    rates = Rates(read_bytes_per_s=1e9, matmul_flop_per_s={"float32": 1e12, "bfloat16": 1e12})
+    least = summarise(CASE, sides, PREPARED, rates)["floor"]
+    assert least["optimizer_s"] == pytest.approx(1_200_000 * 28 / 1e9)
+    assert least["generation_s"] == pytest.approx(64 * 4_800_000 / 1e9, rel=0.01)
+    assert least["step_s"] == pytest.approx(
+        least["generation_s"] + least["loss_backward_s"] + least["optimizer_s"]
+    )
