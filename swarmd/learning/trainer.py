@@ -29,7 +29,7 @@ from swarmd.learning.selection import (
     select_rows,
     share_reencoded_differently,
 )
-from swarmd.policy import Policy, out_of_memory_as_model_error
+from swarmd.policy import Policy, Shortage, attempt, out_of_memory_as_model_error
 
 STEP_KEY = "counters/step"
 
@@ -44,7 +44,7 @@ class Trainer:
         self._policy = policy
         self._config = config
         self._objective = Objective(policy, config)
-        with out_of_memory_as_model_error("another device"):
+        with out_of_memory_as_model_error("--lora r=16"):
             self._optimizer = Optimizer(dict(policy.trainable_parameters()), config)
         self.steps = 0
         """Steps taken, with or without an update."""
@@ -60,8 +60,9 @@ class Trainer:
         """Train once on these groups. Either may be empty; without any that teaches, the weights stay.
 
         `own_success` is this peer's own mean reward of late by task id; some external losses ask for it.
-        Never writes a non-finite number into the weights: such an update is left out and reported. Raises
-        ModelError when the device's memory does not suffice.
+        Never writes a non-finite number into the weights: such an update is left out and reported.
+        Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do not
+        fit either.
         """
         local = select_rows(self._policy, own, with_zero_advantage=self._config.kl_coefficient > 0)
         foreign = select_rows(self._policy, external, with_zero_advantage=False, own_success=own_success)
@@ -92,11 +93,8 @@ class Trainer:
 
     def _update(self, parts: Sequence[Part]) -> Pass:
         """Accumulate the gradient over all micro-batches, clip it, and take the step if it is finite."""
-        planned = self._policy.budgets.budgets.train_tokens
-        budget = min(self._config.token_budget or planned, planned)
         try:
-            with out_of_memory_as_model_error("a smaller token_budget"):
-                done = self._objective.accumulate(parts, budget)
+            done = self._accumulate(parts)
             done.grad_norm = self._optimizer.clip()
             if math.isfinite(done.loss) and math.isfinite(done.grad_norm):
                 self._optimizer.update()
@@ -104,6 +102,20 @@ class Trainer:
         finally:
             self._optimizer.drop_gradients()
         return done
+
+    def _accumulate(self, parts: Sequence[Part]) -> Pass:
+        """The gradient of all parts; in smaller micro-batches, from the start, when memory runs out."""
+        budgets = self._policy.budgets
+        while True:
+            planned = budgets.budgets.train_tokens
+            budget = min(self._config.token_budget or planned, planned)
+            done = attempt(lambda: self._objective.accumulate(parts, budget))  # noqa: B023  called at once
+            if not isinstance(done, Shortage):
+                budgets.done("train_tokens")
+                return done
+            self._optimizer.drop_gradients()
+            largest = max(self._policy.scored_tokens([row.tokens for row in part.rows]) for part in parts)
+            budgets.short("train_tokens", min(budget, largest), done)
 
     def _metrics(
         self,

@@ -6,8 +6,9 @@ from swarmd.policy.hardware import Accelerator, HardwareProbe, probe_hardware
 from swarmd.policy.loading import load_policy
 from swarmd.policy.memory import Workload
 from swarmd.policy.plan import HardwarePlan, LoraPlan, plan_hardware
-from swarmd.policy.policy import Policy, PromptTooLongError, Sample, out_of_memory_as_model_error
+from swarmd.policy.policy import Policy, PromptTooLongError, Sample
 from swarmd.policy.preparing import Prepared, prepare_plan
+from swarmd.policy.shortage import Shortage, attempt, out_of_memory_as_model_error
 from swarmd.policy.tokenizer import ChatTokenizer, tokenizer_fingerprint
 
 __all__ = [
@@ -26,9 +27,11 @@ __all__ = [
     "PromptTooLongError",
     "Sample",
     "Scorer",
+    "Shortage",
     "StopSignal",
     "TokenRow",
     "Workload",
+    "attempt",
     "load_policy",
     "out_of_memory_as_model_error",
     "plan_hardware",

@@ -32,7 +32,8 @@ from swarmd.policy.generation.choosing import GeneratorWish
 from swarmd.policy.guard import MemoryGuard, set_accelerator_limit
 from swarmd.policy.locating import locate
 from swarmd.policy.plan import HardwarePlan, LoraPlan
-from swarmd.policy.policy import Policy, out_of_memory_as_model_error
+from swarmd.policy.policy import Policy
+from swarmd.policy.shortage import out_of_memory_as_model_error
 from swarmd.policy.smollm2 import SMOLLM2, load_smollm2
 from swarmd.policy.tokenizer import ChatTokenizer
 
@@ -67,19 +68,19 @@ def load_policy(
         model, hf_tokenizer = _load_directory(locate(plan.model), stored)
     tokenizer = ChatTokenizer(hf_tokenizer, _generation_eos_ids(model))
     _check_decodable(model, tokenizer, plan.model)
-    with out_of_memory_as_model_error("another device"):
-        placed = _place(model, plan.lora, dtype, plan.device)
     remedy = "--lora r=16, " if plan.lora is None else ""
-    return Policy(
-        placed,
-        tokenizer,
-        max_new_tokens=min(config.max_new_tokens or max_new_tokens, max_new_tokens),
-        temperature=config.temperature,
-        dtype=dtype,
-        budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
-        guard=_limit(plan),
-        generator=GeneratorWish(config.generator, config.temperature, plan.memory_limit_bytes),
-    )
+    with out_of_memory_as_model_error(f"{remedy}another --device, a higher --memory-limit"):
+        guard = _limit(plan)
+        return Policy(
+            _place(model, plan.lora, dtype, plan.device),
+            tokenizer,
+            max_new_tokens=min(config.max_new_tokens or max_new_tokens, max_new_tokens),
+            temperature=config.temperature,
+            dtype=dtype,
+            budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
+            guard=guard,
+            generator=GeneratorWish(config.generator, config.temperature, plan.memory_limit_bytes),
+        )
 
 
 def _limit(plan: HardwarePlan) -> MemoryGuard | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -77,10 +76,10 @@ class Policy:
         self._dtype = dtype
         self._context: int = getattr(model.config, "max_position_embeddings", None) or 2**31
         self._wish = generator or GeneratorWish()
+        self._guard = guard
         self._generator = self._generator_for(model)
         self._scorer = self._scorer_for(model)
         self._reference: Scorer | None = None
-        self._guard = guard
         if guard is not None:
             guard.watch(model)
 
@@ -249,15 +248,6 @@ class Policy:
             )
         for name, parameter in own.items():
             parameter.copy_(state[name])
-
-
-@contextmanager
-def out_of_memory_as_model_error(remedy: str) -> Iterator[None]:
-    """Turn a device's out-of-memory into a ModelError that says what to reduce."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise ModelError(f"the device ran out of memory: try {remedy}, LoRA, or a smaller model") from error
 
 
 def _family(model: PreTrainedModel | PeftModel) -> str:

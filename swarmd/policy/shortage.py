@@ -8,12 +8,15 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
 import torch
+
+from swarmd.errors import ModelError
 
 T = TypeVar("T")
 
@@ -55,6 +58,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in ALLOCATORS_WORDS)
+
+
+@contextmanager
+def out_of_memory_as_model_error(remedy: str) -> Iterator[None]:
+    """For what cannot be done in smaller parts: running out of memory is a ModelError with what to change."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(f"memory does not suffice: try {remedy} or a smaller --model") from error
 
 
 def release_memory() -> None:

@@ -1,0 +1,148 @@
+"""Training when memory runs out: the same update in smaller parts, remembered, and an end to it."""
+
+import pytest
+import torch
+
+from swarmd.config import LearningConfig
+from swarmd.errors import ModelError
+from swarmd.learning import Trainer
+from swarmd.policy import BudgetKeeper, Budgets
+from swarmd.policy.guard import MemoryGuard
+
+QUESTIONS = ["1+1?", "a longer question?"]
+PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
+
+
+class Failing:
+    """A scorer whose allocator fails when a batch has more than `tokens_max` tokens: in the backward pass,
+    when part of the gradient is already there."""
+
+    def __init__(self, scorer, tokens_max):
+        self.scorer = scorer
+        self.tokens_max = tokens_max
+        self.seen = []
+        self.failures = 0
+
+    def tokens(self, rows):
+        return self.scorer.tokens(rows)
+
+    def logprobs(self, rows, temperature):
+        self.seen.append(self.tokens(rows))
+        logprobs, mask = self.scorer.logprobs(rows, temperature)
+        if self.seen[-1] > self.tokens_max:
+            logprobs.register_hook(self.fail)
+        return logprobs, mask
+
+    def fail(self, gradient):
+        self.failures += 1
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def has_digit(text):
+    return float(any(c.isdigit() for c in text))
+
+
+def with_memory_for(policy, tokens_max, **keeper):
+    policy.budgets = BudgetKeeper(Budgets(), **keeper)
+    policy._scorer = Failing(policy._scorer, tokens_max)
+    return policy
+
+
+def step(policy, own_groups, external_group, config=PLAIN):
+    """One step on own and external groups; its metrics and the weights after it."""
+    own = own_groups(policy, QUESTIONS, has_digit)
+    external = [external_group("2+2?", ("4", 1.0), ("five", 0.0))]
+    return Trainer(policy, config).step(own, external), policy.trainable_state()
+
+
+@pytest.fixture
+def fresh(make_policy):
+    """fresh(tokens_max): a policy with memory for so many tokens; None: for all."""
+
+    def make(tokens_max=None, **keeper):
+        policy = make_policy(max_new_tokens=16)
+        return policy if tokens_max is None else with_memory_for(policy, tokens_max, **keeper)
+
+    return make
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_after_a_shortage_the_update_is_that_of_a_machine_with_enough_memory(
+    fresh, own_groups, external_group, updates
+):
+    config = PLAIN.model_copy(update={"updates_per_batch": updates})
+    metrics, expected = step(fresh(), own_groups, external_group, config)
+    short = fresh(150)
+    again, weights = step(short, own_groups, external_group, config)
+    assert short._scorer.failures > 0
+    assert again.updated
+    assert again.loss == pytest.approx(metrics.loss, abs=1e-6)
+    assert (again.tokens_own, again.clip_fraction) == (metrics.tokens_own, metrics.clip_fraction)
+    assert again.external_nats_per_byte == pytest.approx(metrics.external_nats_per_byte, rel=1e-5)
+    for name, tensor in expected.items():
+        assert torch.allclose(weights[name], tensor, atol=2e-5), name
+
+
+def test_the_second_update_of_a_batch_may_be_the_one_that_fails(fresh, own_groups, external_group):
+    config = PLAIN.model_copy(update={"updates_per_batch": 2, "learning_rate": 1e-2})
+    metrics, expected = step(fresh(), own_groups, external_group, config)
+    policy = fresh(10_000)
+    scorer, groups = policy._scorer, own_groups(policy, QUESTIONS, has_digit)
+    trainer = Trainer(policy, config)
+    update = trainer._update
+
+    def then_fail(parts):
+        done = update(parts)
+        scorer.tokens_max = 150
+        return done
+
+    trainer._update = then_fail
+    again = trainer.step(groups, [external_group("2+2?", ("4", 1.0), ("five", 0.0))])
+    assert scorer.failures > 0
+    assert again.clip_fraction == metrics.clip_fraction, "ratios are to the policy before the first update"
+    for name, tensor in policy.trainable_state().items():
+        assert torch.allclose(tensor, expected[name], atol=2e-5), name
+
+
+def test_the_smaller_budget_is_kept_and_remembered(fresh, own_groups, external_group):
+    remembered = []
+    policy = fresh(200, remember=remembered.append)
+    step(policy, own_groups, external_group)
+    assert remembered[-1] == policy.budgets.budgets
+    assert policy.budgets.budgets.train_tokens <= 200
+    failures = policy._scorer.failures
+    step(policy, own_groups, external_group)
+    assert policy._scorer.failures == failures
+
+
+def test_three_shortages_in_a_row_end_with_the_settings_to_try_and_change_nothing(
+    fresh, own_groups, external_group
+):
+    policy = fresh(0, remedy="--lora r=16, ")
+    before = policy.trainable_state()
+    with pytest.raises(ModelError, match=r"3 times in a row while training.*--max-new-tokens.*--lora"):
+        step(policy, own_groups, external_group)
+    assert policy._scorer.failures == 3
+    assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
+    assert all(parameter.grad is None for _, parameter in policy.trainable_parameters())
+
+
+def test_passing_the_limit_between_two_layers_is_a_shortage(fresh, own_groups, external_group):
+    _, expected = step(fresh(), own_groups, external_group)
+    policy = fresh()
+    own = own_groups(policy, QUESTIONS, has_digit)
+    held: list[int] = []
+    policy._guard = MemoryGuard(2**30, lambda: held.pop(0) if held else 0)
+    policy._scorer = policy._scorer_for(policy.model)
+    held += [0, 2**40]
+    metrics = Trainer(policy, PLAIN).step(own, [external_group("2+2?", ("4", 1.0), ("five", 0.0))])
+    assert metrics.updated
+    assert policy.budgets.budgets.train_tokens < Budgets().train_tokens
+    for name, tensor in policy.trainable_state().items():
+        assert torch.allclose(tensor, expected[name], atol=2e-5), name
+
+
+def test_the_operators_budget_is_where_it_begins(fresh, own_groups, external_group):
+    policy = fresh(10_000)
+    step(policy, own_groups, external_group, PLAIN.model_copy(update={"token_budget": 100}))
+    assert max(policy._scorer.seen) <= 100
