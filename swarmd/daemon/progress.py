@@ -71,8 +71,9 @@ def save(
     """
     checkpoints.save(
         progress.step,
-        tensors=policy.trainable_state(),
-        optimizer=trainer.state_dict(),
+        # Nothing trains meanwhile, and copies would take as much memory as training itself.
+        tensors=policy.trainable_state(live=True),
+        optimizer=trainer.state_dict(live=True),
         state={
             "progress": progress.to_state(),
             "family": policy.family,

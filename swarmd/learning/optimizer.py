@@ -64,10 +64,10 @@ class Optimizer:
     def drop_gradients(self) -> None:
         self._adamw.zero_grad(set_to_none=True)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Moments and step counts, copied to the CPU: "optimizer/KEY/PARAMETER" -> tensor."""
+    def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:
+        """Moments and step counts on the CPU: "optimizer/KEY/PARAMETER" -> tensor. Copies unless `live`."""
         return {
-            f"{PREFIX}{key}/{name}": value.detach().to("cpu", copy=True)
+            f"{PREFIX}{key}/{name}": value.detach().to("cpu", copy=not live)
             for name, parameter in self._parameters.items()
             for key, value in self._adamw.state[parameter].items()
         }

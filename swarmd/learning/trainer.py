@@ -61,8 +61,8 @@ class Trainer:
 
         `own_success` is this peer's own mean reward of late by task id; some external losses ask for it.
         Never writes a non-finite number into the weights: such an update is left out and reported.
-        Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do not
-        fit either.
+        Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do
+        not fit either.
         """
         local = select_rows(self._policy, own, with_zero_advantage=self._config.kl_coefficient > 0)
         foreign = select_rows(self._policy, external, with_zero_advantage=False, own_success=own_success)
@@ -161,9 +161,13 @@ class Trainer:
             reencoded_differently_external=share_reencoded_differently(self._policy, external),
         )
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Optimiser moments and counters, copied to the CPU, flat as in safetensors; no weights."""
-        return {STEP_KEY: torch.tensor(self.steps, dtype=torch.int64), **self._optimizer.state_dict()}
+    def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:
+        """Optimiser moments and counters on the CPU, flat as in safetensors; no weights.
+
+        A copy; `live`, the moments themselves where they are there already: use them before the next step.
+        """
+        counters = {STEP_KEY: torch.tensor(self.steps, dtype=torch.int64)}
+        return counters | self._optimizer.state_dict(live=live)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put `state_dict` back. Raises ModelError, changing nothing, for another model's."""

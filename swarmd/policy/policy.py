@@ -230,9 +230,10 @@ class Policy:
         """Names and parameters that training changes: all weights, or the adapter's."""
         return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
 
-    def trainable_state(self) -> dict[str, Tensor]:
-        """A copy, on the CPU, of what training changes: safe to write out while training goes on."""
-        return {name: p.detach().to("cpu", copy=True) for name, p in self.trainable_parameters()}
+    def trainable_state(self, *, live: bool = False) -> dict[str, Tensor]:
+        """What training changes, on the CPU. A copy, safe to write out while training goes on; `live`, the
+        weights themselves where they are there already: use them before the next step."""
+        return {name: p.detach().to("cpu", copy=not live) for name, p in self.trainable_parameters()}
 
     @torch.no_grad()
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
