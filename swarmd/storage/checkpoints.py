@@ -251,7 +251,7 @@ def _load(path: Path) -> Checkpoint:
         return Checkpoint(
             step=manifest.step,
             tensors=load_file(path / WEIGHTS),
-            # Mapped, as the weights are: what is put back into the optimiser is read once, and never held twice.
+            # Mapped, as the weights are: what goes back into the optimiser is never held twice.
             optimizer=torch.load(path / OPTIMIZER, map_location="cpu", weights_only=True, mmap=True),
             state=json.loads((path / STATE).read_bytes()),
             path=path,
