@@ -131,8 +131,8 @@ class LearningConfig(Slice):
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
     external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "as_own"
     """How external tokens are weighted: as_own (the paper's rule), topr, tis, luffy or imitate."""
-    sampler: Literal["uniform"] = "uniform"
-    """How external groups are drawn: uniform, without those that have no advantage (the paper's rule)."""
+    sampler: Literal["uniform", "scored"] = "uniform"
+    """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
     updates_per_batch: int = Field(1, ge=1, le=16)

@@ -100,6 +100,10 @@ class Exchange:
             self._accept(command)
         self._changed.set()
 
+    def trust(self, peer: PeerId) -> float:
+        """How far gossip trusts groups of `peer`, in [0, 1]."""
+        return self._gossip.trust(peer)
+
     def publish(self, group: OwnGroup, *, round_: int) -> None:
         """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
         commands = self._gossip.handle(group, self._clock())

@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.learning import Trainer
+from swarmd.learning import Experience, Trainer
 from swarmd.policy import Policy
 from swarmd.storage import Checkpoint, Checkpoints
 
@@ -24,6 +24,7 @@ class _Saved(BaseModel):
     questions_drawn: int
     rng: tuple[int, tuple[int, ...], float | None]
     generator: str
+    experience: dict[str, dict[str, tuple[float, int]]] = {}  # checkpoints of earlier versions have none
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Progress:
     generator: torch.Generator = field(default_factory=torch.Generator)
     """Samples completions; on the CPU whatever the model's device."""
     saved_step: int = 0
+    experience: Experience = field(default_factory=Experience)
 
     @classmethod
     def fresh(cls, seed: int) -> Progress:
@@ -51,6 +53,10 @@ class Progress:
             "questions_drawn": self.questions_drawn,
             "rng": [version, list(words), gauss],
             "generator": bytes(self.generator.get_state().numpy()).hex(),
+            "experience": {
+                table: {key: list(mean) for key, mean in means.items()}
+                for table, means in self.experience.to_state().items()
+            },
         }
 
     def restore(self, state: JsonValue) -> None:
@@ -58,6 +64,7 @@ class Progress:
         saved = _Saved.model_validate(state)
         self.rng.setstate(saved.rng)
         self.generator.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
+        self.experience.restore(saved.experience)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
 

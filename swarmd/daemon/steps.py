@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from protocol import Completion, InvalidLocal, Manifest
-from protocol.limits import MICRO, MILLI
+from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
+from swarmd.daemon.drawing import draw_external
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
+from swarmd.daemon.offering import to_own_group
 from swarmd.errors import TaskError
-from swarmd.gossip import Demand, OwnGroup
+from swarmd.gossip import Demand
 from swarmd.learning import GroupSampler, ScoredCompletion, ScoredGroup, StepMetrics
 from swarmd.observe import EventLog
 from swarmd.policy import GenerationStoppedError, Sample
@@ -33,8 +34,6 @@ from swarmd.tasks import Question, TaskRunner, TrainingDraw
 T = TypeVar("T")
 
 EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while it is empty
-EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; as long as a record lives
-CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
 DRAWS_MAX = 8  # a step goes on with fewer questions rather than look for ones that fit for ever
 UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
 
@@ -101,12 +100,15 @@ class StepLoop:
         own = await self._sample_own(round_) if parts.config.learning.local else []
         if self._stop.is_set():
             return
+        self.progress.experience.see_own(own)
         external = self._draw_external(round_)
         if not own and not external:
             await self._wait_for_external()
             return
         self._enter("training")
-        metrics = await self._in_model_thread(lambda: parts.learner.trainer.step(own, external))
+        success = self.progress.experience.success
+        metrics = await self._in_model_thread(lambda: parts.learner.trainer.step(own, external, success))
+        self.progress.experience.see_external(metrics.external_surprisal)
         self.progress.step += 1
         self.step_seconds = time.monotonic() - began
         self._account(metrics, round_, external)
@@ -212,22 +214,11 @@ class StepLoop:
         """Offer the group to others, unless the protocol has no room for what was generated."""
         parts = self._parts
         try:
-            completions = tuple(map(_to_wire, group.completions))
+            offer = to_own_group(group, question, parts.learner.policy.temperature)
         except InvalidLocal as error:
             parts.events.emit("warning", message=f"a group stays here, it cannot be published: {error}")
             return
-        parts.exchange.publish(
-            OwnGroup(
-                step=group.step,
-                task=question.spec,
-                question_digest=question.digest,
-                completions=completions,
-                temperature_milli=round(MILLI * parts.learner.policy.temperature),
-                model=group.model,
-                tokenizer=group.tokenizer,
-            ),
-            round_=group.round,
-        )
+        parts.exchange.publish(offer, round_=group.round)
 
     # External groups ------------------------------------------------------------------------------
 
@@ -236,9 +227,15 @@ class StepLoop:
         parts, wanted = self._parts, self._parts.config.learning.external
         if wanted == 0:
             return []
-        oldest = round_ - int(EXTERNAL_AGE_S_MAX // parts.manifest.round_seconds) - 1
-        candidates = parts.database.pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
-        drawn = parts.sampler.draw(candidates, wanted, self.progress.rng)
+        drawn = draw_external(
+            wanted,
+            round_=round_,
+            manifest=parts.manifest,
+            pool=parts.database.pool,
+            sampler=parts.sampler,
+            exchange=parts.exchange,
+            progress=self.progress,
+        )
         if len(drawn) < wanted:
             parts.events.emit("external_short", wanted=wanted, had=len(drawn))
         if self.step_seconds is not None:
@@ -299,14 +296,3 @@ class StepLoop:
     async def _in_model_thread(self, call: Callable[[], T]) -> T:
         self._loop = asyncio.get_running_loop()
         return await self._loop.run_in_executor(self._parts.model_thread, call)
-
-
-def _to_wire(completion: ScoredCompletion) -> Completion:
-    return Completion(
-        text=completion.text,
-        reward_micro=round(completion.reward * MICRO),
-        logprob_sum_micro=min(0, round((completion.behaviour_logprob_sum or 0.0) * MICRO)),
-        tokens=len(completion.token_ids),
-        bytes=len(completion.text.encode()),
-        finished=completion.finished,
-    )

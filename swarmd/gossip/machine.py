@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from protocol import KeyPair, Manifest
+from protocol import KeyPair, Manifest, PeerId
 from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.events import (
     AddressesRemembered,
@@ -227,6 +227,10 @@ class Gossip:
             clock_offset_s=offset,
             problems=(_clock_problem(offset),) if offset is not None else (),
         )
+
+    def trust(self, peer: PeerId) -> float:
+        """In the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
+        return self._reputation.trust(peer, self._now)
 
     def _view(self, seen: PeerSeen, now: float) -> PeerView:
         return PeerView(

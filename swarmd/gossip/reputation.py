@@ -6,6 +6,7 @@ written in its name does not.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from protocol import PeerId
@@ -35,6 +36,17 @@ class Reputation:
     def is_ignored(self, peer: PeerId, now: float) -> bool:
         standing = self._standings.get(peer)
         return standing is not None and now < standing.ignored_until
+
+    def trust(self, peer: PeerId, now: float) -> float:
+        """From 0 (ignored) to 1 (nothing is held against it)."""
+        standing = self._standings.get(peer)
+        if standing is None:
+            return 1.0
+        if now < standing.ignored_until:
+            return 0.0
+        elapsed = max(0.0, now - standing.at)
+        left = math.pow(0.5, elapsed / self._limits.penalty_half_life_s)
+        return max(0.0, 1 - left * standing.points / self._limits.penalty_ignored_at)
 
     def ignored(self, now: float) -> int:
         """How many peers are ignored now."""

@@ -1,6 +1,7 @@
 """Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
 
 from swarmd.learning.advantages import group_advantages
+from swarmd.learning.experience import Experience
 from swarmd.learning.external import (
     AsOwn,
     ExternalBatch,
@@ -14,12 +15,20 @@ from swarmd.learning.external import (
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.losses import clipped_surrogate, k3_penalty
 from swarmd.learning.metrics import StepMetrics
-from swarmd.learning.samplers import GroupSampler, UniformSampler, group_sampler
+from swarmd.learning.samplers import (
+    DrawContext,
+    GroupSampler,
+    ScoredSampler,
+    UniformSampler,
+    group_sampler,
+)
 from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
     "AsOwn",
+    "DrawContext",
+    "Experience",
     "ExternalBatch",
     "ExternalLoss",
     "GroupSampler",
@@ -27,6 +36,7 @@ __all__ = [
     "Luffy",
     "ScoredCompletion",
     "ScoredGroup",
+    "ScoredSampler",
     "StepMetrics",
     "Topr",
     "Trainer",

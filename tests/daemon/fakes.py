@@ -140,8 +140,12 @@ class ScriptedGossip:
         self.told: list[Event] = []
         self.wants: list[Command] = []
         self.problems: tuple[str, ...] = ()
+        self.distrusted: set[str] = set()
         self.peers: tuple[Any, ...] = ()
         self.heard = asyncio.Event()
+
+    def trust(self, peer: str) -> float:
+        return 0.0 if peer in self.distrusted else 1.0
 
     def handle(self, event: Event, now: float) -> list[Command]:
         self.told.append(event)

@@ -13,7 +13,7 @@ from swarmd.daemon.learner import Learner
 from swarmd.daemon.progress import Progress
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.daemon.verification import Verification
-from swarmd.learning import Trainer, UniformSampler
+from swarmd.learning import GroupSampler, Trainer, UniformSampler
 from swarmd.policy import HardwarePlan, Policy
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from swarmd.tasks import TrainingDraw
@@ -54,6 +54,7 @@ class Peer:
             resumed_step=None,
             problems=(),
         )
+        self.sampler: GroupSampler = UniformSampler()
         self.exchange = Exchange(
             gossip=self.gossip,
             network=ScriptedNetwork(key(1).peer_id),
@@ -75,7 +76,7 @@ class Peer:
                 config=self.config,
                 manifest=MANIFEST,
                 learner=self.learner,
-                sampler=UniformSampler(),
+                sampler=self.sampler,
                 tasks=self.tasks,
                 draw=TrainingDraw(MANIFEST, key(1).peer_id, 0, self.progress.questions_drawn),
                 database=self.database,

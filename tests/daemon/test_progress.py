@@ -34,6 +34,8 @@ def used(seed: int = 1) -> Progress:
     progress = Progress.fresh(seed)
     drawn(progress)
     progress.step, progress.questions_drawn = 7, 91
+    progress.experience.see_own([external_group(1, publisher="me")])
+    progress.experience.see_external({"other": 0.75})
     return progress
 
 
@@ -45,6 +47,16 @@ def test_a_restored_progress_draws_what_the_saved_one_would_have_drawn():
     restored.restore(state)
     assert drawn(restored) == expected
     assert (restored.step, restored.saved_step, restored.questions_drawn) == (7, 7, 91)
+    assert restored.experience.success == progress.experience.success != {}
+    assert restored.experience.surprisal == {"other": 0.75}
+
+
+def test_a_state_of_before_experience_was_kept_starts_it_anew():
+    state = used().to_state()
+    del state["experience"]
+    restored = Progress.fresh(2)
+    restored.restore(state)
+    assert restored.experience.success == {}
 
 
 def test_seeds_decide():

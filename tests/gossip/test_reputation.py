@@ -54,3 +54,16 @@ def test_while_a_peer_is_ignored_nothing_is_added():
     for _ in range(10):
         reputation.penalise(PEER, PENALTY_FORGED, START)
     assert not reputation.is_ignored(PEER, START + 301)
+
+
+def test_trust_falls_with_penalties_is_nothing_while_ignored_and_comes_back():
+    limits = GossipLimits()
+    reputation = Reputation(limits)
+    assert reputation.trust(PEER, START) == 1
+    reputation.penalise(PEER, PENALTY_FORGED, START)
+    assert reputation.trust(PEER, START) == 0.5
+    assert reputation.trust(PEER, START + limits.penalty_half_life_s) == 0.75
+    reputation.penalise(PEER, PENALTY_FORGED, START)
+    assert reputation.trust(PEER, START) == 0
+    assert 0 < reputation.trust(PEER, START + limits.ignore_s) < 1, "on probation"
+    assert reputation.trust(key(9).peer_id, START) == 1, "nothing is held against the unknown"

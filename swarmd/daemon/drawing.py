@@ -1,0 +1,40 @@
+"""From the pool to a step: the external groups that are candidates, and what the sampler is told of them."""
+
+from __future__ import annotations
+
+from protocol import Manifest, PeerId
+from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.progress import Progress
+from swarmd.learning import DrawContext, GroupSampler, ScoredGroup
+from swarmd.storage import Pool
+
+EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; as long as a record lives
+CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
+
+
+def draw_external(
+    wanted: int,
+    *,
+    round_: int,
+    manifest: Manifest,
+    pool: Pool,
+    sampler: GroupSampler,
+    exchange: Exchange,
+    progress: Progress,
+) -> list[ScoredGroup]:
+    """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used."""
+    oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
+    candidates = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    experience = progress.experience
+    context = DrawContext(
+        round=round_,
+        round_seconds=manifest.round_seconds,
+        success=experience.success,
+        own_surprisal=experience.own_surprisal,
+        surprisal=experience.surprisal,
+        trust={
+            publisher: exchange.trust(PeerId(publisher))
+            for publisher in {group.publisher for group in candidates}
+        },
+    )
+    return sampler.draw(candidates, wanted, progress.rng, context)

@@ -1,0 +1,93 @@
+"""What a peer remembers between steps to choose and weigh others' groups by. Running means, no model.
+
+Travels in the checkpoint: a resumed peer chooses as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from swarmd.learning.groups import ScoredGroup
+
+MEMORY = 16
+"""Observations that a mean is over, about: a policy that learns is another after some dozens of steps."""
+
+TASKS_MAX = 1_024
+"""Task families; above it those asked longest ago are forgotten. A manifest holds fewer."""
+
+PUBLISHERS_MAX = 1_024
+"""Peers; as many as the ledger keeps counts of."""
+
+OWN = "own"
+
+Mean = tuple[float, int]
+"""A running mean, and how many observations it is over, at most `MEMORY`."""
+
+State = dict[str, dict[str, Mean]]
+
+
+class Experience:
+    """Own success by task family, and how surprising others' and the own text is to this policy."""
+
+    def __init__(self) -> None:
+        self._success: dict[str, Mean] = {}
+        self._surprisal: dict[str, Mean] = {}
+        self._own_surprisal: dict[str, Mean] = {}
+
+    def see_own(self, groups: Sequence[ScoredGroup]) -> None:
+        """Groups that this peer just sampled and scored."""
+        nats = size = 0.0
+        for group in groups:
+            _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
+            for completion in group.completions:
+                if completion.behaviour_logprob_sum is not None:
+                    nats -= completion.behaviour_logprob_sum
+                    size += len(completion.text.encode())
+        if size:
+            _observe(self._own_surprisal, OWN, nats / size, 1)
+
+    def see_external(self, surprisal: Mapping[str, float]) -> None:
+        """Nats a byte by publisher, as a step measured them (`StepMetrics.external_surprisal`)."""
+        for publisher, value in surprisal.items():
+            if math.isfinite(value):  # a step whose numbers overflowed is left out, and not remembered either
+                _observe(self._surprisal, publisher, value, PUBLISHERS_MAX)
+
+    @property
+    def success(self) -> dict[bytes, float]:
+        """Mean own reward by task id, of the families asked so far."""
+        return {bytes.fromhex(task): mean for task, (mean, _) in self._success.items()}
+
+    @property
+    def surprisal(self) -> dict[str, float]:
+        """Nats a byte by publisher, of those whose text was trained on."""
+        return {publisher: mean for publisher, (mean, _) in self._surprisal.items()}
+
+    @property
+    def own_surprisal(self) -> float | None:
+        """Nats a byte of own completions; None before the first."""
+        own = self._own_surprisal.get(OWN)
+        return None if own is None else own[0]
+
+    def to_state(self) -> State:
+        """As JSON holds it."""
+        return {
+            "success": dict(self._success),
+            "surprisal": dict(self._surprisal),
+            "own_surprisal": dict(self._own_surprisal),
+        }
+
+    def restore(self, state: State) -> None:
+        """What `to_state` gave; what it lacks starts anew."""
+        self._success = dict(state.get("success", {}))
+        self._surprisal = dict(state.get("surprisal", {}))
+        self._own_surprisal = dict(state.get("own_surprisal", {}))
+
+
+def _observe(means: dict[str, Mean], key: str, value: float, keys_max: int) -> None:
+    """Move the mean of `key`, and make it the newest; forget the oldest above the bound."""
+    mean, seen = means.pop(key, (0.0, 0))
+    seen = min(seen + 1, MEMORY)
+    means[key] = (mean + (value - mean) / seen, seen)
+    if len(means) > keys_max:
+        del means[next(iter(means))]

@@ -1,0 +1,104 @@
+"""A sampler that prefers groups this peer can learn from: likely to teach, fresh, near, and not all alike."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swarmd.learning.groups import ScoredGroup
+from swarmd.learning.samplers.interface import DrawContext
+
+AGE_SCALE_S = 100.0  # a third of a record's life of 300 s: at its end a group counts a twentieth
+LEARNABILITY_MIN = 0.25  # a family that is never solved here (p = 0) is what others are needed for most
+SURPRISAL_WIDTH = 0.5  # nats a byte; arXiv 2512.02556 drops bad text that is 0.5 nats a token less likely
+PEER_SHARE_MAX = 0.25  # of a draw; one peer's habits, or lies, are at most a quarter of what is learned
+
+
+@dataclass(frozen=True)
+class ScoredSampler:
+    """Without replacement, with probability proportional at each draw to the product of
+
+    - spread ** `spread_power`: the group's mean |R - mean R|. Not divided by the standard deviation, which
+      would make partial credit of a hundredth as loud as a solved question;
+    - max(4 p (1 - p), `learnability_min`): p is this peer's own success on the task family (ExGRPO, arXiv
+      2510.02245, prefers the half solved);
+    - exp(-age / `age_scale_s`);
+    - exp(-(l - l*)^2 / 2 sigma^2): l is the surprisal of the publisher's text here, l* that of this peer's
+      own text, sigma `surprisal_width`. By publisher, since a step measures it anyway; measuring every
+      candidate would cost a pass through the model for each;
+    - the trust in the publisher;
+    - 1 / (number of candidates with the same question).
+
+    An unknown p, l, l* or trust counts as 1: what was never tried is tried. At most `peer_share_max` of the
+    draw, rounded down, or an even share where fewer peers offer groups, comes from one peer; and at least
+    one may. Then the draw is short rather than one-sided.
+    """
+
+    spread_power: float = 1.0
+    learnability_min: float = LEARNABILITY_MIN
+    age_scale_s: float = AGE_SCALE_S
+    surprisal_width: float = SURPRISAL_WIDTH
+    peer_share_max: float = PEER_SHARE_MAX
+
+    def draw(
+        self, candidates: Sequence[ScoredGroup], count: int, rng: random.Random, context: DrawContext
+    ) -> list[ScoredGroup]:
+        # The smallest of exponential variables over weights is a weighted draw, the k smallest are k draws
+        # without replacement (Efraimidis and Spirakis 2006): the same as Gumbel top-k on the logarithms.
+        keyed = sorted(
+            (rng.expovariate(1.0) / weight, number)
+            for number, weight in enumerate(self.weights(candidates, context))
+            if weight > 0
+        )
+        shuffled = [candidates[number] for _, number in keyed]
+        room = self._most_from_one(count, len({group.publisher for group in shuffled}))
+        drawn: list[ScoredGroup] = []
+        taken: Counter[str] = Counter()
+        for group in shuffled:
+            if len(drawn) == count:
+                break
+            if taken[group.publisher] < room:
+                taken[group.publisher] += 1
+                drawn.append(group)
+        return drawn
+
+    def weights(self, candidates: Sequence[ScoredGroup], context: DrawContext) -> list[float]:
+        """One a candidate, in their order; 0 for those that teach nothing."""
+        alike = Counter((group.task_id, group.question) for group in candidates if group.is_informative)
+        return [
+            self._weight(group, context) / alike[group.task_id, group.question]
+            if group.is_informative
+            else 0.0
+            for group in candidates
+        ]
+
+    def _weight(self, group: ScoredGroup, context: DrawContext) -> float:
+        age_s = max(0, context.round - group.round) * context.round_seconds
+        return (
+            math.pow(_spread(group), self.spread_power)
+            * self._learnability(context.success.get(group.task_id))
+            * math.exp(-age_s / self.age_scale_s)
+            * self._nearness(context.surprisal.get(group.publisher), context.own_surprisal)
+            * context.trust.get(group.publisher, 1.0)
+        )
+
+    def _learnability(self, success: float | None) -> float:
+        return 1.0 if success is None else max(4 * success * (1 - success), self.learnability_min)
+
+    def _nearness(self, surprisal: float | None, own: float | None) -> float:
+        if surprisal is None or own is None:
+            return 1.0
+        return math.exp(-0.5 * ((surprisal - own) / self.surprisal_width) ** 2)
+
+    def _most_from_one(self, count: int, peers: int) -> int:
+        even = math.ceil(count / peers) if peers else 0
+        return max(1, math.floor(count * self.peer_share_max), even)
+
+
+def _spread(group: ScoredGroup) -> float:
+    """Mean distance of the rewards from their mean, in [0, 0.5]."""
+    mean = group.mean_reward
+    return sum(abs(reward - mean) for reward in group.rewards) / len(group.rewards)

@@ -1,0 +1,70 @@
+"""What a sampler is told when a step draws from the pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swarmd.learning import DrawContext, ScoredSampler, UniformSampler
+from tests.daemon.fakes import external_group, peer
+from tests.daemon.step_peer import MANIFEST, ROUND
+from tests.gossip.making import START
+
+
+class Listening(UniformSampler):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[DrawContext] = []
+
+    def draw(self, candidates: Any, count: Any, rng: Any, context: DrawContext) -> Any:
+        self.heard.append(context)
+        return super().draw(candidates, count, rng, context)
+
+
+@pytest.fixture
+def pooled(database):
+    for number in range(2):
+        database.pool.add(external_group(number, publisher=peer(number), round_=ROUND), now=START)
+
+
+async def test_it_knows_the_own_groups_of_the_step_and_the_surprisal_measured_before(make_peer, run, pooled):
+    one = make_peer(steps=2, external=1)
+    one.sampler = Listening()
+    await run(one)
+    first, second = one.sampler.heard
+    assert (first.round, first.round_seconds) == (ROUND, MANIFEST.round_seconds)
+    assert set(first.success.values()) == {0.5}
+    assert first.own_surprisal > 0
+    assert first.surprisal == {}
+    assert second.surprisal == dict(one.database.steps.metrics(10))[1]["external_surprisal"]
+    assert set(second.surprisal) < {peer(0), peer(1)}
+
+
+async def test_it_knows_whom_gossip_does_not_trust(make_peer, run, pooled):
+    one = make_peer(steps=1, external=4)
+    one.gossip.distrusted = {peer(0)}
+    one.sampler = Listening()
+    await run(one)
+    assert one.sampler.heard[0].trust == {peer(0): 0.0, peer(1): 1.0}
+
+
+async def test_the_scored_sampler_leaves_the_distrusted_in_the_pool(make_peer, run, pooled):
+    one = make_peer(steps=1, external=4)
+    one.gossip.distrusted = {peer(0)}
+    one.sampler = ScoredSampler()
+    await run(one)
+    assert [group.publisher for group in one.database.pool.candidates(0, 10)] == [peer(0)]
+
+
+async def test_the_trainer_is_told_of_own_success(make_peer, run):
+    one = make_peer(steps=1)
+    told: list[Any] = []
+    step = one.learner.trainer.step
+    one.learner.trainer.step = lambda own, external, success: (
+        told.append(success),
+        step(own, external, success),
+    )[1]
+    await run(one)
+    assert [set(success.values()) for success in told] == [{0.5}]

@@ -1,0 +1,73 @@
+"""What a peer remembers of its own success and of others' text."""
+
+import json
+import math
+
+import pytest
+
+from swarmd.learning import Experience, ScoredCompletion
+from swarmd.learning.experience import MEMORY, PUBLISHERS_MAX
+from tests.learning.conftest import own_group
+
+
+class Model:
+    family, tokenizer_fingerprint = "tiny", bytes(8)
+
+
+def own(*rewards, text="four", nats=2.0):
+    return own_group(
+        Model, "2+2?", [ScoredCompletion(text, r, True, behaviour_logprob_sum=-nats) for r in rewards]
+    )
+
+
+def test_success_is_the_mean_reward_of_own_groups_by_family():
+    experience = Experience()
+    assert experience.success == {}
+    experience.see_own([own(0.0, 1.0), own(1.0, 1.0)])
+    assert experience.success == {bytes(16): 0.75}
+
+
+def test_old_groups_are_outweighed_as_the_policy_changes():
+    experience = Experience()
+    experience.see_own([own(0.0)] * 1000)
+    experience.see_own([own(1.0)] * MEMORY)
+    assert 0.6 < experience.success[bytes(16)] < 0.7  # 1 - (1 - 1/n)^n, about 1 - 1/e
+
+
+def test_own_surprisal_is_in_nats_per_byte():
+    experience = Experience()
+    assert experience.own_surprisal is None
+    experience.see_own([own(0.0, 1.0, text="é", nats=3.0)])
+    assert experience.own_surprisal == pytest.approx(1.5)
+    experience.see_own([own(0.0, text="", nats=3.0)])
+    assert experience.own_surprisal == pytest.approx(1.5), "an empty text has no bytes to be surprised at"
+
+
+def test_surprisal_is_kept_by_publisher_and_what_overflowed_is_not():
+    experience = Experience()
+    experience.see_external({"a": 1.0, "b": math.nan})
+    experience.see_external({"a": 2.0, "c": math.inf})
+    assert experience.surprisal == {"a": 1.5}
+
+
+def test_a_crowd_of_publishers_is_forgotten_the_oldest_first():
+    experience = Experience()
+    experience.see_external({f"p{n}": 1.0 for n in range(PUBLISHERS_MAX)})
+    experience.see_external({"p0": 1.0, "new": 1.0})
+    assert len(experience.surprisal) == PUBLISHERS_MAX
+    assert {"p0", "new"} <= experience.surprisal.keys()
+    assert "p1" not in experience.surprisal
+
+
+def test_it_comes_back_from_json_and_goes_on_as_before():
+    first, second = Experience(), Experience()
+    first.see_own([own(0.0, 1.0)])
+    first.see_external({"a": 1.0})
+    # Through pydantic in the daemon, so lists may be tuples again.
+    second.restore(json.loads(json.dumps(first.to_state())))
+    for experience in (first, second):
+        experience.see_own([own(1.0, 1.0)])
+        experience.see_external({"a": 2.0})
+    assert second.success == first.success
+    assert second.surprisal == first.surprisal
+    assert second.own_surprisal == first.own_surprisal

@@ -1,0 +1,64 @@
+"""What an external loss is told of each row, and what a step says of each publisher."""
+
+import dataclasses
+
+import pytest
+
+from swarmd.config import LearningConfig
+from swarmd.learning import Trainer
+from swarmd.learning.selection import select_rows
+
+PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
+TASK = bytes(16)
+
+
+def moved(policy, config, external, success=None):
+    """Whether a step changes the weights."""
+    before = policy.trainable_state()
+    Trainer(policy, config).step([], [external], *([] if success is None else [success]))
+    return any(not before[name].equal(now) for name, now in policy.trainable_state().items())
+
+
+def test_tokens_are_the_same_by_the_same_tokenizer_and_in_the_same_number(make_policy, external_group):
+    policy = make_policy()
+    ours = policy.tokenizer_fingerprint
+    for tokenizer, tokens, same in ((ours, 2, True), (ours, 3, False), (bytes(8), 2, False)):
+        group = external_group("x", ("a", 1.0), ("b", 0.0), tokenizer=tokenizer, token_count=tokens)
+        rows = select_rows(policy, [group], with_zero_advantage=False).rows
+        assert [row.same_tokens for row in rows] == [same, same]
+
+
+def test_tis_does_not_learn_across_tokenizers(make_policy, external_group):
+    policy = make_policy()
+    config = PLAIN.model_copy(update={"external_loss": "tis"})
+    known = external_group("x", ("a", 1.0), ("b", 0.0), tokenizer=policy.tokenizer_fingerprint, token_count=2)
+    assert moved(policy, config, known)
+    assert not moved(policy, config, dataclasses.replace(known, tokenizer=bytes(8)))
+
+
+def test_luffy_learns_where_this_peer_fails_and_not_where_it_does_not(make_policy, external_group):
+    config = PLAIN.model_copy(update={"external_loss": "luffy"})
+    group = external_group("x", ("a", 1.0), ("b", 0.0))
+    assert moved(make_policy(), config, group)
+    assert moved(make_policy(), config, group, {TASK: 0.0})
+    assert not moved(make_policy(), config, group, {TASK: 0.6})
+
+
+@pytest.mark.parametrize("name", ["topr", "imitate"])
+def test_these_learn_from_anybody(make_policy, external_group, name):
+    config = PLAIN.model_copy(update={"external_loss": name})
+    assert moved(make_policy(), config, external_group("x", ("a", 1.0), ("b", 0.0)), {TASK: 0.6})
+
+
+def test_surprisal_is_said_by_publisher(make_policy, external_group):
+    policy = make_policy()
+    one = external_group("x", ("aaaa", 1.0), ("bb", 0.0))
+    two = dataclasses.replace(external_group("y", ("cc", 1.0), ("d", 0.0)), publisher="another")
+    both = Trainer(make_policy(), PLAIN).step([], [one, two])
+    alone = [
+        Trainer(policy, PLAIN.model_copy(update={"learning_rate": 1e-9})).step([], [g]) for g in (one, two)
+    ]
+    assert both.external_surprisal == pytest.approx(
+        {"other": alone[0].external_nats_per_byte, "another": alone[1].external_nats_per_byte}, rel=1e-4
+    )
+    assert Trainer(policy, PLAIN).step([], []).external_surprisal == {}
