@@ -97,6 +97,7 @@ class Policy:
             pad_id=self.tokenizer.pad_id,
             dtype=self._dtype,
             gradient_checkpointing=self.budgets.budgets.gradient_checkpointing,
+            before_layer=None if self._guard is None else self._guard.check,
         )
         self.scorer_reason = choice.reason
         return choice.scorer

@@ -56,38 +56,45 @@ def packed_attention(
     asked = sorted(name for name, v in rest.items() if v is not None and name not in MEANINGLESS_HERE)
     if asked or attention_mask is not None or dropout:
         raise UnknownAttentionError(", ".join(asked) or "a mask or dropout")
-    packing = swarmd_packing.packing
-    heads, size = query.shape[1], query.shape[3]
-    flat_query, flat_key, flat_value = _flat(query), _flat(key), _flat(value)
+    heads = query.shape[1]
+    query, key, value = (states[0].transpose(0, 1).flatten(1) for states in (query, key, value))
+    size = query.shape[1] // heads
+    attended = attend(query, key, value, size, scaling, swarmd_packing)
+    return attended.view(1, -1, heads, size), None
 
-    def attend(queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
-        """Rows of flat places [b, q] that look at [b, k] -> [b * q, heads * d]."""
-        k, v = (_gather(flat, keys, key.shape[1]) for flat in (flat_key, flat_value))
-        repeats = heads // key.shape[1]
-        if repeats > 1:
-            k, v = (kv.repeat_interleave(repeats, dim=1) for kv in (k, v))
-        out = functional.scaled_dot_product_attention(
-            _gather(flat_query, queries, heads), k, v, attn_mask=mask, is_causal=mask is None, scale=scaling
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, size: int, scaling: float | None, plan: AttentionPlan
+) -> Tensor:
+    """Attention over flat states: query [N, heads * size], key and value [N, kv heads * size] -> as query."""
+    packing = plan.packing
+    heads, kv_heads = query.shape[1] // size, key.shape[1] // size
+    shared = heads // kv_heads
+    keys, values = (_gather(flat, packing.prompts, size) for flat in (key, value))
+    if shared > 1:
+        keys, values = (states.repeat_interleave(shared, dim=1) for states in (keys, values))
+    queries = _gather(query, packing.prompts, size)
+    prompts = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True, scale=scaling)
+    parts = [prompts.transpose(1, 2).flatten(2).flatten(0, 1)]
+    if plan.visible is not None:
+        seen = torch.cat([packing.prompts[packing.owners], packing.inputs], dim=1)
+        keys, values = (_gather(flat, seen, size) for flat in (key, value))
+        # Query heads that share keys stand where more tokens would: so keys are not repeated for each.
+        queries = _gather(query, packing.inputs, size)
+        rows, width = packing.inputs.shape
+        queries = queries.reshape(rows, kv_heads, shared * width, size)
+        inputs = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=plan.visible.repeat(1, 1, shared, 1), scale=scaling
         )
-        return out.transpose(1, 2).reshape(-1, heads * size)
-
-    parts = [attend(packing.prompts, packing.prompts, None)]
-    if swarmd_packing.visible is not None:
-        keys = torch.cat([packing.prompts[packing.owners], packing.inputs], dim=1)
-        parts.append(attend(packing.inputs, keys, swarmd_packing.visible))
-    out = functional.embedding(packing.restored, torch.cat(parts))
-    return out.view(1, -1, heads, size), None
+        inputs = inputs.reshape(rows, heads, width, size)
+        parts.append(inputs.transpose(1, 2).flatten(2).flatten(0, 1))
+    return functional.embedding(packing.restored, torch.cat(parts))
 
 
-def _flat(states: Tensor) -> Tensor:
-    """[1, heads, N, d] -> [N, heads * d]"""
-    return states[0].transpose(0, 1).flatten(1)
-
-
-def _gather(flat: Tensor, places: Tensor, heads: int) -> Tensor:
-    """Flat states [N, heads * d] at places [b, l] -> [b, heads, l, d]."""
+def _gather(flat: Tensor, places: Tensor, size: int) -> Tensor:
+    """Flat states [N, heads * size] at places [b, l] -> [b, heads, l, size]."""
     # An embedding look-up: the same values as indexing, and its gradient adds up repeated places in parallel.
-    return functional.embedding(places, flat).view(*places.shape, heads, -1).transpose(1, 2)
+    return functional.embedding(places, flat).view(*places.shape, -1, size).transpose(1, 2)
 
 
 @contextmanager

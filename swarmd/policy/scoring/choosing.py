@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.policy.backend import Scorer, TokenRow
+from swarmd.policy.generation.architecture import UnknownArchitectureError, read_decoder
 from swarmd.policy.scoring.attention import UnknownAttentionError
+from swarmd.policy.scoring.bodies import Body, OwnBody, TransformersBody
 from swarmd.policy.scoring.packed import PackedScorer
 from swarmd.policy.scoring.padded import PaddedScorer
 
@@ -26,8 +29,10 @@ TRIAL_ROWS = (
 """Two prompts of different lengths, completions of different lengths: whatever packing could get wrong."""
 TOUCHED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 """What some models do to logits behind the output layer; a trial of small logits might not show it."""
-OUT_OF_PLACE = (AttributeError, TypeError, KeyError, ValueError, RuntimeError, UnknownAttentionError)
+OUT_OF_PLACE = (AttributeError, TypeError, KeyError, ValueError, RuntimeError)
 """What a model raises whose forward does not take embeddings, positions or another attention."""
+TOGETHER = "completions are scored together behind one copy of their prompt"
+ONE_BY_ONE = "completions are scored one by one, each behind its prompt"
 
 
 @dataclass(frozen=True)
@@ -44,15 +49,37 @@ def choose_scorer(
     pad_id: int,
     dtype: torch.dtype,
     gradient_checkpointing: bool = False,
+    before_layer: Callable[[], None] | None = None,
 ) -> ScorerChoice:
     """The fastest scorer that is right for this model. Runs some 20 tokens through it to see that it is."""
-    padded = PaddedScorer(model, pad_id=pad_id, dtype=dtype)
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    why_not = _why_not_packed(base) or _why_trial_fails(model)
-    if why_not is not None:
-        return ScorerChoice(padded, f"completions are scored one by one behind their prompt: {why_not}")
-    packed = PackedScorer(model, dtype=dtype, gradient_checkpointing=gradient_checkpointing)
-    return ScorerChoice(packed, "the completions of a question are scored behind one copy of its prompt")
+    makers: dict[str, Callable[[torch.dtype], Body]] = {
+        "our own layers": lambda working: _own_body(base, working, before_layer),
+        "transformers' layers": lambda working: TransformersBody(base.base_model, working),
+    }
+    hindrance = _why_not_packed(base)
+    whys = [] if hindrance is None else [hindrance]
+    if hindrance is None:
+        expected = _trial(PaddedScorer(model, pad_id=pad_id, dtype=base.dtype))
+        for by, make_body in makers.items():
+            try:
+                found = _trial(PackedScorer(base, make_body(base.dtype), dtype=base.dtype))
+            except UnknownArchitectureError as error:
+                whys.append(f"not by {by}: {error}")
+            except (UnknownAttentionError, *OUT_OF_PLACE) as error:
+                whys.append(f"not by {by}: the model does not run on packed rows ({error})")
+            else:
+                difference = float((found - expected).abs().max())
+                half = base.dtype != torch.float32
+                # NaN is not greater: a model that computes no numbers is reported where it is used.
+                if not difference > (TRIAL_DIFFERENCE_MAX_HALF if half else TRIAL_DIFFERENCE_MAX):
+                    scorer = PackedScorer(
+                        base, make_body(dtype), dtype=dtype, gradient_checkpointing=gradient_checkpointing
+                    )
+                    return ScorerChoice(scorer, "; ".join((f"{TOGETHER}, by {by}", *whys)))
+                whys.append(f"not by {by}: that came out {difference:.3g} nats apart")
+    padded = PaddedScorer(model, pad_id=pad_id, dtype=dtype)
+    return ScorerChoice(padded, "; ".join((ONE_BY_ONE, *whys)))
 
 
 def _why_not_packed(base: Any) -> str | None:
@@ -70,16 +97,15 @@ def _why_not_packed(base: Any) -> str | None:
     return None
 
 
+def _own_body(base: Any, dtype: torch.dtype, before_layer: Callable[[], None] | None) -> OwnBody:
+    body = OwnBody(read_decoder(base), dtype, before_layer)
+    # Our layers take part in backward only if their input does.
+    trained = [parameter.requires_grad for parameter in base.parameters()]
+    if any(trained) and not all(trained):
+        raise UnknownArchitectureError("only a part of it is trained")
+    return body
+
+
 @torch.no_grad()
-def _why_trial_fails(model: PreTrainedModel | PeftModel) -> str | None:
-    """Both ways on a few tokens, in the precision of the weights."""
-    dtype = next(model.parameters()).dtype
-    try:
-        found, _ = PackedScorer(model, dtype=dtype).logprobs(TRIAL_ROWS, 1.0)
-    except OUT_OF_PLACE as error:
-        return f"{type(model).__name__} cannot run on packed rows ({error})"
-    expected, _ = PaddedScorer(model, pad_id=0, dtype=dtype).logprobs(TRIAL_ROWS, 1.0)
-    allowed = TRIAL_DIFFERENCE_MAX if dtype == torch.float32 else TRIAL_DIFFERENCE_MAX_HALF
-    difference = float((found - expected).abs().max())
-    # NaN is not greater: a model that computes no numbers is reported where it is used.
-    return f"packed rows came out {difference:.3g} nats apart" if difference > allowed else None
+def _trial(scorer: Scorer) -> Tensor:
+    return scorer.logprobs(TRIAL_ROWS, 1.0)[0]

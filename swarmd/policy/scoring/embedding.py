@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from swarmd.policy.scoring.vocabulary import accumulated
+from swarmd.policy.scoring.gradients import accumulated
 
 
 def embed(layer: nn.Embedding, ids: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swarmd.policy.scoring.gradients import accumulated
+
 SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
 KEPT_BYTES = 128 * 2**20  # of logits kept for the backward pass; more is computed again (a third more work)
 SLICE_WORDS_MIN = 256  # narrower products are slow
@@ -32,13 +34,6 @@ def chosen_logprobs(
     """
     result: Tensor = _ChosenLogprobs.apply(hidden, weight, bias, targets, temperature, dtype)  # type: ignore[no-untyped-call]
     return result
-
-
-def accumulated(parameter: Tensor) -> Tensor:
-    """The parameter's gradient, zeros if it has none yet: to be added to in place."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
 
 
 class _ChosenLogprobs(torch.autograd.Function):

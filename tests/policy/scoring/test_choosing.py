@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -24,6 +25,30 @@ def test_ordinary_models_are_packed(model):
     choice = choose(model)
     assert isinstance(choice.scorer, PackedScorer)
     assert "one copy" in choice.reason
+    assert choice.reason.endswith("by our own layers")
+
+
+def test_adapters_are_scored_by_transformers_layers_and_the_reason_says_why():
+    model = make_model("qwen2: biases, shared heads, tied")
+    choice = choose(get_peft_model(model, LoraConfig(r=3, target_modules="all-linear")).eval())
+    assert isinstance(choice.scorer, PackedScorer)
+    assert "by transformers' layers; not by our own layers: it has adapters" in choice.reason
+
+
+def test_layers_on_a_frozen_embedding_are_left_to_autograd():
+    model = make_model("llama: untied")
+    model.get_input_embeddings().requires_grad_(False)
+    assert "only a part of it is trained" in choose(model).reason
+
+
+def test_each_layer_of_our_own_is_announced():
+    seen = []
+    choice = choose_scorer(
+        make_model("llama: untied"), pad_id=0, dtype=torch.float32, before_layer=lambda: seen.append(1)
+    )
+    seen.clear()
+    choice.scorer.logprobs(make_rows((5, (3, 6))), 1.0)
+    assert len(seen) == SMALL["num_hidden_layers"]
 
 
 def sliding():

@@ -2,13 +2,24 @@
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 
 from swarmd.policy import TokenRow
+from swarmd.policy.generation.architecture import read_decoder
 from swarmd.policy.scoring import PackedScorer, PaddedScorer
+from swarmd.policy.scoring.bodies import OwnBody, TransformersBody
 from tests.policy.scoring.making import UNEVEN, make_model, make_rows
 
 FLOAT32 = torch.float32
+BODIES = ["our own layers", "transformers' layers"]
+
+
+def packed(model, body, dtype=FLOAT32, recompute=False):
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    made = (
+        OwnBody(read_decoder(base), dtype) if body == BODIES[0] else TransformersBody(base.base_model, dtype)
+    )
+    return PackedScorer(base, made, dtype=dtype, gradient_checkpointing=recompute)
 
 
 def padded(model, dtype=FLOAT32):
@@ -25,10 +36,11 @@ def assert_same(found, expected, relative=2e-5):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("recompute", [False, True])
-def test_uneven_rows_score_and_teach_as_padded_ones(model, score, temperature, recompute):
-    packed = PackedScorer(model, dtype=FLOAT32, gradient_checkpointing=recompute)
+@pytest.mark.parametrize("body", BODIES)
+def test_uneven_rows_score_and_teach_as_padded_ones(model, score, body, temperature, recompute):
+    scorer = packed(model, body, recompute=recompute)
     expected = score(model, padded(model), UNEVEN, temperature)
-    assert_same(score(model, packed, UNEVEN, temperature), expected)
+    assert_same(score(model, scorer, UNEVEN, temperature), expected)
 
 
 @pytest.mark.parametrize(
@@ -36,17 +48,17 @@ def test_uneven_rows_score_and_teach_as_padded_ones(model, score, temperature, r
     [make_rows((6, (4, 4, 4, 4))), make_rows((5, (1, 1))), make_rows((5, (3,)), (5, (3,)))],
     ids=["even", "single tokens", "prompts of one length"],
 )
-def test_regular_rows_too(model, score, rows):
-    packed = PackedScorer(model, dtype=FLOAT32)
-    assert_same(score(model, packed, rows), score(model, padded(model), rows))
+@pytest.mark.parametrize("body", BODIES)
+def test_regular_rows_too(model, score, body, rows):
+    assert_same(score(model, packed(model, body), rows), score(model, padded(model), rows))
 
 
 def test_the_embedding_of_a_padding_token_is_not_trained_through_look_ups(score):
     model = make_model("llama: untied")
     rows = [TokenRow((5, 0, 7), (0, 9)), TokenRow((5, 0, 7), (2, 0, 3))]
-    packed = score(model, PackedScorer(model, dtype=FLOAT32), rows)
-    assert_same(packed, score(model, padded(model), rows))
-    assert packed[2]["model.embed_tokens.weight"][0].eq(0).all()
+    found = score(model, packed(model, BODIES[0]), rows)
+    assert_same(found, score(model, padded(model), rows))
+    assert found[2]["model.embed_tokens.weight"][0].eq(0).all()
 
 
 def test_adapters_are_trained_and_nothing_else(score):
@@ -59,15 +71,15 @@ def test_adapters_are_trained_and_nothing_else(score):
     adapted.eval()
     expected = score(adapted, padded(adapted), UNEVEN)
     for recompute in (False, True):
-        packed = PackedScorer(adapted, dtype=FLOAT32, gradient_checkpointing=recompute)
-        assert_same(score(adapted, packed, UNEVEN), expected)
+        assert_same(score(adapted, packed(adapted, BODIES[1], recompute=recompute), UNEVEN), expected)
     assert all("lora_" in name for name in expected[2])
 
 
-def test_bfloat16_stays_close(score):
+@pytest.mark.parametrize("body", BODIES)
+def test_bfloat16_stays_close(score, body):
     model = make_model("qwen2: biases, shared heads, tied")
     expected = score(model, padded(model), UNEVEN)
-    found = score(model, PackedScorer(model, dtype=torch.bfloat16), UNEVEN)
+    found = score(model, packed(model, body, torch.bfloat16), UNEVEN)
     autocast = score(model, padded(model, torch.bfloat16), UNEVEN)
     assert found[0].dtype == torch.float32
     error, usual = ((run[0] - expected[0]).abs().max() for run in (found, autocast))
@@ -77,27 +89,31 @@ def test_bfloat16_stays_close(score):
         assert cosine > 0.99, name
 
 
-def test_gradients_of_several_calls_add_up(model, score):
-    packed = PackedScorer(model, dtype=FLOAT32)
-    once = score(model, packed, UNEVEN)[2]
+@pytest.mark.parametrize("dtype", [FLOAT32, torch.bfloat16])
+@pytest.mark.parametrize("body", BODIES)
+def test_gradients_of_several_calls_add_up(model, score, body, dtype):
+    scorer = packed(model, body, dtype)
+    once = score(model, scorer, UNEVEN)[2]
     for _ in range(2):  # on top of what `score` left
-        logprobs, _ = packed.logprobs(UNEVEN, 1.0)
+        logprobs, _ = scorer.logprobs(UNEVEN, 1.0)
         weights = torch.randn(logprobs.shape, generator=torch.Generator().manual_seed(3))
         (logprobs * weights).sum().backward()
     for name, parameter in model.named_parameters():
         assert torch.allclose(parameter.grad, 3 * once[name], atol=1e-4, rtol=1e-4), name
 
 
-def test_without_gradients_nothing_is_left_in_the_weights(model):
+@pytest.mark.parametrize("body", BODIES)
+def test_without_gradients_nothing_is_left_in_the_weights(model, body):
     with torch.no_grad():
-        logprobs, _ = PackedScorer(model, dtype=FLOAT32).logprobs(UNEVEN, 1.0)
+        logprobs, _ = packed(model, body).logprobs(UNEVEN, 1.0)
     assert not logprobs.requires_grad
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_the_model_is_left_as_it_was(model, score):
+@pytest.mark.parametrize("body", BODIES)
+def test_the_model_is_left_as_it_was(model, score, body):
     implementation = model.config._attn_implementation
-    score(model, PackedScorer(model, dtype=FLOAT32, gradient_checkpointing=True), UNEVEN)
+    score(model, packed(model, body, recompute=True), UNEVEN)
     assert model.config._attn_implementation == implementation
     assert not any(module.training for module in model.modules())
 
@@ -105,4 +121,4 @@ def test_the_model_is_left_as_it_was(model, score):
 def test_a_prompt_counts_once_and_last_tokens_not_at_all():
     model = make_model("llama: untied")
     rows = make_rows((7, (5, 1, 9)), (12, (3,)))
-    assert PackedScorer(model, dtype=FLOAT32).tokens(rows) == 7 + 4 + 0 + 8 + 12 + 2
+    assert packed(model, BODIES[0]).tokens(rows) == 7 + 4 + 0 + 8 + 12 + 2
