@@ -81,9 +81,10 @@ def _require_present(wish: str, machine: Machine) -> None:
     if wish in machine.accelerators:
         return
     there = ", ".join((*machine.accelerators, "cpu"))
-    known = wish == "mps" or (wish.startswith("cuda:") and wish.removeprefix("cuda:").isdigit())
-    fault = "PyTorch sees" if known else "each must be named by itself, or all; there are"
-    raise ConfigError(f"--devices names {wish!r}, but {fault} {there} on this machine")
+    raise ConfigError(
+        f"--devices names {wish!r}, but PyTorch sees {there} on this machine: name each that you want as it "
+        "stands there, or all"
+    )
 
 
 def look_at_machine() -> Machine:

@@ -11,6 +11,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from swarmd.config import load_config
 from swarmd.errors import ConfigError
 from swarmd.fleet.devices import Device
 from swarmd.storage import Home
@@ -40,6 +43,21 @@ def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
         except OSError as error:
             raise ConfigError(f"home {made.path} cannot be used: {remedy(error)}") from error
         Home.open(made.path)
+
+
+def own_settings(home: Home) -> frozenset[str]:
+    """Keys, such as "policy.threads", that a device's own config.toml sets; none where it is the link.
+    Raises ConfigError for a file that cannot be used."""
+    if home.config_path.is_symlink() or not home.config_path.exists():
+        return frozenset()
+    config = load_config(home.path, {})
+    sections = {name: getattr(config, name) for name in config.model_fields_set}
+    return frozenset(
+        f"{name}.{key}"
+        for name, section in sections.items()
+        if isinstance(section, BaseModel)
+        for key in section.model_fields_set
+    )
 
 
 def device_homes(home: Path) -> tuple[Home, ...]:

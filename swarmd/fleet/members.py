@@ -11,7 +11,7 @@ from swarmd.config import Config, parse_http
 from swarmd.config.addresses import PORT_MAX
 from swarmd.errors import ConfigError
 from swarmd.fleet.devices import CUDA_VISIBLE, Device, Machine
-from swarmd.fleet.homes import ADDRESSES, home_of
+from swarmd.fleet.homes import ADDRESSES, home_of, own_settings
 from swarmd.network.addresses import listen_address
 from swarmd.storage import Home
 
@@ -49,26 +49,30 @@ def members_of(
     """One peer a device, in that order.
 
     Each gets what was `given` on the command line, and beside it only what must differ from peer to peer:
-    device, address file, ports (counted up from the first) and a share of cores and main memory. `config` is
-    the whole configuration of the parent's home; `terminal` says whether people read along. Of the GPUs each
-    sees its own alone, and so calls it cuda:0: looking at one takes memory on it, and some libraries take the
-    first they see. Raises ConfigError.
+    device, address file, ports (counted up from the first) and a share of cores and main memory; of these,
+    what a device's own config.toml says is left to it. `config` is the whole configuration of the parent's
+    home; `terminal` says whether people read along. Of the GPUs each sees its own alone, and so calls it
+    cuda:0: looking at one takes memory on it, and some libraries take the first they see. Raises ConfigError.
     """
     _require_room_for_ports(config, len(devices))
     on_cpu = sum(device.device == "cpu" for device in devices)
     members: list[Member] = []
     for number, device in enumerate(devices):
         home = home_of(config.home, device)
-        own = {
+        fixed = {
             "policy.device": "cuda" if _cuda_index(device) is not None else device.device,
+            "network.address_file": home.path / ADDRESSES,
+            "observe.log_format": _log_format(config, terminal),
+        }
+        share = {
             "policy.threads": _threads(device, config, machine, len(devices)),
             "policy.memory_limit": _memory_limit(device, config, on_cpu),
             "network.port": config.network.port + number if config.network.port else None,
-            "network.address_file": home.path / ADDRESSES,
             "observe.http": _http(config.observe.http, number),
-            "observe.log_format": _log_format(config, terminal),
         }
-        settings = {**given, **{key: value for key, value in own.items() if value is not None}}
+        said = {key for key in own_settings(home) if given.get(key) is None}
+        share = {key: value for key, value in share.items() if value is not None and key not in said}
+        settings = {**given, **fixed, **share}
         members.append(Member(device, home, settings, {CUDA_VISIBLE: _visible(device, machine)}))
     return tuple(members)
 

@@ -9,6 +9,7 @@ import pytest
 from swarmd.config import load_config
 from swarmd.errors import ConfigError
 from swarmd.fleet import Device, device_homes, prepare_homes
+from swarmd.fleet.homes import own_settings
 from swarmd.storage import Home
 
 GPUS = (Device("cuda:0", "cuda:0"), Device("cuda:1", "cuda:1"))
@@ -32,6 +33,17 @@ def test_one_config_file_holds_for_all_until_a_device_gets_its_own(tmp_path: Pat
     second.config_path.write_text("seed = 6\n")
     prepare_homes(tmp_path, GPUS)
     assert [load_config(home.path, {}).seed for home in (first, second)] == [5, 6]
+
+
+def test_settings_of_a_device_s_own_are_those_of_a_file_in_place_of_the_link(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[policy]\nthreads = 2\n")
+    assert own_settings(Home(tmp_path / "devices" / "cuda-0")) == frozenset()
+    prepare_homes(tmp_path, GPUS)
+    first, second = device_homes(tmp_path)
+    second.config_path.unlink()
+    second.config_path.write_text("seed = 6\n[policy]\nthreads = 3\n[network]\nport = 0\n")
+    assert own_settings(first) == frozenset()
+    assert own_settings(second) == {"policy.threads", "network.port"}
 
 
 def test_settings_survive_a_move_of_the_whole_home(tmp_path: Path) -> None:

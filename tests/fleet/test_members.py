@@ -10,7 +10,9 @@ import pytest
 from swarmd.config import Config
 from swarmd.errors import ConfigError
 from swarmd.fleet import Device, Machine, Member, members_of, prepare_homes, require_addresses_apart
+from swarmd.fleet import members as members_module
 from swarmd.fleet.members import address_on_this_machine
+from swarmd.policy import plan
 
 GPUS = (Device("cuda:0", "cuda:0"), Device("cuda:1", "cuda:1"))
 CPUS = (Device("cpu:0", "cpu"), Device("cpu:1", "cpu"))
@@ -108,6 +110,27 @@ def test_cpu_peers_share_the_cores() -> None:
     assert each("policy.threads", settings(CPUS, policy={"model": "smollm2-135m"})) == [6, 6]
     few = Machine((), cores=1)
     assert each("policy.threads", settings(CPUS, machine=few, policy={"model": "smollm2-135m"})) == [1, 1]
+
+
+def test_what_a_device_s_own_file_says_is_left_to_it_unless_a_flag_says_otherwise(tmp_path: Path) -> None:
+    prepare_homes(tmp_path, CPUS)
+    own = tmp_path / "devices" / "cpu-1" / "config.toml"
+    own.unlink()
+    own.write_text(
+        '[policy]\nthreads = 3\nmemory_limit = "10%"\n[network]\nport = 5000\n[observe]\nhttp = "9000"\n'
+    )
+    config = {"home": tmp_path, "policy": {"model": "smollm2-135m"}, "network": {"port": 41000}}
+    quiet = settings(CPUS, **config)
+    for key, expected in (("policy.threads", 6), ("policy.memory_limit", "40%"), ("network.port", 41000)):
+        assert each(key, quiet) == [expected, None]
+    flagged = settings(CPUS, given={"network.port": 41000}, **config)
+    assert each("network.port", flagged) == [41000, 41001]
+
+
+def test_what_the_hardware_plan_would_decide_is_decided_alike_here() -> None:
+    """The parent does without torch, and so without the plan's own constants."""
+    assert {members_module.ONE_THREAD_MODEL} == plan.SMALL_MODELS
+    assert plan.ACCELERATOR_HOST_THREADS == members_module.ACCELERATOR_HOST_THREADS
 
 
 def test_accelerators_take_few_threads_and_never_more_than_their_share() -> None:
