@@ -57,42 +57,31 @@ async def supervise(
     `host` is the IP address they listen on, `reachable` is told which one is up first. Their lines go to
     `out` and `err`. Takes SIGINT and SIGTERM for itself. Raises SwarmdError naming those that failed.
     """
-    fleet = _Fleet(members, command, host, as_json, out, err, reachable)
-    return await fleet.run()
+    return await _Fleet(members, command, host, as_json, out, err, reachable).run()
 
 
+@dataclass
 class _Fleet:
-    """One run of the parent."""
+    """One run of the parent; see `supervise`."""
 
-    def __init__(
-        self,
-        members: Sequence[Member],
-        command: Command,
-        host: str,
-        as_json: bool,
-        out: TextIO,
-        err: TextIO,
-        reachable: Callable[[Member], None],
-    ) -> None:
-        self._members = members
-        self._command = command
-        self._host = host
-        self._as_json = as_json
-        self._out: TextIO | None = out
-        self._err: TextIO | None = err
-        self._reachable = reachable
-        self._width = max(len(member.name) for member in members)
-        self._children: list[_Child] = []
-        self._signals = 0
-        self._failed: list[str] = []
+    members: Sequence[Member]
+    command: Command
+    host: str
+    as_json: bool
+    out: TextIO | None
+    err: TextIO | None
+    reachable: Callable[[Member], None]
+    children: list[_Child] = field(default_factory=list)
+    signals: int = 0
+    failed: list[str] = field(default_factory=list)
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
         async with asyncio.TaskGroup() as group:
-            for member in self._members:
-                if self._signals:
+            for member in self.members:
+                if self.signals:
                     break
                 way_in = self._ways_in()
                 child = await self._start(member, way_in)
@@ -102,12 +91,12 @@ class _Fleet:
                 if not way_in:
                     await child.settled.wait()
                     if child.address is not None:
-                        self._reachable(member)
-        if self._signals > 1:
+                        self.reachable(member)
+        if self.signals > 1:
             return FORCED_EXIT_CODE
-        if self._failed:
+        if self.failed:
             raise SwarmdError(
-                f"{len(self._failed)} of {len(self._members)} peers failed: {', '.join(self._failed)}; "
+                f"{len(self.failed)} of {len(self.members)} peers failed: {', '.join(self.failed)}; "
                 "see what they said above"
             )
         return 0
@@ -116,16 +105,16 @@ class _Fleet:
         """Addresses of those that are up."""
         return [
             child.address
-            for child in self._children
+            for child in self.children
             if child.address is not None and child.process.returncode is None
         ]
 
     def _on_signal(self) -> None:
-        self._signals += 1
-        if self._signals == 1:
+        self.signals += 1
+        if self.signals == 1:
             self._tell("stopping: each peer finishes or drops its step; once more ends all at once")
-        for child in self._children:
-            if self._signals == 1:
+        for child in self.children:
+            if self.signals == 1:
                 _ask_to_stop(child.process)
             elif child.process.returncode is None:
                 child.process.kill()
@@ -138,7 +127,7 @@ class _Fleet:
         try:
             member.addresses_path.unlink(missing_ok=True)
             process = await asyncio.create_subprocess_exec(
-                *self._command(member, way_in),
+                *self.command(member, way_in),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
@@ -150,8 +139,8 @@ class _Fleet:
             self._fail(member, "it could not be started", remedy(error))
             return None
         child = _Child(member, process)
-        self._children.append(child)
-        if self._signals:  # while it was being started
+        self.children.append(child)
+        if self.signals:  # while it was being started
             _ask_to_stop(process)
         return child
 
@@ -171,8 +160,8 @@ class _Fleet:
                 pump.cancel()
         child.settled.set()
         # One that was asked to stop before it could listen for that is ended by the signal itself.
-        stopped_early = self._signals > 0 and code == -signal.SIGTERM
-        if code != 0 and not stopped_early and self._signals < 2:
+        stopped_early = self.signals > 0 and code == -signal.SIGTERM
+        if code != 0 and not stopped_early and self.signals < 2:
             words = child.last_words[-1] if child.last_words else "it said nothing on standard error"
             self._fail(child.member, _how_it_ended(code), words)
 
@@ -180,25 +169,28 @@ class _Fleet:
         """Wait until the child wrote its addresses, without limit: it may have to download its model."""
         while not _is_written(child.member):  # noqa: ASYNC110  it is another process that writes it
             await asyncio.sleep(LOOK_EVERY_S)
-        child.address = address_on_this_machine(child.member, self._host)
+        child.address = address_on_this_machine(child.member, self.host)
         child.settled.set()
 
     def _say(self, child: _Child, line: str) -> None:
-        name = child.member.name
-        text = labelled_json(line, name) if self._as_json else labelled(line, name, self._width)
-        self._out = _print(text, self._out)
+        text = labelled_json(line, child.member.name) if self.as_json else self._labelled(child, line)
+        self.out = _print(text, self.out)
 
     def _complain(self, child: _Child, line: str) -> None:
         if line.strip():
             child.last_words.append(line.strip())
-        self._err = _print(labelled(line, child.member.name, self._width), self._err)
+        self.err = _print(self._labelled(child, line), self.err)
+
+    def _labelled(self, child: _Child, line: str) -> str:
+        width = max(len(member.name) for member in self.members)
+        return labelled(line, child.member.name, width)
 
     def _fail(self, member: Member, what: str, last_words: str) -> None:
-        self._failed.append(member.name)
+        self.failed.append(member.name)
         self._tell(f"error: the peer on {member.name} failed: {what}: {last_words}")
 
     def _tell(self, text: str) -> None:
-        self._err = _print(text, self._err)
+        self.err = _print(text, self.err)
 
 
 def _ask_to_stop(process: Process) -> None:
@@ -234,6 +226,8 @@ def _print(text: str, stream: TextIO | None) -> TextIO | None:
         return None
     try:
         print(text, file=stream, flush=True)
+    except UnicodeEncodeError:  # a terminal with few letters, and a child that said others
+        return _print(text.encode("ascii", "backslashreplace").decode(), stream)
     except OSError:
         return None
     return stream

@@ -208,6 +208,15 @@ async def test_a_reader_that_left_stops_nobody(make_members) -> None:
     assert await fleet.run(make_members(1)) == 0
 
 
+async def test_letters_that_the_output_cannot_show_are_written_out_and_stop_nobody(make_members) -> None:
+    written = io.BytesIO()
+    narrow = io.TextIOWrapper(written, encoding="ascii")
+    says = "import sys\nsys.stdout.buffer.write(b'caf\\xc3\\xa9 \\xb7\\n')\nprint('on')\n"
+    fleet = Fleet({"cpu:0": says}, out=narrow)  # type: ignore[arg-type]
+    assert await fleet.run(make_members(1)) == 0
+    assert written.getvalue() == b"cpu:0 | caf\\xe9 \\ufffd\ncpu:0 | on\n"
+
+
 @pytest.mark.parametrize(("ends", "code"), [(True, -signal.SIGTERM), (False, 0)])
 def test_a_peer_stops_when_its_parent_s_end_of_the_pipe_closes(tmp_path, ends: bool, code: int) -> None:
     """Before it listens for signals it is ended by SIGTERM itself; `version` is done before it matters."""
