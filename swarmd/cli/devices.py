@@ -16,6 +16,7 @@ from swarmd.config import Config, load_config
 from swarmd.fleet import (
     Member,
     choose_devices,
+    device_homes,
     look_at_machine,
     members_of,
     prepare_homes,
@@ -45,8 +46,14 @@ def join_devices(config: Config, given: Mapping[str, object], devices: str) -> i
     machine = look_at_machine()
     chosen = choose_devices(devices, machine)
     members = members_of(chosen, config=config, given=given, machine=machine, terminal=sys.stdout.isatty())
-    prepare_homes(config.home, chosen)
     home = Home(config.home)
+    if home.identity_path.exists() and not device_homes(home.path):
+        typer.echo(
+            f"warning: the peer that lived in {home.path} so far takes no part: each device starts as a new "
+            "peer; docs/operating.md says how to go on with the old one",
+            err=True,
+        )
+    prepare_homes(home.path, chosen)
     write_config(home)
     configs = {each.name: load_config(each.home.path, overrides(each.settings), FLAGS) for each in members}
     require_addresses_apart(configs)

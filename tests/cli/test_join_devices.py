@@ -76,6 +76,13 @@ def test_one_device_is_a_fleet_of_one_so_that_a_second_can_be_added(swarmd, star
     assert started[1]["members"][1].home.key().peer_id == alone
 
 
+def test_a_peer_that_lived_in_the_home_is_said_to_take_no_part_once(swarmd, started, tmp_path) -> None:
+    Home.open(tmp_path)
+    first, second = (swarmd("join", "--home", tmp_path, "--devices", "all").err for _ in range(2))
+    assert first.startswith(f"warning: the peer that lived in {tmp_path} so far takes no part")
+    assert second == ""
+
+
 def test_the_address_file_gets_the_way_to_the_first_that_is_up(swarmd, started, tmp_path) -> None:
     given = tmp_path / "addresses"
     swarmd("join", "--home", tmp_path / "h", "--devices", "all", "--address-file", given)
