@@ -16,8 +16,6 @@ from swarmd.policy.generation.eager import EagerGenerator
 from swarmd.policy.generation.own import own_generator
 from swarmd.policy.generation.vllm import start_vllm_generator
 
-FREE_SHARE = 0.8  # of a GPU's free memory, where no limit was planned: the plan's own default
-
 
 @dataclass(frozen=True)
 class GeneratorWish:
@@ -26,7 +24,7 @@ class GeneratorWish:
     name: GeneratorName = "auto"
     temperature: float = 1.0
     memory_bytes: int | None = None
-    """What this process may hold on its device; None: not planned."""
+    """What this process may hold on its device; None: there is no limit."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def choose_generator(
             eos_ids=eos_ids,
             dtype=dtype,
             temperature=wish.temperature,
-            memory_bytes=_memory_bytes(wish, model.device),
+            memory_bytes=wish.memory_bytes,
         )
         return Choice(vllm, "vLLM generates because it was asked for")
     if wish.name == "eager":
@@ -74,10 +72,3 @@ def _try(generator: ContinuousGenerator, token: int) -> None:
         raise ConfigError(
             f"generator continuous cannot decode this model on {generator.device}: {error}"
         ) from error
-
-
-def _memory_bytes(wish: GeneratorWish, device: torch.device) -> int:
-    if wish.memory_bytes is not None or device.type != "cuda":
-        return wish.memory_bytes or 0
-    free, _total = torch.cuda.mem_get_info(device)
-    return int(free * FREE_SHARE)

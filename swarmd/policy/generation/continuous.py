@@ -30,8 +30,13 @@ try:
 except ImportError:  # releases before it had a configuration of its own
     ContinuousBatchingConfig = None  # type: ignore[assignment,misc]
 
-NEEDED_SETTINGS = frozenset({"seed", "return_logprobs", "max_requests_per_batch", "auto_switch_to_flash"})
-"""Of ContinuousBatchingConfig: transformers 5.23 has them all; without a seed no text could be repeated."""
+NEEDED_SETTINGS = frozenset(
+    {
+        *("seed", "return_logprobs", "auto_switch_to_flash", "safety_margin"),
+        *("page_size", "num_blocks", "max_batch_tokens", "max_requests_per_batch"),
+    }
+)
+"""Of ContinuousBatchingConfig: transformers 5.23 has them all; earlier releases lack one or another."""
 PAGE_TOKENS = 32  # of the cache: half a page is lost on every row, and 32 is little beside an answer's length
 BATCH_TOKENS_MIN = 512  # one forward pass: enough to fill the cores with prompts; its mask stays below 0.3 GB
 POLL_S = 0.1  # how late a stop can be seen

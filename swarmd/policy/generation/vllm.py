@@ -18,7 +18,7 @@ from swarmd.errors import ConfigError
 from swarmd.policy.backend import Decoded, GenerationStoppedError, Progress, StopSignal
 from swarmd.policy.generation.merging import merged_weights
 from swarmd.policy.generation.seeding import derive_seed
-from swarmd.policy.generation.vllm_engine import INSTALL, Engine, Sampling, start_vllm
+from swarmd.policy.generation.vllm_engine import Engine, Sampling, start_vllm
 
 TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 2.0  # vLLM's own limits: below it draws at 0.01, above it refuses
 SHARE_MAX = 0.9  # of the GPU; the rest is CUDA's own and the allocator's
@@ -87,16 +87,18 @@ def start_vllm_generator(
     eos_ids: frozenset[int],
     dtype: torch.dtype,
     temperature: float,
-    memory_bytes: int,
+    memory_bytes: int | None,
 ) -> VllmGenerator:
     """Start vLLM beside a model that is already on the GPU.
 
-    memory_bytes: what this process may use of the GPU in all. Raises ConfigError for what cannot work.
+    memory_bytes: what this process may use of the GPU in all; None: there is no limit. Raises ConfigError for
+    what cannot work.
     """
     device = next(model.parameters()).device
     check_possible(device, temperature)
     total = torch.cuda.get_device_properties(device).total_memory
-    share = memory_share(model, total_bytes=total, memory_bytes=memory_bytes, dtype=dtype)
+    limit = total if memory_bytes is None else memory_bytes
+    share = memory_share(model, total_bytes=total, memory_bytes=limit, dtype=dtype)
     engine = start_vllm(model.config, dtype=str(dtype).removeprefix("torch."), memory_share=share)
     return VllmGenerator(model, eos_ids=eos_ids, dtype=dtype, engine=engine)
 
@@ -104,7 +106,10 @@ def start_vllm_generator(
 def check_possible(device: torch.device, temperature: float) -> None:
     """Raises ConfigError, naming the setting, for a device or temperature that vLLM does not take."""
     if device.type != "cuda":
-        raise ConfigError(f"generator vllm needs an NVIDIA GPU, and device is {device.type}: {INSTALL}")
+        raise ConfigError(
+            f"generator vllm needs an NVIDIA GPU, and device is {device.type}: use --generator auto, or "
+            "--device cuda"
+        )
     if device.index not in (None, 0):
         raise ConfigError(
             f"generator vllm takes the first GPU it sees, and device is {device}: start with "

@@ -61,8 +61,16 @@ def test_an_attention_that_the_library_does_not_take_is_a_model_error(make_polic
     assert policy.model.config._attn_implementation == "flex_attention"
 
 
-@pytest.mark.parametrize("known", [frozenset(), continuous.NEEDED_SETTINGS - {"seed"}])
-def test_a_release_without_a_seed_is_refused_by_the_settings_name(make_policy, monkeypatch, known):
-    monkeypatch.setattr(continuous, "_known_settings", lambda: known)
-    with pytest.raises(ConfigError, match=r"generator continuous needs a newer transformers"):
+def test_every_setting_that_is_given_is_one_that_is_looked_for(make_policy, monkeypatch):
+    given = {}
+    monkeypatch.setattr(continuous, "ContinuousBatchingConfig", lambda **settings: given.update(settings))
+    monkeypatch.setattr(continuous, "_known_settings", lambda: continuous.NEEDED_SETTINGS)
+    build(make_policy())._settings(rows=1, longest=1, seed=0)
+    assert given.keys() == continuous.NEEDED_SETTINGS
+
+
+@pytest.mark.parametrize("lacking", [{"seed"}, {"page_size"}, continuous.NEEDED_SETTINGS])
+def test_a_release_without_a_setting_is_refused_by_the_settings_name(make_policy, monkeypatch, lacking):
+    monkeypatch.setattr(continuous, "_known_settings", lambda: continuous.NEEDED_SETTINGS - lacking)
+    with pytest.raises(ConfigError, match=rf"needs a newer transformers .*no {min(lacking)}"):
         build(make_policy())

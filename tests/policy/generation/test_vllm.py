@@ -61,7 +61,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy):
 @pytest.mark.parametrize(
     ("device", "temperature", "names"),
     [
-        ("cpu", 1.0, "device is cpu"),
+        ("cpu", 1.0, "device is cpu: use --generator auto"),
         ("cuda:1", 1.0, "CUDA_VISIBLE_DEVICES=1"),
         ("cuda:0", 3.0, "temperature is 3.0"),
         ("cuda:0", 0.001, "temperature is 0.001"),
