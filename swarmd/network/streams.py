@@ -184,7 +184,8 @@ async def ask(
 
 
 async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Tell the server that the reply is here, and let it close first. The reply counts whatever comes."""
+    """Tell the server that the reply is here, and let it close first. Whatever it does, the reply counts,
+    unless the caller's own time is up meanwhile."""
     try:
         async with asyncio.timeout(RECEIPT_SECONDS):
             writer.write(RECEIPT)
