@@ -57,7 +57,7 @@ class Layer:
 class Decoder:
     """The whole model as the lean forward sees it."""
 
-    embedding: nn.Module
+    embedding: nn.Embedding
     rotary: nn.Module
     layers: tuple[Layer, ...]
     norm: nn.Module

@@ -124,7 +124,7 @@ class LeanForward:
             turned = projected[:, :rotated_heads].float()
             if layer.head_norm is not None:
                 weight, epsilon = layer.head_norm
-                turned = F.rms_norm(turned, (decoder.head_size,), None, epsilon) * weight
+                turned = F.rms_norm(turned, (decoder.head_size,), None, epsilon).to(dtype) * weight
             turned = _rotate(turned, rotations).to(dtype)
             queries, keys = turned[:, : decoder.heads], turned[:, decoder.heads :]
             x += layer.output(attend(number, queries, keys, projected[:, rotated_heads:]))

@@ -23,6 +23,9 @@ class LeanGenerator:
         self._decoder = decoder
         self._dtype = dtype
         self._eos_ids = eos_ids
+        accelerated = decoder.embedding.weight.device.type != "cpu"
+        self.interval = ACCELERATOR_STEPS if accelerated else 1
+        """Tokens between looks at who is finished."""
 
     @torch.inference_mode()
     def decode(
@@ -36,7 +39,7 @@ class LeanGenerator:
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
     ) -> list[Decoded]:
-        """As `Generator.decode`. On an accelerator progress comes every ACCELERATOR_STEPS tokens."""
+        """As `Generator.decode`; progress comes every `interval` tokens."""
         forward = LeanForward(self._decoder, self._dtype)
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         batch, logits = forward.start([prompts[number] for number in order], copies, max_new_tokens)
@@ -44,7 +47,6 @@ class LeanGenerator:
         rows = _Rows(
             [number * copies + copy for number in order for copy in range(copies)], batch, self._eos_ids
         )
-        interval = 1 if forward.device.type == "cpu" else ACCELERATOR_STEPS
         uniforms = None if uniforms is None else uniforms.to(forward.device)
         for step in range(max_new_tokens):
             if should_stop is not None and should_stop.is_set():
@@ -54,7 +56,7 @@ class LeanGenerator:
             else:
                 rows.write(*sample(logits, uniforms[rows.numbers, step], temperature))
             last = step + 1 == max_new_tokens
-            if last or (step + 1) % interval == 0:
+            if last or (step + 1) % self.interval == 0:
                 written = rows.drop_finished()
                 if progress is not None:
                     progress(written)

@@ -1,0 +1,107 @@
+"""Working copies of linear layers compute what the layers compute."""
+
+import pytest
+import torch
+from peft.tuners.lora import LoraConfig
+from peft.tuners.lora.layer import Linear as LoraLinear
+from torch import nn
+
+from swarmd.policy.generation import products
+from swarmd.policy.generation.products import make_product
+
+
+@pytest.fixture(params=["packed", "plain"])
+def layout(request, monkeypatch):
+    """Whether weights are packed, if this CPU can: both ways must compute the same."""
+    if request.param == "packed":
+        monkeypatch.setattr(products, "PACKED_NUMEL_MIN", 1)
+    else:
+        monkeypatch.setattr(products, "packing_works", lambda _dtype: False)
+
+
+def linear(inputs, outputs, bias):
+    torch.manual_seed(inputs + outputs)
+    return nn.Linear(inputs, outputs, bias=bias)
+
+
+def adapted(inputs, outputs, bias):
+    layer = LoraLinear(linear(inputs, outputs, bias), "default", LoraConfig(), r=4, lora_alpha=16)
+    nn.init.normal_(layer.lora_B["default"].weight)
+    return layer.eval()
+
+
+LAYERS = {
+    "one": [linear(24, 40, False)],
+    "one with a bias": [linear(24, 40, True)],
+    "several, one of them with a bias": [linear(24, 40, True), linear(24, 8, False), linear(24, 16, False)],
+    "adapted": [adapted(24, 40, True)],
+    "adapted and not": [linear(24, 8, False), adapted(24, 40, True), adapted(24, 16, False)],
+}
+
+
+@pytest.mark.parametrize("rows", [1, 5, 40])
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.usefixtures("layout")
+def test_it_is_the_layers_outputs_side_by_side(name, rows):
+    layers = LAYERS[name]
+    x = torch.randn(rows, 24, generator=torch.Generator().manual_seed(rows))
+    with torch.no_grad():
+        expected = torch.cat([layer(x) for layer in layers], dim=-1)
+        assert torch.allclose(make_product(layers, torch.float32)(x), expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("layout")
+def test_in_bfloat16_the_weights_are_rounded_once():
+    layers = LAYERS["several, one of them with a bias"]
+    x = torch.randn(5, 24, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.no_grad():
+        product = make_product(layers, torch.bfloat16)(x)
+        exact = torch.cat([layer(x.float()) for layer in layers], dim=-1)
+    assert product.dtype == torch.bfloat16
+    assert torch.allclose(product.float(), exact, atol=0.03)
+    assert layers[0].weight.dtype == torch.float32
+
+
+def test_a_disabled_adapter_adds_nothing():
+    layer = adapted(24, 40, False)
+    x = torch.randn(3, 24)
+    with torch.no_grad():
+        with_adapter = make_product([layer], torch.float32)(x)
+        layer.enable_adapters(False)
+        without = make_product([layer], torch.float32)(x)
+        assert torch.allclose(without, layer.get_base_layer()(x), atol=1e-5)
+    assert not torch.allclose(with_adapter, without, atol=1e-2)
+
+
+def test_a_small_update_of_an_adapter_is_not_rounded_away():
+    layer = adapted(24, 40, False)
+    layer.get_base_layer().weight.data.fill_(1.0)  # bfloat16 has no number between 1 and 1.0078
+    with torch.no_grad():
+        layer.lora_A["default"].weight.fill_(1.0)
+        layer.lora_B["default"].weight.fill_(1e-5)
+        x = torch.zeros(1, 24)
+        x[0, 0], x[0, 1] = 1.0, -1.0 + 2**-7
+        product = make_product([layer], torch.bfloat16)(x.bfloat16())
+        exact = layer(x)
+    assert torch.allclose(product.float(), exact, rtol=0.01)
+
+
+def test_a_cpu_that_refuses_to_pack_multiplies_plainly(monkeypatch):
+    def refuse(*_given):
+        raise RuntimeError("mkldnn: bf16 path needs the cpu support avx512")
+
+    monkeypatch.setattr(products, "_packed", refuse)
+    products.packing_works.cache_clear()
+    try:
+        assert not products.packing_works(torch.bfloat16)
+    finally:
+        products.packing_works.cache_clear()
+
+
+def test_a_packing_that_computes_something_else_is_found_out(monkeypatch):
+    monkeypatch.setattr(products, "_packed", lambda weight, _bias: lambda x: x @ weight.flip(0).t())
+    products.packing_works.cache_clear()
+    try:
+        assert not products.packing_works(torch.float32)
+    finally:
+        products.packing_works.cache_clear()
