@@ -11,6 +11,7 @@ prompts are decoded together. Its library keeps the sampled token's log-probabil
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -40,6 +41,7 @@ NEEDED_SETTINGS = frozenset(
 PAGE_TOKENS = 32  # of the cache: half a page is lost on every row, and 32 is little beside an answer's length
 BATCH_TOKENS_MIN = 512  # one forward pass: enough to fill the cores with prompts; its mask stays below 0.3 GB
 POLL_S = 0.1  # how late a stop can be seen
+LIBRARY_LOG = "ContinuousBatchingLogger"
 
 
 class ContinuousGenerator:
@@ -63,6 +65,8 @@ class ContinuousGenerator:
                 f"generator continuous needs a newer transformers (here its settings have no {missing[0]}): "
                 "pip install -U transformers, or use --generator auto"
             )
+        # It prints to the terminal, tracebacks too, and the daemon has a log of its own: failures are raised.
+        logging.getLogger(LIBRARY_LOG).setLevel(logging.CRITICAL)
         self.model = model
         self.device = next(model.parameters()).device
         self._pad_id = pad_id

@@ -1,5 +1,7 @@
 """What only transformers' continuous batching can get wrong: its thread, its memory, its release."""
 
+import logging
+
 import pytest
 import torch
 
@@ -37,6 +39,25 @@ def test_a_lack_of_memory_in_the_librarys_thread_is_one_here(make_policy):
     policy.model.forward = fail
     with pytest.raises(torch.OutOfMemoryError, match="20 MiB"):
         decode(build(policy))
+
+
+def test_what_is_raised_here_is_not_printed_by_the_library_as_well(make_policy):
+    policy, printed = make_policy(), []
+    handler = logging.Handler()
+    handler.emit = printed.append
+
+    def fail(*_args, **_kwargs):
+        raise torch.OutOfMemoryError("tried to allocate 20 MiB")
+
+    policy.model.forward = fail
+    generator = build(policy)
+    logging.getLogger(continuous.LIBRARY_LOG).addHandler(handler)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            decode(generator)
+    finally:
+        logging.getLogger(continuous.LIBRARY_LOG).removeHandler(handler)
+    assert printed == []
 
 
 def test_the_cache_holds_the_rows_and_no_more(make_policy):
