@@ -7,7 +7,6 @@ softmax are computed in float32: as under autocast, whose rounding a training fo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,34 +24,43 @@ Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """layer, queries [N, heads, D], keys and values [N, kv heads, D] -> [N, heads * D]; in the working dtype."""
 
 
-@dataclass(frozen=True)
 class _Norm:
-    weight: Tensor
-    epsilon: float
+    """An RMS norm (arXiv 1910.07467) in float32, its result in the working dtype."""
 
-    @classmethod
-    def of(cls, module: nn.Module) -> _Norm:
-        return cls(_parameter(module), float(_attribute(module, "variance_epsilon")))
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+        self.weight = _parameter(module)
+        self.epsilon = float(_attribute(module, "variance_epsilon"))
+        self._dtype = dtype
+        self._one_kernel = self.weight.device.type != "cpu"
+        size = self.weight.numel()
+        # x / sqrt(mean(x^2) + epsilon) = sqrt(size) * x / hypot(|x|, sqrt(size * epsilon))
+        self._scaled_weight = self.weight.float() * size**0.5
+        self._floor = torch.tensor((size * self.epsilon) ** 0.5, device=self.weight.device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        if self._one_kernel:
+            normed = F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        else:  # rms_norm takes seven steps on a CPU
+            norms = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+            normed = (x / torch.hypot(norms, self._floor)).mul_(self._scaled_weight)
+        return normed if normed.dtype == self._dtype else normed.to(self._dtype)
 
 
 class _WorkingLayer:
     """One layer's weights as they are multiplied with."""
 
     def __init__(self, layer: Layer, decoder: Decoder, dtype: torch.dtype) -> None:
-        self.input_norm = _Norm.of(layer.input_norm)
-        self.feed_forward_norm = _Norm.of(layer.feed_forward_norm)
+        self.input_norm = _Norm(layer.input_norm, dtype)
+        self.feed_forward_norm = _Norm(layer.feed_forward_norm, dtype)
         self.query_key_value: Product = make_product((layer.query, layer.key, layer.value), dtype)
         self.output: Product = make_product((layer.output,), dtype)
         self.gate_up: Product = make_product((layer.gate, layer.up), dtype)
         self.down: Product = make_product((layer.down,), dtype)
-        self.activation = layer.activation
+        self.activation: Any = F.silu if type(layer.activation) is nn.SiLU else layer.activation
         self.scale = layer.scale
         self.head_norm: tuple[Tensor, float] | None = None
         if layer.query_norm is not None and layer.key_norm is not None:
-            query, key = _Norm.of(layer.query_norm), _Norm.of(layer.key_norm)
+            query, key = _Norm(layer.query_norm, dtype), _Norm(layer.key_norm, dtype)
             weights = [query.weight] * decoder.heads + [key.weight] * decoder.kv_heads
             self.head_norm = torch.stack(weights).float(), query.epsilon
 
@@ -65,7 +73,7 @@ class LeanForward:
         self._dtype = dtype
         self._embedding = _parameter(decoder.embedding)
         self._layers = [_WorkingLayer(layer, decoder, dtype) for layer in decoder.layers]
-        self._norm = _Norm.of(decoder.norm)
+        self._norm = _Norm(decoder.norm, dtype)
         self._head = make_product((decoder.head,), dtype)
         self.device = self._embedding.device
 
@@ -116,24 +124,25 @@ class LeanForward:
     def _run(self, tokens: Tensor, rotations: Tensor, attend: Attention) -> Tensor:
         """Hidden states [N, hidden] of tokens [N], before the last norm."""
         decoder, dtype = self._decoder, self._dtype
-        rotated_heads = decoder.heads + decoder.kv_heads
+        heads, rotated_heads = decoder.heads, decoder.heads + decoder.kv_heads
+        cosines, signed_sines = rotations
         x = F.embedding(tokens, self._embedding)
+        count = x.shape[0]
         for number, layer in enumerate(self._layers):
-            projected = layer.query_key_value(layer.input_norm(x).to(dtype))
-            projected = projected.view(len(tokens), -1, decoder.head_size)
+            projected = layer.query_key_value(layer.input_norm(x)).view(count, -1, decoder.head_size)
             turned = projected[:, :rotated_heads].float()
             if layer.head_norm is not None:
                 weight, epsilon = layer.head_norm
                 turned = F.rms_norm(turned, (decoder.head_size,), None, epsilon).to(dtype) * weight
-            turned = _rotate(turned, rotations).to(dtype)
-            queries, keys = turned[:, : decoder.heads], turned[:, decoder.heads :]
-            x += layer.output(attend(number, queries, keys, projected[:, rotated_heads:]))
-            gate, up = layer.gate_up(layer.feed_forward_norm(x).to(dtype)).chunk(2, dim=-1)
-            x += layer.down(layer.activation(gate) * up)
+            turned = _rotate(turned, cosines, signed_sines).to(dtype)
+            attended = attend(number, turned[:, :heads], turned[:, heads:], projected[:, rotated_heads:])
+            layer.output.add_to(x, attended)
+            gate, up = layer.gate_up(layer.feed_forward_norm(x)).chunk(2, dim=-1)
+            layer.down.add_to(x, layer.activation(gate).mul_(up))
         return x
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return self._head(self._norm(hidden).to(self._dtype))
+        return self._head(self._norm(hidden))
 
     def _prompt_attention(self, real: Tensor, copies: int, cache: KeyValueCache, first_row: int) -> Attention:
         """Causal attention inside left-padded prompts; real [P, S] says what is a token."""
@@ -174,20 +183,19 @@ class LeanForward:
         def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
             all_keys, all_values = cache.append(number, keys, values)
             attended = F.scaled_dot_product_attention(
-                queries.view(len(queries), *shared, -1),
+                queries.view(queries.shape[0], *shared, -1),
                 all_keys,
                 all_values,
                 attn_mask=mask,
                 scale=self._layers[number].scale,
             )
-            return attended.reshape(len(queries), -1)
+            return attended.reshape(queries.shape[0], -1)
 
         return attend
 
 
-def _rotate(heads: Tensor, rotations: Tensor) -> Tensor:
+def _rotate(heads: Tensor, cosines: Tensor, signed_sines: Tensor) -> Tensor:
     """Rotary embedding (arXiv 2104.09864) of heads [N, H, D], halves paired as transformers pairs them."""
-    cosines, signed_sines = rotations
     swapped = heads.roll(heads.shape[-1] // 2, dims=-1)
     return torch.addcmul(heads * cosines, swapped, signed_sines)
 

@@ -8,20 +8,29 @@ layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does better
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 
-Product = Callable[[Tensor], Tensor]
-"""[N, in] in the working dtype -> [N, out]."""
-
 PACKED_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, where packing gains nothing
 PACKED_ROWS = 16  # the row count a layout is chosen for; measured as good from 1 to 64 rows
 PACKING_TOLERANCE = 0.05  # of a trial product whose entries are about 1: finds a wrong layout, not rounding
+
+
+class Product(Protocol):
+    """A matrix product with weights that are already where and as they are needed."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[N, in] in the working dtype -> [N, out]."""
+        ...
+
+    def add_to(self, total: Tensor, x: Tensor) -> None:
+        """Add the product of x [N, in] to total [N, out], which may have another dtype."""
+        ...
 
 
 def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
@@ -37,7 +46,7 @@ def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
         bias = torch.cat([_bias(base) for base in bases]).to(dtype)
     product = _multiplication(weight, bias)
     factors = _adapter_factors(linears, dtype)
-    return product if factors is None else _adapted(product, *factors)
+    return product if factors is None else _Adapted(product, *factors)
 
 
 def _base(linear: nn.Module) -> nn.Linear:
@@ -61,19 +70,59 @@ def _concatenate(weights: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
 def _multiplication(weight: Tensor, bias: Tensor | None) -> Product:
     if weight.device.type == "cpu":
         if weight.numel() >= PACKED_NUMEL_MIN and packing_works(weight.dtype):
-            return _packed(weight, bias)
-        weight = weight.t().contiguous().t()  # the layout that few rows are multiplied with fastest
-    transposed = weight.t()
-    if bias is None:
-        return lambda x: torch.mm(x, transposed)
-    return lambda x: torch.addmm(bias, x, transposed)
+            return _Packed(weight, bias)
+        return _Plain(weight.t().contiguous(), bias)  # the layout that few rows are multiplied with fastest
+    return _Plain(weight.t(), bias)
 
 
-def _packed(weight: Tensor, bias: Tensor | None) -> Product:
-    """oneDNN's own layout, through the operators that torch.compile uses on a CPU."""
-    multiply: Any = torch.ops.mkldnn._linear_pointwise
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS)
-    return lambda x: multiply(x, packed, bias, "none", [], "")
+class _Plain:
+    """weight [in, out], bias [out]."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight = weight
+        self._bias = bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._bias is None:
+            return torch.mm(x, self._weight)
+        return torch.addmm(self._bias, x, self._weight)
+
+    def add_to(self, total: Tensor, x: Tensor) -> None:
+        if self._bias is None and total.dtype == x.dtype:
+            total.addmm_(x, self._weight)
+        else:
+            total += self(x)
+
+
+class _Packed:
+    """weight [out, in] in oneDNN's own layout, through the operators that torch.compile uses on a CPU."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS)
+        self._bias = bias
+        self._multiply: Any = torch.ops.mkldnn._linear_pointwise
+
+    def __call__(self, x: Tensor) -> Tensor:
+        product: Tensor = self._multiply(x, self._weight, self._bias, "none", [], "")
+        return product
+
+    def add_to(self, total: Tensor, x: Tensor) -> None:
+        total += self(x)
+
+
+class _Adapted:
+    """A product and the factors A [in, r] and B [r, out] beside it."""
+
+    def __init__(self, product: Product, downs: Tensor, ups: Tensor) -> None:
+        self._product = product
+        self._downs = downs
+        self._ups = ups
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._product(x).addmm_(x @ self._downs, self._ups)
+
+    def add_to(self, total: Tensor, x: Tensor) -> None:
+        total += self(x)
 
 
 @cache
@@ -85,7 +134,7 @@ def packing_works(dtype: torch.dtype) -> bool:
     weight = (torch.randn(64, 32, generator=generator) / 32**0.5).to(dtype)
     rows = torch.randn(3, 32, generator=generator).to(dtype)
     try:
-        product = _packed(weight, None)(rows)
+        product = _Packed(weight, None)(rows)
     except (RuntimeError, AttributeError):  # an operator that is missing or refuses this dtype on this CPU
         return False
     exact = rows.double() @ weight.double().t()
@@ -115,7 +164,3 @@ def _adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[
         ups[row : row + up.shape[1], column : column + up.shape[0]] = up.detach().t() * scaling
         row += up.shape[1]
     return downs, ups
-
-
-def _adapted(product: Product, downs: Tensor, ups: Tensor) -> Product:
-    return lambda x: product(x).addmm_(x @ downs, ups)

@@ -47,7 +47,11 @@ def test_it_is_the_layers_outputs_side_by_side(name, rows):
     x = torch.randn(rows, 24, generator=torch.Generator().manual_seed(rows))
     with torch.no_grad():
         expected = torch.cat([layer(x) for layer in layers], dim=-1)
-        assert torch.allclose(make_product(layers, torch.float32)(x), expected, atol=1e-5)
+        product = make_product(layers, torch.float32)
+        assert torch.allclose(product(x), expected, atol=1e-5)
+        total = torch.ones_like(expected)
+        product.add_to(total, x)
+        assert torch.allclose(total, 1 + expected, atol=1e-5)
 
 
 @pytest.mark.usefixtures("layout")
@@ -57,6 +61,9 @@ def test_in_bfloat16_the_weights_are_rounded_once():
     with torch.no_grad():
         product = make_product(layers, torch.bfloat16)(x)
         exact = torch.cat([layer(x.float()) for layer in layers], dim=-1)
+        total = torch.ones_like(exact)
+        make_product(layers, torch.bfloat16).add_to(total, x)
+    assert torch.equal(total, 1 + product.float())
     assert product.dtype == torch.bfloat16
     assert torch.allclose(product.float(), exact, atol=0.03)
     assert layers[0].weight.dtype == torch.float32
@@ -90,7 +97,7 @@ def test_a_cpu_that_refuses_to_pack_multiplies_plainly(monkeypatch):
     def refuse(*_given):
         raise RuntimeError("mkldnn: bf16 path needs the cpu support avx512")
 
-    monkeypatch.setattr(products, "_packed", refuse)
+    monkeypatch.setattr(products, "_Packed", refuse)
     products.packing_works.cache_clear()
     try:
         assert not products.packing_works(torch.bfloat16)
@@ -99,7 +106,7 @@ def test_a_cpu_that_refuses_to_pack_multiplies_plainly(monkeypatch):
 
 
 def test_a_packing_that_computes_something_else_is_found_out(monkeypatch):
-    monkeypatch.setattr(products, "_packed", lambda weight, _bias: lambda x: x @ weight.flip(0).t())
+    monkeypatch.setattr(products, "_Packed", lambda weight, _bias: lambda x: x @ weight.flip(0).t())
     products.packing_works.cache_clear()
     try:
         assert not products.packing_works(torch.float32)
