@@ -19,7 +19,7 @@ BUDGET_S = (
 )
 REPEATS_MAX = 50
 MATMUL_SIDE = {"cpu": 512, "cuda": 4096, "mps": 2048}  # large enough to keep the device busy
-READ_BYTES = {"cpu": 128 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
+READ_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
 CACHED_MAX = 16  # devices times numbers of threads of one machine
 FORMAT = 1
 

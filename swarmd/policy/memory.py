@@ -10,21 +10,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from swarmd.policy.budgets import Budgets
+from swarmd.policy.scoring.vocabulary import KEPT_BYTES, SLICE_BYTES
 from swarmd.policy.shape import ModelShape
 
 MIB = 2**20
 FLOAT32 = 4  # bytes of what is trained, its gradient, and each of AdamW's two moments
 
-LIBRARIES_BYTES = {"cpu": 150 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
+LIBRARIES_BYTES = {"cpu": 100 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
 """What libraries take beside our tensors once they compute: thread buffers, workspaces, kernels."""
-ACTIVATIONS_PER_LINEAR = 1.25
-"""Numbers kept for the backward pass, per number that goes in or out of a linear layer."""
-NORMS_PER_LAYER = 6
-"""float32 numbers kept per token, layer and hidden unit, whatever the number type: norms and residuals."""
-LOGIT_SLICE_BYTES = 6 * 32 * MIB  # a slice of float32 logits and what is computed from it
-LOGITS_KEPT_BYTES = 128 * MIB  # the most that is kept of them for the backward pass
-SAMPLING_NUMBERS_PER_WORD = 5  # float32 numbers per row and word while a token is drawn
-CACHE_COPIES = 1.25  # a cache leaves some room
+TRANSFORMERS_KEEP = 1.25
+"""Numbers that transformers' layers keep for the backward pass, per number in and out of a linear layer."""
+LOGIT_SLICES = 4  # of float32 logits at once: the slice, what is computed from it, and their gradient
+SAMPLING_COPIES = 5  # of a row's float32 logits while a token is drawn
 SLACK = 1.03  # heap that is free in pieces too small to use
 
 PROMPT_TOKENS_EXPECTED = 256  # of a question with its system prompt; tasks differ, and none is drawn yet
@@ -104,7 +101,7 @@ def predict_memory(
     """The peak of this process, which holds `held_bytes` on the device now, before loading."""
     base = {"process": held_bytes + LIBRARIES_BYTES[arrangement.device]}
     base |= _standing(shape, arrangement, work)
-    decoding = base | _decoding(shape, arrangement)
+    decoding = base | _decoding(shape, arrangement, work)
     training = base | _training(shape, arrangement, work) if work.training else {}
     peak = max(sum(decoding.values()), sum(training.values()))
     return MemoryPrediction(int(SLACK * peak), decoding, training)
@@ -128,29 +125,55 @@ def _trained(shape: ModelShape, way: Arrangement) -> int:
     return shape.parameters if way.lora_rank is None else shape.adapter_parameters(way.lora_rank)
 
 
-def _decoding(shape: ModelShape, way: Arrangement) -> dict[str, int]:
+def _decoding(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
     tokens = way.budgets.decode_tokens
+    rows = max(1, tokens // work.row_tokens)
     return {
         "working copy": way.itemsize * (shape.linear_parameters + shape.head_parameters),
-        "cache": int(CACHE_COPIES * way.itemsize * tokens * shape.layers * shape.cache_width),
+        "cache": way.itemsize * tokens * shape.layers * shape.cache_width,
+        "logits": SAMPLING_COPIES * FLOAT32 * rows * shape.vocabulary,
     }
 
 
 def _training(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
     tokens = way.budgets.train_tokens
-    gradients = FLOAT32 * _trained(shape, way)
-    layered = way.itemsize * ACTIVATIONS_PER_LINEAR * (shape.linear_inputs + shape.linear_outputs)
-    layered += FLOAT32 * NORMS_PER_LAYER * shape.hidden * shape.layers
+    own = shape.is_known and way.lora_rank is None
+    layer = tokens * (_kept_by_ours if own else _kept_by_transformers)(shape, way, work)
+    if own and way.dtype != "float32":
+        layer += way.itemsize * shape.linear_parameters / shape.layers  # each weight as it was multiplied
     if way.budgets.gradient_checkpointing:
-        layered = layered / shape.layers + FLOAT32 * shape.hidden * shape.layers
-    activations = int(tokens * layered)
+        layers = layer + shape.layers * tokens * FLOAT32 * shape.hidden
+    else:
+        layers = layer * shape.layers
+    words = tokens * shape.vocabulary
+    kept = way.itemsize * words if way.itemsize * words <= KEPT_BYTES else 0
+    logits = kept + LOGIT_SLICES * min(SLICE_BYTES, FLOAT32 * words)
+    gradients = FLOAT32 * _trained(shape, way)
+    forward = int(layers) + logits
     if work.is_one_micro_batch(tokens) and way.lora_rank is None:
-        # A single micro-batch: activations go as gradients come; the output layer's come first.
+        # Activations go as gradients come, and the output layer's gradient comes first.
         head = FLOAT32 * shape.head_parameters
-        activations, gradients = max(activations - gradients + head, 0), gradients
-    return {
-        "gradients": gradients,
-        "activations": activations,
-        "logits": LOGIT_SLICE_BYTES + min(LOGITS_KEPT_BYTES, way.itemsize * tokens * shape.vocabulary),
-        "casts": 0 if way.dtype == "float32" or way.lora_rank else way.itemsize * shape.linear_parameters,
-    }
+        return {"gradients": gradients, "activations": max(0, forward + head - gradients)}
+    return {"gradients": gradients, "activations": forward}
+
+
+def _kept_by_ours(shape: ModelShape, way: Arrangement, work: Workload) -> float:
+    """Bytes that a layer keeps of each token for the backward pass (`scoring/layers.py`, `attention.py`)."""
+    attention = 3 * shape.attention_width + _keys_per_token(way, work) * shape.cache_width
+    outputs = shape.linear_outputs / shape.layers
+    gated = outputs - shape.attention_width - shape.cache_width - 2 * shape.hidden
+    return way.itemsize * (gated + attention) + FLOAT32 * 2 * shape.hidden
+
+
+def _kept_by_transformers(shape: ModelShape, way: Arrangement, work: Workload) -> float:
+    attention = 3 * shape.attention_width + _keys_per_token(way, work) * shape.cache_width
+    linear = TRANSFORMERS_KEEP * (shape.linear_inputs + shape.linear_outputs) / shape.layers
+    return way.itemsize * (linear + attention) + FLOAT32 * 4 * shape.hidden
+
+
+def _keys_per_token(way: Arrangement, work: Workload) -> float:
+    """Keys laid out per token: every completion has its prompt's beside its own."""
+    room = way.budgets.train_tokens - work.prompt_tokens
+    together = min(work.group_size, max(1, room // work.new_tokens))
+    keys = work.prompt_tokens + together * work.row_tokens
+    return keys / (work.prompt_tokens + together * work.new_tokens)

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
+from swarmd.policy.generation.architecture import UnknownArchitectureError, read_decoder
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -29,8 +31,12 @@ class ModelShape:
     """Summed over the linear layers of the model: how many numbers each token brings in ..."""
     linear_outputs: int
     """... and takes out."""
+    attention_width: int
+    """Numbers of a token's query, all heads together."""
     context: int
     """Tokens the model can look back on."""
+    is_known: bool
+    """Whether our own layers compute it; else transformers' do, and keep more for the backward pass."""
 
     def adapter_parameters(self, rank: int) -> int:
         """Of LoRA adapters of this rank on every linear layer (arXiv 2106.09685)."""
@@ -50,6 +56,11 @@ def shape_of(config: PretrainedConfig) -> ModelShape:
     text = config.get_text_config(decoder=True)
     heads = text.num_attention_heads
     head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    try:
+        read_decoder(model)
+        is_known = True
+    except UnknownArchitectureError:
+        is_known = False
     return ModelShape(
         parameters=sum(p.numel() for p in model.parameters()),
         linear_parameters=sum(module.weight.numel() for module in linear),
@@ -60,5 +71,7 @@ def shape_of(config: PretrainedConfig) -> ModelShape:
         cache_width=2 * head_size * (getattr(text, "num_key_value_heads", None) or heads),
         linear_inputs=sum(module.in_features for module in linear),
         linear_outputs=sum(module.out_features for module in linear),
+        attention_width=heads * head_size,
         context=getattr(text, "max_position_embeddings", None) or 2**31,
+        is_known=is_known,
     )
