@@ -231,6 +231,16 @@ async def test_waiting_for_others_ends_at_once_when_stopped(make_peer, run, monk
 async def test_a_step_that_is_still_generating_is_dropped(make_peer, run):
     one = make_peer()
     before = weights(one.policy)
+    generate = one.policy.generate
+
+    def held(*args: Any, progress: Any, should_stop: Any, **kwargs: Any) -> Any:
+        def report(tokens: int) -> None:
+            progress(tokens)
+            should_stop.wait(60)  # so small a model would be done before the stop is heard
+
+        return generate(*args, progress=report, should_stop=should_stop, **kwargs)
+
+    one.policy.generate = held
     loop = await run(one, lambda name, fields: fields.get("name") == "generating" and fields["done"] > 0)
     assert loop.progress.step == 0
     assert one.saved() == []
