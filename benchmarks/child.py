@@ -34,6 +34,14 @@ def run(payload: Payload) -> Payload:
     }
 
 
+def predict(payload: Payload) -> Payload:
+    """{job}: the peak that our plan predicts for a process that has done nothing yet."""
+    from benchmarks.job import Job
+    from benchmarks.ours import make_plan
+
+    return {"predicted_bytes": make_plan(Job.from_plain(payload["job"])).predicted_peak_bytes}
+
+
 def prepare(payload: Payload) -> Payload:
     """{model, lengths, preset, groups, cache}: as `prepare.Prepared`."""
     from benchmarks.prepare import prepare as prepared
@@ -79,7 +87,7 @@ def rates(payload: Payload) -> Payload:
 
 
 TASKS: dict[str, Callable[[Payload], Payload]] = {
-    task.__name__: task for task in (run, prepare, batch, gradients, compare, rates)
+    task.__name__: task for task in (run, predict, prepare, batch, gradients, compare, rates)
 }
 
 

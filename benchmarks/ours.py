@@ -14,10 +14,12 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchmarks.batch import FixedGroup, FixedRow
 from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
+from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.learning import ScoredCompletion, ScoredGroup, Trainer
-from swarmd.policy import Policy, Sample, load_policy, plan_hardware, probe_hardware
+from swarmd.policy import HardwarePlan, Policy, Sample, Workload, load_policy, prepare_plan
+from swarmd.tasks import prompt_messages
 
 NO_CLIPPING = 1e9  # of the gradient's norm
 
@@ -43,16 +45,42 @@ def run(job: Job) -> list[dict[str, float]]:
 
 def make_policy(job: Job) -> Policy:
     """The job's model as the daemon would load it."""
-    config = PolicyConfig.model_validate(
+    return load_policy(policy_config(job), make_plan(job), max_new_tokens=job.new_tokens)
+
+
+def make_plan(job: Job) -> HardwarePlan:
+    """As the daemon plans the job's step, its memory too. All weights are trained, as by the others."""
+    tokenizer: Any = load_tokenizer(job.path)
+    prompts = [
+        tokenizer.apply_chat_template(
+            [dict(message) for message in prompt_messages(question)],
+            add_generation_prompt=True,
+            return_dict=False,
+        )
+        for question in job.questions
+    ]
+    work = Workload(
+        own_groups=len(job.questions),
+        external_groups=0,
+        group_size=job.group_size,
+        new_tokens=job.new_tokens,
+        prompt_tokens=max(map(len, prompts)),
+    )
+    return prepare_plan(policy_config(job), work).plan
+
+
+def policy_config(job: Job) -> PolicyConfig:
+    """What the operator would set."""
+    return PolicyConfig.model_validate(
         {
             "model": job.model_dir,
             "device": job.device,
             "dtype": job.dtype,
             "threads": job.threads,
             "temperature": TEMPERATURE,
+            "lora_rank": None,
         }
     )
-    return load_policy(config, plan_hardware(config, probe=probe_hardware()), max_new_tokens=job.new_tokens)
 
 
 def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
@@ -64,7 +92,7 @@ def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, T
     def take(*_: Any) -> None:
         for name, parameter in policy.trainable_parameters():
             if parameter.grad is not None:
-                taken[name] = parameter.grad.detach().clone()
+                taken[name] = parameter.grad.detach()
 
     hook = register_optimizer_step_pre_hook(take)
     groups = [

@@ -21,6 +21,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.cases import EMBEDDED, SMOLLM2, Case, cases_on, matching
 from benchmarks.checking import check_gradients
 from benchmarks.floor import Rates
@@ -92,11 +94,10 @@ def _run(cases: Sequence[Case], settings: Settings, options: argparse.Namespace)
         threads=settings.threads,
         device=options.device,
     )
-    measured = [measure_case(case, settings, Rates(**rates), _progress) for case in cases]
-    return {
-        "cases": measured,
+    result: Result = {
+        "cases": [],
         "agreement": agreement,
-        "status": _status(settings, options),
+        "status": [],
         "rates": rates,
         "machine": machine(),
         "versions": versions(),
@@ -106,24 +107,42 @@ def _run(cases: Sequence[Case], settings: Settings, options: argparse.Namespace)
             "checkpointing": settings.checkpointing,
         },
     }
+    for case in cases if settings.runs else ():
+        result["cases"].append(measure_case(case, settings, Rates(**rates), _progress))
+        _save(result, options)
+    result["status"] = _status(settings, options)
+    _save(result, options)
+    return result
+
+
+def _save(result: Result, options: argparse.Namespace) -> None:
+    """What is measured so far: a whole run takes an hour."""
+    if options.save is not None:
+        options.save.write_text(json.dumps(result) + "\n")
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> list[Result]:
     """How soon a daemon answers while it trains: part of a whole run on the CPU."""
-    if options.cases or options.device != "cpu" or "ours" not in settings.sides:
+    if not settings.runs or options.cases or options.device != "cpu" or "ours" not in settings.sides:
         return []
     _progress("asking a training daemon for its status")
     return [measure_status(model, settings.cache, STATUS_SECONDS) for model in (EMBEDDED, SMOLLM2)]
 
 
 def machine() -> dict[str, Any]:
-    """The processor's name and the system's, as far as they are said."""
+    """What it is, as far as it says, and how busy: figures taken on a busy machine mean little."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
         lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         name = lines[0].partition(":")[2].strip() if lines else name
-    return {"processor": name, "system": f"{platform.system()} {platform.release()}"}
+    return {
+        "processor": name,
+        "cores": len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else psutil.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.release()}",
+        "load_1_min": psutil.getloadavg()[0],
+    }
 
 
 def versions() -> dict[str, str | None]:
@@ -143,7 +162,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__.split("\n")[0])
     parser.add_argument("--cases", nargs="+", default=[], metavar="WORDS", help='for example "smollm2 fixed"')
     parser.add_argument("--only", nargs="+", default=list(SIDES), choices=SIDES, help="these trainers only")
-    parser.add_argument("--runs", type=int, default=RUNS, help="processes a trainer and case")
+    parser.add_argument(
+        "--runs", type=int, default=RUNS, help="processes a trainer and case; 0: compare gradients only"
+    )
     parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda for its own cases")
     parser.add_argument(
@@ -151,6 +172,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--no-check", dest="check", action="store_false", help="do not compare gradients")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where models are written once")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the JSON here after every case")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--table", nargs="+", metavar="FILE", help="print the tables of earlier --json output"
@@ -161,7 +183,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _print_tables(results: Sequence[Result]) -> None:
     agreement = [entry for result in results for entry in result["agreement"]]
     parts = [agreement_table(agreement)] if agreement else []
-    parts.append(table([case for result in results for case in result["cases"]]))
+    cases = [case for result in results for case in result["cases"]]
+    if cases:
+        parts.append(table(cases))
     parts.append(rates_line(results[-1]["rates"]))
     answers = [entry for result in results for entry in result["status"]]
     if answers:
