@@ -1,7 +1,7 @@
 """How much memory a model will take at its peak, before any of it is loaded.
 
 Pure arithmetic over the model's shape and the batches. The constants were fitted to measured peaks
-(`benchmarks/memory.py` measures them again; docs/benchmarks.md has the table).
+(`python -m benchmarks.prediction` compares them again; docs/benchmarks.md has the table).
 """
 
 from __future__ import annotations
