@@ -175,12 +175,14 @@ class _FeedForward(torch.autograd.Function):
         attended, middle, scale, gate, up, output_w, gate_w, up_w, down_w = ctx.saved_tensors
         half: FeedForward = ctx.half
         dtype = gate.dtype
-        activated = functional.silu(gate)
+        slope = torch.sigmoid(gate)
+        activated = gate * slope
         by_out_working = by_out.to(dtype)
         half.down.backward(by_out_working, activated * up)
         by_product = by_out_working @ down_w
+        # d silu(g) = s + silu(g) - silu(g) s with s = sigmoid(g)
+        by_gate = slope.addcmul_(activated, slope, value=-1).add_(activated).mul_(up).mul_(by_product)
         by_up = activated.mul_(by_product)
-        by_gate = torch.ops.aten.silu_backward(by_product.mul_(up), gate)
         normed = half.norm.apply(middle, scale).to(dtype)
         half.gate.backward(by_gate, normed)
         half.up.backward(by_up, normed)
