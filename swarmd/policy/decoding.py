@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -58,9 +58,32 @@ def decode_all(
 ) -> list[Decoded]:
     """`copies` completions of every prompt, prompt by prompt.
 
-    A batch for which memory runs out is cut smaller and decoded again; what was decoded stays. Raises
-    GenerationStoppedError, and ModelError when even small batches do not fit.
+    Prompts of like length are decoded together, which saves padding. A batch for which memory runs out is cut
+    smaller and decoded again; what was decoded stays. Raises GenerationStoppedError, and ModelError when even
+    small batches do not fit.
     """
+    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    if wanted.uniforms is not None:
+        by_prompt = wanted.uniforms.view(len(prompts), copies, wanted.uniforms.shape[1])
+        wanted = replace(wanted, uniforms=by_prompt[order].flatten(0, 1))
+    ordered = _decode_in_order(
+        generator, [prompts[number] for number in order], copies, wanted, budgets=budgets, guard=guard
+    )
+    groups: list[list[Decoded]] = [[] for _ in prompts]
+    for place, number in enumerate(order):
+        groups[number] = ordered[place * copies : (place + 1) * copies]
+    return [row for group in groups for row in group]
+
+
+def _decode_in_order(
+    generator: Generator,
+    prompts: Sequence[Sequence[int]],
+    copies: int,
+    wanted: Decoding,
+    *,
+    budgets: BudgetKeeper,
+    guard: MemoryGuard | None,
+) -> list[Decoded]:
     decoded: list[Decoded] = []
     budget = budgets.budgets.decode_tokens
     pending = deque(_cut(prompts, wanted, 0, len(prompts), 0, copies, budget))

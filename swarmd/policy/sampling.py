@@ -21,13 +21,14 @@ def sample(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor
     cumsum + searchsorted in place of torch.multinomial: with 152k tokens 8 ms in place of 66 ms on a CPU.
     Where a row of logits holds NaN the token means nothing and its log-probability is NaN.
     """
-    logprobs = torch.log_softmax(logits.float() / temperature, dim=-1)
-    cumulative = logprobs.exp().cumsum(dim=-1)
+    scaled = logits.float() if temperature == 1 else logits.float() / temperature
+    probabilities = torch.softmax(scaled, dim=-1)
+    cumulative = probabilities.cumsum(dim=-1)
     total = cumulative[:, -1:]
     # `total` is 1 up to rounding. The draw stays below it, or the last token could come at probability 0.
     draw = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
     tokens = torch.searchsorted(cumulative, draw, right=True).clamp(max=logits.shape[-1] - 1)
-    return tokens[:, 0], logprobs.gather(-1, tokens)[:, 0]
+    return tokens[:, 0], probabilities.gather(-1, tokens)[:, 0].log()
 
 
 def greedy(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from swarmd.errors import ModelError
 from swarmd.policy import GenerationStoppedError
+from swarmd.policy.backend import Decoded
 from swarmd.policy.budgets import BudgetKeeper, Budgets
-from swarmd.policy.decoding import Decoding, _cut
+from swarmd.policy.decoding import Decoding, _cut, decode_all
 from swarmd.policy.guard import MemoryGuard
 
 QUESTIONS = ["1+1?", "What is seventeen times three?", "x", "Name a colour of the rainbow"]
@@ -134,3 +135,33 @@ def test_a_prompt_with_little_room_shortens_no_other():
     short = replace(WANTED, context=30)
     batches = list(_cut([[0] * 2, [0] * 28, [0] * 3], short, 0, 3, 0, 2, 10_000))
     assert [(batch.first, batch.stop) for batch in batches] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_prompts_of_like_length_are_decoded_together_and_come_back_in_their_own_order(make_policy):
+    lengths, seen = [30, 5, 29, 6], []
+
+    class Echo:
+        def decode(self, prompts, copies, max_new_tokens, *, uniforms, **others):
+            seen.append([len(prompt) for prompt in prompts])
+            return [
+                Decoded((prompt[0],), (float(uniforms[row * copies + copy, 0]),), True)
+                for row, prompt in enumerate(prompts)
+                for copy in range(copies)
+            ]
+
+    uniforms = torch.arange(8.0).view(8, 1)
+    decoded = decode_all(
+        Echo(),
+        [[number] * length for number, length in enumerate(lengths)],
+        2,
+        replace(WANTED, uniforms=uniforms),
+        budgets=BudgetKeeper(Budgets(decode_tokens=2 * 2 * (30 + 24))),
+        guard=None,
+    )
+    assert seen == [[5, 6], [29, 30]]
+    assert [row.token_ids[0] for row in decoded] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [row.logprobs[0] for row in decoded] == list(range(8)), "each row drew from its own uniforms"
+
+
+def test_no_prompts_are_no_work(make_policy):
+    assert make_policy().generate([], 4, generator=torch.Generator()) == []
