@@ -61,7 +61,7 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
     if checkpoint is not None:
         saved_progress.resume(checkpoint, progress, policy, trainer)
     return Learner(
-        plan=replace(plan, reasons=(*plan.reasons, policy.generator_reason)),
+        plan=replace(plan, reasons=(*plan.reasons, policy.generator_reason, policy.scorer_reason)),
         config=policy_config,
         policy=policy,
         trainer=trainer,

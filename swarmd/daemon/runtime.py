@@ -235,6 +235,10 @@ class _Daemon:
             device=plan.device,
             dtype=plan.dtype,
             threads=plan.threads,
+            memory_limit_bytes=plan.memory_limit_bytes,
+            predicted_peak_bytes=plan.predicted_peak_bytes,
+            decode_tokens=plan.budgets.decode_tokens,
+            train_tokens=plan.budgets.train_tokens,
             reasons=plan.reasons,
         )
         if learner.resumed_step is not None:

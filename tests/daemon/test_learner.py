@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from swarmd.config import Config, LearningConfig, PolicyConfig, StorageConfig
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.errors import ConfigError, ModelError
+from swarmd.policy import LoraPlan, Shortage, prepare_plan
 from swarmd.storage import Home
 from tests.daemon.fakes import external_group
 from tests.gossip.making import make_manifest
@@ -108,3 +110,36 @@ def test_another_model_than_it_was_trained_with_is_refused_with_the_remedy(load)
     take_step(load(), 1)
     with pytest.raises(ConfigError, match="--model"):
         load(model="embedded")
+
+
+def test_what_memory_did_not_suffice_for_is_known_at_the_next_start(load):
+    first = load()
+    before = first.plan.budgets.train_tokens
+    smaller = first.policy.budgets.short("train_tokens", before, Shortage("out of memory"))
+    assert load().plan.budgets.train_tokens == smaller < before
+
+
+def test_an_adapter_that_the_plan_chose_is_kept_when_there_is_more_memory(load, monkeypatch):
+    roomy = load().plan.predicted_peak_bytes
+    rank = LoraPlan(16, 32)
+
+    def with_adapter(config, work, **files):
+        prepared = prepare_plan(config, work, **files)
+        is_open = "lora_rank" not in config.model_fields_set
+        return dataclasses.replace(
+            prepared, plan=dataclasses.replace(prepared.plan, lora=rank if is_open else prepared.plan.lora)
+        )
+
+    monkeypatch.setattr("swarmd.daemon.learner.prepare_plan", with_adapter)
+    first = load()
+    take_step(first, 1)
+    monkeypatch.undo()
+    again = load(model=None)
+    assert again.plan.memory_limit_bytes > roomy, "all weights would fit now"
+    assert again.plan.lora == rank
+    assert (again.resumed_step, same(again, first)) == (1, True)
+
+
+def test_a_limit_that_the_model_cannot_keep_is_refused_before_loading(load):
+    with pytest.raises(ModelError, match=r"0\.05 GiB may be used.*--memory-limit"):
+        load(memory_limit="50MiB")
