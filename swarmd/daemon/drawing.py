@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from protocol import Manifest, PeerId
-from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.progress import Progress
 from swarmd.learning import DrawContext, GroupSampler, ScoredGroup
-from swarmd.storage import Pool
 
 EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; as long as a record lives
 CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
+
+
+class Candidates(Protocol):
+    """The part of `swarmd.storage.Pool` that is needed."""
+
+    def candidates(
+        self, min_round: int, limit: int, *, informative_only: bool = False
+    ) -> Sequence[ScoredGroup]: ...
+
+
+class Trust(Protocol):
+    """The part of `swarmd.daemon.exchange.Exchange` that is needed."""
+
+    def trust(self, peer: PeerId) -> float: ...
 
 
 def draw_external(
@@ -17,9 +32,9 @@ def draw_external(
     *,
     round_: int,
     manifest: Manifest,
-    pool: Pool,
+    pool: Candidates,
     sampler: GroupSampler,
-    exchange: Exchange,
+    exchange: Trust,
     progress: Progress,
 ) -> list[ScoredGroup]:
     """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used."""

@@ -23,9 +23,10 @@ from swarmd.daemon.drawing import draw_external
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.offering import to_own_group
+from swarmd.daemon.own_groups import fitting_questions, own_group
 from swarmd.errors import TaskError
 from swarmd.gossip import Demand
-from swarmd.learning import GroupSampler, ScoredCompletion, ScoredGroup, StepMetrics
+from swarmd.learning import GroupSampler, ScoredGroup, StepMetrics
 from swarmd.observe import EventLog
 from swarmd.policy import GenerationStoppedError, Sample
 from swarmd.storage import Database
@@ -34,7 +35,6 @@ from swarmd.tasks import Question, TaskRunner, TrainingDraw
 T = TypeVar("T")
 
 EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while it is empty
-DRAWS_MAX = 8  # a step goes on with fewer questions rather than look for ones that fit for ever
 UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
 
 
@@ -154,17 +154,7 @@ class StepLoop:
     async def _draw_questions(self, count: int) -> list[Question]:
         """Training questions that fit the model's context. Raises TaskError when there are none to be had."""
         parts = self._parts
-        questions: list[Question] = []
-        for _ in range(DRAWS_MAX):
-            drawn = await parts.draw.draw(parts.tasks, count - len(questions))
-            questions += [question for question in drawn if parts.learner.policy.fits(question.text)]
-            if len(questions) == count:
-                break
-        if not questions:
-            raise TaskError(
-                f"no question fits the context of {parts.learner.policy.family} ({DRAWS_MAX} draws): choose "
-                "a model with a longer context, or a smaller --max-new-tokens"
-            )
+        questions = await fitting_questions(parts.draw, parts.tasks, parts.learner.policy, count)
         self.progress.questions_drawn = parts.draw.counter
         return questions
 
@@ -193,21 +183,15 @@ class StepLoop:
         self, question: Question, samples: Sequence[Sample], rewards: Sequence[float], round_: int
     ) -> ScoredGroup:
         parts = self._parts
-        family = parts.manifest.family(question.spec.task_id)
-        if family is None:
-            raise RuntimeError("a question was drawn for a task that the manifest does not have")
-        return ScoredGroup(
+        return own_group(
+            question,
+            samples,
+            rewards,
+            manifest=parts.manifest,
+            policy=parts.learner.policy,
             publisher=parts.exchange.peer_id,
-            task_id=family.task_id,
-            task_name=family.name,
-            question=question.text,
-            completions=tuple(map(ScoredCompletion.from_sample, samples, rewards)),
-            round=round_,
+            round_=round_,
             step=self.progress.step,
-            model=parts.learner.policy.family,
-            tokenizer=parts.learner.policy.tokenizer_fingerprint,
-            digest=None,
-            external=False,
         )
 
     def _publish(self, group: ScoredGroup, question: Question) -> None:
