@@ -102,6 +102,15 @@ class PolicyConfig(Slice):
         return PolicyConfig.model_validate({**trained, **self.model_dump(exclude_unset=True)})
 
 
+READ_BY = {
+    "clip_low": ("grpo", "dr_grpo"),
+    "clip_high": ("grpo", "dr_grpo"),
+    "gspo_clip_low": ("gspo",),
+    "gspo_clip_high": ("gspo",),
+}
+"""Settings of [learning] that only some algorithms read."""
+
+
 class LearningConfig(Slice):
     """One policy update: how many groups of which kind, and what the gradient does with them."""
 
@@ -121,10 +130,16 @@ class LearningConfig(Slice):
     """Length of the cosine schedule in steps; required by it."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
+    algorithm: Literal["grpo", "dr_grpo", "gspo", "rloo"] = "grpo"
+    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo or rloo."""
     clip_low: float = Field(0.2, gt=0, lt=1)
-    """The ratio is clipped below at 1 - clip_low."""
+    """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo)."""
     clip_high: float = Field(0.28, gt=0)
-    """The ratio is clipped above at 1 + clip_high."""
+    """A token's ratio is clipped above at 1 + clip_high (grpo, dr_grpo)."""
+    gspo_clip_low: float = Field(3e-4, gt=0, lt=1)
+    """A whole completion's ratio is clipped below at 1 - gspo_clip_low."""
+    gspo_clip_high: float = Field(4e-4, gt=0)
+    """A whole completion's ratio is clipped above at 1 + gspo_clip_high."""
     kl_coefficient: float = Field(0.0, ge=0)
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
@@ -145,6 +160,27 @@ class LearningConfig(Slice):
     def _something_to_learn_from(self) -> LearningConfig:
         if self.local + self.external == 0:
             raise ValueError("local and external are both 0, which leaves nothing to learn from: raise one")
+        return self
+
+    @model_validator(mode="after")
+    def _algorithm_reads_what_is_set(self) -> LearningConfig:
+        for key, algorithms in READ_BY.items():
+            # By value, not by what was set: a config written out whole and read again is the same config.
+            changed = getattr(self, key) != type(self).model_fields[key].default
+            if changed and self.algorithm not in algorithms:
+                raise ValueError(
+                    f"{key} is set but algorithm is {self.algorithm}, which does not read it: remove it, or "
+                    f"choose algorithm {' or '.join(algorithms)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rloo_updates_once(self) -> LearningConfig:
+        if self.algorithm == "rloo" and self.updates_per_batch > 1:
+            raise ValueError(
+                "algorithm is rloo, which has no ratio to hold further updates on a batch back: set "
+                "updates_per_batch to 1 or choose algorithm grpo, dr_grpo or gspo"
+            )
         return self
 
     @model_validator(mode="after")

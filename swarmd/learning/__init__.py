@@ -1,6 +1,21 @@
 """Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
 
-from swarmd.learning.advantages import group_advantages
+from swarmd.learning.advantages import (
+    centred_advantages,
+    group_advantages,
+    leave_one_out_advantages,
+)
+from swarmd.learning.algorithms import (
+    Algorithm,
+    CompletionBatch,
+    DrGrpo,
+    Grpo,
+    Gspo,
+    Rloo,
+    TokenLoss,
+    Used,
+    policy_algorithm,
+)
 from swarmd.learning.experience import Experience
 from swarmd.learning.external import (
     AsOwn,
@@ -26,26 +41,37 @@ from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
+    "Algorithm",
     "AsOwn",
+    "CompletionBatch",
+    "DrGrpo",
     "DrawContext",
     "Experience",
     "ExternalBatch",
     "ExternalLoss",
     "GroupSampler",
+    "Grpo",
+    "Gspo",
     "Imitate",
     "Luffy",
+    "Rloo",
     "ScoredCompletion",
     "ScoredGroup",
     "ScoredSampler",
     "StepMetrics",
+    "TokenLoss",
     "Topr",
     "Trainer",
     "TruncatedImportance",
     "UniformSampler",
+    "Used",
+    "centred_advantages",
     "clipped_surrogate",
     "external_loss",
     "group_advantages",
     "group_sampler",
     "k3_penalty",
     "learning_rate_at",
+    "leave_one_out_advantages",
+    "policy_algorithm",
 ]

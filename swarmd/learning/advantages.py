@@ -13,8 +13,27 @@ def group_advantages(rewards: Tensor) -> Tensor:
 
     The sample standard deviation (divisor G - 1). Zeros for a group whose rewards are all equal.
     """
-    centred = rewards - rewards.mean()
-    # Equal rewards can differ from their mean by rounding, which the quotient would turn into advantages.
-    if torch.equal(rewards.min(), rewards.max()):
+    if _all_equal(rewards):
         return torch.zeros_like(rewards)
-    return centred / (rewards.std() + STD_EPSILON)
+    return (rewards - rewards.mean()) / (rewards.std() + STD_EPSILON)
+
+
+def centred_advantages(rewards: Tensor) -> Tensor:
+    """Dr. GRPO (arXiv 2503.20783): A = R - mean over one group, [G] -> [G].
+
+    Not divided by the spread, which would weigh up questions that are almost always or almost never solved.
+    """
+    if _all_equal(rewards):
+        return torch.zeros_like(rewards)
+    return rewards - rewards.mean()
+
+
+def leave_one_out_advantages(rewards: Tensor) -> Tensor:
+    """RLOO (arXiv 2402.14740): A = R - mean of the other G - 1 rewards, [G] -> [G]."""
+    count = len(rewards)
+    return centred_advantages(rewards) * (count / (count - 1))
+
+
+def _all_equal(rewards: Tensor) -> bool:
+    # Equal rewards can differ from their mean by rounding, which a quotient would turn into advantages.
+    return torch.equal(rewards.min(), rewards.max())

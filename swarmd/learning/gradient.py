@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from swarmd.config import LearningConfig
+from swarmd.learning.algorithms import Algorithm, CompletionBatch, Used
 from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
 from swarmd.learning.external import ExternalBatch, external_loss
-from swarmd.learning.losses import clipped_surrogate, is_clipped, k3_penalty
+from swarmd.learning.losses import k3_penalty
 from swarmd.policy import Policy
 
 
@@ -21,8 +22,10 @@ class Part:
 
     rows: tuple[TrainRow, ...]
     external: bool
-    scale: float
-    """1 / N_local or lambda / N_external: what the sum over its tokens is multiplied by."""
+    used: Used
+    """What its loss is an average over."""
+    coefficient: float = 1.0
+    """lambda for the external half."""
     first_logprobs: dict[int, Tensor] = field(default_factory=dict)
     """id of a row -> [T] before the first update of the step. By row: micro-batches may be cut anew."""
 
@@ -43,12 +46,13 @@ class Pass:
 
 
 class Objective:
-    """GRPO's loss on own rows, the configured one on external rows."""
+    """The algorithm's loss on own rows, the configured one on external rows; both averaged as it says."""
 
-    def __init__(self, policy: Policy, config: LearningConfig) -> None:
+    def __init__(self, policy: Policy, algorithm: Algorithm, config: LearningConfig) -> None:
         self._policy = policy
         self._config = config
-        self._external_loss = external_loss(config)
+        self._algorithm = algorithm
+        self._external_loss = external_loss(config, algorithm)
 
     def accumulate(self, parts: Sequence[Part], token_budget: int) -> Pass:
         """Add the gradient of all parts to the parameters' `.grad`.
@@ -76,17 +80,23 @@ class Objective:
             per_token = self._external_per_token(batch, logprobs, first, mask)
         else:
             per_token = self._own_per_token(batch, logprobs, first, mask, done)
-        return per_token.masked_fill(~mask, 0.0).sum() * part.scale
+        return self._algorithm.average(per_token, mask, part.used) * part.coefficient
 
     def _own_per_token(
         self, batch: MicroBatch, logprobs: Tensor, first: Tensor, mask: Tensor, done: Pass
     ) -> Tensor:
         config = self._config
-        old = batch.old_logprobs(otherwise=first)
-        advantages = batch.advantages(like=logprobs)
-        per_token = clipped_surrogate(logprobs, old, advantages, config.clip_low, config.clip_high)
-        clipped = is_clipped(logprobs.detach(), old, advantages, config.clip_low, config.clip_high)
-        done.clipped += int((clipped & mask).sum())
+        loss = self._algorithm.loss(
+            CompletionBatch(
+                logprobs=logprobs,
+                sampled_logprobs=batch.old_logprobs(otherwise=first),
+                first_logprobs=first,
+                mask=mask,
+                advantages=batch.advantages(like=logprobs),
+            )
+        )
+        per_token = loss.per_token
+        done.clipped += int((loss.clipped & mask).sum())
         done.own_tokens += int(mask.sum())
         if config.kl_coefficient > 0:
             kl = k3_penalty(logprobs, self._policy.reference_logprobs(batch.token_rows))

@@ -1,6 +1,6 @@
 """Losses per token. Tensors in, tensors out: [B, T] over B completions padded to T tokens, advantages [B].
 
-Summing over the mask and dividing by the number of tokens is the trainer's: it alone knows all micro-batches.
+What they are averaged over is the algorithm's (`swarmd/learning/algorithms/`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_clipped(
     logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float
 ) -> Tensor:
     """Where `clipped_surrogate` passes no gradient [B, T]: the ratio has already moved far enough."""
-    ratio = torch.exp(logprobs - old_logprobs)
+    ratio = torch.exp(logprobs.detach() - old_logprobs)
     advantage = advantages[:, None]
     return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))
 

@@ -19,7 +19,8 @@ class StepMetrics:
     """False: the weights are as before, and `note` says why."""
     note: str | None
     loss: float | None
-    """L_local / N_local + lambda * L_external / N_external, mean over the updates on this batch."""
+    """L_local / N_local + lambda * L_external / N_external, mean over the updates on this batch. What N is,
+    and so what compares with what, is the algorithm's."""
     grad_norm: float | None
     """Before clipping, of the last update."""
     learning_rate: float
@@ -33,7 +34,7 @@ class StepMetrics:
     clip_fraction: float | None
     """Of trained own tokens, in the last update."""
     tokens_own: int
-    """In the completions of own informative groups: N_local."""
+    """In the completions of own informative groups."""
     tokens_external: int
     groups_own: int
     groups_own_used: int

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
+from torch import Tensor
 
 from swarmd.learning.advantages import group_advantages
+from swarmd.learning.algorithms import Used
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.policy import Policy, PromptTooLongError, TokenRow
@@ -18,10 +20,10 @@ NOTHING_KNOWN: Mapping[bytes, float] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of some groups. `tokens` counts all completions of the groups used, with a row or not."""
+    """The rows of some groups, and what their loss is an average over."""
 
     rows: tuple[TrainRow, ...]
-    tokens: int
+    used: Used
     groups_used: int
     groups_too_long: int
 
@@ -31,15 +33,17 @@ def select_rows(
     groups: Sequence[ScoredGroup],
     *,
     with_zero_advantage: bool,
+    advantages_of: Callable[[Tensor], Tensor] = group_advantages,
     own_success: Mapping[bytes, float] = NOTHING_KNOWN,
 ) -> Selection:
     """Rows of the informative groups whose question fits into the context.
 
     A row with zero advantage has no policy gradient and is left out, unless a KL penalty needs it.
-    `own_success` is this peer's own mean reward by task id, for losses of external rows that ask for it.
+    `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward
+    by task id, for losses of external rows that ask for it.
     """
     rows: list[TrainRow] = []
-    tokens = used = too_long = 0
+    completions = tokens = used = too_long = 0
     for group in groups:
         if not group.is_informative:
             continue
@@ -49,7 +53,8 @@ def select_rows(
             too_long += 1
             continue
         used += 1
-        advantages = group_advantages(torch.tensor(group.rewards, dtype=torch.float64)).tolist()
+        completions += len(group.completions)
+        advantages = advantages_of(torch.tensor(group.rewards, dtype=torch.float64)).tolist()
         for completion, advantage in zip(group.completions, advantages, strict=True):
             row = _row(policy, prompt, completion, advantage, external=group.external)
             if group.external:
@@ -63,7 +68,7 @@ def select_rows(
             tokens += len(row.tokens.completion_ids)
             if row.tokens.completion_ids and (advantage != 0 or with_zero_advantage):
                 rows.append(row)
-    return Selection(tuple(rows), tokens, used, too_long)
+    return Selection(tuple(rows), Used(completions, tokens), used, too_long)
 
 
 def _row(

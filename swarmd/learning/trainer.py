@@ -2,8 +2,9 @@
 
     L = L_local / N_local + lambda * L_external / N_external
 
-with N the number of completion tokens in the groups used, so that neither kind drowns the other. Synchronous
-and without randomness: the same weights and groups give the same update. It samples nothing.
+with N what the algorithm averages over (GRPO: the completion tokens in the groups used), apart for each kind,
+so that neither drowns the other. Synchronous and without randomness: the same weights and groups give the
+same update. It samples nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
+from swarmd.learning.algorithms import policy_algorithm
 from swarmd.learning.gradient import Objective, Part, Pass
 from swarmd.learning.groups import ScoredGroup
 from swarmd.learning.metrics import StepMetrics
@@ -35,7 +37,7 @@ STEP_KEY = "counters/step"
 
 
 class Trainer:
-    """Trains a policy with GRPO on own and external groups.
+    """Trains a policy with the configured algorithm on own and external groups.
 
     With a KL penalty the weights at construction are the reference: construct before loading a checkpoint.
     """
@@ -43,7 +45,8 @@ class Trainer:
     def __init__(self, policy: Policy, config: LearningConfig) -> None:
         self._policy = policy
         self._config = config
-        self._objective = Objective(policy, config)
+        self._algorithm = policy_algorithm(config, policy.max_new_tokens)
+        self._objective = Objective(policy, self._algorithm, config)
         with out_of_memory_as_model_error("--lora r=16"):
             self._optimizer = Optimizer(dict(policy.trainable_parameters()), config)
         self.steps = 0
@@ -64,8 +67,20 @@ class Trainer:
         Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do
         not fit either.
         """
-        local = select_rows(self._policy, own, with_zero_advantage=self._config.kl_coefficient > 0)
-        foreign = select_rows(self._policy, external, with_zero_advantage=False, own_success=own_success)
+        advantages = self._algorithm.advantages
+        local = select_rows(
+            self._policy,
+            own,
+            with_zero_advantage=self._config.kl_coefficient > 0,
+            advantages_of=advantages,
+        )
+        foreign = select_rows(
+            self._policy,
+            external,
+            with_zero_advantage=False,
+            advantages_of=advantages,
+            own_success=own_success,
+        )
         parts = self._parts(local, foreign)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
@@ -85,10 +100,10 @@ class Trainer:
         """What the loss is the sum of."""
         parts = []
         if local.rows:
-            parts.append(Part(local.rows, external=False, scale=1 / local.tokens))
+            parts.append(Part(local.rows, external=False, used=local.used))
         if foreign.rows and self._config.external_coefficient > 0:
-            scale = self._config.external_coefficient / foreign.tokens
-            parts.append(Part(foreign.rows, external=True, scale=scale))
+            coefficient = self._config.external_coefficient
+            parts.append(Part(foreign.rows, external=True, used=foreign.used, coefficient=coefficient))
         return parts
 
     def _update(self, parts: Sequence[Part]) -> Pass:
@@ -142,8 +157,8 @@ class Trainer:
             entropy=sampled_entropy(own),
             kl=_quotient(last.kl, last.own_tokens) if with_kl else None,
             clip_fraction=_quotient(last.clipped, last.own_tokens),
-            tokens_own=local.tokens,
-            tokens_external=foreign.tokens,
+            tokens_own=local.used.tokens,
+            tokens_external=foreign.used.tokens,
             groups_own=len(own),
             groups_own_used=local.groups_used,
             groups_external=len(external),

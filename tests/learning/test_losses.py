@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmd.learning import AsOwn, ExternalBatch, clipped_surrogate, k3_penalty
+from swarmd.learning import AsOwn, ExternalBatch, Grpo, clipped_surrogate, k3_penalty
 from swarmd.learning.losses import is_clipped
 
 CLIP = (0.2, 0.28)
@@ -81,7 +81,7 @@ def test_as_own_has_ratio_one_at_first_and_clips_on_later_updates():
             text_bytes=torch.tensor([2.0]),
             own_success=torch.tensor([float("nan")]),
         )
-        return AsOwn(*CLIP)(batch)
+        return AsOwn(Grpo(*CLIP))(batch)
 
     logprobs = torch.tensor([[-9.0, -0.1]], requires_grad=True)
     loss(logprobs, logprobs.detach()).sum().backward()

@@ -8,11 +8,11 @@ import math
 import pytest
 import torch
 
-from swarmd.learning import AsOwn, ExternalBatch, Imitate, Luffy, Topr, TruncatedImportance
+from swarmd.learning import AsOwn, ExternalBatch, Grpo, Imitate, Luffy, Topr, TruncatedImportance
 
 ARMS = 10
 UNIFORM = math.log(1 / ARMS)
-AS_OWN = AsOwn(0.2, 0.28)
+AS_OWN = AsOwn(Grpo(0.2, 0.28))
 BOUNDED = [Topr(), TruncatedImportance(), Luffy(), Imitate()]
 
 

@@ -11,6 +11,7 @@ from swarmd.config import LearningConfig
 from swarmd.learning import (
     AsOwn,
     ExternalBatch,
+    Grpo,
     Imitate,
     Luffy,
     Topr,
@@ -141,13 +142,14 @@ def test_bad_text_that_is_impossible_here_is_left_alone_whatever_was_claimed(cla
 
 
 def test_the_configuration_names_each_of_them():
+    algorithm = Grpo(0.2, 0.28)
     chosen = {
-        "as_own": AsOwn(0.2, 0.28),
+        "as_own": AsOwn(algorithm),
         "topr": Topr(),
         "tis": TruncatedImportance(),
         "luffy": Luffy(),
         "imitate": Imitate(),
     }
     for name, loss in chosen.items():
-        assert external_loss(LearningConfig(external_loss=name)) == loss
-    assert external_loss(LearningConfig()) == chosen["as_own"]
+        assert external_loss(LearningConfig(external_loss=name), algorithm) == loss
+    assert external_loss(LearningConfig(), algorithm) == chosen["as_own"]
