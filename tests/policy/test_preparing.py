@@ -1,4 +1,4 @@
-"""From a configured model to its plan: what is read, what is remembered, and what is refused before it loads."""
+"""From a configured model to its plan: what is read, what is remembered, what is refused before loading."""
 
 import dataclasses
 import json
