@@ -1,0 +1,150 @@
+"""What an experiment is: one frozen object, read from TOML, refused as a whole before anything runs.
+
+name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoint_every, exchange
+learning_rates, sweep_seeds                the sweep; each configuration may name its own rates
+models, node_tasks                         one entry a node; unset: all nodes alike
+[policy]   [learning]                      as in a peer's config.toml
+[[configurations]]                         local (I), external (J), kind, learning (overrides)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.config.slices import Slice
+
+NODES_MAX = 64  # in one process every node's weights and optimiser are in memory
+CONFIGURATIONS_MAX = 32  # more is no table that a person reads
+SEEDS_MAX = 100  # a mean over more seeds costs more than it says
+PER_CONFIGURATION = ("local", "external", "learning_rate")
+"""Of [learning], set for each configuration and by the sweep."""
+
+Rate = Annotated[float, Field(gt=0, le=1)]
+Kind = Literal["sharing", "filtered_solo"]
+
+
+class Arm(Slice):
+    """One configuration: what every node does in each round."""
+
+    name: str | None = Field(None, pattern=r"^[\w./+-]{1,40}$")
+    """Unset: I/J."""
+    kind: Kind = "sharing"
+    """sharing: I own groups and J by others. filtered_solo: own groups that teach nothing are replaced."""
+    local: int = Field(ge=1, le=1024)
+    """I: own groups trained on in a round; at least 1: all nodes do the same, and somebody must generate."""
+    external: int = Field(0, ge=0, le=1024)
+    """J: groups by others in a round."""
+    generated_max: int | None = Field(None, ge=1, le=4096)
+    """filtered_solo only: own groups generated in a round at most, the informative and the others."""
+    learning_rates: tuple[Rate, ...] = ()
+    """The rates of this configuration's sweep; unset: the experiment's."""
+    learning: dict[str, Any] = Field(default_factory=dict)
+    """Settings of [learning] that are different in this configuration."""
+
+    @property
+    def label(self) -> str:
+        """Its name in folders, tables and plots."""
+        if self.name is not None:
+            return self.name
+        plain = f"{self.local}/{self.external}"
+        return plain if self.kind == "sharing" else f"{plain}-filtered"
+
+    @property
+    def slug(self) -> str:
+        """The label as a part of a file's name."""
+        return self.label.replace("/", "_")
+
+    @model_validator(mode="after")
+    def _kind_and_groups_agree(self) -> Arm:
+        if self.kind == "filtered_solo" and self.external:
+            raise ValueError("kind filtered_solo trains alone: set external to 0")
+        if self.kind == "sharing" and self.generated_max is not None:
+            raise ValueError("generated_max is for kind filtered_solo: remove it, or change the kind")
+        if self.kind == "filtered_solo" and (self.generated_max or 0) < self.local:
+            raise ValueError("kind filtered_solo needs generated_max, at least as large as local")
+        return self
+
+
+class ExperimentConfig(Slice):
+    """Everything that decides the course of an experiment."""
+
+    name: str = Field(pattern=r"^[\w .+-]{1,80}$")
+    nodes: int = Field(ge=1, le=NODES_MAX)
+    """Peers, each with weights, key, seeds and questions of its own."""
+    rounds: int = Field(ge=1, le=1_000_000)
+    """One step of every node in each."""
+    seeds: int = Field(3, ge=1, le=SEEDS_MAX)
+    """Runs of each configuration: seeds 0, 1, 2, ..."""
+    swarm: str = "starter"
+    """Tasks, reward rule and token limit: a preset or the path of a manifest."""
+    exchange: Literal["process"] = "process"
+    """How groups travel: process, between nodes in one process."""
+    learning_rates: tuple[Rate, ...] = (1e-4,)
+    """With several, each configuration is first run with each on seeds of its own, and then with its best."""
+    sweep_seeds: int = Field(1, ge=1, le=SEEDS_MAX)
+    """Runs of each rate in the sweep; their seeds are never those of the figures."""
+    baseline: str | None = None
+    """Name of the configuration that gains are against; unset: the first that shares nothing."""
+    evaluate_every: int = Field(25, ge=1)
+    """Rounds between evaluations on held-out questions; one comes before the first round, one at the end."""
+    held_out_questions: int = Field(100, ge=1, le=10_000)
+    """In each evaluation, the same for all nodes, spread over all tasks of the swarm."""
+    checkpoint_every: int = Field(10, ge=1)
+    """Rounds that are repeated at most after a kill."""
+    models: tuple[str, ...] = ()
+    """One a node, as policy.model; unset: policy.model for all."""
+    node_tasks: tuple[tuple[str, ...], ...] = ()
+    """One list a node, of the names of the tasks it trains on; unset: all tasks for all."""
+    policy: PolicyConfig = PolicyConfig()
+    learning: dict[str, Any] = Field(default_factory=dict)
+    """Settings of [learning] of all configurations, as in a peer's config.toml."""
+    configurations: tuple[Arm, ...] = Field(min_length=1, max_length=CONFIGURATIONS_MAX)
+
+    def learning_of(self, arm: Arm, rate: float) -> LearningConfig:
+        """The peers' learning settings in this configuration. Raises ValidationError."""
+        given = {**self.learning, **arm.learning}
+        groups = {"local": arm.local, "external": arm.external, "learning_rate": rate}
+        return LearningConfig.model_validate({**given, **groups})
+
+    def rates_of(self, arm: Arm) -> tuple[float, ...]:
+        """The learning rates that `arm` is tried with."""
+        return arm.learning_rates or self.learning_rates
+
+    def policy_of(self, node: int) -> PolicyConfig:
+        """The model settings of a node."""
+        return self.policy.model_copy(update={"model": self.models[node]}) if self.models else self.policy
+
+    @property
+    def baseline_label(self) -> str | None:
+        """The configuration that gains are against; None if none is named and all share."""
+        alone = (arm.label for arm in self.configurations if arm.kind == "sharing" and not arm.external)
+        return self.baseline or next(alone, None)
+
+    @model_validator(mode="after")
+    def _one_entry_a_node(self) -> ExperimentConfig:
+        for name, entries in (("models", self.models), ("node_tasks", self.node_tasks)):
+            if entries and len(entries) != self.nodes:
+                raise ValueError(f"{name} has {len(entries)} entries for {self.nodes} nodes: give one a node")
+        if any(not tasks for tasks in self.node_tasks):
+            raise ValueError("node_tasks: a node has no task: name at least one for each")
+        return self
+
+    @model_validator(mode="after")
+    def _configurations_are_possible(self) -> ExperimentConfig:
+        for name, times in Counter(arm.slug for arm in self.configurations).items():
+            if times > 1:
+                raise ValueError(f"configurations: {times} are named {name!r}: give each a name of its own")
+        if self.baseline is not None and self.baseline not in {arm.label for arm in self.configurations}:
+            raise ValueError(f"baseline: no configuration is named {self.baseline!r}")
+        for arm in self.configurations:
+            offered = (self.nodes - 1) * arm.local
+            if arm.external > offered:
+                raise ValueError(
+                    f"configurations: {arm.label} wants {arm.external} groups of others in a round, and "
+                    f"{self.nodes} nodes offer each other {offered}: lower external, or raise nodes or local"
+                )
+        return self

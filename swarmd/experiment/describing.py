@@ -1,0 +1,113 @@
+"""What is written of a run: its settings and versions, a node's round, an evaluation. Plain JSON values."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from protocol import Manifest
+from swarmd import __version__
+from swarmd.evaluation import Evaluation, Result
+from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.journal import Line
+from swarmd.experiment.node import Sampled, Trained
+from swarmd.experiment.schedule import RunSpec
+from swarmd.learning import ScoredGroup
+
+NOT_OF_A_RUN = {
+    "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every"
+}  # fmt: skip
+"""Settings that say which runs there are, or change nothing in one."""
+
+PACKAGES = ("torch", "transformers", "peft", "reasoning-gym")
+
+
+def header(config: ExperimentConfig, manifest: Manifest, run: RunSpec, reasons: dict[str, list[str]]) -> Line:
+    """The first line of a run: all that decides its course, and what it ran on."""
+    settings = config.model_dump(mode="json", exclude=NOT_OF_A_RUN)
+    settings |= {
+        "swarm_id": manifest.swarm_id.hex(),
+        "configuration": {
+            "label": run.arm.label,
+            **run.arm.model_dump(mode="json", exclude={"name", "learning", "learning_rates"}),
+        },
+        "learning": config.learning_of(run.arm, run.rate).model_dump(mode="json"),
+        "seed": run.seed,
+        "sweep": run.sweep,
+    }
+    return {"kind": "run", "settings": settings, "versions": versions(), "plan": reasons}
+
+
+def versions() -> dict[str, str]:
+    """Of what decides how an experiment behaves."""
+    found = {"swarmd": __version__, "python": platform.python_version(), "machine": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def node_line(
+    round_: int, node: int, sampled: Sampled, trained: Trained, rejected: int, verifying_s: float
+) -> Line:
+    """One node's round.
+
+    `reward_own` is over everything it generated: the success of its policy. `reward_mixed` is over what it
+    trained on, others' groups included: the paper's metric. `verifying` is this node's share of the time that
+    all nodes' records took together.
+    """
+    metrics = trained.metrics
+    used = metrics.groups_own_used + metrics.groups_external_used
+    return {
+        "kind": "node",
+        "round": round_,
+        "node": node,
+        "reward_own": _mean_reward(sampled.groups),
+        "reward_mixed": _mean_reward((*sampled.training, *trained.external)),
+        "groups_generated": len(sampled.groups),
+        "groups_published": len(sampled.envelopes),
+        "groups_rejected": rejected,
+        "external_share": metrics.groups_external_used / used if used else None,
+        "external_peers": len({group.publisher for group in trained.external}),
+        "tokens_generated": sampled.tokens,
+        "unscored": sampled.unscored,
+        "metrics": _finite(dataclasses.asdict(metrics)),
+        "seconds": {
+            "generating": sampled.generating_s,
+            "scoring": sampled.scoring_s,
+            "verifying": verifying_s,
+            "training": trained.training_s,
+        },
+    }
+
+
+def held_out_line(rounds: int, node: int, evaluation: Evaluation) -> Line:
+    """Greedy success after `rounds` rounds on questions that nobody trains on, of all tasks of the swarm."""
+    return {
+        "kind": "held_out",
+        "round": rounds,
+        "node": node,
+        **_result(evaluation.total),
+        "tasks": {name: _result(result) for name, result in evaluation.tasks.items()},
+    }
+
+
+def _result(result: Result) -> dict[str, Any]:
+    return {"success": result.success, "questions": result.questions}
+
+
+def _mean_reward(groups: tuple[ScoredGroup, ...]) -> float | None:
+    rewards = [reward for group in groups for reward in group.rewards]
+    return sum(rewards) / len(rewards) if rewards else None
+
+
+def _finite(value: Any) -> Any:
+    """With None for numbers that JSON has not: the loss of an update that was left out."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,112 @@
+"""The file of one run: JSON lines, appended round by round, cut back to the last checkpoint on resuming.
+
+{"kind": "run", "settings": {...}, "versions": {...}}      first
+{"kind": "held_out", "round": 0, "node": 0, ...}            after that many rounds
+{"kind": "node", "round": 0, "node": 0, ...}                what a node did in a round
+{"kind": "resumed", "round": 10, "versions": {...}}
+{"kind": "end"}                                             last, if the run was finished
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from swarmd.errors import ConfigError, StorageError
+from swarmd.storage.durable import disk_error, write_whole
+
+Line = dict[str, Any]
+
+KEPT_AT_START = ("resumed",)
+"""Kinds that were written at the beginning of their round, before anything of it was done."""
+
+
+class Journal:
+    """One run's lines. One process writes; whoever reads sees whole rounds, and perhaps a last part."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def lines(self) -> list[Line]:
+        """What is there; a last line that a kill cut off is left out. Raises StorageError."""
+        try:
+            return read_lines(self._path)
+        except FileNotFoundError:
+            return []
+
+    def begin(self, header: Line) -> None:
+        """Write the first line, or make sure that the one there is of the same experiment.
+
+        Raises ConfigError naming the first setting that differs.
+        """
+        there = self.lines()
+        if not there:
+            self._rewrite([header])
+            return
+        if difference := _difference(there[0].get("settings"), header["settings"], "settings"):
+            raise ConfigError(
+                f"{self._path} was made with other settings ({difference}): use another --out for this "
+                "experiment, or go back to the settings of that one"
+            )
+
+    def cut_back(self, rounds: int) -> None:
+        """Forget everything after the first `rounds` rounds."""
+        self._rewrite([line for line in self.lines() if _is_before(line, rounds)])
+
+    def append(self, lines: Iterable[Line]) -> None:
+        """Add lines, on disk when this returns: a checkpoint is never newer than what led to it."""
+        text = "".join(f"{_json(line)}\n" for line in lines)
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise disk_error(f"write {self._path}", error) from error
+
+    def _rewrite(self, lines: Sequence[Line]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, "".join(f"{_json(line)}\n" for line in lines).encode(), mode=0o644)
+        except OSError as error:
+            raise disk_error(f"write {self._path}", error) from error
+
+
+def read_lines(path: Path) -> list[Line]:
+    """All whole lines of a run's file. Raises FileNotFoundError, StorageError for a file that is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path} cannot be read: {error}") from error
+    whole = text[: text.rfind("\n") + 1]
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except json.JSONDecodeError as error:
+        raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
+
+
+def _is_before(line: Line, rounds: int) -> bool:
+    if line["kind"] == "run":
+        return True
+    if line["kind"] in KEPT_AT_START:
+        return bool(line["round"] <= rounds)
+    return line["kind"] != "end" and bool(line["round"] < rounds)
+
+
+def _difference(there: Any, wanted: Any, name: str) -> str:
+    """The first place where two trees of plain values differ, as text; empty if nowhere."""
+    if isinstance(there, Mapping) and isinstance(wanted, Mapping):
+        for key in dict.fromkeys((*there, *wanted)):
+            if found := _difference(there.get(key), wanted.get(key), f"{name}.{key}"):
+                return found
+        return ""
+    return "" if there == wanted else f"{name}: {there!r} there, {wanted!r} now"
+
+
+def _json(line: Line) -> str:
+    return json.dumps(line, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,186 @@
+"""One peer of an experiment: the daemon's step, cut in two where a synchronous round has its exchange.
+
+Policy, trainer, questions, scores, records and draws are the daemon's own code; what is missing is what the
+network, the clock and the disk do to a peer. Synchronous: it computes in the caller's thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from protocol import InvalidLocal, KeyPair, Manifest, PeerId
+from swarmd.daemon.drawing import draw_external
+from swarmd.daemon.offering import to_own_group
+from swarmd.daemon.own_groups import fitting_questions, own_group
+from swarmd.daemon.progress import Progress
+from swarmd.experiment.config import Arm
+from swarmd.experiment.market import Stall
+from swarmd.gossip import StoreBlob
+from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.publishing import Publisher
+from swarmd.learning import GroupSampler, ScoredGroup, StepMetrics, Trainer
+from swarmd.policy import Policy
+from swarmd.tasks import Question, TaskRunner, TrainingDraw
+
+Timer = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a node generated in a round."""
+
+    groups: tuple[ScoredGroup, ...]
+    """All of them, in the order they were generated."""
+    training: tuple[ScoredGroup, ...]
+    """Those that it trains on."""
+    envelopes: tuple[bytes, ...]
+    """Signed records of those that teach, for others."""
+    tokens: int
+    unscored: int
+    """Completions on which the scorer was lost; they count as wrong."""
+    generating_s: float
+    scoring_s: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a node learned in a round."""
+
+    metrics: StepMetrics
+    external: tuple[ScoredGroup, ...]
+    training_s: float
+
+
+class Node:
+    """A peer between rounds; `policy`, `trainer` and `progress` are what a checkpoint of it holds."""
+
+    def __init__(
+        self,
+        key: KeyPair,
+        *,
+        manifest: Manifest,
+        own_tasks: Manifest,
+        policy: Policy,
+        trainer: Trainer,
+        sampler: GroupSampler,
+        progress: Progress,
+        tasks: TaskRunner,
+        arm: Arm,
+        group_size: int,
+        timer: Timer = time.perf_counter,
+    ) -> None:
+        """`own_tasks` is the manifest reduced to the tasks this node trains on."""
+        self.peer_id: PeerId = key.peer_id
+        self.policy = policy
+        self.trainer = trainer
+        self.progress = progress
+        self._manifest = manifest
+        self._sampler = sampler
+        self._tasks = tasks
+        self._arm = arm
+        self._group_size = group_size
+        self._timer = timer
+        self._publisher = Publisher(key, manifest, GossipLimits(), dialable=True)
+        self._draw = TrainingDraw(own_tasks, key.peer_id, 0)
+
+    async def sample(self, round_: int) -> Sampled:
+        """Generate and score this round's own groups. Raises TaskError, ModelError."""
+        first = await self._generate(self._arm.local, round_)
+        sampled = first if self._arm.kind == "sharing" else await self._replace(first, round_)
+        self.progress.experience.see_own(sampled.groups)
+        return sampled
+
+    async def _replace(self, first: Sampled, round_: int) -> Sampled:
+        """Generate more in place of groups that teach nothing, up to `generated_max`."""
+        most, wanted, sampled = self._arm.generated_max or 0, self._arm.local, first
+        while (missing := wanted - _informative(sampled.groups)) > 0 and len(sampled.groups) < most:
+            sampled = _joined(sampled, await self._generate(min(missing, most - len(sampled.groups)), round_))
+        teaching = [group for group in sampled.groups if group.is_informative]
+        return replace(sampled, training=tuple(teaching[:wanted]))
+
+    async def _generate(self, count: int, round_: int) -> Sampled:
+        self._draw.counter = self.progress.questions_drawn
+        questions = await fitting_questions(self._draw, self._tasks, self.policy, count)
+        self.progress.questions_drawn = self._draw.counter
+        began = self._timer()
+        samples = self.policy.generate(
+            [self.policy.render(question.text) for question in questions],
+            self._group_size,
+            generator=self.progress.generator,
+        )
+        generated = self._timer()
+        texts = [[sample.text for sample in group] for group in samples]
+        scores = await self._tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
+        groups = tuple(
+            own_group(
+                question,
+                group,
+                [score.reward for score in row],
+                manifest=self._manifest,
+                policy=self.policy,
+                publisher=self.peer_id,
+                round_=round_,
+                step=self.progress.step,
+            )
+            for question, group, row in zip(questions, samples, scores, strict=True)
+        )
+        return Sampled(
+            groups=groups,
+            training=groups,
+            envelopes=self._sign(questions, groups, round_) if self._arm.external else (),
+            tokens=sum(len(sample.token_ids) for group in samples for sample in group),
+            unscored=sum(score.failure is not None for row in scores for score in row),
+            generating_s=generated - began,
+            scoring_s=self._timer() - generated,
+        )
+
+    def _sign(
+        self, questions: Sequence[Question], groups: Sequence[ScoredGroup], round_: int
+    ) -> tuple[bytes, ...]:
+        """Records of the groups that teach; one for which the protocol has no room stays here."""
+        self._publisher.start_round(round_)
+        now = float(self._manifest.round_start(round_))
+        envelopes: list[bytes] = []
+        for question, group in zip(questions, groups, strict=True):
+            try:
+                offer = to_own_group(group, question, self.policy.temperature)
+            except InvalidLocal:
+                continue
+            commands = self._publisher.publish(offer, 1, self._manifest.records_per_round_max, now)
+            envelopes += [command.envelope for command in commands if isinstance(command, StoreBlob)]
+        return tuple(envelopes)
+
+    def learn(self, own: Sequence[ScoredGroup], others: Stall, round_: int) -> Trained:
+        """One update on `own` and J groups drawn from `others`. Raises ModelError."""
+        began = self._timer()
+        external = draw_external(
+            self._arm.external,
+            round_=round_,
+            manifest=self._manifest,
+            pool=others,
+            sampler=self._sampler,
+            exchange=others,
+            progress=self.progress,
+        )
+        metrics = self.trainer.step(own, external, self.progress.experience.success)
+        self.progress.experience.see_external(metrics.external_surprisal)
+        self.progress.step += 1
+        return Trained(metrics, tuple(external), self._timer() - began)
+
+
+def _informative(groups: Sequence[ScoredGroup]) -> int:
+    return sum(group.is_informative for group in groups)
+
+
+def _joined(first: Sampled, more: Sampled) -> Sampled:
+    return Sampled(
+        groups=first.groups + more.groups,
+        training=first.training + more.training,
+        envelopes=first.envelopes + more.envelopes,
+        tokens=first.tokens + more.tokens,
+        unscored=first.unscored + more.unscored,
+        generating_s=first.generating_s + more.generating_s,
+        scoring_s=first.scoring_s + more.scoring_s,
+    )

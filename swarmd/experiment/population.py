@@ -1,0 +1,140 @@
+"""The nodes of a run: planned once for each model, loaded anew for each run, saved and put back as one.
+
+One checkpoint holds all nodes, so that a kill can never leave them at different rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from pydantic import JsonValue
+from torch import Tensor
+
+from protocol import Manifest
+from swarmd.config import PolicyConfig
+from swarmd.daemon.progress import Progress
+from swarmd.errors import ConfigError
+from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.node import Node
+from swarmd.experiment.schedule import RunSpec
+from swarmd.experiment.seeding import node_key, node_seed
+from swarmd.learning import Trainer, group_sampler
+from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, prepare_plan
+from swarmd.storage import Checkpoint, Checkpoints
+from swarmd.tasks import TaskRunner
+
+RATES_FILE = "rates.json"  # how fast the device computes, measured once for the folder
+
+
+@dataclass
+class Population:
+    """Makes the nodes of any run of an experiment. `folder` keeps what is measured of the machine."""
+
+    config: ExperimentConfig
+    manifest: Manifest
+    tasks: TaskRunner
+    folder: Path
+    _plans: dict[str, HardwarePlan] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Load every model once and refuse what only tokenizers can tell.
+
+        Raises ConfigError, and ModelError for a model that is unknown or does not fit.
+        """
+        fingerprints = {
+            self._load(policy).tokenizer_fingerprint
+            for policy in dict.fromkeys(map(self.config.policy_of, range(self.config.nodes)))
+        }
+        for arm in self.config.configurations:
+            learning = self.config.learning_of(arm, self.config.rates_of(arm)[0])
+            if arm.external and learning.external_loss == "tis" and len(fingerprints) > 1:
+                raise ConfigError(
+                    f"configurations: {arm.label}: learning.external_loss: tis compares tokens one by one, "
+                    "and the models have different tokenizers: use topr, luffy, imitate or as_own"
+                )
+
+    def nodes(self, run: RunSpec) -> list[Node]:
+        """All nodes of `run` at its beginning."""
+        return [self._node(run, number) for number in range(self.config.nodes)]
+
+    def reasons(self) -> dict[str, list[str]]:
+        """By model: why it runs the way it does, sentences for people."""
+        return {model: list(plan.reasons) for model, plan in self._plans.items()}
+
+    def _node(self, run: RunSpec, number: int) -> Node:
+        learning = self.config.learning_of(run.arm, run.rate)
+        policy = self._load(self.config.policy_of(number))
+        return Node(
+            node_key(run.seed, number),
+            manifest=self.manifest,
+            own_tasks=self._tasks_of(number),
+            policy=policy,
+            trainer=Trainer(policy, learning),
+            sampler=group_sampler(learning),
+            progress=Progress.fresh(node_seed(run.seed, number)),
+            tasks=self.tasks,
+            arm=run.arm,
+            group_size=learning.group_size,
+        )
+
+    def _tasks_of(self, node: int) -> Manifest:
+        if not self.config.node_tasks:
+            return self.manifest
+        wanted = self.config.node_tasks[node]
+        tasks = tuple(task for task in self.manifest.tasks if task.name in wanted)
+        return self.manifest.model_copy(update={"tasks": tasks})
+
+    def _load(self, policy: PolicyConfig) -> Policy:
+        if policy.model not in self._plans:
+            self._plans[policy.model] = self._plan(policy)
+        return load_policy(policy, self._plans[policy.model], max_new_tokens=self.manifest.max_new_tokens)
+
+    def _plan(self, policy: PolicyConfig) -> HardwarePlan:
+        """For the largest step of any configuration."""
+        arms = self.config.configurations
+        learning = [self.config.learning_of(arm, self.config.rates_of(arm)[0]) for arm in arms]
+        limit = self.manifest.max_new_tokens
+        work = Workload(
+            own_groups=max(settings.local for settings in learning),
+            external_groups=max(settings.external for settings in learning),
+            group_size=max(settings.group_size for settings in learning),
+            new_tokens=min(policy.max_new_tokens or limit, limit),
+            reference=any(settings.kl_coefficient > 0 for settings in learning),
+        )
+        budgets = [settings.token_budget for settings in learning if settings.token_budget is not None]
+        return prepare_plan(
+            policy,
+            work,
+            train_tokens=max(budgets, default=None),
+            rates_cache=self.folder / RATES_FILE,
+        ).plan
+
+
+def save(checkpoints: Checkpoints, nodes: Sequence[Node]) -> None:
+    """Write all nodes as they are between two rounds. Raises StorageError, and loses nothing."""
+    tensors: dict[str, Tensor] = {}
+    optimizer: dict[str, Tensor] = {}
+    for number, node in enumerate(nodes):
+        tensors |= {f"{number}/{k}": v for k, v in node.policy.trainable_state(live=True).items()}
+        optimizer |= {f"{number}/{k}": v for k, v in node.trainer.state_dict(live=True).items()}
+    progress: list[JsonValue] = [cast(JsonValue, node.progress.to_state()) for node in nodes]
+    checkpoints.save(
+        nodes[0].progress.step, tensors=tensors, optimizer=optimizer, state={"progress": progress}
+    )
+
+
+def restore(checkpoint: Checkpoint, nodes: Sequence[Node]) -> None:
+    """Put back what `save` wrote. Raises ModelError for other models'."""
+    progress = cast(list[JsonValue], checkpoint.state["progress"])
+    for number, (node, state) in enumerate(zip(nodes, progress, strict=True)):
+        node.policy.load_trainable_state(_part(checkpoint.tensors, number))
+        node.trainer.load_state_dict(_part(checkpoint.optimizer, number))
+        node.progress.restore(state)
+
+
+def _part(tensors: Mapping[str, Tensor], node: int) -> dict[str, Tensor]:
+    prefix = f"{node}/"
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

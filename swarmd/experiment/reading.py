@@ -1,0 +1,126 @@
+"""From a TOML file to an `ExperimentConfig`, with errors that name the file, the line and the key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from protocol import Manifest
+from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.errors import ConfigError
+from swarmd.experiment.config import PER_CONFIGURATION, Arm, ExperimentConfig
+from swarmd.tasks import load_manifest
+from swarmd.tasks.toml_lines import line_of
+
+FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; more than 1 MiB is some other file
+
+Key = Sequence[str | int]
+
+
+def read_experiment(path: Path, *, seeds: int | None = None) -> tuple[ExperimentConfig, Manifest]:
+    """The experiment in `path` and the tasks it names; `seeds` wins over the file's.
+
+    Raises ConfigError for anything that could not run as it is written, and TaskError if a task of a manifest
+    cannot be tried. The manifest of a file is looked for beside the experiment's own.
+    """
+    text, table = _read(path)
+    place = _Place(path, text)
+    try:
+        config = ExperimentConfig.model_validate({**table, **({} if seeds is None else {"seeds": seeds})})
+    except ValidationError as error:
+        raise place.explain(error, ()) from None
+    _check_learning(config, place)
+    beside = path.parent / config.swarm
+    manifest = load_manifest(str(beside) if beside.is_file() else config.swarm)
+    _check_against(manifest, config, place)
+    return config, manifest
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is not an experiment")
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+class _Place:
+    """Turns what is wrong into a ConfigError that says where."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._text = text
+
+    def error(self, key: Key, message: str) -> ConfigError:
+        name = f"{'.'.join(map(str, key))}: " if key else ""
+        return ConfigError(f"{self._path}, line {line_of(self._text, key)}: {name}{message}")
+
+    def explain(self, error: ValidationError, prefix: Key) -> ConfigError:
+        first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+        return self.error((*prefix, *first["loc"]), _message(first, (*prefix, *first["loc"])))
+
+
+def _message(detail: ErrorDetails, key: Key) -> str:
+    if detail["type"] == "missing":
+        return "is missing"
+    if detail["type"] != "extra_forbidden":
+        shown = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
+        return detail["msg"].removeprefix("Value error, ") + (
+            "" if detail["type"] == "value_error" else shown
+        )
+    known = sorted(_slice_at(key).model_fields)
+    near = get_close_matches(str(key[-1]), known, n=1)
+    return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(known)}")
+
+
+def _slice_at(key: Key) -> type[BaseModel]:
+    """The table that the last part of `key` was written in."""
+    tables: Mapping[str | int, type[BaseModel]] = {"policy": PolicyConfig, "learning": LearningConfig}
+    if len(key) > 1 and key[-2] in tables:
+        return tables[key[-2]]
+    return Arm if key[0] == "configurations" else ExperimentConfig
+
+
+def _check_learning(config: ExperimentConfig, place: _Place) -> None:
+    """Every configuration makes valid settings, at every rate."""
+    for number, arm in enumerate(config.configurations):
+        for source, at in ((config.learning, ()), (arm.learning, ("configurations", number))):
+            for name in PER_CONFIGURATION:
+                if name in source:
+                    wanted = "learning_rates" if name == "learning_rate" else f"configurations.{name}"
+                    raise place.error((*at, "learning", name), f"is set as {wanted}")
+        for rate in config.rates_of(arm):
+            try:
+                config.learning_of(arm, rate)
+            except ValidationError as error:
+                name = str(next(iter(error.errors()[0]["loc"]), ""))
+                at = ("configurations", number) if name in arm.learning else ()
+                raise place.explain(error, (*at, "learning")) from None
+
+
+def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) -> None:
+    """The tasks named are there, and a round has room for what is published."""
+    names = [task.name for task in manifest.tasks]
+    for number, tasks in enumerate(config.node_tasks):
+        for name in tasks:
+            if name not in names:
+                raise place.error(
+                    ("node_tasks",), f"node {number}: {name!r} is none of the tasks {', '.join(names)}"
+                )
+    for number, arm in enumerate(config.configurations):
+        if arm.external and arm.local > manifest.records_per_round_max:
+            raise place.error(
+                ("configurations", number, "local"),
+                f"a peer of the swarm {manifest.name} may publish {manifest.records_per_round_max} groups "
+                f"a round, and these are {arm.local}",
+            )

@@ -1,0 +1,32 @@
+"""Where the randomness of an experiment comes from: everything follows from a run's seed and a node's number.
+
+Hashed, so that neighbouring seeds and nodes share nothing. The configuration is left out on purpose: the same
+node of the same seed is asked the same sequence of questions in all of them, so that they can be compared in
+pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from protocol import KeyPair
+
+SWEEP = 2**31
+"""Added to the number of a sweep's run: its seeds are never those of the figures."""
+
+HELD_OUT = 1
+"""Seed of the held-out questions, the same for every run and node."""
+
+
+def node_key(seed: int, node: int) -> KeyPair:
+    """The identity of a node; its questions follow from it (`swarmd.tasks.TrainingDraw`)."""
+    return KeyPair.from_seed(_digest("key", seed, node))
+
+
+def node_seed(seed: int, node: int) -> int:
+    """64 bits for a node's own random generators: sampling completions, drawing groups."""
+    return int.from_bytes(_digest("draws", seed, node)[:8], "big")
+
+
+def _digest(what: str, seed: int, node: int) -> bytes:
+    return hashlib.sha256(f"swarmd/experiment/{what}/{seed}/{node}".encode()).digest()
