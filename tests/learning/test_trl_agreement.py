@@ -5,12 +5,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from swarmd.config import LearningConfig
-from swarmd.learning import Trainer, group_advantages
+from swarmd.learning import Trainer, centred_advantages, group_advantages
 from swarmd.policy import TokenRow
 
 QUESTIONS = ["1+1?", "a longer question?"]
 GROUP = 6
 TEMPERATURE = 0.9
+TOKENS_MAX = 12
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +44,20 @@ def trl_trainer(tiny_model_dir, tmp_path_factory):
     return trainer
 
 
-def trl_inputs(policy, groups):
+def set_algorithm(trl_trainer, algorithm):
+    """TRL's names for ours."""
+    trl_trainer.loss_type = {"grpo": "dapo", "dr_grpo": "dr_grpo", "gspo": "grpo"}[algorithm]
+    trl_trainer.importance_sampling_level = "sequence" if algorithm == "gspo" else "token"
+    trl_trainer.max_completion_length = TOKENS_MAX
+
+
+def trl_inputs(policy, groups, algorithm):
     """The batch as TRL prepares it: prompts padded left, completions right, advantages per row."""
+    advantages_of = centred_advantages if algorithm == "dr_grpo" else group_advantages
     rows = [
         (policy.render(g.question), c, a)
         for g in groups
-        for c, a in zip(g.completions, group_advantages(torch.tensor(g.rewards)), strict=True)
+        for c, a in zip(g.completions, advantages_of(torch.tensor(g.rewards)), strict=True)
     ]
     width = max(len(prompt) for prompt, _, _ in rows)
     length = max(len(c.token_ids) for _, c, _ in rows)
@@ -57,7 +66,7 @@ def trl_inputs(policy, groups):
         return list(values) + [fill] * (length - len(values))
 
     mask = torch.tensor([right([1] * len(c.token_ids), 0) for _, c, _ in rows])
-    return {
+    inputs = {
         "prompt_ids": torch.tensor([[0] * (width - len(p)) + p for p, _, _ in rows]),
         "prompt_mask": torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p, _, _ in rows]),
         "completion_ids": torch.tensor([right(c.token_ids, 0) for _, c, _ in rows]),
@@ -66,6 +75,9 @@ def trl_inputs(policy, groups):
         "old_per_token_logps": torch.tensor([right(c.logprobs, 0.0) for _, c, _ in rows]),
         "num_items_in_batch": mask.sum(),
     }
+    if algorithm == "gspo":  # without them TRL's ratios are to the policy before the update, as ours
+        del inputs["old_per_token_logps"]
+    return inputs
 
 
 def move(model, scale):
@@ -76,9 +88,20 @@ def move(model, scale):
             parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
 
 
-@pytest.mark.parametrize(("moved", "kl"), [(0.0, 0.0), (0.03, 0.0), (0.03, 0.1)])
-def test_loss_and_gradients_agree_with_trl(make_policy, own_groups, trl_trainer, tiny_model_dir, moved, kl):
-    policy = make_policy(max_new_tokens=12)
+@pytest.mark.parametrize(
+    ("algorithm", "moved", "kl"),
+    [
+        ("grpo", 0.0, 0.0),
+        ("grpo", 0.03, 0.0),
+        ("grpo", 0.03, 0.1),
+        ("dr_grpo", 0.03, 0.1),
+        ("gspo", 0.03, 0.1),
+    ],
+)
+def test_loss_and_gradients_agree_with_trl(
+    make_policy, own_groups, trl_trainer, tiny_model_dir, algorithm, moved, kl
+):
+    policy = make_policy(max_new_tokens=TOKENS_MAX)
     policy.temperature = TEMPERATURE
     policy.tokenizer.eos_ids = frozenset(range(30)) | policy.tokenizer.eos_ids
     policy._generator = policy._generator_for(policy.model)
@@ -87,8 +110,10 @@ def test_loss_and_gradients_agree_with_trl(make_policy, own_groups, trl_trainer,
         "completions of several lengths"
     )
 
-    inputs = trl_inputs(policy, groups)
-    config = LearningConfig(warmup_steps=0, max_grad_norm=1e9, kl_coefficient=kl, token_budget=256)
+    inputs = trl_inputs(policy, groups, algorithm)
+    config = LearningConfig(
+        algorithm=algorithm, warmup_steps=0, max_grad_norm=1e9, kl_coefficient=kl, token_budget=256
+    )
     trainer = Trainer(policy, config)
     if kl:
         rows = [
@@ -97,13 +122,14 @@ def test_loss_and_gradients_agree_with_trl(make_policy, own_groups, trl_trainer,
         inputs["ref_per_token_logps"] = policy.reference_logprobs(rows)
     move(policy.model, moved)
     metrics = trainer.step(groups, [])
-    assert (metrics.clip_fraction > 0.05) == (moved > 0)
+    assert (metrics.clip_fraction > 0.05) == (moved > 0 and algorithm != "gspo")
 
     theirs = trl_trainer.model
     theirs.load_state_dict(AutoModelForCausalLM.from_pretrained(tiny_model_dir).state_dict())
     move(theirs, moved)
     theirs.zero_grad()
     trl_trainer.beta = kl
+    set_algorithm(trl_trainer, algorithm)
     loss = trl_trainer.compute_loss(theirs, inputs)
     loss.backward()
 

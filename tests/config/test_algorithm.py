@@ -1,0 +1,44 @@
+"""Settings of the policy gradient: what does not go together is refused, naming the keys."""
+
+import pytest
+from pydantic import ValidationError
+
+from swarmd.config import LearningConfig, load_config
+from swarmd.errors import ConfigError
+
+
+def refusal(**settings):
+    with pytest.raises(ValidationError) as caught:
+        LearningConfig(**settings)
+    return str(caught.value)
+
+
+def test_an_unknown_algorithm_is_refused_by_name(tmp_path):
+    with pytest.raises(ConfigError, match=r"learning\.algorithm"):
+        load_config(tmp_path, {"learning": {"algorithm": "ppo2"}})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key"),
+    [
+        ("gspo", "clip_low"),
+        ("rloo", "clip_high"),
+        ("grpo", "gspo_clip_low"),
+        ("dr_grpo", "gspo_clip_high"),
+    ],
+)
+def test_a_setting_that_the_algorithm_does_not_read_is_refused(algorithm, key):
+    message = refusal(algorithm=algorithm, **{key: 0.1})
+    assert f"{key} is set but algorithm is {algorithm}" in message
+
+
+def test_rloo_takes_one_update_a_batch():
+    message = refusal(algorithm="rloo", updates_per_batch=2)
+    assert "algorithm is rloo" in message
+    assert "updates_per_batch to 1" in message
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "dr_grpo", "gspo", "rloo"])
+def test_a_config_written_out_whole_and_read_again_is_the_same(algorithm):
+    config = LearningConfig(algorithm=algorithm)
+    assert LearningConfig.model_validate(config.model_dump()) == config
