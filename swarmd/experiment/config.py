@@ -135,9 +135,12 @@ class ExperimentConfig(Slice):
 
     @model_validator(mode="after")
     def _configurations_are_possible(self) -> ExperimentConfig:
-        for name, times in Counter(arm.slug for arm in self.configurations).items():
-            if times > 1:
-                raise ValueError(f"configurations: {times} are named {name!r}: give each a name of its own")
+        times = Counter(arm.slug for arm in self.configurations)
+        for arm in self.configurations:
+            if times[arm.slug] > 1:
+                raise ValueError(
+                    f"configurations: {times[arm.slug]} are named {arm.label!r}: give each a name of its own"
+                )
         if self.baseline is not None and self.baseline not in {arm.label for arm in self.configurations}:
             raise ValueError(f"baseline: no configuration is named {self.baseline!r}")
         for arm in self.configurations:

@@ -1,0 +1,79 @@
+"""Small experiments: a tiny model, tasks without a worker process, and nobody watching."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swarmd.experiment import Experiment, ExperimentConfig, RunSpec
+from swarmd.tasks import Score
+from tests.daemon.fakes import KnownTasks, ScoreBy, every_other
+from tests.gossip.making import make_manifest
+
+MANIFEST = make_manifest()
+
+Lines = list[dict[str, Any]]
+
+
+def make_config(model: Path, **given: Any) -> ExperimentConfig:
+    settings = {
+        "name": "tiny",
+        "nodes": 2,
+        "rounds": 3,
+        "seeds": 1,
+        "evaluate_every": 2,
+        "held_out_questions": 3,
+        "checkpoint_every": 2,
+        "policy": {"model": str(model), "dtype": "float32", "max_new_tokens": 6, "threads": 1},
+        "learning": {"group_size": 2, "warmup_steps": 0},
+        "configurations": [{"local": 2, "external": 2}],
+    }
+    return ExperimentConfig.model_validate(settings | given)
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing in the program expects it."""
+
+
+class Watched:
+    """Remembers how it went, and may end the program after a number of rounds."""
+
+    def __init__(self, kill_after: int | None = None) -> None:
+        self.runs: list[str] = []
+        self.rewards: list[tuple[str, int]] = []
+        self._left = kill_after
+
+    def planned(self, runs: Sequence[RunSpec]) -> None:
+        self.runs = [run.name for run in runs]
+
+    def advanced(self, run: RunSpec, rounds: int, reward_own: float | None) -> None:
+        if reward_own is None:
+            return
+        self.rewards.append((run.name, rounds))
+        if self._left is not None:
+            self._left -= 1
+            if self._left == 0:
+                raise KilledError
+
+
+class EveryThirdGroup:
+    """Rewards 0, 1 in each third group of `of` completions, else 0: the others teach nothing."""
+
+    def __init__(self, of: int) -> None:
+        self._of = of
+        self._scored = 0
+
+    def __call__(self, position: int, text: str) -> Score:
+        group = self._scored // self._of
+        self._scored += 1
+        return Score(float(group % 3 == 2 and position % 2 == 1))
+
+
+async def run(
+    config: ExperimentConfig,
+    folder: Path,
+    watcher: Watched | None = None,
+    score_by: ScoreBy = every_other,
+) -> None:
+    await Experiment(config, MANIFEST, folder, KnownTasks(score_by), watcher or Watched()).run()

@@ -1,0 +1,95 @@
+"""What cannot run as it is written is refused with file, line and key, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swarmd.errors import ConfigError
+from swarmd.experiment import read_experiment
+from swarmd.experiment.reading import FILE_BYTES_MAX
+
+GOOD = """name = "small"
+nodes = 4
+rounds = 10
+
+[learning]
+group_size = 4
+
+[[configurations]]
+local = 4
+
+[[configurations]]
+local = 2
+external = 2
+"""
+
+
+def read(tmp_path: Path, text: str, **given: int):
+    path = tmp_path / "experiment.toml"
+    path.write_text(text)
+    return read_experiment(path, **given)
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, text)
+    assert str(refused.value).startswith(str(tmp_path / "experiment.toml"))
+    return str(refused.value)
+
+
+def test_a_good_file_is_read_and_the_seeds_given_win(tmp_path) -> None:
+    config, manifest = read(tmp_path, GOOD, seeds=5)
+    assert (config.seeds, manifest.name) == (5, "starter")
+    assert [arm.label for arm in config.configurations] == ["4/0", "2/2"]
+    assert config.baseline_label == "4/0"
+    learning = config.learning_of(config.configurations[1], 1e-4)
+    assert (learning.local, learning.external, learning.group_size) == (2, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "into", "words"),
+    [
+        ("rounds = 10", "rouns = 10", ["line 3", "rouns", "did you mean 'rounds'"]),
+        ("rounds = 10", "rounds = 0", ["line 3", "rounds"]),
+        ("rounds = 10\n", "", ["rounds", "missing"]),
+        ("group_size", "groupsize", ["line 6", "learning.groupsize", "did you mean 'group_size'"]),
+        ("group_size = 4", "group_size = 1", ["line 6", "learning.group_size"]),
+        ("group_size = 4", "local = 4", ["line 6", "learning.local", "configurations"]),
+        ("group_size = 4", "learning_rate = 1e-4", ["learning.learning_rate", "learning_rates"]),
+        ("group_size = 4", 'schedule = "cosine"', ["total_steps"]),
+        ("local = 4", "local = 0", ["line 9", "configurations.0.local"]),
+        ("local = 4", "lokal = 4", ["line 9", "configurations.0.lokal", "did you mean 'local'"]),
+        ("external = 2", "external = 7", ["2/7", "offer each other 6"]),
+        ("external = 2", 'name = "4/0"', ["configurations", "4/0"]),
+        ("external = 2", 'kind = "filtered_solo"', ["generated_max"]),
+        ("external = 2", 'external = 2\nkind = "filtered_solo"\ngenerated_max = 8', ["external to 0"]),
+        ("external = 2", "external = 2\ngenerated_max = 8", ["generated_max"]),
+        ("local = 2", "local = 65\nlearning = {group_size = 4}", ["configurations.1.local", "64 groups"]),
+        ("rounds = 10", 'rounds = 10\nmodels = ["embedded"]', ["models has 1 entries for 4 nodes"]),
+        ("rounds = 10", 'rounds = 10\nbaseline = "9/9"', ["baseline", "9/9"]),
+        ("rounds = 10", 'rounds = 10\nexchange = "gloo"', ["line 4", "exchange"]),
+        ("rounds = 10", 'rounds = 10\nnode_tasks = [["gcd"], ["gcd"], ["gcf"], ["gcd"]]', ["node 2", "gcf"]),
+        ("rounds = 10", "rounds = 10\nlearning_rates = [0.0]", ["line 4", "learning_rates"]),
+        ("rounds = 10", "rounds = ", ["TOML"]),
+    ],
+)
+def test_a_file_that_could_not_run_is_refused_by_the_key(tmp_path, changed, into, words) -> None:
+    message = refusal(tmp_path, GOOD.replace(changed, into, 1))
+    for word in words:
+        assert word in message
+
+
+def test_a_file_that_is_none_is_refused(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_experiment(tmp_path / "none.toml")
+    (tmp_path / "large.toml").write_bytes(b"#" * (FILE_BYTES_MAX + 1))
+    with pytest.raises(ConfigError, match="larger than"):
+        read_experiment(tmp_path / "large.toml")
+
+
+@pytest.mark.parametrize("example", sorted(Path("examples").glob("sapo_*.toml")), ids=lambda p: p.stem)
+def test_the_examples_are_read(example) -> None:
+    config, _ = read_experiment(example)
+    assert {"8/0", "6/2", "4/4", "2/6"} <= {arm.label for arm in config.configurations}

@@ -1,0 +1,143 @@
+"""Whole experiments of a tiny model: what is written, that the seed decides, that a kill costs nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarmd.errors import ConfigError
+from tests.experiment.making import EveryThirdGroup, KilledError, Lines, Watched, make_config, run
+
+
+def read(folder: Path) -> dict[str, Lines]:
+    files = sorted((folder / "runs").glob("*.jsonl"))
+    return {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in files}
+
+
+def course(folder: Path) -> dict[str, Lines]:
+    """Everything but how long it took, how much memory was free, and that it was resumed."""
+    return {
+        name: [
+            {key: value for key, value in line.items() if key not in ("seconds", "plan")}
+            for line in lines
+            if line["kind"] != "resumed"
+        ]
+        for name, lines in read(folder).items()
+    }
+
+
+def of_kind(lines: Lines, kind: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line["kind"] == kind]
+
+
+async def test_every_node_of_every_round_is_written_and_groups_travel(tiny_model_dir, tmp_path) -> None:
+    await run(make_config(tiny_model_dir), tmp_path)
+    [lines] = read(tmp_path).values()
+    assert [line["kind"] for line in lines] == [
+        "run", "held_out", "held_out", "node", "node", "node", "node",
+        "held_out", "held_out", "node", "node", "held_out", "held_out", "end",
+    ]  # fmt: skip
+    assert [(line["round"], line["node"]) for line in of_kind(lines, "node")] == [
+        (round_, node) for round_ in range(3) for node in range(2)
+    ]
+    for line in of_kind(lines, "node"):
+        assert (line["groups_published"], line["groups_rejected"]) == (2, 0)
+        assert (line["external_share"], line["external_peers"]) == (0.5, 1)
+        assert line["tokens_generated"] > 0
+        assert set(line["seconds"]) == {"generating", "scoring", "verifying", "training"}
+    assert [line["round"] for line in of_kind(lines, "held_out")] == [0, 0, 2, 2, 3, 3]
+
+
+async def test_the_seed_alone_decides_the_course(tiny_model_dir, tmp_path) -> None:
+    config = make_config(tiny_model_dir, seeds=2)
+    await run(config, tmp_path / "a")
+    await run(config, tmp_path / "b")
+    assert course(tmp_path / "a") == course(tmp_path / "b")
+    first, second = (of_kind(lines, "node") for lines in course(tmp_path / "a").values())
+    assert [line["metrics"]["loss"] for line in first] != [line["metrics"]["loss"] for line in second]
+
+
+async def test_a_killed_run_resumes_to_the_same_course(tiny_model_dir, tmp_path) -> None:
+    config = make_config(
+        tiny_model_dir, configurations=[{"local": 2, "external": 2}, {"local": 1, "external": 0}]
+    )
+    await run(config, tmp_path / "whole")
+    before_a_checkpoint, after_one, in_the_second_run = 1, 3, 4
+    for kill_after in (before_a_checkpoint, after_one, in_the_second_run):
+        folder = tmp_path / str(kill_after)
+        with pytest.raises(KilledError):
+            await run(config, folder, Watched(kill_after))
+        assert course(folder) != course(tmp_path / "whole")
+        cut_off_the_last_line(folder)
+        await run(config, folder)
+        assert course(folder) == course(tmp_path / "whole")
+        assert not list(folder.glob("runs/*.checkpoints"))
+
+
+def cut_off_the_last_line(folder: Path) -> None:
+    newest = max((folder / "runs").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_bytes(newest.read_bytes()[:-20])
+
+
+async def test_a_finished_run_is_not_repeated_and_more_seeds_are_added(tiny_model_dir, tmp_path) -> None:
+    await run(make_config(tiny_model_dir), tmp_path)
+    before = read(tmp_path)
+    watcher = Watched()
+    await run(make_config(tiny_model_dir, seeds=2), tmp_path, watcher)
+    after = read(tmp_path)
+    assert len(before) == 1
+    assert len(after) == 2
+    assert before.items() <= after.items()
+    assert {name for name, _ in watcher.rewards} == after.keys() - before.keys()
+
+
+async def test_a_folder_of_other_settings_is_refused_by_the_setting(tiny_model_dir, tmp_path) -> None:
+    await run(make_config(tiny_model_dir), tmp_path)
+    with pytest.raises(ConfigError, match=r"settings\.rounds: 3 there, 4 now"):
+        await run(make_config(tiny_model_dir, rounds=4), tmp_path)
+
+
+@pytest.mark.parametrize(("generated_max", "generated"), [(8, 6), (4, 4)])
+async def test_filtered_solo_generates_until_enough_groups_teach_or_the_bound(
+    tiny_model_dir, tmp_path, generated_max, generated
+) -> None:
+    filtered = {"kind": "filtered_solo", "local": 2, "generated_max": generated_max}
+    config = make_config(tiny_model_dir, nodes=1, rounds=1, configurations=[filtered])
+    await run(config, tmp_path, score_by=EveryThirdGroup(of=2))
+    [lines] = read(tmp_path).values()
+    [line] = of_kind(lines, "node")
+    teaching = generated // 3
+    assert (line["groups_generated"], line["metrics"]["groups_own_used"]) == (generated, teaching)
+    assert line["reward_own"] == pytest.approx(0.5 * teaching / generated)  # of all that was generated
+    assert line["reward_mixed"] == 0.5  # of what was trained on
+    assert line["groups_published"] == 0
+
+
+async def test_a_configuration_with_several_rates_is_run_with_its_best_on_fresh_seeds(
+    tiny_model_dir, tmp_path
+) -> None:
+    config = make_config(tiny_model_dir, rounds=1, learning_rates=[1e-4, 1e-3], configurations=[{"local": 1}])
+    await run(config, tmp_path)
+    files = read(tmp_path)
+    sweep = {name: lines for name, lines in files.items() if name.startswith("sweep-")}
+    [main] = files.keys() - sweep.keys()
+    assert len(sweep) == 2
+    assert "lr0.0001" in main  # both earned the same, so the first is taken
+    seeds = {lines[0]["settings"]["seed"] for lines in sweep.values()}
+    assert files[main][0]["settings"]["seed"] not in seeds
+
+
+async def test_tis_across_tokenizers_is_refused_before_anything_runs(
+    tiny_model_dir, other_tokenizer_dir, tmp_path
+) -> None:
+    config = make_config(
+        tiny_model_dir,
+        models=[str(tiny_model_dir), str(other_tokenizer_dir)],
+        learning={"group_size": 2, "external_loss": "tis"},
+    )
+    with pytest.raises(ConfigError, match="external_loss"):
+        await run(config, tmp_path)
+    assert not (tmp_path / "runs").exists()
