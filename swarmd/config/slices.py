@@ -103,10 +103,14 @@ class PolicyConfig(Slice):
 
 
 READ_BY = {
-    "clip_low": ("grpo", "dr_grpo"),
-    "clip_high": ("grpo", "dr_grpo"),
+    "clip_low": ("grpo", "dr_grpo", "ppo"),
+    "clip_high": ("grpo", "dr_grpo", "ppo"),
     "gspo_clip_low": ("gspo",),
     "gspo_clip_high": ("gspo",),
+    "gae_gamma": ("ppo",),
+    "gae_lambda": ("ppo",),
+    "value_learning_rate": ("ppo",),
+    "value_clip": ("ppo",),
 }
 """Settings of [learning] that only some algorithms read."""
 
@@ -130,16 +134,24 @@ class LearningConfig(Slice):
     """Length of the cosine schedule in steps; required by it."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
-    algorithm: Literal["grpo", "dr_grpo", "gspo", "rloo"] = "grpo"
-    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo or rloo."""
+    algorithm: Literal["grpo", "dr_grpo", "gspo", "rloo", "ppo"] = "grpo"
+    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo, rloo or ppo (with a value head)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
-    """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo)."""
+    """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo, ppo)."""
     clip_high: float = Field(0.28, gt=0)
-    """A token's ratio is clipped above at 1 + clip_high (grpo, dr_grpo)."""
+    """A token's ratio is clipped above at 1 + clip_high (grpo, dr_grpo, ppo)."""
     gspo_clip_low: float = Field(3e-4, gt=0, lt=1)
     """A whole completion's ratio is clipped below at 1 - gspo_clip_low."""
     gspo_clip_high: float = Field(4e-4, gt=0)
     """A whole completion's ratio is clipped above at 1 + gspo_clip_high."""
+    gae_gamma: float = Field(1.0, gt=0, le=1)
+    """What ppo discounts a reward by for each token until it comes."""
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    """What ppo's advantages trust: 0 the value head's next expectation, 1 the reward alone."""
+    value_learning_rate: float = Field(3e-4, gt=0, le=1)
+    """Learning rate of ppo's value head."""
+    value_clip: float = Field(0.2, gt=0)
+    """How far ppo's value head moves its expectations on one batch."""
     kl_coefficient: float = Field(0.0, ge=0)
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
@@ -179,7 +191,24 @@ class LearningConfig(Slice):
         if self.algorithm == "rloo" and self.updates_per_batch > 1:
             raise ValueError(
                 "algorithm is rloo, which has no ratio to hold further updates on a batch back: set "
-                "updates_per_batch to 1 or choose algorithm grpo, dr_grpo or gspo"
+                "updates_per_batch to 1 or choose algorithm grpo, dr_grpo, gspo or ppo"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ppo_has_what_it_needs(self) -> LearningConfig:
+        if self.algorithm != "ppo":
+            return self
+        if self.local == 0:
+            raise ValueError(
+                "algorithm is ppo, whose value head learns from own groups, but local is 0: raise local or "
+                "choose another algorithm"
+            )
+        if self.external > 0 and self.external_loss != "as_own":
+            raise ValueError(
+                f"algorithm is ppo, which has no advantage of a whole completion for external_loss "
+                f"{self.external_loss}: set external_loss to as_own, set external to 0 or choose another "
+                "algorithm"
             )
         return self
 

@@ -11,9 +11,11 @@ from swarmd.learning.algorithms import (
     DrGrpo,
     Grpo,
     Gspo,
+    Ppo,
     Rloo,
     TokenLoss,
     Used,
+    Values,
     policy_algorithm,
 )
 from swarmd.learning.experience import Experience
@@ -54,6 +56,7 @@ __all__ = [
     "Gspo",
     "Imitate",
     "Luffy",
+    "Ppo",
     "Rloo",
     "ScoredCompletion",
     "ScoredGroup",
@@ -65,6 +68,7 @@ __all__ = [
     "TruncatedImportance",
     "UniformSampler",
     "Used",
+    "Values",
     "centred_advantages",
     "clipped_surrogate",
     "external_loss",

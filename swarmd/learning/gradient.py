@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from swarmd.config import LearningConfig
-from swarmd.learning.algorithms import Algorithm, CompletionBatch, Used
+from swarmd.learning.algorithms import Algorithm, CompletionBatch, Used, Values
 from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
 from swarmd.learning.external import ExternalBatch, external_loss
 from swarmd.learning.losses import k3_penalty
+from swarmd.learning.value_head import ValueHead
 from swarmd.policy import Policy
 
 
@@ -28,6 +29,7 @@ class Part:
     """lambda for the external half."""
     first_logprobs: dict[int, Tensor] = field(default_factory=dict)
     """id of a row -> [T] before the first update of the step. By row: micro-batches may be cut anew."""
+    first_values: dict[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Pass:
     """One optimiser update: what its micro-batches add up to."""
 
     loss: float = 0.0
+    value_loss: float = 0.0
     grad_norm: float = 0.0
     applied: bool = False
     kl: float = 0.0
@@ -45,13 +48,24 @@ class Pass:
     external_bytes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
+@dataclass(frozen=True)
+class _Scored:
+    logprobs: Tensor
+    first: Tensor
+    mask: Tensor
+    values: Values | None
+
+
 class Objective:
     """The algorithm's loss on own rows, the configured one on external rows; both averaged as it says."""
 
-    def __init__(self, policy: Policy, algorithm: Algorithm, config: LearningConfig) -> None:
+    def __init__(
+        self, policy: Policy, algorithm: Algorithm, config: LearningConfig, value_head: ValueHead | None
+    ) -> None:
         self._policy = policy
         self._config = config
         self._algorithm = algorithm
+        self._value_head = value_head
         self._external_loss = external_loss(config, algorithm)
 
     def accumulate(self, parts: Sequence[Part], token_budget: int) -> Pass:
@@ -70,60 +84,74 @@ class Objective:
 
     def _loss(self, part: Part, batch: MicroBatch, done: Pass) -> Tensor:
         """This micro-batch's share of the loss: a scalar with gradient."""
-        logprobs, mask = self._policy.score_logprobs(batch.token_rows)
-        first = _first_logprobs(part, batch, logprobs)
+        scored = self._score(part, batch)
         if part.external:
-            nats = first.sum(dim=1).neg().tolist()  # zero outside the mask
+            nats = scored.first.sum(dim=1).neg().tolist()  # zero outside the mask
             for row, surprisal in zip(batch.rows, nats, strict=True):
                 done.external_nats[row.publisher] += surprisal
                 done.external_bytes[row.publisher] += row.text_bytes
-            per_token = self._external_per_token(batch, logprobs, first, mask)
+            per_token = self._external_per_token(batch, scored)
         else:
-            per_token = self._own_per_token(batch, logprobs, first, mask, done)
-        return self._algorithm.average(per_token, mask, part.used) * part.coefficient
+            per_token = self._own_per_token(batch, scored, part.used, done)
+        return self._algorithm.average(per_token, scored.mask, part.used) * part.coefficient
 
-    def _own_per_token(
-        self, batch: MicroBatch, logprobs: Tensor, first: Tensor, mask: Tensor, done: Pass
-    ) -> Tensor:
-        config = self._config
+    def _score(self, part: Part, batch: MicroBatch) -> _Scored:
+        if self._value_head is None:
+            logprobs, mask = self._policy.score_logprobs(batch.token_rows)
+            values = None
+        else:
+            logprobs, mask, states = self._policy.score_with_states(batch.token_rows)
+            expected = self._value_head(states)
+            values = Values(expected, _before_the_step(part.first_values, batch, expected))
+        first = _before_the_step(part.first_logprobs, batch, logprobs)
+        return _Scored(logprobs, first, mask, values)
+
+    def _own_per_token(self, batch: MicroBatch, scored: _Scored, used: Used, done: Pass) -> Tensor:
+        logprobs, mask = scored.logprobs, scored.mask
         loss = self._algorithm.loss(
             CompletionBatch(
                 logprobs=logprobs,
-                sampled_logprobs=batch.old_logprobs(otherwise=first),
-                first_logprobs=first,
+                sampled_logprobs=batch.old_logprobs(otherwise=scored.first),
+                first_logprobs=scored.first,
                 mask=mask,
                 advantages=batch.advantages(like=logprobs),
+                values=scored.values,
             )
         )
         per_token = loss.per_token
         done.clipped += int((loss.clipped & mask).sum())
         done.own_tokens += int(mask.sum())
-        if config.kl_coefficient > 0:
+        if loss.value is not None:  # from own completions only: the head says what this policy earns
+            share = self._algorithm.average(loss.value, mask, used)
+            share.backward()  # type: ignore[no-untyped-call]  # reaches nothing but the head
+            done.value_loss += share.item()
+        if self._config.kl_coefficient > 0:
             kl = k3_penalty(logprobs, self._policy.reference_logprobs(batch.token_rows))
             done.kl += kl.detach().masked_fill(~mask, 0.0).sum().item()
-            per_token = per_token + config.kl_coefficient * kl
+            per_token = per_token + self._config.kl_coefficient * kl
         return per_token
 
-    def _external_per_token(self, batch: MicroBatch, logprobs: Tensor, first: Tensor, mask: Tensor) -> Tensor:
+    def _external_per_token(self, batch: MicroBatch, scored: _Scored) -> Tensor:
+        logprobs = scored.logprobs
         return self._external_loss(
             ExternalBatch(
                 logprobs=logprobs,
-                first_logprobs=first,
-                mask=mask,
+                first_logprobs=scored.first,
+                mask=scored.mask,
                 advantages=batch.advantages(like=logprobs),
                 behaviour_logprob_sums=batch.behaviour_logprob_sums(like=logprobs),
                 same_tokens=batch.same_tokens(like=logprobs),
                 text_bytes=batch.text_bytes(like=logprobs),
                 own_success=batch.own_success(like=logprobs),
+                values=scored.values,
             )
         )
 
 
-def _first_logprobs(part: Part, batch: MicroBatch, logprobs: Tensor) -> Tensor:
-    """[B, T] before the first update of the step: those of now where a row was not scored before."""
-    first = logprobs.detach().clone()
+def _before_the_step(known: dict[int, Tensor], batch: MicroBatch, now: Tensor) -> Tensor:
+    """[B, T] before the first update of the step: what `known` says by row; `now` where it is the first."""
+    first = now.detach().clone()
     for number, row in enumerate(batch.rows):
         length = len(row.tokens.completion_ids)
-        known = part.first_logprobs.setdefault(id(row), first[number, :length])
-        first[number, :length] = known
+        first[number, :length] = known.setdefault(id(row), first[number, :length])
     return first

@@ -1,4 +1,5 @@
-"""Losses per token. Tensors in, tensors out: [B, T] over B completions padded to T tokens, advantages [B].
+"""Losses per token. Tensors in, tensors out: [B, T] over B completions padded to T tokens, advantages [B], or
+[B, T] where each token has its own.
 
 What they are averaged over is the algorithm's (`swarmd/learning/algorithms/`).
 """
@@ -18,7 +19,7 @@ def clipped_surrogate(
     """
     ratio = torch.exp(logprobs - old_logprobs.detach())
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    advantage = advantages[:, None]
+    advantage = _per_token(advantages)
     return -torch.minimum(ratio * advantage, clipped * advantage)
 
 
@@ -27,7 +28,7 @@ def is_clipped(
 ) -> Tensor:
     """Where `clipped_surrogate` passes no gradient [B, T]: the ratio has already moved far enough."""
     ratio = torch.exp(logprobs.detach() - old_logprobs)
-    advantage = advantages[:, None]
+    advantage = _per_token(advantages)
     return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))
 
 
@@ -38,3 +39,7 @@ def k3_penalty(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     """
     difference = reference_logprobs.detach() - logprobs
     return torch.exp(difference) - difference - 1
+
+
+def _per_token(advantages: Tensor) -> Tensor:
+    return advantages if advantages.ndim == 2 else advantages[:, None]

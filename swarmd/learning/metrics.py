@@ -21,6 +21,8 @@ class StepMetrics:
     loss: float | None
     """L_local / N_local + lambda * L_external / N_external, mean over the updates on this batch. What N is,
     and so what compares with what, is the algorithm's."""
+    value_loss: float | None
+    """Half the squared error of the value head's expectations before the step; None without one."""
     grad_norm: float | None
     """Before clipping, of the last update."""
     learning_rate: float
@@ -34,7 +36,7 @@ class StepMetrics:
     clip_fraction: float | None
     """Of trained own tokens, in the last update."""
     tokens_own: int
-    """In the completions of own informative groups."""
+    """In the completions of own groups used."""
     tokens_external: int
     groups_own: int
     groups_own_used: int

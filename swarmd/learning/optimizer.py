@@ -20,8 +20,11 @@ FUSED_DEVICES = frozenset({"cpu", "cuda", "mps"})  # elsewhere PyTorch has no fu
 class Optimizer:
     """torch.optim.AdamW (arXiv 1711.05101); vectors (norms and biases) are never decayed."""
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], config: LearningConfig) -> None:
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], config: LearningConfig, *, prefix: str = PREFIX
+    ) -> None:
         self._parameters = parameters
+        self._prefix = prefix
         self._max_grad_norm = config.max_grad_norm
         matrices = [p for p in parameters.values() if p.ndim >= 2]
         vectors = [p for p in parameters.values() if p.ndim < 2]
@@ -65,9 +68,9 @@ class Optimizer:
         self._adamw.zero_grad(set_to_none=True)
 
     def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:
-        """Moments and step counts on the CPU: "optimizer/KEY/PARAMETER" -> tensor. Copies unless `live`."""
+        """Moments and step counts on the CPU: PREFIX + "KEY/PARAMETER" -> tensor. Copies unless `live`."""
         return {
-            f"{PREFIX}{key}/{name}": value.detach().to("cpu", copy=not live)
+            f"{self._prefix}{key}/{name}": value.detach().to("cpu", copy=not live)
             for name, parameter in self._parameters.items()
             for key, value in self._adamw.state[parameter].items()
         }
@@ -77,9 +80,9 @@ class Optimizer:
         for another model's."""
         entries: list[tuple[Tensor, Tensor]] = []
         for full, value in state.items():
-            if not full.startswith(PREFIX):
+            if not full.startswith(self._prefix):
                 continue
-            key, _, name = full.removeprefix(PREFIX).partition("/")
+            key, _, name = full.removeprefix(self._prefix).partition("/")
             parameter = self._parameters.get(name)
             known = {} if parameter is None else self._adamw.state[parameter]
             if key not in known or value.shape != known[key].shape:

@@ -33,19 +33,20 @@ def select_rows(
     groups: Sequence[ScoredGroup],
     *,
     with_zero_advantage: bool,
+    with_equal_rewards: bool = False,
     advantages_of: Callable[[Tensor], Tensor] = group_advantages,
     own_success: Mapping[bytes, float] = NOTHING_KNOWN,
 ) -> Selection:
-    """Rows of the informative groups whose question fits into the context.
+    """Rows of the informative groups whose question fits into the context; `with_equal_rewards`, of all.
 
-    A row with zero advantage has no policy gradient and is left out, unless a KL penalty needs it.
-    `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward
+    A row with zero advantage has no policy gradient and is left out, unless a KL penalty or a value head
+    needs it. `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward
     by task id, for losses of external rows that ask for it.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = 0
     for group in groups:
-        if not group.is_informative:
+        if not (group.is_informative or with_equal_rewards):
             continue
         try:
             prompt = tuple(policy.render(group.question))

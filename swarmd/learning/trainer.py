@@ -31,6 +31,7 @@ from swarmd.learning.selection import (
     select_rows,
     share_reencoded_differently,
 )
+from swarmd.learning.value_head import ValueHead
 from swarmd.policy import Policy, Shortage, attempt, out_of_memory_as_model_error
 
 STEP_KEY = "counters/step"
@@ -46,7 +47,10 @@ class Trainer:
         self._policy = policy
         self._config = config
         self._algorithm = policy_algorithm(config, policy.max_new_tokens)
-        self._objective = Objective(policy, self._algorithm, config)
+        self._value_head: ValueHead | None = None
+        if self._algorithm.with_values:
+            self._value_head = ValueHead(policy.state_width, policy.device, config)
+        self._objective = Objective(policy, self._algorithm, config, self._value_head)
         with out_of_memory_as_model_error("--lora r=16"):
             self._optimizer = Optimizer(dict(policy.trainable_parameters()), config)
         self.steps = 0
@@ -67,18 +71,20 @@ class Trainer:
         Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do
         not fit either.
         """
-        advantages = self._algorithm.advantages
+        algorithm = self._algorithm
         local = select_rows(
             self._policy,
             own,
-            with_zero_advantage=self._config.kl_coefficient > 0,
-            advantages_of=advantages,
+            with_zero_advantage=algorithm.with_values or self._config.kl_coefficient > 0,
+            with_equal_rewards=algorithm.with_values,
+            advantages_of=algorithm.advantages,
         )
         foreign = select_rows(
             self._policy,
             external,
-            with_zero_advantage=False,
-            advantages_of=advantages,
+            with_zero_advantage=algorithm.with_values,
+            with_equal_rewards=algorithm.with_values,
+            advantages_of=algorithm.advantages,
             own_success=own_success,
         )
         parts = self._parts(local, foreign)
@@ -111,12 +117,20 @@ class Trainer:
         try:
             done = self._accumulate(parts)
             done.grad_norm = self._optimizer.clip()
-            if math.isfinite(done.loss) and math.isfinite(done.grad_norm):
+            value_norm = self._value_head.clip() if self._value_head else 0.0
+            if all(map(math.isfinite, (done.loss, done.grad_norm, done.value_loss, value_norm))):
                 self._optimizer.update()
+                if self._value_head:
+                    self._value_head.update()
                 done.applied = True
         finally:
-            self._optimizer.drop_gradients()
+            self._drop_gradients()
         return done
+
+    def _drop_gradients(self) -> None:
+        self._optimizer.drop_gradients()
+        if self._value_head:
+            self._value_head.drop_gradients()
 
     def _accumulate(self, parts: Sequence[Part]) -> Pass:
         """The gradient of all parts; in smaller micro-batches, from the start, when memory runs out."""
@@ -128,7 +142,7 @@ class Trainer:
             if not isinstance(done, Shortage):
                 budgets.done("train_tokens")
                 return done
-            self._optimizer.drop_gradients()
+            self._drop_gradients()
             largest = max(self._policy.scored_tokens([row.tokens for row in part.rows]) for part in parts)
             budgets.short("train_tokens", min(budget, largest), done)
 
@@ -150,6 +164,7 @@ class Trainer:
             updated=any(p.applied for p in passes),
             note=note,
             loss=_quotient(sum(p.loss for p in passes), len(passes)),
+            value_loss=first.value_loss if self._value_head and passes else None,
             grad_norm=last.grad_norm if passes else None,
             learning_rate=learning_rate,
             reward_own=mean_reward(own),
@@ -177,12 +192,14 @@ class Trainer:
         )
 
     def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:
-        """Optimiser moments and counters on the CPU, flat as in safetensors; no weights.
+        """Optimiser moments, the value head and counters on the CPU, flat as in safetensors; no weights of
+        the policy.
 
         A copy; `live`, the moments themselves where they are there already: use them before the next step.
         """
         counters = {STEP_KEY: torch.tensor(self.steps, dtype=torch.int64)}
-        return counters | self._optimizer.state_dict(live=live)
+        head = self._value_head.state_dict() if self._value_head else {}
+        return counters | head | self._optimizer.state_dict(live=live)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put `state_dict` back. Raises ModelError, changing nothing, for another model's."""
@@ -191,6 +208,8 @@ class Trainer:
                 f"the saved optimiser state lacks {STEP_KEY}: it was not written by this program"
             )
         self._optimizer.load_state_dict(state)
+        if self._value_head:
+            self._value_head.load_state_dict(state)
         self.steps = int(state[STEP_KEY])
 
 

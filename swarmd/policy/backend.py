@@ -84,6 +84,12 @@ class Scorer(Protocol):
         """
         ...
 
+    def logprobs_and_states(
+        self, rows: Sequence[TokenRow], temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`logprobs`, and what the output layer made each of them from: states [B, T, H], without gradient."""
+        ...
+
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
     """Matrix products in `dtype`; what is trained stays float32 (small updates vanish in bfloat16)."""

@@ -205,6 +205,18 @@ class Policy:
         """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
         return self._scorer.logprobs(rows, temperature or self.temperature)
 
+    def score_with_states(
+        self, rows: Sequence[TokenRow], temperature: float | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`score_logprobs`, and the last hidden states before each token [B, T, H], without gradient."""
+        return self._scorer.logprobs_and_states(rows, temperature or self.temperature)
+
+    @property
+    def state_width(self) -> int:
+        """H of `score_with_states`: what the output layer reads."""
+        head: nn.Linear = self.model.get_output_embeddings()
+        return head.weight.shape[1]
+
     def scored_tokens(self, rows: Sequence[TokenRow]) -> int:
         """What `rows` take of a budget of training tokens when they are scored together."""
         return self._scorer.tokens(rows)

@@ -4,7 +4,8 @@ from swarmd.learning.algorithms.choosing import policy_algorithm
 from swarmd.learning.algorithms.dr_grpo import DrGrpo
 from swarmd.learning.algorithms.grpo import Grpo
 from swarmd.learning.algorithms.gspo import Gspo
-from swarmd.learning.algorithms.interface import Algorithm, CompletionBatch, TokenLoss, Used
+from swarmd.learning.algorithms.interface import Algorithm, CompletionBatch, TokenLoss, Used, Values
+from swarmd.learning.algorithms.ppo import Ppo
 from swarmd.learning.algorithms.rloo import Rloo
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "DrGrpo",
     "Grpo",
     "Gspo",
+    "Ppo",
     "Rloo",
     "TokenLoss",
     "Used",
+    "Values",
     "policy_algorithm",
 ]

@@ -7,6 +7,7 @@ from swarmd.learning.algorithms.dr_grpo import DrGrpo
 from swarmd.learning.algorithms.grpo import Grpo
 from swarmd.learning.algorithms.gspo import Gspo
 from swarmd.learning.algorithms.interface import Algorithm
+from swarmd.learning.algorithms.ppo import Ppo
 from swarmd.learning.algorithms.rloo import Rloo
 
 
@@ -21,3 +22,11 @@ def policy_algorithm(config: LearningConfig, length_max: int) -> Algorithm:
             return Gspo(config.gspo_clip_low, config.gspo_clip_high)
         case "rloo":
             return Rloo()
+        case "ppo":
+            return Ppo(
+                config.clip_low,
+                config.clip_high,
+                value_clip=config.value_clip,
+                gamma=config.gae_gamma,
+                gae_lambda=config.gae_lambda,
+            )

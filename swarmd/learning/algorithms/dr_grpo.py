@@ -22,6 +22,7 @@ class DrGrpo:
     clip_low: float
     clip_high: float
     length_max: int
+    with_values: bool = False
 
     def advantages(self, rewards: Tensor) -> Tensor:
         return centred_advantages(rewards)

@@ -17,6 +17,7 @@ class Grpo:
 
     clip_low: float
     clip_high: float
+    with_values: bool = False
 
     def advantages(self, rewards: Tensor) -> Tensor:
         return group_advantages(rewards)

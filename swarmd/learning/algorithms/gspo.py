@@ -23,6 +23,7 @@ class Gspo:
 
     clip_low: float
     clip_high: float
+    with_values: bool = False
 
     def advantages(self, rewards: Tensor) -> Tensor:
         return group_advantages(rewards)

@@ -9,6 +9,16 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Values:
+    """What was expected to be earned, before each token of a completion: [B, T]."""
+
+    now: Tensor
+    """With the value head's gradient."""
+    first: Tensor
+    """Before the first update on this batch."""
+
+
+@dataclass(frozen=True)
 class CompletionBatch:
     """B completions of T tokens at most, as an algorithm sees them. Log-probabilities are nats a token."""
 
@@ -22,6 +32,8 @@ class CompletionBatch:
     """[B, T] bool: positions that are tokens."""
     advantages: Tensor
     """[B] as `Algorithm.advantages` gave them."""
+    values: Values | None = None
+    """For an algorithm `with_values`."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,8 @@ class TokenLoss:
     """[B, T] with gradient; what it says outside the mask is ignored."""
     clipped: Tensor
     """[B, T] bool: tokens that the clip takes the gradient from."""
+    value: Tensor | None = None
+    """[B, T] loss of the value head, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +59,13 @@ class Used:
 class Algorithm(Protocol):
     """One way to follow the policy gradient. Tensors in, tensors out; it keeps nothing between calls."""
 
+    @property
+    def with_values(self) -> bool:
+        """Whether the baseline is a value head's: then groups of equal rewards teach something too."""
+        ...
+
     def advantages(self, rewards: Tensor) -> Tensor:
-        """Rewards [G] of one group -> advantages [G]; exact zeros where all rewards are equal."""
+        """Rewards [G] of one group -> advantages [G]. Without values: exact zeros where all are equal."""
         ...
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:

@@ -19,6 +19,8 @@ class Rloo:
     estimated without bias. No ratio and no clip: one update on each batch, of text that this policy wrote.
     """
 
+    with_values: bool = False
+
     def advantages(self, rewards: Tensor) -> Tensor:
         return leave_one_out_advantages(rewards)
 

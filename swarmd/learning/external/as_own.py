@@ -29,5 +29,6 @@ class AsOwn:
                 first_logprobs=batch.first_logprobs,
                 mask=batch.mask,
                 advantages=batch.advantages,
+                values=batch.values,
             )
         ).per_token

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from swarmd.learning.algorithms import Values
+
 
 @dataclass(frozen=True)
 class ExternalBatch:
@@ -28,6 +30,8 @@ class ExternalBatch:
     """[B] UTF-8 bytes of the text: what surprisal is compared by where tokenizers differ."""
     own_success: Tensor
     """[B] this peer's own mean reward on the row's task family of late, in [0, 1]; NaN where unknown."""
+    values: Values | None = None
+    """For an algorithm with a value head."""
 
 
 class ExternalLoss(Protocol):

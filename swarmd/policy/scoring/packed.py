@@ -38,6 +38,18 @@ class PackedScorer:
         return packed_tokens(rows)
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
+        logprobs, mask, _ = self._score(rows, temperature)
+        return logprobs, mask
+
+    def logprobs_and_states(
+        self, rows: Sequence[TokenRow], temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        logprobs, mask, hidden = self._score(rows, temperature)
+        states = hidden.new_zeros((*mask.shape, hidden.shape[1]))
+        return logprobs, mask, states.masked_scatter(mask[..., None], hidden.detach())
+
+    def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities and mask [B, T], and the states [C, H] of its tokens, row by row."""
         packing = pack(rows).to(self.device)
         embedded = embed(self._embedding, packing.ids)
         recompute = self._recompute and torch.is_grad_enabled()
@@ -47,4 +59,4 @@ class PackedScorer:
         )
         width = int(packing.lengths.max())
         mask = torch.arange(width, device=self.device) < packing.lengths[:, None]
-        return flat.new_zeros(mask.shape).masked_scatter(mask, flat), mask
+        return flat.new_zeros(mask.shape).masked_scatter(mask, flat), mask, hidden

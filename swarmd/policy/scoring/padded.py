@@ -32,6 +32,24 @@ class PaddedScorer:
         return len(rows) * max(len(row) for row in rows) * self._weight
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
+        logprobs, mask, _ = self._score(rows, temperature)
+        return logprobs, mask
+
+    def logprobs_and_states(
+        self, rows: Sequence[TokenRow], temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        seen: list[Tensor] = []
+        head = cast(nn.Module, self.model.get_output_embeddings())
+        hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+        try:
+            logprobs, mask, index = self._score(rows, temperature)
+        finally:
+            hook.remove()
+        states = seen[0].gather(1, index[..., None].expand(-1, -1, seen[0].shape[-1]))
+        return logprobs, mask, states.masked_fill(~mask[..., None], 0.0)
+
+    def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities and mask [B, T], and where in the kept logits each of them is [B, T]."""
         prompt_lengths = torch.tensor([len(row.prompt_ids) for row in rows], device=self.device)
         lengths = torch.tensor([len(row.completion_ids) for row in rows], device=self.device)
         width = max(len(row) for row in rows)
@@ -52,4 +70,4 @@ class PaddedScorer:
         token = torch.arange(int(lengths.max()), device=self.device)
         mask = token < lengths[:, None]
         index = (prompt_lengths[:, None] - 1 - first + token).clamp(max=scored.shape[1] - 1)
-        return scored.gather(1, index).masked_fill(~mask, 0.0), mask
+        return scored.gather(1, index).masked_fill(~mask, 0.0), mask, index

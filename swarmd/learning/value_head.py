@@ -1,0 +1,69 @@
+"""What a text in the making is expected to earn: a linear head on the model's last hidden state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from swarmd.config import LearningConfig
+from swarmd.errors import ModelError
+from swarmd.learning.optimizer import Optimizer
+
+HEAD_PREFIX = "value_head/"
+OPTIMIZER_PREFIX = "value_optimizer/"
+
+
+class ValueHead:
+    """V = w h + b per token, with an optimiser and a gradient norm of its own; 0 everywhere at the start.
+
+    The states come without gradient: what the head learns does not move the policy, and needs no coefficient
+    to hold it in balance with the policy's loss.
+    """
+
+    def __init__(self, width: int, device: torch.device, config: LearningConfig) -> None:
+        self._linear = nn.Linear(width, 1, device=device)
+        nn.init.zeros_(self._linear.weight)
+        nn.init.zeros_(self._linear.bias)
+        own = config.model_copy(update={"learning_rate": config.value_learning_rate, "weight_decay": 0.0})
+        self._optimizer = Optimizer(dict(self._linear.named_parameters()), own, prefix=OPTIMIZER_PREFIX)
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """States [B, T, H] -> values [B, T], float32."""
+        values: Tensor = self._linear(states.detach().float())
+        return values[..., 0]
+
+    def clip(self) -> float:
+        """Scale the gradient down to the configured norm; returns its norm before."""
+        return self._optimizer.clip()
+
+    def update(self) -> None:
+        """Apply the accumulated gradient."""
+        self._optimizer.update()
+
+    def drop_gradients(self) -> None:
+        """Forget the accumulated gradient."""
+        self._optimizer.drop_gradients()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Weights and moments, copied to the CPU; the names say whose they are."""
+        weights = {
+            HEAD_PREFIX + name: p.detach().to("cpu", copy=True) for name, p in self._linear.named_parameters()
+        }
+        return weights | self._optimizer.state_dict()
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put `state_dict` back; the start again where there is none, as another algorithm leaves it."""
+        saved = {
+            name: state.get(HEAD_PREFIX + name, torch.zeros_like(p))
+            for name, p in self._linear.named_parameters()
+        }
+        if any(saved[name].shape != p.shape for name, p in self._linear.named_parameters()):
+            raise ModelError(
+                "the saved value head belongs to another model: start with the model it was saved with"
+            )
+        self._optimizer.load_state_dict(state)
+        for name, parameter in self._linear.named_parameters():
+            parameter.copy_(saved[name])
