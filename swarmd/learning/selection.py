@@ -40,8 +40,8 @@ def select_rows(
     """Rows of the informative groups whose question fits into the context; `with_equal_rewards`, of all.
 
     A row with zero advantage has no policy gradient and is left out, unless a KL penalty or a value head
-    needs it. `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward
-    by task id, for losses of external rows that ask for it.
+    needs it. `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean
+    reward by task id, for losses of external rows that ask for it.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = 0

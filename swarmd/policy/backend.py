@@ -87,7 +87,7 @@ class Scorer(Protocol):
     def logprobs_and_states(
         self, rows: Sequence[TokenRow], temperature: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """`logprobs`, and what the output layer made each of them from: states [B, T, H], without gradient."""
+        """`logprobs`, and what the output layer made each from: states [B, T, H], without gradient."""
         ...
 
 
