@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from swarmd.policy.backend import autocast
@@ -12,10 +13,10 @@ from swarmd.policy.generation.eager import EagerGenerator
 from swarmd.policy.generation.forward import LeanForward
 from swarmd.policy.generation.lean import LeanGenerator
 
-TRIAL_PROMPTS = ((1, 2, 3), (4,))  # of two lengths, so that padding is tried too
-TRIAL_TOKEN = 5
-TOLERANCE = {torch.float32: 1e-3}  # of the largest logit: rounding adds up over the layers
-REDUCED_TOLERANCE = 0.1  # two ways of rounding to 8 or 11 bits; a wrong forward differs by about 1
+TRIAL_PROMPTS = (2, 5)  # tokens of each: two lengths, so that padding is tried too
+TRIAL_STEPS = 4  # cached tokens after them
+TOLERANCE = 1e-3  # in float32, of a position's logits: rounding adds up over the layers
+REDUCED_TOLERANCE = 0.2  # of the median position: a wrong forward is off by about 1 everywhere
 
 
 def own_generator(
@@ -27,31 +28,47 @@ def own_generator(
     except UnknownArchitectureError as unknown:
         reason = f"transformers' own forward generates because ours does not know this model: {unknown}"
     else:
-        difference = _largest_difference(model, decoder, dtype)
-        if difference <= TOLERANCE.get(dtype, REDUCED_TOLERANCE):
+        difference, tolerance = _judge(_differences(model, decoder, dtype), dtype)
+        if difference <= tolerance:
             return (
                 LeanGenerator(decoder, eos_ids=eos_ids, dtype=dtype),
                 "our own decoding generates because it computes this model as transformers does",
             )
         reason = (
-            f"transformers' own forward generates because ours differs from it by {difference:.1g} "
-            "of the largest logit"
+            f"transformers' own forward generates because ours differs from it: {difference:.1g} of the "
+            f"logits, where {tolerance:.1g} would be rounding"
         )
     return EagerGenerator(model, pad_id=pad_id, eos_ids=eos_ids, dtype=dtype), reason
 
 
+def _judge(differences: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+    """What the differences [rows, positions] come to, and what it may be.
+
+    In reduced precision single positions are chaotic, in transformers' own forward too (SmolLM2 after control
+    tokens: 0.7 from float32), so each row's median counts there.
+    """
+    if dtype == torch.float32:
+        return float(differences.max()), TOLERANCE
+    return float(differences.median(dim=1).values.max()), REDUCED_TOLERANCE
+
+
 @torch.no_grad()
-def _largest_difference(model: PreTrainedModel | PeftModel, decoder: Decoder, dtype: torch.dtype) -> float:
-    """Between the next-token logits of both forwards, over a prompt and a step; relative to the largest."""
+def _differences(model: PreTrainedModel | PeftModel, decoder: Decoder, dtype: torch.dtype) -> Tensor:
+    """Between the next-token logits of both forwards, relative to their length: [rows, positions]."""
     forward = LeanForward(decoder, dtype)
-    prompts = sorted(TRIAL_PROMPTS, key=len)
-    batch, first = forward.start(prompts, 1, 2)
-    second = forward.step(torch.full_like(batch.positions, TRIAL_TOKEN), batch)
-    largest = 0.0
-    for row, prompt in enumerate(prompts):
-        ids = torch.tensor([[*prompt, TRIAL_TOKEN]], device=forward.device)
-        with autocast(forward.device, dtype):
-            exact = model(input_ids=ids, use_cache=False).logits[0, -2:].double()
-        ours = torch.stack((first[row], second[row])).double()
-        largest = max(largest, float((ours - exact).abs().max() / exact.abs().max()))
-    return largest
+    words, device = decoder.embedding.num_embeddings, forward.device
+    tokens = torch.arange(1, max(TRIAL_PROMPTS) + TRIAL_STEPS + 1, device=device) * words
+    tokens //= len(tokens) + 1  # spread over the vocabulary
+    prompts = [tokens[:length].tolist() for length in TRIAL_PROMPTS]
+    batch, logits = forward.start(prompts, 1, TRIAL_STEPS + 1)
+    steps = [logits]
+    for _ in range(TRIAL_STEPS):
+        steps.append(forward.step(tokens[batch.positions], batch))
+    ours = torch.stack(steps, dim=1).double()
+    rows = []
+    for row, length in enumerate(TRIAL_PROMPTS):
+        with autocast(device, dtype):
+            whole = model(input_ids=tokens[None, : length + TRIAL_STEPS], use_cache=False).logits[0]
+        exact = whole[length - 1 :].double()
+        rows.append((ours[row] - exact).norm(dim=-1) / exact.norm(dim=-1))
+    return torch.stack(rows)

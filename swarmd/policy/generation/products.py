@@ -40,13 +40,17 @@ def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
     reduced precision, a small update would be rounded away.
     """
     bases = [_base(linear) for linear in linears]
-    weight = _concatenate([base.weight for base in bases], dtype)
+    weights = [base.weight for base in bases]
     bias = None
     if any(base.bias is not None for base in bases):
         bias = torch.cat([_bias(base) for base in bases]).to(dtype)
-    product = _multiplication(weight, bias)
     factors = _adapter_factors(linears, dtype)
-    return product if factors is None else _Adapted(product, *factors)
+    if factors is None:
+        return _multiplication(_concatenate(weights, dtype), bias)
+    downs, ups = factors
+    if bias is not None:
+        bias = torch.cat([bias, bias.new_zeros(len(downs))])
+    return _Adapted(_multiplication(_concatenate([*weights, downs], dtype), bias), ups)
 
 
 def _base(linear: nn.Module) -> nn.Linear:
@@ -111,15 +115,16 @@ class _Packed:
 
 
 class _Adapted:
-    """A product and the factors A [in, r] and B [r, out] beside it."""
+    """A product whose last r outputs are what the adapters' A makes of x; B [r, out] adds them to the rest."""
 
-    def __init__(self, product: Product, downs: Tensor, ups: Tensor) -> None:
+    def __init__(self, product: Product, ups: Tensor) -> None:
         self._product = product
-        self._downs = downs
         self._ups = ups
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._product(x).addmm_(x @ self._downs, self._ups)
+        outputs = self._product(x)
+        width = self._ups.shape[1]
+        return torch.addmm(outputs[:, :width], outputs[:, width:], self._ups)
 
     def add_to(self, total: Tensor, x: Tensor) -> None:
         total += self(x)
@@ -142,7 +147,7 @@ def packing_works(dtype: torch.dtype) -> bool:
 
 
 def _adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-    """A [in, r] and B [r, out] of all active adapters together, B scaled; None without any.
+    """A [r, in] and B [r, out] of all active adapters together, B scaled; None without any.
 
     Of several fused layers B is block-diagonal: each adapter adds to its own layer's outputs alone.
     """
@@ -157,8 +162,8 @@ def _adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[
         width += _base(linear).out_features
     if not found:
         return None
-    downs = torch.cat([down.detach() for down, *_ in found]).to(dtype).t().contiguous()
-    ups = torch.zeros(downs.shape[1], width, dtype=dtype, device=downs.device)
+    downs = torch.cat([down.detach() for down, *_ in found])
+    ups = torch.zeros(len(downs), width, dtype=dtype, device=downs.device)
     row = 0
     for _, up, scaling, column in found:
         ups[row : row + up.shape[1], column : column + up.shape[0]] = up.detach().t() * scaling
