@@ -115,7 +115,7 @@ class _Packed:
 
 
 class _Adapted:
-    """A product whose last r outputs are what the adapters' A makes of x; B [r, out] adds them to the rest."""
+    """A product whose last r outputs are the adapters' A x; B [r, out] adds it to the others."""
 
     def __init__(self, product: Product, ups: Tensor) -> None:
         self._product = product
