@@ -3,7 +3,7 @@ rows.
 
 Decoding multiplies a handful of rows with every weight, so it runs at the speed at which weights are read.
 For 4 to 16 rows PyTorch's CPU kernels read a [words, hidden] matrix at a third to a half of that speed. The
-layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does better, and costs three to six products.
+layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does better, and costs 3 to 6 products.
 """
 
 from __future__ import annotations
