@@ -25,6 +25,9 @@ def test_an_unknown_algorithm_is_refused_by_name(tmp_path):
         ("rloo", "clip_high"),
         ("grpo", "gspo_clip_low"),
         ("dr_grpo", "gspo_clip_high"),
+        ("ppo", "gspo_clip_low"),
+        ("grpo", "gae_lambda"),
+        ("rloo", "value_learning_rate"),
     ],
 )
 def test_a_setting_that_the_algorithm_does_not_read_is_refused(algorithm, key):
@@ -38,7 +41,19 @@ def test_rloo_takes_one_update_a_batch():
     assert "updates_per_batch to 1" in message
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", "dr_grpo", "gspo", "rloo"])
+@pytest.mark.parametrize("external_loss", ["topr", "tis", "luffy", "imitate"])
+def test_ppo_has_no_advantage_for_losses_of_whole_completions(external_loss):
+    message = refusal(algorithm="ppo", external_loss=external_loss)
+    assert "algorithm is ppo" in message
+    assert f"external_loss {external_loss}" in message
+    assert LearningConfig(algorithm="ppo", external_loss=external_loss, external=0).external == 0
+
+
+def test_ppo_needs_own_groups_for_its_value_head():
+    assert "local is 0" in refusal(algorithm="ppo", local=0)
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "dr_grpo", "gspo", "rloo", "ppo"])
 def test_a_config_written_out_whole_and_read_again_is_the_same(algorithm):
     config = LearningConfig(algorithm=algorithm)
     assert LearningConfig.model_validate(config.model_dump()) == config

@@ -11,6 +11,7 @@ from swarmd.learning import (
     DrGrpo,
     Grpo,
     Gspo,
+    Ppo,
     Rloo,
     Used,
     centred_advantages,
@@ -155,6 +156,7 @@ def test_the_configuration_names_each_of_them():
         "dr_grpo": DrGrpo(0.2, 0.28, 64),
         "gspo": Gspo(3e-4, 4e-4),
         "rloo": Rloo(),
+        "ppo": Ppo(0.2, 0.28, value_clip=0.2, gamma=1.0, gae_lambda=0.95),
     }
     for name, algorithm in chosen.items():
         assert policy_algorithm(LearningConfig(algorithm=name), 64) == algorithm
