@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from swarmd.cli import evaluate, init, join, records, status, version
+from swarmd.cli import evaluate, experiment, init, join, records, status, version
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
 
@@ -32,6 +32,7 @@ app.command("status")(status.status)
 app.command("init")(init.init)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(records.app, name="records")
+app.add_typer(experiment.app, name="experiment")
 app.command("version")(version.version)
 
 

@@ -19,6 +19,7 @@ from swarmd.config.slices import Slice
 
 NODES_MAX = 64  # in one process every node's weights and optimiser are in memory
 CONFIGURATIONS_MAX = 32  # more is no table that a person reads
+ROUNDS_MAX = 1_000_000  # five hundred times the paper's; a file of more would be read for minutes
 SEEDS_MAX = 100  # a mean over more seeds costs more than it says
 PER_CONFIGURATION = ("local", "external", "learning_rate")
 """Of [learning], set for each configuration and by the sweep."""
@@ -40,6 +41,8 @@ class Arm(Slice):
     """J: groups by others in a round."""
     generated_max: int | None = Field(None, ge=1, le=4096)
     """filtered_solo only: own groups generated in a round at most, the informative and the others."""
+    rounds: int | None = Field(None, ge=1, le=ROUNDS_MAX)
+    """Unset: the experiment's. One that generates less may have more rounds for as many tokens."""
     learning_rates: tuple[Rate, ...] = ()
     """The rates of this configuration's sweep; unset: the experiment's."""
     learning: dict[str, Any] = Field(default_factory=dict)
@@ -75,7 +78,7 @@ class ExperimentConfig(Slice):
     name: str = Field(pattern=r"^[\w .+-]{1,80}$")
     nodes: int = Field(ge=1, le=NODES_MAX)
     """Peers, each with weights, key, seeds and questions of its own."""
-    rounds: int = Field(ge=1, le=1_000_000)
+    rounds: int = Field(ge=1, le=ROUNDS_MAX)
     """One step of every node in each."""
     seeds: int = Field(3, ge=1, le=SEEDS_MAX)
     """Runs of each configuration: seeds 0, 1, 2, ..."""
@@ -109,6 +112,10 @@ class ExperimentConfig(Slice):
         given = {**self.learning, **arm.learning}
         groups = {"local": arm.local, "external": arm.external, "learning_rate": rate}
         return LearningConfig.model_validate({**given, **groups})
+
+    def rounds_of(self, arm: Arm) -> int:
+        """Rounds of each run of `arm`."""
+        return arm.rounds or self.rounds
 
     def rates_of(self, arm: Arm) -> tuple[float, ...]:
         """The learning rates that `arm` is tried with."""

@@ -29,10 +29,11 @@ def header(config: ExperimentConfig, manifest: Manifest, run: RunSpec, reasons: 
     """The first line of a run: all that decides its course, and what it ran on."""
     settings = config.model_dump(mode="json", exclude=NOT_OF_A_RUN)
     settings |= {
+        "rounds": config.rounds_of(run.arm),
         "swarm_id": manifest.swarm_id.hex(),
         "configuration": {
             "label": run.arm.label,
-            **run.arm.model_dump(mode="json", exclude={"name", "learning", "learning_rates"}),
+            **run.arm.model_dump(mode="json", exclude={"name", "rounds", "learning", "learning_rates"}),
         },
         "learning": config.learning_of(run.arm, run.rate).model_dump(mode="json"),
         "seed": run.seed,

@@ -89,7 +89,7 @@ class Experiment:
         journal = Journal(self.folder / RUNS / f"{run.name}.jsonl")
         journal.begin(header(self.config, self.manifest, run, self._population.reasons()))
         if journal.lines()[-1]["kind"] == "end":
-            self.watcher.advanced(run, self.config.rounds, None)
+            self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
             return journal.lines()
         checkpoints_path = self.folder / RUNS / f"{run.name}.checkpoints"
         checkpoints = Checkpoints(checkpoints_path, CHECKPOINTS_KEPT)
@@ -97,7 +97,7 @@ class Experiment:
         done = self._resume(journal, checkpoints, nodes)
         self.watcher.advanced(run, done, None)
         await self._rounds(run, nodes, journal, checkpoints, done)
-        journal.append([*await self._evaluate(nodes, self.config.rounds), {"kind": "end"}])
+        journal.append([*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
         shutil.rmtree(checkpoints_path, ignore_errors=True)
         return journal.lines()
 
@@ -117,7 +117,7 @@ class Experiment:
     async def _rounds(
         self, run: RunSpec, nodes: Sequence[Node], journal: Journal, checkpoints: Checkpoints, done: int
     ) -> None:
-        for round_ in range(done, self.config.rounds):
+        for round_ in range(done, self.config.rounds_of(run.arm)):
             lines = await self._evaluate(nodes, round_) if round_ % self.config.evaluate_every == 0 else []
             played = await self._play(nodes, round_)
             journal.append([*lines, *played])

@@ -58,16 +58,14 @@ class Watched:
 
 
 class EveryThirdGroup:
-    """Rewards 0, 1 in each third group of `of` completions, else 0: the others teach nothing."""
+    """Rewards 0, 1 in each third group that is scored, else 0: the others teach nothing."""
 
-    def __init__(self, of: int) -> None:
-        self._of = of
-        self._scored = 0
+    def __init__(self) -> None:
+        self._groups = 0
 
     def __call__(self, position: int, text: str) -> Score:
-        group = self._scored // self._of
-        self._scored += 1
-        return Score(float(group % 3 == 2 and position % 2 == 1))
+        self._groups += position == 0
+        return Score(float(self._groups % 3 == 0 and position % 2 == 1))
 
 
 async def run(

@@ -106,7 +106,7 @@ async def test_filtered_solo_generates_until_enough_groups_teach_or_the_bound(
 ) -> None:
     filtered = {"kind": "filtered_solo", "local": 2, "generated_max": generated_max}
     config = make_config(tiny_model_dir, nodes=1, rounds=1, configurations=[filtered])
-    await run(config, tmp_path, score_by=EveryThirdGroup(of=2))
+    await run(config, tmp_path, score_by=EveryThirdGroup())  # three held-out questions come first
     [lines] = read(tmp_path).values()
     [line] = of_kind(lines, "node")
     teaching = generated // 3

@@ -1,0 +1,99 @@
+"""`swarmd experiment`: run an experiment of many peers in one process, and report what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from protocol import Manifest
+    from swarmd.experiment import ExperimentConfig, RunSpec
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+SEEDS_MAX = 100  # as in the file
+
+app = typer.Typer(help="Run and report experiments of many peers in one process.", no_args_is_help=True)
+
+
+@app.command("run")
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to run; see docs/experiments.md.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where results go. (default: ./FILE)", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", min=1, max=SEEDS_MAX, help="Runs of each configuration, in place of FILE's."),
+    ] = None,
+) -> None:
+    """Run an experiment, or go on with one that was stopped: the same command resumes it.
+
+    Nothing runs before the whole file was checked. More --seeds later add runs to those that are there.
+    """
+    from swarmd.experiment import read_experiment
+
+    config, manifest = read_experiment(file, seeds=seeds)
+    folder = out if out is not None else Path(file.stem)
+    try:
+        asyncio.run(_run(config, manifest, folder))
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command goes on in {folder}", err=True)
+        sys.exit(INTERRUPTED)
+    typer.echo(f"done: swarmd experiment report {folder}")
+
+
+async def _run(config: ExperimentConfig, manifest: Manifest, folder: Path) -> None:
+    from swarmd.experiment import Experiment
+    from swarmd.tasks import TaskRunner
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[now]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = _Bar(progress, config)
+        async with TaskRunner(reward=manifest.reward) as tasks:
+            await Experiment(config, manifest, folder, tasks, bar).run()
+
+
+class _Bar:
+    """One bar over the rounds of all runs; beside it the run in hand and its last mean own reward."""
+
+    def __init__(self, progress: Progress, config: ExperimentConfig) -> None:
+        self._progress = progress
+        self._config = config
+        self._task: TaskID = progress.add_task("rounds", total=None, now="loading models")
+        self._before = 0
+        self._run: RunSpec | None = None
+        self._done = 0
+
+    def planned(self, runs: Sequence[RunSpec]) -> None:
+        self._progress.update(self._task, total=sum(self._config.rounds_of(run.arm) for run in runs))
+
+    def advanced(self, run: RunSpec, rounds: int, reward_own: float | None) -> None:
+        if self._run is not None and run != self._run:
+            self._before += self._done
+        self._run, self._done = run, rounds
+        reward = "" if reward_own is None else f"own reward {reward_own:.3f}"
+        self._progress.update(self._task, completed=self._before + rounds, now=f"{run.name}  {reward}")
+
+
+@app.command("report")
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `experiment run` made.")],
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw plots (matplotlib).")] = True,
+) -> None:
+    """Write report.md, report.json and plots of an experiment, finished or not, into its folder."""
+    from swarmd.experiment.report import write_report
+
+    for path in write_report(folder, with_plots=plots):
+        typer.echo(str(path))

@@ -1,0 +1,116 @@
+"""From a results folder to numbers: finished runs as arrays of rounds by nodes. Computes no statistics."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from swarmd.errors import ConfigError
+from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.journal import Line, read_lines
+from swarmd.experiment.run import EXPERIMENT_FILE, RUNS
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Success on held-out questions after each of `rounds`; by task, the mean over nodes."""
+
+    rounds: tuple[int, ...]
+    success: Array
+    """[evaluations, nodes]"""
+    tasks: Mapping[str, Array]
+    """[evaluations] each"""
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """One finished run. Arrays are [rounds, nodes]; NaN where there was nothing to measure."""
+
+    label: str
+    rate: float
+    seed: int
+    sweep: bool
+    reward_own: Array
+    reward_mixed: Array
+    tokens: Array
+    """Generated."""
+    seconds: Array
+    external_share: Array
+    surprisal: Array
+    """Of external text under the node's policy, nats a byte."""
+    held_out: HeldOut
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a folder holds."""
+
+    config: ExperimentConfig
+    runs: tuple[RunResults, ...]
+    unfinished: int
+
+    def of(self, label: str, *, sweep: bool = False) -> list[RunResults]:
+        """The finished runs of a configuration, by seed; of its figures, or of its sweep."""
+        found = [run for run in self.runs if run.label == label and run.sweep == sweep]
+        return sorted(found, key=lambda run: (run.rate, run.seed))
+
+
+def read_results(folder: Path) -> Results:
+    """Everything in `folder`. Raises ConfigError if it holds no results, StorageError for damaged ones."""
+    try:
+        text = (folder / EXPERIMENT_FILE).read_text(encoding="utf-8")
+        config = ExperimentConfig.model_validate(json.loads(text))
+    except (OSError, json.JSONDecodeError, ValidationError) as error:
+        raise ConfigError(
+            f"{folder} holds no results of `swarmd experiment run` ({EXPERIMENT_FILE} is missing or damaged)"
+        ) from error
+    files = [read_lines(path) for path in sorted((folder / RUNS).glob("*.jsonl"))]
+    finished = [lines for lines in files if lines and lines[-1]["kind"] == "end"]
+    if not finished:
+        raise ConfigError(f"{folder}: no run is finished yet: go on with `swarmd experiment run`")
+    return Results(config, tuple(map(_run, finished)), len(files) - len(finished))
+
+
+def _run(lines: list[Line]) -> RunResults:
+    settings = lines[0]["settings"]
+    nodes = [line for line in lines if line["kind"] == "node"]
+    shape = settings["rounds"], settings["nodes"]
+
+    def grid(value: Callable[[Line], Any]) -> Array:
+        return np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)  # None becomes NaN
+
+    return RunResults(
+        label=settings["configuration"]["label"],
+        rate=settings["learning"]["learning_rate"],
+        seed=settings["seed"],
+        sweep=settings["sweep"],
+        reward_own=grid(lambda line: line["reward_own"]),
+        reward_mixed=grid(lambda line: line["reward_mixed"]),
+        tokens=grid(lambda line: line["tokens_generated"]),
+        seconds=grid(lambda line: sum(line["seconds"].values())),
+        external_share=grid(lambda line: line["external_share"]),
+        surprisal=grid(lambda line: line["metrics"]["external_nats_per_byte"]),
+        held_out=_held_out([line for line in lines if line["kind"] == "held_out"], settings["nodes"]),
+    )
+
+
+def _held_out(lines: list[Line], nodes: int) -> HeldOut:
+    tasks: defaultdict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        for name, result in line["tasks"].items():
+            tasks[name].append(result["success"])
+    return HeldOut(
+        rounds=tuple(line["round"] for line in lines[::nodes]),
+        success=np.array([line["success"] for line in lines], dtype=np.float64).reshape(-1, nodes),
+        tasks={name: np.array(values).reshape(-1, nodes).mean(axis=1) for name, values in tasks.items()},
+    )

@@ -1,0 +1,72 @@
+"""A results folder with known numbers, written as `swarmd experiment run` would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from swarmd.experiment import ExperimentConfig
+
+NODES = 2
+SECONDS = {"generating": 1.0, "scoring": 0.5, "verifying": 0.25, "training": 0.25}
+
+CONFIG = ExperimentConfig.model_validate(
+    {
+        "name": "made up",
+        "nodes": NODES,
+        "rounds": 4,
+        "seeds": 2,
+        "configurations": [{"local": 4, "external": 0}, {"local": 2, "external": 2}],
+    }
+)
+
+
+def write_results(folder: Path, *, finished: bool = True) -> None:
+    """8/0 earns 0.1 a round and node in seed 0 and 0.2 in seed 1, and generates 100 tokens; 2/2 earns twice
+    as much and generates half as many. Held-out success rises from 0 to 0.5."""
+    (folder / "runs").mkdir(parents=True)
+    (folder / "experiment.json").write_text(json.dumps(CONFIG.model_dump(mode="json")))
+    for arm, times, tokens, external in ((0, 1, 100, None), (1, 2, 50, 0.5)):
+        for seed in range(2):
+            lines = run_lines(arm, seed, 0.1 * (seed + 1) * times, tokens, external)
+            text = "".join(f"{json.dumps(line)}\n" for line in (lines if finished else lines[:-1]))
+            (folder / "runs" / f"run-{arm}-{seed}.jsonl").write_text(text)
+
+
+def run_lines(
+    arm: int, seed: int, reward: float, tokens: int, external: float | None
+) -> list[dict[str, Any]]:
+    settings = {
+        "configuration": {"label": CONFIG.configurations[arm].label},
+        "learning": {"learning_rate": 1e-4},
+        "seed": seed,
+        "sweep": False,
+        "nodes": NODES,
+        "rounds": CONFIG.rounds,
+    }
+    lines: list[dict[str, Any]] = [{"kind": "run", "settings": settings, "versions": {}, "plan": {}}]
+    lines += [held_out(0, node, 0.0) for node in range(NODES)]
+    for round_ in range(CONFIG.rounds):
+        lines += [played(round_, node, reward, tokens, external) for node in range(NODES)]
+    lines += [held_out(CONFIG.rounds, node, 0.5) for node in range(NODES)]
+    return [*lines, {"kind": "end"}]
+
+
+def played(round_: int, node: int, reward: float, tokens: int, external: float | None) -> dict[str, Any]:
+    return {
+        "kind": "node",
+        "round": round_,
+        "node": node,
+        "reward_own": reward,
+        "reward_mixed": reward + (0.1 if external else 0.0),
+        "tokens_generated": tokens,
+        "external_share": external or 0.0,
+        "metrics": {"external_nats_per_byte": external},
+        "seconds": SECONDS,
+    }
+
+
+def held_out(rounds: int, node: int, success: float) -> dict[str, Any]:
+    result = {"success": success, "questions": 4}
+    return {"kind": "held_out", "round": rounds, "node": node, **result, "tasks": {"gcd": result}}

@@ -1,0 +1,105 @@
+"""Reports of a results folder with known numbers, and the arithmetic behind them."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from swarmd.errors import ConfigError
+from swarmd.experiment.intervals import estimate, gain
+from swarmd.experiment.measures import mean_within
+from swarmd.experiment.plots import PLOTS, smoothed
+from swarmd.experiment.report import write_report
+from tests.experiment.made_up_results import write_results
+
+
+def test_the_tables_hold_what_was_measured(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    alone, sharing = tables["configurations"]
+    assert (alone["label"], sharing["label"], tables["baseline"]) == ("4/0", "2/2", "4/0")
+    assert alone["measures"]["own"]["values"] == pytest.approx([0.8, 1.6])  # 4 rounds of 2 nodes
+    assert sharing["measures"]["own"]["mean"] == pytest.approx(2.4)
+    assert sharing["measures"]["mixed"]["mean"] == pytest.approx(3.2)
+    assert sharing["measures"]["external_share"]["mean"] == 0.5
+    assert sharing["measures"]["held_out"]["mean"] == 0.5
+    assert (alone["measures"]["tokens"]["mean"], sharing["measures"]["tokens"]["mean"]) == (800, 400)
+    assert alone["measures"]["seconds"]["mean"] == 16
+    assert alone["measures"]["surprisal"]["mean"] is None
+    assert sharing["gains"]["own"]["mean"] == pytest.approx(1.0)  # twice as much in either seed
+    assert sharing["gains"]["own"]["low"] == pytest.approx(1.0)
+    assert alone["gains"] == {}
+
+
+def test_equal_tokens_means_what_the_cheapest_run_generated(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    assert tables["common_budget"] == {"tokens": 400, "seconds": 16}
+    alone, sharing = tables["configurations"]
+    assert alone["measures"]["held_out_equal_tokens"]["mean"] == pytest.approx(0.25)  # half of its tokens
+    assert sharing["measures"]["held_out_equal_tokens"]["mean"] == pytest.approx(0.5)
+
+
+def test_the_markdown_names_every_configuration_with_its_interval(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    text = (tmp_path / "report.md").read_text()
+    assert "| 2/2 | 0.0001 | 4 | 2 | 3.20 (2.40 to 4.00) |" in text
+    assert "+100.0 % (+100.0 % to +100.0 %)" in text
+
+
+def test_every_plot_is_drawn_in_both_formats(tmp_path) -> None:
+    pytest.importorskip("matplotlib")
+    write_results(tmp_path)
+    paths = write_report(tmp_path)
+    assert {path.name for path in paths} >= {f"{name}.{end}" for name in PLOTS for end in ("png", "svg")}
+    assert (tmp_path / "held_out.png").read_bytes().startswith(b"\x89PNG")
+    assert all(path.stat().st_size for path in paths)
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch) -> None:
+    write_results(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ConfigError, match=r"swarmd\[experiment\]"):
+        write_report(tmp_path)
+
+
+def test_a_folder_without_finished_runs_says_so(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="holds no results"):
+        write_report(tmp_path / "none")
+    write_results(tmp_path / "begun", finished=False)
+    with pytest.raises(ConfigError, match="no run is finished"):
+        write_report(tmp_path / "begun")
+
+
+def test_an_interval_holds_the_mean_and_one_seed_has_none() -> None:
+    several = estimate([1.0, 2.0, 4.0])
+    assert several.low is not None
+    assert several.high is not None
+    assert 1.0 <= several.low < several.mean < several.high <= 4.0
+    assert estimate([1.0, 2.0, 4.0]) == several
+    assert estimate([3.0]).low is None
+
+
+def test_a_gain_is_of_means_and_paired_by_position() -> None:
+    always_half_more = gain([1.5, 15.0], [1.0, 10.0])
+    assert (always_half_more.mean, always_half_more.low) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert np.isnan(gain([1.0], [0.0]).mean)
+
+
+def test_a_part_of_a_round_counts_as_that_part() -> None:
+    rewards, costs = np.array([0.0, 1.0, 1.0]), np.array([10.0, 10.0, 10.0])
+    assert mean_within(rewards, costs, 15) == pytest.approx(5 / 15)
+    assert mean_within(rewards, costs, 30) == pytest.approx(20 / 30)
+
+
+def test_a_smoothed_curve_is_the_mean_of_a_window_without_what_is_missing() -> None:
+    values = np.arange(60.0)[:, None]  # window of 3
+    assert smoothed(values)[[0, 1, 2, 10], 0] == pytest.approx([0, 0.5, 1, 9])
+    values[10] = np.nan
+    assert smoothed(values)[10, 0] == pytest.approx(8.5)
