@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from swarmd.errors import ConfigError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import Line, read_lines
-from swarmd.experiment.run import EXPERIMENT_FILE, RUNS
+from swarmd.experiment.run import EXPERIMENT_FILE, ROUNDS_FILE, RUNS
 
 Array = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def read_results(folder: Path) -> Results:
         raise ConfigError(
             f"{folder} holds no results of `swarmd experiment run` ({EXPERIMENT_FILE} is missing or damaged)"
         ) from error
-    files = [read_lines(path) for path in sorted((folder / RUNS).glob("*.jsonl"))]
+    files = [read_lines(path) for path in sorted((folder / RUNS).glob(f"*/{ROUNDS_FILE}"))]
     finished = [lines for lines in files if lines and lines[-1]["kind"] == "end"]
     if not finished:
         raise ConfigError(f"{folder}: no run is finished yet: go on with `swarmd experiment run`")

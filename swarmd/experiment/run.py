@@ -1,12 +1,15 @@
 """`swarmd experiment run`: the sweep, then every configuration with every seed, round by round, resumable.
 
-FOLDER/experiment.json           the experiment as it was last started
-FOLDER/runs/NAME.jsonl           one file a run (`journal`)
-FOLDER/runs/NAME.checkpoints/    all nodes of the run in hand; removed when it is finished
+Several processes may work on one folder: each takes runs that nobody has taken.
+
+    FOLDER/experiment.json             the experiment as it was last started
+    FOLDER/runs/NAME/rounds.jsonl      what happened in a run (`journal`)
+    FOLDER/runs/NAME/checkpoints/      all nodes of the run in hand; removed when it is finished
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import shutil
@@ -19,6 +22,7 @@ from typing import Protocol, TypeVar
 from protocol import Manifest
 from swarmd.daemon.verification import Verification
 from swarmd.evaluation import evaluate
+from swarmd.experiment.claiming import claimed
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.describing import header, held_out_line, node_line, versions
 from swarmd.experiment.exchange import ProcessExchange, RoundExchange
@@ -33,7 +37,8 @@ from swarmd.storage.durable import disk_error, write_whole
 from swarmd.tasks import Question, TaskRunner, held_out_questions
 
 EXPERIMENT_FILE = "experiment.json"
-RUNS = "runs"
+RUNS, ROUNDS_FILE, CHECKPOINTS = "runs", "rounds.jsonl", "checkpoints"
+TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has; it takes minutes
 CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged
 
 T = TypeVar("T")
@@ -56,6 +61,7 @@ class Experiment:
     tasks: TaskRunner
     watcher: Watcher
     exchange: RoundExchange = field(default_factory=ProcessExchange)
+    taken_wait_s: float = TAKEN_WAIT_S
     _questions: list[Question] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -64,21 +70,34 @@ class Experiment:
 
     async def run(self) -> None:
         """Do what is not done yet. Raises ConfigError, ModelError, TaskError, StorageError."""
-        self._write_config()
-        self._population.check()
+        with claimed(self.folder, wait=True):
+            self._write_config()
+            self._population.check()
         self._questions = await held_out_questions(
             self.tasks, self.manifest.tasks, HELD_OUT, self.config.held_out_questions
         )
         sweep = sweep_runs(self.config)
         fixed = {arm.label: self.config.rates_of(arm)[0] for arm in self.config.configurations}
         self.watcher.planned([*sweep, *main_runs(self.config, fixed)])
-        rewards = [(run, cumulative_own(await self._one(run))) for run in sweep]
-        for run in main_runs(self.config, best_rates(self.config, rewards)):
-            await self._one(run)
+        rewards = await self._all(sweep)
+        await self._all(main_runs(self.config, best_rates(self.config, rewards)))
+
+    async def _all(self, runs: Sequence[RunSpec]) -> list[tuple[RunSpec, float]]:
+        """Finish `runs`, or wait until other processes have; with each one's cumulative own reward."""
+        found: dict[str, float] = {}
+        while len(found) < len(runs):
+            for run in runs:
+                if run.name in found:
+                    continue
+                with claimed(self.folder / RUNS / run.name) as ours:
+                    if ours:
+                        found[run.name] = cumulative_own(await self._one(run))
+            if len(found) < len(runs):
+                await asyncio.sleep(self.taken_wait_s)
+        return [(run, found[run.name]) for run in runs]
 
     def _write_config(self) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self.config.model_dump(mode="json"), indent=1)
             write_whole(self.folder / EXPERIMENT_FILE, text.encode(), mode=0o644)
         except OSError as error:
@@ -86,19 +105,19 @@ class Experiment:
 
     async def _one(self, run: RunSpec) -> list[Line]:
         """All lines of `run`, which is finished if it was not."""
-        journal = Journal(self.folder / RUNS / f"{run.name}.jsonl")
+        directory = self.folder / RUNS / run.name
+        journal = Journal(directory / ROUNDS_FILE)
         journal.begin(header(self.config, self.manifest, run, self._population.reasons()))
         if journal.lines()[-1]["kind"] == "end":
             self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
             return journal.lines()
-        checkpoints_path = self.folder / RUNS / f"{run.name}.checkpoints"
-        checkpoints = Checkpoints(checkpoints_path, CHECKPOINTS_KEPT)
+        checkpoints = Checkpoints(directory / CHECKPOINTS, CHECKPOINTS_KEPT)
         nodes = self._population.nodes(run)
         done = self._resume(journal, checkpoints, nodes)
         self.watcher.advanced(run, done, None)
         await self._rounds(run, nodes, journal, checkpoints, done)
         journal.append([*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
-        shutil.rmtree(checkpoints_path, ignore_errors=True)
+        shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
         return journal.lines()
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:

@@ -37,7 +37,7 @@ def test_an_experiment_runs_and_is_reported(swarmd, tiny_model_dir, tmp_path) ->
     out = tmp_path / "results"
     ran = swarmd("experiment", "run", write(tmp_path, tiny_model_dir), "--out", out, "--seeds", 2)
     assert ran.code == 0, ran.err
-    assert len(list((out / "runs").glob("*.jsonl"))) == 2
+    assert len(list((out / "runs").glob("*/rounds.jsonl"))) == 2
     reported = swarmd("experiment", "report", out, "--no-plots")
     assert reported.code == 0, reported.err
     assert str(out / "report.md") in reported.out

@@ -25,13 +25,15 @@ CONFIG = ExperimentConfig.model_validate(
 def write_results(folder: Path, *, finished: bool = True) -> None:
     """8/0 earns 0.1 a round and node in seed 0 and 0.2 in seed 1, and generates 100 tokens; 2/2 earns twice
     as much and generates half as many. Held-out success rises from 0 to 0.5."""
-    (folder / "runs").mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "experiment.json").write_text(json.dumps(CONFIG.model_dump(mode="json")))
     for arm, times, tokens, external in ((0, 1, 100, None), (1, 2, 50, 0.5)):
         for seed in range(2):
             lines = run_lines(arm, seed, 0.1 * (seed + 1) * times, tokens, external)
             text = "".join(f"{json.dumps(line)}\n" for line in (lines if finished else lines[:-1]))
-            (folder / "runs" / f"run-{arm}-{seed}.jsonl").write_text(text)
+            directory = folder / "runs" / f"run-{arm}-{seed}"
+            directory.mkdir(parents=True)
+            (directory / "rounds.jsonl").write_text(text)
 
 
 def run_lines(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ class KilledError(Exception):
 
 
 class Watched:
-    """Remembers how it went, and may end the program after a number of rounds."""
+    """Remembers how it went, may end the program after a number of rounds, and does `then` after each."""
 
-    def __init__(self, kill_after: int | None = None) -> None:
+    def __init__(self, kill_after: int | None = None, then: Callable[[], None] = lambda: None) -> None:
+        self._then = then
         self.runs: list[str] = []
         self.rewards: list[tuple[str, int]] = []
         self._left = kill_after
@@ -51,6 +52,7 @@ class Watched:
         if reward_own is None:
             return
         self.rewards.append((run.name, rounds))
+        self._then()
         if self._left is not None:
             self._left -= 1
             if self._left == 0:
@@ -74,4 +76,5 @@ async def run(
     watcher: Watched | None = None,
     score_by: ScoreBy = every_other,
 ) -> None:
-    await Experiment(config, MANIFEST, folder, KnownTasks(score_by), watcher or Watched()).run()
+    tasks = KnownTasks(score_by)
+    await Experiment(config, MANIFEST, folder, tasks, watcher or Watched(), taken_wait_s=0).run()

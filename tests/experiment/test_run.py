@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swarmd.errors import ConfigError
+from swarmd.experiment.claiming import claimed
 from tests.experiment.making import EveryThirdGroup, KilledError, Lines, Watched, make_config, run
 
 
 def read(folder: Path) -> dict[str, Lines]:
-    files = sorted((folder / "runs").glob("*.jsonl"))
-    return {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in files}
+    files = sorted((folder / "runs").glob("*/rounds.jsonl"))
+    return {path.parent.name: [json.loads(line) for line in path.read_text().splitlines()] for path in files}
 
 
 def course(folder: Path) -> dict[str, Lines]:
@@ -74,11 +76,11 @@ async def test_a_killed_run_resumes_to_the_same_course(tiny_model_dir, tmp_path)
         cut_off_the_last_line(folder)
         await run(config, folder)
         assert course(folder) == course(tmp_path / "whole")
-        assert not list(folder.glob("runs/*.checkpoints"))
+        assert not list(folder.glob("runs/*/checkpoints"))
 
 
 def cut_off_the_last_line(folder: Path) -> None:
-    newest = max((folder / "runs").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    newest = max((folder / "runs").glob("*/rounds.jsonl"), key=lambda path: path.stat().st_mtime_ns)
     newest.write_bytes(newest.read_bytes()[:-20])
 
 
@@ -92,6 +94,17 @@ async def test_a_finished_run_is_not_repeated_and_more_seeds_are_added(tiny_mode
     assert len(after) == 2
     assert before.items() <= after.items()
     assert {name for name, _ in watcher.rewards} == after.keys() - before.keys()
+
+
+async def test_a_run_that_another_process_has_is_left_to_it_and_waited_for(tiny_model_dir, tmp_path) -> None:
+    config = make_config(tiny_model_dir, rounds=1, seeds=2)
+    first, second = (f"run-2_2-lr0.0001-seed{number}" for number in range(2))
+    with ExitStack() as other_process:
+        assert other_process.enter_context(claimed(tmp_path / "runs" / first))
+        watcher = Watched(then=other_process.close)
+        await run(config, tmp_path, watcher)
+    assert [name for name, _ in watcher.rewards] == [second, first]
+    assert read(tmp_path).keys() == {first, second}
 
 
 async def test_a_folder_of_other_settings_is_refused_by_the_setting(tiny_model_dir, tmp_path) -> None:
