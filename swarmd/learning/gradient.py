@@ -14,7 +14,7 @@ from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
 from swarmd.learning.external import ExternalBatch, external_loss
 from swarmd.learning.losses import k3_penalty
 from swarmd.learning.value_head import ValueHead
-from swarmd.policy import Policy
+from swarmd.policy import Policy, TokenRow
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Part:
     first_logprobs: dict[int, Tensor] = field(default_factory=dict)
     """id of a row -> [T] before the first update of the step. By row: micro-batches may be cut anew."""
     first_values: dict[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def token_rows(self) -> list[TokenRow]:
+        return [row.tokens for row in self.rows]
 
 
 @dataclass

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
+from swarmd.policy import PendingGradients
 
 PREFIX = "optimizer/"
+CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grads_with_norm_'s own
+HELD_BYTES = 64 * 2**20  # of pending gradients multiplied out together: each update looks at all parameters
 FUSED_DEVICES = frozenset({"cpu", "cuda", "mps"})  # elsewhere PyTorch has no fused kernel
 
 
@@ -21,9 +24,16 @@ class Optimizer:
     """torch.optim.AdamW (arXiv 1711.05101); vectors (norms and biases) are never decayed."""
 
     def __init__(
-        self, parameters: Mapping[str, nn.Parameter], config: LearningConfig, *, prefix: str = PREFIX
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        config: LearningConfig,
+        *,
+        prefix: str = PREFIX,
+        pending: PendingGradients | None = None,
     ) -> None:
         self._parameters = parameters
+        self._pending = pending or PendingGradients()
+        self._pending_scale = 1.0
         self._prefix = prefix
         self._max_grad_norm = config.max_grad_norm
         matrices = [p for p in parameters.values() if p.ndim >= 2]
@@ -56,16 +66,38 @@ class Optimizer:
         """Scale the accumulated gradients down to the configured norm; returns their norm before."""
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
+        for weight in self._pending.weights():
+            norm = (norm.square() + self._pending.squared_norm(weight)).sqrt()
+        self._pending_scale = 1.0
         if norm > self._max_grad_norm:  # else every gradient would be read and written, times one
             torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._max_grad_norm, norm)
+            self._pending_scale = self._max_grad_norm / (norm.item() + CLIP_EPSILON)
         return norm.item()
 
     def update(self) -> None:
-        """Apply the accumulated gradients."""
+        """Apply the accumulated gradients and drop them; pending ones a few at a time."""
+        self._apply()
+        held = 0
+        for weight in self._pending.weights():
+            weight.grad = self._pending.release(weight).mul_(self._pending_scale)
+            held += weight.grad.nbytes
+            if held >= HELD_BYTES:
+                self._apply()
+                held = 0
+        if held:
+            self._apply()
+
+    def _apply(self) -> None:
         self._adamw.step()
+        self._adamw.zero_grad(set_to_none=True)
+
+    def expect(self, tokens: int) -> None:
+        """The next gradients come from so many tokens: if few, those of large weights stay pending."""
+        self._pending.begin(tokens)
 
     def drop_gradients(self) -> None:
         self._adamw.zero_grad(set_to_none=True)
+        self._pending.clear()
 
     def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:
         """Moments and step counts on the CPU: PREFIX + "KEY/PARAMETER" -> tensor. Copies unless `live`."""

@@ -52,7 +52,9 @@ class Trainer:
             self._value_head = ValueHead(policy.state_width, policy.device, config)
         self._objective = Objective(policy, self._algorithm, config, self._value_head)
         with out_of_memory_as_model_error("--lora r=16"):
-            self._optimizer = Optimizer(dict(policy.trainable_parameters()), config)
+            self._optimizer = Optimizer(
+                dict(policy.trainable_parameters()), config, pending=policy.pending_gradients
+            )
         self.steps = 0
         """Steps taken, with or without an update."""
         if config.kl_coefficient > 0:
@@ -138,12 +140,13 @@ class Trainer:
         while True:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
+            self._optimizer.expect(sum(self._policy.scored_tokens(part.token_rows) for part in parts))
             done = attempt(lambda: self._objective.accumulate(parts, budget))  # noqa: B023  called at once
             if not isinstance(done, Shortage):
                 budgets.done("train_tokens")
                 return done
             self._drop_gradients()
-            largest = max(self._policy.scored_tokens([row.tokens for row in part.rows]) for part in parts)
+            largest = max(self._policy.scored_tokens(part.token_rows) for part in parts)
             budgets.short("train_tokens", min(budget, largest), done)
 
     def _metrics(

@@ -5,6 +5,7 @@ from swarmd.policy.budgets import BudgetKeeper, Budgets
 from swarmd.policy.hardware import Accelerator, HardwareProbe, probe_hardware
 from swarmd.policy.loading import load_policy
 from swarmd.policy.memory import Workload
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.plan import HardwarePlan, LoraPlan, plan_hardware
 from swarmd.policy.policy import Policy, PromptTooLongError, Sample
 from swarmd.policy.preparing import Prepared, prepare_plan
@@ -21,6 +22,7 @@ __all__ = [
     "HardwarePlan",
     "HardwareProbe",
     "LoraPlan",
+    "PendingGradients",
     "Policy",
     "Prepared",
     "Progress",

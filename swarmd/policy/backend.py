@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from swarmd.policy.pending import PendingGradients
+
 Progress = Callable[[int], None]
 """Receives the number of tokens decoded since the last call. Called once a decoding step; what it raises ends
 the decoding. A negative number: as many of those told of are to be decoded again."""
@@ -72,6 +74,11 @@ class Generator(Protocol):
 
 class Scorer(Protocol):
     """Says how likely completions are under one model. Rows of one prompt come next to each other."""
+
+    @property
+    def pending(self) -> PendingGradients | None:
+        """Where this scorer leaves gradients that it does not put into `.grad`, once `begin` was called."""
+        ...
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
         """What these rows, scored together, take of a budget of tokens: grows with every row."""

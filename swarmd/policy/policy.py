@@ -22,6 +22,7 @@ from swarmd.policy.budgets import UNPLANNED, BudgetKeeper
 from swarmd.policy.decoding import Decoding, decode_all
 from swarmd.policy.generation.choosing import GeneratorWish, choose_generator
 from swarmd.policy.guard import MemoryGuard
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.sampling import draw_uniforms
 from swarmd.policy.scoring import choose_scorer
 from swarmd.policy.tokenizer import ChatTokenizer
@@ -216,6 +217,11 @@ class Policy:
         """H of `score_with_states`: what the output layer reads."""
         head: nn.Linear = self.model.get_output_embeddings()
         return head.weight.shape[1]
+
+    @property
+    def pending_gradients(self) -> PendingGradients | None:
+        """Gradients of `score_logprobs` that are not in `.grad`; None: all are there."""
+        return self._scorer.pending
 
     def scored_tokens(self, rows: Sequence[TokenRow]) -> int:
         """What `rows` take of a budget of training tokens when they are scored together."""

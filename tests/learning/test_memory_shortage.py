@@ -19,6 +19,7 @@ class Failing:
 
     def __init__(self, scorer, tokens_max):
         self.scorer = scorer
+        self.pending = scorer.pending
         self.tokens_max = tokens_max
         self.seen = []
         self.failures = 0

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from swarmd.policy.backend import autocast
 from swarmd.policy.generation.architecture import Decoder, Layer, UnknownArchitectureError
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.attention import AttentionPlan, attend, attention_over_packed
 from swarmd.policy.scoring.checkpointing import checkpointed
 from swarmd.policy.scoring.layers import (
@@ -71,10 +72,14 @@ class OwnBody:
     """
 
     def __init__(
-        self, decoder: Decoder, dtype: torch.dtype, before_layer: Callable[[], None] | None = None
+        self,
+        decoder: Decoder,
+        dtype: torch.dtype,
+        pending: PendingGradients,
+        before_layer: Callable[[], None] | None = None,
     ) -> None:
         self._rotary: Any = decoder.rotary
-        self._layers = [_own_layer(layer, decoder.head_size) for layer in decoder.layers]
+        self._layers = [_own_layer(layer, decoder.head_size, pending) for layer in decoder.layers]
         self._norm = _norm(decoder.norm)
         self._dtype = dtype
         self._size = decoder.head_size
@@ -106,10 +111,10 @@ class _OwnLayer:
         self.scaling = scaling
 
 
-def _own_layer(layer: Layer, head_size: int) -> _OwnLayer:
+def _own_layer(layer: Layer, head_size: int, pending: PendingGradients) -> _OwnLayer:
     if type(layer.activation) is not nn.SiLU and "silu" not in type(layer.activation).__name__.lower():
         raise UnknownArchitectureError(f"its activation is {type(layer.activation).__name__}")
-    projections = [_projection(linear) for linear in layer.linears()]
+    projections = [_projection(linear, pending) for linear in layer.linears()]
     query, key, value, output, gate, up, down = projections
     return _OwnLayer(
         AttentionInputs(
@@ -126,12 +131,12 @@ def _own_layer(layer: Layer, head_size: int) -> _OwnLayer:
     )
 
 
-def _projection(linear: nn.Module) -> Projection:
+def _projection(linear: nn.Module, pending: PendingGradients) -> Projection:
     if type(linear) is not nn.Linear:
         raise UnknownArchitectureError("it has adapters")
     if linear.weight.dtype != torch.float32:
         raise UnknownArchitectureError(f"its weights are {linear.weight.dtype}")
-    return Projection.of(linear)
+    return Projection.of(linear, pending)
 
 
 def _norm(module: nn.Module) -> Norm:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from swarmd.policy.backend import Scorer, TokenRow
 from swarmd.policy.generation.architecture import UnknownArchitectureError, read_decoder
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.attention import UnknownAttentionError
 from swarmd.policy.scoring.bodies import Body, OwnBody, TransformersBody
 from swarmd.policy.scoring.packed import PackedScorer
@@ -53,17 +54,24 @@ def choose_scorer(
 ) -> ScorerChoice:
     """The fastest scorer that is right for this model. Runs some 20 tokens through it to see that it is."""
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    pending = PendingGradients()
     makers: dict[str, Callable[[torch.dtype], Body]] = {
-        "our own layers": lambda working: _own_body(base, working, before_layer),
+        "our own layers": lambda working: _own_body(base, working, pending, before_layer),
         "transformers' layers": lambda working: TransformersBody(base.base_model, working),
     }
+
+    def make(body: Body, working: torch.dtype) -> PackedScorer:
+        return PackedScorer(
+            base, body, dtype=working, pending=pending, gradient_checkpointing=gradient_checkpointing
+        )
+
     hindrance = _why_not_packed(base)
     whys = [] if hindrance is None else [hindrance]
     if hindrance is None:
         expected = _trial(PaddedScorer(model, pad_id=pad_id, dtype=base.dtype))
         for by, make_body in makers.items():
             try:
-                found = _trial(PackedScorer(base, make_body(base.dtype), dtype=base.dtype))
+                found = _trial(make(make_body(base.dtype), base.dtype))
             except UnknownArchitectureError as error:
                 whys.append(f"not by {by}: {error}")
             except (UnknownAttentionError, *OUT_OF_PLACE) as error:
@@ -73,9 +81,7 @@ def choose_scorer(
                 half = base.dtype != torch.float32
                 # NaN is not greater: a model that computes no numbers is reported where it is used.
                 if not difference > (TRIAL_DIFFERENCE_MAX_HALF if half else TRIAL_DIFFERENCE_MAX):
-                    scorer = PackedScorer(
-                        base, make_body(dtype), dtype=dtype, gradient_checkpointing=gradient_checkpointing
-                    )
+                    scorer = make(make_body(dtype), dtype)
                     return ScorerChoice(scorer, "; ".join((f"{TOGETHER}, by {by}", *whys)))
                 whys.append(f"not by {by}: that came out {difference:.3g} nats apart")
     padded = PaddedScorer(model, pad_id=pad_id, dtype=dtype)
@@ -97,8 +103,10 @@ def _why_not_packed(base: Any) -> str | None:
     return None
 
 
-def _own_body(base: Any, dtype: torch.dtype, before_layer: Callable[[], None] | None) -> OwnBody:
-    body = OwnBody(read_decoder(base), dtype, before_layer)
+def _own_body(
+    base: Any, dtype: torch.dtype, pending: PendingGradients, before_layer: Callable[[], None] | None
+) -> OwnBody:
+    body = OwnBody(read_decoder(base), dtype, pending, before_layer)
     # Our layers take part in backward only if their input does.
     trained = [parameter.requires_grad for parameter in base.parameters()]
     if any(trained) and not all(trained):

@@ -12,28 +12,42 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.gradients import accumulated
 
 
-def embed(layer: nn.Embedding, ids: Tensor) -> Tensor:
-    """Embeddings [N, H] of ids [N]; backward adds to `layer.weight.grad` by itself."""
+def embed(layer: nn.Embedding, ids: Tensor, pending: PendingGradients, dtype: torch.dtype) -> Tensor:
+    """Embeddings [N, H] of ids [N]; backward adds to `layer.weight.grad`, or to `pending`, by itself.
+
+    `dtype` is that of the model's products: a tied output layer's part of the gradient has it.
+    """
     if not (layer.weight.requires_grad and torch.is_grad_enabled()):
         return functional.embedding(ids, layer.weight)
-    result: Tensor = _Embed.apply(layer.weight, ids, layer.padding_idx)  # type: ignore[no-untyped-call]
+    result: Tensor = _Embed.apply(layer.weight, ids, layer.padding_idx, pending, dtype)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Embed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, ids: Tensor, padding: int | None) -> Tensor:
-        ctx.save_for_backward(weight, ids)
-        ctx.padding = padding
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        ids: Tensor,
+        padding: int | None,
+        pending: PendingGradients,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.weight, ctx.padding, ctx.pending, ctx.dtype = weight, padding, pending, dtype
         return functional.embedding(ids, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
-        weight, ids = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None, None]:
+        (ids,) = ctx.saved_tensors
         if ctx.padding is not None:  # this row is not trained through look-ups
             gradient = gradient.masked_fill((ids == ctx.padding)[:, None], 0.0)
-        accumulated(weight).index_add_(0, ids, gradient.to(weight.dtype))
-        return None, None, None
+        if ctx.pending.takes(ctx.weight, ctx.dtype):
+            ctx.pending.add_rows(ctx.weight, ids, gradient)
+        else:
+            accumulated(ctx.weight).index_add_(0, ids, gradient.to(ctx.weight.dtype))
+        return None, None, None, None, None

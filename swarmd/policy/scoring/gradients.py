@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from swarmd.policy.pending import PendingGradients
+
 
 def accumulated(parameter: Tensor) -> Tensor:
     """The parameter's gradient, zeros if it has none yet."""
@@ -27,9 +29,13 @@ def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
         parameter.grad += gradient
 
 
-def add_linear_gradient(weight: Tensor, bias: Tensor | None, by_output: Tensor, inputs: Tensor) -> None:
+def add_linear_gradient(
+    weight: Tensor, bias: Tensor | None, by_output: Tensor, inputs: Tensor, pending: PendingGradients
+) -> None:
     """What a linear layer's output gradient [N, out] means for its weight [out, in], given inputs [N, in]."""
-    if weight.requires_grad:
+    if pending.takes(weight, inputs.dtype):
+        pending.add(weight, by_output, inputs)
+    elif weight.requires_grad:
         if weight.grad is not None and weight.grad.dtype == inputs.dtype:
             weight.grad.addmm_(by_output.T, inputs)
         else:

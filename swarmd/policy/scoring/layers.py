@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.gradients import add_gradient, add_linear_gradient
 
 
@@ -48,10 +49,11 @@ class Projection:
 
     weight: Tensor
     bias: Tensor | None
+    pending: PendingGradients
 
     @classmethod
-    def of(cls, linear: nn.Linear) -> Projection:
-        return cls(linear.weight, linear.bias)
+    def of(cls, linear: nn.Linear, pending: PendingGradients) -> Projection:
+        return cls(linear.weight, linear.bias, pending)
 
     def working(self, dtype: torch.dtype) -> Tensor:
         return self.weight.detach().to(dtype)
@@ -61,7 +63,7 @@ class Projection:
         return functional.linear(x, working, bias)
 
     def backward(self, by_output: Tensor, x: Tensor) -> None:
-        add_linear_gradient(self.weight, self.bias, by_output, x)
+        add_linear_gradient(self.weight, self.bias, by_output, x, self.pending)
 
 
 @dataclass(frozen=True)

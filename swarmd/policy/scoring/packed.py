@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from swarmd.policy.backend import TokenRow
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.attention import AttentionPlan
 from swarmd.policy.scoring.bodies import Body
 from swarmd.policy.scoring.embedding import embed
@@ -19,17 +20,24 @@ from swarmd.policy.scoring.vocabulary import chosen_logprobs
 class PackedScorer:
     """Scores with a model whose attention and output layer are ordinary; `choosing.py` says which are.
 
-    Gradients of the embedding and the output layer, and of all of `OwnBody`, are added to `.grad` in
-    backward, not handed to autograd: `torch.autograd.grad` and hooks on these parameters do not see them.
+    Gradients of the embedding and the output layer, and of all of `OwnBody`, are added to `.grad` or
+    `pending` in backward, not handed to autograd: `torch.autograd.grad` and hooks on these do not see them.
     """
 
     def __init__(
-        self, base: Any, body: Body, *, dtype: torch.dtype, gradient_checkpointing: bool = False
+        self,
+        base: Any,
+        body: Body,
+        *,
+        dtype: torch.dtype,
+        pending: PendingGradients,
+        gradient_checkpointing: bool = False,
     ) -> None:
         self._embedding: nn.Embedding = base.get_input_embeddings()
         self._head: nn.Linear = base.get_output_embeddings()
         self._body = body
         self._dtype = dtype
+        self.pending = pending
         self._recompute = gradient_checkpointing
         self.device = self._embedding.weight.device
 
@@ -51,11 +59,17 @@ class PackedScorer:
     def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities and mask [B, T], and the states [C, H] of its tokens, row by row."""
         packing = pack(rows).to(self.device)
-        embedded = embed(self._embedding, packing.ids)
+        embedded = embed(self._embedding, packing.ids, self.pending, self._dtype)
         recompute = self._recompute and torch.is_grad_enabled()
         hidden = self._body(embedded, AttentionPlan.of(packing), recompute=recompute)
         flat = chosen_logprobs(
-            hidden, self._head.weight, self._head.bias, packing.targets, temperature, self._dtype
+            hidden,
+            self._head.weight,
+            self._head.bias,
+            packing.targets,
+            temperature,
+            self._dtype,
+            self.pending,
         )
         width = int(packing.lengths.max())
         mask = torch.arange(width, device=self.device) < packing.lengths[:, None]

@@ -28,6 +28,11 @@ class PaddedScorer:
         # All logits exist at once: with 152k words 16,384 tokens of them would take 50 GB.
         self._weight = -(-vocabulary * LOGIT_BYTES // TOKEN_BYTES)
 
+    @property
+    def pending(self) -> None:
+        """Autograd sums this scorer's gradients up itself."""
+        return None
+
     def tokens(self, rows: Sequence[TokenRow]) -> int:
         return len(rows) * max(len(row) for row in rows) * self._weight
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.gradients import accumulated
 
 SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
@@ -26,13 +27,15 @@ def chosen_logprobs(
     targets: Tensor,
     temperature: float,
     dtype: torch.dtype,
+    pending: PendingGradients,
 ) -> Tensor:
     """log softmax((hidden weight^T + bias) / temperature) at `targets`: float32 [C].
 
     hidden [C, H], weight [V, H], bias [V], targets [C]; products are computed in `dtype`, sums in float32.
-    Differentiable by hidden, weight and bias; backward adds to `.grad` of the latter two by itself.
+    Differentiable by hidden, weight and bias; backward adds to `.grad` of the latter two, or to `pending`, by
+    itself.
     """
-    result: Tensor = _ChosenLogprobs.apply(hidden, weight, bias, targets, temperature, dtype)  # type: ignore[no-untyped-call]
+    result: Tensor = _ChosenLogprobs.apply(hidden, weight, bias, targets, temperature, dtype, pending)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -46,6 +49,7 @@ class _ChosenLogprobs(torch.autograd.Function):
         targets: Tensor,
         temperature: float,
         dtype: torch.dtype,
+        pending: PendingGradients,
     ) -> Tensor:
         working = hidden.to(dtype)
         count, words = len(hidden), len(weight)
@@ -66,15 +70,19 @@ class _ChosenLogprobs(torch.autograd.Function):
             rows, local = _inside(targets, start, stop)
             chosen[rows] = logits[rows, local]
         normaliser = highest + total.log()
-        ctx.save_for_backward(hidden, weight, bias, targets, normaliser, *kept)
-        ctx.temperature, ctx.dtype = temperature, dtype
+        ctx.save_for_backward(hidden, bias, targets, normaliser, *kept)
+        ctx.temperature, ctx.dtype, ctx.weight, ctx.pending = temperature, dtype, weight, pending
         return chosen - normaliser
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, targets, normaliser, *kept = ctx.saved_tensors
+        hidden, bias, targets, normaliser, *kept = ctx.saved_tensors
+        weight: Tensor = ctx.weight
         working = hidden.to(ctx.dtype)
         hidden_gradient = torch.zeros_like(hidden, dtype=torch.float32) if ctx.needs_input_grad[0] else None
+        # Pending, the gradient by all logits is one of the two factors.
+        pends = ctx.pending.takes(weight, ctx.dtype)
+        factor = working.new_empty(len(hidden), len(weight)) if pends else None
         share = gradient[:, None] / ctx.temperature
         for number, (start, stop) in enumerate(_slices(len(hidden), len(weight))):
             raw = kept[number] if kept else _product(working, weight, bias, start, stop, ctx.dtype)
@@ -86,12 +94,17 @@ class _ChosenLogprobs(torch.autograd.Function):
             by_raw = by_logit.to(ctx.dtype)
             if hidden_gradient is not None:
                 hidden_gradient += by_raw @ weight[start:stop].to(ctx.dtype)
-            if ctx.needs_input_grad[1]:
+            if factor is not None:
+                factor[:, start:stop] = by_raw
+            elif ctx.needs_input_grad[1]:
                 _add_product(accumulated(weight)[start:stop], by_raw, working)
             if bias is not None and ctx.needs_input_grad[2]:
                 accumulated(bias)[start:stop] += by_logit.sum(dim=0)
+        if factor is not None:
+            ctx.pending.add(weight, factor, working)
         return (
             None if hidden_gradient is None else hidden_gradient.to(hidden.dtype),
+            None,
             None,
             None,
             None,

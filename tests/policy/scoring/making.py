@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from peft import PeftModel
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -13,7 +14,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from swarmd.policy import TokenRow
+from swarmd.policy import PendingGradients, TokenRow
+from swarmd.policy.generation.architecture import read_decoder
+from swarmd.policy.scoring import PackedScorer
+from swarmd.policy.scoring.bodies import OwnBody, TransformersBody
 
 WORDS = 300
 SMALL = {
@@ -39,6 +43,8 @@ SHAPES = {
         Qwen3Config(**SMALL, num_key_value_heads=1, head_dim=16, tie_word_embeddings=True),
     ),
 }
+
+BODIES = ("our own layers", "transformers' layers")
 
 
 def make_model(shape: str) -> PreTrainedModel:
@@ -69,3 +75,16 @@ def make_rows(*groups: tuple[int, Sequence[int]], seed: int = 1) -> list[TokenRo
 
 UNEVEN = make_rows((7, (5, 1, 9)), (12, (3, 1)), (1, (4,)))
 """Different lengths everywhere; a prompt of one token; completions that are never an input."""
+
+
+def packed(
+    model: PreTrainedModel | PeftModel, body: str, dtype: torch.dtype = torch.float32, recompute: bool = False
+) -> PackedScorer:
+    """A scorer over one of BODIES."""
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    pending = PendingGradients()
+    if body == BODIES[0]:
+        made = OwnBody(read_decoder(base), dtype, pending)
+    else:
+        made = TransformersBody(base.base_model, dtype)
+    return PackedScorer(base, made, dtype=dtype, pending=pending, gradient_checkpointing=recompute)

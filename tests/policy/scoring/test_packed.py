@@ -2,24 +2,13 @@
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, get_peft_model
 
 from swarmd.policy import TokenRow
-from swarmd.policy.generation.architecture import read_decoder
-from swarmd.policy.scoring import PackedScorer, PaddedScorer
-from swarmd.policy.scoring.bodies import OwnBody, TransformersBody
-from tests.policy.scoring.making import UNEVEN, make_model, make_rows
+from swarmd.policy.scoring import PaddedScorer
+from tests.policy.scoring.making import BODIES, UNEVEN, make_model, make_rows, packed
 
 FLOAT32 = torch.float32
-BODIES = ["our own layers", "transformers' layers"]
-
-
-def packed(model, body, dtype=FLOAT32, recompute=False):
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
-    made = (
-        OwnBody(read_decoder(base), dtype) if body == BODIES[0] else TransformersBody(base.base_model, dtype)
-    )
-    return PackedScorer(base, made, dtype=dtype, gradient_checkpointing=recompute)
 
 
 def padded(model, dtype=FLOAT32):

@@ -4,10 +4,8 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from swarmd.policy.generation.architecture import read_decoder
-from swarmd.policy.scoring import PackedScorer, PaddedScorer
-from swarmd.policy.scoring.bodies import OwnBody, TransformersBody
-from tests.policy.scoring.making import UNEVEN
+from swarmd.policy.scoring import PaddedScorer
+from tests.policy.scoring.making import BODIES, UNEVEN, packed
 
 TEMPERATURE = 0.8
 FLOAT32 = torch.float32
@@ -16,10 +14,7 @@ MAKERS = {
     "padded, with adapters": lambda model: PaddedScorer(
         get_peft_model(model, LoraConfig(r=3, target_modules="all-linear")).eval(), pad_id=0, dtype=FLOAT32
     ),
-    "our own layers": lambda model: PackedScorer(model, OwnBody(read_decoder(model), FLOAT32), dtype=FLOAT32),
-    "transformers' layers": lambda model: PackedScorer(
-        model, TransformersBody(model.base_model, FLOAT32), dtype=FLOAT32
-    ),
+    **{body: lambda model, body=body: packed(model, body) for body in BODIES},
 }
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from swarmd.policy import PendingGradients
 from swarmd.policy.scoring import vocabulary
 from swarmd.policy.scoring.vocabulary import chosen_logprobs
 
@@ -31,7 +32,9 @@ def test_slices_give_the_same_as_the_whole(monkeypatch, with_bias, kept, slice_w
     expected = torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0]
     wanted = torch.autograd.grad((expected * scale).sum(), leaves)
 
-    found = chosen_logprobs(states, weight, bias if with_bias else None, targets, temperature, torch.float32)
+    found = chosen_logprobs(
+        states, weight, bias if with_bias else None, targets, temperature, torch.float32, PendingGradients()
+    )
     assert torch.allclose(found, expected, atol=1e-5)
     (found * scale).sum().backward()
     for leaf, gradient in zip(leaves, wanted, strict=True):
@@ -43,7 +46,7 @@ def test_huge_and_impossible_logits_stay_finite(monkeypatch):
     monkeypatch.setattr(vocabulary, "SLICE_WORDS_MIN", 2)
     states = torch.tensor([[1.0]], requires_grad=True)
     weight = torch.tensor([[-1e4], [2e4], [0.0], [2e4], [-3e4]])
-    found = chosen_logprobs(states, weight, None, torch.tensor([3]), 1.0, torch.float32)
+    found = chosen_logprobs(states, weight, None, torch.tensor([3]), 1.0, torch.float32, PendingGradients())
     assert found.item() == pytest.approx(-0.6931, abs=1e-3)
     found.sum().backward()
     assert torch.isfinite(states.grad).all()
@@ -52,7 +55,7 @@ def test_huge_and_impossible_logits_stay_finite(monkeypatch):
 def test_a_frozen_weight_gets_no_gradient():
     states, weight, _, targets = parts()
     weight.requires_grad_(False)
-    chosen_logprobs(states, weight, None, targets, 1.0, torch.float32).sum().backward()
+    chosen_logprobs(states, weight, None, targets, 1.0, torch.float32, PendingGradients()).sum().backward()
     assert weight.grad is None
     assert states.grad is not None
 
@@ -72,6 +75,6 @@ def test_the_logits_of_a_large_vocabulary_never_exist_together(monkeypatch):
     states = torch.randn(64, 4, requires_grad=True)
     weight = torch.randn(20_000, 4, requires_grad=True)
     targets = torch.arange(64)
-    chosen_logprobs(states, weight, None, targets, 1.0, torch.float32).sum().backward()
+    chosen_logprobs(states, weight, None, targets, 1.0, torch.float32, PendingGradients()).sum().backward()
     assert max(seen) <= 2**20
     assert sum(seen) == 2 * 64 * 20_000 * 4, "once forward, once again backward"
