@@ -11,9 +11,9 @@ def test_every_case_has_a_name_of_its_own():
         assert len(names) == len(set(names))
 
 
-def test_the_issue_s_sizes_are_there_in_fixed_and_natural_lengths():
+def test_the_sizes_are_there_in_fixed_and_natural_lengths():
     found = {(c.model, c.completions, c.new_tokens, c.lengths) for c in cases_on("cpu")}
-    sizes = [("embedded", 16, 64), ("smollm2-135m", 8, 64), ("qwen2.5-0.5b", 4, 32)]
+    sizes = [("embedded", 16, 64), ("embedded", 64, 12), ("smollm2-135m", 8, 64), ("qwen2.5-0.5b", 4, 32)]
     assert found == {(*size, lengths) for size in sizes for lengths in ("fixed", "natural")}
     assert {(c.completions, c.new_tokens, c.dtype) for c in cases_on("cuda")} == {(64, 256, "bfloat16")}
 
