@@ -70,6 +70,8 @@ def node_line(
         "node": node,
         "reward_own": _mean_reward(sampled.groups),
         "reward_mixed": _mean_reward((*sampled.training, *trained.external)),
+        "own_by_task": _by_task(sampled.groups),
+        "external_by_task": _by_task(trained.external),
         "groups_generated": len(sampled.groups),
         "groups_published": len(sampled.envelopes),
         "groups_rejected": rejected,
@@ -100,6 +102,13 @@ def held_out_line(rounds: int, node: int, evaluation: Evaluation) -> Line:
 
 def _result(result: Result) -> dict[str, Any]:
     return {"success": result.success, "questions": result.questions}
+
+
+def _by_task(groups: tuple[ScoredGroup, ...]) -> dict[str, Any]:
+    """By the task's name: how many groups, and their mean reward."""
+    names = sorted({group.task_name for group in groups})
+    of = {name: tuple(group for group in groups if group.task_name == name) for name in names}
+    return {name: {"groups": len(some), "reward": _mean_reward(some)} for name, some in of.items()}
 
 
 def _mean_reward(groups: tuple[ScoredGroup, ...]) -> float | None:

@@ -10,8 +10,18 @@ from typing import Any
 import pytest
 
 from swarmd.errors import ConfigError
+from swarmd.experiment import Experiment
 from swarmd.experiment.claiming import claimed
-from tests.experiment.making import EveryThirdGroup, KilledError, Lines, Watched, make_config, run
+from tests.daemon.fakes import KnownTasks, every_other
+from tests.experiment.making import (
+    MANIFEST,
+    EveryThirdGroup,
+    KilledError,
+    Lines,
+    Watched,
+    make_config,
+    run,
+)
 
 
 def read(folder: Path) -> dict[str, Lines]:
@@ -141,6 +151,37 @@ async def test_a_configuration_with_several_rates_is_run_with_its_best_on_fresh_
     assert "lr0.0001" in main  # both earned the same, so the first is taken
     seeds = {lines[0]["settings"]["seed"] for lines in sweep.values()}
     assert files[main][0]["settings"]["seed"] not in seeds
+
+
+async def test_nodes_of_different_models_and_tasks_learn_from_each_other(
+    tiny_model_dir, other_tokenizer_dir, tmp_path
+) -> None:
+    config = make_config(
+        tiny_model_dir,
+        rounds=1,
+        models=[str(tiny_model_dir), str(other_tokenizer_dir)],
+        node_tasks=[["task0"], ["task1", "task2"]],
+    )
+    await run(config, tmp_path)
+    [lines] = read(tmp_path).values()
+    first, second = of_kind(lines, "node")
+    assert first["own_by_task"] == {"task0": {"groups": 2, "reward": 0.5}}
+    assert second["external_by_task"] == first["own_by_task"]
+    assert first["external_by_task"] == second["own_by_task"]
+    assert second["own_by_task"].keys() <= {"task1", "task2"}
+    assert first["metrics"]["updated"]
+    assert second["metrics"]["updated"]
+
+
+async def test_nodes_and_seeds_are_asked_other_questions(tiny_model_dir, tmp_path) -> None:
+    tasks = KnownTasks(every_other)
+    config = make_config(tiny_model_dir, rounds=1, seeds=2, configurations=[{"local": 4}])
+    await Experiment(config, MANIFEST, tmp_path, tasks, Watched()).run()
+    evaluated = config.nodes * config.held_out_questions
+    per_run = 2 * evaluated + config.nodes * 4
+    trained = [tasks.scored[start + evaluated :][: config.nodes * 4] for start in (0, per_run)]
+    seeds = [spec.seed for specs in trained for spec in specs]
+    assert len(seeds) == len(set(seeds)) == 2 * 2 * 4
 
 
 async def test_tis_across_tokenizers_is_refused_before_anything_runs(
