@@ -118,6 +118,7 @@ class Trainer:
         """Accumulate the gradient over all micro-batches, clip it, and take the step if it is finite."""
         try:
             done = self._accumulate(parts)
+            self._policy.release_freed_memory()
             done.grad_norm = self._optimizer.clip()
             value_norm = self._value_head.clip() if self._value_head else 0.0
             if all(map(math.isfinite, (done.loss, done.grad_norm, done.value_loss, value_norm))):
@@ -127,6 +128,7 @@ class Trainer:
                 done.applied = True
         finally:
             self._drop_gradients()
+            self._policy.release_freed_memory()
         return done
 
     def _drop_gradients(self) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 GAIN_MIN = 2  # the factors take at most this part of the product's bytes, or multiplying twice does not pay
 PRODUCT_BYTES_MIN = 2**20  # of one weight: smaller ones are not worth the bookkeeping
-COLUMNS_AT_ONCE = 16_384  # of a factor in float32, while norms are computed: 8 MB a 128 tokens
+COLUMNS_AT_ONCE = 16_384  # of a factor in float32, or rows of a product: 8 MB a 128 tokens
 
 
 @dataclass
@@ -90,7 +90,11 @@ class PendingGradients:
         """The gradient of this weight, multiplied out; its factors are forgotten."""
         factors = self._factors.pop(weight)
         if factors.by_outputs:
-            gradient = (torch.cat(factors.by_outputs).T @ torch.cat(factors.inputs)).to(weight.dtype)
+            gradient = torch.empty_like(weight)
+            by_output, inputs = torch.cat(factors.by_outputs), torch.cat(factors.inputs)
+            for start in range(0, len(weight), COLUMNS_AT_ONCE):  # a product in half precision is a copy
+                part = slice(start, start + COLUMNS_AT_ONCE)
+                gradient[part] = by_output[:, part].T @ inputs
         else:
             gradient = torch.zeros_like(weight)
         for places, rows in zip(factors.places, factors.rows, strict=True):

@@ -22,6 +22,7 @@ from swarmd.policy.budgets import UNPLANNED, BudgetKeeper
 from swarmd.policy.decoding import Decoding, decode_all
 from swarmd.policy.generation.choosing import GeneratorWish, choose_generator
 from swarmd.policy.guard import MemoryGuard
+from swarmd.policy.heap import release_freed
 from swarmd.policy.pending import PendingGradients
 from swarmd.policy.sampling import draw_uniforms
 from swarmd.policy.scoring import choose_scorer
@@ -83,6 +84,7 @@ class Policy:
         self._reference: Scorer | None = None
         if guard is not None:
             guard.watch(model)
+        self.release_freed_memory()
 
     def _generator_for(self, model: PreTrainedModel | PeftModel) -> Generator:
         tokenizer = self.tokenizer
@@ -188,6 +190,7 @@ class Policy:
             budgets=self.budgets,
             guard=self._guard,
         )
+        self.release_freed_memory()
         if any(math.isnan(logprob) for row in decoded for logprob in row.logprobs):
             raise ModelError(
                 f"{self.family} computes what is not a number: use --dtype float32 if it runs in less, or go "
@@ -222,6 +225,10 @@ class Policy:
     def pending_gradients(self) -> PendingGradients | None:
         """Gradients of `score_logprobs` that are not in `.grad`; None: all are there."""
         return self._scorer.pending
+
+    def release_freed_memory(self) -> None:
+        """After loading, generating or training: what the one freed is of no use to the next."""
+        release_freed(self.device, sum(p.nbytes for p in self.model.parameters()))
 
     def scored_tokens(self, rows: Sequence[TokenRow]) -> int:
         """What `rows` take of a budget of training tokens when they are scored together."""
