@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.config.slices import Slice
@@ -21,10 +21,19 @@ NODES_MAX = 64  # in one process every node's weights and optimiser are in memor
 CONFIGURATIONS_MAX = 32  # more is no table that a person reads
 ROUNDS_MAX = 1_000_000  # five hundred times the paper's; a file of more would be read for minutes
 SEEDS_MAX = 100  # a mean over more seeds costs more than it says
+RATES_MAX = 32  # five decades of half powers of two; each is a run of the sweep
 PER_CONFIGURATION = ("local", "external", "learning_rate")
 """Of [learning], set for each configuration and by the sweep."""
 
+
+def _all_different(rates: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(rates)) < len(rates):
+        raise ValueError("a rate is named twice, and would be run once: remove it")
+    return rates
+
+
 Rate = Annotated[float, Field(gt=0, le=1)]
+Rates = Annotated[tuple[Rate, ...], Field(max_length=RATES_MAX), AfterValidator(_all_different)]
 Kind = Literal["sharing", "filtered_solo"]
 
 
@@ -43,7 +52,7 @@ class Arm(Slice):
     """filtered_solo only: own groups generated in a round at most, the informative and the others."""
     rounds: int | None = Field(None, ge=1, le=ROUNDS_MAX)
     """Unset: the experiment's. One that generates less may have more rounds for as many tokens."""
-    learning_rates: tuple[Rate, ...] = ()
+    learning_rates: Rates = ()
     """The rates of this configuration's sweep; unset: the experiment's."""
     learning: dict[str, Any] = Field(default_factory=dict)
     """Settings of [learning] that are different in this configuration."""
@@ -86,7 +95,7 @@ class ExperimentConfig(Slice):
     """Tasks, reward rule and token limit: a preset or the path of a manifest."""
     exchange: Literal["process"] = "process"
     """How groups travel: process, between nodes in one process."""
-    learning_rates: tuple[Rate, ...] = (1e-4,)
+    learning_rates: Rates = Field((1e-4,), min_length=1)
     """With several, each configuration is first run with each on seeds of its own, and then with its best."""
     sweep_seeds: int = Field(1, ge=1, le=SEEDS_MAX)
     """Runs of each rate in the sweep; their seeds are never those of the figures."""

@@ -58,9 +58,9 @@ def node_line(
 ) -> Line:
     """One node's round.
 
-    `reward_own` is over everything it generated: the success of its policy. `reward_mixed` is over what it
-    trained on, others' groups included: the paper's metric. `verifying` is this node's share of the time that
-    all nodes' records took together.
+    `reward_own` is over the first I groups it generated, which are all unless some were replaced: the success
+    of its policy. `reward_mixed` is over what it trained on, others' groups included: the paper's metric.
+    `verifying` is this node's share of the time that all nodes' records took together.
     """
     metrics = trained.metrics
     used = metrics.groups_own_used + metrics.groups_external_used
@@ -68,7 +68,7 @@ def node_line(
         "kind": "node",
         "round": round_,
         "node": node,
-        "reward_own": _mean_reward(sampled.groups),
+        "reward_own": _mean_reward(sampled.asked),
         "reward_mixed": _mean_reward((*sampled.training, *trained.external)),
         "own_by_task": _by_task(sampled.groups),
         "external_by_task": _by_task(trained.external),

@@ -34,10 +34,14 @@ def common_budget(runs: Sequence[RunResults]) -> Common:
 
 
 def mean_within(rewards: Array, costs: Array, budget: float) -> float:
-    """Mean reward while the first `budget` of the costs was spent. Both [rounds]; a part of a round counts as
-    that part."""
-    spent = np.minimum(np.cumsum(costs), budget)
-    return float((rewards * np.diff(spent, prepend=0.0)).sum() / budget)
+    """Mean reward of the rounds that `budget` pays for. Both [rounds]; a part of a round counts as that part.
+
+    Each round counts the same, not by its cost: a round of bad luck costs more where groups that teach
+    nothing are replaced, so weights by cost would make replacing look worse than it is.
+    """
+    left = budget - (np.cumsum(costs) - costs)
+    paid = np.clip(left / costs, 0.0, 1.0)
+    return float((rewards * paid).sum() / paid.sum())
 
 
 def _own_at_equal_tokens(run: RunResults, common: Common) -> float:
@@ -69,7 +73,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "own": Measure(
         "cumulative own reward",
-        "the same over everything the nodes generated themselves",
+        "the same over what the nodes generated themselves; where groups were replaced, over the first I",
         lambda run, _: float(run.reward_own.sum()),
     ),
     "held_out": Measure(
@@ -79,12 +83,12 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "own_equal_tokens": Measure(
         "own reward, equal tokens",
-        "mean own reward while as many tokens were generated as the cheapest run generated in all",
+        "mean own reward of the rounds in which as many tokens were generated as by the cheapest run in all",
         _own_at_equal_tokens,
     ),
     "own_equal_time": Measure(
         "own reward, equal time",
-        "the same for time: generating, scoring, verifying and training",
+        "the same for time: generating, scoring, training, and verifying each record once for all nodes",
         _own_at_equal_time,
     ),
     "held_out_equal_tokens": Measure(

@@ -33,6 +33,9 @@ class Sampled:
 
     groups: tuple[ScoredGroup, ...]
     """All of them, in the order they were generated."""
+    asked: tuple[ScoredGroup, ...]
+    """The first I of them, whatever came of them. What its policy earns is measured on these: where more are
+    generated until enough of them teach, the mean over all is too high, as it stops when it is lucky."""
     training: tuple[ScoredGroup, ...]
     """Those that it trains on."""
     envelopes: tuple[bytes, ...]
@@ -73,6 +76,7 @@ class Node:
     ) -> None:
         """`own_tasks` is the manifest reduced to the tasks this node trains on."""
         self.peer_id: PeerId = key.peer_id
+        self._key = key
         self.policy = policy
         self.trainer = trainer
         self.progress = progress
@@ -82,7 +86,6 @@ class Node:
         self._arm = arm
         self._group_size = group_size
         self._timer = timer
-        self._publisher = Publisher(key, manifest, GossipLimits(), dialable=True)
         self._draw = TrainingDraw(own_tasks, key.peer_id, 0)
 
     async def sample(self, round_: int) -> Sampled:
@@ -128,6 +131,7 @@ class Node:
         )
         return Sampled(
             groups=groups,
+            asked=groups,
             training=groups,
             envelopes=self._sign(questions, groups, round_) if self._arm.external else (),
             tokens=sum(len(sample.token_ids) for group in samples for sample in group),
@@ -140,7 +144,9 @@ class Node:
         self, questions: Sequence[Question], groups: Sequence[ScoredGroup], round_: int
     ) -> tuple[bytes, ...]:
         """Records of the groups that teach; one for which the protocol has no room stays here."""
-        self._publisher.start_round(round_)
+        # One a round: what it remembers to announce, and nobody takes from it here, goes with it.
+        publisher = Publisher(self._key, self._manifest, GossipLimits(), dialable=True)
+        publisher.start_round(round_)
         now = float(self._manifest.round_start(round_))
         envelopes: list[bytes] = []
         for question, group in zip(questions, groups, strict=True):
@@ -148,7 +154,7 @@ class Node:
                 offer = to_own_group(group, question, self.policy.temperature)
             except InvalidLocal:
                 continue
-            commands = self._publisher.publish(offer, 1, self._manifest.records_per_round_max, now)
+            commands = publisher.publish(offer, 1, self._manifest.records_per_round_max, now)
             envelopes += [command.envelope for command in commands if isinstance(command, StoreBlob)]
         return tuple(envelopes)
 
@@ -177,6 +183,7 @@ def _informative(groups: Sequence[ScoredGroup]) -> int:
 def _joined(first: Sampled, more: Sampled) -> Sampled:
     return Sampled(
         groups=first.groups + more.groups,
+        asked=first.asked,
         training=first.training + more.training,
         envelopes=first.envelopes + more.envelopes,
         tokens=first.tokens + more.tokens,

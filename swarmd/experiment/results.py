@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from swarmd.errors import ConfigError
+from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import Line, read_lines
 from swarmd.experiment.run import EXPERIMENT_FILE, ROUNDS_FILE, RUNS
+from swarmd.experiment.schedule import RunSpec, best_rates
+from swarmd.experiment.seeding import SWEEP
 
 Array = NDArray[np.float64]
 
@@ -58,6 +61,8 @@ class Results:
     config: ExperimentConfig
     runs: tuple[RunResults, ...]
     unfinished: int
+    superseded: int = 0
+    """Runs left out: of a configuration, or with a learning rate, that the experiment no longer has."""
 
     def of(self, label: str, *, sweep: bool = False) -> list[RunResults]:
         """The finished runs of a configuration, by seed; of its figures, or of its sweep."""
@@ -74,11 +79,42 @@ def read_results(folder: Path) -> Results:
         raise ConfigError(
             f"{folder} holds no results of `swarmd experiment run` ({EXPERIMENT_FILE} is missing or damaged)"
         ) from error
-    files = [read_lines(path) for path in sorted((folder / RUNS).glob(f"*/{ROUNDS_FILE}"))]
-    finished = [lines for lines in files if lines and lines[-1]["kind"] == "end"]
-    if not finished:
+    paths = sorted((folder / RUNS).glob(f"*/{ROUNDS_FILE}"))
+    found = [_finished(path) for path in paths]
+    runs = tuple(run for run in found if run is not None)
+    if not runs:
         raise ConfigError(f"{folder}: no run is finished yet: go on with `swarmd experiment run`")
-    return Results(config, tuple(map(_run, finished)), len(files) - len(finished))
+    current = _current(config, runs)
+    return Results(config, current, len(paths) - len(runs), len(runs) - len(current))
+
+
+def _current(config: ExperimentConfig, runs: tuple[RunResults, ...]) -> tuple[RunResults, ...]:
+    """Without figures of another learning rate than the sweep chooses now.
+
+    More `sweep_seeds` or other `learning_rates` in a folder that is there already may change the choice; two
+    rates' runs of one seed must not be taken for two seeds.
+    """
+    arms = {arm.label: arm for arm in config.configurations}
+    swept = [
+        (RunSpec(arms[run.label], run.rate, run.seed - SWEEP, sweep=True), math.fsum(run.reward_own.flat))
+        for run in runs
+        if run.sweep and run.label in arms and run.seed - SWEEP < config.sweep_seeds
+    ]
+    tried = {(spec.arm.label, spec.rate) for spec, _ in swept}
+    whole = [arm for arm in arms.values() if all((arm.label, rate) in tried for rate in config.rates_of(arm))]
+    chosen = {arm.label: config.rates_of(arm)[0] for arm in arms.values() if len(config.rates_of(arm)) == 1}
+    if whole:
+        chosen |= best_rates(config.model_copy(update={"configurations": tuple(whole)}), swept)
+    return tuple(run for run in runs if run.sweep or chosen.get(run.label) == run.rate)
+
+
+def _finished(path: Path) -> RunResults | None:
+    """The run in `path`, unless it is still to be finished. Raises StorageError."""
+    lines = read_lines(path)
+    try:
+        return _run(lines) if lines and lines[-1]["kind"] == "end" else None
+    except (KeyError, TypeError, ValueError) as error:  # whole lines of JSON, but not those of a whole run
+        raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
 
 
 def _run(lines: list[Line]) -> RunResults:

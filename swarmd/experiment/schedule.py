@@ -30,7 +30,7 @@ class RunSpec:
     @property
     def name(self) -> str:
         """Of its file: unique within the experiment."""
-        return f"{'sweep' if self.sweep else 'run'}-{self.arm.slug}-lr{self.rate:g}-seed{self.number}"
+        return f"{'sweep' if self.sweep else 'run'}-{self.arm.slug}-lr{self.rate}-seed{self.number}"
 
 
 def sweep_runs(config: ExperimentConfig) -> list[RunSpec]:

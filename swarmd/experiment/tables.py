@@ -26,6 +26,7 @@ def make_tables(results: Results) -> Table:
         "experiment": config.name,
         "nodes": config.nodes,
         "unfinished_runs": results.unfinished,
+        "superseded_runs": results.superseded,
         "baseline": config.baseline_label,
         "common_budget": None if common is None else asdict(common),
         "measures": {key: {"title": m.title, "meaning": m.meaning} for key, m in MEASURES.items()},
@@ -84,10 +85,15 @@ def to_markdown(tables: Table, plots: list[str]) -> str:
     parts = [
         f"# {tables['experiment']}",
         f"{tables['nodes']} nodes. Means over seeds with 95 % bootstrap intervals; gains are paired by seed. "
-        " With fewer than five seeds the intervals are too narrow.",
+        "With fewer than five seeds the intervals are too narrow.",
     ]
     if tables["unfinished_runs"]:
         parts.append(f"**{tables['unfinished_runs']} runs are not finished and not in here.**")
+    if tables["superseded_runs"]:
+        parts.append(
+            f"{tables['superseded_runs']} runs are left out: their configuration or learning rate is not the "
+            "experiment's any more."
+        )
     parts += ["## Results", _measures_table(rows, tables["measures"])]
     if any(row["gains"] for row in rows):
         parts += [f"## Gain against {tables['baseline']}", _gains_table(rows, tables["measures"])]

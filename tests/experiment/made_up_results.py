@@ -30,20 +30,30 @@ def write_results(folder: Path, *, finished: bool = True) -> None:
     for arm, times, tokens, external in ((0, 1, 100, None), (1, 2, 50, 0.5)):
         for seed in range(2):
             lines = run_lines(arm, seed, 0.1 * (seed + 1) * times, tokens, external)
-            text = "".join(f"{json.dumps(line)}\n" for line in (lines if finished else lines[:-1]))
-            directory = folder / "runs" / f"run-{arm}-{seed}"
-            directory.mkdir(parents=True)
-            (directory / "rounds.jsonl").write_text(text)
+            write_lines(folder, f"run-{arm}-{seed}", lines if finished else lines[:-1])
+
+
+def write_lines(folder: Path, run: str, lines: list[dict[str, Any]]) -> None:
+    directory = folder / "runs" / run
+    directory.mkdir(parents=True)
+    (directory / "rounds.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def run_lines(
-    arm: int, seed: int, reward: float, tokens: int, external: float | None
+    arm: int,
+    seed: int,
+    reward: float,
+    tokens: int,
+    external: float | None,
+    *,
+    rate: float = 1e-4,
+    sweep: bool = False,
 ) -> list[dict[str, Any]]:
     settings = {
         "configuration": {"label": CONFIG.configurations[arm].label},
-        "learning": {"learning_rate": 1e-4},
+        "learning": {"learning_rate": rate},
         "seed": seed,
-        "sweep": False,
+        "sweep": sweep,
         "nodes": NODES,
         "rounds": CONFIG.rounds,
     }

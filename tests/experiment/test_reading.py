@@ -72,6 +72,13 @@ def test_a_good_file_is_read_and_the_seeds_given_win(tmp_path) -> None:
         ("rounds = 10", 'rounds = 10\nexchange = "gloo"', ["line 4", "exchange"]),
         ("rounds = 10", 'rounds = 10\nnode_tasks = [["gcd"], ["gcd"], ["gcf"], ["gcd"]]', ["node 2", "gcf"]),
         ("rounds = 10", "rounds = 10\nlearning_rates = [0.0]", ["line 4", "learning_rates"]),
+        ("rounds = 10", "rounds = 10\nlearning_rates = []", ["line 4", "learning_rates"]),
+        (
+            "rounds = 10",
+            "rounds = 10\nlearning_rates = [1e-4, 0.0001]",
+            ["line 4", "learning_rates", "twice"],
+        ),
+        ("local = 4", "local = 4\nlearning_rates = [0.1, 0.1]", ["configurations.0.learning_rates", "twice"]),
         ("rounds = 10", "rounds = ", ["TOML"]),
     ],
 )

@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from swarmd.errors import ConfigError
+from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.intervals import estimate, gain
 from swarmd.experiment.measures import mean_within
 from swarmd.experiment.plots import PLOTS, smoothed
 from swarmd.experiment.report import write_report
-from tests.experiment.made_up_results import write_results
+from swarmd.experiment.seeding import SWEEP
+from tests.experiment.made_up_results import CONFIG, run_lines, write_lines, write_results
 
 
 def test_the_tables_hold_what_was_measured(tmp_path) -> None:
@@ -90,6 +91,36 @@ def test_a_gain_is_of_means_and_paired_by_position() -> None:
     always_half_more = gain([1.5, 15.0], [1.0, 10.0])
     assert (always_half_more.mean, always_half_more.low) == (pytest.approx(0.5), pytest.approx(0.5))
     assert np.isnan(gain([1.0], [0.0]).mean)
+
+
+def test_runs_of_a_rate_that_is_not_chosen_any_more_are_no_further_seeds(tmp_path) -> None:
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"learning_rates": [1e-4, 1e-3]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    for rate, reward in ((1e-4, 0.1), (1e-3, 0.3)):
+        write_lines(tmp_path, f"sweep-{rate}", run_lines(0, SWEEP, reward, 100, None, rate=rate, sweep=True))
+    write_lines(tmp_path, "run-better", run_lines(0, 0, 0.3, 100, None, rate=1e-3))
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    [alone] = tables["configurations"]  # the sweep of 2/2 is not done, so its rate is open
+    assert (alone["label"], alone["learning_rate"], alone["seeds"]) == ("4/0", 1e-3, [0])
+    assert alone["measures"]["own"]["values"] == pytest.approx([2.4])
+    assert tables["superseded_runs"] == 4
+    assert "4 runs are left out" in (tmp_path / "report.md").read_text()
+
+
+def test_a_run_that_lacks_lines_is_damaged(tmp_path) -> None:
+    write_results(tmp_path)
+    lines = run_lines(0, 0, 0.1, 100, None)
+    write_lines(tmp_path, "run-short", [line for line in lines if line.get("round") != 2])
+    with pytest.raises(StorageError, match="run-short"):
+        write_report(tmp_path, with_plots=False)
+
+
+def test_an_unlucky_round_that_cost_more_counts_no_more_than_another() -> None:
+    rewards, costs = np.array([0.0, 1.0, 0.0, 1.0]), np.array([30.0, 10.0, 30.0, 10.0])
+    assert mean_within(rewards, costs, 80) == pytest.approx(0.5)
+    assert mean_within(rewards, costs, 55) == pytest.approx(1 / 2.5)
 
 
 def test_a_part_of_a_round_counts_as_that_part() -> None:
