@@ -94,16 +94,14 @@ def _ways(situation: Situation, rank: int | None) -> Iterator[Fit]:
         train_least = train_most = min(situation.train_tokens, ceiling.train_tokens)
     for checkpointing in (False, True) if work.training else (False,):
         least = Budgets(min(work.row_tokens, decode_most), train_least, checkpointing)
-        if not _fits(situation, rank, least):
+        # The two phases do not overlap, so each budget is found by itself. Training first, and from above: a
+        # single micro-batch can peak below several small ones.
+        training = (replace(least, train_tokens=n) for n in _downwards(train_least, train_most))
+        trained = next((b for b in training if _fits(situation, rank, b)), None)
+        if trained is None:
             continue
-        # The two phases do not overlap, so each budget is found by itself.
-        decoding = (replace(least, decode_tokens=n) for n in _downwards(least.decode_tokens, decode_most))
-        training = (replace(least, train_tokens=n) for n in _downwards(least.train_tokens, train_most))
-        budgets = Budgets(
-            next(b.decode_tokens for b in decoding if _fits(situation, rank, b)),
-            next(b.train_tokens for b in training if _fits(situation, rank, b)),
-            checkpointing,
-        )
+        decoding = (replace(trained, decode_tokens=n) for n in _downwards(least.decode_tokens, decode_most))
+        budgets = next(b for b in decoding if _fits(situation, rank, b))
         yield Fit(rank, budgets, _predict(situation, rank, budgets))
 
 
@@ -141,14 +139,22 @@ def _cost(situation: Situation, budgets: Budgets) -> float:
 
 
 def _least(situation: Situation, rank: int | None) -> int:
-    row = situation.work.row_tokens
+    work = situation.work
     ceiling = situation.ceilings.get(rank, UNLIMITED)
-    smallest = Budgets(
-        min(row, ceiling.decode_tokens),
-        situation.train_tokens or min(row, ceiling.train_tokens),
-        gradient_checkpointing=bool(situation.work.training),
+    whole = min(TRAIN_TOKENS_ENOUGH[situation.device], work.train_tokens)
+    asked = (situation.train_tokens,) if situation.train_tokens else (work.row_tokens, whole)
+    return min(
+        _predict(
+            situation,
+            rank,
+            Budgets(
+                min(work.row_tokens, ceiling.decode_tokens),
+                min(tokens, ceiling.train_tokens),
+                gradient_checkpointing=work.training,
+            ),
+        ).peak
+        for tokens in asked
     )
-    return _predict(situation, rank, smallest).peak
 
 
 def _what(situation: Situation, rank: int | None) -> str:

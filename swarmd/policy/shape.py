@@ -49,7 +49,10 @@ def shape_of(config: PretrainedConfig) -> ModelShape:
     Raises ValueError, KeyError or RuntimeError for a configuration that is of no known model.
     """
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        # Without the word, transformers asks on the terminal whether the model's own code may run.
+        model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+            config, trust_remote_code=False
+        )
     head = model.get_output_embeddings()
     linear = [module for module in model.modules() if isinstance(module, nn.Linear) and module is not head]
     embedding = model.get_input_embeddings()

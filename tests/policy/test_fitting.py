@@ -10,10 +10,11 @@ from transformers import AutoConfig, Qwen2Config
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
-from swarmd.policy import Workload
-from swarmd.policy.fitting import Situation, fit
+from swarmd.policy import Budgets, Workload
+from swarmd.policy.fitting import Situation, fit, needed_for
 from swarmd.policy.hardware import GIB, Accelerator, HardwareProbe
 from swarmd.policy.measure import Rates
+from swarmd.policy.memory import Arrangement, predict_memory
 from swarmd.policy.plan import Demand, plan_hardware
 from swarmd.policy.remembered import ShrunkBudgets
 from swarmd.policy.shape import shape_of
@@ -150,6 +151,20 @@ def test_checkpointing_comes_only_where_batches_would_otherwise_be_too_small():
         budgets for limit in range(60 * GIB, 0, -GIB // 8) if (budgets := way(limit)).gradient_checkpointing
     )
     assert tight.train_tokens > STEP.row_tokens
+
+
+def test_a_step_in_one_micro_batch_is_found_where_smaller_ones_would_not_fit():
+    alone = Workload(own_groups=1, external_groups=0, group_size=4, prompt_tokens=200, new_tokens=32)
+
+    def limited(limit):
+        return Situation(QWEN, "cpu", "float32", alone, GIB // 4, limit, RATES)
+
+    smallest = predict_memory(
+        QWEN, Arrangement("cpu", "float32", None, Budgets(232, 232, True)), alone, held_bytes=GIB // 4
+    ).peak
+    chosen = fit(limited(smallest - 1), (None,))
+    assert chosen.budgets.train_tokens == alone.train_tokens
+    assert needed_for(limited(smallest - 1), None) <= chosen.prediction.peak < smallest
 
 
 @given(

@@ -107,6 +107,16 @@ def test_a_configuration_that_nothing_can_be_made_of_is_a_model_error(tiny_model
         model_shape(str(tmp_path))
 
 
+def test_a_models_own_code_is_never_offered_to_run(monkeypatch, tiny_model_dir, tmp_path):
+    config = {"model_type": "t5", "auto_map": {"AutoModelForCausalLM": "theirs.py--Theirs"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *words: asked.append(words) or "n")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        model_shape(str(tmp_path))
+    assert asked == []
+
+
 def test_the_newest_budgets_of_a_run_replace_its_older_ones(tmp_path):
     path = tmp_path / "budgets.json"
     write_shrunk(path, SHRUNK)
