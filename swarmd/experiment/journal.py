@@ -37,6 +37,10 @@ class Journal:
         except FileNotFoundError:
             return []
 
+    def rounds(self) -> int:
+        """How many rounds it has lines of."""
+        return sum(line["kind"] == "node" and line["node"] == 0 for line in self.lines())
+
     def begin(self, header: Line) -> None:
         """Write the first line, or make sure that the one there is of the same experiment.
 

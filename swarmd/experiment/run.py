@@ -121,10 +121,13 @@ class Experiment:
         return journal.lines()
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
-        """Go back to the newest checkpoint; returns how many rounds it has done."""
+        """Go back to the newest checkpoint; returns how many rounds it has done.
+
+        To the beginning if the journal does not lead up to it: somebody removed a damaged one.
+        """
         checkpoint = checkpoints.load_latest()
         done = 0
-        if checkpoint is not None:
+        if checkpoint is not None and checkpoint.step <= journal.rounds():
             restore(checkpoint, nodes)
             done = checkpoint.step
         has_begun = len(journal.lines()) > 1

@@ -89,6 +89,18 @@ async def test_a_killed_run_resumes_to_the_same_course(tiny_model_dir, tmp_path)
         assert not list(folder.glob("runs/*/checkpoints"))
 
 
+async def test_a_run_whose_lines_were_removed_begins_again(tiny_model_dir, tmp_path) -> None:
+    config = make_config(tiny_model_dir, nodes=1, configurations=[{"local": 1}])
+    await run(config, tmp_path / "whole")
+    after_a_checkpoint = 3
+    with pytest.raises(KilledError):
+        await run(config, tmp_path / "damaged", Watched(after_a_checkpoint))
+    [lines] = (tmp_path / "damaged").glob("runs/*/rounds.jsonl")
+    lines.unlink()
+    await run(config, tmp_path / "damaged")
+    assert course(tmp_path / "damaged") == course(tmp_path / "whole")
+
+
 def cut_off_the_last_line(folder: Path) -> None:
     newest = max((folder / "runs").glob("*/rounds.jsonl"), key=lambda path: path.stat().st_mtime_ns)
     newest.write_bytes(newest.read_bytes()[:-20])
