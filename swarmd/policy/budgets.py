@@ -45,6 +45,13 @@ class Budgets:
 
 
 UNPLANNED = Budgets()
+UNLIMITED = Budgets(decode_tokens=2**62, train_tokens=2**62)
+
+
+def _with(budgets: Budgets, kind: Kind, tokens: int) -> Budgets:
+    if kind == "decode_tokens":
+        return dataclasses.replace(budgets, decode_tokens=tokens)
+    return dataclasses.replace(budgets, train_tokens=tokens)
 
 
 def _forget(_: Budgets) -> None:
@@ -54,6 +61,8 @@ def _forget(_: Budgets) -> None:
 class BudgetKeeper:
     """The budgets in force. Work that failed for lack of memory is told here before it is tried again.
 
+    `remember` receives what memory did not suffice for, and `UNLIMITED` for what never ran short: a budget
+    that today's work bounds is none for tomorrow's.
     Not thread-safe: it belongs to the thread of the model.
     """
 
@@ -63,6 +72,7 @@ class BudgetKeeper:
         self.budgets = budgets
         self._remedy = remedy
         self._remember = remember
+        self._found = UNLIMITED
         self._in_a_row: Counter[Kind] = Counter()
 
     def short(self, kind: Kind, largest: int, shortage: Shortage) -> int:
@@ -81,15 +91,13 @@ class BudgetKeeper:
         # A budget may be far above what the work needed: halve what was really tried.
         in_force = self.budgets.decode_tokens if kind == "decode_tokens" else self.budgets.train_tokens
         smaller = max(1, min(in_force, largest) // 2)
-        if kind == "decode_tokens":
-            self.budgets = dataclasses.replace(self.budgets, decode_tokens=smaller)
-        else:
-            self.budgets = dataclasses.replace(self.budgets, train_tokens=smaller)
+        self.budgets = _with(self.budgets, kind, smaller)
+        self._found = _with(self._found, kind, smaller)
         log.warning(
             f"memory ran out while {doing} ({shortage.why}): doing the same again with {smaller} tokens at "
             f"once in place of {largest}, and keeping to it"
         )
-        self._remember(self.budgets)
+        self._remember(self._found)
         return smaller
 
     def done(self, kind: Kind) -> None:

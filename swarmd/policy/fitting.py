@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from swarmd.errors import ModelError
-from swarmd.policy.budgets import Budgets
+from swarmd.policy.budgets import UNLIMITED, Budgets
 from swarmd.policy.measure import Rates
 from swarmd.policy.memory import (
     FLOAT32,
@@ -28,7 +28,6 @@ TRAIN_TOKENS_ENOUGH = {"cpu": 2_048, "mps": 4_096, "cuda": 16_384}
 """More in one micro-batch makes no product faster: the weights' way from memory is long paid for."""
 DECODE_TOKENS_ENOUGH = {"cpu": 65_536, "mps": 65_536, "cuda": 524_288}
 """The same for decoding, a token of every row at a time."""
-UNLIMITED = Budgets(decode_tokens=2**62, train_tokens=2**62)
 TYPICAL_RATES = Rates(1e11, None, 1e10)  # of a CPU core or two; used where nothing was measured
 WEIGHT_PASSES = 5  # a micro-batch reads every weight forwards and twice backwards, and adds to its gradient
 

@@ -17,6 +17,7 @@ from swarmd.policy.measure import rates_of
 from swarmd.policy.memory import Workload
 from swarmd.policy.plan import Demand, HardwarePlan, choose_placement, plan_hardware
 from swarmd.policy.remembered import ShrunkBudgets, read_shrunk, write_shrunk
+from swarmd.policy.shortage import out_of_memory_as_model_error
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def prepare_plan(
     shape = model_shape(config.model)
     placement = choose_placement(config, probe)
     name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
-    rates = rates_of(placement.device, placement.threads, rates_cache, name=name)
+    with out_of_memory_as_model_error("another --device"):
+        rates = rates_of(placement.device, placement.threads, rates_cache, name=name)
     demand = Demand(shape, _within(work, shape.context), train_tokens, read_shrunk(remembered))
     plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)
 

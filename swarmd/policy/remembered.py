@@ -60,10 +60,23 @@ def read_shrunk(path: Path | None) -> tuple[ShrunkBudgets, ...]:
 
 
 def write_shrunk(path: Path | None, shrunk: ShrunkBudgets) -> None:
-    """Add this. A file that cannot be written costs the next start a shortage, nothing else."""
+    """Add this to what is known of the same run.
+
+    A file that cannot be written costs the next start a shortage, nothing else.
+    """
     if path is None:
         return
-    others = [known for known in read_shrunk(path) if not known.is_of_same_run(shrunk)]
+    others = []
+    for known in read_shrunk(path):
+        if not known.is_of_same_run(shrunk):
+            others.append(known)
+        elif shrunk.limit_bytes < MORE_MEMORY * known.limit_bytes:
+            shrunk = shrunk.model_copy(
+                update={
+                    "decode_tokens": min(shrunk.decode_tokens, known.decode_tokens),
+                    "train_tokens": min(shrunk.train_tokens, known.train_tokens),
+                }
+            )
     try:
         path.write_text(_File(entries=[shrunk, *others][:ENTRIES_MAX]).model_dump_json(indent=1))
     except OSError as error:

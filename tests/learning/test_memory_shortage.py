@@ -7,6 +7,7 @@ from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
 from swarmd.learning import Trainer
 from swarmd.policy import BudgetKeeper, Budgets
+from swarmd.policy.budgets import UNLIMITED
 from swarmd.policy.guard import MemoryGuard
 
 QUESTIONS = ["1+1?", "a longer question?"]
@@ -113,7 +114,8 @@ def test_the_smaller_budget_is_kept_and_remembered(fresh, own_groups, external_g
     remembered = []
     policy = fresh(200, remember=remembered.append)
     step(policy, own_groups, external_group)
-    assert remembered[-1] == policy.budgets.budgets
+    assert remembered[-1].train_tokens == policy.budgets.budgets.train_tokens
+    assert remembered[-1].decode_tokens == UNLIMITED.decode_tokens, "there memory never ran out"
     assert policy.budgets.budgets.train_tokens <= 200
     failures = policy._scorer.failures
     step(policy, own_groups, external_group)

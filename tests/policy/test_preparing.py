@@ -5,11 +5,14 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
 from swarmd.policy import Budgets, HardwareProbe, Workload, prepare_plan
 from swarmd.policy import locating as locating_module
+from swarmd.policy import preparing as preparing_module
+from swarmd.policy.budgets import UNLIMITED
 from swarmd.policy.locating import model_shape
 from swarmd.policy.remembered import ENTRIES_MAX, ShrunkBudgets, read_shrunk, write_shrunk
 from swarmd.policy.smollm2 import SMOLLM2
@@ -26,10 +29,10 @@ SHRUNK = ShrunkBudgets(
 def prepare(tiny_model_dir, tmp_path):
     """prepare(**wishes): the tiny model prepared in a home."""
 
-    def prepare(probe=MACHINE, train_tokens=None, **wishes):
+    def prepare(probe=MACHINE, train_tokens=None, work=STEP, **wishes):
         return prepare_plan(
             PolicyConfig(**{"model": str(tiny_model_dir)} | wishes),
-            STEP,
+            work,
             train_tokens=train_tokens,
             rates_cache=tmp_path / "rates.json",
             remembered=tmp_path / "budgets.json",
@@ -68,6 +71,29 @@ def test_a_budget_that_became_smaller_is_where_the_next_start_begins(prepare):
     richer = dataclasses.replace(MACHINE, free_bytes=16 * GIB)
     assert prepare(probe=richer).plan.budgets.train_tokens > 222
     assert prepare(lora_rank=4).plan.budgets.train_tokens > 222
+
+
+def test_what_never_ran_short_is_not_bounded_by_the_work_of_an_earlier_start(prepare):
+    prepare().remember(dataclasses.replace(UNLIMITED, train_tokens=222))
+    again = prepare(work=dataclasses.replace(STEP, own_groups=32)).plan
+    assert again.budgets.train_tokens == 222
+    assert again.budgets.decode_tokens > STEP.decode_tokens
+
+
+def test_a_shortage_of_one_kind_does_not_forget_that_of_the_other(prepare):
+    prepare().remember(dataclasses.replace(UNLIMITED, decode_tokens=333))
+    prepare().remember(dataclasses.replace(UNLIMITED, train_tokens=222))
+    again = prepare().plan
+    assert (again.budgets.decode_tokens, again.budgets.train_tokens) == (333, 222)
+
+
+def test_a_device_too_full_to_be_measured_is_a_model_error(prepare, monkeypatch):
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(preparing_module, "rates_of", fail)
+    with pytest.raises(ModelError, match="another --device"):
+        prepare()
 
 
 def test_the_operators_own_budget_is_taken(prepare):

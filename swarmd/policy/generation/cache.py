@@ -9,6 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+MOVED_BYTES = (
+    64 * 2**20
+)  # of rows copied at once: half of them may move, and the plan knows of no second cache
+
 
 class KeyValueCache:
     """Keys and values [rows, kv heads, columns, head size] a layer. `filled` columns count."""
@@ -62,7 +66,8 @@ class KeyValueCache:
 
     def keep(self, count: int, sources: Tensor, holes: Tensor) -> None:
         """Keep the first `count` rows after moving rows `sources` [M] into the places `holes` [M]."""
-        if len(sources):
-            moved = self._store[:, :, sources, :, : self.filled]
-            self._store[:, :, holes, :, : self.filled] = moved
+        row_bytes = self._store[:, :, :1, :, : self.filled].numel() * self._store.itemsize
+        at_once = max(1, MOVED_BYTES // row_bytes)
+        for some, places in zip(torch.split(sources, at_once), torch.split(holes, at_once), strict=True):
+            self._store[:, :, places, :, : self.filled] = self._store[:, :, some, :, : self.filled]
         self.rows = count

@@ -2,6 +2,7 @@
 
 import torch
 
+from swarmd.policy.generation import cache as cache_module
 from swarmd.policy.generation.batch import Batch
 from swarmd.policy.generation.cache import KeyValueCache
 
@@ -44,6 +45,14 @@ def test_rows_from_the_end_take_the_places_of_those_that_leave():
     batch = make_batch([3, 3, 3, 3, 3])
     kept = batch.keep(torch.tensor([True, False, True, False, True]))
     assert sorted(kept.tolist()) == [0, 2, 4]
+    assert marks(batch) == [row + 1 for row in kept.tolist()]
+
+
+def test_rows_move_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(cache_module, "MOVED_BYTES", 1)
+    batch = make_batch([3] * 7)
+    kept = batch.keep(torch.tensor([False, False, True, False, True, True, True]))
+    assert sorted(kept.tolist()) == [2, 4, 5, 6]
     assert marks(batch) == [row + 1 for row in kept.tolist()]
 
 
