@@ -1,7 +1,7 @@
 """Giving freed memory back to the system between the phases of a step.
 
-glibc keeps what was freed for the next allocation. Decoding and training allocate blocks of different sizes, so
-what one leaves is of no use to the other, and the process would hold both: 1 GB at 0.5 B parameters.
+glibc keeps what was freed for the next allocation. Decoding and training allocate blocks of different sizes:
+what one leaves is of no use to the other, and the process would hold both, 1 GB at 0.5 B parameters.
 """
 
 from __future__ import annotations
