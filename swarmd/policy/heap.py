@@ -17,7 +17,7 @@ MODEL_BYTES_MIN = 256 * 2**20  # smaller models leave too little to be worth the
 
 
 @cache
-def _trim() -> Any:
+def heap_trim() -> Any:
     """glibc's malloc_trim; None where the C library is another."""
     if not sys.platform.startswith("linux"):
         return None
@@ -26,6 +26,6 @@ def _trim() -> Any:
 
 def release_freed(device: torch.device, model_bytes: int) -> None:
     """Between two phases: hand back what was freed, where the model computes in main memory."""
-    trim = _trim()
+    trim = heap_trim()
     if trim is not None and device.type == "cpu" and model_bytes >= MODEL_BYTES_MIN:
         trim(0)

@@ -5,18 +5,16 @@ What to do about it (smaller batches, and which) is decided in `budgets`, not he
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 
 import torch
 
 from swarmd.errors import ModelError
+from swarmd.policy.heap import heap_trim
 
 T = TypeVar("T")
 
@@ -78,12 +76,5 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
-    if (trim := _malloc_trim()) is not None:
+    if (trim := heap_trim()) is not None:
         trim(0)
-
-
-@cache
-def _malloc_trim() -> Callable[[int], int] | None:
-    """glibc's own; other C libraries have none, and give free pages back by themselves."""
-    name = ctypes.util.find_library("c")
-    return None if name is None else getattr(ctypes.CDLL(name), "malloc_trim", None)

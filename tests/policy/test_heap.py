@@ -11,7 +11,7 @@ LARGE = heap.MODEL_BYTES_MIN
 @pytest.fixture
 def trimmed(monkeypatch):
     calls = []
-    monkeypatch.setattr(heap, "_trim", lambda: calls.append)
+    monkeypatch.setattr(heap, "heap_trim", lambda: calls.append)
     return calls
 
 
@@ -24,7 +24,7 @@ def test_only_a_large_model_in_main_memory_is_worth_it(trimmed, device, model_by
 
 
 def test_a_system_without_glibc_is_left_alone(monkeypatch):
-    heap._trim.cache_clear()
+    heap.heap_trim.cache_clear()
     monkeypatch.setattr(heap.sys, "platform", "darwin")
     heap.release_freed(torch.device("cpu"), LARGE)
-    heap._trim.cache_clear()
+    heap.heap_trim.cache_clear()
