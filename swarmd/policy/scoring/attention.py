@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from swarmd.policy.scoring.packing import Packing
 NAME = "swarmd_packed"
 FLOAT32_TOKENS_MAX = 128
 """On a CPU, backward over shorter completions is up to three times slower in bfloat16 than in float32."""
+MASK_ALIGNMENT = 16  # numbers from one row of a mask to the next: a multiple of this
 MEANINGLESS_HERE = frozenset(
     {"position_ids", "use_cache", "cache_position", "is_causal", "output_attentions", "output_hidden_states"}
 )
@@ -32,10 +33,26 @@ class UnknownAttentionError(Exception):
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """A packing and its mask, made once for all layers."""
+    """A packing and its mask, made once for all layers: each keeps the mask for its backward pass."""
 
     packing: Packing
     visible: Tensor | None
+    _masks: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
+
+    def mask(self, shared: int, dtype: torch.dtype) -> Tensor:
+        """To add to scores: [B' or 1, 1, shared * T', P + T'], of `shared` query heads behind each other."""
+        if self.visible is None:
+            raise ValueError("no completion has inputs")
+        made = self._masks.get((shared, dtype))
+        if made is None:
+            hidden = ~self.visible.repeat(1, 1, shared, 1)
+            keys = hidden.shape[-1]
+            # What is not aligned, CUDA's kernel would copy for each layer.
+            aligned = -(-keys // MASK_ALIGNMENT) * MASK_ALIGNMENT
+            made = torch.zeros(*hidden.shape[:-1], aligned, dtype=dtype, device=hidden.device)[..., :keys]
+            made.masked_fill_(hidden, float("-inf"))
+            self._masks[shared, dtype] = made
+        return made
 
     @classmethod
     def of(cls, packing: Packing) -> AttentionPlan:
@@ -89,11 +106,17 @@ def attend(
         rows, width = packing.inputs.shape
         queries = queries.reshape(rows, kv_heads, shared * width, size)
         inputs = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=plan.visible.repeat(1, 1, shared, 1), scale=scaling
+            queries, keys, values, attn_mask=plan.mask(shared, _computed_in(query)), scale=scaling
         )
         inputs = inputs.reshape(rows, heads, width, size)
         parts.append(inputs.transpose(1, 2).flatten(2).flatten(0, 1))
     return functional.embedding(packing.restored, torch.cat(parts)).to(dtype)
+
+
+def _computed_in(query: Tensor) -> torch.dtype:
+    """The number type that attention runs in: a mask of another would be converted for each layer."""
+    kind = query.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
 
 
 def _gather(flat: Tensor, places: Tensor, size: int) -> Tensor:

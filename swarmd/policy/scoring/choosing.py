@@ -18,6 +18,7 @@ from swarmd.policy.scoring.attention import UnknownAttentionError
 from swarmd.policy.scoring.bodies import Body, OwnBody, TransformersBody
 from swarmd.policy.scoring.packed import PackedScorer
 from swarmd.policy.scoring.padded import PaddedScorer
+from swarmd.policy.shortage import is_out_of_memory
 
 TRIAL_DIFFERENCE_MAX = 2e-3  # nats, in float32: rounding is below 1e-4, a forgotten scale or mask far above
 TRIAL_DIFFERENCE_MAX_HALF = 0.2  # nats, with weights of half precision
@@ -75,6 +76,8 @@ def choose_scorer(
             except UnknownArchitectureError as error:
                 whys.append(f"not by {by}: {error}")
             except (UnknownAttentionError, *OUT_OF_PLACE) as error:
+                if is_out_of_memory(error):  # says nothing of the model, and padded rows take more
+                    raise
                 whys.append(f"not by {by}: the model does not run on packed rows ({error})")
             else:
                 difference = float((found - expected).abs().max())

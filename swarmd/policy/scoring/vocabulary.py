@@ -67,8 +67,8 @@ class _ChosenLogprobs(torch.autograd.Function):
             peak = torch.maximum(highest, logits.amax(dim=1))
             total = total * (highest - peak).exp() + (logits - peak[:, None]).exp_().sum(dim=1)
             highest = peak
-            rows, local = _inside(targets, start, stop)
-            chosen[rows] = logits[rows, local]
+            inside, local = _inside(targets, start, stop)
+            chosen = torch.where(inside, logits.gather(1, local)[:, 0], chosen)
         normaliser = highest + total.log()
         ctx.save_for_backward(hidden, bias, targets, normaliser, *kept)
         ctx.temperature, ctx.dtype, ctx.weight, ctx.pending = temperature, dtype, weight, pending
@@ -89,8 +89,8 @@ class _ChosenLogprobs(torch.autograd.Function):
             logits = raw.float() / ctx.temperature
             # d log p(target) / d logit = 1(target) - softmax
             by_logit = logits.sub_(normaliser[:, None]).exp_().mul_(-share)
-            rows, local = _inside(targets, start, stop)
-            by_logit[rows, local] += share[rows, 0]
+            inside, local = _inside(targets, start, stop)
+            by_logit.scatter_add_(1, local, share * inside[:, None])
             by_raw = by_logit.to(ctx.dtype)
             if hidden_gradient is not None:
                 hidden_gradient += by_raw @ weight[start:stop].to(ctx.dtype)
@@ -134,6 +134,6 @@ def _add_product(into: Tensor, by_raw: Tensor, hidden: Tensor) -> None:
 
 
 def _inside(targets: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """The rows whose target lies in the slice, and its place there."""
-    rows = ((targets >= start) & (targets < stop)).nonzero()[:, 0]
-    return rows, targets[rows] - start
+    """Which targets lie in the slice [C], and where [C, 1], or anywhere. Never waits for an accelerator."""
+    inside = (targets >= start) & (targets < stop)
+    return inside, (targets - start).clamp(0, stop - start - 1)[:, None]

@@ -82,6 +82,15 @@ def test_whatever_is_chosen_agrees_with_the_model_itself():
         assert torch.allclose(line[: len(expected)], expected, atol=1e-4)
 
 
+def test_a_lack_of_memory_says_nothing_of_the_model(monkeypatch):
+    def fail(self, rows, temperature):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(choosing.PackedScorer, "logprobs", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        choose(make_model("llama: untied"))
+
+
 def test_a_trial_that_comes_out_different_decides_against_packing(monkeypatch):
     model = make_model("llama: untied")
 

@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from swarmd.policy import TokenRow
 from swarmd.policy.scoring import PaddedScorer
+from swarmd.policy.scoring.attention import FLOAT32_TOKENS_MAX
 from tests.policy.scoring.making import BODIES, UNEVEN, make_model, make_rows, packed
 
 FLOAT32 = torch.float32
@@ -89,6 +90,24 @@ def test_gradients_of_several_calls_add_up(model, score, body, dtype):
         (logprobs * weights).sum().backward()
     for name, parameter in model.named_parameters():
         assert torch.allclose(parameter.grad, 3 * once[name], atol=1e-4, rtol=1e-4), name
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, torch.bfloat16])
+@pytest.mark.parametrize("body", BODIES)
+def test_one_mask_is_kept_for_all_layers(body, dtype):
+    model = make_model("qwen2: biases, shared heads, tied")
+    length = FLOAT32_TOKENS_MAX + 2
+    rows = make_rows((3, (length, length)), (2, (length,)))
+    kept = {}
+
+    def note(tensor):
+        if tensor.shape[-1:] == (3 + length - 1,) and tensor.ndim == 4:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        packed(model, body, dtype).logprobs(rows, 1.0)
+    assert len(kept) == 1
 
 
 @pytest.mark.parametrize("body", BODIES)
