@@ -72,6 +72,14 @@ class Objective:
         self._value_head = value_head
         self._external_loss = external_loss(config, algorithm)
 
+    def tokens(self, parts: Sequence[Part], token_budget: int) -> int:
+        """Tokens that `accumulate` puts through the model: a prompt again in every micro-batch it is in."""
+        return sum(
+            self._policy.scored_tokens(batch.token_rows)
+            for part in parts
+            for batch in micro_batches(part.rows, token_budget, self._policy.scored_tokens)
+        )
+
     def accumulate(self, parts: Sequence[Part], token_budget: int) -> Pass:
         """Add the gradient of all parts to the parameters' `.grad`.
 

@@ -35,6 +35,7 @@ from swarmd.learning.value_head import ValueHead
 from swarmd.policy import Policy, Shortage, attempt, out_of_memory_as_model_error
 
 STEP_KEY = "counters/step"
+REMEDY = "--lora r=16"  # what is as large as the weights trained, not as the batch
 
 
 class Trainer:
@@ -51,14 +52,14 @@ class Trainer:
         if self._algorithm.with_values:
             self._value_head = ValueHead(policy.state_width, policy.device, config)
         self._objective = Objective(policy, self._algorithm, config, self._value_head)
-        with out_of_memory_as_model_error("--lora r=16"):
+        with out_of_memory_as_model_error(REMEDY):
             self._optimizer = Optimizer(
                 dict(policy.trainable_parameters()), config, pending=policy.pending_gradients
             )
+            if config.kl_coefficient > 0:
+                policy.freeze_reference()
         self.steps = 0
         """Steps taken, with or without an update."""
-        if config.kl_coefficient > 0:
-            policy.freeze_reference()
 
     def step(
         self,
@@ -119,17 +120,22 @@ class Trainer:
         try:
             done = self._accumulate(parts)
             self._policy.release_freed_memory()
-            done.grad_norm = self._optimizer.clip()
-            value_norm = self._value_head.clip() if self._value_head else 0.0
-            if all(map(math.isfinite, (done.loss, done.grad_norm, done.value_loss, value_norm))):
-                self._optimizer.update()
-                if self._value_head:
-                    self._value_head.update()
-                done.applied = True
+            # An update cannot be made again in smaller parts: some weights have had theirs.
+            with out_of_memory_as_model_error(REMEDY):
+                self._apply(done)
         finally:
             self._drop_gradients()
             self._policy.release_freed_memory()
         return done
+
+    def _apply(self, done: Pass) -> None:
+        done.grad_norm = self._optimizer.clip()
+        value_norm = self._value_head.clip() if self._value_head else 0.0
+        if all(map(math.isfinite, (done.loss, done.grad_norm, done.value_loss, value_norm))):
+            self._optimizer.update()
+            if self._value_head:
+                self._value_head.update()
+            done.applied = True
 
     def _drop_gradients(self) -> None:
         self._optimizer.drop_gradients()
@@ -142,7 +148,7 @@ class Trainer:
         while True:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
-            self._optimizer.expect(sum(self._policy.scored_tokens(part.token_rows) for part in parts))
+            self._optimizer.expect(self._objective.tokens(parts, budget))
             done = attempt(lambda: self._objective.accumulate(parts, budget))  # noqa: B023  called at once
             if not isinstance(done, Shortage):
                 budgets.done("train_tokens")

@@ -84,7 +84,7 @@ class PendingGradients:
             total += summed.square().sum()
             if factors.by_outputs:
                 total += 2 * (summed * (by_output[:, places].T.float() @ inputs.float())).sum()
-        return total
+        return total.clamp(min=0.0)  # contributions that cancel may leave a rounding error below
 
     def release(self, weight: Tensor) -> Tensor:
         """The gradient of this weight, multiplied out; its factors are forgotten."""
@@ -92,6 +92,8 @@ class PendingGradients:
         if factors.by_outputs:
             gradient = torch.empty_like(weight)
             by_output, inputs = torch.cat(factors.by_outputs), torch.cat(factors.inputs)
+            if by_output.dtype == torch.float16:  # a product could overflow, which the norm would not show
+                by_output, inputs = by_output.float(), inputs.float()
             for start in range(0, len(weight), COLUMNS_AT_ONCE):  # a product in half precision is a copy
                 part = slice(start, start + COLUMNS_AT_ONCE)
                 gradient[part] = by_output[:, part].T @ inputs

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from swarmd.config import LearningConfig
+from swarmd.errors import ModelError
 from swarmd.learning import Trainer, optimizer
 from swarmd.learning.optimizer import Optimizer
 from swarmd.policy import pending as pending_module
@@ -46,6 +47,42 @@ def test_a_step_with_pending_gradients_is_the_same_step(
     assert pending_norm == pytest.approx(norm, rel=1e-4)
     for name in state:
         assert torch.allclose(pending_state[name], state[name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("budget", [100_000, 90])
+def test_prompts_that_are_repeated_count_when_it_is_decided_what_pends(make_policy, own_groups, budget):
+    policy = make_policy()
+    announced, scored = [], []
+    policy.pending_gradients.begin = announced.append
+    score = policy.score_logprobs
+    policy.score_logprobs = lambda rows: (scored.append(policy.scored_tokens(rows)), score(rows))[1]
+    config = PLAIN.model_copy(update={"token_budget": budget})
+    Trainer(policy, config).step(own_groups(policy, ["1+1?", "a longer question?"], has_digit), [])
+    assert announced == [sum(scored)]
+    assert (len(scored) > 1) == (budget == 90)
+
+
+def test_memory_that_runs_out_in_an_update_is_a_model_error(make_policy, own_groups, monkeypatch):
+    policy = make_policy()
+    trainer = Trainer(policy, PLAIN)
+
+    def fail(self):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Optimizer, "update", fail)
+    with pytest.raises(ModelError, match="--lora r=16"):
+        trainer.step(own_groups(policy, ["1+1?"], has_digit), [])
+
+
+def test_memory_that_runs_out_over_the_reference_is_a_model_error(make_policy):
+    policy = make_policy()
+
+    def fail():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    policy.freeze_reference = fail
+    with pytest.raises(ModelError, match="--lora r=16"):
+        Trainer(policy, PLAIN.model_copy(update={"kl_coefficient": 0.1}))
 
 
 def test_an_update_leaves_no_gradient_behind(make_policy, own_groups, everything_pends):

@@ -79,3 +79,24 @@ def test_a_frozen_weight_is_not_taken():
     pending, parameter = PendingGradients(), weight().requires_grad_(False)
     pending.begin(tokens=1)
     assert not pending.takes(parameter, FLOAT32)
+
+
+def test_a_product_of_half_precision_does_not_overflow():
+    pending, parameter = PendingGradients(), weight()
+    pending.begin(tokens=2)
+    pending.add(parameter, torch.full((2, 50), 300.0).half(), torch.full((2, 40), 300.0).half())
+    with torch.no_grad():
+        assert pending.squared_norm(parameter).isfinite(), "so an update would be made"
+        assert pending.release(parameter).eq(2 * 300.0**2).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_norm_is_a_number_where_contributions_cancel(seed):
+    pending, parameter = PendingGradients(), weight()
+    pending.begin(tokens=2)
+    generator = torch.Generator().manual_seed(seed)
+    by_output, inputs = (torch.randn(1, n, generator=generator) for n in (50, 40))
+    for share in (0.1, 0.2, -0.3):
+        pending.add(parameter, share * by_output, inputs)
+    with torch.no_grad():
+        assert pending.squared_norm(parameter).sqrt().isfinite()
