@@ -128,7 +128,8 @@ class _AttentionInputs(torch.autograd.Function):
             if norm is not None:
                 head_scale = norm.scale(heads)
                 raw += [states, head_scale]
-                heads = norm.apply(heads, head_scale)
+                # Rounded before the weight, as transformers does and as decoding does.
+                heads = (heads * head_scale).to(dtype).float().mul_(norm.weight)
             turned.append(_rotate(heads, cosines, sines).flatten(1).to(dtype))
         ctx.save_for_backward(x, scale, cosines, sines, *working, *raw)
         ctx.half = half

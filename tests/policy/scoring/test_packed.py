@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from swarmd.policy import TokenRow
-from swarmd.policy.scoring import PaddedScorer
+from swarmd.policy.scoring import PaddedScorer, attention
 from swarmd.policy.scoring.attention import FLOAT32_TOKENS_MAX
 from tests.policy.scoring.making import BODIES, UNEVEN, make_model, make_rows, packed
 
@@ -77,6 +77,15 @@ def test_bfloat16_stays_close(score, body):
     for name, gradient in expected[2].items():
         cosine = torch.cosine_similarity(found[2][name].flatten(), gradient.flatten(), dim=0)
         assert cosine > 0.99, name
+
+
+def test_our_own_layers_round_where_transformers_does(model, monkeypatch):
+    monkeypatch.setattr(attention, "FLOAT32_TOKENS_MAX", 0)  # there we are more precise on purpose
+    rows = make_rows((9, (12,) * 6), (5, (12,) * 6))
+    with torch.no_grad():
+        own, theirs = (packed(model, body, torch.bfloat16).logprobs(rows, 1.0)[0] for body in BODIES)
+        exact = packed(model, BODIES[0]).logprobs(rows, 1.0)[0]
+    assert (own - theirs).abs().mean() < 0.4 * (theirs - exact).abs().mean()
 
 
 @pytest.mark.parametrize("dtype", [FLOAT32, torch.bfloat16])
