@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers.pytorch_utils import Conv1D
 
 from swarmd.policy.generation.architecture import UnknownArchitectureError, read_decoder
 
@@ -54,7 +55,9 @@ def shape_of(config: PretrainedConfig) -> ModelShape:
             config, trust_remote_code=False
         )
     head = model.get_output_embeddings()
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear) and module is not head]
+    # GPT-2's linear layers are a class of their own, with the weight the other way round.
+    linear: list[Any] = [m for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
+    widths = [(m.nx, m.nf) if isinstance(m, Conv1D) else (m.in_features, m.out_features) for m in linear]
     embedding = model.get_input_embeddings()
     text = config.get_text_config(decoder=True)
     heads = text.num_attention_heads
@@ -72,8 +75,8 @@ def shape_of(config: PretrainedConfig) -> ModelShape:
         hidden=embedding.embedding_dim,
         layers=text.num_hidden_layers,
         cache_width=2 * head_size * (getattr(text, "num_key_value_heads", None) or heads),
-        linear_inputs=sum(module.in_features for module in linear),
-        linear_outputs=sum(module.out_features for module in linear),
+        linear_inputs=sum(inputs for inputs, _ in widths),
+        linear_outputs=sum(outputs for _, outputs in widths),
         attention_width=heads * head_size,
         context=getattr(text, "max_position_embeddings", None) or 2**31,
         is_known=is_known,

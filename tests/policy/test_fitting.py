@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoConfig, Qwen2Config
+from transformers import AutoConfig, GPT2Config, Qwen2Config
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
@@ -58,6 +58,13 @@ def test_the_shape_gives_the_size_of_an_adapter(make_policy):
     policy = make_policy(lora_rank=4)
     trained = sum(p.numel() for _, p in policy.trainable_parameters())
     assert shape_of(policy.model.config).adapter_parameters(4) == trained
+
+
+def test_linear_layers_of_gpt2_count_too():
+    shape = shape_of(GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50, n_positions=64))
+    assert shape.linear_parameters == 2 * 12 * 32 * 32
+    widths = (32 + 96, 32 + 32, 32 + 128, 128 + 32)  # query, key and value in one; out; up; down
+    assert shape.adapter_parameters(4) == 4 * 2 * sum(widths)
 
 
 def test_a_large_gpu_trains_all_weights_in_large_batches():
