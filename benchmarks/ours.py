@@ -92,7 +92,7 @@ def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, T
     def take(*_: Any) -> None:
         for name, parameter in policy.trainable_parameters():
             if parameter.grad is not None:
-                taken[name] = parameter.grad.detach()
+                taken[name] = parameter.grad.detach().clone()  # its place may be used again
 
     hook = register_optimizer_step_pre_hook(take)
     groups = [
