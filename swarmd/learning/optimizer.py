@@ -16,7 +16,7 @@ from swarmd.policy import PendingGradients
 
 PREFIX = "optimizer/"
 CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grads_with_norm_'s own
-HELD_BYTES = 64 * 2**20  # of pending gradients multiplied out together: each update looks at all parameters
+HELD_BYTES = 64 * 2**20  # of pending gradients multiplied out together, in one place that is used again
 FUSED_DEVICES = frozenset({"cpu", "cuda", "mps"})  # elsewhere PyTorch has no fused kernel
 
 
@@ -77,15 +77,23 @@ class Optimizer:
     def update(self) -> None:
         """Apply the accumulated gradients and drop them; pending ones a few at a time."""
         self._apply()
-        held = 0
-        for weight in self._pending.weights():
-            weight.grad = self._pending.release(weight).mul_(self._pending_scale)
-            held += weight.grad.nbytes
-            if held >= HELD_BYTES:
+        waiting = self._pending.weights()
+        if not waiting:
+            return
+        numbers = max(1, HELD_BYTES // waiting[0].itemsize)
+        shared = waiting[0].new_empty(min(numbers, sum(w.numel() for w in waiting)))
+        used = 0
+        for weight in waiting:
+            size = weight.numel()
+            if used + size > len(shared):
                 self._apply()
-                held = 0
-        if held:
-            self._apply()
+                used = 0
+            own = size > len(shared)
+            place = torch.empty_like(weight) if own else shared[used : used + size].view_as(weight)
+            self._pending.release(weight, place)
+            weight.grad = place if self._pending_scale == 1 else place.mul_(self._pending_scale)
+            used += 0 if own else size
+        self._apply()
 
     def _apply(self) -> None:
         self._adamw.step()
