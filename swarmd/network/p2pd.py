@@ -11,6 +11,7 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,10 +145,16 @@ async def stop(p2p: Any) -> None:
         async with asyncio.timeout(EXIT_SECONDS):
             await child.wait()
     except TimeoutError:
-        child.kill()
+        kill(child)
         await child.wait()
     for address in (p2p._daemon_listen_maddr, p2p._client_listen_maddr):
         Path(address["unix"]).unlink(missing_ok=True)  # noqa: ASYNC240  two names in /tmp, no waiting
+
+
+def kill(child: asyncio.subprocess.Process) -> None:
+    """End it at once. One that has just died, and whose end nobody has been told of yet, is dead already."""
+    with suppress(ProcessLookupError):
+        child.kill()
 
 
 def require_free_port(host: str, port: int) -> None:

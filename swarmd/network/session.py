@@ -19,7 +19,7 @@ from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.addresses import PeerAddress
 from swarmd.network.dht import Clock, node_id_of, open_node
-from swarmd.network.p2pd import P2PD_ERRORS, P2PSettings, spawn, stop
+from swarmd.network.p2pd import P2PD_ERRORS, P2PSettings, kill, spawn, stop
 from swarmd.network.rules import StorageRules
 from swarmd.network.shelf import Shelf
 
@@ -79,7 +79,7 @@ class Session:
             exit_code = group.create_task(child.wait())
             await asyncio.wait([reading, exit_code], return_when=asyncio.FIRST_COMPLETED)
             if not exit_code.done():
-                child.kill()
+                kill(child)
         return int(exit_code.result())
 
     def end(self) -> None:

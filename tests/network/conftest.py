@@ -172,8 +172,10 @@ class World:
         return peers
 
     async def close(self) -> None:
-        for peer in self.peers:
-            await peer.network.close()
+        """All of them, also when one raises: what it leaves running would fail the tests after it."""
+        ends = await asyncio.gather(*(peer.network.close() for peer in self.peers), return_exceptions=True)
+        if errors := [end for end in ends if isinstance(end, BaseException)]:
+            raise BaseExceptionGroup("networks that did not close", errors)
 
     async def _main(self, scenario: Callable[[Any], Awaitable[None]]) -> None:
         try:

@@ -1,0 +1,34 @@
+"""When a session says that its p2pd is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+from swarmd.network.session import Session
+
+
+class DyingChild:
+    """A process that is reaped before whoever waits for it has been told: to kill it is an error then."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+        self._killed = asyncio.Event()
+
+    async def wait(self) -> int:
+        await self._killed.wait()
+        return self._code
+
+    def kill(self) -> None:
+        self._killed.set()
+        raise ProcessLookupError
+
+
+def test_a_p2pd_whose_connection_ends_before_its_exit_is_told_has_died_as_usual() -> None:
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            control = SimpleNamespace(_read_task=group.create_task(asyncio.sleep(0)))
+            p2p = SimpleNamespace(_child=DyingChild(-9), _client=SimpleNamespace(control=control))
+            assert await Session(p2p, node=None).wait_for_death() == -9
+
+    asyncio.run(scenario())
