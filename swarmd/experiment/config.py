@@ -2,7 +2,7 @@
 
 name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoint_every, exchange
 learning_rates, sweep_seeds                the sweep; each configuration may name its own rates
-models, node_tasks                         one entry a node; unset: all nodes alike
+models, node_tasks, specialities           one entry a node; unset: all nodes alike
 [policy]   [learning]                      as in a peer's config.toml
 [[configurations]]                         local (I), external (J), kind, learning (overrides)
 """
@@ -24,6 +24,8 @@ SEEDS_MAX = 100  # a mean over more seeds costs more than it says
 RATES_MAX = 32  # five decades of half powers of two; each is a run of the sweep
 PER_CONFIGURATION = ("local", "external", "learning_rate")
 """Of [learning], set for each configuration and by the sweep."""
+TASK_LISTS = ("node_tasks", "specialities")
+"""Keys with one list a node of names of tasks."""
 
 
 def _all_different(rates: tuple[float, ...]) -> tuple[float, ...]:
@@ -111,6 +113,8 @@ class ExperimentConfig(Slice):
     """One a node, as policy.model; unset: policy.model for all."""
     node_tasks: tuple[tuple[str, ...], ...] = ()
     """One list a node, of the names of the tasks it trains on; unset: all tasks for all."""
+    specialities: tuple[tuple[str, ...], ...] = ()
+    """One list a node, of the tasks that its model is good at from the start; only the report uses it."""
     policy: PolicyConfig = PolicyConfig()
     learning: dict[str, Any] = Field(default_factory=dict)
     """Settings of [learning] of all configurations, as in a peer's config.toml."""
@@ -142,11 +146,13 @@ class ExperimentConfig(Slice):
 
     @model_validator(mode="after")
     def _one_entry_a_node(self) -> ExperimentConfig:
-        for name, entries in (("models", self.models), ("node_tasks", self.node_tasks)):
+        for name in ("models", *TASK_LISTS):
+            entries = getattr(self, name)
             if entries and len(entries) != self.nodes:
                 raise ValueError(f"{name} has {len(entries)} entries for {self.nodes} nodes: give one a node")
-        if any(not tasks for tasks in self.node_tasks):
-            raise ValueError("node_tasks: a node has no task: name at least one for each")
+        for name in TASK_LISTS:
+            if any(not tasks for tasks in getattr(self, name)):
+                raise ValueError(f"{name}: a node has no task: name at least one for each")
         return self
 
     @model_validator(mode="after")

@@ -18,7 +18,8 @@ from swarmd.experiment.schedule import RunSpec
 from swarmd.learning import ScoredGroup
 
 NOT_OF_A_RUN = {
-    "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every"
+    "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",
+    "specialities",
 }  # fmt: skip
 """Settings that say which runs there are, or change nothing in one."""
 

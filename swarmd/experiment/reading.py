@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from protocol import Manifest
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.experiment.config import PER_CONFIGURATION, Arm, ExperimentConfig
+from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
 from swarmd.tasks import load_manifest
 from swarmd.tasks.toml_lines import line_of
 
@@ -111,12 +111,14 @@ def _check_learning(config: ExperimentConfig, place: _Place) -> None:
 def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) -> None:
     """The tasks named are there, and a round has room for what is published."""
     names = [task.name for task in manifest.tasks]
-    for number, tasks in enumerate(config.node_tasks):
-        for name in tasks:
-            if name not in names:
-                raise place.error(
-                    ("node_tasks",), f"node {number}: {name!r} is none of the tasks {', '.join(names)}"
-                )
+    for key in TASK_LISTS:
+        for number, tasks in enumerate(getattr(config, key)):
+            for name in tasks:
+                if name not in names:
+                    raise place.error(
+                        (key,), f"node {number}: {name!r} is none of the tasks {', '.join(names)}"
+                    )
+    _check_specialities(names, config, place)
     for number, arm in enumerate(config.configurations):
         if arm.external and arm.local > manifest.records_per_round_max:
             raise place.error(
@@ -124,3 +126,16 @@ def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) 
                 f"a peer of the swarm {manifest.name} may publish {manifest.records_per_round_max} groups "
                 f"a round, and these are {arm.local}",
             )
+
+
+def _check_specialities(names: Sequence[str], config: ExperimentConfig, place: _Place) -> None:
+    """Every node can be asked tasks of its own and tasks of others."""
+    for number, tasks in enumerate(config.specialities):
+        if set(tasks) == set(names):
+            raise place.error(
+                ("specialities",), f"node {number} has all tasks of the swarm: leave it one that is foreign"
+            )
+    if config.specialities and config.held_out_questions < len(names):
+        raise place.error(
+            ("held_out_questions",), f"specialities are judged task by task: ask at least {len(names)}"
+        )

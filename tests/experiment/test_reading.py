@@ -9,6 +9,7 @@ import pytest
 from swarmd.errors import ConfigError
 from swarmd.experiment import read_experiment
 from swarmd.experiment.reading import FILE_BYTES_MAX
+from swarmd.tasks import load_manifest
 
 GOOD = """name = "small"
 nodes = 4
@@ -24,6 +25,8 @@ local = 4
 local = 2
 external = 2
 """
+
+ALL = [task.name for task in load_manifest("starter").tasks]
 
 
 def read(tmp_path: Path, text: str, **given: int):
@@ -71,6 +74,18 @@ def test_a_good_file_is_read_and_the_seeds_given_win(tmp_path) -> None:
         ("rounds = 10", 'rounds = 10\nbaseline = "9/9"', ["baseline", "9/9"]),
         ("rounds = 10", 'rounds = 10\nexchange = "gloo"', ["line 4", "exchange"]),
         ("rounds = 10", 'rounds = 10\nnode_tasks = [["gcd"], ["gcd"], ["gcf"], ["gcd"]]', ["node 2", "gcf"]),
+        ("rounds = 10", 'rounds = 10\nspecialities = [["gcd"]]', ["specialities has 1 entries for 4 nodes"]),
+        (
+            "rounds = 10",
+            'rounds = 10\nspecialities = [["gcd"], ["gcd"], ["gcf"], ["gcd"]]',
+            ["line 4", "specialities", "node 2", "gcf"],
+        ),
+        ("rounds = 10", f"rounds = 10\nspecialities = [{ALL}, ['gcd'], ['gcd'], ['gcd']]", ["node 0", "all"]),
+        (
+            "rounds = 10",
+            "rounds = 10\nheld_out_questions = 3\nspecialities = [['gcd'], ['gcd'], ['gcd'], ['gcd']]",
+            ["line 4", "held_out_questions", "at least 8"],
+        ),
         ("rounds = 10", "rounds = 10\nlearning_rates = [0.0]", ["line 4", "learning_rates"]),
         ("rounds = 10", "rounds = 10\nlearning_rates = []", ["line 4", "learning_rates"]),
         (
