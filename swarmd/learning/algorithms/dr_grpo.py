@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from swarmd.learning.advantages import centred_advantages
+from swarmd.learning.algorithms.clipping import clipped_loss
 from swarmd.learning.algorithms.interface import CompletionBatch, TokenLoss, Used
-from swarmd.learning.losses import clipped_surrogate, is_clipped
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,8 @@ class DrGrpo:
         return centred_advantages(rewards)
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:
-        ratio = batch.logprobs, batch.sampled_logprobs
-        return TokenLoss(
-            clipped_surrogate(*ratio, batch.advantages, self.clip_low, self.clip_high),
-            is_clipped(*ratio, batch.advantages, self.clip_low, self.clip_high),
+        return clipped_loss(
+            batch.logprobs, batch.sampled_logprobs, batch.advantages, self.clip_low, self.clip_high
         )
 
     def average(self, per_token: Tensor, mask: Tensor, used: Used) -> Tensor:

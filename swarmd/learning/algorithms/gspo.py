@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from swarmd.learning.advantages import group_advantages
+from swarmd.learning.algorithms.clipping import clipped_loss
 from swarmd.learning.algorithms.interface import CompletionBatch, TokenLoss, Used
-from swarmd.learning.losses import clipped_surrogate, is_clipped
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,8 @@ class Gspo:
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:
         now, first = (_token_mean(values, batch.mask) for values in (batch.logprobs, batch.first_logprobs))
-        loss = clipped_surrogate(now, first, batch.advantages, self.clip_low, self.clip_high)
-        clipped = is_clipped(now, first, batch.advantages, self.clip_low, self.clip_high)
-        return TokenLoss(loss.expand_as(batch.mask), clipped.expand_as(batch.mask))
+        whole = clipped_loss(now, first, batch.advantages, self.clip_low, self.clip_high)
+        return TokenLoss(whole.per_token.expand_as(batch.mask), whole.clipped.expand_as(batch.mask))
 
     def average(self, per_token: Tensor, mask: Tensor, used: Used) -> Tensor:
         return _token_mean(per_token, mask).sum() / used.completions

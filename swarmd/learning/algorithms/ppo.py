@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from swarmd.learning.algorithms.clipping import clipped_loss
 from swarmd.learning.algorithms.interface import CompletionBatch, TokenLoss, Used
-from swarmd.learning.losses import clipped_surrogate, is_clipped
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,8 @@ class Ppo:
             batch.advantages, batch.values.first, batch.mask, self.gamma, self.gae_lambda
         )
         returns = advantages + batch.values.first
-        ratio = batch.logprobs, batch.sampled_logprobs
-        return TokenLoss(
-            clipped_surrogate(*ratio, advantages, self.clip_low, self.clip_high),
-            is_clipped(*ratio, advantages, self.clip_low, self.clip_high),
+        return replace(
+            clipped_loss(batch.logprobs, batch.sampled_logprobs, advantages, self.clip_low, self.clip_high),
             value=clipped_value_loss(batch.values.now, batch.values.first, returns, self.value_clip),
         )
 
