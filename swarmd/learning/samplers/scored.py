@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarmd.learning.groups import ScoredGroup
@@ -15,6 +15,9 @@ AGE_SCALE_S = 100.0  # a third of a record's life of 300 s: at its end a group c
 LEARNABILITY_MIN = 0.25  # a family that is never solved here (p = 0) is what others are needed for most
 SURPRISAL_WIDTH = 0.5  # nats a byte; arXiv 2512.02556 drops bad text that is 0.5 nats a token less likely
 PEER_SHARE_MAX = 0.25  # of a draw; one peer's habits, or lies, are at most a quarter of what is learned
+
+Question = tuple[bytes, str]
+"""Task id and text."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class ScoredSampler:
       own text, sigma `surprisal_width`. By publisher, since a step measures it anyway; measuring every
       candidate would cost a pass through the model for each;
     - the trust in the publisher;
-    - 1 / (number of candidates with the same question).
+    - 1 / (1 + the trust in all others who ask the same question) / (the publisher's own groups of it): peers
+      share a question's weight, whoever repeats himself shares his part with himself, and those who are
+      ignored take nothing.
 
     An unknown p, l, l* or trust counts as 1: what was never tried is tried. At most `peer_share_max` of the
     draw, rounded down, or an even share where fewer peers offer groups, comes from one peer; and at least
@@ -67,11 +72,9 @@ class ScoredSampler:
 
     def weights(self, candidates: Sequence[ScoredGroup], context: DrawContext) -> list[float]:
         """One a candidate, in their order; 0 for those that teach nothing."""
-        alike = Counter((group.task_id, group.question) for group in candidates if group.is_informative)
+        asked = _times_asked(candidates)
         return [
-            self._weight(group, context) / alike[group.task_id, group.question]
-            if group.is_informative
-            else 0.0
+            self._weight(group, context) / _alike(group, asked, context) if group.is_informative else 0.0
             for group in candidates
         ]
 
@@ -82,7 +85,7 @@ class ScoredSampler:
             * self._learnability(context.success.get(group.task_id))
             * math.exp(-age_s / self.age_scale_s)
             * self._nearness(context.surprisal.get(group.publisher), context.own_surprisal)
-            * context.trust.get(group.publisher, 1.0)
+            * _trust(group.publisher, context)
         )
 
     def _learnability(self, success: float | None) -> float:
@@ -96,6 +99,30 @@ class ScoredSampler:
     def _most_from_one(self, count: int, peers: int) -> int:
         even = math.ceil(count / peers) if peers else 0
         return max(1, math.floor(count * self.peer_share_max), even)
+
+
+def _times_asked(candidates: Sequence[ScoredGroup]) -> dict[Question, Counter[str]]:
+    """How many informative candidates each publisher has of each question."""
+    asked: defaultdict[Question, Counter[str]] = defaultdict(Counter)
+    for group in candidates:
+        if group.is_informative:
+            asked[group.task_id, group.question][group.publisher] += 1
+    return asked
+
+
+def _alike(group: ScoredGroup, asked: Mapping[Question, Counter[str]], context: DrawContext) -> float:
+    """How many groups of the same question this one counts as, at least 1.
+
+    Publishers are counted, not groups: a question is the publisher's choice, so anybody could copy another's
+    and repeat it until the original is never drawn.
+    """
+    by_publisher = asked[group.task_id, group.question]
+    others = sum(_trust(peer, context) for peer in by_publisher if peer != group.publisher)
+    return by_publisher[group.publisher] * (1 + others)
+
+
+def _trust(peer: str, context: DrawContext) -> float:
+    return context.trust.get(peer, 1.0)
 
 
 def _spread(group: ScoredGroup) -> float:

@@ -84,6 +84,39 @@ def test_groups_of_one_question_share_the_weight_of_one():
     assert nothing == 0
 
 
+def test_a_peer_that_repeats_anothers_question_halves_its_weight_once_and_shares_the_rest_with_itself():
+    honest = group("honest", 0, 1, question="1+1?")
+    copies = [group("loud", 0, 1, question="1+1?", number=n) for n in range(9)]
+    alone = weight(honest)
+    kept, *shares = ScoredSampler().weights([honest, *copies], NOW)
+    assert kept == pytest.approx(alone / 2)
+    assert shares == [pytest.approx(alone / 2 / 9)] * 9
+
+
+def test_peers_that_are_trusted_less_take_less_of_a_question_and_the_ignored_nothing():
+    honest, copy = group("honest", 0, 1, question="1+1?"), group("other", 0, 1, question="1+1?")
+
+    def kept(trust):
+        return ScoredSampler().weights([honest, copy], knowing(trust={"other": trust}))[0]
+
+    assert kept(0.0) == weight(honest) > kept(0.5) > kept(1.0) == pytest.approx(weight(honest) / 2)
+
+
+@given(
+    copies=st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 9), max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_n_identities_leave_an_honest_group_one_part_of_n_plus_one_however_often_they_copy(copies, seed):
+    pool = [group("honest", 0, 1, question="q")]
+    pool += [
+        group(peer, 0, 1, question="q", number=n) for peer, times in copies.items() for n in range(times)
+    ]
+    random.Random(seed).shuffle(pool)
+    weights = ScoredSampler().weights(pool, NOW)
+    [honest] = [w for one, w in zip(pool, weights, strict=True) if one.publisher == "honest"]
+    assert honest == pytest.approx(sum(weights) / (1 + len(copies)))
+
+
 # The draw -----------------------------------------------------------------------------------------
 
 rewards = st.lists(st.sampled_from([0.0, 0.01, 0.5, 1.0]), min_size=2, max_size=8)
