@@ -30,8 +30,18 @@ class Answers(Protocol):
     def fits(self, question: str) -> bool: ...
     def render(self, question: str) -> list[int]: ...
     def greedy(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int | None = None,
+        *,
+        should_stop: Stop | None = None,
     ) -> Sequence[Text]: ...
+
+
+class Stop(Protocol):
+    """The part of `threading.Event` that is needed."""
+
+    def is_set(self) -> bool: ...
 
 
 class Text(Protocol):
@@ -85,18 +95,20 @@ async def evaluate(
     *,
     manifest: Manifest,
     with_constant: bool = False,
+    should_stop: Stop | None = None,
     in_model_thread: Callable[[Callable[[], list[str]]], Awaitable[list[str]]] = asyncio.to_thread,
 ) -> Evaluation:
     """Answer `questions` greedily and score them. `in_model_thread` runs the model off the event loop.
 
     `with_constant` adds the baseline of constant answers, at some twenty times the scoring.
 
-    A question too long for the policy counts as answered wrong. Raises ModelError when memory runs
+    A question too long for the policy counts as answered wrong. Raises GenerationStoppedError once
+    `should_stop` is set while the model answers, ModelError when memory runs
     out, TaskError when the sandbox cannot run, ValueError without questions or with a task not in it.
     """
     if not questions:
         raise ValueError("no questions to evaluate on")
-    texts = await in_model_thread(lambda: _answer(policy, questions, manifest.max_new_tokens))
+    texts = await in_model_thread(lambda: _answer(policy, questions, manifest.max_new_tokens, should_stop))
     answered = [
         _Answered(question, _task_name(manifest, question.spec), text)
         for question, text in zip(questions, texts, strict=True)
@@ -129,10 +141,13 @@ def wilson_interval(right: int, questions: int, z: float = Z_95) -> tuple[float,
     return low, high
 
 
-def _answer(policy: Answers, questions: Sequence[Question], max_new_tokens: int) -> list[str]:
+def _answer(
+    policy: Answers, questions: Sequence[Question], max_new_tokens: int, should_stop: Stop | None
+) -> list[str]:
     """One text a question; empty where the question does not fit."""
     fitting = [number for number, question in enumerate(questions) if policy.fits(question.text)]
-    samples = policy.greedy([policy.render(questions[number].text) for number in fitting], max_new_tokens)
+    prompts = [policy.render(questions[number].text) for number in fitting]
+    samples = policy.greedy(prompts, max_new_tokens, should_stop=should_stop)
     texts = [""] * len(questions)
     for number, sample in zip(fitting, samples, strict=True):
         texts[number] = sample.text

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import Manifest, TaskFamily, TaskSpec
-from swarmd.evaluation import evaluate, wilson_interval
+from swarmd.evaluation import Stop, evaluate, wilson_interval
 from swarmd.tasks import Question, Score, extract_answer
 
 FAMILIES = tuple(
@@ -64,7 +64,13 @@ class Doubler:
     def render(self, text: str) -> list[int]:
         return [ord(c) for c in text]
 
-    def greedy(self, prompts: Sequence[Sequence[int]], max_new_tokens: int | None = None) -> list[Said]:
+    def greedy(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int | None = None,
+        *,
+        should_stop: Stop | None = None,
+    ) -> list[Said]:
         assert max_new_tokens == MANIFEST.max_new_tokens
         numbers = (int("".join(map(chr, prompt)).split()[1]) for prompt in prompts)
         return [Said(f"<answer>{number * 2}</answer>") for number in numbers]

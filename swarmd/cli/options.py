@@ -39,6 +39,7 @@ FLAGS: Mapping[str, str] = {
     "learning.schedule": "--schedule",
     "learning.total_steps": "--total-steps",
     "storage.checkpoint_every": "--checkpoint-every",
+    "observe.evaluate_every": "--evaluate-every",
     "observe.http": "--http",
     "observe.log_format": "--log-format",
     "observe.log_level": "--log-level",

@@ -14,8 +14,15 @@ from rich.text import Text
 from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import SwarmdError
 from swarmd.fleet import device_homes
-from swarmd.observe import NoDaemonError, PeerView, StatusSnapshot, ask_status, printable
-from swarmd.observe.live import duration, sparkline
+from swarmd.observe import (
+    NoDaemonError,
+    PeerView,
+    SelfEvaluation,
+    StatusSnapshot,
+    ask_status,
+    printable,
+)
+from swarmd.observe.live import duration, held_out, sparkline
 from swarmd.storage import Home
 
 NO_DAEMON = 3
@@ -111,6 +118,7 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("model", (f"{status.model} on {status.device}, {status.dtype}, LoRA {status.lora or 'off'}",)),
         ("speed", (f"{steps} steps/min · {tokens} tokens/s",)),
         ("reward", (f"last {last} · mean of 20 {mean} · best {best}", sparkline(status.reward_history))),
+        ("held-out", (_held_out(status.evaluation),)),
         ("groups", (f"{made} · {taken}",)),
         ("rejected", (", ".join(rejected) or "none",)),
         ("addresses", status.addresses),
@@ -119,15 +127,24 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
     )
 
 
+def _held_out(found: SelfEvaluation | None) -> str:
+    if found is None:
+        return held_out(None, None)
+    low, high = found.interval
+    return f"{held_out(found.success, found.step)} · {low:.3f} – {high:.3f} · {found.questions} questions"
+
+
 def _peers(peers: tuple[PeerView, ...]) -> RenderableType:
     if not peers:
         return Text("no other peers: training alone", style="dim")
-    table = Table("peer", "step", "reward", "pulled", "model", "seen", "address", box=None, pad_edge=False)
+    names = ("peer", "step", "reward", "held-out, claimed", "pulled", "model", "seen", "address")
+    table = Table(*names, box=None, pad_edge=False)
     for peer in peers:
         cells = (
             f"{peer.peer_id[:8]}…{peer.peer_id[-6:]}",
             "–" if peer.step is None else str(peer.step),
             _number(peer.reward_mean),
+            _number(peer.held_out_claimed),
             str(peer.groups_pulled),
             peer.model or "–",
             f"{duration(peer.age_s)} ago",

@@ -15,6 +15,7 @@ from pydantic import BaseModel, JsonValue
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.learning import Experience, Trainer
+from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
 from swarmd.storage import Checkpoint, Checkpoints
 
@@ -25,6 +26,7 @@ class _Saved(BaseModel):
     rng: tuple[int, tuple[int, ...], float | None]
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # checkpoints of earlier versions have none
+    evaluation: SelfEvaluation | None = None  # nor this
 
 
 @dataclass
@@ -39,6 +41,8 @@ class Progress:
     """Samples completions; on the CPU whatever the model's device."""
     saved_step: int = 0
     experience: Experience = field(default_factory=Experience)
+    evaluation: SelfEvaluation | None = None
+    """The newest; None before the first."""
 
     @classmethod
     def fresh(cls, seed: int) -> Progress:
@@ -57,6 +61,7 @@ class Progress:
                 table: {key: list(mean) for key, mean in means.items()}
                 for table, means in self.experience.to_state().items()
             },
+            "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
         }
 
     def restore(self, state: JsonValue) -> None:
@@ -67,6 +72,7 @@ class Progress:
         self.experience.restore(saved.experience)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
+        self.evaluation = saved.evaluation
 
 
 def save(

@@ -65,6 +65,7 @@ class Reporter:
             addresses=self.network.addresses,
             http=self.http(),
             reward=Reward(last=rewards.last, mean_20=rewards.mean_20, best_20=rewards.best_20),
+            evaluation=self.steps.progress.evaluation,
             groups=Groups(
                 own=counts.own,
                 published=counts.published,
@@ -86,6 +87,7 @@ class Reporter:
     def own_status(self) -> OwnStatus:
         """What other peers see of this one."""
         counts, rewards = self.database.ledger.counts(), self.database.steps.rewards()
+        evaluation = self.steps.progress.evaluation
         return OwnStatus(
             addresses=self.network.addresses[:ADDRESSES_MAX],
             step=self.steps.progress.step,
@@ -98,6 +100,7 @@ class Reporter:
             groups_pulled=counts.pulled,
             groups_external_used=counts.external_used,
             agent=f"swarmd/{__version__}",
+            eval_milli=None if evaluation is None else round(MILLI * evaluation.success),
         )
 
     def problems(self) -> tuple[str, ...]:
@@ -146,4 +149,5 @@ def _peer(seen: SeenPeer, counts: PublisherCounts | None) -> PeerView:
         model=status.model,
         groups_pulled=counts.groups_pulled if counts else 0,
         reward_mean=status.reward_mean_milli / MILLI,
+        held_out_claimed=None if status.eval_milli is None else status.eval_milli / MILLI,
     )

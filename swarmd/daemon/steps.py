@@ -24,6 +24,7 @@ from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.offering import to_own_group
 from swarmd.daemon.own_groups import fitting_questions, own_group
+from swarmd.daemon.self_evaluation import SelfEvaluator
 from swarmd.errors import TaskError
 from swarmd.gossip import Demand
 from swarmd.learning import GroupSampler, ScoredGroup, StepMetrics
@@ -69,6 +70,13 @@ class StepLoop:
         """Share of the last step's completions on which the scorer was lost."""
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
+        self._evaluator = SelfEvaluator(
+            manifest=parts.manifest,
+            policy=parts.learner.policy,
+            tasks=parts.tasks,
+            events=parts.events,
+            stop=self._stop_generating,
+        )
 
     def stop(self) -> None:
         """End after the update in progress; a step that has not reached its update is dropped."""
@@ -112,6 +120,9 @@ class StepLoop:
         self.progress.step += 1
         self.step_seconds = time.monotonic() - began
         self._account(metrics, round_, external)
+        every = parts.config.observe.evaluate_every
+        if every and self.progress.step % every == 0:
+            await self._evaluate()
         if self.progress.step % parts.config.storage.checkpoint_every == 0:
             await self._save()
 
@@ -266,6 +277,12 @@ class StepLoop:
             seconds=self.step_seconds,
             note=metrics.note,
         )
+
+    async def _evaluate(self) -> None:
+        """A stop drops the evaluation, and not the step that is done."""
+        self._enter("evaluating")
+        found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
+        self.progress.evaluation = found or self.progress.evaluation
 
     async def _save(self) -> None:
         parts = self._parts

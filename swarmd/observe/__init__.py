@@ -5,7 +5,7 @@ from swarmd.observe.events import Event, EventLog, EventName
 from swarmd.observe.live import LiveView
 from swarmd.observe.live_state import LiveState
 from swarmd.observe.server import StatusServer
-from swarmd.observe.snapshot import Groups, Health, PeerView, Reward, StatusSnapshot
+from swarmd.observe.snapshot import Groups, Health, PeerView, Reward, SelfEvaluation, StatusSnapshot
 from swarmd.observe.text import printable
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "NoDaemonError",
     "PeerView",
     "Reward",
+    "SelfEvaluation",
     "StatusServer",
     "StatusSnapshot",
     "ask_status",

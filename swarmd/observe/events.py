@@ -35,6 +35,7 @@ EventName = Literal[
     "published",
     "pulled",
     "rejected",
+    "evaluated",
     "checkpoint",
     "resumed",
     "peer_seen",

@@ -36,6 +36,7 @@ def render(state: LiveState, now: float) -> RenderableType:
         ("step", Text(str(state.step))),
         ("phase", _phase(state)),
         ("reward", _reward(state.rewards)),
+        ("held-out", Text(held_out(state.held_out, state.held_out_step))),
         ("groups", Text(f"{state.own} own · {state.external} external")),
         ("peers", Text(str(len(state.peers)))),
         ("speed", Text("–" if state.tokens_per_s is None else f"{state.tokens_per_s:,.0f} tokens/s")),
@@ -51,6 +52,11 @@ def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
     return "".join(
         BLOCKS[min(int(max(value, 0.0) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values[-width:]
     )
+
+
+def held_out(success: float | None, step: int | None) -> str:
+    """Like 0.430 at step 50; – before the first evaluation."""
+    return "–" if success is None else f"{success:.3f} at step {step}"
 
 
 def duration(seconds: float) -> str:

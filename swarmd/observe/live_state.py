@@ -31,6 +31,8 @@ class LiveState:
     own: int = 0
     external: int = 0
     tokens_per_s: float | None = None
+    held_out: float | None = None
+    held_out_step: int | None = None
     peers: frozenset[str] = frozenset()
     last_event: str = ""
     last_event_at: float | None = None
@@ -49,6 +51,9 @@ class LiveState:
             state = replace(state, peers=state.peers | {_text(fields.get("peer_id"))})
         if name == "step":
             state = state._after_step(fields)
+        if name == "evaluated":
+            success, at_step = _float(fields.get("success")), _int(fields.get("step"))
+            state = replace(state, held_out=success, held_out_step=at_step)
         if name == "stopping":
             state = replace(state, phase="stopping", phase_done=0, phase_total=0)
         state = replace(state, **_taken(name, fields))

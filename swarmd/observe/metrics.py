@@ -57,6 +57,16 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
         ("swarmd_reward_last", "Mean reward of own groups in the last step, 0..1.", status.reward.last),
         ("swarmd_reward_mean_20", "Mean reward over the last 20 steps, 0..1.", status.reward.mean_20),
         ("swarmd_reward_best_20", "The highest that mean_20 has been, 0..1.", status.reward.best_20),
+        (
+            "swarmd_held_out_success",
+            "Greedy success on the swarm's held-out questions at the last evaluation, 0..1.",
+            None if status.evaluation is None else status.evaluation.success,
+        ),
+        (
+            "swarmd_held_out_step",
+            "Policy updates before the last evaluation.",
+            None if status.evaluation is None else status.evaluation.step,
+        ),
         ("swarmd_peers", "Other peers with a live status.", len(status.peers)),
         ("swarmd_steps_per_minute", "Policy updates a minute.", status.steps_per_minute),
         ("swarmd_tokens_per_second", "Tokens sampled a second.", status.tokens_per_s),

@@ -43,6 +43,20 @@ class Groups(_Part):
     """Reason -> how many; reasons are those of `protocol.Reason`."""
 
 
+class SelfEvaluation(_Part):
+    """Greedy success on the swarm's held-out questions, which nobody trains on, as the peer found it."""
+
+    step: int
+    """The step after which it was measured."""
+    success: float
+    """Share of questions answered right, 0..1."""
+    interval: tuple[float, float]
+    """95 % Wilson interval of it."""
+    questions: int
+    tasks: dict[str, float] = {}
+    """Success by the task's name in the manifest."""
+
+
 class PeerView(_Part):
     """Another peer, as its last status and our own counts describe it."""
 
@@ -55,6 +69,8 @@ class PeerView(_Part):
     groups_pulled: int = 0
     """How many of its groups this peer has pulled."""
     reward_mean: float | None = None
+    held_out_claimed: float | None = None
+    """The success on held-out questions that it claims, 0..1; nobody checks it, nothing depends on it."""
 
 
 class StatusSnapshot(_Part):
@@ -79,6 +95,8 @@ class StatusSnapshot(_Part):
     http: str | None = None
     """Base URL of the status page, null when only the unix socket is served."""
     reward: Reward = Reward()
+    evaluation: SelfEvaluation | None = None
+    """The newest; null before the first."""
     groups: Groups = Groups()
     peers: tuple[PeerView, ...] = ()
     version: str = __version__

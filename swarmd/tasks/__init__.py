@@ -4,7 +4,7 @@ The daemon's side is `TaskRunner`; sources and scorers live in a sandboxed worke
 imported here.
 """
 
-from swarmd.tasks.draw import TrainingDraw, held_out_questions
+from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.prompt import extract_answer, prompt_messages
@@ -21,6 +21,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "PRESETS",
     "BadOptionError",
+    "NoHeldOutQuestionError",
     "Question",
     "Score",
     "SourceInfo",
@@ -33,6 +34,7 @@ __all__ = [
     "WorkerOptions",
     "extract_answer",
     "held_out_questions",
+    "held_out_seed",
     "load_manifest",
     "prompt_messages",
     "task_spec",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from itertools import accumulate, cycle, islice
+from typing import Protocol
 
 from protocol import Manifest, PeerId, TaskFamily, TaskSpec, encode
 from swarmd.errors import TaskError
@@ -19,6 +20,10 @@ _SEED_BITS = 31  # some datasets add to the seed and hand it to numpy, whose see
 _ROUNDS_MAX = 24  # of drawing again in place of held-out questions: a tenth is held out, so two or three do
 _CANDIDATES_PER_HELD_OUT = 40  # a tenth is held out: four times as many as are needed
 _CANDIDATES_MIN = 256
+
+
+class NoHeldOutQuestionError(TaskError):
+    """Too few different questions: none of them falls into the held-out part."""
 
 
 class TrainingDraw:
@@ -59,13 +64,24 @@ class TrainingDraw:
         return task_spec(family, _seed_of(digest))
 
 
+class QuestionSource(Protocol):
+    """The part of `TaskRunner` that is needed."""
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
+
+
+def held_out_seed(manifest: Manifest) -> int:
+    """Of the questions that the peers of a swarm evaluate themselves on: the same for all of them."""
+    return int.from_bytes(manifest.swarm_id[:4], "big")
+
+
 async def held_out_questions(
-    runner: TaskRunner, tasks: Sequence[TaskFamily], seed: int, count: int
+    runner: QuestionSource, tasks: Sequence[TaskFamily], seed: int, count: int
 ) -> list[Question]:
     """`count` held-out questions, spread evenly over `tasks`, the same for the same seed on every machine.
 
     Distinct as far as the datasets go: small ones repeat. A task with no held-out question leaves its share
-    to the others. Raises TaskError if there is none at all.
+    to the others. Raises NoHeldOutQuestionError if there is none at all.
     """
     shares = [count // len(tasks) + (number < count % len(tasks)) for number in range(len(tasks))]
     found = [
@@ -76,11 +92,13 @@ async def held_out_questions(
     questions = [question for part in found for question in part]
     pool = [question for part in found for question in dict.fromkeys(part)]
     if not pool:
-        raise TaskError(f"no held-out question was found in {', '.join(family.name for family in tasks)}")
+        raise NoHeldOutQuestionError(
+            f"no held-out question was found in {', '.join(family.name for family in tasks)}"
+        )
     return [*questions, *islice(cycle(pool), count - len(questions))]
 
 
-async def _held_out_of(runner: TaskRunner, family: TaskFamily, seed: int, share: int) -> list[Question]:
+async def _held_out_of(runner: QuestionSource, family: TaskFamily, seed: int, share: int) -> list[Question]:
     distinct: dict[str, Question] = {}
     candidates = max(_CANDIDATES_MIN, share * _CANDIDATES_PER_HELD_OUT)
     batch = max(64, 4 * share)

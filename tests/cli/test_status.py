@@ -26,6 +26,7 @@ SNAPSHOT = made_up_peer.SNAPSHOT.model_copy(
                 step=9,
                 model="[red]\x1b[2Jm\u202e",
                 groups_pulled=5,
+                held_out_claimed=0.987,
             ),
         ),
         "join_command": "swarmd join --peer /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",
@@ -70,7 +71,7 @@ def test_json_has_everything_the_issue_asks_for(swarmd, tmp_path) -> None:
     assert set(status) >= {
         "health", "peer_id", "swarm", "round", "step", "phase", "uptime_s", "model", "device", "dtype",
         "lora",
-        "addresses", "http", "reward", "groups", "peers",
+        "addresses", "http", "reward", "evaluation", "groups", "peers",
     }  # fmt: skip
     assert status["health"] == {"ok": False, "reasons": ["no step for 10 min"]}
     assert isinstance(status["swarm"], str)
@@ -79,6 +80,7 @@ def test_json_has_everything_the_issue_asks_for(swarmd, tmp_path) -> None:
     assert set(status["groups"]) == {"own", "published", "pulled", "external_used", "rejected"}
     assert set(status["peers"][0]) == {
         "peer_id", "address", "age_s", "step", "model", "groups_pulled", "reward_mean",
+        "held_out_claimed",
     }  # fmt: skip
 
 
@@ -93,6 +95,9 @@ def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
         "embedded on cpu, float32, LoRA off",
         "last 0.250 · mean of 20 0.200 · best 0.220",
         "▁█",
+        "0.430 at step 10 · 0.340 – 0.530 · 100 questions",
+        "held-out, claimed",
+        "0.987",
         "48 own · 47 published · 30 pulled · 20 used from others",
         "signature 2",
         "swarmd join --peer",

@@ -35,7 +35,7 @@ def database(home: Home) -> Iterator[Database]:
 
 @pytest.fixture
 def make_peer(home, database, make_policy, events) -> Callable[..., Peer]:
-    """make_peer(policy=None, **learning): `steps` and `checkpoint_every` go where they belong."""
+    """make_peer(policy=None, **learning): what is no setting of learning goes where it belongs."""
 
     def make(policy: Policy | None = None, **given: Any) -> Peer:
         return Peer(home, database, policy or make_policy(max_new_tokens=8), events, **given)

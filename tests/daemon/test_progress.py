@@ -14,6 +14,7 @@ from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.progress import Progress
 from swarmd.errors import ConfigError, ModelError, StorageError
 from swarmd.learning import Trainer
+from swarmd.observe import SelfEvaluation
 from swarmd.storage import Checkpoints
 from tests.daemon.fakes import external_group
 
@@ -34,6 +35,7 @@ def used(seed: int = 1) -> Progress:
     progress = Progress.fresh(seed)
     drawn(progress)
     progress.step, progress.questions_drawn = 7, 91
+    progress.evaluation = SelfEvaluation(step=5, success=0.5, interval=(0.1, 0.9), questions=4)
     progress.experience.see_own([external_group(1, publisher="me")])
     progress.experience.see_external({"other": 0.75})
     return progress
@@ -49,14 +51,16 @@ def test_a_restored_progress_draws_what_the_saved_one_would_have_drawn():
     assert (restored.step, restored.saved_step, restored.questions_drawn) == (7, 7, 91)
     assert restored.experience.success == progress.experience.success != {}
     assert restored.experience.surprisal == {"other": 0.75}
+    assert restored.evaluation == progress.evaluation
 
 
-def test_a_state_of_before_experience_was_kept_starts_it_anew():
+def test_a_state_of_before_experience_and_evaluation_were_kept_starts_them_anew():
     state = used().to_state()
-    del state["experience"]
+    del state["experience"], state["evaluation"]
     restored = Progress.fresh(2)
     restored.restore(state)
     assert restored.experience.success == {}
+    assert restored.evaluation is None
 
 
 def test_seeds_decide():

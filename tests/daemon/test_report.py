@@ -16,7 +16,7 @@ from swarmd.daemon.progress import Progress
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
 from swarmd.errors import ConfigError
 from swarmd.gossip import PeerView
-from swarmd.observe import StatusSnapshot
+from swarmd.observe import SelfEvaluation, StatusSnapshot
 from swarmd.policy import HardwarePlan, LoraPlan
 from swarmd.storage import Database
 from tests.daemon.fakes import KnownTasks, ScriptedGossip, ScriptedNetwork, external_group
@@ -24,6 +24,9 @@ from tests.gossip.making import START, address_of, key, make_manifest, make_stat
 
 MANIFEST = make_manifest()
 OTHER = key(2)
+EVALUATION = SelfEvaluation(
+    step=10, success=0.2314, interval=(0.16, 0.32), questions=100, tasks={"made": 0.2314}
+)
 
 
 @dataclass
@@ -65,7 +68,9 @@ def report(parts: SimpleNamespace, **changes: Any) -> Reporter:
 
 def meet(parts: SimpleNamespace) -> None:
     """The other peer is there, and two of its groups came in, one of them used."""
-    status = verify_status(make_status(MANIFEST, OTHER, START, step=7, reward_mean_milli=250), now=START)
+    status = verify_status(
+        make_status(MANIFEST, OTHER, START, step=7, reward_mean_milli=250, eval_milli=430), now=START
+    )
     parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 3.0, 1, ignored=False),)
     for number in (1, 2):
         parts.database.pool.add(external_group(number, publisher=OTHER.peer_id), now=START)
@@ -101,6 +106,7 @@ def test_a_healthy_peer_says_everything_about_itself(parts):
     [other] = said.peers
     assert (other.peer_id, other.address, other.age_s) == (OTHER.peer_id, address_of(OTHER), 3.0)
     assert (other.step, other.model, other.groups_pulled, other.reward_mean) == (7, "tiny", 2, 0.25)
+    assert other.held_out_claimed == 0.43
     assert StatusSnapshot.model_validate_json(said.model_dump_json()) == said
 
 
@@ -110,6 +116,7 @@ def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts)
     assert said.health.ok
     assert said.reward.last is None
     assert said.reward_history == ()
+    assert said.evaluation is None
     assert (said.steps_per_minute, said.tokens_per_s, said.http, said.peers) == (None, None, None, ())
 
 
@@ -163,6 +170,20 @@ def test_what_other_peers_are_told(parts):
     assert (told.model, told.device, told.agent) == ("qwen2-1.4M", "cpu", f"swarmd/{__version__}")
     assert (told.reward_mean_milli, told.groups_own, told.groups_external_used) == (250, 8, 1)
     assert (told.groups_published, told.groups_pulled) == (0, 2)
+
+
+def test_its_own_evaluation_is_shown_whole_and_told_to_others_in_thousandths(parts):
+    assert report(parts).own_status().eval_milli is None
+    parts.steps.progress.evaluation = EVALUATION
+    assert report(parts).snapshot().evaluation == EVALUATION
+    assert report(parts).own_status().eval_milli == 231
+
+
+def test_a_peer_that_claims_no_evaluation_is_shown_without_one(parts):
+    status = verify_status(make_status(MANIFEST, OTHER, START), now=START)
+    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, ignored=False),)
+    [other] = report(parts).snapshot().peers
+    assert other.held_out_claimed is None
 
 
 def test_before_the_first_step_others_are_told_a_mean_reward_of_0(parts):

@@ -134,6 +134,7 @@ def test_the_state_follows_the_events() -> None:
     log.emit("peer_seen", peer_id="12D3KooWa")
     log.emit("step", round=9, step=5, reward=0.25, own=4, external=3, tokens_per_s=120.0)
     log.emit("step", round=9, step=6, reward=0.5, own=4, external=4, tokens_per_s=130.0)
+    log.emit("evaluated", step=6, success=0.43, interval=(0.34, 0.53), questions=100)
     log.emit("phase", name="train", done=2, total=8)
     state = log.state
     assert (state.peer_id, state.swarm, state.model) == ("12D3KooWme", "starter", "embedded")
@@ -141,7 +142,8 @@ def test_the_state_follows_the_events() -> None:
     assert (state.own, state.external, state.tokens_per_s) == (8, 7, 130.0)
     assert (state.phase, state.phase_done, state.phase_total) == ("train", 2, 8)
     assert state.peers == {"12D3KooWa"}
-    assert state.last_event.startswith("step 6 round=9 reward=0.5")
+    assert (state.held_out, state.held_out_step) == (0.43, 6)
+    assert state.last_event == "evaluated step=6 success=0.43 interval=0.34,0.53 questions=100"
     log.emit("stopping")
     assert log.state.phase == "stopping"
 

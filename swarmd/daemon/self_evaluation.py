@@ -1,0 +1,108 @@
+"""How often this peer answers right on its swarm's held-out questions, which are the same for every peer.
+
+Greedy: it takes nothing from the peer's own randomness, so a step that is repeated after a kill is the same
+step whether or not an evaluation came before it. Decides nothing about learning.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from protocol import Manifest, TaskSpec
+from swarmd.evaluation import Answers, evaluate
+from swarmd.observe import EventLog, SelfEvaluation
+from swarmd.policy import GenerationStoppedError, StopSignal
+from swarmd.tasks import (
+    NoHeldOutQuestionError,
+    Question,
+    Score,
+    TaskFailure,
+    TaskRunner,
+    held_out_questions,
+    held_out_seed,
+)
+
+QUESTIONS = 100  # halves of the 95 % interval are then 0.10 at most; three times a default step's completions
+
+
+class SelfEvaluator:
+    """Asks the same questions every time; they are drawn when they are first needed."""
+
+    def __init__(
+        self, *, manifest: Manifest, policy: Answers, tasks: TaskRunner, events: EventLog, stop: StopSignal
+    ) -> None:
+        self._manifest = manifest
+        self._policy = policy
+        self._tasks = _UntilStopped(tasks, stop)
+        self._events = events
+        self._stop = stop
+        self._questions: list[Question] | None = None
+
+    async def evaluate(
+        self, step: int, in_model_thread: Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
+    ) -> SelfEvaluation | None:
+        """The policy as it is after `step`; None where the swarm's tasks have no held-out question.
+
+        Raises GenerationStoppedError soon after the stop signal, ModelError and TaskError as a step does.
+        """
+        began = time.monotonic()
+        if self._questions is None:
+            self._questions = await self._draw()
+        if not self._questions:
+            return None
+        found = await evaluate(
+            self._policy,
+            self._tasks,
+            self._questions,
+            manifest=self._manifest,
+            should_stop=self._stop,
+            in_model_thread=in_model_thread,
+        )
+        total = found.total
+        self._events.emit(
+            "evaluated",
+            step=step,
+            success=total.success,
+            interval=total.interval,
+            questions=total.questions,
+            seconds=time.monotonic() - began,
+        )
+        return SelfEvaluation(
+            step=step,
+            success=total.success,
+            interval=total.interval,
+            questions=total.questions,
+            tasks={name: result.success for name, result in found.tasks.items()},
+        )
+
+    async def _draw(self) -> list[Question]:
+        manifest = self._manifest
+        try:
+            return await held_out_questions(self._tasks, manifest.tasks, held_out_seed(manifest), QUESTIONS)
+        except NoHeldOutQuestionError as error:
+            self._events.emit("warning", message=f"this peer cannot evaluate itself: {error}")
+            return []
+
+
+class _UntilStopped:
+    """The task worker until the daemon is told to stop, so that a stop waits for one request at most."""
+
+    def __init__(self, tasks: TaskRunner, stop: StopSignal) -> None:
+        self._tasks = tasks
+        self._stop = stop
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]:
+        self._check()
+        return await self._tasks.questions(specs)
+
+    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+        rows: list[list[Score]] = []
+        for item in items:
+            self._check()
+            rows += await self._tasks.score([item])
+        return rows
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise GenerationStoppedError
