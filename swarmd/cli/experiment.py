@@ -34,6 +34,10 @@ def run(
         int | None,
         typer.Option("--seeds", min=1, max=SEEDS_MAX, help="Runs of each configuration, in place of FILE's."),
     ] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", metavar="NAME", help="process or distributed, in place of FILE's."),
+    ] = None,
 ) -> None:
     """Run an experiment, or go on with one that was stopped: the same command resumes it.
 
@@ -41,28 +45,32 @@ def run(
     """
     from swarmd.experiment import read_experiment
 
-    config, manifest = read_experiment(file, seeds=seeds)
+    config, manifest = read_experiment(file, seeds=seeds, exchange=exchange)
     folder = out if out is not None else Path(file.stem)
     try:
         asyncio.run(_run(config, manifest, folder))
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command goes on in {folder}", err=True)
         sys.exit(INTERRUPTED)
-    typer.echo(f"done: swarmd experiment report {folder}")
 
 
 async def _run(config: ExperimentConfig, manifest: Manifest, folder: Path) -> None:
     from swarmd.experiment import Experiment
+    from swarmd.experiment.distributed import exchange_of
     from swarmd.tasks import TaskRunner
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("{task.fields[now]}"),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = _Bar(progress, config)
-        async with TaskRunner(reward=manifest.reward) as tasks:
-            await Experiment(config, manifest, folder, tasks, bar).run()
+    with exchange_of(config) as exchange:
+        leads = exchange.rank == 0
+        with Progress(*columns, console=Console(stderr=True), disable=not leads) as progress:
+            bar = _Bar(progress, config)
+            async with TaskRunner(reward=manifest.reward) as tasks:
+                await Experiment(config, manifest, folder, tasks, bar, exchange).run()
+    if leads:
+        typer.echo(f"done: swarmd experiment report {folder}")
 
 
 class _Bar:

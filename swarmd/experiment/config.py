@@ -37,6 +37,7 @@ def _all_different(rates: tuple[float, ...]) -> tuple[float, ...]:
 Rate = Annotated[float, Field(gt=0, le=1)]
 Rates = Annotated[tuple[Rate, ...], Field(max_length=RATES_MAX), AfterValidator(_all_different)]
 Kind = Literal["sharing", "filtered_solo"]
+Exchange = Literal["process", "distributed"]
 
 
 class Arm(Slice):
@@ -95,8 +96,8 @@ class ExperimentConfig(Slice):
     """Runs of each configuration: seeds 0, 1, 2, ..."""
     swarm: str = "starter"
     """Tasks, reward rule and token limit: a preset or the path of a manifest."""
-    exchange: Literal["process"] = "process"
-    """How groups travel: process, between nodes in one process."""
+    exchange: Exchange = "process"
+    """How groups travel: process, between nodes in one process; distributed, between ranks of torchrun."""
     learning_rates: Rates = Field((1e-4,), min_length=1)
     """With several, each configuration is first run with each on seeds of its own, and then with its best."""
     sweep_seeds: int = Field(1, ge=1, le=SEEDS_MAX)

@@ -18,6 +18,8 @@ from typing import Any
 from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.durable import disk_error, write_whole
 
+ROUNDS_FILE = "rounds.jsonl"
+
 Line = dict[str, Any]
 
 KEPT_AT_START = ("resumed",)
@@ -40,6 +42,9 @@ class Journal:
     def rounds(self) -> int:
         """How many rounds it has lines of."""
         return sum(line["kind"] == "node" and line["node"] == 0 for line in self.lines())
+
+    def is_finished(self) -> bool:
+        return bool(self.lines()) and self.lines()[-1]["kind"] == "end"
 
     def begin(self, header: Line) -> None:
         """Write the first line, or make sure that the one there is of the same experiment.

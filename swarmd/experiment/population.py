@@ -1,11 +1,11 @@
 """The nodes of a run: planned once for each model, loaded anew for each run, saved and put back as one.
 
-One checkpoint holds all nodes, so that a kill can never leave them at different rounds.
+One checkpoint holds all nodes of a process, so that a kill can never leave them at different rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -56,9 +56,9 @@ class Population:
                     "and the models have different tokenizers: use topr, luffy, imitate or as_own"
                 )
 
-    def nodes(self, run: RunSpec) -> list[Node]:
-        """All nodes of `run` at its beginning."""
-        return [self._node(run, number) for number in range(self.config.nodes)]
+    def nodes(self, run: RunSpec, numbers: Iterable[int]) -> list[Node]:
+        """The nodes of `run` with these numbers, at its beginning."""
+        return [self._node(run, number) for number in numbers]
 
     def reasons(self) -> dict[str, list[str]]:
         """By model: why it runs the way it does, sentences for people."""

@@ -23,16 +23,19 @@ FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; more than 1 MiB is s
 Key = Sequence[str | int]
 
 
-def read_experiment(path: Path, *, seeds: int | None = None) -> tuple[ExperimentConfig, Manifest]:
-    """The experiment in `path` and the tasks it names; `seeds` wins over the file's.
+def read_experiment(
+    path: Path, *, seeds: int | None = None, exchange: str | None = None
+) -> tuple[ExperimentConfig, Manifest]:
+    """The experiment in `path` and the tasks it names; `seeds` and `exchange` win over the file's.
 
     Raises ConfigError for anything that could not run as it is written, and TaskError if a task of a manifest
     cannot be tried. The manifest of a file is looked for beside the experiment's own.
     """
     text, table = _read(path)
+    given = {name: value for name, value in (("seeds", seeds), ("exchange", exchange)) if value is not None}
     place = _Place(path, text)
     try:
-        config = ExperimentConfig.model_validate({**table, **({} if seeds is None else {"seeds": seeds})})
+        config = ExperimentConfig.model_validate({**table, **given})
     except ValidationError as error:
         raise place.explain(error, ()) from None
     _check_learning(config, place)

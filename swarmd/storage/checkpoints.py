@@ -119,14 +119,16 @@ class Checkpoints:
             shutil.rmtree(beside, ignore_errors=True)
         return target
 
-    def load_latest(self, on_problem: Report = log_problem) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or None when there is none.
+    def load_latest(
+        self, on_problem: Report = log_problem, *, at_most: int | None = None
+    ) -> Checkpoint | None:
+        """The newest checkpoint that is whole, of at most that many steps, or None when there is none.
 
         Each newer one that is incomplete or corrupt is reported with the file and the problem, and removed
         by the next save. Changes nothing on disk. Raises StorageError for one that is intact but cannot be
         read: no permission, or written by a newer version.
         """
-        tried: set[Path] = set()
+        tried = {path for path in self._found() if at_most is not None and _step(path) > at_most}
         while (path := self._newest_but(tried)) is not None:
             tried.add(path)
             try:
@@ -167,6 +169,10 @@ class Checkpoints:
 
 def _serial(path: Path) -> int:
     return int(path.name.split("-")[0])
+
+
+def _step(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
 
 
 def _write_files(

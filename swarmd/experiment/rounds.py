@@ -1,0 +1,196 @@
+"""One run, round by round: everybody generates, all is exchanged, everybody learns. Resumable.
+
+Played by one process or by several, each with a share of the nodes (`exchange`). What is written down comes
+together on rank 0, in the order of the nodes.
+
+    DIRECTORY/rounds.jsonl     what happened (`journal`)
+    DIRECTORY/checkpoints*/    a process's nodes while the run is in hand; removed when it is finished
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from protocol import Manifest
+from swarmd.daemon.verification import Verification
+from swarmd.evaluation import evaluate
+from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.describing import header, held_out_line, node_line, versions
+from swarmd.experiment.exchange import RoundExchange, agreed, everybodys, share_of
+from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
+from swarmd.experiment.market import open_market
+from swarmd.experiment.node import Node
+from swarmd.experiment.population import Population, restore, save
+from swarmd.experiment.schedule import RunSpec
+from swarmd.experiment.seeding import HELD_OUT
+from swarmd.storage import Checkpoint, Checkpoints
+from swarmd.tasks import Question, TaskRunner, held_out_questions
+
+CHECKPOINTS = "checkpoints"
+CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged or another rank was killed before its own
+
+T = TypeVar("T")
+
+
+class Watcher(Protocol):
+    """Is told how it goes."""
+
+    def planned(self, runs: Sequence[RunSpec]) -> None: ...
+    def advanced(self, run: RunSpec, rounds: int, reward_own: float | None) -> None: ...
+
+
+@dataclass
+class Rounds:
+    """Plays runs of an experiment; `folder` keeps what is measured of the machine."""
+
+    config: ExperimentConfig
+    manifest: Manifest
+    folder: Path
+    tasks: TaskRunner
+    watcher: Watcher
+    exchange: RoundExchange
+    _questions: list[Question] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        if self.exchange.device is not None:
+            policy = config.policy.model_copy(update={"device": self.exchange.device})
+            config = config.model_copy(update={"policy": policy})
+        self._population = Population(config, self.manifest, self.tasks, self.folder)
+        self._verification = Verification(manifest=self.manifest, tasks=self.tasks)
+        self._numbers = share_of(self.config.nodes, self.exchange)
+
+    def check(self) -> None:
+        """Refuse what cannot be played. Raises ConfigError, ModelError."""
+        self._population.check()
+
+    async def play(self, run: RunSpec, directory: Path) -> float:
+        """Finish `run` if it is not finished; its cumulative own reward.
+
+        Raises ConfigError if the directory is another experiment's, StorageError, ModelError, TaskError, and
+        SwarmdError if another rank is lost.
+        """
+        journal = Journal(directory / ROUNDS_FILE)
+        if self._leads:
+            journal.begin(header(self.config, self.manifest, run, self._population.reasons()))
+        if agreed(self.exchange, f"state of {run.name}", self._leads and journal.is_finished()):
+            self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
+        else:
+            await self._finish(run, journal, directory)
+        reward = cumulative_own(journal.lines()) if self._leads else 0.0
+        return agreed(self.exchange, f"reward of {run.name}", reward)
+
+    @property
+    def _leads(self) -> bool:
+        return self.exchange.rank == 0
+
+    async def _finish(self, run: RunSpec, journal: Journal, directory: Path) -> None:
+        rank, ranks = self.exchange.rank, self.exchange.ranks
+        name = CHECKPOINTS if ranks == 1 else f"{CHECKPOINTS}-{rank}-of-{ranks}"
+        checkpoints = Checkpoints(directory / name, CHECKPOINTS_KEPT)
+        nodes = self._population.nodes(run, self._numbers)
+        done = self._resume(journal, checkpoints, nodes)
+        self.watcher.advanced(run, done, None)
+        await self._rounds(run, nodes, journal, checkpoints, done)
+        self._write(journal, [*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
+        _remove_checkpoints(directory)
+
+    def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
+        """Go back to the newest checkpoint that every rank has; returns how many rounds it has done.
+
+        To the beginning if the journal does not lead up to it: somebody removed a damaged one.
+        """
+        checkpoint = self._common(checkpoints, journal.rounds() if self._leads else None)
+        if checkpoint is not None:
+            restore(checkpoint, nodes)
+        done = 0 if checkpoint is None else checkpoint.step
+        if self._leads:
+            has_begun = len(journal.lines()) > 1
+            journal.cut_back(done)
+            if has_begun:
+                journal.append([{"kind": "resumed", "round": done, "versions": versions()}])
+        return done
+
+    def _common(self, checkpoints: Checkpoints, at_most: int | None) -> Checkpoint | None:
+        """A rank that was killed before its last save holds all others back to the one before."""
+        while True:
+            checkpoint = checkpoints.load_latest(at_most=at_most)
+            steps = everybodys(self.exchange, "checkpoints", [checkpoint.step if checkpoint else 0])
+            if len(set(steps)) == 1:
+                return checkpoint
+            at_most = min(steps)
+
+    async def _rounds(
+        self, run: RunSpec, nodes: Sequence[Node], journal: Journal, checkpoints: Checkpoints, done: int
+    ) -> None:
+        for round_ in range(done, self.config.rounds_of(run.arm)):
+            lines = await self._evaluate(nodes, round_) if round_ % self.config.evaluate_every == 0 else []
+            played = await self._play(nodes, round_)
+            self._write(journal, [*lines, *played])
+            rewards = [line["reward_own"] for line in played]
+            self.watcher.advanced(run, round_ + 1, sum(rewards) / len(rewards))
+            if (round_ + 1) % self.config.checkpoint_every == 0:
+                save(checkpoints, nodes)
+
+    def _write(self, journal: Journal, lines: Sequence[Line]) -> None:
+        if self._leads:
+            journal.append(lines)
+
+    async def _play(self, nodes: Sequence[Node], round_: int) -> list[Line]:
+        """One round; everybody's lines of it."""
+        sampled = [await node.sample(round_) for node in nodes]
+        own = [envelope for each in sampled for envelope in each.envelopes]
+        envelopes = self.exchange.gather(f"groups of round {round_}", own)
+        began = time.perf_counter()
+        market = await open_market(
+            envelopes,
+            manifest=self.manifest,
+            verification=self._verification,
+            now=float(self.manifest.round_start(round_)),
+        )
+        verifying_s = (time.perf_counter() - began) / len(nodes)
+        lines = []
+        for number, node, groups in zip(self._numbers, nodes, sampled, strict=True):
+            trained = node.learn(groups.training, market.seen_by(node.peer_id), round_)
+            rejected = sum(publisher == node.peer_id for publisher, _ in market.rejected)
+            lines.append(node_line(round_, number, groups, trained, rejected, verifying_s))
+        return everybodys(self.exchange, f"lines of round {round_}", lines)
+
+    async def _evaluate(self, nodes: Sequence[Node], rounds: int) -> list[Line]:
+        """Everybody's, on questions that are the same for all."""
+        if not self._questions:
+            tasks, count = self.manifest.tasks, self.config.held_out_questions
+            self._questions = await held_out_questions(self.tasks, tasks, HELD_OUT, count)
+        lines = [
+            held_out_line(
+                rounds,
+                number,
+                await evaluate(
+                    node.policy, self.tasks, self._questions, manifest=self.manifest, in_model_thread=_here
+                ),
+            )
+            for number, node in zip(self._numbers, nodes, strict=True)
+        ]
+        return everybodys(self.exchange, f"evaluation after {rounds} rounds", lines)
+
+
+def _remove_checkpoints(directory: Path) -> None:
+    """This process's, and those of another number of ranks."""
+    for left in directory.glob(f"{CHECKPOINTS}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+async def _here(call: Callable[[], T]) -> T:
+    """The model is used from one thread only, and this is it."""
+    return call()
+
+
+def cumulative_own(lines: Sequence[Line]) -> float:
+    """Mean own reward summed over rounds and nodes."""
+    return math.fsum(line["reward_own"] for line in lines if line["kind"] == "node")
