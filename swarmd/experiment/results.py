@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.journal import Line, read_lines
-from swarmd.experiment.run import EXPERIMENT_FILE, ROUNDS_FILE, RUNS
+from swarmd.experiment.journal import ROUNDS_FILE, Line, read_lines
+from swarmd.experiment.run import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.schedule import RunSpec, best_rates
 from swarmd.experiment.seeding import SWEEP
 
