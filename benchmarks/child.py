@@ -42,6 +42,14 @@ def predict(payload: Payload) -> Payload:
     return {"predicted_bytes": make_plan(Job.from_plain(payload["job"])).predicted_peak_bytes}
 
 
+def profile(payload: Payload) -> Payload:
+    """{job}: where the time of one step of ours goes, as `profiling.profile_step`."""
+    from benchmarks.job import Job
+    from benchmarks.profiling import profile_step
+
+    return profile_step(Job.from_plain(payload["job"]))
+
+
 def prepare(payload: Payload) -> Payload:
     """{model, lengths, preset, groups, cache}: as `prepare.Prepared`."""
     from benchmarks.prepare import prepare as prepared
@@ -87,7 +95,7 @@ def rates(payload: Payload) -> Payload:
 
 
 TASKS: dict[str, Callable[[Payload], Payload]] = {
-    task.__name__: task for task in (run, predict, prepare, batch, gradients, compare, rates)
+    task.__name__: task for task in (run, predict, profile, prepare, batch, gradients, compare, rates)
 }
 
 

@@ -24,22 +24,40 @@ from swarmd.tasks import prompt_messages
 NO_CLIPPING = 1e9  # of the gradient's norm
 
 
+class Run:
+    """A policy, its trainer and the job's questions: a step in two halves."""
+
+    def __init__(self, job: Job) -> None:
+        self._questions = job.questions
+        self._group_size = job.group_size
+        self._policy = make_policy(job)
+        self._trainer = Trainer(self._policy, learning_config())
+        self._generator = torch.Generator().manual_seed(job.seed)
+
+    def generate(self) -> list[list[Sample]]:
+        """The completions of every question."""
+        prompts = [self._policy.render(question) for question in self._questions]
+        groups = self._policy.generate(prompts, self._group_size, generator=self._generator)
+        return [list(group) for group in groups]
+
+    def train(self, groups: Sequence[Sequence[Sample]]) -> None:
+        """Scores, loss, backward, optimiser."""
+        metrics = self._trainer.step(score(self._policy, self._questions, groups), [])
+        if not metrics.updated:
+            raise RuntimeError(f"the step did not update the weights: {metrics.note}")
+
+
 def run(job: Job) -> list[dict[str, float]]:
     """Times of the warm-up step and the timed ones."""
     watch = Stopwatch(job.device)
-    policy = make_policy(job)
-    trainer = Trainer(policy, learning_config())
-    generator = torch.Generator().manual_seed(job.seed)
+    ours = Run(job)
     for _ in range(1 + job.timed_steps):
         watch.begin_step()
         with watch.generation():
-            prompts = [policy.render(question) for question in job.questions]
-            groups = policy.generate(prompts, job.group_size, generator=generator)
+            groups = ours.generate()
         watch.count_tokens(sum(len(sample.token_ids) for group in groups for sample in group))
-        metrics = trainer.step(score(policy, job.questions, groups), [])
+        ours.train(groups)
         watch.end_step()
-        if not metrics.updated:
-            raise RuntimeError(f"the step did not update the weights: {metrics.note}")
     return [step.plain() for step in watch.steps]
 
 

@@ -1,0 +1,122 @@
+"""`python -m benchmarks.profiling`: what one step of ours spends its time on, by kind of operation.
+
+torch's profiler, a fresh process a case, one step behind one that warms up. The profiler itself costs a few
+microseconds an operation, so where operations are many and small their share is somewhat too high; compare
+the shares, and take the times from `benchmarks.trainer`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity
+
+from benchmarks.cases import cases_on, matching
+from benchmarks.job import Job
+from benchmarks.measure import Settings, job_of, prepare_case
+from benchmarks.ours import Run
+from benchmarks.processes import ProcessError, call
+from benchmarks.trainer import CACHE, THREADS
+
+KINDS = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise"),
+    "attention": ("scaled_dot_product", "_flash_attention", "_efficient_attention"),
+    "copies": ("aten::copy_", "aten::cat", "aten::index", "aten::clone", "aten::roll", "aten::gather"),
+}
+"""Beginnings or parts of operators' names; what matches none is arithmetic by element, or a view."""
+BY_ELEMENT, PYTHON = "by element, views", "outside operators"
+MICROSECONDS = 1e6
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator's calls in a phase."""
+
+    name: str
+    calls: int
+    seconds: float
+    """Its own, without the operators that it calls."""
+
+
+def kind_of(name: str) -> str:
+    """The kind of operator `name`, such as "aten::addmm_"."""
+    return next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), BY_ELEMENT)
+
+
+def shares(operators: Iterable[Operator], wall_s: float) -> dict[str, float]:
+    """Seconds by kind; `PYTHON` is the rest of the wall time: the interpreter's, and waiting."""
+    seconds: Counter[str] = Counter()
+    for operator in operators:
+        seconds[kind_of(operator.name)] += operator.seconds
+    return {**seconds, PYTHON: max(0.0, wall_s - seconds.total())}
+
+
+def profile_step(job: Job) -> dict[str, Any]:
+    """{phase: {wall_s, calls, seconds by kind}} of generation and of the rest of one step."""
+    ours = Run(job)
+    ours.train(ours.generate())
+    found: dict[str, Any] = {}
+    groups = _profiled("generation", ours.generate, found)
+    _profiled("loss, backward, optimiser", lambda: ours.train(groups), found)
+    return found
+
+
+def _profiled(phase: str, call_: Callable[[], Any], found: dict[str, Any]) -> Any:
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
+        began = time.perf_counter()
+        result = call_()
+        wall_s = time.perf_counter() - began
+    operators = [
+        Operator(event.key, event.count, event.self_cpu_time_total / MICROSECONDS)
+        for event in profiler.key_averages()
+    ]
+    found[phase] = {
+        "wall_s": wall_s,
+        "calls": sum(operator.calls for operator in operators),
+        "seconds": shares(operators, wall_s),
+    }
+    return result
+
+
+def rows(name: str, found: dict[str, Any]) -> list[str]:
+    """A case's rows of the table."""
+    kinds = (*KINDS, BY_ELEMENT, PYTHON)
+    return [
+        f"| {name} | {phase} | {part['calls']} | "
+        + " | ".join(f"{part['seconds'].get(kind, 0.0) / part['wall_s']:.0%}" for kind in kinds)
+        + " |"
+        for phase, part in found.items()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the table; exit status 1 if a process failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling", description=__doc__)
+    parser.add_argument("--cases", nargs="*", default=["fixed"], help='words of names, as "smollm2 fixed"')
+    parser.add_argument("--threads", type=int, default=THREADS)
+    options = parser.parse_args(arguments)
+    settings = Settings(("ours",), 1, options.threads, CACHE, checkpointing=False)
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    heads = ("case", "phase", "operators called", *KINDS, BY_ELEMENT, PYTHON)
+    sys.stdout.write(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n")
+    try:
+        for case in matching(cases_on("cpu"), options.cases):
+            job = job_of(case, prepare_case(case, settings), settings, 0)
+            found = call("profile", {"job": job.plain()}, threads=options.threads)
+            sys.stdout.write("\n".join(rows(case.name, found)) + "\n")
+            sys.stdout.flush()
+    except ProcessError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
