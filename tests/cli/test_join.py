@@ -46,7 +46,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
         "--threads": 2, "--memory-limit": "5GiB",
         "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
-        "--http": "127.0.0.1:0", "--log-format": "json",
+        "--evaluate-every": 20, "--http": "127.0.0.1:0", "--log-format": "json",
         "--log-level": "debug", "--generator": "continuous",
     }  # fmt: skip
     assert set(given) == set(FLAGS.values())
@@ -67,6 +67,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     assert (learning.learning_rate, learning.schedule, learning.total_steps) == (1e-3, "cosine", 70)
     assert config.storage.checkpoint_every == 5
     observe = config.observe
+    assert observe.evaluate_every == 20
     assert (observe.http, observe.log_format, observe.log_level) == ("127.0.0.1:0", "json", "debug")
 
 
