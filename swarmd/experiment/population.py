@@ -18,6 +18,7 @@ from swarmd.config import PolicyConfig
 from swarmd.daemon.progress import Progress
 from swarmd.errors import ConfigError
 from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.model_folders import check_folders
 from swarmd.experiment.node import Node
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
@@ -44,6 +45,7 @@ class Population:
 
         Raises ConfigError, and ModelError for a model that is unknown or does not fit.
         """
+        check_folders(self.config)
         fingerprints = {
             self._load(policy).tokenizer_fingerprint
             for policy in dict.fromkeys(map(self.config.policy_of, range(self.config.nodes)))

@@ -15,6 +15,7 @@ from protocol import Manifest
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
+from swarmd.experiment.model_folders import with_folders_from
 from swarmd.tasks import load_manifest
 from swarmd.tasks.toml_lines import line_of
 
@@ -29,7 +30,8 @@ def read_experiment(
     """The experiment in `path` and the tasks it names; `seeds` and `exchange` win over the file's.
 
     Raises ConfigError for anything that could not run as it is written, and TaskError if a task of a manifest
-    cannot be tried. The manifest of a file is looked for beside the experiment's own.
+    cannot be tried. The manifest of a file is looked for beside the experiment's own, and so are models that
+    are named as folders.
     """
     text, table = _read(path)
     given = {name: value for name, value in (("seeds", seeds), ("exchange", exchange)) if value is not None}
@@ -42,7 +44,7 @@ def read_experiment(
     beside = path.parent / config.swarm
     manifest = load_manifest(str(beside) if beside.is_file() else config.swarm)
     _check_against(manifest, config, place)
-    return config, manifest
+    return with_folders_from(path.parent, config), manifest
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
