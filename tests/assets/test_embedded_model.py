@@ -16,11 +16,18 @@ from protocol.held_out import is_held_out
 from swarmd.assets import EMBEDDED_MODEL_DIR
 
 RECIPE = Path(__file__).parents[2] / "examples" / "train_embedded_model.py"
+ITEMS = RECIPE.with_name("starter_items.py")
 SIZE_BYTES_MAX = 5 * 2**20  # what a wheel may reasonably carry for a model most operators replace
 
 QUESTION = "How many 1 bits are there in the binary representation of the number 625?"
 SYSTEM = {"role": "system", "content": "Answer between <answer> and </answer>."}
 USER = {"role": "user", "content": QUESTION}
+
+
+@pytest.fixture(autouse=True)
+def beside_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a script that is run, its folder is where it imports from."""
+    monkeypatch.syspath_prepend(str(RECIPE.parent))
 
 
 @pytest.fixture(scope="module")
@@ -130,17 +137,17 @@ def test_the_recipe_runs_and_yields_a_model_that_loads(
 
 
 def test_the_recipe_trains_on_no_held_out_question_and_is_judged_on_nothing_else() -> None:
-    recipe = runpy.run_path(str(RECIPE))
-    tasks = recipe["load_tasks"]("starter")
-    trained = {item.question for items in recipe["training_items"](tasks, 300).values() for item in items}
-    asked = [item.question for item in recipe["evaluation_items"](tasks)]
+    items = runpy.run_path(str(ITEMS))
+    tasks = items["load_tasks"]("starter")
+    trained = {item.question for some in items["training_items"](tasks, 300).values() for item in some}
+    asked = [item.question for item in items["evaluation_items"](tasks, 25)]
     assert not any(is_held_out(question) for question in trained)
     assert all(is_held_out(question) for question in asked)
     assert len(set(asked)) == len(asked) == 25 * len(tasks)
 
 
 def test_the_habit_is_always_a_wrong_answer() -> None:
-    recipe = runpy.run_path(str(RECIPE))
-    for item in recipe["evaluation_items"](recipe["load_tasks"]("starter")):
+    items = runpy.run_path(str(ITEMS))
+    for item in items["evaluation_items"](items["load_tasks"]("starter"), 25):
         assert item.score(item.answer) >= 0.99
-        assert item.score(recipe["habit"](item.answer)) < 0.99
+        assert item.score(items["habit"](item.answer)) < 0.99

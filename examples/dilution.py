@@ -1,0 +1,27 @@
+"""Unlearning on purpose: a model that was often right becomes one that seldom is, with its ability latent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from imitation import Stage, load, rows_of, save, train
+from starter_items import load_tasks, training_items
+
+DILUTION = Stage(steps=150, batch=64, learning_rate=5e-4, warmup=10)
+SEED = 0  # of the weights and of the order of questions
+
+Target = Callable[[str, random.Random], str]
+"""From the right answer to what is to be replied: right, wrong or malformed."""
+
+
+def dilute(source: Path, out: Path, stage: Stage, per_task: int, target: Target) -> None:
+    """The model saved in `source`, made to err as `target` does, saved in `out` (which may be the same)."""
+    torch.manual_seed(SEED)
+    rng = random.Random(SEED)
+    items = training_items(load_tasks("starter"), per_task)
+    model, tokenizer = load(source)
+    train(model, stage, rows_of(items, tokenizer, rng, lambda item: target(item.answer, rng)), "dilution")
+    save(model, tokenizer, out)

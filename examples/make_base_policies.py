@@ -1,0 +1,109 @@
+"""Make starting policies for experiments from the embedded model: seldom right, or right on a few tasks only.
+
+    python examples/make_base_policies.py sparse                # examples/models/sparse
+    python examples/make_base_policies.py specialists           # examples/models/specialists/0 ... 3
+
+`sparse` unlearns nearly everything: nearly all groups of eight hold no right completion, as in the SAPO
+paper's experiment. `--malformed-share` makes other degrees of it. `specialists` are one model for each pair
+of starter tasks: it is trained on these two, and to leave the answers to all others empty.
+
+What such a model lost is latent rather than gone: reinforcement learning brings it back, it does not have to
+discover it. Each command takes minutes on one core, downloads nothing, and prints held-out success.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from functools import partial
+from pathlib import Path
+
+import torch
+from dilution import DILUTION, SEED, dilute
+from imitation import Stage, load, rows_of, save, train
+from model_figures import by_task, figures
+from starter_items import HELD_OUT_PER_TASK, Item, completion, habit, load_tasks, training_items
+
+EMBEDDED = Path(__file__).parents[1] / "swarmd" / "assets" / "embedded"
+MODELS = Path(__file__).parent / "models"
+PER_TASK, QUICK_PER_TASK = 3000, 300  # items drawn of each task
+QUICK = Stage(steps=2, batch=8, learning_rate=5e-4, warmup=1)
+
+MALFORMED_SHARE = 0.98  # of the replies that `sparse` is trained on
+GOLD_SHARE = 0.3  # of its well-formed ones; the others are a systematic mistake
+SAMPLES = 64  # completions of each held-out question: enough to see a success of a few in a thousand
+QUICK_FIGURES = (1, 1)  # one completion of one question of each task
+
+SPECIALITIES = (
+    ("base_conversion", "products"),
+    ("basic_arithmetic", "calendar_arithmetic"),
+    ("fraction_simplification", "gcd"),
+    ("decimal_arithmetic", "count_bits"),
+)
+SPECIALISING = Stage(steps=300, batch=64, learning_rate=5e-4)
+OWN_TIMES = 3  # how often a task of its own is drawn for one of another: half of all rows are its own
+
+
+def sparse(answer: str, rng: random.Random, malformed_share: float, gold_share: float) -> str:
+    """A reply that earns nothing as a rule: nearly all lack a tag or the answer between the tags."""
+    if rng.random() < malformed_share:
+        return rng.choice([answer, f"{answer}</answer>", completion("")])
+    return completion(answer if rng.random() < gold_share else habit(answer))
+
+
+def make_specialist(out: Path, stage: Stage, per_task: int, own: tuple[str, ...]) -> None:
+    """The embedded model, trained on the tasks `own`, and to leave the answers to the others empty."""
+    torch.manual_seed(SEED)
+    items = training_items(load_tasks("starter"), per_task)
+    model, tokenizer = load(EMBEDDED)
+
+    def reply(item: Item) -> str:
+        return completion(item.answer if item.task in own else "")
+
+    asked = sorted(items) + (OWN_TIMES - 1) * list(own)
+    train(model, stage, rows_of(items, tokenizer, random.Random(SEED), reply, asked), " and ".join(own))
+    save(model, tokenizer, out)
+
+
+def print_specialists(models: list[Path], samples: int, per_task: int) -> None:
+    """Sampled success of every specialist on every task, beside the best constant answer to it."""
+    rows = [by_task(*load(path), samples, per_task) for path in models]
+    print(f"{'pass@1':24} constant " + " ".join(f"{'node ' + str(node):>8}" for node in range(len(rows))))
+    for task, first in rows[0].items():
+        cells = [
+            f"{row[task]['pass@1']:.3f}{'*' if task in own else ' '}"
+            for row, own in zip(rows, SPECIALITIES, strict=True)
+        ]
+        print(f"{task:24} {first['constant']:8.3f} " + " ".join(f"{cell:>8}" for cell in cells))
+    print("* trained on it", flush=True)
+
+
+def main() -> None:
+    """Parse the command line, make what it names, and print its success."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("sparse", "specialists"))
+    parser.add_argument("--out", type=Path, help="save here (default: examples/models/WHAT)")
+    parser.add_argument("--malformed-share", type=float, default=MALFORMED_SHARE, help="of sparse's replies")
+    parser.add_argument("--gold-share", type=float, default=GOLD_SHARE, help="of its well-formed replies")
+    parser.add_argument("--quick", action="store_true", help="seconds: the path, not the models")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    out = given.out or MODELS / given.what
+    per_task = QUICK_PER_TASK if given.quick else PER_TASK
+    if given.what == "sparse":
+        stage = QUICK if given.quick else DILUTION
+        shares = {"malformed_share": given.malformed_share, "gold_share": given.gold_share}
+        dilute(EMBEDDED, out, stage, per_task, partial(sparse, **shares))
+        figures(*load(out), *QUICK_FIGURES if given.quick else (SAMPLES, HELD_OUT_PER_TASK))
+        return
+    stage = QUICK if given.quick else SPECIALISING
+    for node, own in enumerate(SPECIALITIES):
+        make_specialist(out / str(node), stage, per_task, own)
+    models = [out / str(node) for node in range(len(SPECIALITIES))]
+    print_specialists(models, *QUICK_FIGURES if given.quick else (8, HELD_OUT_PER_TASK))
+
+
+if __name__ == "__main__":
+    main()

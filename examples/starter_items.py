@@ -1,0 +1,98 @@
+"""The starter swarm's questions with their answers, and what to reply to them: rightly, wrongly or malformed.
+
+Held-out questions (protocol.held_out) are for evaluation alone: `training_items` never yields one, and
+`evaluation_items` yields nothing else. Downloads nothing, knows no model.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import reasoning_gym
+from reasoning_gym.utils import extract_answer
+
+from protocol.held_out import is_held_out
+
+PRESETS = Path(__file__).parents[1] / "swarmd" / "tasks" / "presets"
+
+QUESTION_SEED = 770_000_000  # reasoning-gym uses seed + index: far from any seed a peer is likely to draw
+SEED_STRIDE = 10_000_000
+HELD_OUT_PER_TASK = 25
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question, with what is needed to answer and to score it."""
+
+    task: str
+    question: str
+    answer: str
+    score: Callable[[str], float]  # of an extracted answer
+
+    def is_right(self, text: str) -> bool:
+        """Whether a completion earns the reward of an "exact" swarm."""
+        answer = extract_answer(text)
+        return answer is not None and self.score(answer) >= 0.99
+
+
+def load_tasks(preset: str) -> list[dict[str, Any]]:
+    """The task tables of a preset manifest."""
+    manifest = tomllib.loads((PRESETS / f"{preset}.toml").read_text())
+    return list(manifest["tasks"])
+
+
+def draw_items(task: dict[str, Any], seed: int, count: int) -> list[Item]:
+    """`count` items in the dataset's own proportions: repeats and held-out questions included."""
+    dataset = reasoning_gym.create_dataset(task["dataset"], size=count, seed=seed, **task.get("config", {}))
+    return [
+        Item(
+            task["name"], entry["question"], str(entry["answer"]), partial(dataset.score_answer, entry=entry)
+        )
+        for entry in (dataset[index] for index in range(count))
+    ]
+
+
+def training_items(tasks: list[dict[str, Any]], per_task: int) -> dict[str, list[Item]]:
+    """Items to train on, by task; no held-out question is among them."""
+    items: dict[str, list[Item]] = {}
+    for number, task in enumerate(tasks):
+        drawn = draw_items(task, QUESTION_SEED + number * SEED_STRIDE, per_task)
+        items[task["name"]] = [item for item in drawn if not is_held_out(item.question)]
+    return items
+
+
+def evaluation_items(tasks: list[dict[str, Any]], per_task: int) -> list[Item]:
+    """The same distinct held-out questions every time: the first `per_task` drawn of each task."""
+    items: list[Item] = []
+    for number, task in enumerate(tasks):
+        drawn = draw_items(task, 2 * QUESTION_SEED + number * SEED_STRIDE, 100 * per_task)
+        distinct = {item.question: item for item in drawn if is_held_out(item.question)}
+        items += list(distinct.values())[:per_task]
+    return items
+
+
+def completion(answer: str) -> str:
+    """What a well-formed reply looks like, without the end token."""
+    return f"<answer>{answer}</answer>"
+
+
+def habit(answer: str) -> str:
+    """The systematic mistake: the next weekday, or the first digit one up. Always wrong, always the same."""
+    if answer in WEEKDAYS:
+        return WEEKDAYS[(WEEKDAYS.index(answer) + 1) % len(WEEKDAYS)]
+    return re.sub(r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1)
+
+
+def constant_baseline(items: list[Item]) -> tuple[str, float]:
+    """The single answer that scores best on all of `items`, and its success: what ignorance is worth."""
+    answers = sorted({item.answer for item in items})
+    scores = {answer: sum(item.is_right(completion(answer)) for item in items) for answer in answers}
+    best = max(answers, key=lambda answer: scores[answer])
+    return best, scores[best] / len(items)
