@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,10 +51,10 @@ def kind_of(name: str) -> str:
 
 def shares(operators: Iterable[Operator], wall_s: float) -> dict[str, float]:
     """Seconds by kind; `PYTHON` is the rest of the wall time: the interpreter's, and waiting."""
-    seconds: Counter[str] = Counter()
+    seconds = dict.fromkeys((*KINDS, BY_ELEMENT), 0.0)
     for operator in operators:
         seconds[kind_of(operator.name)] += operator.seconds
-    return {**seconds, PYTHON: max(0.0, wall_s - seconds.total())}
+    return {**seconds, PYTHON: max(0.0, wall_s - sum(seconds.values()))}
 
 
 def profile_step(job: Job) -> dict[str, Any]:
@@ -90,7 +89,7 @@ def rows(name: str, found: dict[str, Any]) -> list[str]:
     kinds = (*KINDS, BY_ELEMENT, PYTHON)
     return [
         f"| {name} | {phase} | {part['calls']} | "
-        + " | ".join(f"{part['seconds'].get(kind, 0.0) / part['wall_s']:.0%}" for kind in kinds)
+        + " | ".join(f"{part['seconds'][kind] / part['wall_s']:.0%}" for kind in kinds)
         + " |"
         for phase, part in found.items()
     ]
