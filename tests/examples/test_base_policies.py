@@ -14,6 +14,7 @@ from reasoning_gym.utils import extract_answer
 from transformers import AutoModelForCausalLM
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.experiment import read_experiment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND = EXAMPLES / "make_base_policies.py"
@@ -55,6 +56,13 @@ def test_there_is_a_specialist_for_every_pair_of_tasks(tmp_path, monkeypatch, ca
     assert all(differs_from_the_embedded(tmp_path / str(node)) for node in range(4))
     rows = [line for line in capsys.readouterr().out.splitlines() if line.count("*") == 1 and "." in line]
     assert len(rows) == 8  # every task is the speciality of one
+
+
+def test_the_experiment_on_specialists_names_what_the_command_makes() -> None:
+    made = runpy.run_path(str(COMMAND))["SPECIALITIES"]
+    config, _ = read_experiment(EXAMPLES / "sapo_specialists.toml")
+    assert config.specialities == made
+    assert config.models == tuple(str(EXAMPLES / "models" / "specialists" / str(n)) for n in range(len(made)))
 
 
 def test_a_sparse_reply_is_right_wrong_or_malformed_as_often_as_asked() -> None:

@@ -1,4 +1,4 @@
-"""Models that are folders are found from the experiment's file; their absence is said before anything runs."""
+"""Models that are folders are found from the experiment's file; one that is missing is named at once."""
 
 from __future__ import annotations
 

@@ -114,4 +114,11 @@ def test_a_file_that_is_none_is_refused(tmp_path) -> None:
 @pytest.mark.parametrize("example", sorted(Path("examples").glob("sapo_*.toml")), ids=lambda p: p.stem)
 def test_the_examples_are_read(example) -> None:
     config, _ = read_experiment(example)
-    assert {"8/0", "6/2", "4/4", "2/6"} <= {arm.label for arm in config.configurations}
+    assert config.baseline_label is not None
+
+
+@pytest.mark.parametrize("name", ["paper", "small", "dense", "gpu"])
+def test_examples_of_the_papers_experiment_have_its_configurations_and_its_control(name) -> None:
+    config, _ = read_experiment(Path(f"examples/sapo_{name}.toml"))
+    labels = {arm.label for arm in config.configurations}
+    assert labels == {"8/0", "6/2", "4/4", "2/6", "8/0-filtered"}
