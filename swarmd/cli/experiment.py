@@ -1,11 +1,12 @@
-"""`swarmd experiment`: run an experiment of many peers in one process, and report what came of it."""
+"""`swarmd experiment`: run an experiment of many peers, report what came of it, and compare."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -35,8 +36,8 @@ def run(
         typer.Option("--seeds", min=1, max=SEEDS_MAX, help="Runs of each configuration, in place of FILE's."),
     ] = None,
     exchange: Annotated[
-        str | None,
-        typer.Option("--exchange", metavar="NAME", help="process or distributed, in place of FILE's."),
+        Literal["process", "distributed", "daemons"] | None,
+        typer.Option("--exchange", help="How groups travel, in place of FILE's."),
     ] = None,
 ) -> None:
     """Run an experiment, or go on with one that was stopped: the same command resumes it.
@@ -104,4 +105,43 @@ def report(
     from swarmd.experiment.report import write_report
 
     for path in write_report(folder, with_plots=plots):
+        typer.echo(str(path))
+
+
+@app.command("compare")
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="DIR:NAME, or DIR if it has one configuration.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same, of the same folder or another.")],
+    equal: Annotated[
+        Literal["rounds", "tokens", "time"],
+        typer.Option("--equal", help="Compare up to where the one that needed less of it ends."),
+    ] = "rounds",
+    pairs: Annotated[
+        Literal["seed", "node"],
+        typer.Option("--pairs", help="One pair a seed, or one a node: right only where nodes share nothing."),
+    ] = "seed",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Test the differences between two configurations, A minus B, pair by pair.
+
+    Own reward, held-out success and held-out success by task, each with a 95 % bootstrap interval and the p
+    of a sign-flip permutation test; over tasks, p is corrected by Holm. Seeds that only one has are left out.
+    """
+    from swarmd.experiment.compare import compare as compare_sides
+    from swarmd.experiment.compare_text import comparison_values, to_text
+
+    values = comparison_values(compare_sides(a, b, basis=equal, pairs=pairs))
+    typer.echo(json.dumps(values, allow_nan=False) if as_json else to_text(values))
+
+
+@app.command("curve")
+def curve(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of `experiment run`.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the curve goes.")],
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw it (matplotlib).")] = True,
+) -> None:
+    """Write what sharing gained against how good the policy was before, over several experiments."""
+    from swarmd.experiment.curve import write_curve
+
+    for path in write_curve(folders, out, with_plot=plots):
         typer.echo(str(path))

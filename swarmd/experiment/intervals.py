@@ -20,7 +20,7 @@ PERCENTILES = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds; without an interval where one seed or nothing is there."""
+    """A mean over seeds, or other pairs; without an interval where one or nothing is there."""
 
     mean: float
     low: float | None
@@ -29,13 +29,13 @@ class Estimate:
     """One a seed."""
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float] | Array) -> Estimate:
     """The mean of one value a seed."""
     data = np.asarray(values, dtype=np.float64)
     return _with_interval(data, lambda picks: data[picks].mean(axis=1), float(data.mean()))
 
 
-def gain(values: Sequence[float], baseline: Sequence[float]) -> Estimate:
+def gain(values: Sequence[float] | Array, baseline: Sequence[float] | Array) -> Estimate:
     """How much larger the mean of `values` is than that of `baseline`, as a share of it: 0.5 is +50 %.
 
     Paired: position by position both are of the same seed, and are resampled together.

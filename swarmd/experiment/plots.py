@@ -1,74 +1,52 @@
-"""The plots of a report, as PNG and SVG. Needs matplotlib, which only this file imports, and late."""
+"""The plots of a report, as PNG and SVG: what is drawn on each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from swarmd.errors import ConfigError
+from swarmd.experiment.drawing import draw_figure
 from swarmd.experiment.results import Array, Results, RunResults
+from swarmd.experiment.smoothing import smoothed
+from swarmd.experiment.specialists import split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = ("png", "svg")
-SIZE_INCHES = (7.0, 4.2)  # half a page wide at 100 dots an inch
 BAND_ALPHA = 0.15  # bands of six configurations still show through each other
-WINDOWS = 20  # a smoothed curve is a moving mean over a twentieth of the rounds
 
 Draw = Callable[["Axes", list[RunResults], str], None]
+Plot = tuple[str, str, str, Draw]
+"""Title, x axis, y axis, what draws one configuration."""
 
 
 def draw_plots(results: Results, folder: Path) -> list[str]:
-    """Write every plot into `folder`; returns their names without ending. Raises ConfigError without
-    matplotlib."""
-    try:
-        import matplotlib as mpl
+    """Write every plot into `folder`; returns their names without ending.
 
-        mpl.use("agg")  # no display is there, and none is needed
-        mpl.rcParams["svg.hashsalt"] = "swarmd"  # the same results give the same file
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise ConfigError(
-            'plots need matplotlib: pip install "swarmd[experiment]", or use --no-plots'
-        ) from error
-    for name, (title, across, up, draw) in PLOTS.items():
-        figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
-        for label, runs in _by_label(results):
-            draw(axes, runs, label)
-        axes.set(title=title, xlabel=across, ylabel=up)
-        if axes.lines:
-            axes.legend()
-        for ending in FORMATS:
-            figure.savefig(folder / f"{name}.{ending}", metadata=_undated(ending))
-        plt.close(figure)
-    return list(PLOTS)
+    Raises ConfigError without matplotlib, OSError.
+    """
+    plots = PLOTS | (_of_specialists(results.config.specialities) if results.config.specialities else {})
+    for name, plot in plots.items():
+        draw_figure(folder / name, partial(_draw, results=results, plot=plot))
+    return list(plots)
 
 
-def _undated(ending: str) -> dict[str, Any]:
-    return {"Date": None} if ending == "svg" else {}
+def _draw(axes: Axes, results: Results, plot: Plot) -> None:
+    title, across, up, draw = plot
+    for label, runs in _by_label(results):
+        draw(axes, runs, label)
+    axes.set(title=title, xlabel=across, ylabel=up)
 
 
 def _by_label(results: Results) -> Iterator[tuple[str, list[RunResults]]]:
     for arm in results.config.configurations:
         if runs := results.of(arm.label):
             yield arm.label, runs
-
-
-def smoothed(values: Array) -> Array:
-    """Moving mean over the first axis, shorter at the beginning; NaN is left out."""
-    window = max(1, len(values) // WINDOWS)
-    there = ~np.isnan(values)
-    totals = np.cumsum(np.where(there, values, 0.0), axis=0)
-    counts = np.cumsum(there, axis=0).astype(np.float64)
-    for sums in (totals, counts):
-        sums[window:] -= sums[:-window].copy()
-    with np.errstate(invalid="ignore"):  # nothing in a window: 0 / 0, which is NaN
-        means: Array = totals / counts
-    return means
 
 
 def _cumulative(of: Callable[[RunResults], Array]) -> Draw:
@@ -80,11 +58,11 @@ def _cumulative(of: Callable[[RunResults], Array]) -> Draw:
 
 
 def _smooth(of: Callable[[RunResults], Array]) -> Draw:
-    """Mean over nodes and seeds, and the band from the lowest node to the highest."""
+    """Mean over the nodes of all seeds that have a value, and the band from the lowest to the highest."""
 
     def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
         curves = np.concatenate([smoothed(of(run)).T for run in runs])
-        at = np.flatnonzero((~np.isnan(curves)).all(axis=0))
+        at = np.flatnonzero((~np.isnan(curves)).any(axis=0))
         if at.size:
             _with_band(axes, at + 1, curves[:, at], label)
 
@@ -108,16 +86,27 @@ def _held_out(axes: Axes, runs: list[RunResults], label: str) -> None:
     _with_band(axes, np.array(runs[0].held_out.rounds), curves, label)
 
 
-def _with_band(axes: Axes, x: Array | Any, curves: Array, label: str) -> None:
-    [line] = axes.plot(x, curves.mean(axis=0), label=label)
-    axes.fill_between(
-        x, curves.min(axis=0), curves.max(axis=0), color=line.get_color(), alpha=BAND_ALPHA, linewidth=0
-    )
+def _with_band(axes: Axes, x: NDArray[Any], curves: Array, label: str) -> None:
+    """`curves` [curves, points]; at each point at least one has a value, which NaN is not."""
+    [line] = axes.plot(x, np.nanmean(curves, axis=0), label=label)
+    low, high = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
+    axes.fill_between(x, low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0)
+
+
+def _of_specialists(specialities: Sequence[Sequence[str]]) -> dict[str, Plot]:
+    def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
+        parts = [split(run.held_out, specialities) for run in runs]
+        rounds = runs[0].held_out.rounds
+        [line] = axes.plot(rounds, np.mean([part.foreign for part in parts], axis=0), label=label)
+        own = np.mean([part.own for part in parts], axis=0)
+        axes.plot(rounds, own, color=line.get_color(), linestyle="--")
+
+    return {"specialists": ("Held-out success of specialists", ROUNDS, "foreign tasks; dashed: own", draw)}
 
 
 ROUNDS = "round"
 
-PLOTS: dict[str, tuple[str, str, str, Draw]] = {
+PLOTS: dict[str, Plot] = {
     "cumulative_mixed": (
         "Cumulative reward of what was trained on (the paper's)", ROUNDS, "sum over nodes; band: seeds",
         _cumulative(lambda run: run.reward_mixed),
@@ -148,4 +137,4 @@ PLOTS: dict[str, tuple[str, str, str, Draw]] = {
         _smooth_own_against(lambda run: run.seconds),
     ),
 }  # fmt: skip
-"""File name -> title, x axis, y axis, what draws one configuration."""
+"""By file name."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from swarmd.experiment.plots import FORMATS, draw_plots
+from swarmd.experiment.drawing import FORMATS
+from swarmd.experiment.page import to_markdown
+from swarmd.experiment.plots import draw_plots
 from swarmd.experiment.results import read_results
-from swarmd.experiment.tables import make_tables, to_markdown
+from swarmd.experiment.tables import make_tables
 from swarmd.storage.durable import disk_error
 
 JSON_FILE, MARKDOWN_FILE = "report.json", "report.md"

@@ -23,16 +23,19 @@ from swarmd.experiment.seeding import SWEEP
 
 Array = NDArray[np.float64]
 
+ASKED = ("swarm_id", "nodes", "node_tasks", "held_out_questions")
+"""Settings that decide, with the seed, which questions a run's nodes train and are judged on."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Success on held-out questions after each of `rounds`; by task, the mean over nodes."""
+    """Success on held-out questions after each of `rounds`."""
 
     rounds: tuple[int, ...]
     success: Array
     """[evaluations, nodes]"""
     tasks: Mapping[str, Array]
-    """[evaluations] each"""
+    """[evaluations, nodes] each"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class RunResults:
     surprisal: Array
     """Of external text under the node's policy, nats a byte."""
     held_out: HeldOut
+    asked: Mapping[str, Any]
+    """The settings named in ASKED."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def _run(lines: list[Line]) -> RunResults:
         external_share=grid(lambda line: line["external_share"]),
         surprisal=grid(lambda line: line["metrics"]["external_nats_per_byte"]),
         held_out=_held_out([line for line in lines if line["kind"] == "held_out"], settings["nodes"]),
+        asked={key: settings[key] for key in ASKED},
     )
 
 
@@ -148,5 +154,5 @@ def _held_out(lines: list[Line], nodes: int) -> HeldOut:
     return HeldOut(
         rounds=tuple(line["round"] for line in lines[::nodes]),
         success=np.array([line["success"] for line in lines], dtype=np.float64).reshape(-1, nodes),
-        tasks={name: np.array(values).reshape(-1, nodes).mean(axis=1) for name, values in tasks.items()},
+        tasks={name: np.array(values).reshape(-1, nodes) for name, values in tasks.items()},
     )

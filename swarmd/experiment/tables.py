@@ -1,65 +1,120 @@
-"""The tables of a report: as plain values for report.json, and from these as Markdown. Writes no files."""
+"""The tables of a report as plain values, which are report.json. Writes no files and no text."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
 from typing import Any
 
-from swarmd.experiment.intervals import Estimate, estimate, gain
-from swarmd.experiment.measures import GAINS, MEASURES, Common, common_budget
+from swarmd.experiment.cells import plain
+from swarmd.experiment.controls import Against, against, against_solo
+from swarmd.experiment.equal_cost import BASES, Basis
+from swarmd.experiment.intervals import estimate
+from swarmd.experiment.measures import MEASURES
 from swarmd.experiment.results import Results, RunResults
+from swarmd.experiment.specialists import split
+from swarmd.experiment.stability import CURVES, QUANTITIES
 
 Table = dict[str, Any]
 
-UNITS = {"tokens": "{:,.0f}", "seconds": "{:,.0f}", "mixed": "{:.2f}", "own": "{:.2f}"}
-RATIO = "{:.3f}"  # of everything else
+PROMISED: tuple[Basis, ...] = ("tokens", "time")
+"""What sharing and the strongest solo control are compared at: what a person pays."""
 
 
 def make_tables(results: Results) -> Table:
     """Everything that report.md says, as JSON holds it: NaN is None."""
     config = results.config
     labels = [arm.label for arm in config.configurations if results.of(arm.label)]
-    common = common_budget([run for label in labels for run in results.of(label)]) if labels else None
-    rows = [] if common is None else [_configuration(results, label, common) for label in labels]
+    sharing = [arm.label for arm in config.configurations if arm.external]
     return {
         "experiment": config.name,
         "nodes": config.nodes,
         "unfinished_runs": results.unfinished,
         "superseded_runs": results.superseded,
         "baseline": config.baseline_label,
-        "common_budget": None if common is None else asdict(common),
         "measures": {key: {"title": m.title, "meaning": m.meaning} for key, m in MEASURES.items()},
-        "configurations": rows,
+        "configurations": [_configuration(results, label) for label in labels],
+        "against_solo": [
+            {**pair_values(one), "strongest": number == 0}
+            for label in sharing
+            for basis in PROMISED
+            for number, one in enumerate(against_solo(results, label, basis))
+        ],
         "sweep": _sweep(results),
     }
 
 
-def _configuration(results: Results, label: str, common: Common) -> Table:
+def _configuration(results: Results, label: str) -> Table:
     runs = results.of(label)
-    baseline = {run.seed: run for run in results.of(results.config.baseline_label or "")}
-    is_baseline = label == results.config.baseline_label
-    pairs = [(run, baseline[run.seed]) for run in runs if run.seed in baseline and not is_baseline]
     return {
         "label": label,
         "learning_rate": runs[0].rate,
         "rounds": len(runs[0].reward_own),
         "seeds": [run.seed for run in runs],
         "measures": {
-            key: _plain(estimate([measure.of(run, common) for run in runs]))
-            for key, measure in MEASURES.items()
+            key: plain(estimate([measure.of(run) for run in runs])) for key, measure in MEASURES.items()
         },
-        "gains": {key: _plain(_gain(key, pairs, common)) for key in GAINS} if pairs else {},
+        "against_baseline": _against_baseline(results, label),
+        "stability": _stability(runs),
         "tasks": {
-            name: _plain(estimate([float(run.held_out.tasks[name][-1]) for run in runs]))
+            name: plain(estimate([float(run.held_out.tasks[name][-1].mean()) for run in runs]))
             for name in runs[0].held_out.tasks
         },
+        "specialists": _specialists(results, label) if results.config.specialities else None,
     }
 
 
-def _gain(key: str, pairs: list[tuple[RunResults, RunResults]], common: Common) -> Estimate:
-    of = MEASURES[key].of
-    return gain([of(run, common) for run, _ in pairs], [of(base, common) for _, base in pairs])
+def _against_baseline(results: Results, label: str) -> Table:
+    """By basis; empty for the baseline itself, and without a common seed."""
+    baseline = results.config.baseline_label
+    if baseline is None or baseline == label:
+        return {}
+    found = {basis: against(results.of(label), results.of(baseline), basis) for basis in BASES}
+    return {basis: pair_values(one) for basis, one in found.items() if one is not None}
+
+
+def pair_values(one: Against) -> Table:
+    """A comparison as JSON holds it."""
+    estimates = (
+        "rounds", "control_rounds", "own", "control_own", "own_gain", "mixed_gain", "held_out",
+        "control_held_out", "held_out_difference",
+    )  # fmt: skip
+    return {
+        "label": one.arm,
+        "control": one.control,
+        "basis": one.basis,
+        "seeds": list(one.seeds),
+        "ended_first": one.ended_first,
+        **{name: plain(getattr(one, name)) for name in estimates},
+    }
+
+
+def _stability(runs: list[RunResults]) -> Table:
+    return {
+        name: {
+            quantity: plain(estimate([of(curve(run)) for run in runs])) for quantity, of in QUANTITIES.items()
+        }
+        for name, curve in CURVES.items()
+    }
+
+
+def _specialists(results: Results, label: str) -> Table:
+    """Held-out success on a node's own and on foreign tasks, before and after; and after, against the
+    baseline's."""
+    lists = results.config.specialities
+    after = {run.seed: split(run.held_out, lists) for run in results.of(label)}
+    of = {run.seed: split(run.held_out, lists) for run in results.of(results.config.baseline_label or "")}
+    common = [seed for seed in after if seed in of] if label != results.config.baseline_label else []
+    return {
+        which: {
+            "before": plain(estimate([getattr(each, which)[0] for each in after.values()])),
+            "after": plain(estimate([getattr(each, which)[-1] for each in after.values()])),
+            "difference": plain(
+                estimate([getattr(after[seed], which)[-1] - getattr(of[seed], which)[-1] for seed in common])
+            )
+            if common
+            else None,
+        }
+        for which in ("own", "foreign")
+    }
 
 
 def _sweep(results: Results) -> list[Table]:
@@ -69,92 +124,5 @@ def _sweep(results: Results) -> list[Table]:
         runs = results.of(arm.label, sweep=True)
         for rate in dict.fromkeys(run.rate for run in runs):
             own = estimate([float(run.reward_own.sum()) for run in runs if run.rate == rate])
-            found.append({"label": arm.label, "learning_rate": rate, "own": _plain(own)})
+            found.append({"label": arm.label, "learning_rate": rate, "own": plain(own)})
     return found
-
-
-def _plain(estimated: Estimate) -> Table:
-    values = [value if math.isfinite(value) else None for value in estimated.values]
-    mean = estimated.mean if math.isfinite(estimated.mean) else None
-    return {"mean": mean, "low": estimated.low, "high": estimated.high, "values": values}
-
-
-def to_markdown(tables: Table, plots: list[str]) -> str:
-    """report.md."""
-    rows = tables["configurations"]
-    parts = [
-        f"# {tables['experiment']}",
-        f"{tables['nodes']} nodes. Means over seeds with 95 % bootstrap intervals; gains are paired by seed. "
-        "With fewer than five seeds the intervals are too narrow.",
-    ]
-    if tables["unfinished_runs"]:
-        parts.append(f"**{tables['unfinished_runs']} runs are not finished and not in here.**")
-    if tables["superseded_runs"]:
-        parts.append(
-            f"{tables['superseded_runs']} runs are left out: their configuration or learning rate is not the "
-            "experiment's any more."
-        )
-    parts += ["## Results", _measures_table(rows, tables["measures"])]
-    if any(row["gains"] for row in rows):
-        parts += [f"## Gain against {tables['baseline']}", _gains_table(rows, tables["measures"])]
-    parts += ["## Held-out success by task, at the end", _tasks_table(rows)]
-    if tables["sweep"]:
-        parts += ["## Learning rates tried, on other seeds", _sweep_table(tables["sweep"])]
-    parts += ["## What the columns are", _meanings(tables["measures"])]
-    parts += [f"![{name}]({name}.png)" for name in plots]
-    return "\n\n".join(parts) + "\n"
-
-
-def _measures_table(rows: list[Table], measures: Table) -> str:
-    keys = [key for key in measures if any(row["measures"][key]["mean"] is not None for row in rows)]
-    head = ["", "rate", "rounds", "seeds", *(measures[key]["title"] for key in keys)]
-    body = [
-        [row["label"], f"{row['learning_rate']:g}", str(row["rounds"]), str(len(row["seeds"]))]
-        + [_shown(row["measures"][key], UNITS.get(key, RATIO)) for key in keys]
-        for row in rows
-    ]
-    return _table(head, body)
-
-
-def _gains_table(rows: list[Table], measures: Table) -> str:
-    head = ["", *(measures[key]["title"] for key in GAINS)]
-    return _table(
-        head,
-        [[row["label"], *(_percent(row["gains"][key]) for key in GAINS)] for row in rows if row["gains"]],
-    )
-
-
-def _tasks_table(rows: list[Table]) -> str:
-    names = list(rows[0]["tasks"]) if rows else []
-    body = [[row["label"], *(_shown(row["tasks"][name], RATIO) for name in names)] for row in rows]
-    return _table(["", *names], body)
-
-
-def _sweep_table(sweep: list[Table]) -> str:
-    body = [[row["label"], f"{row['learning_rate']:g}", _shown(row["own"], UNITS["own"])] for row in sweep]
-    return _table(["", "rate", "cumulative own reward"], body)
-
-
-def _meanings(measures: Table) -> str:
-    return "\n".join(f"- **{measure['title']}**: {measure['meaning']}" for measure in measures.values())
-
-
-def _shown(estimated: Table, form: str) -> str:
-    if estimated["mean"] is None:
-        return "–"
-    text = form.format(estimated["mean"])
-    if estimated["low"] is None:
-        return text
-    return f"{text} ({form.format(estimated['low'])} to {form.format(estimated['high'])})"
-
-
-def _percent(estimated: Table) -> str:
-    in_percent = {
-        key: None if estimated[key] is None else 100 * estimated[key] for key in ("mean", "low", "high")
-    }
-    return _shown(in_percent, "{:+.1f} %")
-
-
-def _table(head: list[str], body: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from swarmd.experiment import ExperimentConfig
+from swarmd.experiment.results import HeldOut, RunResults
 
 NODES = 2
 SECONDS = {"generating": 1.0, "scoring": 0.5, "verifying": 0.25, "training": 0.25}
@@ -33,6 +37,38 @@ def write_results(folder: Path, *, finished: bool = True) -> None:
             write_lines(folder, f"run-{arm}-{seed}", lines if finished else lines[:-1])
 
 
+def made_up_run(
+    own: Sequence[float],
+    *,
+    label: str = "8/0",
+    seed: int = 0,
+    tokens: Sequence[float] | float = 10.0,
+    seconds: float = 1.0,
+    held_out: Sequence[float] = (0.0, 0.5),
+) -> RunResults:
+    """A run of one node, as it would be read: `own` reward and `tokens` by round, `held_out` success on one
+    task at evaluations spread evenly from before the first round to the end."""
+    rounds = len(own)
+    reward, nothing = np.array(own)[:, None], np.full((rounds, 1), np.nan)
+    success = np.array(held_out)[:, None]
+    return RunResults(
+        label=label,
+        rate=1e-4,
+        seed=seed,
+        sweep=False,
+        reward_own=reward,
+        reward_mixed=reward,
+        tokens=np.broadcast_to(np.array(tokens, dtype=np.float64), rounds)[:, None],
+        seconds=np.full((rounds, 1), seconds),
+        external_share=nothing,
+        surprisal=nothing,
+        held_out=HeldOut(
+            tuple(int(at) for at in np.linspace(0, rounds, len(held_out))), success, {"gcd": success}
+        ),
+        asked={},
+    )
+
+
 def write_lines(folder: Path, run: str, lines: list[dict[str, Any]]) -> None:
     directory = folder / "runs" / run
     directory.mkdir(parents=True)
@@ -56,6 +92,9 @@ def run_lines(
         "sweep": sweep,
         "nodes": NODES,
         "rounds": CONFIG.rounds,
+        "swarm_id": "00" * 32,
+        "node_tasks": [],
+        "held_out_questions": 4,
     }
     lines: list[dict[str, Any]] = [{"kind": "run", "settings": settings, "versions": {}, "plan": {}}]
     lines += [held_out(0, node, 0.0) for node in range(NODES)]

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from swarmd.errors import ConfigError, StorageError
+from swarmd.experiment import plots
 from swarmd.experiment.intervals import estimate, gain
-from swarmd.experiment.measures import mean_within
-from swarmd.experiment.plots import PLOTS, smoothed
 from swarmd.experiment.report import write_report
 from swarmd.experiment.seeding import SWEEP
 from tests.experiment.made_up_results import CONFIG, run_lines, write_lines, write_results
@@ -31,19 +30,24 @@ def test_the_tables_hold_what_was_measured(tmp_path) -> None:
     assert (alone["measures"]["tokens"]["mean"], sharing["measures"]["tokens"]["mean"]) == (800, 400)
     assert alone["measures"]["seconds"]["mean"] == 16
     assert alone["measures"]["surprisal"]["mean"] is None
-    assert sharing["gains"]["own"]["mean"] == pytest.approx(1.0)  # twice as much in either seed
-    assert sharing["gains"]["own"]["low"] == pytest.approx(1.0)
-    assert alone["gains"] == {}
+    gained = sharing["against_baseline"]["rounds"]["own_gain"]
+    assert (gained["mean"], gained["low"]) == (pytest.approx(1.0), pytest.approx(1.0))  # twice as much
+    assert alone["against_baseline"] == {}
+    assert alone["stability"]["held_out"]["drop"]["mean"] == 0
+    assert alone["specialists"] is None
 
 
-def test_equal_tokens_means_what_the_cheapest_run_generated(tmp_path) -> None:
+def test_at_equal_tokens_the_dearer_run_is_looked_at_where_the_cheaper_one_ends(tmp_path) -> None:
     write_results(tmp_path)
     write_report(tmp_path, with_plots=False)
     tables = json.loads((tmp_path / "report.json").read_text())
-    assert tables["common_budget"] == {"tokens": 400, "seconds": 16}
-    alone, sharing = tables["configurations"]
-    assert alone["measures"]["held_out_equal_tokens"]["mean"] == pytest.approx(0.25)  # half of its tokens
-    assert sharing["measures"]["held_out_equal_tokens"]["mean"] == pytest.approx(0.5)
+    by_tokens, by_time = tables["against_solo"]
+    assert (by_tokens["label"], by_tokens["control"], by_tokens["strongest"]) == ("2/2", "4/0", True)
+    assert (by_tokens["rounds"]["mean"], by_tokens["control_rounds"]["mean"]) == (4, 2)
+    assert by_tokens["ended_first"] == "2/2"
+    assert by_tokens["held_out_difference"]["mean"] == pytest.approx(0.25)  # half of its tokens
+    assert (by_time["control_rounds"]["mean"], by_time["ended_first"]) == (4, None)
+    assert "| 2/2 | tokens | 4/0 | 2 | 4.0, 2.0 | 2/2 |" in (tmp_path / "report.md").read_text()
 
 
 def test_the_markdown_names_every_configuration_with_its_interval(tmp_path) -> None:
@@ -58,7 +62,9 @@ def test_every_plot_is_drawn_in_both_formats(tmp_path) -> None:
     pytest.importorskip("matplotlib")
     write_results(tmp_path)
     paths = write_report(tmp_path)
-    assert {path.name for path in paths} >= {f"{name}.{end}" for name in PLOTS for end in ("png", "svg")}
+    assert {path.name for path in paths} >= {
+        f"{name}.{end}" for name in plots.PLOTS for end in ("png", "svg")
+    }
     assert (tmp_path / "held_out.png").read_bytes().startswith(b"\x89PNG")
     assert all(path.stat().st_size for path in paths)
 
@@ -117,20 +123,23 @@ def test_a_run_that_lacks_lines_is_damaged(tmp_path) -> None:
         write_report(tmp_path, with_plots=False)
 
 
-def test_an_unlucky_round_that_cost_more_counts_no_more_than_another() -> None:
-    rewards, costs = np.array([0.0, 1.0, 0.0, 1.0]), np.array([30.0, 10.0, 30.0, 10.0])
-    assert mean_within(rewards, costs, 80) == pytest.approx(0.5)
-    assert mean_within(rewards, costs, 55) == pytest.approx(1 / 2.5)
-
-
-def test_a_part_of_a_round_counts_as_that_part() -> None:
-    rewards, costs = np.array([0.0, 1.0, 1.0]), np.array([10.0, 10.0, 10.0])
-    assert mean_within(rewards, costs, 15) == pytest.approx(5 / 15)
-    assert mean_within(rewards, costs, 30) == pytest.approx(20 / 30)
-
-
-def test_a_smoothed_curve_is_the_mean_of_a_window_without_what_is_missing() -> None:
-    values = np.arange(60.0)[:, None]  # window of 3
-    assert smoothed(values)[[0, 1, 2, 10], 0] == pytest.approx([0, 0.5, 1, 9])
-    values[10] = np.nan
-    assert smoothed(values)[10, 0] == pytest.approx(8.5)
+def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(plots, "PLOTS", {})  # only theirs
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"specialities": [["gcd"], ["count_bits"]]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    for path in tmp_path.glob("runs/*/rounds.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "held_out":
+                line["tasks"]["count_bits"] = {"success": line["node"] * 0.2, "questions": 4}
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert tmp_path / "specialists.svg" in write_report(tmp_path)
+    alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    own, foreign = alone["specialists"]["own"], alone["specialists"]["foreign"]
+    assert (own["before"]["mean"], own["after"]["mean"]) == (pytest.approx(0.1), pytest.approx(0.35))
+    assert (foreign["before"]["mean"], foreign["after"]["mean"]) == (0, pytest.approx(0.25))
+    assert foreign["difference"] is None
+    assert sharing["specialists"]["foreign"]["difference"]["mean"] == pytest.approx(0)
+    assert "foreign tasks, before" in (tmp_path / "report.md").read_text()
