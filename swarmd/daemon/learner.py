@@ -12,7 +12,8 @@ from protocol import Manifest
 from swarmd.config import Config, PolicyConfig
 from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.progress import Progress
-from swarmd.learning import Trainer
+from swarmd.learning import Trainer, adaptive_external
+from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Prepared, Workload, load_policy, prepare_plan
 from swarmd.storage import Checkpoints, Home
 
@@ -57,7 +58,7 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
         policy_config, plan, max_new_tokens=manifest.max_new_tokens, remember=prepared.remember
     )
     trainer = Trainer(policy, config.learning)
-    progress = Progress.fresh(_seed(config.seed, peer_id))
+    progress = Progress.fresh(_seed(config.seed, peer_id), adaptive_external(config.learning))
     if checkpoint is not None:
         saved_progress.resume(checkpoint, progress, policy, trainer)
     return Learner(
@@ -75,12 +76,14 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
 def _prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest) -> Prepared:
     """The plan for this peer's steps."""
     learning = config.learning
+    new_tokens = min(policy.max_new_tokens or manifest.max_new_tokens, manifest.max_new_tokens)
     work = Workload(
         own_groups=learning.local,
         external_groups=learning.external,
         group_size=learning.group_size,
-        new_tokens=min(policy.max_new_tokens or manifest.max_new_tokens, manifest.max_new_tokens),
+        new_tokens=new_tokens,
         reference=learning.kl_coefficient > 0,
+        values=policy_algorithm(learning, new_tokens).with_values,
     )
     return prepare_plan(
         policy,

@@ -22,7 +22,8 @@ from swarmd.experiment.model_folders import check_folders
 from swarmd.experiment.node import Node
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
-from swarmd.learning import Trainer, group_sampler
+from swarmd.learning import Trainer, adaptive_external, group_sampler
+from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, prepare_plan
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
@@ -52,7 +53,7 @@ class Population:
         }
         for arm in self.config.configurations:
             learning = self.config.learning_of(arm, self.config.rates_of(arm)[0])
-            if arm.external and learning.external_loss == "tis" and len(fingerprints) > 1:
+            if arm.external and learning.needs_same_tokenizer and len(fingerprints) > 1:
                 raise ConfigError(
                     f"configurations: {arm.label}: learning.external_loss: tis compares tokens one by one, "
                     "and the models have different tokenizers: use topr, luffy, imitate or as_own"
@@ -76,7 +77,7 @@ class Population:
             policy=policy,
             trainer=Trainer(policy, learning),
             sampler=group_sampler(learning),
-            progress=Progress.fresh(node_seed(run.seed, number)),
+            progress=Progress.fresh(node_seed(run.seed, number), adaptive_external(learning)),
             tasks=self.tasks,
             arm=run.arm,
             group_size=learning.group_size,
@@ -105,6 +106,7 @@ class Population:
             group_size=max(settings.group_size for settings in learning),
             new_tokens=min(policy.max_new_tokens or limit, limit),
             reference=any(settings.kl_coefficient > 0 for settings in learning),
+            values=any(policy_algorithm(settings, limit).with_values for settings in learning),
         )
         budgets = [settings.token_budget for settings in learning if settings.token_budget is not None]
         return prepare_plan(

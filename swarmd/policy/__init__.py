@@ -1,10 +1,10 @@
 """The policy: hardware plan, model loading, generation and log-probabilities. No rewards, no peers."""
 
+from swarmd.policy.arrangement import Workload
 from swarmd.policy.backend import GenerationStoppedError, Generator, Progress, Scorer, StopSignal, TokenRow
 from swarmd.policy.budgets import BudgetKeeper, Budgets
 from swarmd.policy.hardware import Accelerator, HardwareProbe, probe_hardware
 from swarmd.policy.loading import load_policy
-from swarmd.policy.memory import Workload
 from swarmd.policy.pending import PendingGradients
 from swarmd.policy.plan import HardwarePlan, LoraPlan, plan_hardware
 from swarmd.policy.policy import Policy, PromptTooLongError, Sample

@@ -1,7 +1,8 @@
 """How much work goes through the model at once, and what happens when it was too much.
 
 A budget is halved when memory did not suffice, the same work is done again in smaller parts, and the smaller
-budget stays: for this process, and through `remember` for the next start.
+budget stays: for this process, and through `remember` for the next start. The last try before giving up
+computes activations twice, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _REMEDIES = {
     "train_tokens": "--max-new-tokens smaller",
 }
 
+AND_TWICE = ", and activations computed twice (gradient checkpointing)"
+
 log = structlog.get_logger()
 
 
@@ -48,10 +51,11 @@ UNPLANNED = Budgets()
 UNLIMITED = Budgets(decode_tokens=2**62, train_tokens=2**62)
 
 
-def _with(budgets: Budgets, kind: Kind, tokens: int) -> Budgets:
+def _with(budgets: Budgets, kind: Kind, tokens: int, last_try: bool) -> Budgets:
     if kind == "decode_tokens":
         return dataclasses.replace(budgets, decode_tokens=tokens)
-    return dataclasses.replace(budgets, train_tokens=tokens)
+    recompute = budgets.gradient_checkpointing or last_try
+    return dataclasses.replace(budgets, train_tokens=tokens, gradient_checkpointing=recompute)
 
 
 def _forget(_: Budgets) -> None:
@@ -91,11 +95,14 @@ class BudgetKeeper:
         # A budget may be far above what the work needed: halve what was really tried.
         in_force = self.budgets.decode_tokens if kind == "decode_tokens" else self.budgets.train_tokens
         smaller = max(1, min(in_force, largest) // 2)
-        self.budgets = _with(self.budgets, kind, smaller)
-        self._found = _with(self._found, kind, smaller)
+        before = self.budgets
+        last_try = self._in_a_row[kind] + 1 == SHORTAGES_IN_A_ROW_MAX
+        self.budgets = _with(self.budgets, kind, smaller, last_try)
+        self._found = _with(self._found, kind, smaller, last_try)
+        twice = self.budgets.gradient_checkpointing and not before.gradient_checkpointing
         log.warning(
             f"memory ran out while {doing} ({shortage.why}): doing the same again with {smaller} tokens at "
-            f"once in place of {largest}, and keeping to it"
+            f"once in place of {largest}{AND_TWICE if twice else ''}, and keeping to it"
         )
         self._remember(self._found)
         return smaller

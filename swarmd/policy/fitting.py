@@ -9,18 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from swarmd.config.slices import GeneratorName
 from swarmd.errors import ModelError
+from swarmd.policy.arrangement import FLOAT32, Arrangement, Device, DType, Workload
 from swarmd.policy.budgets import UNLIMITED, Budgets
 from swarmd.policy.measure import Rates
-from swarmd.policy.memory import (
-    FLOAT32,
-    Arrangement,
-    Device,
-    DType,
-    MemoryPrediction,
-    Workload,
-    predict_memory,
-)
+from swarmd.policy.memory import MemoryPrediction, predict_memory
 from swarmd.policy.shape import ModelShape
 
 GIB = 2**30
@@ -46,6 +40,7 @@ class Situation:
     rates: Rates = TYPICAL_RATES
     train_tokens: int | None = None
     """The operator's own word."""
+    generator: GeneratorName = "auto"
     ceilings: Mapping[int | None, Budgets] = field(default_factory=dict)
     """LoRA rank (None: all weights) -> what was found to be the most at an earlier start."""
 
@@ -91,7 +86,8 @@ def _ways(situation: Situation, rank: int | None) -> Iterator[Fit]:
     train_least = min(work.row_tokens, train_most)
     if situation.train_tokens is not None:
         train_least = train_most = min(situation.train_tokens, ceiling.train_tokens)
-    for checkpointing in (False, True) if work.training else (False,):
+    checkpointings = (True,) if ceiling.gradient_checkpointing else (False, True)
+    for checkpointing in checkpointings if work.training else (False,):
         least = Budgets(min(work.row_tokens, decode_most), train_least, checkpointing)
         # The two phases do not overlap, so each budget is found by itself. Training first, and from above: a
         # single micro-batch can peak below several small ones.
@@ -121,7 +117,7 @@ def _predict(situation: Situation, rank: int | None, budgets: Budgets) -> Memory
     work = situation.work
     # More than a step's whole work never goes through at once, whatever the operator allows.
     real = replace(budgets, train_tokens=min(budgets.train_tokens, work.train_tokens))
-    way = Arrangement(situation.device, situation.dtype, rank, real)
+    way = Arrangement(situation.device, situation.dtype, rank, real, situation.generator)
     return predict_memory(situation.shape, way, work, held_bytes=situation.held_bytes)
 
 

@@ -1,87 +1,28 @@
 """How much memory a model will take at its peak, before any of it is loaded.
 
 Pure arithmetic over the model's shape and the batches. The constants were fitted to measured peaks
-(`python -m benchmarks.prediction` compares them again; docs/benchmarks.md has the table).
+(`python -m benchmarks.prediction` compares them again; decision 9 has the table).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from swarmd.policy.budgets import Budgets
+from swarmd.policy.arrangement import FLOAT32, Arrangement, Workload
+from swarmd.policy.generation_memory import decoding_bytes
+from swarmd.policy.scoring.padded import LOGIT_BYTES, tokens_weight
 from swarmd.policy.scoring.vocabulary import KEPT_BYTES, SLICE_BYTES
 from swarmd.policy.shape import ModelShape
 
 MIB = 2**20
-FLOAT32 = 4  # bytes of what is trained, its gradient, and each of AdamW's two moments
 
 LIBRARIES_BYTES = {"cpu": 100 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
 """What libraries take beside our tensors once they compute: thread buffers, workspaces, kernels."""
 TRANSFORMERS_KEEP = 1.25
 """Numbers that transformers' layers keep for the backward pass, per number in and out of a linear layer."""
 LOGIT_SLICES = 4  # of float32 logits at once: the slice, what is computed from it, and their gradient
-SAMPLING_COPIES = 5  # of a row's float32 logits while a token is drawn
+STATE_COPIES = 2  # of the float32 states that a value head reads: by token, and by row and place
 SLACK = 1.03  # heap that is free in pieces too small to use
-
-PROMPT_TOKENS_EXPECTED = 256  # of a question with its system prompt; tasks differ, and none is drawn yet
-
-DType = Literal["float32", "bfloat16", "float16"]
-Device = Literal["cpu", "cuda", "mps"]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What one step asks for, as far as it is known before the first."""
-
-    own_groups: int
-    external_groups: int
-    group_size: int
-    new_tokens: int
-    prompt_tokens: int = PROMPT_TOKENS_EXPECTED
-    training: bool = True
-    """Else questions are only answered, and a group is one answer."""
-    reference: bool = False
-    """A frozen copy of the starting weights is kept (a KL penalty)."""
-
-    @property
-    def row_tokens(self) -> int:
-        """One completion with its prompt: the least that any budget can be."""
-        return self.prompt_tokens + self.new_tokens
-
-    @property
-    def decode_tokens(self) -> int:
-        """All of a step decoded together, with room for prompts twice as long: they differ, and a second
-        batch takes as long as the first."""
-        return max(1, self.own_groups) * self.group_size * (2 * self.prompt_tokens + self.new_tokens)
-
-    @property
-    def group_tokens(self) -> int:
-        """One group as a packed row."""
-        return self.prompt_tokens + self.group_size * self.new_tokens
-
-    @property
-    def train_tokens(self) -> int:
-        """The most that a step could put into one micro-batch: own and external groups never share one."""
-        return max(self.own_groups, self.external_groups, 1) * self.group_tokens
-
-    def is_one_micro_batch(self, train_tokens: int) -> bool:
-        """Whether a step's gradient comes from a single pass through the model."""
-        return train_tokens >= self.train_tokens and 0 in (self.own_groups, self.external_groups)
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """One way of running a model on one device."""
-
-    device: Device
-    dtype: DType
-    lora_rank: int | None
-    budgets: Budgets
-
-    @property
-    def itemsize(self) -> int:
-        return 4 if self.dtype == "float32" else 2
 
 
 @dataclass(frozen=True)
@@ -101,7 +42,7 @@ def predict_memory(
     """The peak of this process, which holds `held_bytes` on the device now, before loading."""
     base = {"process": held_bytes + LIBRARIES_BYTES[arrangement.device]}
     base |= _standing(shape, arrangement, work)
-    decoding = base | _decoding(shape, arrangement, work)
+    decoding = base | decoding_bytes(shape, arrangement, work)
     training = base | _training(shape, arrangement, work) if work.training else {}
     peak = max(sum(decoding.values()), sum(training.values()))
     return MemoryPrediction(int(SLACK * peak), decoding, training)
@@ -125,36 +66,48 @@ def _trained(shape: ModelShape, way: Arrangement) -> int:
     return shape.parameters if way.lora_rank is None else shape.adapter_parameters(way.lora_rank)
 
 
-def _decoding(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    tokens = way.budgets.decode_tokens
-    rows = max(1, tokens // work.row_tokens)
-    return {
-        "working copy": way.itemsize * (shape.linear_parameters + shape.head_parameters),
-        "cache": way.itemsize * tokens * shape.layers * shape.cache_width,
-        "logits": SAMPLING_COPIES * FLOAT32 * rows * shape.vocabulary,
-    }
-
-
 def _training(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    tokens = way.budgets.train_tokens
-    own = shape.is_known and way.lora_rank is None
-    layer = tokens * (_kept_by_ours if own else _kept_by_transformers)(shape, way, work)
-    if own and way.dtype != "float32":
-        layer += way.itemsize * shape.linear_parameters / shape.layers  # each weight as it was multiplied
-    if way.budgets.gradient_checkpointing:
-        layers = layer + shape.layers * tokens * FLOAT32 * shape.hidden
-    else:
-        layers = layer * shape.layers
-    words = tokens * shape.vocabulary
-    kept = way.itemsize * words if way.itemsize * words <= KEPT_BYTES else 0
-    logits = kept + LOGIT_SLICES * min(SLICE_BYTES, FLOAT32 * words)
+    tokens = _scored_tokens(shape, way, work)
+    forward = _layers(shape, way, work, tokens) + _logits(shape, way, work, tokens)
+    if work.values:
+        forward += STATE_COPIES * FLOAT32 * tokens * shape.hidden
     gradients = FLOAT32 * _trained(shape, way)
-    forward = int(layers) + logits
-    if work.is_one_micro_batch(tokens) and way.lora_rank is None:
+    alone = shape.is_packed and work.is_one_micro_batch(way.budgets.train_tokens)
+    if alone and way.lora_rank is None:
         # Activations go as gradients come, and the output layer's gradient comes first.
         head = FLOAT32 * shape.head_parameters
         return {"gradients": gradients, "activations": max(0, forward + head - gradients)}
     return {"gradients": gradients, "activations": forward}
+
+
+def _scored_tokens(shape: ModelShape, way: Arrangement, work: Workload) -> int:
+    """Tokens that go through the model together: a padded one may count several times, and a row is one
+    whatever the budget."""
+    if shape.is_packed:
+        return way.budgets.train_tokens
+    return max(work.row_tokens, way.budgets.train_tokens // tokens_weight(shape.vocabulary))
+
+
+def _layers(shape: ModelShape, way: Arrangement, work: Workload, tokens: int) -> int:
+    """What the layers keep for the backward pass."""
+    own = shape.is_packed and shape.is_known and way.lora_rank is None
+    layer = tokens * (_kept_by_ours if own else _kept_by_transformers)(shape, way, work)
+    # Each weight as it was multiplied: ours with its layer, autocast's until the forward pass has ended.
+    cast = way.itemsize * shape.linear_parameters if way.is_cast else 0
+    if own:
+        layer += cast / shape.layers
+    layers = layer + shape.layers * tokens * FLOAT32 * shape.hidden
+    if not way.budgets.gradient_checkpointing:
+        layers = layer * shape.layers
+    return int(layers) + (0 if own else cast)
+
+
+def _logits(shape: ModelShape, way: Arrangement, work: Workload, tokens: int) -> int:
+    if not shape.is_packed:  # all at once, of the completions
+        return LOGIT_BYTES * shape.vocabulary * tokens * work.new_tokens // work.row_tokens
+    words = tokens * shape.vocabulary
+    kept = way.itemsize * words if way.itemsize * words <= KEPT_BYTES else 0
+    return kept + LOGIT_SLICES * min(SLICE_BYTES, FLOAT32 * words)
 
 
 def _kept_by_ours(shape: ModelShape, way: Arrangement, work: Workload) -> float:
@@ -166,7 +119,8 @@ def _kept_by_ours(shape: ModelShape, way: Arrangement, work: Workload) -> float:
 
 
 def _kept_by_transformers(shape: ModelShape, way: Arrangement, work: Workload) -> float:
-    attention = 3 * shape.attention_width + _keys_per_token(way, work) * shape.cache_width
+    keys = _keys_per_token(way, work) if shape.is_packed else 1
+    attention = 3 * shape.attention_width + keys * shape.cache_width
     linear = TRANSFORMERS_KEEP * (shape.linear_inputs + shape.linear_outputs) / shape.layers
     return way.itemsize * (linear + attention) + FLOAT32 * 4 * shape.hidden
 

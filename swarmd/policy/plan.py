@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from swarmd.config import PolicyConfig
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
+from swarmd.policy.arrangement import Device, DType, Workload
 from swarmd.policy.budgets import UNPLANNED, Budgets
 from swarmd.policy.fitting import TYPICAL_RATES, Fit, Situation, fit, needed_for
 from swarmd.policy.hardware import GIB, HardwareProbe
 from swarmd.policy.measure import Rates
-from swarmd.policy.memory import Device, DType, Workload
 from swarmd.policy.remembered import ShrunkBudgets, ceilings
 from swarmd.policy.shape import ModelShape
 
@@ -130,6 +130,7 @@ def _with_memory(
         limit_bytes=limit,
         rates=rates or TYPICAL_RATES,
         train_tokens=demand.train_tokens,
+        generator=config.generator,
         ceilings=ceilings(
             demand.shrunk,
             model=plan.model,

@@ -99,7 +99,7 @@ class Policy:
             model,
             pad_id=self.tokenizer.pad_id,
             dtype=self._dtype,
-            gradient_checkpointing=self.budgets.budgets.gradient_checkpointing,
+            recompute=lambda: self.budgets.budgets.gradient_checkpointing,
             before_layer=None if self._guard is None else self._guard.check,
         )
         self.scorer_reason = choice.reason

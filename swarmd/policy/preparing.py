@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarmd.config import PolicyConfig
+from swarmd.policy.arrangement import Workload
 from swarmd.policy.budgets import Budgets
 from swarmd.policy.hardware import HardwareProbe, probe_hardware
 from swarmd.policy.locating import model_shape
 from swarmd.policy.measure import rates_of
-from swarmd.policy.memory import Workload
 from swarmd.policy.plan import Demand, HardwarePlan, choose_placement, plan_hardware
 from swarmd.policy.remembered import ShrunkBudgets, read_shrunk, write_shrunk
 from swarmd.policy.shortage import out_of_memory_as_model_error
@@ -60,6 +60,7 @@ def prepare_plan(
             limit_bytes=plan.memory_limit_bytes or 0,
             decode_tokens=smaller.decode_tokens,
             train_tokens=smaller.train_tokens,
+            gradient_checkpointing=smaller.gradient_checkpointing,
         )
         write_shrunk(remembered, shrunk)
 

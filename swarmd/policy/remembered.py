@@ -27,6 +27,8 @@ class ShrunkBudgets(BaseModel):
     limit_bytes: int
     decode_tokens: int = Field(ge=1)
     train_tokens: int = Field(ge=1)
+    gradient_checkpointing: bool = False
+    """Whether activations had to be computed twice, too."""
 
     def is_of_same_run(self, other: ShrunkBudgets) -> bool:
         return all(
@@ -44,7 +46,7 @@ def ceilings(
 ) -> Mapping[int | None, Budgets]:
     """LoRA rank (None: all weights) -> the most to try; nothing where there is more memory now."""
     return {
-        shrunk.lora_rank: Budgets(shrunk.decode_tokens, shrunk.train_tokens)
+        shrunk.lora_rank: Budgets(shrunk.decode_tokens, shrunk.train_tokens, shrunk.gradient_checkpointing)
         for shrunk in known
         if (shrunk.model, shrunk.device, shrunk.dtype) == (model, device, dtype)
         and limit_bytes < MORE_MEMORY * shrunk.limit_bytes
@@ -75,6 +77,7 @@ def write_shrunk(path: Path | None, shrunk: ShrunkBudgets) -> None:
                 update={
                     "decode_tokens": min(shrunk.decode_tokens, known.decode_tokens),
                     "train_tokens": min(shrunk.train_tokens, known.train_tokens),
+                    "gradient_checkpointing": shrunk.gradient_checkpointing or known.gradient_checkpointing,
                 }
             )
     try:

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from transformers.pytorch_utils import Conv1D
 
 from swarmd.policy.generation.architecture import UnknownArchitectureError, read_decoder
+from swarmd.policy.scoring.choosing import why_not_packed
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class ModelShape:
     """Tokens the model can look back on."""
     is_known: bool
     """Whether our own layers compute it; else transformers' do, and keep more for the backward pass."""
+    is_packed: bool
+    """Whether a prompt is scored once for all its completions, as far as the configuration tells."""
 
     def adapter_parameters(self, rank: int) -> int:
         """Of LoRA adapters of this rank on every linear layer (arXiv 2106.09685)."""
@@ -80,4 +83,5 @@ def shape_of(config: PretrainedConfig) -> ModelShape:
         attention_width=heads * head_size,
         context=getattr(text, "max_position_embeddings", None) or 2**31,
         is_known=is_known,
+        is_packed=why_not_packed(model) is None,
     )

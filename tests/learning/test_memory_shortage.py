@@ -122,6 +122,18 @@ def test_the_smaller_budget_is_kept_and_remembered(fresh, own_groups, external_g
     assert policy._scorer.failures == failures
 
 
+def test_the_last_try_computes_activations_twice_and_that_is_kept(fresh, own_groups, external_group):
+    _, expected = step(fresh(), own_groups, external_group)
+    remembered = []
+    policy = fresh(80, remember=remembered.append)
+    _, weights = step(policy, own_groups, external_group)
+    assert policy._scorer.failures == 2
+    assert [budgets.gradient_checkpointing for budgets in remembered] == [False, True]
+    assert policy.budgets.budgets.gradient_checkpointing
+    for name, tensor in expected.items():
+        assert torch.allclose(weights[name], tensor, atol=2e-5), name
+
+
 def test_three_shortages_in_a_row_end_with_the_settings_to_try_and_change_nothing(
     fresh, own_groups, external_group
 ):

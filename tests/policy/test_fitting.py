@@ -11,12 +11,14 @@ from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
 from swarmd.policy import Budgets, Workload
+from swarmd.policy.arrangement import Arrangement
 from swarmd.policy.fitting import Situation, fit, needed_for
 from swarmd.policy.hardware import GIB, Accelerator, HardwareProbe
 from swarmd.policy.measure import Rates
-from swarmd.policy.memory import Arrangement, predict_memory
+from swarmd.policy.memory import predict_memory
 from swarmd.policy.plan import Demand, plan_hardware
 from swarmd.policy.remembered import ShrunkBudgets
+from swarmd.policy.scoring.padded import LOGIT_BYTES, tokens_weight
 from swarmd.policy.shape import shape_of
 
 QWEN = shape_of(
@@ -73,6 +75,92 @@ def test_a_large_gpu_trains_all_weights_in_large_batches():
     assert chosen.budgets.decode_tokens == STEP.decode_tokens, "a whole step at once, and not more"
     assert chosen.budgets.train_tokens >= STEP.group_tokens
     assert chosen.predicted_peak_bytes <= chosen.memory_limit_bytes == int(0.8 * 24 * GIB)
+
+
+def qwen(hidden, layers, heads, kv_heads, width, tied):
+    return shape_of(
+        Qwen2Config(
+            hidden_size=hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=kv_heads,
+            intermediate_size=width,
+            vocab_size=151_936,
+            tie_word_embeddings=tied,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "free", "limit"),
+    [
+        ((3584, 28, 28, 4, 18944, False), 24, "80%"),  # Qwen2.5-7B
+        ((2048, 36, 16, 2, 11008, True), 8, "95%"),  # 3B: its weights alone take 5.75 of 6.4 GiB at 80 %
+        ((1536, 28, 12, 2, 8960, True), 8, "80%"),  # 1.5B
+    ],
+)
+def test_a_frozen_base_in_bfloat16_is_on_an_accelerator_once(model, free, limit):
+    shape = qwen(*model)
+    chosen = plan(gpu(free * GIB), shape, lora_rank=16, memory_limit=limit)
+    assert chosen.dtype == "bfloat16"
+    assert chosen.budgets.train_tokens >= STEP.row_tokens
+
+
+def held(shape=QWEN, work=STEP, device="cuda", dtype="bfloat16", rank=16, generator="auto", tokens=1000):
+    """What is held at the peak of decoding, and of training."""
+    way = Arrangement(device, dtype, rank, Budgets(tokens, tokens), generator)
+    found = predict_memory(shape, way, work, held_bytes=0)
+    return found.decoding, found.training
+
+
+def test_which_weights_exist_twice_while_decoding_depends_on_what_decodes():
+    multiplied = 2 * (QWEN.linear_parameters + QWEN.head_parameters)
+    adapters = 2 * 2 * QWEN.adapter_parameters(16)
+
+    def copies(**way):
+        return held(**way)[0]["working copy"]
+
+    assert copies() == adapters, "an accelerator multiplies with the weights themselves"
+    assert copies(device="cpu") == multiplied + adapters, "a CPU lays them out"
+    assert copies(rank=None) == multiplied, "of another number type"
+    assert copies(rank=None, dtype="float32") == 0
+    assert copies(generator="eager") == copies(generator="continuous") == 0
+    assert copies(generator="eager", rank=None) == multiplied
+    assert copies(generator="continuous", rank=None) == copies(generator="vllm") == 2 * QWEN.parameters
+    unknown = dataclasses.replace(QWEN, is_known=False)
+    assert copies(shape=unknown) == 0, "transformers' own forward decodes it"
+
+
+def test_a_cache_that_grows_by_copies_or_comes_in_pages_takes_more():
+    def cache(generator):
+        return held(generator=generator)[0]["cache"]
+
+    assert cache("own") == 2 * 1000 * QWEN.layers * QWEN.cache_width
+    assert cache("eager") > cache("own")
+    assert cache("continuous") > cache("own")
+
+
+def test_padded_rows_hold_all_their_logits_and_a_row_goes_whole():
+    padded = dataclasses.replace(QWEN, is_packed=False, is_known=False)
+    weight = tokens_weight(QWEN.vocabulary)
+    logits = held(padded, tokens=weight * 1000)[1]["activations"]
+    assert logits > LOGIT_BYTES * 1000 * QWEN.vocabulary * STEP.new_tokens // STEP.row_tokens
+    assert held(padded, tokens=1)[1] == held(padded, tokens=weight * STEP.row_tokens)[1]
+    again = Arrangement("cuda", "bfloat16", 16, Budgets(1, 1, gradient_checkpointing=True))
+    recomputed = predict_memory(padded, again, STEP, held_bytes=0).training
+    assert recomputed["activations"] < held(padded, tokens=1)[1]["activations"]
+
+
+def test_a_value_head_reads_states_that_are_kept():
+    with_values = dataclasses.replace(STEP, values=True)
+    more = held(work=with_values)[1]["activations"] - held()[1]["activations"]
+    assert more == 2 * 4 * 1000 * QWEN.hidden
+
+
+def test_a_generator_with_a_model_of_its_own_is_planned_for():
+    assert plan(gpu(3 * GIB), lora_rank=16).predicted_peak_bytes <= 2.4 * GIB
+    with pytest.raises(ModelError, match="needs"):
+        plan(gpu(3 * GIB), lora_rank=16, generator="vllm")
 
 
 def test_a_small_laptop_gets_an_adapter_for_half_a_billion_weights_and_the_reason():
@@ -135,6 +223,9 @@ def test_what_was_too_much_at_an_earlier_start_is_not_tried_again():
     chosen = plan(gpu(24 * GIB), demand={"shrunk": [shrunk]})
     assert (chosen.budgets.decode_tokens, chosen.budgets.train_tokens) == (900, 600)
     assert any("earlier start" in reason for reason in chosen.reasons)
+    assert not chosen.budgets.gradient_checkpointing
+    twice = shrunk.model_copy(update={"gradient_checkpointing": True})
+    assert plan(gpu(24 * GIB), demand={"shrunk": [twice]}).budgets.gradient_checkpointing
     adapted = plan(gpu(24 * GIB), demand={"shrunk": [shrunk]}, lora_rank=8)
     assert adapted.budgets.train_tokens > 600, "with an adapter memory never ran out"
     assert plan(gpu(40 * GIB), demand={"shrunk": [shrunk]}).budgets.train_tokens > 600, "there is more now"

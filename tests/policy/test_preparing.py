@@ -153,6 +153,12 @@ def test_the_newest_budgets_of_a_run_replace_its_older_ones(tmp_path):
     assert read_shrunk(path) == (other, newer)
 
 
+def test_activations_that_had_to_be_computed_twice_are_again_at_the_next_start(prepare):
+    prepare().remember(dataclasses.replace(UNLIMITED, train_tokens=222, gradient_checkpointing=True))
+    prepare().remember(dataclasses.replace(UNLIMITED, decode_tokens=333))
+    assert prepare().plan.budgets == Budgets(333, 222, gradient_checkpointing=True)
+
+
 def test_budgets_are_remembered_for_a_bounded_number_of_runs(tmp_path):
     path = tmp_path / "budgets.json"
     for rank in range(1, ENTRIES_MAX + 5):

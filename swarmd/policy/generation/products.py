@@ -1,9 +1,12 @@
-"""Working copies of linear layers, made once per decoded batch: fused, in the working dtype, laid out for few
-rows.
+"""Linear layers as decoding multiplies with them: fused, in the working dtype, laid out for few rows.
 
 Decoding multiplies a handful of rows with every weight, so it runs at the speed at which weights are read.
 For 4 to 16 rows PyTorch's CPU kernels read a [words, hidden] matrix at a third to a half of that speed. The
 layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does better, and costs 3 to 6 products.
+
+So on a CPU every weight is copied, once per decoded batch. An accelerator reads weights at full speed as they
+lie: there only those of another number type are copied, and the others are the model's own. Fusing them too
+would spare a few kernels a layer, and hold a frozen model twice.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 
 PACKED_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, where packing gains nothing
 PACKED_ROWS = 16  # the row count a layout is chosen for; measured as good from 1 to 64 rows
+LAYOUT_DEVICES = frozenset({"cpu"})  # whose kernels are slow with weights as the model holds them
 PACKING_TOLERANCE = 0.05  # of a trial product whose entries are about 1: finds a wrong layout, not rounding
 
 
@@ -40,25 +44,36 @@ def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
     reduced precision, a small update would be rounded away.
     """
     bases = [_base(linear) for linear in linears]
-    weights = [base.weight for base in bases]
-    bias = None
-    if any(base.bias is not None for base in bases):
-        bias = torch.cat([_bias(base) for base in bases]).to(dtype)
     factors = _adapter_factors(linears, dtype)
-    if factors is None:
-        return _multiplication(_concatenate(weights, dtype), bias)
-    downs, ups = factors
-    if bias is not None:
-        bias = torch.cat([bias, bias.new_zeros(len(downs))])
-    return _Adapted(_multiplication(_concatenate([*weights, downs], dtype), bias), ups)
+    downs = [] if factors is None else [factors[0].to(dtype)]
+    if any(is_copied(base.weight, dtype) for base in bases):
+        weight = _concatenate([*(base.weight for base in bases), *downs], dtype)
+        product = _multiplication(weight, _fused_bias(bases, downs, dtype))
+    else:
+        parts = [_Plain(base.weight.detach().t(), base.bias) for base in bases]
+        parts += [_Plain(down.t(), None) for down in downs]
+        product = parts[0] if len(parts) == 1 else _SideBySide(parts)
+    return product if factors is None else _Adapted(product, factors[1])
+
+
+def is_copied(weight: Tensor, dtype: torch.dtype) -> bool:
+    """Whether `make_product` multiplies with a copy of this weight (`generation_memory` counts on it)."""
+    return weight.device.type in LAYOUT_DEVICES or weight.dtype != dtype
 
 
 def _base(linear: nn.Module) -> nn.Linear:
     return cast(nn.Linear, linear.get_base_layer() if isinstance(linear, LoraLinear) else linear)
 
 
-def _bias(linear: nn.Linear) -> Tensor:
-    return linear.weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias.detach()
+def _fused_bias(bases: Sequence[nn.Linear], downs: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
+    """Of the layers side by side, zeros for those without one and for the adapters' rows."""
+    if all(base.bias is None for base in bases):
+        return None
+    biases: list[Tensor] = [
+        base.weight.new_zeros(base.out_features) if base.bias is None else base.bias for base in bases
+    ]
+    biases += [down.new_zeros(len(down)) for down in downs]
+    return torch.cat([bias.detach().to(dtype) for bias in biases])
 
 
 def _concatenate(weights: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
@@ -96,6 +111,19 @@ class _Plain:
             total.addmm_(x, self._weight)
         else:
             total += self(x)
+
+
+class _SideBySide:
+    """Products of the same input, their outputs side by side."""
+
+    def __init__(self, products: Sequence[Product]) -> None:
+        self._products = products
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.cat([product(x) for product in self._products], dim=-1)
+
+    def add_to(self, total: Tensor, x: Tensor) -> None:
+        total += self(x)
 
 
 class _Packed:

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",  # it would report to its makers
     "VLLM_CONFIGURE_LOGGING": "0",  # the daemon has a log of its own
 }
+LONGEST_THAT_FITS = -1  # row: left alone, it refuses to start where the cache cannot hold a whole context
 DISCARD_WEIGHTS = 2  # sleep level: they are sent again before the next call
 FAILURES = (RuntimeError, ValueError, OSError, AssertionError)
 """What vLLM raises for settings, models and devices that it cannot serve."""
@@ -144,6 +145,7 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> VllmEng
                 skip_tokenizer_init=True,
                 load_format="dummy",
                 dtype=dtype,
+                max_model_len=LONGEST_THAT_FITS,
                 gpu_memory_utilization=memory_share,
                 enable_sleep_mode=True,
                 enable_prefix_caching=True,  # a prompt once for all its completions

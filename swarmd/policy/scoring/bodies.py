@@ -54,7 +54,7 @@ class TransformersBody:
         with (
             attention_over_packed(config),
             autocast(embedded.device, self._dtype),
-            checkpointed(self._inner, config) if recompute else nullcontext(),
+            checkpointed(self._inner, lambda: attention_over_packed(config)) if recompute else nullcontext(),
         ):
             hidden: Tensor = self._inner(
                 inputs_embeds=embedded[None],

@@ -6,31 +6,36 @@ A third more work for a fraction of the memory. Transformers' layers do it thems
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import PretrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from swarmd.policy.scoring.attention import attention_over_packed
+
+def keep_activations() -> bool:
+    """The answer of those who never have to compute a layer twice."""
+    return False
 
 
 @contextmanager
-def checkpointed(model: nn.Module, config: PretrainedConfig) -> Iterator[None]:
+def checkpointed(
+    model: nn.Module, within: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[None]:
     """While entered, forwards of `model` keep only what goes into each layer.
 
+    `within` is entered whenever a layer is computed: backward runs long after the caller's own has ended.
     Only the layers' own training flag is set, not that of the modules in them: dropout stays off.
     """
     layers: list[Any] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
 
     def recomputed(forward: Callable[..., object], *args: object) -> object:
-        def within(*inputs: object) -> object:
-            with attention_over_packed(config):  # backward runs long after the caller's own has ended
+        def compute(*inputs: object) -> object:
+            with within():
                 return forward(*inputs)
 
-        return checkpoint(within, *args, use_reentrant=False)
+        return checkpoint(compute, *args, use_reentrant=False)
 
     for layer in layers:
         layer.training = layer.gradient_checkpointing = True

@@ -16,6 +16,7 @@ from swarmd.policy.generation.architecture import UnknownArchitectureError, read
 from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.attention import UnknownAttentionError
 from swarmd.policy.scoring.bodies import Body, OwnBody, TransformersBody
+from swarmd.policy.scoring.checkpointing import keep_activations
 from swarmd.policy.scoring.packed import PackedScorer
 from swarmd.policy.scoring.padded import PaddedScorer
 from swarmd.policy.shortage import is_out_of_memory
@@ -50,10 +51,13 @@ def choose_scorer(
     *,
     pad_id: int,
     dtype: torch.dtype,
-    gradient_checkpointing: bool = False,
+    recompute: Callable[[], bool] = keep_activations,
     before_layer: Callable[[], None] | None = None,
 ) -> ScorerChoice:
-    """The fastest scorer that is right for this model. Runs some 20 tokens through it to see that it is."""
+    """The fastest scorer that is right for this model. Runs some 20 tokens through it to see that it is.
+
+    `recompute` is asked whenever rows are scored: whether layers are to be computed again in backward.
+    """
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     pending = PendingGradients()
     makers: dict[str, Callable[[torch.dtype], Body]] = {
@@ -62,11 +66,9 @@ def choose_scorer(
     }
 
     def make(body: Body, working: torch.dtype) -> PackedScorer:
-        return PackedScorer(
-            base, body, dtype=working, pending=pending, gradient_checkpointing=gradient_checkpointing
-        )
+        return PackedScorer(base, body, dtype=working, pending=pending, recompute=recompute)
 
-    hindrance = _why_not_packed(base)
+    hindrance = why_not_packed(base)
     whys = [] if hindrance is None else [hindrance]
     if hindrance is None:
         expected = _trial(PaddedScorer(model, pad_id=pad_id, dtype=base.dtype))
@@ -87,11 +89,11 @@ def choose_scorer(
                     scorer = make(make_body(dtype), dtype)
                     return ScorerChoice(scorer, "; ".join((f"{TOGETHER}, by {by}", *whys)))
                 whys.append(f"not by {by}: that came out {difference:.3g} nats apart")
-    padded = PaddedScorer(model, pad_id=pad_id, dtype=dtype)
+    padded = PaddedScorer(model, pad_id=pad_id, dtype=dtype, recompute=recompute)
     return ScorerChoice(padded, "; ".join((ONE_BY_ONE, *whys)))
 
 
-def _why_not_packed(base: Any) -> str | None:
+def why_not_packed(base: Any) -> str | None:
     """What can be seen without running the model."""
     config = base.config
     if type(base.get_input_embeddings()) is not nn.Embedding:

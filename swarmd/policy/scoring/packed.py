@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from swarmd.policy.backend import TokenRow
 from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.attention import AttentionPlan
 from swarmd.policy.scoring.bodies import Body
+from swarmd.policy.scoring.checkpointing import keep_activations
 from swarmd.policy.scoring.embedding import embed
 from swarmd.policy.scoring.packing import pack, packed_tokens
 from swarmd.policy.scoring.vocabulary import chosen_logprobs
@@ -22,6 +23,7 @@ class PackedScorer:
 
     Gradients of the embedding and the output layer, and of all of `OwnBody`, are added to `.grad` or
     `pending` in backward, not handed to autograd: `torch.autograd.grad` and hooks on these do not see them.
+    `recompute` says, whenever rows are scored, whether layers are to be computed again in backward.
     """
 
     def __init__(
@@ -31,14 +33,14 @@ class PackedScorer:
         *,
         dtype: torch.dtype,
         pending: PendingGradients,
-        gradient_checkpointing: bool = False,
+        recompute: Callable[[], bool] = keep_activations,
     ) -> None:
         self._embedding: nn.Embedding = base.get_input_embeddings()
         self._head: nn.Linear = base.get_output_embeddings()
         self._body = body
         self._dtype = dtype
         self.pending = pending
-        self._recompute = gradient_checkpointing
+        self._recompute = recompute
         self.device = self._embedding.weight.device
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
@@ -60,7 +62,7 @@ class PackedScorer:
         """Log-probabilities and mask [B, T], and the states [C, H] of its tokens, row by row."""
         packing = pack(rows).to(self.device)
         embedded = embed(self._embedding, packing.ids, self.pending, self._dtype)
-        recompute = self._recompute and torch.is_grad_enabled()
+        recompute = torch.is_grad_enabled() and self._recompute()
         hidden = self._body(embedded, AttentionPlan.of(packing), recompute=recompute)
         flat = chosen_logprobs(
             hidden,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -11,22 +12,36 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.policy.backend import TokenRow, autocast
+from swarmd.policy.scoring.checkpointing import checkpointed, keep_activations
 
 LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
 TOKEN_BYTES = 2**18  # what a token may take for logits before it counts more than once: 13,000 words
 
 
-class PaddedScorer:
-    """Scores with the prompt repeated for each of its completions."""
+def tokens_weight(vocabulary: int) -> int:
+    """How many times a token counts in a budget: all its logits exist at once."""
+    return -(-vocabulary * LOGIT_BYTES // TOKEN_BYTES)
 
-    def __init__(self, model: PreTrainedModel | PeftModel, *, pad_id: int, dtype: torch.dtype) -> None:
+
+class PaddedScorer:
+    """Scores with the prompt repeated for each of its completions. `recompute` as in `PackedScorer`."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        *,
+        pad_id: int,
+        dtype: torch.dtype,
+        recompute: Callable[[], bool] = keep_activations,
+    ) -> None:
         self.model = model
         self.device = next(model.parameters()).device
         self._pad_id = pad_id
         self._dtype = dtype
+        self._recompute = recompute
         vocabulary = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
-        # All logits exist at once: with 152k words 16,384 tokens of them would take 50 GB.
-        self._weight = -(-vocabulary * LOGIT_BYTES // TOKEN_BYTES)
+        # With 152k words the logits of 16,384 tokens would take 50 GB.
+        self._weight = tokens_weight(vocabulary)
 
     @property
     def pending(self) -> None:
@@ -65,7 +80,8 @@ class PaddedScorer:
         # Padding is on the right, where causal attention never looks at it from a real token: no mask needed.
         # Logits are needed from the last token of the shortest prompt on.
         first = int(prompt_lengths.min()) - 1
-        with autocast(self.device, self._dtype):
+        recompute = torch.is_grad_enabled() and self._recompute()
+        with autocast(self.device, self._dtype), checkpointed(self.model) if recompute else nullcontext():
             logits: Tensor = self.model(input_ids=ids, use_cache=False, logits_to_keep=width - first).logits
         scaled = logits[:, :-1].float() / temperature
         targets = ids[:, first + 1 :]

@@ -1,4 +1,6 @@
-"""Working copies of linear layers compute what the layers compute."""
+"""Linear layers as decoding multiplies with them compute what the layers compute."""
+
+import copy
 
 import pytest
 import torch
@@ -10,11 +12,13 @@ from swarmd.policy.generation import products
 from swarmd.policy.generation.products import make_product
 
 
-@pytest.fixture(params=["packed", "plain"])
+@pytest.fixture(params=["packed", "plain", "as they lie"])
 def layout(request, monkeypatch):
-    """Whether weights are packed, if this CPU can: both ways must compute the same."""
+    """Whether weights are packed, if this CPU can, or not copied at all: all ways must compute the same."""
     if request.param == "packed":
         monkeypatch.setattr(products, "PACKED_NUMEL_MIN", 1)
+    elif request.param == "as they lie":
+        monkeypatch.setattr(products, "LAYOUT_DEVICES", frozenset())
     else:
         monkeypatch.setattr(products, "packing_works", lambda _dtype: False)
 
@@ -67,6 +71,19 @@ def test_in_bfloat16_the_weights_are_rounded_once():
     assert product.dtype == torch.bfloat16
     assert torch.allclose(product.float(), exact, atol=0.03)
     assert layers[0].weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_on_an_accelerator_no_weight_of_the_working_type_is_copied(name, monkeypatch):
+    monkeypatch.setattr(products, "LAYOUT_DEVICES", frozenset())
+    layers = copy.deepcopy(LAYERS[name])
+    bases = [layer.get_base_layer() if isinstance(layer, LoraLinear) else layer for layer in layers]
+    x = torch.randn(3, 24)
+    with torch.no_grad():
+        product = make_product(layers, torch.float32)
+        for base in bases:
+            base.weight.mul_(2)
+        assert torch.allclose(product(x), torch.cat([layer(x) for layer in layers], dim=-1), atol=1e-5)
 
 
 def test_a_disabled_adapter_adds_nothing():

@@ -87,4 +87,4 @@ def packed(
         made = OwnBody(read_decoder(base), dtype, pending)
     else:
         made = TransformersBody(base.base_model, dtype)
-    return PackedScorer(base, made, dtype=dtype, pending=pending, gradient_checkpointing=recompute)
+    return PackedScorer(base, made, dtype=dtype, pending=pending, recompute=lambda: recompute)
