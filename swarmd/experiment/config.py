@@ -37,7 +37,7 @@ def _all_different(rates: tuple[float, ...]) -> tuple[float, ...]:
 Rate = Annotated[float, Field(gt=0, le=1)]
 Rates = Annotated[tuple[Rate, ...], Field(max_length=RATES_MAX), AfterValidator(_all_different)]
 Kind = Literal["sharing", "filtered_solo"]
-Exchange = Literal["process", "distributed"]
+Exchange = Literal["process", "distributed", "daemons"]
 
 
 class Arm(Slice):
@@ -97,7 +97,8 @@ class ExperimentConfig(Slice):
     swarm: str = "starter"
     """Tasks, reward rule and token limit: a preset or the path of a manifest."""
     exchange: Exchange = "process"
-    """How groups travel: process, between nodes in one process; distributed, between ranks of torchrun."""
+    """How groups travel: process, between nodes in one process; distributed, between ranks of torchrun;
+    daemons, over libp2p between a `swarmd join` for each node."""
     learning_rates: Rates = Field((1e-4,), min_length=1)
     """With several, each configuration is first run with each on seeds of its own, and then with its best."""
     sweep_seeds: int = Field(1, ge=1, le=SEEDS_MAX)
@@ -154,6 +155,20 @@ class ExperimentConfig(Slice):
         for name in TASK_LISTS:
             if any(not tasks for tasks in getattr(self, name)):
                 raise ValueError(f"{name}: a node has no task: name at least one for each")
+        return self
+
+    @model_validator(mode="after")
+    def _daemons_can_play_it(self) -> ExperimentConfig:
+        if self.exchange != "daemons":
+            return self
+        if self.node_tasks:
+            raise ValueError("node_tasks: a daemon trains on all tasks of its swarm: remove it for daemons")
+        for arm in self.configurations:
+            if arm.kind != "sharing":
+                raise ValueError(
+                    f"configurations: {arm.label}: kind {arm.kind}: a daemon replaces no groups: remove the "
+                    "configuration for daemons"
+                )
         return self
 
     @model_validator(mode="after")

@@ -12,30 +12,27 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from protocol import Manifest
 from swarmd.daemon.verification import Verification
-from swarmd.evaluation import evaluate
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.describing import header, held_out_line, node_line, versions
+from swarmd.experiment.describing import header, node_line, versions
+from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchange import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
 from swarmd.experiment.market import open_market
 from swarmd.experiment.node import Node
 from swarmd.experiment.population import Population, restore, save
 from swarmd.experiment.schedule import RunSpec
-from swarmd.experiment.seeding import HELD_OUT
 from swarmd.storage import Checkpoint, Checkpoints
-from swarmd.tasks import Question, TaskRunner, held_out_questions
+from swarmd.tasks import TaskRunner
 
 CHECKPOINTS = "checkpoints"
 CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged or another rank was killed before its own
-
-T = TypeVar("T")
 
 
 class Watcher(Protocol):
@@ -55,7 +52,6 @@ class Rounds:
     tasks: TaskRunner
     watcher: Watcher
     exchange: RoundExchange
-    _questions: list[Question] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         config = self.config
@@ -63,6 +59,7 @@ class Rounds:
             policy = config.policy.model_copy(update={"device": self.exchange.device})
             config = config.model_copy(update={"policy": policy})
         self._population = Population(config, self.manifest, self.tasks, self.folder)
+        self._exam = Exam(self.manifest, self.tasks, self.config.held_out_questions)
         self._verification = Verification(manifest=self.manifest, tasks=self.tasks)
         self._numbers = share_of(self.config.nodes, self.exchange)
 
@@ -163,18 +160,9 @@ class Rounds:
         return everybodys(self.exchange, f"lines of round {round_}", lines)
 
     async def _evaluate(self, nodes: Sequence[Node], rounds: int) -> list[Line]:
-        """Everybody's, on questions that are the same for all."""
-        if not self._questions:
-            tasks, count = self.manifest.tasks, self.config.held_out_questions
-            self._questions = await held_out_questions(self.tasks, tasks, HELD_OUT, count)
+        """Everybody's."""
         lines = [
-            held_out_line(
-                rounds,
-                number,
-                await evaluate(
-                    node.policy, self.tasks, self._questions, manifest=self.manifest, in_model_thread=_here
-                ),
-            )
+            await self._exam.line(rounds, number, node.policy)
             for number, node in zip(self._numbers, nodes, strict=True)
         ]
         return everybodys(self.exchange, f"evaluation after {rounds} rounds", lines)
@@ -184,11 +172,6 @@ def _remove_checkpoints(directory: Path) -> None:
     """This process's, and those of another number of ranks."""
     for left in directory.glob(f"{CHECKPOINTS}*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-async def _here(call: Callable[[], T]) -> T:
-    """The model is used from one thread only, and this is it."""
-    return call()
 
 
 def cumulative_own(lines: Sequence[Line]) -> float:

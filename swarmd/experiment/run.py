@@ -3,7 +3,7 @@
 Several processes may work on one folder: each takes runs that nobody has taken.
 
     FOLDER/experiment.json     the experiment as it was last started
-    FOLDER/runs/NAME/          a run (`rounds`)
+    FOLDER/runs/NAME/          a run (`rounds`, or `daemons`)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from protocol import Manifest
 from swarmd.experiment.claiming import claimed
 from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.daemons import DaemonSwarms
 from swarmd.experiment.exchange import ProcessExchange, RoundExchange, agreed
 from swarmd.experiment.rounds import Rounds, Watcher
 from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, sweep_runs
@@ -41,15 +42,16 @@ class Experiment:
     taken_wait_s: float = TAKEN_WAIT_S
 
     def __post_init__(self) -> None:
-        self._rounds = Rounds(
-            self.config, self.manifest, self.folder, self.tasks, self.watcher, self.exchange
+        parts = (self.config, self.manifest, self.folder, self.tasks, self.watcher)
+        self._player: Rounds | DaemonSwarms = (
+            DaemonSwarms(*parts) if self.config.exchange == "daemons" else Rounds(*parts, self.exchange)
         )
 
     async def run(self) -> None:
         """Do what is not done yet. Raises ConfigError, ModelError, TaskError, StorageError, SwarmdError."""
         with claimed(self.folder, wait=True):  # one rank after another too: what they measure is the machine
             self._write_config()
-            self._rounds.check()
+            self._player.check()
         sweep = sweep_runs(self.config)
         fixed = {arm.label: self.config.rates_of(arm)[0] for arm in self.config.configurations}
         self.watcher.planned([*sweep, *main_runs(self.config, fixed)])
@@ -65,7 +67,7 @@ class Experiment:
                     continue
                 with self._claimed(run) as ours:
                     if ours:
-                        found[run.name] = await self._rounds.play(run, self.folder / RUNS / run.name)
+                        found[run.name] = await self._player.play(run, self.folder / RUNS / run.name)
             if len(found) < len(runs):
                 await asyncio.sleep(self.taken_wait_s)
         return [(run, found[run.name]) for run in runs]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmd.experiment import Experiment, ExperimentConfig, RunSpec
+from swarmd.experiment.exchange import ProcessExchange, RoundExchange
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, ScoreBy, every_other
 from tests.gossip.making import make_manifest
@@ -75,6 +76,8 @@ async def run(
     folder: Path,
     watcher: Watched | None = None,
     score_by: ScoreBy = every_other,
+    exchange: RoundExchange | None = None,
 ) -> None:
-    tasks = KnownTasks(score_by)
-    await Experiment(config, MANIFEST, folder, tasks, watcher or Watched(), taken_wait_s=0).run()
+    tasks, watching = KnownTasks(score_by), watcher or Watched()
+    ranks = exchange or ProcessExchange()
+    await Experiment(config, MANIFEST, folder, tasks, watching, ranks, taken_wait_s=0).run()

@@ -1,0 +1,41 @@
+"""Held-out success of nodes, on questions that nobody trains on: the same for all nodes and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from protocol import Manifest
+from swarmd.evaluation import evaluate
+from swarmd.experiment.describing import held_out_line
+from swarmd.experiment.journal import Line
+from swarmd.experiment.seeding import HELD_OUT
+from swarmd.policy import Policy
+from swarmd.tasks import Question, TaskRunner, held_out_questions
+
+T = TypeVar("T")
+
+
+@dataclass
+class Exam:
+    """`count` questions of all tasks of the manifest; made when they are first needed."""
+
+    manifest: Manifest
+    tasks: TaskRunner
+    count: int
+    _questions: list[Question] = field(default_factory=list)
+
+    async def line(self, rounds: int, node: int, policy: Policy) -> Line:
+        """How a node's policy does after `rounds` rounds. Raises TaskError, ModelError."""
+        if not self._questions:
+            self._questions = await held_out_questions(self.tasks, self.manifest.tasks, HELD_OUT, self.count)
+        found = await evaluate(
+            policy, self.tasks, self._questions, manifest=self.manifest, in_model_thread=_here
+        )
+        return held_out_line(rounds, node, found)
+
+
+async def _here(call: Callable[[], T]) -> T:
+    """The model is used from one thread only, and this is it."""
+    return call()
