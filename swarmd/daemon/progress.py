@@ -7,14 +7,23 @@ that a step that is repeated after a kill asks the same questions and samples th
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import torch
 from pydantic import BaseModel, JsonValue
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.learning import Experience, Trainer
+from swarmd.learning import (
+    AdaptiveExternal,
+    Experience,
+    ScoredGroup,
+    StepMetrics,
+    Trainer,
+    count_unlikely,
+)
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
 from swarmd.storage import Checkpoint, Checkpoints
@@ -27,6 +36,7 @@ class _Saved(BaseModel):
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # checkpoints of earlier versions have none
     evaluation: SelfEvaluation | None = None  # nor this
+    adaptive: AdaptiveExternal | None = None
 
 
 @dataclass
@@ -43,11 +53,38 @@ class Progress:
     experience: Experience = field(default_factory=Experience)
     evaluation: SelfEvaluation | None = None
     """The newest; None before the first."""
+    adaptive: AdaptiveExternal | None = None
+    """None: J does not adapt."""
 
     @classmethod
-    def fresh(cls, seed: int) -> Progress:
+    def fresh(cls, seed: int, adaptive: AdaptiveExternal | None = None) -> Progress:
         """At step 0, with generators seeded from `seed`."""
-        return cls(rng=random.Random(seed), generator=torch.Generator().manual_seed(seed))  # noqa: S311  not a secret
+        rng = random.Random(seed)  # noqa: S311  not a secret
+        return cls(rng=rng, generator=torch.Generator().manual_seed(seed), adaptive=adaptive)
+
+    def external_wanted(self, most: int) -> int:
+        """J of the next step: `most`, unless it adapts."""
+        return most if self.adaptive is None else self.adaptive.external
+
+    @property
+    def external_weight(self) -> float:
+        """What the external half of the next step's loss is multiplied by."""
+        return 1.0 if self.adaptive is None else self.adaptive.weight
+
+    def see_step(self, external: Sequence[ScoredGroup], metrics: StepMetrics) -> None:
+        """A step is done: it trained on `external` among others."""
+        self.step += 1
+        self.experience.see_external(metrics.external_surprisal)
+        if self.adaptive is not None and metrics.reward_own is not None:
+            own = self.experience.own_surprisal
+            trained, unlikely = count_unlikely(external, metrics.external_surprisal, own)
+            self.adaptive = self.adaptive.after_step(metrics.reward_own, trained, unlikely)
+
+    def see_evaluation(self, found: SelfEvaluation) -> None:
+        """The policy of this moment answered held-out questions."""
+        self.evaluation = found
+        if self.adaptive is not None:
+            self.adaptive = self.adaptive.after_evaluation(found.success, found.questions)
 
     def to_state(self) -> dict[str, JsonValue]:
         """As JSON holds it."""
@@ -62,6 +99,7 @@ class Progress:
                 for table, means in self.experience.to_state().items()
             },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
+            "adaptive": None if self.adaptive is None else cast(JsonValue, asdict(self.adaptive)),
         }
 
     def restore(self, state: JsonValue) -> None:
@@ -73,6 +111,8 @@ class Progress:
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
         self.evaluation = saved.evaluation
+        if self.adaptive is not None and saved.adaptive is not None:
+            self.adaptive = saved.adaptive.at_most(self.adaptive.most)
 
 
 def save(

@@ -8,7 +8,6 @@ update is dropped whole; one that has begun its update is finished.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import threading
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import TypeVar
 
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
+from swarmd.daemon.accounting import account_step
 from swarmd.daemon.drawing import draw_external
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
@@ -27,7 +27,7 @@ from swarmd.daemon.own_groups import fitting_questions, own_group
 from swarmd.daemon.self_evaluation import SelfEvaluator
 from swarmd.errors import TaskError
 from swarmd.gossip import Demand
-from swarmd.learning import GroupSampler, ScoredGroup, StepMetrics
+from swarmd.learning import GroupSampler, ScoredGroup
 from swarmd.observe import EventLog
 from swarmd.policy import GenerationStoppedError, Sample
 from swarmd.storage import Database
@@ -65,6 +65,8 @@ class StepLoop:
         self.phase = "starting"
         self.tokens_per_s: float | None = None
         self.step_seconds: float | None = None
+        self._tokens = 0
+        """Generated in this step."""
         self.last_step_at = time.monotonic()
         self.unscored = 0.0
         """Share of the last step's completions on which the scorer was lost."""
@@ -103,27 +105,40 @@ class StepLoop:
             await self._save()
 
     async def _take_step(self) -> None:
-        parts, began = self._parts, time.monotonic()
+        parts, progress, began = self._parts, self.progress, time.monotonic()
         round_ = parts.manifest.round_at(parts.clock())
         own = await self._sample_own(round_) if parts.config.learning.local else []
         if self._stop.is_set():
             return
-        self.progress.experience.see_own(own)
-        external = self._draw_external(round_)
+        progress.experience.see_own(own)
+        wanted, weight = progress.external_wanted(parts.config.learning.external), progress.external_weight
+        external = self._draw_external(round_, wanted)
         if not own and not external:
             await self._wait_for_external()
             return
         self._enter("training")
-        success = self.progress.experience.success
-        metrics = await self._in_model_thread(lambda: parts.learner.trainer.step(own, external, success))
-        self.progress.experience.see_external(metrics.external_surprisal)
-        self.progress.step += 1
-        self.step_seconds = time.monotonic() - began
-        self._account(metrics, round_, external)
+        step, success = parts.learner.trainer.step, progress.experience.success
+        metrics = await self._in_model_thread(lambda: step(own, external, success, weight))
+        progress.see_step(external, metrics)
+        self.last_step_at = time.monotonic()
+        self.step_seconds = self.last_step_at - began
+        account_step(
+            parts.database,
+            parts.events,
+            metrics,
+            step=progress.step,
+            round_=round_,
+            external=external,
+            external_wanted=wanted,
+            tokens=self._tokens,
+            tokens_per_s=self.tokens_per_s,
+            seconds=self.step_seconds,
+            now=parts.clock(),
+        )
         every = parts.config.observe.evaluate_every
-        if every and self.progress.step % every == 0:
+        if every and progress.step % every == 0:
             await self._evaluate()
-        if self.progress.step % parts.config.storage.checkpoint_every == 0:
+        if progress.step % parts.config.storage.checkpoint_every == 0:
             await self._save()
 
     # Own groups -----------------------------------------------------------------------------------
@@ -137,6 +152,7 @@ class StepLoop:
         began = time.monotonic()
         samples = await self._in_model_thread(lambda: self._generate(questions))
         tokens = sum(len(sample.token_ids) for group in samples for sample in group)
+        self._tokens = tokens
         self.tokens_per_s = tokens / max(time.monotonic() - began, 1e-9)
         self._enter("scoring")
         texts = [[sample.text for sample in group] for group in samples]
@@ -217,10 +233,10 @@ class StepLoop:
 
     # External groups ------------------------------------------------------------------------------
 
-    def _draw_external(self, round_: int) -> list[ScoredGroup]:
+    def _draw_external(self, round_: int, wanted: int) -> list[ScoredGroup]:
         """Up to J groups from the pool; the step goes on with what is there, and says so."""
-        parts, wanted = self._parts, self._parts.config.learning.external
-        if wanted == 0:
+        parts = self._parts
+        if parts.config.learning.external == 0:
             return []
         drawn = draw_external(
             wanted,
@@ -251,38 +267,12 @@ class StepLoop:
 
     # After the update -----------------------------------------------------------------------------
 
-    def _account(self, metrics: StepMetrics, round_: int, external: Sequence[ScoredGroup]) -> None:
-        parts, step = self._parts, self.progress.step
-        self.last_step_at, now = time.monotonic(), parts.clock()
-        digests = [group.digest for group in external if group.digest is not None]
-        parts.database.pool.mark_used(digests, step, now=now)
-        fields = {
-            **dataclasses.asdict(metrics),
-            "round": round_,
-            "seconds": self.step_seconds,
-            "tokens_per_s": self.tokens_per_s,
-        }
-        parts.database.steps.record(step, reward=metrics.reward_own, metrics=fields, now=now)
-        parts.events.emit(
-            "step",
-            step=step,
-            round=round_,
-            reward=metrics.reward_own,
-            reward_external=metrics.reward_external,
-            loss=metrics.loss,
-            own=metrics.groups_own,
-            external=len(digests),
-            external_peers=len({group.publisher for group in external}),
-            tokens_per_s=self.tokens_per_s,
-            seconds=self.step_seconds,
-            note=metrics.note,
-        )
-
     async def _evaluate(self) -> None:
         """A stop drops the evaluation, and not the step that is done."""
         self._enter("evaluating")
         found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
-        self.progress.evaluation = found or self.progress.evaluation
+        if found is not None:
+            self.progress.see_evaluation(found)
 
     async def _save(self) -> None:
         parts = self._parts

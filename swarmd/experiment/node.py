@@ -53,6 +53,8 @@ class Trained:
 
     metrics: StepMetrics
     external: tuple[ScoredGroup, ...]
+    external_wanted: int
+    """J of this round."""
     training_s: float
 
 
@@ -160,20 +162,20 @@ class Node:
 
     def learn(self, own: Sequence[ScoredGroup], others: Stall, round_: int) -> Trained:
         """One update on `own` and J groups drawn from `others`. Raises ModelError."""
-        began = self._timer()
+        began, progress = self._timer(), self.progress
+        wanted = progress.external_wanted(self._arm.external)
         external = draw_external(
-            self._arm.external,
+            wanted,
             round_=round_,
             manifest=self._manifest,
             pool=others,
             sampler=self._sampler,
             exchange=others,
-            progress=self.progress,
+            progress=progress,
         )
-        metrics = self.trainer.step(own, external, self.progress.experience.success)
-        self.progress.experience.see_external(metrics.external_surprisal)
-        self.progress.step += 1
-        return Trained(metrics, tuple(external), self._timer() - began)
+        metrics = self.trainer.step(own, external, progress.experience.success, progress.external_weight)
+        progress.see_step(external, metrics)
+        return Trained(metrics, tuple(external), wanted, self._timer() - began)
 
 
 def _informative(groups: Sequence[ScoredGroup]) -> int:

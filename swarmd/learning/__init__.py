@@ -1,5 +1,6 @@
 """Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
 
+from swarmd.learning.adaptive_external import AdaptiveExternal, adaptive_external, count_unlikely
 from swarmd.learning.advantages import (
     centred_advantages,
     group_advantages,
@@ -43,6 +44,7 @@ from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
+    "AdaptiveExternal",
     "Algorithm",
     "AsOwn",
     "CompletionBatch",
@@ -69,8 +71,10 @@ __all__ = [
     "UniformSampler",
     "Used",
     "Values",
+    "adaptive_external",
     "centred_advantages",
     "clipped_surrogate",
+    "count_unlikely",
     "external_loss",
     "group_advantages",
     "group_sampler",

@@ -66,10 +66,12 @@ class Trainer:
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
         own_success: Mapping[bytes, float] = NOTHING_KNOWN,
+        external_weight: float = 1.0,
     ) -> StepMetrics:
         """Train once on these groups. Either may be empty; without any that teaches, the weights stay.
 
         `own_success` is this peer's own mean reward of late by task id; some external losses ask for it.
+        `external_weight` multiplies lambda in this step.
         Never writes a non-finite number into the weights: such an update is left out and reported.
         Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do
         not fit either.
@@ -90,7 +92,7 @@ class Trainer:
             advantages_of=algorithm.advantages,
             own_success=own_success,
         )
-        parts = self._parts(local, foreign)
+        parts = self._parts(local, foreign, self._config.external_coefficient * external_weight)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
 
@@ -105,13 +107,12 @@ class Trainer:
         self.steps += 1
         return metrics
 
-    def _parts(self, local: Selection, foreign: Selection) -> list[Part]:
-        """What the loss is the sum of."""
+    def _parts(self, local: Selection, foreign: Selection, coefficient: float) -> list[Part]:
+        """What the loss is the sum of; `coefficient` is lambda."""
         parts = []
         if local.rows:
             parts.append(Part(local.rows, external=False, used=local.used))
-        if foreign.rows and self._config.external_coefficient > 0:
-            coefficient = self._config.external_coefficient
+        if foreign.rows and coefficient > 0:
             parts.append(Part(foreign.rows, external=True, used=foreign.used, coefficient=coefficient))
         return parts
 

@@ -62,9 +62,9 @@ async def test_the_trainer_is_told_of_own_success(make_peer, run):
     one = make_peer(steps=1)
     told: list[Any] = []
     step = one.learner.trainer.step
-    one.learner.trainer.step = lambda own, external, success: (
+    one.learner.trainer.step = lambda own, external, success, weight: (
         told.append(success),
-        step(own, external, success),
+        step(own, external, success, weight),
     )[1]
     await run(one)
     assert [set(success.values()) for success in told] == [{0.5}]

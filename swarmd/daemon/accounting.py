@@ -1,0 +1,55 @@
+"""A step that is done, in the books: which groups are used up, the recorded metrics, the event for people."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from swarmd.learning import ScoredGroup, StepMetrics
+from swarmd.observe import EventLog
+from swarmd.storage import Database
+
+
+def account_step(
+    database: Database,
+    events: EventLog,
+    metrics: StepMetrics,
+    *,
+    step: int,
+    round_: int,
+    external: Sequence[ScoredGroup],
+    external_wanted: int,
+    tokens: int,
+    tokens_per_s: float | None,
+    seconds: float,
+    now: float,
+) -> None:
+    """`external` is what the step trained on of the `external_wanted` groups that it asked for (J),
+    `tokens` are those it generated."""
+    peers = len({group.publisher for group in external})
+    digests = [group.digest for group in external if group.digest is not None]
+    database.pool.mark_used(digests, step, now=now)
+    fields = {
+        **dataclasses.asdict(metrics),
+        "round": round_,
+        "external_wanted": external_wanted,
+        "external_peers": peers,
+        "tokens_generated": tokens,
+        "seconds": seconds,
+        "tokens_per_s": tokens_per_s,
+    }
+    database.steps.record(step, reward=metrics.reward_own, metrics=fields, now=now)
+    events.emit(
+        "step",
+        step=step,
+        round=round_,
+        reward=metrics.reward_own,
+        reward_external=metrics.reward_external,
+        loss=metrics.loss,
+        own=metrics.groups_own,
+        external=len(digests),
+        external_peers=peers,
+        tokens_per_s=tokens_per_s,
+        seconds=seconds,
+        note=metrics.note,
+    )
