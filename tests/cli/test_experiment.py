@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tests.cli.test_eval import MANIFEST
+from tests.experiment.made_up_results import write_results
 
 EXPERIMENT = """
 name = "two peers"
@@ -53,3 +54,23 @@ def test_a_file_that_is_wrong_is_refused_by_the_key_and_nothing_is_written(
     assert outcome.code == 2
     assert "round: unknown key; did you mean 'rounds'?" in outcome.err
     assert not (tmp_path / "results").exists()
+
+
+def test_two_configurations_are_compared_for_people_and_for_programs(swarmd, tmp_path) -> None:
+    write_results(tmp_path)
+    sides = (f"{tmp_path}:2/2", f"{tmp_path}:4/0")
+    shown = swarmd("experiment", "compare", *sides, "--equal", "tokens")
+    assert shown.code == 0, shown.err
+    assert "at equal tokens, 2 pairs by seed, seeds 0, 1" in shown.out
+    values = json.loads(swarmd("experiment", "compare", *sides, "--pairs", "node", "--json").out)
+    assert (values["pairs"], values["own"]["p"]) == ("node", 0.125)
+    refused = swarmd("experiment", "compare", tmp_path, tmp_path)
+    assert refused.code == 2
+    assert "several configurations" in refused.err
+
+
+def test_the_curve_over_several_experiments_is_written_where_it_is_told(swarmd, tmp_path) -> None:
+    write_results(tmp_path / "one")
+    drawn = swarmd("experiment", "curve", tmp_path / "one", "--out", tmp_path / "curve", "--no-plots")
+    assert drawn.code == 0, drawn.err
+    assert drawn.out.split() == [str(tmp_path / "curve" / name) for name in ("curve.json", "curve.md")]
