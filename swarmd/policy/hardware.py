@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from swarmd.policy import cgroups
 from swarmd.policy.guard import resident_bytes
 
 GIB = 2**30
@@ -49,7 +50,7 @@ def probe_hardware() -> HardwareProbe:
         busy_cores=psutil.getloadavg()[0],
         fast_bfloat16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
         omp_threads=int(omp) if omp.isdigit() and int(omp) > 0 else None,
-        free_bytes=int(min(psutil.virtual_memory().available, _cgroup_free(Path("/sys/fs/cgroup")))) + held,
+        free_bytes=int(min(psutil.virtual_memory().available, cgroups.free_bytes())) + held,
         held_bytes=held,
         cpu=_cpu_name(Path("/proc/cpuinfo")),
     )
@@ -86,31 +87,8 @@ def _cpu_name(path: Path) -> str:
 
 
 def _usable_cores() -> int:
-    """Physical cores, less what affinity and the container's quota take away."""
+    """Physical cores, less what affinity and the control groups' quotas take away."""
     logical = os.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or logical
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
-    quota = _cgroup_quota(Path("/sys/fs/cgroup/cpu.max"))
-    return max(1, int(min(physical, allowed, quota)))
-
-
-def _cgroup_quota(path: Path) -> float:
-    """Cores the container may use; infinite if unlimited. `cpu.max` is "QUOTA PERIOD" or "max PERIOD"."""
-    try:
-        quota, period = path.read_text().split()
-    except (OSError, ValueError):
-        return float("inf")
-    return float("inf") if quota == "max" else int(quota) / int(period)
-
-
-def _cgroup_free(path: Path) -> float:
-    """Bytes the container may still take; infinite if unlimited. Cached files are given back when needed."""
-    try:
-        limit = (path / "memory.max").read_text().strip()
-        if limit == "max":
-            return float("inf")
-        used = int((path / "memory.current").read_text())
-        statistics = dict(line.split() for line in (path / "memory.stat").read_text().splitlines())
-        return max(0, int(limit) - used + int(statistics.get("inactive_file", 0)))
-    except (OSError, ValueError):
-        return float("inf")
+    return max(1, int(min(physical, allowed, cgroups.cores())))

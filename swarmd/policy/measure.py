@@ -1,6 +1,7 @@
-"""How fast this machine's device multiplies and reads memory: measured once, in a fraction of a second.
+"""How fast this machine's device multiplies and reads memory: measured in a fraction of a second.
 
-The rates choose between ways of computing the same; they promise nothing. Free memory is not measured here.
+Other work on the machine makes a device look slow, so the best of several starts is kept. The rates choose
+between ways of computing the same; they promise nothing. Free memory is not measured here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ BUDGET_S = (
 REPEATS_MAX = 50
 MATMUL_SIDE = {"cpu": 512, "cuda": 4096, "mps": 2048}  # large enough to keep the device busy
 READ_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
+MEASUREMENTS = 3  # of a device, at as many starts: one of them may fall into a busy moment, hardly all
 CACHED_MAX = 16  # devices times numbers of threads of one machine
 FORMAT = 1
 
@@ -40,6 +42,13 @@ class Rates:
         """How many times faster bfloat16 multiplies; 0 where the device cannot."""
         return (self.matmul_bfloat16 or 0.0) / self.matmul_float32
 
+    def best(self, other: Rates) -> Rates:
+        """The higher of each: what disturbs a measurement only ever slows it down."""
+        bfloat16 = max(self.matmul_bfloat16 or 0.0, other.matmul_bfloat16 or 0.0) or None
+        return Rates(
+            max(self.matmul_float32, other.matmul_float32), bfloat16, max(self.bandwidth, other.bandwidth)
+        )
+
     def __str__(self) -> str:
         reduced = "" if self.matmul_bfloat16 is None else f", {self.matmul_bfloat16 / 1e9:.0f} in bfloat16"
         return (
@@ -57,6 +66,8 @@ class _Entry(BaseModel):
     matmul_float32: float = Field(gt=0, allow_inf_nan=False)
     matmul_bfloat16: float | None = Field(gt=0, allow_inf_nan=False)
     bandwidth: float = Field(gt=0, allow_inf_nan=False)
+    measurements: int = Field(1, ge=1)
+    """Of which these are the best."""
 
     def same_device(self, other: _Entry) -> bool:
         keys = ("device", "name", "torch", "threads")
@@ -80,7 +91,8 @@ def rates_of(
     name: str,
     measure: Callable[[str, int], Rates] | None = None,
 ) -> Rates:
-    """The rates of `device` with `threads` threads: from `cache` if this very device was measured before.
+    """The rates of `device` with `threads` threads: the best of the first MEASUREMENTS starts, then from
+    `cache` alone.
 
     Another device, PyTorch or number of threads is measured anew, and so is everything when the file is
     damaged. A cache that cannot be written costs the next start a fraction of a second, nothing else.
@@ -94,11 +106,17 @@ def rates_of(
     }
     wanted = _Entry(**key, matmul_float32=1, matmul_bfloat16=None, bandwidth=1)
     found = next((entry for entry in known.entries if entry.same_device(wanted)), None)
-    if found is not None:
+    if found is not None and found.measurements >= MEASUREMENTS:
         return found.rates()
     rates = (measure or measure_rates)(device, threads)
+    measurements = 1
+    if found is not None:
+        rates = rates.best(found.rates())
+        measurements += found.measurements
     if cache is not None:
-        kept = [_Entry(**key, **asdict(rates)), *known.entries][:CACHED_MAX]
+        entry = _Entry(**key, **asdict(rates), measurements=measurements)
+        others = [other for other in known.entries if not other.same_device(entry)]
+        kept = [entry, *others][:CACHED_MAX]
         _write(cache, _Cache(entries=kept))
     return rates
 

@@ -14,6 +14,7 @@ from swarmd.policy import locating as locating_module
 from swarmd.policy import preparing as preparing_module
 from swarmd.policy.budgets import UNLIMITED
 from swarmd.policy.locating import model_shape
+from swarmd.policy.measure import MEASUREMENTS
 from swarmd.policy.remembered import ENTRIES_MAX, ShrunkBudgets, read_shrunk, write_shrunk
 from swarmd.policy.smollm2 import SMOLLM2
 
@@ -56,8 +57,9 @@ def test_no_row_is_planned_longer_than_the_models_context(prepare):
     assert plan.budgets.train_tokens <= 2 * (context - 64 + 8 * 64)
 
 
-def test_what_was_measured_is_read_at_the_next_start(prepare, tmp_path):
-    prepare()
+def test_what_was_measured_is_read_at_later_starts(prepare, tmp_path):
+    for _ in range(MEASUREMENTS):
+        prepare()
     written = (tmp_path / "rates.json").read_bytes()
     prepare()
     assert (tmp_path / "rates.json").read_bytes() == written

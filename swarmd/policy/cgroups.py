@@ -1,0 +1,70 @@
+"""What the control groups of this process leave it, on Linux: containers and services are bounded by them.
+
+Every group from the root down to this process's own may set a limit, and the tightest counts. Both versions
+are read (https://docs.kernel.org/admin-guide/cgroup-v2.html, .../cgroup-v1/memory.html). In a container the
+root may be the container's own group while the path names groups that only the host sees: what is not there
+limits nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MOUNT = Path("/sys/fs/cgroup")  # where the kernel shows the groups
+OWN = Path("/proc/self/cgroup")  # "NUMBER:CONTROLLERS:PATH" a line; version 2 names no controllers
+UNLIMITED = float("inf")
+MEMORY_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Version 2's and 1's: the limit, what is used, and what of it `memory.stat` calls given back when needed."""
+
+
+def free_bytes(mount: Path = MOUNT, own: Path = OWN) -> float:
+    """Memory that may still be taken; infinite if unlimited."""
+    return min(
+        _free_bytes(group, *files)
+        for controller, files in MEMORY_FILES.items()
+        for group in _groups(controller, mount, own)
+    )
+
+
+def cores(mount: Path = MOUNT, own: Path = OWN) -> float:
+    """Cores' worth of time that may be used; infinite if unlimited."""
+    return min(_cores(group) for controller in ("", "cpu") for group in _groups(controller, mount, own))
+
+
+def _groups(controller: str, mount: Path, own: Path) -> list[Path]:
+    """Directories from the root's to that of this process's group; of version 2 for no controller."""
+    path = Path("/")
+    try:
+        for line in own.read_text().splitlines():
+            _, controllers, named = line.split(":", 2)
+            if controller in controllers.split(","):
+                path = Path(named)
+    except (OSError, ValueError):
+        path = Path("/")
+    inner = path.parts[1:]
+    return [mount.joinpath(controller, *inner[:depth]) for depth in range(len(inner) + 1)]
+
+
+def _free_bytes(group: Path, limit_file: str, used_file: str, cached_key: str) -> float:
+    try:
+        limit = (group / limit_file).read_text().strip()
+        if limit == "max":
+            return UNLIMITED
+        used = int((group / used_file).read_text())
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, int(limit) - used + int(statistics.get(cached_key, 0)))
+    except (OSError, ValueError):
+        return UNLIMITED
+
+
+def _cores(group: Path) -> float:
+    """`cpu.max` is "QUOTA PERIOD" or "max PERIOD"; version 1 has a file for each, -1 for no quota."""
+    names = ("cpu.max",) if (group / "cpu.max").exists() else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    try:
+        quota, period = " ".join((group / name).read_text() for name in names).split()
+        return UNLIMITED if quota in ("max", "-1") else int(quota) / int(period)
+    except (OSError, ValueError):
+        return UNLIMITED
