@@ -110,7 +110,7 @@ async def evaluate(
         raise ValueError("no questions to evaluate on")
     texts = await in_model_thread(lambda: _answer(policy, questions, manifest.max_new_tokens, should_stop))
     answered = [
-        _Answered(question, _task_name(manifest, question.spec), text)
+        _Answered(question, task_name(manifest, question.spec), text)
         for question, text in zip(questions, texts, strict=True)
     ]
     rewards = [row[0].reward for row in await scorer.score([(a.question.spec, [a.text]) for a in answered])]
@@ -125,10 +125,11 @@ async def evaluate(
     )
 
 
-def wilson_interval(right: int, questions: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(right: float, questions: int, z: float = Z_95) -> tuple[float, float]:
     """The score interval of a binomial proportion, (low, high) in 0..1 (Wilson 1927, JASA 22:209).
 
-    Unlike the normal approximation it stays inside 0..1 and is not empty at 0 or all right.
+    Unlike the normal approximation it stays inside 0..1 and is not empty at 0 or all right. `right` is the
+    sum of the questions' values, 0 or 1 each; of values between (pass@k) the interval is wider than needed.
     """
     if not 0 <= right <= questions or questions == 0:
         raise ValueError(f"{right} right of {questions} questions")
@@ -175,7 +176,8 @@ def _constants(answered: Sequence[_Answered], task: str) -> list[str]:
     return [f"<answer>{answer}</answer>" for answer in dict.fromkeys([*common, *SMALL_NUMBERS])]
 
 
-def _task_name(manifest: Manifest, spec: TaskSpec) -> str:
+def task_name(manifest: Manifest, spec: TaskSpec) -> str:
+    """The name of the task that `spec` is of. Raises ValueError when the manifest has no such task."""
     family = manifest.family(spec.task_id)
     if family is None:
         raise ValueError(f"the manifest has no task {spec.dataset} of this configuration")

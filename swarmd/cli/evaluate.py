@@ -1,4 +1,4 @@
-"""`swarmd eval`: how often the home's current weights answer right, on questions that nobody trains on.
+"""`swarmd eval`: how often a policy answers right, on questions that nobody trains on.
 
 Reads checkpoints only, so it works beside a running daemon.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,31 +18,60 @@ from rich.table import Table
 from rich.text import Text
 
 from protocol import Manifest
-from swarmd.cli.options import DEFAULT_HOME, FLAGS, HomeOption, home_path, overrides, parse_lora, setting
-from swarmd.config import load_config
+from swarmd.cli.options import DEFAULT_HOME, HomeIfNamed, home_path, overrides, parse_lora, setting
+from swarmd.cli.subject import Subject, Wanted, load_subject
+from swarmd.evaluation import Evaluation, Result
+from swarmd.evaluation import evaluate as answer_greedily
 from swarmd.observe import printable
+from swarmd.pass_at_k import SAMPLED_AT_ONCE, SAMPLES_MAX, Chance, PassAtK, pass_at_k
 from swarmd.storage import Home
-
-if TYPE_CHECKING:
-    from swarmd.evaluation import Evaluation, Result
-    from swarmd.policy import Policy
+from swarmd.tasks import TaskRunner, held_out_questions, held_out_seed, load_manifest
 
 DEFAULT_TASKS = "starter"
 SEED_MAX = 2**32 - 1
 QUESTIONS = 200  # halves of the 95 % interval are then 0.07 at most
+QUESTIONS_MAX = 10_000  # halves of 0.01; their prompts and answers are held at once
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The policy to evaluate, and the step its weights are from; 0 is the untrained model."""
+class Exam:
+    """What is asked."""
 
-    policy: Policy
-    name: str
-    step: int
+    manifest: Manifest
+    seed: int
+    questions: int
+    samples: int
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it; without samples there is no pass@k."""
+
+    greedy: Evaluation
+    sampled: PassAtK | None
 
 
 def evaluate(
-    home: HomeOption = DEFAULT_HOME,
+    home: HomeIfNamed = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="DIR",
+            exists=True,
+            help="One checkpoint, such as HOME/checkpoints/00000004-step-40; needs no home.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|DIR",
+            help="Alone: a model as it is published, of no home. With --home or --checkpoint: the one whose "
+            "weights are there, if it was moved.",
+        ),
+    ] = None,
     tasks: Annotated[
         str | None,
         typer.Option(
@@ -50,11 +81,26 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    count: Annotated[int, typer.Option("--questions", min=1, help="How many, over all tasks.")] = QUESTIONS,
+    count: Annotated[
+        int, typer.Option("--questions", min=1, max=QUESTIONS_MAX, help="How many, over all tasks.")
+    ] = QUESTIONS,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=SEED_MAX, help="The same seed asks the same questions.")
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            max=SEED_MAX,
+            help="The same seed asks the same questions. (default: the swarm's, which its daemons ask)",
+            show_default=False,
+        ),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            "--samples", min=0, max=SAMPLES_MAX, help="Sampled answers to each question besides, for pass@k."
+        ),
     ] = 0,
-    model: Annotated[str | None, setting("policy.model", metavar="NAME|DIR")] = None,
+    temperature: Annotated[float | None, setting("policy.temperature")] = None,
     lora: Annotated[str | None, setting("policy.lora_rank", metavar="r=RANK[,alpha=ALPHA]")] = None,
     device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
     constant: Annotated[
@@ -62,98 +108,111 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Score the current weights greedily on held-out questions.
+    """Score a policy greedily on held-out questions, and by pass@k (k = 1, 2, 4 .. N) with --samples N.
 
-    The newest checkpoint is used, or the untrained model where there is none yet; a running daemon is not
-    disturbed. With --constant, beside the success stands what one fixed answer to each task would reach.
+    What is scored: the newest checkpoint of the home, or its untrained model where there is none yet (a
+    running daemon is not disturbed); or --checkpoint; or --model by itself. The first line says which. With
+    --constant, beside the success stands what one fixed answer to each task would reach.
 
-    --json prints success, questions, interval (95 %, Wilson), reward, constant (null without --constant),
-    tasks (the same for each, by its name), step and model.
+    --json prints success, questions, interval (95 %, Wilson), reward, constant (null without --constant) and
+    pass_at ({"1": {"success": .., "interval": ..}}, empty without --samples); tasks (the same for each, by
+    its name); model, weights ("untrained" or a checkpoint's directory), step, swarm, seed, samples and
+    temperature. The same command gives the same numbers.
     """
-    path = home_path(home)
-    given = overrides({"policy.model": model, **parse_lora(lora), "policy.device": device})
-    manifest = _manifest(tasks, path)
-    subject = _load(path, given, manifest.max_new_tokens, count)
-    result = asyncio.run(_evaluate(subject.policy, manifest, seed, count, constant))
+    settings = {"policy.model": model, **parse_lora(lora), "policy.device": device}
+    given = overrides(settings | {"policy.temperature": temperature})
+    wanted = Wanted(None if home is None else home_path(home), checkpoint, given)
+    path = wanted.home or home_path(DEFAULT_HOME)
+    exam = _exam(tasks, path, seed, count, samples, constant)
+    limit = exam.manifest.max_new_tokens
+    subject = load_subject(wanted, path, max_new_tokens=limit, at_once=_at_once(exam))
+    outcome = asyncio.run(_take(subject, exam))
     if as_json:
-        typer.echo(json.dumps(_plain(subject, result)))
+        typer.echo(json.dumps(_plain(subject, exam, outcome)))
     else:
-        _print(subject, result)
+        _print(subject, exam, outcome)
 
 
-def _manifest(tasks: str | None, home: Any) -> Manifest:
-    """What --tasks names, else the home's swarm, else the default."""
-    from swarmd.tasks import load_manifest
-
+def _exam(
+    tasks: str | None, home: Path, seed: int | None, questions: int, samples: int, constant: bool
+) -> Exam:
+    """On what --tasks names, else the home's swarm, else the default."""
     saved = Home(home).manifest() if tasks is None else None
-    return saved or load_manifest(tasks or DEFAULT_TASKS)
+    manifest = saved or load_manifest(tasks or DEFAULT_TASKS)
+    return Exam(manifest, held_out_seed(manifest) if seed is None else seed, questions, samples, constant)
 
 
-def _load(home: Any, given: dict[str, Any], max_new_tokens: int, questions: int) -> Subject:
-    """The model of the home with its newest weights."""
-    from swarmd.policy import Workload, load_policy, prepare_plan
-    from swarmd.storage import Checkpoints
-
-    opened = Home.existing(home)
-    config = load_config(opened.path, given, FLAGS)
-    problems: list[str] = []
-    checkpoint = Checkpoints(opened.checkpoints_path, config.storage.checkpoints_kept).load_latest(
-        problems.append
-    )
-    for problem in problems:
-        typer.echo(f"warning: {problem}", err=True)
-    trained = None if checkpoint is None else checkpoint.state.get("policy")
-    policy_config = config.policy.completed_by(trained)
-    work = Workload(
-        own_groups=questions,
-        external_groups=0,
-        group_size=1,
-        new_tokens=min(policy_config.max_new_tokens or max_new_tokens, max_new_tokens),
-        training=False,
-    )
-    plan = prepare_plan(policy_config, work, rates_cache=opened.rates_path).plan
-    policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens)
-    if checkpoint is not None:
-        policy.load_trainable_state(checkpoint.tensors)
-    return Subject(policy, plan.model, 0 if checkpoint is None else checkpoint.step)
+def _at_once(exam: Exam) -> int:
+    return max(exam.questions, min(exam.questions * exam.samples, SAMPLED_AT_ONCE))
 
 
-async def _evaluate(
-    policy: Policy, manifest: Manifest, seed: int, questions: int, constant: bool
-) -> Evaluation:
-    from swarmd.evaluation import evaluate as score
-    from swarmd.tasks import TaskRunner, held_out_questions
+async def _take(subject: Subject, exam: Exam) -> Outcome:
+    import torch
 
+    manifest, sampled = exam.manifest, None
     async with TaskRunner(reward=manifest.reward) as runner:
-        drawn = await held_out_questions(runner, manifest.tasks, seed, questions)
-        return await score(policy, runner, drawn, manifest=manifest, with_constant=constant)
+        drawn = await held_out_questions(runner, manifest.tasks, exam.seed, exam.questions)
+        greedy = await answer_greedily(
+            subject.policy, runner, drawn, manifest=manifest, with_constant=exam.constant
+        )
+        if exam.samples:
+            sampled = await pass_at_k(
+                subject.policy,
+                runner,
+                drawn,
+                manifest=manifest,
+                samples=exam.samples,
+                generator=torch.Generator().manual_seed(exam.seed),
+            )
+    return Outcome(greedy, sampled)
 
 
-def _plain(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
+def _plain(subject: Subject, exam: Exam, outcome: Outcome) -> dict[str, Any]:
+    greedy, sampled = outcome.greedy, outcome.sampled
     return {
-        **_result(evaluation.total),
-        "tasks": {name: _result(result) for name, result in evaluation.tasks.items()},
+        **_result(greedy.total, {} if sampled is None else sampled.total),
+        "tasks": {
+            name: _result(result, {} if sampled is None else sampled.tasks[name])
+            for name, result in greedy.tasks.items()
+        },
+        "model": subject.model,
+        "weights": subject.weights,
         "step": subject.step,
-        "model": subject.name,
+        "swarm": exam.manifest.name,
+        "seed": exam.seed,
+        "samples": exam.samples,
+        "temperature": subject.policy.temperature if exam.samples else None,
     }
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: Result, chances: Mapping[int, Chance]) -> dict[str, Any]:
     return {
         "success": result.success,
         "questions": result.questions,
         "interval": list(result.interval),
         "reward": result.reward,
         "constant": result.constant,
+        "pass_at": {
+            str(k): {"success": chance.success, "interval": list(chance.interval)}
+            for k, chance in chances.items()
+        },
     }
 
 
-def _print(subject: Subject, evaluation: Evaluation) -> None:
-    table = Table(
-        "task", "success", "95 % interval", "constant answer", "questions", box=None, pad_edge=False
-    )
-    rows = [*evaluation.tasks.items(), ("all", evaluation.total)]
-    for name, result in rows:
+def _print(subject: Subject, exam: Exam, outcome: Outcome) -> None:
+    console = Console()
+    console.print(Text(f"{subject}, greedy, on held-out questions of {printable(exam.manifest.name)}"))
+    console.print(_greedy_table(outcome.greedy))
+    if outcome.sampled is not None:
+        heat = f"temperature {subject.policy.temperature:g}"
+        console.print(Text(f"\n{exam.samples} samples of each at {heat}, 95 % interval"))
+        console.print(_sampled_table(outcome.sampled))
+
+
+def _greedy_table(evaluation: Evaluation) -> Table:
+    names = ("task", "success", "95 % interval", "constant answer", "questions")
+    table = Table(*names, box=None, pad_edge=False)
+    for name, result in (*evaluation.tasks.items(), ("all", evaluation.total)):
         low, high = result.interval
         table.add_row(
             Text(printable(name)),  # a swarm's manifest comes from a peer
@@ -162,6 +221,12 @@ def _print(subject: Subject, evaluation: Evaluation) -> None:
             "–" if result.constant is None else f"{result.constant:.3f}",
             str(result.questions),
         )
-    console = Console()
-    console.print(Text(f"{subject.name} at step {subject.step}, greedy, on held-out questions"))
-    console.print(table)
+    return table
+
+
+def _sampled_table(sampled: PassAtK) -> Table:
+    table = Table("task", *(f"pass@{k}" for k in sampled.total), box=None, pad_edge=False)
+    for name, chances in (*sampled.tasks.items(), ("all", sampled.total)):
+        cells = (f"{c.success:.2f} ({c.interval[0]:.2f} – {c.interval[1]:.2f})" for c in chances.values())
+        table.add_row(Text(printable(name)), *cells)
+    return table

@@ -145,16 +145,16 @@ def _addresses_in(path: Path) -> list[str]:
     return addresses
 
 
-HomeOption = Annotated[
-    Path,
-    typer.Option(
-        "--home",
-        envvar="SWARMD_HOME",
-        metavar="DIR",
-        help="Directory with this peer's key, config, checkpoints and records. (default: ~/.swarmd)",
-        show_default=False,
-    ),
-]
+_HOME = typer.Option(
+    "--home",
+    envvar="SWARMD_HOME",
+    metavar="DIR",
+    help="Directory with this peer's key, config, checkpoints and records. (default: ~/.swarmd)",
+    show_default=False,
+)
+HomeOption = Annotated[Path, _HOME]
+HomeIfNamed = Annotated[Path | None, _HOME]
+"""For a command to which it matters whether a home was named at all."""
 DEFAULT_HOME = Path("~/.swarmd")
 
 

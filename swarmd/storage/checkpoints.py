@@ -60,7 +60,7 @@ class _Sealed(BaseModel):
     sha256: str
 
 
-class _CorruptError(Exception):
+class CorruptCheckpointError(Exception):
     """This checkpoint is incomplete or its bytes changed; an older one may do."""
 
 
@@ -132,8 +132,8 @@ class Checkpoints:
         while (path := self._newest_but(tried)) is not None:
             tried.add(path)
             try:
-                return _load(path)
-            except _CorruptError as problem:
+                return load_checkpoint(path)
+            except CorruptCheckpointError as problem:
                 if path.exists():  # else a daemon that trains meanwhile has pruned it, and saved newer ones
                     self._corrupt.add(path)
                     on_problem(f"checkpoint {path} cannot be used: {problem}; falling back to the one before")
@@ -248,8 +248,8 @@ def _write_manifest(directory: Path, step: int) -> None:
     flush_to_disk(directory / MANIFEST)
 
 
-def _load(path: Path) -> Checkpoint:
-    """Verify everything, then parse. Raises _CorruptError or StorageError."""
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The one in directory `path`, verified whole. Raises CorruptCheckpointError or StorageError."""
     try:
         manifest = _read_manifest(path)
         for name, file in manifest.files.items():
@@ -263,20 +263,20 @@ def _load(path: Path) -> Checkpoint:
             path=path,
         )
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _CorruptError(f"{Path(error.filename or path).name} is missing") from error
+        raise CorruptCheckpointError(f"{Path(error.filename or path).name} is missing") from error
     except PermissionError as error:
         raise disk_error(f"read the checkpoint {path}", error) from error
     except OSError as error:
-        raise _CorruptError(f"reading it failed ({error})") from error
+        raise CorruptCheckpointError(f"reading it failed ({error})") from error
 
 
 def _read_manifest(path: Path) -> _Manifest:
     try:
         sealed = _Sealed.model_validate_json((path / MANIFEST).read_bytes())
     except ValidationError as error:
-        raise _CorruptError(f"{MANIFEST} is not what was written") from error
+        raise CorruptCheckpointError(f"{MANIFEST} is not what was written") from error
     if _seal(sealed.manifest) != sealed.sha256:
-        raise _CorruptError(f"{MANIFEST} does not match its own hash")
+        raise CorruptCheckpointError(f"{MANIFEST} does not match its own hash")
     if sealed.manifest.get("format") != FORMAT:
         raise StorageError(
             f"checkpoint {path} has format {sealed.manifest.get('format')} and this swarmd reads {FORMAT}: "
@@ -288,6 +288,6 @@ def _read_manifest(path: Path) -> _Manifest:
 def _verify(path: Path, expected: _File) -> None:
     size = path.stat().st_size
     if size != expected.size:
-        raise _CorruptError(f"{path.name} has {size} bytes where {expected.size} were written")
+        raise CorruptCheckpointError(f"{path.name} has {size} bytes where {expected.size} were written")
     if _describe(path).sha256 != expected.sha256:
-        raise _CorruptError(f"{path.name} does not match its hash")
+        raise CorruptCheckpointError(f"{path.name} does not match its hash")

@@ -10,6 +10,7 @@ import pytest
 
 from swarmd.policy import Policy
 from swarmd.storage import Checkpoints, Home
+from swarmd.tasks import held_out_seed, load_manifest
 
 MANIFEST = """
 name = "two"
@@ -78,9 +79,81 @@ def test_the_newest_whole_checkpoint_is_scored_even_while_a_daemon_runs(
     assert f"warning: checkpoint {newest} cannot be used" in outcome.err
 
 
-def test_the_table_is_for_people(swarmd, home, tiny_model_dir) -> None:
-    out = evaluate(swarmd, home, "--model", tiny_model_dir, "--constant").out
-    assert "at step 0, greedy, on held-out questions" in out
+def test_a_model_without_a_home_is_scored_as_it_is_published_and_makes_none(
+    swarmd, home, tiny_model_dir, tmp_path
+) -> None:
+    tasks = home.path.parent / "two.toml"
+    arguments = (
+        "eval",
+        "--model",
+        tiny_model_dir,
+        "--tasks",
+        tasks,
+        "--questions",
+        4,
+        "--samples",
+        4,
+        "--json",
+    )
+    first = swarmd(*arguments)
+    assert first.code == 0, first.err
+    result = json.loads(first.out)
+    assert (result["model"], result["weights"], result["step"]) == (str(tiny_model_dir), "untrained", 0)
+    assert (result["seed"], result["swarm"]) == (held_out_seed(load_manifest(str(tasks))), "two")
+    assert (result["samples"], result["temperature"]) == (4, 1.0)
+    for scored in (result, *result["tasks"].values()):
+        assert list(scored["pass_at"]) == ["1", "2", "4"]
+    assert not (tmp_path / ".swarmd").exists()
+    assert swarmd(*arguments).out == first.out, "the same command gives the same numbers"
+
+
+def test_a_checkpoint_is_scored_wherever_it_is_whatever_the_default_home_s_settings(
+    swarmd, home, tiny_model_dir, make_policy, tmp_path
+) -> None:
+    save(home, make_policy(lora_rank=2), 4, policy={"model": str(tiny_model_dir), "lora_rank": 2})
+    elsewhere = home.checkpoints_path.rename(tmp_path / "elsewhere")
+    [directory] = elsewhere.iterdir()
+    (tmp_path / ".swarmd").mkdir()
+    (tmp_path / ".swarmd" / "config.toml").write_text('[policy]\nmodel = "another"\nlora_rank = 8\n')
+    named = ("--checkpoint", directory / "weights.safetensors", "--tasks", tmp_path / "two.toml")
+    outcome = swarmd("eval", *named, "--questions", 2, "--json")
+    assert outcome.code == 0, outcome.err
+    result = json.loads(outcome.out)
+    assert (result["model"], result["step"]) == (str(tiny_model_dir), 4)
+    assert result["weights"] == str(directory)
+    assert (result["samples"], result["temperature"], result["pass_at"]) == (0, None, {})
+
+
+def test_what_is_no_whole_checkpoint_is_named_with_the_remedy(swarmd, home, make_policy) -> None:
+    save(home, make_policy(), 4)
+    [directory] = home.checkpoints_path.iterdir()
+    (directory / "state.json").write_text("junk")
+    for path, problem in ((home.path, "manifest.json is missing"), (directory, "state.json has 4 bytes")):
+        outcome = swarmd("eval", "--checkpoint", path)
+        assert outcome.code == 1
+        assert f"--checkpoint {path}: no whole checkpoint is there ({problem}" in outcome.err
+        assert "give a directory such as" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--checkpoint", "absent"), "'absent' does not exist"),
+        (("--samples", 65), "65 is not in the range"),
+        (("--temperature", 0), "--temperature"),
+    ],
+)
+def test_a_flag_that_cannot_be_is_refused(swarmd, home, arguments, message) -> None:
+    outcome = evaluate(swarmd, home, *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+def test_the_tables_are_for_people_and_say_which_weights_were_scored(swarmd, home, tiny_model_dir) -> None:
+    out = evaluate(swarmd, home, "--model", tiny_model_dir, "--constant", "--samples", 2).out
+    assert "untrained, greedy, on held-out questions of two" in out
+    assert "2 samples of each at temperature 1" in out
+    assert "pass@2" in out
     for column in ("task", "success", "95 % interval", "constant answer", "questions"):
         assert column in out
     assert out.splitlines()[-1].split()[0] == "all"

@@ -1,0 +1,118 @@
+"""What `swarmd eval` scores: a home's newest weights, one checkpoint, or a model as it is published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from swarmd.cli.options import FLAGS
+from swarmd.config import PolicyConfig, load_config
+from swarmd.errors import StorageError
+from swarmd.storage import Home
+
+if TYPE_CHECKING:
+    from swarmd.policy import Policy
+    from swarmd.storage import Checkpoint
+
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A policy, and where its weights are from: the checkpoint's directory, or UNTRAINED at step 0."""
+
+    policy: Policy
+    model: str
+    weights: str
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.model}, " + (
+            self.weights if self.weights == UNTRAINED else f"step {self.step} ({self.weights})"
+        )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line names."""
+
+    home: Path | None
+    """None: not named."""
+    checkpoint: Path | None
+    settings: dict[str, Any]
+    """Nested as in config.toml."""
+
+    @property
+    def is_published_model(self) -> bool:
+        """A model without anybody's weights: --model with neither a home nor a checkpoint."""
+        named = "model" in self.settings.get("policy", {})
+        return named and self.home is None and self.checkpoint is None
+
+
+def load_subject(wanted: Wanted, default_home: Path, *, max_new_tokens: int, at_once: int) -> Subject:
+    """Load the model and put the weights in. `at_once`: how many answers are wanted together.
+
+    Settings are those of the home, named or not; it need not be there where its weights are not asked for,
+    and is never created. Raises ConfigError, ModelError, StorageError.
+    """
+    from swarmd.policy import Workload, load_policy, prepare_plan
+
+    home = Home(wanted.home or default_home)
+    config = load_config(home.path, wanted.settings, FLAGS)
+    checkpoint = _checkpoint(wanted, home, config.storage.checkpoints_kept)
+    policy_config = _policy_config(config.policy, checkpoint, wanted)
+    work = Workload(
+        own_groups=at_once,
+        external_groups=0,
+        group_size=1,
+        new_tokens=min(policy_config.max_new_tokens or max_new_tokens, max_new_tokens),
+        training=False,
+    )
+    plan = prepare_plan(policy_config, work, rates_cache=home.rates_path).plan
+    policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens)
+    if checkpoint is None:
+        return Subject(policy, plan.model, UNTRAINED, 0)
+    policy.load_trainable_state(checkpoint.tensors)
+    return Subject(policy, plan.model, str(checkpoint.path), checkpoint.step)
+
+
+def _policy_config(config: PolicyConfig, checkpoint: Checkpoint | None, wanted: Wanted) -> PolicyConfig:
+    """`config`, completed by what the weights were trained with. For a checkpoint that was named these come
+    before the home's settings, which are about the home's own."""
+    trained = None if checkpoint is None else checkpoint.state.get("policy")
+    if wanted.checkpoint is None or not isinstance(trained, dict):
+        return config.completed_by(trained)
+    flags = wanted.settings.get("policy", {})
+    return PolicyConfig.model_validate({**config.model_dump(exclude_unset=True), **trained, **flags})
+
+
+def _checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
+    """The one named, else the home's newest; None for a published model, and for a home without one."""
+    if wanted.checkpoint is not None:
+        return _named(wanted.checkpoint)
+    if wanted.is_published_model:
+        return None
+    from swarmd.storage import Checkpoints
+
+    problems: list[str] = []
+    checkpoint = Checkpoints(Home.existing(home.path).checkpoints_path, kept).load_latest(problems.append)
+    for problem in problems:
+        typer.echo(f"warning: {problem}", err=True)
+    return checkpoint
+
+
+def _named(path: Path) -> Checkpoint:
+    """In the directory `path`, or in the one of the file `path`."""
+    from swarmd.storage.checkpoints import CorruptCheckpointError, load_checkpoint
+
+    directory = (path if path.is_dir() else path.parent).absolute()
+    try:
+        return load_checkpoint(directory)
+    except CorruptCheckpointError as problem:
+        raise StorageError(
+            f"--checkpoint {path}: no whole checkpoint is there ({problem}): give a directory such as "
+            "HOME/checkpoints/00000004-step-40"
+        ) from problem

@@ -1,0 +1,129 @@
+"""pass@k: how often at least one of k sampled answers is right (Chen et al. 2021, arXiv 2107.03374).
+
+Where `swarmd.evaluation` asks what the policy answers, this asks what it could: rewards that are never seen
+teach nothing. It draws no questions and loads no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from protocol import Manifest
+from swarmd.evaluation import RIGHT_FROM, Scorer, Text, task_name, wilson_interval
+from swarmd.tasks import Question
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+SAMPLES_MAX = 64  # of a question: as large as a group may be, which is what scoring one question is made for
+SAMPLED_AT_ONCE = 1_024  # completions in one call: their random numbers take 32 MiB at 8192 tokens
+
+
+class Sampler(Protocol):
+    """The part of `swarmd.policy.Policy` that is needed."""
+
+    def fits(self, question: str) -> bool: ...
+    def render(self, question: str) -> list[int]: ...
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        group_size: int,
+        max_new_tokens: int | None = None,
+        *,
+        generator: Generator,
+    ) -> Sequence[Sequence[Text]]: ...
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The mean of pass@k over some questions, with a 95 % interval.
+
+    The interval is Wilson's with one trial a question. That is never too narrow: a question's pass@k is
+    within 0..1, so it varies from question to question at most as a coin of the same mean does. It does not
+    shrink with more samples a question, because other questions would have been other questions.
+    """
+
+    success: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PassAtK:
+    """k -> chance, for k = 1, 2, 4 and so on up to the number of samples; over all questions, and by task."""
+
+    total: Mapping[int, Chance]
+    tasks: Mapping[str, Mapping[int, Chance]]
+
+
+async def pass_at_k(
+    policy: Sampler,
+    scorer: Scorer,
+    questions: Sequence[Question],
+    *,
+    manifest: Manifest,
+    samples: int,
+    generator: Generator,
+    in_model_thread: Callable[
+        [Callable[[], list[list[str]]]], Awaitable[list[list[str]]]
+    ] = asyncio.to_thread,
+) -> PassAtK:
+    """Sample each question `samples` times at the policy's temperature; `generator` alone decides the draws.
+
+    A question too long for the policy counts as never right. Raises ModelError when memory runs out,
+    TaskError when the sandbox cannot run, ValueError without questions or with samples out of 1..SAMPLES_MAX.
+    """
+    if not questions or not 1 <= samples <= SAMPLES_MAX:
+        raise ValueError(f"{samples} samples of each of {len(questions)} questions")
+    by_task: defaultdict[str, list[int]] = defaultdict(list)
+    together = SAMPLED_AT_ONCE // samples
+    for start in range(0, len(questions), together):
+        part = questions[start : start + together]
+        texts = await in_model_thread(
+            lambda part=part: _sample(policy, part, samples, manifest.max_new_tokens, generator)  # type: ignore[misc]
+        )
+        scores = await scorer.score([(q.spec, row) for q, row in zip(part, texts, strict=True)])
+        for question, row in zip(part, scores, strict=True):
+            right = sum(score.reward >= RIGHT_FROM for score in row)
+            by_task[task_name(manifest, question.spec)].append(right)
+    return PassAtK(
+        total=_chances([right for of_task in by_task.values() for right in of_task], samples),
+        tasks={task: _chances(of_task, samples) for task, of_task in sorted(by_task.items())},
+    )
+
+
+def chance_of_any(right: int, samples: int, k: int) -> float:
+    """Chance that k of `samples` answers, drawn without replacement, hold one of the `right` ones.
+
+    An unbiased estimate of pass@k of the policy that gave them: 1 - C(n - c, k) / C(n, k).
+    """
+    if not (0 <= right <= samples and 1 <= k <= samples):
+        raise ValueError(f"{k} of {samples} samples, {right} of them right")
+    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def _sample(
+    policy: Sampler, questions: Sequence[Question], samples: int, max_new_tokens: int, generator: Generator
+) -> list[list[str]]:
+    """`samples` texts a question; none where the question does not fit."""
+    fitting = [number for number, question in enumerate(questions) if policy.fits(question.text)]
+    prompts = [policy.render(questions[number].text) for number in fitting]
+    texts: list[list[str]] = [[] for _ in questions]
+    for number, group in zip(
+        fitting, policy.generate(prompts, samples, max_new_tokens, generator=generator), strict=True
+    ):
+        texts[number] = [sample.text for sample in group]
+    return texts
+
+
+def _chances(right: Sequence[int], samples: int) -> dict[int, Chance]:
+    """For each k, over questions of which each has so many right answers."""
+    chances: dict[int, Chance] = {}
+    for k in (2**power for power in range(samples.bit_length())):
+        passed = math.fsum(chance_of_any(each, samples, k) for each in right)
+        chances[k] = Chance(passed / len(right), wilson_interval(passed, len(right)))
+    return chances
