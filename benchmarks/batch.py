@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from benchmarks.job import Job, reward_of
@@ -40,6 +41,15 @@ class FixedGroup:
     question: str
     prompt_ids: tuple[int, ...]
     rows: tuple[FixedRow, ...]
+
+
+def loss_and_gradients(trainer: Any, inputs: dict[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
+    """The loss of another trainer on a batch as it prepares it, and the gradient in every weight."""
+    trainer.model.train()
+    loss = trainer.compute_loss(trainer.model, inputs)
+    loss.backward()
+    named = trainer.model.named_parameters()
+    return loss.item(), {name: p.grad for name, p in named if p.grad is not None}
 
 
 def write_batch(groups: Sequence[FixedGroup], path: Path) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, BatchEncoding
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from benchmarks.batch import FixedGroup, pad_left
+from benchmarks.batch import FixedGroup, loss_and_gradients, pad_left
 from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
 from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
@@ -124,11 +124,7 @@ def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, T
     """The loss of a fixed batch and its gradient in every weight."""
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
-    trainer.model.train()
-    loss = trainer.compute_loss(trainer.model, _inputs(batch))
-    loss.backward()
-    named = trainer.model.named_parameters()
-    return loss.item(), {name: p.grad for name, p in named if p.grad is not None}
+    return loss_and_gradients(trainer, _inputs(batch))
 
 
 def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from benchmarks.batch import FixedGroup, pad_left, pad_right
+from benchmarks.batch import FixedGroup, loss_and_gradients, pad_left, pad_right
 from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job, reward_of
 from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
@@ -65,11 +65,7 @@ def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, T
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
     trainer.current_gradient_accumulation_steps = 1
-    trainer.model.train()
-    loss = trainer.compute_loss(trainer.model, _inputs(batch))
-    loss.backward()
-    named = trainer.model.named_parameters()
-    return loss.item(), {name: p.grad for name, p in named if p.grad is not None}
+    return loss_and_gradients(trainer, _inputs(batch))
 
 
 def _inputs(batch: Sequence[FixedGroup]) -> dict[str, Tensor]:

@@ -115,9 +115,22 @@ class Optimizer:
             for key, value in self._adamw.state[parameter].items()
         }
 
+    def check(self, state: Mapping[str, Tensor]) -> None:
+        """Raises ModelError for the state of another model's optimiser."""
+        self._entries(state)
+
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put `state_dict` back; parameters without an entry start anew. Raises ModelError, changing nothing,
         for another model's."""
+        entries = self._entries(state)
+        for parameter in self._parameters.values():
+            for held in self._adamw.state[parameter].values():
+                held.zero_()
+        for held, value in entries:
+            held.copy_(value)
+
+    def _entries(self, state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """What is held, and what of `state` belongs there."""
         entries: list[tuple[Tensor, Tensor]] = []
         for full, value in state.items():
             if not full.startswith(self._prefix):
@@ -131,8 +144,4 @@ class Optimizer:
                     "the model and LoRA rank it was saved with"
                 )
             entries.append((known[key], value))
-        for parameter in self._parameters.values():
-            for held in self._adamw.state[parameter].values():
-                held.zero_()
-        for held, value in entries:
-            held.copy_(value)
+        return entries

@@ -219,6 +219,8 @@ class Trainer:
             raise ModelError(
                 f"the saved optimiser state lacks {STEP_KEY}: it was not written by this program"
             )
+        if self._value_head:
+            self._value_head.check(state)
         self._optimizer.load_state_dict(state)
         if self._value_head:
             self._value_head.load_state_dict(state)

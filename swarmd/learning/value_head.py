@@ -53,17 +53,24 @@ class ValueHead:
         }
         return weights | self._optimizer.state_dict()
 
-    @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put `state_dict` back; the start again where there is none, as another algorithm leaves it."""
-        saved = {
-            name: state.get(HEAD_PREFIX + name, torch.zeros_like(p))
-            for name, p in self._linear.named_parameters()
-        }
-        if any(saved[name].shape != p.shape for name, p in self._linear.named_parameters()):
+    def check(self, state: Mapping[str, Tensor]) -> None:
+        """Raises ModelError for the head of another model."""
+        if any(saved.shape != parameter.shape for parameter, saved in self._saved(state)):
             raise ModelError(
                 "the saved value head belongs to another model: start with the model it was saved with"
             )
+        self._optimizer.check(state)
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put `state_dict` back, once it was checked; the start again where there is none, as another
+        algorithm leaves it."""
         self._optimizer.load_state_dict(state)
-        for name, parameter in self._linear.named_parameters():
-            parameter.copy_(saved[name])
+        for parameter, saved in self._saved(state):
+            parameter.copy_(saved)
+
+    def _saved(self, state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        return [
+            (parameter, state.get(HEAD_PREFIX + name, torch.zeros_like(parameter)))
+            for name, parameter in self._linear.named_parameters()
+        ]

@@ -157,8 +157,19 @@ def test_a_home_may_change_to_ppo_and_back(make_policy, own_groups):
     assert ppo.step(own, []).updated
 
 
-def test_a_head_of_another_width_is_refused(make_policy, own_groups):
-    trainer = Trainer(make_policy(), SETTINGS)
-    state = trainer.state_dict() | {"value_head/weight": torch.zeros(1, 7)}
-    with pytest.raises(ModelError, match="value head belongs to another model"):
-        trainer.load_state_dict(state)
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("value_head/weight", "value head belongs to another model"),
+        ("value_optimizer/exp_avg/weight", "optimiser state belongs to another model"),
+    ],
+)
+def test_a_head_of_another_width_is_refused_and_nothing_is_loaded(make_policy, own_groups, name, why):
+    policy = make_policy()
+    trainer = Trainer(policy, SETTINGS)
+    fresh = trainer.state_dict()
+    trainer.step(own_groups(policy, QUESTIONS, lambda text: len(text) / 30), [])
+    before = trainer.state_dict()
+    with pytest.raises(ModelError, match=why):
+        trainer.load_state_dict(fresh | {name: torch.zeros(1, 7)})
+    assert all(torch.equal(before[key], value) for key, value in trainer.state_dict().items())
