@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import sys
 
-import numpy as np
 import pytest
 
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment import plots
-from swarmd.experiment.intervals import estimate, gain
 from swarmd.experiment.report import write_report
 from swarmd.experiment.seeding import SWEEP
 from tests.experiment.made_up_results import CONFIG, run_lines, write_lines, write_results
@@ -82,21 +80,6 @@ def test_a_folder_without_finished_runs_says_so(tmp_path) -> None:
     write_results(tmp_path / "begun", finished=False)
     with pytest.raises(ConfigError, match="no run is finished"):
         write_report(tmp_path / "begun")
-
-
-def test_an_interval_holds_the_mean_and_one_seed_has_none() -> None:
-    several = estimate([1.0, 2.0, 4.0])
-    assert several.low is not None
-    assert several.high is not None
-    assert 1.0 <= several.low < several.mean < several.high <= 4.0
-    assert estimate([1.0, 2.0, 4.0]) == several
-    assert estimate([3.0]).low is None
-
-
-def test_a_gain_is_of_means_and_paired_by_position() -> None:
-    always_half_more = gain([1.5, 15.0], [1.0, 10.0])
-    assert (always_half_more.mean, always_half_more.low) == (pytest.approx(0.5), pytest.approx(0.5))
-    assert np.isnan(gain([1.0], [0.0]).mean)
 
 
 def test_runs_of_a_rate_that_is_not_chosen_any_more_are_no_further_seeds(tmp_path) -> None:
