@@ -139,7 +139,7 @@ def test_what_is_no_whole_checkpoint_is_named_with_the_remedy(swarmd, home, make
     ("arguments", "message"),
     [
         (("--checkpoint", "absent"), "'absent' does not exist"),
-        (("--samples", 65), "65 is not in the range"),
+        (("--samples", 65), "Invalid value for '--samples'"),
         (("--temperature", 0), "--temperature"),
     ],
 )
