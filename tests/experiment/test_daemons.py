@@ -7,7 +7,12 @@ import json
 import pytest
 
 from swarmd.cli.app import main
+from swarmd.errors import SwarmdError
+from swarmd.experiment import local_swarm
 from swarmd.experiment.local_swarm import LOG_FILE
+from swarmd.experiment.node_homes import make_home
+from swarmd.experiment.seeding import node_key
+from tests.experiment.making import MANIFEST
 from tests.experiment.test_run import of_kind, read
 
 EXPERIMENT = """
@@ -28,6 +33,14 @@ group_size = 4
 local = 2
 external = 1
 """
+
+
+async def test_a_daemon_that_fails_ends_the_others_with_its_last_words(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(local_swarm, "LOOK_EVERY_S", 0.1)
+    home = make_home(tmp_path / "node-0", node_key(0, 0), MANIFEST)
+    home.config_path.write_text("stepps = 3\n")
+    with pytest.raises(SwarmdError, match=r"node-0 ended with exit code 2: .*stepps"):
+        await local_swarm.live([local_swarm.Daemon(home, steps=2, done=0)], lambda steps, reward: None)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ RANK_S = 300  # far more than they take, even where the machine does other thing
 TORCHRUN = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
 
 
+@pytest.mark.timeout(RANK_S + 60)
 async def test_ranks_play_what_one_process_plays_resume_together_and_name_who_died(
     tiny_model_dir, tmp_path
 ) -> None:

@@ -103,6 +103,23 @@ def test_a_file_that_could_not_run_is_refused_by_the_key(tmp_path, changed, into
         assert word in message
 
 
+@pytest.mark.parametrize(
+    ("changed", "into", "word"),
+    [
+        (
+            "[learning]",
+            'node_tasks = [["gcd"], ["gcd"], ["gcd"], ["gcd"]]\n[learning]',
+            "node_tasks: a daemon",
+        ),
+        ("external = 2", 'kind = "filtered_solo"\ngenerated_max = 8', "2/0-filtered: kind filtered_solo"),
+    ],
+)
+def test_what_a_daemon_cannot_do_is_refused_by_the_key(tmp_path, changed, into, word) -> None:
+    text = GOOD.replace("rounds = 10", 'rounds = 10\nexchange = "daemons"')
+    read(tmp_path, text)
+    assert word in refusal(tmp_path, text.replace(changed, into))
+
+
 def test_a_file_that_is_none_is_refused(tmp_path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_experiment(tmp_path / "none.toml")
