@@ -30,7 +30,7 @@ _REMEDIES = {
     "train_tokens": "--max-new-tokens smaller",
 }
 
-AND_TWICE = ", and activations computed twice (gradient checkpointing)"
+AND_TWICE = " and activations computed twice (gradient checkpointing)"
 
 log = structlog.get_logger()
 
@@ -89,23 +89,24 @@ class BudgetKeeper:
         if self._in_a_row[kind] >= SHORTAGES_IN_A_ROW_MAX:
             raise ModelError(
                 f"memory ran out {SHORTAGES_IN_A_ROW_MAX} times in a row while {doing}, at last with "
-                f"{largest} tokens at once ({shortage.why}): try {_REMEDIES[kind]}, {self._remedy}"
+                f"{largest} tokens at once{self._twice(kind)} ({shortage.why}): try {_REMEDIES[kind]}, {self._remedy}"
                 "a smaller --model, or a higher --memory-limit"
             )
         # A budget may be far above what the work needed: halve what was really tried.
         in_force = self.budgets.decode_tokens if kind == "decode_tokens" else self.budgets.train_tokens
         smaller = max(1, min(in_force, largest) // 2)
-        before = self.budgets
         last_try = self._in_a_row[kind] + 1 == SHORTAGES_IN_A_ROW_MAX
         self.budgets = _with(self.budgets, kind, smaller, last_try)
         self._found = _with(self._found, kind, smaller, last_try)
-        twice = self.budgets.gradient_checkpointing and not before.gradient_checkpointing
         log.warning(
             f"memory ran out while {doing} ({shortage.why}): doing the same again with {smaller} tokens at "
-            f"once in place of {largest}{AND_TWICE if twice else ''}, and keeping to it"
+            f"once in place of {largest}{self._twice(kind)}, and keeping to it"
         )
         self._remember(self._found)
         return smaller
+
+    def _twice(self, kind: Kind) -> str:
+        return AND_TWICE if kind == "train_tokens" and self.budgets.gradient_checkpointing else ""
 
     def done(self, kind: Kind) -> None:
         """Work of this kind went through: the next shortage is the first of a new row."""

@@ -139,7 +139,7 @@ def test_three_shortages_in_a_row_end_with_the_settings_to_try_and_change_nothin
 ):
     policy = fresh(0, remedy="--lora r=16, ")
     before = policy.trainable_state()
-    with pytest.raises(ModelError, match=r"3 times in a row while training.*--max-new-tokens.*--lora"):
+    with pytest.raises(ModelError, match=r"3 times in a row while training.*twice.*--max-new-tokens.*--lora"):
         step(policy, own_groups, external_group)
     assert policy._scorer.failures == 3
     assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
