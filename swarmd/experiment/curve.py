@@ -35,6 +35,9 @@ GAINS = {
     "solo_time": "equal time",
 }
 """Columns: gains by how they are measured."""
+LINEAR_PERCENT = (
+    100  # beyond twice the control's reward the plot is logarithmic: one such gain hides no others
+)
 
 
 def write_curve(folders: Sequence[Path], out: Path, *, with_plot: bool = True) -> list[Path]:
@@ -115,5 +118,6 @@ def _draw(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set(
         title="Gain against base success",
         xlabel="own reward in the first round",
-        ylabel="gain in own reward, %; dashed: strongest solo, equal tokens",
+        ylabel="gain, %; dashed: equal tokens, strongest solo",
     )
+    axes.set_yscale("symlog", linthresh=LINEAR_PERCENT)
