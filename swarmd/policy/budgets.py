@@ -89,8 +89,8 @@ class BudgetKeeper:
         if self._in_a_row[kind] >= SHORTAGES_IN_A_ROW_MAX:
             raise ModelError(
                 f"memory ran out {SHORTAGES_IN_A_ROW_MAX} times in a row while {doing}, at last with "
-                f"{largest} tokens at once{self._twice(kind)} ({shortage.why}): try {_REMEDIES[kind]}, {self._remedy}"
-                "a smaller --model, or a higher --memory-limit"
+                f"{largest} tokens at once{self._twice(kind)} ({shortage.why}): try {_REMEDIES[kind]}, "
+                f"{self._remedy}a smaller --model, or a higher --memory-limit"
             )
         # A budget may be far above what the work needed: halve what was really tried.
         in_force = self.budgets.decode_tokens if kind == "decode_tokens" else self.budgets.train_tokens
