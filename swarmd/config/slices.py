@@ -185,11 +185,6 @@ class LearningConfig(Slice):
             )
         return self
 
-    @property
-    def needs_same_tokenizer(self) -> bool:
-        """Whether the external loss can use nothing of peers with another tokenizer."""
-        return self.external_loss == "tis"
-
     @model_validator(mode="after")
     def _algorithm_reads_what_is_set(self) -> LearningConfig:
         for key, algorithms in READ_BY.items():
@@ -233,6 +228,11 @@ class LearningConfig(Slice):
         if self.schedule == "cosine" and self.total_steps is None:
             raise ValueError("schedule is cosine but total_steps is not set: set the step at which it ends")
         return self
+
+    @property
+    def needs_same_tokenizer(self) -> bool:
+        """Whether the external loss can use nothing of peers with another tokenizer."""
+        return self.external_loss == "tis"
 
 
 class StorageConfig(Slice):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from protocol import Manifest, PeerId
@@ -27,6 +28,15 @@ class Trust(Protocol):
     def trust(self, peer: PeerId) -> float: ...
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What a step gets of the pool."""
+
+    groups: list[ScoredGroup]
+    other_tokenizer: int
+    """Candidates left out because the external loss compares tokens one by one."""
+
+
 def draw_external(
     wanted: int,
     *,
@@ -36,10 +46,15 @@ def draw_external(
     sampler: GroupSampler,
     exchange: Trust,
     progress: Progress,
-) -> list[ScoredGroup]:
-    """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used."""
+    tokenizer: bytes | None = None,
+) -> Drawn:
+    """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used.
+
+    `tokenizer`, where given: only groups that were written with it.
+    """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
-    candidates = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    candidates = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
     experience = progress.experience
     context = DrawContext(
         round=round_,
@@ -52,4 +67,6 @@ def draw_external(
             for publisher in {group.publisher for group in candidates}
         },
     )
-    return sampler.draw(candidates, wanted, progress.rng, context)
+    return Drawn(
+        sampler.draw(candidates, wanted, progress.rng, context), other_tokenizer=len(fresh) - len(candidates)
+    )

@@ -36,6 +36,10 @@ from swarmd.tasks import Question, TaskRunner, TrainingDraw
 T = TypeVar("T")
 
 EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while it is empty
+OTHER_TOKENIZERS = (
+    "external_loss tis compares tokens one by one and leaves out groups of other tokenizers: set "
+    "learning.external_loss to topr, luffy, imitate or as_own to learn from them"
+)
 UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
 
 
@@ -70,6 +74,8 @@ class StepLoop:
         self.last_step_at = time.monotonic()
         self.unscored = 0.0
         """Share of the last step's completions on which the scorer was lost."""
+        self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
+        self._tokenizers_told = False
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
         self._evaluator = SelfEvaluator(
@@ -246,12 +252,16 @@ class StepLoop:
             sampler=parts.sampler,
             exchange=parts.exchange,
             progress=self.progress,
+            tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
         )
-        if len(drawn) < wanted:
-            parts.events.emit("external_short", wanted=wanted, had=len(drawn))
+        if len(drawn.groups) < wanted:
+            parts.events.emit("external_short", wanted=wanted, had=len(drawn.groups))
+        if drawn.other_tokenizer and not self._tokenizers_told:
+            self._tokenizers_told = True  # once: step by step they would only be missing
+            parts.events.emit("warning", message=OTHER_TOKENIZERS)
         if self.step_seconds is not None:
             parts.exchange.handle(Demand(groups=wanted, step_seconds=self.step_seconds))
-        return drawn
+        return drawn.groups
 
     async def _wait_for_external(self) -> None:
         """Only a peer with I = 0 comes here: without others' groups it has nothing to train on."""

@@ -172,7 +172,7 @@ class Node:
             sampler=self._sampler,
             exchange=others,
             progress=progress,
-        )
+        ).groups
         metrics = self.trainer.step(own, external, progress.experience.success, progress.external_weight)
         progress.see_step(external, metrics)
         return Trained(metrics, tuple(external), wanted, self._timer() - began)

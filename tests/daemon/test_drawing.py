@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,3 +69,24 @@ async def test_the_trainer_is_told_of_own_success(make_peer, run):
     )[1]
     await run(one)
     assert [set(success.values()) for success in told] == [{0.5}]
+
+
+async def test_tis_leaves_groups_of_other_tokenizers_in_the_pool_and_says_so_once(make_peer, run, database):
+    one = make_peer(steps=2, external=2, external_loss="tis")
+    ours = replace(
+        external_group(1, publisher=peer(1), round_=ROUND), tokenizer=one.policy.tokenizer_fingerprint
+    )
+    for group in (ours, external_group(2, publisher=peer(2), round_=ROUND)):
+        database.pool.add(group, now=START)
+    await run(one)
+    assert [line["external"] for line in one.events.named("step")] == [1, 0]
+    assert [group.publisher for group in database.pool.candidates(0, 10)] == [peer(2)]
+    [warning] = one.events.named("warning")
+    assert "external_loss tis" in warning["message"]
+
+
+async def test_other_losses_take_groups_of_any_tokenizer(make_peer, run, pooled):
+    one = make_peer(steps=1, external=2, external_loss="topr")
+    await run(one)
+    assert [line["external"] for line in one.events.named("step")] == [2]
+    assert one.events.named("warning") == []
