@@ -48,7 +48,7 @@ class Reporter:
         """Everything at this moment."""
         now, lora = self.clock(), self.plan.lora
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
-        by_publisher = self.database.ledger.by_publisher()
+        by_publisher, adaptive = self.database.ledger.by_publisher(), self.steps.progress.adaptive
         return StatusSnapshot(
             health=self._health(),
             peer_id=self.network.peer_id,
@@ -73,6 +73,7 @@ class Reporter:
                 external_used=counts.external_used,
                 rejected=dict(counts.rejected),
             ),
+            external_wanted=adaptive.external if adaptive else None,
             peers=tuple(
                 _peer(seen, by_publisher.get(seen.peer_id)) for seen in self.gossip.statistics().peers
             ),

@@ -68,6 +68,7 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
             None if status.evaluation is None else status.evaluation.step,
         ),
         ("swarmd_peers", "Other peers with a live status.", len(status.peers)),
+        ("swarmd_external_wanted", "Others' groups a step asks for, if that adapts.", status.external_wanted),
         ("swarmd_steps_per_minute", "Policy updates a minute.", status.steps_per_minute),
         ("swarmd_tokens_per_second", "Tokens sampled a second.", status.tokens_per_s),
     )

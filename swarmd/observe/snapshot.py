@@ -98,6 +98,8 @@ class StatusSnapshot(_Part):
     evaluation: SelfEvaluation | None = None
     """The newest; null before the first."""
     groups: Groups = Groups()
+    external_wanted: int | None = None
+    """J: groups by others that a step asks for now, where that adapts; null where it is as configured."""
     peers: tuple[PeerView, ...] = ()
     version: str = __version__
     pid: int

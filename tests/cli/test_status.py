@@ -29,6 +29,7 @@ SNAPSHOT = made_up_peer.SNAPSHOT.model_copy(
                 held_out_claimed=0.987,
             ),
         ),
+        "external_wanted": 3,
         "join_command": "swarmd join --peer /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",
         "reward_history": (0.0, 1.0),
     }
@@ -98,7 +99,7 @@ def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
         "0.430 at step 10 · 0.340 – 0.530 · 100 questions",
         "held-out, claimed",
         "0.987",
-        "48 own · 47 published · 30 pulled · 20 used from others",
+        "48 own · 47 published · 30 pulled · 20 used from others · 3 asked for in a step",
         "signature 2",
         "swarmd join --peer",
         "3 s ago",

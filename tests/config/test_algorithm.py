@@ -35,6 +35,12 @@ def test_a_setting_that_the_algorithm_does_not_read_is_refused(algorithm, key):
     assert f"{key} is set but algorithm is {algorithm}" in message
 
 
+def test_adapting_j_needs_own_groups():
+    message = refusal(local=0, adaptive_external=True)
+    assert "adaptive_external is set but local is 0" in message
+    assert "raise local" in message
+
+
 def test_rloo_takes_one_update_a_batch():
     message = refusal(algorithm="rloo", updates_per_batch=2)
     assert "algorithm is rloo" in message

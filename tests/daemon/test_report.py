@@ -16,6 +16,7 @@ from swarmd.daemon.progress import Progress
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
 from swarmd.errors import ConfigError
 from swarmd.gossip import PeerView
+from swarmd.learning import AdaptiveExternal
 from swarmd.observe import SelfEvaluation, StatusSnapshot
 from swarmd.policy import HardwarePlan, LoraPlan
 from swarmd.storage import Database
@@ -177,6 +178,12 @@ def test_its_own_evaluation_is_shown_whole_and_told_to_others_in_thousandths(par
     parts.steps.progress.evaluation = EVALUATION
     assert report(parts).snapshot().evaluation == EVALUATION
     assert report(parts).own_status().eval_milli == 231
+
+
+def test_j_is_shown_where_it_adapts(parts):
+    assert report(parts).snapshot().external_wanted is None
+    parts.steps.progress.adaptive = AdaptiveExternal(most=4, external=0)
+    assert report(parts).snapshot().external_wanted == 0
 
 
 def test_a_peer_that_claims_no_evaluation_is_shown_without_one(parts):
