@@ -46,6 +46,13 @@ def join(
     local: Annotated[int | None, setting("learning.local")] = None,
     external: Annotated[int | None, setting("learning.external")] = None,
     group_size: Annotated[int | None, setting("learning.group_size")] = None,
+    algorithm: Annotated[
+        str | None, setting("learning.algorithm", metavar="grpo|dr_grpo|gspo|rloo|ppo")
+    ] = None,
+    external_loss: Annotated[
+        str | None, setting("learning.external_loss", metavar="as_own|topr|tis|luffy|imitate")
+    ] = None,
+    sampler: Annotated[str | None, setting("learning.sampler", metavar="uniform|scored")] = None,
     lr: Annotated[float | None, setting("learning.learning_rate")] = None,
     schedule: Annotated[str | None, setting("learning.schedule", metavar="constant|cosine")] = None,
     total_steps: Annotated[int | None, setting("learning.total_steps")] = None,
@@ -82,6 +89,9 @@ def join(
         "learning.local": local,
         "learning.external": external,
         "learning.group_size": group_size,
+        "learning.algorithm": algorithm,
+        "learning.external_loss": external_loss,
+        "learning.sampler": sampler,
         "learning.learning_rate": lr,
         "learning.schedule": schedule,
         "learning.total_steps": total_steps,

@@ -45,6 +45,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
         "--dtype": "float32", "--lora": "r=16,alpha=8", "--temperature": 0.5, "--max-new-tokens": 9,
         "--threads": 2, "--memory-limit": "5GiB",
         "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
+        "--algorithm": "gspo", "--external-loss": "topr", "--sampler": "scored",
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
         "--evaluate-every": 20, "--http": "127.0.0.1:0", "--log-format": "json",
         "--log-level": "debug", "--generator": "continuous",
@@ -64,6 +65,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     assert (policy.max_new_tokens, policy.threads, policy.memory_limit) == (9, 2, "5GiB")
     assert policy.generator == "continuous"
     assert (learning.local, learning.external, learning.group_size) == (1, 0, 3)
+    assert (learning.algorithm, learning.external_loss, learning.sampler) == ("gspo", "topr", "scored")
     assert (learning.learning_rate, learning.schedule, learning.total_steps) == (1e-3, "cosine", 70)
     assert config.storage.checkpoint_every == 5
     observe = config.observe
@@ -106,6 +108,15 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
         (["--schedule", "cosine"], "schedule is cosine but total_steps is not set"),
         (["--group-size", "1"], "error: --group-size: learning.group_size: input should be greater than"),
         (["--dtype", "int8"], "error: --dtype: policy.dtype: input should be 'auto', 'float32'"),
+        (
+            ["--algorithm", "ppo2"],
+            "error: --algorithm: learning.algorithm: input should be 'grpo', 'dr_grpo', 'gspo', 'rloo' or",
+        ),
+        (["--sampler", "best"], "error: --sampler: learning.sampler: input should be 'uniform' or 'scored'"),
+        (
+            ["--external-loss", "none"],
+            "learning.external_loss: input should be 'as_own', 'topr', 'tis', 'luffy' or 'imitate'",
+        ),
         (["--http", "here"], "error: --http: observe.http: 'here' is not HOST:PORT"),
         (["--port", "70000"], "error: --port: network.port: input should be less than or equal to 65535"),
         (["--lora", "16"], "'16' is not r=RANK or r=RANK,alpha=ALPHA"),
