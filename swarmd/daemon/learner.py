@@ -12,7 +12,7 @@ from protocol import Manifest
 from swarmd.config import Config, PolicyConfig
 from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.progress import Progress
-from swarmd.learning import Trainer, adaptive_external
+from swarmd.learning import AdaptiveExternal, Trainer
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Prepared, Workload, load_policy, prepare_plan
 from swarmd.storage import Checkpoints, Home
@@ -58,7 +58,7 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
         policy_config, plan, max_new_tokens=manifest.max_new_tokens, remember=prepared.remember
     )
     trainer = Trainer(policy, config.learning)
-    progress = Progress.fresh(_seed(config.seed, peer_id), adaptive_external(config.learning))
+    progress = Progress.fresh(_seed(config.seed, peer_id), AdaptiveExternal.configured(config.learning))
     if checkpoint is not None:
         saved_progress.resume(checkpoint, progress, policy, trainer)
     return Learner(

@@ -22,7 +22,7 @@ from swarmd.experiment.model_folders import check_folders
 from swarmd.experiment.node import Node
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
-from swarmd.learning import Trainer, adaptive_external, group_sampler
+from swarmd.learning import AdaptiveExternal, Trainer, group_sampler
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, prepare_plan
 from swarmd.storage import Checkpoint, Checkpoints
@@ -77,7 +77,7 @@ class Population:
             policy=policy,
             trainer=Trainer(policy, learning),
             sampler=group_sampler(learning),
-            progress=Progress.fresh(node_seed(run.seed, number), adaptive_external(learning)),
+            progress=Progress.fresh(node_seed(run.seed, number), AdaptiveExternal.configured(learning)),
             tasks=self.tasks,
             arm=run.arm,
             group_size=learning.group_size,

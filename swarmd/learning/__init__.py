@@ -1,6 +1,6 @@
 """Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
 
-from swarmd.learning.adaptive_external import AdaptiveExternal, adaptive_external, count_unlikely
+from swarmd.learning.adaptive_external import AdaptiveExternal, count_unlikely
 from swarmd.learning.advantages import (
     centred_advantages,
     group_advantages,
@@ -71,7 +71,6 @@ __all__ = [
     "UniformSampler",
     "Used",
     "Values",
-    "adaptive_external",
     "centred_advantages",
     "clipped_surrogate",
     "count_unlikely",

@@ -62,6 +62,11 @@ class AdaptiveExternal:
         """With all `most` groups: what is not known yet is tried."""
         return cls(most=most, external=most)
 
+    @classmethod
+    def configured(cls, config: LearningConfig) -> AdaptiveExternal | None:
+        """As `config.adaptive_external` says; None: J is always `config.external`."""
+        return cls.start(config.external) if config.adaptive_external else None
+
     def at_most(self, most: int) -> AdaptiveExternal:
         """The same under another bound, as the configuration of a resumed peer may have it."""
         return replace(self, most=most, external=min(self.external, most))
@@ -118,11 +123,6 @@ class AdaptiveExternal:
         if external == 0:
             return replace(self, external=0, resting=self.rest, rest=min(2 * self.rest, REST_MAX))
         return replace(self, external=external, rest=REST_MIN if external == self.most else self.rest)
-
-
-def adaptive_external(config: LearningConfig) -> AdaptiveExternal | None:
-    """What `config.adaptive_external` says; None: J is always `config.external`."""
-    return AdaptiveExternal.start(config.external) if config.adaptive_external else None
 
 
 def count_unlikely(

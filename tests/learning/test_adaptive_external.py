@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from swarmd.config import LearningConfig
-from swarmd.learning import AdaptiveExternal, adaptive_external, count_unlikely
+from swarmd.learning import AdaptiveExternal, count_unlikely
 from swarmd.learning.adaptive_external import REST_MAX, REST_MIN, UNLIKELY, WINDOW
 from tests.learning.samplers.making import group
 
@@ -76,9 +76,10 @@ def test_a_state_that_was_written_and_read_goes_on_the_same(observed, cut):
 
 
 def test_it_begins_with_all():
-    assert adaptive_external(LearningConfig(external=5, adaptive_external=True)) == AdaptiveExternal.start(5)
+    configured = AdaptiveExternal.configured(LearningConfig(external=5, adaptive_external=True))
+    assert configured == AdaptiveExternal.start(5)
     assert AdaptiveExternal.start(5).external == 5
-    assert adaptive_external(LearningConfig(external=5)) is None
+    assert AdaptiveExternal.configured(LearningConfig(external=5)) is None
 
 
 def test_falling_success_lowers_it_and_rising_success_raises_it():
