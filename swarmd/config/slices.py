@@ -252,7 +252,7 @@ class ObserveConfig(Slice):
     """How the daemon shows itself."""
 
     evaluate_every: int = Field(200, ge=0)
-    """Steps between evaluations on the swarm's held-out questions, each the work of 2 to 9 steps; 0: never."""
+    """Steps between evaluations on the swarm's held-out questions, each the work of 2 to 9 steps; 0: none."""
     http: Annotated[str, AfterValidator(_http_address)] | None = Field(None, examples=["127.0.0.1:8080"])
     """HOST:PORT of the status page, API and metrics; a port alone means loopback. Unset: unix socket only."""
     log_format: Literal["auto", "console", "json"] = "auto"
