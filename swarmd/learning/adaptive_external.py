@@ -20,7 +20,7 @@ from swarmd.learning.groups import ScoredGroup
 
 WINDOW = 8  # steps between two looks: by default 256 own completions, on 32 questions
 SURE = 2.0  # standard errors that success must move by to count; by chance in about one window of sixteen
-UNLIKELY = 1.0  # nats a byte above own text: two widths of the scored sampler's band
+UNLIKELY = 2.0  # nats a byte above own text: specialists' right answers are up to 1.3 above each other's
 MOSTLY = 0.5  # share of a window's external groups
 REST_MIN, REST_MAX = 4, 64  # windows; 32 steps at first, and one group tried in 500 steps at the end
 

@@ -74,12 +74,12 @@ def train(start, theirs, j):
     return Outcome(torch.stack(rewards).mean().item(), torch.stack(wanted)[-STEPS // 4 :].mean().item())
 
 
-@pytest.mark.parametrize("start", [0.0, 2.0])
-def test_a_stranger_who_misleads_costs_less_and_is_asked_for_less(start):
+@pytest.mark.parametrize(("start", "of_the_harm"), [(0.0, 0.95), (2.0, 0.6)])
+def test_a_stranger_who_misleads_costs_less_and_is_asked_for_less(start, of_the_harm):
     alone, fixed, adaptive = (train(start, theirs=1, j=j) for j in (0, MOST, None))
     assert fixed.success < adaptive.success < alone.success
-    assert alone.success - adaptive.success < 0.8 * (alone.success - fixed.success)
-    assert adaptive.external < 2
+    assert alone.success - adaptive.success < of_the_harm * (alone.success - fixed.success)
+    assert adaptive.external < MOST / 2
 
 
 @pytest.mark.parametrize("start", [-1.0, 2.0])
