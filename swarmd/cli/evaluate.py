@@ -205,7 +205,7 @@ def _print(subject: Subject, exam: Exam, outcome: Outcome) -> None:
     console.print(_greedy_table(outcome.greedy))
     if outcome.sampled is not None:
         heat = f"temperature {subject.policy.temperature:g}"
-        console.print(Text(f"\n{exam.samples} samples of each at {heat}, 95 % interval"))
+        console.print(Text(f"\n{exam.samples} samples of each at {heat}"))
         console.print(_sampled_table(outcome.sampled))
 
 
@@ -225,8 +225,10 @@ def _greedy_table(evaluation: Evaluation) -> Table:
 
 
 def _sampled_table(sampled: PassAtK) -> Table:
+    """The intervals of single tasks are in the JSON: seven columns of them fit no terminal."""
     table = Table("task", *(f"pass@{k}" for k in sampled.total), box=None, pad_edge=False)
     for name, chances in (*sampled.tasks.items(), ("all", sampled.total)):
-        cells = (f"{c.success:.2f} ({c.interval[0]:.2f} – {c.interval[1]:.2f})" for c in chances.values())
-        table.add_row(Text(printable(name)), *cells)
+        table.add_row(Text(printable(name)), *(f"{chance.success:.3f}" for chance in chances.values()))
+    ends = (chance.interval for chance in sampled.total.values())
+    table.add_row("all, 95 % interval", *(f"{low:.2f} – {high:.2f}" for low, high in ends))
     return table

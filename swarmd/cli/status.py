@@ -139,7 +139,7 @@ def _held_out(found: SelfEvaluation | None) -> str:
 def _peers(peers: tuple[PeerView, ...]) -> RenderableType:
     if not peers:
         return Text("no other peers: training alone", style="dim")
-    names = ("peer", "step", "reward", "held-out, claimed", "pulled", "model", "seen", "address")
+    names = ("peer", "step", "reward", "held-out,\nclaimed", "pulled", "model", "seen", "address")
     table = Table(*names, box=None, pad_edge=False)
     for peer in peers:
         cells = (

@@ -97,7 +97,7 @@ def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
         "last 0.250 · mean of 20 0.200 · best 0.220",
         "▁█",
         "0.430 at step 10 · 0.340 – 0.530 · 100 questions",
-        "held-out, claimed",
+        "claimed",
         "0.987",
         "48 own · 47 published · 30 pulled · 20 used from others · 3 asked for in a step",
         "signature 2",
