@@ -180,7 +180,7 @@ def test_one_that_a_running_daemon_prunes_meanwhile_leads_to_its_newer_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(Checkpoints(tmp_path, 2), 10)
-    real, overtaken = module._load, False
+    real, overtaken = module.load_checkpoint, False
 
     def slow(path: Path) -> Checkpoint:
         nonlocal overtaken
@@ -190,12 +190,20 @@ def test_one_that_a_running_daemon_prunes_meanwhile_leads_to_its_newer_ones(
                 save(Checkpoints(tmp_path, 2), step)
         return real(path)
 
-    monkeypatch.setattr(module, "_load", slow)
+    monkeypatch.setattr(module, "load_checkpoint", slow)
     problems: list[str] = []
     checkpoint = load(tmp_path, problems)
     assert checkpoint is not None
     assert checkpoint.step == 40
     assert problems == []
+
+
+def test_one_of_at_most_so_many_steps_can_be_asked_for(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, KEEP)
+    for step in (10, 20, 30):
+        save(checkpoints, step)
+    found = [checkpoints.load_latest(at_most=most) for most in (30, 29, 9)]
+    assert [checkpoint and checkpoint.step for checkpoint in found] == [30, 20, None]
 
 
 def test_damaged_ones_make_room_before_good_ones_do(tmp_path: Path) -> None:
