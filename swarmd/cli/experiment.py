@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 SEEDS_MAX = 100  # as in the file
 
-app = typer.Typer(help="Run and report experiments of many peers in one process.", no_args_is_help=True)
+app = typer.Typer(help="Run, report and compare experiments of many peers.", no_args_is_help=True)
 
 
 @app.command("run")
