@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
+from numpy import random as numpy_random  # numpy would import it at the first use, in each child anew
 from reasoning_gym.composite import DatasetSpec
 from reasoning_gym.factory import DATASETS
 
@@ -65,7 +65,7 @@ class GymTask:
     def question(self, seed: int, index: int) -> tuple[str, Any]:
         # A few generators (list_functions, pool_matrix) draw from the global generators as well.
         random.seed(seed + index)
-        np.random.seed((seed + index) % 2**32)
+        numpy_random.seed((seed + index) % 2**32)
         dataset = self._dataset_class(config=self._configure(seed, index))
         entry = dataset[index]
         return entry["question"], (dataset, entry)

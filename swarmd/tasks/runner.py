@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +21,8 @@ from swarmd.tasks.prompt import extract_answer
 from swarmd.tasks.rewards import RewardRule, reward_of
 
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
+GROUPS_PER_REQUEST = 16  # a step's; they share the time in which one question is made and scored
+ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
 _MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
 _PER_JOB_S = 3.0  # forking, killing and reaping a child on a busy machine
 
@@ -71,6 +73,22 @@ class SourceInfo:
 
     version: str
     datasets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The completions of one question, as the worker is asked for them."""
+
+    spec: tuple[object, ...]
+    answers: tuple[bytes | None, ...]
+    """Of each completion; None without an answer."""
+    distinct: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, spec: TaskSpec, completions: Sequence[str]) -> _Group:
+        extracted = map(extract_answer, completions)
+        answers = tuple(None if each is None else each.encode(errors="replace") for each in extracted)
+        return cls(_raw(spec), answers, tuple(dict.fromkeys(each for each in answers if each is not None)))
 
 
 class TaskRunner:
@@ -143,24 +161,37 @@ class TaskRunner:
 
     async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
         """The score of each completion of each item. Without an answer it is 0, and no scorer sees it."""
-        return [await self._score_group(spec, completions) for spec, completions in items]
+        groups = [_Group.of(spec, completions) for spec, completions in items]
+        found: list[list[Score]] = []
+        for batch in _batches(groups):
+            rows = await self._score_plain([group for group in batch if group.distinct])
+            for group in batch:
+                row = next(rows) if group.distinct else ()
+                found.append(self._scores(group, row if row is not None else await self._score_alone(group)))
+        return found
 
-    async def _score_group(self, spec: TaskSpec, completions: Sequence[str]) -> list[Score]:
-        answers = [extract_answer(text) for text in completions]
-        given = list(
-            dict.fromkeys(answer.encode(errors="replace") for answer in answers if answer is not None)
-        )
-        if not given:
-            return [Score(0.0) for _ in answers]
-        raw = _raw(spec)
-        outcomes = await self._outcomes(
-            given,
-            lambda some: ("score", raw, tuple(some)),
+    async def _score_plain(self, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
+        """The outcomes of each group's distinct answers; None where the group must be asked for alone."""
+        if not groups:
+            return iter(())
+        request = ("score plain", tuple((group.spec, group.distinct) for group in groups))
+        seconds = _MARGIN_S + self._options.question_s + self._options.score_s + _PER_JOB_S
+        try:
+            return iter(await self._ask(request, len(groups), seconds))
+        except WorkerLostError:
+            return iter([None] * len(groups))
+
+    async def _score_alone(self, group: _Group) -> Sequence[Any]:
+        return await self._outcomes(
+            group.distinct,
+            lambda some: ("score", group.spec, tuple(some)),
             self._options.score_s,
-            once_s=2 * self._options.question_s + 4 * self._options.score_s,  # a lost child, and all apart
+            once_s=self._options.question_s + 3 * self._options.score_s,  # all of them, each in a child
         )
-        scores = {answer: self._score(outcome) for answer, outcome in zip(given, outcomes, strict=True)}
-        return [Score(0.0) if a is None else scores[a.encode(errors="replace")] for a in answers]
+
+    def _scores(self, group: _Group, outcomes: Sequence[Any]) -> list[Score]:
+        scores = dict(zip(group.distinct, map(self._score, outcomes), strict=True))
+        return [Score(0.0) if answer is None else scores[answer] for answer in group.answers]
 
     def _score(self, outcome: Any) -> Score:
         match outcome:
@@ -207,6 +238,21 @@ class TaskRunner:
             self._worker = await WorkerProcess.start(self._options)
             self._starts += 1
         return self._worker
+
+
+def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
+    """As many together as a request may hold, in order; at least one."""
+    batch: list[_Group] = []
+    held = 0
+    for group in groups:
+        size = sum(map(len, group.distinct))
+        if batch and (len(batch) == GROUPS_PER_REQUEST or held + size > ANSWER_BYTES_PER_REQUEST):
+            yield batch
+            batch, held = [], 0
+        batch.append(group)
+        held += size
+    if batch:
+        yield batch
 
 
 def _raw(spec: TaskSpec) -> tuple[object, ...]:

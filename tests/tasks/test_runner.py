@@ -15,6 +15,7 @@ import pytest
 from protocol import TaskSpec
 from swarmd.errors import TaskError
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, WorkerOptions
+from swarmd.tasks.runner import GROUPS_PER_REQUEST
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,6 +49,8 @@ class Task:
             os.fork()
         if answer == "open":
             open("written", "w")
+        if answer == "pid":
+            return os.getpid() % 1000 / 1000
         return {{"nan": float("nan"), "huge": 1e67, "text": "1.0", "half": 0.5}}.get(answer, -1)
 
 class Source:
@@ -199,20 +202,38 @@ async def test_a_source_that_hangs_dies_or_raises_costs_its_own_question(
         answers = [
             f"<answer>{text}</answer>" for text in ("nan", "huge", "die", "text", "hang", "half", "other")
         ]
+        ok = spec("ok", source="odd")
+        half = ["<answer>half</answer>"]
         scores = await runner.score(
-            [(spec("ok", source="odd"), answers), (spec("dies", source="odd"), answers[:2])]
+            [(ok, answers), (spec("dies", source="odd"), answers[:2]), (ok, ["no answer"]), (ok, half)]
         )
         assert [score.reward for score in scores[0]] == [0.0, 1.0, 0.0, 0.0, 0.0, 0.5, 0.0]
         assert [score.failure for score in scores[0]] == [None, None, "crash", None, "timeout", None, None]
         assert scores[1] == [Score(0.0, "crash")] * 2
+        assert scores[2:] == [[Score(0.0)], [Score(0.5)]]
         together = [f"<answer>{text}</answer>" for text in ("half", "fork", "open", "huge")]
-        [scores] = await runner.score([(spec("ok", source="odd"), together)])
+        [scores] = await runner.score([(ok, together)])
         assert scores == [Score(0.5), Score(0.0, "error"), Score(0.0, "error"), Score(1.0)]
         assert runner.restarts == 0
         found = await runner.questions([spec("ok", source="odd"), spec("kills the worker", source="odd")])
         assert isinstance(found[0], Question)
         assert found[1].reason == "crash"
         assert runner.restarts <= 3
+
+
+async def test_plain_answers_to_many_questions_share_a_child_and_keep_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
+) -> None:
+    texts = ["half", "pid", "(half)", "huge", "pid", ""] * GROUPS_PER_REQUEST
+    groups = [[f"<answer>{text}</answer>"] if text else ["no answer"] for text in texts]
+    async with TaskRunner(reward="partial", options=custom(tmp_path, monkeypatch)) as runner:
+        scores = [
+            score.reward for [score] in await runner.score([(spec("ok", source="odd"), g) for g in groups])
+        ]
+    pids = [score for score, text in zip(scores, texts, strict=True) if text == "pid"]
+    others = [score for score, text in zip(scores, texts, strict=True) if text != "pid"]
+    assert others == [0.5, 0.0, 1.0, 0.0] * GROUPS_PER_REQUEST
+    assert len(set(pids)) <= len(texts) // GROUPS_PER_REQUEST
 
 
 async def test_a_source_that_cannot_be_imported_ends_the_start_with_its_traceback(
