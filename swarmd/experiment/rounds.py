@@ -1,6 +1,6 @@
 """One run, round by round: everybody generates, all is exchanged, everybody learns. Resumable.
 
-Played by one process or by several, each with a share of the nodes (`exchange`). What is written down comes
+Played by one process or by several, each with a share of the nodes (`exchanges`). What is written down comes
 together on rank 0, in the order of the nodes.
 
     DIRECTORY/rounds.jsonl     what happened (`journal`)
@@ -22,7 +22,7 @@ from swarmd.daemon.verification import Verification
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.describing import header, node_line, versions
 from swarmd.experiment.exam import Exam
-from swarmd.experiment.exchange import RoundExchange, agreed, everybodys, share_of
+from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
 from swarmd.experiment.market import open_market
 from swarmd.experiment.node import Node

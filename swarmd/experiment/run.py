@@ -18,8 +18,8 @@ from pathlib import Path
 from protocol import Manifest
 from swarmd.experiment.claiming import claimed
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.daemons import DaemonSwarms
-from swarmd.experiment.exchange import ProcessExchange, RoundExchange, agreed
+from swarmd.experiment.exchanges.daemons import DaemonSwarms
+from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange, agreed
 from swarmd.experiment.rounds import Rounds, Watcher
 from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, sweep_runs
 from swarmd.storage.durable import disk_error, write_whole

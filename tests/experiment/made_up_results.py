@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from swarmd.experiment import ExperimentConfig
-from swarmd.experiment.results import HeldOut, RunResults
+from swarmd.experiment.reporting.results import HeldOut, RunResults
 
 NODES = 2
 SECONDS = {"generating": 1.0, "scoring": 0.5, "verifying": 0.25, "training": 0.25}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swarmd.experiment import Experiment, ExperimentConfig, RunSpec
-from swarmd.experiment.exchange import ProcessExchange, RoundExchange
+from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, ScoreBy, every_other
 from tests.gossip.making import make_manifest

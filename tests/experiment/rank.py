@@ -14,8 +14,8 @@ from pathlib import Path
 
 from swarmd.errors import SwarmdError
 from swarmd.experiment import ExperimentConfig
-from swarmd.experiment.distributed import exchange_of
-from swarmd.experiment.exchange import RoundExchange
+from swarmd.experiment.exchanges.distributed import exchange_of
+from swarmd.experiment.exchanges.interface import RoundExchange
 from tests.experiment.making import KilledError, Watched, run
 
 KILLED_AFTER = 3  # rounds, before this one's checkpoint

@@ -1,0 +1,1 @@
+"""What finished runs say: results read, compared at equal cost, tested, tabulated and drawn."""

@@ -1,0 +1,147 @@
+"""`swarmd experiment compare`: two configurations, of one results folder or of two, pair by pair.
+
+A pair is a seed (the nodes' mean) or a node of a seed. Differences are A's minus B's, each with a 95 %
+bootstrap interval over pairs and the p of a sign-flip permutation test over the same pairs; over tasks, p is
+corrected by Holm. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from swarmd.errors import ConfigError
+from swarmd.experiment.reporting.equal_cost import Basis, Cut, cut_pair
+from swarmd.experiment.reporting.intervals import Estimate, estimate, gain
+from swarmd.experiment.reporting.results import ASKED, Array, RunResults, read_results
+from swarmd.experiment.reporting.significance import holm, sign_flip_p
+
+Pairs = Literal["seed", "node"]
+"""What is one observation. Nodes of one seed are independent only where they share nothing: for others `node`
+makes intervals too narrow and p too small."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two."""
+
+    folder: Path
+    label: str
+    runs: Mapping[int, RunResults]
+    """By seed."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure. Estimates are over pairs."""
+
+    a: Estimate
+    b: Estimate
+    difference: Estimate
+    gain: Estimate
+    """`difference` as a share of b; NaN where that is 0."""
+    p: float
+    p_holm: float | None = None
+    """Only of tasks: corrected for their number."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A against B."""
+
+    a: Side
+    b: Side
+    basis: Basis
+    pairs: Pairs
+    seeds: tuple[int, ...]
+    """That both have, and so were used."""
+    left_out: tuple[int, ...]
+    """Seeds that only one of them has."""
+    own: Difference
+    """Mean own reward of the rounds compared; at equal rounds its gain is that of cumulative own reward."""
+    held_out: Difference
+    """Success, at the end of the rounds compared."""
+    tasks: Mapping[str, Difference]
+
+
+def compare(a: str, b: str, *, basis: Basis = "rounds", pairs: Pairs = "seed") -> Comparison:
+    """Each of `a` and `b` is DIR:LABEL, or DIR where that has one configuration.
+
+    Raises ConfigError if they cannot be paired: naming what differs.
+    """
+    one, other = _side(a), _side(b)
+    seeds = sorted(one.runs.keys() & other.runs.keys())
+    if not seeds:
+        raise ConfigError(
+            f"{a} has finished runs of the seeds {_list(one.runs)}, {b} of {_list(other.runs)}: none in "
+            "common, so there are no pairs"
+        )
+    _check_asked(a, b, [(one.runs[seed], other.runs[seed]) for seed in seeds])
+    cuts = [cut_pair(one.runs[seed], other.runs[seed], basis) for seed in seeds]
+    tasks = _differences(cuts, pairs)
+    corrected = holm([found.p for found in tasks.values()])
+    return Comparison(
+        a=one,
+        b=other,
+        basis=basis,
+        pairs=pairs,
+        seeds=tuple(seeds),
+        left_out=tuple(sorted(one.runs.keys() ^ other.runs.keys())),
+        own=_difference([(ours.own, theirs.own) for ours, theirs in cuts], pairs),
+        held_out=_difference([(ours.held_out, theirs.held_out) for ours, theirs in cuts], pairs),
+        tasks={
+            name: Difference(f.a, f.b, f.difference, f.gain, f.p, p)
+            for (name, f), p in zip(tasks.items(), corrected, strict=True)
+        },
+    )
+
+
+def _side(text: str) -> Side:
+    """The folder and the configuration that `text` names."""
+    folder, label = Path(text), ""
+    if not folder.exists() and ":" in text:
+        before, _, label = text.rpartition(":")
+        folder = Path(before)
+    results = read_results(folder)
+    there = [arm.label for arm in results.config.configurations if results.of(arm.label)]
+    if not label and len(there) == 1:
+        label = there[0]
+    if label not in there:
+        wrong = f"no finished runs of {label!r}" if label else "several configurations"
+        raise ConfigError(f"{text}: {wrong}: name one as {folder}:NAME, NAME out of {', '.join(there)}")
+    return Side(folder, label, {run.seed: run for run in results.of(label)})
+
+
+def _check_asked(a: str, b: str, pairs: Sequence[tuple[RunResults, RunResults]]) -> None:
+    """Raises ConfigError if the two were not asked the same questions."""
+    for ours, theirs in pairs:
+        for key in ASKED:
+            if ours.asked[key] != theirs.asked[key]:
+                why = "the swarms differ in tasks or rewards" if key == "swarm_id" else "other questions"
+                raise ConfigError(
+                    f"{key}: {ours.asked[key]} in {a}, {theirs.asked[key]} in {b}: {why}, so they cannot be "
+                    "compared in pairs"
+                )
+
+
+def _differences(cuts: Sequence[tuple[Cut, Cut]], pairs: Pairs) -> dict[str, Difference]:
+    names = cuts[0][0].tasks
+    return {
+        name: _difference([(ours.tasks[name], theirs.tasks[name]) for ours, theirs in cuts], pairs)
+        for name in names
+    }
+
+
+def _difference(values: Sequence[tuple[Array, Array]], pairs: Pairs) -> Difference:
+    """`values` are A's and B's of each seed, [nodes] each."""
+    ours, theirs = (np.array(side) for side in zip(*values, strict=True))  # [seeds, nodes]
+    a, b = (side.mean(axis=1) if pairs == "seed" else side.ravel() for side in (ours, theirs))
+    return Difference(estimate(a), estimate(b), estimate(a - b), gain(a, b), sign_flip_p(a - b))
+
+
+def _list(seeds: Mapping[int, RunResults]) -> str:
+    return ", ".join(map(str, sorted(seeds)))

@@ -1,0 +1,128 @@
+"""The tables of a report as plain values, which are report.json. Writes no files and no text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swarmd.experiment.reporting.cells import plain
+from swarmd.experiment.reporting.controls import Against, against, against_solo
+from swarmd.experiment.reporting.equal_cost import BASES, Basis
+from swarmd.experiment.reporting.intervals import estimate
+from swarmd.experiment.reporting.measures import MEASURES
+from swarmd.experiment.reporting.results import Results, RunResults
+from swarmd.experiment.reporting.specialists import split
+from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
+
+Table = dict[str, Any]
+
+PROMISED: tuple[Basis, ...] = ("tokens", "time")
+"""What sharing and the strongest solo control are compared at: what a person pays."""
+
+
+def make_tables(results: Results) -> Table:
+    """Everything that report.md says, as JSON holds it: NaN is None."""
+    config = results.config
+    labels = [arm.label for arm in config.configurations if results.of(arm.label)]
+    sharing = [arm.label for arm in config.configurations if arm.external]
+    return {
+        "experiment": config.name,
+        "nodes": config.nodes,
+        "unfinished_runs": results.unfinished,
+        "superseded_runs": results.superseded,
+        "baseline": config.baseline_label,
+        "measures": {key: {"title": m.title, "meaning": m.meaning} for key, m in MEASURES.items()},
+        "configurations": [_configuration(results, label) for label in labels],
+        "against_solo": [
+            {**pair_values(one), "strongest": number == 0}
+            for label in sharing
+            for basis in PROMISED
+            for number, one in enumerate(against_solo(results, label, basis))
+        ],
+        "sweep": _sweep(results),
+    }
+
+
+def _configuration(results: Results, label: str) -> Table:
+    runs = results.of(label)
+    return {
+        "label": label,
+        "learning_rate": runs[0].rate,
+        "rounds": len(runs[0].reward_own),
+        "seeds": [run.seed for run in runs],
+        "measures": {
+            key: plain(estimate([measure.of(run) for run in runs])) for key, measure in MEASURES.items()
+        },
+        "against_baseline": _against_baseline(results, label),
+        "stability": _stability(runs),
+        "tasks": {
+            name: plain(estimate([float(run.held_out.tasks[name][-1].mean()) for run in runs]))
+            for name in runs[0].held_out.tasks
+        },
+        "specialists": _specialists(results, label) if results.config.specialities else None,
+    }
+
+
+def _against_baseline(results: Results, label: str) -> Table:
+    """By basis; empty for the baseline itself, and without a common seed."""
+    baseline = results.config.baseline_label
+    if baseline is None or baseline == label:
+        return {}
+    found = {basis: against(results.of(label), results.of(baseline), basis) for basis in BASES}
+    return {basis: pair_values(one) for basis, one in found.items() if one is not None}
+
+
+def pair_values(one: Against) -> Table:
+    """A comparison as JSON holds it."""
+    estimates = (
+        "rounds", "control_rounds", "own", "control_own", "own_gain", "mixed_gain", "held_out",
+        "control_held_out", "held_out_difference",
+    )  # fmt: skip
+    return {
+        "label": one.arm,
+        "control": one.control,
+        "basis": one.basis,
+        "seeds": list(one.seeds),
+        "ended_first": one.ended_first,
+        **{name: plain(getattr(one, name)) for name in estimates},
+    }
+
+
+def _stability(runs: list[RunResults]) -> Table:
+    return {
+        name: {
+            quantity: plain(estimate([of(curve(run)) for run in runs])) for quantity, of in QUANTITIES.items()
+        }
+        for name, curve in CURVES.items()
+    }
+
+
+def _specialists(results: Results, label: str) -> Table:
+    """Held-out success on a node's own and on foreign tasks, before and after; and after, against the
+    baseline's."""
+    lists = results.config.specialities
+    after = {run.seed: split(run.held_out, lists) for run in results.of(label)}
+    of = {run.seed: split(run.held_out, lists) for run in results.of(results.config.baseline_label or "")}
+    common = [seed for seed in after if seed in of] if label != results.config.baseline_label else []
+    return {
+        which: {
+            "before": plain(estimate([getattr(each, which)[0] for each in after.values()])),
+            "after": plain(estimate([getattr(each, which)[-1] for each in after.values()])),
+            "difference": plain(
+                estimate([getattr(after[seed], which)[-1] - getattr(of[seed], which)[-1] for seed in common])
+            )
+            if common
+            else None,
+        }
+        for which in ("own", "foreign")
+    }
+
+
+def _sweep(results: Results) -> list[Table]:
+    """Mean cumulative own reward of every learning rate that was tried."""
+    found = []
+    for arm in results.config.configurations:
+        runs = results.of(arm.label, sweep=True)
+        for rate in dict.fromkeys(run.rate for run in runs):
+            own = estimate([float(run.reward_own.sum()) for run in runs if run.rate == rate])
+            found.append({"label": arm.label, "learning_rate": rate, "own": plain(own)})
+    return found

@@ -1,0 +1,95 @@
+"""Two configurations, pair by pair: of known results, and what cannot be paired."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarmd.errors import ConfigError
+from swarmd.experiment.reporting.compare import compare
+from swarmd.experiment.reporting.compare_text import comparison_values, to_text
+from tests.experiment.made_up_results import run_lines, write_lines, write_results
+
+
+def change_settings(folder: Path, runs: str, **changed: Any) -> None:
+    for path in folder.glob(f"runs/{runs}/rounds.jsonl"):
+        first, *rest = path.read_text().splitlines()
+        line = json.loads(first)
+        line["settings"] |= changed
+        path.write_text("\n".join([json.dumps(line), *rest, ""]))
+
+
+def test_differences_are_paired_by_seed(tmp_path) -> None:
+    write_results(tmp_path)
+    found = compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0")
+    assert found.seeds == (0, 1)
+    assert found.own.difference.values == pytest.approx((0.1, 0.2))
+    assert found.own.gain.mean == pytest.approx(1.0)
+    assert found.own.p == 0.5  # two pairs of one sign: two of four patterns are as extreme
+    assert (found.held_out.difference.mean, found.held_out.p) == (0, 1.0)
+    assert found.tasks["gcd"].p_holm == 1.0
+
+
+def test_at_equal_tokens_the_dearer_side_ends_where_the_cheaper_one_does(tmp_path) -> None:
+    write_results(tmp_path)
+    found = compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", basis="tokens")
+    assert found.held_out.difference.mean == pytest.approx(0.25)
+
+
+def test_nodes_may_be_the_pairs(tmp_path) -> None:
+    write_results(tmp_path)
+    found = compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", pairs="node")
+    assert found.own.difference.values == pytest.approx((0.1, 0.1, 0.2, 0.2))
+    assert found.own.p == 2 / 2**4
+
+
+def test_only_common_seeds_of_two_folders_are_used_and_the_others_named(tmp_path) -> None:
+    write_results(tmp_path / "one")
+    write_results(tmp_path / "two")
+    write_lines(tmp_path / "two", "run-0-7", run_lines(0, 7, 0.1, 100, None))
+    found = compare(f"{tmp_path / 'one'}:4/0", f"{tmp_path / 'two'}:4/0")
+    assert (found.seeds, found.left_out) == ((0, 1), (7,))
+    assert "left out, as only one has them: seeds 7" in to_text(comparison_values(found))
+
+
+def test_a_folder_of_one_configuration_needs_no_name_and_others_are_listed(tmp_path) -> None:
+    write_results(tmp_path)
+    with pytest.raises(ConfigError, match=r"several configurations.*4/0, 2/2"):
+        compare(str(tmp_path), f"{tmp_path}:4/0")
+    with pytest.raises(ConfigError, match="no finished runs of '6/2'"):
+        compare(f"{tmp_path}:6/2", f"{tmp_path}:4/0")
+    for seed in (0, 1):
+        (tmp_path / "runs" / f"run-1-{seed}" / "rounds.jsonl").unlink()
+    assert compare(str(tmp_path), str(tmp_path)).a.label == "4/0"
+
+
+def test_without_a_common_seed_there_is_nothing_to_compare(tmp_path) -> None:
+    write_results(tmp_path)
+    change_settings(tmp_path, "run-1-0", seed=5)
+    change_settings(tmp_path, "run-1-1", seed=6)
+    with pytest.raises(ConfigError, match=r"seeds 5, 6, .* of 0, 1: none in common"):
+        compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0")
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [("swarm_id", "11" * 32), ("held_out_questions", 5), ("node_tasks", [["gcd"], ["gcd"]])],
+)
+def test_runs_that_were_asked_other_questions_are_refused_by_the_setting(tmp_path, key, other) -> None:
+    write_results(tmp_path)
+    change_settings(tmp_path, "run-1-*", **{key: other})
+    with pytest.raises(ConfigError, match=f"^{key}: "):
+        compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0")
+
+
+def test_the_table_has_a_row_for_each_task_and_says_how_small_p_can_be(tmp_path) -> None:
+    write_results(tmp_path)
+    values = comparison_values(compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0"))
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    text = to_text(values)
+    assert "| own reward | 0.300 (0.200 to 0.400) | 0.150 (0.100 to 0.200) | +0.150 " in text
+    assert "| gcd | 0.500 (0.500 to 0.500) |" in text
+    assert "2 pairs cannot give a p below 0.5000." in text

@@ -1,0 +1,128 @@
+"""Reports of a results folder with known numbers, and the arithmetic behind them."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from swarmd.errors import ConfigError, StorageError
+from swarmd.experiment.reporting import plots
+from swarmd.experiment.reporting.writing import write_report
+from swarmd.experiment.seeding import SWEEP
+from tests.experiment.made_up_results import CONFIG, run_lines, write_lines, write_results
+
+
+def test_the_tables_hold_what_was_measured(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    alone, sharing = tables["configurations"]
+    assert (alone["label"], sharing["label"], tables["baseline"]) == ("4/0", "2/2", "4/0")
+    assert alone["measures"]["own"]["values"] == pytest.approx([0.8, 1.6])  # 4 rounds of 2 nodes
+    assert sharing["measures"]["own"]["mean"] == pytest.approx(2.4)
+    assert sharing["measures"]["mixed"]["mean"] == pytest.approx(3.2)
+    assert sharing["measures"]["external_share"]["mean"] == 0.5
+    assert sharing["measures"]["held_out"]["mean"] == 0.5
+    assert (alone["measures"]["tokens"]["mean"], sharing["measures"]["tokens"]["mean"]) == (800, 400)
+    assert alone["measures"]["seconds"]["mean"] == 16
+    assert alone["measures"]["surprisal"]["mean"] is None
+    gained = sharing["against_baseline"]["rounds"]["own_gain"]
+    assert (gained["mean"], gained["low"]) == (pytest.approx(1.0), pytest.approx(1.0))  # twice as much
+    assert alone["against_baseline"] == {}
+    assert alone["stability"]["held_out"]["drop"]["mean"] == 0
+    assert alone["specialists"] is None
+
+
+def test_at_equal_tokens_the_dearer_run_is_looked_at_where_the_cheaper_one_ends(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    by_tokens, by_time = tables["against_solo"]
+    assert (by_tokens["label"], by_tokens["control"], by_tokens["strongest"]) == ("2/2", "4/0", True)
+    assert (by_tokens["rounds"]["mean"], by_tokens["control_rounds"]["mean"]) == (4, 2)
+    assert by_tokens["ended_first"] == "2/2"
+    assert by_tokens["held_out_difference"]["mean"] == pytest.approx(0.25)  # half of its tokens
+    assert (by_time["control_rounds"]["mean"], by_time["ended_first"]) == (4, None)
+    assert "| 2/2 | tokens | 4/0 | 2 | 4.0, 2.0 | 2/2 |" in (tmp_path / "report.md").read_text()
+
+
+def test_the_markdown_names_every_configuration_with_its_interval(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    text = (tmp_path / "report.md").read_text()
+    assert "| 2/2 | 0.0001 | 4 | 2 | 3.20 (2.40 to 4.00) |" in text
+    assert "+100.0 % (+100.0 % to +100.0 %)" in text
+
+
+def test_every_plot_is_drawn_in_both_formats(tmp_path) -> None:
+    pytest.importorskip("matplotlib")
+    write_results(tmp_path)
+    paths = write_report(tmp_path)
+    assert {path.name for path in paths} >= {
+        f"{name}.{end}" for name in plots.PLOTS for end in ("png", "svg")
+    }
+    assert (tmp_path / "held_out.png").read_bytes().startswith(b"\x89PNG")
+    assert all(path.stat().st_size for path in paths)
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch) -> None:
+    write_results(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ConfigError, match=r"swarmd\[experiment\]"):
+        write_report(tmp_path)
+
+
+def test_a_folder_without_finished_runs_says_so(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="holds no results"):
+        write_report(tmp_path / "none")
+    write_results(tmp_path / "begun", finished=False)
+    with pytest.raises(ConfigError, match="no run is finished"):
+        write_report(tmp_path / "begun")
+
+
+def test_runs_of_a_rate_that_is_not_chosen_any_more_are_no_further_seeds(tmp_path) -> None:
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"learning_rates": [1e-4, 1e-3]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    for rate, reward in ((1e-4, 0.1), (1e-3, 0.3)):
+        write_lines(tmp_path, f"sweep-{rate}", run_lines(0, SWEEP, reward, 100, None, rate=rate, sweep=True))
+    write_lines(tmp_path, "run-better", run_lines(0, 0, 0.3, 100, None, rate=1e-3))
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    [alone] = tables["configurations"]  # the sweep of 2/2 is not done, so its rate is open
+    assert (alone["label"], alone["learning_rate"], alone["seeds"]) == ("4/0", 1e-3, [0])
+    assert alone["measures"]["own"]["values"] == pytest.approx([2.4])
+    assert tables["superseded_runs"] == 4
+    assert "4 runs are left out" in (tmp_path / "report.md").read_text()
+
+
+def test_a_run_that_lacks_lines_is_damaged(tmp_path) -> None:
+    write_results(tmp_path)
+    lines = run_lines(0, 0, 0.1, 100, None)
+    write_lines(tmp_path, "run-short", [line for line in lines if line.get("round") != 2])
+    with pytest.raises(StorageError, match="run-short"):
+        write_report(tmp_path, with_plots=False)
+
+
+def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(plots, "PLOTS", {})  # only theirs
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"specialities": [["gcd"], ["count_bits"]]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    for path in tmp_path.glob("runs/*/rounds.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "held_out":
+                line["tasks"]["count_bits"] = {"success": line["node"] * 0.2, "questions": 4}
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert tmp_path / "specialists.svg" in write_report(tmp_path)
+    alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    own, foreign = alone["specialists"]["own"], alone["specialists"]["foreign"]
+    assert (own["before"]["mean"], own["after"]["mean"]) == (pytest.approx(0.1), pytest.approx(0.35))
+    assert (foreign["before"]["mean"], foreign["after"]["mean"]) == (0, pytest.approx(0.25))
+    assert foreign["difference"] is None
+    assert sharing["specialists"]["foreign"]["difference"]["mean"] == pytest.approx(0)
+    assert "foreign tasks, before" in (tmp_path / "report.md").read_text()

@@ -1,0 +1,31 @@
+"""What a run lost of what it had gained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
+from tests.experiment.made_up_results import made_up_run
+
+
+@pytest.mark.parametrize(
+    ("curve", "peak", "drop", "falls"),
+    [
+        ([0.0, 0.1, 0.3, 0.3], 0.3, 0.0, 0.0),  # only rises
+        ([0.0, 0.4, 0.3, 0.1], 0.4, 0.3, 0.3),  # rises and forgets
+        ([0.0, 0.3, 0.1, 0.3, 0.1, 0.4], 0.4, 0.0, 0.4),  # oscillates, and loses nothing in the end
+        ([0.2], 0.2, 0.0, 0.0),
+    ],
+)
+def test_drop_is_what_was_lost_in_the_end_and_falls_what_was_lost_on_the_way(
+    curve, peak, drop, falls
+) -> None:
+    found = {name: of(np.array(curve)) for name, of in QUANTITIES.items()}
+    assert found == {"peak": pytest.approx(peak), "drop": pytest.approx(drop), "falls": pytest.approx(falls)}
+
+
+def test_own_reward_is_smoothed_and_held_out_success_is_not() -> None:
+    run = made_up_run([0.0, 1.0] * 20, held_out=[0.0, 0.5, 0.2])  # window of 2
+    assert CURVES["own"](run)[1:] == pytest.approx(0.5)
+    assert CURVES["held_out"](run) == pytest.approx([0.0, 0.5, 0.2])
