@@ -57,7 +57,7 @@ def run(
 
 async def _run(config: ExperimentConfig, manifest: Manifest, folder: Path) -> None:
     from swarmd.experiment import Experiment
-    from swarmd.experiment.distributed import exchange_of
+    from swarmd.experiment.exchanges.distributed import exchange_of
     from swarmd.tasks import TaskRunner
 
     columns = (
@@ -102,7 +102,7 @@ def report(
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw plots (matplotlib).")] = True,
 ) -> None:
     """Write report.md, report.json and plots of an experiment, finished or not, into its folder."""
-    from swarmd.experiment.report import write_report
+    from swarmd.experiment.reporting.writing import write_report
 
     for path in write_report(folder, with_plots=plots):
         typer.echo(str(path))
@@ -127,8 +127,8 @@ def compare(
     Own reward, held-out success and held-out success by task, each with a 95 % bootstrap interval and the p
     of a sign-flip permutation test; over tasks, p is corrected by Holm. Seeds that only one has are left out.
     """
-    from swarmd.experiment.compare import compare as compare_sides
-    from swarmd.experiment.compare_text import comparison_values, to_text
+    from swarmd.experiment.reporting.compare import compare as compare_sides
+    from swarmd.experiment.reporting.compare_text import comparison_values, to_text
 
     values = comparison_values(compare_sides(a, b, basis=equal, pairs=pairs))
     typer.echo(json.dumps(values, allow_nan=False) if as_json else to_text(values))
@@ -141,7 +141,7 @@ def curve(
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw it (matplotlib).")] = True,
 ) -> None:
     """Write what sharing gained against how good the policy was before, over several experiments."""
-    from swarmd.experiment.curve import write_curve
+    from swarmd.experiment.reporting.curve import write_curve
 
     for path in write_curve(folders, out, with_plot=plots):
         typer.echo(str(path))
