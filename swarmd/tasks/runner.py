@@ -177,9 +177,10 @@ class TaskRunner:
         request = ("score plain", tuple((group.spec, group.distinct) for group in groups))
         seconds = _MARGIN_S + self._options.question_s + self._options.score_s + _PER_JOB_S
         try:
-            return iter(await self._ask(request, len(groups), seconds))
+            rows = await self._ask(request, len(groups), seconds)
         except WorkerLostError:
             return iter([None] * len(groups))
+        return (row if _fits(row, group) else None for row, group in zip(rows, groups, strict=True))
 
     async def _score_alone(self, group: _Group) -> Sequence[Any]:
         return await self._outcomes(
@@ -253,6 +254,11 @@ def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
         held += size
     if batch:
         yield batch
+
+
+def _fits(row: object, group: _Group) -> bool:
+    """Whether `row` has an outcome for each answer: the child that made it ran the source's code."""
+    return isinstance(row, tuple) and len(row) == len(group.distinct)
 
 
 def _raw(spec: TaskSpec) -> tuple[object, ...]:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SOURCE = """
 import os, signal, sys, time
+from swarmd.tasks.frames import pack
 {at_import}
 
 class Task:
@@ -49,6 +50,8 @@ class Task:
             os.fork()
         if answer == "open":
             open("written", "w")
+        if answer == "forge":
+            os.write(3, pack((True, [[], []])))
         if answer == "pid":
             return os.getpid() % 1000 / 1000
         return {{"nan": float("nan"), "huge": 1e67, "text": "1.0", "half": 0.5}}.get(answer, -1)
@@ -234,6 +237,17 @@ async def test_plain_answers_to_many_questions_share_a_child_and_keep_their_plac
     others = [score for score, text in zip(scores, texts, strict=True) if text != "pid"]
     assert others == [0.5, 0.0, 1.0, 0.0] * GROUPS_PER_REQUEST
     assert len(set(pids)) <= len(texts) // GROUPS_PER_REQUEST
+
+
+async def test_a_child_that_brings_a_result_of_another_shape_is_asked_for_each_group_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
+) -> None:
+    groups = [["<answer>half</answer>"], ["<answer>forge</answer>"]]
+    async with TaskRunner(reward="partial", options=custom(tmp_path, monkeypatch)) as runner:
+        half, forged = await runner.score([(spec("ok", source="odd"), group) for group in groups])
+        assert half == [Score(0.5)]
+        assert forged == [Score(0.0, "error")]
+        assert runner.restarts == 0
 
 
 async def test_a_source_that_cannot_be_imported_ends_the_start_with_its_traceback(
