@@ -22,7 +22,7 @@ from swarmd.storage import Database, PublisherCounts
 from swarmd.tasks import TaskRunner
 
 CURVE_STEPS = 200  # steps in the curve of the status page
-STALLED_STEPS = 10.0  # a step that takes this many times the last one is reported as stalled ...
+STALLED_STEPS = 10.0  # what takes this many times as long as the last step tells is reported as stalled ...
 STALLED_S_MIN = 300.0  # ... but not before five minutes: the first steps have nothing to compare with
 
 
@@ -42,7 +42,7 @@ class Reporter:
     http: Callable[[], str | None]
     monotonic: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.monotonic)
-    """By the monotonic clock, as `StepLoop.last_step_at`: a clock that is set right stalls nobody."""
+    """By the monotonic clock, as `StepLoop.last_done_at`: a clock that is set right stalls nobody."""
 
     def snapshot(self) -> StatusSnapshot:
         """Everything at this moment."""
@@ -112,8 +112,8 @@ class Reporter:
         reasons = list(self.problems())
         if not self.network.addresses:
             reasons.append("nobody can reach this peer yet: it has no address of its own")
-        stalled = max(STALLED_S_MIN, STALLED_STEPS * (self.steps.step_seconds or 0.0))
-        silent = self.monotonic() - self.steps.last_step_at
+        stalled = max(STALLED_S_MIN, STALLED_STEPS * self.steps.usual_s)
+        silent = self.monotonic() - self.steps.last_done_at
         if silent > stalled:
             reasons.append(f"no step for {silent:.0f} s (now: {self.steps.phase}); see the log")
         if self.steps.unscored > UNSCORED_TOLD:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from protocol import Manifest, TaskSpec
+from swarmd.config import LearningConfig
 from swarmd.evaluation import Answers, evaluate
 from swarmd.observe import EventLog, SelfEvaluation
 from swarmd.policy import GenerationStoppedError, StopSignal
@@ -29,6 +30,11 @@ from swarmd.tasks import (
 )
 
 QUESTIONS = 100  # halves of the 95 % interval are then 0.10 at most; three times a default step's completions
+
+
+def worth_steps(learning: LearningConfig) -> float:
+    """How many steps' own completions an evaluation has; at least 1."""
+    return max(1.0, QUESTIONS / (max(1, learning.local) * learning.group_size))
 
 
 class SelfEvaluator:

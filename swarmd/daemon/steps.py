@@ -24,7 +24,7 @@ from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.offering import to_own_group
 from swarmd.daemon.own_groups import fitting_questions, own_group
-from swarmd.daemon.self_evaluation import SelfEvaluator
+from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
 from swarmd.errors import TaskError
 from swarmd.gossip import Demand
 from swarmd.learning import GroupSampler, ScoredGroup
@@ -71,7 +71,7 @@ class StepLoop:
         self.step_seconds: float | None = None
         self._tokens = 0
         """Generated in this step."""
-        self.last_step_at = time.monotonic()
+        self.last_done_at = time.monotonic()  # a step, or an evaluation
         self.unscored = 0.0
         """Share of the last step's completions on which the scorer was lost."""
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
@@ -85,6 +85,12 @@ class StepLoop:
             events=parts.events,
             stop=self._stop_generating,
         )
+
+    @property
+    def usual_s(self) -> float:
+        """How long what is being done may well take, by the last step; 0 before the first."""
+        steps = worth_steps(self._parts.config.learning) if self.phase == "evaluating" else 1.0
+        return steps * (self.step_seconds or 0.0)
 
     def stop(self) -> None:
         """End after the update in progress; a step that has not reached its update is dropped."""
@@ -126,8 +132,8 @@ class StepLoop:
         step, success = parts.learner.trainer.step, progress.experience.success
         metrics = await self._in_model_thread(lambda: step(own, external, success, weight))
         progress.see_step(external, metrics)
-        self.last_step_at = time.monotonic()
-        self.step_seconds = self.last_step_at - began
+        self.last_done_at = time.monotonic()
+        self.step_seconds = self.last_done_at - began
         account_step(
             parts.database,
             parts.events,
@@ -166,7 +172,16 @@ class StepLoop:
         self._note_failures([score.failure for row in scores for score in row])
         groups = []
         for question, group, row in zip(questions, samples, scores, strict=True):
-            scored = self._own_group(question, group, [score.reward for score in row], round_)
+            scored = own_group(
+                question,
+                group,
+                [score.reward for score in row],
+                manifest=parts.manifest,
+                policy=parts.learner.policy,
+                publisher=parts.exchange.peer_id,
+                round_=round_,
+                step=self.progress.step,
+            )
             self._publish(scored, question)
             groups.append(scored)
         parts.database.ledger.own(len(groups))
@@ -211,21 +226,6 @@ class StepLoop:
 
     def _tokens_max(self, questions: int) -> int:
         return questions * self._parts.config.learning.group_size * self._parts.learner.policy.max_new_tokens
-
-    def _own_group(
-        self, question: Question, samples: Sequence[Sample], rewards: Sequence[float], round_: int
-    ) -> ScoredGroup:
-        parts = self._parts
-        return own_group(
-            question,
-            samples,
-            rewards,
-            manifest=parts.manifest,
-            policy=parts.learner.policy,
-            publisher=parts.exchange.peer_id,
-            round_=round_,
-            step=self.progress.step,
-        )
 
     def _publish(self, group: ScoredGroup, question: Question) -> None:
         """Offer the group to others, unless the protocol has no room for what was generated."""
@@ -283,6 +283,7 @@ class StepLoop:
         found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
         if found is not None:
             self.progress.see_evaluation(found)
+        self.last_done_at = time.monotonic()
 
     async def _save(self) -> None:
         parts = self._parts

@@ -38,7 +38,8 @@ class Steps:
     phase: str = "training"
     tokens_per_s: float | None = 812.5
     step_seconds: float | None = 2.0
-    last_step_at: float = START
+    usual_s: float = 2.0
+    last_done_at: float = START
     unscored: float = 0.0
 
 
@@ -112,7 +113,7 @@ def test_a_healthy_peer_says_everything_about_itself(parts):
 
 
 def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts):
-    parts.steps = Steps(Progress(), phase="starting", tokens_per_s=None, step_seconds=None)
+    parts.steps = Steps(Progress(), phase="starting", tokens_per_s=None, step_seconds=None, usual_s=0.0)
     said = report(parts, http=lambda: None).snapshot()
     assert said.health.ok
     assert said.reward.last is None
@@ -134,17 +135,17 @@ def test_the_adapter_is_shown(parts):
 
 
 @pytest.mark.parametrize(
-    ("step_seconds", "since_s", "ok"),
+    ("usual_s", "since_s", "ok"),
     [
-        (None, STALLED_S_MIN - 1, True),
-        (None, STALLED_S_MIN + 1, False),
+        (0.0, STALLED_S_MIN - 1, True),
+        (0.0, STALLED_S_MIN + 1, False),
         (2.0, STALLED_S_MIN + 1, False),
         (100.0, STALLED_S_MIN + 1, True),
         (100.0, STALLED_STEPS * 100.0 + 1, False),
     ],
 )
-def test_a_step_that_takes_far_longer_than_usual_is_reported(parts, step_seconds, since_s, ok):
-    parts.steps.step_seconds, parts.steps.last_step_at = step_seconds, START - since_s
+def test_a_step_that_takes_far_longer_than_usual_is_reported(parts, usual_s, since_s, ok):
+    parts.steps.usual_s, parts.steps.last_done_at = usual_s, START - since_s
     health = report(parts).snapshot().health
     assert health.ok is ok
     if not ok:

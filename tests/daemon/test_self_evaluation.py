@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -71,6 +72,21 @@ async def test_all_peers_are_asked_the_same_questions_and_they_are_held_out(make
         asked.append(one.tasks.scored[-QUESTIONS:])
     assert asked[0] == asked[1]
     assert all(Question(spec, question(spec)).held_out for spec in asked[0])
+
+
+async def test_health_waits_for_an_evaluation_as_for_the_steps_that_it_is_worth(
+    make_peer,
+):
+    one, seen = make_peer(steps=1, evaluate_every=1), {}
+    with ThreadPoolExecutor(1) as model_thread:
+        loop = one.loop(model_thread)
+        one.events.hook = lambda name, fields: seen.update({loop.phase: (loop.usual_s, loop.last_done_at)})
+        await loop.run()
+    during, step_at = seen["evaluating"]
+    behind, evaluated_at = seen["checkpoint"]
+    assert during == QUESTIONS / 4 * loop.step_seconds  # a step has 4 completions here
+    assert behind == loop.step_seconds
+    assert evaluated_at != step_at, "the wait for the next step begins anew"
 
 
 async def test_an_evaluation_changes_nothing_of_what_is_learned(make_peer, make_policy, run):
