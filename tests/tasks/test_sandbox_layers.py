@@ -131,3 +131,9 @@ def test_a_kernel_without_filters_is_reported_and_the_rest_still_holds(secret: P
     ends = attempts(BARE_KERNEL, [*refused, reported] if sys.platform == "linux" else refused, secret)
     assert ends.pop(reported, "done") == "done"
     assert set(ends.values()) == {"PermissionError"}, ends
+
+
+def test_the_time_of_a_scorer_begins_when_it_is_confined(secret: Path) -> None:
+    spent = "import time; time.process_time = lambda: 7.3  # making its questions"
+    limit = "import resource; assert resource.getrlimit(resource.RLIMIT_CPU) == (14, 14)"
+    assert attempts(f"{spent}\n{BARE_KERNEL}", [limit], secret) == {limit: "done"}

@@ -21,6 +21,7 @@ import signal
 import site
 import sys
 import sysconfig
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -84,9 +85,9 @@ class Sandbox:
             kernel.die_with_parent(signal.SIGKILL)
 
     def confine_scorer(self, seconds: float) -> None:
-        """For a child that meets hostile text for at most `seconds`. Irreversible."""
+        """For a child that meets hostile text for at most `seconds` from now. Irreversible."""
         self.confine_generator(seconds)
-        _limit(resource.RLIMIT_CPU, math.ceil(seconds) + 1)
+        _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1)
         _limit(resource.RLIMIT_NPROC, 0)
         if self._child_filter:
             kernel.install_filter(self._child_filter)
