@@ -11,10 +11,11 @@ import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from protocol import Manifest
-from swarmd.evaluation import RIGHT_FROM, Scorer, Text, task_name, wilson_interval
+from swarmd.evaluation import RIGHT_FROM, Scorer, Stop, Text, task_name, wilson_interval
 from swarmd.tasks import Question
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 SAMPLES_MAX = 64  # of a question: as large as a group may be, which is what scoring one question is made for
 SAMPLED_AT_ONCE = 1_024  # completions in one call: their random numbers take 32 MiB at 8192 tokens
+
+Prompts = Sequence[Sequence[int]]  # token ids
 
 
 class Sampler(Protocol):
@@ -31,11 +34,12 @@ class Sampler(Protocol):
     def render(self, question: str) -> list[int]: ...
     def generate(
         self,
-        prompts: Sequence[Sequence[int]],
+        prompts: Prompts,
         group_size: int,
         max_new_tokens: int | None = None,
         *,
         generator: Generator,
+        should_stop: Stop | None = None,
     ) -> Sequence[Sequence[Text]]: ...
 
 
@@ -68,24 +72,29 @@ async def pass_at_k(
     manifest: Manifest,
     samples: int,
     generator: Generator,
+    should_stop: Stop | None = None,
     in_model_thread: Callable[
         [Callable[[], list[list[str]]]], Awaitable[list[list[str]]]
     ] = asyncio.to_thread,
 ) -> PassAtK:
     """Sample each question `samples` times at the policy's temperature; `generator` alone decides the draws.
 
-    A question too long for the policy counts as never right. Raises ModelError when memory runs out,
-    TaskError when the sandbox cannot run, ValueError without questions or with samples out of 1..SAMPLES_MAX.
+    A question too long for the policy counts as never right. Raises GenerationStoppedError once `should_stop`
+    is set while the model answers, ModelError when memory runs out, TaskError when the sandbox cannot run,
+    ValueError without questions or with samples out of 1..SAMPLES_MAX.
     """
     if not questions or not 1 <= samples <= SAMPLES_MAX:
         raise ValueError(f"{samples} samples of each of {len(questions)} questions")
     by_task: defaultdict[str, list[int]] = defaultdict(list)
     together = SAMPLED_AT_ONCE // samples
+
+    def sample(prompts: Prompts) -> Sequence[Sequence[Text]]:
+        limit = manifest.max_new_tokens
+        return policy.generate(prompts, samples, limit, generator=generator, should_stop=should_stop)
+
     for start in range(0, len(questions), together):
         part = questions[start : start + together]
-        texts = await in_model_thread(
-            lambda part=part: _sample(policy, part, samples, manifest.max_new_tokens, generator)  # type: ignore[misc]
-        )
+        texts = await in_model_thread(partial(_texts, policy, part, sample))
         scores = await scorer.score([(q.spec, row) for q, row in zip(part, texts, strict=True)])
         for question, row in zip(part, scores, strict=True):
             right = sum(score.reward >= RIGHT_FROM for score in row)
@@ -106,17 +115,17 @@ def chance_of_any(right: int, samples: int, k: int) -> float:
     return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
 
 
-def _sample(
-    policy: Sampler, questions: Sequence[Question], samples: int, max_new_tokens: int, generator: Generator
+def _texts(
+    policy: Sampler,
+    questions: Sequence[Question],
+    sample: Callable[[Prompts], Sequence[Sequence[Text]]],
 ) -> list[list[str]]:
-    """`samples` texts a question; none where the question does not fit."""
+    """What is sampled of each question; nothing where the question does not fit."""
     fitting = [number for number, question in enumerate(questions) if policy.fits(question.text)]
     prompts = [policy.render(questions[number].text) for number in fitting]
     texts: list[list[str]] = [[] for _ in questions]
-    for number, group in zip(
-        fitting, policy.generate(prompts, samples, max_new_tokens, generator=generator), strict=True
-    ):
-        texts[number] = [sample.text for sample in group]
+    for number, group in zip(fitting, sample(prompts), strict=True):
+        texts[number] = [each.text for each in group]
     return texts
 
 

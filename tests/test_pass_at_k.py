@@ -39,6 +39,7 @@ class Guesser:
         max_new_tokens: int | None = None,
         *,
         generator: torch.Generator,
+        should_stop: object = None,
     ) -> list[list[Said]]:
         assert max_new_tokens == MANIFEST.max_new_tokens
         self.asked.append(len(prompts))

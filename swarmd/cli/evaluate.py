@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,21 +150,30 @@ def _at_once(exam: Exam) -> int:
 async def _take(subject: Subject, exam: Exam) -> Outcome:
     import torch
 
-    manifest, sampled = exam.manifest, None
-    async with TaskRunner(reward=manifest.reward) as runner:
-        drawn = await held_out_questions(runner, manifest.tasks, exam.seed, exam.questions)
-        greedy = await answer_greedily(
-            subject.policy, runner, drawn, manifest=manifest, with_constant=exam.constant
-        )
-        if exam.samples:
-            sampled = await pass_at_k(
-                subject.policy,
+    manifest, policy, sampled, stop = exam.manifest, subject.policy, None, threading.Event()
+    try:
+        async with TaskRunner(reward=manifest.reward) as runner:
+            drawn = await held_out_questions(runner, manifest.tasks, exam.seed, exam.questions)
+            greedy = await answer_greedily(
+                policy,
                 runner,
                 drawn,
                 manifest=manifest,
-                samples=exam.samples,
-                generator=torch.Generator().manual_seed(exam.seed),
+                with_constant=exam.constant,
+                should_stop=stop,
             )
+            if exam.samples:
+                sampled = await pass_at_k(
+                    policy,
+                    runner,
+                    drawn,
+                    manifest=manifest,
+                    samples=exam.samples,
+                    generator=torch.Generator().manual_seed(exam.seed),
+                    should_stop=stop,
+                )
+    finally:
+        stop.set()  # Ctrl-C ends this, and the model's thread would go on to the last token
     return Outcome(greedy, sampled)
 
 

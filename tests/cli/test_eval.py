@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from swarmd.policy import Policy
+from swarmd.cli.evaluate import Exam, _take
+from swarmd.cli.subject import Subject
+from swarmd.policy import GenerationStoppedError, Policy
 from swarmd.storage import Checkpoints, Home
 from swarmd.tasks import held_out_seed, load_manifest
 
@@ -200,3 +206,35 @@ def test_an_unknown_swarm_and_an_absent_home_are_named(swarmd, home, tmp_path) -
     assert unknown.code == 2
     assert "nonesuch" in unknown.err
     assert "there is no swarmd home at" in swarmd("eval", "--home", tmp_path / "absent").err
+
+
+class Interrupted:
+    """Is interrupted while it answers, and answers until it is told to stop."""
+
+    interrupt: Callable[[], object]
+    told = False
+
+    def fits(self, question: str) -> bool:
+        return True
+
+    def render(self, question: str) -> list[int]:
+        return [1]
+
+    def greedy(self, prompts: Any, max_new_tokens: int, *, should_stop: threading.Event) -> Any:
+        self.interrupt()
+        self.told = should_stop.wait(30)
+        raise GenerationStoppedError
+
+
+async def test_an_interrupt_does_not_wait_for_the_model_s_last_token(home) -> None:
+    policy: Any = Interrupted()
+    manifest = load_manifest(str(home.path.parent / "two.toml"))
+    exam = Exam(manifest, seed=1, questions=2, samples=0, constant=False)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as threads:
+        loop.set_default_executor(threads)
+        async with asyncio.TaskGroup() as group:
+            taken = group.create_task(_take(Subject(policy, "any", "untrained", 0), exam))
+            policy.interrupt = lambda: loop.call_soon_threadsafe(taken.cancel)
+    assert taken.cancelled()
+    assert policy.told
