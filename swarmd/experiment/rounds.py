@@ -96,7 +96,8 @@ class Rounds:
         self.watcher.advanced(run, done, None)
         await self._rounds(run, nodes, journal, checkpoints, done)
         self._write(journal, [*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
-        _remove_checkpoints(directory)
+        if self._leads:  # what was played is written down; another rank may get here before that
+            _remove_checkpoints(directory)
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
         """Go back to the newest checkpoint that every rank has; returns how many rounds it has done.
@@ -169,7 +170,7 @@ class Rounds:
 
 
 def _remove_checkpoints(directory: Path) -> None:
-    """This process's, and those of another number of ranks."""
+    """All ranks', and those of another number of ranks."""
     for left in directory.glob(f"{CHECKPOINTS}*"):
         shutil.rmtree(left, ignore_errors=True)
 

@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -39,6 +41,27 @@ async def test_ranks_play_what_one_process_plays_resume_together_and_name_who_di
     assert not list(tmp_path.glob("ranks/runs/*/checkpoints*"))
     assert "what nobody else brings" in said
     assert "Ranks 1 failed" in said
+
+
+class SecondOfTwo:
+    """Rank 1, whose rank 0 decides to play and brings nothing else."""
+
+    rank, ranks, device = 1, 2, None
+    _decided: ClassVar = {"choice": b"true", "state": b"false", "reward": b"0.5"}
+
+    def gather(self, what: str, parts: Sequence[bytes]) -> list[bytes]:
+        decided = self._decided.get(what.split()[0])
+        return list(parts) if decided is None else [decided, *parts]
+
+
+async def test_only_the_rank_that_writes_the_end_removes_checkpoints(tiny_model_dir, tmp_path) -> None:
+    directory = tmp_path / "runs/run-2_2-lr0.0001-seed0"
+    directory.joinpath("checkpoints-0-of-2").mkdir(parents=True)
+    await run(make_config(tiny_model_dir), tmp_path, exchange=SecondOfTwo())
+    assert {path.name for path in directory.glob("checkpoints*")} == {
+        "checkpoints-0-of-2",
+        "checkpoints-1-of-2",
+    }
 
 
 def play_over_ranks(config: ExperimentConfig, folder: Path) -> str:
