@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.config.slices import Slice
+from swarmd.storage.steps import STEPS_MAX
 
 NODES_MAX = 64  # in one process every node's weights and optimiser are in memory
 CONFIGURATIONS_MAX = 32  # more is no table that a person reads
@@ -164,6 +165,10 @@ class ExperimentConfig(Slice):
         if self.node_tasks:
             raise ValueError("node_tasks: a daemon trains on all tasks of its swarm: remove it for daemons")
         for arm in self.configurations:
+            if self.rounds_of(arm) > STEPS_MAX:
+                raise ValueError(
+                    f"rounds: {arm.label}: a daemon remembers its last {STEPS_MAX} steps: that is the most"
+                )
             if arm.kind != "sharing":
                 raise ValueError(
                     f"configurations: {arm.label}: kind {arm.kind}: a daemon replaces no groups: remove the "

@@ -112,6 +112,7 @@ def test_a_file_that_could_not_run_is_refused_by_the_key(tmp_path, changed, into
             "node_tasks: a daemon",
         ),
         ("external = 2", 'kind = "filtered_solo"\ngenerated_max = 8', "2/0-filtered: kind filtered_solo"),
+        ("rounds = 10\n", "rounds = 100_001\n", "a daemon remembers its last 100000 steps"),
     ],
 )
 def test_what_a_daemon_cannot_do_is_refused_by_the_key(tmp_path, changed, into, word) -> None:

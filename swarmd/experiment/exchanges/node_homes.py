@@ -90,8 +90,8 @@ def lines_of(home: Home, node: int, rounds: int) -> list[Line]:
         rows = sorted(database.steps.metrics(rounds))
     if [step for step, _ in rows] != list(range(1, rounds + 1)):
         raise StorageError(
-            f"{home.database_path} has {len(rows)} of {rounds} steps: remove {home.path.parent} to play this "
-            "run again"
+            f"{home.database_path} has {len(rows)} of {rounds} steps: the same command goes on with a daemon "
+            f"that was stopped; if it says this again, remove {home.path.parent} to play the run again"
         )
     return [_line(step - 1, node, written) for step, written in rows]
 
