@@ -235,9 +235,9 @@ def _choose_dtype(
     if rates is not None:
         return _faster_dtype(device, rates)
     if gpu is not None:
-        return "bfloat16", f"bfloat16 because {device} multiplies it in hardware; weights stay float32"
+        return "bfloat16", f"bfloat16 because {device} multiplies it in hardware; what is trained is float32"
     if probe.fast_bfloat16:
-        return "bfloat16", "bfloat16 because this CPU multiplies it in hardware; weights stay float32"
+        return "bfloat16", "bfloat16 because this CPU multiplies it in hardware; what is trained is float32"
     return "float32", "float32 because this CPU has no fast bfloat16"
 
 
@@ -245,7 +245,7 @@ def _faster_dtype(device: str, rates: Rates) -> tuple[DType, str]:
     where = "this CPU" if device == "cpu" else device
     measured = f"{rates.bfloat16_gain:.1f} times as fast as float32"
     if rates.bfloat16_gain >= BFLOAT16_GAIN_MIN:
-        return "bfloat16", f"bfloat16 because {where} multiplies it {measured}; weights stay float32"
+        return "bfloat16", f"bfloat16 because {where} multiplies it {measured}; what is trained is float32"
     if rates.matmul_bfloat16 is None:
         return "float32", f"float32 because {where} has no bfloat16"
     return "float32", f"float32 because {where} multiplies bfloat16 only {measured}"
