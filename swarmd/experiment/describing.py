@@ -81,7 +81,7 @@ def node_line(
         "external_peers": len({group.publisher for group in trained.external}),
         "tokens_generated": sampled.tokens,
         "unscored": sampled.unscored,
-        "metrics": _finite(dataclasses.asdict(metrics)),
+        "metrics": finite(dataclasses.asdict(metrics)),
         "seconds": {
             "generating": sampled.generating_s,
             "scoring": sampled.scoring_s,
@@ -118,8 +118,8 @@ def _mean_reward(groups: tuple[ScoredGroup, ...]) -> float | None:
     return sum(rewards) / len(rewards) if rewards else None
 
 
-def _finite(value: Any) -> Any:
-    """With None for numbers that JSON has not: the loss of an update that was left out."""
+def finite(value: Any) -> Any:
+    """`value` with None for numbers that JSON has not: the loss of an update that was left out."""
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: finite(inner) for key, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

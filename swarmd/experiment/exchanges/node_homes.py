@@ -16,6 +16,7 @@ from typing import Any
 from protocol import KeyPair, Manifest
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import StorageError
+from swarmd.experiment.describing import finite
 from swarmd.experiment.journal import Line
 from swarmd.learning import StepMetrics
 from swarmd.network.addresses import listen_address
@@ -115,6 +116,6 @@ def _line(round_: int, node: int, written: Mapping[str, Any]) -> Line:
         "external_share": metrics["groups_external_used"] / used if used else None,
         "external_peers": written["external_peers"],
         "tokens_generated": written["tokens_generated"],
-        "metrics": metrics,
+        "metrics": finite(metrics),
         "seconds": {"step": written["seconds"]},
     }

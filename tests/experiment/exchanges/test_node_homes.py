@@ -9,6 +9,7 @@ import pytest
 from swarmd.config import LearningConfig, PolicyConfig, load_config
 from swarmd.errors import StorageError
 from swarmd.experiment.exchanges.node_homes import address_of, lines_of, make_home, write_settings
+from swarmd.experiment.journal import Journal
 from swarmd.experiment.seeding import node_key
 from swarmd.learning import StepMetrics
 from swarmd.storage import Database, Home
@@ -57,6 +58,16 @@ def test_each_step_becomes_the_line_of_a_round(tmp_path) -> None:
     assert first["reward_mixed"] == pytest.approx(0.3)  # three groups of 0.2 and one of 0.6
     assert first["external_share"] == 0.5
     assert (first["tokens_generated"], first["seconds"]) == (50, {"step": 2.5})
+
+
+def test_a_step_whose_update_was_left_out_fits_into_json(tmp_path) -> None:
+    home, _ = homes(tmp_path)
+    with Database(home.database_path) as database:
+        written = metrics(reward_own=0.2, loss=float("nan"))
+        database.steps.record(1, reward=0.2, metrics=written, now=0)
+    [line] = lines_of(home, 0, 1)
+    Journal(tmp_path / "rounds.jsonl").append([line])
+    assert line["metrics"]["loss"] is None
 
 
 def test_a_home_without_all_its_steps_is_refused(tmp_path) -> None:
