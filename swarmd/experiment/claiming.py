@@ -31,5 +31,7 @@ def claimed(directory: Path, *, wait: bool = False) -> Iterator[bool]:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
+        except OSError as error:  # a network disk without locks
+            raise disk_error(f"lock {directory}", error) from error
         else:
             yield True
