@@ -79,6 +79,8 @@ class Evaluation:
 
     total: Result
     tasks: Mapping[str, Result]
+    unscored: int
+    """Answers on which the scorer was lost, which count as wrong: junk does that, overload too."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ async def evaluate(
         _Answered(question, task_name(manifest, question.spec), text)
         for question, text in zip(questions, texts, strict=True)
     ]
-    rewards = [row[0].reward for row in await scorer.score([(a.question.spec, [a.text]) for a in answered])]
+    scores = [row[0] for row in await scorer.score([(a.question.spec, [a.text]) for a in answered])]
+    rewards = [score.reward for score in scores]
     constants = await _constant_successes(scorer, answered) if with_constant else {}
     by_task: defaultdict[str, list[float]] = defaultdict(list)
     for item, reward in zip(answered, rewards, strict=True):
@@ -122,6 +125,7 @@ async def evaluate(
     return Evaluation(
         total=_result(rewards, right_by_constant / len(rewards) if with_constant else None),
         tasks={task: _result(of_task, constants.get(task)) for task, of_task in sorted(by_task.items())},
+        unscored=sum(score.failure is not None for score in scores),
     )
 
 

@@ -103,6 +103,16 @@ async def test_a_question_that_does_not_fit_is_wrong_and_does_not_shift_the_othe
     assert result.total.success == 0.5
 
 
+async def test_answers_that_could_not_be_scored_are_wrong_and_counted() -> None:
+    class Overloaded:
+        async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+            return [[Score(0.0, "timeout") if spec.seed == 1 else Score(1.0)] for spec, _ in items]
+
+    questions = [question("double", number) for number in (1, 2)]
+    result = await evaluate(Doubler(), Overloaded(), questions, manifest=MANIFEST)
+    assert (result.total.success, result.unscored) == (0.5, 1)
+
+
 async def test_nothing_to_ask_and_foreign_questions_are_refused() -> None:
     with pytest.raises(ValueError, match="no questions"):
         await evaluate(Doubler(), ExactScorer(), [], manifest=MANIFEST)

@@ -128,6 +128,7 @@ def evaluate(
     limit = exam.manifest.max_new_tokens
     subject = load_subject(wanted, path, max_new_tokens=limit, at_once=_at_once(exam))
     outcome = asyncio.run(_take(subject, exam))
+    _warn(outcome.greedy.unscored, exam.questions)
     if as_json:
         typer.echo(json.dumps(_plain(subject, exam, outcome)))
     else:
@@ -175,6 +176,13 @@ async def _take(subject: Subject, exam: Exam) -> Outcome:
     finally:
         stop.set()  # Ctrl-C ends this, and the model's thread would go on to the last token
     return Outcome(greedy, sampled)
+
+
+def _warn(unscored: int, questions: int) -> None:
+    """Where the figures are lower than the policy is good."""
+    if unscored:
+        lost = f"{unscored} of {questions} greedy answers could not be scored and count as wrong"
+        typer.echo(f"warning: {lost}: is the machine overloaded?", err=True)
 
 
 def _plain(subject: Subject, exam: Exam, outcome: Outcome) -> dict[str, Any]:

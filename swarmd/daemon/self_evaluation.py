@@ -77,6 +77,7 @@ class SelfEvaluator:
             success=total.success,
             interval=total.interval,
             questions=total.questions,
+            unscored=found.unscored or None,
             seconds=time.monotonic() - began,
         )
         return SelfEvaluation(

@@ -16,7 +16,7 @@ from swarmd.cli.evaluate import Exam, _take
 from swarmd.cli.subject import Subject
 from swarmd.policy import GenerationStoppedError, Policy
 from swarmd.storage import Checkpoints, Home
-from swarmd.tasks import held_out_seed, load_manifest
+from swarmd.tasks import Score, TaskRunner, held_out_seed, load_manifest
 
 MANIFEST = """
 name = "two"
@@ -206,6 +206,16 @@ def test_an_unknown_swarm_and_an_absent_home_are_named(swarmd, home, tmp_path) -
     assert unknown.code == 2
     assert "nonesuch" in unknown.err
     assert "there is no swarmd home at" in swarmd("eval", "--home", tmp_path / "absent").err
+
+
+def test_answers_that_could_not_be_scored_are_told(swarmd, home, tiny_model_dir, monkeypatch) -> None:
+    async def lost(self: TaskRunner, items: Any) -> list[list[Score]]:
+        return [[Score(0.0, "timeout") for _ in texts] for _, texts in items]
+
+    monkeypatch.setattr(TaskRunner, "score", lost)
+    outcome = evaluate(swarmd, home, "--model", tiny_model_dir, "--json")
+    assert outcome.code == 0, outcome.err
+    assert "6 of 6 greedy answers could not be scored" in outcome.err
 
 
 class Interrupted:

@@ -55,6 +55,14 @@ async def test_after_every_k_steps_the_published_status_holds_the_result(make_pe
     assert (shown.step, shown.success, shown.questions) == (4, 1.0, QUESTIONS)
 
 
+async def test_answers_that_could_not_be_scored_are_told(make_peer, run):
+    one = make_peer(steps=1, evaluate_every=1)
+    one.tasks.score_by = lambda position, text: Score(0.0, "timeout")
+    await run(one)
+    [line] = one.events.named("evaluated")
+    assert line["unscored"] == QUESTIONS
+
+
 @pytest.mark.parametrize("every", [0, 4])
 async def test_before_the_first_k_steps_and_with_0_there_is_none(make_peer, run, every):
     one = make_peer(steps=3, evaluate_every=every)
