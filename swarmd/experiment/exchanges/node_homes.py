@@ -70,11 +70,16 @@ def write_settings(
     }
     lines = [f'swarm = "{manifest.swarm_id.hex()}"']
     for name, settings in sections.items():
-        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
+        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in settings.items())]
     try:
         write_whole(home.config_path, "\n".join([*lines, ""]).encode())
     except OSError as error:
         raise disk_error(f"write {home.config_path}", error) from error
+
+
+def _toml(value: Any) -> str:
+    """Plain values and lists are written alike in JSON, but for its escapes of characters beyond 16 bits."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def newest_checkpoint(home: Home) -> Checkpoint | None:

@@ -23,7 +23,7 @@ def homes(tmp_path) -> list[Home]:
 def test_a_home_has_the_nodes_identity_and_the_experiments_settings(tmp_path) -> None:
     first, second = homes(tmp_path)
     learning = LearningConfig(local=2, external=3, learning_rate=1e-6, group_size=4)
-    policy = PolicyConfig(model="/some model", memory_limit="40%")
+    policy = PolicyConfig(model="/some \U0001f41d model", memory_limit="40%")
     others = [address_of(second)]
     write_settings(first, MANIFEST, others, policy=policy, learning=learning, checkpoint_every=7)
     config = load_config(first.path, {})
