@@ -22,11 +22,15 @@ class Split:
 
 
 def split(held_out: HeldOut, specialities: Sequence[Sequence[str]]) -> Split:
-    """`specialities` has one list of task names a node; each node has at least one task and lacks one."""
+    """`specialities` has one list of task names a node; each node has at least one task and lacks one.
+
+    NaN where nothing was asked of a node's tasks: not every task has held-out questions.
+    """
+    asked, nothing = held_out.tasks.items(), [np.full(len(held_out.rounds), np.nan)]
     own, foreign = [], []
     for node, tasks in enumerate(specialities):
-        own.append([success[:, node] for name, success in held_out.tasks.items() if name in tasks])
-        foreign.append([success[:, node] for name, success in held_out.tasks.items() if name not in tasks])
+        own.append([success[:, node] for name, success in asked if name in tasks] or nothing)
+        foreign.append([success[:, node] for name, success in asked if name not in tasks] or nothing)
     return Split(_mean(own), _mean(foreign))
 
 
