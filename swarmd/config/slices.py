@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -158,8 +158,9 @@ class LearningConfig(Slice):
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
-    external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "as_own"
-    """How external tokens are weighted: as_own (the paper's rule), topr, tis, luffy or imitate."""
+    external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "topr"
+    """How external tokens are weighted: topr, as_own (the paper's rule, and ppo's only one), tis, luffy or
+    imitate."""
     sampler: Literal["uniform", "scored"] = "uniform"
     """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
     max_grad_norm: float = Field(1.0, gt=0)
@@ -169,6 +170,14 @@ class LearningConfig(Slice):
     token_budget: int | None = Field(None, ge=64, examples=[4096])
     """Tokens that are trained on at once, a prompt counted once for its group; gradients are accumulated.
     Unset: as many as fit into the memory limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ppo_has_one_external_loss(cls, given: Any) -> Any:
+        """So it has that one where none is named."""
+        if isinstance(given, dict) and given.get("algorithm") == "ppo":
+            return {"external_loss": "as_own", **given}
+        return given
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> LearningConfig:

@@ -47,6 +47,11 @@ def test_rloo_takes_one_update_a_batch():
     assert "updates_per_batch to 1" in message
 
 
+def test_the_default_external_loss_is_the_one_that_teaches_what_a_peer_cannot_do_and_ppos_its_only_one():
+    assert LearningConfig().external_loss == "topr"
+    assert LearningConfig(algorithm="ppo").external_loss == "as_own"
+
+
 @pytest.mark.parametrize("external_loss", ["topr", "tis", "luffy", "imitate"])
 def test_ppo_has_no_advantage_for_losses_of_whole_completions(external_loss):
     message = refusal(algorithm="ppo", external_loss=external_loss)

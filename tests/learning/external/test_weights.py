@@ -152,4 +152,4 @@ def test_the_configuration_names_each_of_them():
     }
     for name, loss in chosen.items():
         assert external_loss(LearningConfig(external_loss=name), algorithm) == loss
-    assert external_loss(LearningConfig(), algorithm) == chosen["as_own"]
+    assert external_loss(LearningConfig(), algorithm) == chosen["topr"]
