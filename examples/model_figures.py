@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from statistics import fmean
 from typing import Any
 
@@ -10,6 +9,8 @@ import torch
 from imitation import PART, prompt_ids
 from reasoning_gym.utils import extract_answer
 from starter_items import HELD_OUT_PER_TASK, Item, constant_baseline, evaluation_items, load_tasks
+
+from swarmd.pass_at_k import chance_of_any
 
 TRIES = (1, 8, 64)
 
@@ -31,11 +32,6 @@ def replies(model: Any, tokenizer: Any, items: list[Item], samples: int) -> list
     return out
 
 
-def pass_at(tries: int, hits: int, samples: int) -> float:
-    """Chance that one of `tries` is right, from `hits` right of `samples`; unbiased (Codex, 2107.03374)."""
-    return 1 - math.comb(samples - hits, tries) / math.comb(samples, tries)
-
-
 def by_task(model: Any, tokenizer: Any, samples: int, per_task: int) -> dict[str, dict[str, float]]:
     """Success on `per_task` held-out questions of each starter task, by column."""
     torch.manual_seed(0)
@@ -46,7 +42,9 @@ def by_task(model: Any, tokenizer: Any, samples: int, per_task: int) -> dict[str
         mine = [index for index, item in enumerate(items) if item.task == task]
         hits = [sum(map(items[index].is_right, drawn[index])) for index in mine]
         tagged = [sum(extract_answer(text) is not None for text in drawn[index]) for index in mine]
-        tries = {f"pass@{k}": fmean(pass_at(k, hit, samples) for hit in hits) for k in TRIES if k <= samples}
+        tries = {
+            f"pass@{k}": fmean(chance_of_any(hit, samples, k) for hit in hits) for k in TRIES if k <= samples
+        }
         found[task] = {
             "greedy": fmean(items[index].is_right(single[index][0]) for index in mine),
             **tries,
