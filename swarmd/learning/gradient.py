@@ -11,7 +11,7 @@ from torch import Tensor
 from swarmd.config import LearningConfig
 from swarmd.learning.algorithms import Algorithm, CompletionBatch, Used, Values
 from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
-from swarmd.learning.external import ExternalBatch, external_loss
+from swarmd.learning.external import ExternalBatch, ExternalLoss
 from swarmd.learning.losses import k3_penalty
 from swarmd.learning.value_head import ValueHead
 from swarmd.policy import Policy, TokenRow
@@ -64,13 +64,18 @@ class Objective:
     """The algorithm's loss on own rows, the configured one on external rows; both averaged as it says."""
 
     def __init__(
-        self, policy: Policy, algorithm: Algorithm, config: LearningConfig, value_head: ValueHead | None
+        self,
+        policy: Policy,
+        algorithm: Algorithm,
+        external_loss: ExternalLoss,
+        config: LearningConfig,
+        value_head: ValueHead | None,
     ) -> None:
         self._policy = policy
         self._config = config
         self._algorithm = algorithm
         self._value_head = value_head
-        self._external_loss = external_loss(config, algorithm)
+        self._external_loss = external_loss
 
     def tokens(self, parts: Sequence[Part], token_budget: int) -> int:
         """Tokens that `accumulate` puts through the model: a prompt again in every micro-batch it is in."""

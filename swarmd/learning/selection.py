@@ -32,16 +32,16 @@ def select_rows(
     policy: Policy,
     groups: Sequence[ScoredGroup],
     *,
-    with_zero_advantage: bool,
+    trains_on: Callable[[TrainRow], bool],
     with_equal_rewards: bool = False,
     advantages_of: Callable[[Tensor], Tensor] = group_advantages,
     own_success: Mapping[bytes, float] = NOTHING_KNOWN,
 ) -> Selection:
     """Rows of the informative groups whose question fits into the context; `with_equal_rewards`, of all.
 
-    A row with zero advantage has no policy gradient and is left out, unless a KL penalty or a value head
-    needs it. `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean
-    reward by task id, for losses of external rows that ask for it.
+    Rows that are not trained on are left out, but count in what the loss is an average over.
+    `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward by
+    task id, for losses of external rows that ask for it.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = 0
@@ -67,7 +67,7 @@ def select_rows(
                     publisher=group.publisher,
                 )
             tokens += len(row.tokens.completion_ids)
-            if row.tokens.completion_ids and (advantage != 0 or with_zero_advantage):
+            if row.tokens.completion_ids and trains_on(row):
                 rows.append(row)
     return Selection(tuple(rows), Used(completions, tokens), used, too_long)
 

@@ -18,6 +18,8 @@ from torch import Tensor
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
 from swarmd.learning.algorithms import policy_algorithm
+from swarmd.learning.batching import TrainRow
+from swarmd.learning.external import external_loss
 from swarmd.learning.gradient import Objective, Part, Pass
 from swarmd.learning.groups import ScoredGroup
 from swarmd.learning.metrics import StepMetrics
@@ -51,7 +53,8 @@ class Trainer:
         self._value_head: ValueHead | None = None
         if self._algorithm.with_values:
             self._value_head = ValueHead(policy.state_width, policy.device, config)
-        self._objective = Objective(policy, self._algorithm, config, self._value_head)
+        self._external_loss = external_loss(config, self._algorithm)
+        self._objective = Objective(policy, self._algorithm, self._external_loss, config, self._value_head)
         with out_of_memory_as_model_error(REMEDY):
             self._optimizer = Optimizer(
                 dict(policy.trainable_parameters()), config, pending=policy.pending_gradients
@@ -80,14 +83,14 @@ class Trainer:
         local = select_rows(
             self._policy,
             own,
-            with_zero_advantage=algorithm.with_values or self._config.kl_coefficient > 0,
+            trains_on=self._trains_on_own,
             with_equal_rewards=algorithm.with_values,
             advantages_of=algorithm.advantages,
         )
         foreign = select_rows(
             self._policy,
             external,
-            with_zero_advantage=algorithm.with_values,
+            trains_on=self._external_loss.trains_on,
             with_equal_rewards=algorithm.with_values,
             advantages_of=algorithm.advantages,
             own_success=own_success,
@@ -106,6 +109,10 @@ class Trainer:
         metrics = self._metrics(own, external, local, foreign, passes, note, learning_rate)
         self.steps += 1
         return metrics
+
+    def _trains_on_own(self, row: TrainRow) -> bool:
+        """A row with zero advantage has no policy gradient, but a KL penalty or a value head may need it."""
+        return row.advantage != 0 or self._algorithm.with_values or self._config.kl_coefficient > 0
 
     def _parts(self, local: Selection, foreign: Selection, coefficient: float) -> list[Part]:
         """What the loss is the sum of; `coefficient` is lambda."""
@@ -236,6 +243,11 @@ def _why_nothing_to_learn(
 ) -> str:
     too_long = local.groups_too_long + foreign.groups_too_long
     rest = f", {too_long} do not fit the context" if too_long else ""
+    if foreign.groups_used:
+        return (
+            f"no update: none of {len(own)} own groups has completions of different reward{rest}, and the "
+            f"external loss takes nothing from the {foreign.groups_used} external groups that have"
+        )
     return (
         f"no update: none of {len(own)} own and {len(external)} external groups has completions of different "
         f"reward{rest}"

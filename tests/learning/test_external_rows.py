@@ -24,7 +24,7 @@ def test_tokens_are_the_same_by_the_same_tokenizer_and_in_the_same_number(make_p
     ours = policy.tokenizer_fingerprint
     for tokenizer, tokens, same in ((ours, 2, True), (ours, 3, False), (bytes(8), 2, False)):
         group = external_group("x", ("a", 1.0), ("b", 0.0), tokenizer=tokenizer, token_count=tokens)
-        rows = select_rows(policy, [group], with_zero_advantage=False).rows
+        rows = select_rows(policy, [group], trains_on=lambda row: row.advantage != 0).rows
         assert [row.same_tokens for row in rows] == [same, same]
 
 
@@ -48,6 +48,28 @@ def test_luffy_learns_where_this_peer_fails_and_not_where_it_does_not(make_polic
 def test_these_learn_from_anybody(make_policy, external_group, name):
     config = PLAIN.model_copy(update={"external_loss": name})
     assert moved(make_policy(), config, external_group("x", ("a", 1.0), ("b", 0.0)), {TASK: 0.6})
+
+
+def test_what_an_external_loss_leaves_out_costs_nothing_and_still_counts_in_the_average(
+    make_policy, external_group
+):
+    config = PLAIN.model_copy(update={"external_loss": "imitate"})
+    group = external_group("x", ("a", 1.0), ("b", 0.0), ("c", 0.0), ("d", 0.0))
+    policy = make_policy()
+    scored = []
+    put_through = policy.score_logprobs
+    policy.score_logprobs = lambda rows: scored.extend(rows) or put_through(rows)
+    metrics = Trainer(policy, config).step([], [group])
+    assert [len(scored), metrics.groups_external_used] == [1, 1]
+    assert metrics.tokens_external == 4 * len(scored[0].completion_ids)
+
+
+def test_a_step_says_when_the_external_loss_takes_nothing(make_policy, external_group):
+    config = PLAIN.model_copy(update={"external_loss": "luffy"})
+    group = external_group("x", ("a", 1.0), ("b", 0.0))
+    metrics = Trainer(make_policy(), config).step([], [group], {TASK: 0.6})
+    assert not metrics.updated
+    assert "takes nothing from the 1 external groups" in metrics.note
 
 
 def test_surprisal_is_said_by_publisher(make_policy, external_group):

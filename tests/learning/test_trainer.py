@@ -190,7 +190,7 @@ def test_an_external_completion_longer_than_the_context_is_cut_where_the_context
     policy = make_policy(max_new_tokens=120)
     policy._context = 128
     group = external_group("2+2?", ("4" * 300, 1.0), ("5", 0.0))
-    rows = select_rows(policy, [group], with_zero_advantage=False).rows
+    rows = select_rows(policy, [group], trains_on=lambda row: row.advantage != 0).rows
     assert max(len(row.tokens) for row in rows) == 128
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from swarmd.learning.algorithms import Algorithm, CompletionBatch
+from swarmd.learning.batching import TrainRow
 from swarmd.learning.external.batch import ExternalBatch
 
 
@@ -20,6 +21,9 @@ class AsOwn:
     """
 
     algorithm: Algorithm
+
+    def trains_on(self, row: TrainRow) -> bool:
+        return row.advantage != 0 or self.algorithm.with_values
 
     def __call__(self, batch: ExternalBatch) -> Tensor:
         return self.algorithm.loss(

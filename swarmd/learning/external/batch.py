@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from swarmd.learning.algorithms import Values
+from swarmd.learning.batching import TrainRow
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class ExternalBatch:
 
 class ExternalLoss(Protocol):
     """The loss of external tokens."""
+
+    def trains_on(self, row: TrainRow) -> bool:
+        """Whether this completion has a gradient at all; one without is not put through the model."""
+        ...
 
     def __call__(self, batch: ExternalBatch) -> Tensor:
         """Loss per token [B, T]; what it says outside `batch.mask` is ignored."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from swarmd.learning.batching import TrainRow
 from swarmd.learning.external.batch import ExternalBatch
 
 SHAPING = 0.1
@@ -26,6 +27,10 @@ class Luffy:
     late is below `SUCCESS_BELOW`, or unknown (never asked yet, or I = 0). LUFFY mixes demonstrations into
     the group of the same question; peers ask different questions, so the family stands in for the question.
     """
+
+    def trains_on(self, row: TrainRow) -> bool:
+        fails = row.own_success is None or row.own_success < SUCCESS_BELOW
+        return row.advantage > 0 and fails
 
     def __call__(self, batch: ExternalBatch) -> Tensor:
         fails = batch.own_success.isnan() | (batch.own_success < SUCCESS_BELOW)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from swarmd.learning.batching import TrainRow
 from swarmd.learning.external.batch import ExternalBatch
 from swarmd.learning.external.behaviour import believed_logprob_sums, own_logprob_sums
 
@@ -23,6 +24,9 @@ class TruncatedImportance:
     impossible here. Only completions whose claim is over the same tokens are used; others have weight 0, as
     weight 1 would be `as_own` with its unbounded push on bad text.
     """
+
+    def trains_on(self, row: TrainRow) -> bool:
+        return row.advantage != 0 and row.same_tokens and row.behaviour_logprob_sum is not None
 
     def __call__(self, batch: ExternalBatch) -> Tensor:
         tokens = batch.mask.sum(dim=1).clamp(min=1)

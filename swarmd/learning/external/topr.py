@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from swarmd.learning.batching import TrainRow
 from swarmd.learning.external.batch import ExternalBatch
 from swarmd.learning.external.behaviour import believed_logprob_sums, own_logprob_sums
 
@@ -20,6 +21,9 @@ class Topr:
     texts are compared, which means the same under every tokenizer; across different models the quotient is
     then mostly 0 for long bad text, and what remains is imitation. mu is the claim as far as it is believed.
     """
+
+    def trains_on(self, row: TrainRow) -> bool:
+        return row.advantage != 0
 
     def __call__(self, batch: ExternalBatch) -> Tensor:
         quotient = torch.exp((own_logprob_sums(batch) - believed_logprob_sums(batch)).clamp(max=0.0))

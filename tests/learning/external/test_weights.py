@@ -18,9 +18,11 @@ from swarmd.learning import (
     TruncatedImportance,
     external_loss,
 )
+from swarmd.learning.batching import TrainRow
 from swarmd.learning.external.behaviour import NATS_PER_BYTE_MAX
 from swarmd.learning.external.luffy import SHAPING, SUCCESS_BELOW
 from swarmd.learning.external.tis import WEIGHT_MAX
+from swarmd.policy import TokenRow
 
 NAN = float("nan")
 LOGPROB = -1.5
@@ -133,6 +135,33 @@ def test_no_claim_gets_more_than_the_cap(claim, logprob, advantage, tokens, same
     for loss, most in ((Topr(), 1), (TruncatedImportance(), WEIGHT_MAX), (Luffy(), 1), (Imitate(), 1)):
         found = weight(loss, advantage, claim=claim, logprob=logprob, tokens=tokens, same_tokens=same)
         assert 0 <= found <= most, loss
+
+
+def row(advantage, *, claim=NAN, same_tokens=True, success=NAN):
+    return TrainRow(
+        tokens=TokenRow((1,), (2,)),
+        advantage=advantage,
+        old_logprobs=None,
+        behaviour_logprob_sum=None if math.isnan(claim) else claim,
+        text_bytes=1,
+        same_tokens=same_tokens,
+        own_success=None if math.isnan(success) else success,
+    )
+
+
+@pytest.mark.parametrize("loss", [AsOwn(Grpo(0.2, 0.28)), Topr(), TruncatedImportance(), Luffy(), Imitate()])
+@given(
+    claim=st.sampled_from([NAN, -5.0]),
+    advantage=st.sampled_from([-2.0, 0.3]),
+    same_tokens=st.booleans(),
+    success=st.sampled_from([NAN, 0.0, 0.6]),
+)
+def test_what_is_left_out_beforehand_is_exactly_what_would_get_no_gradient(
+    loss, claim, advantage, same_tokens, success
+):
+    known = {"claim": claim, "same_tokens": same_tokens, "success": success}
+    assert loss.trains_on(row(advantage, **known)) == (weight(loss, advantage, **known) != 0)
+    assert not loss.trains_on(row(0.0, **known))
 
 
 @given(claim=st.one_of(st.just(NAN), st.floats(-1e12, 1e6)))
