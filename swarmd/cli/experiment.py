@@ -39,6 +39,14 @@ def run(
         Literal["process", "distributed", "daemons"] | None,
         typer.Option("--exchange", help="How groups travel, in place of FILE's."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="PATH_OR_NAME",
+            help="What all nodes start from, in place of FILE's policy.model.",
+        ),
+    ] = None,
 ) -> None:
     """Run an experiment, or go on with one that was stopped: the same command resumes it.
 
@@ -46,7 +54,7 @@ def run(
     """
     from swarmd.experiment import read_experiment
 
-    config, manifest = read_experiment(file, seeds=seeds, exchange=exchange)
+    config, manifest = read_experiment(file, seeds=seeds, exchange=exchange, model=model)
     folder = out if out is not None else Path(file.stem)
     try:
         asyncio.run(_run(config, manifest, folder))

@@ -12,25 +12,36 @@ from protocol import Manifest
 from swarmd import __version__
 from swarmd.evaluation import Evaluation, Result
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.journal import Line
+from swarmd.experiment.journal import FORMAT, Line
 from swarmd.experiment.node import Sampled, Trained
 from swarmd.experiment.schedule import RunSpec
 from swarmd.learning import ScoredGroup
 
 NOT_OF_A_RUN = {
     "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",
-    "specialities",
+    "specialities", "models",
 }  # fmt: skip
-"""Settings that say which runs there are, or change nothing in one."""
+"""Settings that say which runs there are, or change nothing in one; models are known by their files."""
 
 PACKAGES = ("torch", "transformers", "peft", "reasoning-gym")
 
 
-def header(config: ExperimentConfig, manifest: Manifest, run: RunSpec, reasons: dict[str, list[str]]) -> Line:
-    """The first line of a run: all that decides its course, and what it ran on."""
+def header(
+    config: ExperimentConfig,
+    manifest: Manifest,
+    run: RunSpec,
+    fingerprints: list[str],
+    reasons: dict[str, list[str]],
+) -> Line:
+    """The first line of a run: all that decides its course, and what it ran on.
+
+    A model is the same if its files are: where they lie, which `plan` tells by its keys, decides nothing.
+    """
     settings = config.model_dump(mode="json", exclude=NOT_OF_A_RUN)
+    del settings["policy"]["model"]
     settings |= {
         "rounds": config.rounds_of(run.arm),
+        "model_files_sha256": fingerprints,
         "swarm_id": manifest.swarm_id.hex(),
         "configuration": {
             "label": run.arm.label,
@@ -40,7 +51,7 @@ def header(config: ExperimentConfig, manifest: Manifest, run: RunSpec, reasons: 
         "seed": run.seed,
         "sweep": run.sweep,
     }
-    return {"kind": "run", "settings": settings, "versions": versions(), "plan": reasons}
+    return {"kind": "run", "format": FORMAT, "settings": settings, "versions": versions(), "plan": reasons}
 
 
 def versions() -> dict[str, str]:

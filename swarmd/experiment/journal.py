@@ -1,6 +1,6 @@
 """The file of one run: JSON lines, appended round by round, cut back to the last checkpoint on resuming.
 
-{"kind": "run", "settings": {...}, "versions": {...}}      first
+{"kind": "run", "format": 2, "settings": {...}, ...}        first
 {"kind": "held_out", "round": 0, "node": 0, ...}            after that many rounds
 {"kind": "node", "round": 0, "node": 0, ...}                what a node did in a round
 {"kind": "resumed", "round": 10, "versions": {...}}
@@ -19,6 +19,7 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.durable import disk_error, write_whole
 
 ROUNDS_FILE = "rounds.jsonl"
+FORMAT = 2  # of the settings in the first line; 1, which was not written down, knew a model by its path
 
 Line = dict[str, Any]
 
@@ -49,12 +50,17 @@ class Journal:
     def begin(self, header: Line) -> None:
         """Write the first line, or make sure that the one there is of the same experiment.
 
-        Raises ConfigError naming the first setting that differs.
+        Raises ConfigError naming the first setting that differs, or for one that an earlier version wrote.
         """
         there = self.lines()
         if not there:
             self._rewrite([header])
             return
+        if there[0].get("format") != FORMAT:
+            raise ConfigError(
+                f"{self._path} was begun by a version of swarmd that writes other settings down: finish it "
+                "with that version, or use another --out; `swarmd experiment report` reads it as it is"
+            )
         if difference := _difference(there[0].get("settings"), header["settings"], "settings"):
             raise ConfigError(
                 f"{self._path} was made with other settings ({difference}): use another --out for this "

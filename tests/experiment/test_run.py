@@ -101,6 +101,21 @@ async def test_a_run_whose_lines_were_removed_begins_again(tiny_model_dir, tmp_p
     assert course(tmp_path / "damaged") == course(tmp_path / "whole")
 
 
+async def test_checkpoints_that_a_kill_left_after_the_end_are_removed_at_the_next_start(
+    tiny_model_dir, tmp_path
+) -> None:
+    config = make_config(tiny_model_dir, nodes=1, rounds=1, configurations=[{"local": 1}])
+    await run(config, tmp_path)
+    [lines] = tmp_path.glob("runs/*/rounds.jsonl")
+    before = lines.read_text()
+    left = [lines.parent / name for name in ("checkpoints", "checkpoints-1-of-2")]
+    for folder in left:
+        (folder / "1").mkdir(parents=True)
+    await run(config, tmp_path)
+    assert not any(folder.exists() for folder in left)
+    assert lines.read_text() == before
+
+
 def cut_off_the_last_line(folder: Path) -> None:
     newest = max((folder / "runs").glob("*/rounds.jsonl"), key=lambda path: path.stat().st_mtime_ns)
     newest.write_bytes(newest.read_bytes()[:-20])

