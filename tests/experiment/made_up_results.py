@@ -59,7 +59,10 @@ def made_up_run(
         reward_own=reward,
         reward_mixed=reward,
         tokens=np.broadcast_to(np.array(tokens, dtype=np.float64), rounds)[:, None],
-        seconds=np.full((rounds, 1), seconds),
+        phases={"generating": np.full((rounds, 1), seconds)},
+        trained_own=nothing,
+        trained_external=nothing,
+        external_wanted=nothing,
         external_share=nothing,
         surprisal=nothing,
         held_out=HeldOut(
@@ -113,7 +116,12 @@ def played(round_: int, node: int, reward: float, tokens: int, external: float |
         "reward_mixed": reward + (0.1 if external else 0.0),
         "tokens_generated": tokens,
         "external_share": external or 0.0,
-        "metrics": {"external_nats_per_byte": external},
+        "external_wanted": 2 if external else 0,
+        "metrics": {
+            "external_nats_per_byte": external,
+            "tokens_own": tokens // 2,
+            "tokens_external": 30 if external else 0,
+        },
         "seconds": SECONDS,
     }
 

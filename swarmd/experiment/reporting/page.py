@@ -6,12 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from swarmd.experiment.reporting.cells import NOTHING, percent, shown, signed, table
+from swarmd.experiment.reporting.external_wanted import TENTHS
 from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
 
 Table = dict[str, Any]
 
 UNITS = {"tokens": "{:,.0f}", "seconds": "{:,.0f}", "mixed": "{:.2f}", "own": "{:.2f}"}
 RATIO = "{:.3f}"  # of everything else
+USES = {
+    "generated": "tokens generated",
+    "trained_own": "trained on, own",
+    "trained_external": "trained on, others'",
+}
 CURVE_TITLES = {"own": "own reward", "held_out": "held-out"}
 
 
@@ -42,6 +48,9 @@ def _sections(tables: Table) -> Iterator[str]:
         yield from (f"## Against {tables['baseline']}", _against_baseline(rows), EQUAL)
     if tables["against_solo"]:
         yield from ("## Against the strongest solo control", _against_solo(tables["against_solo"]), STRONGEST)
+    yield from ("## Where time and tokens go", _spending(rows), SPENDING)
+    if any(row["external_wanted"] for row in rows):
+        yield from ("## J where it adapts", _external_wanted(rows), EXTERNAL_WANTED)
     if any(row["specialists"] for row in rows):
         yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
     yield from ("## Stability", _stability(rows), STABILITY)
@@ -62,6 +71,14 @@ is the one that leaves the least gain in own reward, of means over seeds, at tha
 the seeds that it is reported on, which favours it a little; report.json has all of them. Own reward is
 the mean of the rounds compared. A configuration that *ended first* had spent all its rounds before the
 other: give it more `rounds` to compare further on."""
+
+SPENDING = """\
+Of a node over the whole run, mean over nodes; held-out questions are not in it. *Trained on*: in the
+completions of the groups with an advantage. Others' groups are verified and trained on, and cost no
+generating: that is why equal tokens and equal time differ."""
+
+EXTERNAL_WANTED = """\
+Groups by others that a round asks for, by tenth of the run: mean over nodes and seeds (least to most)."""
 
 SPECIALISTS = """\
 Held-out success, mean over nodes, on the tasks a node's model was good at from the start
@@ -123,6 +140,27 @@ def _against_solo(pairs: list[Table]) -> str:
             if pair["strongest"]
         ],
     )  # fmt: skip
+
+
+def _spending(rows: list[Table]) -> str:
+    phases = list(rows[0]["spending"]["seconds"]) if rows else []
+    head = ["", *(f"{phase}, s" for phase in phases), *USES.values()]
+    body = []
+    for row in rows:
+        seconds, tokens = row["spending"]["seconds"], row["spending"]["tokens"]
+        cells = [shown(seconds[phase], "{:.1f}") for phase in phases]
+        body.append([row["label"], *cells, *(shown(tokens[use], UNITS["tokens"]) for use in USES)])
+    return table(head, body)
+
+
+def _external_wanted(rows: list[Table]) -> str:
+    """A run of few rounds has fewer parts than others."""
+    body = []
+    for row in rows:
+        if parts := row["external_wanted"]:
+            cells = [f"{part['mean']:.1f} ({part['least']:.0f} to {part['most']:.0f})" for part in parts]
+            body.append([row["label"], *cells, *[NOTHING] * (TENTHS - len(parts))])
+    return table(["", *map(str, range(1, TENTHS + 1))], body)
 
 
 def _specialists(rows: list[Table], baseline: str | None) -> str:

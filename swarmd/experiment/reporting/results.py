@@ -50,13 +50,26 @@ class RunResults:
     reward_mixed: Array
     tokens: Array
     """Generated."""
-    seconds: Array
+    phases: Mapping[str, Array]
+    """Seconds, by what they went into."""
+    trained_own: Array
+    """Tokens in the own groups trained on."""
+    trained_external: Array
+    """Tokens in others' groups trained on."""
+    external_wanted: Array
+    """J."""
     external_share: Array
     surprisal: Array
     """Of external text under the node's policy, nats a byte."""
     held_out: HeldOut
     asked: Mapping[str, Any]
     """The settings named in ASKED."""
+
+    @property
+    def seconds(self) -> Array:
+        """Of all phases."""
+        together: Array = np.sum(list(self.phases.values()), axis=0)
+        return together
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,9 @@ def _run(lines: list[Line]) -> RunResults:
     def grid(value: Callable[[Line], Any]) -> Array:
         return np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)  # None becomes NaN
 
+    def seconds_of(phase: str) -> Array:
+        return grid(lambda line: line["seconds"][phase])
+
     return RunResults(
         label=settings["configuration"]["label"],
         rate=settings["learning"]["learning_rate"],
@@ -138,7 +154,10 @@ def _run(lines: list[Line]) -> RunResults:
         reward_own=grid(lambda line: line["reward_own"]),
         reward_mixed=grid(lambda line: line["reward_mixed"]),
         tokens=grid(lambda line: line["tokens_generated"]),
-        seconds=grid(lambda line: sum(line["seconds"].values())),
+        phases={phase: seconds_of(phase) for phase in nodes[0]["seconds"]},
+        trained_own=grid(lambda line: line["metrics"].get("tokens_own")),
+        trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
+        external_wanted=grid(lambda line: line.get("external_wanted")),
         external_share=grid(lambda line: line["external_share"]),
         surprisal=grid(lambda line: line["metrics"]["external_nats_per_byte"]),
         held_out=_held_out([line for line in lines if line["kind"] == "held_out"], settings["nodes"]),

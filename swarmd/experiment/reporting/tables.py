@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from swarmd.experiment.reporting.cells import plain
 from swarmd.experiment.reporting.controls import Against, against, against_solo
 from swarmd.experiment.reporting.equal_cost import BASES, Basis
+from swarmd.experiment.reporting.external_wanted import by_tenth
 from swarmd.experiment.reporting.intervals import estimate
 from swarmd.experiment.reporting.measures import MEASURES
 from swarmd.experiment.reporting.results import Results, RunResults
 from swarmd.experiment.reporting.specialists import split
+from swarmd.experiment.reporting.spending import seconds_by_phase, tokens_by_use
 from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
 
 Table = dict[str, Any]
@@ -53,6 +56,8 @@ def _configuration(results: Results, label: str) -> Table:
             key: plain(estimate([measure.of(run) for run in runs])) for key, measure in MEASURES.items()
         },
         "against_baseline": _against_baseline(results, label),
+        "spending": _spending(runs),
+        "external_wanted": _external_wanted(results, label),
         "stability": _stability(runs),
         "tasks": {
             name: plain(estimate([float(run.held_out.tasks[name][-1].mean()) for run in runs]))
@@ -85,6 +90,27 @@ def pair_values(one: Against) -> Table:
         "ended_first": one.ended_first,
         **{name: plain(getattr(one, name)) for name in estimates},
     }
+
+
+def _spending(runs: list[RunResults]) -> Table:
+    """Of a node, over the run."""
+    found = {
+        "seconds": [seconds_by_phase(run) for run in runs],
+        "tokens": [tokens_by_use(run) for run in runs],
+    }
+    return {
+        what: {name: plain(estimate([each[name] for each in spent])) for name in spent[0]}
+        for what, spent in found.items()
+    }
+
+
+def _external_wanted(results: Results, label: str) -> list[Table] | None:
+    """None where J does not adapt."""
+    [arm] = [arm for arm in results.config.configurations if arm.label == label]
+    runs = results.of(label)
+    if not results.config.learning_of(arm, runs[0].rate).adaptive_external:
+        return None
+    return [dataclasses.asdict(part) for part in by_tenth(runs)]
 
 
 def _stability(runs: list[RunResults]) -> Table:

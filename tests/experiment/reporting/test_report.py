@@ -48,6 +48,22 @@ def test_at_equal_tokens_the_dearer_run_is_looked_at_where_the_cheaper_one_ends(
     assert "| 2/2 | tokens | 4/0 | 2 | 4.0, 2.0 | 2/2 |" in (tmp_path / "report.md").read_text()
 
 
+def test_where_time_and_tokens_go_is_told_of_a_node_over_the_run(tmp_path) -> None:
+    write_results(tmp_path)
+    for path in tmp_path.glob("runs/run-0-*/rounds.jsonl"):  # as written before these were in the lines
+        path.write_text(path.read_text().replace("tokens_own", "other"))
+    write_report(tmp_path, with_plots=False)
+    alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    assert {key: found["mean"] for key, found in sharing["spending"]["seconds"].items()} == {
+        "generating": 4, "scoring": 2, "verifying": 1, "training": 1,
+    }  # fmt: skip
+    assert {key: found["mean"] for key, found in sharing["spending"]["tokens"].items()} == {
+        "generated": 200, "trained_own": 100, "trained_external": 120,
+    }  # fmt: skip
+    assert alone["spending"]["tokens"]["trained_own"]["mean"] is None
+    assert "| 4/0 | 4.0 (4.0 to 4.0) |" in (tmp_path / "report.md").read_text()
+
+
 def test_the_markdown_names_every_configuration_with_its_interval(tmp_path) -> None:
     write_results(tmp_path)
     write_report(tmp_path, with_plots=False)
