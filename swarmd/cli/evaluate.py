@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from protocol import Manifest
-from swarmd.cli.options import DEFAULT_HOME, HomeIfNamed, home_path, overrides, parse_lora, setting
+from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path, overrides, parse_lora, setting, typed
 from swarmd.cli.subject import Subject, Wanted, load_subject
 from swarmd.evaluation import Evaluation, Result
 from swarmd.evaluation import evaluate as answer_greedily
@@ -54,7 +54,8 @@ class Outcome:
 
 
 def evaluate(
-    home: HomeIfNamed = None,
+    context: typer.Context,
+    home: HomeOption = DEFAULT_HOME,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -122,11 +123,11 @@ def evaluate(
     """
     settings = {"policy.model": model, **parse_lora(lora), "policy.device": device}
     given = overrides(settings | {"policy.temperature": temperature})
-    wanted = Wanted(None if home is None else home_path(home), checkpoint, given)
-    path = wanted.home or home_path(DEFAULT_HOME)
+    path = home_path(home)
+    wanted = Wanted(path, typed(context, "home"), checkpoint, given)
     exam = _exam(tasks, path, seed, count, samples, constant)
     limit = exam.manifest.max_new_tokens
-    subject = load_subject(wanted, path, max_new_tokens=limit, at_once=_at_once(exam))
+    subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
     outcome = asyncio.run(_take(subject, exam))
     _warn(outcome.greedy.unscored, exam.questions)
     if as_json:

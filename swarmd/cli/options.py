@@ -148,17 +148,23 @@ def _addresses_in(path: Path) -> list[str]:
     return addresses
 
 
-_HOME = typer.Option(
-    "--home",
-    envvar="SWARMD_HOME",
-    metavar="DIR",
-    help="Directory with this peer's key, config, checkpoints and records. (default: ~/.swarmd)",
-    show_default=False,
-)
-HomeOption = Annotated[Path, _HOME]
-HomeIfNamed = Annotated[Path | None, _HOME]
-"""For a command to which it matters whether a home was named at all."""
+HomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home",
+        envvar="SWARMD_HOME",
+        metavar="DIR",
+        help="Directory with this peer's key, config, checkpoints and records. (default: ~/.swarmd)",
+        show_default=False,
+    ),
+]
 DEFAULT_HOME = Path("~/.swarmd")
+
+
+def typed(context: typer.Context, name: str) -> bool:
+    """Whether the option stands on the command line, rather than in the environment or nowhere."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def home_path(home: Path) -> Path:

@@ -39,28 +39,29 @@ class Subject:
 class Wanted:
     """What the command line names."""
 
-    home: Path | None
-    """None: not named."""
+    home: Path
+    home_typed: bool
+    """False: it is that of the environment, or the default one."""
     checkpoint: Path | None
     settings: dict[str, Any]
     """Nested as in config.toml."""
 
     @property
     def is_published_model(self) -> bool:
-        """A model without anybody's weights: --model with neither a home nor a checkpoint."""
+        """A model without anybody's weights: --model with neither --home nor --checkpoint."""
         named = "model" in self.settings.get("policy", {})
-        return named and self.home is None and self.checkpoint is None
+        return named and not self.home_typed and self.checkpoint is None
 
 
-def load_subject(wanted: Wanted, default_home: Path, *, max_new_tokens: int, at_once: int) -> Subject:
+def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subject:
     """Load the model and put the weights in. `at_once`: how many answers are wanted together.
 
-    Settings are those of the home, named or not; it need not be there where its weights are not asked for,
+    Settings are those of the home, typed or not; it need not be there where its weights are not asked for,
     and is never created. Raises ConfigError, ModelError, StorageError.
     """
     from swarmd.policy import Workload, load_policy, prepare_plan
 
-    home = Home(wanted.home or default_home)
+    home = Home(wanted.home)
     config = load_config(home.path, wanted.settings, FLAGS)
     checkpoint = _checkpoint(wanted, home, config.storage.checkpoints_kept)
     policy_config = _policy_config(config.policy, checkpoint, wanted)

@@ -110,6 +110,20 @@ def test_a_model_without_a_home_is_scored_as_it_is_published_and_makes_none(
     assert swarmd(*arguments).out == first.out, "the same command gives the same numbers"
 
 
+def test_a_home_in_the_environment_does_not_outdo_a_model_on_the_command_line(
+    swarmd, home, tiny_model_dir, make_policy, monkeypatch
+) -> None:
+    save(home, make_policy(), 4, policy={"model": str(tiny_model_dir), "lora_rank": None})
+    monkeypatch.setenv("SWARMD_HOME", str(home.path))
+    asked = ("eval", "--tasks", home.path.parent / "two.toml", "--questions", 2, "--json")
+    weights = [
+        json.loads(swarmd(*asked, *named).out)["weights"]
+        for named in (("--model", tiny_model_dir), (), ("--home", home.path, "--model", tiny_model_dir))
+    ]
+    [trained] = home.checkpoints_path.iterdir()
+    assert weights == ["untrained", str(trained), str(trained)]
+
+
 def test_a_checkpoint_is_scored_wherever_it_is_whatever_the_default_home_s_settings(
     swarmd, home, tiny_model_dir, make_policy, tmp_path
 ) -> None:
