@@ -1,6 +1,7 @@
 """The groups of one round that others may draw: verified, scored again, and without its own for each node.
 
-Takes the place of a peer's pool. A round's groups are gone with the round.
+Takes the place of a peer's pool. A round's groups are gone with the round. The processes of one experiment
+trust each other: what came of a record is what the one that verified it says.
 """
 
 from __future__ import annotations
@@ -8,9 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import ConfigDict, TypeAdapter
+
 from protocol import Manifest, PeerId, RejectedRecord, VerifiedRecord, verify_record
 from swarmd.daemon.verification import Verification
 from swarmd.learning import ScoredGroup
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A record that was refused; nodes are honest, so a scorer that failed."""
+
+    publisher: str
+    reason: str
+
+
+Outcome = ScoredGroup | Refused
+
+# In a list of one: bytes as base64 cannot be asked for of a dataclass by itself.
+_OUTCOME = TypeAdapter(list[Outcome], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
 @dataclass(frozen=True)
@@ -18,8 +35,7 @@ class Market:
     """What came of a round's envelopes."""
 
     groups: tuple[ScoredGroup, ...]
-    rejected: tuple[tuple[str, str], ...]
-    """(publisher, reason) of what was refused; nodes are honest, so a scorer that failed."""
+    rejected: tuple[Refused, ...]
 
     def seen_by(self, node: PeerId) -> Stall:
         """What is there for `node`."""
@@ -48,23 +64,32 @@ class Stall:
         return 1.0
 
 
-async def open_market(
+async def verify(
     envelopes: Sequence[bytes], *, manifest: Manifest, verification: Verification, now: float
-) -> Market:
+) -> list[bytes]:
     """Check every envelope as a receiver does: signature, bounds, question, and the scores again.
 
-    Once for each publisher and process rather than once for each receiver: the receivers share the code, the
-    manifest and the sandbox, so each would find the same at N - 1 times the cost. Raises TaskError if the
-    sandbox cannot run.
+    Once, by the process that plays its publisher, rather than by each receiver: they share the code, the
+    manifest and the sandbox, so each would find the same at N - 1 times the cost. Returns what came of each,
+    as `open_market` reads it. Raises TaskError if the sandbox cannot run.
     """
-    rejected: list[tuple[str, str]] = []
     records: list[VerifiedRecord] = [
         verify_record(envelope, manifest=manifest, now=now) for envelope in envelopes
     ]
-    groups: list[ScoredGroup] = []
-    for record, outcome in zip(records, await verification.check(records), strict=True):
-        if isinstance(outcome, RejectedRecord):
-            rejected.append((record.publisher, outcome.reason.value))
-        else:
-            groups.append(outcome)
-    return Market(tuple(groups), tuple(rejected))
+    return [
+        _OUTCOME.dump_json([_outcome(record, found)])
+        for record, found in zip(records, await verification.check(records), strict=True)
+    ]
+
+
+def _outcome(record: VerifiedRecord, found: ScoredGroup | RejectedRecord) -> Outcome:
+    return Refused(record.publisher, found.reason.value) if isinstance(found, RejectedRecord) else found
+
+
+def open_market(outcomes: Sequence[bytes]) -> Market:
+    """Of everybody's outcomes of `verify`, in the order of the nodes."""
+    found = [outcome for part in outcomes for outcome in _OUTCOME.validate_json(part)]
+    return Market(
+        tuple(outcome for outcome in found if isinstance(outcome, ScoredGroup)),
+        tuple(outcome for outcome in found if isinstance(outcome, Refused)),
+    )

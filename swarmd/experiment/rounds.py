@@ -25,7 +25,7 @@ from swarmd.experiment.describing import header, node_line, versions
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
-from swarmd.experiment.market import open_market
+from swarmd.experiment.market import open_market, verify
 from swarmd.experiment.node import Node
 from swarmd.experiment.population import Population, restore, save
 from swarmd.experiment.schedule import RunSpec
@@ -146,19 +146,19 @@ class Rounds:
         """One round; everybody's lines of it."""
         sampled = [await node.sample(round_) for node in nodes]
         own = [envelope for each in sampled for envelope in each.envelopes]
-        envelopes = self.exchange.gather(f"groups of round {round_}", own)
         began = time.perf_counter()
-        market = await open_market(
-            envelopes,
+        verified = await verify(
+            own,
             manifest=self.manifest,
             verification=self._verification,
             now=float(self.manifest.round_start(round_)),
         )
         verifying_s = (time.perf_counter() - began) / len(nodes)
+        market = open_market(self.exchange.gather(f"groups of round {round_}", verified))
         lines = []
         for number, node, groups in zip(self._numbers, nodes, sampled, strict=True):
             trained = node.learn(groups.training, market.seen_by(node.peer_id), round_)
-            rejected = sum(publisher == node.peer_id for publisher, _ in market.rejected)
+            rejected = sum(refused.publisher == node.peer_id for refused in market.rejected)
             lines.append(node_line(round_, number, groups, trained, rejected, verifying_s))
         return everybodys(self.exchange, f"lines of round {round_}", lines)
 

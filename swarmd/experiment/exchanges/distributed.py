@@ -23,7 +23,7 @@ from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange
 WAIT_S = 1800.0
 """How long a rank waits for the slowest; one that died is noticed at once. torch's own default for gloo."""
 
-RANK_BYTES_MAX = 2**28  # one rank's parts at once: 64 nodes with 64 records of 64 KiB each
+RANK_BYTES_MAX = 2**28  # one rank's parts at once: 64 nodes with 64 groups of 64 KiB, as a record is, each
 HEAD_BYTES = 4  # in front of each part: its length, big endian
 
 LAUNCH = "torchrun --nproc-per-node RANKS -m swarmd experiment run FILE.toml --exchange distributed"

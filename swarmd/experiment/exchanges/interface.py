@@ -1,6 +1,6 @@
 """How the processes that play one run together bring their parts into one place.
 
-Bytes only: signed envelopes and lines of JSON go in and come out. Rounds are synchronous, as in the paper: a
+Bytes only: verified groups and lines, as JSON, go in and come out. Rounds are synchronous, as in the paper: a
 round's groups are gathered when every node has generated, and nobody draws from another round.
 """
 
