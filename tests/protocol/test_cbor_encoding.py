@@ -97,7 +97,7 @@ def test_every_proper_prefix_and_extension_is_refused(value, data):
         {1: 2},
         {b"a": 1},
         {1, 2},
-        object(),
+        pytest.param(object(), id="an object"),
         bytearray(b"x"),
     ],
     ids=repr,
