@@ -34,9 +34,10 @@ def write(folder: Path, model: Path) -> Path:
     return path
 
 
-def test_an_experiment_runs_and_is_reported(swarmd, tiny_model_dir, tmp_path) -> None:
+def test_an_experiment_runs_with_the_model_given_and_is_reported(swarmd, tiny_model_dir, tmp_path) -> None:
     out = tmp_path / "results"
-    ran = swarmd("experiment", "run", write(tmp_path, tiny_model_dir), "--out", out, "--seeds", 2)
+    file = write(tmp_path, tmp_path / "none")
+    ran = swarmd("experiment", "run", file, "--model", tiny_model_dir, "--out", out, "--seeds", 2)
     assert ran.code == 0, ran.err
     assert len(list((out / "runs").glob("*/rounds.jsonl"))) == 2
     reported = swarmd("experiment", "report", out, "--no-plots")
