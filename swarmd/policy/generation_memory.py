@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
+
 from swarmd.policy.arrangement import FLOAT32, Arrangement, Workload
 from swarmd.policy.generation.continuous import BATCH_TOKENS_MIN, PAGE_TOKENS
 from swarmd.policy.generation.forward import PREFILL_TOKENS_MAX
-from swarmd.policy.generation.products import LAYOUT_DEVICES
+from swarmd.policy.generation.products import LARGE_NUMEL_MIN, is_laid_out
 from swarmd.policy.shape import ModelShape
 
 SAMPLING_COPIES = 5  # of a row's float32 logits while a token is drawn
@@ -39,13 +41,16 @@ def _working_copy(shape: ModelShape, way: Arrangement) -> int:
         return way.itemsize * shape.parameters
     if generator == "continuous":
         return way.itemsize * shape.parameters if way.is_cast else 0
-    adapters = 0
-    copied = way.is_cast  # by autocast too, which keeps what it cast while a batch is decoded
+    every, adapters = shape.linear_parameters + shape.head_parameters, 0
+    multiplied = every if way.is_cast else 0  # by autocast too: kept while a batch is decoded
     if generator == "own":
-        copied = copied or way.device in LAYOUT_DEVICES
+        dtype = getattr(torch, way.dtype)
+        if is_laid_out(way.device, dtype, LARGE_NUMEL_MIN):
+            multiplied = every
+        elif is_laid_out(way.device, dtype, 1):
+            multiplied = max(multiplied, shape.small_parameters)
         if way.lora_rank is not None:
             adapters = ADAPTER_COPIES * shape.adapter_parameters(way.lora_rank)
-    multiplied = shape.linear_parameters + shape.head_parameters if copied else 0
     return way.itemsize * (multiplied + adapters)
 
 

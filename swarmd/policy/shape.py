@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from transformers.pytorch_utils import Conv1D
 
 from swarmd.policy.generation.architecture import UnknownArchitectureError, read_decoder
+from swarmd.policy.generation.products import LARGE_NUMEL_MIN
 from swarmd.policy.scoring.choosing import why_not_packed
 
 
@@ -24,6 +25,8 @@ class ModelShape:
     """Those of the linear layers, the output layer not among them."""
     head_parameters: int
     """Vocabulary x hidden: of the output layer, and of the embedding again."""
+    small_parameters: int
+    """Of both kinds, those that our own decoding copies on a CPU in any number type."""
     vocabulary: int
     hidden: int
     layers: int
@@ -66,14 +69,16 @@ def shape_of(config: PretrainedConfig) -> ModelShape:
     heads = text.num_attention_heads
     head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
     try:
-        read_decoder(model)
+        sharing: list[tuple[Any, ...]] = list(read_decoder(model).by_input())
         is_known = True
     except UnknownArchitectureError:
-        is_known = False
+        sharing, is_known = [], False
+    sizes = [sum(module.weight.numel() for module in modules) for modules in sharing]
     return ModelShape(
         parameters=sum(p.numel() for p in model.parameters()),
         linear_parameters=sum(module.weight.numel() for module in linear),
         head_parameters=embedding.weight.numel(),
+        small_parameters=sum(size for size in sizes if size < LARGE_NUMEL_MIN),
         vocabulary=embedding.num_embeddings,
         hidden=embedding.embedding_dim,
         layers=text.num_hidden_layers,

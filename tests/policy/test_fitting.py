@@ -121,7 +121,12 @@ def test_which_weights_exist_twice_while_decoding_depends_on_what_decodes():
         return held(**way)[0]["working copy"]
 
     assert copies() == adapters, "an accelerator multiplies with the weights themselves"
-    assert copies(device="cpu") == multiplied + adapters, "a CPU lays them out"
+    assert copies(device="cpu") == multiplied + adapters, "a CPU lays them out in reduced precision"
+    assert copies(device="cpu", dtype="float32", rank=None) == 0, (
+        "and reads large ones as they lie in float32"
+    )
+    small = 4 * (EMBEDDED.linear_parameters + EMBEDDED.head_parameters)
+    assert copies(shape=EMBEDDED, device="cpu", dtype="float32", rank=None) == small
     assert copies(rank=None) == multiplied, "of another number type"
     assert copies(rank=None, dtype="float32") == 0
     assert copies(generator="eager") == copies(generator="continuous") == 0

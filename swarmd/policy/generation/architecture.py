@@ -50,7 +50,11 @@ class Layer:
     scale: float  # of the attention's scores
 
     def linears(self) -> Iterator[nn.Module]:
-        yield from (self.query, self.key, self.value, self.output, self.gate, self.up, self.down)
+        yield from (linear for sharing in self.by_input() for linear in sharing)
+
+    def by_input(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """`linears`, those that read the same together."""
+        return (self.query, self.key, self.value), (self.output,), (self.gate, self.up), (self.down,)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,12 @@ class Decoder:
     heads: int
     kv_heads: int
     head_size: int
+
+    def by_input(self) -> Iterator[tuple[nn.Module, ...]]:
+        """All linear layers, those that read the same together."""
+        for layer in self.layers:
+            yield from layer.by_input()
+        yield (self.head,)
 
 
 def read_decoder(model: PreTrainedModel | PeftModel) -> Decoder:
@@ -116,8 +126,8 @@ def _check_modules(decoder: Decoder) -> None:
     """Whether every weight is held by a module whose computation is known."""
     if type(decoder.embedding) is not nn.Embedding:
         raise UnknownArchitectureError(f"its embedding is a {type(decoder.embedding).__name__}")
-    linears: list[Any] = [linear for layer in decoder.layers for linear in layer.linears()]
-    for linear in (*linears, decoder.head):
+    linears: list[Any] = [linear for sharing in decoder.by_input() for linear in sharing]
+    for linear in linears:
         base = linear.get_base_layer() if type(linear) is LoraLinear else linear
         if type(base) is not nn.Linear:
             raise UnknownArchitectureError(f"one of its linear layers is a {type(base).__name__}")

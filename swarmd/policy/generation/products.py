@@ -1,12 +1,14 @@
-"""Linear layers as decoding multiplies with them: fused, in the working dtype, laid out for few rows.
+"""Linear layers as decoding multiplies with them: fused or as they lie, in the working dtype.
 
 Decoding multiplies a handful of rows with every weight, so it runs at the speed at which weights are read.
-For 4 to 16 rows PyTorch's CPU kernels read a [words, hidden] matrix at a third to a half of that speed. The
-layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does better, and costs 3 to 6 products.
+For 4 to 16 rows PyTorch's CPU kernels read a [words, hidden] matrix at a third to a half of that speed.
+In float32 a batch of products with a few of its rows each reads it nearly at full speed, as it lies. In
+bfloat16 the layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does; most weights are
+copied there anyway, from float32.
 
-So on a CPU every weight is copied, once per decoded batch. An accelerator reads weights at full speed as they
-lie: there only those of another number type are copied, and the others are the model's own. Fusing them too
-would spare a few kernels a layer, and hold a frozen model twice.
+So on a CPU small weights are copied, fused, and so are those in reduced precision, once per decoded batch.
+An accelerator reads weights at full speed as they lie: there only those of another number type are copied.
+Fusing the others too would spare a few kernels a layer, and hold a frozen model twice.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ from typing import Any, Protocol, cast
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
+from torch.nn import functional
 
-PACKED_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, where packing gains nothing
+LARGE_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, and fusing them spares calls
 PACKED_ROWS = 16  # the row count a layout is chosen for; measured as good from 1 to 64 rows
+BLOCK_OUTPUTS = 32  # of a weight, multiplied at once; 16 to 64 are as good
+BLOCK_ROWS_MAX = 16  # with more rows a whole product is as fast as one in blocks, and then faster
 LAYOUT_DEVICES = frozenset({"cpu"})  # whose kernels are slow with weights as the model holds them
 PACKING_TOLERANCE = 0.05  # of a trial product whose entries are about 1: finds a wrong layout, not rounding
 
@@ -46,19 +51,27 @@ def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
     bases = [_base(linear) for linear in linears]
     factors = _adapter_factors(linears, dtype)
     downs = [] if factors is None else [factors[0].to(dtype)]
-    if any(is_copied(base.weight, dtype) for base in bases):
-        weight = _concatenate([*(base.weight for base in bases), *downs], dtype)
+    weights = [base.weight for base in bases]
+    if is_copied(weights, dtype):
+        weight = _concatenate([*weights, *downs], dtype)
         product = _multiplication(weight, _fused_bias(bases, downs, dtype))
     else:
-        parts = [_Plain(base.weight.detach().t(), base.bias) for base in bases]
+        parts = [_as_it_lies(base.weight.detach(), base.bias) for base in bases]
         parts += [_Plain(down.t(), None) for down in downs]
         product = parts[0] if len(parts) == 1 else _SideBySide(parts)
     return product if factors is None else _Adapted(product, factors[1])
 
 
-def is_copied(weight: Tensor, dtype: torch.dtype) -> bool:
-    """Whether `make_product` multiplies with a copy of this weight (`generation_memory` counts on it)."""
-    return weight.device.type in LAYOUT_DEVICES or weight.dtype != dtype
+def is_copied(weights: Sequence[Tensor], dtype: torch.dtype) -> bool:
+    """Whether `make_product` multiplies with a copy of these, which share an input."""
+    numel = sum(weight.numel() for weight in weights)
+    return any(weight.dtype != dtype or is_laid_out(weight.device.type, dtype, numel) for weight in weights)
+
+
+def is_laid_out(device: str, dtype: torch.dtype, numel: int) -> bool:
+    """Whether weights [numel] of the working dtype are copied for a better layout (`generation_memory` counts
+    on it)."""
+    return device in LAYOUT_DEVICES and (dtype != torch.float32 or numel < LARGE_NUMEL_MIN)
 
 
 def _base(linear: nn.Module) -> nn.Linear:
@@ -87,11 +100,17 @@ def _concatenate(weights: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
 
 
 def _multiplication(weight: Tensor, bias: Tensor | None) -> Product:
+    """With a copy, which may be laid out anew."""
     if weight.device.type == "cpu":
-        if weight.numel() >= PACKED_NUMEL_MIN and packing_works(weight.dtype):
+        if weight.numel() >= LARGE_NUMEL_MIN and packing_works(weight.dtype):
             return _Packed(weight, bias)
         return _Plain(weight.t().contiguous(), bias)  # the layout that few rows are multiplied with fastest
     return _Plain(weight.t(), bias)
+
+
+def _as_it_lies(weight: Tensor, bias: Tensor | None) -> Product:
+    """With the model's own weight [out, in]."""
+    return _InBlocks(weight, bias) if weight.device.type == "cpu" else _Plain(weight.t(), bias)
 
 
 class _Plain:
@@ -121,6 +140,30 @@ class _SideBySide:
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.cat([product(x) for product in self._products], dim=-1)
+
+    def add_to(self, total: Tensor, x: Tensor) -> None:
+        total += self(x)
+
+
+class _InBlocks:
+    """weight [out, in], a few outputs at a time: a row of blocks is a batch of small products."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        blocks, left = divmod(len(weight), BLOCK_OUTPUTS)
+        self._weight = weight
+        self._bias = bias
+        self._rest = weight[len(weight) - left :] if left else None
+        whole = weight[: blocks * BLOCK_OUTPUTS].view(blocks, BLOCK_OUTPUTS, weight.shape[1])
+        self._blocks = whole.transpose(1, 2)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if len(x) > BLOCK_ROWS_MAX:
+            return functional.linear(x, self._weight, self._bias)
+        by_block = torch.bmm(x.expand(len(self._blocks), *x.shape), self._blocks)
+        outputs = by_block.transpose(0, 1).flatten(1)
+        if self._rest is not None:
+            outputs = torch.cat((outputs, functional.linear(x, self._rest)), dim=-1)
+        return outputs if self._bias is None else outputs.add_(self._bias)
 
     def add_to(self, total: Tensor, x: Tensor) -> None:
         total += self(x)

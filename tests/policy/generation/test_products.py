@@ -12,15 +12,16 @@ from swarmd.policy.generation import products
 from swarmd.policy.generation.products import make_product
 
 
-@pytest.fixture(params=["packed", "plain", "as they lie"])
+@pytest.fixture(params=["large", "small", "on an accelerator"])
 def layout(request, monkeypatch):
-    """Whether weights are packed, if this CPU can, or not copied at all: all ways must compute the same."""
-    if request.param == "packed":
-        monkeypatch.setattr(products, "PACKED_NUMEL_MIN", 1)
-    elif request.param == "as they lie":
+    """How weights are multiplied with: large ones packed or as they lie, small ones copied."""
+    if request.param == "large":
+        monkeypatch.setattr(products, "LARGE_NUMEL_MIN", 1)
+        monkeypatch.setattr(
+            products, "BLOCK_OUTPUTS", 16
+        )  # the layers have one block, several, or half a one
+    elif request.param == "on an accelerator":
         monkeypatch.setattr(products, "LAYOUT_DEVICES", frozenset())
-    else:
-        monkeypatch.setattr(products, "packing_works", lambda _dtype: False)
 
 
 def linear(inputs, outputs, bias):
@@ -73,9 +74,10 @@ def test_in_bfloat16_the_weights_are_rounded_once():
     assert layers[0].weight.dtype == torch.float32
 
 
+@pytest.mark.parametrize(("setting", "value"), [("LAYOUT_DEVICES", frozenset()), ("LARGE_NUMEL_MIN", 1)])
 @pytest.mark.parametrize("name", LAYERS)
-def test_on_an_accelerator_no_weight_of_the_working_type_is_copied(name, monkeypatch):
-    monkeypatch.setattr(products, "LAYOUT_DEVICES", frozenset())
+def test_on_an_accelerator_and_in_float32_no_large_weight_is_copied(name, setting, value, monkeypatch):
+    monkeypatch.setattr(products, setting, value)
     layers = copy.deepcopy(LAYERS[name])
     bases = [layer.get_base_layer() if isinstance(layer, LoraLinear) else layer for layer in layers]
     x = torch.randn(3, 24)
