@@ -20,6 +20,7 @@ from swarmd.cli.options import (
     setting,
 )
 from swarmd.config import load_config
+from swarmd.daemon import run
 from swarmd.errors import ConfigError
 
 
@@ -106,8 +107,4 @@ def join(
         if device is not None:
             raise ConfigError("--device and --devices are both given: one peer, or one a device? keep one")
         raise typer.Exit(join_devices(config, given, devices))
-    opened = open_home(home)
-
-    from swarmd.daemon import run  # torch and the network take seconds to import
-
-    raise typer.Exit(run(config, opened))
+    raise typer.Exit(run(config, open_home(home)))

@@ -18,6 +18,7 @@ from swarmd.observe import (
     NoDaemonError,
     PeerView,
     SelfEvaluation,
+    StartingError,
     StatusSnapshot,
     ask_status,
     printable,
@@ -32,7 +33,7 @@ def status(
     home: HomeOption = DEFAULT_HOME,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
-    """Show the state of the daemon that runs in a home. Exit code 3 when none runs.
+    """Show the state of the daemon that runs in a home. Exit code 3 when none runs, or it is still starting.
 
     In a home of `join --devices`, all its peers are shown; with --json as {"devices": {"cuda-0": ...}}, null
     for one that does not answer. Exit code 3 when none of them does.
@@ -43,7 +44,7 @@ def status(
     except NoDaemonError as error:
         if found := device_homes(path):
             raise typer.Exit(_show_devices(found, as_json)) from error
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(str(error) if isinstance(error, StartingError) else f"error: {error}", err=True)
         raise typer.Exit(NO_DAEMON) from error
     if as_json:
         typer.echo(snapshot.model_dump_json(indent=2))
@@ -65,6 +66,9 @@ def _show_devices(homes: Sequence[Home], as_json: bool) -> int:
     for home in homes:
         try:
             found[home.path.name] = ask_status(home.path, home.socket_path)
+        except StartingError as error:
+            found[home.path.name] = None
+            typer.echo(str(error), err=True)
         except NoDaemonError:
             found[home.path.name] = None
         except SwarmdError as error:  # one that hangs must not hide the others
@@ -77,7 +81,7 @@ def _show_devices(homes: Sequence[Home], as_json: bool) -> int:
         for name, each in found.items():
             Console().print(Text(f"── {name}", style="bold"))
             if each is None:
-                typer.echo("no daemon answers: none is running, or it is still loading its model")
+                typer.echo("no daemon answers")
             else:
                 _show(each)
             typer.echo()

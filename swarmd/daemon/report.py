@@ -39,7 +39,7 @@ class Reporter:
     database: Database
     steps: StepLoop
     clock: Callable[[], float]
-    http: Callable[[], str | None]
+    http: str | None
     monotonic: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.monotonic)
     """By the monotonic clock, as `StepLoop.last_done_at`: a clock that is set right stalls nobody."""
@@ -63,7 +63,7 @@ class Reporter:
             dtype=self.plan.dtype,
             lora=None if lora is None else f"r={lora.rank},alpha={lora.alpha}",
             addresses=self.network.addresses,
-            http=self.http(),
+            http=self.http,
             reward=Reward(last=rewards.last, mean_20=rewards.mean_20, best_20=rewards.best_20),
             evaluation=self.steps.progress.evaluation,
             groups=Groups(

@@ -2,6 +2,8 @@
 
 /status   the snapshot as JSON          /healthz   200 when healthy, else 503 with the reasons
 /metrics  Prometheus text               /          the dashboard, one page without outside resources
+
+Until the daemon is a peer, the first three answer 503 and say what it is doing.
 """
 
 from __future__ import annotations
@@ -21,25 +23,30 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from swarmd.observe.metrics import exposition, registry
-from swarmd.observe.snapshot import StatusSnapshot
+from swarmd.observe.metrics import exposition
+from swarmd.observe.snapshot import Health, Starting, StatusSnapshot
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
-def status_app(snapshot: Callable[[], StatusSnapshot]) -> Starlette:
+def status_app(snapshot: Callable[[], StatusSnapshot | Starting]) -> Starlette:
     """The application; `snapshot` is called on the event loop once a request and must be quick."""
-    own_registry = registry(snapshot)
 
     async def status(_request: Request) -> Response:
-        return Response(snapshot().model_dump_json(), media_type="application/json")
+        found = snapshot()
+        code = 503 if isinstance(found, Starting) else 200
+        return Response(found.model_dump_json(), status_code=code, media_type="application/json")
 
     async def healthz(_request: Request) -> Response:
-        health = snapshot().health
+        found = snapshot()
+        health = Health(ok=False, reasons=(str(found),)) if isinstance(found, Starting) else found.health
         return JSONResponse(health.model_dump(mode="json"), status_code=200 if health.ok else 503)
 
     async def metrics(_request: Request) -> Response:
-        return Response(exposition(own_registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        found = snapshot()
+        if isinstance(found, Starting):
+            return PlainTextResponse(f"{found}\n", status_code=503)
+        return Response(exposition(found), headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def dashboard(_request: Request) -> Response:
         page, policy = _dashboard()

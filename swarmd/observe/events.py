@@ -25,6 +25,7 @@ FIELD_CHARS_MAX = 2_000  # one field of one line; peers choose some of the text
 Level = Literal["debug", "info", "warning", "error"]
 EventName = Literal[
     "started",
+    "loading",
     "plan",
     "joined",
     "alone",

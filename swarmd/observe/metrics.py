@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -13,13 +13,13 @@ from swarmd.observe.snapshot import StatusSnapshot
 
 
 class _SnapshotCollector(Collector):
-    """Asks for one snapshot a scrape, so that its numbers belong together."""
+    """One snapshot, so that a scrape's numbers belong together."""
 
-    def __init__(self, snapshot: Callable[[], StatusSnapshot]) -> None:
-        self._snapshot = snapshot
+    def __init__(self, status: StatusSnapshot) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        status = self._snapshot()
+        status = self._status
         yield from _gauges(status)
         yield from _counters(status)
         yield InfoMetricFamily(
@@ -37,16 +37,11 @@ class _SnapshotCollector(Collector):
         )
 
 
-def registry(snapshot: Callable[[], StatusSnapshot]) -> CollectorRegistry:
-    """A registry of this daemon's own: several daemons may share a process in tests."""
-    own = CollectorRegistry(auto_describe=False)
-    own.register(_SnapshotCollector(snapshot))
-    return own
-
-
-def exposition(own: CollectorRegistry) -> bytes:
-    """The registry in Prometheus' text format, version 0.0.4."""
-    return generate_latest(own)
+def exposition(status: StatusSnapshot) -> bytes:
+    """The text that Prometheus scrapes, from a registry of its own: several daemons may share a process."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_SnapshotCollector(status))
+    return generate_latest(registry)
 
 
 def _gauges(status: StatusSnapshot) -> Iterator[Metric]:

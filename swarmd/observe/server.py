@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from swarmd.config import parse_http
 from swarmd.errors import ConfigError
 from swarmd.observe.app import KnownHostOnly, status_app
-from swarmd.observe.snapshot import StatusSnapshot
+from swarmd.observe.snapshot import Starting, StatusSnapshot
 
 BACKLOG = 64  # connections that wait in the kernel; a person and a scraper need two
 CONNECTIONS_MAX = 64  # served at once; the next gets 503
@@ -67,7 +67,10 @@ class StatusServer:
     """`bind`, then `serve` as a task, then wait for `started`; `stop` makes `serve` return."""
 
     def __init__(
-        self, snapshot: Callable[[], StatusSnapshot], socket_path: Path, http: str | None = None
+        self,
+        snapshot: Callable[[], StatusSnapshot | Starting],
+        socket_path: Path,
+        http: str | None = None,
     ) -> None:
         self.started = asyncio.Event()
         self._app = status_app(snapshot)

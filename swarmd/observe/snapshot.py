@@ -73,6 +73,19 @@ class PeerView(_Part):
     """The success on held-out questions that it claims, 0..1; nobody checks it, nothing depends on it."""
 
 
+class Starting(_Part):
+    """A daemon that is not a peer yet: it imports, opens and loads before its first step."""
+
+    phase: str
+    """What it is doing."""
+    uptime_s: float
+    peer_id: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"starting for {self.uptime_s:.0f} s: {self.phase} (pid {self.pid})"
+
+
 class StatusSnapshot(_Part):
     """One moment of one peer."""
 

@@ -63,7 +63,7 @@ def report(parts: SimpleNamespace, **changes: Any) -> Reporter:
         "started_at": START - 61.5,
         "clock": lambda: START,
         "monotonic": lambda: START,
-        "http": lambda: "http://127.0.0.1:8080",
+        "http": "http://127.0.0.1:8080",
     }
     return Reporter(**fields | changes)
 
@@ -114,7 +114,7 @@ def test_a_healthy_peer_says_everything_about_itself(parts):
 
 def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts):
     parts.steps = Steps(Progress(), phase="starting", tokens_per_s=None, step_seconds=None, usual_s=0.0)
-    said = report(parts, http=lambda: None).snapshot()
+    said = report(parts, http=None).snapshot()
     assert said.health.ok
     assert said.reward.last is None
     assert said.reward_history == ()

@@ -1,17 +1,27 @@
-"""What the daemon does when one of its parts fails for good."""
+"""What the daemon says while it starts, and what it does when one of its parts fails for good."""
 
 from __future__ import annotations
 
 import asyncio
+import io
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from swarmd.config import Config
-from swarmd.daemon.runtime import _Daemon, _one_of, _Peer
+from protocol import KeyPair
+from swarmd.config import Config, ObserveConfig
+from swarmd.daemon import runtime
+from swarmd.daemon.assembly import Peer
+from swarmd.daemon.runtime import _Daemon, _one_of
+from swarmd.errors import ConfigError
 from swarmd.network.interface import NetworkClosedError
+from swarmd.observe import EventLog, StartingError, ask_status
 from swarmd.storage import Home
 from tests.daemon.fakes import Events
 
@@ -34,19 +44,6 @@ class Steps:
         self.checkpointed = True
 
 
-class Server:
-    def __init__(self) -> None:
-        self.started = asyncio.Event()
-        self._stop = asyncio.Event()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    async def serve(self) -> None:
-        self.started.set()
-        await self._stop.wait()
-
-
 class LostExchange:
     """As an exchange whose network closes under it."""
 
@@ -66,9 +63,52 @@ async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(tmp_
     events, steps = Events(), Steps()
     daemon = _Daemon(Config(home=tmp_path), Home.open(tmp_path), events)
     reporter: Any = SimpleNamespace(own_status=lambda: None, problems=lambda: ())
-    parts: Any = (LostExchange(), steps, Server(), reporter)
+    parts: Any = (LostExchange(), steps, reporter)
     with pytest.raises(BaseExceptionGroup) as raised:
-        await daemon._run(_Peer(*parts))
+        await daemon._run(Peer(*parts))
     assert steps.checkpointed
     assert _one_of(raised.value) is LOST
     assert "start again" in events.named("stopping")[0]["message"]
+
+
+class LoadingForGood:
+    """An assembly whose model is large."""
+
+    loading = asyncio.Event()
+
+    def __init__(self, config: Config, home: Home, key: KeyPair, events: EventLog, http: str | None) -> None:
+        self._events = events
+
+    @asynccontextmanager
+    async def peer(self) -> AsyncIterator[Peer]:
+        self._events.emit("phase", name="loading the model")
+        self.loading.set()
+        await asyncio.Event().wait()
+        yield Peer(None, None, None)
+
+
+async def test_a_daemon_that_is_still_loading_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime, "_import_assembly", lambda: LoadingForGood)
+    home, out = Home.open(tmp_path), io.StringIO()
+    events = EventLog(ObserveConfig(log_format="json"), clock=time.time, stdout=out)
+    daemon = _Daemon(Config(home=tmp_path), home, events)
+    async with asyncio.TaskGroup() as group:
+        living = group.create_task(daemon.live())
+        await daemon._server.started.wait()
+        await LoadingForGood.loading.wait()
+        with pytest.raises(StartingError, match=r"is starting for \d+ s: loading the model \(pid \d+\)"):
+            await asyncio.to_thread(ask_status, tmp_path, home.socket_path)
+        daemon._on_signal(living)
+    assert living.cancelled()
+    assert "what is being loaded" in out.getvalue()
+    assert not home.socket_path.exists()
+
+
+async def test_a_status_port_in_use_is_told_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runtime, "_import_assembly", lambda: pytest.fail("it was not told first"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = Config(home=tmp_path, observe=ObserveConfig(http=f"127.0.0.1:{taken.getsockname()[1]}"))
+        with pytest.raises(ConfigError, match="is in use"):
+            await _Daemon(config, Home.open(tmp_path), Events()).live()

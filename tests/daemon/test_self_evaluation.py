@@ -46,7 +46,7 @@ async def test_after_every_k_steps_the_published_status_holds_the_result(make_pe
         database=one.database,
         steps=loop,
         clock=lambda: START,
-        http=lambda: None,
+        http=None,
     )
     envelope = sign_own_status(key(1), MANIFEST, GossipLimits(), reporter.own_status(), START)
     assert verify_status(envelope, now=START).status.eval_milli == 1000

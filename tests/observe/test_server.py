@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import stat
@@ -15,7 +16,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from swarmd.errors import ConfigError, SwarmdError
-from swarmd.observe import Health, NoDaemonError, StatusServer, StatusSnapshot, ask_status
+from swarmd.observe import (
+    Health,
+    NoDaemonError,
+    Starting,
+    StartingError,
+    StatusServer,
+    StatusSnapshot,
+    ask_status,
+)
 
 
 @asynccontextmanager
@@ -167,3 +176,16 @@ async def test_cancellation_frees_the_sockets(snapshot, tmp_path) -> None:
         task.cancel()
     with socket.create_server(("127.0.0.1", port)):
         assert not (tmp_path / "sock").exists()
+
+
+async def test_until_it_is_a_peer_every_page_says_what_it_is_doing(tmp_path) -> None:
+    starting = Starting(phase="loading the model", uptime_s=12.3, peer_id="12D3KooWme", pid=7)
+    said = "starting for 12 s: loading the model (pid 7)"
+    async with serving(lambda: starting, tmp_path / "sock"), over(tmp_path / "sock") as client:
+        status, health, metrics = [await client.get(f"/{page}") for page in ("status", "healthz", "metrics")]
+        assert [answer.status_code for answer in (status, health, metrics)] == [503, 503, 503]
+        assert status.json()["phase"] == "loading the model"
+        assert health.json() == {"ok": False, "reasons": [said]}
+        assert metrics.text == said + "\n"
+        with pytest.raises(StartingError, match=re.escape(said)):
+            await asyncio.to_thread(ask_status, tmp_path, tmp_path / "sock")

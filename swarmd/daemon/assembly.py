@@ -1,0 +1,216 @@
+"""A peer from its parts: network, database, task worker, model. Opens them in order and runs none of them.
+
+Importing this loads torch and the network, which takes seconds: `runtime` does it in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from protocol import KeyPair, Manifest
+from swarmd.config import Config
+from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.joining import choose_manifest
+from swarmd.daemon.learner import Learner, load_learner
+from swarmd.daemon.meeting import meet
+from swarmd.daemon.report import Reporter, join_command, write_addresses
+from swarmd.daemon.steps import Parts, StepLoop
+from swarmd.daemon.verification import Verification
+from swarmd.errors import ConfigError
+from swarmd.gossip import AddressesRemembered, Gossip
+from swarmd.learning import group_sampler
+from swarmd.network.hivemind import HivemindNetwork
+from swarmd.network.interface import Network
+from swarmd.network.p2pd import require_free_port
+from swarmd.observe import EventLog
+from swarmd.storage import BlobStore, Database, Home
+from swarmd.tasks import TaskRunner, TrainingDraw
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Everything that runs once the daemon is assembled."""
+
+    exchange: Exchange
+    steps: StepLoop
+    reporter: Reporter
+
+
+class Assembly:
+    """Builds one peer; says in phases what it is doing."""
+
+    def __init__(self, config: Config, home: Home, key: KeyPair, events: EventLog, http: str | None) -> None:
+        self._config = config
+        self._home = home
+        self._key = key
+        self._events = events
+        self._http = http
+        self._swarm_id: bytes | None = None
+        self._model_thread = ThreadPoolExecutor(1, "model")
+
+    @asynccontextmanager
+    async def peer(self) -> AsyncIterator[Peer]:
+        """The parts, started; what was opened first is closed last, so the network goes after all others.
+
+        Raises SwarmdError for what a person can act on.
+        """
+        config, home, events = self._config, self._home, self._events
+        async with AsyncExitStack() as stack:
+            self._enter("opening the network")
+            network = await self._start_network()
+            stack.push_async_callback(network.close)
+            home.write_port(network.port)
+            groups_max = config.storage.pool_groups_max
+            database = stack.enter_context(
+                Database(home.database_path, pool_groups_max=groups_max, on_problem=self._warn)
+            )
+            self._enter("finding its swarm")
+            manifest = await choose_manifest(
+                config.swarm, home=home, network=network, peers=config.network.peers, events=events
+            )
+            self._swarm_id = manifest.swarm_id
+            blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
+            network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
+            tasks, learner = await self._start_worker_and_learner(stack, manifest)
+            database.rewind(learner.progress.step)
+            peer = self._peer(network, database, blobs, manifest, tasks, learner)
+            self._enter("meeting peers")
+            await self._join(network, database, peer.exchange, manifest)
+            yield peer
+
+    def _peer(
+        self,
+        network: Network,
+        database: Database,
+        blobs: BlobStore,
+        manifest: Manifest,
+        tasks: TaskRunner,
+        learner: Learner,
+    ) -> Peer:
+        """What runs, over what was opened. Starts nothing."""
+        gossip = Gossip(
+            key=self._key,
+            manifest=manifest,
+            rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
+            dialable=network.statistics().dialable,
+        )
+        exchange = Exchange(
+            gossip=gossip,
+            network=network,
+            verification=Verification(manifest=manifest, tasks=tasks),
+            database=database,
+            blobs=blobs,
+            events=self._events,
+            clock=time.time,
+        )
+        parts = Parts(
+            config=self._config,
+            manifest=manifest,
+            learner=learner,
+            sampler=group_sampler(self._config.learning),
+            tasks=tasks,
+            draw=TrainingDraw(
+                manifest, self._key.peer_id, self._config.seed, learner.progress.questions_drawn
+            ),
+            database=database,
+            exchange=exchange,
+            events=self._events,
+            clock=time.time,
+            model_thread=self._model_thread,
+        )
+        steps = StepLoop(parts)
+        reporter = Reporter(
+            manifest=manifest,
+            policy=learner.policy,
+            plan=learner.plan,
+            network=network,
+            gossip=gossip,
+            tasks=tasks,
+            database=database,
+            steps=steps,
+            clock=time.time,
+            http=self._http,
+        )
+        return Peer(exchange, steps, reporter)
+
+    async def _start_network(self) -> HivemindNetwork:
+        """On the configured port, else on that of the last run if it is free, else on any."""
+        config, home = self._config.network, self._home
+        kept = home.read_port()
+        if config.port == 0 and kept is not None and _is_free(config.host, kept):
+            config = config.model_copy(update={"port": kept})
+        return await HivemindNetwork.start(
+            key=self._key, identity_path=home.identity_path, config=config, swarm=lambda: self._swarm_id
+        )
+
+    async def _start_worker_and_learner(
+        self, stack: AsyncExitStack, manifest: Manifest
+    ) -> tuple[TaskRunner, Learner]:
+        """Side by side: each takes seconds, and in processes of their own."""
+        self._enter("loading the model")
+        self._events.emit("loading", message="the model: seconds, or minutes for a large or a new one")
+        stack.push_async_callback(asyncio.to_thread, self._model_thread.shutdown)
+        async with asyncio.TaskGroup() as group:
+            starting = group.create_task(
+                stack.enter_async_context(TaskRunner(reward=manifest.reward)), name="task worker"
+            )
+            learner = await asyncio.get_running_loop().run_in_executor(
+                self._model_thread, load_learner, self._config, self._home, manifest, self._key.peer_id
+            )
+        for problem in learner.problems:
+            self._warn(problem)
+        plan = learner.plan
+        self._events.emit(
+            "plan",
+            model=plan.model,
+            device=plan.device,
+            dtype=plan.dtype,
+            threads=plan.threads,
+            memory_limit_bytes=plan.memory_limit_bytes,
+            predicted_peak_bytes=plan.predicted_peak_bytes,
+            decode_tokens=plan.budgets.decode_tokens,
+            train_tokens=plan.budgets.train_tokens,
+            reasons=plan.reasons,
+        )
+        if learner.resumed_step is not None:
+            self._events.emit("resumed", step=learner.resumed_step)
+        return starting.result(), learner
+
+    async def _join(
+        self, network: Network, database: Database, exchange: Exchange, manifest: Manifest
+    ) -> None:
+        """Meet the known peers, and say how others join."""
+        config = self._config.network
+        known = await meet(
+            config.peers,
+            manifest=manifest,
+            network=network,
+            database=database,
+            events=self._events,
+            clock=time.time,
+        )
+        exchange.handle(AddressesRemembered(known))
+        self._events.emit("join_command", command=join_command(network))
+        if config.address_file is not None:
+            write_addresses(config.address_file, network.addresses)
+
+    def _enter(self, phase: str) -> None:
+        self._events.emit("phase", name=phase)
+
+    def _warn(self, message: str) -> None:
+        self._events.emit("warning", message=message)
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        require_free_port(host, port)
+    except ConfigError:
+        return False
+    return True
