@@ -48,13 +48,18 @@ class Journal:
         return bool(self.lines()) and self.lines()[-1]["kind"] == "end"
 
     def begin(self, header: Line) -> None:
-        """Write the first line, or make sure that the one there is of the same experiment.
+        """Write the first line, if none is there. Raises as `refuse_another`."""
+        self.refuse_another(header)
+        if not self.lines():
+            self._rewrite([header])
 
-        Raises ConfigError naming the first setting that differs, or for one that an earlier version wrote.
+    def refuse_another(self, header: Line) -> None:
+        """Make sure that what is there, if anything, is of the same experiment.
+
+        Raises ConfigError naming the first setting that differs, or for a file of an earlier version.
         """
         there = self.lines()
         if not there:
-            self._rewrite([header])
             return
         if there[0].get("format") != FORMAT:
             raise ConfigError(

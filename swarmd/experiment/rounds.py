@@ -68,6 +68,10 @@ class Rounds:
         """Refuse what cannot be played. Raises ConfigError, ModelError."""
         self._population.check()
 
+    def refuse_another(self, run: RunSpec, directory: Path) -> None:
+        """Raises ConfigError if `directory` has `run` of another experiment, StorageError."""
+        Journal(directory / ROUNDS_FILE).refuse_another(self._header(run))
+
     async def play(self, run: RunSpec, directory: Path) -> float:
         """Finish `run` if it is not finished; its cumulative own reward.
 
@@ -76,8 +80,7 @@ class Rounds:
         """
         journal = Journal(directory / ROUNDS_FILE)
         if self._leads:
-            models, reasons = self._population.fingerprints, self._population.reasons()
-            journal.begin(header(self.config, self.manifest, run, models, reasons))
+            journal.begin(self._header(run))
         if agreed(self.exchange, f"state of {run.name}", self._leads and journal.is_finished()):
             self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         else:
@@ -86,6 +89,10 @@ class Rounds:
             _remove_checkpoints(directory)
         reward = cumulative_own(journal.lines()) if self._leads else 0.0
         return agreed(self.exchange, f"reward of {run.name}", reward)
+
+    def _header(self, run: RunSpec) -> Line:
+        models, reasons = self._population.fingerprints, self._population.reasons()
+        return header(self.config, self.manifest, run, models, reasons)
 
     @property
     def _leads(self) -> bool:

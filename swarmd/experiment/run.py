@@ -21,7 +21,7 @@ from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exchanges.daemons import DaemonSwarms
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange, agreed
 from swarmd.experiment.rounds import Rounds, Watcher
-from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, sweep_runs
+from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, possible_runs, sweep_runs
 from swarmd.storage.durable import disk_error, write_whole
 from swarmd.tasks import TaskRunner
 
@@ -50,8 +50,10 @@ class Experiment:
     async def run(self) -> None:
         """Do what is not done yet. Raises ConfigError, ModelError, TaskError, StorageError, SwarmdError."""
         with claimed(self.folder, wait=True):  # one rank after another too: what they measure is the machine
-            self._write_config()
             self._player.check()
+            for run in possible_runs(self.config):
+                self._player.refuse_another(run, self.folder / RUNS / run.name)
+            self._write_config()
         sweep = sweep_runs(self.config)
         fixed = {arm.label: self.config.rates_of(arm)[0] for arm in self.config.configurations}
         self.watcher.planned([*sweep, *main_runs(self.config, fixed)])

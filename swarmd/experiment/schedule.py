@@ -57,6 +57,19 @@ def main_runs(config: ExperimentConfig, best: Mapping[str, float]) -> list[RunSp
     ]
 
 
+def possible_runs(config: ExperimentConfig) -> list[RunSpec]:
+    """Those of the sweep, and the ones that make the figures, whatever the sweep chooses."""
+    return [
+        *sweep_runs(config),
+        *(
+            RunSpec(arm, rate, number, sweep=False)
+            for arm in config.configurations
+            for rate in config.rates_of(arm)
+            for number in range(config.seeds)
+        ),
+    ]
+
+
 def best_rates(config: ExperimentConfig, rewards: Sequence[tuple[RunSpec, float]]) -> dict[str, float]:
     """Of each configuration swept, the rate with the highest mean of `rewards`; the first at a tie.
 

@@ -148,6 +148,7 @@ async def test_a_folder_of_other_settings_is_refused_by_the_setting(tiny_model_d
     await run(make_config(tiny_model_dir), tmp_path)
     with pytest.raises(ConfigError, match=r"settings\.rounds: 3 there, 4 now"):
         await run(make_config(tiny_model_dir, rounds=4), tmp_path)
+    assert json.loads((tmp_path / "experiment.json").read_text())["rounds"] == 3, "what is reported stays"
 
 
 @pytest.mark.parametrize(("generated_max", "generated"), [(8, 6), (4, 4)])

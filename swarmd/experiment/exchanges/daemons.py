@@ -57,6 +57,10 @@ class DaemonSwarms:
         """Refuse what cannot be played. Raises ConfigError, ModelError."""
         self._population.check()
 
+    def refuse_another(self, run: RunSpec, directory: Path) -> None:
+        """Raises ConfigError if `directory` has `run` of another experiment, StorageError."""
+        Journal(directory / ROUNDS_FILE).refuse_another(self._header(run))
+
     async def play(self, run: RunSpec, directory: Path) -> float:
         """Finish `run` if it is not finished; its cumulative own reward.
 
@@ -64,14 +68,17 @@ class DaemonSwarms:
         experiment's, StorageError, ModelError, TaskError, and SwarmdError if a daemon fails.
         """
         journal = Journal(directory / ROUNDS_FILE)
-        models, reasons = self._population.fingerprints, self._population.reasons()
-        journal.begin(header(self.config, self.manifest, run, models, reasons))
+        journal.begin(self._header(run))
         if not journal.is_finished():
             lines = await self._finish(run)
             journal.cut_back(0)
             journal.append([*lines, {"kind": "end"}])
         self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         return cumulative_own(journal.lines())
+
+    def _header(self, run: RunSpec) -> Line:
+        models, reasons = self._population.fingerprints, self._population.reasons()
+        return header(self.config, self.manifest, run, models, reasons)
 
     async def _finish(self, run: RunSpec) -> list[Line]:
         """Everything that is written of it, but the first line and the last."""
