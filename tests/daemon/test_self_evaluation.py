@@ -148,7 +148,8 @@ async def test_a_stop_while_the_model_answers_drops_the_evaluation_and_keeps_the
 
 
 @pytest.mark.parametrize("call", ["questions", "score"])
-async def test_a_stop_waits_for_one_request_to_the_tasks_at_most(make_peer, run, call):
+async def test_a_stop_waits_for_one_request_to_the_tasks_at_most(make_peer, run, call, monkeypatch):
+    monkeypatch.setattr(self_evaluation, "GROUPS_PER_REQUEST", QUESTIONS - 1)
     one, asked = make_peer(evaluate_every=1), []
     answer = getattr(one.tasks, call)
 
