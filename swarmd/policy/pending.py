@@ -75,7 +75,7 @@ class PendingGradients:
         factors = self._factors[weight]
         total = torch.zeros((), device=weight.device)
         if factors.by_outputs:
-            by_output, inputs = torch.cat(factors.by_outputs), torch.cat(factors.inputs)
+            by_output, inputs = _joined(factors.by_outputs), _joined(factors.inputs)
             total += (_gram(by_output) * _gram(inputs)).sum()
         if factors.places:
             places, which = torch.unique(torch.cat(factors.places), return_inverse=True)
@@ -86,20 +86,29 @@ class PendingGradients:
                 total += 2 * (summed * (by_output[:, places].T.float() @ inputs.float())).sum()
         return total.clamp(min=0.0)  # contributions that cancel may leave a rounding error below
 
+    @torch.no_grad()
     def release(self, weight: Tensor, out: Tensor) -> None:
         """Multiply this weight's gradient out into `out`, like the weight; its factors are forgotten."""
         factors = self._factors.pop(weight)
         if factors.by_outputs:
-            by_output, inputs = torch.cat(factors.by_outputs), torch.cat(factors.inputs)
+            by_output, inputs = _joined(factors.by_outputs), _joined(factors.inputs)
             if by_output.dtype == torch.float16:  # a product could overflow, which the norm would not show
                 by_output, inputs = by_output.float(), inputs.float()
-            for start in range(0, len(weight), COLUMNS_AT_ONCE):  # a product in half precision is a copy
-                part = slice(start, start + COLUMNS_AT_ONCE)
-                out[part] = by_output[:, part].T @ inputs
+            if out.dtype == by_output.dtype:
+                torch.mm(by_output.T, inputs, out=out)
+            else:
+                for start in range(0, len(weight), COLUMNS_AT_ONCE):  # each product is a copy
+                    part = slice(start, start + COLUMNS_AT_ONCE)
+                    out[part] = by_output[:, part].T @ inputs
         else:
             out.zero_()
         for places, rows in zip(factors.places, factors.rows, strict=True):
             out.index_add_(0, places, rows.to(weight.dtype))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """[n, columns] of all parts; of a single one no copy."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _gram(factor: Tensor) -> Tensor:
