@@ -1,5 +1,6 @@
 """Shared fixtures: a tiny random language model with a byte tokenizer, for what needs some policy."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from swarmd.config import PolicyConfig
 from swarmd.policy import HardwarePlan, LoraPlan, Policy, load_policy
+
+# One thread a process: the models are tiny, and the threads of two workers would fight over two cores.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 SPECIAL = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (

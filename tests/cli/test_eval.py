@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from protocol import Manifest
 from swarmd.cli.evaluate import Exam, _take
 from swarmd.cli.subject import Subject
 from swarmd.policy import GenerationStoppedError, Policy
@@ -40,10 +41,25 @@ weight = 1
 """
 
 
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest's file."""
+    path = tmp_path_factory.mktemp("tasks") / "two.toml"
+    path.write_text(MANIFEST)
+    return path
+
+
+@pytest.fixture(scope="module")
+def manifest(tasks: Path) -> Manifest:
+    """Read once: a worker tries the tasks of a file, which takes seconds."""
+    return load_manifest(str(tasks))
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    (tmp_path / "two.toml").write_text(MANIFEST)
-    return Home.open(tmp_path / "h")
+def home(tmp_path: Path, manifest: Manifest) -> Home:
+    home = Home.open(tmp_path / "h")
+    home.write_manifest(manifest.to_bytes())
+    return home
 
 
 def save(home: Home, weights: Policy, step: int, **state: Any) -> None:
@@ -52,8 +68,7 @@ def save(home: Home, weights: Policy, step: int, **state: Any) -> None:
 
 
 def evaluate(swarmd, home: Home, *arguments: object):
-    tasks = home.path.parent / "two.toml"
-    return swarmd("eval", "--home", home.path, "--tasks", tasks, "--questions", 6, "--seed", 1, *arguments)
+    return swarmd("eval", "--home", home.path, "--questions", 6, "--seed", 1, *arguments)
 
 
 def test_json_has_success_interval_and_tasks(swarmd, home, tiny_model_dir) -> None:
@@ -83,26 +98,14 @@ def test_the_newest_whole_checkpoint_is_scored_even_while_a_daemon_runs(
 
 
 def test_a_model_without_a_home_is_scored_as_it_is_published_and_makes_none(
-    swarmd, home, tiny_model_dir, tmp_path
+    swarmd, tiny_model_dir, tmp_path
 ) -> None:
-    tasks = home.path.parent / "two.toml"
-    arguments = (
-        "eval",
-        "--model",
-        tiny_model_dir,
-        "--tasks",
-        tasks,
-        "--questions",
-        4,
-        "--samples",
-        4,
-        "--json",
-    )
+    arguments = ("eval", "--model", tiny_model_dir, "--questions", 4, "--samples", 4, "--json")
     first = swarmd(*arguments)
     assert first.code == 0, first.err
     result = json.loads(first.out)
     assert (result["model"], result["weights"], result["step"]) == (str(tiny_model_dir), "untrained", 0)
-    assert (result["seed"], result["swarm"]) == (held_out_seed(load_manifest(str(tasks))), "two")
+    assert (result["seed"], result["swarm"]) == (held_out_seed(load_manifest("starter")), "starter")
     assert (result["samples"], result["temperature"]) == (4, 1.0)
     for scored in (result, *result["tasks"].values()):
         assert list(scored["pass_at"]) == ["1", "2", "4"]
@@ -115,7 +118,7 @@ def test_a_home_in_the_environment_does_not_outdo_a_model_on_the_command_line(
 ) -> None:
     save(home, make_policy(), 4, policy={"model": str(tiny_model_dir), "lora_rank": None})
     monkeypatch.setenv("SWARMD_HOME", str(home.path))
-    asked = ("eval", "--tasks", home.path.parent / "two.toml", "--questions", 2, "--json")
+    asked = ("eval", "--questions", 2, "--json")
     weights = [
         json.loads(swarmd(*asked, *named).out)["weights"]
         for named in (("--model", tiny_model_dir), (), ("--home", home.path, "--model", tiny_model_dir))
@@ -125,14 +128,14 @@ def test_a_home_in_the_environment_does_not_outdo_a_model_on_the_command_line(
 
 
 def test_a_checkpoint_is_scored_wherever_it_is_whatever_the_default_home_s_settings(
-    swarmd, home, tiny_model_dir, make_policy, tmp_path
+    swarmd, home, tasks, tiny_model_dir, make_policy, tmp_path
 ) -> None:
     save(home, make_policy(lora_rank=2), 4, policy={"model": str(tiny_model_dir), "lora_rank": 2})
     elsewhere = home.checkpoints_path.rename(tmp_path / "elsewhere")
     [directory] = elsewhere.iterdir()
     (tmp_path / ".swarmd").mkdir()
     (tmp_path / ".swarmd" / "config.toml").write_text('[policy]\nmodel = "another"\nlora_rank = 8\n')
-    named = ("--checkpoint", directory / "weights.safetensors", "--tasks", tmp_path / "two.toml")
+    named = ("--checkpoint", directory / "weights.safetensors", "--tasks", tasks)
     outcome = swarmd("eval", *named, "--questions", 2, "--json")
     assert outcome.code == 0, outcome.err
     result = json.loads(outcome.out)
@@ -176,9 +179,12 @@ def test_the_tables_are_for_people_and_say_which_weights_were_scored(swarmd, hom
     assert [line.split()[0] for line in out.splitlines() if line.startswith("all")] == ["all", "all", "all,"]
 
 
-def test_a_task_s_name_is_shown_as_it_is_written_and_not_as_markup(swarmd, home, tiny_model_dir) -> None:
-    tasks = home.path.parent / "two.toml"
-    tasks.write_text(MANIFEST.replace('"bits"', '"[/bits] [red]"'))
+def test_a_task_s_name_is_shown_as_it_is_written_and_not_as_markup(
+    swarmd, home, manifest, tiny_model_dir
+) -> None:
+    divisor, bits = manifest.tasks
+    odd = bits.model_copy(update={"name": "[/bits] [red]"})
+    home.write_manifest(manifest.model_copy(update={"tasks": (divisor, odd)}).to_bytes())
     outcome = evaluate(swarmd, home, "--model", tiny_model_dir)
     assert outcome.code == 0, outcome.err
     assert "[/bits] [red]" in outcome.out
@@ -250,9 +256,8 @@ class Interrupted:
         raise GenerationStoppedError
 
 
-async def test_an_interrupt_does_not_wait_for_the_model_s_last_token(home) -> None:
+async def test_an_interrupt_does_not_wait_for_the_model_s_last_token(manifest) -> None:
     policy: Any = Interrupted()
-    manifest = load_manifest(str(home.path.parent / "two.toml"))
     exam = Exam(manifest, seed=1, questions=2, samples=0, constant=False)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as threads:
