@@ -200,6 +200,12 @@ class MemoryWorld(World):
         run_simulated(self._main(scenario))
 
 
+def is_abandoned_search(context: dict[str, Any]) -> bool:
+    """A search that is cancelled, as one that takes too long is, leaves hivemind's waits for its end."""
+    task = context.get("task")
+    return task is not None and task.get_coro().__qualname__ == "Event.wait"
+
+
 def p2pd_processes(key: KeyPair | None = None) -> list[psutil.Process]:
     """This process's p2pd children, or the one that runs with `key`."""
     children = [child for child in psutil.Process().children() if child.name() == "p2pd"]
@@ -235,7 +241,7 @@ class P2PWorld(World):
             runner.get_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
             runner.run(self._main(scenario))
             gc.collect()  # a task whose exception nobody looked at says so when it is collected
-        assert unhandled == []
+        assert [context for context in unhandled if not is_abandoned_search(context)] == []
         assert p2pd_processes() == []
 
 
