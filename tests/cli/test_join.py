@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import types
 
 import pytest
 
@@ -25,7 +24,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Home]]:
         started.append((config, home))
         return 0
 
-    monkeypatch.setitem(sys.modules, "swarmd.daemon", types.SimpleNamespace(run=run))
+    monkeypatch.setattr("swarmd.cli.join.run", run)
     return started
 
 
@@ -93,7 +92,7 @@ def test_the_home_can_come_from_the_environment(swarmd, daemon, tmp_path, monkey
 
 
 def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) -> None:
-    monkeypatch.setitem(sys.modules, "swarmd.daemon", types.SimpleNamespace(run=lambda *_: 130))
+    monkeypatch.setattr("swarmd.cli.join.run", lambda *_: 130)
     assert swarmd("join", "--home", tmp_path).code == 130
 
 
@@ -156,7 +155,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path) -> None:
 
     from swarmd.cli.app import main
 
-    monkeypatch.setitem(sys.modules, "swarmd.daemon", types.SimpleNamespace(run=broken))
+    monkeypatch.setattr("swarmd.cli.join.run", broken)
     with pytest.raises(KeyError):
         main(["join", "--home", str(tmp_path)])
 
