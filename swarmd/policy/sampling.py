@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+UNIFORM_MAX = 1 - 2**-23  # of float32: times any number, less than it, however the product is rounded
+
 
 def draw_uniforms(rows: int, tokens: int, generator: torch.Generator) -> Tensor:
     """[rows, tokens] in [0, 1) on the CPU, whatever device the generator's consumer is on."""
@@ -24,9 +26,8 @@ def sample(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor
     scaled = logits.float() if temperature == 1 else logits.float() / temperature
     probabilities = torch.softmax(scaled, dim=-1)
     cumulative = probabilities.cumsum(dim=-1)
-    total = cumulative[:, -1:]
-    # `total` is 1 up to rounding. The draw stays below it, or the last token could come at probability 0.
-    draw = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    # The sum is 1 up to rounding. The draw stays below it, or the last token could come at probability 0.
+    draw = uniforms.clamp(max=UNIFORM_MAX)[:, None] * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, draw, right=True).clamp(max=logits.shape[-1] - 1)
     return tokens[:, 0], probabilities.gather(-1, tokens)[:, 0].log()
 

@@ -32,7 +32,7 @@ class Batch:
     @property
     def rotations(self) -> Tensor:
         """[2, R, 1, head size], at each row's position."""
-        return self._rotations[:, self.positions]
+        return self._rotations.index_select(1, self.positions)
 
     @property
     def mask(self) -> Tensor | None:

@@ -6,12 +6,24 @@ room for rows from the end: the batch stays one contiguous block, and little is 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 MOVED_BYTES = (
     64 * 2**20
 )  # of rows copied at once: half of them may move, and the plan knows of no second cache
+
+
+class Column(NamedTuple):
+    """Where a layer's next token goes, [rows, kv heads, head size], and all of the layer with it, [rows, kv
+    heads, filled + 1, head size]: views, not copies."""
+
+    key: Tensor
+    value: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 class KeyValueCache:
@@ -31,8 +43,6 @@ class KeyValueCache:
         shape = (layers, rows, kv_heads, columns, head_size)
         # Zeros, not whatever was there: a masked column counts times zero, and zero times NaN is NaN.
         self._store = torch.zeros(2, *shape, dtype=dtype, device=device)
-        self._keys = self._store[0].unbind(0)
-        self._values = self._store[1].unbind(0)
         self.rows = rows
         self.columns = columns
         self.dtype = dtype
@@ -44,24 +54,22 @@ class KeyValueCache:
         prompts, _, width, _ = keys.shape
         rows = slice(first_row, first_row + prompts * copies)
         columns = slice(self.filled - width, self.filled)
-        for store, given in ((self._keys[layer], keys), (self._values[layer], values)):
-            own = store[rows]
+        for store, given in ((self._store[0], keys), (self._store[1], values)):
+            own = store[layer, rows]
             by_prompt = own.view(prompts, copies, *own.shape[1:])
             by_prompt[:, :, :, columns] = given[:, None]
 
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write one token's keys and values [rows, kv heads, head size] behind the filled columns.
-
-        Returns all of the layer's, [rows, kv heads, filled + 1, head size]: views, not copies.
-        """
-        rows, column = self.rows, self.filled
-        own_keys, own_values = self._keys[layer][:rows], self._values[layer][:rows]
-        own_keys[:, :, column] = keys
-        own_values[:, :, column] = values
-        return own_keys[:, :, : column + 1], own_values[:, :, : column + 1]
+    def next_column(self) -> list[Column]:
+        """Of every layer, for one more token a row. The views are made together: one by one, they would take
+        a small model longer than attention does."""
+        now = self._store[:, :, : self.rows].flatten(0, 1)
+        fresh = now[..., self.filled, :].unbind(0)
+        every = now[..., : self.filled + 1, :].unbind(0)
+        layers = len(fresh) // 2
+        return [Column(fresh[n], fresh[layers + n], every[n], every[layers + n]) for n in range(layers)]
 
     def advance(self) -> None:
-        """The appended column counts from now on."""
+        """The next column was written, and counts from now on."""
         self.filled += 1
 
     def keep(self, count: int, sources: Tensor, holes: Tensor) -> None:

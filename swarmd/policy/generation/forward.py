@@ -124,18 +124,20 @@ class LeanForward:
     def _run(self, tokens: Tensor, rotations: Tensor, attend: Attention) -> Tensor:
         """Hidden states [N, hidden] of tokens [N], before the last norm."""
         decoder, dtype = self._decoder, self._dtype
-        heads, rotated_heads = decoder.heads, decoder.heads + decoder.kv_heads
+        heads, kv_heads = decoder.heads, decoder.kv_heads
         cosines, signed_sines = rotations
         x = F.embedding(tokens, self._embedding)
         count = x.shape[0]
         for number, layer in enumerate(self._layers):
             projected = layer.query_key_value(layer.input_norm(x)).view(count, -1, decoder.head_size)
-            turned = projected[:, :rotated_heads].float()
+            turned, values = projected.split_with_sizes((heads + kv_heads, kv_heads), dim=1)
+            turned = turned.float()
             if layer.head_norm is not None:
                 weight, epsilon = layer.head_norm
                 turned = F.rms_norm(turned, (decoder.head_size,), None, epsilon).to(dtype) * weight
             turned = _rotate(turned, cosines, signed_sines).to(dtype)
-            attended = attend(number, turned[:, :heads], turned[:, heads:], projected[:, rotated_heads:])
+            queries, keys = turned.split_with_sizes((heads, kv_heads), dim=1)
+            attended = attend(number, queries, keys, values)
             layer.output.add_to(x, attended)
             gate, up = layer.gate_up(layer.feed_forward_norm(x)).chunk(2, dim=-1)
             layer.down.add_to(x, layer.activation(gate).mul_(up))
@@ -179,13 +181,16 @@ class LeanForward:
         where several tokens would: nothing is repeated."""
         decoder = self._decoder
         shared = (decoder.kv_heads, decoder.heads // decoder.kv_heads)
+        columns = cache.next_column()
 
         def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            all_keys, all_values = cache.append(number, keys, values)
+            column = columns[number]
+            column.key.copy_(keys)
+            column.value.copy_(values)
             attended = F.scaled_dot_product_attention(
                 queries.view(queries.shape[0], *shared, -1),
-                all_keys,
-                all_values,
+                column.keys,
+                column.values,
                 attn_mask=mask,
                 scale=self._layers[number].scale,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -44,70 +45,79 @@ class LeanGenerator:
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         batch, logits = forward.start([prompts[number] for number in order], copies, max_new_tokens)
         logits = logits.repeat_interleave(copies, dim=0)
-        rows = _Rows(
-            [number * copies + copy for number in order for copy in range(copies)], batch, self._eos_ids
-        )
-        uniforms = None if uniforms is None else uniforms.to(forward.device)
+        numbers = [number * copies + copy for number in order for copy in range(copies)]
+        rows = _Rows(numbers, batch, self._eos_ids, uniforms)
         for step in range(max_new_tokens):
             if should_stop is not None and should_stop.is_set():
                 raise GenerationStoppedError
-            if uniforms is None:
-                rows.write(*greedy(logits))
-            else:
-                rows.write(*sample(logits, uniforms[rows.numbers, step], temperature))
+            rows.write(logits, step, temperature)
             last = step + 1 == max_new_tokens
             if last or (step + 1) % self.interval == 0:
                 written = rows.drop_finished()
                 if progress is not None:
                     progress(written)
-            if last or not len(rows.numbers):
+            if last or not rows.numbers:
                 break
             logits = forward.step(rows.tokens, batch)
-        return rows.collect(len(prompts) * copies)
+        return rows.collect()
 
 
 class _Rows:
-    """What every row wrote. `numbers` [R] are those still writing, `tokens` [R] what they wrote last."""
+    """What every row wrote. `numbers` are those still writing, `tokens` [R] what they wrote last, `draws` [R,
+    tokens] their uniforms."""
 
-    def __init__(self, numbers: Sequence[int], batch: Batch, eos_ids: frozenset[int]) -> None:
+    def __init__(
+        self, numbers: Sequence[int], batch: Batch, eos_ids: frozenset[int], uniforms: Tensor | None
+    ) -> None:
         device = batch.positions.device
-        self.numbers = torch.tensor(numbers, device=device)
-        self.tokens = self.numbers
+        self.numbers = list(numbers)
+        self.draws = None if uniforms is None else uniforms[self.numbers].to(device)
+        self.tokens = batch.positions
         self._batch = batch
         self._ends = eos_ids
-        self._eos_ids = torch.tensor(sorted(eos_ids), device=device)
-        self._alive = torch.ones(len(numbers), dtype=torch.bool, device=device)
-        self._uncounted = torch.zeros((), dtype=torch.long, device=device)
-        self._written: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._unread: list[tuple[Tensor, Tensor]] = []
+        self._texts = {number: _Text() for number in sorted(numbers)}
 
-    def write(self, tokens: Tensor, logprobs: Tensor) -> None:
-        """The next token [R] of every row. What a finished row writes is not read."""
-        self._written.append((self.numbers, tokens, logprobs))
-        self.tokens = tokens
-        self._uncounted += self._alive.sum()
-        self._alive &= ~torch.isin(tokens, self._eos_ids)
+    def write(self, logits: Tensor, step: int, temperature: float) -> None:
+        """Choose the next token [R] of every row. What a finished row writes is not read."""
+        draws = self.draws
+        chosen = greedy(logits) if draws is None else sample(logits, draws[:, step], temperature)
+        self._unread.append(chosen)
+        self.tokens = chosen[0]
 
     def drop_finished(self) -> int:
         """Let finished rows leave the batch. Returns how many tokens were written since the last call."""
-        written = int(self._uncounted)
-        self._uncounted.zero_()
-        if not bool(self._alive.all()):
-            kept = self._batch.keep(self._alive)
-            self.numbers, self.tokens, self._alive = self.numbers[kept], self.tokens[kept], self._alive[kept]
+        written = 0
+        texts = [self._texts[number] for number in self.numbers]
+        # On an accelerator this is where the host waits.
+        steps = [torch.stack(part).tolist() for part in zip(*self._unread, strict=True)]
+        self._unread.clear()
+        for tokens, logprobs in zip(*steps, strict=True):
+            for text, token, logprob in zip(texts, tokens, logprobs, strict=True):
+                if not text.finished:
+                    text.tokens.append(token)
+                    text.logprobs.append(logprob)
+                    text.finished = token in self._ends
+                    written += 1
+        alive = [not text.finished for text in texts]
+        if not all(alive):
+            kept = self._batch.keep(torch.tensor(alive, device=self.tokens.device))
+            self.numbers = [self.numbers[row] for row in kept.tolist()]
+            self.tokens = self.tokens[kept]
+            self.draws = None if self.draws is None else self.draws[kept]
         return written
 
-    def collect(self, rows: int) -> list[Decoded]:
+    def collect(self) -> list[Decoded]:
         """What every row wrote, up to its end token, in the order of their numbers."""
-        token_ids: list[list[int]] = [[] for _ in range(rows)]
-        logprobs: list[list[float]] = [[] for _ in range(rows)]
-        finished = [False] * rows
-        for step in self._written:
-            for number, token, logprob in zip(*(part.tolist() for part in step), strict=True):
-                if not finished[number]:
-                    token_ids[number].append(token)
-                    logprobs[number].append(logprob)
-                    finished[number] = token in self._ends
         return [
-            Decoded(tuple(ids), tuple(nats), ended)
-            for ids, nats, ended in zip(token_ids, logprobs, finished, strict=True)
+            Decoded(tuple(text.tokens), tuple(text.logprobs), text.finished) for text in self._texts.values()
         ]
+
+
+@dataclass
+class _Text:
+    """What one row wrote so far."""
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finished: bool = False

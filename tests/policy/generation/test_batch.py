@@ -29,7 +29,9 @@ def marks(batch):
     """Which prompt each row's last cached column came from, before a token marked 9 is added."""
     rows = batch.cache.rows
     nine = torch.full((rows, 3, 2), 9.0)
-    keys, values = batch.cache.append(1, nine, -nine)
+    key, value, keys, values = batch.cache.next_column()[1]
+    key.copy_(nine)
+    value.copy_(-nine)
     assert keys[:, :, -1].eq(9).all()
     assert torch.equal(keys, -values)
     return keys[:, 0, -2, 0].tolist()
@@ -37,7 +39,7 @@ def marks(batch):
 
 def test_a_prompt_stands_in_the_rows_of_all_its_copies_right_aligned():
     batch = make_batch([1, 3], copies=2)
-    keys, _ = batch.cache.append(0, torch.zeros(4, 3, 2), torch.zeros(4, 3, 2))
+    keys = batch.cache.next_column()[0].keys
     assert keys[:, 1, :, 0].tolist() == [[0, 0, 1, 0], [0, 0, 1, 0], [2, 2, 2, 0], [2, 2, 2, 0]]
 
 
