@@ -4,7 +4,7 @@ Greedy: it takes nothing from the peer's own randomness, so a step that is repea
 step whether or not an evaluation came before it. Decides nothing about learning.
 
 What it costs: three times the completions of a default step. For the embedded model that is 0.27 s beside
-steps of 0.11 s, 0.05 s of it scoring: 1 % with one every 200 steps. Drawing the questions takes another second
+steps of 0.11 s, 0.05 s of it scoring: 1 % with one every 200 steps. Drawing the questions takes a second more
 once (the starter tasks).
 """
 
