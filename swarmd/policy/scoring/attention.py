@@ -16,6 +16,7 @@ from torch.nn import functional
 from transformers import AttentionInterface, PretrainedConfig
 
 from swarmd.policy.scoring.packing import Packing
+from swarmd.policy.scoring.short_attention import Blocks, short_attention
 
 NAME = "swarmd_packed"
 FLOAT32_TOKENS_MAX = 128
@@ -38,6 +39,13 @@ class AttentionPlan:
     packing: Packing
     visible: Tensor | None
     _masks: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
+    _blocks: dict[tuple[int, int], Blocks | None] = field(default_factory=dict)
+
+    def blocks(self, kv_heads: int, shared: int) -> Blocks | None:
+        """For `short_attention`, where that pays; on the CPU."""
+        if (kv_heads, shared) not in self._blocks:
+            self._blocks[kv_heads, shared] = Blocks.of(self.packing, kv_heads, shared)
+        return self._blocks[kv_heads, shared]
 
     def mask(self, shared: int, dtype: torch.dtype) -> Tensor:
         """To add to scores: [B' or 1, 1, shared * T', P + T'], of `shared` query heads behind each other."""
@@ -92,6 +100,11 @@ def attend(
         query, key, value = query.float(), key.float(), value.float()
     heads, kv_heads = query.shape[1] // size, key.shape[1] // size
     shared = heads // kv_heads
+    if query.device.type == "cpu" and _computed_in(query) == torch.float32:
+        blocks = plan.blocks(kv_heads, shared)
+        if blocks is not None:
+            scale = size**-0.5 if scaling is None else scaling
+            return short_attention(query, key, value, size, scale, blocks).to(dtype)
     keys, values = (_gather(flat, packing.prompts, size) for flat in (key, value))
     if shared > 1:
         keys, values = (states.repeat_interleave(shared, dim=1) for states in (keys, values))

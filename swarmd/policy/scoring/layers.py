@@ -35,12 +35,13 @@ class Norm:
 
     def backward(self, by_normed: Tensor, x: Tensor, scale: Tensor) -> Tensor:
         """The gradient by float32 x, from that by the normed x; adds the weight's."""
-        unit = x * scale
-        by_weight = by_normed * unit
+        by_weight = (by_normed * x).flatten(0, -2)
         if self.weight.requires_grad:
-            add_gradient(self.weight, by_weight.flatten(0, -2).sum(dim=0))
-        along = by_weight.mul_(self.weight).mean(dim=-1, keepdim=True)
-        return (by_normed * self.weight).sub_(unit.mul_(along)).mul_(scale)
+            add_gradient(self.weight, torch.mv(by_weight.T, scale.flatten()))
+        # The norm's own share: -x scale^3 mean(by_normed * weight * x).
+        along = torch.mv(by_weight, self.weight).view_as(scale)
+        shrink = along.mul_(scale.pow(3)).div_(-x.shape[-1])
+        return (by_normed * self.weight).mul_(scale).addcmul_(x, shrink)
 
 
 @dataclass(frozen=True)
