@@ -156,7 +156,7 @@ class Assembly:
         """Side by side: each takes seconds, and in processes of their own."""
         self._enter("loading the model")
         self._events.emit("loading", message="the model: seconds, or minutes for a large or a new one")
-        stack.push_async_callback(asyncio.to_thread, self._model_thread.shutdown)
+        stack.callback(self._model_thread.shutdown, wait=False)  # idle by then, or loading for nobody
         async with asyncio.TaskGroup() as group:
             starting = group.create_task(
                 stack.enter_async_context(TaskRunner(reward=manifest.reward)), name="task worker"

@@ -1,8 +1,8 @@
 """Lifetime: takes the home, says from the first second how it is, assembles the peer, takes it down in order.
 
 Stop, on the first signal, after `config.steps`, or when the network is lost for good: intake ends; the step
-in hand is dropped, or finished if its update has begun; checkpoint; status closes; network closes. A second
-signal ends the process at once.
+in hand is dropped, or finished if its update has begun; checkpoint; status closes; network closes. Before the
+first step there is nothing to wait for. A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def run(config: Config, home: Home) -> int:
             runner.run(_Daemon(config, home, events).live())
         except asyncio.CancelledError:
             events.emit("stopped", message="stopped before the first step; nothing was lost")
+            sys.stdout.flush()
+            os._exit(0)  # a model that is being loaded, or downloaded, cannot be interrupted otherwise
         except BaseExceptionGroup as group:
             raise _one_of(group) from group
     return 0
@@ -105,9 +107,7 @@ class _Daemon:
                 Console().show_cursor()
             os._exit(FORCED_EXIT_CODE)  # "now": the last checkpoint is whole, whatever is half done here
         if self._peer is None:
-            self._events.emit(
-                "stopping", message="once what is being loaded is there; once more ends at once"
-            )
+            self._events.emit("stopping", message="before the first step: there is nothing to finish")
             main.cancel()
             return
         self._events.emit("stopping", message="finishing or dropping the step; once more ends at once")

@@ -100,7 +100,7 @@ async def test_a_daemon_that_is_still_loading_says_so(tmp_path: Path, monkeypatc
             await asyncio.to_thread(ask_status, tmp_path, home.socket_path)
         daemon._on_signal(living)
     assert living.cancelled()
-    assert "what is being loaded" in out.getvalue()
+    assert "before the first step" in out.getvalue()
     assert not home.socket_path.exists()
 
 
