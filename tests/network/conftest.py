@@ -207,8 +207,9 @@ def is_abandoned_search(context: dict[str, Any]) -> bool:
 
 
 def p2pd_processes(key: KeyPair | None = None) -> list[psutil.Process]:
-    """This process's p2pd children, or the one that runs with `key`."""
-    children = [child for child in psutil.Process().children() if child.name() == "p2pd"]
+    """This process's p2pd children that run, or the one that runs with `key`."""
+    running = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
+    children = [child for child in running if child.name() == "p2pd"]
     return [child for child in children if key is None or key.peer_id in " ".join(child.cmdline())]
 
 
