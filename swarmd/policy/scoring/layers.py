@@ -152,12 +152,11 @@ class _AttentionInputs(torch.autograd.Function):
             by_states.append(by_heads.flatten(1).to(dtype))
         by_states.append(by_value)
         normed = half.norm.apply(x, scale).to(dtype)
-        by_normed = torch.zeros_like(x)
-        for projection, weight, by_output in zip(
-            (half.query, half.key, half.value), working, by_states, strict=True
-        ):
-            projection.backward(by_output, normed)
+        by_normed = (by_states[0] @ working[0]).float()
+        for by_output, weight in zip(by_states[1:], working[1:], strict=True):
             _add_product(by_normed, by_output, weight)
+        for projection, by_output in zip((half.query, half.key, half.value), by_states, strict=True):
+            projection.backward(by_output, normed)
         return half.norm.backward(by_normed, x, scale), None, None, None, None
 
 
@@ -179,14 +178,12 @@ class _FeedForward(torch.autograd.Function):
         attended, middle, scale, gate, up, output_w, gate_w, up_w, down_w = ctx.saved_tensors
         half: FeedForward = ctx.half
         dtype = gate.dtype
-        slope = torch.sigmoid(gate)
-        activated = gate * slope
+        activated = functional.silu(gate)
         by_out_working = by_out.to(dtype)
         half.down.backward(by_out_working, activated * up)
         by_product = by_out_working @ down_w
-        # d silu(g) = s + silu(g) - silu(g) s with s = sigmoid(g)
-        by_gate = slope.addcmul_(activated, slope, value=-1).add_(activated).mul_(up).mul_(by_product)
         by_up = activated.mul_(by_product)
+        by_gate = torch.ops.aten.silu_backward(by_product.mul_(up), gate)
         normed = half.norm.apply(middle, scale).to(dtype)
         half.gate.backward(by_gate, normed)
         half.up.backward(by_up, normed)

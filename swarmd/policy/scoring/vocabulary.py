@@ -16,7 +16,7 @@ from swarmd.policy.pending import PendingGradients
 from swarmd.policy.scoring.gradients import accumulated
 
 SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
-KEPT_BYTES = 128 * 2**20  # of logits kept for the backward pass; more is computed again (a third more work)
+KEPT_BYTES = 128 * 2**20  # of exp(logits) kept for backward; more is computed again (a third more work)
 SLICE_WORDS_MIN = 256  # narrower products are slow
 
 
@@ -59,16 +59,16 @@ class _ChosenLogprobs(torch.autograd.Function):
         chosen = torch.zeros_like(highest)
         kept: list[Tensor] = []
         for start, stop in _slices(count, words):
-            raw = _product(working, weight, bias, start, stop, dtype)
-            if keep:
-                kept.append(raw)
-            logits = raw.float().div(temperature) if temperature != 1 else raw.float()
-            # A running log-sum-exp: what was summed so far is rescaled whenever a higher logit comes.
-            peak = torch.maximum(highest, logits.amax(dim=1))
-            total = total * (highest - peak).exp() + (logits - peak[:, None]).exp_().sum(dim=1)
-            highest = peak
+            logits = _logits(working, weight, bias, (start, stop), dtype, temperature)
             inside, local = _inside(targets, start, stop)
             chosen = torch.where(inside, logits.gather(1, local)[:, 0], chosen)
+            peak = logits.amax(dim=1)
+            powers = logits.sub_(peak[:, None]).exp_()
+            # A running log-sum-exp: what was summed so far is rescaled whenever a higher logit comes.
+            before, highest = highest, torch.maximum(highest, peak)
+            total = total * (before - highest).exp() + powers.sum(dim=1) * (peak - highest).exp()
+            if keep:
+                kept += (powers.to(dtype), peak)
         normaliser = highest + total.log()
         ctx.save_for_backward(hidden, bias, targets, normaliser, *kept)
         ctx.temperature, ctx.dtype, ctx.weight, ctx.pending = temperature, dtype, weight, pending
@@ -85,10 +85,13 @@ class _ChosenLogprobs(torch.autograd.Function):
         factor = working.new_empty(len(hidden), len(weight)) if pends else None
         share = gradient[:, None] / ctx.temperature
         for number, (start, stop) in enumerate(_slices(len(hidden), len(weight))):
-            raw = kept[number] if kept else _product(working, weight, bias, start, stop, ctx.dtype)
-            logits = raw.float() / ctx.temperature
             # d log p(target) / d logit = 1(target) - softmax
-            by_logit = logits.sub_(normaliser[:, None]).exp_().mul_(-share)
+            if kept:
+                powers, peak = kept[2 * number : 2 * number + 2]
+                by_logit = powers * -(share * (peak - normaliser).exp()[:, None])
+            else:
+                logits = _logits(working, weight, bias, (start, stop), ctx.dtype, ctx.temperature)
+                by_logit = logits.sub_(normaliser[:, None]).exp_().mul_(-share)
             inside, local = _inside(targets, start, stop)
             by_logit.scatter_add_(1, local, share * inside[:, None])
             by_raw = by_logit.to(ctx.dtype)
@@ -118,11 +121,20 @@ def _slices(count: int, words: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + width, words)) for start in range(0, words, width))
 
 
-def _product(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, start: int, stop: int, dtype: torch.dtype
+def _logits(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    words: tuple[int, int],
+    dtype: torch.dtype,
+    temperature: float,
 ) -> Tensor:
+    """Of a slice of the words, divided by the temperature: float32, the caller's to change."""
+    start, stop = words
     logits = hidden @ weight[start:stop].to(dtype).T
-    return logits if bias is None else logits + bias[start:stop].to(dtype)
+    if bias is not None:
+        logits += bias[start:stop].to(dtype)
+    return logits.float() if temperature == 1 else logits.float().div_(temperature)
 
 
 def _add_product(into: Tensor, by_raw: Tensor, hidden: Tensor) -> None:

@@ -63,14 +63,14 @@ def test_a_frozen_weight_gets_no_gradient():
 def test_the_logits_of_a_large_vocabulary_never_exist_together(monkeypatch):
     monkeypatch.setattr(vocabulary, "KEPT_BYTES", 0)
     seen = []
-    product = vocabulary._product
+    compute = vocabulary._logits
 
     def watched(*args):
-        logits = product(*args)
+        logits = compute(*args)
         seen.append(logits.numel() * 4)
         return logits
 
-    monkeypatch.setattr(vocabulary, "_product", watched)
+    monkeypatch.setattr(vocabulary, "_logits", watched)
     monkeypatch.setattr(vocabulary, "SLICE_BYTES", 2**20)
     states = torch.randn(64, 4, requires_grad=True)
     weight = torch.randn(20_000, 4, requires_grad=True)
