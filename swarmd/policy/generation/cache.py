@@ -41,8 +41,7 @@ class KeyValueCache:
         device: torch.device,
     ) -> None:
         shape = (layers, rows, kv_heads, columns, head_size)
-        # Zeros, not whatever was there: a masked column counts times zero, and zero times NaN is NaN.
-        self._store = torch.zeros(2, *shape, dtype=dtype, device=device)
+        self._store = torch.empty(2, *shape, dtype=dtype, device=device)
         self.rows = rows
         self.columns = columns
         self.dtype = dtype
@@ -57,6 +56,8 @@ class KeyValueCache:
         for store, given in ((self._store[0], keys), (self._store[1], values)):
             own = store[layer, rows]
             by_prompt = own.view(prompts, copies, *own.shape[1:])
+            # Zeros, not whatever was there: a masked column counts times zero, and zero times NaN is NaN.
+            by_prompt[:, :, :, : columns.start].zero_()
             by_prompt[:, :, :, columns] = given[:, None]
 
     def next_column(self) -> list[Column]:

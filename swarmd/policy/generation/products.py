@@ -53,8 +53,7 @@ def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
     downs = [] if factors is None else [factors[0].to(dtype)]
     weights = [base.weight for base in bases]
     if is_copied(weights, dtype):
-        weight = _concatenate([*weights, *downs], dtype)
-        product = _multiplication(weight, _fused_bias(bases, downs, dtype))
+        product = _fused([*weights, *downs], _fused_bias(bases, downs, dtype), dtype)
     else:
         parts = [_as_it_lies(base.weight.detach(), base.bias) for base in bases]
         parts += [_Plain(down.t(), None) for down in downs]
@@ -89,23 +88,14 @@ def _fused_bias(bases: Sequence[nn.Linear], downs: Sequence[Tensor], dtype: torc
     return torch.cat([bias.detach().to(dtype) for bias in biases])
 
 
-def _concatenate(weights: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-    """[sum of out, in]: the weight itself when nothing has to be copied."""
-    if len(weights) == 1:
-        return weights[0].detach().to(dtype)
-    rows = sum(len(weight) for weight in weights)
-    fused = torch.empty(rows, weights[0].shape[1], dtype=dtype, device=weights[0].device)
-    torch.cat([weight.detach().to(dtype) for weight in weights], out=fused)
-    return fused
-
-
-def _multiplication(weight: Tensor, bias: Tensor | None) -> Product:
-    """With a copy, which may be laid out anew."""
-    if weight.device.type == "cpu":
-        if weight.numel() >= LARGE_NUMEL_MIN and packing_works(weight.dtype):
-            return _Packed(weight, bias)
-        return _Plain(weight.t().contiguous(), bias)  # the layout that few rows are multiplied with fastest
-    return _Plain(weight.t(), bias)
+def _fused(weights: Sequence[Tensor], bias: Tensor | None, dtype: torch.dtype) -> Product:
+    """With a copy of the weights, laid out for few rows."""
+    working = [weight.detach().to(dtype) for weight in weights]
+    if weights[0].device.type != "cpu":
+        return _Plain(torch.cat(working).t(), bias)
+    if sum(weight.numel() for weight in weights) >= LARGE_NUMEL_MIN and packing_works(dtype):
+        return _Packed(working[0] if len(working) == 1 else torch.cat(working), bias)
+    return _Plain(torch.cat([weight.t() for weight in working], dim=1), bias)
 
 
 def _as_it_lies(weight: Tensor, bias: Tensor | None) -> Product:
