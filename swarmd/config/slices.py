@@ -158,9 +158,9 @@ class LearningConfig(Slice):
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
-    external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "topr"
-    """How external tokens are weighted: topr, as_own (the paper's rule, and ppo's only one), tis, luffy or
-    imitate."""
+    external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "imitate"
+    """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
+    ppo's only one), tis or luffy."""
     sampler: Literal["uniform", "scored"] = "uniform"
     """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
     max_grad_norm: float = Field(1.0, gt=0)

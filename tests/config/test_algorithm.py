@@ -48,7 +48,7 @@ def test_rloo_takes_one_update_a_batch():
 
 
 def test_the_default_external_loss_is_the_one_that_teaches_what_a_peer_cannot_do_and_ppos_its_only_one():
-    assert LearningConfig().external_loss == "topr"
+    assert LearningConfig().external_loss == "imitate"
     assert LearningConfig(algorithm="ppo").external_loss == "as_own"
 
 

@@ -181,4 +181,4 @@ def test_the_configuration_names_each_of_them():
     }
     for name, loss in chosen.items():
         assert external_loss(LearningConfig(external_loss=name), algorithm) == loss
-    assert external_loss(LearningConfig(), algorithm) == chosen["topr"]
+    assert external_loss(LearningConfig(), algorithm) == chosen["imitate"]
