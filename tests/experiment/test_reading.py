@@ -135,8 +135,19 @@ def test_the_examples_are_read(example) -> None:
     assert config.baseline_label is not None
 
 
-@pytest.mark.parametrize("name", ["paper", "small", "dense", "gpu"])
-def test_examples_of_the_papers_experiment_have_its_configurations_and_its_control(name) -> None:
+PAPERS = {"8/0", "6/2", "4/4", "2/6"}
+CONTROL = "8/0-filtered"
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("paper", PAPERS | {CONTROL}),
+        ("gpu", PAPERS | {CONTROL}),
+        ("small", PAPERS | {CONTROL, "4/4-imitate", "4/2-imitate"}),
+        ("dense", {"8/0", "4/4", CONTROL, "4/4-imitate"}),
+    ],
+)
+def test_examples_of_the_papers_experiment_have_its_configurations_and_its_control(name, labels) -> None:
     config, _ = read_experiment(Path(f"examples/sapo_{name}.toml"))
-    labels = {arm.label for arm in config.configurations}
-    assert labels == {"8/0", "6/2", "4/4", "2/6", "8/0-filtered"}
+    assert {arm.label for arm in config.configurations} == labels

@@ -214,7 +214,8 @@ def test_surprisal_of_external_text_is_in_nats_per_byte(make_policy, external_gr
     ]
     with torch.no_grad():
         nats = -policy.score_logprobs(rows)[0].sum().item()
-    metrics = Trainer(policy, PLAIN).step([], [group])
+    every_row = PLAIN.model_copy(update={"external_loss": "topr"})
+    metrics = Trainer(policy, every_row).step([], [group])
     assert metrics.external_nats_per_byte == pytest.approx(nats / 6, rel=1e-5)
 
 
