@@ -19,6 +19,8 @@ from swarmd.config import PolicyConfig
 from swarmd.daemon.progress import Progress
 from swarmd.errors import ConfigError
 from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.describing import header
+from swarmd.experiment.journal import Line
 from swarmd.experiment.model_folders import check_folders
 from swarmd.experiment.node import Node
 from swarmd.experiment.schedule import RunSpec
@@ -70,6 +72,10 @@ class Population:
         names = self.config.models or (self.config.policy.model,)
         found = {name: model_fingerprint(name) for name in dict.fromkeys(names)}
         return [found[name] for name in names]
+
+    def header(self, run: RunSpec) -> Line:
+        """The first line of `run`. Raises ModelError."""
+        return header(self.config, self.manifest, run, self.fingerprints, self.reasons())
 
     def reasons(self) -> dict[str, list[str]]:
         """By model: why it runs the way it does, sentences for people."""

@@ -21,7 +21,7 @@ from typing import Protocol
 from protocol import Manifest
 from swarmd.daemon.verification import Verification
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.describing import header, node_line, versions
+from swarmd.experiment.describing import node_line, versions
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
@@ -70,7 +70,7 @@ class Rounds:
 
     def refuse_another(self, run: RunSpec, directory: Path) -> None:
         """Raises ConfigError if `directory` has `run` of another experiment, StorageError."""
-        Journal(directory / ROUNDS_FILE).refuse_another(self._header(run))
+        Journal(directory / ROUNDS_FILE).refuse_another(self._population.header(run))
 
     async def play(self, run: RunSpec, directory: Path) -> float:
         """Finish `run` if it is not finished; its cumulative own reward.
@@ -80,7 +80,7 @@ class Rounds:
         """
         journal = Journal(directory / ROUNDS_FILE)
         if self._leads:
-            journal.begin(self._header(run))
+            journal.begin(self._population.header(run))
         if agreed(self.exchange, f"state of {run.name}", self._leads and journal.is_finished()):
             self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         else:
@@ -89,10 +89,6 @@ class Rounds:
             _remove_checkpoints(directory)
         reward = cumulative_own(journal.lines()) if self._leads else 0.0
         return agreed(self.exchange, f"reward of {run.name}", reward)
-
-    def _header(self, run: RunSpec) -> Line:
-        models, reasons = self._population.fingerprints, self._population.reasons()
-        return header(self.config, self.manifest, run, models, reasons)
 
     @property
     def _leads(self) -> bool:

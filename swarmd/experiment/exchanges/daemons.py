@@ -17,7 +17,6 @@ from protocol import Manifest
 from swarmd.config import PolicyConfig
 from swarmd.errors import StorageError
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.describing import header
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.local_swarm import Daemon, live
 from swarmd.experiment.exchanges.node_homes import (
@@ -59,7 +58,7 @@ class DaemonSwarms:
 
     def refuse_another(self, run: RunSpec, directory: Path) -> None:
         """Raises ConfigError if `directory` has `run` of another experiment, StorageError."""
-        Journal(directory / ROUNDS_FILE).refuse_another(self._header(run))
+        Journal(directory / ROUNDS_FILE).refuse_another(self._population.header(run))
 
     async def play(self, run: RunSpec, directory: Path) -> float:
         """Finish `run` if it is not finished; its cumulative own reward.
@@ -68,17 +67,13 @@ class DaemonSwarms:
         experiment's, StorageError, ModelError, TaskError, and SwarmdError if a daemon fails.
         """
         journal = Journal(directory / ROUNDS_FILE)
-        journal.begin(self._header(run))
+        journal.begin(self._population.header(run))
         if not journal.is_finished():
             lines = await self._finish(run)
             journal.cut_back(0)
             journal.append([*lines, {"kind": "end"}])
         self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         return cumulative_own(journal.lines())
-
-    def _header(self, run: RunSpec) -> Line:
-        models, reasons = self._population.fingerprints, self._population.reasons()
-        return header(self.config, self.manifest, run, models, reasons)
 
     async def _finish(self, run: RunSpec) -> list[Line]:
         """Everything that is written of it, but the first line and the last."""
