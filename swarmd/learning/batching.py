@@ -22,6 +22,8 @@ class TrainRow:
     """Per token under the policy that wrote it, where known exactly (own completions)."""
     behaviour_logprob_sum: float | None
     text_bytes: int
+    external: bool = False
+    """Written by another peer."""
     same_tokens: bool = False
     """External rows: by this tokenizer, and as many tokens as the publisher's sum is over."""
     own_success: float | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from swarmd.config import LearningConfig
@@ -14,12 +14,12 @@ from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
 from swarmd.learning.external import ExternalBatch, ExternalLoss
 from swarmd.learning.losses import k3_penalty
 from swarmd.learning.value_head import ValueHead
-from swarmd.policy import Policy, TokenRow
+from swarmd.policy import Policy
 
 
 @dataclass(frozen=True)
 class Part:
-    """The own or the external half of a step's loss; their rows never share a micro-batch."""
+    """The own or the external half of a step's loss."""
 
     rows: tuple[TrainRow, ...]
     external: bool
@@ -27,13 +27,20 @@ class Part:
     """What its loss is an average over."""
     coefficient: float = 1.0
     """lambda for the external half."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step trains on, in one update or several. Rows of all parts go through the model together."""
+
+    parts: tuple[Part, ...]
     first_logprobs: dict[int, Tensor] = field(default_factory=dict)
     """id of a row -> [T] before the first update of the step. By row: micro-batches may be cut anew."""
     first_values: dict[int, Tensor] = field(default_factory=dict)
 
     @property
-    def token_rows(self) -> list[TokenRow]:
-        return [row.tokens for row in self.rows]
+    def rows(self) -> list[TrainRow]:
+        return [row for part in self.parts for row in part.rows]
 
 
 @dataclass
@@ -54,10 +61,28 @@ class Pass:
 
 @dataclass(frozen=True)
 class _Scored:
+    """A micro-batch of B rows, the longest of T tokens, after the model: [B, T] each."""
+
+    batch: MicroBatch
     logprobs: Tensor
     first: Tensor
     mask: Tensor
     values: Values | None
+
+    def of(self, part: Part) -> _Scored | None:
+        """The rows that belong to `part`, as if they had been alone; None where there are none."""
+        places = [n for n, row in enumerate(self.batch.rows) if row.external == part.external]
+        if not places or len(places) == len(self.batch.rows):
+            return self if places else None
+        rows = tuple(self.batch.rows[place] for place in places)
+        chosen = torch.tensor(places, device=self.mask.device)
+        width = max(len(row.tokens.completion_ids) for row in rows)
+
+        def cut(values: Tensor) -> Tensor:
+            return values.index_select(0, chosen)[:, :width]
+
+        values = None if self.values is None else Values(cut(self.values.now), cut(self.values.first))
+        return _Scored(MicroBatch(rows), cut(self.logprobs), cut(self.first), cut(self.mask), values)
 
 
 class Objective:
@@ -77,54 +102,54 @@ class Objective:
         self._value_head = value_head
         self._external_loss = external_loss
 
-    def tokens(self, parts: Sequence[Part], token_budget: int) -> int:
+    def tokens(self, batch: Batch, token_budget: int) -> int:
         """Tokens that `accumulate` puts through the model: a prompt again in every micro-batch it is in."""
-        return sum(
-            self._policy.scored_tokens(batch.token_rows)
-            for part in parts
-            for batch in micro_batches(part.rows, token_budget, self._policy.scored_tokens)
-        )
+        return sum(self._policy.scored_tokens(micro.token_rows) for micro in self._cut(batch, token_budget))
 
-    def accumulate(self, parts: Sequence[Part], token_budget: int) -> Pass:
+    def accumulate(self, batch: Batch, token_budget: int) -> Pass:
         """Add the gradient of all parts to the parameters' `.grad`.
 
         Whatever the budget, the sum is the same up to rounding. After an error the gradients hold some part
         of it; nothing else has changed, so with gradients dropped the same call can be made again.
         """
         done = Pass()
-        for part in parts:
-            for batch in micro_batches(part.rows, token_budget, self._policy.scored_tokens):
-                loss = self._loss(part, batch, done)
-                loss.backward()  # type: ignore[no-untyped-call]
-                done.loss += loss.item()
+        for micro in self._cut(batch, token_budget):
+            scored = self._score(batch, micro)
+            halves = [(part, scored.of(part)) for part in batch.parts]
+            losses = [self._loss(part, half, done) for part, half in halves if half is not None]
+            loss = torch.stack(losses).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            done.loss += loss.item()
         return done
 
-    def _loss(self, part: Part, batch: MicroBatch, done: Pass) -> Tensor:
-        """This micro-batch's share of the loss: a scalar with gradient."""
-        scored = self._score(part, batch)
+    def _cut(self, batch: Batch, token_budget: int) -> list[MicroBatch]:
+        return micro_batches(batch.rows, token_budget, self._policy.scored_tokens)
+
+    def _loss(self, part: Part, scored: _Scored, done: Pass) -> Tensor:
+        """These rows' share of the loss: a scalar with gradient."""
         if part.external:
             nats = scored.first.sum(dim=1).neg().tolist()  # zero outside the mask
-            for row, surprisal in zip(batch.rows, nats, strict=True):
+            for row, surprisal in zip(scored.batch.rows, nats, strict=True):
                 done.external_nats[row.publisher] += surprisal
                 done.external_bytes[row.publisher] += row.text_bytes
-            per_token = self._external_per_token(batch, scored)
+            per_token = self._external_per_token(scored)
         else:
-            per_token = self._own_per_token(batch, scored, part.used, done)
+            per_token = self._own_per_token(scored, part.used, done)
         return self._algorithm.average(per_token, scored.mask, part.used) * part.coefficient
 
-    def _score(self, part: Part, batch: MicroBatch) -> _Scored:
+    def _score(self, batch: Batch, micro: MicroBatch) -> _Scored:
         if self._value_head is None:
-            logprobs, mask = self._policy.score_logprobs(batch.token_rows)
+            logprobs, mask = self._policy.score_logprobs(micro.token_rows)
             values = None
         else:
-            logprobs, mask, states = self._policy.score_with_states(batch.token_rows)
+            logprobs, mask, states = self._policy.score_with_states(micro.token_rows)
             expected = self._value_head(states)
-            values = Values(expected, _before_the_step(part.first_values, batch, expected))
-        first = _before_the_step(part.first_logprobs, batch, logprobs)
-        return _Scored(logprobs, first, mask, values)
+            values = Values(expected, _before_the_step(batch.first_values, micro, expected))
+        first = _before_the_step(batch.first_logprobs, micro, logprobs)
+        return _Scored(micro, logprobs, first, mask, values)
 
-    def _own_per_token(self, batch: MicroBatch, scored: _Scored, used: Used, done: Pass) -> Tensor:
-        logprobs, mask = scored.logprobs, scored.mask
+    def _own_per_token(self, scored: _Scored, used: Used, done: Pass) -> Tensor:
+        batch, logprobs, mask = scored.batch, scored.logprobs, scored.mask
         loss = self._algorithm.loss(
             CompletionBatch(
                 logprobs=logprobs,
@@ -148,8 +173,8 @@ class Objective:
             per_token = per_token + self._config.kl_coefficient * kl
         return per_token
 
-    def _external_per_token(self, batch: MicroBatch, scored: _Scored) -> Tensor:
-        logprobs = scored.logprobs
+    def _external_per_token(self, scored: _Scored) -> Tensor:
+        batch, logprobs = scored.batch, scored.logprobs
         return self._external_loss(
             ExternalBatch(
                 logprobs=logprobs,

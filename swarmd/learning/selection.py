@@ -85,6 +85,7 @@ def _row(
         old_logprobs=completion.logprobs if known else None,
         behaviour_logprob_sum=completion.behaviour_logprob_sum,
         text_bytes=len(completion.text.encode()),
+        external=external,
     )
 
 

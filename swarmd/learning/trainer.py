@@ -20,7 +20,7 @@ from swarmd.errors import ModelError
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.external import external_loss
-from swarmd.learning.gradient import Objective, Part, Pass
+from swarmd.learning.gradient import Batch, Objective, Part, Pass
 from swarmd.learning.groups import ScoredGroup
 from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
@@ -95,14 +95,14 @@ class Trainer:
             advantages_of=algorithm.advantages,
             own_success=own_success,
         )
-        parts = self._parts(local, foreign, self._config.external_coefficient * external_weight)
+        batch = self._batch(local, foreign, self._config.external_coefficient * external_weight)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
 
         passes: list[Pass] = []
-        note = None if parts else _why_nothing_to_learn(own, external, local, foreign)
-        for _ in range(self._config.updates_per_batch if parts else 0):
-            passes.append(self._update(parts))
+        note = None if batch.parts else _why_nothing_to_learn(own, external, local, foreign)
+        for _ in range(self._config.updates_per_batch if batch.parts else 0):
+            passes.append(self._update(batch))
             if not passes[-1].applied:
                 note = f"update left out: loss {passes[-1].loss}, gradient norm {passes[-1].grad_norm}"
                 break
@@ -114,19 +114,19 @@ class Trainer:
         """A row with zero advantage has no policy gradient, but a KL penalty or a value head may need it."""
         return row.advantage != 0 or self._algorithm.with_values or self._config.kl_coefficient > 0
 
-    def _parts(self, local: Selection, foreign: Selection, coefficient: float) -> list[Part]:
+    def _batch(self, local: Selection, foreign: Selection, coefficient: float) -> Batch:
         """What the loss is the sum of; `coefficient` is lambda."""
         parts = []
         if local.rows:
             parts.append(Part(local.rows, external=False, used=local.used))
         if foreign.rows and coefficient > 0:
             parts.append(Part(foreign.rows, external=True, used=foreign.used, coefficient=coefficient))
-        return parts
+        return Batch(tuple(parts))
 
-    def _update(self, parts: Sequence[Part]) -> Pass:
+    def _update(self, batch: Batch) -> Pass:
         """Accumulate the gradient over all micro-batches, clip it, and take the step if it is finite."""
         try:
-            done = self._accumulate(parts)
+            done = self._accumulate(batch)
             self._policy.release_freed_memory()
             # An update cannot be made again in smaller parts: some weights have had theirs.
             with out_of_memory_as_model_error(REMEDY):
@@ -150,19 +150,19 @@ class Trainer:
         if self._value_head:
             self._value_head.drop_gradients()
 
-    def _accumulate(self, parts: Sequence[Part]) -> Pass:
+    def _accumulate(self, batch: Batch) -> Pass:
         """The gradient of all parts; in smaller micro-batches, from the start, when memory runs out."""
         budgets = self._policy.budgets
         while True:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
-            self._optimizer.expect(self._objective.tokens(parts, budget))
-            done = attempt(lambda: self._objective.accumulate(parts, budget))  # noqa: B023  called at once
+            self._optimizer.expect(self._objective.tokens(batch, budget))
+            done = attempt(lambda: self._objective.accumulate(batch, budget))  # noqa: B023  called at once
             if not isinstance(done, Shortage):
                 budgets.done("train_tokens")
                 return done
             self._drop_gradients()
-            largest = max(self._policy.scored_tokens(part.token_rows) for part in parts)
+            largest = self._policy.scored_tokens([row.tokens for row in batch.rows])
             budgets.short("train_tokens", min(budget, largest), done)
 
     def _metrics(

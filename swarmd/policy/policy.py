@@ -25,7 +25,7 @@ from swarmd.policy.guard import MemoryGuard
 from swarmd.policy.heap import release_freed
 from swarmd.policy.pending import PendingGradients
 from swarmd.policy.sampling import draw_uniforms
-from swarmd.policy.scoring import choose_scorer
+from swarmd.policy.scoring import DistinctScorer, choose_scorer
 from swarmd.policy.tokenizer import ChatTokenizer
 
 
@@ -103,7 +103,7 @@ class Policy:
             before_layer=None if self._guard is None else self._guard.check,
         )
         self.scorer_reason = choice.reason
-        return choice.scorer
+        return DistinctScorer(choice.scorer)
 
     # --- text to tokens ---------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from swarmd.config import LearningConfig
 from swarmd.learning import Trainer
@@ -62,6 +63,30 @@ def test_what_an_external_loss_leaves_out_costs_nothing_and_still_counts_in_the_
     metrics = Trainer(policy, config).step([], [group])
     assert [len(scored), metrics.groups_external_used] == [1, 1]
     assert metrics.tokens_external == 4 * len(scored[0].completion_ids)
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "gspo", "ppo"])
+def test_own_and_external_rows_go_through_the_model_together_and_teach_as_if_apart(
+    make_policy, own_groups, external_group, algorithm
+):
+    config = PLAIN.model_copy(update={"algorithm": algorithm, "external_loss": "as_own"})
+    external = [external_group("2+2?", ("a much longer answer", 1.0), ("five", 0.0))]
+    metrics, weights = [], []
+    for budget in (10_000, 1):
+        policy = make_policy()
+        calls = []
+        score, with_states = policy.score_logprobs, policy.score_with_states
+        policy.score_logprobs = lambda rows, calls=calls, score=score: (calls.append(rows), score(rows))[1]
+        policy.score_with_states = lambda rows, calls=calls, f=with_states: (calls.append(rows), f(rows))[1]
+        own = own_groups(policy, ["1+1?"], lambda text: len(text) / 100)
+        trainer = Trainer(policy, config.model_copy(update={"token_budget": budget}))
+        metrics.append(trainer.step(own, external))
+        weights.append(policy.trainable_state())
+        assert (len(calls) == 1) == (budget == 10_000)
+    assert metrics[0].loss == pytest.approx(metrics[1].loss, abs=1e-6)
+    assert metrics[0].external_surprisal == pytest.approx(metrics[1].external_surprisal, rel=1e-5)
+    for name, tensor in weights[0].items():
+        assert torch.allclose(weights[1][name], tensor, atol=2e-5), name
 
 
 def test_a_step_says_when_the_external_loss_takes_nothing(make_policy, external_group):

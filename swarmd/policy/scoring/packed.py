@@ -14,7 +14,7 @@ from swarmd.policy.scoring.attention import AttentionPlan
 from swarmd.policy.scoring.bodies import Body
 from swarmd.policy.scoring.checkpointing import keep_activations
 from swarmd.policy.scoring.embedding import embed
-from swarmd.policy.scoring.packing import pack, packed_tokens
+from swarmd.policy.scoring.packing import pack, packed_tokens, shape_multiple
 from swarmd.policy.scoring.vocabulary import chosen_logprobs
 
 
@@ -60,7 +60,7 @@ class PackedScorer:
 
     def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities and mask [B, T], and the states [C, H] of its tokens, row by row."""
-        packing = pack(rows).to(self.device)
+        packing = pack(rows, shape_multiple(self.device, self._dtype)).to(self.device)
         embedded = embed(self._embedding, packing.ids, self.pending, self._dtype)
         recompute = torch.is_grad_enabled() and self._recompute()
         hidden = self._body(embedded, AttentionPlan.of(packing), recompute=recompute)

@@ -15,12 +15,23 @@ from torch import Tensor
 
 from swarmd.policy.backend import TokenRow
 
+FILL_ID = 0  # every vocabulary has it
+SHAPE_MULTIPLE = 32
+"""Tokens. oneDNN compiles a product for each shape that it has not seen of late, half a millisecond each: of
+no weight in a large model, a third of a step of the embedded one, whose number of tokens always differs."""
+
+
+def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
+    """What the number of tokens of a packing should be a multiple of. In float32 nothing is compiled."""
+    return SHAPE_MULTIPLE if device.type == "cpu" and dtype != torch.float32 else 1
+
 
 @dataclass(frozen=True)
 class Packing:
     """N tokens in flat order, and how C completion tokens and attention find theirs.
 
-    A completion's last token predicts nothing, so it is a target but never an input.
+    A completion's last token predicts nothing, so it is a target but never an input. What fills N and C up
+    to a round number stands behind: prompts that nothing follows, and targets that nobody asks for.
     """
 
     ids: Tensor
@@ -32,7 +43,7 @@ class Packing:
     targets: Tensor
     """[C] the completion tokens, row by row."""
     lengths: Tensor
-    """[B] tokens of each completion; they sum to C."""
+    """[B] tokens of each completion; they sum to C without what fills it up."""
     prompts: Tensor
     """[R, P] flat places of the prompts' tokens, filled up on the right."""
     prompt_lengths: Tensor
@@ -62,8 +73,11 @@ class Packing:
         )
 
 
-def pack(rows: Sequence[TokenRow]) -> Packing:
-    """The packing of adjacent rows with equal prompts, in the order given. Prompts are never empty."""
+def pack(rows: Sequence[TokenRow], multiple: int = 1) -> Packing:
+    """The packing of adjacent rows with equal prompts, in the order given. Prompts are never empty.
+
+    N and C are filled up to a multiple of `multiple`.
+    """
     ids: list[int] = []
     positions: list[int] = []
     predicting: list[int] = []
@@ -86,6 +100,14 @@ def pack(rows: Sequence[TokenRow]) -> Packing:
                 positions += range(len(prompt), len(prompt) + len(own))
                 inputs.append(own)
                 owners.append(len(prompts) - 1)
+    longest = max(map(len, prompts), default=0)
+    while missing := -len(ids) % multiple:
+        prompts.append(range(len(ids), len(ids) + min(missing, longest)))
+        ids += [FILL_ID] * len(prompts[-1])
+        positions += range(len(prompts[-1]))
+    missing = -len(targets) % multiple
+    predicting += [0] * missing
+    targets += [FILL_ID] * missing
     prompt_index, input_index = _rectangle(prompts), _rectangle(inputs)
     return Packing(
         ids=torch.tensor(ids),

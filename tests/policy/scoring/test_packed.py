@@ -6,7 +6,9 @@ from peft import LoraConfig, get_peft_model
 
 from swarmd.policy import TokenRow
 from swarmd.policy.scoring import PaddedScorer, attention
+from swarmd.policy.scoring import packed as packed_module
 from swarmd.policy.scoring.attention import FLOAT32_TOKENS_MAX
+from swarmd.policy.scoring.packing import pack, packed_tokens, shape_multiple
 from tests.policy.scoring.making import BODIES, UNEVEN, make_model, make_rows, packed
 
 FLOAT32 = torch.float32
@@ -139,3 +141,27 @@ def test_a_prompt_counts_once_and_last_tokens_not_at_all():
     model = make_model("llama: untied")
     rows = make_rows((7, (5, 1, 9)), (12, (3,)))
     assert packed(model, BODIES[0]).tokens(rows) == 7 + 4 + 0 + 8 + 12 + 2
+
+
+@pytest.mark.parametrize("multiple", [4, 32, 100])
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("rows", [UNEVEN, make_rows((3, (1,))), make_rows((6, (4, 4)))])
+def test_what_fills_a_packing_up_changes_nothing(model, score, monkeypatch, body, multiple, rows):
+    expected = score(model, packed(model, body), rows)
+    monkeypatch.setattr(packed_module, "shape_multiple", lambda device, dtype: multiple)
+    assert_same(score(model, packed(model, body), rows), expected)
+
+
+def test_every_shape_that_is_compiled_for_is_a_round_number():
+    multiple = shape_multiple(torch.device("cpu"), torch.bfloat16)
+    assert multiple > 1
+    for rows in (UNEVEN, make_rows((1, (1,))), make_rows((40, (9, 9)), (2, (3,)))):
+        packing = pack(rows, multiple)
+        assert len(packing.ids) % multiple == len(packing.targets) % multiple == 0
+        assert len(packing.ids) < packed_tokens(rows) + multiple
+
+
+def test_where_nothing_is_compiled_nothing_is_filled_up():
+    assert shape_multiple(torch.device("cpu"), torch.float32) == 1
+    assert shape_multiple(torch.device("cuda"), torch.bfloat16) == 1
+    assert len(pack(UNEVEN).ids) == packed_tokens(UNEVEN)
