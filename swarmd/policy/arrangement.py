@@ -49,12 +49,12 @@ class Workload:
 
     @property
     def train_tokens(self) -> int:
-        """The most that a step could put into one micro-batch: own and external groups never share one."""
-        return max(self.own_groups, self.external_groups, 1) * self.group_tokens
+        """All of a step, own groups and external ones, in one micro-batch."""
+        return max(1, self.own_groups + self.external_groups) * self.group_tokens
 
     def is_one_micro_batch(self, train_tokens: int) -> bool:
         """Whether a step's gradient comes from a single pass through the model."""
-        return train_tokens >= self.train_tokens and 0 in (self.own_groups, self.external_groups)
+        return train_tokens >= self.train_tokens
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,12 @@ def gpu(free):
     return dataclasses.replace(LAPTOP, accelerators=(Accelerator("cuda:0", "RTX", free, True),))
 
 
+def test_own_and_external_groups_may_go_through_the_model_in_one_pass():
+    assert STEP.train_tokens == (4 + 4) * STEP.group_tokens
+    assert STEP.is_one_micro_batch(STEP.train_tokens)
+    assert not STEP.is_one_micro_batch(STEP.train_tokens - 1)
+
+
 def test_the_shape_of_a_model_is_known_without_its_weights():
     assert QWEN.parameters == 494_032_768
     assert QWEN.head_parameters == 151_936 * 896
