@@ -114,9 +114,10 @@ class Population:
         arms = self.config.configurations
         learning = [self.config.learning_of(arm, self.config.rates_of(arm)[0]) for arm in arms]
         limit = self.manifest.max_new_tokens
+        own = max(settings.local for settings in learning)
         work = Workload(
-            own_groups=max(settings.local for settings in learning),
-            external_groups=max(settings.external for settings in learning),
+            own_groups=own,
+            external_groups=max(settings.local + settings.external for settings in learning) - own,
             group_size=max(settings.group_size for settings in learning),
             new_tokens=min(policy.max_new_tokens or limit, limit),
             reference=any(settings.kl_coefficient > 0 for settings in learning),

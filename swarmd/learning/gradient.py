@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -102,18 +103,18 @@ class Objective:
         self._value_head = value_head
         self._external_loss = external_loss
 
-    def tokens(self, batch: Batch, token_budget: int) -> int:
-        """Tokens that `accumulate` puts through the model: a prompt again in every micro-batch it is in."""
-        return sum(self._policy.scored_tokens(micro.token_rows) for micro in self._cut(batch, token_budget))
+    def cut(self, batch: Batch, token_budget: int) -> list[MicroBatch]:
+        """The micro-batches that `accumulate` takes."""
+        return micro_batches(batch.rows, token_budget, self._policy.scored_tokens)
 
-    def accumulate(self, batch: Batch, token_budget: int) -> Pass:
+    def accumulate(self, batch: Batch, cut: Sequence[MicroBatch]) -> Pass:
         """Add the gradient of all parts to the parameters' `.grad`.
 
-        Whatever the budget, the sum is the same up to rounding. After an error the gradients hold some part
-        of it; nothing else has changed, so with gradients dropped the same call can be made again.
+        However the batch was cut, the sum is the same up to rounding. After an error the gradients hold some
+        part of it; nothing else has changed, so with gradients dropped the same call can be made again.
         """
         done = Pass()
-        for micro in self._cut(batch, token_budget):
+        for micro in cut:
             scored = self._score(batch, micro)
             halves = [(part, scored.of(part)) for part in batch.parts]
             losses = [self._loss(part, half, done) for part, half in halves if half is not None]
@@ -121,9 +122,6 @@ class Objective:
             loss.backward()  # type: ignore[no-untyped-call]
             done.loss += loss.item()
         return done
-
-    def _cut(self, batch: Batch, token_budget: int) -> list[MicroBatch]:
-        return micro_batches(batch.rows, token_budget, self._policy.scored_tokens)
 
     def _loss(self, part: Part, scored: _Scored, done: Pass) -> Tensor:
         """These rows' share of the loss: a scalar with gradient."""

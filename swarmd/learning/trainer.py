@@ -71,7 +71,8 @@ class Trainer:
         own_success: Mapping[bytes, float] = NOTHING_KNOWN,
         external_weight: float = 1.0,
     ) -> StepMetrics:
-        """Train once on these groups. Either may be empty; without any that teaches, the weights stay.
+        """Train once on own groups and on those that say they are `external`. Either may be empty; without
+        any that teaches, the weights stay.
 
         `own_success` is this peer's own mean reward of late by task id; some external losses ask for it.
         `external_weight` multiplies lambda in this step.
@@ -156,14 +157,15 @@ class Trainer:
         while True:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
-            self._optimizer.expect(self._objective.tokens(batch, budget))
-            done = attempt(lambda: self._objective.accumulate(batch, budget))  # noqa: B023  called at once
+            cut = self._objective.cut(batch, budget)
+            tokens = [self._policy.scored_tokens(micro.token_rows) for micro in cut]
+            self._optimizer.expect(sum(tokens))
+            done = attempt(lambda: self._objective.accumulate(batch, cut))  # noqa: B023  called at once
             if not isinstance(done, Shortage):
                 budgets.done("train_tokens")
                 return done
             self._drop_gradients()
-            largest = self._policy.scored_tokens([row.tokens for row in batch.rows])
-            budgets.short("train_tokens", min(budget, largest), done)
+            budgets.short("train_tokens", min(budget, max(tokens)), done)
 
     def _metrics(
         self,

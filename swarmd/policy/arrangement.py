@@ -53,8 +53,11 @@ class Workload:
         return max(1, self.own_groups + self.external_groups) * self.group_tokens
 
     def is_one_micro_batch(self, train_tokens: int) -> bool:
-        """Whether a step's gradient comes from a single pass through the model."""
-        return train_tokens >= self.train_tokens
+        """Whether a step's gradient surely comes from a single pass through the model.
+
+        Others' groups may be larger than own ones, so with them it is never sure.
+        """
+        return train_tokens >= self.train_tokens and self.external_groups == 0
 
 
 @dataclass(frozen=True)

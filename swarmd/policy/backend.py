@@ -81,7 +81,7 @@ class Scorer(Protocol):
         ...
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
-        """What these rows, scored together, take of a budget of tokens: grows with every row."""
+        """What these rows, scored together, take of a budget of tokens: never less for one row more."""
         ...
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,7 @@ class Budgets:
     decode_tokens: int = DECODE_TOKENS
     """rows * (prompt + new tokens) decoded together."""
     train_tokens: int = TRAIN_TOKENS
-    """Packed tokens (a prompt once, then its completions) in one micro-batch."""
+    """Packed tokens (a prompt once, then its different completions) in one micro-batch."""
     gradient_checkpointing: bool = False
     """Keep a layer's input only and compute the rest again in the backward pass."""
 

@@ -19,7 +19,7 @@ from swarmd.errors import ModelError
 from swarmd.tasks.prompt import prompt_messages
 
 FINGERPRINT_BYTES = 8
-ENCODINGS_KEPT = 256  # texts: a step's, each of which is asked for twice and often repeated
+ENCODINGS_KEPT = 256  # completions: more than a step's, whose texts repeat and are asked for again
 
 
 class ChatTokenizer:
@@ -38,7 +38,7 @@ class ChatTokenizer:
         # Any token will do as padding, the end-of-sequence token too: masks come from lengths, not from it.
         self.pad_id: int = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.fingerprint = tokenizer_fingerprint(tokenizer)
-        self._encode = lru_cache(maxsize=ENCODINGS_KEPT)(self._encode_text)
+        self._encode = lru_cache(maxsize=ENCODINGS_KEPT)(self._encode_anew)
 
     def render(self, question: str) -> list[int]:
         """The prompt's tokens, up to where the completion starts."""
@@ -58,13 +58,13 @@ class ChatTokenizer:
 
     def encode_completion(self, text: str, finished: bool, max_tokens: int) -> tuple[int, ...]:
         """Tokens of a completion known as text only: the end token if it was finished and was not cut off."""
-        ids = self._encode(text)
-        if finished:
-            ids = (*ids, self.eos_id)
-        return ids[:max_tokens]
+        return self._encode(text, finished, max_tokens)
 
-    def _encode_text(self, text: str) -> tuple[int, ...]:
-        return tuple(self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    def _encode_anew(self, text: str, finished: bool, max_tokens: int) -> tuple[int, ...]:
+        ids = self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        if finished:
+            ids = [*ids, self.eos_id]
+        return tuple(ids[:max_tokens])
 
     def decode_completion(self, token_ids: Sequence[int]) -> str:
         """The text without control tokens: what is scored and shared."""

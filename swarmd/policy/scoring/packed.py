@@ -44,7 +44,7 @@ class PackedScorer:
         self.device = self._embedding.weight.device
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
-        """Input tokens that go through the model for these rows."""
+        """Input tokens that go through the model for these rows, but for what fills a packing up."""
         return packed_tokens(rows)
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
@@ -59,7 +59,7 @@ class PackedScorer:
         return logprobs, mask, states.masked_scatter(mask[..., None], hidden.detach())
 
     def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities and mask [B, T], and the states [C, H] of its tokens, row by row."""
+        """Log-probabilities and mask [B, T], and the states [C, H] of their tokens, row by row."""
         packing = pack(rows, shape_multiple(self.device, self._dtype)).to(self.device)
         embedded = embed(self._embedding, packing.ids, self.pending, self._dtype)
         recompute = torch.is_grad_enabled() and self._recompute()

@@ -1,4 +1,4 @@
-"""Rows of one prompt as one stretch of tokens: the prompt once, its completions behind it, nothing padded.
+"""Rows of one prompt as one stretch of tokens: the prompt once, its completions behind it, no row padded.
 
 What looks at one token at a time runs over the flat stretch [N]; attention alone needs to know which tokens
 belong together, and finds them through the indices kept here.
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from swarmd.policy.backend import TokenRow
 
-FILL_ID = 0  # every vocabulary has it
 SHAPE_MULTIPLE = 32
 """Tokens. oneDNN compiles a product for each shape that it has not seen of late, half a millisecond each: of
 no weight in a large model, a third of a step of the embedded one, whose number of tokens always differs."""
@@ -31,7 +30,7 @@ class Packing:
     """N tokens in flat order, and how C completion tokens and attention find theirs.
 
     A completion's last token predicts nothing, so it is a target but never an input. What fills N and C up
-    to a round number stands behind: prompts that nothing follows, and targets that nobody asks for.
+    to a round number stands behind: copies of a prompt, which nothing follows, and of a target.
     """
 
     ids: Tensor
@@ -66,8 +65,9 @@ class Packing:
         device = self.inputs.device
         causal = torch.ones(count, count, dtype=torch.bool, device=device).tril()
         prompt = torch.arange(width, device=device) < self.prompt_lengths[:, None]  # [R, P]
+        seen = prompt[self.owners]
         # One mask for all rows where every prompt is as long as the longest: attention is then cheaper.
-        rows = prompt[:1] if len(prompt) == 1 or bool(prompt.all()) else prompt[self.owners]
+        rows = seen[:1] if bool(seen.all()) else seen
         return torch.cat(
             [rows[:, None, None].expand(-1, 1, count, -1), causal.expand(len(rows), 1, -1, -1)], dim=-1
         )
@@ -100,14 +100,14 @@ def pack(rows: Sequence[TokenRow], multiple: int = 1) -> Packing:
                 positions += range(len(prompt), len(prompt) + len(own))
                 inputs.append(own)
                 owners.append(len(prompts) - 1)
-    longest = max(map(len, prompts), default=0)
+    longest = max((row.prompt_ids for row in rows), key=len, default=())
     while missing := -len(ids) % multiple:
-        prompts.append(range(len(ids), len(ids) + min(missing, longest)))
-        ids += [FILL_ID] * len(prompts[-1])
+        prompts.append(range(len(ids), len(ids) + min(missing, len(longest))))
+        ids += longest[: len(prompts[-1])]
         positions += range(len(prompts[-1]))
     missing = -len(targets) % multiple
-    predicting += [0] * missing
-    targets += [FILL_ID] * missing
+    predicting += predicting[:1] * missing
+    targets += targets[:1] * missing
     prompt_index, input_index = _rectangle(prompts), _rectangle(inputs)
     return Packing(
         ids=torch.tensor(ids),
@@ -124,7 +124,7 @@ def pack(rows: Sequence[TokenRow], multiple: int = 1) -> Packing:
 
 
 def packed_tokens(rows: Sequence[TokenRow]) -> int:
-    """How many input tokens `pack` makes of these rows."""
+    """How many input tokens `pack` makes of these rows, without what fills them up."""
     return sum(
         len(prompt) + sum(max(0, len(row.completion_ids) - 1) for row in group)
         for prompt, group in groupby(rows, key=lambda row: row.prompt_ids)

@@ -52,7 +52,7 @@ class Blocks:
     own_mask: Tensor
     """To add to the scores of a completion's own tokens: [shared * T, T]."""
     length_mask: Tensor | None
-    """To add to scores of prompts' tokens: [batch, 1, P]; None where all prompts are of one length."""
+    """To add to scores of prompts' tokens: [batch, 1, P]; None where all with completions are as long."""
 
     @classmethod
     def of(cls, packing: Packing, kv_heads: int, shared: int) -> Blocks | None:
@@ -63,7 +63,8 @@ class Blocks:
             return None
         counts = torch.bincount(packing.owners, minlength=prompts)
         most = int(counts.max())
-        if prompts * most > LAID_OUT_MAX * completions:
+        followed = counts > 0
+        if int(followed.sum()) * most > LAID_OUT_MAX * completions:
             return None
         count = len(packing.ids)
         flat = torch.full((prompts * width + completions * tokens,), -1)
@@ -83,7 +84,9 @@ class Blocks:
             keys=_rows(in_prompts, grid, count, kv_heads, 1),
             prompt_mask=_causal(width).repeat(shared, 1),
             own_mask=_causal(tokens).repeat(shared, 1),
-            length_mask=_mask(hidden).repeat_interleave(kv_heads, 0)[:, None] if hidden.any() else None,
+            length_mask=_mask(hidden).repeat_interleave(kv_heads, 0)[:, None]
+            if hidden[followed].any()
+            else None,
         )
 
 

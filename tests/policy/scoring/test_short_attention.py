@@ -55,3 +55,15 @@ def test_it_gives_what_the_kernel_gives(monkeypatch, rows, kv_heads, shared, sca
 )
 def test_what_it_does_not_pay_for_is_left_to_the_kernel(rows):
     assert Blocks.of(pack(rows), 2, 1) is None
+
+
+@pytest.mark.parametrize("lengths", [(3,) * 8, (12,), (5, 4, 3, 3, 2)])
+def test_what_fills_a_packing_up_does_not_decide_how_it_is_computed(lengths):
+    rows = make_rows((10, lengths), (10, lengths))
+    plain, filled = (Blocks.of(pack(rows, multiple), 2, 1) for multiple in (1, 32))
+    assert plain is not None
+    assert filled is not None
+    assert plain.length_mask is filled.length_mask is None
+    visible = pack(rows, 32).visible_keys()
+    assert visible is not None
+    assert len(visible) == 1, "one mask for all"
