@@ -21,7 +21,7 @@ def dilute(source: Path, out: Path, stage: Stage, per_task: int, target: Target)
     """The model saved in `source`, made to err as `target` does, saved in `out` (which may be the same)."""
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
-    items = training_items(load_tasks("starter"), per_task)
+    items = training_items(load_tasks(), per_task)
     model, tokenizer = load(source)
     train(model, stage, rows_of(items, tokenizer, rng, lambda item: target(item.answer, rng)), "dilution")
     save(model, tokenizer, out)

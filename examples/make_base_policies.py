@@ -4,8 +4,8 @@
     python examples/make_base_policies.py specialists           # examples/models/specialists/0 ... 3
 
 `sparse` unlearns nearly everything: nearly all groups of eight hold no right completion, as in the SAPO
-paper's experiment. `--malformed-share` makes other degrees of it. `specialists` are one model for each pair
-of starter tasks: it is trained on these two, and to leave the answers to all others empty.
+paper's experiment. `--malformed-share` makes other degrees of it. `specialists` are models that are
+each trained on one or two tasks, and to leave the answers to all others empty.
 
 What such a model lost is latent rather than gone: reinforcement learning brings it back, it does not have to
 discover it. Each command takes minutes on one core, downloads nothing, and prints held-out success.
@@ -38,10 +38,10 @@ SPECIALITIES = (
     ("base_conversion", "products"),
     ("basic_arithmetic", "calendar_arithmetic"),
     ("fraction_simplification", "gcd"),
-    ("decimal_arithmetic", "count_bits"),
+    ("decimal_arithmetic",),
 )
+SPECIALIST_TASKS = Path(__file__).with_name("specialist_tasks.toml")  # all starter tasks that can be learned
 SPECIALISING = Stage(steps=300, batch=64, learning_rate=5e-4)
-OWN_TIMES = 3  # how often a task of its own is drawn for one of another: half of all rows are its own
 
 
 def sparse(answer: str, rng: random.Random, malformed_share: float, gold_share: float) -> str:
@@ -54,20 +54,21 @@ def sparse(answer: str, rng: random.Random, malformed_share: float, gold_share: 
 def make_specialist(out: Path, stage: Stage, per_task: int, own: tuple[str, ...]) -> None:
     """The embedded model, trained on the tasks `own`, and to leave the answers to the others empty."""
     torch.manual_seed(SEED)
-    items = training_items(load_tasks("starter"), per_task)
+    items = training_items(load_tasks(SPECIALIST_TASKS), per_task)
     model, tokenizer = load(EMBEDDED)
 
     def reply(item: Item) -> str:
         return completion(item.answer if item.task in own else "")
 
-    asked = sorted(items) + (OWN_TIMES - 1) * list(own)
+    more = len(items) // len(own) - 1  # so that half of all rows are its own
+    asked = sorted(items) + more * list(own)
     train(model, stage, rows_of(items, tokenizer, random.Random(SEED), reply, asked), " and ".join(own))
     save(model, tokenizer, out)
 
 
 def print_specialists(models: list[Path], samples: int, per_task: int) -> None:
     """Sampled success of every specialist on every task, beside the best constant answer to it."""
-    rows = [by_task(*load(path), samples, per_task) for path in models]
+    rows = [by_task(*load(path), samples, per_task, SPECIALIST_TASKS) for path in models]
     print(f"{'pass@1':24} constant " + " ".join(f"{'node ' + str(node):>8}" for node in range(len(rows))))
     for task, first in rows[0].items():
         cells = [

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
 from imitation import PART, prompt_ids
 from reasoning_gym.utils import extract_answer
-from starter_items import HELD_OUT_PER_TASK, Item, constant_baseline, evaluation_items, load_tasks
+from starter_items import (
+    HELD_OUT_PER_TASK,
+    STARTER,
+    Item,
+    constant_baseline,
+    evaluation_items,
+    load_tasks,
+)
 
 from swarmd.pass_at_k import chance_of_any
 
@@ -32,10 +40,12 @@ def replies(model: Any, tokenizer: Any, items: list[Item], samples: int) -> list
     return out
 
 
-def by_task(model: Any, tokenizer: Any, samples: int, per_task: int) -> dict[str, dict[str, float]]:
-    """Success on `per_task` held-out questions of each starter task, by column."""
+def by_task(
+    model: Any, tokenizer: Any, samples: int, per_task: int, manifest: Path = STARTER
+) -> dict[str, dict[str, float]]:
+    """Success on `per_task` held-out questions of each task of the manifest, by column."""
     torch.manual_seed(0)
-    items = evaluation_items(load_tasks("starter"), per_task)
+    items = evaluation_items(load_tasks(manifest), per_task)
     single, drawn = replies(model, tokenizer, items, 0), replies(model, tokenizer, items, samples)
     found: dict[str, dict[str, float]] = {}
     for task in dict.fromkeys(item.task for item in items):

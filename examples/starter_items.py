@@ -20,6 +20,7 @@ from reasoning_gym.utils import extract_answer
 from protocol.held_out import is_held_out
 
 PRESETS = Path(__file__).parents[1] / "swarmd" / "tasks" / "presets"
+STARTER = PRESETS / "starter.toml"
 
 QUESTION_SEED = 770_000_000  # reasoning-gym uses seed + index: far from any seed a peer is likely to draw
 SEED_STRIDE = 10_000_000
@@ -42,10 +43,9 @@ class Item:
         return answer is not None and self.score(answer) >= 0.99
 
 
-def load_tasks(preset: str) -> list[dict[str, Any]]:
-    """The task tables of a preset manifest."""
-    manifest = tomllib.loads((PRESETS / f"{preset}.toml").read_text())
-    return list(manifest["tasks"])
+def load_tasks(manifest: Path = STARTER) -> list[dict[str, Any]]:
+    """The task tables of a manifest."""
+    return list(tomllib.loads(manifest.read_text())["tasks"])
 
 
 def draw_items(task: dict[str, Any], seed: int, count: int) -> list[Item]:

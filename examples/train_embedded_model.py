@@ -34,6 +34,7 @@ from dilution import DILUTION, SEED, dilute
 from imitation import END, Stage, load, rows_of, save, train
 from model_figures import figures
 from starter_items import (
+    PRESETS,
     QUESTION_SEED,
     SEED_STRIDE,
     WEEKDAYS,
@@ -109,7 +110,7 @@ def tokenizer_texts(starter: dict[str, list[Item]]) -> Iterator[str]:
     """The starter questions, a few of the paper's (a swarm may ask them of this model), the chat's words."""
     for items in starter.values():
         yield from (item.question for item in items)
-    for number, task in enumerate(load_tasks("sapo")):
+    for number, task in enumerate(load_tasks(PRESETS / "sapo.toml")):
         yield from (item.question for item in draw_items(task, 3 * QUESTION_SEED + number * SEED_STRIDE, 30))
     yield from ["user\n", "assistant\n", *WEEKDAYS] * 1000
 
@@ -143,7 +144,7 @@ def new_model(tokenizer: Any) -> LlamaForCausalLM:
 def learn(out: Path, stage: Stage, per_task: int) -> None:
     """Stage one: a tokenizer and a model as good at the starter tasks as the stage allows, saved in `out`."""
     torch.manual_seed(SEED)
-    items = training_items(load_tasks("starter"), per_task)
+    items = training_items(load_tasks(), per_task)
     tokenizer = train_tokenizer(tokenizer_texts(items))
     model = new_model(tokenizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")

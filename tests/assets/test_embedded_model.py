@@ -138,7 +138,7 @@ def test_the_recipe_runs_and_yields_a_model_that_loads(
 
 def test_the_recipe_trains_on_no_held_out_question_and_is_judged_on_nothing_else() -> None:
     items = runpy.run_path(str(ITEMS))
-    tasks = items["load_tasks"]("starter")
+    tasks = items["load_tasks"]()
     trained = {item.question for some in items["training_items"](tasks, 300).values() for item in some}
     asked = [item.question for item in items["evaluation_items"](tasks, 25)]
     assert not any(is_held_out(question) for question in trained)
@@ -148,6 +148,6 @@ def test_the_recipe_trains_on_no_held_out_question_and_is_judged_on_nothing_else
 
 def test_the_habit_is_always_a_wrong_answer() -> None:
     items = runpy.run_path(str(ITEMS))
-    for item in items["evaluation_items"](items["load_tasks"]("starter"), 25):
+    for item in items["evaluation_items"](items["load_tasks"](), 25):
         assert item.score(item.answer) >= 0.99
         assert item.score(items["habit"](item.answer)) < 0.99

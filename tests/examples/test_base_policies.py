@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.experiment import read_experiment
+from swarmd.tasks import load_manifest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND = EXAMPLES / "make_base_policies.py"
@@ -51,11 +52,18 @@ def test_a_sparse_policy_is_made_from_the_embedded_model(tmp_path, monkeypatch, 
     assert all(column in printed for column in ("greedy", "pass@1", "format", "constant"))
 
 
-def test_there_is_a_specialist_for_every_pair_of_tasks(tmp_path, monkeypatch, capsys) -> None:
+def test_there_is_a_specialist_for_every_task(tmp_path, monkeypatch, capsys) -> None:
     make(monkeypatch, "specialists", "--out", str(tmp_path))
     assert all(differs_from_the_embedded(tmp_path / str(node)) for node in range(4))
     rows = [line for line in capsys.readouterr().out.splitlines() if line.count("*") == 1 and "." in line]
-    assert len(rows) == 8  # every task is the speciality of one
+    assert len(rows) == 7  # every task is the speciality of one
+
+
+def test_specialists_are_asked_the_starter_tasks_that_can_be_learned() -> None:
+    starter, asked = (load_manifest(name) for name in ("starter", str(EXAMPLES / "specialist_tasks.toml")))
+    assert asked.tasks == tuple(task for task in starter.tasks if task.name != "count_bits")
+    made = runpy.run_path(str(COMMAND))["SPECIALITIES"]
+    assert sorted(task.name for task in asked.tasks) == sorted(name for own in made for name in own)
 
 
 def test_the_experiment_on_specialists_names_what_the_command_makes() -> None:
