@@ -130,6 +130,12 @@ class Manifest(Payload):
         """Unix time in seconds at which `round` begins."""
         return self.genesis + round * self.round_seconds
 
+    def announced_until(self, round: int) -> int:  # noqa: A002
+        """Unix time in seconds before which every announcement of a record of `round` expires."""
+        rounds = limits.ANNOUNCEMENT_ROUNDS_MAX * self.round_seconds
+        longest = min(max(limits.ANNOUNCEMENT_LIFETIME_S_MAX, rounds), limits.RECORD_LIFETIME_S_MAX)
+        return self.round_start(round + 1) + longest
+
     def family(self, task_id: bytes) -> TaskFamily | None:
         """The family with this task id, or None if the swarm does not train on it."""
         return next((task for task in self.tasks if task.task_id == task_id), None)

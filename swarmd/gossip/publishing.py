@@ -99,7 +99,7 @@ class Publisher:
             return []
         self.published += 1
         self._this_round += 1
-        self._waiting.append(_Announced(announcement, record.expires))
+        self._waiting.append(announcement)
         self._recent.append(self._waiting[-1])
         commands: list[Command] = [StoreBlob(digest_of(envelope), envelope)]
         if not self.dialable:
@@ -160,7 +160,7 @@ class Publisher:
             tokenizer=group.tokenizer,
         )
 
-    def _announce(self, record: Record, envelope: bytes, shards: int) -> bytes:
+    def _announce(self, record: Record, envelope: bytes, shards: int) -> _Announced:
         task_id = record.task.task_id
         announcement = Announcement(
             swarm=record.swarm,
@@ -172,9 +172,9 @@ class Publisher:
             pass_rate_milli=pass_rate_milli(record.completions),
             model=fit(record.model, ANNOUNCED_MODEL_BYTES_MAX),
             tokenizer=record.tokenizer,
-            expires=record.expires,
+            expires=min(record.expires, self._manifest.announced_until(record.round) - 1),
         )
-        return sign_announcement(self._key, announcement)
+        return _Announced(sign_announcement(self._key, announcement), announcement.expires)
 
 
 def fit(text: str, bytes_max: int) -> str:

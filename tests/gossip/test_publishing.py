@@ -29,7 +29,7 @@ def test_an_informative_group_becomes_a_stored_record_and_one_announcement():
     assert record.round == MANIFEST.round_at(START + 1)
 
     (announce,) = of_type(gossip.handle(g.Tick(1), START + 2), g.Announce)
-    announced = verify_announcement(announce.envelopes[0], now=START + 2, swarm=MANIFEST.swarm_id)
+    announced = verify_announcement(announce.envelopes[0], manifest=MANIFEST, now=START + 2)
     assert announced.announcement.digest == stored[0].digest
     assert announced.announcement.size == len(stored[0].envelope)
     assert announced.announcement.pass_rate_milli == 250

@@ -15,7 +15,7 @@ import pytest
 import protocol as p
 
 VECTORS = Path(p.__file__).parent / "vectors"
-KEYS, ENCODING, ENVELOPES, MANIFESTS, RECORDS, ANNOUNCEMENTS, STATUSES, TOPICS, HELD_OUT = (
+KEYS, ENCODING, ENVELOPES, MANIFESTS, RECORDS, ANNOUNCEMENTS, STATUSES, STORAGE, TOPICS, HELD_OUT = (
     json.loads((VECTORS / f"{name}.json").read_text())
     for name in (
         "keys",
@@ -25,11 +25,15 @@ KEYS, ENCODING, ENVELOPES, MANIFESTS, RECORDS, ANNOUNCEMENTS, STATUSES, TOPICS, 
         "records",
         "announcements",
         "statuses",
+        "storage",
         "topics",
         "held_out",
     )
 )
-SWARM_MANIFEST = p.Manifest.from_bytes(bytes.fromhex(RECORDS["manifest"]))
+
+
+def manifest_of(file: dict) -> p.Manifest:
+    return p.Manifest.from_bytes(bytes.fromhex(file["manifest"]))
 
 
 def named(cases: list[dict]) -> list:
@@ -136,7 +140,7 @@ def test_records(case):
     data = bytes.fromhex(case["envelope"])
     verified = p.verify_record(
         data,
-        manifest=SWARM_MANIFEST,
+        manifest=manifest_of(RECORDS),
         now=case["now"],
         digest=bytes.fromhex(case["digest"]),
         publisher=case["publisher"],
@@ -154,7 +158,7 @@ def test_refused_records(case):
     assert case["reason"] == reason_of(
         lambda: p.verify_record(
             received(case, "envelope"),
-            manifest=SWARM_MANIFEST,
+            manifest=manifest_of(RECORDS),
             now=case["now"],
             digest=None if digest is None else bytes.fromhex(digest),
             publisher=case.get("expected_publisher"),
@@ -164,8 +168,9 @@ def test_refused_records(case):
 
 @pytest.mark.parametrize("case", named(ANNOUNCEMENTS["valid"]))
 def test_announcements(case):
-    swarm = bytes.fromhex(ANNOUNCEMENTS["swarm"])
-    verified = p.verify_announcement(bytes.fromhex(case["envelope"]), now=case["now"], swarm=swarm)
+    verified = p.verify_announcement(
+        bytes.fromhex(case["envelope"]), manifest=manifest_of(ANNOUNCEMENTS), now=case["now"]
+    )
 
     assert readable(verified.announcement.model_dump()) == case["fields"]
     assert verified.publisher == case["publisher"]
@@ -173,15 +178,17 @@ def test_announcements(case):
 
 @pytest.mark.parametrize("case", named(ANNOUNCEMENTS["invalid"]))
 def test_refused_announcements(case):
-    swarm, data = bytes.fromhex(ANNOUNCEMENTS["swarm"]), bytes.fromhex(case["envelope"])
+    manifest, data = manifest_of(ANNOUNCEMENTS), bytes.fromhex(case["envelope"])
 
-    assert reason_of(lambda: p.verify_announcement(data, now=case["now"], swarm=swarm)) == case["reason"]
+    assert case["reason"] == reason_of(
+        lambda: p.verify_announcement(data, manifest=manifest, now=case["now"])
+    )
 
 
 @pytest.mark.parametrize("case", named(STATUSES["valid"]))
 def test_statuses(case):
     swarm = bytes.fromhex(STATUSES["swarm"])
-    verified = p.verify_status(bytes.fromhex(case["envelope"]), now=case["now"], swarm=swarm)
+    verified = p.verify_status(bytes.fromhex(case["envelope"]), swarm=swarm, now=case["now"])
 
     assert readable(verified.status.model_dump()) == case["fields"]
     assert verified.publisher == case["publisher"]
@@ -191,7 +198,29 @@ def test_statuses(case):
 def test_refused_statuses(case):
     swarm, data = bytes.fromhex(STATUSES["swarm"]), bytes.fromhex(case["envelope"])
 
-    assert reason_of(lambda: p.verify_status(data, now=case["now"], swarm=swarm)) == case["reason"]
+    assert reason_of(lambda: p.verify_status(data, swarm=swarm, now=case["now"])) == case["reason"]
+
+
+def check_stored(case: dict) -> None:
+    p.check_stored(
+        bytes.fromhex(case["stored_at"]),
+        None if case["subkey"] is None else bytes.fromhex(case["subkey"]),
+        bytes.fromhex(case["value"]),
+        float(case["expiry"]),
+        manifest=manifest_of(STORAGE),
+        now=case["now"],
+    )
+
+
+@pytest.mark.parametrize("case", named(STORAGE["valid"]))
+def test_what_is_stored(case):
+    assert p.dht_id(bytes.fromhex(case["key"])).hex() == case["stored_at"]
+    check_stored(case)
+
+
+@pytest.mark.parametrize("case", named(STORAGE["invalid"]))
+def test_what_is_not_stored(case):
+    assert reason_of(lambda: check_stored(case)) == case["reason"]
 
 
 def test_dht_keys():

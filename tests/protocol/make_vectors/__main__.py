@@ -13,6 +13,7 @@ from pathlib import Path
 
 import vector_formats
 import vector_payloads
+import vector_storage
 
 import protocol
 
@@ -26,6 +27,7 @@ MAKERS = {
     "records.json": vector_payloads.records_file,
     "announcements.json": vector_payloads.announcements_file,
     "statuses.json": vector_payloads.statuses_file,
+    "storage.json": vector_storage.storage_file,
 }
 
 
