@@ -26,6 +26,7 @@ from protocol.limits import (
     STATUS_LIFETIME_S_MAX,
 )
 from protocol.manifest import Manifest, TaskFamily, canonical_json
+from protocol.names import outside_of_names
 from protocol.records import (
     ANNOUNCEMENT_DOMAIN,
     ANNOUNCEMENT_PAYLOAD_TYPE,
@@ -107,6 +108,7 @@ __all__ = [
     "is_held_out",
     "membership_key",
     "open_envelope",
+    "outside_of_names",
     "peer_id_from_public_key",
     "place_announcement",
     "place_body",

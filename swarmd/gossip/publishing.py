@@ -5,6 +5,7 @@ Uninformative groups are not published: with equal rewards they teach nobody.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from protocol import (
     Record,
     RejectedRecord,
     digest_of,
+    outside_of_names,
     shard_of,
     sign_announcement,
     sign_record,
@@ -178,8 +180,13 @@ class Publisher:
 
 
 def fit(text: str, bytes_max: int) -> str:
-    """`text` cut to `bytes_max` bytes of UTF-8: a model's name may be the long path of a directory."""
-    return text.encode()[:bytes_max].decode(errors="ignore")
+    """`text` as a name of at most `bytes_max` bytes of UTF-8: a model's name may be any directory's path.
+
+    Letters that a path holds as letter and accent are joined. What no name may hold becomes `_`.
+    """
+    joined = unicodedata.normalize("NFC", text)
+    shown = "".join("_" if outside_of_names(character) else character for character in joined)
+    return shown.strip().encode()[:bytes_max].decode(errors="ignore").rstrip() or "_"
 
 
 def pass_rate_milli(completions: tuple[Completion, ...]) -> int:

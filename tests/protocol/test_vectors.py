@@ -15,12 +15,13 @@ import pytest
 import protocol as p
 
 VECTORS = Path(p.__file__).parent / "vectors"
-KEYS, ENCODING, ENVELOPES, MANIFESTS, RECORDS, ANNOUNCEMENTS, STATUSES, STORAGE, TOPICS, HELD_OUT = (
+KEYS, ENCODING, ENVELOPES, NAMES, MANIFESTS, RECORDS, ANNOUNCEMENTS, STATUSES, STORAGE, TOPICS, HELD_OUT = (
     json.loads((VECTORS / f"{name}.json").read_text())
     for name in (
         "keys",
         "encoding",
         "envelopes",
+        "names",
         "manifests",
         "records",
         "announcements",
@@ -133,6 +134,19 @@ def test_manifests(case):
 @pytest.mark.parametrize("case", named(MANIFESTS["invalid"]))
 def test_refused_manifests(case):
     assert reason_of(lambda: p.Manifest.from_bytes(received(case, "manifest"))) == case["reason"]
+
+
+def manifest_named(name: str) -> p.Manifest:
+    return p.Manifest.from_bytes(p.encode(manifest_of(RECORDS).model_dump() | {"name": name}))
+
+
+def test_names():
+    assert [manifest_named(name).name for name in NAMES["valid"]] == NAMES["valid"]
+
+
+def test_refused_names():
+    for case in NAMES["invalid"]:
+        assert reason_of(lambda text=case["text"]: manifest_named(text)) == case["reason"], case["name"]
 
 
 @pytest.mark.parametrize("case", named(RECORDS["valid"]))

@@ -23,6 +23,7 @@ MAKERS = {
     "envelopes.json": vector_formats.envelopes_file,
     "topics.json": vector_formats.topics_file,
     "held_out.json": vector_formats.held_out_file,
+    "names.json": vector_payloads.names_file,
     "manifests.json": vector_payloads.manifests_file,
     "records.json": vector_payloads.records_file,
     "announcements.json": vector_payloads.announcements_file,
