@@ -33,9 +33,15 @@ def canonical_json(value: object) -> str:
         raise InvalidLocal(f"no canonical JSON: {error}") from None
 
 
+def _exact_integer(digits: str) -> int:
+    if len(digits) > len(str(-limits.INT_MAX)) or abs(int(digits)) > limits.INT_MAX:
+        raise ValueError("an integer beyond +-(2**53 - 1)")
+    return int(digits)
+
+
 def _config(text: str) -> str:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_exact_integer)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(value, dict) or not _nests_within(value, _CONFIG_DEPTH_MAX):

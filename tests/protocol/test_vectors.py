@@ -15,13 +15,27 @@ import pytest
 import protocol as p
 
 VECTORS = Path(p.__file__).parent / "vectors"
-KEYS, ENCODING, ENVELOPES, NAMES, MANIFESTS, RECORDS, ANNOUNCEMENTS, STATUSES, STORAGE, TOPICS, HELD_OUT = (
+(
+    KEYS,
+    ENCODING,
+    ENVELOPES,
+    NAMES,
+    CONFIGS,
+    MANIFESTS,
+    RECORDS,
+    ANNOUNCEMENTS,
+    STATUSES,
+    STORAGE,
+    TOPICS,
+    HELD_OUT,
+) = (
     json.loads((VECTORS / f"{name}.json").read_text())
     for name in (
         "keys",
         "encoding",
         "envelopes",
         "names",
+        "configs",
         "manifests",
         "records",
         "announcements",
@@ -86,6 +100,12 @@ def test_unusable_peer_ids(case):
     assert reason_of(lambda: p.public_key_from_peer_id(case["peer_id"])) == p.Reason.KEY
 
 
+@pytest.mark.parametrize("case", named(KEYS["invalid_identity_files"]))
+def test_unusable_identity_files(case):
+    with pytest.raises(p.InvalidLocal):  # a peer's own file: nobody else is told the reason
+        p.KeyPair.from_libp2p(bytes.fromhex(case["libp2p_private_key"]))
+
+
 @pytest.mark.parametrize("case", ENCODING["valid"], ids=lambda case: case["cbor"][:24])
 def test_encoding(case):
     data = bytes.fromhex(case["cbor"])
@@ -133,7 +153,29 @@ def test_manifests(case):
 
 @pytest.mark.parametrize("case", named(MANIFESTS["invalid"]))
 def test_refused_manifests(case):
-    assert reason_of(lambda: p.Manifest.from_bytes(received(case, "manifest"))) == case["reason"]
+    def check() -> None:
+        """The swarm id is whoever asked's to compare, as `swarmd.daemon.joining` does."""
+        manifest = p.Manifest.from_bytes(received(case, "manifest"))
+        if manifest.swarm_id.hex() != case.get("expected_swarm_id"):
+            raise p.RejectedRecord(p.Reason.SWARM, "another swarm's")
+
+    assert reason_of(check) == case["reason"]
+
+
+def manifest_with_config(config: str) -> p.Manifest:
+    fields = manifest_of(RECORDS).model_dump()
+    return p.Manifest.from_bytes(p.encode(fields | {"tasks": (fields["tasks"][0] | {"config": config},)}))
+
+
+def test_configs():
+    for config in CONFIGS["valid"]:
+        assert manifest_with_config(config).tasks[0].config == config
+        assert p.canonical_json(json.loads(config)) == config
+
+
+@pytest.mark.parametrize("case", named(CONFIGS["invalid"]))
+def test_refused_configs(case):
+    assert reason_of(lambda: manifest_with_config(case["config"])) == case["reason"]
 
 
 def manifest_named(name: str) -> p.Manifest:

@@ -14,6 +14,7 @@ from pathlib import Path
 import vector_formats
 import vector_payloads
 import vector_storage
+import vector_texts
 
 import protocol
 
@@ -23,7 +24,8 @@ MAKERS = {
     "envelopes.json": vector_formats.envelopes_file,
     "topics.json": vector_formats.topics_file,
     "held_out.json": vector_formats.held_out_file,
-    "names.json": vector_payloads.names_file,
+    "names.json": vector_texts.names_file,
+    "configs.json": vector_texts.configs_file,
     "manifests.json": vector_payloads.manifests_file,
     "records.json": vector_payloads.records_file,
     "announcements.json": vector_payloads.announcements_file,

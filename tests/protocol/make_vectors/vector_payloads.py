@@ -23,40 +23,6 @@ from vector_subjects import (
 
 import protocol as p
 from protocol import limits
-from protocol.names import NAME_RANGES
-
-
-def names_file() -> Json:
-    """Both sides of every edge of the ranges, and what hostile names are made of."""
-    edges = {code for pair in NAME_RANGES for code in pair}
-    beyond = {code for first, last in NAME_RANGES for code in (first - 1, last + 1)}
-    controls = (0x00, 0x09, 0x0A, 0x0D, 0x1B, 0x7F, 0x85, 0x9B)
-    moving = (0x061C, *range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-    hidden = (0x00A0, 0x00AD, 0x0300, 0x05D0, 0x0627, 0x115F, 0x180E, 0x200B, 0x200C, 0x200D, 0x2028, 0x2029,
-              0x2060, 0x2800, 0x3000, 0x3164, 0xD7FF, 0xE000, 0xFDD0, 0xFE0F, 0xFEFF, 0xFFA0, 0xFFFD, 0xFFFF,
-              0x1F3FB, 0xE0001, 0xE0041, 0xE0100, 0xF0000, 0x10FFFF)  # fmt: skip
-    return {
-        "valid": [
-            "a",
-            "a b",
-            "n" * 64,
-            "größe-7B",
-            "模型" * 10,
-            *(f"a{chr(code)}z" for code in sorted(edges)),
-        ],
-        "invalid": [
-            {"name": "empty", "text": "", "reason": "schema"},
-            {"name": "65 bytes", "text": "n" * 65, "reason": "schema"},
-            {"name": "66 bytes in 22 characters", "text": "模" * 22, "reason": "schema"},
-            {"name": "a space alone", "text": " ", "reason": "schema"},
-            {"name": "a space in front", "text": " a", "reason": "schema"},
-            {"name": "a space at the end", "text": "a ", "reason": "schema"},
-            *(
-                {"name": f"U+{code:04X}", "text": f"a{chr(code)}z", "reason": "schema"}
-                for code in sorted({*controls, *moving, *hidden, *beyond})
-            ),
-        ],
-    }
 
 
 def manifests_file() -> Json:
@@ -86,6 +52,12 @@ def manifests_file() -> Json:
                 "name": "larger than allowed",
                 "zero_bytes": limits.MANIFEST_BYTES_MAX + 1,
                 "reason": "size",
+            },
+            {
+                "name": "another swarm's than the one asked for",
+                "manifest": MANIFEST.to_bytes().hex(),
+                "expected_swarm_id": OTHER_SWARM.hex(),
+                "reason": "swarm",
             },
             {"name": "a byte more", "manifest": (MANIFEST.to_bytes() + b"\0").hex(), "reason": "encoding"},
             bad("no name", name=...),
