@@ -99,9 +99,10 @@ def _be_child(jobs: Sequence[Job], writer: int, seconds: float, confine: Callabl
         os.dup2(writer, _RESULT_FD)
         os.closerange(_RESULT_FD + 1, _DESCRIPTORS_MAX)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        set_timer, real = signal.setitimer, signal.ITIMER_REAL  # confinement takes them away
         confine(seconds)
         for job in jobs:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
+            set_timer(real, seconds)
             write_frame(_RESULT_FD, attempt(job))
     finally:
         os._exit(0)

@@ -27,6 +27,7 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
+from swarmd.tasks.answers import is_bounded, is_plain_literal
 from swarmd.tasks.children import Job, Lost, attempt, run_jobs
 from swarmd.tasks.frames import read_frame, write_frame
 from swarmd.tasks.rewards import score_micro
@@ -133,7 +134,15 @@ class Bench:
     def _scorer(self, spec: RawSpec) -> Callable[[bytes], int]:
         task = self._task(spec)
         _, entry = task.question(spec[4], spec[5])
-        return lambda answer: score_micro(task.score(answer.decode(), entry))
+        admits = getattr(task, "admits", _is_bounded)
+
+        def score(raw: bytes) -> int:
+            answer = raw.decode()
+            if self._sandbox.literals_only and not is_plain_literal(answer):
+                return 0
+            return score_micro(task.score(answer, entry)) if admits(answer, entry) else 0
+
+        return score
 
     def _question(self, spec: RawSpec) -> str:
         text, _ = self._task(spec).question(spec[4], spec[5])
@@ -149,6 +158,11 @@ class Bench:
         if version not in (None, installed):
             raise WrongVersionError(f"{source} is installed as {installed}, {version} is asked for")
         return self._sources[source].build(dataset, json.loads(config))
+
+
+def _is_bounded(answer: str, _entry: object) -> bool:
+    """For tasks that do not say what they admit."""
+    return is_bounded(answer)
 
 
 def _outcome(result: object) -> Outcome:
