@@ -5,7 +5,7 @@ imported here.
 """
 
 from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
-from swarmd.tasks.launch import WorkerOptions
+from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.prompt import extract_answer, prompt_messages
 from swarmd.tasks.runner import Question, Score, SourceInfo, TaskFailure, TaskRunner
@@ -19,6 +19,7 @@ from swarmd.tasks.source import (
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "FOR_PEERS",
     "PRESETS",
     "BadOptionError",
     "NoHeldOutQuestionError",

@@ -22,8 +22,8 @@ LOGIC_SIGNS_MAX = 64
 MOVES_CHARS_MAX = 1_024  # a scramble has 100 moves at most, its solution about as many
 PLAIN_CHARS_MAX = 16_384
 _CALCULUS = frozenset({
-    "Integral", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan",
-    "sinh", "cosh", "tanh",
+    "Integral", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos",
+    "atan", "sinh", "cosh", "tanh",
 })  # fmt: skip
 _NOT_FINITE = re.compile(r"nan|inf", re.IGNORECASE)
 # No bracket, quote, underscore, equals sign or dot behind a letter: evaluated or not, it calls nothing.
@@ -46,7 +46,7 @@ def is_plain_literal(answer: str) -> bool:
 
 
 def _text_or_literal(pattern: str) -> Form:
-    """Text as the question wants it, which is no expression but a number or a name, or a list of its parts."""
+    """Text as the question wants it, no expression but a number or a name; or a list of its parts."""
     text = re.compile(pattern)
 
     def fits(answer: str) -> bool:
@@ -89,18 +89,18 @@ _GRID = r"[0-9 \n]*"  # digits in a row are one number, with spaces no expressio
 _SUM = r"0-9 ()+*/\n\-"
 
 FORMS: dict[str, Form] = {
-    # eval(answer)
+    # Python's eval sees the answer.
     "binary_matrix": _text_or_literal(_GRID),
     "spiral_matrix": _text_or_literal(_GRID),
     "n_queens": _text_or_literal(r"[_Q \n]*"),
     "string_insertion": _text_or_literal(r"[A-E]*"),
-    # sympy.parse_expr(answer)
+    # sympy's parser does, which evaluates too.
     "countdown": _formula(_SUM),
     "puzzle24": _formula(_SUM),
     "polynomial_multiplication": _formula(_SUM + "A-Za-z", names=True),
     "simple_integration": _formula(_SUM + "A-Za-z.,", calls=_CALCULUS, names=True),
     "intermediate_integration": _formula(_SUM + "A-Za-z.,", calls=_CALCULUS, names=True),
-    # numbers
+    # It is converted to numbers.
     **dict.fromkeys(
         (
             "advanced_geometry", "chain_sum", "coin_flip", "complex_arithmetic", "decimal_arithmetic",
@@ -109,11 +109,9 @@ FORMS: dict[str, Form] = {
         ),
         _finite_numbers,
     ),
-    # parsed by the scorer itself, which takes long texts badly
+    # A parser of the scorer's own does, which takes long texts badly.
     "propositional_logic": _statement,
     "rubiks_cube": _moves,
     "rush_hour": _moves,
 }  # fmt: skip
 """By dataset of reasoning-gym; for the others, `is_bounded` will do."""
-
-

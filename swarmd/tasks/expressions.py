@@ -18,13 +18,14 @@ DEPTH_MAX = 64  # brackets inside each other; the parsers of CPython and sympy r
 SIGNS_MAX = 32  # prefix operators in a row, on which they recurse too
 BITS_MAX = 4_096  # of any number on the way to the value: 1,233 digits; answers have tens
 EXPONENT_BITS_MAX = 10  # so an exponent stays below 1,024
-NODES_MAX = 4_096  # of the tree; the largest matrix that fits into a record's completion and is right has less
+# of the tree; the largest matrix that fits into a record's completion and is right has less
+NODES_MAX = 4_096
 _SEQUENCES = (ast.List, ast.Tuple, ast.Set, ast.Dict)
 _OPERATORS = (
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow,
     ast.LShift, ast.RShift, ast.BitOr, ast.BitXor, ast.BitAnd,
 )  # fmt: skip
-_PREFIXES = re.compile(r"(?:[-+~]\s*){%d}" % (SIGNS_MAX + 1))
+_PREFIXES = re.compile(rf"(?:[-+~]\s*){{{SIGNS_MAX + 1}}}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")  # no underscore, so nothing of Python's own
 _DIGITS_MAX = 1_000  # of one number; int() takes 4,300, Decimal any number, and both are quadratic
 _EXPONENT_DIGITS_MAX = 4  # Fraction("1e9999") takes microseconds, and each further digit ten times as long

@@ -35,9 +35,7 @@ from swarmd.tasks.sandbox.unaudited import Place, find_unaudited
 
 ADDRESS_SPACE_BYTES = 2 * 2**30  # the warm worker maps 0.2 GiB; the largest dataset stays below 0.5
 DESCRIPTORS = 64
-PRIORITY = (
-    5  # of nice: behind the daemon, ahead of background work; at 19 a busy machine would time scorers out
-)
+SCORER_ADDRESS_SPACE_BYTES = 2**30
 LITERALS_ONLY = "answers that are not plain literals score 0 here: no system-call filter holds a scorer back"
 _SYSTEM_FILES = ("/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
 
@@ -45,10 +43,11 @@ _SYSTEM_FILES = ("/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib", "/lib6
 class Sandbox:
     """What this platform offers, decided once; `missing` says what it does not."""
 
-    def __init__(self, extra_readable: Iterable[str]) -> None:
+    def __init__(self, extra_readable: Iterable[str], priority: int = 0) -> None:
         paths = map(os.path.realpath, [*_interpreter_paths(), *extra_readable])
         self._readable = [path for path in dict.fromkeys(paths) if Path(path).exists()]
         self._landlock = kernel.landlock_version() if sys.platform == "linux" else 0
+        self._priority = priority
         self._child_filter = b""
         self._unaudited: list[Place] = []
         self.missing: list[str] = []
@@ -60,7 +59,7 @@ class Sandbox:
 
     def confine_worker(self) -> None:
         """For the process that forks the children. Irreversible."""
-        os.nice(PRIORITY)
+        os.nice(self._priority)
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
         if sys.platform == "linux":
@@ -101,6 +100,8 @@ class Sandbox:
     def confine_scorer(self, seconds: float) -> None:
         """For a child that meets hostile text for at most `seconds` from now. Irreversible."""
         self.confine_generator(seconds)
+        if sys.platform == "linux":
+            _limit(resource.RLIMIT_AS, SCORER_ADDRESS_SPACE_BYTES)
         _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1)
         _limit(resource.RLIMIT_NPROC, 0)
         if self._child_filter:

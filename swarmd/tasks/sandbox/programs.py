@@ -1,10 +1,10 @@
 """An audit hook (PEP 578) that lets a scorer's process compile expressions, and no programs.
 
-Text that reaches `eval`, `exec` or `compile` while answers are scored is the answer, or made of it. It may be a
-literal or arithmetic; what sympy's parser makes of a formula may also name symbols and call a few functions by
-their bare names. So evaluated text calls nothing of the interpreter's, reads no variable of the scorer's and
-cannot write a score in the scorer's place. Code that comes from a file is imported as ever, and the parts of the
-standard library that build functions from text of their own (named tuples, data classes) go on to do so.
+Text that reaches `eval`, `exec` or `compile` while answers are scored is the answer, or made of it. It may be
+a literal or arithmetic; what sympy's parser makes of a formula may also name symbols and call a few functions
+by their bare names. So evaluated text calls nothing of the interpreter's, reads no variable of the scorer's
+and cannot write a score in the scorer's place. Code that comes from a file is imported as ever, and the parts
+of the standard library that build functions from text of their own (named tuples, data classes) still do.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ SOURCE_CHARS_MAX = 65_536  # sympy makes about ten characters of one; a formula 
 _SYMPY_PARSER = "sympy.parsing.sympy_parser"
 _SYMPY_PROLOGUE = "from sympy import *"  # what the parser executes to fill the namespace that it evaluates in
 _SYMPY_CALLS = frozenset({
-    "Integer", "Float", "Rational", "Symbol", "Integral", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos", "tan",
-    "sec", "csc", "cot", "asin", "acos", "atan", "sinh", "cosh", "tanh",
+    "Integer", "Float", "Rational", "Symbol", "Integral", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos",
+    "tan", "sec", "csc", "cot", "asin", "acos", "atan", "sinh", "cosh", "tanh",
 })  # fmt: skip
 # They compile templates that they fill with identifiers. `ast` compiles to a tree, which it does not run.
 _TEMPLATES = {m.__file__ for m in (ast, collections, dataclasses, typing)} - {None}
-_IMPORT_SYSTEM = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>", "<frozen zipimport>")
+_IMPORT_SYSTEM = (
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+    "<frozen zipimport>",
+)
 
 
 class ProgramRefusedError(PermissionError):

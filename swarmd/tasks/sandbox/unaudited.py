@@ -1,9 +1,9 @@
 """Takes away from a scorer's interpreter the functions that no audit event reports.
 
 `_posixsubprocess.fork_exec` starts programs, `signal.pidfd_send_signal` sends signals, `os.mkfifo` and
-`_posixshmem` make files, and a function that ctypes has bound calls the kernel, all without an audit event. Of
-`os` an allow list stays: what CPython adds is taken away without our knowing it. A second wall: text is not run
-as a program in the first place (`programs`).
+`_posixshmem` make files, and a function that ctypes has bound calls the kernel, all without an audit event.
+Of `os` an allow list stays: what CPython adds is taken away without our knowing it. A second wall: text is
+not run as a program in the first place (`programs`).
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ Place = tuple[dict[str, Any], str]
 """A module's namespace and a name in it."""
 
 _NATIVE = (
-    "_posixsubprocess", "_posixshmem", "_multiprocessing", "_ctypes", "_socket", "_ssl", "_signal", "_sqlite3",
-    "_dbm", "_gdbm", "_curses", "_testcapi", "_testinternalcapi", "_testmultiphase", "_xxsubinterpreters",
-    "_interpreters", "_scproxy", "faulthandler", "fcntl", "mmap", "readline", "resource", "syslog", "termios",
+    "_posixsubprocess", "_posixshmem", "_multiprocessing", "_ctypes", "_socket", "_ssl", "_signal",
+    "_sqlite3", "_dbm", "_gdbm", "_curses", "_testcapi", "_testinternalcapi", "_testmultiphase",
+    "_xxsubinterpreters", "_interpreters", "_scproxy", "faulthandler", "fcntl", "mmap", "readline",
+    "resource", "syslog", "termios",
 )  # fmt: skip
 _ON_TOP = ("ctypes", "multiprocessing", "signal", "socket", "subprocess", "swarmd.tasks.sandbox.kernel")
 _SYSTEM = ("posix", "nt")
 # What importing, reading modules and reporting a result needs. What changes anything is audited besides.
 _KEPT = frozenset({
-    "_exit", "_path_normpath", "access", "close", "cpu_count", "fspath", "fstat", "get_terminal_size", "getcwd",
-    "getcwdb", "getegid", "geteuid", "getgid", "getpid", "getppid", "getrandom", "getuid", "isatty", "listdir",
-    "lseek", "lstat", "open", "read", "readlink", "sched_getaffinity", "scandir", "stat", "strerror", "sysconf",
-    "times", "uname", "urandom", "write",
+    "_exit", "_path_normpath", "access", "close", "cpu_count", "fspath", "fstat", "get_terminal_size",
+    "getcwd", "getcwdb", "getegid", "geteuid", "getgid", "getpid", "getppid", "getrandom", "getuid", "isatty",
+    "listdir", "lseek", "lstat", "open", "read", "readlink", "sched_getaffinity", "scandir", "stat",
+    "strerror", "sysconf", "times", "uname", "urandom", "write",
 })  # fmt: skip
 
 
