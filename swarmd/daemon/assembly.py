@@ -31,7 +31,7 @@ from swarmd.network.interface import Network
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog
 from swarmd.storage import BlobStore, Database, Home
-from swarmd.tasks import FOR_PEERS, TaskRunner, TrainingDraw
+from swarmd.tasks import FOR_PEERS, Payer, TaskRunner, TrainingDraw, find_payers, is_preset
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Peer:
     exchange: Exchange
     steps: StepLoop
     reporter: Reporter
+
+    async def find_payers(self) -> list[Payer]:
+        """The tasks of its swarm that pay for junk. Raises TaskError."""
+        manifest = self.reporter.manifest
+        return [] if is_preset(manifest) else await find_payers(self.reporter.tasks, manifest)
 
 
 class Assembly:

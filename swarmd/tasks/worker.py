@@ -45,7 +45,9 @@ from swarmd.tasks.source import (
 # Numbers, dates, words: no bracket, quote, underscore or operator that evaluating could call or hide anything
 # with. Most answers are like that, and all of a request can share one child: a fork of the warm worker takes
 # 4 ms and more, a score microseconds.
-_PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]{0,64}")
+_PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]*")
+
+_SHARED_BYTES_MAX = 64
 
 _RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
 _RESULT_ITEMS_MAX = 8
@@ -81,7 +83,7 @@ class Bench:
 
     def _score_plain(self, groups: Sequence[Group]) -> list[Sequence[Outcome] | None]:
         """All groups whose answers are plain in one child; None for the others, and for all if it is lost."""
-        plain = [all(map(_PLAIN.fullmatch, answers)) for _, answers in groups]
+        plain = [all(map(_shares, answers)) for _, answers in groups]
         [outcomes] = run_jobs(
             [partial(self._score_together, list(compress(groups, plain)))],
             Limits(self._options.question_s + self._options.score_s),
@@ -112,8 +114,8 @@ class Bench:
     def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
         score = self._scorer(spec)
         distinct = list(dict.fromkeys(answers))
-        plain = [answer for answer in distinct if _PLAIN.fullmatch(answer)]
-        alone = [[answer] for answer in distinct if not _PLAIN.fullmatch(answer)]
+        plain = [answer for answer in distinct if _shares(answer)]
+        alone = [[answer] for answer in distinct if not _shares(answer)]
         found: dict[bytes, Outcome] = dict.fromkeys(distinct, _outcome(Lost("skipped")))
         limits = Limits(
             self._options.score_s,
@@ -159,6 +161,13 @@ class Bench:
         if version not in (None, installed):
             raise WrongVersionError(f"{source} is installed as {installed}, {version} is asked for")
         return self._sources[source].build(dataset, json.loads(config))
+
+
+def _shares(answer: bytes) -> bool:
+    """Whether `answer` may be scored in one child with others."""
+    if len(answer) > _SHARED_BYTES_MAX:
+        return False
+    return _PLAIN.fullmatch(answer) is not None or is_plain_literal(answer.decode())
 
 
 def _is_bounded(answer: str, _entry: object) -> bool:
