@@ -134,7 +134,7 @@ def _constant_bits(value: object) -> float:
     if isinstance(value, bool | str | bytes | None):
         return 1
     if isinstance(value, int):
-        return value.bit_length() + 1
+        return max(1, value.bit_length())
     return 1_024 if isinstance(value, float | complex) and cmath.isfinite(value) else _TOO_LARGE
 
 

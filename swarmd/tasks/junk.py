@@ -25,16 +25,15 @@ PARTIAL_PAID_MAX = 0.1
 _SEEDS_APART = 7_919  # neighbouring seeds of reasoning-gym share questions
 _THE_QUESTION = "the question itself"
 
-SHORT = (
+JUNK = (
     "", ".", "banana",  # nothing, and a word that is no task's
     "0", "1", "-1", "0.5",  # falsy, truthy, off by little: what a tolerance or a ratio lets through
-    "nan", "inf", "-inf", "1e999", "[NaN, NaN, NaN]",  # compare as nothing else does
+    "nan", "inf", "-inf", "1e999",  # compare as nothing else does
     "True", "False", "None", "null", "yes", "no",  # constants of a scorer's language
     "[]", "{}", "()", '""',  # empty, and so equal to many things
-    "1/0",  # without a value
+    "9" * 400, "1/0",  # too long to convert, without a value
+    "[NaN, NaN, NaN]", "6*4*1*1",  # the same in a list; right for another question of puzzle24
 )  # fmt: skip
-
-LONG = ("9" * 400, "6*4*1*1")  # too long to convert, right for another question
 
 
 class Judge(Protocol):
@@ -42,7 +41,7 @@ class Judge(Protocol):
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
-    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]: ...
+    async def score_ours(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]: ...
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,12 @@ async def _payer(judge: Judge, family: TaskFamily, manifest: Manifest) -> Payer 
     }
     if len(asked) < QUESTIONS_MIN:
         return None
-    # Apart, for short answers to all questions share a process, and each of the others has one to itself.
-    items = [(question.spec, list(map(_completion, SHORT))) for question in asked.values()]
-    items += [(question.spec, list(map(_completion, (*LONG, text)))) for text, question in asked.items()]
-    scores = await judge.score(items)
-    rows = [[*short, *long] for short, long in zip(scores[: len(asked)], scores[len(asked) :], strict=True)]
+    rows = await judge.score_ours(
+        [(question.spec, list(map(_completion, (*JUNK, text)))) for text, question in asked.items()]
+    )
     payers = [
         _verdict(family.name, answer, [row[place].reward for row in rows], manifest)
-        for place, answer in enumerate((*SHORT, *LONG, _THE_QUESTION))
+        for place, answer in enumerate((*JUNK, _THE_QUESTION))
     ]
     return max((payer for payer in payers if payer), key=lambda payer: payer.reward, default=None)
 

@@ -175,20 +175,29 @@ class TaskRunner:
 
     async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
         """The score of each completion of each item. Without an answer it is 0, and no scorer sees it."""
+        return await self._score_as("score plain", items)
+
+    async def score_ours(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+        """The same for texts that are written in this programme: they need no process each."""
+        return await self._score_as("score ours", items)
+
+    async def _score_as(
+        self, kind: str, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> list[list[Score]]:
         groups = [_Group.of(spec, completions) for spec, completions in items]
         found: list[list[Score]] = []
         for batch in _batches(groups):
-            rows = await self._score_plain([group for group in batch if group.distinct])
+            rows = await self._score_together(kind, [group for group in batch if group.distinct])
             for group in batch:
                 row = next(rows) if group.distinct else ()
                 found.append(self._scores(group, row if row is not None else await self._score_alone(group)))
         return found
 
-    async def _score_plain(self, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
+    async def _score_together(self, kind: str, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
         """The outcomes of each group's distinct answers; None where the group must be asked for alone."""
         if not groups:
             return iter(())
-        request = ("score plain", tuple((group.spec, group.distinct) for group in groups))
+        request = (kind, tuple((group.spec, group.distinct) for group in groups))
         seconds = _MARGIN_S + self._options.question_s + self._options.score_s + _PER_JOB_S
         try:
             rows = await self._ask(request, len(groups), seconds)

@@ -9,6 +9,7 @@ another's score.
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, millionths)
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
        group = (spec, (answer, ...)); None: ask for it with "score", by itself
+    -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
        spec = (source, dataset, config, version or None for the installed one, seed, index)
        an outcome without result = (False, kind, detail, option or None)
 """
@@ -47,7 +48,7 @@ from swarmd.tasks.source import (
 # 4 ms and more, a score microseconds.
 _PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]*")
 
-_SHARED_BYTES_MAX = 64
+_SHARED_BYTES_MAX = 512  # longer text takes a scorer longer, and a child that is lost costs all that share it
 
 _RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
 _RESULT_ITEMS_MAX = 8
@@ -72,7 +73,9 @@ class Bench:
             case ("score", spec, answers):
                 return self._score(spec, answers)
             case ("score plain", groups):
-                return self._score_plain(groups)
+                return self._score_in_one(groups, [all(map(_shares, answers)) for _, answers in groups])
+            case ("score ours", groups):
+                return self._score_in_one(groups, [True] * len(groups))
             case _:
                 raise ValueError(f"no such request: {request!r:.200}")
 
@@ -81,18 +84,17 @@ class Bench:
         limits = Limits(self._options.question_s)
         return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
 
-    def _score_plain(self, groups: Sequence[Group]) -> list[Sequence[Outcome] | None]:
-        """All groups whose answers are plain in one child; None for the others, and for all if it is lost."""
-        plain = [all(map(_shares, answers)) for _, answers in groups]
+    def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
+        """The groups that `share` in one child; None for the others, and for all if it is lost."""
         [outcomes] = run_jobs(
-            [partial(self._score_together, list(compress(groups, plain)))],
+            [partial(self._score_together, list(compress(groups, share)))],
             Limits(self._options.question_s + self._options.score_s),
             self._sandbox.confine_generator,
         )
         if isinstance(outcomes, Lost):
             return [None] * len(groups)
         found = iter(outcomes)
-        return [next(found) if is_plain else None for is_plain in plain]
+        return [next(found) if shares else None for shares in share]
 
     def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome]]:
         """All questions first: behind them the child locks itself in, which building one does not allow."""

@@ -74,7 +74,7 @@ class Sandbox:
         self._filter_worker()
         if self.literals_only:
             self.missing.append(LITERALS_ONLY)
-            # Only here: it costs each child some milliseconds, and the filter refuses all that these could do.
+            # Only here: it costs each child milliseconds, and a filter refuses all that these could do.
             self._unaudited = find_unaudited()
 
     def _filter_worker(self) -> None:
