@@ -15,7 +15,7 @@ from swarmd.tasks.answers import FORMS, is_plain_literal
 
 PRESET_TASKS = sorted({(task.dataset, task.config) for name in PRESETS for task in load_manifest(name).tasks})
 USABLE = sorted(set(DATASETS) - {"composite"})  # it mixes others, which must be named
-# In a process of its own, whose hash seed is the worker's: score right answers, then again behind the sandbox,
+# In a process of its own, with the hash seed of the worker: score right answers, again behind the sandbox,
 # and note which datasets compile text of the answer's.
 AGREE = """
 import json, os, random, sys
