@@ -60,6 +60,8 @@ class Reason(StrEnum):
     """signed by the receiver itself"""
     SCORER = "scorer"
     """the receiver's own scorer could not judge it"""
+    COMPLETION = "completion"
+    """one of its completions hung or ended the receiver's scorer"""
 
 
 class ProtocolError(Exception):

@@ -26,7 +26,7 @@ from swarmd.evaluation import evaluate as answer_greedily
 from swarmd.observe import printable
 from swarmd.pass_at_k import SAMPLED_AT_ONCE, SAMPLES_MAX, Chance, PassAtK, pass_at_k
 from swarmd.storage import Home
-from swarmd.tasks import TaskRunner, held_out_questions, held_out_seed, load_manifest
+from swarmd.tasks import TaskRunner, find_payers, held_out_questions, held_out_seed, is_preset, load_manifest
 
 DEFAULT_TASKS = "starter"
 SEED_MAX = 2**32 - 1
@@ -155,6 +155,8 @@ async def _take(subject: Subject, exam: Exam) -> Outcome:
     manifest, policy, sampled, stop = exam.manifest, subject.policy, None, threading.Event()
     try:
         async with TaskRunner(reward=manifest.reward) as runner:
+            for payer in [] if is_preset(manifest) else await find_payers(runner, manifest):
+                typer.echo(f"warning: {payer}", err=True)
             drawn = await held_out_questions(runner, manifest.tasks, exam.seed, exam.questions)
             greedy = await answer_greedily(
                 policy,

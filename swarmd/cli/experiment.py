@@ -66,7 +66,7 @@ def run(
 async def _run(config: ExperimentConfig, manifest: Manifest, folder: Path) -> None:
     from swarmd.experiment import Experiment
     from swarmd.experiment.exchanges.distributed import exchange_of
-    from swarmd.tasks import TaskRunner
+    from swarmd.tasks import TaskRunner, find_payers, is_preset
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -77,6 +77,8 @@ async def _run(config: ExperimentConfig, manifest: Manifest, folder: Path) -> No
         with Progress(*columns, console=Console(stderr=True), disable=not leads) as progress:
             bar = _Bar(progress, config)
             async with TaskRunner(reward=manifest.reward) as tasks:
+                for payer in [] if is_preset(manifest) or not leads else await find_payers(tasks, manifest):
+                    progress.console.print(f"warning: {payer}")
                 await Experiment(config, manifest, folder, tasks, bar, exchange).run()
     if leads:
         typer.echo(f"done: swarmd experiment report {folder}")

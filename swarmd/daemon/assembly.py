@@ -31,7 +31,7 @@ from swarmd.network.interface import Network
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog
 from swarmd.storage import BlobStore, Database, Home
-from swarmd.tasks import TaskRunner, TrainingDraw
+from swarmd.tasks import FOR_PEERS, Payer, TaskRunner, TrainingDraw, find_payers, is_preset
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Peer:
     exchange: Exchange
     steps: StepLoop
     reporter: Reporter
+
+    async def find_payers(self) -> list[Payer]:
+        """The tasks of its swarm that pay for junk. Raises TaskError."""
+        manifest = self.reporter.manifest
+        return [] if is_preset(manifest) else await find_payers(self.reporter.tasks, manifest)
 
 
 class Assembly:
@@ -80,7 +85,10 @@ class Assembly:
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             tasks, learner = await self._start_worker_and_learner(stack, manifest)
             database.rewind(learner.progress.step)
-            peer = self._peer(network, database, blobs, manifest, tasks, learner)
+            # Not entered: its worker starts with the first group of another peer, and a lone peer needs none.
+            peers_tasks = TaskRunner(reward=manifest.reward, options=FOR_PEERS)
+            stack.push_async_callback(peers_tasks.close)
+            peer = self._peer(network, database, blobs, manifest, tasks, peers_tasks, learner)
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
             yield peer
@@ -92,6 +100,7 @@ class Assembly:
         blobs: BlobStore,
         manifest: Manifest,
         tasks: TaskRunner,
+        peers_tasks: TaskRunner,
         learner: Learner,
     ) -> Peer:
         """What runs, over what was opened. Starts nothing."""
@@ -104,7 +113,7 @@ class Assembly:
         exchange = Exchange(
             gossip=gossip,
             network=network,
-            verification=Verification(manifest=manifest, tasks=tasks),
+            verification=Verification(manifest=manifest, tasks=peers_tasks),
             database=database,
             blobs=blobs,
             events=self._events,

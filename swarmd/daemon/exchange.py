@@ -7,10 +7,12 @@ on the network, so that one slow peer does not hold up the others; one task veri
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from protocol import PeerId, RejectedRecord, VerifiedRecord
+from protocol import PeerId, Reason, RejectedRecord, VerifiedRecord
+from swarmd.daemon.turns import Turns
 from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
@@ -57,8 +59,9 @@ T = TypeVar("T")
 
 WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
-VERIFY_MAX = 64  # bodies waiting to be verified; twice gossip's own bound, which forgets lost verdicts
-VERIFY_BATCH_MAX = 8  # bodies a call to the sandbox: own groups wait at most this long behind peers' ones
+VERIFY_BATCH_MAX = (
+    8  # bodies a call to the sandbox: a proven publisher's wait at most this long behind others'
+)
 
 
 class Exchange:
@@ -83,7 +86,8 @@ class Exchange:
         self._events = events
         self._clock = clock
         self._outbox: asyncio.Queue[Command] = asyncio.Queue(OUTBOX_MAX)
-        self._to_verify: asyncio.Queue[VerifiedRecord] = asyncio.Queue(VERIFY_MAX)
+        self._to_verify = Turns(verification.accounts)
+        self._may_verify = asyncio.Event()
         self._changed = asyncio.Event()
         self._restarts_seen = 0
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
@@ -135,7 +139,7 @@ class Exchange:
                     self._database.peers.seen(peer_id, dialable, now=self._clock())
                     self._events.emit("peer_seen", peer_id=peer_id, addresses=dialable)
             case Verify(record=record):
-                self._put(self._to_verify, record)
+                self._queue(record)
             case _:
                 self._put(self._outbox, command)
 
@@ -145,6 +149,13 @@ class Exchange:
         except asyncio.QueueFull:
             # Gossip asks again: an answer that never comes costs a delay and nothing else.
             self._events.emit("warning", message=f"too much to do at once: dropped one {type(item).__name__}")
+
+    def _queue(self, record: VerifiedRecord) -> None:
+        """Let it wait for its turn; whatever has no room is refused, so that gossip need not wait for it."""
+        dropped = self._to_verify.add(record, time.monotonic())
+        self._may_verify.set()
+        if dropped is not None:
+            self.handle(GroupRejected(dropped.digest, Reason.SCORER))
 
     async def _keep_ticking(self) -> None:
         while True:
@@ -219,9 +230,10 @@ class Exchange:
 
     async def _keep_verifying(self) -> None:
         while True:
-            batch = [await self._to_verify.get()]
-            while len(batch) < VERIFY_BATCH_MAX and not self._to_verify.empty():
-                batch.append(self._to_verify.get_nowait())
+            await self._may_verify.wait()
+            batch = self._to_verify.take(VERIFY_BATCH_MAX, time.monotonic())
+            if not self._to_verify:
+                self._may_verify.clear()
             for verified, outcome in zip(batch, await self._verification.check(batch), strict=True):
                 self._settle(verified, outcome)
 

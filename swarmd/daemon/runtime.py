@@ -138,14 +138,21 @@ class _Daemon:
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._keep_telling(peer), name="own status")
             self._intake = group.create_task(self._take_in(peer), name="exchange")
+            trying = group.create_task(self._try_junk(peer), name="junk")
             try:
                 await peer.steps.run()
             finally:
                 peer.steps.stop()
                 self._intake.cancel()
                 telling.cancel()
+                trying.cancel()
         if self._failure is not None:
             raise self._failure
+
+    async def _try_junk(self, peer: Peer) -> None:
+        """Warn of tasks that pay for junk: beside the first steps, for it takes seconds."""
+        for payer in await peer.find_payers():
+            self._events.emit("warning", message=str(payer))
 
     async def _take_in(self, peer: Peer) -> None:
         """Exchange groups until cancelled. What ends this ends the daemon, but after its checkpoint."""

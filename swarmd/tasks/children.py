@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from protocol import ProtocolError
-from swarmd.tasks.frames import FrameError, read_frame, write_frame
+from swarmd.tasks.frames import (
+    FRAME_BYTES_MAX,
+    FRAME_ITEMS_MAX,
+    FrameError,
+    read_frame,
+    write_frame,
+)
 from swarmd.tasks.source import RefusedTaskError
 
 Job = Callable[[], object]
@@ -24,54 +30,79 @@ _RESULT_FD = 3
 _DESCRIPTORS_MAX = 64
 _GRACE_S = 1.0  # the alarm inside the child comes first; this much later the child is killed from outside
 _DETAIL_CHARS_MAX = 300
+ENDS_CHILD = ("hang", "timeout", "crash")
+"""Kinds of Lost that cost a child, and so the worker's time."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of the jobs that share a call."""
+
+    seconds: float
+    """of each job, by the clock"""
+    cpu_seconds: float = 0.0
+    """of each job; 0 for no limit"""
+    deadline: float = math.inf
+    """of all of them (monotonic)"""
+    stop_at_loss: bool = False
+    """Whether no job is run behind one that hung or crashed."""
+    result_bytes_max: int = FRAME_BYTES_MAX
+    result_items_max: int = FRAME_ITEMS_MAX
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A job without a result: kind is "timeout", "crash", "error" or that of a RefusedTaskError."""
+    """A job without a result.
+
+    kind: "hang" (it used up its CPU time), "timeout" (by the clock: it hangs, or the machine is busy),
+    "crash", "error", "skipped" or that of a RefusedTaskError.
+    """
 
     kind: str
     detail: str = ""
     option: str | None = None
 
 
-def run_jobs(
-    jobs: Sequence[Job], *, seconds: float, confine: Callable[[float], None], deadline: float = math.inf
-) -> list[Any | Lost]:
+def run_jobs(jobs: Sequence[Job], limits: Limits, confine: Callable[[float], None]) -> list[Any | Lost]:
     """The result of each job, which must be encodable, or why there is none.
 
-    One child runs the jobs in turn until it is lost; another goes on behind the lost job. `seconds` is the
-    limit of each job, `deadline` (monotonic) that of all; `confine(seconds)` is called in the child before
-    its first.
+    One child runs the jobs in turn until it is lost; another goes on behind the lost job. `confine(seconds)`
+    is called in the child before its first.
     """
     results: list[Any | Lost] = []
-    while len(results) < len(jobs) and time.monotonic() < deadline:
-        results += _run_until_lost(jobs[len(results) :], seconds, confine, deadline)
-    late = Lost("timeout", "the time for all of them was used up")
-    return results + [late] * (len(jobs) - len(results))
+    rest = Lost("timeout", "the time for all of them was used up")
+    while len(results) < len(jobs) and time.monotonic() < limits.deadline:
+        results += _run_until_lost(jobs[len(results) :], limits, confine)
+        last = results[-1]
+        if limits.stop_at_loss and isinstance(last, Lost) and last.kind in ENDS_CHILD:
+            rest = Lost("skipped")
+            break
+    return results + [rest] * (len(jobs) - len(results))
 
 
 def _run_until_lost(
-    jobs: Sequence[Job], seconds: float, confine: Callable[[float], None], deadline: float
+    jobs: Sequence[Job], limits: Limits, confine: Callable[[float], None]
 ) -> list[Any | Lost]:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _be_child(jobs, writer, seconds, confine)
+        _be_child(jobs, writer, limits, confine)
     os.close(writer)
     results: list[Any | Lost] = []
     reaped = False
     try:
         for _ in jobs:
-            by = min(time.monotonic() + seconds + _GRACE_S, deadline)
-            results.append(_parse(read_frame(reader, by)))
+            by = min(time.monotonic() + limits.seconds + _GRACE_S, limits.deadline)
+            frame = read_frame(
+                reader, by, bytes_max=limits.result_bytes_max, items_max=limits.result_items_max
+            )
+            results.append(_parse(frame))
     except TimeoutError:
         results.append(Lost("timeout"))
     except EOFError:
         _, status = os.waitpid(pid, 0)
         reaped = True
-        by_clock = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGXCPU)
-        results.append(Lost("timeout") if by_clock else Lost("crash", f"wait status {status}"))
+        results.append(_lost(status))
     except (FrameError, ProtocolError) as error:
         results.append(Lost("crash", f"no readable result: {error}"))
     finally:
@@ -82,26 +113,37 @@ def _run_until_lost(
     return results
 
 
+def _lost(status: int) -> Lost:
+    by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    if by in (signal.SIGPROF, signal.SIGXCPU):
+        return Lost("hang")
+    return Lost("timeout") if by == signal.SIGALRM else Lost("crash", f"wait status {status}")
+
+
 def _parse(frame: object) -> Any | Lost:
     match frame:
         case (True, value):
             return value
         case (False, str(kind), str(detail), str() | None as option):
-            return Lost(kind, detail, option)
+            return Lost(kind, detail[:_DETAIL_CHARS_MAX], option)
         case _:
             return Lost("crash", "a result of another shape")
 
 
-def _be_child(jobs: Sequence[Job], writer: int, seconds: float, confine: Callable[[float], None]) -> NoReturn:
+def _be_child(jobs: Sequence[Job], writer: int, limits: Limits, confine: Callable[[float], None]) -> NoReturn:
     """Never returns into the worker's code, whatever happens: the exit status says that something did."""
     try:
         os.dup2(0, 2)  # 0 and 1 are /dev/null in the worker already
         os.dup2(writer, _RESULT_FD)
         os.closerange(_RESULT_FD + 1, _DESCRIPTORS_MAX)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        confine(seconds)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        # Bound before the confinement takes them away.
+        set_timer, by_clock, by_cpu = signal.setitimer, signal.ITIMER_REAL, signal.ITIMER_PROF
+        confine(limits.seconds)
         for job in jobs:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
+            set_timer(by_clock, limits.seconds)
+            set_timer(by_cpu, limits.cpu_seconds)
             write_frame(_RESULT_FD, attempt(job))
     finally:
         os._exit(0)

@@ -13,6 +13,9 @@ from protocol import decode, encode
 
 HEAD_BYTES = 4
 FRAME_BYTES_MAX = 8 * 2**20  # 64 completions of 16 KiB are 1 MiB; 32 questions have 256 KiB each
+FRAME_ITEMS_MAX = (
+    20_000  # 1,024 outcomes of four items and their tuples are 5,121; the sources' names, hundreds
+)
 
 
 class FrameError(Exception):
@@ -27,12 +30,17 @@ def pack(value: object) -> bytes:
     return len(body).to_bytes(HEAD_BYTES, "big") + body
 
 
-def body_bytes(head: bytes) -> int:
+def body_bytes(head: bytes, bytes_max: int = FRAME_BYTES_MAX) -> int:
     """How many bytes follow `head`. Raises FrameError if that is more than a frame may hold."""
     size = int.from_bytes(head, "big")
-    if size > FRAME_BYTES_MAX:
-        raise FrameError(f"a frame of {size} bytes was announced, at most {FRAME_BYTES_MAX} are read")
+    if size > bytes_max:
+        raise FrameError(f"a frame of {size} bytes was announced, at most {bytes_max} are read")
     return size
+
+
+def unpack(body: bytes, items_max: int = FRAME_ITEMS_MAX) -> object:
+    """The value in a frame's body. Raises RejectedRecord: outside the profile, or too many items."""
+    return decode(body, items_max=items_max)
 
 
 def write_frame(fd: int, value: object) -> None:
@@ -42,7 +50,13 @@ def write_frame(fd: int, value: object) -> None:
         view = view[os.write(fd, view) :]
 
 
-def read_frame(fd: int, deadline: float | None = None) -> object:
+def read_frame(
+    fd: int,
+    deadline: float | None = None,
+    *,
+    bytes_max: int = FRAME_BYTES_MAX,
+    items_max: int = FRAME_ITEMS_MAX,
+) -> object:
     """The next value on `fd`; waits until `deadline` (monotonic seconds), or for ever.
 
     Raises EOFError if the other end closed before the frame began, TimeoutError at the deadline, FrameError,
@@ -51,7 +65,7 @@ def read_frame(fd: int, deadline: float | None = None) -> object:
     head = _read(fd, HEAD_BYTES, deadline)
     if not head:
         raise EOFError
-    return decode(_read(fd, body_bytes(head), deadline))
+    return unpack(_read(fd, body_bytes(head, bytes_max), deadline), items_max)
 
 
 def split_frames(data: bytes) -> list[object]:
@@ -61,7 +75,7 @@ def split_frames(data: bytes) -> list[object]:
         end = HEAD_BYTES + body_bytes(data[:HEAD_BYTES])
         if len(data) < end:
             break
-        values.append(decode(data[HEAD_BYTES:end]))
+        values.append(unpack(data[HEAD_BYTES:end]))
         data = data[end:]
     return values
 

@@ -15,8 +15,10 @@ from typing import Any
 
 from numpy import random as numpy_random  # numpy would import it at the first use, in each child anew
 from reasoning_gym.composite import DatasetSpec
+from reasoning_gym.dataset import ProceduralDataset
 from reasoning_gym.factory import DATASETS
 
+from swarmd.tasks.answers import FORMS, is_bounded
 from swarmd.tasks.source import BadOptionError, UnknownDatasetError
 
 _SET_BY_SPEC = ("seed", "size")  # a fixed seed in the options would give every peer the same few questions
@@ -69,6 +71,17 @@ class GymTask:
         dataset = self._dataset_class(config=self._configure(seed, index))
         entry = dataset[index]
         return entry["question"], (dataset, entry)
+
+    def admits(self, answer: str, entry: Any) -> bool:
+        """Whether the scorer may see `answer`: it has the form that the dataset asks for."""
+        dataset, item = entry
+        name = self._dataset
+        if name == "composite":
+            name = item["metadata"]["source_dataset"]
+            dataset = dataset.datasets[name]
+        if type(dataset).score_answer is ProceduralDataset.score_answer:
+            return True  # it looks for the answer's text, which may well be a long number in some base
+        return FORMS.get(name, is_bounded)(answer)
 
     def score(self, answer: str, entry: Any) -> float:
         dataset, item = entry

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 QUESTION_S = 20.0  # the slowest dataset seen (sokoban at its defaults) takes 5 s now and then on a busy core
-SCORE_S = 5.0  # an honest scorer takes milliseconds
+SCORE_S = 8.0  # four times the CPU time: a scorer shares its core with the model
+# an honest scorer takes milliseconds, the slowest formula seen 0.5 s with its first imports
+SCORE_CPU_S = 2.0
+HANGS_PER_GROUP = 3  # a group may come from a model that writes such text; 64 of them would take minutes
+# of nice: behind the daemon, ahead of background work; at 19 a busy machine would time scorers out
+PRIORITY = 5
 STDERR_TAIL_BYTES = 2_000
 
 
@@ -19,16 +25,43 @@ class WorkerOptions:
     question_s: float = QUESTION_S
     """limit for regenerating one question"""
     score_s: float = SCORE_S
-    """limit for scoring one completion"""
+    """limit for scoring one completion, by the clock"""
+    score_cpu_s: float = SCORE_CPU_S
+    """the same in CPU time: what reaches it hangs, however busy the machine is"""
+    hangs_per_group: float = HANGS_PER_GROUP
+    """The completions of one group together may take as long as this many that hang."""
+    stop_at_loss: bool = False
+    """Whether the rest of a group is left unscored when a completion has hung or ended the scorer."""
+    priority: int = PRIORITY
+    """of nice"""
     sources: tuple[str, ...] = ()
     """task sources beyond the entry points, as name=module:attribute"""
+
+    @property
+    def group_s(self) -> float:
+        """Limit for the completions of one group together, by the clock."""
+        return self.hangs_per_group * self.score_s
 
     def command(self) -> list[str]:
         """-s -P: no directory that this interpreter does not use is searched for modules."""
         flags = ["-s", "-P", "-B", "-X", "utf8", "-m", "swarmd.tasks.worker"]
-        return [
-            sys.executable, *flags, str(os.getpid()), str(self.question_s), str(self.score_s), *self.sources
-        ]  # fmt: skip
+        return [sys.executable, *flags, str(os.getpid()), json.dumps(asdict(self))]
+
+    @classmethod
+    def from_argument(cls, text: str) -> WorkerOptions:
+        """What `command` put into the worker's argument."""
+        fields = json.loads(text)
+        return cls(**fields | {"sources": tuple(fields["sources"])})
+
+
+FOR_PEERS = WorkerOptions(
+    question_s=10.0,  # a peer chooses the seed, and may look for slow ones
+    score_s=4.0,
+    hangs_per_group=1.5,
+    stop_at_loss=True,  # such a group is refused whole
+    priority=2 * PRIORITY,  # behind this peer's own questions and scores
+)
+"""For the worker that judges other peers' groups."""
 
 
 def worker_environment() -> dict[str, str]:

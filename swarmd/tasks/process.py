@@ -10,9 +10,9 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from typing import IO, Any
 
-from protocol import ProtocolError, decode
+from protocol import ProtocolError
 from swarmd.errors import TaskError
-from swarmd.tasks.frames import HEAD_BYTES, FrameError, body_bytes, pack
+from swarmd.tasks.frames import HEAD_BYTES, FrameError, body_bytes, pack, unpack
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
 
 START_S = 120.0  # importing reasoning-gym takes 1-3 s on a quiet core; a cold disk under load, far longer
@@ -102,7 +102,7 @@ class WorkerProcess:
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101  started with a pipe
         size = body_bytes(await stdout.readexactly(HEAD_BYTES))
-        return decode(await stdout.readexactly(size))
+        return unpack(await stdout.readexactly(size))
 
     def stderr_tail(self) -> str:
         """The end of what the worker wrote to stderr: its traceback, if it has one."""

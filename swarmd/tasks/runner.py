@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,6 +24,7 @@ from swarmd.tasks.rewards import RewardRule, reward_of
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
 GROUPS_PER_REQUEST = 16  # a step's; they share the time in which one question is made and scored
 ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
+DETAIL_CHARS_MAX = 300  # of what went wrong in a source
 _MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
 _PER_JOB_S = 3.0  # forking, killing and reaping a child on a busy machine
 
@@ -61,10 +63,19 @@ class TaskFailure:
 
 @dataclass(frozen=True)
 class Score:
-    """The reward in [0, 1]; `failure` is "timeout", "crash" or "error" if this text broke the scorer."""
+    """The reward in [0, 1]; `failure` is set if this text broke the scorer.
+
+    "hang" (it used up its CPU time), "timeout" (by the clock), "crash", "error" (the scorer raised), or
+    "skipped" (behind one that hung or crashed, where the worker stops at the first).
+    """
 
     reward: float
     failure: str | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the text took the scorer along: no peer would accept a group that holds it."""
+        return self.failure not in (None, "error")
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,9 @@ class _Group:
 class TaskRunner:
     """Owns the sandboxed worker: `async with TaskRunner(reward=manifest.reward) as runner`.
 
-    Calls may overlap; the worker takes one request at a time. Everything raises TaskError if the worker
-    cannot be started.
+    One that is not entered starts its worker with the first call, and must be closed all the same. Calls may
+    overlap; the worker takes one request at a time. Everything raises TaskError if the worker cannot be
+    started.
     """
 
     def __init__(self, *, reward: RewardRule, options: WorkerOptions | None = None) -> None:
@@ -105,6 +117,8 @@ class TaskRunner:
         self._worker: WorkerProcess | None = None
         self._starts = 0
         self._closed = False
+        self.busy_s = 0.0
+        """Seconds that the worker has spent on requests, its starts left out."""
 
     async def __aenter__(self) -> Self:
         async with self._lock:
@@ -161,20 +175,29 @@ class TaskRunner:
 
     async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
         """The score of each completion of each item. Without an answer it is 0, and no scorer sees it."""
+        return await self._score_as("score plain", items)
+
+    async def score_ours(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+        """The same for texts that are written in this programme: they need no process each."""
+        return await self._score_as("score ours", items)
+
+    async def _score_as(
+        self, kind: str, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> list[list[Score]]:
         groups = [_Group.of(spec, completions) for spec, completions in items]
         found: list[list[Score]] = []
         for batch in _batches(groups):
-            rows = await self._score_plain([group for group in batch if group.distinct])
+            rows = await self._score_together(kind, [group for group in batch if group.distinct])
             for group in batch:
                 row = next(rows) if group.distinct else ()
                 found.append(self._scores(group, row if row is not None else await self._score_alone(group)))
         return found
 
-    async def _score_plain(self, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
+    async def _score_together(self, kind: str, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
         """The outcomes of each group's distinct answers; None where the group must be asked for alone."""
         if not groups:
             return iter(())
-        request = ("score plain", tuple((group.spec, group.distinct) for group in groups))
+        request = (kind, tuple((group.spec, group.distinct) for group in groups))
         seconds = _MARGIN_S + self._options.question_s + self._options.score_s + _PER_JOB_S
         try:
             rows = await self._ask(request, len(groups), seconds)
@@ -187,7 +210,7 @@ class TaskRunner:
             group.distinct,
             lambda some: ("score", group.spec, tuple(some)),
             self._options.score_s,
-            once_s=self._options.question_s + 3 * self._options.score_s,  # all of them, each in a child
+            once_s=self._options.question_s + self._options.group_s + self._options.score_s,
         )
 
     def _scores(self, group: _Group, outcomes: Sequence[Any]) -> list[Score]:
@@ -198,7 +221,7 @@ class TaskRunner:
         match outcome:
             case (True, int(micro)):
                 return Score(reward_of(micro, self._reward))
-            case (False, "timeout" | "crash" as kind, *_):
+            case (False, "hang" | "timeout" | "crash" | "skipped" as kind, *_):
                 return Score(0.0, kind)
             case _:
                 return Score(0.0, "error")
@@ -226,7 +249,11 @@ class TaskRunner:
     async def _ask(self, request: object, count: int, seconds: float) -> Sequence[Any]:
         async with self._lock:
             worker = await self._running()
-            reply = await worker.ask(request, seconds)
+            began = time.monotonic()
+            try:
+                reply = await worker.ask(request, seconds)
+            finally:
+                self.busy_s += time.monotonic() - began
             if not isinstance(reply, tuple) or len(reply) != count:
                 await worker.close()
                 raise WorkerLostError("crash")
@@ -270,6 +297,11 @@ def _question(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
         case (True, str(text)):
             return Question(spec, text)
         case (False, str(kind), str(detail), option):
-            return TaskFailure(spec, kind, detail, option)
+            return TaskFailure(spec, kind, _printable(detail), option if isinstance(option, str) else None)
         case _:
             return TaskFailure(spec, "error", "the source's question is no text")
+
+
+def _printable(text: str) -> str:
+    """What a source wrote, on one line and without control characters: it goes to logs and terminals."""
+    return "".join(c if c.isprintable() else " " for c in text[:DETAIL_CHARS_MAX])

@@ -57,7 +57,12 @@ class BadOptionError(RefusedTaskError):
 
 
 class Task(Protocol):
-    """A dataset with its options: asks questions and judges answers."""
+    """A dataset with its options: asks questions and judges answers.
+
+    A task may also have `admits(answer, entry) -> bool`: whether `score` may see the answer at all; what it
+    does not admit scores 0. A task without it is not shown numbers that take for ever to convert. Whatever it
+    admits, the sandbox evaluates literals and arithmetic only, and no other text, while `score` runs.
+    """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:
         """The question's text, and the entry that `score` needs to judge an answer to it.

@@ -9,6 +9,7 @@ another's score.
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, millionths)
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
        group = (spec, (answer, ...)); None: ask for it with "score", by itself
+    -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
        spec = (source, dataset, config, version or None for the installed one, seed, index)
        an outcome without result = (False, kind, detail, option or None)
 """
@@ -27,8 +28,10 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
-from swarmd.tasks.children import Job, Lost, attempt, run_jobs
+from swarmd.tasks.answers import is_bounded, is_plain_literal
+from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
 from swarmd.tasks.frames import read_frame, write_frame
+from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.rewards import score_micro
 from swarmd.tasks.sandbox import Sandbox, kernel
 from swarmd.tasks.source import (
@@ -43,11 +46,12 @@ from swarmd.tasks.source import (
 # Numbers, dates, words: no bracket, quote, underscore or operator that evaluating could call or hide anything
 # with. Most answers are like that, and all of a request can share one child: a fork of the warm worker takes
 # 4 ms and more, a score microseconds.
-_PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]{0,64}")
+_PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]*")
 
-# A group's answers together may take as long as this many that hang: a peer may send 64 that do, and whoever
-# waits for the worker behind them should not wait for each.
-_HANGS_PER_GROUP = 3
+_SHARED_BYTES_MAX = 512  # longer text takes a scorer longer, and a child that is lost costs all that share it
+
+_RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
+_RESULT_ITEMS_MAX = 8
 
 Outcome = tuple[object, ...]
 RawSpec = tuple[str, str, str, str | None, int, int]
@@ -57,13 +61,10 @@ Group = tuple[RawSpec, Sequence[bytes]]
 class Bench:
     """Questions and scores from the sources, each computed in a child."""
 
-    def __init__(
-        self, sources: dict[str, TaskSource], sandbox: Sandbox, question_s: float, score_s: float
-    ) -> None:
+    def __init__(self, sources: dict[str, TaskSource], sandbox: Sandbox, options: WorkerOptions) -> None:
         self._sources = sources
         self._sandbox = sandbox
-        self._question_s = question_s
-        self._score_s = score_s
+        self._options = options
 
     def answer(self, request: Any) -> Sequence[object]:
         match request:
@@ -72,34 +73,33 @@ class Bench:
             case ("score", spec, answers):
                 return self._score(spec, answers)
             case ("score plain", groups):
-                return self._score_plain(groups)
+                return self._score_in_one(groups, [all(map(_shares, answers)) for _, answers in groups])
+            case ("score ours", groups):
+                return self._score_in_one(groups, [True] * len(groups))
             case _:
                 raise ValueError(f"no such request: {request!r:.200}")
 
     def _questions(self, specs: Sequence[RawSpec]) -> list[Outcome]:
         jobs: list[Job] = [partial(self._question, spec) for spec in specs]
-        return [
-            _outcome(r)
-            for r in run_jobs(jobs, seconds=self._question_s, confine=self._sandbox.confine_generator)
-        ]
+        limits = Limits(self._options.question_s)
+        return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
 
-    def _score_plain(self, groups: Sequence[Group]) -> list[Sequence[Outcome] | None]:
-        """All groups whose answers are plain in one child; None for the others, and for all if it is lost."""
-        plain = [all(map(_PLAIN.fullmatch, answers)) for _, answers in groups]
+    def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
+        """The groups that `share` in one child; None for the others, and for all if it is lost."""
         [outcomes] = run_jobs(
-            [partial(self._score_together, list(compress(groups, plain)))],
-            seconds=self._question_s + self._score_s,
-            confine=self._sandbox.confine_generator,
+            [partial(self._score_together, list(compress(groups, share)))],
+            Limits(self._options.question_s + self._options.score_s),
+            self._sandbox.confine_generator,
         )
         if isinstance(outcomes, Lost):
             return [None] * len(groups)
         found = iter(outcomes)
-        return [next(found) if is_plain else None for is_plain in plain]
+        return [next(found) if shares else None for shares in share]
 
     def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome]]:
         """All questions first: behind them the child locks itself in, which building one does not allow."""
         scorers = [self._scorer(spec) for spec, _ in groups]
-        self._sandbox.confine_scorer(self._score_s)
+        self._sandbox.confine_scorer(self._options.score_cpu_s)
         return [
             [attempt(partial(score, answer)) for answer in answers]
             for score, (_, answers) in zip(scorers, groups, strict=True)
@@ -107,33 +107,47 @@ class Bench:
 
     def _score(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
         """One child rebuilds the question, then forks the scorers, for each distinct answer once."""
-        seconds = self._question_s + (_HANGS_PER_GROUP + 1) * self._score_s + 2 * len(answers)
+        seconds = self._options.question_s + self._options.group_s + self._options.score_s + 2 * len(answers)
         [outcomes] = run_jobs(
-            [partial(self._score_all, spec, answers)],
-            seconds=seconds,
-            confine=self._sandbox.confine_generator,
+            [partial(self._score_all, spec, answers)], Limits(seconds), self._sandbox.confine_generator
         )
         return [_outcome(outcomes)] * len(answers) if isinstance(outcomes, Lost) else list(outcomes)
 
     def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
         score = self._scorer(spec)
         distinct = list(dict.fromkeys(answers))
-        plain = [answer for answer in distinct if _PLAIN.fullmatch(answer)]
-        alone = [[answer] for answer in distinct if not _PLAIN.fullmatch(answer)]
-        found: dict[bytes, Outcome] = {}
-        deadline = time.monotonic() + _HANGS_PER_GROUP * self._score_s
+        plain = [answer for answer in distinct if _shares(answer)]
+        alone = [[answer] for answer in distinct if not _shares(answer)]
+        found: dict[bytes, Outcome] = dict.fromkeys(distinct, _outcome(Lost("skipped")))
+        limits = Limits(
+            self._options.score_s,
+            cpu_seconds=self._options.score_cpu_s,
+            deadline=time.monotonic() + self._options.group_s,
+            stop_at_loss=self._options.stop_at_loss,
+            result_bytes_max=_RESULT_BYTES_MAX,
+            result_items_max=_RESULT_ITEMS_MAX,
+        )
         for batch in [plain, *alone]:
             jobs: list[Job] = [partial(score, answer) for answer in batch]
-            results = run_jobs(
-                jobs, seconds=self._score_s, confine=self._sandbox.confine_scorer, deadline=deadline
-            )
+            results = run_jobs(jobs, limits, self._sandbox.confine_scorer)
             found |= zip(batch, map(_outcome, results), strict=True)
+            lost = any(isinstance(result, Lost) and result.kind in ENDS_CHILD for result in results)
+            if lost and self._options.stop_at_loss:
+                break
         return [found[answer] for answer in answers]
 
     def _scorer(self, spec: RawSpec) -> Callable[[bytes], int]:
         task = self._task(spec)
         _, entry = task.question(spec[4], spec[5])
-        return lambda answer: score_micro(task.score(answer.decode(), entry))
+        admits = getattr(task, "admits", _is_bounded)
+
+        def score(raw: bytes) -> int:
+            answer = raw.decode()
+            if self._sandbox.literals_only and not is_plain_literal(answer):
+                return 0
+            return score_micro(task.score(answer, entry)) if admits(answer, entry) else 0
+
+        return score
 
     def _question(self, spec: RawSpec) -> str:
         text, _ = self._task(spec).question(spec[4], spec[5])
@@ -151,13 +165,25 @@ class Bench:
         return self._sources[source].build(dataset, json.loads(config))
 
 
+def _shares(answer: bytes) -> bool:
+    """Whether `answer` may be scored in one child with others."""
+    if len(answer) > _SHARED_BYTES_MAX:
+        return False
+    return _PLAIN.fullmatch(answer) is not None or is_plain_literal(answer.decode())
+
+
+def _is_bounded(answer: str, _entry: object) -> bool:
+    """For tasks that do not say what they admit."""
+    return is_bounded(answer)
+
+
 def _outcome(result: object) -> Outcome:
     return (False, result.kind, result.detail, result.option) if isinstance(result, Lost) else (True, result)
 
 
 def main() -> None:
-    """argv: the parent's pid, seconds a question, seconds a score, extra sources (name=module:attribute)."""
-    parent, question_s, score_s = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+    """argv: the parent's pid, the options."""
+    parent, options = int(sys.argv[1]), WorkerOptions.from_argument(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which closes us
     if sys.platform == "linux":
         kernel.die_with_parent(signal.SIGKILL)
@@ -168,14 +194,14 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)  # a source that prints must not write into our frames
     os.close(null)
-    sources = find_sources(sys.argv[4:])
-    sandbox = Sandbox(source_directories(sources))
+    sources = find_sources(options.sources)
+    sandbox = Sandbox(source_directories(sources), priority=options.priority)
     sandbox.confine_worker()
     gc.collect()
     gc.freeze()  # the children share these pages; a collection there would copy them
     versions = {name: (source.version, sorted(source.datasets())) for name, source in sources.items()}
     write_frame(replies, (versions, sandbox.missing))
-    bench = Bench(sources, sandbox, question_s, score_s)
+    bench = Bench(sources, sandbox, options)
     while True:
         try:
             request = read_frame(requests)

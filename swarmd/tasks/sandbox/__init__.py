@@ -5,7 +5,9 @@
     Landlock    (Linux 5.13+) files open to read only, beneath the interpreter and the packages; no TCP
     seccomp     (Linux, x86-64 and arm64) an allow list without sockets, execve, ptrace or writable opens;
                 for the child that meets hostile text also without fork, kill and prctl
-    audit hook  the same rules once more in the interpreter, on every platform
+    audit hook  the same rules once more in the interpreter, on every platform; the functions that no audit
+                event reports are taken away
+    programs    text is compiled only if it is a literal, arithmetic or sympy's form of a formula
 
 `confine_worker` is called once, after everything was imported; `confine_generator` or `confine_scorer` in
 each forked child.
@@ -27,29 +29,37 @@ from pathlib import Path
 
 from swarmd.tasks.sandbox import kernel, seccomp
 from swarmd.tasks.sandbox.audit import refuse_side_effects
+from swarmd.tasks.sandbox.programs import refuse_programs
 from swarmd.tasks.sandbox.syscalls import COMPUTE, WORKER
+from swarmd.tasks.sandbox.unaudited import Place, find_unaudited
 
 ADDRESS_SPACE_BYTES = 2 * 2**30  # the warm worker maps 0.2 GiB; the largest dataset stays below 0.5
 DESCRIPTORS = 64
-PRIORITY = (
-    5  # of nice: behind the daemon, ahead of background work; at 19 a busy machine would time scorers out
-)
+SCORER_ADDRESS_SPACE_BYTES = 2**30
+LITERALS_ONLY = "answers that are not plain literals score 0 here: no system-call filter holds a scorer back"
 _SYSTEM_FILES = ("/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
 
 
 class Sandbox:
     """What this platform offers, decided once; `missing` says what it does not."""
 
-    def __init__(self, extra_readable: Iterable[str]) -> None:
+    def __init__(self, extra_readable: Iterable[str], priority: int = 0) -> None:
         paths = map(os.path.realpath, [*_interpreter_paths(), *extra_readable])
         self._readable = [path for path in dict.fromkeys(paths) if Path(path).exists()]
         self._landlock = kernel.landlock_version() if sys.platform == "linux" else 0
+        self._priority = priority
         self._child_filter = b""
+        self._unaudited: list[Place] = []
         self.missing: list[str] = []
+
+    @property
+    def literals_only(self) -> bool:
+        """Whether no kernel filter holds a scorer back, so that it must not see what could be a program."""
+        return not self._child_filter
 
     def confine_worker(self) -> None:
         """For the process that forks the children. Irreversible."""
-        os.nice(PRIORITY)
+        os.nice(self._priority)
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
         if sys.platform == "linux":
@@ -62,6 +72,10 @@ class Sandbox:
         else:
             self.missing.append("no Landlock: an audit hook alone keeps files unreadable")
         self._filter_worker()
+        if self.literals_only:
+            self.missing.append(LITERALS_ONLY)
+            # Only here: it costs each child milliseconds, and a filter refuses all that these could do.
+            self._unaudited = find_unaudited()
 
     def _filter_worker(self) -> None:
         if not seccomp.is_supported():
@@ -87,11 +101,15 @@ class Sandbox:
     def confine_scorer(self, seconds: float) -> None:
         """For a child that meets hostile text for at most `seconds` from now. Irreversible."""
         self.confine_generator(seconds)
+        if sys.platform == "linux":
+            _limit(resource.RLIMIT_AS, SCORER_ADDRESS_SPACE_BYTES)
         _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1)
         _limit(resource.RLIMIT_NPROC, 0)
         if self._child_filter:
             kernel.install_filter(self._child_filter)
-        refuse_side_effects(self._readable)  # last: it refuses ctypes, through which the filter is installed
+        # Last: they refuse ctypes, through which the filter is installed.
+        refuse_side_effects(self._readable, self._unaudited)
+        refuse_programs()
 
 
 def _limit(kind: int, value: int) -> None:

@@ -1,7 +1,8 @@
 """An audit hook (PEP 578) that refuses what a scorer has no reason to do. One layer of several.
 
-Python code cannot remove it, but a native bug could step around it: where the kernel has seccomp and
-Landlock they hold alone; elsewhere this and the resource limits are what there is.
+Python code cannot remove it, but it sees only what CPython reports: `unaudited` takes away the functions that
+it does not report, and a native bug could step around both. Where the kernel has seccomp and Landlock they
+hold alone; elsewhere no text is run at all (`swarmd.tasks.worker`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from swarmd.tasks.sandbox.unaudited import Place, find_unaudited, take_away
+
 _REFUSED_PREFIXES = (
     "socket.", "subprocess.", "ctypes.", "os.system", "os.exec", "os.fork", "os.spawn", "os.posix_spawn",
     "os.kill", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate",
@@ -18,13 +21,17 @@ _REFUSED_PREFIXES = (
     "pty.", "shutil.", "tempfile.", "mmap.", "signal.pthread_kill", "resource.prlimit", "resource.setrlimit",
     "sqlite3.", "webbrowser.", "urllib.", "ftplib.", "http.", "smtplib.", "imaplib.", "poplib.", "syslog.",
     "fcntl.", "cpython.run_", "sys.setprofile", "sys.settrace", "sys.addaudithook", "code.__new__", "gc.",
+    "pickle.find_class",
 )  # fmt: skip
 _LISTING = ("os.listdir", "os.scandir")  # the import system lists directories; there it is allowed
 _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def refuse_side_effects(readable: Sequence[str]) -> None:
-    """Refuse processes, sockets, signals, ctypes, changes; reads only beneath `readable` (real paths)."""
+def refuse_side_effects(readable: Sequence[str], places: Sequence[Place] | None = None) -> None:
+    """Refuse processes, sockets, signals, ctypes, changes; reads only beneath `readable` (real paths).
+
+    `places` is what `find_unaudited` gave, if the caller has asked it already.
+    """
 
     def may_read(path: object) -> bool:
         if isinstance(path, int):
@@ -43,4 +50,5 @@ def refuse_side_effects(readable: Sequence[str]) -> None:
         elif event.startswith(_REFUSED_PREFIXES):
             raise PermissionError(f"the sandbox refuses {event}")
 
+    take_away(find_unaudited() if places is None else places)
     sys.addaudithook(hook)

@@ -1,0 +1,117 @@
+"""What an answer must look like before a scorer sees it. Parsed, never evaluated; what does not fit scores 0.
+
+Some scorers of reasoning-gym evaluate the answer as Python, others hand it to sympy's parser, which does the
+same, and some convert numbers of any size. `FORMS` says for each of them what a right answer can look like;
+the other scorers compare text. Found by reading reasoning-gym 0.1.25 and by recording what each dataset
+compiles while it scores; `tests/tasks/test_answers.py` repeats the recording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from swarmd.tasks.expressions import has_long_number, is_arithmetic, is_literal, parse
+
+Form = Callable[[str], bool]
+
+LITERAL_CHARS_MAX = 16_384  # a completion has no more bytes
+FORMULA_CHARS_MAX = 512  # the longest right answer of a dataset that is evaluated as a formula has 113
+LOGIC_CHARS_MAX = 512  # a right conclusion has tens; the scorer's parser is quadratic, and recurses
+LOGIC_SIGNS_MAX = 64
+MOVES_CHARS_MAX = 1_024  # a scramble has 100 moves at most, its solution about as many
+PLAIN_CHARS_MAX = 16_384
+_CALCULUS = frozenset({
+    "Integral", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos",
+    "atan", "sinh", "cosh", "tanh",
+})  # fmt: skip
+_NOT_FINITE = re.compile(r"nan|inf", re.IGNORECASE)
+# No bracket, quote, underscore, equals sign or dot behind a letter: evaluated or not, it calls nothing.
+_WORDS_AND_NUMBERS = re.compile(r"(?:[^\W_]|[ ,:/+\n°×→%-]|(?<![^\W\d_])\.|\.(?![^\W\d_]))*")
+
+
+def is_bounded(answer: str) -> bool:
+    """The form of every answer to a scorer that nobody has looked into: no number that takes for ever."""
+    return not has_long_number(answer)
+
+
+def is_plain_literal(answer: str) -> bool:
+    """Words and numbers, or a literal: what even a scorer without walls round it may see."""
+    if has_long_number(answer) or len(answer) > PLAIN_CHARS_MAX:
+        return False
+    if _WORDS_AND_NUMBERS.fullmatch(answer):
+        return True
+    tree = parse(answer)
+    return tree is not None and is_literal(tree)
+
+
+def _text_or_literal(pattern: str) -> Form:
+    """Text as the question wants it, no expression but a number or a name; or a list of its parts."""
+    text = re.compile(pattern)
+
+    def fits(answer: str) -> bool:
+        if text.fullmatch(answer):
+            return not has_long_number(answer)
+        tree = parse(answer) if len(answer) <= LITERAL_CHARS_MAX else None
+        return tree is not None and is_literal(tree, depth=2)
+
+    return fits
+
+
+def _formula(characters: str, *, calls: frozenset[str] = frozenset(), names: bool = False) -> Form:
+    text = re.compile(rf"[{characters}]{{1,{FORMULA_CHARS_MAX}}}")
+
+    def fits(answer: str) -> bool:
+        tree = parse(answer) if text.fullmatch(answer) else None
+        return tree is not None and is_arithmetic(tree, calls=calls, names=names)
+
+    return fits
+
+
+def _finite_numbers(answer: str) -> bool:
+    """NaN passes comparisons that were meant to fail: complex_arithmetic and number_sorting paid for it."""
+    without_commas = answer.replace(",", "")  # as coin_flip and others read it
+    long = has_long_number(answer) or has_long_number(without_commas)
+    return not long and _NOT_FINITE.search(without_commas) is None
+
+
+def _statement(answer: str) -> bool:
+    signs = sum(not character.isalnum() and character != " " for character in answer)
+    return len(answer) <= LOGIC_CHARS_MAX and signs <= LOGIC_SIGNS_MAX
+
+
+def _moves(answer: str) -> bool:
+    """A repeat is one digit: ten quarter turns, or cells, are more than any puzzle has."""
+    return len(answer) <= MOVES_CHARS_MAX and re.search(r"\d\d", answer) is None
+
+
+_GRID = r"[0-9 \n]*"  # digits in a row are one number, with spaces no expression: it reaches nothing
+_SUM = r"0-9 ()+*/\n\-"
+
+FORMS: dict[str, Form] = {
+    # Python's eval sees the answer.
+    "binary_matrix": _text_or_literal(_GRID),
+    "spiral_matrix": _text_or_literal(_GRID),
+    "n_queens": _text_or_literal(r"[_Q \n]*"),
+    "string_insertion": _text_or_literal(r"[A-E]*"),
+    # sympy's parser does, which evaluates too.
+    "countdown": _formula(_SUM),
+    "puzzle24": _formula(_SUM),
+    "polynomial_multiplication": _formula(_SUM + "A-Za-z", names=True),
+    "simple_integration": _formula(_SUM + "A-Za-z.,", calls=_CALCULUS, names=True),
+    "intermediate_integration": _formula(_SUM + "A-Za-z.,", calls=_CALCULUS, names=True),
+    # It is converted to numbers.
+    **dict.fromkeys(
+        (
+            "advanced_geometry", "chain_sum", "coin_flip", "complex_arithmetic", "decimal_arithmetic",
+            "decimal_chain_sum", "number_format", "number_sorting", "polynomial_equations", "pool_matrix",
+            "power_function", "products",
+        ),
+        _finite_numbers,
+    ),
+    # A parser of the scorer's own does, which takes long texts badly.
+    "propositional_logic": _statement,
+    "rubiks_cube": _moves,
+    "rush_hour": _moves,
+}  # fmt: skip
+"""By dataset of reasoning-gym; for the others, `is_bounded` will do."""

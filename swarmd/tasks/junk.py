@@ -1,0 +1,102 @@
+"""Tasks that pay for junk: found by asking each to score answers that no question of it wants.
+
+Some scorers are fooled by a NaN, take any text for true, or pay for the empty answer. A policy finds that out
+sooner than a person, and so does whoever wants rewards without work. A text on the list may be right by
+chance: it counts as paid where most of several questions pay for it. A task that asks yes or no can come out
+as a payer too, if one of the two is right on most of its questions: there a constant is worth what the figure
+says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol import Manifest, TaskFamily, TaskSpec
+from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
+from swarmd.tasks.runner import Question, Score, TaskFailure
+
+QUESTIONS = 12  # asked of a task
+QUESTIONS_MIN = 4  # different ones; a task with fewer has few answers, and one of them may be on the list
+MOSTLY = 0.75  # of the questions; two answers that are right equally often reach it in 7 of 100 tasks
+# for an attempt, as scorers do: 0.01 for any text, 0.05 for one that parses, 0.1 for a letter
+PARTIAL_PAID_MAX = 0.1
+_SEEDS_APART = 7_919  # neighbouring seeds of reasoning-gym share questions
+_THE_QUESTION = "the question itself"
+
+JUNK = (
+    "", ".", "banana",  # nothing, and a word that is no task's
+    "0", "1", "-1", "0.5",  # falsy, truthy, off by little: what a tolerance or a ratio lets through
+    "nan", "inf", "-inf", "1e999",  # compare as nothing else does
+    "True", "False", "None", "null", "yes", "no",  # constants of a scorer's language
+    "[]", "{}", "()", '""',  # empty, and so equal to many things
+    "9" * 400, "1/0",  # too long to convert, without a value
+    "[NaN, NaN, NaN]", "6*4*1*1",  # the same in a list; right for another question of puzzle24
+)  # fmt: skip
+
+
+class Judge(Protocol):
+    """The part of `TaskRunner` that is needed."""
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
+
+    async def score_ours(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]: ...
+
+
+@dataclass(frozen=True)
+class Payer:
+    """A task that pays for `answer`."""
+
+    task: str
+    answer: str
+    reward: float
+    """mean over the questions"""
+    paid: int
+    questions: int
+
+    def __str__(self) -> str:
+        return (
+            f"the task {self.task} pays for junk: {self.answer!r:.60} earns {self.reward:.2f} on average, "
+            f"paid on {self.paid} of {self.questions} questions; what is learned from it is worth little"
+        )
+
+
+async def find_payers(judge: Judge, manifest: Manifest) -> list[Payer]:
+    """For each task of `manifest` that pays for junk, the answer that pays best. Raises TaskError."""
+    found = [await _payer(judge, family, manifest) for family in manifest.tasks]
+    return [payer for payer in found if payer is not None]
+
+
+def is_preset(manifest: Manifest) -> bool:
+    """Whether the tests have tried its tasks already."""
+    return any(load_manifest(name).swarm_id == manifest.swarm_id for name in PRESETS)
+
+
+async def _payer(judge: Judge, family: TaskFamily, manifest: Manifest) -> Payer | None:
+    specs = [task_spec(family, number * _SEEDS_APART) for number in range(QUESTIONS)]
+    asked = {
+        question.text: question for question in await judge.questions(specs) if isinstance(question, Question)
+    }
+    if len(asked) < QUESTIONS_MIN:
+        return None
+    rows = await judge.score_ours(
+        [(question.spec, list(map(_completion, (*JUNK, text)))) for text, question in asked.items()]
+    )
+    payers = [
+        _verdict(family.name, answer, [row[place].reward for row in rows], manifest)
+        for place, answer in enumerate((*JUNK, _THE_QUESTION))
+    ]
+    return max((payer for payer in payers if payer), key=lambda payer: payer.reward, default=None)
+
+
+def _completion(answer: str) -> str:
+    return f"<answer>{answer}</answer>"
+
+
+def _verdict(task: str, answer: str, rewards: Sequence[float], manifest: Manifest) -> Payer | None:
+    limit = PARTIAL_PAID_MAX if manifest.reward == "partial" else 0.0
+    paid = sum(reward > limit for reward in rewards)
+    if paid < MOSTLY * len(rewards):
+        return None
+    return Payer(task, answer, sum(rewards) / len(rewards), paid, len(rewards))

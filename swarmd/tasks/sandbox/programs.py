@@ -1,0 +1,87 @@
+"""An audit hook (PEP 578) that lets a scorer's process compile expressions, and no programs.
+
+Text that reaches `eval`, `exec` or `compile` while answers are scored is the answer, or made of it. It may be
+a literal or arithmetic; what sympy's parser makes of a formula may also name symbols and call a few functions
+by their bare names. So evaluated text calls nothing of the interpreter's, reads no variable of the scorer's
+and cannot write a score in the scorer's place. Code that comes from a file is imported as ever, and the parts
+of the standard library that build functions from text of their own (named tuples, data classes) still do.
+"""
+
+from __future__ import annotations
+
+import ast
+import collections
+import dataclasses
+import sys
+import typing
+from types import FrameType
+
+from swarmd.tasks.expressions import is_arithmetic, is_literal, parse
+
+SOURCE_CHARS_MAX = 65_536  # sympy makes about ten characters of one; a formula has 512
+_SYMPY_PARSER = "sympy.parsing.sympy_parser"
+_SYMPY_PROLOGUE = "from sympy import *"  # what the parser executes to fill the namespace that it evaluates in
+_SYMPY_CALLS = frozenset({
+    "Integer", "Float", "Rational", "Symbol", "Integral", "sqrt", "exp", "log", "ln", "Abs", "sin", "cos",
+    "tan", "sec", "csc", "cot", "asin", "acos", "atan", "sinh", "cosh", "tanh",
+})  # fmt: skip
+# They compile templates that they fill with identifiers. `ast` compiles to a tree, which it does not run.
+_TEMPLATES = {m.__file__ for m in (ast, collections, dataclasses, typing)} - {None}
+_IMPORT_SYSTEM = (
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+    "<frozen zipimport>",
+)
+
+
+class ProgramRefusedError(PermissionError):
+    """Text would have been run that is more than an expression."""
+
+
+def refuse_programs() -> None:
+    """From now on this process compiles no text but harmless expressions. Irreversible."""
+    checking = False
+
+    def hook(event: str, args: tuple[object, ...]) -> None:
+        nonlocal checking
+        if event not in ("compile", "marshal.loads") or checking:
+            return
+        caller = sys._getframe(1)  # whose text it is: nothing else tells
+        if caller.f_code.co_filename in _TEMPLATES or _is_importing(caller):
+            return
+        if event == "marshal.loads":
+            raise ProgramRefusedError("the sandbox loads no code but modules")
+        checking = True
+        try:
+            _check(args[0], caller)
+        finally:
+            checking = False
+
+    sys.addaudithook(hook)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, from a file that the sandbox lets us read: the text is its own."""
+    while frame is not None:
+        if frame.f_code.co_filename in _IMPORT_SYSTEM:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _check(source: object, caller: FrameType) -> None:
+    by_sympy = caller.f_globals.get("__name__") == _SYMPY_PARSER
+    if isinstance(source, bytes | str):
+        text = source.decode(errors="replace") if isinstance(source, bytes) else source
+        if by_sympy and text == _SYMPY_PROLOGUE:
+            return
+        tree = parse(text) if len(text) <= SOURCE_CHARS_MAX else None
+        if tree is None:
+            raise SyntaxError("the sandbox evaluates one expression, no program")
+    elif isinstance(source, ast.Expression):
+        tree = source.body
+    else:
+        raise ProgramRefusedError("the sandbox evaluates expressions only")
+    if is_literal(tree) or is_arithmetic(tree, calls=_SYMPY_CALLS if by_sympy else (), names=by_sympy):
+        return
+    raise ProgramRefusedError("the sandbox evaluates literals and arithmetic only")

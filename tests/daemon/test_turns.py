@@ -1,0 +1,89 @@
+"""Who delivers goes first, who costs goes last, and a crowd of names pushes nobody out."""
+
+from __future__ import annotations
+
+from protocol import VerifiedRecord, is_held_out, sign_record, verify_record
+from swarmd.daemon.turns import (
+    HALF_LIFE_S,
+    PUBLISHERS_MAX,
+    SECONDS_MAX,
+    WAITING_MAX,
+    WAITING_PER_PUBLISHER_MAX,
+    Accounts,
+    Turns,
+)
+from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
+
+MANIFEST = make_manifest()
+ALLOWED = [n for n in range(200) if not is_held_out(question(make_task(MANIFEST, n)))]
+
+
+def record(publisher: int, number: int = 0) -> VerifiedRecord:
+    made = make_record(MANIFEST, ALLOWED[number], START, (1.0, 0.0))
+    return verify_record(sign_record(key(publisher), made), manifest=MANIFEST, now=START)
+
+
+def peer(number: int) -> str:
+    return key(number).peer_id
+
+
+def test_proven_publishers_go_first_and_together_and_others_one_by_one_with_the_least_charged_first() -> None:
+    accounts = Accounts()
+    accounts.charge(peer(1), 0.1, good=True, now=0.0)
+    accounts.charge(peer(2), 3.0, good=False, now=0.0)
+    turns = Turns(accounts)
+    waiting = [record(2), record(3), record(1, 0), record(1, 1)]
+    for each in waiting:
+        assert turns.add(each, 0.0) is None
+    assert turns.take(8, 0.0) == [waiting[2], waiting[3]]
+    assert turns.take(8, 0.0) == [waiting[1]]
+    assert turns.take(8, 0.0) == [waiting[0]]
+    assert turns.take(8, 0.0) == []
+    assert not turns
+
+
+def test_a_publisher_whose_group_was_bad_is_proven_no_more() -> None:
+    accounts = Accounts()
+    accounts.charge(peer(1), 0.1, good=True, now=0.0)
+    accounts.charge(peer(1), 0.1, good=False, now=0.0)
+    assert not accounts.is_proven(peer(1))
+
+
+def test_seconds_add_up_to_a_limit_and_halve_with_time() -> None:
+    accounts = Accounts()
+    for _ in range(3):
+        accounts.charge(peer(1), SECONDS_MAX / 3, good=False, now=0.0)
+    assert accounts.is_overdrawn(peer(1), 0.0)
+    assert not accounts.is_overdrawn(peer(1), HALF_LIFE_S)
+    assert accounts.seconds(peer(1), 2 * HALF_LIFE_S) == SECONDS_MAX / 4
+    assert not accounts.is_overdrawn(peer(2), 0.0)
+
+
+def test_a_full_line_gives_back_its_last_and_a_proven_newcomer_gets_a_place() -> None:
+    accounts = Accounts()
+    accounts.charge(peer(1), 0.1, good=True, now=0.0)
+    turns = Turns(accounts)
+    strangers = [record(publisher) for publisher in range(10, 10 + WAITING_MAX)]
+    for each in strangers:
+        assert turns.add(each, 0.0) is None
+    proven = record(1)
+    assert turns.add(proven, 0.0) in strangers
+    assert len(turns) == WAITING_MAX
+    assert turns.take(1, 0.0) == [proven]
+
+
+def test_one_publisher_has_half_of_the_places_at_most() -> None:
+    turns = Turns(Accounts())
+    records = [record(1, number) for number in range(WAITING_PER_PUBLISHER_MAX + 1)]
+    given_back = [turns.add(each, 0.0) for each in records]
+    assert given_back == [None] * WAITING_PER_PUBLISHER_MAX + [records[-1]]
+
+
+def test_a_crowd_of_names_makes_neither_the_good_nor_the_costly_forgotten() -> None:
+    accounts = Accounts()
+    accounts.charge("good", 0.1, good=True, now=0.0)
+    accounts.charge("costly", SECONDS_MAX, good=False, now=0.0)
+    for number in range(PUBLISHERS_MAX + 100):
+        accounts.charge(f"name {number}", 0.01, good=False, now=0.0)
+    assert accounts.is_proven("good")
+    assert accounts.is_overdrawn("costly", 0.0)
