@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import PeerId, RejectedRecord, VerifiedRecord
+from swarmd.daemon.shares import Shares
 from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
@@ -23,23 +24,28 @@ from swarmd.gossip import (
     Disconnect,
     Drop,
     Event,
+    ForgetPeer,
     Gossip,
     GroupRejected,
     GroupScored,
     Misbehaved,
     NetworkRestarted,
+    OperatorSaid,
     OwnGroup,
     PublishStatus,
     Pull,
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
+    RememberAcquaintance,
     RememberPeer,
+    StandingChanged,
     StatusesRead,
     StoreBlob,
     StoreBody,
     Tick,
     Verify,
+    Word,
 )
 from swarmd.learning import ScoredGroup
 from swarmd.network.addresses import parse_peer_address
@@ -86,6 +92,8 @@ class Exchange:
         self._to_verify: asyncio.Queue[VerifiedRecord] = asyncio.Queue(VERIFY_MAX)
         self._changed = asyncio.Event()
         self._restarts_seen = 0
+        self.shares = Shares(gossip.party, gossip.met_lately, clock)
+        """How the draws of the trainer are shared out."""
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property
@@ -113,6 +121,13 @@ class Exchange:
         """How far gossip trusts groups of `peer`, in [0, 1]."""
         return self._gossip.trust(peer)
 
+    def judge(self, peers: Sequence[PeerId], word: Word) -> None:
+        """The operator's word about peers; remembered for ever, and what it says is done at once. Raises
+        StorageError."""
+        for peer in peers:
+            self._database.acquaintances.say(peer, word, now=self._clock())
+            self.handle(OperatorSaid(peer, word))
+
     def publish(self, group: OwnGroup, *, round_: int) -> None:
         """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
         commands = self._gossip.handle(group, self._clock())
@@ -134,6 +149,13 @@ class Exchange:
                 if dialable := well_formed(addresses):
                     self._database.peers.seen(peer_id, dialable, now=self._clock())
                     self._events.emit("peer_seen", peer_id=peer_id, addresses=dialable)
+            case RememberAcquaintance(acquaintance=acquaintance):
+                self._database.acquaintances.remember(acquaintance)
+            case ForgetPeer(peer=peer):
+                self._database.acquaintances.forget(peer)
+                self._database.pool.remove(peer)
+            case StandingChanged(peer=peer, change=change, why=why):
+                self._events.emit("standing", peer_id=peer, change=change, why=why)
             case Verify(record=record):
                 self._put(self._to_verify, record)
             case _:

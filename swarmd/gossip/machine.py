@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from protocol import KeyPair, Manifest, PeerId
 from swarmd.gossip.clock import ClockWatch
-from swarmd.gossip.contacts import Contacts
+from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import (
     AddressesRemembered,
     Announced,
@@ -154,7 +154,7 @@ class Gossip:
                 for peer, word in words.items():
                     self._apply(peer, word)
             case OperatorSaid(peer, word):
-                return self._operator(peer, word, now)
+                return self._operator(peer, word)
             case Misbehaved(peer, what):
                 return self._misbehaviour(peer, what, now)
             case NetworkRestarted():
@@ -208,7 +208,7 @@ class Gossip:
 
     # Judging ---------------------------------------------------------------------------------------
 
-    def _operator(self, peer: PeerId, word: Word, now: float) -> list[Command]:
+    def _operator(self, peer: PeerId, word: Word) -> list[Command]:
         self._apply(peer, word)
         if word == "ban":
             self._membership.forget(peer)
@@ -303,6 +303,14 @@ class Gossip:
         if self._reputation.is_ignored(peer, self._now):
             return Standing.BANNED
         return self._contacts.standing(peer, self._now)
+
+    def party(self, peer: PeerId) -> Party:
+        """With whom the groups of `peer` share their turns, as of the last event."""
+        return self._contacts.party(peer, self._now, proved=True)
+
+    def met_lately(self) -> bool:
+        """Whether somebody is there beside strangers, as of the last event."""
+        return self._contacts.met_lately(self._now)
 
     def trust(self, peer: PeerId) -> float:
         """In the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
