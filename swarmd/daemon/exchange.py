@@ -45,8 +45,8 @@ from swarmd.gossip import (
     StoreBody,
     Tick,
     Verify,
-    Word,
 )
+from swarmd.gossip.orders import Order
 from swarmd.learning import ScoredGroup
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
@@ -121,11 +121,11 @@ class Exchange:
         """How far gossip trusts groups of `peer`, in [0, 1]."""
         return self._gossip.trust(peer)
 
-    def judge(self, peers: Sequence[PeerId], word: Word) -> None:
-        """The operator's word about peers; remembered for ever, and what it says is done at once. Raises
-        StorageError."""
+    def judge(self, order: Order, peers: Sequence[PeerId]) -> None:
+        """The operator's order about peers: remembered, and done at once. Raises ConfigError for one that
+        makes no sense, StorageError."""
+        word = self._database.acquaintances.judge(order, peers, own=self.peer_id, now=self._clock())
         for peer in peers:
-            self._database.acquaintances.say(peer, word, now=self._clock())
             self.handle(OperatorSaid(peer, word))
 
     def publish(self, group: OwnGroup, *, round_: int) -> None:

@@ -33,8 +33,9 @@ async def meet(
 ) -> Known:
     """Dial the first of the known peers, say how many answered; returns all of them.
 
-    Those that the operator banned are left out. `named` addresses are remembered for the next start, also if nobody answers there now. Raises
-    ClockSkewError if the operator named peers and all that answer have another time.
+    Those that the operator banned are left out. `named` addresses are remembered for the next start, also
+    if nobody answers there now. Raises ClockSkewError if the operator named peers and all that answer have
+    another time.
     """
     known = _known(named, network.peer_id, database, clock())
     addresses = [address for _, several in known for address in several][:CONNECT_FIRST_MAX]

@@ -42,6 +42,7 @@ from swarmd.gossip.events import (
 )
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.machine import Gossip
+from swarmd.gossip.reputation import Ignored
 from swarmd.gossip.statistics import GossipStatistics, PeerView
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "GossipStatistics",
     "GroupRejected",
     "GroupScored",
+    "Ignored",
     "Misbehaved",
     "NetworkRestarted",
     "OperatorSaid",

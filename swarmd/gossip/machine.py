@@ -279,7 +279,7 @@ class Gossip:
             round=self._manifest.round_at(int(now)),
             swarm_size=self._contacts.size(now),
             neighbours=self._neighbours,
-            peers=tuple(self._view(seen, now) for seen in self._membership.peers()),
+            peers=self._views(now),
             shards=self._shards.publish,
             groups_published=publisher.published,
             groups_unpublished=publisher.unpublished,
@@ -293,7 +293,10 @@ class Gossip:
             groups_rejected=puller.rejected,
             junk=Counter(self._intake.junk) + Counter(self._status_intake.junk),
             announcement_keys_read=self._keys_read,
-            ignored_peers=len(self._reputation.ignored(now)),
+            ignored=tuple(self._reputation.ignored(now)),
+            trusted=tuple(sorted(self._reputation.trusted)),
+            points_lost=dict(self._reputation.lost),
+            misbehaved=dict(self._misbehaved),
             clock_offset_s=offset,
             problems=(_clock_problem(offset),) if offset is not None else (),
         )
@@ -316,13 +319,25 @@ class Gossip:
         """In the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
         return self._reputation.trust(peer, self._now)
 
-    def _view(self, seen: PeerSeen, now: float) -> PeerView:
+    def _views(self, now: float) -> tuple[PeerView, ...]:
+        """Peers whose status was read, contacts, and whoever lost points: the best known first."""
+        seen = {found.peer_id: found for found in self._membership.peers()}
+        peers = {*seen, *self._contacts.current(now), *self._reputation.judged()} - {self._key.peer_id}
+        views = [self._view(peer, seen.get(peer), now) for peer in peers]
+        views.sort(key=lambda view: (-view.standing, -view.groups_taught, view.peer_id))
+        return tuple(views[: self._limits.peers_max])
+
+    def _view(self, peer: PeerId, seen: PeerSeen | None, now: float) -> PeerView:
+        acquaintance = self._contacts.acquaintance(peer)
         return PeerView(
-            peer_id=seen.peer_id,
-            status=seen.status,
-            age_s=max(0.0, now - seen.status.created),
-            groups_pulled=self._puller.pulled_from(seen.peer_id),
-            ignored=self._reputation.is_ignored(seen.peer_id, now),
+            peer_id=peer,
+            status=None if seen is None else seen.status,
+            age_s=None if seen is None else max(0.0, now - seen.status.created),
+            groups_pulled=self._puller.pulled_from(peer),
+            groups_taught=0 if acquaintance is None else acquaintance.groups,
+            standing=self.standing(peer),
+            trust=self._reputation.trust(peer, now),
+            points_lost=self._reputation.reasons(peer),
         )
 
 

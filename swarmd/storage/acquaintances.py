@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from protocol import PeerId
-from swarmd.errors import StorageError
+from swarmd.errors import ConfigError, StorageError
 from swarmd.gossip import Acquaintance, Word
+from swarmd.gossip.orders import LIFTED, Order, word_of
 from swarmd.storage.connection import Connection
 
 ACQUAINTANCES_MAX = 4_096
@@ -60,6 +61,24 @@ class Acquaintances:
                     "back with `swarmd unban` or `swarmd untrust`"
                 )
             self._connection.execute("INSERT INTO words VALUES (?, ?, ?)", (peer_id, word, now))
+
+    def judge(self, order: Order, peers: Sequence[PeerId], *, own: PeerId, now: float) -> Word:
+        """Carry out an operator's order about `peers`, all or none; returns the word they have now.
+
+        Raises ConfigError for an order that makes no sense, StorageError.
+        """
+        if own in peers:
+            raise ConfigError(f"{own} is this peer itself: name another one")
+        if lifted := LIFTED.get(order):
+            words = self.words()
+            if others := [peer for peer in peers if words.get(peer) != lifted]:
+                state = "banned" if lifted == "ban" else "trusted"
+                raise ConfigError(f"not {state}: {', '.join(others)}; nothing was changed")
+        word = word_of(order)
+        with self._connection.transaction():
+            for peer in peers:
+                self.say(peer, word, now=now)
+        return word
 
     def words(self) -> Mapping[PeerId, Word]:
         """By peer."""

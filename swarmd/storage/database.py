@@ -1,8 +1,8 @@
 """The home's SQLite database: its schema, its versions, and what happens when the file is corrupt.
 
-The tables' meanings are in `pool`, `ledger`, `steps`, `peers` and `acquaintances`, which share one connection,
-so that e.g. a group enters the pool and the ledger in one transaction. The process that holds the home's lock
-opens it.
+The tables' meanings are in `pool`, `ledger`, `steps`, `peers` and `acquaintances`, which share one
+connection, so that e.g. a group enters the pool and the ledger in one transaction. The process that holds the
+home's lock opens it.
 """
 
 from __future__ import annotations
