@@ -167,9 +167,8 @@ def _held_out(found: SelfEvaluation | None) -> str:
 def _peers(peers: tuple[PeerView, ...]) -> RenderableType:
     if not peers:
         return Text("no other peers: training alone", style="dim")
-    names = ("peer", "standing", "trust", "step", "reward", "held-out,\nclaimed", "pulled", "taught")
-    names += ("lost points for", "model", "seen", "address")
-    table = Table(*names, box=None, pad_edge=False)
+    ours = ("peer", "standing", "trust", "step", "reward", "held-out,\nclaimed", "pulled", "taught")
+    table = Table(*ours, "lost points for", "model", "seen", "address", box=None, pad_edge=False)
     for peer in peers[:PEERS_SHOWN]:
         cells = (
             _short(peer.peer_id),

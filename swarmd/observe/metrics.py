@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from swarmd.observe.snapshot import StatusSnapshot
+from swarmd.observe.text import printable
 
 STANDINGS = ("banned", "stranger", "met", "known")
 
@@ -32,7 +33,7 @@ class _SnapshotCollector(Collector):
             value={
                 "version": status.version,
                 "peer_id": status.peer_id,
-                "swarm": status.swarm,
+                "swarm": printable(status.swarm),
                 "swarm_id": status.swarm_id,
                 "model": status.model,
                 "device": status.device,

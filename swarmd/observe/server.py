@@ -18,10 +18,11 @@ from starlette.types import ASGIApp
 from swarmd.config import parse_http
 from swarmd.errors import ConfigError
 from swarmd.observe.app import Judge, KnownHostOnly, status_app
+from swarmd.observe.connections import BriefConnection
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
 BACKLOG = 64  # connections that wait in the kernel; a person and a scraper need two
-CONNECTIONS_MAX = 64  # served at once; the next gets 503
+CONNECTIONS_MAX = 64  # at once; the oldest idle one makes room for the next
 KEEP_ALIVE_S = 5
 SHUTDOWN_S = 1  # for requests in progress: each is answered in milliseconds
 PRIVATE = 0o600  # the status names peers and addresses: for the daemon's own user only
@@ -34,7 +35,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=BriefConnection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
