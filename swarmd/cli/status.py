@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -15,6 +15,7 @@ from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import SwarmdError
 from swarmd.fleet import device_homes
 from swarmd.observe import (
+    IgnoredPeer,
     NoDaemonError,
     PeerView,
     SelfEvaluation,
@@ -27,6 +28,8 @@ from swarmd.observe.live import duration, held_out, sparkline
 from swarmd.storage import Home
 
 NO_DAEMON = 3
+PEERS_SHOWN = 64  # the best known; a flood of names is not to scroll them away
+IGNORED_SHOWN = 16
 
 
 def status(
@@ -130,7 +133,28 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("addresses", status.addresses),
         ("http", (status.http or "off",)),
         ("sandbox", status.sandbox or ("complete",)),
+        ("ignored", tuple(map(_ignored, status.judgement.ignored[:IGNORED_SHOWN])) or ("nobody",)),
+        ("trusted", (", ".join(map(_short, status.judgement.trusted)),)),
+        ("points lost", (_counts(status.judgement.points_lost),)),
+        ("floods", (_counts(status.judgement.misbehaved),)),
+        ("refused", (_counts(status.judgement.refused),)),
+        ("junk read", (_counts(status.judgement.junk),)),
     )
+
+
+def _ignored(found: IgnoredPeer) -> str:
+    left = (
+        "until `swarmd unban`" if found.seconds_left is None else f"for {duration(found.seconds_left)} more"
+    )
+    return f"{_short(found.peer_id)} {left}: {found.reason}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in counts.items())
+
+
+def _short(peer_id: str) -> str:
+    return f"{peer_id[:8]}…{peer_id[-6:]}"
 
 
 def _held_out(found: SelfEvaluation | None) -> str:
@@ -143,20 +167,27 @@ def _held_out(found: SelfEvaluation | None) -> str:
 def _peers(peers: tuple[PeerView, ...]) -> RenderableType:
     if not peers:
         return Text("no other peers: training alone", style="dim")
-    names = ("peer", "step", "reward", "held-out,\nclaimed", "pulled", "model", "seen", "address")
-    table = Table(*names, box=None, pad_edge=False)
-    for peer in peers:
+    ours = ("peer", "standing", "trust", "step", "reward", "held-out,\nclaimed", "pulled", "taught")
+    table = Table(*ours, "lost points for", "model", "seen", "address", box=None, pad_edge=False)
+    for peer in peers[:PEERS_SHOWN]:
         cells = (
-            f"{peer.peer_id[:8]}…{peer.peer_id[-6:]}",
+            _short(peer.peer_id),
+            peer.standing,
+            f"{peer.trust:.2f}",
             "–" if peer.step is None else str(peer.step),
             _number(peer.reward_mean),
             _number(peer.held_out_claimed),
             str(peer.groups_pulled),
+            str(peer.groups_taught),
+            _counts(peer.points_lost) or "–",
             peer.model or "–",
-            f"{duration(peer.age_s)} ago",
+            "–" if peer.age_s is None else f"{duration(peer.age_s)} ago",
             peer.address or "–",
         )
         table.add_row(*(_plain(cell) for cell in cells))
+    if len(peers) > PEERS_SHOWN:
+        more = f"and {len(peers) - PEERS_SHOWN} more, all with --json"
+        return Group(table, Text(more, style="dim"))
     return table
 
 

@@ -24,7 +24,7 @@ from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError
-from swarmd.gossip import AddressesRemembered, Gossip
+from swarmd.gossip import AddressesRemembered, Gossip, PeersRemembered
 from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
@@ -197,6 +197,8 @@ class Assembly:
     ) -> None:
         """Meet the known peers, and say how others join."""
         config = self._config.network
+        acquaintances = database.acquaintances
+        exchange.handle(PeersRemembered(tuple(acquaintances.all()), acquaintances.words()))
         known = await meet(
             config.peers,
             manifest=manifest,

@@ -8,18 +8,34 @@ from typing import Protocol
 
 from protocol import Manifest, PeerId
 from swarmd.daemon.progress import Progress
+from swarmd.daemon.shares import Shares
 from swarmd.learning import DrawContext, GroupSampler, ScoredGroup
+from swarmd.storage import Pool
 
 EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; as long as a record lives
 CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
 
 
 class Candidates(Protocol):
-    """The part of `swarmd.storage.Pool` that is needed."""
+    """Groups that wait to be drawn, in an experiment."""
 
     def candidates(
         self, min_round: int, limit: int, *, informative_only: bool = False
     ) -> Sequence[ScoredGroup]: ...
+
+
+class SharedOut:
+    """A peer's pool, read as `Shares` says: what a flood put there hides nobody."""
+
+    def __init__(self, pool: Pool, shares: Shares) -> None:
+        self._pool = pool
+        self._shares = shares
+
+    def candidates(
+        self, min_round: int, limit: int, *, informative_only: bool = False
+    ) -> Sequence[ScoredGroup]:
+        choose = self._shares.choose
+        return self._pool.candidates(min_round, limit, informative_only=informative_only, choose=choose)
 
 
 class Trust(Protocol):
@@ -47,10 +63,12 @@ def draw_external(
     exchange: Trust,
     progress: Progress,
     tokenizer: bytes | None = None,
+    shares: Shares | None = None,
 ) -> Drawn:
     """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used.
 
-    `tokenizer`, where given: only groups that were written with it.
+    `tokenizer`, where given: only groups that were written with it. `shares`: how parties share the draw;
+    None where all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
@@ -67,6 +85,8 @@ def draw_external(
             for publisher in {group.publisher for group in candidates}
         },
     )
-    return Drawn(
-        sampler.draw(candidates, wanted, progress.rng, context), other_tokenizer=len(fresh) - len(candidates)
-    )
+    if shares is None:
+        groups = sampler.draw(candidates, wanted, progress.rng, context)
+    else:
+        groups = shares.draw(candidates, wanted, sampler, progress.rng, context)
+    return Drawn(groups, other_tokenizer=len(fresh) - len(candidates))

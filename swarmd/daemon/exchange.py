@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import PeerId, Reason, RejectedRecord, VerifiedRecord
+from swarmd.daemon.shares import Shares
 from swarmd.daemon.turns import Turns
 from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError, NetworkError
@@ -25,24 +26,29 @@ from swarmd.gossip import (
     Disconnect,
     Drop,
     Event,
+    ForgetPeer,
     Gossip,
     GroupRejected,
     GroupScored,
     Misbehaved,
     NetworkRestarted,
+    OperatorSaid,
     OwnGroup,
     PublishStatus,
     Pull,
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
+    RememberAcquaintance,
     RememberPeer,
+    StandingChanged,
     StatusesRead,
     StoreBlob,
     StoreBody,
     Tick,
     Verify,
 )
+from swarmd.gossip.orders import Order
 from swarmd.learning import ScoredGroup
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
@@ -90,6 +96,8 @@ class Exchange:
         self._may_verify = asyncio.Event()
         self._changed = asyncio.Event()
         self._restarts_seen = 0
+        self.shares = Shares(gossip.party, gossip.met_lately, clock)
+        """How the draws of the trainer are shared out."""
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property
@@ -117,6 +125,13 @@ class Exchange:
         """How far gossip trusts groups of `peer`, in [0, 1]."""
         return self._gossip.trust(peer)
 
+    def judge(self, order: Order, peers: Sequence[PeerId]) -> None:
+        """The operator's order about peers: remembered, and done at once. Raises ConfigError for one that
+        makes no sense, StorageError."""
+        word = self._database.acquaintances.judge(order, peers, own=self.peer_id, now=self._clock())
+        for peer in peers:
+            self.handle(OperatorSaid(peer, word))
+
     def publish(self, group: OwnGroup, *, round_: int) -> None:
         """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
         commands = self._gossip.handle(group, self._clock())
@@ -138,6 +153,13 @@ class Exchange:
                 if dialable := well_formed(addresses):
                     self._database.peers.seen(peer_id, dialable, now=self._clock())
                     self._events.emit("peer_seen", peer_id=peer_id, addresses=dialable)
+            case RememberAcquaintance(acquaintance=acquaintance):
+                self._database.acquaintances.remember(acquaintance)
+            case ForgetPeer(peer=peer):
+                self._database.acquaintances.forget(peer)
+                self._database.pool.remove(peer)
+            case StandingChanged(peer=peer, change=change, why=why):
+                self._events.emit("standing", peer_id=peer, change=change, why=why)
             case Verify(record=record):
                 self._queue(record)
             case _:

@@ -33,8 +33,9 @@ async def meet(
 ) -> Known:
     """Dial the first of the known peers, say how many answered; returns all of them.
 
-    `named` addresses are remembered for the next start, also if nobody answers there now. Raises
-    ClockSkewError if the operator named peers and all that answer have another time.
+    Those that the operator banned are left out. `named` addresses are remembered for the next start, also
+    if nobody answers there now. Raises ClockSkewError if the operator named peers and all that answer have
+    another time.
     """
     known = _known(named, network.peer_id, database, clock())
     addresses = [address for _, several in known for address in several][:CONNECT_FIRST_MAX]
@@ -60,8 +61,10 @@ def _known(named: Sequence[str], own: PeerId, database: Database, now: float) ->
     given = set(peers)
     for seen in earlier:
         peers.setdefault(PeerId(seen.peer_id), {}).update(dict.fromkeys(well_formed(seen.addresses)))
-    peers.pop(own, None)
-    for peer in given - {own}:
+    banned = {peer for peer, word in database.acquaintances.words().items() if word == "ban"}
+    for peer in {own, *banned}:
+        peers.pop(peer, None)
+    for peer in given & set(peers):
         database.peers.seen(peer, tuple(peers[peer]), now=now)
     return tuple((peer, tuple(addresses)) for peer, addresses in peers.items())
 

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocol import ADDRESSES_MAX, Manifest, PeerStatus
+from protocol import ADDRESSES_MAX, Manifest
 from protocol.limits import MILLI
 from swarmd import __version__
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
-from swarmd.gossip import Gossip, OwnStatus
+from swarmd.gossip import Gossip, GossipStatistics, OwnStatus
 from swarmd.gossip import PeerView as SeenPeer
-from swarmd.network.interface import Network
-from swarmd.observe import Groups, Health, PeerView, Reward, StatusSnapshot
+from swarmd.network.interface import Network, NetworkStatistics
+from swarmd.observe import Groups, Health, IgnoredPeer, Judgement, PeerView, Reward, StatusSnapshot
 from swarmd.policy import HardwarePlan, Policy
 from swarmd.storage import Database, PublisherCounts
 from swarmd.tasks import TaskRunner
@@ -49,6 +49,7 @@ class Reporter:
         now, lora = self.clock(), self.plan.lora
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
         by_publisher, adaptive = self.database.ledger.by_publisher(), self.steps.progress.adaptive
+        gossip = self.gossip.statistics()
         return StatusSnapshot(
             health=self._health(),
             peer_id=self.network.peer_id,
@@ -74,9 +75,8 @@ class Reporter:
                 rejected=dict(counts.rejected),
             ),
             external_wanted=adaptive.external if adaptive else None,
-            peers=tuple(
-                _peer(seen, by_publisher.get(seen.peer_id)) for seen in self.gossip.statistics().peers
-            ),
+            peers=tuple(_peer(seen, by_publisher.get(seen.peer_id)) for seen in gossip.peers),
+            judgement=_judgement(gossip, self.network.statistics()),
             pid=os.getpid(),
             steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
             tokens_per_s=self.steps.tokens_per_s,
@@ -140,15 +140,39 @@ def write_addresses(path: Path, addresses: Sequence[str]) -> None:
         ) from error
 
 
+def _judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:
+    return Judgement(
+        ignored=tuple(
+            IgnoredPeer(peer_id=found.peer_id, reason=found.reason, seconds_left=found.seconds_left)
+            for found in gossip.ignored
+        ),
+        trusted=gossip.trusted,
+        points_lost=dict(gossip.points_lost),
+        misbehaved=dict(gossip.misbehaved),
+        refused=dict(network.refused),
+        junk=dict(gossip.junk),
+    )
+
+
 def _peer(seen: SeenPeer, counts: PublisherCounts | None) -> PeerView:
-    status: PeerStatus = seen.status
-    return PeerView(
+    view = PeerView(
         peer_id=seen.peer_id,
-        address=status.addresses[0] if status.addresses else None,
         age_s=seen.age_s,
-        step=status.step,
-        model=status.model,
+        standing=seen.standing.name.lower(),
+        trust=seen.trust,
+        groups_taught=seen.groups_taught,
+        points_lost=dict(seen.points_lost),
         groups_pulled=counts.groups_pulled if counts else 0,
-        reward_mean=status.reward_mean_milli / MILLI,
-        held_out_claimed=None if status.eval_milli is None else status.eval_milli / MILLI,
+    )
+    status = seen.status
+    if status is None:
+        return view
+    return view.model_copy(
+        update={
+            "address": status.addresses[0] if status.addresses else None,
+            "step": status.step,
+            "model": status.model,
+            "reward_mean": status.reward_mean_milli / MILLI,
+            "held_out_claimed": None if status.eval_milli is None else status.eval_milli / MILLI,
+        }
     )

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -22,6 +23,7 @@ from swarmd import __version__
 from swarmd.config import Config
 from swarmd.daemon.logs import route_logs
 from swarmd.errors import SwarmdError
+from swarmd.gossip.orders import parse_order, parse_peer_id
 from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
 from swarmd.storage import Home
 
@@ -58,7 +60,7 @@ class _Daemon:
         self._home = home
         self._key: KeyPair = home.key()
         self._events = events
-        self._server = StatusServer(self._snapshot, home.socket_path, config.observe.http)
+        self._server = StatusServer(self._snapshot, home.socket_path, config.observe.http, self._judge)
         self._began = time.monotonic()
         self._peer: Peer | None = None
         self._intake: asyncio.Task[None] | None = None
@@ -131,6 +133,16 @@ class _Daemon:
             peer_id=self._key.peer_id,
             pid=os.getpid(),
         )
+
+    def _judge(self, order: str, peers: Sequence[str]) -> str | None:
+        """The operator's order about peers, by the unix socket; returns why it is not done."""
+        if self._peer is None:
+            return "the daemon is still starting: try again"
+        try:
+            self._peer.exchange.judge(parse_order(order), [parse_peer_id(peer) for peer in peers])
+        except SwarmdError as error:
+            return str(error)
+        return None
 
     # Running --------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
 from swarmd.daemon.accounting import account_step
-from swarmd.daemon.drawing import draw_external
+from swarmd.daemon.drawing import SharedOut, draw_external
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.offering import to_own_group
@@ -245,15 +245,17 @@ class StepLoop:
         parts = self._parts
         if parts.config.learning.external == 0:
             return []
+        shares = parts.exchange.shares
         drawn = draw_external(
             wanted,
             round_=round_,
             manifest=parts.manifest,
-            pool=parts.database.pool,
+            pool=SharedOut(parts.database.pool, shares),
             sampler=parts.sampler,
             exchange=parts.exchange,
             progress=self.progress,
             tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
+            shares=shares,
         )
         if len(drawn.groups) < wanted:
             parts.events.emit("external_short", wanted=wanted, had=len(drawn.groups))

@@ -3,6 +3,7 @@
 `Gossip.handle(event, now)` returns commands; the daemon carries each out with one await and reports back.
 """
 
+from swarmd.gossip.contacts import Acquaintance, Party
 from swarmd.gossip.events import (
     AddressesRemembered,
     Announce,
@@ -15,29 +16,37 @@ from swarmd.gossip.events import (
     Disconnect,
     Drop,
     Event,
+    ForgetPeer,
     GroupRejected,
     GroupScored,
     Misbehaved,
     NetworkRestarted,
+    OperatorSaid,
     OwnGroup,
     OwnStatus,
+    PeersRemembered,
     PublishStatus,
     Pull,
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
+    RememberAcquaintance,
     RememberPeer,
+    StandingChanged,
     StatusesRead,
     StoreBlob,
     StoreBody,
     Tick,
     Verify,
+    Word,
 )
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.machine import Gossip
+from swarmd.gossip.reputation import Ignored
 from swarmd.gossip.statistics import GossipStatistics, PeerView
 
 __all__ = [
+    "Acquaintance",
     "AddressesRemembered",
     "Announce",
     "Announced",
@@ -49,25 +58,33 @@ __all__ = [
     "Disconnect",
     "Drop",
     "Event",
+    "ForgetPeer",
     "Gossip",
     "GossipLimits",
     "GossipStatistics",
     "GroupRejected",
     "GroupScored",
+    "Ignored",
     "Misbehaved",
     "NetworkRestarted",
+    "OperatorSaid",
     "OwnGroup",
     "OwnStatus",
+    "Party",
     "PeerView",
+    "PeersRemembered",
     "PublishStatus",
     "Pull",
     "PullFailed",
     "ReadAnnouncements",
     "ReadStatuses",
+    "RememberAcquaintance",
     "RememberPeer",
+    "StandingChanged",
     "StatusesRead",
     "StoreBlob",
     "StoreBody",
     "Tick",
     "Verify",
+    "Word",
 ]

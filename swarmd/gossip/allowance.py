@@ -44,6 +44,10 @@ class Allowance:
         """Take one; only while `ready`."""
         self._tokens -= 1.0
 
+    def refund(self) -> None:
+        """What was spent brought nothing."""
+        self._tokens = min(self.burst, self._tokens + 1.0)
+
     def seconds_to_next(self) -> float:
         """Until there is one to spend; infinite without demand."""
         if self.ready:

@@ -1,18 +1,23 @@
 """Announced groups that might be pulled, and which one is next.
 
-A publisher is drawn first and one of its groups second, so a peer that announces a thousand groups is
-drawn no more often than one that announces two. Each peer has its own small place here.
+A party is drawn first, then a publisher of it, and one of its groups last, so a peer that announces a
+thousand groups, or has a thousand names, is drawn no more often than one that announces two (`turns.py`).
+Each peer has its own small place here; when all places are taken, the largest party gives one up.
 """
 
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from protocol import PeerId, VerifiedAnnouncement
+from swarmd.gossip.contacts import Party
 from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.turns import next_party
+
+PartyOf = Callable[[PeerId], Party]
 
 
 @dataclass
@@ -37,22 +42,38 @@ class Candidates:
     def __len__(self) -> int:
         return self._count
 
-    def count(self, per_peer: int) -> int:
-        """How many there are when at most `per_peer` of each publisher count."""
-        return sum(min(per_peer, len(waiting)) for waiting in self._by_peer.values())
+    def count(self, per_peer: int, party_of: PartyOf) -> dict[Party, int]:
+        """How many each party has when at most `per_peer` of each publisher count."""
+        counts: Counter[Party] = Counter()
+        for peer, waiting in self._by_peer.items():
+            counts[party_of(peer)] += min(per_peer, len(waiting))
+        return dict(counts)
 
     def add(self, candidate: Candidate) -> None:
-        """Makes room by dropping the oldest of the same peer, or else one of whoever waits with the most."""
+        """Makes room by dropping the oldest of the same peer; call `trim` afterwards."""
         peer = candidate.announced.publisher
-        mine = self._by_peer.get(peer, ())
-        if len(mine) >= self._limits.candidates_per_peer:
+        if len(self._by_peer.get(peer, ())) >= self._limits.candidates_per_peer:
             self._remove_oldest(peer)
-        elif self._count >= self._limits.candidates_max:
-            self._remove_oldest(max(self._by_peer, key=lambda p: len(self._by_peer[p])))
         self._by_peer.setdefault(peer, []).append(candidate)
         self._count += 1
 
-    def take(self, now: float, allowed: Callable[[PeerId], bool], busy: Iterable[bytes]) -> Candidate | None:
+    def trim(self, party_of: PartyOf) -> None:
+        """Back to the bound: the largest party gives up the oldest of whoever of it waits with the most."""
+        if self._count <= self._limits.candidates_max:
+            return
+        members: defaultdict[Party, list[PeerId]] = defaultdict(list)
+        for peer in self._by_peer:
+            members[party_of(peer)].append(peer)
+        counts = Counter({p: sum(len(self._by_peer[peer]) for peer in crowd) for p, crowd in members.items()})
+        while self._count > self._limits.candidates_max:
+            largest = max(counts, key=lambda party: counts[party])
+            victim = max(members[largest], key=lambda peer: len(self._by_peer.get(peer, ())))
+            self._remove_oldest(victim)
+            counts[largest] -= 1
+
+    def take(
+        self, now: float, allowed: Callable[[PeerId], bool], busy: Iterable[bytes], party_of: PartyOf
+    ) -> Candidate | None:
         """Remove and return the next one to pull, of an `allowed` publisher and with no digest in `busy`."""
         self.expire(now)
         in_flight = frozenset(busy)
@@ -64,7 +85,10 @@ class Candidates:
         if not ready:
             return None
         most = self._limits.pull_share_max * self._limits.pull_window
-        peer = self._rng.choice([p for p in ready if self._recent.count(p) < most] or list(ready))
+        members: defaultdict[Party, list[PeerId]] = defaultdict(list)
+        for peer in [p for p in ready if self._recent.count(p) < most] or ready:
+            members[party_of(peer)].append(peer)
+        peer = self._rng.choice(members[next_party(list(members), self._rng)])
         chosen = self._rng.choice(ready[peer])
         self._keep(peer, [c for c in self._by_peer[peer] if c is not chosen])
         self._recent.append(peer)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from protocol import Completion, PeerId, TaskSpec, VerifiedRecord
+from swarmd.gossip.contacts import Acquaintance
 from swarmd.network.interface import Misbehaviour, PullFailure, Way
 
 # Events --------------------------------------------------------------------------------------------
@@ -75,6 +77,26 @@ class AddressesRemembered:
     """At start: peers of earlier runs, with the addresses under which they were reached."""
 
     peers: tuple[tuple[PeerId, tuple[str, ...]], ...]
+
+
+Word = Literal["ban", "trust", "none"]
+"""What the operator says of a peer; none: it is judged by what it does, from the beginning."""
+
+
+@dataclass(frozen=True)
+class PeersRemembered:
+    """At start: who delivered in earlier runs, and the operator's words."""
+
+    acquaintances: tuple[Acquaintance, ...]
+    words: Mapping[PeerId, Word]
+
+
+@dataclass(frozen=True)
+class OperatorSaid:
+    """The operator's word about a peer."""
+
+    peer: PeerId
+    word: Word
 
 
 @dataclass(frozen=True)
@@ -154,6 +176,8 @@ Event = (
     | OwnGroup
     | OwnStatus
     | AddressesRemembered
+    | PeersRemembered
+    | OperatorSaid
     | NetworkRestarted
     | Announced
     | AnnouncementsRead
@@ -258,6 +282,32 @@ class RememberPeer:
     addresses: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RememberAcquaintance:
+    """For the database: what a peer delivered until now."""
+
+    acquaintance: Acquaintance
+
+
+@dataclass(frozen=True)
+class ForgetPeer:
+    """For database and pool: what a peer delivered counts no more, and its groups are not drawn."""
+
+    peer: PeerId
+
+
+Change = Literal["ignored", "forgiven", "known", "banned", "trusted", "unjudged", "flood", "lies", "refuses"]
+
+
+@dataclass(frozen=True)
+class StandingChanged:
+    """For the log: a peer is judged otherwise from now on, and why."""
+
+    peer: PeerId
+    change: Change
+    why: str
+
+
 Command = (
     StoreBlob
     | StoreBody
@@ -271,4 +321,7 @@ Command = (
     | Connect
     | Disconnect
     | RememberPeer
+    | RememberAcquaintance
+    | ForgetPeer
+    | StandingChanged
 )

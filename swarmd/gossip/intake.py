@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from protocol import (
     Manifest,
@@ -14,6 +14,7 @@ from protocol import (
     digest_of,
     verify_announcement,
 )
+from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.reading import Topic
 
@@ -24,7 +25,8 @@ class Intake:
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._manifest = manifest
         self._limits = limits
-        self._known: dict[bytes, tuple[Topic, PeerId] | None] = {}
+        self._known: Kept[bytes, tuple[Topic, PeerId]] = Kept(limits.seen_max)
+        self._refused: Kept[bytes, None] = Kept(limits.seen_max)
         self._junk: Counter[str] = Counter()
 
     @property
@@ -33,28 +35,38 @@ class Intake:
         return dict(self._junk)
 
     def read(
-        self, envelopes: Sequence[bytes], asked: Sequence[Topic], now: float
+        self,
+        envelopes: Sequence[bytes],
+        asked: Sequence[Topic],
+        now: float,
+        is_contact: Callable[[PeerId], bool],
     ) -> tuple[list[VerifiedAnnouncement], dict[Topic, int]]:
         """The announcements not seen before, and the load of each of the `asked` keys.
 
-        A load counts live entries, but of one publisher no more than `shard_entries_target`: his all go to
-        one key, however many shards there are.
+        A load counts live entries of contacts, but of one no more than `shard_entries_target`: its own all go
+        to one key, however many shards there are.
         """
         new: list[VerifiedAnnouncement] = []
         entries: dict[Topic, Counter[PeerId]] = {topic: Counter() for topic in asked}
         for envelope in envelopes:
             digest = digest_of(envelope)
-            if digest not in self._known:
+            if digest in self._refused:
+                continue
+            known = self._known.get(digest)
+            if known is None:
                 announced = self._verify(envelope, now)
-                if announced is not None and _topic(announced) not in entries:
+                if announced is None:
+                    self._refused.put(digest, None, close=False)
+                    continue
+                if _topic(announced) not in entries:
                     self._junk[Reason.TOPIC.value] += 1  # not its own key, or an answer that comes too late:
                     continue  # the announcement itself may be sound
-                if announced is not None:
-                    new.append(announced)
-                self._note(digest, None if announced is None else (_topic(announced), announced.publisher))
-            known = self._known[digest]
-            if known is not None and known[0] in entries:
-                entries[known[0]][known[1]] += 1
+                new.append(announced)
+                known = _topic(announced), announced.publisher
+                self._known.put(digest, known, close=is_contact(announced.publisher))
+            topic, publisher = known
+            if topic in entries and is_contact(publisher):
+                entries[topic][publisher] += 1
         most = self._limits.shard_entries_target
         return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
 
@@ -64,11 +76,6 @@ class Intake:
         except RejectedRecord as error:
             self._junk[error.reason.value] += 1
             return None
-
-    def _note(self, digest: bytes, what: tuple[Topic, PeerId] | None) -> None:
-        self._known[digest] = what
-        if len(self._known) > self._limits.seen_max:
-            del self._known[next(iter(self._known))]
 
 
 def _topic(announced: VerifiedAnnouncement) -> Topic:

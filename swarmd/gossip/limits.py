@@ -48,6 +48,7 @@ class GossipLimits:
     pull_window: int = 16  # pulls over which the share is taken
     pull_tries: int = 2  # once more after a failure, then forget
     pull_retry_s: float = 5.0  # a transport restart takes less
+    rest_s_max: float = 300.0  # the longest pause after failures in a row of one peer, which double
     pull_answer_s: float = 60.0  # as read_answer_s
     verifying_max: int = 32  # bodies handed over and not yet scored: a slow sandbox slows the pulls
     verify_answer_s: float = (
@@ -69,6 +70,17 @@ class GossipLimits:
     connect_interval_s: float = 20.0  # between two attempts while there are too few neighbours
     reach_out_interval_s: float = 120.0  # otherwise dial one silent peer now and then: this heals a partition
     connect_peers_max: int = 4  # peers in one attempt
+
+    # Contacts
+    contact_s: float = 600.0  # who delivered so lately is a contact: a slow peer pulls once in minutes
+    connected_per_group: int = 8  # connections of one address group that make contacts: a host opens many
+    contacts_per_group: int = 256  # contacts of one party in the swarm's size: 64 shards are in use then
+    size_doubles_s: float = 10.0  # the size doubles or halves in no less: a minute from 1 to 64
+    met_lately_s: float = 300.0  # so long strangers are held back after a met peer delivered: a record's life
+    acquaintances_max: int = 4_096  # peers whose deliveries are remembered; ~200 bytes each
+    known_groups: int = 20  # groups that taught something make a peer known ...
+    known_after_s: float = 1_800.0  # ... over no less than half an hour ...
+    known_for_s: float = 30 * 86_400.0  # ... until it has delivered nothing for a month
 
     # Reputation
     peers_judged_max: int = 1_024  # peers with a reputation; the least interesting is forgotten first

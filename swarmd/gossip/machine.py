@@ -9,30 +9,39 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 
 from protocol import KeyPair, Manifest, PeerId
 from swarmd.gossip.clock import ClockWatch
+from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import (
     AddressesRemembered,
     Announced,
     AnnouncementsRead,
     BodyArrived,
+    Change,
     Command,
     Demand,
     Event,
     GroupRejected,
     GroupScored,
+    Misbehaved,
     NetworkRestarted,
+    OperatorSaid,
     OwnGroup,
     OwnStatus,
+    PeersRemembered,
     PublishStatus,
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
+    StandingChanged,
     StatusesRead,
     Tick,
+    Word,
 )
 from swarmd.gossip.intake import Intake
+from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.membership import Membership, PeerSeen
 from swarmd.gossip.publishing import Publisher
@@ -43,9 +52,15 @@ from swarmd.gossip.shards import ShardCount
 from swarmd.gossip.statistics import GossipStatistics, PeerView
 from swarmd.gossip.status import StatusIntake, sign_own_status
 from swarmd.gossip.timer import Timer
-from swarmd.network.interface import Standing
+from swarmd.network.interface import Misbehaviour, Standing
 
 WAKE_S_MIN = 0.1  # never asks for more than ten ticks a second
+TOLD_EVERY_S = 60.0  # between two words about the same misbehaviour of the same peer
+_CHANGES: Mapping[Misbehaviour, Change] = {
+    Misbehaviour.FLOOD: "flood",
+    Misbehaviour.LIES: "lies",
+    Misbehaviour.REFUSES: "refuses",
+}
 
 
 class Gossip:
@@ -66,19 +81,23 @@ class Gossip:
         self._manifest = manifest
         self._limits = limits
         self._rng = rng
-        self._reputation = Reputation(limits)
+        self._contacts = Contacts(limits)
+        is_contact = self._contacts.is_contact
+        self._reputation = Reputation(limits, is_contact)
         self._publisher = Publisher(key, manifest, limits, dialable=dialable)
         self._shards = ShardCount(manifest, limits)
-        self._reader = Reader(swarm, manifest, limits, rng)
+        self._reader = Reader(swarm, manifest, limits, rng, self._contacts)
         self._intake = Intake(manifest, limits)
-        self._puller = Puller(key.peer_id, manifest, limits, self._reputation, rng)
-        self._membership = Membership(swarm, key.peer_id, limits, rng)
+        self._puller = Puller(key.peer_id, manifest, limits, self._reputation, self._contacts, rng)
+        self._membership = Membership(swarm, key.peer_id, limits, rng, is_contact)
         self._clock = ClockWatch(limits)
-        self._status_intake = StatusIntake(swarm, self._clock)
+        self._status_intake = StatusIntake(swarm, self._clock, is_contact)
         self._own_status: OwnStatus | None = None
         self._status_timer = Timer()
         self._neighbours = 0
         self._keys_read = 0
+        self._misbehaved: Counter[str] = Counter()
+        self._told: Kept[tuple[PeerId, str], float] = Kept(limits.peers_judged_max)
         self._now = 0.0
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -112,21 +131,32 @@ class Gossip:
     def _take(self, event: Event, now: float) -> list[Command]:
         puller = self._puller
         match event:
-            case Tick(neighbours=neighbours, dialable=dialable):
+            case Tick(neighbours=neighbours, dialable=dialable, connections=connections):
                 if dialable is not None:
                     self._publisher.dialable = dialable
+                self._contacts.connected(
+                    {p: a for p, a in connections.items() if not self._reputation.is_ignored(p, now)}
+                )
                 return self._tick(neighbours, now)
             case Demand(groups, step_seconds):
                 puller.allowance.demand(groups, step_seconds, now)
             case OwnGroup():
                 budget = self._shards.fair_share(
-                    self._membership.swarm_size(), self._manifest.records_per_round_max
+                    self._contacts.size(now), self._manifest.records_per_round_max
                 )
                 return self._publisher.publish(event, self._shards.publish, budget, now)
             case OwnStatus():
                 self._own_status = event
             case AddressesRemembered(peers):
                 self._membership.remembered(peers)
+            case PeersRemembered(acquaintances, words):
+                self._contacts.remembered(acquaintances)
+                for peer, word in words.items():
+                    self._apply(peer, word)
+            case OperatorSaid(peer, word):
+                return self._operator(peer, word)
+            case Misbehaved(peer, what):
+                return self._misbehaviour(peer, what, now)
             case NetworkRestarted():
                 self._start_over(now)
             case Announced(stored):
@@ -135,10 +165,10 @@ class Gossip:
                 self._announcements(envelopes, now)
             case StatusesRead(envelopes):
                 return self._membership.answered(self._status_intake.read(envelopes, now), now)
-            case BodyArrived(digest=digest, envelope=envelope):
-                return puller.arrived(digest, envelope, now)
-            case PullFailed(digest=digest):
-                return puller.failed(digest, now)
+            case BodyArrived(digest, envelope, way, address):
+                return puller.arrived(digest, envelope, now, way, address)
+            case PullFailed(digest=digest, kind=kind):
+                return puller.failed(digest, kind, now)
             case GroupScored(digest, informative):
                 return puller.scored(digest, informative=informative, now=now)
             case GroupRejected(digest, reason):
@@ -151,8 +181,11 @@ class Gossip:
         if alone_until_now:
             self._start_over(now)
         self._membership.expire(now)
+        commands: list[Command] = [
+            StandingChanged(peer, "forgiven", "its time is over") for peer in self._reputation.forgiven(now)
+        ]
         dial = self._membership.connect(neighbours, now)
-        return [dial] if dial else []
+        return [*commands, dial] if dial else commands
 
     def _start_over(self, now: float) -> None:
         """What was stored before may be gone or out of everybody's sight: say it again, and look around."""
@@ -162,17 +195,53 @@ class Gossip:
         self._membership.hurry()
 
     def _announcements(self, envelopes: tuple[bytes, ...], now: float) -> None:
-        new, loads = self._intake.read(envelopes, self._reader.topics_read(), now)
-        for topic, load in loads.items():
-            self._shards.observe(topic.shard, load)
-        self._reader.answered(sum(self._puller.offer(announced, now) for announced in new), now)
+        contacts = set(self._contacts.current(now))
+        new, loads = self._intake.read(
+            envelopes, self._reader.topics_read(), now, lambda peer: peer in contacts
+        )
+        for load in loads.values():
+            self._shards.observe(load)
+        for announced in new:
+            if announced.publisher in contacts:
+                self._contacts.announced(announced)
+        self._reader.answered(self._puller.offer_all(new, now), now)
+
+    # Judging ---------------------------------------------------------------------------------------
+
+    def _operator(self, peer: PeerId, word: Word) -> list[Command]:
+        self._apply(peer, word)
+        if word == "ban":
+            self._membership.forget(peer)
+            _, *rest = self._puller.turn_away(peer, "banned")
+            return [StandingChanged(peer, "banned", "by the operator"), *rest]
+        return [StandingChanged(peer, "trusted" if word == "trust" else "unjudged", "by the operator")]
+
+    def _apply(self, peer: PeerId, word: Word) -> None:
+        self._contacts.trust(peer, word == "trust")
+        match word:
+            case "ban":
+                self._reputation.ban(peer)
+            case "trust":
+                self._reputation.trust_always(peer)
+            case "none":
+                self._reputation.forget(peer)
+
+    def _misbehaviour(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
+        """Counted every time; told once in a while, since it comes by the hundred."""
+        self._misbehaved[what.value] += 1
+        told: list[Command] = []
+        before = self._told.get((peer, what.value))
+        if before is None or abs(now - before) >= TOLD_EVERY_S:
+            self._told.put((peer, what.value), now, close=False)
+            told.append(StandingChanged(peer, _CHANGES[what], "to the transport"))
+        return told + self._puller.penalise(peer, what.value, now)
 
     # What is due -----------------------------------------------------------------------------------
 
     def _start_round(self, now: float) -> None:
         round_ = self._manifest.round_at(int(now))
         self._publisher.start_round(round_)
-        self._shards.update(round_, self._membership.swarm_size(), self._publisher.per_round)
+        self._shards.update(round_, self._contacts.size(now), self._publisher.per_round)
 
     def _publish_due(self, now: float) -> list[Command]:
         commands: list[Command] = []
@@ -188,7 +257,7 @@ class Gossip:
 
     def _read_due(self, now: float) -> list[Command]:
         commands: list[Command] = []
-        keys = self._reader.keys(self._missing(now), self._shards.read, now)
+        keys = self._reader.keys(self._missing(now), self._shards.publish, now)
         if keys:
             self._keys_read += len(keys)
             commands.append(ReadAnnouncements(keys))
@@ -198,7 +267,7 @@ class Gossip:
         return commands
 
     def _missing(self, now: float) -> int:
-        return self._puller.missing(self._membership.swarm_size() - 1, now)
+        return self._puller.missing(self._contacts.size(now) - 1, now)
 
     # Looking in ------------------------------------------------------------------------------------
 
@@ -208,9 +277,9 @@ class Gossip:
         offset = self._clock.offset_s(now)
         return GossipStatistics(
             round=self._manifest.round_at(int(now)),
-            swarm_size=self._membership.swarm_size(),
+            swarm_size=self._contacts.size(now),
             neighbours=self._neighbours,
-            peers=tuple(self._view(seen, now) for seen in self._membership.peers()),
+            peers=self._views(now),
             shards=self._shards.publish,
             groups_published=publisher.published,
             groups_unpublished=publisher.unpublished,
@@ -224,26 +293,51 @@ class Gossip:
             groups_rejected=puller.rejected,
             junk=Counter(self._intake.junk) + Counter(self._status_intake.junk),
             announcement_keys_read=self._keys_read,
-            ignored_peers=self._reputation.ignored(now),
+            ignored=tuple(self._reputation.ignored(now)),
+            trusted=tuple(sorted(self._reputation.trusted)),
+            points_lost=dict(self._reputation.lost),
+            misbehaved=dict(self._misbehaved),
             clock_offset_s=offset,
             problems=(_clock_problem(offset),) if offset is not None else (),
         )
 
     def standing(self, peer: PeerId) -> Standing:
         """How well `peer` is known, as of the last event."""
-        return Standing.BANNED if self._reputation.is_ignored(peer, self._now) else Standing.STRANGER
+        if self._reputation.is_ignored(peer, self._now):
+            return Standing.BANNED
+        return self._contacts.standing(peer, self._now)
+
+    def party(self, peer: PeerId) -> Party:
+        """With whom the groups of `peer` share their turns, as of the last event."""
+        return self._contacts.party(peer, self._now, proved=True)
+
+    def met_lately(self) -> bool:
+        """Whether somebody is there beside strangers, as of the last event."""
+        return self._contacts.met_lately(self._now)
 
     def trust(self, peer: PeerId) -> float:
         """In the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
         return self._reputation.trust(peer, self._now)
 
-    def _view(self, seen: PeerSeen, now: float) -> PeerView:
+    def _views(self, now: float) -> tuple[PeerView, ...]:
+        """Peers whose status was read, contacts, and whoever lost points: the best known first."""
+        seen = {found.peer_id: found for found in self._membership.peers()}
+        peers = {*seen, *self._contacts.current(now), *self._reputation.judged()} - {self._key.peer_id}
+        views = [self._view(peer, seen.get(peer), now) for peer in peers]
+        views.sort(key=lambda view: (-view.standing, -view.groups_taught, view.peer_id))
+        return tuple(views[: self._limits.peers_max])
+
+    def _view(self, peer: PeerId, seen: PeerSeen | None, now: float) -> PeerView:
+        acquaintance = self._contacts.acquaintance(peer)
         return PeerView(
-            peer_id=seen.peer_id,
-            status=seen.status,
-            age_s=max(0.0, now - seen.status.created),
-            groups_pulled=self._puller.pulled_from(seen.peer_id),
-            ignored=self._reputation.is_ignored(seen.peer_id, now),
+            peer_id=peer,
+            status=None if seen is None else seen.status,
+            age_s=None if seen is None else max(0.0, now - seen.status.created),
+            groups_pulled=self._puller.pulled_from(peer),
+            groups_taught=0 if acquaintance is None else acquaintance.groups,
+            standing=self.standing(peer),
+            trust=self._reputation.trust(peer, now),
+            points_lost=self._reputation.reasons(peer),
         )
 
 

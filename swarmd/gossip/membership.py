@@ -1,16 +1,19 @@
 """Who is there: statuses read from the membership shards, addresses worth keeping, and whom to dial.
 
-A small swarm is known by name within a minute; of a large one a sample, and an estimate of its size.
+A small swarm is known by name within a minute; of a large one a sample. A status is its signer's word and
+costs nothing, so the tables are for people and for dialling: how large the swarm is, contacts say.
+Contacts, and peers that were contacts once, are displaced by no name that was only read.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocol import MEMBERSHIP_SHARDS, PeerId, PeerStatus, VerifiedStatus, membership_key
 from swarmd.gossip.events import Command, Connect, RememberPeer
+from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
@@ -29,16 +32,25 @@ class PeerSeen:
     read_at: float
 
 
+IsContact = Callable[[PeerId, float], bool]
+"""Whether a peer is a contact at a time in unix seconds."""
+
+
 class Membership:
     """Bounded tables of peers and of addresses; reads a few shards at a time, each in its turn."""
 
-    def __init__(self, swarm: bytes, own: PeerId, limits: GossipLimits, rng: random.Random) -> None:
+    def __init__(
+        self, swarm: bytes, own: PeerId, limits: GossipLimits, rng: random.Random, is_contact: IsContact
+    ) -> None:
         self._swarm = swarm
         self._own = own
         self._limits = limits
         self._rng = rng
-        self._peers: dict[PeerId, PeerSeen] = {}
-        self._addresses: dict[PeerId, tuple[str, ...]] = {}
+        self._is_contact = is_contact
+        self._peers: Kept[PeerId, PeerSeen] = Kept(limits.peers_max)
+        self._addresses: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
+        self._told: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
+        """What was said to be remembered."""
         self._turn = list(range(MEMBERSHIP_SHARDS))
         rng.shuffle(self._turn)
         self._asked: tuple[int, ...] = ()
@@ -83,41 +95,44 @@ class Membership:
 
     def _remember(self, verified: VerifiedStatus, now: float) -> RememberPeer | None:
         peer, status = verified.publisher, verified.status
-        known = self._peers.pop(peer, None)
+        known = self._peers.get(peer)
         if known is not None and known.status.created > status.created:
-            self._peers[peer] = known
             return None
-        if len(self._peers) >= self._limits.peers_max:
-            del self._peers[next(iter(self._peers))]
-        self._peers[peer] = PeerSeen(peer, status, now)
-        own = self._remember_addresses(peer, status.addresses)
+        close = self._is_contact(peer, now)
+        self._peers.put(peer, PeerSeen(peer, status, now), close=close)
+        own = self._remember_addresses(peer, status.addresses, close=close)
         # Also where a peer is back at a known address: it is to be among the newest at the next start.
-        changed = known is None or known.status.addresses != status.addresses
-        return RememberPeer(peer, own) if own and changed else None
+        if not own or not close or (known is not None and self._told.get(peer) == own):
+            return None
+        self._told.put(peer, own, close=True)
+        return RememberPeer(peer, own)
 
-    def _remember_addresses(self, peer: PeerId, addresses: tuple[str, ...]) -> tuple[str, ...]:
+    def _remember_addresses(
+        self, peer: PeerId, addresses: tuple[str, ...], *, close: bool
+    ) -> tuple[str, ...]:
         """Only addresses that name the peer itself: nobody can have a third party dialled. Returns those."""
         own = tuple(address for address in addresses if address.endswith(f"/p2p/{peer}"))
-        self._addresses.pop(peer, None)
+        reached = close or peer in self._addresses.close_keys()
+        self._addresses.pop(peer)
         if own:
-            if len(self._addresses) >= self._limits.addresses_max:
-                del self._addresses[next(iter(self._addresses))]
-            self._addresses[peer] = own
+            self._addresses.put(peer, own, close=reached)
         return own
 
     # Knowing ---------------------------------------------------------------------------------------
 
     def peers(self) -> tuple[PeerSeen, ...]:
         """Peers whose status was read lately, newest last."""
-        return tuple(self._peers.values())
-
-    def swarm_size(self) -> int:
-        """Estimated number of peers, this one included: statuses in a shard times the number of shards."""
-        estimate = self._entries_per_shard() * MEMBERSHIP_SHARDS
-        return max(1, round(estimate), len(self._peers) + 1)
+        return self._peers.values()
 
     def expire(self, now: float) -> None:
-        self._peers = {p: s for p, s in self._peers.items() if s.status.expires + SILENCE_S > now}
+        for seen in self._peers.values():
+            if seen.status.expires + SILENCE_S <= now:
+                self._peers.pop(seen.peer_id)
+
+    def forget(self, peer: PeerId) -> None:
+        """Do not list or dial it."""
+        for table in (self._peers, self._addresses, self._told):
+            table.pop(peer)
 
     def _entries_per_shard(self) -> float:
         return sum(self._entries.values()) / len(self._entries) if self._entries else 0.0
@@ -125,23 +140,32 @@ class Membership:
     # Dialling --------------------------------------------------------------------------------------
 
     def remembered(self, peers: Sequence[tuple[PeerId, tuple[str, ...]]]) -> None:
-        """Peers of earlier runs."""
+        """Peers of earlier runs; they were contacts then."""
         for peer, addresses in peers:
             if peer != self._own:
-                self._remember_addresses(peer, addresses)
+                self._remember_addresses(peer, addresses, close=True)
 
     def connect(self, neighbours: int, now: float) -> Connect | None:
         """Dial when neighbours are few; also one silent peer now and then, which heals a split swarm."""
         few = neighbours < min(self._limits.neighbours_min, len(self._addresses))
         if few and self.connect_timer.due(now):
             self.connect_timer.rest(now, self._limits.connect_interval_s)
-            return self._dial(list(self._addresses), self._limits.connect_peers_max)
+            return self._dial(self._some(self._limits.connect_peers_max))
         if self.reach_out_timer.due(now):
             self.reach_out_timer.rest(now, self._limits.reach_out_interval_s)
-            return self._dial([p for p in self._addresses if p not in self._peers], 1)
+            silent = [p for p in self._addresses if p not in self._peers]
+            reached = [p for p in self._addresses.close_keys() if p not in self._peers]
+            chosen = reached if reached and self._rng.random() < 1 / 2 else silent
+            return self._dial(self._rng.sample(chosen, min(1, len(chosen))))
         return None
 
-    def _dial(self, peers: list[PeerId], count: int) -> Connect | None:
-        chosen = self._rng.sample(peers, min(count, len(peers)))
-        addresses = tuple(address for peer in chosen for address in self._addresses[peer])
+    def _some(self, count: int) -> list[PeerId]:
+        """Peers to dial: half of them such as were reached before, if there are any."""
+        reached = list(self._addresses.close_keys())
+        chosen = self._rng.sample(reached, min(count // 2, len(reached)))
+        rest = [peer for peer in self._addresses if peer not in chosen]
+        return chosen + self._rng.sample(rest, min(count - len(chosen), len(rest)))
+
+    def _dial(self, peers: Sequence[PeerId]) -> Connect | None:
+        addresses = tuple(address for peer in peers for address in self._addresses.get(peer) or ())
         return Connect(addresses) if addresses else None

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from protocol import (
     Manifest,
@@ -24,22 +23,28 @@ from protocol import (
 )
 from swarmd.gossip.allowance import Allowance
 from swarmd.gossip.candidates import Candidate, Candidates
-from swarmd.gossip.events import Command, Drop, Pull, Verify
-from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.reputation import (
-    PENALTY_FORGED,
-    PENALTY_MISLED,
-    PENALTY_UNLUCKY,
-    Reputation,
+from swarmd.gossip.contacts import Contacts, Party
+from swarmd.gossip.events import (
+    Command,
+    Disconnect,
+    Drop,
+    ForgetPeer,
+    Pull,
+    RememberAcquaintance,
+    StandingChanged,
+    Verify,
 )
+from swarmd.gossip.kept import Kept
+from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.outage import Outages
+from swarmd.gossip.reputation import ABSENT, FAILURES, UNINFORMATIVE, UNREACHABLE, Reputation
+from swarmd.gossip.turns import StrangersShare
+from swarmd.network.interface import PullFailure, Standing, Way
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-FAILED_PULL = "pull"
-UNINFORMATIVE = "uninformative"
-NOT_THEIR_FAULT = frozenset({Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN})
-"""Reasons that lie in time, in our own sandbox or in our own version of a task source."""
+STRANGERS_PULLS_PER_S = 0.1  # so that somebody new is heard, however quiet those are that are met
+STRANGERS_PLACES = 1 / 4  # of those in flight, and of those being verified
+PARTY_PLACES = 1 / 2  # of those in flight and being verified: one party's slow scorers hold up no other's
+SPREAD = 1 / 2  # of the candidates wanted may be one party's where there are several
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,20 @@ class _InFlight:
 class _Verifying:
     publisher: PeerId
     since: float
+    way: Way
+    address: str | None
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """Nothing is pulled from a peer until then; it failed so many times in a row."""
+
+    until: float
+    times: int
 
 
 class Puller:
-    """Paced by `allowance`; judged by `reputation`; every table bounded by `limits`."""
+    """Paced by `allowance`; judged by `reputation`; shared out by party; every table bounded by `limits`."""
 
     def __init__(
         self,
@@ -63,23 +78,28 @@ class Puller:
         manifest: Manifest,
         limits: GossipLimits,
         reputation: Reputation,
+        contacts: Contacts,
         rng: random.Random,
     ) -> None:
         self._own = own
         self._manifest = manifest
         self._limits = limits
         self._reputation = reputation
+        self._contacts = contacts
         self.allowance = Allowance(limits)
         self.candidates = Candidates(limits, rng)
+        self._strangers = StrangersShare(STRANGERS_PULLS_PER_S)
         self._in_flight: dict[bytes, _InFlight] = {}
         self._verifying: dict[bytes, _Verifying] = {}
         self._task_ids = frozenset(task.task_id for task in manifest.tasks)
-        self._seen: dict[tuple[PeerId, bytes], None] = {}
-        self._offered: dict[tuple[PeerId, int], int] = {}
+        self._seen: Kept[tuple[PeerId, bytes], None] = Kept(limits.seen_max)
+        self._offered: Kept[tuple[PeerId, int], int] = Kept(limits.seen_max)
+        self._resting: Kept[PeerId, _Rest] = Kept(limits.peers_max)
+        self._outages = Outages()
         self.pulled = 0
         self.accepted = 0
         self._rejected: Counter[str] = Counter()
-        self._pulled_from: dict[PeerId, int] = {}
+        self._pulled_from: Kept[PeerId, int] = Kept(limits.peers_max)
 
     @property
     def rejected(self) -> Mapping[str, int]:
@@ -96,10 +116,21 @@ class Puller:
 
     def pulled_from(self, peer: PeerId) -> int:
         """Bodies that came from `peer` and verified."""
-        return self._pulled_from.get(peer, 0)
+        return self._pulled_from.get(peer) or 0
+
+    def offer_all(self, announced: Sequence[VerifiedAnnouncement], now: float) -> int:
+        """Keep announcements as candidates; returns how many are worth a pull and new.
+
+        While others deliver, strangers' do not count: their plenty must not end the search for others.
+        """
+        kept = [found for found in announced if self.offer(found, now)]
+        self.candidates.trim(lambda peer: self._party(peer, now))
+        if not self._contacts.met_lately(now):
+            return len(kept)
+        return sum(self._party(found.publisher, now).standing > Standing.STRANGER for found in kept)
 
     def offer(self, announced: VerifiedAnnouncement, now: float) -> bool:
-        """Keep an announcement as a candidate; False if it is not worth a pull or known already."""
+        """Keep one; False if it is not worth a pull or known already."""
         peer, announcement = announced.publisher, announced.announcement
         pair = (peer, announcement.digest)
         worth = (
@@ -108,22 +139,27 @@ class Puller:
             and pair not in self._seen
             and not self._reputation.is_ignored(peer, now)
             and announcement.task_id in self._task_ids
-            and self._within_round_limit(peer, announcement.round)
+            and self._within_round_limit(peer, announcement.round, now)
         )
         if worth:
-            _remember(self._seen, pair, None, self._limits.seen_max)
+            self._seen.put(pair, None, close=self._contacts.is_contact(peer, now))
             self.candidates.add(Candidate(announced))
         return worth
 
     def missing(self, publishers: int, now: float) -> int:
         """How many more candidates would be welcome, where there are about `publishers` others.
 
-        A publisher's count for no more than its share: a flood by one must not end the search for others.
+        A publisher's count for no more than its share, nor a party's: a flood by one, or in many names, must
+        not end the search for others.
         """
         self.allowance.refill(now)
         wanted = self.allowance.candidates_wanted()
         share = max(self._limits.pull_share_max, 1 / max(1, publishers))
-        return wanted - self.candidates.count(math.ceil(wanted * share))
+        counts = self.candidates.count(math.ceil(wanted * share), lambda peer: self._party(peer, now))
+        if self._contacts.met_lately(now):
+            counts = {party: n for party, n in counts.items() if party.standing > Standing.STRANGER}
+        most = math.ceil(wanted * SPREAD) if self._contacts.parties(now) > 1 else wanted
+        return wanted - sum(min(n, most) for n in counts.values())
 
     def pulls(self, now: float) -> list[Pull]:
         """As many pulls as the trainer's pace, the places in flight and the backlog of the sandbox allow."""
@@ -136,104 +172,209 @@ class Puller:
             and self.allowance.ready
         ):
             busy = {*self._in_flight, *self._verifying}
-            candidate = self.candidates.take(now, lambda p: self._may_pull_from(p, now), busy)
+            candidate = self.candidates.take(
+                now, self._allowed_now(now), busy, lambda peer: self._party(peer, now)
+            )
             if candidate is None:
                 break
             self.allowance.spend()
-            announcement = candidate.announced.announcement
+            publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
+            self._strangers.took(self._party(publisher, now).standing)
             self._in_flight[announcement.digest] = _InFlight(candidate, now)
-            pulls.append(Pull(candidate.announced.publisher, announcement.digest, announcement.size))
+            pulls.append(Pull(publisher, announcement.digest, announcement.size))
         return pulls
 
     # Answers ---------------------------------------------------------------------------------------
 
-    def arrived(self, digest: bytes, envelope: bytes, now: float) -> list[Command]:
+    def arrived(
+        self, digest: bytes, envelope: bytes, now: float, way: Way = Way.DIRECT, address: str | None = None
+    ) -> list[Command]:
         flight = self._in_flight.pop(digest, None)
         if flight is None:
             return []
         publisher = flight.candidate.announced.publisher
+        self._outages.worked(self._party(publisher, now).name, now)
+        self._resting.pop(publisher)
         try:
             record = verify_record(
                 envelope, manifest=self._manifest, now=now, digest=digest, publisher=publisher
             )
             _require_as_announced(record, flight.candidate.announced)
         except RejectedRecord as error:
-            return [self._drop(digest, publisher, error.reason, _penalty(error.reason), now)]
+            self.allowance.refund()
+            return self._drop(digest, publisher, error.reason, now)
         self.pulled += 1
-        self._count_pulled(publisher)
-        self._verifying[digest] = _Verifying(publisher, now)
+        close = self._contacts.is_contact(publisher, now)
+        self._pulled_from.put(publisher, self.pulled_from(publisher) + 1, close=close)
+        self._verifying[digest] = _Verifying(publisher, now, way, address)
         return [Verify(record)]
 
-    def failed(self, digest: bytes, now: float) -> list[Command]:
+    def failed(self, digest: bytes, kind: PullFailure, now: float) -> list[Command]:
         flight = self._in_flight.pop(digest, None)
         if flight is None:
             return []
+        self.allowance.refund()
         candidate = flight.candidate
         publisher = candidate.announced.publisher
-        candidate.tries += 1
-        if candidate.tries < self._limits.pull_tries:
-            candidate.not_before = now + self._limits.pull_retry_s
-            self.candidates.add(candidate)
-            return []
-        return [self._drop(digest, publisher, FAILED_PULL, PENALTY_UNLUCKY, now)]
+        match kind:
+            case PullFailure.WRONG:
+                return self._drop(digest, publisher, Reason.DIGEST, now)
+            case PullFailure.ABSENT:
+                self._rest(publisher, now)
+                return self._drop(digest, publisher, ABSENT, now)
+            case PullFailure.UNREACHABLE:
+                candidate.tries += 1
+                return self._unreachable(candidate, now)
+            case PullFailure.BUSY | PullFailure.LOCAL:  # not its fault: until it expires there is time
+                self._later(candidate, now)
+                return []
 
     def scored(self, digest: bytes, *, informative: bool, now: float) -> list[Command]:
         verifying = self._verifying.pop(digest, None)
         if verifying is None:
             return []
+        publisher = verifying.publisher
         if not informative:
-            return [self._drop(digest, verifying.publisher, UNINFORMATIVE, PENALTY_MISLED, now)]
+            return self._drop(digest, publisher, UNINFORMATIVE, now)
         self.accepted += 1
-        self._reputation.credit(verifying.publisher, now)
-        return []
+        self._outages.worked(self._party(publisher, now).name, now)
+        self._reputation.credit(publisher, now)
+        return self._delivered(verifying, now)
 
     def refused(self, digest: bytes, reason: str, now: float) -> list[Command]:
         verifying = self._verifying.pop(digest, None)
         if verifying is None:
             return []
-        return [self._drop(digest, verifying.publisher, reason, _penalty(reason), now)]
+        return self._drop(digest, verifying.publisher, reason, now)
+
+    # Judging ---------------------------------------------------------------------------------------
+
+    def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
+        """`peer` loses the points of `reason`, unless the fault seems to be here; what follows from it."""
+        party = self._party(peer, now).name
+        if reason in FAILURES or reason == Reason.SCORER:
+            self._outages.failed(party, str(reason), now)
+            if self._outages.is_ours(str(reason), now):
+                return []
+        may_ignore = reason not in FAILURES or self._spares_half(peer, now)
+        if not self._reputation.penalise(peer, reason, now, may_ignore=may_ignore):
+            return []
+        return self.turn_away(peer, reason)
+
+    def turn_away(self, peer: PeerId, reason: str) -> list[Command]:
+        """`peer` is ignored from now on: nothing of it waits or counts any longer."""
+        self.candidates.forget(peer)
+        self._contacts.disgraced(peer)
+        return [StandingChanged(peer, "ignored", str(reason)), ForgetPeer(peer), Disconnect(peer)]
+
+    def _delivered(self, verifying: _Verifying, now: float) -> list[Command]:
+        peer, contacts = verifying.publisher, self._contacts
+        known_before = contacts.is_known(peer, now)
+        commands: list[Command] = [
+            RememberAcquaintance(contacts.delivered(peer, verifying.way, verifying.address, now))
+        ]
+        if contacts.is_known(peer, now) and not known_before:
+            commands.append(StandingChanged(peer, "known", "taught for long"))
+        return commands
+
+    def _unreachable(self, candidate: Candidate, now: float) -> list[Command]:
+        """Tried once more after a rest. Costs its publisher once an outage, however many pulls it ended."""
+        publisher = candidate.announced.publisher
+        begins = not self._is_resting(publisher, now)
+        commands: list[Command] = []
+        if begins:
+            commands = self.penalise(publisher, UNREACHABLE, now)
+            ours = self._outages.is_ours(UNREACHABLE, now)
+            rest = self._rest(publisher, now, again=not ours)
+            if rest.times > 1 and not ours:
+                self._contacts.lost(publisher)
+        if candidate.tries < self._limits.pull_tries:
+            if not self._reputation.is_ignored(publisher, now):
+                self._later(candidate, now)
+            return commands
+        digest = candidate.announced.announcement.digest
+        self._rejected[UNREACHABLE] += 1
+        return [Drop(digest, UNREACHABLE, publisher), *commands]
+
+    def _later(self, candidate: Candidate, now: float) -> None:
+        candidate.not_before = now + self._limits.pull_retry_s
+        self.candidates.add(candidate)
+        self.candidates.trim(lambda peer: self._party(peer, now))
+
+    def _rest(self, peer: PeerId, now: float, *, again: bool = True) -> _Rest:
+        """Pull nothing from it for a while, twice as long each time in a row."""
+        before = self._resting.get(peer)
+        times = (before.times if before else 0) + (1 if again else 0)
+        seconds = min(self._limits.rest_s_max, self._limits.pull_retry_s * 2.0 ** min(max(0, times - 1), 16))
+        rest = _Rest(now + seconds, times)
+        self._resting.put(peer, rest, close=self._contacts.is_contact(peer, now))
+        return rest
+
+    def _is_resting(self, peer: PeerId, now: float) -> bool:
+        rest = self._resting.get(peer)
+        return rest is not None and now < rest.until <= now + self._limits.rest_s_max
+
+    def _spares_half(self, peer: PeerId, now: float) -> bool:
+        """With `peer` ignored, too, at least half of the contacts would be left."""
+        contacts = set(self._contacts.current(now))
+        if peer not in contacts:
+            return True
+        failed = {i.peer_id for i in self._reputation.ignored(now) if i.reason in FAILURES}
+        return 2 * (len(failed) + 1) <= len(contacts | failed)
 
     # -----------------------------------------------------------------------------------------------
 
-    def _may_pull_from(self, peer: PeerId, now: float) -> bool:
-        flying = sum(f.candidate.announced.publisher == peer for f in self._in_flight.values())
-        return flying < self._limits.pulls_per_peer and not self._reputation.is_ignored(peer, now)
+    def _party(self, peer: PeerId, now: float) -> Party:
+        return self._contacts.party(peer, now, proved=False)
 
-    def _drop(self, digest: bytes, publisher: PeerId, reason: str, penalty: float, now: float) -> Drop:
+    def _allowed_now(self, now: float) -> Callable[[PeerId], bool]:
+        """Whether something may be pulled from a peer now, by what is in flight and being verified."""
+        publishers = [f.candidate.announced.publisher for f in self._in_flight.values()]
+        flying = Counter(publishers)
+        flying_parties = Counter(self._party(peer, now) for peer in publishers)
+        parties = flying_parties + Counter(self._party(v.publisher, now) for v in self._verifying.values())
+        shared = self._contacts.met_lately(now)
+        left = self._strangers.left(now)
+
+        def strangers_may(party: Party) -> bool:
+            return (
+                left > 0
+                and flying_parties[party] < STRANGERS_PLACES * self._limits.pulls_max
+                and parties[party] < STRANGERS_PLACES * self._limits.verifying_max
+            )
+
+        def allowed(peer: PeerId) -> bool:
+            if (
+                flying[peer] >= self._limits.pulls_per_peer
+                or self._reputation.is_ignored(peer, now)
+                or self._is_resting(peer, now)
+            ):
+                return False
+            party = self._party(peer, now)
+            if not shared:
+                return True
+            if party.standing <= Standing.STRANGER:
+                return strangers_may(party)
+            return parties[party] < PARTY_PLACES * self._limits.verifying_max
+
+        return allowed
+
+    def _drop(self, digest: bytes, publisher: PeerId, reason: str, now: float) -> list[Command]:
         self._rejected[str(reason)] += 1
-        if penalty and self._reputation.penalise(publisher, penalty, now):
-            self.candidates.forget(publisher)
-        return Drop(digest, str(reason), publisher)
+        return [Drop(digest, str(reason), publisher), *self.penalise(publisher, reason, now)]
 
-    def _within_round_limit(self, peer: PeerId, round_: int) -> bool:
+    def _within_round_limit(self, peer: PeerId, round_: int, now: float) -> bool:
         """What a publisher announces beyond the manifest's limit in one round is ignored."""
-        offered = self._offered.get((peer, round_), 0)
+        offered = self._offered.get((peer, round_)) or 0
         if offered >= self._manifest.records_per_round_max:
             return False
-        _remember(self._offered, (peer, round_), offered + 1, self._limits.seen_max)
+        self._offered.put((peer, round_), offered + 1, close=self._contacts.is_contact(peer, now))
         return True
-
-    def _count_pulled(self, publisher: PeerId) -> None:
-        count = self._pulled_from.pop(publisher, 0)
-        _remember(self._pulled_from, publisher, count + 1, self._limits.peers_max)
 
     def _forget_unanswered(self, now: float) -> None:
         limits = self._limits
         self._in_flight = {d: f for d, f in self._in_flight.items() if now - f.since < limits.pull_answer_s}
         self._verifying = {d: v for d, v in self._verifying.items() if now - v.since < limits.verify_answer_s}
-
-
-def _remember(table: dict[_K, _V], key: _K, value: _V, size_max: int) -> None:
-    """Write into a bounded table; the entry written first is forgotten first."""
-    table[key] = value
-    if len(table) > size_max:
-        del table[next(iter(table))]
-
-
-def _penalty(reason: str) -> float:
-    if reason == Reason.SCORER:
-        return PENALTY_UNLUCKY
-    return 0.0 if reason in NOT_THEIR_FAULT else PENALTY_FORGED
 
 
 def _require_as_announced(verified: VerifiedRecord, announced: VerifiedAnnouncement) -> None:

@@ -1,9 +1,11 @@
 """Which announcement keys to read next, and when.
 
 Keys are drawn at random among (recent round, task by its weight, shard): peers that read different keys
-pull different groups, and no holder is asked by everybody at once. A key whose round was over when it was
-read is not read again. The pace follows need: as few keys as promised to be enough the last time, and
-longer pauses while reads bring nothing new.
+pull different groups, and no holder is asked by everybody at once. Half of the draws look where a contact
+publishes, so that others' opinion of the swarm's size cannot hide one; half look for newcomers, among as
+many shards as contacts account for. A key whose round was over when it was read is not read again. The pace
+follows need: as few keys as promised to be enough the last time, and longer pauses while reads bring
+nothing new.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from protocol import SHARDS_MAX, Manifest, announcement_key
+from protocol import SHARDS_MAX, Manifest, announcement_key, shard_of
+from swarmd.gossip.contacts import Contacts
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
 SETTLE_S = 10.0  # after its round ended, a key may still gain: batches, slow stores, clocks a little behind
 DRAWS_PER_KEY = 8  # attempts to find a key that is worth reading
-WIDER_DRAWS = 1 / 8  # of the draws look at twice as many shards: somebody may spread wider than we know
+CONTACT_DRAWS = 1 / 2  # of the draws look where a contact publishes
+WIDER_DRAWS = 1 / 8  # of the others look at twice as many shards, of these half at four times as many, ...
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,11 @@ class Topic:
 class Reader:
     """One read at a time; remembers which keys were read to their end."""
 
-    def __init__(self, swarm: bytes, manifest: Manifest, limits: GossipLimits, rng: random.Random) -> None:
+    def __init__(
+        self, swarm: bytes, manifest: Manifest, limits: GossipLimits, rng: random.Random, contacts: Contacts
+    ) -> None:
         self._swarm = swarm
+        self._contacts = contacts
         self._manifest = manifest
         self._limits = limits
         self._rng = rng
@@ -91,17 +98,28 @@ class Reader:
         oldest = max(0, newest - self._limits.read_rounds_back)
         drawn: dict[Topic, None] = {}
         for _ in range(count * DRAWS_PER_KEY):
-            wider = 2 if self._rng.random() < WIDER_DRAWS else 1
-            topic = Topic(
-                self._rng.randint(oldest, newest),
-                self._rng.choices(self._task_ids, self._weights)[0],
-                self._rng.randrange(min(SHARDS_MAX, shards * wider)),
-            )
+            round_ = self._rng.randint(oldest, newest)
+            task_id = self._rng.choices(self._task_ids, self._weights)[0]
+            topic = Topic(round_, task_id, self._shard(task_id, shards, now))
             if topic not in self._finished:
                 drawn[topic] = None
             if len(drawn) == count:
                 break
         return list(drawn)
+
+    def _shard(self, task_id: bytes, shards: int, now: float) -> int:
+        """Where a contact publishes, or anywhere among the `shards` that are in use as far as we know."""
+        rng = self._rng
+        if rng.random() < CONTACT_DRAWS and (peer := self._contacts.drawn(rng, now)) is not None:
+            width = self._contacts.width(peer)
+            if width is None:  # never read: it thinks of the swarm as we do, or otherwise
+                width = shards if rng.random() < 1 / 2 else 1 << rng.randrange(SHARDS_MAX.bit_length())
+            return shard_of(peer, task_id, width)
+        if rng.random() < WIDER_DRAWS:
+            shards *= 2
+            while shards < SHARDS_MAX and rng.random() < 1 / 2:
+                shards *= 2
+        return rng.randrange(min(SHARDS_MAX, shards))
 
     def _key(self, topic: Topic) -> bytes:
         return announcement_key(self._swarm, topic.round, topic.task_id, topic.shard)

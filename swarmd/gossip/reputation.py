@@ -1,92 +1,210 @@
-"""Whom to ignore, and for how long. Forgets by itself; nothing here is ever told to other peers.
+"""Whom to ignore, why, and for how long. Forgets by itself; nothing here is ever told to other peers.
 
-Only what a peer has signed, or failed to deliver, counts against it: junk that anybody could have
-written in its name does not.
+Only what a peer has signed, failed to deliver or did to the transport counts against it: junk that anybody
+could have written in its name does not. Faults are of two kinds. A lie is one whoever else errs, and
+whoever goes on lying is ignored, were it everybody. A failure may be the machine's here; who fails is
+ignored only as long as that leaves at least half of the contacts (`Puller` asks).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from protocol import PeerId
+from protocol import PeerId, Reason
 from swarmd.gossip.limits import GossipLimits
+from swarmd.network.interface import Misbehaviour
 
-PENALTY_FORGED = 1.5  # a signed lie: a body that fails verification, a question that is not the task's
-PENALTY_MISLED = 0.75  # the pass rate promised a lesson and all rewards were equal here
-PENALTY_UNLUCKY = 0.5  # a pull failed, a scorer hung: mostly bad luck, but not for ever
+UNREACHABLE = "pull"
+ABSENT = "absent"
+UNINFORMATIVE = "uninformative"
+NOT_THEIR_FAULT = frozenset({Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN})
+"""Reasons that lie in time or in our own version of a task source."""
+
+PENALTY_FORGED = 1.5  # a lie: a body that fails verification, a question that is not the task's
+PENALTIES: Mapping[str, float] = {
+    UNREACHABLE: 0.25,  # once an outage: bad luck, and pulls from it pause anyway
+    ABSENT: 0.75,  # it announced what it does not hold
+    UNINFORMATIVE: 0.75,  # the pass rate promised a lesson and all rewards were equal here
+    Misbehaviour.FLOOD: 1.0,  # the transport reports it only once it goes on and on
+    Misbehaviour.REFUSES: 0.75,
+}
+"""Points by reason. Every other reason is a lie, but those of NOT_THEIR_FAULT."""
+FAILURES = frozenset({UNREACHABLE, ABSENT, UNINFORMATIVE, Misbehaviour.REFUSES})
+"""Reasons that may have their cause here."""
+PENALTY_HANGING = 0.5  # text that hangs a scorer here may be chance ...
+HANGING_FORGIVEN = 2  # ... but not more often than this: then it counts as a lie
+PROBATION = 0.9  # of the points at which a peer is ignored: where one stays that may not be ignored
 CREDIT_INFORMATIVE = 0.25  # a group that teaches makes up for a little
 
 
 @dataclass
-class _Standing:
+class _Account:
     points: float
     at: float
     ignored_until: float = 0.0
     ignored_times: int = 0
+    ignored_for: str = ""
+    ignored: bool = False
+    """Ignored, and not said to be forgiven yet."""
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A peer that is not listened to now."""
+
+    peer_id: PeerId
+    reason: str
+    seconds_left: float | None
+    """None: until the operator says otherwise."""
 
 
 class Reputation:
-    """Penalty points of each peer; they halve every `penalty_half_life_s`."""
+    """Penalty points of each peer; they halve every `penalty_half_life_s`. The operator's word goes first."""
 
-    def __init__(self, limits: GossipLimits) -> None:
+    def __init__(
+        self, limits: GossipLimits, is_close: Callable[[PeerId, float], bool] = lambda _peer, _now: False
+    ) -> None:
+        """`is_close`: whose account is kept when there is no more room; contacts, in a daemon."""
         self._limits = limits
-        self._standings: dict[PeerId, _Standing] = {}
+        self._is_close = is_close
+        self._accounts: dict[PeerId, _Account] = {}
+        self._banned: set[PeerId] = set()
+        self._trusted: set[PeerId] = set()
+        self.lost = Counter[str]()
+        """How often anybody lost points, by reason."""
+
+    # The operator's word ---------------------------------------------------------------------------
+
+    def ban(self, peer: PeerId) -> None:
+        self._trusted.discard(peer)
+        self._banned.add(peer)
+
+    def trust_always(self, peer: PeerId) -> None:
+        """It is never ignored again, and forgiven if it is."""
+        self._banned.discard(peer)
+        self._trusted.add(peer)
+        self._accounts.pop(peer, None)
+
+    def forget(self, peer: PeerId) -> None:
+        """As if the operator had never spoken of it, and it starts anew."""
+        self._banned.discard(peer)
+        self._trusted.discard(peer)
+        self._accounts.pop(peer, None)
+
+    @property
+    def banned(self) -> frozenset[PeerId]:
+        return frozenset(self._banned)
+
+    @property
+    def trusted(self) -> frozenset[PeerId]:
+        return frozenset(self._trusted)
+
+    # Looking up ------------------------------------------------------------------------------------
 
     def is_ignored(self, peer: PeerId, now: float) -> bool:
-        standing = self._standings.get(peer)
-        return standing is not None and now < standing.ignored_until
+        if peer in self._banned:
+            return True
+        account = self._accounts.get(peer)
+        return account is not None and now < account.ignored_until
 
     def trust(self, peer: PeerId, now: float) -> float:
         """From 0 (ignored) to 1 (nothing is held against it)."""
-        standing = self._standings.get(peer)
-        if standing is None:
-            return 1.0
-        if now < standing.ignored_until:
+        if self.is_ignored(peer, now):
             return 0.0
-        elapsed = max(0.0, now - standing.at)
-        left = math.pow(0.5, elapsed / self._limits.penalty_half_life_s)
-        return max(0.0, 1 - left * standing.points / self._limits.penalty_ignored_at)
+        account = self._accounts.get(peer)
+        if account is None or peer in self._trusted:
+            return 1.0
+        return max(0.0, 1 - self._left(account, now) / self._limits.penalty_ignored_at)
 
-    def ignored(self, now: float) -> int:
-        """How many peers are ignored now."""
-        return sum(now < standing.ignored_until for standing in self._standings.values())
+    def reasons(self, peer: PeerId) -> Mapping[str, int]:
+        """How often it lost points, by reason."""
+        account = self._accounts.get(peer)
+        return {} if account is None else dict(account.reasons)
 
-    def penalise(self, peer: PeerId, points: float, now: float) -> bool:
-        """Add `points`; True if the peer is ignored from now on.
+    def judged(self) -> tuple[PeerId, ...]:
+        """Peers with an account."""
+        return tuple(self._accounts)
+
+    def ignored(self, now: float) -> list[Ignored]:
+        """Who is ignored now: the banned first, then those whose time is longest."""
+        found = [
+            Ignored(peer, account.ignored_for, account.ignored_until - now)
+            for peer, account in self._accounts.items()
+            if now < account.ignored_until and peer not in self._banned
+        ]
+        found.sort(key=lambda ignored: -(ignored.seconds_left or 0))
+        return [Ignored(peer, "banned", None) for peer in sorted(self._banned)] + found
+
+    def forgiven(self, now: float) -> list[PeerId]:
+        """Whose time of being ignored has ended since the last call."""
+        over = [
+            p for p, account in self._accounts.items() if account.ignored and now >= account.ignored_until
+        ]
+        for peer in over:
+            self._accounts[peer].ignored = False
+        return over
+
+    # What happens ----------------------------------------------------------------------------------
+
+    def penalise(self, peer: PeerId, reason: str, now: float, *, may_ignore: bool = True) -> bool:
+        """It loses the points of `reason`; True if the peer is ignored from now on.
 
         What was in flight while a peer came to be ignored is not held against it a second time.
         """
-        if self.is_ignored(peer, now):
+        if reason in NOT_THEIR_FAULT or self.is_ignored(peer, now):
             return False
-        standing = self._decayed(peer, now)
-        standing.points += points
-        if standing.points < self._limits.penalty_ignored_at:
+        account = self._decayed(peer, now)
+        account.reasons[str(reason)] += 1
+        self.lost[str(reason)] += 1
+        account.points += self._cost(account, reason)
+        most = self._limits.penalty_ignored_at
+        if account.points < most:
             return False
-        seconds = self._limits.ignore_s * 2.0 ** min(standing.ignored_times, 16)
-        standing.ignored_until = now + min(seconds, self._limits.ignore_s_max)
-        standing.ignored_times += 1
-        standing.points /= 2  # comes back on probation
+        if peer in self._trusted or not may_ignore:
+            account.points = most * PROBATION
+            return False
+        seconds = self._limits.ignore_s * 2.0 ** min(account.ignored_times, 16)
+        account.ignored_until = now + min(seconds, self._limits.ignore_s_max)
+        account.ignored_times += 1
+        account.ignored_for, account.ignored = str(reason), True
+        account.points /= 2  # comes back on probation
         return True
 
     def credit(self, peer: PeerId, now: float) -> None:
         """The peer gave something useful."""
-        if peer in self._standings:
-            standing = self._decayed(peer, now)
-            standing.points = max(0.0, standing.points - CREDIT_INFORMATIVE)
+        if peer in self._accounts:
+            account = self._decayed(peer, now)
+            account.points = max(0.0, account.points - CREDIT_INFORMATIVE)
 
-    def _decayed(self, peer: PeerId, now: float) -> _Standing:
-        standing = self._standings.get(peer)
-        if standing is None:
+    # -----------------------------------------------------------------------------------------------
+
+    def _cost(self, account: _Account, reason: str) -> float:
+        if reason == Reason.SCORER:
+            often = account.reasons[str(reason)] > HANGING_FORGIVEN
+            return PENALTY_FORGED if often else PENALTY_HANGING
+        return PENALTIES.get(reason, PENALTY_FORGED)
+
+    def _left(self, account: _Account, now: float) -> float:
+        elapsed = max(0.0, now - account.at)
+        return account.points * math.pow(0.5, elapsed / self._limits.penalty_half_life_s)
+
+    def _decayed(self, peer: PeerId, now: float) -> _Account:
+        account = self._accounts.get(peer)
+        if account is None:
             self._make_room(now)
-            standing = self._standings[peer] = _Standing(0.0, now)
-        elapsed = max(0.0, now - standing.at)
-        standing.points *= 0.5 ** (elapsed / self._limits.penalty_half_life_s)
-        standing.at = now
-        return standing
+            account = self._accounts[peer] = _Account(0.0, now)
+        account.points, account.at = self._left(account, now), now
+        return account
 
     def _make_room(self, now: float) -> None:
         """Forget whoever is most like an unknown peer: a crowd of names must not wipe out the ignored."""
-        if len(self._standings) >= self._limits.peers_judged_max:
-            least = min(self._standings, key=lambda p: (self.is_ignored(p, now), self._standings[p].points))
-            del self._standings[least]
+        if len(self._accounts) >= self._limits.peers_judged_max:
+            least = min(
+                self._accounts,
+                key=lambda p: (self.is_ignored(p, now), self._is_close(p, now), self._accounts[p].points),
+            )
+            del self._accounts[least]

@@ -2,7 +2,8 @@
 
 Counts are powers of two and a publisher's index under the smaller count is its index under the larger
 one modulo the smaller, so who reads with the larger count also reads all who publish with a smaller one.
-Nobody has to agree on the count. A wrong one costs fuller keys or emptier reads for a few rounds.
+Nobody has to agree on the count. A wrong one costs fuller keys or emptier reads for a few rounds. What is
+observed is the contacts' part of a key (`contacts.py`): nobody widens the spread by announcing in many names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ SPARSE = SHARD_ENTRIES_MAX // 16  # keys never fuller than this: half as many wo
 
 
 class ShardCount:
-    """Follows the swarm's size (from memberships) and the fullest key that was read (from announcements)."""
+    """Follows the swarm's size and the fullest key that was read, both as far as contacts vouch for them."""
 
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._limits = limits
@@ -26,23 +27,13 @@ class ShardCount:
         self._by_load = 1
         self._fullest = 0
         self._keys_read = 0
-        self._widest_now = 0
-        self._widest_before = 0
         self.publish = 1
         """Shards over which we publish."""
 
-    @property
-    def read(self) -> int:
-        """Shards among which we read: also those of publishers that were seen to spread wider than we do."""
-        widest = max(self._widest_now, self._widest_before) + 1
-        return max(self.publish, 1 << (widest - 1).bit_length())
-
-    def observe(self, shard: int, load: int) -> None:
+    def observe(self, load: int) -> None:
         """A key was read; its load is the number of announcements that more shards could have spread."""
         self._keys_read += 1
         self._fullest = max(self._fullest, load)
-        if load:
-            self._widest_now = max(self._widest_now, shard)
 
     def update(self, round_: int, swarm_size: int, own_per_round: int) -> None:
         """At most one step a round by what was read; at once by what the swarm's size says."""
@@ -53,7 +44,6 @@ class ShardCount:
             elif self._keys_read and self._fullest <= SPARSE:
                 self._by_load = max(1, self._by_load // 2)
             self._fullest = self._keys_read = 0
-            self._widest_before, self._widest_now = self._widest_now, 0
         entries = swarm_size * max(1, own_per_round) * self._largest_task_share
         needed = max(1, -int(-entries // self._limits.shard_entries_target))
         self.publish = min(SHARDS_MAX, max(self._by_load, 1 << (needed - 1).bit_length()))

@@ -6,19 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol import PeerId, PeerStatus
+from swarmd.gossip.reputation import Ignored
+from swarmd.network.interface import Standing
 
 
 @dataclass(frozen=True)
 class PeerView:
-    """What is known of another peer; `status` is its own word."""
+    """What is known of another peer; `status` is its own word, None where none was read lately."""
 
     peer_id: PeerId
-    status: PeerStatus
-    age_s: float
+    status: PeerStatus | None
+    age_s: float | None
     """since it wrote the status"""
     groups_pulled: int
     """bodies of this peer that arrived here and verified, since the start"""
-    ignored: bool
+    groups_taught: int
+    """groups of this peer that taught something, in this run and those before"""
+    standing: Standing
+    trust: float
+    """from 0 (ignored) to 1 (nothing is held against it)"""
+    points_lost: Mapping[str, int]
+    """how often it lost points, by reason"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,14 @@ class GossipStatistics:
     junk: Mapping[str, int]
     """announcements and statuses refused on reading, by protocol Reason"""
     announcement_keys_read: int
-    ignored_peers: int
+    ignored: tuple[Ignored, ...]
+    """who is not listened to now: by the operator's word, or after what it did"""
+    trusted: tuple[PeerId, ...]
+    """by the operator's word"""
+    points_lost: Mapping[str, int]
+    """how often any peer lost points, by reason"""
+    misbehaved: Mapping[str, int]
+    """what the transport reported, by `Misbehaviour`"""
 
     clock_offset_s: float | None
     """by how much the swarm's clock is ahead of ours, or None while they agree"""

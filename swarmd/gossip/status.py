@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from protocol import (
     ADDRESSES_MAX,
@@ -12,6 +12,7 @@ from protocol import (
     STATUS_PAYLOAD_TYPE,
     KeyPair,
     Manifest,
+    PeerId,
     PeerStatus,
     Reason,
     RejectedRecord,
@@ -57,11 +58,12 @@ def sign_own_status(
 
 
 class StatusIntake:
-    """Verifies statuses; tells the clock watch when they were written, also those refused for their time."""
+    """Verifies statuses; tells the clock watch when those of contacts were written, also refused ones."""
 
-    def __init__(self, swarm: bytes, clock: ClockWatch) -> None:
+    def __init__(self, swarm: bytes, clock: ClockWatch, is_contact: Callable[[PeerId, float], bool]) -> None:
         self._swarm = swarm
         self._clock = clock
+        self._is_contact = is_contact
         self._junk: Counter[str] = Counter()
 
     @property
@@ -79,10 +81,15 @@ class StatusIntake:
                 if error.reason in (Reason.CLOCK, Reason.EXPIRED):
                     self._observe_untimely(envelope, now)
             else:
-                self._clock.observe(verified[-1].publisher, verified[-1].status.created, now)
+                self._observe(verified[-1].publisher, verified[-1].status.created, now)
         return verified
 
     def _observe_untimely(self, envelope: bytes, now: float) -> None:
         """`envelope` is sound and signed; only its time is wrong, or our clock is."""
         opened = open_envelope(envelope, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, STATUS_BYTES_MAX)
-        self._clock.observe(opened.peer_id, PeerStatus.from_bytes(opened.payload).created, now)
+        self._observe(opened.peer_id, PeerStatus.from_bytes(opened.payload).created, now)
+
+    def _observe(self, peer: PeerId, created: int, now: float) -> None:
+        """Only what contacts say of the time counts: names cost nothing."""
+        if self._is_contact(peer, now):
+            self._clock.observe(peer, created, now)

@@ -1,6 +1,6 @@
 """How the daemon shows itself: events, live view, status over a socket and HTTP, metrics."""
 
-from swarmd.observe.client import NoDaemonError, StartingError, ask_status
+from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge
 from swarmd.observe.events import Event, EventLog, EventName
 from swarmd.observe.live import LiveView
 from swarmd.observe.live_state import LiveState
@@ -8,6 +8,8 @@ from swarmd.observe.server import StatusServer
 from swarmd.observe.snapshot import (
     Groups,
     Health,
+    IgnoredPeer,
+    Judgement,
     PeerView,
     Reward,
     SelfEvaluation,
@@ -22,6 +24,8 @@ __all__ = [
     "EventName",
     "Groups",
     "Health",
+    "IgnoredPeer",
+    "Judgement",
     "LiveState",
     "LiveView",
     "NoDaemonError",
@@ -33,5 +37,6 @@ __all__ = [
     "StatusServer",
     "StatusSnapshot",
     "ask_status",
+    "ask_to_judge",
     "printable",
 ]

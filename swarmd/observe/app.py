@@ -1,9 +1,12 @@
-"""The status pages as an ASGI application: GET only, nothing on it changes the daemon.
+"""The status pages as an ASGI application, and on the unix socket alone a way to judge peers.
 
 /status   the snapshot as JSON          /healthz   200 when healthy, else 503 with the reasons
 /metrics  Prometheus text               /          the dashboard, one page without outside resources
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
+
+POST /peers/ORDER with {"peers": [...]} is served only where a `judge` is given: the unix socket is the
+operator's own, while a page open in any browser may send requests to a loopback port.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import base64
 import hashlib
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib.resources import files
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -26,10 +30,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from swarmd.observe.metrics import exposition
 from swarmd.observe.snapshot import Health, Starting, StatusSnapshot
 
+Judge = Callable[[str, Sequence[str]], str | None]
+"""(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
+
+ORDER_BYTES_MAX = 65_536  # a thousand peer ids; more at once is no person's order
+
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
-def status_app(snapshot: Callable[[], StatusSnapshot | Starting]) -> Starlette:
+def status_app(snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge | None = None) -> Starlette:
     """The application; `snapshot` is called on the event loop once a request and must be quick."""
 
     async def status(_request: Request) -> Response:
@@ -52,14 +61,45 @@ def status_app(snapshot: Callable[[], StatusSnapshot | Starting]) -> Starlette:
         page, policy = _dashboard()
         return HTMLResponse(page, headers={"content-security-policy": policy})
 
-    return Starlette(
-        routes=[
-            Route("/status", status, methods=["GET"]),
-            Route("/healthz", healthz, methods=["GET"]),
-            Route("/metrics", metrics, methods=["GET"]),
-            Route("/", dashboard, methods=["GET"]),
-        ]
-    )
+    routes = [
+        Route("/status", status, methods=["GET"]),
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/metrics", metrics, methods=["GET"]),
+        Route("/", dashboard, methods=["GET"]),
+    ]
+    if judge is not None:
+        routes.append(Route("/peers/{order}", _judging(snapshot, judge), methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+def _judging(
+    snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge
+) -> Callable[[Request], Awaitable[Response]]:
+    async def judging(request: Request) -> Response:
+        found = snapshot()
+        if isinstance(found, Starting):
+            return Response(found.model_dump_json(), status_code=503, media_type="application/json")
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > ORDER_BYTES_MAX:
+                return _refused("too many peers at once")
+        try:
+            peers = _Peers.model_validate_json(body).peers
+        except ValidationError:
+            return _refused('expected {"peers": [...]}')
+        problem = judge(request.path_params["order"], peers)
+        return JSONResponse({}) if problem is None else _refused(problem)
+
+    return judging
+
+
+def _refused(problem: str) -> Response:
+    return JSONResponse({"error": problem}, status_code=400)
+
+
+class _Peers(BaseModel):
+    peers: tuple[str, ...]
 
 
 @cache

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 from pydantic import ValidationError
 
-from swarmd.errors import SwarmdError
+from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
 ANSWER_S = 5.0  # a snapshot takes milliseconds; a loop that is busy for longer than this is stuck
@@ -26,15 +28,39 @@ def ask_status(home: Path, socket_path: Path, timeout_s: float | None = None) ->
 
     Raises NoDaemonError, StartingError while it loads, or SwarmdError for no good answer.
     """
+    with _asking(home, socket_path, timeout_s) as client:
+        answer = client.get("http://swarmd/status")
+        _require_started(home, answer)
+        answer.raise_for_status()
+        return StatusSnapshot.model_validate_json(answer.content)
+
+
+def ask_to_judge(home: Path, socket_path: Path, order: str, peers: Sequence[str]) -> None:
+    """Have the daemon of `home` carry out an order about peers.
+
+    Raises ConfigError when it refuses, NoDaemonError, StartingError, or SwarmdError for no good answer.
+    """
+    with _asking(home, socket_path, None) as client:
+        answer = client.post(f"http://swarmd/peers/{order}", json={"peers": list(peers)})
+        _require_started(home, answer)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise ConfigError(str(answer.json().get("error", "the daemon refuses")))
+        answer.raise_for_status()
+
+
+def _require_started(home: Path, answer: httpx.Response) -> None:
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        raise StartingError(f"the daemon in {home} is {Starting.model_validate_json(answer.content)}")
+
+
+@contextmanager
+def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[httpx.Client]:
+    """A client of the socket; what goes wrong while it is used is said in terms of the daemon."""
     timeout_s = ANSWER_S if timeout_s is None else timeout_s
     transport = httpx.HTTPTransport(uds=str(socket_path))
     try:
         with httpx.Client(transport=transport, timeout=timeout_s) as client:
-            answer = client.get("http://swarmd/status")
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            raise StartingError(f"the daemon in {home} is {Starting.model_validate_json(answer.content)}")
-        answer.raise_for_status()
-        return StatusSnapshot.model_validate_json(answer.content)
+            yield client
     except httpx.ConnectError as error:
         raise NoDaemonError(
             f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home"

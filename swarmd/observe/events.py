@@ -40,6 +40,7 @@ EventName = Literal[
     "checkpoint",
     "resumed",
     "peer_seen",
+    "standing",
     "network_restarted",
     "warning",
     "stopping",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -10,6 +11,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from swarmd.observe.snapshot import StatusSnapshot
+from swarmd.observe.text import printable
+
+STANDINGS = ("banned", "stranger", "met", "known")
 
 
 class _SnapshotCollector(Collector):
@@ -21,6 +25,7 @@ class _SnapshotCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         status = self._status
         yield from _gauges(status)
+        yield _standings(status)
         yield from _counters(status)
         yield InfoMetricFamily(
             "swarmd",
@@ -28,7 +33,7 @@ class _SnapshotCollector(Collector):
             value={
                 "version": status.version,
                 "peer_id": status.peer_id,
-                "swarm": status.swarm,
+                "swarm": printable(status.swarm),
                 "swarm_id": status.swarm_id,
                 "model": status.model,
                 "device": status.device,
@@ -62,7 +67,9 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
             "Policy updates before the last evaluation.",
             None if status.evaluation is None else status.evaluation.step,
         ),
-        ("swarmd_peers", "Other peers with a live status.", len(status.peers)),
+        ("swarmd_peers", "Other peers that are seen.", len(status.peers)),
+        ("swarmd_ignored_peers", "Peers that are not listened to now.", len(status.judgement.ignored)),
+        ("swarmd_trusted_peers", "Peers that the operator trusts.", len(status.judgement.trusted)),
         ("swarmd_external_wanted", "Others' groups a step asks for, if that adapts.", status.external_wanted),
         ("swarmd_steps_per_minute", "Policy updates a minute.", status.steps_per_minute),
         ("swarmd_tokens_per_second", "Tokens sampled a second.", status.tokens_per_s),
@@ -70,6 +77,14 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
     for name, text, value in values:
         if value is not None:
             yield GaugeMetricFamily(name, text, value=value)
+
+
+def _standings(status: StatusSnapshot) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("swarmd_peers_by_standing", "Other peers, by standing.", labels=["standing"])
+    counts = Counter(peer.standing for peer in status.peers)
+    for standing in STANDINGS:
+        family.add_metric([standing], counts[standing])
+    return family
 
 
 def _counters(status: StatusSnapshot) -> Iterator[Metric]:
@@ -83,3 +98,14 @@ def _counters(status: StatusSnapshot) -> Iterator[Metric]:
     for reason, count in groups.rejected.items():
         rejected.add_metric([reason], count)
     yield rejected
+    judged = status.judgement
+    for name, text, label, counts in (
+        ("swarmd_points_lost", "Times a peer lost points.", "reason", judged.points_lost),
+        ("swarmd_misbehaved", "What peers did to the transport.", "what", judged.misbehaved),
+        ("swarmd_refused", "What peers asked for and did not get.", "what", judged.refused),
+        ("swarmd_junk", "Announcements and statuses read that are none.", "reason", judged.junk),
+    ):
+        family = CounterMetricFamily(name, f"{text} Since the daemon started.", labels=[label])
+        for value, count in counts.items():
+            family.add_metric([value], count)
+        yield family

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 
 from swarmd.config import parse_http
 from swarmd.errors import ConfigError
-from swarmd.observe.app import KnownHostOnly, status_app
+from swarmd.observe.app import Judge, KnownHostOnly, status_app
+from swarmd.observe.connections import BriefConnection
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
 BACKLOG = 64  # connections that wait in the kernel; a person and a scraper need two
-CONNECTIONS_MAX = 64  # served at once; the next gets 503
+CONNECTIONS_MAX = 64  # at once; the oldest idle one makes room for the next
 KEEP_ALIVE_S = 5
 SHUTDOWN_S = 1  # for requests in progress: each is answered in milliseconds
 PRIVATE = 0o600  # the status names peers and addresses: for the daemon's own user only
@@ -34,7 +35,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=BriefConnection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -71,9 +72,12 @@ class StatusServer:
         snapshot: Callable[[], StatusSnapshot | Starting],
         socket_path: Path,
         http: str | None = None,
+        judge: Judge | None = None,
     ) -> None:
+        """`judge` is reached by the unix socket alone."""
         self.started = asyncio.Event()
-        self._app = status_app(snapshot)
+        self._pages = status_app(snapshot)
+        self._own = status_app(snapshot, judge)
         self._socket_path = socket_path
         self._http = http
         self._base_url: str | None = None
@@ -88,13 +92,13 @@ class StatusServer:
         """Take the sockets. Raises ConfigError when one cannot be had; then none is held."""
         try:
             unix = self._bind_unix()
-            self._servers.append(_Server(self._app, unix))
+            self._servers.append(_Server(self._own, unix))
             if self._http is not None:
                 host, port = parse_http(self._http)
                 tcp = _bind_tcp(host, port)
                 shown = f"[{host}]" if ":" in host else host
                 self._base_url = f"http://{shown}:{tcp.getsockname()[1]}"
-                self._servers.append(_Server(KnownHostOnly(self._app, host), tcp))
+                self._servers.append(_Server(KnownHostOnly(self._pages, host), tcp))
         except ConfigError:
             self.close()
             raise

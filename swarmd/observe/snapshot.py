@@ -62,8 +62,16 @@ class PeerView(_Part):
 
     peer_id: str
     address: str | None = None
-    age_s: float
-    """Seconds since its status was signed."""
+    age_s: float | None = None
+    """Seconds since its status was signed; null where none was read lately."""
+    standing: str = "stranger"
+    """banned (ignored, by its own doing or the operator's), stranger, met, or known."""
+    trust: float = 1.0
+    """From 0 (ignored) to 1 (nothing is held against it)."""
+    groups_taught: int = 0
+    """Groups of it that taught something."""
+    points_lost: dict[str, int] = {}
+    """Reason -> how often it lost points."""
     step: int | None = None
     model: str | None = None
     groups_pulled: int = 0
@@ -71,6 +79,31 @@ class PeerView(_Part):
     reward_mean: float | None = None
     held_out_claimed: float | None = None
     """The success on held-out questions that it claims, 0..1; nobody checks it, nothing depends on it."""
+
+
+class IgnoredPeer(_Part):
+    """A peer that is not listened to."""
+
+    peer_id: str
+    reason: str
+    """What the last points were lost for, or banned."""
+    seconds_left: float | None = None
+    """Null where the operator banned it: until `swarmd unban`."""
+
+
+class Judgement(_Part):
+    """Who is not listened to, who always is, and what peers did, counted since the daemon started."""
+
+    ignored: tuple[IgnoredPeer, ...] = ()
+    trusted: tuple[str, ...] = ()
+    points_lost: dict[str, int] = {}
+    """Reason -> how often any peer lost points."""
+    misbehaved: dict[str, int] = {}
+    """flood, lies, refuses -> how often the transport reported it."""
+    refused: dict[str, int] = {}
+    """What peers asked the transport for and did not get -> how often."""
+    junk: dict[str, int] = {}
+    """Reason -> announcements and statuses that were read and are none."""
 
 
 class Starting(_Part):
@@ -114,6 +147,8 @@ class StatusSnapshot(_Part):
     external_wanted: int | None = None
     """J: groups by others that a step asks for now, where that adapts; null where it is as configured."""
     peers: tuple[PeerView, ...] = ()
+    """The best known first."""
+    judgement: Judgement = Judgement()
     version: str = __version__
     pid: int
     steps_per_minute: float | None = None

@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from swarmd.storage.durable import write_whole
+
 BUDGET_S = (
     0.05  # for each rate: the clock's own error is far below, and three of them go unnoticed at a start
 )
@@ -131,7 +133,7 @@ def _read(cache: Path | None) -> _Cache:
 
 def _write(path: Path, cache: _Cache) -> None:
     try:
-        path.write_text(cache.model_dump_json(indent=1))
+        write_whole(path, cache.model_dump_json(indent=1).encode(), beside=f".writing-{path.name}")
     except OSError:
         return
 

@@ -9,6 +9,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmd.policy.budgets import Budgets
+from swarmd.storage.durable import write_whole
 
 ENTRIES_MAX = 16  # models times devices times methods of one home
 MORE_MEMORY = 1.25  # with a quarter more than when it ran out, larger batches are worth another try
@@ -81,6 +82,7 @@ def write_shrunk(path: Path | None, shrunk: ShrunkBudgets) -> None:
                 }
             )
     try:
-        path.write_text(_File(entries=[shrunk, *others][:ENTRIES_MAX]).model_dump_json(indent=1))
+        text = _File(entries=[shrunk, *others][:ENTRIES_MAX]).model_dump_json(indent=1)
+        write_whole(path, text.encode(), beside=f".writing-{path.name}")
     except OSError as error:
         log.warning(f"{path} cannot be written ({error.strerror}): the next start will not know")

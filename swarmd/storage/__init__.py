@@ -14,11 +14,13 @@ from swarmd.storage.peers import Peers, SeenPeer
 from swarmd.storage.steps import Rewards, Steps
 
 if TYPE_CHECKING:
+    from swarmd.storage.acquaintances import Acquaintances
     from swarmd.storage.checkpoints import Checkpoint, Checkpoints
     from swarmd.storage.database import Database
     from swarmd.storage.pool import Pool
 
 _NEEDING_TORCH = {
+    "Acquaintances": "acquaintances",
     "Checkpoint": "checkpoints",
     "Checkpoints": "checkpoints",
     "Database": "database",
@@ -27,6 +29,7 @@ _NEEDING_TORCH = {
 """Imported at first use: torch takes seconds, and a command like `swarmd status` should not wait for it."""
 
 __all__ = [
+    "Acquaintances",
     "BlobStore",
     "Checkpoint",
     "Checkpoints",

@@ -1,7 +1,8 @@
 """The home's SQLite database: its schema, its versions, and what happens when the file is corrupt.
 
-The tables' meanings are in `pool`, `ledger`, `steps` and `peers`, which share one connection, so that e.g.
-a group enters the pool and the ledger in one transaction. The process that holds the home's lock opens it.
+The tables' meanings are in `pool`, `ledger`, `steps`, `peers` and `acquaintances`, which share one
+connection, so that e.g. a group enters the pool and the ledger in one transaction. The process that holds the
+home's lock opens it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from swarmd.errors import StorageError
+from swarmd.storage.acquaintances import Acquaintances
 from swarmd.storage.connection import Connection, CorruptDatabaseError
 from swarmd.storage.durable import Report, disk_error, log_problem
 from swarmd.storage.ledger import Ledger
@@ -73,6 +75,17 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE peers (peer_id TEXT PRIMARY KEY, addresses TEXT NOT NULL, last_seen REAL NOT NULL);
     CREATE INDEX peers_by_age ON peers (last_seen);
     """,
+    """
+    CREATE TABLE acquaintances (
+        peer_id TEXT PRIMARY KEY,
+        groups INTEGER NOT NULL,
+        first REAL NOT NULL,
+        last REAL NOT NULL,
+        met_at TEXT
+    );
+    CREATE TABLE words (peer_id TEXT PRIMARY KEY, word TEXT NOT NULL, at REAL NOT NULL);
+    CREATE INDEX pool_by_publisher ON pool (publisher);
+    """,
 )
 """Statement n makes version n + 1 out of version n. Append; never edit one that was released."""
 
@@ -92,12 +105,14 @@ class Database:
             self._connection = _open(path)
             on_problem(
                 f"the database {path} was corrupt ({error.__cause__ or error}) and is now {aside}; the pool, "
-                "the ledger, step metrics and known peers start anew; checkpoints and records are intact"
+                "the ledger, step metrics, known peers and the operator's bans start anew; checkpoints and "
+                "records are intact"
             )
         self.ledger = Ledger(self._connection)
         self.pool = Pool(self._connection, self.ledger, pool_groups_max, on_problem)
         self.steps = Steps(self._connection)
         self.peers = Peers(self._connection)
+        self.acquaintances = Acquaintances(self._connection)
 
     def rewind(self, step: int) -> None:
         """Forget what was trained after `step`, the step that was resumed from: later metrics go, and groups

@@ -53,22 +53,23 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600, beside: str = ".writing") -> None:
     """Put `data` at `path` by writing beside it, fsync and rename. One writer at a time for each directory.
 
-    The name written beside is always the same, so a killed writer leaves at most one such file, which
-    the next write replaces. Raises OSError; then `path` is as it was.
+    The name written beside is always the same, so a killed writer leaves at most one such file, which the next
+    write replaces; a second writer of the directory gives `beside` a name of its own. Raises OSError; then
+    `path` is as it was.
     """
-    beside = path.with_name(".writing")
-    beside.unlink(missing_ok=True)
+    written = path.with_name(beside)
+    written.unlink(missing_ok=True)
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        written.replace(path)
     except OSError:
-        beside.unlink(missing_ok=True)
+        written.unlink(missing_ok=True)
         raise
     flush_to_disk(path.parent)

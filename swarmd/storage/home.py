@@ -23,6 +23,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ from swarmd.storage.durable import remedy, write_whole
 SOCKET_PATH_BYTES_MAX = 100
 """sun_path holds 104 bytes on macOS and 108 on Linux, the final NUL included (sys/un.h); binding goes
 through a temporary name on some servers, so a few bytes are left over."""
+
+PID_BYTES = 16
+"""The lock file's content; always as long, so that it need not be truncated."""
+
+KEY_BYTES_MAX = 4_096
+"""More than any key file has: what is read of one that is something else."""
 
 KEY_SEED_BYTES = 32
 PORTS = range(1, 65_536)
@@ -59,6 +66,8 @@ class Home:
                 # Rights of a directory that was there are its owner's choice and stay.
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_writable(home.path)
+            _require_own(home.path)
+            home._require_plain_files()
             home._make_socket_directory()
             if not home.identity_path.exists():
                 with home.lock():
@@ -151,32 +160,47 @@ class Home:
     def key(self) -> KeyPair:
         """This peer's identity. Raises ConfigError; the file is never changed."""
         try:
-            return KeyPair.from_libp2p(self.identity_path.read_bytes())
+            descriptor = os.open(self.identity_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                mode = os.fstat(descriptor).st_mode
+                data = file.read(KEY_BYTES_MAX)
+        except OSError as error:
+            raise ConfigError(f"the key {self.identity_path} cannot be read: {remedy(error)}") from error
+        if mode & 0o077:
+            raise ConfigError(
+                f"the key {self.identity_path} may be used by others than its owner (mode {mode & 0o777:o}): "
+                f"if nobody has copied it, `chmod 600 {shlex.quote(str(self.identity_path))}`"
+            )
+        try:
+            return KeyPair.from_libp2p(data)
         except ProtocolError as error:
             raise ConfigError(
                 f"the key {self.identity_path} is corrupt ({error}); restore it from a backup, or move it "
                 "away to start as a new peer"
             ) from error
-        except OSError as error:
-            raise ConfigError(f"the key {self.identity_path} cannot be read: {remedy(error)}") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the home for this process. Raises ConfigError when another one does; a killed one does not."""
         try:
-            descriptor = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(self.lock_path, flags, 0o600)
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise ConfigError(f"{self.lock_path} is a symbolic link: remove it") from error
             raise ConfigError(f"home {self.path} cannot be locked: {remedy(error)}") from error
         try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                raise ConfigError(f"{self.lock_path} is no file of its own: remove it")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                pid = os.pread(descriptor, PID_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
                 raise ConfigError(
                     f"home {self.path} is used by a running swarmd (pid {pid}); stop it or use another --home"
                 ) from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode().rjust(PID_BYTES), 0)
             try:
                 yield
             finally:
@@ -230,6 +254,13 @@ class Home:
             key = KeyPair.from_seed(os.urandom(KEY_SEED_BYTES))
             write_whole(self.identity_path, key.to_libp2p())
 
+    def _require_plain_files(self) -> None:
+        """What is written in place is not written through a link. Raises ConfigError."""
+        for suffix in ("", "-wal", "-shm"):
+            path = self.database_path.with_name(self.database_path.name + suffix)
+            if path.is_symlink():
+                raise ConfigError(f"{path} is a symbolic link: move the file itself there")
+
     def _make_socket_directory(self) -> None:
         """Make sure that nobody else can put a socket in our socket's place."""
         path = self.socket_path
@@ -248,6 +279,16 @@ class Home:
                 raise ConfigError(
                     f"{path.parent} is not a private directory of this user; remove it, or shorten --home"
                 ) from None
+
+
+def _require_own(path: Path) -> None:
+    """Nobody else can put files into the home. Raises ConfigError."""
+    mode = path.stat().st_mode
+    if mode & 0o022:
+        raise ConfigError(
+            f"others may write into home {path} (mode {mode & 0o777:o}): "
+            f"`chmod go-w {shlex.quote(str(path))}`"
+        )
 
 
 def _require_writable(path: Path) -> None:

@@ -6,7 +6,7 @@ the dataclass; which groups a step draws is the sampler's choice, not made here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cbor2
 from pydantic import TypeAdapter, ValidationError
@@ -19,7 +19,15 @@ from swarmd.storage.ledger import Ledger
 POOL_GROUPS_MAX = 2_048
 """Groups; at 64 KiB a record this is 128 MiB at the very worst. The configuration may say otherwise."""
 
+Choose = Callable[[Sequence[str], int], Sequence[int]]
+"""(publishers of the groups that wait, newest first; how many are wanted) -> positions of those to read."""
+
 _GROUP = TypeAdapter(ScoredGroup)
+
+
+def newest(publishers: Sequence[str], limit: int) -> range:
+    """The default `Choose`: the first `limit`."""
+    return range(min(limit, len(publishers)))
 
 
 class Pool:
@@ -56,16 +64,20 @@ class Pool:
                 self.prune(self._groups_max)
         return bool(added)
 
-    def candidates(self, min_round: int, limit: int, *, informative_only: bool = False) -> list[ScoredGroup]:
-        """Up to `limit` groups not used yet, of rounds `min_round` and later, newest first. With
-        `informative_only`, only those whose rewards differ."""
-        rows = self._connection.execute(
-            "SELECT id, body FROM pool WHERE used_step IS NULL AND round >= ? AND informative >= ?"
-            " ORDER BY round DESC, id DESC LIMIT ?",
-            (min_round, informative_only, limit),
+    def candidates(
+        self, min_round: int, limit: int, *, informative_only: bool = False, choose: Choose = newest
+    ) -> list[ScoredGroup]:
+        """Up to `limit` groups not used yet, of rounds `min_round` and later, newest first: those that
+        `choose` names. With `informative_only`, only of those whose rewards differ."""
+        waiting = self._connection.execute(
+            "SELECT id, publisher FROM pool WHERE used_step IS NULL AND round >= ? AND informative >= ?"
+            " ORDER BY round DESC, id DESC",
+            (min_round, informative_only),
         )
+        chosen = [waiting[n][0] for n in choose([publisher for _, publisher in waiting], limit)]
         groups = []
-        for row_id, body in rows:
+        for row_id in chosen:
+            [(body,)] = self._connection.execute("SELECT body FROM pool WHERE id = ?", (row_id,))
             try:
                 groups.append(_GROUP.validate_python(cbor2.loads(body)))
             except (cbor2.CBORDecodeError, ValidationError) as error:
@@ -87,6 +99,12 @@ class Pool:
                     self._ledger.used(digest, step, now=now)
                     used += 1
         return used
+
+    def remove(self, publisher: str) -> int:
+        """Drop what was not used yet of a peer that is not listened to any more; returns how many."""
+        return self._connection.changed(
+            "DELETE FROM pool WHERE publisher = ? AND used_step IS NULL", (publisher,)
+        )
 
     def release_after(self, step: int) -> int:
         """Groups used after `step` become candidates again; returns how many."""

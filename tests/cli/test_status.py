@@ -6,11 +6,20 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from swarmd.observe import Groups, Health, PeerView, StatusServer, StatusSnapshot
+from swarmd.observe import (
+    Groups,
+    Health,
+    IgnoredPeer,
+    Judgement,
+    PeerView,
+    Starting,
+    StatusServer,
+    StatusSnapshot,
+)
 from swarmd.storage import Home
 from tests.observe import made_up_peer
 
@@ -27,7 +36,21 @@ SNAPSHOT = made_up_peer.SNAPSHOT.model_copy(
                 model="[red]\x1b[2Jm\u202e",
                 groups_pulled=5,
                 held_out_claimed=0.987,
+                standing="met",
+                trust=0.5,
+                groups_taught=11,
+                points_lost={"absent": 2},
             ),
+        ),
+        "judgement": Judgement(
+            ignored=(
+                IgnoredPeer(peer_id="12D3KooWxxxxxxother", reason="absent", seconds_left=250.0),
+                IgnoredPeer(peer_id="12D3KooWyyyyyybanned", reason="banned"),
+            ),
+            points_lost={"absent": 2},
+            misbehaved={"flood": 7},
+            refused={"streams": 9},
+            junk={"clock": 4},
         ),
         "external_wanted": 3,
         "join_command": "swarmd join --peer /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",
@@ -37,14 +60,18 @@ SNAPSHOT = made_up_peer.SNAPSHOT.model_copy(
 
 
 @contextmanager
-def daemon_in(home: Path, snapshot: StatusSnapshot = SNAPSHOT) -> Iterator[None]:
+def daemon_in(
+    home: Path,
+    snapshot: StatusSnapshot | Starting = SNAPSHOT,
+    judge: Callable[[str, Sequence[str]], str | None] | None = None,
+) -> Iterator[None]:
     """A daemon as far as `status` can tell, in a thread of its own as it is in a process of its own."""
     path = Home.open(home).socket_path
     started = threading.Event()
     stop: list[tuple[asyncio.AbstractEventLoop, StatusServer]] = []
 
     async def serve() -> None:
-        server = StatusServer(lambda: snapshot, path)
+        server = StatusServer(lambda: snapshot, path, judge=judge)
         server.bind()
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve())
@@ -81,8 +108,12 @@ def test_json_has_everything_the_issue_asks_for(swarmd, tmp_path) -> None:
     assert set(status["groups"]) == {"own", "published", "pulled", "external_used", "rejected"}
     assert set(status["peers"][0]) == {
         "peer_id", "address", "age_s", "step", "model", "groups_pulled", "reward_mean",
-        "held_out_claimed",
+        "held_out_claimed", "standing", "trust", "groups_taught", "points_lost",
     }  # fmt: skip
+    assert status["judgement"]["ignored"] == [
+        {"peer_id": "12D3KooWxxxxxxother", "reason": "absent", "seconds_left": 250.0},
+        {"peer_id": "12D3KooWyyyyyybanned", "reason": "banned", "seconds_left": None},
+    ]
 
 
 def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
@@ -103,8 +134,25 @@ def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
         "signature 2",
         "swarmd join --peer",
         "3 s ago",
+        "met",
+        "0.50",
+        "absent 2",
+        "12D3KooW…xother for 4 min 10 s more: absent",
+        "12D3KooW…banned until `swarmd unban`: banned",
+        "flood 7",
+        "streams 9",
+        "clock 4",
     ):
         assert expected in out
+
+
+def test_a_flood_of_names_does_not_scroll_the_known_away(swarmd, tmp_path) -> None:
+    names = tuple(PeerView(peer_id=f"12D3KooWname{n:07}") for n in range(1_000))
+    with daemon_in(tmp_path, SNAPSHOT.model_copy(update={"peers": (*SNAPSHOT.peers, *names)})):
+        out = swarmd("status", "--home", tmp_path).out
+    assert "0.987" in out
+    assert "and 937 more, all with --json" in out
+    assert len(out.splitlines()) < 120
 
 
 def test_what_a_peer_calls_itself_is_neither_markup_nor_an_escape_sequence(swarmd, tmp_path) -> None:

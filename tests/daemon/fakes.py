@@ -12,7 +12,7 @@ from typing import Any
 from protocol import KeyPair, PeerId, TaskSpec
 from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
-from swarmd.gossip import Command, Event, GossipStatistics
+from swarmd.gossip import Command, Event, GossipStatistics, Party
 from swarmd.learning import ScoredCompletion, ScoredGroup
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, Standing, StandingOf
 from swarmd.observe import EventLog
@@ -153,6 +153,12 @@ class ScriptedGossip:
     def standing(self, peer: PeerId) -> Standing:
         return Standing.BANNED if peer in self.distrusted else Standing.STRANGER
 
+    def party(self, peer: PeerId) -> Party:
+        return Party(peer, Standing.MET)
+
+    def met_lately(self) -> bool:
+        return True
+
     def trust(self, peer: str) -> float:
         return 0.0 if peer in self.distrusted else 1.0
 
@@ -188,7 +194,10 @@ class ScriptedGossip:
             groups_rejected={},
             junk={},
             announcement_keys_read=0,
-            ignored_peers=0,
+            ignored=(),
+            trusted=(),
+            points_lost={},
+            misbehaved={},
             clock_offset_s=None,
             problems=self.problems,
         )

@@ -17,6 +17,7 @@ from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_co
 from swarmd.errors import ConfigError
 from swarmd.gossip import PeerView
 from swarmd.learning import AdaptiveExternal
+from swarmd.network.interface import Standing
 from swarmd.observe import SelfEvaluation, StatusSnapshot
 from swarmd.policy import HardwarePlan, LoraPlan
 from swarmd.storage import Database
@@ -75,7 +76,9 @@ def meet(parts: SimpleNamespace) -> None:
         swarm=MANIFEST.swarm_id,
         now=START,
     )
-    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 3.0, 1, ignored=False),)
+    parts.gossip.peers = (
+        PeerView(OTHER.peer_id, status.status, 3.0, 1, 5, Standing.MET, 0.5, {"absent": 2}),
+    )
     for number in (1, 2):
         parts.database.pool.add(external_group(number, publisher=OTHER.peer_id), now=START)
     parts.database.pool.mark_used([(1).to_bytes(32, "big")], 5, now=START)

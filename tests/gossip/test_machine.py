@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from protocol import digest_of, sign_record
 from swarmd import gossip as g
+from swarmd.network.interface import Misbehaviour, PullFailure, Standing, Way
 from tests.gossip.making import (
     START,
     address_of,
@@ -32,9 +33,14 @@ LIMITS = g.GossipLimits(
     peers_max=4,
     addresses_max=5,
     peers_judged_max=3,
+    acquaintances_max=3,
+    connected_per_group=2,
+    known_groups=2,
+    known_after_s=60.0,
     clock_peers_max=4,
     keys_remembered=10,
 )
+WAYS = [(Way.INLINE, None), (Way.DIRECT, None), (Way.DIRECT, "/ip4/10.0.0.1/tcp/1"), (Way.DIRECT, "nonsense")]
 peers = st.integers(0, 5)
 digests = st.binary(min_size=32, max_size=32)
 
@@ -74,6 +80,23 @@ class AnyOrder(RuleBasedStateMachine):
     def time_passes_or_jumps(self, seconds: float, neighbours: int) -> None:
         self.now = max(START - 5_000, self.now + seconds)
         self.tell(g.Tick(neighbours))
+
+    @rule(connected=st.lists(peers, max_size=6), hosts=st.integers(1, 4))
+    def connections_change(self, connected: list[int], hosts: int) -> None:
+        found = {key(n).peer_id: f"/ip4/10.0.0.{n % hosts}/tcp/1" for n in connected}
+        self.tell(g.Tick(len(found), connections=found))
+
+    @rule(number=peers, word=st.sampled_from(["ban", "trust", "none"]))
+    def the_operator_says(self, number: int, word: g.Word) -> None:
+        self.tell(g.OperatorSaid(key(number).peer_id, word))
+        if word == "ban":
+            assert self.gossip.standing(key(number).peer_id) is Standing.BANNED
+        if word == "trust":
+            assert self.gossip.standing(key(number).peer_id) is Standing.KNOWN
+
+    @rule(number=peers, what=st.sampled_from(Misbehaviour))
+    def misbehaved(self, number: int, what: Misbehaviour) -> None:
+        self.tell(g.Misbehaved(key(number).peer_id, what))
 
     @rule(neighbours=st.integers(0, 9))
     def the_tick_it_asked_for(self, neighbours: int) -> None:
@@ -135,11 +158,14 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(data=st.data(), right=st.booleans(), junk=st.binary(max_size=900))
     def body_arrived(self, data: st.DataObject, right: bool, junk: bytes) -> None:
         digest = data.draw(st.sampled_from(self.pulled[-10:]))
-        self.tell(g.BodyArrived(digest, self.bodies.get(digest, junk) if right else junk))
+        way, address = data.draw(st.sampled_from([*WAYS]))
+        body = self.bodies.get(digest, junk) if right else junk
+        self.tell(g.BodyArrived(digest, body, way, address))
 
     @rule(data=st.data())
     def pull_failed(self, data: st.DataObject) -> None:
-        self.tell(g.PullFailed(data.draw(st.sampled_from(self.pulled[-10:])), "unreachable"))
+        kind = data.draw(st.sampled_from(PullFailure))
+        self.tell(g.PullFailed(data.draw(st.sampled_from(self.pulled[-10:])), kind.value, kind))
 
     @rule(data=st.data(), informative=st.booleans())
     def group_scored(self, data: st.DataObject, informative: bool) -> None:
@@ -172,7 +198,16 @@ class AnyOrder(RuleBasedStateMachine):
             (gossip._intake._known, LIMITS.seen_max),
             (gossip._reader._finished, LIMITS.keys_remembered),
             (gossip._membership._addresses, LIMITS.addresses_max),
-            (gossip._reputation._standings, LIMITS.peers_judged_max),
+            (gossip._reputation._accounts, LIMITS.peers_judged_max),
+            (gossip._puller._resting, LIMITS.peers_max),
+            (gossip._membership._peers, LIMITS.peers_max),
+            (gossip._membership._told, LIMITS.addresses_max),
+            (gossip._contacts._acquaintances, LIMITS.acquaintances_max),
+            (gossip._contacts._lately, LIMITS.acquaintances_max),
+            (gossip._contacts._connected, 8 * LIMITS.connected_per_group),
+            (gossip._contacts._widths, 2 * LIMITS.acquaintances_max + 1),
+            (gossip._intake._refused, LIMITS.seen_max),
+            (gossip._told, LIMITS.peers_judged_max),
             (gossip._clock._heard, LIMITS.clock_peers_max),
             (gossip._publisher._recent, 4_096),
             (gossip._publisher._waiting, 4_096),

@@ -21,8 +21,10 @@ LIMITS = GossipLimits()
 OWN = key(0)
 
 
-def membership(limits: GossipLimits = LIMITS) -> Membership:
-    return Membership(SWARM, OWN.peer_id, limits, random.Random(1))
+def membership(limits: GossipLimits = LIMITS, contacts: range = range(100)) -> Membership:
+    """In which the peers of those numbers are contacts."""
+    close = {key(n).peer_id for n in contacts}
+    return Membership(SWARM, OWN.peer_id, limits, random.Random(1), lambda peer, now: peer in close)
 
 
 def statuses(numbers: range, now: float = START, **changes: object):
@@ -43,7 +45,7 @@ def test_a_small_swarm_is_read_whole_within_a_few_reads():
     assert now - START < 60
 
 
-def test_a_crowded_swarm_is_sampled_one_shard_at_a_time_and_its_size_estimated():
+def test_a_crowded_swarm_is_sampled_one_shard_at_a_time():
     members = membership()
     now = START
     crowd = statuses(range(1, 50))
@@ -52,7 +54,6 @@ def test_a_crowded_swarm_is_sampled_one_shard_at_a_time_and_its_size_estimated()
         members.answered(crowd * len(keys), now)
         now = members.read_timer.at
     assert len(members.keys(now)) == 1
-    assert members.swarm_size() >= 49
 
 
 def test_a_new_status_is_remembered_with_its_addresses_an_old_one_does_not_come_back():
@@ -84,7 +85,6 @@ def test_the_own_status_is_no_peer():
     members = membership()
     assert members.answered(statuses(range(1)), START) == []
     assert members.peers() == ()
-    assert members.swarm_size() == 1
 
 
 def test_a_silent_peer_leaves_the_list_but_its_address_stays():
@@ -105,6 +105,37 @@ def test_tables_are_bounded():
     assert [seen.peer_id for seen in members.peers()] == [key(n).peer_id for n in range(25, 30)]
     assert {members.connect(0, START + 60 * n) for n in range(1)} != {None}
     assert len(members._addresses) == 7
+
+
+def test_names_that_were_only_read_displace_no_contact_and_are_not_remembered_for_the_next_start():
+    members = membership(GossipLimits(peers_max=5, addresses_max=7), contacts=range(1, 4))
+    told = members.answered(statuses(range(1, 4)), START)
+    assert {command.peer_id for command in told} == {key(n).peer_id for n in range(1, 4)}
+    assert members.answered(statuses(range(100, 200)), START + 1) == []
+    assert len(members.peers()) == 5
+    assert {key(n).peer_id for n in range(1, 4)} <= {seen.peer_id for seen in members.peers()}
+    assert {key(n).peer_id for n in range(1, 4)} <= set(members._addresses)
+
+
+def test_a_name_becomes_worth_remembering_once_it_is_a_contact():
+    close: set[str] = set()
+    members = Membership(SWARM, OWN.peer_id, LIMITS, random.Random(1), lambda peer, now: peer in close)
+    first, second, third = (statuses(range(1, 2), START + 10 * n) for n in range(3))
+    assert members.answered(first, START) == []
+    close.add(key(1).peer_id)
+    assert members.answered(second, START + 10) == [g.RememberPeer(key(1).peer_id, (address_of(key(1)),))]
+    assert members.answered(third, START + 20) == []
+
+
+def test_half_of_those_it_dials_were_reached_before_whatever_the_flood_of_names():
+    members = membership(contacts=range(0))
+    members.remembered([(key(n).peer_id, (address_of(key(n)),)) for n in range(1, 4)])
+    members.answered(statuses(range(100, 400)), START)
+    reached = {address_of(key(n)) for n in range(1, 4)}
+    for attempt in range(10):
+        dial = members.connect(0, START + 20 * attempt)
+        assert dial is not None
+        assert len(reached & set(dial.addresses)) >= 2
 
 
 def test_with_few_neighbours_it_dials_at_once_and_then_with_pauses():
@@ -174,7 +205,7 @@ def test_long_texts_and_foreign_addresses_of_the_own_status_are_cut():
 @pytest.mark.parametrize("offset", [-600, -90, 0, 90, 600])
 def test_the_clock_watch_finds_how_far_the_swarm_is_ahead_even_of_refused_statuses(offset: int):
     clock = ClockWatch(LIMITS)
-    intake = StatusIntake(SWARM, clock)
+    intake = StatusIntake(SWARM, clock, lambda peer, now: True)
     for minute in range(4):
         read = START + 60 * minute
         envelopes = [
@@ -183,6 +214,15 @@ def test_the_clock_watch_finds_how_far_the_swarm_is_ahead_even_of_refused_status
         intake.read(envelopes, read)
     found = clock.offset_s(START + 240)
     assert found is None if offset == 0 else found == pytest.approx(offset, abs=10)
+
+
+def test_names_that_were_only_read_do_not_move_the_clock():
+    clock = ClockWatch(LIMITS)
+    intake = StatusIntake(SWARM, clock, lambda peer, now: False)
+    for minute in range(4):
+        read = START + 60 * minute
+        intake.read([make_status(MANIFEST, key(n), read + 100) for n in range(50)], read)
+    assert clock.offset_s(START + 240) is None
 
 
 def test_two_peers_are_too_few_to_doubt_the_own_clock():

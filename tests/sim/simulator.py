@@ -29,6 +29,7 @@ from protocol import (
     shard_of,
 )
 from swarmd import gossip as g
+from swarmd.network.interface import PullFailure, Way
 from swarmd.network.shelf import Shelf
 from tests.gossip.making import START, key, make_group, make_own_status, question
 
@@ -57,6 +58,8 @@ class Peer:
     rng: random.Random
     clock_offset: float = 0.0
     dialable: bool = True
+    address: str = ""
+    """The multiaddr at which others see it."""
     side: int = 0
     alive: bool = True
     links: set[int] = field(default_factory=set)
@@ -66,6 +69,7 @@ class Peer:
     accepted: Counter[PeerId] = field(default_factory=Counter)
     accepted_rounds: Counter[int] = field(default_factory=Counter)
     drops: list[g.Drop] = field(default_factory=list)
+    changes: list[g.StandingChanged] = field(default_factory=list)
     pulls_from: Counter[PeerId] = field(default_factory=Counter)
     keys_read: int = 0
     bytes_read: int = 0
@@ -175,9 +179,16 @@ class Swarm:
                 friend.links.add(peer.number)
         self._components = None
 
+    def unlink(self, peer: Peer, other: Peer) -> None:
+        """One of the two hangs up."""
+        peer.links.discard(other.number)
+        other.links.discard(peer.number)
+        self._components = None
+
     def _enrol(self, trainer: Trainer) -> Peer:
         number = len(self.peers)
         peer = Peer(number, key(number), None, trainer, random.Random(self.rng.random()))
+        peer.address = f"/ip4/10.{number >> 16}.{number >> 8 & 255}.{number & 255}/tcp/4001"
         self.peers.append(peer)
         self.by_id[peer.peer_id] = peer
         return peer
@@ -194,7 +205,8 @@ class Swarm:
 
     def _tick(self, peer: Peer) -> None:
         if peer.alive and peer.machine is not None:
-            self.tell(peer, g.Tick(len(peer.links)))
+            connections = {self.peers[n].peer_id: self.peers[n].address for n in sorted(peer.links)}
+            self.tell(peer, g.Tick(len(peer.links), connections=connections))
             wakeup = peer.machine.next_wakeup - peer.clock_offset
             assert wakeup > self.now, "a machine that wakes in the past would spin"
             self.after(wakeup - self.now, lambda: self._tick(peer))
@@ -234,7 +246,11 @@ class Swarm:
             case g.Connect(addresses):
                 dialled = [self.by_id[PeerId(a.rpartition("/")[2])] for a in addresses]
                 self._later(lambda: self.link(peer, dialled))
-            case g.RememberPeer():
+            case g.Disconnect(other):
+                self.unlink(peer, self.by_id[other])
+            case g.StandingChanged():
+                peer.changes.append(command)
+            case g.RememberPeer() | g.RememberAcquaintance() | g.ForgetPeer():
                 pass
 
     def _later(self, do: Callable[[], None]) -> None:
@@ -293,7 +309,9 @@ class Swarm:
     def _pull(self, peer: Peer, publisher: PeerId, digest: bytes) -> g.Event:
         source = self.by_id[publisher]
         reachable = source.alive and source in self._reachable(peer) and self.rng.random() >= self.loss
-        body = source.blobs.get(digest) if reachable and source.dialable else None
+        direct = reachable and source.dialable
+        body = source.blobs.get(digest) if direct else None
+        way = Way.INLINE if body is None else Way.DIRECT
         if body is None:
             inline = [
                 held.value for h in self._holders(peer, digest) if (held := h.shelf.plain(digest, self.now))
@@ -302,9 +320,10 @@ class Swarm:
         if body is not None and publisher in self.tampered_bodies:
             body = self.tampered_bodies[publisher](body)
         if body is None:
-            return g.PullFailed(digest, "unreachable")
+            kind = PullFailure.ABSENT if direct else PullFailure.UNREACHABLE
+            return g.PullFailed(digest, kind.value, kind)
         peer.bytes_pulled += len(body)
-        return g.BodyArrived(digest, body)
+        return g.BodyArrived(digest, body, way, source.address if way is Way.DIRECT else None)
 
     def _holders(self, peer: Peer, dht_key: bytes) -> list[Peer]:
         """The reachable peers nearest to the key, less those that do not answer this time."""

@@ -113,4 +113,4 @@ def test_a_peer_whose_bodies_cannot_be_had_is_soon_left_alone():
     swarm.run(60)
     assert tried == [peer.pulls_from[absent.peer_id] for peer in honest]
     for peer in honest[1:]:
-        assert {drop.reason for drop in peer.drops} == {"pull"}
+        assert {drop.reason for drop in peer.drops} == {"absent"}

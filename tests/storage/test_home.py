@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,6 +102,7 @@ def test_the_key_is_random_and_stays_the_same(tmp_path: Path) -> None:
 def test_a_key_made_elsewhere_is_taken(tmp_path: Path) -> None:
     key = KeyPair.from_seed(bytes(range(32)))
     (tmp_path / "identity.key").write_bytes(key.to_libp2p())
+    (tmp_path / "identity.key").chmod(0o600)
     assert Home.open(tmp_path).key().peer_id == key.peer_id
 
 
@@ -116,6 +117,7 @@ GOOD_KEY = KeyPair.from_seed(bytes(32)).to_libp2p()
 def test_a_corrupt_key_is_named_and_never_overwritten(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "identity.key"
     path.write_bytes(damaged)
+    path.chmod(0o600)
     with pytest.raises(ConfigError, match=r"identity\.key is corrupt .*restore it from a backup, or move it"):
         Home.open(tmp_path)
     assert path.read_bytes() == damaged
@@ -176,7 +178,59 @@ def test_the_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
     home = Home.open(tmp_path)
     for _ in range(2):
         with home.lock():
-            assert home.lock_path.read_text() == f"{os.getpid()}\n"
+            assert home.lock_path.read_text().split() == [str(os.getpid())]
+
+
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to], ids=["symbolic", "hard"])
+def test_a_lock_that_is_a_link_is_refused_and_what_it_names_stays(tmp_path: Path, make: Callable) -> None:
+    home = Home.open(tmp_path / "home")
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    home.lock_path.unlink()
+    make(home.lock_path, victim)
+    with pytest.raises(ConfigError, match=r"lock is .*remove it"), home.lock():
+        pytest.fail("locked through a link")
+    assert victim.read_text() == "precious"
+
+
+def test_a_database_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home")
+    home.database_path.symlink_to(tmp_path / "victim")
+    with pytest.raises(ConfigError, match=r"swarmd\.db is a symbolic link"):
+        Home.open(tmp_path / "home")
+    assert not (tmp_path / "victim").exists()
+
+
+def test_small_files_are_put_in_place_of_a_link_and_not_through_it(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home")
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for path, write in (
+        (home.port_path, lambda: home.write_port(4001)),
+        (home.manifest_path, lambda: home.write_manifest(b"m")),
+    ):
+        path.symlink_to(victim)
+        write()
+        assert not path.is_symlink()
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("rights", [0o640, 0o604, 0o644, 0o660])
+def test_a_key_that_others_may_use_is_refused_with_the_remedy(tmp_path: Path, rights: int) -> None:
+    home = Home.open(tmp_path / "home")
+    home.identity_path.chmod(rights)
+    with pytest.raises(ConfigError, match=rf"mode {rights:o}.*`chmod 600 .*identity\.key`"):
+        Home.open(tmp_path / "home")
+    home.identity_path.chmod(0o400)
+    assert Home.open(tmp_path / "home").key()
+
+
+@pytest.mark.parametrize("rights", [0o770, 0o707, 0o777])
+def test_a_home_into_which_others_may_write_is_refused_with_the_remedy(tmp_path: Path, rights: int) -> None:
+    home = Home.open(tmp_path / "home")
+    home.path.chmod(rights)
+    with pytest.raises(ConfigError, match=rf"mode {rights:o}.*`chmod go-w "):
+        Home.open(home.path)
 
 
 def test_a_killed_daemon_does_not_hold_its_home(tmp_path: Path) -> None:

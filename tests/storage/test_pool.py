@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +38,31 @@ def group(
         digest=hashlib.sha256(name.encode()).digest(),
         external=True,
     )
+
+
+def test_which_of_those_that_wait_are_read_may_be_chosen_by_their_publishers(tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    def oldest(publishers: Sequence[str], limit: int) -> list[int]:
+        asked.append([*publishers])
+        return [len(publishers) - 1]
+
+    with Database(tmp_path / "swarmd.db") as database:
+        for number, publisher in enumerate("ABC"):
+            database.pool.add(group(publisher, round_=number, publisher=publisher), now=NOW)
+        assert questions(database.pool.candidates(0, 2, choose=oldest)) == "A"
+    assert asked == [["C", "B", "A"]]
+
+
+def test_a_publisher_that_is_not_listened_to_leaves_the_pool_but_for_what_was_used(tmp_path: Path) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        for name, publisher in (("a", "A"), ("b", "B"), ("c", "A")):
+            database.pool.add(group(name, publisher=publisher), now=NOW)
+        database.pool.mark_used([group("c").digest], 1, now=NOW)
+        assert database.pool.remove("A") == 1
+        assert questions(database.pool.candidates(0, 10)) == "b"
+        database.pool.release_after(0)
+        assert questions(database.pool.candidates(0, 10)) == "c b"
 
 
 @pytest.fixture

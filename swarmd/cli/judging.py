@@ -1,0 +1,79 @@
+"""`swarmd ban`, `unban`, `trust`, `untrust`: the operator's word about peers.
+
+By the running daemon, at once; by the home's database where none runs, for the next start.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protocol import PeerId
+from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.errors import SwarmdError
+from swarmd.gossip.orders import Order, parse_peer_id
+from swarmd.observe import NoDaemonError, StartingError, ask_to_judge
+from swarmd.storage import Home
+
+Peers = Annotated[list[str], typer.Argument(metavar="PEER...", help="Peer ids, whole.", show_default=False)]
+
+
+def ban(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
+    """Never listen to these peers again: they are disconnected, and their groups leave the pool."""
+    _carry_out("ban", peers, home)
+
+
+def unban(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
+    """Take bans back: these peers begin anew, as strangers."""
+    _carry_out("unban", peers, home)
+
+
+def trust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
+    """Always listen to these peers: each is served first, and has a share of its own in what is learned.
+
+    What they send is verified as everybody's is. A ban is taken back.
+    """
+    _carry_out("trust", peers, home)
+
+
+def untrust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
+    """Take trust back: these peers are judged by what they do again."""
+    _carry_out("untrust", peers, home)
+
+
+def _carry_out(order: Order, peers: Sequence[str], path: Path) -> None:
+    wanted = list(dict.fromkeys(map(parse_peer_id, peers)))
+    home = Home(home_path(path))
+    try:
+        ask_to_judge(home.path, home.socket_path, order, wanted)
+        when = "now"
+    except StartingError as error:
+        raise SwarmdError(f"{error}: try again in a moment") from error
+    except NoDaemonError:
+        _judge_stored(order, wanted, Home.existing(home.path))
+        when = "from the next start on"
+    for peer in wanted:
+        typer.echo(f"{peer}: {_DONE[order]} {when}")
+
+
+_DONE: dict[Order, str] = {
+    "ban": "banned",
+    "unban": "not banned any more",
+    "trust": "trusted",
+    "untrust": "not trusted any more",
+}
+
+
+def _judge_stored(order: Order, peers: Sequence[PeerId], home: Home) -> None:
+    """In the database of a home in which no daemon runs. Raises ConfigError, StorageError."""
+    from swarmd.storage import Database
+
+    with home.lock(), Database(home.database_path) as database:
+        database.acquaintances.judge(order, peers, own=home.key().peer_id, now=time.time())
+        for peer in peers if order == "ban" else ():
+            database.acquaintances.forget(peer)
+            database.pool.remove(peer)

@@ -1,0 +1,115 @@
+"""Who gets how much of a draw: the rule of `gossip/turns.py`, whatever the sampler.
+
+Each party sends twice as many groups as it might get, which the sampler chooses among its own; of these the
+sampler chooses what is trained on. So the sampler has a choice, and no party gets more than twice its share.
+Among peers that are equal and offer equally much, each group is as likely as any other, as in the paper.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from protocol import PeerId
+from swarmd.gossip import Party
+from swarmd.gossip.turns import NEWCOMERS_SHARE_MAX, StrangersShare, allot
+from swarmd.learning import DrawContext, GroupSampler, ScoredGroup
+from swarmd.network.interface import Standing
+
+FINALISTS = 2  # a group drawn: a choice for the sampler, and a bound on what it may prefer
+
+Offers = Mapping[PeerId, Sequence[ScoredGroup]]
+"""The groups of each peer of one party."""
+
+
+class Shares:
+    """Remembers between draws what strangers may have; the rest of the rule needs no memory."""
+
+    def __init__(
+        self,
+        party_of: Callable[[PeerId], Party],
+        met_lately: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._party_of = party_of
+        self._met_lately = met_lately
+        self._clock = clock
+        self._strangers = StrangersShare()
+
+    def choose(self, publishers: Sequence[str], limit: int) -> list[int]:
+        """Positions of those to read of all that wait, newest first: party by party, then peer by peer."""
+        waiting: defaultdict[Party, defaultdict[PeerId, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for position, publisher in enumerate(publishers):
+            waiting[self._party(PeerId(publisher))][PeerId(publisher)].append(position)
+        rng = random.Random(0)  # noqa: S311  who gets an odd place of a hundred matters to nobody
+        places = allot(limit, {p: sum(map(len, peers.values())) for p, peers in waiting.items()}, rng)
+        chosen: list[int] = []
+        for party, peers in waiting.items():
+            of_each = allot(places[party], {peer: len(found) for peer, found in peers.items()}, rng)
+            chosen += [position for peer, n in of_each.items() for position in peers[peer][:n]]
+        return sorted(chosen)
+
+    def draw(
+        self,
+        candidates: Sequence[ScoredGroup],
+        wanted: int,
+        sampler: GroupSampler,
+        rng: random.Random,
+        context: DrawContext,
+    ) -> list[ScoredGroup]:
+        """Up to `wanted` groups; fewer rather than more of strangers than is their due."""
+        offers: defaultdict[Party, defaultdict[PeerId, list[ScoredGroup]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for group in candidates:
+            if group.is_informative:
+                publisher = PeerId(group.publisher)
+                offers[self._party(publisher)][publisher].append(group)
+        available = {p: sum(map(len, peers.values())) for p, peers in offers.items()}
+        if self._met_lately():
+            for party in available:
+                if party.standing <= Standing.STRANGER:
+                    available[party] = min(available[party], self._strangers.left(self._clock()))
+        drawn: list[ScoredGroup] = []
+        for parties, count in self._classes(available, wanted, rng):
+            places = allot(FINALISTS * count, parties, rng)
+            finalists = [
+                group
+                for party, n in places.items()
+                for group in _best(offers[party], n, sampler, rng, context)
+            ]
+            drawn += sampler.draw(finalists, count, rng, context)
+        for group in drawn:
+            self._strangers.took(self._party(PeerId(group.publisher)).standing)
+        return drawn
+
+    def _party(self, peer: PeerId) -> Party:
+        party = self._party_of(peer)
+        if party.standing <= Standing.STRANGER and not self._met_lately():
+            return Party(peer, Standing.STRANGER)  # there is nobody else: each by itself
+        return party
+
+    def _classes(
+        self, available: Mapping[Party, int], wanted: int, rng: random.Random
+    ) -> list[tuple[Mapping[Party, int], int]]:
+        """The known and the newcomers, each with how many of the `wanted` groups come from them; or all."""
+        known = {p: n for p, n in available.items() if p.standing >= Standing.KNOWN}
+        newcomers = {p: n for p, n in available.items() if p.standing < Standing.KNOWN}
+        if not known or not newcomers:
+            return [(available, wanted)]
+        even = allot(wanted, available, rng)
+        most = int(wanted * NEWCOMERS_SHARE_MAX + rng.random())  # on average, where there is no half
+        most = max(most, wanted - sum(known.values()))
+        count = min(sum(even[party] for party in newcomers), most)
+        return [(known, wanted - count), (newcomers, count)]
+
+
+def _best(
+    offers: Offers, count: int, sampler: GroupSampler, rng: random.Random, context: DrawContext
+) -> list[ScoredGroup]:
+    """`count` groups of one party, of its peers in turns, of each those that the sampler prefers."""
+    of_each = allot(count, {peer: len(groups) for peer, groups in offers.items()}, rng)
+    return [
+        group for peer, n in of_each.items() if n for group in sampler.draw(offers[peer], n, rng, context)
+    ]

@@ -1,0 +1,255 @@
+"""Whom this peer has had to do with, and what it may believe because of them.
+
+An identity costs nothing, a signed status nothing more. So beliefs about the swarm (its size, how full its
+keys are, where others publish, what time it is) rest on contacts: peers that delivered a group that was
+verified and taught something lately, or that are connected now. Names that were only read count for
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from protocol import SHARDS_MAX, PeerId, VerifiedAnnouncement, shard_of
+from swarmd.gossip.address_group import address_group
+from swarmd.gossip.limits import GossipLimits
+from swarmd.network.interface import Standing, Way
+
+COUNT_EVERY_S = 1.0  # what is believed of the swarm need not be newer
+
+UNMET = "unmet"
+"""The one party of all whose groups only ever came through the DHT."""
+UNMET_KNOWN = "unmet, known"
+"""... and of those among them that are known: a party like any other, and still one."""
+
+
+@dataclass(frozen=True)
+class Acquaintance:
+    """What one peer delivered that taught something; remembered across restarts."""
+
+    peer_id: PeerId
+    groups: int
+    first: float
+    """Unix seconds of the first group, and of the last."""
+    last: float
+    met_at: str | None = None
+    """The address group from which it delivered last over its own connection; None if it never did."""
+
+
+@dataclass(frozen=True)
+class Party:
+    """Who counts as one where peers take turns."""
+
+    name: str
+    standing: Standing
+
+
+@dataclass
+class _Width:
+    """The widest spread of a contact's announcements that showed, in its newest round and the one before."""
+
+    round: int = -1
+    now: int = 1
+    before: int = 1
+
+    def see(self, round_: int, width: int) -> None:
+        if round_ > self.round:
+            self.round, self.before, self.now = round_, self.now if round_ == self.round + 1 else width, width
+        else:
+            self.now = max(self.now, width)
+
+
+class Contacts:
+    """Bounded memory of deliveries and connections; pure, `now` is unix seconds."""
+
+    def __init__(self, limits: GossipLimits) -> None:
+        self._limits = limits
+        self._acquaintances: dict[PeerId, Acquaintance] = {}
+        self._lately: dict[PeerId, float] = {}
+        self._connected: dict[PeerId, str] = {}
+        self._widths: dict[PeerId, _Width] = {}
+        self._trusted: set[PeerId] = set()
+        self._met_at = -math.inf
+        self._counts: Counter[str] = Counter()
+        self._counted_at = -math.inf
+        self._size = 1.0
+        self._size_at = -math.inf
+
+    # What happens ----------------------------------------------------------------------------------
+
+    def remembered(self, acquaintances: Iterable[Acquaintance]) -> None:
+        """Of earlier runs."""
+        for acquaintance in acquaintances:
+            self._acquaintances[acquaintance.peer_id] = acquaintance
+
+    def connected(self, connections: Mapping[PeerId, str]) -> None:
+        """The transport's connections now. Of an address group only so many count, the oldest first."""
+        taken: Counter[str] = Counter()
+        kept: dict[PeerId, str] = {}
+        known_first = sorted(connections, key=lambda peer: peer not in self._connected)
+        for peer in known_first:
+            group = address_group(connections[peer])
+            if taken[group] < self._limits.connected_per_group:
+                taken[group] += 1
+                kept[peer] = group
+        self._connected = kept
+
+    def delivered(self, peer: PeerId, way: Way, address: str | None, now: float) -> Acquaintance:
+        """A group of `peer` was verified, scored here, and teaches something."""
+        met = address_group(address) if way is Way.DIRECT else None
+        known = self._acquaintances.pop(peer, None) or Acquaintance(peer, 0, now, now)
+        entry = replace(known, groups=known.groups + 1, last=now, met_at=met or known.met_at)
+        self._acquaintances[peer] = entry
+        self._make_room(now)
+        self._lately.pop(peer, None)
+        self._lately[peer] = now
+        if len(self._lately) > self._limits.acquaintances_max:
+            del self._lately[next(iter(self._lately))]
+        if self.party(peer, now, proved=True).standing >= Standing.MET:
+            self._met_at = now
+        return entry
+
+    def lost(self, peer: PeerId) -> None:
+        """It cannot be reached any more: no contact until it delivers again."""
+        self._lately.pop(peer, None)
+        self._widths.pop(peer, None)
+
+    def disgraced(self, peer: PeerId) -> None:
+        """It lied: what it delivered before counts no more."""
+        self.lost(peer)
+        self._acquaintances.pop(peer, None)
+
+    def trust(self, peer: PeerId, trusted: bool) -> None:
+        """The operator's word."""
+        if trusted:
+            self._trusted.add(peer)
+        else:
+            self._trusted.discard(peer)
+
+    def announced(self, found: VerifiedAnnouncement) -> None:
+        """Where a contact publishes. Call it for contacts only."""
+        announcement, peer = found.announcement, found.publisher
+        width = _width(announcement.shard, shard_of(peer, announcement.task_id, SHARDS_MAX))
+        if width:
+            self._widths.setdefault(peer, _Width()).see(announcement.round, width)
+
+    # What is believed ------------------------------------------------------------------------------
+
+    def is_contact(self, peer: PeerId, now: float) -> bool:
+        return peer in self._connected or self._is_lately(peer, now)
+
+    def is_trusted(self, peer: PeerId) -> bool:
+        return peer in self._trusted
+
+    def current(self, now: float) -> list[PeerId]:
+        """The contacts of this moment."""
+        self._expire(now)
+        return [*self._lately, *(peer for peer in self._connected if peer not in self._lately)]
+
+    def acquaintance(self, peer: PeerId) -> Acquaintance | None:
+        return self._acquaintances.get(peer)
+
+    def is_known(self, peer: PeerId, now: float) -> bool:
+        """The operator trusts it, or it taught this peer for a long time and is not forgotten."""
+        if peer in self._trusted:
+            return True
+        entry, limits = self._acquaintances.get(peer), self._limits
+        return (
+            entry is not None
+            and entry.groups >= limits.known_groups
+            and entry.last - entry.first >= limits.known_after_s
+            and now - entry.last < limits.known_for_s
+        )
+
+    def standing(self, peer: PeerId, now: float) -> Standing:
+        """Of a peer that nobody banned."""
+        if self.is_known(peer, now):
+            return Standing.KNOWN
+        entry = self._acquaintances.get(peer)
+        met = peer in self._connected or (entry is not None and entry.met_at is not None)
+        return Standing.MET if met else Standing.STRANGER
+
+    def party(self, peer: PeerId, now: float, *, proved: bool) -> Party:
+        """With whom `peer` shares its turns.
+
+        `proved`: only what it delivered over its own connection shows where it is; else, as for a first pull,
+        being connected does.
+        """
+        if peer in self._trusted:
+            return Party(peer, Standing.KNOWN)
+        entry = self._acquaintances.get(peer)
+        group = entry.met_at if entry is not None else None
+        if group is None and not proved:
+            group = self._connected.get(peer)
+        if self.is_known(peer, now):
+            return Party(group or UNMET_KNOWN, Standing.KNOWN)
+        return Party(group, Standing.MET) if group else Party(UNMET, Standing.STRANGER)
+
+    def met_lately(self, now: float) -> bool:
+        """A peer that is met or known delivered a short while ago: strangers are not all there is."""
+        return abs(now - self._met_at) < self._limits.met_lately_s
+
+    def parties(self, now: float) -> int:
+        """How many parties the contacts are."""
+        return len(self._by_party(now))
+
+    def size(self, now: float) -> int:
+        """About how many peers there are, this one included; moves by no more than a factor in a time."""
+        most = self._limits.contacts_per_group
+        target = 1 + sum(min(count, most) for count in self._by_party(now).values())
+        if not self._size_at <= now:  # the first time, or a clock that jumped back
+            self._size_at = now
+        factor = 2 ** min((now - self._size_at) / self._limits.size_doubles_s, 64.0)
+        self._size = min(max(target, self._size / factor), max(2.0, self._size) * factor)
+        self._size_at = now
+        return max(1, round(self._size))
+
+    def drawn(self, rng: random.Random, now: float) -> PeerId | None:
+        """A contact by chance: a party first, then a peer of it."""
+        by_party: defaultdict[str, list[PeerId]] = defaultdict(list)
+        for peer in self.current(now):
+            by_party[self.party(peer, now, proved=False).name].append(peer)
+        return rng.choice(by_party[rng.choice(sorted(by_party))]) if by_party else None
+
+    def width(self, peer: PeerId) -> int | None:
+        """Over how many shards a contact publishes, as far as it was seen."""
+        seen = self._widths.get(peer)
+        return max(seen.now, seen.before) if seen is not None else None
+
+    # -----------------------------------------------------------------------------------------------
+
+    def _is_lately(self, peer: PeerId, now: float) -> bool:
+        at = self._lately.get(peer)
+        return at is not None and abs(now - at) < self._limits.contact_s
+
+    def _by_party(self, now: float) -> Counter[str]:
+        """Contacts of each party; counted anew once a second, since they may be thousands."""
+        if not 0 <= now - self._counted_at < COUNT_EVERY_S:
+            self._counts = Counter(self.party(peer, now, proved=False).name for peer in self.current(now))
+            self._counted_at = now
+        return self._counts
+
+    def _expire(self, now: float) -> None:
+        gone = [peer for peer in self._lately if not self._is_lately(peer, now)]
+        for peer in gone:
+            del self._lately[peer]
+        if len(self._widths) > 2 * self._limits.acquaintances_max:
+            self._widths = {p: width for p, width in self._widths.items() if self.is_contact(p, now)}
+
+    def _make_room(self, now: float) -> None:
+        """Forget whom this peer knows least: a crowd of newcomers must not wipe out the known."""
+        if len(self._acquaintances) > self._limits.acquaintances_max:
+            newcomer = next((p for p in self._acquaintances if not self.is_known(p, now)), None)
+            self._acquaintances.pop(newcomer or next(iter(self._acquaintances)))
+
+
+def _width(shard: int, widest: int) -> int | None:
+    """The smallest shard count under which a peer's index is `shard`, if it is `widest` under the largest."""
+    for bits in range(SHARDS_MAX.bit_length()):
+        if widest % (1 << bits) == shard:
+            return 1 << bits
+    return None

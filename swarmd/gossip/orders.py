@@ -1,0 +1,44 @@
+"""What an operator may order about peers, and how peers are named there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from protocol import PeerId, ProtocolError, public_key_from_peer_id
+from swarmd.errors import ConfigError
+from swarmd.gossip.events import Word
+
+Order = Literal["ban", "unban", "trust", "untrust"]
+
+LIFTED: Mapping[Order, Word] = {"unban": "ban", "untrust": "trust"}
+"""Orders that take a word back, and which."""
+
+
+def word_of(order: Order) -> Word:
+    """The operator's word about a peer once the order is carried out."""
+    match order:
+        case "ban" | "trust":
+            return order
+        case "unban" | "untrust":
+            return "none"
+
+
+def parse_order(text: str) -> Order:
+    """Raises ConfigError."""
+    for order in get_args(Order):
+        if order == text:
+            return order  # type: ignore[no-any-return]
+    raise ConfigError(f"{text!r} is no order about peers: expected one of {', '.join(get_args(Order))}")
+
+
+def parse_peer_id(text: str) -> PeerId:
+    """Raises ConfigError unless `text` is a whole peer id."""
+    try:
+        public_key_from_peer_id(text)
+    except ProtocolError as error:
+        raise ConfigError(
+            f"{text!r} is not a peer id: expected 52 characters that begin with 12D3KooW; "
+            "`swarmd status --json` shows them whole"
+        ) from error
+    return PeerId(text)

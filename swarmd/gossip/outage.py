@@ -1,0 +1,39 @@
+"""Is it them, or is it us? Where most parties fail in the same way at the same time, the cause is here."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+WINDOW_S = 60.0  # failures of one cause come within a few pulls of each other
+PARTIES_MIN = 2  # that fail together: of a single one nobody can say
+ENTRIES_MAX = 1_024  # parties remembered for each way to fail
+
+
+class Outages:
+    """Which parties failed lately, by the way they failed, and which worked."""
+
+    def __init__(self) -> None:
+        self._failed: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._worked: dict[str, float] = {}
+
+    def failed(self, party: str, way: str, now: float) -> None:
+        _note(self._failed[way], party, now)
+
+    def worked(self, party: str, now: float) -> None:
+        _note(self._worked, party, now)
+
+    def is_ours(self, way: str, now: float) -> bool:
+        """More parties failed this way than worked when they were tried last, and more than one."""
+        failed = {party: at for party, at in self._failed[way].items() if abs(now - at) < WINDOW_S}
+        worked = {party: at for party, at in self._worked.items() if abs(now - at) < WINDOW_S}
+        failing = sum(at > worked.get(party, -math.inf) for party, at in failed.items())
+        working = sum(at >= failed.get(party, -math.inf) for party, at in worked.items())
+        return failing >= PARTIES_MIN and failing > working
+
+
+def _note(table: dict[str, float], party: str, now: float) -> None:
+    table.pop(party, None)
+    table[party] = now
+    if len(table) > ENTRIES_MAX:
+        del table[next(iter(table))]

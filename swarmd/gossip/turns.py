@@ -1,0 +1,70 @@
+"""Who comes next where parties take turns: an identity is free, so turns go to parties and not to identities.
+
+The rule, at every stage at which groups of others compete for a place:
+
+- strangers, all together, get at most one for every four that met or known peers got, as long as such a peer
+  delivered lately; what they may not have stays empty;
+- newcomers (met, not known yet, and strangers) get at most half while known peers have something to offer;
+- otherwise parties are equal, and so are the peers of one party.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from swarmd.gossip.contacts import Party
+from swarmd.network.interface import Standing
+
+T = TypeVar("T")
+
+STRANGERS_PER_MET = 1 / 4  # so that they are at most a fifth of all
+STRANGERS_SAVED_MAX = 4.0  # what they did not use is not saved up for long: no burst
+NEWCOMERS_SHARE_MAX = 1 / 2  # while known peers offer something
+
+
+class StrangersShare:
+    """What strangers may have: earned by what others got, and `trickle` a second besides."""
+
+    def __init__(self, trickle_per_s: float = 0.0) -> None:
+        self._trickle_per_s = trickle_per_s
+        self._credit = 0.0
+        self._at: float | None = None
+
+    def left(self, now: float) -> int:
+        """How many strangers may have now."""
+        if self._at is not None and now > self._at:
+            self._credit += self._trickle_per_s * (now - self._at)
+        self._at = now
+        self._credit = min(self._credit, STRANGERS_SAVED_MAX)
+        return int(self._credit)
+
+    def took(self, standing: Standing) -> None:
+        """One went to a peer of that standing."""
+        change = -1.0 if standing <= Standing.STRANGER else STRANGERS_PER_MET
+        self._credit = min(max(0.0, self._credit + change), STRANGERS_SAVED_MAX)
+
+
+def next_party(parties: Sequence[Party], rng: random.Random) -> Party:
+    """Whose turn it is among parties that all have something; newcomers' at most half the time."""
+    known = [party for party in parties if party.standing >= Standing.KNOWN]
+    newcomers = [party for party in parties if party.standing < Standing.KNOWN]
+    if known and newcomers:
+        even = len(newcomers) / len(parties)
+        return rng.choice(newcomers if rng.random() < min(even, NEWCOMERS_SHARE_MAX) else known)
+    return rng.choice(parties)
+
+
+def allot(places: int, available: Mapping[T, int], rng: random.Random) -> dict[T, int]:
+    """Deal `places` to takers in turns, to none more than it can use; who gets the odd ones is chance."""
+    dealt = dict.fromkeys(available, 0)
+    while places > 0:
+        takers = [taker for taker in available if dealt[taker] < available[taker]]
+        if not takers:
+            break
+        rng.shuffle(takers)
+        for taker in takers[:places]:
+            dealt[taker] += 1
+        places -= min(places, len(takers))
+    return dealt

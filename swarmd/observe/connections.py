@@ -1,0 +1,47 @@
+"""HTTP connections that cannot be held open for nothing: each has a short life, and the idle ones make room.
+
+uvicorn bounds how many there are, but answers 503 to everybody once they are taken, and waits for a request's
+headers for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+LIFETIME_S = 10.0  # of a connection; the page asks every 2 s, and a browser connects anew without a word
+
+
+class BriefConnection(H11Protocol):
+    """uvicorn's HTTP/1.1, on a connection that ends after `LIFETIME_S` or when others need its place."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._opened = 0.0
+        self._end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._make_room()
+        super().connection_made(transport)
+        self._opened = self.loop.time()
+        self._end = self.loop.call_later(LIFETIME_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        super().connection_lost(exc)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _make_room(self) -> None:
+        """Below uvicorn's bound: the oldest that is not being answered goes."""
+        most = (self.limit_concurrency or 2) - 1
+        idle = [c for c in self.connections if isinstance(c, BriefConnection) and not c._is_answering]
+        if len(self.connections) >= most and idle:
+            oldest = min(idle, key=lambda connection: connection._opened)
+            self.connections.discard(oldest)
+            oldest.transport.abort()

@@ -1,0 +1,230 @@
+"""What is believed because of whom: deliveries and connections count, names do not."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from protocol import shard_of, verify_announcement
+from swarmd.gossip import Acquaintance, GossipLimits
+from swarmd.gossip.address_group import ELSEWHERE, address_group
+from swarmd.gossip.contacts import UNMET, UNMET_KNOWN, Contacts, Party
+from swarmd.gossip.kept import Kept
+from swarmd.gossip.outage import WINDOW_S, Outages
+from swarmd.network.interface import Standing, Way
+from tests.gossip.making import START, announce, key, make_manifest, make_record
+
+LIMITS = GossipLimits()
+FIRST, SECOND = key(1).peer_id, key(2).peer_id
+KNOWN = Acquaintance(FIRST, LIMITS.known_groups, START - LIMITS.known_after_s, START, "10.0.0.1")
+
+
+def at(host: str, port: int = 4001) -> str:
+    return f"/ip4/{host}/tcp/{port}"
+
+
+def settled(contacts: Contacts, now: float) -> int:
+    """The size once it has had time to follow."""
+    contacts.size(now)
+    return contacts.size(now + 120)
+
+
+# Addresses -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (at("93.184.216.1"), at("93.184.216.254"), True),
+        (at("93.184.216.1"), at("93.184.217.1"), False),
+        (at("127.0.0.1"), at("127.0.0.1", 9), True),
+        (at("127.0.0.1"), at("127.0.0.2"), False),
+        (at("192.168.1.1"), at("192.168.1.2"), False),
+        ("/ip6/2606:4700:1:2::1/tcp/1", "/ip6/2606:4700:1:ffff::9/udp/1/quic-v1", True),
+        ("/ip6/2606:4700:1::1/tcp/1", "/ip6/2606:4700:2::1/tcp/1", False),
+        ("/ip6/::ffff:93.184.216.1/tcp/1", at("93.184.216.9"), True),
+        ("/dns4/A.example/tcp/1", "/dns4/a.example/tcp/2", True),
+        (at("93.184.216.1") + "/p2p/RELAY/p2p-circuit", at("93.184.216.7"), True),
+        ("nonsense", None, True),
+    ],
+)
+def test_whoever_has_one_address_of_a_group_has_the_others(one: str, other: str, same: bool):
+    assert (address_group(one) == address_group(other)) is same
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/", "/ip4", "/ip4/", "/ip4/300.1.1.1/tcp/1", "/ip6/x", "/p2p/Q", "ip4/1.2.3.4"]
+)
+def test_what_is_no_address_is_all_one_group(text: str):
+    assert address_group(text) == ELSEWHERE
+
+
+# Size ------------------------------------------------------------------------------------------------
+
+
+def test_a_peer_alone_is_one_and_whoever_delivers_or_is_connected_is_one_more():
+    contacts = Contacts(LIMITS)
+    assert settled(contacts, START) == 1
+    contacts.delivered(FIRST, Way.INLINE, None, START + 200)
+    contacts.connected({SECOND: at("10.0.0.2")})
+    assert settled(contacts, START + 200) == 3
+    assert settled(contacts, START + 200 + LIMITS.contact_s) == 2, "the connection is still there"
+    contacts.connected({})
+    assert settled(contacts, START + 1_000 + LIMITS.contact_s) == 1
+
+
+def test_one_host_that_opens_many_connections_makes_few_contacts():
+    contacts = Contacts(LIMITS)
+    contacts.connected({FIRST: at("10.0.0.1")})
+    crowd = {key(n).peer_id: at("10.0.0.1", n) for n in range(100, 400)}
+    contacts.connected(crowd | {FIRST: at("10.0.0.1"), SECOND: at("10.0.0.2")})
+    assert settled(contacts, START) == 1 + LIMITS.connected_per_group + 1
+    assert contacts.is_contact(FIRST, START), "it was there before the crowd"
+
+
+def test_the_size_follows_within_minutes_and_never_at_once():
+    contacts = Contacts(LIMITS)
+    sizes = [contacts.size(START)]
+    for n in range(200):
+        contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.{n}.1"), START)
+    for ten in range(1, 13):
+        sizes.append(contacts.size(START + 10 * ten))
+    assert sizes[-1] == 201
+    assert all(later <= max(4, 2 * before + 1) for before, later in pairwise(sizes))
+
+
+def test_a_clock_that_jumps_does_no_harm_to_the_size():
+    contacts = Contacts(LIMITS)
+    contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START)
+    for now in (START, START - 5_000, START + 1e6, START):
+        assert 1 <= contacts.size(now) <= 2
+
+
+# Standing and parties --------------------------------------------------------------------------------
+
+
+def test_a_peer_is_a_stranger_then_met_then_known():
+    contacts = Contacts(LIMITS)
+    assert contacts.standing(FIRST, START) is Standing.STRANGER
+    contacts.delivered(FIRST, Way.INLINE, None, START)
+    assert contacts.standing(FIRST, START) is Standing.STRANGER
+    contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START)
+    assert contacts.standing(FIRST, START) is Standing.MET
+    for _ in range(100):
+        contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START + 60)
+    assert contacts.standing(FIRST, START + 60) is Standing.MET, "many groups, but not for long"
+    later = START + LIMITS.known_after_s
+    contacts.delivered(FIRST, Way.INLINE, None, later)
+    assert contacts.standing(FIRST, later) is Standing.KNOWN
+    assert contacts.standing(FIRST, later + LIMITS.known_for_s) is Standing.MET
+
+
+def test_who_was_known_is_known_after_a_restart_unless_it_lied():
+    contacts = Contacts(LIMITS)
+    contacts.remembered([KNOWN])
+    assert contacts.standing(FIRST, START) is Standing.KNOWN
+    contacts.disgraced(FIRST)
+    assert contacts.standing(FIRST, START) is Standing.STRANGER
+
+
+def test_whom_the_operator_trusts_is_known_and_a_party_of_its_own():
+    contacts = Contacts(LIMITS)
+    contacts.trust(FIRST, True)
+    contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START)
+    assert contacts.party(FIRST, START, proved=True) == Party(FIRST, Standing.KNOWN)
+    contacts.trust(FIRST, False)
+    assert contacts.party(FIRST, START, proved=True) == Party("10.0.0.1", Standing.MET)
+
+
+def test_all_that_were_never_met_are_one_party_however_long_they_deliver():
+    contacts = Contacts(LIMITS)
+    for now in (START, START + LIMITS.known_after_s):
+        for n in range(1, 40):
+            for _ in range(LIMITS.known_groups):
+                contacts.delivered(key(n).peer_id, Way.INLINE, None, now)
+        parties = {contacts.party(key(n).peer_id, now, proved=True).name for n in range(1, 40)}
+        assert parties == ({UNMET} if now == START else {UNMET_KNOWN})
+
+
+def test_being_connected_is_enough_for_a_first_pull_and_proves_nothing_for_a_draw():
+    contacts = Contacts(LIMITS)
+    contacts.connected({FIRST: at("10.0.0.1")})
+    assert contacts.party(FIRST, START, proved=False) == Party("10.0.0.1", Standing.MET)
+    assert contacts.party(FIRST, START, proved=True) == Party(UNMET, Standing.STRANGER)
+
+
+def test_a_crowd_of_newcomers_does_not_make_it_forget_the_known():
+    contacts = Contacts(GossipLimits(acquaintances_max=5))
+    contacts.remembered([KNOWN])
+    for n in range(10, 60):
+        contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.0.{n}"), START + n)
+    assert contacts.standing(FIRST, START + 60) is Standing.KNOWN
+
+
+# Where they publish ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 64])
+def test_a_contacts_spread_is_read_off_its_announcements(count: int):
+    manifest, contacts = make_manifest(tasks=6), Contacts(LIMITS)
+    for number in range(6):
+        record = make_record(manifest, number, START)
+        shard = shard_of(FIRST, record.task.task_id, count)
+        found = verify_announcement(announce(key(1), record, b"body", shard=shard), now=START)
+        contacts.announced(found)
+    width = contacts.width(FIRST)
+    assert width is not None
+    assert width <= count
+    for task in manifest.tasks:
+        assert shard_of(FIRST, task.task_id, width) == shard_of(FIRST, task.task_id, count)
+
+
+def test_contacts_are_drawn_party_by_party():
+    contacts = Contacts(LIMITS)
+    for n in range(10, 60):
+        contacts.delivered(key(n).peer_id, Way.INLINE, None, START)
+    contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START)
+    rng = random.Random(1)
+    drawn = Counter(contacts.drawn(rng, START) for _ in range(400))
+    assert 160 <= drawn[FIRST] <= 240
+
+
+# Tables and outages ----------------------------------------------------------------------------------
+
+
+def test_in_a_kept_table_strangers_displace_only_strangers():
+    table: Kept[str, int] = Kept(3)
+    table.put("friend", 1, close=True)
+    for n in range(10):
+        table.put(f"name {n}", n, close=False)
+    assert table.keys() == ("name 8", "name 9", "friend")
+    for n in range(3):
+        table.put(f"other friend {n}", n, close=True)
+    assert table.keys() == ("other friend 0", "other friend 1", "other friend 2")
+    table.put("late", 1, close=False)
+    assert "late" not in table
+
+
+def test_where_most_fail_together_it_is_our_own_fault_and_where_one_fails_it_is_not():
+    outages = Outages()
+    for party in "abcd":
+        outages.worked(party, START)
+    outages.failed("a", "pull", START + 1)
+    assert not outages.is_ours("pull", START + 1)
+    outages.failed("b", "pull", START + 1)
+    assert not outages.is_ours("pull", START + 1)
+    outages.failed("c", "pull", START + 2)
+    assert outages.is_ours("pull", START + 2)
+    assert not outages.is_ours("absent", START + 2)
+    outages.worked("c", START + 3)
+    assert not outages.is_ours("pull", START + 3)
+    assert not outages.is_ours("pull", START + 2 + WINDOW_S)
+
+
+def test_of_a_single_party_nobody_can_say_whose_fault_it_is():
+    outages = Outages()
+    outages.failed("a", "pull", START)
+    assert not outages.is_ours("pull", START)

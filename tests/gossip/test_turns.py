@@ -1,0 +1,232 @@
+"""Turns go to parties: however many names one has."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarmd.gossip import GossipLimits
+from swarmd.gossip.contacts import Party
+from swarmd.gossip.turns import STRANGERS_SAVED_MAX, StrangersShare, allot, next_party
+from swarmd.network.interface import PullFailure, Standing, Way
+from tests.gossip.making import START, key
+from tests.gossip.test_pulling import Hand
+
+KNOWN, MET, STRANGER = (Party(s.name, s) for s in (Standing.KNOWN, Standing.MET, Standing.STRANGER))
+HONEST = "/ip4/10.0.0.1/tcp/4001"
+
+
+@given(
+    places=st.integers(0, 40),
+    available=st.dictionaries(st.integers(0, 9), st.integers(0, 20), max_size=9),
+    seed=st.integers(0, 99),
+)
+def test_places_are_dealt_in_turns_and_none_is_lost(places: int, available: dict[int, int], seed: int):
+    dealt = allot(places, available, random.Random(seed))
+    assert sum(dealt.values()) == min(places, sum(available.values()))
+    assert all(dealt[taker] <= available[taker] for taker in available)
+    hungry = [dealt[taker] for taker in available if dealt[taker] < available[taker]]
+    if hungry:  # nobody has two more than one who could have used another
+        assert max(dealt.values()) - min(hungry) <= 1
+
+
+def test_an_odd_place_goes_to_anybody():
+    rng = random.Random(1)
+    got = Counter(taker for _ in range(300) for taker, n in allot(1, {"a": 99, "b": 1}, rng).items() if n)
+    assert 120 <= got["b"] <= 180
+
+
+def test_newcomers_have_at_most_half_the_turns_however_many_parties_they_are():
+    rng = random.Random(1)
+    crowd = [Party(f"10.0.0.{n}", Standing.MET) for n in range(99)]
+    turns = Counter(next_party([KNOWN, *crowd], rng).standing for _ in range(1_000))
+    assert 450 <= turns[Standing.KNOWN] <= 550
+    turns = Counter(
+        next_party([MET, *(Party(f"k{n}", Standing.KNOWN) for n in range(9))], rng) for _ in range(1_000)
+    )
+    assert 60 <= turns[MET] <= 140, "and where they are few, an even share"
+
+
+def test_strangers_earn_one_for_four_that_others_got_and_save_up_little():
+    share = StrangersShare()
+    assert share.left(START) == 0
+    for _ in range(4):
+        share.took(Standing.MET)
+    assert share.left(START) == 1
+    share.took(Standing.STRANGER)
+    assert share.left(START) == 0
+    for _ in range(1_000):
+        share.took(Standing.KNOWN)
+    assert share.left(START) == STRANGERS_SAVED_MAX
+
+
+# Pulls -----------------------------------------------------------------------------------------------
+
+
+def busy_hand(**limits: int) -> Hand:
+    """Knows one met peer, of number 1, which delivered just now."""
+    hand = Hand(GossipLimits(**limits))
+    hand.contacts.delivered(key(1).peer_id, Way.DIRECT, HONEST, START)
+    return hand
+
+
+def test_a_thousand_strangers_get_a_small_part_of_the_pulls_and_the_candidates():
+    hand = busy_hand()
+    for number in range(16):
+        hand.offer(key(1), number)
+    for number in range(100, 1_100):
+        hand.offer(key(number), number)
+    assert len(hand.puller.candidates) == hand.limits.candidates_max
+    pulled: Counter[bool] = Counter()
+    for second in range(8):
+        for pull in hand.puller.pulls(START + second):
+            ours = pull.publisher == key(1).peer_id
+            pulled[ours] += 1
+            if ours:
+                hand.teach(pull, START + second, Way.DIRECT, HONEST)
+            else:
+                hand.fail(pull, PullFailure.ABSENT, START + second)
+    assert pulled[True] == 16, "none of the met peer's was pushed out or kept waiting"
+    assert pulled[False] <= 16 / 4 + 1
+
+
+def test_the_plenty_of_strangers_does_not_end_the_search_for_others():
+    hand = busy_hand()
+    missing = hand.puller.missing(1, START)
+    for number in range(100, 400):
+        assert not hand.offer(key(number), number), "it does not count"
+    assert hand.puller.missing(1, START) == missing > 0
+
+
+def test_where_nobody_was_met_strangers_have_everything():
+    hand = Hand()
+    for number in range(1, 9):
+        assert hand.offer(key(number), number)
+    pulls = hand.puller.pulls(START)
+    assert len({pull.publisher for pull in pulls}) == 8
+
+
+def test_somebody_new_is_heard_though_the_met_are_silent():
+    hand = busy_hand()
+    hand.offer(key(7), 7)
+    assert hand.puller.pulls(START + 1) == []
+    hand.puller.pulls(START + 5)
+    (pull,) = hand.puller.pulls(START + 15)
+    hand.teach(pull, START + 15, Way.DIRECT, "/ip4/10.0.0.7/tcp/1")
+    assert hand.contacts.standing(key(7).peer_id, START + 15) is Standing.MET
+
+
+def test_a_pull_that_brought_nothing_costs_the_trainer_nothing():
+    hand = Hand(demand=1)
+    for number in range(1, 9):
+        hand.offer(key(number), number)
+    for _ in range(4):
+        for pull in hand.puller.pulls(START):
+            hand.fail(pull, PullFailure.ABSENT)
+    assert hand.puller.in_flight == 0
+    assert len(hand.puller.candidates) == 0
+
+
+# Whose fault -----------------------------------------------------------------------------------------
+
+
+def failing(hand: Hand, kind: PullFailure, times: int, peer: int = 1) -> None:
+    now = START
+    for number in range(times):
+        hand.offer(key(peer), 1_000 * peer + number, now)
+        for pull in hand.puller.pulls(now):
+            hand.fail(pull, kind, now)
+        now += 7
+
+
+def test_busy_and_our_own_faults_are_never_held_against_a_publisher():
+    for kind in (PullFailure.BUSY, PullFailure.LOCAL):
+        hand = Hand()
+        failing(hand, kind, 30)
+        assert hand.reputation.trust(key(1).peer_id, START + 210) == 1
+        assert hand.puller.rejected == {}
+
+
+def test_what_could_not_be_had_because_its_publisher_was_busy_is_had_later():
+    hand = Hand()
+    hand.offer(key(1), 1)
+    for second in (0, 6, 12):
+        (pull,) = hand.puller.pulls(START + second)
+        hand.fail(pull, PullFailure.BUSY, START + second)
+    (pull,) = hand.puller.pulls(START + 18)
+    assert hand.teach(pull, START + 18)
+
+
+def test_several_pulls_that_fail_together_count_once():
+    hand = Hand(GossipLimits(pulls_per_peer=8))
+    for number in range(8):
+        hand.offer(key(1), number)
+    pulls = hand.puller.pulls(START)
+    assert len(pulls) == 8
+    for pull in pulls:
+        hand.fail(pull)
+    assert hand.reputation.reasons(key(1).peer_id) == {"pull": 1}
+
+
+def test_a_peer_that_cannot_be_reached_is_tried_ever_more_rarely_and_not_ignored():
+    hand = Hand()
+    tried = []
+    for second in range(600):
+        hand.offer(key(1), second, START + second)
+        for pull in hand.puller.pulls(START + second):
+            tried.append(second)
+            hand.fail(pull, now=START + second)
+    assert len(tried) <= 2 * 8
+    assert not hand.reputation.is_ignored(key(1).peer_id, START + 600)
+
+
+def test_when_most_fail_together_nobody_pays():
+    hand = Hand()
+    for peer in range(1, 7):
+        hand.contacts.delivered(key(peer).peer_id, Way.DIRECT, f"/ip4/10.0.0.{peer}/tcp/1", START)
+        hand.offer(key(peer), peer)
+    for pull in hand.puller.pulls(START):
+        hand.fail(pull)
+    lost = [hand.reputation.reasons(key(peer).peer_id) for peer in range(1, 7)]
+    assert sum(map(bool, lost)) <= 1, "the first, before it showed"
+    assert all(hand.contacts.is_contact(key(peer).peer_id, START) for peer in range(1, 7))
+
+
+def test_for_failures_at_least_half_of_the_contacts_are_left_and_for_lies_none_need_be():
+    for reason, least in (("absent", 3), ("question", 0)):
+        hand = Hand()
+        peers = [key(n).peer_id for n in range(1, 7)]
+        for peer in peers:  # one party, so that it is not taken for an outage
+            hand.contacts.delivered(peer, Way.DIRECT, HONEST, START)
+        for peer in peers:
+            for _ in range(10):
+                hand.puller.penalise(peer, reason, START)
+        left = [peer for peer in peers if not hand.reputation.is_ignored(peer, START)]
+        assert len(left) == least
+
+
+def test_a_single_contact_is_ignored_for_lies_and_not_for_failures():
+    for reason, ignored in (
+        ("absent", False),
+        ("uninformative", False),
+        ("question", True),
+        ("scorer", True),
+    ):
+        hand = Hand()
+        hand.contacts.delivered(key(1).peer_id, Way.DIRECT, HONEST, START)
+        for _ in range(10):
+            hand.puller.penalise(key(1).peer_id, reason, START)
+        assert hand.reputation.is_ignored(key(1).peer_id, START) is ignored, reason
+
+
+def test_whom_the_operator_trusts_is_never_ignored_and_loses_its_points_all_the_same():
+    hand = Hand()
+    peer = key(1).peer_id
+    hand.reputation.trust_always(peer)
+    for _ in range(10):
+        assert hand.puller.penalise(peer, "question", START) == []
+    assert hand.reputation.reasons(peer) == {"question": 10}
+    assert hand.reputation.trust(peer, START) == 1
