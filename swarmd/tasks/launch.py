@@ -56,8 +56,7 @@ class WorkerOptions:
 
 FOR_PEERS = WorkerOptions(
     question_s=10.0,  # a peer chooses the seed, and may look for slow ones
-    score_s=4.0,
-    hangs_per_group=1.5,
+    hangs_per_group=1,
     stop_at_loss=True,  # such a group is refused whole
     priority=2 * PRIORITY,  # behind this peer's own questions and scores
 )

@@ -2,8 +2,8 @@
 
 It imports the sources once, locks itself in and forks a child for every piece of work, so it stays warm and
 never runs a scorer itself. The children that regenerate questions run the sources' code; those that score run
-it on text chosen by peers. A text that could be a program has a child to itself, so that it cannot reach
-another's score.
+it on text chosen by peers. Answers to one question share a child where the task says what it admits;
+elsewhere a text that is no plain literal has a child to itself.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, millionths)
@@ -101,8 +101,8 @@ class Bench:
         scorers = [self._scorer(spec) for spec, _ in groups]
         self._sandbox.confine_scorer(self._options.score_cpu_s)
         return [
-            [attempt(partial(score, answer)) for answer in answers]
-            for score, (_, answers) in zip(scorers, groups, strict=True)
+            [attempt(partial(scorer.score, answer)) for answer in answers]
+            for scorer, (_, answers) in zip(scorers, groups, strict=True)
         ]
 
     def _score(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
@@ -114,11 +114,13 @@ class Bench:
         return [_outcome(outcomes)] * len(answers) if isinstance(outcomes, Lost) else list(outcomes)
 
     def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
-        score = self._scorer(spec)
-        distinct = list(dict.fromkeys(answers))
-        plain = [answer for answer in distinct if _shares(answer)]
-        alone = [[answer] for answer in distinct if not _shares(answer)]
-        found: dict[bytes, Outcome] = dict.fromkeys(distinct, _outcome(Lost("skipped")))
+        scorer = self._scorer(spec)
+        # What the scorer does not get to see costs no child.
+        found: dict[bytes, Outcome] = {answer: (True, 0) for answer in answers if not scorer.admits(answer)}
+        rest = [answer for answer in dict.fromkeys(answers) if answer not in found]
+        found |= dict.fromkeys(rest, _outcome(Lost("skipped")))
+        together = [answer for answer in rest if scorer.knows_forms or _shares(answer)]
+        alone = [[answer] for answer in rest if answer not in together]
         limits = Limits(
             self._options.score_s,
             cpu_seconds=self._options.score_cpu_s,
@@ -127,8 +129,8 @@ class Bench:
             result_bytes_max=_RESULT_BYTES_MAX,
             result_items_max=_RESULT_ITEMS_MAX,
         )
-        for batch in [plain, *alone]:
-            jobs: list[Job] = [partial(score, answer) for answer in batch]
+        for batch in [together, *alone]:
+            jobs: list[Job] = [partial(scorer.score, answer) for answer in batch]
             results = run_jobs(jobs, limits, self._sandbox.confine_scorer)
             found |= zip(batch, map(_outcome, results), strict=True)
             lost = any(isinstance(result, Lost) and result.kind in ENDS_CHILD for result in results)
@@ -136,18 +138,10 @@ class Bench:
                 break
         return [found[answer] for answer in answers]
 
-    def _scorer(self, spec: RawSpec) -> Callable[[bytes], int]:
+    def _scorer(self, spec: RawSpec) -> _Scorer:
         task = self._task(spec)
         _, entry = task.question(spec[4], spec[5])
-        admits = getattr(task, "admits", _is_bounded)
-
-        def score(raw: bytes) -> int:
-            answer = raw.decode()
-            if self._sandbox.literals_only and not is_plain_literal(answer):
-                return 0
-            return score_micro(task.score(answer, entry)) if admits(answer, entry) else 0
-
-        return score
+        return _Scorer(task, entry, literals_only=self._sandbox.literals_only)
 
     def _question(self, spec: RawSpec) -> str:
         text, _ = self._task(spec).question(spec[4], spec[5])
@@ -165,16 +159,36 @@ class Bench:
         return self._sources[source].build(dataset, json.loads(config))
 
 
+class _Scorer:
+    """Scores answers to one question, if they are admitted."""
+
+    def __init__(self, task: Task, entry: Any, *, literals_only: bool) -> None:
+        self._task = task
+        self._entry = entry
+        self._literals_only = literals_only
+        self._form: Callable[[str, Any], bool] | None = getattr(task, "admits", None)
+
+    @property
+    def knows_forms(self) -> bool:
+        """Whether the task says what it admits, so that its answers may share a child."""
+        return self._form is not None
+
+    def admits(self, raw: bytes) -> bool:
+        answer = raw.decode()
+        if self._literals_only and not is_plain_literal(answer):
+            return False
+        return is_bounded(answer) if self._form is None else self._form(answer, self._entry)
+
+    def score(self, raw: bytes) -> int:
+        """In millionths; 0 for what is not admitted."""
+        return score_micro(self._task.score(raw.decode(), self._entry)) if self.admits(raw) else 0
+
+
 def _shares(answer: bytes) -> bool:
     """Whether `answer` may be scored in one child with others."""
     if len(answer) > _SHARED_BYTES_MAX:
         return False
     return _PLAIN.fullmatch(answer) is not None or is_plain_literal(answer.decode())
-
-
-def _is_bounded(answer: str, _entry: object) -> bool:
-    """For tasks that do not say what they admit."""
-    return is_bounded(answer)
 
 
 def _outcome(result: object) -> Outcome:

@@ -10,7 +10,9 @@ import pytest_asyncio
 from protocol import TaskSpec, canonical_json
 from swarmd.tasks import TaskRunner, WorkerOptions
 
-HANG_S = 2.0  # shorter than the default, so that the hanging tests do not take all day
+QUICK = WorkerOptions(score_s=20.0, score_cpu_s=1.0)
+"""Less CPU time than the default, so that hanging tests do not take all day; and time by the clock to use
+it."""
 
 
 def make_spec(
@@ -29,5 +31,5 @@ def spec() -> Callable[..., TaskSpec]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def runner() -> AsyncIterator[TaskRunner]:
-    async with TaskRunner(reward="partial", options=WorkerOptions(score_s=HANG_S)) as running:
+    async with TaskRunner(reward="partial", options=QUICK) as running:
         yield running

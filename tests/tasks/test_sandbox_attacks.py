@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from protocol import TaskSpec
-from swarmd.tasks import Score, TaskRunner, WorkerOptions
+from swarmd.tasks import Score, TaskRunner
 from swarmd.tasks.frames import pack
 from swarmd.tasks.gym import ReasoningGym
+from tests.tasks.conftest import QUICK, make_spec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -125,8 +127,29 @@ HANGING = [
     "1_" * 8_000 + "1",
 ]
 
+HANGS = "[1 for _ in iter(int, 1)]"
+DEVOURING: dict[str, set[str | None]] = {
+    HANGS: {"hang"},
+    "9 ** 9 ** 9 ** len(ATTACKS)": {"hang"},
+    "os._exit(0)": {"crash"},
+    "os.abort()": {"crash"},
+    "sys.exit(3)": {"crash"},
+    "os.close(3)": {"crash"},
+    "os.write(3, b'\\xff' * 2000)": {"crash"},
+    "os.write(3, b'\\x00\\x00\\x0f\\xff\\x99\\x0f\\xfc' + bytes(4092))": {"crash"},
+    "'x' * 10**11": {"error"},
+    "[[0] * 10**7 for _ in iter(int, 1)]": {"error", "crash", "hang"},
+    "(lambda f: f(f))(lambda f: f(f))": {"error"},
+    "print('x' * 10**7)": {None},
+    "sys.stdout.buffer.write(bytes(10**7))": {None},
+    "[os.fork() for _ in iter(int, 1)]": {"error"},
+}
+MICRO = [10**15, -(10**15)]
+FORGING = "os.write(3, pack((True, {micro})))"
+
 SOURCE = """
 import os, signal, sys, time
+from swarmd.tasks.frames import pack
 
 ATTACKS = {attacks}
 
@@ -161,15 +184,43 @@ class Source:
 """
 
 
-def custom(
-    directory: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    attacks: Sequence[str] = (),
-) -> WorkerOptions:
-    code = "[" + ", ".join(f"lambda: {attack}" for attack in attacks) + "]"
-    (directory / "evaluating_source.py").write_text(SOURCE.format(attacks=code))
-    monkeypatch.syspath_prepend(directory)
-    return WorkerOptions(score_s=4.0, score_cpu_s=1.0, sources=("odd=evaluating_source:Source",))
+@dataclass(frozen=True)
+class Arena:
+    """A worker whose source has the attacks as the code of its scorer, and what they are aimed at."""
+
+    runner: TaskRunner
+    attacks: Sequence[str]
+    home: Path
+    server: socket.socket
+    names: dict[str, object]
+
+    async def score(self, *answers: str) -> list[Score]:
+        return await run(self.runner, make_spec("ok", source="odd"), list(answers))
+
+    async def attempt(self, attack: str) -> Score:
+        [score] = await self.score(f"run {self.attacks.index(attack)}")
+        return score
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
+    home, sources = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("sources")
+    (home / "peer.key").write_text("private")
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.MonkeyPatch.context() as patch:
+        server.setblocking(False)
+        names: dict[str, object] = {
+            "secret": home / "peer.key", "directory": home, "port": server.getsockname()[1], "daemon":
+            os.getpid(),
+        }  # fmt: skip
+        attacks = [attack.format(**names) for kind in ATTACKS.values() for attack in kind]
+        attacks += ["1 + 1", *DEVOURING, *(FORGING.format(micro=micro) for micro in MICRO)]
+        code = "[" + ", ".join(f"lambda: {attack}" for attack in attacks) + "]"
+        (sources / "evaluating_source.py").write_text(SOURCE.format(attacks=code))
+        patch.syspath_prepend(sources)
+        patch.setenv("SWARMD_SECRET", "hunter2")
+        options = replace(QUICK, stop_at_loss=True, sources=("odd=evaluating_source:Source",))
+        async with TaskRunner(reward="partial", options=options) as runner:
+            yield Arena(runner, attacks, home, server, names)
 
 
 @pytest.fixture(scope="module")
@@ -228,94 +279,52 @@ async def test_numbers_and_repeats_without_end_do_not_hang_a_scorer(
 
 
 async def test_a_custom_scorer_that_evaluates_gets_literals_and_arithmetic_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
+    arena: Arena,
 ) -> None:
-    async with TaskRunner(reward="partial", options=custom(tmp_path, monkeypatch)) as runner:
-        fine = await run(
-            runner, spec("ok", source="odd"), ["41", "(40 + 2) - 1", "later on", "[41][0]", "secret"]
-        )
-        assert fine[:3] == [Score(1.0), Score(1.0), Score(1.0)]
-        assert [score.reward for score in fine[3:]] == [0.0, 0.0]
-        forged = [
-            *CODE,
-            *(f"compile {code}" for code in CODE),
-            *(f"exec {code}" for code in CODE),
-            "exec reward=1",
-        ]
-        scores = await run(runner, spec("ok", source="odd"), forged)
-        assert [score.reward for score in scores if score.reward > 0] == []
-        assert {score.failure for score in scores} <= {None, "error"}
-        assert runner.restarts == 0
+    fine = await arena.score("41", "(40 + 2) - 1", "later on", "[41][0]", "secret")
+    assert fine[:3] == [Score(1.0), Score(1.0), Score(1.0)]
+    assert [score.reward for score in fine[3:]] == [0.0, 0.0]
+    forged = [f"{how}{code}" for how in ("", "compile ", "exec ") for code in CODE]
+    scores = await arena.score(*forged, "exec reward=1")
+    assert [score.reward for score in scores if score.reward > 0] == []
+    assert {score.failure for score in scores} <= {None, "error"}
+    assert arena.runner.restarts == 0
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-async def test_what_a_scorers_code_attempts_does_not_happen(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
+async def test_what_a_scorers_code_attempts_does_not_happen(arena: Arena, kind: str) -> None:
+    pid = arena.runner.worker_pid
+    assert await arena.attempt("1 + 1") == Score(1.0)
+    attacks = [attack.format(**arena.names) for attack in ATTACKS[kind]]
+    assert [attack for attack in attacks if (await arena.attempt(attack)).reward > 0.5] == []
+    with pytest.raises(BlockingIOError):
+        arena.server.accept()
+    assert (arena.home / "peer.key").read_text() == "private"
+    assert os.listdir(arena.home) == ["peer.key"]  # noqa: PTH208  Path.iterdir is for synchronous tests
+    assert (arena.runner.worker_pid, arena.runner.restarts) == (pid, 0)
+
+
+@pytest.mark.parametrize("attack", DEVOURING)
+async def test_hanging_dying_and_devouring_cost_one_completion(arena: Arena, attack: str) -> None:
+    score = await arena.attempt(attack)
+    assert score.failure in DEVOURING[attack]
+    assert await arena.attempt("1 + 1") == Score(1.0)
+    assert arena.runner.restarts == 0
+
+
+async def test_a_worker_for_peers_stops_at_the_first_text_that_hangs(arena: Arena) -> None:
+    before = arena.runner.busy_s
+    hung = f"run {arena.attacks.index(HANGS)}"
+    assert [score.failure for score in await arena.score("41", hung, "((41))")] == [None, "hang", "skipped"]
+    assert [score.is_lost for score in await arena.score("(41)", "[hang(", "41")] == [False, False, False]
+    assert arena.runner.busy_s > before
+
+
+@pytest.mark.parametrize("micro", MICRO)
+async def test_a_score_that_a_source_forges_is_still_a_reward_between_0_and_1(
+    arena: Arena, micro: int
 ) -> None:
-    monkeypatch.setenv("SWARMD_SECRET", "hunter2")
-    home, sources = tmp_path / "home", tmp_path / "sources"
-    home.mkdir()
-    sources.mkdir()
-    secret = home / "peer.key"
-    secret.write_text("private")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setblocking(False)
-        names = {
-            "secret": secret, "directory": home, "port": server.getsockname()[1], "daemon": os.getpid()
-        }  # fmt: skip
-        attacks = ["1 + 1", *(attack.format(**names) for attack in ATTACKS[kind])]
-        async with TaskRunner(reward="partial", options=custom(sources, monkeypatch, attacks)) as runner:
-            pid = runner.worker_pid
-            answers = [f"run {number}" for number in range(len(attacks))]
-            reached, *stopped = await run(runner, spec("ok", source="odd"), answers)
-            assert (runner.worker_pid, runner.restarts) == (pid, 0)
-        with pytest.raises(BlockingIOError):
-            server.accept()
-    assert reached == Score(1.0)
-    assert [score for score in stopped if score.reward > 0.5] == []
-    assert secret.read_text() == "private"
-    assert os.listdir(home) == ["peer.key"]  # noqa: PTH208  Path.iterdir is for synchronous tests
-
-
-async def test_hanging_dying_and_devouring_cost_one_completion(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
-) -> None:
-    attacks = {
-        "[1 for _ in iter(int, 1)]": {"hang"},
-        "9 ** 9 ** 9 ** len(ATTACKS)": {"hang"},
-        "os._exit(0)": {"crash"},
-        "os.abort()": {"crash", "error"},
-        "sys.exit(3)": {"crash"},
-        "os.close(3)": {"crash"},
-        "os.write(3, b'\\xff' * 2000)": {"crash"},
-        "os.write(3, b'\\x00\\x00\\x0f\\xff' + b'\\x80' * 4095)": {"crash"},
-        "'x' * 10**11": {"error"},
-        "[[0] * 10**7 for _ in iter(int, 1)]": {"error", "crash", "hang"},
-        "(lambda f: f(f))(lambda f: f(f))": {"error"},
-        "print('x' * 10**7)": {None},
-        "sys.stdout.buffer.write(b'\\x00\\x00\\x00\\x01\\x01' * 10**6)": {None},
-        "[os.fork() for _ in iter(int, 1)]": {"error"},
-    }
-    options = custom(tmp_path, monkeypatch, ["1", *attacks, "1"])
-    async with TaskRunner(reward="partial", options=options) as runner:
-        answers = [f"run {number}" for number in range(len(attacks) + 2)]
-        results = [(await run(runner, spec("ok", source="odd"), [answer]))[0] for answer in answers]
-        assert results[0] == results[-1] == Score(1.0)
-        for (attack, failures), score in zip(attacks.items(), results[1:-1], strict=True):
-            assert score.failure in failures, attack
-        assert runner.restarts == 0
-
-
-async def test_a_worker_for_peers_stops_at_the_first_text_that_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
-) -> None:
-    options = replace(custom(tmp_path, monkeypatch, ["[1 for _ in iter(int, 1)]", "1"]), stop_at_loss=True)
-    async with TaskRunner(reward="partial", options=options) as runner:
-        before = runner.busy_s
-        scores = await run(runner, spec("ok", source="odd"), ["(run 0", "run 0", "later ("])
-        assert [score.failure for score in scores][-2:] == ["hang", "skipped"]
-        assert runner.busy_s > before
-        assert all(score.is_lost for score in scores[-2:])
+    assert await arena.attempt(FORGING.format(micro=micro)) == Score(1.0 if micro > 0 else 0.0)
 
 
 async def test_a_text_cannot_reach_the_score_of_another(
@@ -328,15 +337,6 @@ async def test_a_text_cannot_reach_the_score_of_another(
     assert [score.reward for score in scores] == [0.0, 0.0, 0.0, 1.0]
     scores = await run(runner, spec("string_insertion", seed=8), ["wrong"])
     assert scores == [Score(0.0)]
-
-
-@pytest.mark.parametrize("micro", [10**15, -(10**15)])
-async def test_a_score_that_a_source_forges_is_still_a_reward_between_0_and_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec], micro: int
-) -> None:
-    options = custom(tmp_path, monkeypatch, [f"os.write(3, {pack((True, micro))!r})"])
-    async with TaskRunner(reward="partial", options=options) as runner:
-        assert await run(runner, spec("ok", source="odd"), ["run 0"]) == [Score(1.0 if micro > 0 else 0.0)]
 
 
 async def test_deep_json_for_codeio_costs_that_completion(

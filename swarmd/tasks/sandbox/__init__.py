@@ -108,8 +108,8 @@ class Sandbox:
         if self._child_filter:
             kernel.install_filter(self._child_filter)
         # Last: they refuse ctypes, through which the filter is installed.
-        refuse_side_effects(self._readable, self._unaudited)
         refuse_programs()
+        refuse_side_effects(self._readable, self._unaudited)  # which refuses further hooks
 
 
 def _limit(kind: int, value: int) -> None:

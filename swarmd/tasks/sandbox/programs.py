@@ -39,7 +39,10 @@ class ProgramRefusedError(PermissionError):
 
 
 def refuse_programs() -> None:
-    """From now on this process compiles no text but harmless expressions. Irreversible."""
+    """From now on this process compiles no text but harmless expressions. Irreversible.
+
+    Raises RuntimeError if a hook that is there already does not let it in.
+    """
     checking = False
 
     def hook(event: str, args: tuple[object, ...]) -> None:
@@ -58,6 +61,11 @@ def refuse_programs() -> None:
             checking = False
 
     sys.addaudithook(hook)
+    try:
+        compile("refuse_programs()", "<trial>", "eval")
+    except ProgramRefusedError:
+        return
+    raise RuntimeError("another audit hook kept this one out")  # which Python does not say by itself
 
 
 def _is_importing(frame: FrameType | None) -> bool:
