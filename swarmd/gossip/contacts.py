@@ -19,6 +19,7 @@ from swarmd.gossip.address_group import address_group
 from swarmd.gossip.limits import GossipLimits
 from swarmd.network.interface import Standing, Way
 
+PARTIES_REMEMBERED = 8_192  # as many as names come by in a few reads
 COUNT_EVERY_S = 1.0  # what is believed of the swarm need not be newer
 
 UNMET = "unmet"
@@ -74,6 +75,9 @@ class Contacts:
         self._widths: dict[PeerId, _Width] = {}
         self._trusted: set[PeerId] = set()
         self._met_at = -math.inf
+        self._connections: Mapping[PeerId, str] = {}
+        self._parties: dict[tuple[PeerId, bool], Party] = {}
+        """What `party` found since anything changed."""
         self._counts: Counter[str] = Counter()
         self._counted_at = -math.inf
         self._size = 1.0
@@ -83,11 +87,16 @@ class Contacts:
 
     def remembered(self, acquaintances: Iterable[Acquaintance]) -> None:
         """Of earlier runs."""
+        self._parties.clear()
         for acquaintance in acquaintances:
             self._acquaintances[acquaintance.peer_id] = acquaintance
 
     def connected(self, connections: Mapping[PeerId, str]) -> None:
         """The transport's connections now. Of an address group only so many count, the oldest first."""
+        if connections == self._connections:
+            return
+        self._connections = dict(connections)
+        self._parties.clear()
         taken: Counter[str] = Counter()
         kept: dict[PeerId, str] = {}
         known_first = sorted(connections, key=lambda peer: peer not in self._connected)
@@ -104,6 +113,7 @@ class Contacts:
         known = self._acquaintances.pop(peer, None) or Acquaintance(peer, 0, now, now)
         entry = replace(known, groups=known.groups + 1, last=now, met_at=met or known.met_at)
         self._acquaintances[peer] = entry
+        self._forget_parties(peer)
         self._make_room(now)
         self._lately.pop(peer, None)
         self._lately[peer] = now
@@ -122,9 +132,11 @@ class Contacts:
         """It lied: what it delivered before counts no more."""
         self.lost(peer)
         self._acquaintances.pop(peer, None)
+        self._forget_parties(peer)
 
     def trust(self, peer: PeerId, trusted: bool) -> None:
         """The operator's word."""
+        self._forget_parties(peer)
         if trusted:
             self._trusted.add(peer)
         else:
@@ -179,6 +191,14 @@ class Contacts:
         `proved`: only what it delivered over its own connection shows where it is; else, as for a first pull,
         being connected does.
         """
+        found = self._parties.get((peer, proved))
+        if found is None:
+            if len(self._parties) > PARTIES_REMEMBERED:
+                self._parties.clear()
+            found = self._parties[peer, proved] = self._party(peer, now, proved)
+        return found
+
+    def _party(self, peer: PeerId, now: float, proved: bool) -> Party:
         if peer in self._trusted:
             return Party(peer, Standing.KNOWN)
         entry = self._acquaintances.get(peer)
@@ -240,11 +260,17 @@ class Contacts:
         if len(self._widths) > 2 * self._limits.acquaintances_max:
             self._widths = {p: width for p, width in self._widths.items() if self.is_contact(p, now)}
 
+    def _forget_parties(self, peer: PeerId) -> None:
+        for proved in (True, False):
+            self._parties.pop((peer, proved), None)
+
     def _make_room(self, now: float) -> None:
         """Forget whom this peer knows least: a crowd of newcomers must not wipe out the known."""
         if len(self._acquaintances) > self._limits.acquaintances_max:
             newcomer = next((p for p in self._acquaintances if not self.is_known(p, now)), None)
-            self._acquaintances.pop(newcomer or next(iter(self._acquaintances)))
+            forgotten = newcomer or next(iter(self._acquaintances))
+            self._acquaintances.pop(forgotten)
+            self._forget_parties(forgotten)
 
 
 def _width(shard: int, widest: int) -> int | None:
