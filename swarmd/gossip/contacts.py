@@ -64,13 +64,21 @@ class _Width:
             self.now = max(self.now, width)
 
 
+@dataclass(frozen=True)
+class _Deliveries:
+    """Of a contact: when the last one came, and how many since it became one."""
+
+    last: float
+    times: int
+
+
 class Contacts:
     """Bounded memory of deliveries and connections; pure, `now` is unix seconds."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
         self._acquaintances: dict[PeerId, Acquaintance] = {}
-        self._lately: dict[PeerId, float] = {}
+        self._lately: dict[PeerId, _Deliveries] = {}
         self._connected: dict[PeerId, str] = {}
         self._widths: dict[PeerId, _Width] = {}
         self._trusted: set[PeerId] = set()
@@ -115,8 +123,8 @@ class Contacts:
         self._acquaintances[peer] = entry
         self._forget_parties(peer)
         self._make_room(now)
-        self._lately.pop(peer, None)
-        self._lately[peer] = now
+        times = self._lately.pop(peer).times if self._is_lately(peer, now) else 0
+        self._lately[peer] = _Deliveries(now, times + 1)
         if len(self._lately) > self._limits.acquaintances_max:
             del self._lately[next(iter(self._lately))]
         if self.party(peer, now, proved=True).standing >= Standing.MET:
@@ -220,7 +228,8 @@ class Contacts:
     def size(self, now: float) -> int:
         """About how many peers there are, this one included; moves by no more than a factor in a time."""
         most = self._limits.contacts_per_group
-        target = 1 + sum(min(count, most) for count in self._by_party(now).values())
+        contacts = sum(min(count, most) for count in self._by_party(now).values())
+        target = 1 + contacts * (1 + self._unheard())
         if not self._size_at <= now:  # the first time, or a clock that jumped back
             self._size_at = now
         factor = 2 ** min((now - self._size_at) / self._limits.size_doubles_s, 64.0)
@@ -243,8 +252,18 @@ class Contacts:
     # -----------------------------------------------------------------------------------------------
 
     def _is_lately(self, peer: PeerId, now: float) -> bool:
-        at = self._lately.get(peer)
-        return at is not None and abs(now - at) < self._limits.contact_s
+        found = self._lately.get(peer)
+        return found is not None and abs(now - found.last) < self._limits.contact_s
+
+    def _unheard(self) -> float:
+        """Peers that nothing came from yet, for each contact; no more than one.
+
+        Of a swarm of which all were heard, each delivers again and again; the share of deliveries by peers that
+        were heard once is the share of all that the unheard would deliver (Good and Turing).
+        """
+        deliveries = sum(found.times for found in self._lately.values())
+        once = sum(found.times == 1 for found in self._lately.values())
+        return min(1.0, once / max(1, deliveries - once))
 
     def _by_party(self, now: float) -> Counter[str]:
         """Contacts of each party; counted anew once a second, since they may be thousands."""
