@@ -49,6 +49,7 @@ from swarmd.gossip import (
     Verify,
 )
 from swarmd.gossip.orders import Order
+from swarmd.gossip.reputation import IGNORED
 from swarmd.learning import ScoredGroup
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
@@ -57,6 +58,7 @@ from swarmd.network.interface import (
     NetworkClosedError,
     PullFailedError,
     PullFailure,
+    Standing,
 )
 from swarmd.observe import EventLog
 from swarmd.storage import BlobStore, Database
@@ -262,6 +264,9 @@ class Exchange:
     def _settle(self, verified: VerifiedRecord, outcome: ScoredGroup | RejectedRecord) -> None:
         if isinstance(outcome, RejectedRecord):
             self.handle(GroupRejected(verified.digest, outcome.reason))
+            return
+        if self._gossip.standing(verified.publisher) is Standing.BANNED:
+            self.handle(GroupRejected(verified.digest, IGNORED))
             return
         self._database.pool.add(outcome, now=self._clock())
         self._blobs.put(verified.envelope)

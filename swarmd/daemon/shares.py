@@ -1,12 +1,13 @@
 """Who gets how much of a draw: the rule of `gossip/turns.py`, whatever the sampler.
 
-Each party sends twice as many groups as it might get, which the sampler chooses among its own; of these the
-sampler chooses what is trained on. So the sampler has a choice, and no party gets more than twice its share.
+Each party sends half as many groups again as are its due, which the sampler chooses among its own; of these
+the sampler chooses what is trained on. So the sampler has a choice, and who courts it gets no more than that.
 Among peers that are equal and offer equally much, each group is as likely as any other, as in the paper.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from swarmd.gossip.turns import NEWCOMERS_SHARE_MAX, StrangersShare, allot
 from swarmd.learning import DrawContext, GroupSampler, ScoredGroup
 from swarmd.network.interface import Standing
 
-FINALISTS = 2  # a group drawn: a choice for the sampler, and a bound on what it may prefer
+FINALISTS = 1.5  # a group drawn: a choice for the sampler, and a bound on what it may prefer
 
 Offers = Mapping[PeerId, Sequence[ScoredGroup]]
 """The groups of each peer of one party."""
@@ -73,13 +74,13 @@ class Shares:
                     available[party] = min(available[party], self._strangers.left(self._clock()))
         drawn: list[ScoredGroup] = []
         for parties, count in self._classes(available, wanted, rng):
-            places = allot(FINALISTS * count, parties, rng)
+            places = allot(math.ceil(FINALISTS * count), parties, rng)
             finalists = [
                 group
                 for party, n in places.items()
                 for group in _best(offers[party], n, sampler, rng, context)
             ]
-            drawn += sampler.draw(finalists, count, rng, context)
+            drawn += _one_by_one(finalists, count, sampler, rng, context)
         for group in drawn:
             self._strangers.took(self._party(PeerId(group.publisher)).standing)
         return drawn
@@ -113,3 +114,19 @@ def _best(
     return [
         group for peer, n in of_each.items() if n for group in sampler.draw(offers[peer], n, rng, context)
     ]
+
+
+def _one_by_one(
+    finalists: Sequence[ScoredGroup],
+    count: int,
+    sampler: GroupSampler,
+    rng: random.Random,
+    context: DrawContext,
+) -> list[ScoredGroup]:
+    """The same as a draw of `count`, but that a sampler's own limit for a peer has no say: a party with many
+    names would get the most out of it."""
+    left, drawn = list(finalists), list[ScoredGroup]()
+    while len(drawn) < count and (found := sampler.draw(left, 1, rng, context)):
+        drawn += found
+        left = [group for group in left if group is not found[0]]
+    return drawn

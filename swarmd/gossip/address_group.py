@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 ELSEWHERE = "elsewhere"  # an address that is unknown or not understood: all such are one group
 IPV4_BITS = 24  # what one customer of a hosting company gets without asking why
 IPV6_BITS = 48  # a tunnel broker gives everybody who asks a /48
 
 
+@lru_cache(maxsize=4_096)
 def address_group(multiaddr: str | None) -> str:
     """The /24 of a public IPv4 address, the /48 of an IPv6 address, else the whole host.
 

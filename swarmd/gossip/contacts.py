@@ -19,6 +19,7 @@ from swarmd.gossip.address_group import address_group
 from swarmd.gossip.limits import GossipLimits
 from swarmd.network.interface import Standing, Way
 
+PARTIES_REMEMBERED = 8_192  # as many as names come by in a few reads
 COUNT_EVERY_S = 1.0  # what is believed of the swarm need not be newer
 
 UNMET = "unmet"
@@ -63,17 +64,28 @@ class _Width:
             self.now = max(self.now, width)
 
 
+@dataclass(frozen=True)
+class _Deliveries:
+    """Of a contact: when the last one came, and how many since it became one."""
+
+    last: float
+    times: int
+
+
 class Contacts:
     """Bounded memory of deliveries and connections; pure, `now` is unix seconds."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
         self._acquaintances: dict[PeerId, Acquaintance] = {}
-        self._lately: dict[PeerId, float] = {}
+        self._lately: dict[PeerId, _Deliveries] = {}
         self._connected: dict[PeerId, str] = {}
         self._widths: dict[PeerId, _Width] = {}
         self._trusted: set[PeerId] = set()
         self._met_at = -math.inf
+        self._connections: Mapping[PeerId, str] = {}
+        self._parties: dict[tuple[PeerId, bool], Party] = {}
+        """What `party` found since anything changed."""
         self._counts: Counter[str] = Counter()
         self._counted_at = -math.inf
         self._size = 1.0
@@ -83,11 +95,16 @@ class Contacts:
 
     def remembered(self, acquaintances: Iterable[Acquaintance]) -> None:
         """Of earlier runs."""
+        self._parties.clear()
         for acquaintance in acquaintances:
             self._acquaintances[acquaintance.peer_id] = acquaintance
 
     def connected(self, connections: Mapping[PeerId, str]) -> None:
         """The transport's connections now. Of an address group only so many count, the oldest first."""
+        if connections == self._connections:
+            return
+        self._connections = dict(connections)
+        self._parties.clear()
         taken: Counter[str] = Counter()
         kept: dict[PeerId, str] = {}
         known_first = sorted(connections, key=lambda peer: peer not in self._connected)
@@ -104,9 +121,10 @@ class Contacts:
         known = self._acquaintances.pop(peer, None) or Acquaintance(peer, 0, now, now)
         entry = replace(known, groups=known.groups + 1, last=now, met_at=met or known.met_at)
         self._acquaintances[peer] = entry
+        self._forget_parties(peer)
         self._make_room(now)
-        self._lately.pop(peer, None)
-        self._lately[peer] = now
+        times = self._lately.pop(peer).times if self._is_lately(peer, now) else 0
+        self._lately[peer] = _Deliveries(now, times + 1)
         if len(self._lately) > self._limits.acquaintances_max:
             del self._lately[next(iter(self._lately))]
         if self.party(peer, now, proved=True).standing >= Standing.MET:
@@ -122,9 +140,11 @@ class Contacts:
         """It lied: what it delivered before counts no more."""
         self.lost(peer)
         self._acquaintances.pop(peer, None)
+        self._forget_parties(peer)
 
     def trust(self, peer: PeerId, trusted: bool) -> None:
         """The operator's word."""
+        self._forget_parties(peer)
         if trusted:
             self._trusted.add(peer)
         else:
@@ -179,6 +199,14 @@ class Contacts:
         `proved`: only what it delivered over its own connection shows where it is; else, as for a first pull,
         being connected does.
         """
+        found = self._parties.get((peer, proved))
+        if found is None:
+            if len(self._parties) > PARTIES_REMEMBERED:
+                self._parties.clear()
+            found = self._parties[peer, proved] = self._party(peer, now, proved)
+        return found
+
+    def _party(self, peer: PeerId, now: float, proved: bool) -> Party:
         if peer in self._trusted:
             return Party(peer, Standing.KNOWN)
         entry = self._acquaintances.get(peer)
@@ -200,7 +228,8 @@ class Contacts:
     def size(self, now: float) -> int:
         """About how many peers there are, this one included; moves by no more than a factor in a time."""
         most = self._limits.contacts_per_group
-        target = 1 + sum(min(count, most) for count in self._by_party(now).values())
+        contacts = sum(min(count, most) for count in self._by_party(now).values())
+        target = 1 + contacts * (1 + self._unheard())
         if not self._size_at <= now:  # the first time, or a clock that jumped back
             self._size_at = now
         factor = 2 ** min((now - self._size_at) / self._limits.size_doubles_s, 64.0)
@@ -223,8 +252,18 @@ class Contacts:
     # -----------------------------------------------------------------------------------------------
 
     def _is_lately(self, peer: PeerId, now: float) -> bool:
-        at = self._lately.get(peer)
-        return at is not None and abs(now - at) < self._limits.contact_s
+        found = self._lately.get(peer)
+        return found is not None and abs(now - found.last) < self._limits.contact_s
+
+    def _unheard(self) -> float:
+        """Peers that nothing came from yet, for each contact; no more than one.
+
+        Of a swarm of which all were heard, each delivers again and again; the share of deliveries by peers that
+        were heard once is the share of all that the unheard would deliver (Good and Turing).
+        """
+        deliveries = sum(found.times for found in self._lately.values())
+        once = sum(found.times == 1 for found in self._lately.values())
+        return min(1.0, once / max(1, deliveries - once))
 
     def _by_party(self, now: float) -> Counter[str]:
         """Contacts of each party; counted anew once a second, since they may be thousands."""
@@ -240,11 +279,17 @@ class Contacts:
         if len(self._widths) > 2 * self._limits.acquaintances_max:
             self._widths = {p: width for p, width in self._widths.items() if self.is_contact(p, now)}
 
+    def _forget_parties(self, peer: PeerId) -> None:
+        for proved in (True, False):
+            self._parties.pop((peer, proved), None)
+
     def _make_room(self, now: float) -> None:
         """Forget whom this peer knows least: a crowd of newcomers must not wipe out the known."""
         if len(self._acquaintances) > self._limits.acquaintances_max:
             newcomer = next((p for p in self._acquaintances if not self.is_known(p, now)), None)
-            self._acquaintances.pop(newcomer or next(iter(self._acquaintances)))
+            forgotten = newcomer or next(iter(self._acquaintances))
+            self._acquaintances.pop(forgotten)
+            self._forget_parties(forgotten)
 
 
 def _width(shard: int, widest: int) -> int | None:

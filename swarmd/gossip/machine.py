@@ -96,6 +96,7 @@ class Gossip:
         self._status_timer = Timer()
         self._neighbours = 0
         self._keys_read = 0
+        self._wanting = False
         self._misbehaved: Counter[str] = Counter()
         self._told: Kept[tuple[PeerId, str], float] = Kept(limits.peers_judged_max)
         self._now = 0.0
@@ -120,7 +121,7 @@ class Gossip:
         wishes = [self._now + self._limits.tick_s_max, *(t.at for t in timers if t.at > self._now)]
         if self._publisher.has_waiting:
             wishes.append(self._now + self._limits.announce_batch_s)
-        if self._missing(self._now) > 0:
+        if self._wanting:
             wishes.append(self._reader.timer.at)
         if len(self._puller.candidates):
             wishes.append(self._now + self._puller.allowance.seconds_to_next())
@@ -257,10 +258,12 @@ class Gossip:
 
     def _read_due(self, now: float) -> list[Command]:
         commands: list[Command] = []
-        keys = self._reader.keys(self._missing(now), self._shards.publish, now)
-        if keys:
-            self._keys_read += len(keys)
-            commands.append(ReadAnnouncements(keys))
+        if self._reader.due(now):
+            missing = self._missing(now)
+            self._wanting = missing > 0
+            if keys := self._reader.keys(missing, self._shards.publish, now):
+                self._keys_read += len(keys)
+                commands.append(ReadAnnouncements(keys))
         members = self._membership.keys(now)
         if members:
             commands.append(ReadStatuses(members))

@@ -1,4 +1,4 @@
-"""Is it them, or is it us? Where most parties fail in the same way at the same time, the cause is here."""
+"""Is it them, or is it us? Where most or all fail in the same way at the same time, the cause is here."""
 
 from __future__ import annotations
 
@@ -23,13 +23,22 @@ class Outages:
     def worked(self, party: str, now: float) -> None:
         _note(self._worked, party, now)
 
-    def is_ours(self, way: str, now: float) -> bool:
+    def most_fail(self, way: str, now: float) -> bool:
         """More parties failed this way than worked when they were tried last, and more than one."""
+        failing, working = self._count(way, now)
+        return failing >= PARTIES_MIN and failing > working
+
+    def all_fail(self, way: str, now: float) -> bool:
+        """More than one party failed this way when it was tried last, and none worked."""
+        failing, working = self._count(way, now)
+        return failing >= PARTIES_MIN and working == 0
+
+    def _count(self, way: str, now: float) -> tuple[int, int]:
         failed = {party: at for party, at in self._failed[way].items() if abs(now - at) < WINDOW_S}
         worked = {party: at for party, at in self._worked.items() if abs(now - at) < WINDOW_S}
         failing = sum(at > worked.get(party, -math.inf) for party, at in failed.items())
         working = sum(at >= failed.get(party, -math.inf) for party, at in worked.items())
-        return failing >= PARTIES_MIN and failing > working
+        return failing, working
 
 
 def _note(table: dict[str, float], party: str, now: float) -> None:

@@ -95,7 +95,8 @@ class Puller:
         self._seen: Kept[tuple[PeerId, bytes], None] = Kept(limits.seen_max)
         self._offered: Kept[tuple[PeerId, int], int] = Kept(limits.seen_max)
         self._resting: Kept[PeerId, _Rest] = Kept(limits.peers_max)
-        self._outages = Outages()
+        self._unreached = Outages()
+        self._unscored = Outages()
         self.pulled = 0
         self.accepted = 0
         self._rejected: Counter[str] = Counter()
@@ -193,7 +194,7 @@ class Puller:
         if flight is None:
             return []
         publisher = flight.candidate.announced.publisher
-        self._outages.worked(self._party(publisher, now).name, now)
+        self._unreached.worked(self._party(publisher, now).name, now)
         self._resting.pop(publisher)
         try:
             record = verify_record(
@@ -213,8 +214,9 @@ class Puller:
         flight = self._in_flight.pop(digest, None)
         if flight is None:
             return []
-        self.allowance.refund()
         candidate = flight.candidate
+        if kind is not PullFailure.LOCAL:
+            self.allowance.refund()
         publisher = candidate.announced.publisher
         match kind:
             case PullFailure.WRONG:
@@ -226,6 +228,8 @@ class Puller:
                 candidate.tries += 1
                 return self._unreachable(candidate, now)
             case PullFailure.BUSY | PullFailure.LOCAL:  # not its fault: until it expires there is time
+                if kind is PullFailure.BUSY:
+                    self._rest(publisher, now, again=False)
                 self._later(candidate, now)
                 return []
 
@@ -234,10 +238,10 @@ class Puller:
         if verifying is None:
             return []
         publisher = verifying.publisher
+        self._unscored.worked(self._party(publisher, now).name, now)
         if not informative:
             return self._drop(digest, publisher, UNINFORMATIVE, now)
         self.accepted += 1
-        self._outages.worked(self._party(publisher, now).name, now)
         self._reputation.credit(publisher, now)
         return self._delivered(verifying, now)
 
@@ -252,9 +256,13 @@ class Puller:
     def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
         """`peer` loses the points of `reason`, unless the fault seems to be here; what follows from it."""
         party = self._party(peer, now).name
-        if reason in FAILURES or reason == Reason.SCORER:
-            self._outages.failed(party, str(reason), now)
-            if self._outages.is_ours(str(reason), now):
+        if reason == UNREACHABLE:
+            self._unreached.failed(party, reason, now)
+            if self._unreached.most_fail(reason, now):
+                return []
+        if reason == Reason.SCORER:
+            self._unscored.failed(party, reason, now)
+            if self._unscored.all_fail(reason, now):
                 return []
         may_ignore = reason not in FAILURES or self._spares_half(peer, now)
         if not self._reputation.penalise(peer, reason, now, may_ignore=may_ignore):
@@ -284,7 +292,7 @@ class Puller:
         commands: list[Command] = []
         if begins:
             commands = self.penalise(publisher, UNREACHABLE, now)
-            ours = self._outages.is_ours(UNREACHABLE, now)
+            ours = self._unreached.most_fail(UNREACHABLE, now)
             rest = self._rest(publisher, now, again=not ours)
             if rest.times > 1 and not ours:
                 self._contacts.lost(publisher)

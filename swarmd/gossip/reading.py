@@ -55,7 +55,7 @@ class Reader:
 
     def keys(self, missing: int, shards: int, now: float) -> tuple[bytes, ...]:
         """Keys to read now, so as to find about `missing` new candidates; empty while none are needed."""
-        if missing <= 0 or not self.timer.due(now):
+        if missing <= 0 or not self.due(now):
             return ()
         count = min(self._limits.read_keys_max, max(1, round(missing / self._new_per_key)))
         self._asked = {topic: self._key(topic) for topic in self._draw(count, shards, now)}
@@ -65,6 +65,10 @@ class Reader:
         else:
             self.timer.rest(now, self._limits.read_interval_s_min)
         return tuple(self._asked.values())
+
+    def due(self, now: float) -> bool:
+        """Whether it is time for a read, if anything is missing."""
+        return self.timer.due(now)
 
     def topics_read(self) -> tuple[Topic, ...]:
         """The topics of the read in progress."""

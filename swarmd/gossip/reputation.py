@@ -20,8 +20,10 @@ from swarmd.network.interface import Misbehaviour
 UNREACHABLE = "pull"
 ABSENT = "absent"
 UNINFORMATIVE = "uninformative"
-NOT_THEIR_FAULT = frozenset({Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN})
-"""Reasons that lie in time or in our own version of a task source."""
+IGNORED = "ignored"
+"""What was on its way from a peer when it came to be ignored."""
+NOT_THEIR_FAULT = frozenset({Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN, IGNORED})
+"""Reasons that lie in time, in our own version of a task source, or were held against it already."""
 
 PENALTY_FORGED = 1.5  # a lie: a body that fails verification, a question that is not the task's
 PENALTIES: Mapping[str, float] = {

@@ -56,9 +56,9 @@ def flush_to_disk(path: Path) -> None:
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600, beside: str = ".writing") -> None:
     """Put `data` at `path` by writing beside it, fsync and rename. One writer at a time for each directory.
 
-    The name written beside is always the same, so a killed writer leaves at most one such file, which the next
-    write replaces; a second writer of the directory gives `beside` a name of its own. Raises OSError; then
-    `path` is as it was.
+    The name written beside is always the same, so a killed writer leaves at most one such file, which the
+    next write replaces; a second writer of the directory gives `beside` a name of its own. Raises OSError;
+    then `path` is as it was.
     """
     written = path.with_name(beside)
     written.unlink(missing_ok=True)

@@ -15,12 +15,19 @@ from swarmd import gossip as g
 from swarmd.daemon import exchange as exchange_module
 from swarmd.daemon.exchange import Exchange, well_formed
 from swarmd.daemon.verification import Verification
-from swarmd.errors import NetworkError, StorageError
+from swarmd.errors import ConfigError, NetworkError, StorageError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
 from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Way
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import Score
-from tests.daemon.fakes import Events, KnownTasks, ScriptedGossip, ScriptedNetwork, peer
+from tests.daemon.fakes import (
+    Events,
+    KnownTasks,
+    ScriptedGossip,
+    ScriptedNetwork,
+    external_group,
+    peer,
+)
 from tests.gossip.making import (
     START,
     key,
@@ -281,6 +288,40 @@ async def test_a_true_group_goes_into_the_pool_and_can_be_served_to_others(bench
     assert bench.blobs.get(record.digest) == record.envelope
     [line] = bench.events.named("pulled")
     assert (line["digest"], line["publisher"], line["reward"]) == (record.digest.hex(), OTHER, 0.5)
+
+
+async def test_what_was_on_its_way_from_a_peer_that_is_ignored_now_is_not_kept(bench: Bench):
+    record = received(ALLOWED[0])
+    bench.gossip.distrusted = {OTHER}
+    async with bench.running():
+        bench.want(g.Verify(record))
+        assert await bench.told(g.GroupRejected) == [g.GroupRejected(record.digest, "ignored")]
+    assert len(bench.database.pool) == 0
+    assert bench.blobs.get(record.digest) is None
+
+
+def test_who_delivered_is_remembered_and_whoever_is_ignored_is_forgotten_with_its_groups(bench: Bench):
+    entry = g.Acquaintance(OTHER, 3, START - 60, START, "192.0.2.7")
+    bench.want(g.RememberAcquaintance(entry))
+    assert bench.database.acquaintances.all() == [entry]
+    bench.database.pool.add(external_group(1, publisher=OTHER), now=START)
+    bench.want(g.StandingChanged(OTHER, "ignored", "question"), g.ForgetPeer(OTHER))
+    assert bench.database.acquaintances.all() == []
+    assert len(bench.database.pool) == 0
+    [line] = bench.events.named("standing")
+    assert (line["peer_id"], line["change"], line["why"]) == (OTHER, "ignored", "question")
+
+
+def test_the_operators_order_is_remembered_and_told_to_gossip(bench: Bench):
+    third = key(3).peer_id
+    bench.exchange.judge("ban", [OTHER, third])
+    assert bench.gossip.of(g.OperatorSaid) == [g.OperatorSaid(OTHER, "ban"), g.OperatorSaid(third, "ban")]
+    assert bench.database.acquaintances.words() == {OTHER: "ban", third: "ban"}
+    with pytest.raises(ConfigError, match="not trusted"):
+        bench.exchange.judge("untrust", [OTHER])
+    with pytest.raises(ConfigError, match="this peer itself"):
+        bench.exchange.judge("ban", [bench.network.peer_id])
+    assert len(bench.gossip.of(g.OperatorSaid)) == 2
 
 
 async def test_a_group_that_teaches_nothing_here_is_told_as_such(bench: Bench):

@@ -72,6 +72,15 @@ async def test_at_most_a_few_addresses_are_dialled_before_the_first_step(network
     assert dialled[0] == address_of(key(59))
 
 
+async def test_whom_the_operator_banned_is_not_dialled_though_it_was_named_once(network, database):
+    banned = key(2).peer_id
+    database.peers.seen(banned, [address_of(key(2))], now=START)
+    database.acquaintances.say(banned, "ban", now=START)
+    known = await start(network, database, address_of(key(2)), address_of(key(3)))
+    assert [peer for peer, _ in known] == [key(3).peer_id]
+    assert network.calls == [("connect", (address_of(key(3)),))]
+
+
 async def test_who_knows_nobody_dials_nobody(network, database):
     events = Events()
     assert await start(network, database, events=events) == ()

@@ -68,7 +68,8 @@ def test_what_is_no_address_is_all_one_group(text: str):
 def test_a_peer_alone_is_one_and_whoever_delivers_or_is_connected_is_one_more():
     contacts = Contacts(LIMITS)
     assert settled(contacts, START) == 1
-    contacts.delivered(FIRST, Way.INLINE, None, START + 200)
+    for _ in range(2):
+        contacts.delivered(FIRST, Way.INLINE, None, START + 200)
     contacts.connected({SECOND: at("10.0.0.2")})
     assert settled(contacts, START + 200) == 3
     assert settled(contacts, START + 200 + LIMITS.contact_s) == 2, "the connection is still there"
@@ -88,19 +89,29 @@ def test_one_host_that_opens_many_connections_makes_few_contacts():
 def test_the_size_follows_within_minutes_and_never_at_once():
     contacts = Contacts(LIMITS)
     sizes = [contacts.size(START)]
-    for n in range(200):
+    for n in [*range(200)] * 2:
         contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.{n}.1"), START)
-    for ten in range(1, 13):
-        sizes.append(contacts.size(START + 10 * ten))
+    for times in range(1, 25):
+        sizes.append(contacts.size(START + LIMITS.size_doubles_s * times))
     assert sizes[-1] == 201
     assert all(later <= max(4, 2 * before + 1) for before, later in pairwise(sizes))
+
+
+def test_where_most_were_heard_once_as_many_again_are_thought_to_be_there_and_no_more():
+    contacts = Contacts(LIMITS)
+    for n in range(100):
+        contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.{n}.1"), START)
+    assert settled(contacts, START) == 201
+    for n in range(100):
+        contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.{n}.1"), START + 200)
+    assert settled(contacts, START + 200) == 101
 
 
 def test_a_clock_that_jumps_does_no_harm_to_the_size():
     contacts = Contacts(LIMITS)
     contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START)
     for now in (START, START - 5_000, START + 1e6, START):
-        assert 1 <= contacts.size(now) <= 2
+        assert 1 <= contacts.size(now) <= 3
 
 
 # Standing and parties --------------------------------------------------------------------------------
@@ -213,18 +224,30 @@ def test_where_most_fail_together_it_is_our_own_fault_and_where_one_fails_it_is_
     for party in "abcd":
         outages.worked(party, START)
     outages.failed("a", "pull", START + 1)
-    assert not outages.is_ours("pull", START + 1)
+    assert not outages.most_fail("pull", START + 1)
     outages.failed("b", "pull", START + 1)
-    assert not outages.is_ours("pull", START + 1)
+    assert not outages.most_fail("pull", START + 1)
     outages.failed("c", "pull", START + 2)
-    assert outages.is_ours("pull", START + 2)
-    assert not outages.is_ours("absent", START + 2)
+    assert outages.most_fail("pull", START + 2)
+    assert not outages.most_fail("absent", START + 2)
     outages.worked("c", START + 3)
-    assert not outages.is_ours("pull", START + 3)
-    assert not outages.is_ours("pull", START + 2 + WINDOW_S)
+    assert not outages.most_fail("pull", START + 3)
+    assert not outages.most_fail("pull", START + 2 + WINDOW_S)
 
 
 def test_of_a_single_party_nobody_can_say_whose_fault_it_is():
     outages = Outages()
     outages.failed("a", "pull", START)
-    assert not outages.is_ours("pull", START)
+    assert not outages.most_fail("pull", START)
+    assert not outages.all_fail("pull", START)
+
+
+def test_that_all_fail_takes_more_than_that_most_do():
+    outages = Outages()
+    outages.worked("a", START)
+    for party in "bcd":
+        outages.failed(party, "scorer", START)
+    assert outages.most_fail("scorer", START)
+    assert not outages.all_fail("scorer", START)
+    outages.failed("a", "scorer", START + 1)
+    assert outages.all_fail("scorer", START + 1)

@@ -7,8 +7,8 @@ import re
 import signal
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import (
     Health,
+    IgnoredPeer,
+    Judgement,
     NoDaemonError,
     Starting,
     StartingError,
@@ -25,13 +27,14 @@ from swarmd.observe import (
     StatusSnapshot,
     ask_status,
 )
+from swarmd.observe.app import ORDER_BYTES_MAX, Judge
 
 
 @asynccontextmanager
 async def serving(
-    snapshot: Callable[[], StatusSnapshot], path: Path, http: str | None = None
+    snapshot: Callable[[], StatusSnapshot], path: Path, http: str | None = None, judge: Judge | None = None
 ) -> AsyncIterator[StatusServer]:
-    server = StatusServer(snapshot, path, http)
+    server = StatusServer(snapshot, path, http, judge)
     server.bind()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())
@@ -97,6 +100,91 @@ async def test_metrics_are_prometheus_text_without_words_of_peers(snapshot, tmp_
     assert samples["swarmd_peers", ()] == 1
     assert 0.99 not in samples.values(), "what others claim of themselves is not measured here"
     assert "onerror" not in text
+
+
+async def test_metrics_show_how_others_are_judged(snapshot, tmp_path) -> None:
+    judged = snapshot.model_copy(
+        update={
+            "judgement": Judgement(
+                ignored=(IgnoredPeer(peer_id="12D3KooWo", reason="absent", seconds_left=9.0),),
+                trusted=("12D3KooWa", "12D3KooWb"),
+                points_lost={"absent": 4},
+                misbehaved={"flood": 3},
+                refused={"streams": 5},
+                junk={"signature": 6},
+            )
+        }
+    )
+    async with serving(lambda: judged, tmp_path / "sock"), over(tmp_path / "sock") as client:
+        text = (await client.get("/metrics")).text
+    for line in (
+        "swarmd_ignored_peers 1.0",
+        "swarmd_trusted_peers 2.0",
+        'swarmd_peers_by_standing{standing="stranger"} 1.0',
+        'swarmd_points_lost_total{reason="absent"} 4.0',
+        'swarmd_misbehaved_total{what="flood"} 3.0',
+        'swarmd_refused_total{what="streams"} 5.0',
+        'swarmd_junk_total{reason="signature"} 6.0',
+    ):
+        assert line in text.splitlines()
+
+
+async def test_peers_are_judged_over_the_unix_socket_and_over_http_by_nobody(snapshot, tmp_path) -> None:
+    orders: list[tuple[str, tuple[str, ...]]] = []
+
+    def judge(order: str, peers: Sequence[str]) -> str | None:
+        orders.append((order, tuple(peers)))
+        return None if order == "ban" else "no such order"
+
+    path = tmp_path / "sock"
+    async with (
+        serving(lambda: snapshot, path, "127.0.0.1:0", judge) as server,
+        over(path) as own,
+        httpx.AsyncClient(base_url=server.base_url or "") as browser,
+    ):
+        body = {"peers": ["a", "b"]}
+        for url in ("/peers/ban", "/peers/trust", "/status", "/"):
+            for method in ("POST", "PUT", "DELETE", "PATCH"):
+                assert (await browser.request(method, url, json=body)).status_code in (404, 405)
+        assert orders == []
+        assert (await own.post("/peers/ban", json=body)).status_code == 200
+        assert orders == [("ban", ("a", "b"))]
+        refused = await own.post("/peers/praise", json=body)
+        assert (refused.status_code, refused.json()) == (400, {"error": "no such order"})
+        for wrong in (b"", b"[]", b'{"peers": "a"}', b"x" * (ORDER_BYTES_MAX + 1)):
+            assert (await own.post("/peers/ban", content=wrong)).status_code == 400
+        assert (await own.get("/peers/ban")).status_code == 405
+        assert len(orders) == 2
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /status HT", b"GET / HTTP/1.1\r\nhost: localhost\r\nx: "])
+async def test_connections_that_say_nothing_whole_make_room_for_those_that_do(
+    snapshot, tmp_path, sent: bytes
+) -> None:
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", "127.0.0.1:0") as server,
+        httpx.AsyncClient(base_url=server.base_url or "") as client,
+    ):
+        url = httpx.URL(server.base_url or "")
+        held = [await asyncio.open_connection(url.host, url.port) for _ in range(80)]
+        for _, writer in held:
+            writer.write(sent)
+            await writer.drain()
+        for _ in range(3):
+            assert (await client.get("/healthz")).status_code == 200
+        for _, writer in held:
+            writer.close()
+
+
+async def test_no_connection_is_held_open_for_long(snapshot, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.observe.connections.LIFETIME_S", 0.1)
+    async with serving(lambda: snapshot, tmp_path / "sock"):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "sock")
+        writer.write(b"GET /status HTTP/1.1\r\n")
+        async with asyncio.timeout(10):
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
 
 
 async def test_http_serves_the_dashboard_with_a_policy_for_its_own_script_only(snapshot, tmp_path) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from protocol import KeyPair, digest_of, shard_of, sign_record
-from tests.gossip.making import announce, make_record
+from tests.gossip.making import announce, key, make_record, make_status
 from tests.sim.simulator import Peer, Swarm
 
 Move = Callable[[Swarm, Peer, int], None]
@@ -101,3 +101,55 @@ def replay_elsewhere() -> Callable[[list[bytes]], list[bytes]]:
         return envelopes + list(seen)[-100:]
 
     return tamper
+
+
+# In many names -----------------------------------------------------------------------------------------
+
+NAMES = 1_000  # where a move's own names begin
+
+
+def fake_statuses(count: int) -> Move:
+    """`count` names say that they are there, again and again."""
+
+    def move(swarm: Swarm, peer: Peer, number: int) -> None:
+        if number % 30 == 0:
+            for name in map(key, range(NAMES, NAMES + count)):
+                swarm.store_status(peer, make_status(swarm.manifest, name, swarm.now), name.peer_id)
+
+    return move
+
+
+def siblings(count: int) -> Move:
+    """`count` names announce under every key of the round what nobody holds."""
+    seen: set[int] = set()
+
+    def move(swarm: Swarm, peer: Peer, number: int) -> None:
+        round_ = swarm.manifest.round_at(swarm.now)
+        if round_ in seen:
+            return
+        seen.add(round_)
+        for task in range(len(swarm.manifest.tasks)):
+            record = make_record(swarm.manifest, task + 10**6 + 300 * round_, swarm.now)
+            for name in range(count):
+                nothing = b"%d %d %d" % (round_, task, name)
+                swarm.announce(peer, announce(key(NAMES + name), record, nothing))
+
+    return move
+
+
+def crowd(count: int, each: int = 2) -> Move:
+    """`count` names, one connection: right answers, `each` a round and name, their bodies in the DHT."""
+    rounds: dict[int, int] = {}
+
+    def move(swarm: Swarm, peer: Peer, number: int) -> None:
+        round_ = swarm.manifest.round_at(swarm.now)
+        first = rounds.get(round_, 0)
+        for n in range(first, min(count * each, first + count * each // 12 + 1)):
+            rounds[round_] = n + 1
+            signer = key(NAMES + n % count)
+            record = make_record(swarm.manifest, 10**6 + round_ * 1_000 + n, swarm.now)
+            body = sign_record(signer, record)
+            swarm.store_body(peer, body)
+            swarm.announce(peer, announce(signer, record, body))
+
+    return move

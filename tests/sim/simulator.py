@@ -226,11 +226,11 @@ class Swarm:
             case g.StoreBlob(digest, envelope):
                 peer.blobs[digest] = envelope
             case g.StoreBody(envelope):
-                self._later(lambda: self._store_body(peer, envelope))
+                self._later(lambda: self.store_body(peer, envelope))
             case g.Announce(envelopes):
                 self._later(lambda: self.tell(peer, g.Announced(self._announce_all(peer, envelopes))))
             case g.PublishStatus(envelope):
-                self._later(lambda: self._store_status(peer, envelope))
+                self._later(lambda: self.store_status(peer, envelope))
             case g.ReadAnnouncements(keys):
                 peer.keys_read += len(keys)
                 self._later(lambda: self.tell(peer, g.AnnouncementsRead(self._read(peer, keys))))
@@ -244,10 +244,12 @@ class Swarm:
             case g.Drop():
                 peer.drops.append(command)
             case g.Connect(addresses):
-                dialled = [self.by_id[PeerId(a.rpartition("/")[2])] for a in addresses]
+                named = [PeerId(address.rpartition("/")[2]) for address in addresses]
+                dialled = [self.by_id[peer_id] for peer_id in named if peer_id in self.by_id]
                 self._later(lambda: self.link(peer, dialled))
             case g.Disconnect(other):
-                self.unlink(peer, self.by_id[other])
+                if other in self.by_id:
+                    self.unlink(peer, self.by_id[other])
             case g.StandingChanged():
                 peer.changes.append(command)
             case g.RememberPeer() | g.RememberAcquaintance() | g.ForgetPeer():
@@ -284,14 +286,15 @@ class Swarm:
             self.fullest_key = max(self.fullest_key, len(holder.shelf.entries(placed.key, self.now)))
         return stored
 
-    def _store_status(self, peer: Peer, envelope: bytes) -> None:
-        swarm = self.manifest.swarm_id
-        status_key = membership_key(swarm, shard_of(peer.peer_id, swarm, MEMBERSHIP_SHARDS))
+    def store_status(self, peer: Peer, envelope: bytes, signer: PeerId | None = None) -> None:
+        """Store a status of `peer`, or of the `signer` in whose name it speaks."""
+        swarm, signer = self.manifest.swarm_id, signer or peer.peer_id
+        status_key = membership_key(swarm, shard_of(signer, swarm, MEMBERSHIP_SHARDS))
         expires = self.now + peer.clock_offset + 120
         for holder in self._holders(peer, status_key):
-            holder.shelf.put_entry(status_key, peer.peer_id.encode(), envelope, expires, self.now)
+            holder.shelf.put_entry(status_key, signer.encode(), envelope, expires, self.now)
 
-    def _store_body(self, peer: Peer, envelope: bytes) -> None:
+    def store_body(self, peer: Peer, envelope: bytes) -> None:
         digest = digest_of(envelope)
         for holder in self._holders(peer, digest):
             holder.shelf.put_plain(digest, envelope, self.now + 300, self.now)
@@ -307,10 +310,11 @@ class Swarm:
         return tuple(self.tampered_reads(list(found)))
 
     def _pull(self, peer: Peer, publisher: PeerId, digest: bytes) -> g.Event:
-        source = self.by_id[publisher]
-        reachable = source.alive and source in self._reachable(peer) and self.rng.random() >= self.loss
-        direct = reachable and source.dialable
-        body = source.blobs.get(digest) if direct else None
+        source = self.by_id.get(publisher)
+        body, direct = None, False
+        if source is not None and source.alive and source in self._reachable(peer):
+            direct = self.rng.random() >= self.loss and source.dialable
+            body = source.blobs.get(digest) if direct else None
         way = Way.INLINE if body is None else Way.DIRECT
         if body is None:
             inline = [
@@ -323,7 +327,7 @@ class Swarm:
             kind = PullFailure.ABSENT if direct else PullFailure.UNREACHABLE
             return g.PullFailed(digest, kind.value, kind)
         peer.bytes_pulled += len(body)
-        return g.BodyArrived(digest, body, way, source.address if way is Way.DIRECT else None)
+        return g.BodyArrived(digest, body, way, source.address if source and direct else None)
 
     def _holders(self, peer: Peer, dht_key: bytes) -> list[Peer]:
         """The reachable peers nearest to the key, less those that do not answer this time."""
