@@ -8,6 +8,8 @@ the next call raises NetworkClosedError with the bug as its cause, and `close` r
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,10 +21,15 @@ from protocol import MANIFEST_BYTES_MAX, KeyPair, PeerId, body_key
 from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError
 from swarmd.network.addresses import parse_announced_address, parse_peer_address
-from swarmd.network.dht import FIND_KEYS_MAX, STORE_ITEMS_MAX, Clock, hashed
+from swarmd.network.control import IncomingStream, StreamHandler
+from swarmd.network.dht import hashed
+from swarmd.network.dht_storage import Clock
+from swarmd.network.guard import Guard
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
+from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
+from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.pulling import Puller
 from swarmd.network.rules import (
     Place,
@@ -74,7 +81,8 @@ class HivemindNetwork:
         self._swarm = swarm
         self._clock = clock
         self._rules = StorageRules(swarm, hash_key=hashed)
-        self._shelf = Shelf()
+        self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
+        self._guard = Guard(clock)
         self._server = StreamServer()
         self._asked = AskedStreams()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -144,7 +152,7 @@ class HivemindNetwork:
         self._server.serve(bodies, manifest)
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
-        """See `Network`; nothing is judged yet."""
+        self._guard.judge_by(standing_of, report)
 
     async def disconnect(self, peer_id: PeerId) -> None:
         session = await self._supervisor.session()
@@ -191,6 +199,7 @@ class HivemindNetwork:
             dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
             problems=tuple(filter(None, [self._neighbourhood.clock_problem])),
             connections=dict(self._neighbourhood.connections),
+            refused=dict(self._guard.refused),
         )
 
     async def close(self) -> None:
@@ -203,14 +212,17 @@ class HivemindNetwork:
             raise task.exception()  # type: ignore[misc]  # a bug in the background task; see the module
 
     async def _open_session(self) -> Session:
-        def handler(serve: Callable[..., Any]) -> Callable[..., Any]:
-            return lambda info, reader, writer: serve(str(info.peer_id), reader, writer)
+        def handler(serve: Callable[..., Any]) -> StreamHandler:
+            def handle(stream: IncomingStream, *ends: Any) -> Any:
+                return serve(read_peer_id(stream.peer), *ends)
 
-        handlers = {
+            return handle
+
+        streams = {
             PULL_PROTOCOL: handler(self._server.body),
             MANIFEST_PROTOCOL: handler(self._server.manifest),
         }
-        return await Session.open(self._settings, self._rules, self._shelf, self._clock, handlers)
+        return await Session.open(self._settings, self._rules, self._shelf, self._guard, self._clock, streams)
 
     async def _background(self) -> None:
         async with asyncio.TaskGroup() as group:

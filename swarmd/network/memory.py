@@ -152,7 +152,7 @@ class MemoryNetwork:
         self._server = StreamServer()
         self._swarm = swarm or self._served_swarm
         self._rules = StorageRules(self._swarm)
-        self._shelf = Shelf()
+        self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same course of events each time
         self._puller = Puller()
         self._closed = False
 

@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.interface import BodyProvider
+from swarmd.network.malformed import Malformed, MessageError
 
 PULL_PROTOCOL = "/swarmd/body/1"
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
@@ -57,6 +58,11 @@ class ReplyStatus(IntEnum):
     OK = 0
     ABSENT = 1
     BUSY = 2
+
+
+def refuse(writer: asyncio.StreamWriter) -> None:
+    """Tell the peer that it is refused for now, whatever it wanted. The caller closes."""
+    writer.write(bytes([ReplyStatus.BUSY]) + bytes(4))
 
 
 class AbsentError(NetworkError):
@@ -167,11 +173,7 @@ async def ask(
         writer.write(request)
         await writer.drain()
         header = await reader.readexactly(_HEADER_BYTES)
-        status, length = header[0], int.from_bytes(header[1:], "big")
-        if status not in tuple(ReplyStatus):
-            raise NetworkError(f"the peer answered with unknown status {status}")
-        if length > bytes_max:
-            raise NetworkError(f"the peer offers {length} bytes where at most {bytes_max} are allowed")
+        status, length = read_reply_header(header, bytes_max)
         body = await reader.readexactly(length)
         await _hand_in_receipt(reader, writer)
         if status == ReplyStatus.ABSENT:
@@ -181,6 +183,20 @@ async def ask(
         return body
     finally:
         writer.close()
+
+
+def read_reply_header(header: bytes, bytes_max: int) -> tuple[ReplyStatus, int]:
+    """Status and length of a reply from its first five bytes. Pure; raises MessageError."""
+    if len(header) != _HEADER_BYTES:
+        raise MessageError(Malformed.SIZE, f"a header of {len(header)} bytes")
+    status, length = header[0], int.from_bytes(header[1:], "big")
+    if status not in tuple(ReplyStatus):
+        raise MessageError(Malformed.STATUS, f"the peer answered with unknown status {status}")
+    if length > bytes_max:
+        raise MessageError(
+            Malformed.SIZE, f"the peer offers {length} bytes where at most {bytes_max} are allowed"
+        )
+    return ReplyStatus(status), length
 
 
 async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
