@@ -70,7 +70,7 @@ class Gossip:
         self._publisher = Publisher(key, manifest, limits, dialable=dialable)
         self._shards = ShardCount(manifest, limits)
         self._reader = Reader(swarm, manifest, limits, rng)
-        self._intake = Intake(swarm, limits)
+        self._intake = Intake(manifest, limits)
         self._puller = Puller(key.peer_id, manifest, limits, self._reputation, rng)
         self._membership = Membership(swarm, key.peer_id, limits, rng)
         self._clock = ClockWatch(limits)

@@ -86,11 +86,6 @@ def node_id_of(peer_id: PeerID) -> DHTID:
     return DHTID.generate(source=peer_id.to_bytes())
 
 
-def hashed(key: bytes) -> bytes:
-    """What hivemind makes of a DHT key: SHA-1, as it travels."""
-    return DHTID.generate(source=key).to_bytes()  # type: ignore[no-any-return]
-
-
 async def open_node(
     p2p: P2P, control: Control, rules: StorageRules, shelf: Shelf, guard: Guard, clock: Clock
 ) -> DHTNode:

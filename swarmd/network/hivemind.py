@@ -17,12 +17,21 @@ from typing import Any
 
 import structlog
 
-from protocol import MANIFEST_BYTES_MAX, KeyPair, PeerId, body_key
+from protocol import (
+    MANIFEST_BYTES_MAX,
+    KeyPair,
+    PeerId,
+    Place,
+    Placement,
+    body_key,
+    place_announcement,
+    place_body,
+    place_status,
+)
 from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError
 from swarmd.network.addresses import parse_announced_address, parse_peer_address
 from swarmd.network.control import IncomingStream, StreamHandler
-from swarmd.network.dht import hashed
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
@@ -31,16 +40,7 @@ from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.pulling import Puller
-from swarmd.network.rules import (
-    Place,
-    Placement,
-    StorageRules,
-    SwarmId,
-    place_all,
-    place_announcement,
-    place_body,
-    place_status,
-)
+from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
@@ -72,7 +72,7 @@ class HivemindNetwork:
     """See `swarmd.network.interface.Network`."""
 
     def __init__(
-        self, settings: P2PSettings, key: KeyPair, config: NetworkConfig, swarm: SwarmId, clock: Clock
+        self, settings: P2PSettings, key: KeyPair, config: NetworkConfig, swarm: KnownManifest, clock: Clock
     ) -> None:
         """Use `start`."""
         self._settings = settings
@@ -80,7 +80,7 @@ class HivemindNetwork:
         self._dialable = config.dialable
         self._swarm = swarm
         self._clock = clock
-        self._rules = StorageRules(swarm, hash_key=hashed)
+        self._rules = StorageRules(swarm)
         self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
         self._guard = Guard(clock)
         self._server = StreamServer()
@@ -99,7 +99,7 @@ class HivemindNetwork:
         key: KeyPair,
         identity_path: Path,
         config: NetworkConfig,
-        swarm: SwarmId,
+        swarm: KnownManifest,
         clock: Clock = time.time,
     ) -> HivemindNetwork:
         """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
@@ -235,7 +235,7 @@ class HivemindNetwork:
             self._supervisor.fail(error)
 
     async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
-        return await self._store(place_all(place, envelopes, now=self._clock(), swarm=self._swarm()))
+        return await self._store(place_all(place, envelopes, manifest=self._swarm(), now=self._clock()))
 
     async def _store(self, placements: Sequence[Placement]) -> int:
         stored = 0
@@ -271,10 +271,10 @@ class HivemindNetwork:
         return found
 
     async def _find_body(self, digest: bytes) -> bytes | None:
-        swarm = self._swarm()
-        if swarm is None:
+        manifest = self._swarm()
+        if manifest is None:
             return None
-        key = body_key(swarm, digest)
+        key = body_key(manifest.swarm_id, digest)
         found = (await self._find([key], None))[key]
         return found.value if found is not None and isinstance(found.value, bytes) else None
 

@@ -14,7 +14,19 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from protocol import KeyPair, PeerId, body_key
+from protocol import (
+    KeyPair,
+    Manifest,
+    PeerId,
+    Place,
+    Placement,
+    RejectedRecord,
+    body_key,
+    dht_id,
+    place_announcement,
+    place_body,
+    place_status,
+)
 from swarmd.errors import NetworkError
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
@@ -26,16 +38,7 @@ from swarmd.network.interface import (
     StandingOf,
 )
 from swarmd.network.pulling import Puller
-from swarmd.network.rules import (
-    Place,
-    Placement,
-    StorageRules,
-    SwarmId,
-    place_all,
-    place_announcement,
-    place_body,
-    place_status,
-)
+from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import AbsentError, StreamServer
 
@@ -75,8 +78,10 @@ class MemoryHub:
         self._side: dict[PeerId, int] = {}
         self._ports = 0
 
-    def network(self, key: KeyPair, swarm: SwarmId | None = None, *, dialable: bool = True) -> MemoryNetwork:
-        """A new peer, alone until it connects. `swarm` None: the hash of the manifest that it serves."""
+    def network(
+        self, key: KeyPair, swarm: KnownManifest | None = None, *, dialable: bool = True
+    ) -> MemoryNetwork:
+        """A new peer, alone until it connects. `swarm` None: that of the manifest that it serves."""
         if key.peer_id in self._peers:
             raise NetworkError(f"{key.peer_id} is running already: one key, one peer")
         self._ports += 1
@@ -143,14 +148,15 @@ class MemoryNetwork:
     """See `swarmd.network.interface.Network`. Made by `MemoryHub.network`."""
 
     def __init__(
-        self, hub: MemoryHub, peer_id: PeerId, address: str, swarm: SwarmId | None, *, dialable: bool
+        self, hub: MemoryHub, peer_id: PeerId, address: str, swarm: KnownManifest | None, *, dialable: bool
     ) -> None:
         self._hub = hub
         self._peer_id = peer_id
         self._address = address
         self._dialable = dialable
         self._server = StreamServer()
-        self._swarm = swarm or self._served_swarm
+        self._served: Manifest | None = None
+        self._swarm = swarm or (lambda: self._served)
         self._rules = StorageRules(self._swarm)
         self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same course of events each time
         self._puller = Puller()
@@ -165,6 +171,10 @@ class MemoryNetwork:
         return (self._address,)
 
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
+        try:
+            self._served = Manifest.from_bytes(manifest)
+        except RejectedRecord:
+            self._served = None  # a peer that serves nonsense to others, and so has no swarm itself
         self._server.serve(bodies, manifest)
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
@@ -255,15 +265,11 @@ class MemoryNetwork:
         """What a storing node does when it is asked to store."""
         key, subkey, value, expires = placement.key, placement.subkey, placement.value, placement.expires
         now = self._hub.clock()
-        if not self._rules.accept(key, subkey, value, expires, now):
+        if not self._rules.accept(dht_id(key), subkey, value, expires, now):
             return False
         if subkey is None:
             return self._shelf.put_plain(key, value, expires, now)
         return self._shelf.put_entry(key, subkey, value, expires, now)
-
-    def _served_swarm(self) -> bytes | None:
-        manifest = self._server.find_manifest()
-        return None if manifest is None else hashlib.sha256(manifest).digest()
 
     async def _dial(self, peer_id: PeerId, address: str | None = None) -> MemoryNetwork:
         self._require_open()
@@ -274,7 +280,7 @@ class MemoryNetwork:
 
     async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
         self._require_open()
-        placements = place_all(place, envelopes, now=self._hub.clock(), swarm=self._swarm())
+        placements = place_all(place, envelopes, manifest=self._swarm(), now=self._hub.clock())
         return sum([await self._store(placement) for placement in placements])
 
     async def _store(self, placement: Placement) -> bool:
@@ -310,15 +316,15 @@ class MemoryNetwork:
             for holder in await self._holders(key):
                 now = self._hub.clock()
                 for subkey, held in holder._shelf.entries(key, now).items():
-                    if self._rules.accept(key, subkey, held.value, held.expires, now):
+                    if self._rules.accept(dht_id(key), subkey, held.value, held.expires, now):
                         values[held.value] = None
         return list(values)
 
     async def _find_body(self, digest: bytes) -> bytes | None:
-        swarm = self._swarm()
-        if swarm is None:
+        manifest = self._swarm()
+        if manifest is None:
             return None
-        key = body_key(swarm, digest)
+        key = body_key(manifest.swarm_id, digest)
         now = self._hub.clock()
         held = [holder._shelf.plain(key, now) for holder in await self._holders(key)]
         return next((value.value for value in held if value is not None), None)

@@ -351,7 +351,7 @@ def test_two_peers_swap_groups_while_a_third_tells_lies_about_its_address(tmp_pa
         hub = MemoryHub(random.Random(0), clock)
         first, first_database, first_events = real_exchange(hub, 1, tmp_path, clock)
         second, second_database, second_events = real_exchange(hub, 2, tmp_path, clock)
-        liar = hub.network(key(3), lambda: MANIFEST.swarm_id)
+        liar = hub.network(key(3), lambda: MANIFEST)
         bootstrap = hub._peers[key(1).peer_id].addresses
         await hub._peers[key(2).peer_id].connect(bootstrap)
         await liar.connect(bootstrap)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from protocol import body_key, digest_of
+from protocol import body_key, dht_id, digest_of
 from swarmd.errors import NetworkError
 from swarmd.network import PullFailedError
 from swarmd.network.streams import PULL_PROTOCOL
@@ -151,9 +151,7 @@ def test_junk_in_a_holders_dictionary_hides_nothing_from_a_reader(p2p: Any) -> N
         now = world.clock()
         good = world.announcement(liar.key, world.record(liar.key, now), now)
         assert await liar.network.announce([good]) == 1
-        liar.network._shelf.put_entry(
-            liar.network._rules._hash_key(world.announcements_key), b"junk", b"\xc4\x01x", now + 600, now
-        )
+        liar.network._shelf.put_entry(dht_id(world.announcements_key), b"junk", b"\xc4\x01x", now + 600, now)
         fresh = await world.peer(2, to=liar)
         assert await fresh.network.read_announcements([world.announcements_key]) == [good]
         assert await reader.network.read_announcements([world.announcements_key]) == [good]
