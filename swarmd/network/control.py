@@ -197,7 +197,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
                 return
             handler = self.handlers.get(protocol)
             if handler is None or not self._gate.admits_stream(peer, address):
-                refuse(writer)
+                await refuse(reader, writer)
             else:
                 await handler(IncomingStream(peer, address), reader, writer)
 

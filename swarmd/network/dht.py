@@ -25,6 +25,7 @@ from hivemind.p2p import P2P, PeerID
 from hivemind.proto import dht_pb2
 from hivemind.utils.timed_storage import ValueWithExpiration
 
+from protocol import Reason
 from swarmd.network.control import P2PD_ERRORS, Control, Handler
 from swarmd.network.dht_storage import BinSerializer, Clock, RulesValidator, ShelfStorage, dictionary
 from swarmd.network.guard import Guard
@@ -46,7 +47,8 @@ from swarmd.network.messages import (
     read_store_request,
 )
 from swarmd.network.packing import Item, write_bin
-from swarmd.network.rules import StorageRules
+from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.rules import StorageRules, signer_of
 from swarmd.network.shelf import Held, Shelf
 from swarmd.network.streams import BusyError
 
@@ -70,8 +72,9 @@ PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_fin
 NEWCOMERS_MAX = 64
 """Peers that wait for what they should hold; the replicas that met them too make up for those forgotten."""
 
-JUNK_READ_MAX = 4
-"""Refused entries under one key of one answer, after which the rest of it is not looked at: 0.4 ms each."""
+JUNK_MAX = 3
+"""Things that were never sound in one message, or under one key of one answer, after which the rest is not
+looked at: 0.4 ms each."""
 
 
 @lru_cache(4_096)
@@ -174,7 +177,11 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _on_store(self, data: bytes, sender: bytes) -> bytes:
         request = read_store_request(data)
         self._met(sender, request.place)
-        kept = [item is not None and self._keep(item) for item in request.items]
+        kept, junk = [], 0
+        for item in request.items:
+            refusal = self._refusal(item) if junk < JUNK_MAX else Reason.SIGNATURE
+            junk += refusal is not None and self._guard.judged(sender, refusal)
+            kept.append(item is not None and refusal is None and self._keep(item, sender))
         return self._packed(dht_pb2.StoreResponse(store_ok=kept, peer=self.node_info))
 
     def _on_find(self, data: bytes, sender: bytes) -> bytes:
@@ -183,13 +190,16 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         results = [self._found(key, node_id_of(peer_of(sender))) for key in request.keys]
         return self._packed(dht_pb2.FindResponse(results=results, peer=self.node_info))
 
-    def _keep(self, item: Item) -> bool:
-        now = self._clock()
-        if not self._rules.accept(item.key, item.subkey, item.value, item.expires, now):
-            return False
+    def _refusal(self, item: Item | None) -> Reason | None:
+        if item is None:
+            return Reason.ENCODING
+        return self._rules.refusal(item.key, item.subkey, item.value, item.expires, self._clock())
+
+    def _keep(self, item: Item, sender: bytes) -> bool:
+        now, source = self._clock(), self._guard.source(sender, signer_of(item.subkey, item.value))
         if item.subkey is None:
-            return self._shelf.put_plain(item.key, item.value, item.expires, now)
-        return self._shelf.put_entry(item.key, item.subkey, item.value, item.expires, now)
+            return self._shelf.put_plain(item.key, item.value, item.expires, now, source)
+        return self._shelf.put_entry(item.key, item.subkey, item.value, item.expires, now, source)
 
     def _found(self, name: bytes, asking: DHTID) -> dht_pb2.FindResult:
         key = DHTID.from_bytes(name)
@@ -215,6 +225,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     async def _call(self, peer: PeerID, protocol: str, request: Any, bytes_max: int) -> bytes | None:
         """The answer, not yet decoded. None: it does not answer (and loses its place), or not just now."""
+        if self._shunned(peer):
+            self._forget(peer)
+            return None
         try:
             async with self.rpc_semaphore, asyncio.timeout(self.wait_timeout):
                 return await self._control.call(
@@ -300,6 +313,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._lied(peer, error)
             return None
         self._enter(peer)
+        if any(stored):
+            self._guard.kept_ours(peer.to_bytes())
+        else:
+            self._guard.refused_ours(peer.to_bytes())
         return stored
 
     async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
@@ -316,17 +333,18 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             return None
         self._enter(peer)
         return {
-            key: (self._believed(result), self._neighbours(result))
+            key: (self._believed(peer, result), self._neighbours(result))
             for key, result in zip(keys, found, strict=True)
         }
 
-    def _believed(self, found: Found) -> ValueWithExpiration | None:
+    def _believed(self, peer: PeerID, found: Found) -> ValueWithExpiration | None:
         now, junk = self._clock(), 0
         entries: dict[bytes, Held] = {}
         for item in found.items:
-            if not self._rules.accept(item.key, item.subkey, item.value, item.expires, now):
-                junk += 1
-                if junk == JUNK_READ_MAX:
+            refusal = self._rules.refusal(item.key, item.subkey, item.value, item.expires, now)
+            if refusal is not None:
+                junk += self._guard.judged(peer.to_bytes(), refusal)
+                if junk == JUNK_MAX:
                     break
             elif item.subkey is None:
                 return ValueWithExpiration(write_bin(item.value), item.expires)
@@ -337,7 +355,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _neighbours(self, found: Found) -> dict[DHTID, PeerID]:
         """Without this peer itself, at which hivemind's search would fail."""
         peers = map(peer_of, found.neighbours)
-        return {node_id_of(peer): peer for peer in peers if peer != self.p2p.peer_id}
+        return {
+            node_id_of(peer): peer for peer in peers if peer != self.p2p.peer_id and not self._shunned(peer)
+        }
 
     # The routing table -------------------------------------------------------------------------------
 
@@ -356,8 +376,14 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         if place == node_id_of(peer).to_bytes():
             self._enter(peer)
 
+    def _shunned(self, peer: PeerID) -> bool:
+        return self._guard.shuns(read_peer_id(peer.to_bytes()))
+
     def _enter(self, peer: PeerID) -> None:
         node_id = node_id_of(peer)
+        if self._shunned(peer):
+            self._forget(peer)
+            return
         if node_id not in self.routing_table and not self._newcomers.full():
             self._newcomers.put_nowait(peer)
         oldest = self.routing_table.add_or_update_node(node_id, peer)

@@ -39,6 +39,7 @@ from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
 from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.places import STREAM_SECONDS
 from swarmd.network.pulling import Puller
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
@@ -46,7 +47,6 @@ from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
-    STREAM_SECONDS,
     AskedStreams,
     StreamServer,
     ask,
@@ -82,13 +82,13 @@ class HivemindNetwork:
         self._clock = clock
         self._rules = StorageRules(swarm)
         self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
-        self._guard = Guard(clock)
+        self._guard = Guard(time.monotonic)
         self._server = StreamServer()
         self._asked = AskedStreams()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._supervisor = Supervisor(self._open_session)
         announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
-        self._neighbourhood = Neighbourhood(self._supervisor, key.peer_id, announced)
+        self._neighbourhood = Neighbourhood(self._supervisor, key.peer_id, announced, self._guard)
         self._task: asyncio.Task[None] | None = None
         self._puller = Puller()
 
@@ -197,7 +197,7 @@ class HivemindNetwork:
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
-            problems=tuple(filter(None, [self._neighbourhood.clock_problem])),
+            problems=tuple(filter(None, [self._neighbourhood.clock_problem, *self._guard.problems])),
             connections=dict(self._neighbourhood.connections),
             refused=dict(self._guard.refused),
         )
@@ -214,7 +214,8 @@ class HivemindNetwork:
     async def _open_session(self) -> Session:
         def handler(serve: Callable[..., Any]) -> StreamHandler:
             def handle(stream: IncomingStream, *ends: Any) -> Any:
-                return serve(read_peer_id(stream.peer), *ends)
+                peer = read_peer_id(stream.peer)
+                return serve(peer, *ends, self._guard.standing(peer))
 
             return handle
 
@@ -228,6 +229,8 @@ class HivemindNetwork:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run(self._neighbourhood.restore))
             group.create_task(self._neighbourhood.keep_joined())
+            group.create_task(self._neighbourhood.keep_located())
+            group.create_task(self._neighbourhood.keep_hanging_up())
 
     def _background_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 import structlog
 
 from protocol import ADDRESSES_MAX, CLOCK_SKEW_S_MAX, PeerId
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.addresses import PeerAddress, is_public, most_public_first, parse_peer_address
+from swarmd.network.guard import Guard
 from swarmd.network.interface import ClockSkewError, NetworkClosedError
 from swarmd.network.session import Session
 from swarmd.network.supervisor import Supervisor
@@ -36,6 +38,9 @@ REJOIN_S_MAX = 60.0
 REFRESH_S = 10.0
 """Seconds between two looks at connections and own addresses."""
 
+LOCATE_S = 1.0
+"""Seconds between two such looks while strangers come: until then they share one allowance."""
+
 LOOK_AROUND_S = 60.0
 """Seconds between two walks through the DHT: newcomers nearby are met, the dead are forgotten."""
 
@@ -46,8 +51,11 @@ SKEW_NOTICED_S = 3.0
 class Neighbourhood:
     """The peers around this one."""
 
-    def __init__(self, supervisor: Supervisor, own_id: PeerId, announced: Sequence[PeerAddress]) -> None:
+    def __init__(
+        self, supervisor: Supervisor, own_id: PeerId, announced: Sequence[PeerAddress], guard: Guard
+    ) -> None:
         self._supervisor = supervisor
+        self._guard = guard
         self._own_id = own_id
         self._announced = tuple(str(address) for address in announced)
         self._remembered: OrderedDict[PeerId, PeerAddress] = OrderedDict()
@@ -88,10 +96,40 @@ class Neighbourhood:
         if not self._announced:
             own = most_public_first(await session.own_addresses())
             self.addresses = tuple(str(address) for address in _readable(own))[:ADDRESSES_MAX]
+        await self._locate(session)
+
+    async def _locate(self, session: Session) -> None:
         met = _readable(await session.connections())
         self.connections = {address.peer_id: address.transport for address in met}
+        self._guard.located(self.connections)
         if met:
             self._met = tuple(met[:REMEMBERED_MAX])
+
+    async def keep_located(self) -> None:
+        """Ask p2pd where those are whose address is not known yet; until cancelled or closed."""
+        while True:
+            await self._guard.strangers_met.wait()
+            self._guard.strangers_met.clear()
+            if not await self._tried("locating peers", self._locate):
+                return
+            await asyncio.sleep(LOCATE_S)
+
+    async def keep_hanging_up(self) -> None:
+        """Disconnect whom the guard wants to have nothing to do with; until cancelled or closed."""
+        while True:
+            peer = await self._guard.to_disconnect.get()
+            if not await self._tried("hanging up", partial(Session.disconnect, peer_id=peer)):
+                return
+
+    async def _tried(self, what: str, work: Callable[[Session], Awaitable[None]]) -> bool:
+        """Whether there is a network still."""
+        try:
+            await work(await self._supervisor.session())
+        except NetworkClosedError:
+            return False
+        except NetworkError as error:
+            log.debug("not done", what=what, error=str(error))
+        return True
 
     async def keep_joined(self) -> None:
         """Refresh, look around, and rejoin while the routing table is empty; until cancelled or closed."""
