@@ -7,13 +7,13 @@ twice as long with every relapse. Only the transport's own experience counts her
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from protocol import PeerId
 from swarmd.network.interface import Misbehaviour, Report
 
-POINTS_MAX: Mapping[Misbehaviour, float] = {
+POINTS_MAX: dict[Misbehaviour, float] = {
     Misbehaviour.FLOOD: 1.0,
     Misbehaviour.LIES: 8.0,
     Misbehaviour.REFUSES: 16.0,

@@ -158,8 +158,8 @@ class HivemindNetwork:
         session = await self._supervisor.session()
         await session.disconnect(peer_id)
 
-    async def connect(self, addresses: Sequence[str]) -> int:
-        return await self._neighbourhood.connect(addresses)
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:
+        return await self._neighbourhood.connect(addresses, named=named)
 
     async def fetch_manifest(self, address: str) -> bytes:
         peer = parse_peer_address(address)

@@ -187,7 +187,7 @@ class MemoryNetwork:
     async def disconnect(self, peer_id: PeerId) -> None:
         """There are no connections to end."""
 
-    async def connect(self, addresses: Sequence[str]) -> int:
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:  # noqa: ARG002  no doors
         self._require_open()
         answered = 0
         for address in map(parse_peer_address, addresses):

@@ -10,7 +10,8 @@ import pytest
 
 from protocol import body_key, dht_id, digest_of
 from swarmd.errors import NetworkError
-from swarmd.network import PullFailedError
+from swarmd.network import Misbehaviour, PullFailedError
+from swarmd.network.conduct import POINTS_MAX
 from swarmd.network.streams import PULL_PROTOCOL
 
 pytestmark = pytest.mark.p2p
@@ -71,7 +72,9 @@ def test_an_honest_store_message_is_accepted(p2p: Any) -> None:
     p2p.run(with_liar(scenario))
 
 
-def test_what_is_not_what_it_says_is_refused_at_store_time(p2p: Any) -> None:
+def test_what_is_not_what_it_says_is_refused_at_store_time(p2p: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(POINTS_MAX, Misbehaviour.LIES, float("inf"))  # or the liar would soon be shunned
+
     async def scenario(world: Any, victim: Any, liar: Liar) -> None:
         now, key, stranger = world.clock(), liar.peer.key, world.key(99)
         end = int(now) + 600
