@@ -91,6 +91,10 @@ class PullFailedError(NetworkError):
         self.kind = kind
 
 
+class LocalFailureError(NetworkError):
+    """This machine's own transport failed: nobody else is to blame."""
+
+
 class NetworkClosedError(NetworkError):
     """The network was used after `close`, or its p2p process could not be brought back."""
 

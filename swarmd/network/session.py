@@ -23,6 +23,7 @@ from swarmd.network.control import P2PD_ERRORS, StreamHandler
 from swarmd.network.dht import node_id_of, open_node
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
+from swarmd.network.interface import LocalFailureError
 from swarmd.network.malformed import MessageError
 from swarmd.network.p2pd import P2PSettings, control_of, kill, spawn, stop
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
@@ -36,6 +37,12 @@ CONNECT_SECONDS = 8.0
 
 TRAVERSE_SECONDS = 15.0
 """For one walk through the DHT: up to eight peers on the way may be dead at 1.5 s each."""
+
+ALIVE_SECONDS = 1.0
+"""For p2pd to say anything, after a call took too long; it does in a millisecond."""
+
+LATE_SECONDS = 0.5
+"""By which a time-out comes late when this process was held up: what it waited for may have been here."""
 
 CONNECTIONS_MAX = 2_048
 """Connections that are looked at; p2pd closes some beyond 512."""
@@ -112,10 +119,11 @@ class Session:
 
     @asynccontextmanager
     async def call(self, what: str, seconds: float) -> AsyncIterator[None]:
-        """What talks to p2pd happens in here. Raises NetworkError: refused, too slow, or p2pd died."""
+        """What talks to p2pd happens in here. Raises NetworkError: refused or too slow; LocalFailureError:
+        p2pd died or is stuck, or this process itself was."""
         died = f"{what} was cut off: the p2p process died; it is being restarted"
         if self._ended:
-            raise NetworkError(died)
+            raise LocalFailureError(died)
         try:
             async with asyncio.timeout(seconds) as deadline:
                 self._deadlines.add(deadline)
@@ -124,11 +132,27 @@ class Session:
                 finally:
                     self._deadlines.discard(deadline)
         except TimeoutError as error:
-            raise NetworkError(died if self._ended else f"{what} took longer than {seconds:.0f} s") from error
+            slow = f"{what} took longer than {seconds:.0f} s"
+            if self._ended:
+                raise LocalFailureError(died) from error
+            if was_late(deadline) or not await self._answers():
+                raise LocalFailureError(f"{slow}, and so did this machine's own transport") from error
+            raise NetworkError(slow) from error
         except P2PD_ERRORS as error:
-            raise NetworkError(died if self._ended else f"{what} failed: {error}") from error
+            if self._ended or self._p2p._child.returncode is not None:
+                raise LocalFailureError(died) from error
+            raise NetworkError(f"{what} failed: {error}") from error
         if self._ended:  # hivemind may have taken the silence for an answer
-            raise NetworkError(died)
+            raise LocalFailureError(died)
+
+    async def _answers(self) -> bool:
+        """Whether p2pd itself answers."""
+        try:
+            async with asyncio.timeout(ALIVE_SECONDS):
+                await self._control.own_addresses()
+        except (TimeoutError, *P2PD_ERRORS):
+            return False
+        return True
 
     async def dial(self, address: PeerAddress) -> None:
         """Connect to a peer. Raises NetworkError if it does not answer there."""
@@ -179,6 +203,12 @@ class Session:
                 yield reader, writer
             finally:
                 writer.close()
+
+
+def was_late(deadline: asyncio.Timeout) -> bool:
+    """Whether a time-out struck so late that this process must have been held up."""
+    due = deadline.when()
+    return due is not None and asyncio.get_running_loop().time() - due > LATE_SECONDS
 
 
 def _readable(peer: bytes, addresses: Iterable[bytes]) -> Iterator[str]:
