@@ -261,7 +261,7 @@ def check_stored(case: dict) -> None:
     p.check_stored(
         bytes.fromhex(case["stored_at"]),
         None if case["subkey"] is None else bytes.fromhex(case["subkey"]),
-        bytes.fromhex(case["value"]),
+        received(case, "value"),
         float(case["expiry"]),
         manifest=manifest_of(STORAGE),
         now=case["now"],

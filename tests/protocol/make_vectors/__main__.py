@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import vector_formats
+import vector_messages
 import vector_payloads
 import vector_storage
 import vector_texts
@@ -31,6 +32,7 @@ MAKERS = {
     "announcements.json": vector_payloads.announcements_file,
     "statuses.json": vector_payloads.statuses_file,
     "storage.json": vector_storage.storage_file,
+    "messages.json": vector_messages.messages_file,
 }
 
 

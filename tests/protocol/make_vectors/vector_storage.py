@@ -137,7 +137,8 @@ def _unsound_values() -> list[Json]:
     return [
         bad("nothing", "envelope", body, b""),
         bad("nothing under a status's subkey", "envelope", member, b""),
-        bad("a body above its size", "size", body, body.value + bytes(limits.RECORD_BYTES_MAX)),
+        _asked("a body above its size", body, value=b"")
+        | {"zero_bytes": limits.RECORD_BYTES_MAX + 1, "reason": "size"},
         bad("an announcement above its size", "size", entry, entry.value + bytes(512)),
         bad("a status above its size", "size", member, member.value + bytes(4096)),
         bad("a status under an announcement's subkey", "payload_type", entry, member.value),
