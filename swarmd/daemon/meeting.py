@@ -39,7 +39,11 @@ async def meet(
     """
     known = _known(named, network.peer_id, database, clock())
     addresses = [address for _, several in known for address in several][:CONNECT_FIRST_MAX]
-    answered = await _connect(network, addresses, events, insist=bool(named)) if addresses else 0
+    given = {str(parse_peer_address(text)) for text in named}
+    answered = 0
+    for by_operator in (True, False):
+        if several := [address for address in addresses if (address in given) == by_operator]:
+            answered += await _connect(network, several, events, by_operator=by_operator)
     fields = {"swarm": manifest.name, "round": manifest.round_at(clock())}
     if answered:
         events.emit("joined", peers=answered, **fields)
@@ -69,15 +73,15 @@ def _known(named: Sequence[str], own: PeerId, database: Database, now: float) ->
     return tuple((peer, tuple(addresses)) for peer, addresses in peers.items())
 
 
-async def _connect(network: Network, addresses: Sequence[str], events: EventLog, *, insist: bool) -> int:
+async def _connect(network: Network, addresses: Sequence[str], events: EventLog, *, by_operator: bool) -> int:
     """How many answered. What may pass is left to gossip; a wrong clock does not pass by itself, but whose
     clock is wrong only an operator can say who named the peers."""
     try:
-        return await network.connect(addresses)
+        return await network.connect(addresses, named=by_operator)
     except NetworkClosedError:
         raise
     except ClockSkewError as error:
-        if insist:
+        if by_operator:
             raise
         events.emit("warning", message=f"{error}; training alone for now")
     except NetworkError as error:

@@ -1,42 +1,63 @@
 """hivemind's DHT with our rules in place of its trust: the storing node, bounded and sceptical.
 
 What differs from `hivemind.DHTNode`, and why (measured with hivemind 1.1.12):
+- every message is read by `messages.py`, which bounds it before it decodes it;
 - values live in a `Shelf` with bounds (hivemind's grow without end) and pass `StorageRules` on the way in and
   out; a dictionary that holds refused entries is read without them, not refused as a whole;
 - node ids are derived from peer ids, so that nobody can settle next to a key of their choice;
-- requests are bounded in entries: a 4 MiB message could otherwise hold the event loop for seconds;
-- handing values to a newcomer is cut into messages: one of 4 MiB or more would cost it its place in the
-  routing table;
+- handing values to a newcomer happens in the background, in messages of bounded size, at a bounded pace;
 - caches are off, because cached reads of a growing dictionary were stale 36 times of 36;
 - the RPC names carry this class's name, so plain hivemind nodes and we do not meet.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # comes with hivemind
-from hivemind.dht.crypto import DHTRecord, RecordValidatorBase
+import structlog
 from hivemind.dht.node import DHTNode
 from hivemind.dht.protocol import DHTProtocol
 from hivemind.dht.routing import DHTID
-from hivemind.dht.storage import DictionaryDHTValue
-from hivemind.p2p import P2P, P2PContext, PeerID
+from hivemind.p2p import P2P, PeerID
 from hivemind.proto import dht_pb2
-from hivemind.utils import MSGPackSerializer
 from hivemind.utils.timed_storage import ValueWithExpiration
 
-from protocol import SHARD_ENTRIES_MAX
-from swarmd.network.p2pd import P2PD_ERRORS
-from swarmd.network.rules import StorageRules
+from protocol import Reason
+from swarmd.network.control import P2PD_ERRORS, Control, Handler
+from swarmd.network.dht_storage import BinSerializer, Clock, RulesValidator, ShelfStorage, dictionary
+from swarmd.network.guard import Guard
+from swarmd.network.malformed import MessageError
+from swarmd.network.messages import (
+    FIND_ANSWER_BYTES_MAX,
+    FIND_KEYS_MAX,
+    NEIGHBOURS_MAX,
+    PING_BYTES_MAX,
+    STORE_ANSWER_BYTES_MAX,
+    STORE_BYTES_MAX,
+    STORE_ITEMS_MAX,
+    Found,
+    read_find_answer,
+    read_find_request,
+    read_ping_answer,
+    read_ping_request,
+    read_store_answer,
+    read_store_request,
+)
+from swarmd.network.packing import Item, write_bin
+from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.rules import StorageRules, signer_of
 from swarmd.network.shelf import Held, Shelf
+from swarmd.network.streams import BusyError
+
+log = structlog.get_logger(__name__)
 
 REPLICAS = 5
 """Nodes that hold each value; with 5 of 16 peers killed nothing was lost."""
 
-BUCKET_SIZE = 20
+BUCKET_SIZE = NEIGHBOURS_MAX
 """Peers in one bucket of the routing table (Kademlia's k)."""
 
 RPC_SECONDS = 1.5
@@ -45,30 +66,38 @@ RPC_SECONDS = 1.5
 RPCS_AT_ONCE = 64
 """Outgoing DHT messages under way."""
 
-STORE_ITEMS_MAX = 64
-"""Values in one store message: 64 signatures are verified in about 20 ms."""
+PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
+"""Protocol ids of the three calls."""
 
-STORE_BYTES_MAX = 2**20
-"""In one store message; p2pd carries less than 4 MiB."""
+NEWCOMERS_MAX = 64
+"""Peers that wait for what they should hold; the replicas that met them too make up for those forgotten."""
 
-FIND_KEYS_MAX = 4
-"""Keys in one find message: 4 full shards of statuses are 1 MiB, and verifying them first takes 0.1 s."""
+JUNK_MAX = 3
+"""Things that were never sound in one message, or under one key of one answer, after which the rest is not
+looked at: 0.4 ms each."""
 
-Clock = Callable[[], float]
+
+@lru_cache(4_096)
+def peer_of(peer: bytes) -> PeerID:
+    """hivemind's form of a binary peer id."""
+    return PeerID(peer)
 
 
+@lru_cache(4_096)
 def node_id_of(peer_id: PeerID) -> DHTID:
     """The only place in the DHT that a peer may take."""
     return DHTID.generate(source=peer_id.to_bytes())
 
 
-async def open_node(p2p: P2P, rules: StorageRules, shelf: Shelf, clock: Clock) -> DHTNode:
+async def open_node(
+    p2p: P2P, control: Control, rules: StorageRules, shelf: Shelf, guard: Guard, clock: Clock
+) -> DHTNode:
     """A DHT node of ours over a running p2pd; alone until it is told of a peer."""
     node_id = node_id_of(p2p.peer_id)
     node = await DHTNode.create(
         p2p=p2p,
         node_id=node_id,
-        client_mode=True,  # registers no handlers: ours are registered below
+        client_mode=True,  # registers no handlers: ours are registered by the session
         bucket_size=BUCKET_SIZE,
         num_replicas=REPLICAS,
         wait_timeout=RPC_SECONDS,
@@ -81,21 +110,29 @@ async def open_node(p2p: P2P, rules: StorageRules, shelf: Shelf, clock: Clock) -
         cache_refresh_before_expiry=0,
         reuse_get_requests=False,  # its table of pending requests only ever grows
     )
-    node.protocol = await SwarmDHT.open(p2p, node_id, rules, shelf, clock)
+    node.protocol = await SwarmDHT.open(p2p, control, rules, shelf, guard, clock)
     return node
 
 
 class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     """The messages between DHT nodes. Renaming this class renames them on the wire."""
 
+    serializer = BinSerializer
     _rpc_handlers = None  # hivemind collects them once per class and would take its base class's names
     _stub_type = None
-    clock: Clock
+    _control: Control
+    _rules: StorageRules
+    _shelf: Shelf
+    _guard: Guard
+    _clock: Clock
+    _tasks: set[asyncio.Task[Any]]
+    _newcomers: asyncio.Queue[PeerID]
 
     @classmethod
     async def open(
-        cls, p2p: P2P, node_id: DHTID, rules: StorageRules, shelf: Shelf, clock: Clock
+        cls, p2p: P2P, control: Control, rules: StorageRules, shelf: Shelf, guard: Guard, clock: Clock
     ) -> SwarmDHT:
+        node_id = node_id_of(p2p.peer_id)
         self: SwarmDHT = await cls.create(
             p2p,
             node_id,
@@ -104,32 +141,123 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             num_replicas=REPLICAS,
             wait_timeout=RPC_SECONDS,
             parallel_rpc=RPCS_AT_ONCE,
-            client_mode=True,  # until the bounded storage is in place
+            client_mode=True,  # hivemind's handlers decode before they ask: they are never registered
             record_validator=RulesValidator(rules, clock),
         )
-        self.clock = clock
+        self._control, self._rules, self._shelf, self._guard, self._clock = (
+            control,
+            rules,
+            shelf,
+            guard,
+            clock,
+        )
         self.storage = self.cache = ShelfStorage(shelf, clock)
-        self.client_mode = False
         self.node_info = dht_pb2.NodeInfo(node_id=node_id.to_bytes())
-        await self.add_p2p_handlers(p2p)
+        self._tasks = set()
+        self._newcomers = asyncio.Queue(NEWCOMERS_MAX)
+        self._start(self._keep_handing_over(), "handing over to newcomers")
         return self
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """What is answered, by protocol id."""
+        return {PING: self._on_ping, STORE: self._on_store, FIND: self._on_find}
+
+    def end(self) -> None:
+        """Stop what runs in the background."""
+        for task in self._tasks:
+            task.cancel()
+
+    # What peers ask ----------------------------------------------------------------------------------
+
+    def _on_ping(self, data: bytes, sender: bytes) -> bytes:
+        self._met(sender, read_ping_request(data))
+        return self._packed(dht_pb2.PingResponse(peer=self.node_info, dht_time=self._clock()))
+
+    def _on_store(self, data: bytes, sender: bytes) -> bytes:
+        request = read_store_request(data)
+        self._met(sender, request.place)
+        kept, junk = [], 0
+        for item in request.items:
+            refusal = self._refusal(item) if junk < JUNK_MAX else Reason.SIGNATURE
+            junk += refusal is not None and self._guard.judged(sender, refusal)
+            kept.append(item is not None and refusal is None and self._keep(item, sender))
+        return self._packed(dht_pb2.StoreResponse(store_ok=kept, peer=self.node_info))
+
+    def _on_find(self, data: bytes, sender: bytes) -> bytes:
+        request = read_find_request(data)
+        self._met(sender, request.place)
+        results = [self._found(key, node_id_of(peer_of(sender))) for key in request.keys]
+        return self._packed(dht_pb2.FindResponse(results=results, peer=self.node_info))
+
+    def _refusal(self, item: Item | None) -> Reason | None:
+        if item is None:
+            return Reason.ENCODING
+        return self._rules.refusal(item.key, item.subkey, item.value, item.expires, self._clock())
+
+    def _keep(self, item: Item, sender: bytes) -> bool:
+        now, source = self._clock(), self._guard.source(sender, signer_of(item.subkey, item.value))
+        if item.subkey is None:
+            return self._shelf.put_plain(item.key, item.value, item.expires, now, source)
+        return self._shelf.put_entry(item.key, item.subkey, item.value, item.expires, now, source)
+
+    def _found(self, name: bytes, asking: DHTID) -> dht_pb2.FindResult:
+        key = DHTID.from_bytes(name)
+        nearest = self.routing_table.get_nearest_neighbors(key, k=NEIGHBOURS_MAX, exclude=asking)
+        result = dht_pb2.FindResult(
+            type=dht_pb2.NOT_FOUND,
+            nearest_node_ids=[node_id.to_bytes() for node_id, _ in nearest],
+            nearest_peer_ids=[peer.to_bytes() for _, peer in nearest],
+        )
+        held = self.storage.get(key)
+        if held is not None:
+            plain = isinstance(held.value, bytes)
+            result.type = dht_pb2.FOUND_REGULAR if plain else dht_pb2.FOUND_DICTIONARY
+            result.value = held.value if plain else self.serializer.dumps(held.value)
+            result.expiration_time = held.expiration_time
+        return result
+
+    @staticmethod
+    def _packed(answer: Any) -> bytes:
+        return answer.SerializeToString()  # type: ignore[no-any-return]
+
+    # What peers are asked ----------------------------------------------------------------------------
+
+    async def _call(self, peer: PeerID, protocol: str, request: Any, bytes_max: int) -> bytes | None:
+        """The answer, not yet decoded. None: it does not answer (and loses its place), or not just now."""
+        if self._shunned(peer):
+            self._forget(peer)
+            return None
+        try:
+            async with self.rpc_semaphore, asyncio.timeout(self.wait_timeout):
+                return await self._control.call(
+                    peer.to_bytes(), protocol, request.SerializeToString(), bytes_max
+                )
+        except BusyError:
+            return None
+        except MessageError as error:
+            self._lied(peer, error)
+        except (TimeoutError, *P2PD_ERRORS) as error:
+            log.debug("no answer", peer=str(peer), protocol=protocol, error=str(error))
+            self._forget(peer)
+        return None
 
     async def greet(self, peer: PeerID) -> float | None:
         """Ping, and enter each other's routing table. Returns how far ahead its clock is (s).
 
         None: it does not answer, or not in a way that makes sense.
         """
-        asked = self.clock()
+        asked = self._clock()
+        answer = await self._call(peer, PING, dht_pb2.PingRequest(peer=self.node_info), PING_BYTES_MAX)
+        if answer is None:
+            return None
         try:
-            async with self.rpc_semaphore:
-                request = dht_pb2.PingRequest(peer=self.node_info)
-                response = await self.get_stub(peer).rpc_ping(request, timeout=self.wait_timeout)
-        except (TimeoutError, DecodeError, *P2PD_ERRORS):
+            its_time = read_ping_answer(answer)
+        except MessageError as error:
+            self._lied(peer, error)
             return None
-        if not math.isfinite(response.dht_time):
-            return None
-        await self.update_routing_table(node_id_of(peer), peer, responded=True)
-        return float(response.dht_time) - (asked + self.clock()) / 2
+        self._enter(peer)
+        return its_time - (asked + self._clock()) / 2
 
     async def call_ping(
         self,
@@ -137,157 +265,208 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         validate: bool = False,  # noqa: ARG002  hivemind's signature
         strict: bool = True,  # noqa: ARG002
     ) -> DHTID | None:
-        """Whether a peer in a full routing table is still there; hivemind asks in a task nobody waits for."""
-        if await self.greet(peer) is None:
-            await self.update_routing_table(None, peer, responded=False)
-            return None
-        return node_id_of(peer)
-
-    async def rpc_ping(self, request: dht_pb2.PingRequest, context: P2PContext) -> dht_pb2.PingResponse:
-        response = await super().rpc_ping(request, context)
-        response.dht_time = self.clock()
-        return response
-
-    async def rpc_store(self, request: dht_pb2.StoreRequest, context: P2PContext) -> dht_pb2.StoreResponse:
-        """Refuses whole dictionaries and long requests: our peers send neither."""
-        _forget_false_place(request, context)
-        if len(request.keys) > STORE_ITEMS_MAX or self.IS_DICTIONARY in request.subkeys:
-            return dht_pb2.StoreResponse(store_ok=[False] * len(request.keys), peer=self.node_info)
-        return await super().rpc_store(request, context)
-
-    async def rpc_find(self, request: dht_pb2.FindRequest, context: P2PContext) -> dht_pb2.FindResponse:
-        _forget_false_place(request, context)
-        del request.keys[FIND_KEYS_MAX:]
-        return await super().rpc_find(request, context)
+        """Whether a peer is still there."""
+        return None if await self.greet(peer) is None else node_id_of(peer)
 
     async def call_store(
         self,
         peer: PeerID,
         keys: Sequence[DHTID],
-        values: Sequence[bytes | Mapping[bytes, Held]],
+        values: Sequence[bytes],
         expiration_time: Sequence[float],
-        subkeys: Sequence[bytes | None] | None = None,
+        subkeys: Sequence[bytes | None],
         in_cache: bool = False,  # noqa: ARG002  hivemind passes it; here the cache is the storage
     ) -> list[bool] | None:
-        """As hivemind's, in messages of bounded size; `ShelfStorage.items` mappings go entry by entry.
+        """As hivemind's, in messages of bounded size. `values` in MessagePack, `subkeys` not.
 
         A peer that refuses everything counts as one that does not answer: the next nearest is asked, and the
         last answer, which is the one that hivemind reports, is not a single peer's refusal.
         """
-        items: list[tuple[DHTID, bytes | None, bytes, float]] = []
-        for key, value, expires, subkey in zip(
-            keys, values, expiration_time, subkeys or [None] * len(keys), strict=True
-        ):
-            if isinstance(value, bytes):
-                items.append((key, subkey, value, expires))
-            else:
-                items.extend((key, sub, held.value, held.expires) for sub, held in value.items())
+        items = [
+            (key.to_bytes(), _packed_subkey(subkey), value, expires)
+            for key, subkey, value, expires in zip(keys, subkeys, values, expiration_time, strict=True)
+        ]
         answers: list[bool] = []
         for batch in _messages(items):
-            batch_keys, batch_subkeys, batch_values, batch_expires = zip(*batch, strict=True)
-            stored = await super().call_store(peer, batch_keys, batch_values, batch_expires, batch_subkeys)
+            stored = await self._store(peer, batch)
             if stored is None:
                 return None
             answers.extend(stored)
         return answers if any(answers) else None
 
-    async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
-        """As hivemind's, without what a liar could add: later expiries, peers in places not their own."""
-        found = await super().call_find(peer, keys)
-        if found is None:
+    async def _store(self, peer: PeerID, batch: Sequence[_Packed]) -> tuple[bool, ...] | None:
+        names, subkeys, values, expires = zip(*batch, strict=True)
+        request = dht_pb2.StoreRequest(
+            keys=names,
+            subkeys=subkeys,
+            values=values,
+            expiration_time=expires,
+            in_cache=[False] * len(batch),
+            peer=self.node_info,
+        )
+        answer = await self._call(peer, STORE, request, STORE_ANSWER_BYTES_MAX)
+        if answer is None:
             return None
-        return {key: (_own_expiry(item), _in_place(nearest)) for key, (item, nearest) in found.items()}
+        try:
+            stored = read_store_answer(answer, len(batch))
+        except MessageError as error:
+            self._lied(peer, error)
+            return None
+        self._enter(peer)
+        if any(stored):
+            self._guard.kept_ours(peer.to_bytes())
+        else:
+            self._guard.refused_ours(peer.to_bytes())
+        return stored
+
+    async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
+        """What a peer says of each key: the values that pass our rules, and neighbours in their places."""
+        names = [key.to_bytes() for key in keys]
+        request = dht_pb2.FindRequest(keys=names, peer=self.node_info)
+        answer = await self._call(peer, FIND, request, FIND_ANSWER_BYTES_MAX)
+        if answer is None:
+            return None
+        try:
+            found = read_find_answer(answer, names)
+        except MessageError as error:
+            self._lied(peer, error)
+            return None
+        self._enter(peer)
+        return {
+            key: (self._believed(peer, result), self._neighbours(result))
+            for key, result in zip(keys, found, strict=True)
+        }
+
+    def _believed(self, peer: PeerID, found: Found) -> ValueWithExpiration | None:
+        now, junk = self._clock(), 0
+        entries: dict[bytes, Held] = {}
+        for item in found.items:
+            refusal = self._rules.refusal(item.key, item.subkey, item.value, item.expires, now)
+            if refusal is not None:
+                junk += self._guard.judged(peer.to_bytes(), refusal)
+                if junk == JUNK_MAX:
+                    break
+            elif item.subkey is None:
+                return ValueWithExpiration(write_bin(item.value), item.expires)
+            else:
+                entries[item.subkey] = Held(item.value, item.expires)
+        return dictionary(entries) if entries else None
+
+    def _neighbours(self, found: Found) -> dict[DHTID, PeerID]:
+        """Without this peer itself, at which hivemind's search would fail."""
+        peers = map(peer_of, found.neighbours)
+        return {
+            node_id_of(peer): peer for peer in peers if peer != self.p2p.peer_id and not self._shunned(peer)
+        }
+
+    # The routing table -------------------------------------------------------------------------------
 
     async def update_routing_table(
         self, node_id: DHTID | None, peer_id: PeerID, responded: bool = True
     ) -> None:
-        if node_id is None or node_id == node_id_of(peer_id):
-            await super().update_routing_table(node_id_of(peer_id), peer_id, responded=responded)
+        """As hivemind's, for whoever still calls it."""
+        if not responded:
+            self._forget(peer_id)
+        elif node_id in (None, node_id_of(peer_id)):
+            self._enter(peer_id)
 
-    def _validate_dictionary(self, key_bytes: bytes, dictionary: DictionaryDHTValue) -> bool:
-        """Drops refused entries; False if nothing is left, or more is offered than any shard may hold."""
-        if len(dictionary.data) > SHARD_ENTRIES_MAX:
-            return False
-        for subkey, (value, expires) in list(dictionary.data.items()):
-            if not self._validate_record(key_bytes, self.serializer.dumps(subkey), value, expires):
-                del dictionary[subkey]
-        return bool(dictionary.data)
+    def _met(self, sender: bytes, place: bytes) -> None:
+        """A request came; `place` is where its sender says that it belongs."""
+        peer = peer_of(sender)
+        if place == node_id_of(peer).to_bytes():
+            self._enter(peer)
 
+    def _shunned(self, peer: PeerID) -> bool:
+        return self._guard.shuns(read_peer_id(peer.to_bytes()))
 
-class RulesValidator(RecordValidatorBase):  # type: ignore[misc]  # hivemind is untyped
-    """`StorageRules` as hivemind calls them: with hashed keys, and subkeys and values in msgpack."""
+    def _enter(self, peer: PeerID) -> None:
+        node_id = node_id_of(peer)
+        if self._shunned(peer):
+            self._forget(peer)
+            return
+        if node_id not in self.routing_table and not self._newcomers.full():
+            self._newcomers.put_nowait(peer)
+        oldest = self.routing_table.add_or_update_node(node_id, peer)
+        self._bound_replacements(node_id)
+        if oldest is not None:
+            self._start(self.call_ping(oldest[1]), "ping")
 
-    def __init__(self, rules: StorageRules, clock: Clock) -> None:
-        self._rules = rules
-        self._clock = clock
+    def _bound_replacements(self, node_id: DHTID) -> None:
+        """hivemind remembers everybody who found no place in a full bucket: here the last few."""
+        table = self.routing_table
+        waiting = table.buckets[table.get_bucket_index(node_id)].replacement_nodes
+        while len(waiting) > BUCKET_SIZE:
+            del table[next(iter(waiting))]
 
-    def validate(self, record: DHTRecord) -> bool:
-        value = _unpacked(record.value)
-        subkey = None
-        if record.subkey != DHTProtocol.IS_REGULAR_VALUE:
-            subkey = _unpacked(record.subkey)
-            if subkey is None:
-                return False
-        if value is None:
-            return False
-        return self._rules.accept(record.key, subkey, value, record.expiration_time, self._clock())
+    def _forget(self, peer: PeerID) -> None:
+        node_id = node_id_of(peer)
+        if node_id in self.routing_table:
+            del self.routing_table[node_id]
 
+    def _lied(self, peer: PeerID, error: MessageError) -> None:
+        self._guard.noted(peer.to_bytes(), error)
+        self._forget(peer)
 
-class ShelfStorage:
-    """A `Shelf` in the shape of hivemind's `DHTLocalStorage`; values stay in msgpack, as they travel."""
+    def _start(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
-    def __init__(self, shelf: Shelf, clock: Clock) -> None:
-        self._shelf = shelf
-        self._clock = clock
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the DHT failed in the background", exc_info=error)
 
-    def store(self, key: DHTID, value: bytes, expiration_time: float, subkey: bytes | None = None) -> bool:
-        if subkey is not None:
-            return self.store_subkey(key, subkey, value, expiration_time)
-        return self._shelf.put_plain(key.to_bytes(), value, expiration_time, self._clock())
+    # Newcomers ---------------------------------------------------------------------------------------
 
-    def store_subkey(self, key: DHTID, subkey: bytes, value: bytes, expiration_time: float) -> bool:
-        return self._shelf.put_entry(key.to_bytes(), subkey, value, expiration_time, self._clock())
+    async def _keep_handing_over(self) -> None:
+        """Give newcomers what they should hold from now on, one after the other; until cancelled."""
+        while True:
+            newcomer = await self._newcomers.get()
+            await self._hand_over(newcomer)
 
-    def get(self, key: DHTID) -> ValueWithExpiration | None:
-        now, name = self._clock(), key.to_bytes()
+    async def _hand_over(self, newcomer: PeerID) -> None:
+        items: list[_Packed] = []
+        for number, name in enumerate(self._shelf.held_keys()):
+            if number % KEYS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if self._belongs_to(newcomer, DHTID.from_bytes(name)):
+                items.extend(self._held(name))
+        for batch in _messages(items):
+            if await self._store(newcomer, batch) is None:
+                return
+
+    def _belongs_to(self, newcomer: PeerID, key: DHTID) -> bool:
+        """hivemind's rule: it is among the nearest to the key, and this peer is the nearest of all others."""
+        node_id = node_id_of(newcomer)
+        others = self.routing_table.get_nearest_neighbors(key, REPLICAS, exclude=node_id)
+        if not others:
+            return True
+        nearest, farthest = (others[place][0].xor_distance(key) for place in (0, -1))
+        return bool(node_id.xor_distance(key) < farthest and self.node_id.xor_distance(key) < nearest)
+
+    def _held(self, name: bytes) -> Iterator[_Packed]:
+        now = self._clock()
         plain = self._shelf.plain(name, now)
         if plain is not None:
-            return ValueWithExpiration(plain.value, plain.expires)
-        entries = self._shelf.entries(name, now)
-        if not entries:
-            return None
-        dictionary = DictionaryDHTValue()
-        for subkey, held in entries.items():
-            dictionary.store(subkey, held.value, held.expires)
-        return ValueWithExpiration(dictionary, dictionary.latest_expiration_time)
-
-    def items(self) -> Iterator[tuple[DHTID, ValueWithExpiration]]:
-        """For handing over to newcomers: dictionaries as mappings, which only `SwarmDHT.call_store` takes."""
-        now = self._clock()
-        for name in self._shelf.held_keys():
-            value = self._shelf.plain(name, now) or self._shelf.entries(name, now)
-            if isinstance(value, Held):
-                yield DHTID.from_bytes(name), ValueWithExpiration(value.value, value.expires)
-            elif value:
-                latest = max(held.expires for held in value.values())
-                yield DHTID.from_bytes(name), ValueWithExpiration(value, latest)
-
-    def __contains__(self, key: DHTID) -> bool:
-        return self.get(key) is not None
+            yield name, _packed_subkey(None), write_bin(plain.value), plain.expires
+        for subkey, held in self._shelf.entries(name, now).items():
+            yield name, _packed_subkey(subkey), write_bin(held.value), held.expires
 
 
-def _unpacked(packed: object) -> bytes | None:
-    """The bytes in a msgpack bin 8, 16 or 32 in its one shortest form; None for everything else."""
-    if not isinstance(packed, bytes):
-        return None
-    for header_bytes in (2, 3, 5):
-        if MSGPackSerializer.dumps(packed[header_bytes:]) == packed:
-            return packed[header_bytes:]
-    return None
+_Packed = tuple[bytes, bytes, bytes, float]
+"""key, subkey, value, expiry as they travel"""
+
+KEYS_AT_ONCE = 64
+"""Keys looked at before others have their turn: 64 take 3 ms."""
 
 
-def _messages(items: Sequence[tuple[DHTID, bytes | None, bytes, float]]) -> Iterator[list[Any]]:
-    batch: list[Any] = []
+def _packed_subkey(subkey: bytes | None) -> bytes:
+    return SwarmDHT.IS_REGULAR_VALUE if subkey is None else write_bin(subkey)
+
+
+def _messages(items: Sequence[_Packed]) -> Iterator[list[_Packed]]:
+    batch: list[_Packed] = []
     size = 0
     for item in items:
         if batch and (len(batch) == STORE_ITEMS_MAX or size + len(item[2]) > STORE_BYTES_MAX):
@@ -297,20 +476,3 @@ def _messages(items: Sequence[tuple[DHTID, bytes | None, bytes, float]]) -> Iter
         size += len(item[2])
     if batch:
         yield batch
-
-
-def _own_expiry(item: ValueWithExpiration | None) -> ValueWithExpiration | None:
-    if item is None or not isinstance(item.value, DictionaryDHTValue):
-        return item
-    return ValueWithExpiration(item.value, max(entry.expiration_time for entry in item.value.data.values()))
-
-
-def _forget_false_place(request: dht_pb2.StoreRequest | dht_pb2.FindRequest, context: P2PContext) -> None:
-    """hivemind reads a sender's place in a task nobody waits for: what makes no sense would end up, as a
-    traceback, in the operator's log."""
-    if request.peer.node_id != node_id_of(context.remote_id).to_bytes():
-        request.ClearField("peer")
-
-
-def _in_place(nearest: Mapping[DHTID, PeerID]) -> dict[DHTID, PeerID]:
-    return {node_id: peer for node_id, peer in nearest.items() if node_id == node_id_of(peer)}

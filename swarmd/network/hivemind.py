@@ -8,6 +8,8 @@ the next call raises NetworkClosedError with the bug as its cause, and `close` r
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,10 +31,15 @@ from protocol import (
 from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError
 from swarmd.network.addresses import parse_announced_address, parse_peer_address
-from swarmd.network.dht import FIND_KEYS_MAX, STORE_ITEMS_MAX, Clock
+from swarmd.network.control import IncomingStream, StreamHandler
+from swarmd.network.dht_storage import Clock
+from swarmd.network.guard import Guard
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
+from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
+from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.places import STREAM_SECONDS
 from swarmd.network.pulling import Puller
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
@@ -40,7 +47,6 @@ from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
-    STREAM_SECONDS,
     AskedStreams,
     StreamServer,
     ask,
@@ -75,13 +81,14 @@ class HivemindNetwork:
         self._swarm = swarm
         self._clock = clock
         self._rules = StorageRules(swarm)
-        self._shelf = Shelf()
+        self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
+        self._guard = Guard(time.monotonic)
         self._server = StreamServer()
         self._asked = AskedStreams()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._supervisor = Supervisor(self._open_session)
         announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
-        self._neighbourhood = Neighbourhood(self._supervisor, key.peer_id, announced)
+        self._neighbourhood = Neighbourhood(self._supervisor, key.peer_id, announced, self._guard)
         self._task: asyncio.Task[None] | None = None
         self._puller = Puller()
 
@@ -145,14 +152,14 @@ class HivemindNetwork:
         self._server.serve(bodies, manifest)
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
-        """See `Network`; nothing is judged yet."""
+        self._guard.judge_by(standing_of, report)
 
     async def disconnect(self, peer_id: PeerId) -> None:
         session = await self._supervisor.session()
         await session.disconnect(peer_id)
 
-    async def connect(self, addresses: Sequence[str]) -> int:
-        return await self._neighbourhood.connect(addresses)
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:
+        return await self._neighbourhood.connect(addresses, named=named)
 
     async def fetch_manifest(self, address: str) -> bytes:
         peer = parse_peer_address(address)
@@ -190,8 +197,9 @@ class HivemindNetwork:
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
-            problems=tuple(filter(None, [self._neighbourhood.clock_problem])),
+            problems=tuple(filter(None, [self._neighbourhood.clock_problem, *self._guard.problems])),
             connections=dict(self._neighbourhood.connections),
+            refused=dict(self._guard.refused),
         )
 
     async def close(self) -> None:
@@ -204,19 +212,25 @@ class HivemindNetwork:
             raise task.exception()  # type: ignore[misc]  # a bug in the background task; see the module
 
     async def _open_session(self) -> Session:
-        def handler(serve: Callable[..., Any]) -> Callable[..., Any]:
-            return lambda info, reader, writer: serve(str(info.peer_id), reader, writer)
+        def handler(serve: Callable[..., Any]) -> StreamHandler:
+            def handle(stream: IncomingStream, *ends: Any) -> Any:
+                peer = read_peer_id(stream.peer)
+                return serve(peer, *ends, self._guard.standing(peer))
 
-        handlers = {
+            return handle
+
+        streams = {
             PULL_PROTOCOL: handler(self._server.body),
             MANIFEST_PROTOCOL: handler(self._server.manifest),
         }
-        return await Session.open(self._settings, self._rules, self._shelf, self._clock, handlers)
+        return await Session.open(self._settings, self._rules, self._shelf, self._guard, self._clock, streams)
 
     async def _background(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run(self._neighbourhood.restore))
             group.create_task(self._neighbourhood.keep_joined())
+            group.create_task(self._neighbourhood.keep_located())
+            group.create_task(self._neighbourhood.keep_hanging_up())
 
     def _background_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

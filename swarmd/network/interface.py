@@ -91,6 +91,10 @@ class PullFailedError(NetworkError):
         self.kind = kind
 
 
+class LocalFailureError(NetworkError):
+    """This machine's own transport failed: nobody else is to blame."""
+
+
 class NetworkClosedError(NetworkError):
     """The network was used after `close`, or its p2p process could not be brought back."""
 
@@ -143,10 +147,12 @@ class Network(Protocol):
         """End the connections to that peer; it may come back. Raises NetworkError."""
         ...
 
-    async def connect(self, addresses: Sequence[str]) -> int:
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:
         """Dial `addresses` (with /p2p/), join their DHT; returns how many answered.
 
-        A dead peer is no error. Raises ConfigError for a malformed address, ClockSkewError, NetworkError.
+        `named`: the operator gave them, and they are dialled as they are. Others are dialled only where a
+        peer can be meant, and now and then (`dialling.py`). A dead peer is no error. Raises ConfigError for a
+        malformed address, ClockSkewError, NetworkError.
         """
         ...
 

@@ -35,10 +35,12 @@ from swarmd.network.interface import (
     NetworkStatistics,
     Pulled,
     Report,
+    Standing,
     StandingOf,
 )
 from swarmd.network.pulling import Puller
-from swarmd.network.rules import KnownManifest, StorageRules, place_all
+from swarmd.network.rules import KnownManifest, StorageRules, place_all, signer_of
+from swarmd.network.shares import OWN, Source
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import AbsentError, StreamServer
 
@@ -158,7 +160,8 @@ class MemoryNetwork:
         self._served: Manifest | None = None
         self._swarm = swarm or (lambda: self._served)
         self._rules = StorageRules(self._swarm)
-        self._shelf = Shelf()
+        self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same course of events each time
+        self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
         self._puller = Puller()
         self._closed = False
 
@@ -177,13 +180,14 @@ class MemoryNetwork:
             self._served = None  # a peer that serves nonsense to others, and so has no swarm itself
         self._server.serve(bodies, manifest)
 
-    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
-        """Serves everybody alike: there is no flood in memory."""
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:  # noqa: ARG002  see below
+        """Only the shelf goes by standing: there is no flood in memory, and nobody misbehaves."""
+        self._standing_of = standing_of
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """There are no connections to end."""
 
-    async def connect(self, addresses: Sequence[str]) -> int:
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:  # noqa: ARG002  no doors
         self._require_open()
         answered = 0
         for address in map(parse_peer_address, addresses):
@@ -257,19 +261,21 @@ class MemoryNetwork:
             for peer in self._hub.nearest(self._peer_id, key)[:REPLICAS]:
                 plain = self._shelf.plain(key, now)
                 if plain is not None:
-                    peer.take(Placement(key, None, plain.value, plain.expires))
+                    peer.take(Placement(key, None, plain.value, plain.expires), self._peer_id)
                 for subkey, held in self._shelf.entries(key, now).items():
-                    peer.take(Placement(key, subkey, held.value, held.expires))
+                    peer.take(Placement(key, subkey, held.value, held.expires), self._peer_id)
 
-    def take(self, placement: Placement) -> bool:
-        """What a storing node does when it is asked to store."""
+    def take(self, placement: Placement, sender: PeerId) -> bool:
+        """What a storing node does when `sender` asks it to store."""
         key, subkey, value, expires = placement.key, placement.subkey, placement.value, placement.expires
         now = self._hub.clock()
         if not self._rules.accept(dht_id(key), subkey, value, expires, now):
             return False
+        signer = signer_of(subkey, value)
+        source = OWN if sender == self._peer_id else Source(sender, signer, self._standing_of(signer))
         if subkey is None:
-            return self._shelf.put_plain(key, value, expires, now)
-        return self._shelf.put_entry(key, subkey, value, expires, now)
+            return self._shelf.put_plain(key, value, expires, now, source)
+        return self._shelf.put_entry(key, subkey, value, expires, now, source)
 
     async def _dial(self, peer_id: PeerId, address: str | None = None) -> MemoryNetwork:
         self._require_open()
@@ -289,7 +295,9 @@ class MemoryNetwork:
             if len(answers) == REPLICAS:
                 break
             try:
-                answers.append((await self._hub.reach(self._peer_id, peer.peer_id)).take(placement))
+                answers.append(
+                    (await self._hub.reach(self._peer_id, peer.peer_id)).take(placement, self._peer_id)
+                )
             except NetworkError as error:
                 log.debug("replica does not answer", error=str(error))
         return any(answers)

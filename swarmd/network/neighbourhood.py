@@ -7,14 +7,18 @@ empty they are tried again: at start everybody may be dead, and one may come bac
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 import structlog
 
 from protocol import ADDRESSES_MAX, CLOCK_SKEW_S_MAX, PeerId
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.addresses import PeerAddress, is_public, most_public_first, parse_peer_address
+from swarmd.network.dialling import Dialling
+from swarmd.network.guard import Guard
 from swarmd.network.interface import ClockSkewError, NetworkClosedError
 from swarmd.network.session import Session
 from swarmd.network.supervisor import Supervisor
@@ -36,6 +40,9 @@ REJOIN_S_MAX = 60.0
 REFRESH_S = 10.0
 """Seconds between two looks at connections and own addresses."""
 
+LOCATE_S = 1.0
+"""Seconds between two such looks while strangers come: until then they share one allowance."""
+
 LOOK_AROUND_S = 60.0
 """Seconds between two walks through the DHT: newcomers nearby are met, the dead are forgotten."""
 
@@ -46,8 +53,13 @@ SKEW_NOTICED_S = 3.0
 class Neighbourhood:
     """The peers around this one."""
 
-    def __init__(self, supervisor: Supervisor, own_id: PeerId, announced: Sequence[PeerAddress]) -> None:
+    def __init__(
+        self, supervisor: Supervisor, own_id: PeerId, announced: Sequence[PeerAddress], guard: Guard
+    ) -> None:
         self._supervisor = supervisor
+        self._guard = guard
+        self._dialling = Dialling()
+        self._now = time.monotonic
         self._own_id = own_id
         self._announced = tuple(str(address) for address in announced)
         self._remembered: OrderedDict[PeerId, PeerAddress] = OrderedDict()
@@ -63,7 +75,7 @@ class Neighbourhood:
         """A guess: it has a public (or relayed) address, or everybody it is connected to is as private."""
         return any(map(is_public, self.addresses)) or not any(is_public(str(peer)) for peer in self._met)
 
-    async def connect(self, addresses: Sequence[str]) -> int:
+    async def connect(self, addresses: Sequence[str], *, named: bool) -> int:
         """As `Network.connect`. Raises ConfigError for a malformed address and ClockSkewError."""
         wanted = [parse_peer_address(text) for text in addresses]
         strangers = [address for address in wanted if address.peer_id != self._own_id]
@@ -71,9 +83,29 @@ class Neighbourhood:
             log.warning(
                 "own peer id under another address", hint="an old address, or a second copy of this key"
             )
-        for address in strangers:
-            self._remember(address)
-        return await self._join(await self._supervisor.session(), strangers)
+        if named:
+            for address in strangers:
+                self._remember(address)
+        session = await self._supervisor.session()
+        return await self._join(session, strangers if named else self._chosen(strangers))
+
+    def _chosen(self, addresses: Iterable[PeerAddress]) -> list[PeerAddress]:
+        """Those that are dialled although only strangers named them."""
+        of_peer: dict[PeerId, list[PeerAddress]] = {}
+        for address in addresses:
+            of_peer.setdefault(address.peer_id, []).append(address)
+        chosen: list[PeerAddress] = []
+        for peer, several in of_peer.items():
+            if self._guard.shuns(peer):
+                continue
+            if peer in self.connections:
+                chosen.append(several[0])  # p2pd does not dial whom it is connected to
+                continue
+            standing = self._guard.standing(peer)
+            choice = self._dialling.choose(several, own=self.addresses, standing=standing, now=self._now())
+            self._guard.refused.update(f"dial_{why}" for why in choice.refused)
+            chosen.extend(choice.dial)
+        return chosen
 
     async def restore(self, session: Session) -> None:
         """Back into the DHT after a restart of p2pd."""
@@ -88,10 +120,40 @@ class Neighbourhood:
         if not self._announced:
             own = most_public_first(await session.own_addresses())
             self.addresses = tuple(str(address) for address in _readable(own))[:ADDRESSES_MAX]
+        await self._locate(session)
+
+    async def _locate(self, session: Session) -> None:
         met = _readable(await session.connections())
         self.connections = {address.peer_id: address.transport for address in met}
+        self._guard.located(self.connections)
         if met:
             self._met = tuple(met[:REMEMBERED_MAX])
+
+    async def keep_located(self) -> None:
+        """Ask p2pd where those are whose address is not known yet; until cancelled or closed."""
+        while True:
+            await self._guard.strangers_met.wait()
+            self._guard.strangers_met.clear()
+            if not await self._tried("locating peers", self._locate):
+                return
+            await asyncio.sleep(LOCATE_S)
+
+    async def keep_hanging_up(self) -> None:
+        """Disconnect whom the guard wants to have nothing to do with; until cancelled or closed."""
+        while True:
+            peer = await self._guard.to_disconnect.get()
+            if not await self._tried("hanging up", partial(Session.disconnect, peer_id=peer)):
+                return
+
+    async def _tried(self, what: str, work: Callable[[Session], Awaitable[None]]) -> bool:
+        """Whether there is a network still."""
+        try:
+            await work(await self._supervisor.session())
+        except NetworkClosedError:
+            return False
+        except NetworkError as error:
+            log.debug("not done", what=what, error=str(error))
+        return True
 
     async def keep_joined(self) -> None:
         """Refresh, look around, and rejoin while the routing table is empty; until cancelled or closed."""
@@ -129,10 +191,14 @@ class Neighbourhood:
             async with places:
                 try:
                     await session.dial(address)
-                    return await session.greet(address.peer_id)
+                    skew = await session.greet(address.peer_id)
                 except NetworkError as error:
                     log.debug("peer does not answer", address=str(address), error=str(error))
+                    self._dialling.failed(address, self._now())
                     return None
+                self._dialling.answered(address)
+                self._remember(address)
+                return skew
 
         async with asyncio.TaskGroup() as group:
             greetings = {address: group.create_task(greet(address)) for address in dict.fromkeys(addresses)}

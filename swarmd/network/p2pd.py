@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hivemind.p2p import P2P, P2PDaemonError, P2PHandlerError, PeerID
+from hivemind.p2p import P2P
+from hivemind.p2p.p2p_daemon_bindings.control import DaemonConnector
 from hivemind.utils.logging import use_hivemind_log_handler
-from hivemind.utils.multiaddr import Multiaddr
 
 from protocol import PeerId
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.addresses import PeerAddress, listen_address
+from swarmd.network.binary_addresses import write_address
+from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Control
+from swarmd.network.peer_ids import write_peer_id
 
 START_SECONDS = 15.0
 """For p2pd to say that it is up; 0.3 s on an idle machine, several under load."""
@@ -40,9 +43,6 @@ EXIT_SECONDS = 3.0
 
 _IN_OWN_SESSION = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
 """Ctrl-C in a terminal goes to all its processes: p2pd must outlive the daemon's orderly stop."""
-
-P2PD_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError)
-"""What hivemind raises when p2pd refuses, cannot be reached or goes away. Time-outs are apart."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ async def _refusal(p2p: Any, peer_id: PeerId, addresses: Sequence[str]) -> str |
     """Dial; None if it answered. Without addresses, the peers that p2pd is connected to are asked."""
     try:
         async with asyncio.timeout(ASK_SECONDS):
-            await p2p._client.connect(PeerID.from_base58(peer_id), [Multiaddr(text) for text in addresses])
-    except (TimeoutError, ValueError, *P2PD_ERRORS) as error:
+            await control_of(p2p).dial(write_peer_id(peer_id), [write_address(text) for text in addresses])
+    except (TimeoutError, *P2PD_ERRORS) as error:
         return str(error)
     return None
 
@@ -126,13 +126,34 @@ async def _create(**options: Any) -> Any:
             return [sys.executable, "-ISc", _IN_OWN_SESSION, *P2P._make_process_args(*args, **kwargs)]
 
     try:
-        return await Tracked.create(startup_timeout=START_SECONDS, **options)
+        p2p = await Tracked.create(
+            startup_timeout=START_SECONDS, persistent_conn_max_msg_size=MESSAGE_BYTES_MAX, **options
+        )
+        await _take_control(p2p)
     except BaseException as error:
         for p2p in born:
             await stop(p2p)
         if isinstance(error, P2PD_ERRORS):
             raise NetworkError(f"the p2p process could not be started: {error}") from error
         raise
+    return p2p
+
+
+async def _take_control(p2p: Any) -> None:
+    """Put our end of the connection in place of hivemind's. Raises P2PD_ERRORS."""
+    hiveminds = p2p._client.control
+    p2p._client.control = await Control.create(
+        daemon_connector=DaemonConnector(control_maddr=p2p._daemon_listen_maddr),
+        listen_maddr=p2p._client_listen_maddr,
+        persistent_conn_max_msg_size=MESSAGE_BYTES_MAX,
+    )
+    hiveminds.close()  # afterwards: p2pd ends when nobody is connected
+
+
+def control_of(p2p: Any) -> Control:
+    """Our end of the connection to this p2pd."""
+    control: Control = p2p._client.control
+    return control
 
 
 async def stop(p2p: Any) -> None:

@@ -8,7 +8,14 @@ import structlog
 
 from protocol import RECORD_BYTES_MAX, PeerId, digest_of
 from swarmd.errors import NetworkError
-from swarmd.network.interface import Pulled, PullFailedError, PullFailure, Way
+from swarmd.network.interface import (
+    LocalFailureError,
+    NetworkClosedError,
+    Pulled,
+    PullFailedError,
+    PullFailure,
+    Way,
+)
 from swarmd.network.streams import AbsentError, BusyError
 
 log = structlog.get_logger(__name__)
@@ -57,7 +64,7 @@ class Puller:
         inline = await from_dht()
         if inline is not None and digest_of(inline) == digest:
             return Pulled(inline, Way.INLINE)
-        if isinstance(first, (AbsentError, _WrongBodyError)):
+        if isinstance(first, (AbsentError, BusyError, _WrongBodyError)):
             raise first
         return await _from_peer(digest, size, from_peer)
 
@@ -77,5 +84,7 @@ def _kind_of(error: NetworkError) -> PullFailure:
             return PullFailure.ABSENT
         case BusyError():
             return PullFailure.BUSY
+        case LocalFailureError() | NetworkClosedError():
+            return PullFailure.LOCAL
         case _:
             return PullFailure.UNREACHABLE

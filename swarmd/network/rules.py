@@ -11,13 +11,29 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from protocol import RECORD_BYTES_MAX, Manifest, Place, Placement, ProtocolError, check_stored
+from protocol import (
+    PEER_ID_BYTES,
+    RECORD_BYTES_MAX,
+    Manifest,
+    PeerId,
+    Place,
+    Placement,
+    ProtocolError,
+    Reason,
+    RejectedRecord,
+    check_stored,
+)
 from swarmd.errors import NetworkError
+from swarmd.network.peer_ids import read_peer_id
 
 log = structlog.get_logger(__name__)
 
 VERIFIED_MAX = 8_192
 """Entries remembered as verified (about 1 MB): every read meets each signature on 5 replicas, 0.2 ms each."""
+
+_MULTIHASH = b"\x00\x24"
+_ENVELOPE_KEY = slice(2, 38)
+"""A peer id is a multihash of the public key that an envelope begins with (SPEC section 5)."""
 
 KnownManifest = Callable[[], Manifest | None]
 """The manifest of the swarm this peer belongs to; None until it is known."""
@@ -41,6 +57,13 @@ def place_all(
     return placements
 
 
+def signer_of(subkey: bytes | None, value: bytes) -> PeerId:
+    """Who signed a thing that passed the rules: its subkey begins with it, or else its envelope does."""
+    if subkey is not None:
+        return PeerId(subkey[:PEER_ID_BYTES].decode())
+    return read_peer_id(_MULTIHASH + value[_ENVELOPE_KEY])
+
+
 class StorageRules:
     """Judges what peers ask this one to store and what they answer to its reads."""
 
@@ -51,22 +74,32 @@ class StorageRules:
     def accept(
         self, stored_at: bytes, subkey: bytes | None, value: bytes, expires: float, now: float
     ) -> bool:
-        """Whether it may be stored, and believed when read. `stored_at`: a `dht_id`. Raises nothing.
+        """Whether it may be stored, and believed when read. `stored_at`: a `dht_id`. Raises nothing."""
+        return self.refusal(stored_at, subkey, value, expires, now) is None
 
-        While the swarm is not known nothing may.
+    def refusal(
+        self, stored_at: bytes, subkey: bytes | None, value: bytes, expires: float, now: float
+    ) -> Reason | None:
+        """Why it may not be stored, nor believed when read; None if it may. `stored_at`: a `dht_id`.
+
+        While the swarm is not known nothing may. Raises nothing.
         """
         manifest = self._swarm()
-        if manifest is None or not now < expires or len(value) > RECORD_BYTES_MAX:
-            return False
+        if manifest is None:
+            return Reason.SWARM
+        if not now < expires:
+            return Reason.EXPIRED
+        if len(value) > RECORD_BYTES_MAX:
+            return Reason.SIZE
         seen = hashlib.sha256(repr((manifest.swarm_id, stored_at, subkey, expires)).encode() + value).digest()
         if seen in self._verified:
             self._verified.move_to_end(seen)
-            return True
+            return None
         try:
             check_stored(stored_at, subkey, value, expires, manifest=manifest, now=now)
-        except ProtocolError:
-            return False
+        except RejectedRecord as error:
+            return error.reason
         self._verified[seen] = None
         if len(self._verified) > VERIFIED_MAX:
             self._verified.popitem(last=False)
-        return True
+        return None

@@ -8,20 +8,29 @@ So every call runs inside `Session.call`, which ends with NetworkError when the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from hivemind.p2p import PeerID
-from hivemind.utils.multiaddr import Multiaddr
 
 from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.addresses import PeerAddress
-from swarmd.network.dht import Clock, node_id_of, open_node
-from swarmd.network.p2pd import P2PD_ERRORS, P2PSettings, kill, spawn, stop
+from swarmd.network.binary_addresses import read_address, write_address
+from swarmd.network.control import P2PD_ERRORS, StreamHandler
+from swarmd.network.dht import node_id_of, open_node
+from swarmd.network.dht_storage import Clock
+from swarmd.network.guard import Guard
+from swarmd.network.interface import LocalFailureError
+from swarmd.network.malformed import MessageError
+from swarmd.network.p2pd import P2PSettings, control_of, kill, spawn, stop
+from swarmd.network.peer_ids import read_peer_id, write_peer_id
 from swarmd.network.rules import StorageRules
 from swarmd.network.shelf import Shelf
+
+log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 8.0
 """For dialling one peer; p2pd itself gives up on a silent endpoint after 5 s."""
@@ -29,7 +38,14 @@ CONNECT_SECONDS = 8.0
 TRAVERSE_SECONDS = 15.0
 """For one walk through the DHT: up to eight peers on the way may be dead at 1.5 s each."""
 
-StreamHandler = Callable[[Any, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ALIVE_SECONDS = 1.0
+"""For p2pd to say anything, after a call took too long; it does in a millisecond."""
+
+LATE_SECONDS = 0.5
+"""By which a time-out comes late when this process was held up: what it waited for may have been here."""
+
+CONNECTIONS_MAX = 2_048
+"""Connections that are looked at; p2pd closes some beyond 512."""
 
 
 class Session:
@@ -37,6 +53,7 @@ class Session:
 
     def __init__(self, p2p: Any, node: Any) -> None:
         self._p2p = p2p
+        self._control = control_of(p2p)
         self.node = node
         self._deadlines: set[asyncio.Timeout] = set()
         self._ended = False
@@ -47,16 +64,19 @@ class Session:
         settings: P2PSettings,
         rules: StorageRules,
         shelf: Shelf,
+        guard: Guard,
         clock: Clock,
-        handlers: Mapping[str, StreamHandler],
+        streams: Mapping[str, StreamHandler],
     ) -> Session:
         """Raises ConfigError (port, host) or NetworkError; leaves no process behind when it raises."""
         p2p = await spawn(settings)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                session = cls(p2p, await open_node(p2p, rules, shelf, clock))
-                for protocol_id, handler in handlers.items():
-                    await p2p.add_binary_stream_handler(protocol_id, handler)
+                control = control_of(p2p)
+                node = await open_node(p2p, control, rules, shelf, guard, clock)
+                p2p._start_listening()
+                await control.serve(guard, node.protocol.handlers, dict(streams))
+                session = cls(p2p, node)
         except BaseException as error:
             await stop(p2p)
             if isinstance(error, (TimeoutError, *P2PD_ERRORS)):
@@ -74,7 +94,7 @@ class Session:
         It is ended when hivemind does not read its answers any more: an answer in the moment its time-out
         strikes can end that task, and no call would ever be answered again.
         """
-        child, reading = self._p2p._child, self._p2p._client.control._read_task
+        child, reading = self._p2p._child, self._control._read_task
         async with asyncio.TaskGroup() as group:
             exit_code = group.create_task(child.wait())
             await asyncio.wait([reading, exit_code], return_when=asyncio.FIRST_COMPLETED)
@@ -86,6 +106,7 @@ class Session:
         """Every call under way raises NetworkError now, and every later one at once."""
         self._ended = True
         self.node.is_alive = False
+        self.node.protocol.end()
         now = asyncio.get_running_loop().time()
         for deadline in self._deadlines:
             if not deadline.expired():
@@ -98,10 +119,11 @@ class Session:
 
     @asynccontextmanager
     async def call(self, what: str, seconds: float) -> AsyncIterator[None]:
-        """What talks to p2pd happens in here. Raises NetworkError: refused, too slow, or p2pd died."""
+        """What talks to p2pd happens in here. Raises NetworkError: refused or too slow; LocalFailureError:
+        p2pd died or is stuck, or this process itself was."""
         died = f"{what} was cut off: the p2p process died; it is being restarted"
         if self._ended:
-            raise NetworkError(died)
+            raise LocalFailureError(died)
         try:
             async with asyncio.timeout(seconds) as deadline:
                 self._deadlines.add(deadline)
@@ -110,25 +132,37 @@ class Session:
                 finally:
                     self._deadlines.discard(deadline)
         except TimeoutError as error:
-            raise NetworkError(died if self._ended else f"{what} took longer than {seconds:.0f} s") from error
+            slow = f"{what} took longer than {seconds:.0f} s"
+            if self._ended:
+                raise LocalFailureError(died) from error
+            if was_late(deadline) or not await self._answers():
+                raise LocalFailureError(f"{slow}, and so did this machine's own transport") from error
+            raise NetworkError(slow) from error
         except P2PD_ERRORS as error:
-            raise NetworkError(died if self._ended else f"{what} failed: {error}") from error
+            if self._ended or self._p2p._child.returncode is not None:
+                raise LocalFailureError(died) from error
+            raise NetworkError(f"{what} failed: {error}") from error
         if self._ended:  # hivemind may have taken the silence for an answer
-            raise NetworkError(died)
+            raise LocalFailureError(died)
+
+    async def _answers(self) -> bool:
+        """Whether p2pd itself answers."""
+        try:
+            async with asyncio.timeout(ALIVE_SECONDS):
+                await self._control.own_addresses()
+        except (TimeoutError, *P2PD_ERRORS):
+            return False
+        return True
 
     async def dial(self, address: PeerAddress) -> None:
         """Connect to a peer. Raises NetworkError if it does not answer there."""
-        try:
-            transport = Multiaddr(address.transport)
-        except ValueError as error:  # a DNS name that breaks IDNA's rules, for example
-            raise NetworkError(f"{address} cannot be dialled: {error}") from error
         async with self.call(f"dialling {address}", CONNECT_SECONDS):
-            await self._p2p._client.connect(PeerID.from_base58(address.peer_id), [transport])
+            await self._control.dial(write_peer_id(address.peer_id), [write_address(address.transport)])
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """End the connections to a peer. Raises NetworkError."""
         async with self.call(f"disconnecting {peer_id}", CONNECT_SECONDS):
-            await self._p2p._client.control.disconnect(PeerID.from_base58(peer_id))
+            await self._control.hang_up(write_peer_id(peer_id))
 
     async def greet(self, peer_id: PeerId) -> float | None:
         """Enter each other's routing table; returns how far ahead its clock is (s), None: no answer."""
@@ -149,14 +183,14 @@ class Session:
     async def connections(self) -> list[str]:
         """The addresses, with /p2p/ at the end, of the peers p2pd is connected to. Raises NetworkError."""
         async with self.call("listing peers", CONNECT_SECONDS):
-            peers = await self._p2p.list_peers()
-        return [f"{peer.addrs[0]}/p2p/{peer.peer_id}" for peer in peers if peer.addrs]
+            peers = await self._control.connections()
+        return [text for peer, address in peers[:CONNECTIONS_MAX] for text in _readable(peer, [address])]
 
     async def own_addresses(self) -> list[str]:
         """Where p2pd says that it can be reached, with /p2p/ at the end. Raises NetworkError."""
         async with self.call("asking for own addresses", CONNECT_SECONDS):
-            _, addresses = await self._p2p._client.identify()
-        return [f"{address}/p2p/{self._p2p.peer_id}" for address in addresses]
+            addresses = await self._control.own_addresses()
+        return list(_readable(self._p2p.peer_id.to_bytes(), addresses))
 
     @asynccontextmanager
     async def stream(
@@ -164,9 +198,23 @@ class Session:
     ) -> AsyncIterator[Any]:
         """A byte stream (reader, writer) to that peer's handler. Raises NetworkError."""
         async with self.call(what, seconds):
-            peer = PeerID.from_base58(peer_id)
-            _, reader, writer = await self._p2p.call_binary_stream_handler(peer, protocol_id)
+            reader, writer = await self._control.open_stream(write_peer_id(peer_id), protocol_id)
             try:
                 yield reader, writer
             finally:
                 writer.close()
+
+
+def was_late(deadline: asyncio.Timeout) -> bool:
+    """Whether a time-out struck so late that this process must have been held up."""
+    due = deadline.when()
+    return due is not None and asyncio.get_running_loop().time() - due > LATE_SECONDS
+
+
+def _readable(peer: bytes, addresses: Iterable[bytes]) -> Iterator[str]:
+    """As text with /p2p/ at the end, without those that only a foreign libp2p node could have."""
+    for address in addresses:
+        try:
+            yield f"{read_address(address)}/p2p/{read_peer_id(peer)}"
+        except MessageError as error:
+            log.debug("address skipped", error=str(error))

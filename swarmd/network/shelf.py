@@ -1,26 +1,27 @@
-"""What one peer holds of the DHT: a bounded store with expiry. Pure: `now` is an argument.
+"""What one peer holds of the DHT: a bounded store with expiry. Pure: `now` and `rng` are arguments.
 
-A key holds either one plain value or a dictionary of entries. It judges sizes and places, not contents:
-`rules.py` has already refused what is not authentic. A full shelf refuses until something expires; a full
-dictionary makes room only at the cost of whoever holds most of it, so no one peer can crowd out the rest.
+A key holds either one plain value or a dictionary of entries. It judges sizes, places and shares, not
+contents: `rules.py` has already refused what is not authentic. Three rooms are bounded: the entries under one
+key, all entries, all plain values. In a full one `shares.py` says who gives way.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from protocol import PEER_ID_BYTES, SHARD_ENTRIES_MAX
+from protocol import SHARD_ENTRIES_MAX
+from swarmd.network.shares import OWN, Claim, Shares, Source
 
 PLAIN_BYTES_MAX = 32 * 2**20
-"""Bytes of plain values (inline bodies) in memory: 512 bodies of the largest size."""
+"""Memory for plain values (inline bodies): 512 bodies of the largest size."""
 
-ENTRIES_BYTES_MAX = 32 * 2**20
-"""Bytes of dictionary entries in memory: 65,536 announcements of the largest size."""
+ENTRIES_BYTES_MAX = 48 * 2**20
+"""Memory for dictionary entries: 32,768 announcements of the largest size."""
 
-KEYS_MAX = 16_384
-"""DHT keys; a key costs about 1 KB of bookkeeping besides its entries."""
+BOOKKEEPING_BYTES = 1_024
+"""Memory of a value beside its bytes: its key, its claims, its part of a dictionary."""
 
 SWEEP_S = 10.0
 """Seconds between two sweeps for expired values; reads never show them, sweeping only frees their memory."""
@@ -34,10 +35,19 @@ class Held:
     expires: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    held: Held
+    claim: Claim
+
+
 @dataclass
 class _Slot:
-    plain: Held | None = None
-    entries: dict[bytes, Held] = field(default_factory=dict)
+    plain: _Kept | None = None
+    entries: dict[bytes, _Kept] = field(default_factory=dict)
+
+    def at(self, subkey: bytes | None) -> _Kept | None:
+        return self.plain if subkey is None else self.entries.get(subkey)
 
 
 class Shelf:
@@ -45,62 +55,38 @@ class Shelf:
 
     def __init__(
         self,
+        rng: random.Random,
         *,
         plain_bytes_max: int = PLAIN_BYTES_MAX,
         entries_bytes_max: int = ENTRIES_BYTES_MAX,
-        keys_max: int = KEYS_MAX,
     ) -> None:
+        self._rng = rng
         self._plain_bytes_max = plain_bytes_max
         self._entries_bytes_max = entries_bytes_max
-        self._keys_max = keys_max
         self._slots: dict[bytes, _Slot] = {}
-        self._plain_bytes = 0
-        self._entries_bytes = 0
+        self._plain = Shares(rng)
+        self._entries = Shares(rng)
         self._swept = float("-inf")
 
-    def put_plain(self, key: bytes, value: bytes, expires: float, now: float) -> bool:
+    def put_plain(self, key: bytes, value: bytes, expires: float, now: float, source: Source = OWN) -> bool:
         """Hold a plain value; True also if it was held already. False: expired, not newer, or no room."""
-        slot = self._slot(key, expires, now)
-        if slot is None or slot.entries:
-            return False
-        new, old = Held(value, expires), slot.plain
-        if old is not None and old.expires >= expires:
-            return old == new
-        growth = len(value) - (len(old.value) if old else 0)
-        if self._plain_bytes + growth > self._plain_bytes_max:
-            return False
-        self._plain_bytes += growth
-        slot.plain = new
-        self._slots[key] = slot
-        return True
+        return self._put(key, None, Held(value, expires), now, source)
 
-    def put_entry(self, key: bytes, subkey: bytes, value: bytes, expires: float, now: float) -> bool:
+    def put_entry(
+        self, key: bytes, subkey: bytes, value: bytes, expires: float, now: float, source: Source = OWN
+    ) -> bool:
         """Hold one entry of a dictionary; answers as `put_plain` does."""
-        slot = self._slot(key, expires, now)
-        if slot is None or slot.plain is not None:
-            return False
-        new, old = Held(value, expires), slot.entries.get(subkey)
-        if old is not None and old.expires >= expires:
-            return old == new
-        growth = len(value) - (len(old.value) if old else 0)
-        if self._entries_bytes + growth > self._entries_bytes_max:
-            return False
-        if old is None and len(slot.entries) >= SHARD_ENTRIES_MAX and not self._make_room(slot, subkey, now):
-            return False
-        self._entries_bytes += growth
-        slot.entries[subkey] = new
-        self._slots[key] = slot
-        return True
+        return self._put(key, subkey, Held(value, expires), now, source)
 
     def plain(self, key: bytes, now: float) -> Held | None:
         """The live plain value under `key`."""
         slot = self._slots.get(key)
-        return slot.plain if slot and slot.plain and slot.plain.expires > now else None
+        return slot.plain.held if slot and slot.plain and slot.plain.held.expires > now else None
 
     def entries(self, key: bytes, now: float) -> Mapping[bytes, Held]:
         """The live entries under `key` by subkey, at most SHARD_ENTRIES_MAX of them."""
-        slot = self._slots.get(key)
-        return {subkey: held for subkey, held in slot.entries.items() if held.expires > now} if slot else {}
+        slot = self._slots.get(key, _Slot())
+        return {subkey: kept.held for subkey, kept in slot.entries.items() if kept.held.expires > now}
 
     def held_keys(self) -> tuple[bytes, ...]:
         """Every key; what is under it may have expired since the last sweep."""
@@ -108,41 +94,94 @@ class Shelf:
 
     @property
     def bytes_held(self) -> int:
-        return self._plain_bytes + self._entries_bytes
+        """Bookkeeping included."""
+        return int(self._plain.size + self._entries.size)
 
-    def _slot(self, key: bytes, expires: float, now: float) -> _Slot | None:
-        """Where a value would go (a new slot is not on the shelf yet), or None if it cannot go anywhere."""
+    def _put(self, key: bytes, subkey: bytes | None, new: Held, now: float, source: Source) -> bool:
         if not self._swept <= now < self._swept + SWEEP_S:
             self._sweep(now)
-        if expires <= now:
-            return None
-        slot = self._slots.get(key)
-        if slot is None and len(self._slots) < self._keys_max:
-            slot = _Slot()
-        return slot
+        slot = self._slots.get(key, _Slot())
+        if new.expires <= now or (slot.entries if subkey is None else slot.plain):
+            return False
+        old = slot.at(subkey)
+        if old is not None and old.held.expires >= new.expires:
+            if old.held == new:
+                self._credit(slot, old, source)
+            return old.held == new
+        claim = Claim(source, len(new.value) + BOOKKEEPING_BYTES, (key, subkey))
+        if old is not None:
+            self._drop(old.claim)
+        if not (self._has_place(key, claim, now) and self._has_room(claim)):
+            return False
+        slot = self._slots.setdefault(key, _Slot())  # what gave way may have been all there was in it
+        self._keep(slot, _Kept(new, claim))
+        return True
 
-    def _make_room(self, slot: _Slot, subkey: bytes, now: float) -> bool:
-        """Drop an entry of the publisher with the most; False if the newcomer has as many."""
+    def _credit(self, slot: _Slot, old: _Kept, source: Source) -> None:
+        """The same thing again: it counts for whichever sender has less, so that nobody can take the things
+        of others upon itself and have them pushed out with its own."""
+        shares = self._shares(old.claim)
+        if source == OWN or shares.held_by(source.sender) < shares.held_by(old.claim.source.sender):
+            shares.remove(old.claim)
+            self._keep(slot, _Kept(old.held, Claim(source, old.claim.size, old.claim.place)))
+
+    def _has_place(self, key: bytes, claim: Claim, now: float) -> bool:
+        """Makes sure that a dictionary has a place for one more."""
+        slot = self._slots.get(key, _Slot())
+        if claim.place[1] is None or len(slot.entries) < SHARD_ENTRIES_MAX:
+            return True
         self._drop_expired(slot, now)
         if len(slot.entries) < SHARD_ENTRIES_MAX:
             return True
-        shares = Counter(held[:PEER_ID_BYTES] for held in slot.entries)
-        largest, share = shares.most_common(1)[0]
-        if shares[subkey[:PEER_ID_BYTES]] + 1 >= share:
+        places = Shares(self._rng)
+        for subkey, kept in slot.entries.items():
+            places.add(Claim(kept.claim.source, 1.0, (key, subkey)))
+        victim = places.victim_for(Claim(claim.source, 1.0, claim.place))
+        if victim is None:
             return False
-        victim = min((held.expires, k) for k, held in slot.entries.items() if k.startswith(largest))[1]
-        self._entries_bytes -= len(slot.entries.pop(victim).value)
+        self._drop(slot.entries[victim.place[1] or b""].claim)
         return True
 
+    def _has_room(self, claim: Claim) -> bool:
+        """Makes sure that there is memory for it."""
+        shares = self._shares(claim)
+        size_max = self._plain_bytes_max if claim.place[1] is None else self._entries_bytes_max
+        while shares.size + claim.size > size_max:
+            victim = shares.victim_for(claim)
+            if victim is None:
+                return False
+            self._drop(victim)
+        return True
+
+    def _shares(self, claim: Claim) -> Shares:
+        return self._plain if claim.place[1] is None else self._entries
+
+    def _keep(self, slot: _Slot, kept: _Kept) -> None:
+        subkey = kept.claim.place[1]
+        self._shares(kept.claim).add(kept.claim)
+        if subkey is None:
+            slot.plain = kept
+        else:
+            slot.entries[subkey] = kept
+
+    def _drop(self, claim: Claim) -> None:
+        key, subkey = claim.place
+        self._shares(claim).remove(claim)
+        slot = self._slots[key]
+        if subkey is None:
+            slot.plain = None
+        else:
+            del slot.entries[subkey]
+        if not slot.entries and slot.plain is None:
+            del self._slots[key]
+
     def _sweep(self, now: float) -> None:
-        for slot in self._slots.values():
+        for slot in tuple(self._slots.values()):
             self._drop_expired(slot, now)
-        self._slots = {key: slot for key, slot in self._slots.items() if slot.entries or slot.plain}
         self._swept = now
 
     def _drop_expired(self, slot: _Slot, now: float) -> None:
-        if slot.plain and slot.plain.expires <= now:
-            self._plain_bytes -= len(slot.plain.value)
-            slot.plain = None
-        for subkey in [subkey for subkey, held in slot.entries.items() if held.expires <= now]:
-            self._entries_bytes -= len(slot.entries.pop(subkey).value)
+        kept = [slot.plain] if slot.plain else list(slot.entries.values())
+        for one in kept:
+            if one.held.expires <= now:
+                self._drop(one.claim)

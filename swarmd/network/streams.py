@@ -13,39 +13,33 @@ Both sides bound everything: sizes, seconds, and how many streams one peer and a
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from enum import IntEnum
 from weakref import WeakValueDictionary
 
 from protocol import PeerId
 from swarmd.errors import NetworkError
-from swarmd.network.interface import BodyProvider
+from swarmd.network.interface import BodyProvider, Standing
+from swarmd.network.malformed import Malformed, MessageError
+from swarmd.network.places import STREAMS_PER_PEER, Places
 
 PULL_PROTOCOL = "/swarmd/body/1"
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 PULL_REQUEST_BYTES = 32
 """A SHA-256 digest."""
 
-STREAM_SECONDS = 10.0
-"""For one request and reply, both sides; 64 KiB at 10 KB/s take 6.5 s."""
+REQUEST_SECONDS = 2.0
+"""Until the 32 bytes of a request are here: a client sends them with the first packet."""
+
+REFUSAL_SECONDS = 0.5
+"""For a refusal to be read."""
 
 RECEIPT = b"\x06"
 """ASCII's ACK; the server reads any byte, or the end, as the client's receipt."""
 
 RECEIPT_SECONDS = 1.0
 """For the server's end behind a receipt, some round trips: a server that never closes costs no more."""
-
-STREAMS_PER_PEER = 4
-"""At once, in each direction: one peer's slow link or greed does not take the places of others."""
-
-STREAMS_SERVED = 64
-"""At once to all peers: 64 bodies of 64 KiB are 4 MiB of buffers."""
-
-STREAMS_REFUSED = 64
-"""At once to all peers: streams that are told "busy". What comes beyond is closed without a word, since each
-stream costs a file descriptor until its client goes away."""
 
 STREAMS_ASKED = 16
 """At once to all peers; more would fill a home link without finishing sooner."""
@@ -57,6 +51,17 @@ class ReplyStatus(IntEnum):
     OK = 0
     ABSENT = 1
     BUSY = 2
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Tell the peer that it is refused for now, whatever it wanted. The caller closes."""
+    try:
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            writer.write(bytes([ReplyStatus.BUSY]) + bytes(4))
+            await writer.drain()
+            await reader.read(PULL_REQUEST_BYTES)  # who closes on unread bytes takes its own words back
+    except (TimeoutError, OSError):
+        return
 
 
 class AbsentError(NetworkError):
@@ -73,19 +78,30 @@ class StreamServer:
     def __init__(self) -> None:
         self._bodies: BodyProvider = lambda _digest: None
         self._manifest: bytes | None = None
-        self._open: Counter[str] = Counter()
-        self._refused = 0
+        self._places = Places()
 
     def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
         self._bodies, self._manifest = bodies, manifest
 
-    async def body(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def body(
+        self,
+        peer: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing = Standing.STRANGER,
+    ) -> None:
         """Serve one PULL_PROTOCOL stream of `peer` to its end."""
-        await self._serve(peer, reader, writer, PULL_REQUEST_BYTES, self.find_body)
+        await self._serve(peer, reader, writer, standing, PULL_REQUEST_BYTES, self.find_body)
 
-    async def manifest(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def manifest(
+        self,
+        peer: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing = Standing.STRANGER,
+    ) -> None:
         """Serve one MANIFEST_PROTOCOL stream of `peer` to its end."""
-        await self._serve(peer, reader, writer, 0, self.find_manifest)
+        await self._serve(peer, reader, writer, standing, 0, self.find_manifest)
 
     def find_body(self, digest: bytes) -> bytes | None:
         return self._bodies(digest)
@@ -98,27 +114,25 @@ class StreamServer:
         peer: str,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        standing: Standing,
         request_bytes: int,
         reply: Callable[[bytes], bytes | None],
     ) -> None:
-        with self._admit(peer) as admitted:
-            if not admitted and self._refused > STREAMS_REFUSED:
-                writer.close()
-            else:
-                await answer(reader, writer, request_bytes, reply, admitted=admitted)
-
-    @contextmanager
-    def _admit(self, peer: str) -> Iterator[bool]:
-        """Whether another stream of `peer` may be served; its place is held until the block is left."""
-        admitted = self._open[peer] < STREAMS_PER_PEER and self._open.total() < STREAMS_SERVED
-        self._open[peer] += admitted
-        self._refused += not admitted
-        try:
-            yield admitted
-        finally:
-            self._open[peer] -= admitted
-            self._refused -= not admitted
-            self._open += Counter()  # drops peers at zero
+        with closing(writer):
+            try:
+                async with asyncio.timeout(REQUEST_SECONDS) as deadline:
+                    with self._places.take(peer, standing, deadline) as place:
+                        if place is None:
+                            await refuse(reader, writer)
+                            return
+                        body = reply(await reader.readexactly(request_bytes))
+                        place.answered(len(body or b""))
+                        status = ReplyStatus.ABSENT if body is None else ReplyStatus.OK
+                        writer.write(bytes([status]) + len(body or b"").to_bytes(4, "big") + (body or b""))
+                        await writer.drain()
+                        await reader.read(1)  # the client's receipt or end of file; see above
+            except (TimeoutError, OSError, EOFError):
+                return  # a client that breaks off or dawdles is its own affair
 
 
 class AskedStreams:
@@ -135,30 +149,6 @@ class AskedStreams:
             yield
 
 
-async def answer(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    request_bytes: int,
-    reply: Callable[[bytes], bytes | None],
-    *,
-    admitted: bool,
-) -> None:
-    """Serve one stream to its end. A client that breaks off or dawdles is its own affair."""
-    try:
-        async with asyncio.timeout(STREAM_SECONDS):
-            body = reply(await reader.readexactly(request_bytes)) if admitted else None
-            status = (
-                ReplyStatus.BUSY if not admitted else ReplyStatus.ABSENT if body is None else ReplyStatus.OK
-            )
-            writer.write(bytes([status]) + len(body or b"").to_bytes(4, "big") + (body or b""))
-            await writer.drain()
-            await reader.read(1)  # the client's receipt or end of file; see above
-    except (TimeoutError, OSError, EOFError):
-        return
-    finally:
-        writer.close()
-
-
 async def ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, *, bytes_max: int
 ) -> bytes:
@@ -167,11 +157,7 @@ async def ask(
         writer.write(request)
         await writer.drain()
         header = await reader.readexactly(_HEADER_BYTES)
-        status, length = header[0], int.from_bytes(header[1:], "big")
-        if status not in tuple(ReplyStatus):
-            raise NetworkError(f"the peer answered with unknown status {status}")
-        if length > bytes_max:
-            raise NetworkError(f"the peer offers {length} bytes where at most {bytes_max} are allowed")
+        status, length = read_reply_header(header, bytes_max)
         body = await reader.readexactly(length)
         await _hand_in_receipt(reader, writer)
         if status == ReplyStatus.ABSENT:
@@ -181,6 +167,20 @@ async def ask(
         return body
     finally:
         writer.close()
+
+
+def read_reply_header(header: bytes, bytes_max: int) -> tuple[ReplyStatus, int]:
+    """Status and length of a reply from its first five bytes. Pure; raises MessageError."""
+    if len(header) != _HEADER_BYTES:
+        raise MessageError(Malformed.SIZE, f"a header of {len(header)} bytes")
+    status, length = header[0], int.from_bytes(header[1:], "big")
+    if status not in tuple(ReplyStatus):
+        raise MessageError(Malformed.STATUS, f"the peer answered with unknown status {status}")
+    if length > bytes_max:
+        raise MessageError(
+            Malformed.SIZE, f"the peer offers {length} bytes where at most {bytes_max} are allowed"
+        )
+    return ReplyStatus(status), length
 
 
 async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

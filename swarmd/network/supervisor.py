@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from swarmd.errors import NetworkError, SwarmdError
-from swarmd.network.interface import NetworkClosedError
+from swarmd.network.interface import LocalFailureError, NetworkClosedError
 from swarmd.network.session import Session
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Supervisor:
             async with asyncio.timeout(RESTART_WAIT_S):
                 await self._settled.wait()
         except TimeoutError as error:
-            raise NetworkError("the p2p process died and is not back yet; try again") from error
+            raise LocalFailureError("the p2p process died and is not back yet; try again") from error
         if self._session is None or self._closed is not None:
             raise NetworkClosedError(f"the network is closed: {self._closed}") from self._closed
         return self._session

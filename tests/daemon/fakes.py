@@ -94,7 +94,7 @@ class ScriptedNetwork:
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         self.calls.append(("serve", manifest))
 
-    async def connect(self, addresses: Sequence[str]) -> int:
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:
         return await self._answer("connect", tuple(addresses))
 
     async def fetch_manifest(self, address: str) -> bytes:

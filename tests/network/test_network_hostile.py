@@ -10,7 +10,8 @@ import pytest
 
 from protocol import body_key, dht_id, digest_of
 from swarmd.errors import NetworkError
-from swarmd.network import PullFailedError
+from swarmd.network import Misbehaviour, PullFailedError
+from swarmd.network.conduct import POINTS_MAX
 from swarmd.network.streams import PULL_PROTOCOL
 
 pytestmark = pytest.mark.p2p
@@ -71,7 +72,9 @@ def test_an_honest_store_message_is_accepted(p2p: Any) -> None:
     p2p.run(with_liar(scenario))
 
 
-def test_what_is_not_what_it_says_is_refused_at_store_time(p2p: Any) -> None:
+def test_what_is_not_what_it_says_is_refused_at_store_time(p2p: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(POINTS_MAX, Misbehaviour.LIES, float("inf"))  # or the liar would soon be shunned
+
     async def scenario(world: Any, victim: Any, liar: Liar) -> None:
         now, key, stranger = world.clock(), liar.peer.key, world.key(99)
         end = int(now) + 600
@@ -125,6 +128,8 @@ def test_a_plain_value_is_only_stored_under_its_own_digest(p2p: Any) -> None:
 
 
 def test_whole_dictionaries_and_long_messages_are_refused(p2p: Any) -> None:
+    from hivemind.p2p import P2PHandlerError
+
     async def scenario(world: Any, victim: Any, liar: Liar) -> None:
         assert await liar.store(victim, b"k", b"v", world.clock() + 60, subkeys=[b""]) == [False]
         many = {
@@ -137,7 +142,8 @@ def test_whole_dictionaries_and_long_messages_are_refused(p2p: Any) -> None:
                 "in_cache": False,
             }.items()
         }
-        assert await liar.store(victim, b"k", b"v", 0, **many) == [False] * 65
+        with pytest.raises(P2PHandlerError, match="count"):
+            await liar.store(victim, b"k", b"v", 0, **many)
 
     p2p.run(with_liar(scenario))
 
@@ -246,7 +252,7 @@ def test_a_peer_that_answers_a_greeting_with_nonsense_counts_as_one_that_does_no
         handlers = liar.network._supervisor._session._p2p._client.control.unary_handlers
         for nonsense in (b"\xff", dht_pb2.PingResponse(dht_time=float("nan")).SerializeToString()):
 
-            async def answer(_data: bytes, _sender: Any, answer: bytes = nonsense) -> bytes:
+            def answer(_data: bytes, _sender: bytes, answer: bytes = nonsense) -> bytes:
                 return answer
 
             handlers["SwarmDHT.rpc_ping"] = answer
@@ -260,6 +266,7 @@ async def _places_that_make_no_sense(world: Any, victim: Any, liar: Liar) -> Non
     """Nothing may come out of the tasks that hivemind starts and nobody waits for."""
     import asyncio
 
+    from hivemind.p2p import P2PHandlerError
     from hivemind.proto import dht_pb2
 
     complaints: list[dict[str, Any]] = []
@@ -267,7 +274,10 @@ async def _places_that_make_no_sense(world: Any, victim: Any, liar: Liar) -> Non
     body = world.record(liar.peer.key, world.clock(), 1)
     false = dht_pb2.NodeInfo(node_id=b"\xff" * 21)
     expires = float(int(world.clock()) + 60)
-    await liar.store(victim, body_key(world.manifest.swarm_id, digest_of(body)), body, expires, peer=false)
+    with pytest.raises(P2PHandlerError, match="key"):
+        await liar.store(
+            victim, body_key(world.manifest.swarm_id, digest_of(body)), body, expires, peer=false
+        )
     await asyncio.sleep(0)
     gc.collect()
     assert complaints == []
@@ -275,3 +285,42 @@ async def _places_that_make_no_sense(world: Any, victim: Any, liar: Liar) -> Non
 
 def test_a_sender_with_a_place_that_makes_no_sense_leaves_no_traceback(p2p: Any) -> None:
     p2p.run(_places_that_make_no_sense)
+
+
+def nested_extensions(levels: int) -> bytes:
+    import msgpack
+
+    data = b"\x90"
+    for _ in range(levels):
+        data = msgpack.packb(msgpack.ExtType(0x50, data))
+    return data
+
+
+def test_a_search_survives_whatever_a_node_answers(p2p: Any) -> None:
+    """Nested extensions ended the process; this peer's own id as a neighbour ended the daemon."""
+    from hivemind.proto import dht_pb2
+
+    async def scenario(world: Any) -> None:
+        victim, liar, honest = await world.swarm(3)
+        control = liar.network._supervisor._session._p2p._client.control
+        own = world.announcement(honest.key, world.record(honest.key, world.clock()), world.clock())
+        assert await honest.network.announce([own]) == 1
+        place = victim.network._supervisor._session.node.protocol
+        this = {
+            "nearest_node_ids": [place.node_id.to_bytes()],
+            "nearest_peer_ids": [place.p2p.peer_id.to_bytes()],
+        }
+        nested = {"type": dht_pb2.FOUND_DICTIONARY, "value": nested_extensions(400)}
+        for number, fields in enumerate((nested, this, {"type": 7}, {"nearest_node_ids": [b"id"]})):
+
+            def answer(data: bytes, _sender: bytes, fields: Any = fields) -> bytes:
+                results = [dht_pb2.FindResult(**fields) for _ in dht_pb2.FindRequest.FromString(data).keys]
+                return dht_pb2.FindResponse(results=results).SerializeToString()
+
+            control.unary_handlers["SwarmDHT.rpc_find"] = answer
+            assert await victim.network.connect(liar.network.addresses) == 1
+            assert own in await victim.network.read_announcements([world.announcements_key])
+            body = world.record(victim.key, world.clock(), number)
+            assert await victim.network.announce([world.announcement(victim.key, body, world.clock())]) == 1
+
+    p2p.run(scenario)

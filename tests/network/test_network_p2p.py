@@ -171,6 +171,7 @@ def test_a_key_that_ran_a_moment_ago_may_start_again(p2p: Any) -> None:
 
 
 def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2p: Any) -> None:
+    from swarmd.network.guard import Guard
     from swarmd.network.neighbourhood import Neighbourhood
 
     async def scenario(world: Any) -> None:
@@ -183,7 +184,9 @@ def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2
             (public, [public], True),
             (relayed, [public], True),
         ]:
-            guess = Neighbourhood(Supervisor(world.peer), world.key(1).peer_id, [parse_peer_address(own)])
+            guess = Neighbourhood(
+                Supervisor(world.peer), world.key(1).peer_id, [parse_peer_address(own)], Guard(time.monotonic)
+            )
             guess._met = tuple(map(parse_peer_address, met))
             assert guess.seems_dialable == dialable
         peer = await world.peer(3, dialable=False)

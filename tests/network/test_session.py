@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
-from swarmd.network.session import Session
+from swarmd.network.session import Session, was_late
 
 
 class DyingChild:
@@ -32,3 +32,11 @@ def test_a_p2pd_whose_connection_ends_before_its_exit_is_told_has_died_as_usual(
             assert await Session(p2p, node=None).wait_for_death() == -9
 
     asyncio.run(scenario())
+
+
+def test_a_time_out_that_comes_late_says_that_this_process_was_held_up() -> None:
+    async def scenario() -> tuple[bool, bool]:
+        loop = asyncio.get_running_loop()
+        return was_late(asyncio.Timeout(loop.time())), was_late(asyncio.Timeout(loop.time() - 9))
+
+    assert asyncio.run(scenario()) == (False, True)

@@ -12,13 +12,13 @@ import pytest
 
 from protocol import PeerId
 from swarmd.errors import NetworkError
+from swarmd.network.interface import Standing
+from swarmd.network.places import RESERVED, STREAMS_PER_PEER, STREAMS_SERVED
 from swarmd.network.streams import (
-    STREAMS_PER_PEER,
-    STREAMS_REFUSED,
-    STREAMS_SERVED,
     AbsentError,
     AskedStreams,
     BusyError,
+    ReplyStatus,
     StreamServer,
     ask,
 )
@@ -88,13 +88,13 @@ async def test_a_stream_is_over_for_the_client_only_once_the_server_freed_its_pl
     async with pipe() as (reader, writer, *other):
         serving = asyncio.get_running_loop().create_task(server.body("peer", *other))
         assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
-        assert server._open == {}
+        assert len(server._places) == 0
         await serving
     async with pipe() as (reader, writer, *other):
         serving = asyncio.get_running_loop().create_task(server.body("peer", *other))
         with pytest.raises(AbsentError):
             await ask(reader, writer, bytes(32), bytes_max=8)
-        assert server._open == {}
+        assert len(server._places) == 0
         await serving
 
 
@@ -113,7 +113,7 @@ async def test_a_client_that_breaks_off_ends_its_stream_only() -> None:
             writer.write(sent)
             writer.close()
             await server.body("peer", *other)
-    assert server._open.total() == 0
+    assert len(server._places) == 0
 
 
 async def test_a_peer_with_too_many_streams_is_told_that_the_server_is_busy() -> None:
@@ -137,29 +137,74 @@ async def test_a_peer_with_too_many_streams_is_told_that_the_server_is_busy() ->
             writer.close()
     for end, _ in held:
         await end.__aexit__(None, None, None)
-    assert server._open == {}
+    assert len(server._places) == 0
 
 
-async def test_all_peers_together_are_bounded_too() -> None:
-    server = server_with({})
-    server._open.update({f"peer {number}": 1 for number in range(STREAMS_SERVED)})
-    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server.manifest("one more", *other))
-        with pytest.raises(BusyError):
-            await ask(reader, writer, b"", bytes_max=8)
+class Clients:
+    """Streams that open and say nothing, from one peer each `each` of them."""
+
+    def __init__(self, server: StreamServer, group: asyncio.TaskGroup) -> None:
+        self._server, self._group = server, group
+        self._ends: list[Any] = []
+
+    async def open(self, peer: str, standing: Standing = Standing.STRANGER) -> asyncio.StreamReader:
+        end = pipe()
+        reader, writer, *other = await end.__aenter__()
+        self._ends.append((end, writer))
+        self._group.create_task(self._server.body(peer, *other, standing))
+        await asyncio.sleep(0)
+        return reader
+
+    async def close(self) -> None:
+        for end, writer in self._ends:
+            writer.close()
+            await end.__aexit__(None, None, None)
 
 
-async def test_whoever_is_refused_too_often_gets_no_answer_and_holds_no_place() -> None:
+async def test_17_strangers_with_4_silent_streams_each_keep_nobody_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("swarmd.network.places.SILENT_S", 0.0)
     server = server_with({DIGEST: b"body"})
-    server._open["greedy"], server._refused = STREAMS_PER_PEER, STREAMS_REFUSED
-    async with pipe() as (reader, writer, *other):
-        await server.body("greedy", *other)
-        with pytest.raises((EOFError, OSError)):
-            await ask(reader, writer, DIGEST, bytes_max=8)
-    assert server._refused == STREAMS_REFUSED
-    async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server.body("modest", *other))
-        assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
+    async with asyncio.TaskGroup() as group:
+        clients = Clients(server, group)
+        for number in range(17 * STREAMS_PER_PEER):
+            await clients.open(f"silent {number % 17}")
+        assert len(server._places) == RESERVED[Standing.STRANGER]
+        for standing in (Standing.STRANGER, Standing.MET, Standing.KNOWN):
+            for number in range(20):
+                async with pipe() as (reader, writer, *other):
+                    group.create_task(server.body(f"{standing} {number}", *other, standing))
+                    assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
+        await clients.close()
+    assert len(server._places) == 0
+
+
+async def test_what_strangers_take_leaves_places_for_those_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("swarmd.network.places.SILENT_S", float("inf"))
+    monkeypatch.setattr("swarmd.network.streams.REQUEST_SECONDS", 60.0)
+    server = server_with({DIGEST: b"body"})
+    async with asyncio.TaskGroup() as group:
+        clients = Clients(server, group)
+        for standing, places in ((Standing.STRANGER, 40), (Standing.MET, 56), (Standing.KNOWN, 64)):
+            for number in range(STREAMS_SERVED):
+                await clients.open(f"{standing} {number}", standing)
+            assert len(server._places) == places
+        assert (await (await clients.open("one more")).readexactly(5))[0] == ReplyStatus.BUSY
+        await clients.close()
+
+
+async def test_a_client_that_sends_no_request_loses_its_place_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("swarmd.network.streams.REQUEST_SECONDS", 0.0)
+    server = server_with({DIGEST: b"body"})
+    async with pipe() as (reader, _, *other):
+        await server.body("silent", *other)
+        assert await reader.read() == b""
+    assert len(server._places) == 0
 
 
 async def test_a_reply_larger_than_allowed_is_not_read() -> None:

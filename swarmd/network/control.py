@@ -1,0 +1,284 @@
+"""Our end of the connection to p2pd: what comes is bounded and read strictly, what peers ask is answered.
+
+Takes the place of hivemind's client, which
+- starts a task for every request and parses it before anything was asked about its sender: here the `Gate` is
+  asked first, handlers are plain functions, and a refusal costs some microseconds;
+- ends the task that reads all answers when one of them comes in the moment its caller gives up;
+- keeps a socket open when a stream cannot be opened, for ever: here every socket is closed;
+- decodes peer ids, addresses and error texts of any length and form, in tasks nobody waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+import structlog
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # comes with hivemind
+from hivemind.p2p import P2PDaemonError, P2PHandlerError
+from hivemind.p2p.p2p_daemon_bindings.control import ControlClient
+from hivemind.proto import p2pd_pb2
+
+from swarmd.network.malformed import Malformed, MessageError
+from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.streams import BusyError, refuse
+
+log = structlog.get_logger(__name__)
+
+MESSAGE_BYTES_MAX = 2 * 2**20
+"""Of one message between p2pd and us; p2pd is told. A full find answer or store request is half of it."""
+
+ANSWER_BYTES_MAX = 2**20
+"""Of p2pd's answer about itself: a thousand connections with their addresses are 100 KB."""
+
+STREAM_BYTES_MAX = 4_096
+"""Of what p2pd says about a stream that a peer opened: a peer id, an address and a protocol id."""
+
+STREAM_SECONDS = 2.0
+"""For p2pd to say so; it does in the same write."""
+
+ERROR_CHARS_MAX = 200
+"""Of what p2pd or a peer says went wrong: it ends up in a log."""
+
+P2PD_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError)
+"""What is raised when p2pd refuses, cannot be reached or goes away. Time-outs are apart."""
+
+BUSY = b"busy"
+"""The error that says that its sender would have answered another time."""
+
+Handler = Callable[[bytes, bytes], bytes]
+"""request, sender's peer id -> answer. Called on the event loop: be quick. Raises MessageError, BusyError."""
+
+
+class Gate(Protocol):
+    """Who may ask for what. Asked before anything is decoded: be very quick. `peer`: a binary peer id."""
+
+    def admits_request(self, peer: bytes, protocol: str, size: int) -> bool: ...
+
+    def admits_stream(self, peer: bytes, address: bytes) -> bool:
+        """`address`: the binary multiaddr at the other end."""
+        ...
+
+    def noted(self, peer: bytes, error: MessageError) -> None:
+        """Told of a request that no honest peer sends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingStream:
+    """A stream that a peer opened."""
+
+    peer: bytes
+    address: bytes
+    """The binary multiaddr at the other end."""
+
+
+StreamHandler = Callable[[IncomingStream, asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
+    """Made by `Control.create`; serves nobody until `serve` is called."""
+
+    _gate: Gate
+    unary_handlers: dict[str, Handler]
+    handlers: dict[str, StreamHandler]
+
+    async def serve(
+        self, gate: Gate, requests: dict[str, Handler], streams: dict[str, StreamHandler]
+    ) -> None:
+        """From now on let `gate` decide who is answered. Raises P2PDaemonError if p2pd refuses."""
+        self._gate, self.unary_handlers, self.handlers = gate, requests, streams
+        for protocol in requests:
+            add = p2pd_pb2.AddUnaryHandlerRequest(proto=protocol, balanced=False)
+            await self._exchange(addUnaryHandler=add)
+        where = self.listen_maddr.to_bytes()
+        handling = p2pd_pb2.StreamHandlerRequest(addr=where, proto=list(streams), balanced=False)
+        await self._tell(p2pd_pb2.Request.STREAM_HANDLER, streamHandler=handling)
+
+    # Calls -------------------------------------------------------------------------------------------
+
+    async def call(self, peer: bytes, protocol: str, request: bytes, bytes_max: int) -> bytes:
+        """A peer's answer, not yet decoded. Raises MessageError if it is too long, BusyError, P2PD_ERRORS."""
+        call = p2pd_pb2.CallUnaryRequest(peer=peer, proto=protocol, data=request)
+        answer: bytes = await self._exchange(callUnary=call)
+        if len(answer) > bytes_max:
+            raise MessageError(Malformed.SIZE, f"{len(answer)} bytes where at most {bytes_max} are allowed")
+        return answer
+
+    async def _exchange(self, **message: Any) -> Any:
+        call_id = uuid4()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._pending_calls[call_id] = future
+        self._send(call_id.bytes, **message)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._send(call_id.bytes, cancel=p2pd_pb2.Cancel())
+            raise
+        finally:
+            self._pending_calls.pop(call_id, None)
+
+    def _send(self, call_id: bytes, **message: Any) -> None:
+        self._pending_messages.put_nowait(p2pd_pb2.PersistentConnectionRequest(callId=call_id, **message))
+
+    async def _write_to_persistent_conn(self, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            while True:
+                writer.write(_delimited(await self._pending_messages.get()))
+                await writer.drain()
+
+    async def _read_from_persistent_conn(self, reader: asyncio.StreamReader) -> None:
+        """Until p2pd closes the connection. Nothing that a peer sends ends it."""
+        while True:
+            try:
+                data = await _read_delimited(reader, 2 * MESSAGE_BYTES_MAX)
+            except (EOFError, OSError):
+                return
+            try:
+                self._take(p2pd_pb2.PersistentConnectionResponse.FromString(data))
+            except (
+                DecodeError,
+                ValueError,
+            ) as error:  # ValueError: text that is not UTF-8, an id that is none
+                log.debug("message of p2pd skipped", error=str(error)[:ERROR_CHARS_MAX])
+
+    def _take(self, message: Any) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "requestHandling":
+            request = message.requestHandling
+            self._answer(message.callId, request.peer, request.proto, request.data)
+            return
+        future = self._pending_calls.get(UUID(bytes=message.callId))
+        if kind == "cancel" or future is None or future.done():
+            return
+        if kind == "daemonError":
+            future.set_exception(P2PDaemonError(message.daemonError.message[:ERROR_CHARS_MAX]))
+        elif kind == "callUnaryResponse" and message.callUnaryResponse.HasField("response"):
+            future.set_result(message.callUnaryResponse.response)
+        elif kind == "callUnaryResponse":
+            future.set_exception(_remote_error(message.callUnaryResponse.error))
+        else:
+            future.set_result(b"")
+
+    def _answer(self, call_id: bytes, peer: bytes, protocol: str, data: bytes) -> None:
+        handler = self.unary_handlers.get(protocol)
+        try:
+            read_peer_id(peer)
+            if handler is None or not self._gate.admits_request(peer, protocol, len(data)):
+                answer = p2pd_pb2.CallUnaryResponse(error=BUSY)
+            else:
+                answer = p2pd_pb2.CallUnaryResponse(response=handler(data, peer))
+        except BusyError:
+            answer = p2pd_pb2.CallUnaryResponse(error=BUSY)
+        except MessageError as error:
+            self._gate.noted(peer, error)
+            answer = p2pd_pb2.CallUnaryResponse(error=error.reason.encode())
+        except Exception:  # one peer's request must not end the daemon; what is wrong here is ours to mend
+            log.exception("a request could not be answered", protocol=protocol, bytes=len(data))
+            answer = p2pd_pb2.CallUnaryResponse(error=BUSY)
+        self._send(call_id, unaryResponse=answer)
+
+    # Streams -----------------------------------------------------------------------------------------
+
+    async def _handler(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A stream that a peer opened, on a connection of its own from p2pd."""
+        with closing(writer):
+            try:
+                async with asyncio.timeout(STREAM_SECONDS):
+                    info = p2pd_pb2.StreamInfo.FromString(await _read_delimited(reader, STREAM_BYTES_MAX))
+                peer, address, protocol = bytes(info.peer), bytes(info.addr), info.proto
+                read_peer_id(peer)
+            except (TimeoutError, EOFError, OSError, DecodeError, ValueError, MessageError) as error:
+                log.debug("stream refused", error=str(error)[:ERROR_CHARS_MAX])
+                return
+            handler = self.handlers.get(protocol)
+            if handler is None or not self._gate.admits_stream(peer, address):
+                await refuse(reader, writer)
+            else:
+                await handler(IncomingStream(peer, address), reader, writer)
+
+    async def open_stream(
+        self, peer: bytes, protocol: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A stream to that peer's handler; the caller closes it. Raises P2PD_ERRORS."""
+        reader, writer = await self.daemon_connector.open_connection()
+        try:
+            opening = p2pd_pb2.StreamOpenRequest(peer=peer, proto=[protocol])
+            await _ask(reader, writer, p2pd_pb2.Request.STREAM_OPEN, streamOpen=opening)
+        except BaseException:
+            writer.close()
+            raise
+        return reader, writer
+
+    # p2pd itself -------------------------------------------------------------------------------------
+
+    async def dial(self, peer: bytes, addresses: Sequence[bytes]) -> None:
+        """Connect to a peer; without addresses, the peers that p2pd knows are asked for them."""
+        dialling = p2pd_pb2.ConnectRequest(peer=peer, addrs=addresses)
+        await self._tell(p2pd_pb2.Request.CONNECT, connect=dialling)
+
+    async def hang_up(self, peer: bytes) -> None:
+        """End the connections to a peer."""
+        ending = p2pd_pb2.DisconnectRequest(peer=peer)
+        await self._tell(p2pd_pb2.Request.DISCONNECT, disconnect=ending)
+
+    async def connections(self) -> list[tuple[bytes, bytes]]:
+        """The peers p2pd is connected to, with the binary multiaddr at the other end."""
+        answer = await self._tell(p2pd_pb2.Request.LIST_PEERS)
+        return [(peer.id, peer.addrs[0]) for peer in answer.peers if peer.addrs]
+
+    async def own_addresses(self) -> list[bytes]:
+        """Where p2pd says that it can be reached: binary multiaddrs."""
+        return list((await self._tell(p2pd_pb2.Request.IDENTIFY)).identify.addrs)
+
+    async def _tell(self, kind: Any, **message: Any) -> Any:
+        reader, writer = await self.daemon_connector.open_connection()
+        with closing(writer):
+            return await _ask(reader, writer, kind, **message)
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: Any, **message: Any) -> Any:
+    """Raises P2PDaemonError with p2pd's reason, OSError, EOFError."""
+    writer.write(_delimited(p2pd_pb2.Request(type=kind, **message)))
+    await writer.drain()
+    try:
+        answer = p2pd_pb2.Response.FromString(await _read_delimited(reader, ANSWER_BYTES_MAX))
+        if answer.type == p2pd_pb2.Response.ERROR:
+            raise P2PDaemonError(answer.error.msg[:ERROR_CHARS_MAX])
+    except (DecodeError, ValueError) as error:  # ValueError: a reason that quotes a peer, and is not UTF-8
+        raise P2PDaemonError("an answer that cannot be read") from error
+    return answer
+
+
+def _remote_error(text: bytes) -> Exception:
+    if text == BUSY:
+        return BusyError("the peer serves too many others just now")
+    error: Exception = P2PHandlerError(text[:ERROR_CHARS_MAX].decode(errors="replace"))
+    return error
+
+
+def _delimited(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    length, header = len(data), bytearray()
+    while length >= 0x80:
+        header.append(length & 0x7F | 0x80)
+        length >>= 7
+    header.append(length)
+    return bytes(header) + data
+
+
+async def _read_delimited(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
+    """Raises EOFError, OSError if it is longer than p2pd may say."""
+    length = 0
+    for shift in (0, 7, 14, 21):
+        byte = (await reader.readexactly(1))[0]
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+    if byte >= 0x80 or length > bytes_max:
+        raise OSError(f"p2pd sent a message of more than {bytes_max} bytes")
+    return await reader.readexactly(length)

@@ -1,0 +1,182 @@
+"""Which of the addresses that strangers name are dialled, and how often. Pure: `now` is an argument.
+
+A status is signed by the peer it is about, but its addresses are only claimed. Without bounds whoever joins
+has the whole swarm knock at doors of its choice. So:
+- an address must be one that could be meant: an IP address that anybody can reach or that is on this peer's
+  own network, a port that no service of third parties is known by;
+- a peer gets few dials, a target few from all peers together, strangers few a minute;
+- what failed is tried again later and later.
+
+What the operator names is dialled as it is. Whom p2pd itself dials is not bounded here (decision 16).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from protocol import PeerId
+from swarmd.network.addresses import PeerAddress
+from swarmd.network.interface import Standing
+from swarmd.network.rates import Buckets, Rate
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+AT_ONCE_MAX = 3
+"""Addresses of one peer in one attempt: one of each family and a relayed one."""
+
+PEER = Rate(12 / 3_600, 12)
+"""Dials of one peer's addresses: twelve an hour."""
+
+TARGET = Rate(12 / 3_600, 12)
+"""Dials to one IP address for peers never met: twelve an hour, whatever the port. Who lives at that address
+and was met before is not concerned."""
+
+NEVER_MET = Rate(12 / 60, 24)
+"""Dials for peers never met: 12 a minute; gossip asks for 4 peers in 20 s at most."""
+
+BACK_OFF_S = 30.0
+"""Seconds before an address that did not answer is dialled again; doubled with each failure ..."""
+
+BACK_OFF_S_MAX = 3_600.0
+"""... up to an hour."""
+
+ADDRESSES_MAX = 4_096
+"""Addresses whose failures are remembered (1 MB); the one that failed longest ago goes first."""
+
+PRIVILEGED_PORTS = 1_024
+"""Ports below belong to the services of third parties (RFC 6335)."""
+
+PORT_OF_FIREWALLS = 443
+"""What peers behind strict firewalls listen on. A web server takes our handshake for a bad client hello."""
+
+_NETWORK_BITS = {4: 24, 6: 64}
+_PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        # RFC 1918, behind a carrier's NAT (RFC 6598), RFC 4193
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+    )
+)
+
+
+class Refused(StrEnum):
+    """Why an address is not dialled."""
+
+    NAME = "name"
+    """a DNS name: only the operator's are looked up"""
+    RANGE = "range"
+    """not an address that a peer anywhere, or on this network, can have"""
+    PORT = "port"
+    """a privileged port"""
+    BACK_OFF = "back_off"
+    """it did not answer lately"""
+    OFTEN = "often"
+    """the peer, the target or all peers never met had their dials"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to dial, and why the rest is not."""
+
+    dial: tuple[PeerAddress, ...]
+    refused: tuple[Refused, ...]
+
+
+@dataclass
+class _Failure:
+    times: int
+    until: float
+
+
+class Dialling:
+    """Remembers what was dialled."""
+
+    def __init__(self) -> None:
+        self._dials = Buckets()
+        self._failures: OrderedDict[str, _Failure] = OrderedDict()
+
+    def choose(
+        self, addresses: Iterable[PeerAddress], *, own: Sequence[str], standing: Standing, now: float
+    ) -> Choice:
+        """Which of one peer's addresses to dial. `own`: this peer's addresses, multiaddrs."""
+        dial: list[PeerAddress] = []
+        refused: list[Refused] = []
+        for address in dict.fromkeys(addresses):
+            why = self._why_not(address, own, standing, now, chosen=len(dial))
+            if why is None:
+                dial.append(address)
+            else:
+                refused.append(why)
+        return Choice(tuple(dial), tuple(refused))
+
+    def failed(self, address: PeerAddress, now: float) -> None:
+        """Nobody answered there, or somebody else."""
+        failure = self._failures.pop(address.text, None) or _Failure(0, now)
+        failure.until = now + min(BACK_OFF_S * 2.0 ** min(failure.times, 16), BACK_OFF_S_MAX)
+        failure.times += 1
+        self._failures[address.text] = failure
+        if len(self._failures) > ADDRESSES_MAX:
+            self._failures.popitem(last=False)
+
+    def answered(self, address: PeerAddress) -> None:
+        self._failures.pop(address.text, None)
+
+    def _why_not(
+        self, address: PeerAddress, own: Sequence[str], standing: Standing, now: float, *, chosen: int
+    ) -> Refused | None:
+        target = _target_of(address.transport)
+        if target is None:
+            return Refused.NAME
+        ip, port = target
+        if not is_reachable(ip, own):
+            return Refused.RANGE
+        if port < PRIVILEGED_PORTS and port != PORT_OF_FIREWALLS:
+            return Refused.PORT
+        failure = self._failures.get(address.text)
+        if failure is not None and now < failure.until:
+            return Refused.BACK_OFF
+        if chosen >= AT_ONCE_MAX or not self._may_dial(address.peer_id, ip, standing, now):
+            return Refused.OFTEN
+        return None
+
+    def _may_dial(self, peer: PeerId, ip: Address, standing: Standing, now: float) -> bool:
+        if not self._dials.take(("peer", peer), PEER, 1.0, now):
+            return False
+        if standing >= Standing.MET:
+            return True
+        return self._dials.take(("target", ip), TARGET, 1.0, now) and self._dials.take(
+            "never met", NEVER_MET, 1.0, now
+        )
+
+
+def is_reachable(ip: Address, own: Sequence[str]) -> bool:
+    """Whether a peer could live at `ip`, seen from one whose own addresses are `own`.
+
+    Loopback only where this peer is nowhere else; private addresses only in its own network; what is neither
+    public nor one of those (multicast, reserved, documentation, link-local, unspecified) never.
+    """
+    if ip.version == 6 and (ip.ipv4_mapped is not None or ip.sixtofour is not None or ip.teredo is not None):
+        return False  # other ways to say an IPv4 address, past the rules for it
+    if ip.is_multicast or ip.is_link_local or ip.is_unspecified or ip.is_reserved:
+        return False
+    if ip.is_global:
+        return True
+    mine = [target[0] for address in own if (target := _target_of(address)) is not None]
+    if ip.is_loopback:
+        return bool(mine) and all(address.is_loopback for address in mine)
+    if not any(ip.version == network.version and ip in network for network in _PRIVATE):
+        return False
+    network = ipaddress.ip_network((ip, _NETWORK_BITS[ip.version]), strict=False)
+    return any(address.version == ip.version and address in network for address in mine)
+
+
+def _target_of(address: str) -> tuple[Address, int] | None:
+    """IP address and port of a multiaddr that `addresses.py` accepted; None for a DNS name."""
+    _, family, host, _, port, *_ = address.split("/")
+    if family not in ("ip4", "ip6"):
+        return None
+    return ipaddress.ip_address(host), int(port)

@@ -1,0 +1,201 @@
+"""Who is served and who is not, and what is held against whom: the shell round `rates.py` and `conduct.py`.
+
+Asked for every request and stream before anything is decoded, so refusals cost microseconds. Whoever is
+banned or shunned is also disconnected, again and again if it comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from protocol import PeerId, Reason
+from swarmd.network.address_groups import UNKNOWN, group_of_address, group_of_ip
+from swarmd.network.binary_addresses import ip_of
+from swarmd.network.conduct import Conduct
+from swarmd.network.interface import Misbehaviour, Report, Standing, StandingOf
+from swarmd.network.malformed import MessageError
+from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.rates import Admission, Buckets, Kind, Rate, Rates
+from swarmd.network.shares import Source
+
+log = structlog.get_logger(__name__)
+
+MALFORMED_POINTS = 2.0
+"""Of a malformed message, in points of `conduct.POINTS_MAX`."""
+
+STORE_COST_BYTES = 256
+STORE_COST_MAX = 64.0
+"""A message of things to store costs one token each STORE_COST_BYTES, and no more than its 64 signatures."""
+
+FIND_COST_BYTES = 24
+"""Of one key in a find request."""
+
+HANG_UPS_OF_ONE = Rate(1.0, 2.0)
+HANG_UPS = Rate(10.0, 20.0)
+"""Disconnections a second; each costs p2pd and us 1 ms, and the peer a handshake."""
+
+HANG_UPS_WAITING_MAX = 64
+"""Peers to be disconnected; one that is forgotten is met again at its next request."""
+
+GROUPS_MAX = 4_096
+"""Peers whose address is remembered after they left; they may still be asked about."""
+
+NAMED_MAX = 3
+"""Peers named in a problem shown to the operator."""
+
+JUNK_REASONS = frozenset(
+    {
+        Reason.SIZE,
+        Reason.ENVELOPE,
+        Reason.KEY,
+        Reason.SIGNATURE,
+        Reason.PAYLOAD_TYPE,
+        Reason.ENCODING,
+        Reason.NOT_CANONICAL,
+        Reason.SCHEMA,
+        Reason.TOPIC,
+    }
+)
+"""What was never sound and never will be. Other reasons lie in time, in the swarm or in the manifest."""
+
+
+class Guard:
+    """See `control.Gate` for what peers ask; the rest is what this peer learns when it asks others."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._now = monotonic
+        self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
+        self._report: Report = lambda _peer, _what: None
+        self._rates = Rates()
+        self._hang_ups = Buckets()
+        self._conduct = Conduct(self._shun)
+        self._flooding: dict[PeerId, None] = {}
+        self._groups: dict[PeerId, str] = {}
+        self.refused: Counter[str] = Counter()
+        """What was asked for in vain, by what was wrong."""
+        self.to_disconnect: asyncio.Queue[PeerId] = asyncio.Queue(HANG_UPS_WAITING_MAX)
+        self.strangers_met = asyncio.Event()
+        """Set when somebody asked whose address is not known yet."""
+
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        self._standing_of, self._report = standing_of, report
+
+    def located(self, connections: Mapping[PeerId, str]) -> None:
+        """These peers are connected, from these addresses."""
+        for peer, address in connections.items():
+            self._groups.pop(peer, None)
+            self._groups[peer] = group_of_address(address)
+            if self.shuns(peer):
+                self._hang_up(peer)
+        while len(self._groups) > GROUPS_MAX:
+            del self._groups[next(iter(self._groups))]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """For a person: floods under way."""
+        now = self._now()
+        flooding = [peer for peer in self._flooding if self._conduct.is_shunned(peer, now)]
+        self._flooding = dict.fromkeys(flooding)
+        if not flooding:
+            return ()
+        others = f" and {len(flooding) - NAMED_MAX} more" if len(flooding) > NAMED_MAX else ""
+        return (
+            f"flooded by {', '.join(flooding[:NAMED_MAX])}{others}: refused and disconnected; nothing to do, "
+            "unless it is a peer of yours that is too fast",
+        )
+
+    def standing(self, peer: PeerId) -> Standing:
+        return self._standing_of(peer)
+
+    # What peers ask ----------------------------------------------------------------------------------
+
+    def admits_request(self, peer: bytes, protocol: str, size: int) -> bool:
+        kind, cost = _PRICES[protocol](size)
+        return self._admits(read_peer_id(peer), None, kind, cost)
+
+    def admits_stream(self, peer: bytes, address: bytes) -> bool:
+        return self._admits(read_peer_id(peer), group_of_ip(ip_of(address)), Kind.STREAM, 1.0)
+
+    def _admits(self, peer: PeerId, group: str | None, kind: Kind, cost: float) -> bool:
+        now = self._now()
+        standing = self._standing_of(peer)
+        if standing <= Standing.BANNED or self._conduct.is_shunned(peer, now):
+            self.refused["banned" if standing <= Standing.BANNED else "shunned"] += 1
+            self._hang_up(peer)
+            return False
+        if group is not None and group != UNKNOWN:
+            self._groups[peer] = group
+        group = self._groups.get(peer, UNKNOWN)
+        if group == UNKNOWN:
+            self.strangers_met.set()
+        admission = self._rates.admit(peer, group, kind, cost, standing, now)
+        if admission is not Admission.YES:
+            self.refused[f"{kind}_{admission}"] += 1
+        if admission is Admission.FLOOD:
+            self._conduct.offend(peer, Misbehaviour.FLOOD, 1.0, now)
+        return admission is Admission.YES
+
+    def noted(self, peer: bytes, error: MessageError) -> None:
+        self.refused[f"malformed_{error.reason}"] += 1
+        self._offend(peer, Misbehaviour.LIES, MALFORMED_POINTS)
+
+    def source(self, sender: bytes, signer: PeerId) -> Source:
+        """Where a thing that `sender` brings comes from."""
+        brought = read_peer_id(sender)
+        group = self._groups.get(brought, UNKNOWN)
+        return Source(brought if group == UNKNOWN else group, signer, self._standing_of(signer))
+
+    def judged(self, peer: bytes, reason: Reason) -> bool:
+        """A thing that `peer` brought was refused. Whether it was junk, which no honest peer has."""
+        junk = reason in JUNK_REASONS
+        self.refused[f"stored_{reason}"] += 1
+        if junk:
+            self._offend(peer, Misbehaviour.LIES, 1.0)
+        return junk
+
+    # What others are asked ---------------------------------------------------------------------------
+
+    def shuns(self, peer: PeerId) -> bool:
+        """Whether the transport has nothing to do with it for now."""
+        return self._standing_of(peer) <= Standing.BANNED or self._conduct.is_shunned(peer, self._now())
+
+    def kept_ours(self, peer: bytes) -> None:
+        """It stored something of what it was asked to."""
+        self._conduct.redeem(read_peer_id(peer), Misbehaviour.REFUSES)
+
+    def refused_ours(self, peer: bytes) -> None:
+        """It stored nothing of what it was asked to, and all of it was sound."""
+        self._offend(peer, Misbehaviour.REFUSES, 1.0)
+
+    # -------------------------------------------------------------------------------------------------
+
+    def _offend(self, peer: bytes, what: Misbehaviour, points: float) -> None:
+        self._conduct.offend(read_peer_id(peer), what, points, self._now())
+
+    def _shun(self, peer: PeerId, what: Misbehaviour) -> None:
+        log.warning("peer shunned for a while", peer=peer, because=what.value)
+        if what is Misbehaviour.FLOOD:
+            self._flooding[peer] = None
+        self._report(peer, what)
+        self._hang_up(peer)
+
+    def _hang_up(self, peer: PeerId) -> None:
+        now = self._now()
+        often = self._hang_ups.take(peer, HANG_UPS_OF_ONE, 1.0, now)
+        if often and self._hang_ups.take("all", HANG_UPS, 1.0, now) and not self.to_disconnect.full():
+            self.to_disconnect.put_nowait(peer)
+
+
+def _price_of_store(size: int) -> tuple[Kind, float]:
+    return Kind.STORE, min(STORE_COST_MAX, max(1.0, size / STORE_COST_BYTES))
+
+
+_PRICES: Mapping[str, Callable[[int], tuple[Kind, float]]] = {
+    "SwarmDHT.rpc_ping": lambda _size: (Kind.PING, 1.0),
+    "SwarmDHT.rpc_find": lambda size: (Kind.FIND, max(1.0, size // FIND_COST_BYTES)),
+    "SwarmDHT.rpc_store": _price_of_store,
+}

@@ -1,0 +1,194 @@
+"""What peers send, read strictly: bytes in, a value or a named rejection out. Pure.
+
+Every reader here takes bytes of any kind and raises `MessageError` and nothing else. It looks at the length
+first, at counts before it goes through anything, and at every field before it is used. Nothing is decoded
+twice or recursively.
+
+The forms are those of hivemind 1.1 (SPEC section 7.6). What protobuf carries is read here, what MessagePack
+carries inside it in `packing.py`, the bytes of streams in `streams.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # comes with hivemind
+from hivemind.proto import dht_pb2
+
+from protocol import RECORD_BYTES_MAX
+from swarmd.network.malformed import Malformed, MessageError
+from swarmd.network.packing import (
+    DICTIONARY_BYTES_MAX,
+    ENTRY_BYTES_MAX,
+    SUBKEY_BYTES_MAX,
+    Item,
+    read_bin,
+    read_dictionary,
+)
+from swarmd.network.peer_ids import read_peer_id
+
+DHT_ID_BYTES = 20
+"""SHA-1, as in hivemind."""
+
+NEIGHBOURS_MAX = 20
+"""Neighbours named for one key: Kademlia's k."""
+
+FIND_KEYS_MAX = 4
+"""Keys in one find request: 4 full shards of statuses are 1 MiB, and verifying them first takes 0.1 s."""
+
+STORE_ITEMS_MAX = 64
+"""Values in one store request: 64 signatures are verified in about 20 ms."""
+
+STORE_BYTES_MAX = 2**20
+"""Of values in one store request; p2pd carries less than 4 MiB."""
+
+PING_BYTES_MAX = 256
+"""Request and answer of a ping: an id of 20 bytes, a number and a flag make 36."""
+
+FIND_REQUEST_BYTES_MAX = 512
+"""Four keys and the sender's id make 112."""
+
+STORE_REQUEST_BYTES_MAX = STORE_BYTES_MAX + STORE_ITEMS_MAX * 128 + 512
+"""Beside the values: key, subkey, expiry and flag of each item make 100, the sender's id 24."""
+
+STORE_ANSWER_BYTES_MAX = 512
+"""One byte for each of 64 items, and the sender's id; unpacked, two bytes each."""
+
+FIND_ANSWER_BYTES_MAX = FIND_KEYS_MAX * (DICTIONARY_BYTES_MAX + 2_048) + 512
+"""Four full shards of the largest entries (1.03 MiB), each with 20 neighbours of 62 bytes."""
+
+_PACKED_NONE = b"\xc0"
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequest:
+    """Items to store, None where one is malformed; `place`: the sender's own DHT id, if it gave one."""
+
+    items: tuple[Item | None, ...]
+    place: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FindRequest:
+    keys: tuple[bytes, ...]
+    place: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one node says of one key: values that are not verified, and libp2p ids of peers nearer to it."""
+
+    items: tuple[Item, ...]
+    neighbours: tuple[bytes, ...]
+
+
+# The DHT's messages ----------------------------------------------------------------------------------
+
+
+def read_ping_request(data: bytes) -> bytes:
+    """The sender's DHT id, or b"" if it gives none."""
+    return _place(_parsed(dht_pb2.PingRequest, data, PING_BYTES_MAX))
+
+
+def read_ping_answer(data: bytes) -> float:
+    """What the clock of the peer shows, Unix seconds."""
+    answer = _parsed(dht_pb2.PingResponse, data, PING_BYTES_MAX)
+    return _finite(answer.dht_time)
+
+
+def read_store_request(data: bytes) -> StoreRequest:
+    request = _parsed(dht_pb2.StoreRequest, data, STORE_REQUEST_BYTES_MAX)
+    lists = (request.keys, request.subkeys, request.values, request.expiration_time)
+    count = len(request.keys)
+    if not 0 < count <= STORE_ITEMS_MAX or {len(entries) for entries in lists} != {count}:
+        raise MessageError(Malformed.COUNT, "lists of other lengths than 1 to 64, all the same")
+    return StoreRequest(tuple(map(_store_item, *lists)), _place(request))
+
+
+def read_store_answer(data: bytes, count: int) -> tuple[bool, ...]:
+    """For each of `count` items whether it is held now."""
+    answer = _parsed(dht_pb2.StoreResponse, data, STORE_ANSWER_BYTES_MAX)
+    if len(answer.store_ok) != count:
+        raise MessageError(Malformed.COUNT, f"{len(answer.store_ok)} answers to {count} items")
+    return tuple(answer.store_ok)
+
+
+def read_find_request(data: bytes) -> FindRequest:
+    request = _parsed(dht_pb2.FindRequest, data, FIND_REQUEST_BYTES_MAX)
+    if not 0 < len(request.keys) <= FIND_KEYS_MAX:
+        raise MessageError(Malformed.COUNT, f"{len(request.keys)} keys in one request")
+    return FindRequest(tuple(map(_dht_id, request.keys)), _place(request))
+
+
+def read_find_answer(data: bytes, keys: Sequence[bytes]) -> tuple[Found, ...]:
+    """What a node found under each of `keys`."""
+    answer = _parsed(dht_pb2.FindResponse, data, FIND_ANSWER_BYTES_MAX)
+    if len(answer.results) != len(keys):
+        raise MessageError(Malformed.COUNT, f"{len(answer.results)} results for {len(keys)} keys")
+    return tuple(_found(key, result) for key, result in zip(keys, answer.results, strict=True))
+
+
+def _found(key: bytes, result: Any) -> Found:
+    ids, peers = result.nearest_node_ids, result.nearest_peer_ids
+    if len(ids) != len(peers) or len(ids) > NEIGHBOURS_MAX:
+        raise MessageError(Malformed.COUNT, f"{len(ids)} ids of {len(peers)} neighbours")
+    for node_id in ids:
+        _dht_id(node_id)
+    return Found(_found_items(key, result), tuple(map(_neighbour, peers)))
+
+
+def _found_items(key: bytes, result: Any) -> tuple[Item, ...]:
+    if result.type == dht_pb2.NOT_FOUND:
+        return ()
+    if result.type == dht_pb2.FOUND_REGULAR:
+        value = read_bin(result.value, RECORD_BYTES_MAX)
+        return (Item(key, None, value, _finite(result.expiration_time)),)
+    if result.type == dht_pb2.FOUND_DICTIONARY:
+        return read_dictionary(key, result.value)
+    raise MessageError(Malformed.TYPE, f"unknown type of result {result.type}")
+
+
+def _store_item(key: bytes, subkey: bytes, value: bytes, expires: float) -> Item | None:
+    try:
+        if subkey == _PACKED_NONE:
+            return Item(_dht_id(key), None, read_bin(value, RECORD_BYTES_MAX), _finite(expires))
+        name = read_bin(subkey, SUBKEY_BYTES_MAX)
+        return Item(_dht_id(key), name, read_bin(value, ENTRY_BYTES_MAX), _finite(expires))
+    except MessageError:
+        return None
+
+
+def _place(request: Any) -> bytes:
+    place: bytes = request.peer.node_id
+    return _dht_id(place) if place else b""
+
+
+def _parsed(kind: type[M], data: bytes, bytes_max: int) -> M:
+    if len(data) > bytes_max:
+        raise MessageError(Malformed.SIZE, f"{len(data)} bytes where at most {bytes_max} are allowed")
+    try:
+        return kind.FromString(data)  # type: ignore[no-any-return]
+    except DecodeError as error:
+        raise MessageError(Malformed.PROTOBUF, f"not a {kind.__name__}") from error
+
+
+def _dht_id(data: bytes) -> bytes:
+    if len(data) != DHT_ID_BYTES:
+        raise MessageError(Malformed.KEY, f"an id of {len(data)} bytes")
+    return data
+
+
+def _neighbour(peer: bytes) -> bytes:
+    read_peer_id(peer)
+    return peer
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise MessageError(Malformed.NUMBER, f"the number {number}")
+    return number

@@ -1,0 +1,108 @@
+"""Places for the streams that are served at once, and who gives one up when there are none left.
+
+A place is not taken for good: one whose client says nothing, or has its answer and does not go, is given to
+whoever comes. So silent streams keep nobody out, however many names open them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from swarmd.network.interface import Standing
+
+STREAMS_PER_PEER = 4
+"""Of one peer at once, in each direction: its slow link or greed does not take the places of others."""
+
+STREAMS_SERVED = 64
+"""At once to all peers: 64 bodies of 64 KiB are 4 MiB of buffers."""
+
+RESERVED = {Standing.BANNED: 0, Standing.STRANGER: 40, Standing.MET: 56, Standing.KNOWN: 64}
+"""Places that peers of one standing and those below it may have together."""
+
+SILENT_S = 0.25
+"""Seconds after which a place whose client has sent no request, or no receipt, may be given to another ..."""
+
+SLOWEST_BYTES_PER_S = 32_768
+"""... and more for a reply that it may still be reading: 2 s for the largest body."""
+
+STREAM_SECONDS = 10.0
+"""For one request and reply, both sides; 64 KiB at 10 KB/s take 6.5 s."""
+
+
+@dataclass(eq=False)
+class Place:
+    """One stream's place."""
+
+    peer: str
+    standing: Standing
+    deadline: asyncio.Timeout
+    since: float
+    """When it began to wait for its client, by the loop's clock."""
+    patience: float = field(default_factory=lambda: SILENT_S)
+    given_up: bool = False
+
+    def answered(self, reply_bytes: int) -> None:
+        """The request is here, and the reply on its way: the client has STREAM_SECONDS to take it."""
+        self.since = asyncio.get_running_loop().time()
+        self.patience = SILENT_S + reply_bytes / SLOWEST_BYTES_PER_S
+        if not self.given_up:
+            self.deadline.reschedule(self.since + STREAM_SECONDS)
+
+    def give_up(self) -> None:
+        """End the stream now."""
+        self.given_up = True
+        self.deadline.reschedule(asyncio.get_running_loop().time())
+
+
+class Places:
+    """All places of one server."""
+
+    def __init__(self) -> None:
+        self._taken: dict[Place, None] = {}
+        self._of_peer: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    @contextmanager
+    def take(self, peer: str, standing: Standing, deadline: asyncio.Timeout) -> Iterator[Place | None]:
+        """A place until the block is left, or None; `deadline` is that of the stream."""
+        now = asyncio.get_running_loop().time()
+        if not self._has_room(peer, standing, now):
+            yield None
+            return
+        place = Place(peer, standing, deadline, now)
+        self._taken[place] = None
+        self._of_peer[peer] += 1
+        try:
+            yield place
+        finally:
+            self._leave(place)
+
+    def _has_room(self, peer: str, standing: Standing, now: float) -> bool:
+        if self._of_peer[peer] >= STREAMS_PER_PEER:
+            return False
+        if len(self._taken) >= STREAMS_SERVED:
+            return self._freed([place for place in self._taken if place.standing <= standing], now)
+        as_low = [place for place in self._taken if place.standing <= standing]
+        return len(as_low) < RESERVED[standing] or self._freed(as_low, now)
+
+    def _freed(self, places: list[Place], now: float) -> bool:
+        """Whether one of `places` was given up: one of a peer with many, the one that waits longest."""
+        waiting = [place for place in places if now - place.since >= place.patience]
+        if not waiting:
+            return False
+        victim = max(waiting, key=lambda place: (-place.standing, self._of_peer[place.peer], -place.since))
+        victim.give_up()
+        self._leave(victim)
+        return True
+
+    def _leave(self, place: Place) -> None:
+        if place in self._taken:
+            del self._taken[place]
+            self._of_peer[place.peer] -= 1
+            self._of_peer += Counter()  # drops peers at zero
