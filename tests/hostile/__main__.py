@@ -1,0 +1,73 @@
+"""`python -m tests.hostile`: every attack against real daemons, beside a pair that is left alone.
+
+Prints a table (attack, outcome, figures with their bounds) and ends with 1 where a bound is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.hostile.attacks import ATTACKS
+from tests.hostile.running import Outcome, run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
+    parser.add_argument("--list", action="store_true", help="name the attacks and end")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="these alone; a beginning of a name will do"
+    )
+    parser.add_argument("--all", action="store_true", help="also the variants that the table leaves out")
+    parser.add_argument("--seconds", type=float, help="length of each attack, in place of its own")
+    parser.add_argument("--seed", type=int, default=1, help="of keys, texts and order")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write outcomes with all figures here too")
+    parser.add_argument("--keep", metavar="DIR", type=Path, help="make homes in here and leave them")
+    options = parser.parse_args(arguments)
+    chosen = [
+        attack
+        for attack in ATTACKS.values()
+        if (any(attack.name.startswith(name) for name in options.only) if options.only else
+            attack.by_default or options.all)
+    ]  # fmt: skip
+    if options.list:
+        for attack in chosen:
+            print(f"{attack.name:<18}{'' if attack.by_default else '(--all) '}{attack.what}")
+        return 0
+    if not chosen:
+        parser.error(f"no attack is named {' or '.join(options.only or ())}; --list names them")
+    began, outcomes = time.monotonic(), []
+    for attack in chosen:
+        with tempfile.TemporaryDirectory(prefix="h-") as directory:
+            where = options.keep / attack.name if options.keep else Path(directory)
+            where.mkdir(parents=True, exist_ok=True)
+            outcome = run(attack, where, seed=options.seed, seconds=options.seconds)
+        outcomes.append(outcome)
+        print(line(outcome), flush=True)
+        if options.json:
+            options.json.write_text(json.dumps([dataclasses.asdict(each) for each in outcomes], indent=1))
+    missed = [outcome.name for outcome in outcomes if not outcome.holds]
+    print(
+        f"{len(outcomes)} attacks in {time.monotonic() - began:.0f} s; {len(missed)} missed a bound",
+        flush=True,
+    )
+    return 1 if missed else 0
+
+
+def line(outcome: Outcome) -> str:
+    """An outcome as rows of the table."""
+    rows = [f"{'ok' if outcome.holds else 'MISSED':<7}{outcome.name:<18}{outcome.what}"]
+    rows += [f"       {'  ' if figure.holds else '! '}{figure}" for figure in outcome.figures]
+    if outcome.broke:
+        rows.append(f"       ! {outcome.broke}")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

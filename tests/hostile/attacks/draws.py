@@ -1,0 +1,108 @@
+"""Many identities over one connection publish right answers inside gibberish, bodies inline in the DHT.
+
+Every group is true: the question is the task's, one completion in two is right, and its scores are what the
+victim finds. Only the text round the answers is the attacker's. If a draw is a draw of an identity, whoever
+has fifty has fifty draws. New identities behind one connection must stay a minority while one honest peer is
+there.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from functools import partial
+from itertools import count
+from typing import Any
+
+from protocol import TaskFamily, is_held_out
+from swarmd.tasks.manifest import task_spec
+from tests.hostile.attacker import paced
+from tests.hostile.figures import Figure, at_least, at_most, true
+from tests.hostile.forging import Forged, key_of, store
+from tests.hostile.scene import Attack, Counts, Evidence, Scene
+
+SHARE_MAX = 0.25
+
+PER_ROUND = 2
+"""Groups of each identity in a round."""
+
+
+def judge(identities: int, evidence: Evidence) -> tuple[Figure, ...]:
+    fake = frozenset(key_of(evidence.seed, number).peer_id for number in range(1, identities + 1))
+    return (
+        true("both alive", all(seen.alive for seen in evidence.attacked)),
+        *(
+            at_most(f"{who} draws bought", seen.share_of(fake), SHARE_MAX)
+            for who, seen in zip(("V", "H"), evidence.attacked, strict=True)
+        ),
+        at_least("H's groups drawn by V", evidence.victim.used[evidence.peer.peer_id], 1),
+        at_least("groups published", evidence.did["published"], 10),
+    )
+
+
+class Author:
+    """Writes groups with right answers to questions of the swarm's own tasks."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._rng: random.Random = scene.rng
+        self._numbers = count(1)
+
+    def write(self, number: int) -> tuple[TaskFamily, Forged]:
+        """One group by the identity of that number."""
+        forger = self._scene.forger
+        while True:
+            family = self._rng.choice(forger.manifest.tasks)
+            spec = task_spec(family, self._rng.randrange(2**31))
+            question, (_, entry) = _task(family).question(spec.seed, spec.index)
+            if not is_held_out(question):
+                break
+        right = f"<answer>{entry['answer']}</answer>"
+        completions = [(self._gibberish() + right, 1.0), (self._gibberish() + "<answer>7x</answer>", 0.0)] * 4
+        return family, forger.record(forger.key(number), spec, question, completions)
+
+    def _gibberish(self) -> str:
+        words = ("zorp", "blik", "qua", "vex", "mim", "dra")
+        return " ".join(self._rng.choice(words) for _ in range(8)) + f" {next(self._numbers)} "
+
+
+def _task(family: TaskFamily) -> Any:
+    from swarmd.tasks.gym import ReasoningGym  # takes seconds, and only the attacker's process needs it
+
+    return ReasoningGym().build(family.dataset, json.loads(family.config))
+
+
+async def publish(identities: int, per_round: int, scene: Scene) -> Counts:
+    attacker = await scene.attacker()
+    for target in scene.targets:
+        await attacker.enter(target)
+    author, published = Author(scene), 0
+    pace = identities * per_round / scene.forger.manifest.round_seconds
+    held = 0
+    async for number in paced(pace, scene.until, 100_000):
+        family, forged = author.write(number % identities + 1)
+        items = [scene.forger.announce(forged, family), scene.forger.inline(forged)]
+        for target in scene.targets:
+            held += await store(attacker, target, items)
+        published += 1
+    return {"published": published, "held": held}
+
+
+ATTACKS = (
+    Attack(
+        "draws-50",
+        "50 identities over one connection, right answers inside gibberish, bodies inline",
+        partial(publish, 50, PER_ROUND),
+        partial(judge, 50),
+        settle_s=20,
+    ),
+    Attack("draws-1", "one identity alone", partial(publish, 1, 60), partial(judge, 1), settle_s=20),
+    Attack(
+        "draws-200",
+        "200 identities, one group each a round",
+        partial(publish, 200, 1),
+        partial(judge, 200),
+        settle_s=20,
+        by_default=False,
+    ),
+)
