@@ -72,10 +72,10 @@ async def _act(attack: Attack, order: Mapping[str, Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    from tests.hostile.attacks import ATTACKS
+    from tests.hostile.attacks import PAIR_ATTACKS
 
     order = json.loads(sys.stdin.readline())
-    did = asyncio.run(_act(ATTACKS[order["attack"]], order))
+    did = asyncio.run(_act(PAIR_ATTACKS[order["attack"]], order))
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     did["cpu_s"] = sum(each.ru_utime + each.ru_stime for each in used)
     print(json.dumps(did), flush=True)

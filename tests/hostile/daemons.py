@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import psutil
 
 from protocol import PeerId
@@ -45,6 +46,9 @@ EXTERNAL = 2
 """J of every pair: one honest peer publishes a little more than that each step."""
 
 OPTIONS = ("--local", "4", "--external", str(EXTERNAL), "--evaluate-every", "0", "--checkpoint-every", "100")
+
+
+LEDGER = "SELECT at, event, digest, peer_id, reason FROM ledger ORDER BY id"
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,13 @@ class Seen:
     """The most memory during the while, beyond the most before it."""
     scoring_s: tuple[float, ...]
     """How long its own completions took to be scored, of each step."""
+    paid: Counter[str]
+    """Completions in the pool with a reward, by publisher: all that ever came."""
     status: Mapping[str, Any]
     """The last one."""
     warnings: tuple[str, ...]
+    said: str
+    """All that the daemon printed but its steps and phases, and its last status: to look for names in."""
     stderr: str
 
     def rejected_of(self, publishers: frozenset[str]) -> int:
@@ -161,8 +169,10 @@ class Honest:
             rss_growth_mb=max((sample.rss_mb for sample in during), default=math.nan)
             - max(before, default=math.nan),
             scoring_s=tuple(self._scoring(since, until)),
+            paid=self._paid(),
             status=statuses[-1] if statuses else {},
             warnings=tuple(str(event["message"]) for event in self.daemon.named("warning")),
+            said=json.dumps([self._events(), statuses[-1:]]),
             stderr=self.daemon.stderr,
         )
 
@@ -171,26 +181,38 @@ class Honest:
         return [moment(b) - moment(a) for a, b in pairwise(phases) if a["name"] == "scoring"]
 
     def _ledger(self, since: float, until: float) -> tuple[Counter[str], Counter[str], Counter[Any]]:
-        """From the daemon's database, beside it: groups used, pulled and rejected by their publishers."""
+        """Groups used, pulled and rejected by their publishers."""
         used: Counter[str] = Counter()
         pulled: Counter[str] = Counter()
         rejected: Counter[Any] = Counter()
         publishers: dict[bytes, str] = {}
+        for at, event, digest, peer_id, reason in self._rows(LEDGER):
+            if event == "pulled":
+                publishers[digest] = peer_id
+            if not since <= at < until:
+                continue
+            if event == "used":
+                used[publishers.get(digest, "unknown")] += 1
+            elif event == "pulled":
+                pulled[peer_id] += 1
+            elif event == "rejected":
+                rejected[peer_id, reason] += 1
+        return used, pulled, rejected
+
+    def _events(self) -> list[Mapping[str, Any]]:
+        return [event for event in list(self.daemon.events) if event["event"] not in ("phase", "step")]
+
+    def _paid(self) -> Counter[str]:
+        paid: Counter[str] = Counter()
+        for publisher, body in self._rows("SELECT publisher, body FROM pool"):
+            paid[publisher] += sum(each["reward"] > 0 for each in cbor2.loads(body)["completions"])
+        return +paid
+
+    def _rows(self, query: str) -> list[Any]:
+        """From the daemon's database, beside it."""
         uri = f"file:{self.home.database_path}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=STATUS_S)) as database:
-            rows = database.execute("SELECT at, event, digest, peer_id, reason FROM ledger ORDER BY id")
-            for at, event, digest, peer_id, reason in rows:
-                if event == "pulled":
-                    publishers[digest] = peer_id
-                if not since <= at < until:
-                    continue
-                if event == "used":
-                    used[publishers.get(digest, "unknown")] += 1
-                elif event == "pulled":
-                    pulled[peer_id] += 1
-                elif event == "rejected":
-                    rejected[peer_id, reason] += 1
-        return used, pulled, rejected
+            return database.execute(query).fetchall()
 
     def _keep_watching(self) -> None:
         process = psutil.Process(self.daemon.process.pid)

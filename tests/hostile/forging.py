@@ -1,6 +1,7 @@
-"""Signed things as an attacker makes them: sound in form, false in meaning; and how they are stored raw.
+"""Signed things as an attacker makes them, sound in form and false in meaning, and how they are stored.
 
-`seed` fixes every key and every number, so that an attack replays. Nothing here checks what it makes.
+`seed` fixes every key and number, so that an attack replays. Nothing here checks what it makes: payloads are
+encoded and signed as they are given.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ import msgpack
 from hivemind.proto import dht_pb2
 
 from protocol import (
-    Announcement,
-    Completion,
+    ANNOUNCEMENT_DOMAIN,
+    ANNOUNCEMENT_PAYLOAD_TYPE,
+    RECORD_DOMAIN,
+    RECORD_PAYLOAD_TYPE,
+    STATUS_DOMAIN,
+    STATUS_PAYLOAD_TYPE,
     KeyPair,
     Manifest,
-    PeerStatus,
-    Record,
     TaskFamily,
     TaskSpec,
     announcement_key,
     body_key,
     digest_of,
+    encode,
     membership_key,
+    seal,
     shard_of,
-    sign_announcement,
-    sign_record,
-    sign_status,
 )
 from protocol.limits import MEMBERSHIP_SHARDS, MICRO
 from tests.hostile.attacker import CALL_S, STORE, Attacker, Target
@@ -41,6 +43,7 @@ ITEMS_PER_STORE = 64
 
 SUBKEY_DIGEST_BYTES = 8
 TOKENIZER = b"tokenize"
+SPEC_FIELDS = ("source", "dataset", "config", "version", "seed", "index")
 RECORD_S = 300
 """Lifetime of forged records and announcements, as of honest ones."""
 REGULAR = msgpack.packb(None)
@@ -114,8 +117,9 @@ class Forged:
     """A signed record, with what is needed to announce it."""
 
     key: KeyPair
-    record: Record
     body: bytes
+    round: int
+    expires: int
 
 
 @dataclass
@@ -156,7 +160,7 @@ class Forger:
             "agent": "swarmd/0.1.0",
             "eval_milli": None,
         } | changes
-        envelope = sign_status(key, PeerStatus(**fields))
+        envelope = seal(key, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, encode(fields))
         shard = shard_of(key.peer_id, self.manifest.swarm_id, MEMBERSHIP_SHARDS)
         place = membership_key(self.manifest.swarm_id, shard)
         return item(place, key.peer_id.encode(), envelope, float(fields["expires"]))
@@ -175,7 +179,7 @@ class Forger:
             "tokenizer": TOKENIZER,
             "expires": int(time.time()) + RECORD_S,
         } | changes
-        envelope = sign_announcement(key, Announcement(**fields))
+        envelope = seal(key, ANNOUNCEMENT_DOMAIN, ANNOUNCEMENT_PAYLOAD_TYPE, encode(fields))
         place = announcement_key(self.manifest.swarm_id, round_, family.task_id, fields["shard"])
         subkey = key.peer_id.encode() + fields["digest"][:SUBKEY_DIGEST_BYTES]
         return item(place, subkey, envelope, float(fields["expires"]))
@@ -185,40 +189,41 @@ class Forger:
     ) -> Forged:
         """A group of this moment; `completions` are texts with the rewards that it claims for them."""
         now = int(time.time())
-        record = Record(
-            swarm=self.manifest.swarm_id,
-            round=self.manifest.round_at(now),
-            step=1_000,
-            created=now,
-            expires=now + RECORD_S,
-            task=spec,
-            question_digest=hashlib.sha256(question.encode()).digest(),
-            completions=tuple(
-                Completion(
-                    text=text,
-                    reward_micro=round(reward * MICRO),
-                    logprob_sum_micro=-3 * MICRO,
-                    tokens=8,
-                    bytes=len(text.encode()),
-                    finished=True,
-                )
-                for text, reward in completions
-            ),
-            temperature_milli=1_000,
-            model="embedded",
-            tokenizer=TOKENIZER,
-        )
-        return Forged(key, record, sign_record(key, record))
+        fields: dict[str, Any] = {
+            "swarm": self.manifest.swarm_id,
+            "round": self.manifest.round_at(now),
+            "step": 1_000,
+            "created": now,
+            "expires": now + RECORD_S,
+            "task": {name: getattr(spec, name) for name in SPEC_FIELDS},
+            "question_digest": hashlib.sha256(question.encode()).digest(),
+            "completions": [_completion(text, reward) for text, reward in completions],
+            "temperature_milli": 1_000,
+            "model": "embedded",
+            "tokenizer": TOKENIZER,
+        }
+        body = seal(key, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, encode(fields))
+        return Forged(key, body, fields["round"], fields["expires"])
 
     def announce(self, forged: Forged, family: TaskFamily) -> Item:
         """The true announcement of a forged record."""
-        record = forged.record
         digest, size = digest_of(forged.body), len(forged.body)
         return self.announcement(
-            forged.key, family, record.round, digest=digest, size=size, expires=record.expires
+            forged.key, family, forged.round, digest=digest, size=size, expires=forged.expires
         )
 
     def inline(self, forged: Forged) -> Item:
         """Its body, for the DHT to hold."""
         place = body_key(self.manifest.swarm_id, digest_of(forged.body))
-        return item(place, None, forged.body, float(forged.record.expires))
+        return item(place, None, forged.body, float(forged.expires))
+
+
+def _completion(text: str, reward: float) -> dict[str, object]:
+    return {
+        "text": text,
+        "reward_micro": round(reward * MICRO),
+        "logprob_sum_micro": -3 * MICRO,
+        "tokens": 8,
+        "bytes": len(text.encode()),
+        "finished": True,
+    }

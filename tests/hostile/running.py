@@ -10,7 +10,7 @@ from swarmd.tasks import load_manifest
 from tests.hostile import acting
 from tests.hostile.daemons import Pair, Seen, warm
 from tests.hostile.figures import Figure
-from tests.hostile.scene import Attack, Counts, Evidence
+from tests.hostile.scene import Attack, Check, Counts, Evidence
 from tests.hostile.swarms import written
 
 
@@ -32,7 +32,14 @@ class Outcome:
         return self.broke is None and all(figure.holds for figure in self.figures)
 
 
-def run(attack: Attack, directory: Path, *, seed: int, seconds: float | None = None) -> Outcome:
+def run(attack: Attack | Check, directory: Path, *, seed: int, seconds: float | None = None) -> Outcome:
+    """Carry it out in an empty directory."""
+    if isinstance(attack, Check):
+        return Outcome(attack.name, attack.what, attack.check(directory, seed))
+    return run_against_pair(attack, directory, seed=seed, seconds=seconds)
+
+
+def run_against_pair(attack: Attack, directory: Path, *, seed: int, seconds: float | None = None) -> Outcome:
     """Start both pairs, let them exchange groups, attack one for a while, and judge what was seen."""
     seconds = attack.seconds if seconds is None else seconds
     swarm = written(attack.swarm, directory)

@@ -116,3 +116,14 @@ class Attack:
     settle_s: float = SETTLE_S
     by_default: bool = True
     """Whether it is in the table that a run without --only or --all prints."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something laid in the way of one daemon or command; no pair, and no control."""
+
+    name: str
+    what: str
+    check: Callable[[Path, int], tuple[Figure, ...]]
+    """(empty directory, seed) -> what was found."""
+    by_default: bool = True

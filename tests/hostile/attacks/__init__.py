@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from tests.hostile.attacks import answers, draws, places, shelf, statuses
-from tests.hostile.scene import Attack
+from tests.hostile.attacks import (
+    answers,
+    dialling,
+    draws,
+    floods,
+    holders,
+    places,
+    scorers,
+    shelf,
+    small,
+    statuses,
+    streams,
+)
+from tests.hostile.scene import Attack, Check
 
-ATTACKS: dict[str, Attack] = {
-    attack.name: attack for module in (answers, statuses, shelf, places, draws) for attack in module.ATTACKS
+PAIR_ATTACKS: dict[str, Attack] = {
+    attack.name: attack
+    for module in (answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers)
+    for attack in module.ATTACKS
 }
+"""Against a pair of daemons, beside a pair that is left alone."""
+
+ATTACKS: dict[str, Attack | Check] = {**PAIR_ATTACKS, **{check.name: check for check in small.CHECKS}}
