@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.hostile.attacks import ATTACKS
-from tests.hostile.running import Outcome, run
+from tests.hostile.running import Arena, Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,16 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not chosen:
         parser.error(f"no attack is named {' or '.join(options.only or ())}; --list names them")
-    began, outcomes = time.monotonic(), []
-    for attack in chosen:
-        with tempfile.TemporaryDirectory(prefix="h-") as directory:
-            where = options.keep / attack.name if options.keep else Path(directory)
-            where.mkdir(parents=True, exist_ok=True)
-            outcome = run(attack, where, seed=options.seed, seconds=options.seconds)
-        outcomes.append(outcome)
-        print(line(outcome), flush=True)
-        if options.json:
-            options.json.write_text(json.dumps([dataclasses.asdict(each) for each in outcomes], indent=1))
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="h-") as directory:
+        arena = Arena(options.keep or Path(directory), options.seed)
+        outcomes = []
+        try:
+            for attack in chosen:
+                outcomes.append(arena.carry_out(attack, options.seconds))
+                print(line(outcomes[-1]), flush=True)
+                if options.json:
+                    options.json.write_text(json.dumps(list(map(dataclasses.asdict, outcomes)), indent=1))
+        finally:
+            arena.close()
     missed = [outcome.name for outcome in outcomes if not outcome.holds]
     print(
         f"{len(outcomes)} attacks in {time.monotonic() - began:.0f} s; {len(missed)} missed a bound",

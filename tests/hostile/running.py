@@ -1,4 +1,4 @@
-"""Runs one attack: a pair under attack, a pair left alone, and the verdict."""
+"""Runs attacks: a pair under attack, a pair left alone, and the verdict."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from tests.hostile.daemons import Pair, Seen, warm
 from tests.hostile.figures import Figure
 from tests.hostile.scene import Attack, Check, Counts, Evidence
 from tests.hostile.swarms import written
+
+CONTROL_S_MAX = 600.0
+"""Age of the pair left alone: what a policy learns in that time changes its steps little."""
 
 
 @dataclass(frozen=True)
@@ -32,39 +35,65 @@ class Outcome:
         return self.broke is None and all(figure.holds for figure in self.figures)
 
 
-def run(attack: Attack | Check, directory: Path, *, seed: int, seconds: float | None = None) -> Outcome:
-    """Carry it out in an empty directory."""
-    if isinstance(attack, Check):
-        return Outcome(attack.name, attack.what, attack.check(directory, seed))
-    return run_against_pair(attack, directory, seed=seed, seconds=seconds)
+@dataclass
+class Arena:
+    """Carries attacks out one after the other. Victims are new each time; the pair that is left alone is
+    kept from one attack to the next of the same swarm, until it has become much older than the victims."""
 
+    directory: Path
+    seed: int
+    _control: Pair | None = None
+    _control_of: tuple[str, ...] = ()
+    _control_began: float = 0.0
+    _fought: int = 0
 
-def run_against_pair(attack: Attack, directory: Path, *, seed: int, seconds: float | None = None) -> Outcome:
-    """Start both pairs, let them exchange groups, attack one for a while, and judge what was seen."""
-    seconds = attack.seconds if seconds is None else seconds
-    swarm = written(attack.swarm, directory)
-    manifest = load_manifest(swarm)
-    options = ("--swarm", swarm, *attack.options)
-    pairs = [Pair.make(directory, name, options) for name in ("v", "c")]
-    attacked, control = pairs
-    try:
-        for pair in pairs:
-            pair.start()
-        warm(pairs)
-        process = acting.start(attack, attacked.first.target, attacked.second.target, manifest, seed, seconds)
+    def carry_out(self, attack: Attack | Check, seconds: float | None = None) -> Outcome:
+        """Attack and judge. What breaks in the attack itself is in the outcome."""
+        self._fought += 1
+        here = self.directory / f"{self._fought}"
+        here.mkdir(parents=True)
+        if isinstance(attack, Check):
+            return Outcome(attack.name, attack.what, attack.check(here, self.seed))
+        return self._against_pair(attack, here, attack.seconds if seconds is None else seconds)
+
+    def close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+    def _against_pair(self, attack: Attack, here: Path, seconds: float) -> Outcome:
+        swarm = written(attack.swarm, here)
+        manifest = load_manifest(swarm)
+        options = ("--swarm", swarm, *attack.options)
+        attacked = Pair.make(here, "v", options)
         try:
-            did = acting.finish(process, seconds)
-        except RuntimeError as error:
-            return Outcome(attack.name, attack.what, (), broke=str(error))
-        since = did["began"] + min(attack.settle_s, seconds / 3)
-        until = did["began"] + seconds
-        time.sleep(1.0)  # the last polls come in
-        first, second = attacked.seen(since, until)
-        evidence = Evidence(first, second, control.seen(since, until), did, seed)
-    finally:
-        for pair in pairs:
-            pair.close()
-    return Outcome(attack.name, attack.what, attack.judge(evidence), did, notes(evidence))
+            attacked.start()
+            control = self._left_alone(here, attack, options)
+            warm([attacked, control])
+            process = acting.start(
+                attack, attacked.first.target, attacked.second.target, manifest, self.seed, seconds
+            )
+            try:
+                did = acting.finish(process, seconds)
+            except RuntimeError as error:
+                return Outcome(attack.name, attack.what, (), broke=str(error))
+            since = did["began"] + min(attack.settle_s, seconds / 3)
+            until = did["began"] + seconds
+            time.sleep(1.0)  # the last polls come in
+            evidence = Evidence(*attacked.seen(since, until), control.seen(since, until), did, self.seed)
+        finally:
+            attacked.close()
+        return Outcome(attack.name, attack.what, attack.judge(evidence), did, notes(evidence))
+
+    def _left_alone(self, here: Path, attack: Attack, options: tuple[str, ...]) -> Pair:
+        of = (repr(attack.swarm), *attack.options)
+        age = time.monotonic() - self._control_began
+        if self._control is None or of != self._control_of or age > CONTROL_S_MAX:
+            self.close()
+            self._control, self._control_of = Pair.make(here, "c", options), of
+            self._control_began = time.monotonic()
+            self._control.start()
+        return self._control
 
 
 def notes(evidence: Evidence) -> dict[str, object]:

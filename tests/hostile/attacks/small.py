@@ -31,35 +31,37 @@ STARTED_S = 180.0
 BIDIRECTIONAL = "".join(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 """Characters that turn the direction in which text is read."""
 
+ONE_STEP = ("--host", "127.0.0.1", "--steps", "1", "--evaluate-every", "0", "--log-format", "json")
+
 CONTENT = "somebody else's file\n"
 
 
 def symlinks(directory: Path, seed: int) -> tuple[Figure, ...]:
     """Files of a home are links to files of somebody else: none may change."""
-    unharmed = {}
-    for name in ("lock", "port", "rates.json", "budgets.json", "manifest.cbor", "swarmd.db"):
-        home = directory / name.replace(".", "-")
-        Home.open(home)
-        target = directory / f"target of {name}"
-        target.write_text(CONTENT)
-        (home / name).unlink(missing_ok=True)
-        (home / name).symlink_to(target)
-        swarmd("join", "--home", str(home), "--host", "127.0.0.1", "--steps", "1", "--evaluate-every", "0")
-        unharmed[name] = target.read_text() == CONTENT
-    return tuple(true(f"target of {name} unharmed", whole) for name, whole in unharmed.items())
+    figures = []
+    for number, names in enumerate((("lock",), ("port", "rates.json", "budgets.json", "manifest.cbor"))):
+        home = Home.open(directory / f"home {number}")
+        for name in names:
+            (directory / name).write_text(CONTENT)
+            (home.path / name).unlink(missing_ok=True)
+            (home.path / name).symlink_to(directory / name)
+        swarmd("join", "--home", str(home.path), *ONE_STEP)
+        for name in names:
+            unharmed = (directory / name).read_text() == CONTENT
+            figures.append(true(f"target of {name} unharmed", unharmed))
+    return tuple(figures)
 
 
 def key_modes(directory: Path, seed: int) -> tuple[Figure, ...]:
-    """A key that others may read or write: refused, or at least said."""
+    """A key that others may read or write: refused, mended, or at least said."""
     figures = []
-    for mode in (0o644, 0o640, 0o606):
+    for mode, command in ((0o644, ("join", *ONE_STEP)), (0o640, ("init",)), (0o606, ("init",))):
         home = Home.open(directory / f"{mode:o}")
         home.identity_path.chmod(mode)
-        done = swarmd("join", "--home", str(home.path), "--host", "127.0.0.1", "--steps", "1",
-                      "--evaluate-every", "0", "--log-format", "json")  # fmt: skip
-        told = "identity.key" in done.stdout + done.stderr
+        done = swarmd(*command, "--home", str(home.path))
+        told = str(home.identity_path) in done.stdout + done.stderr and "mode" in done.stdout + done.stderr
         mended = stat.S_IMODE(home.identity_path.stat().st_mode) == 0o600
-        figures.append(true(f"key of mode {mode:o} refused or named", told or mended))
+        figures.append(true(f"key of mode {mode:o} refused, mended or named", told or mended))
     return tuple(figures)
 
 
@@ -183,10 +185,7 @@ async def _join_through(manifest: bytes, home: Path, seed: int) -> tuple[int, fl
         await attacker.serve(MANIFEST_PROTOCOL, serve)
         [address, *_] = await attacker.addresses()
         began = time.monotonic()
-        done = await asyncio.to_thread(
-            swarmd, "join", "--home", str(home), "--host", "127.0.0.1", "--steps", "1", "--peer", address,
-            "--evaluate-every", "0", "--log-format", "json",
-        )  # fmt: skip
+        done = await asyncio.to_thread(swarmd, "join", "--home", str(home), "--peer", address, *ONE_STEP)
         return done.returncode, time.monotonic() - began, done.stdout + done.stderr
     finally:
         await attacker.close()
