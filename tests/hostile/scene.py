@@ -32,14 +32,24 @@ class Scene:
     """The victim, where there is one."""
     second: Target
     forger: Forger
-    until: float
-    """Monotonic time of the attack's end."""
+    seconds: float
+    """How long the attack lasts from `begin` on."""
     directory: Path
     stack: AsyncExitStack
     rng: random.Random = field(init=False)
+    until: float = field(init=False)
+    """Monotonic time of the attack's end."""
+    began: float = field(init=False)
+    """Unix time of its beginning."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.forger.seed)
+        self.begin()
+
+    def begin(self) -> None:
+        """All is prepared: the attack has its full strength from now on, and its whole time before it."""
+        self.began = time.time()
+        self.until = time.monotonic() + self.seconds
 
     @property
     def targets(self) -> tuple[Target, Target]:
@@ -64,7 +74,7 @@ async def scene(
     with tempfile.TemporaryDirectory(prefix="hostile-") as directory:
         async with AsyncExitStack() as stack:
             forger = Forger(manifest, seed)
-            yield Scene(first, second, forger, time.monotonic() + seconds, Path(directory), stack)
+            yield Scene(first, second, forger, seconds, Path(directory), stack)
 
 
 Counts = Mapping[str, float]

@@ -117,6 +117,7 @@ async def answer(choose: Choose, scene: Scene) -> Counts:
     attacker = await scene.attacker()
     liar = Liar(scene, attacker, choose)
     await attacker.answer(FIND, liar.find)
+    scene.begin()
     await _stay(scene, attacker)
     return {"answered": liar.answered}
 

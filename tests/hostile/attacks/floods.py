@@ -62,6 +62,7 @@ async def flood(per_second: float, prepare: Prepare, scene: Scene) -> Counts:
     attacker = await scene.attacker()
     await attacker.enter(scene.first)
     send = prepare(scene, attacker)
+    scene.begin()
     sent = answered = 0
 
     async def keep_sending(first: int) -> None:

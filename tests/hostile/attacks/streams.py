@@ -44,6 +44,7 @@ async def sit(identities: int, hosts: bool, scene: Scene) -> Counts:
     honest = await scene.attacker(HONEST_NUMBER, HONEST_HOST)
     for attacker in [*attackers, honest]:
         await attacker.dial(scene.first)
+    scene.begin()
     counts = {"opened": 0, "pulls": 0, "busy": 0}
     async with asyncio.TaskGroup() as group:
         for attacker in attackers:
