@@ -24,6 +24,13 @@ SETTLE_S = 15.0
 """From an attack's begin until what it does is judged: what victims had in their pools is used up by then."""
 
 
+LONG_S = 105.0
+"""Of attacks on what is yet to be announced ..."""
+
+LONG_SETTLE_S = 60.0
+"""... for what was announced before is read and pulled for four rounds of 15 s."""
+
+
 @dataclass
 class Scene:
     """What an attack acts in: who is there, how long, and its chance."""

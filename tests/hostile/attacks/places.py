@@ -14,7 +14,7 @@ from tests.hostile.attacker import paced
 from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least, at_most
 from tests.hostile.forging import key_of, store
-from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
 
 AHEAD = 4
 """Rounds before it begins that a round's keys are taken."""
@@ -60,25 +60,22 @@ async def take(siblings: int, shards: int, scene: Scene) -> Counts:
     return {"sent": sent, "held": held}
 
 
+def _attack(name: str, what: str, siblings: int, shards: int, by_default: bool = False) -> Attack:
+    return Attack(
+        name,
+        what,
+        partial(take, siblings, shards),
+        partial(judge, siblings),
+        LONG_S,
+        settle_s=LONG_SETTLE_S,
+        by_default=by_default,
+    )
+
+
 ATTACKS = (
-    Attack(
-        "places-64",
-        "64 identities over one connection take every place of the coming rounds' keys",
-        partial(take, 64, 1),
-        partial(judge, 64),
+    _attack(
+        "places-64", "64 identities over one connection take every place of coming rounds' keys", 64, 1, True
     ),
-    Attack(
-        "places-200",
-        "200 identities on the same places",
-        partial(take, 200, 1),
-        partial(judge, 200),
-        by_default=False,
-    ),
-    Attack(
-        "places-4-shards",
-        "64 identities spread over four shards",
-        partial(take, 64, 4),
-        partial(judge, 64),
-        by_default=False,
-    ),
+    _attack("places-200", "200 identities on the same places", 200, 1),
+    _attack("places-4-shards", "64 identities spread over four shards", 64, 4),
 )

@@ -16,7 +16,7 @@ from tests.hostile.attacker import paced
 from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least
 from tests.hostile.forging import ITEMS_PER_STORE, Item, store
-from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
 
 COUNT = 16_250
 """Almost the 16,384 keys of a shelf."""
@@ -89,22 +89,26 @@ def _around_now(scene: Scene, identities: int) -> Iterator[Item]:
                 number += 1
 
 
+def _attack(name: str, what: str, ahead: bool, identities: int, by_default: bool = True) -> Attack:
+    return Attack(
+        name,
+        what,
+        partial(fill, ahead, identities),
+        judge,
+        LONG_S,
+        settle_s=LONG_SETTLE_S,
+        by_default=by_default,
+    )
+
+
 ATTACKS = (
-    Attack(
+    _attack(
         "shelf-future-1",
         "one identity, 16,250 announcements for far rounds, each freed place taken",
-        partial(fill, True, 1),
-        judge,
+        ahead=True,
+        identities=1,
     ),
-    Attack(
-        "shelf-future-64",
-        "the same by 64 identities",
-        partial(fill, True, 64),
-        judge,
-        by_default=False,
-    ),
-    Attack(
-        "shelf-now-1", "one identity, the rounds around now", partial(fill, False, 1), judge, by_default=False
-    ),
-    Attack("shelf-now-64", "64 identities, the rounds around now", partial(fill, False, 64), judge),
+    _attack("shelf-future-64", "the same by 64 identities", ahead=True, identities=64, by_default=False),
+    _attack("shelf-now-1", "one identity, rounds around now", ahead=False, identities=1, by_default=False),
+    _attack("shelf-now-64", "64 identities, rounds around now", ahead=False, identities=64),
 )
