@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not chosen:
         parser.error(f"no attack is named {' or '.join(options.only or ())}; --list names them")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # daemons end with us
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="h-") as directory:
         arena = Arena(options.keep or Path(directory), options.seed)
