@@ -20,7 +20,7 @@ from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError
 from swarmd.network.addresses import parse_announced_address, parse_peer_address
 from swarmd.network.dht import FIND_KEYS_MAX, STORE_ITEMS_MAX, Clock, hashed
-from swarmd.network.interface import BodyProvider, NetworkStatistics
+from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
 from swarmd.network.pulling import Puller
@@ -143,6 +143,13 @@ class HivemindNetwork:
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         self._server.serve(bodies, manifest)
 
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        """See `Network`; nothing is judged yet."""
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        session = await self._supervisor.session()
+        await session.disconnect(peer_id)
+
     async def connect(self, addresses: Sequence[str]) -> int:
         return await self._neighbourhood.connect(addresses)
 
@@ -167,21 +174,23 @@ class HivemindNetwork:
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
 
-    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
-        async def from_peer(bytes_max: int) -> bytes:
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
+        async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
             session = await self._supervisor.session()
-            return await self._ask(session, peer_id, PULL_PROTOCOL, digest, bytes_max)
+            body = await self._ask(session, peer_id, PULL_PROTOCOL, digest, bytes_max)
+            return body, self._neighbourhood.connections.get(peer_id)
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
 
     def statistics(self) -> NetworkStatistics:
         return NetworkStatistics(
-            connected_peers=self._neighbourhood.connected,
+            connected_peers=len(self._neighbourhood.connections),
             restarts=self._supervisor.restarts,
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
             problems=tuple(filter(None, [self._neighbourhood.clock_problem])),
+            connections=dict(self._neighbourhood.connections),
         )
 
     async def close(self) -> None:

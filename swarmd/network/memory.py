@@ -17,7 +17,14 @@ import structlog
 from protocol import KeyPair, PeerId, body_key
 from swarmd.errors import NetworkError
 from swarmd.network.addresses import parse_peer_address
-from swarmd.network.interface import BodyProvider, NetworkClosedError, NetworkStatistics
+from swarmd.network.interface import (
+    BodyProvider,
+    NetworkClosedError,
+    NetworkStatistics,
+    Pulled,
+    Report,
+    StandingOf,
+)
 from swarmd.network.pulling import Puller
 from swarmd.network.rules import (
     Place,
@@ -160,6 +167,12 @@ class MemoryNetwork:
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         self._server.serve(bodies, manifest)
 
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        """Serves everybody alike: there is no flood in memory."""
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """There are no connections to end."""
+
     async def connect(self, addresses: Sequence[str]) -> int:
         self._require_open()
         answered = 0
@@ -197,24 +210,30 @@ class MemoryNetwork:
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
 
-    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
-        async def from_peer(bytes_max: int) -> bytes:
-            body = (await self._dial(peer_id))._server.find_body(digest)
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
+        async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
+            peer = await self._dial(peer_id)
+            body = peer._server.find_body(digest)
             if body is None:
                 raise AbsentError("the peer does not hold it")
             if len(body) > bytes_max:
                 raise NetworkError(f"the peer offers {len(body)} bytes where at most {bytes_max} are allowed")
-            return body
+            return body, parse_peer_address(peer._address).transport
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
 
     def statistics(self) -> NetworkStatistics:
+        others = [] if self._closed else self._hub.nearest(self._peer_id, b"")
+        connections = {
+            peer.peer_id: parse_peer_address(peer._address).transport for peer in others if peer is not self
+        }
         return NetworkStatistics(
-            connected_peers=0 if self._closed else len(self._hub.nearest(self._peer_id, b"")) - 1,
+            connected_peers=len(connections),
             restarts=0,
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._dialable,
+            connections=connections,
         )
 
     async def close(self) -> None:

@@ -204,7 +204,9 @@ def test_a_server_that_breaks_off_or_lies_fails_the_pull_only(p2p: Any) -> None:
                 await honest.network.pull(rogue.network.peer_id, bytes(32), 10)
         assert honest.network.statistics().pulls_failed == len(lies)
         body = world.record(honest.key, world.clock())
-        assert await rogue.network.pull(honest.network.peer_id, honest.hold(body), len(body)) == body
+        assert (
+            await rogue.network.pull(honest.network.peer_id, honest.hold(body), len(body))
+        ).envelope == body
 
     p2p.run(scenario)
 
@@ -215,7 +217,7 @@ def test_the_inline_copy_replaces_a_lying_publisher(p2p: Any) -> None:
         body = world.record(rogue.key, world.clock())
         assert await third.network.store_body(body)
         serve_instead(rogue, b"\x00\x00\x00\x00\x03abc")
-        assert await honest.network.pull(rogue.network.peer_id, digest_of(body), len(body)) == body
+        assert (await honest.network.pull(rogue.network.peer_id, digest_of(body), len(body))).envelope == body
 
     p2p.run(scenario)
 
