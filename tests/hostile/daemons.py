@@ -40,10 +40,11 @@ STARTED_S = 240.0
 """For a pair's first exchanged groups; half a minute on a quiet machine."""
 
 WARM_STEPS = 4
-"""Steps in a row with all the external groups that were asked for."""
+WARM_EXTERNAL = 1.5
+"""External groups a step, in the last steps, of a daemon that is under way."""
 
 EXTERNAL = 2
-"""J of every pair: one honest peer publishes a little more than that each step."""
+"""J of a pair, unless its options say otherwise: a little less than one honest peer publishes in a step."""
 
 OPTIONS = ("--local", "4", "--external", str(EXTERNAL), "--evaluate-every", "0", "--checkpoint-every", "100")
 
@@ -138,10 +139,10 @@ class Honest:
         return self.daemon.process.poll() is None
 
     def wait_until_warm(self, deadline: float) -> None:
-        """Until steps get all the external groups that they ask for. Fails when the time is over."""
+        """Until steps get external groups. Fails when the time is over."""
         while True:
             steps = self.daemon.named("step")[-WARM_STEPS:]
-            if len(steps) == WARM_STEPS and all(step["external"] == EXTERNAL for step in steps):
+            if len(steps) == WARM_STEPS and sum(s["external"] for s in steps) >= WARM_STEPS * WARM_EXTERNAL:
                 return
             assert self.alive, self.daemon.describe()
             assert time.monotonic() < deadline, f"{self.name} exchanges no groups\n{self.daemon.describe()}"

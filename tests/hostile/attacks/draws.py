@@ -19,7 +19,7 @@ from swarmd.tasks.manifest import task_spec
 from tests.hostile.attacker import paced
 from tests.hostile.figures import Figure, at_least, at_most, true
 from tests.hostile.forging import Forged, key_of, store
-from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
 
 SHARE_MAX = 0.25
 
@@ -88,21 +88,30 @@ async def publish(identities: int, per_round: int, scene: Scene) -> Counts:
     return {"published": published, "held": held}
 
 
+def _attack(
+    name: str, what: str, identities: int, per_round: int, *options: str, by_default: bool = False
+) -> Attack:
+    return Attack(
+        name,
+        what,
+        partial(publish, identities, per_round),
+        partial(judge, identities),
+        LONG_S,
+        options=options,
+        settle_s=LONG_SETTLE_S,
+        by_default=by_default,
+    )
+
+
 ATTACKS = (
-    Attack(
+    _attack(
         "draws-50",
         "50 identities over one connection, right answers inside gibberish, bodies inline",
-        partial(publish, 50, PER_ROUND),
-        partial(judge, 50),
-        settle_s=20,
+        50,
+        PER_ROUND,
+        by_default=True,
     ),
-    Attack("draws-1", "one identity alone", partial(publish, 1, 60), partial(judge, 1), settle_s=20),
-    Attack(
-        "draws-200",
-        "200 identities, one group each a round",
-        partial(publish, 200, 1),
-        partial(judge, 200),
-        settle_s=20,
-        by_default=False,
-    ),
+    _attack("draws-1", "one identity alone", 1, 60),
+    _attack("draws-200", "200 identities, one group each a round", 200, 1),
+    _attack("draws-hungry", "50 identities, steps that ask for more", 50, PER_ROUND, "--external", "4"),
 )
