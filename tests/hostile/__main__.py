@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.hostile.attacks import ATTACKS
 from tests.hostile.running import Arena, Outcome
+from tests.hostile.scene import Attack, Check
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,12 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write outcomes with all figures here too")
     parser.add_argument("--keep", metavar="DIR", type=Path, help="make homes in here and leave them")
     options = parser.parse_args(arguments)
-    chosen = [
-        attack
-        for attack in ATTACKS.values()
-        if (any(attack.name.startswith(name) for name in options.only) if options.only else
-            attack.by_default or options.all)
-    ]  # fmt: skip
+    chosen = choose(options.only, everything=options.all)
     if options.list:
         for attack in chosen:
             print(f"{attack.name:<18}{'' if attack.by_default else '(--all) '}{attack.what}")
@@ -62,6 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flush=True,
     )
     return 1 if missed else 0
+
+
+def choose(names: Sequence[str] | None, *, everything: bool) -> list[Attack | Check]:
+    """The attacks of these names or beginnings of names; without names the table's, or all there are."""
+    if names is None:
+        return [attack for attack in ATTACKS.values() if attack.by_default or everything]
+    exact = {name for name in names if name in ATTACKS}
+    begin = tuple(name for name in names if name not in exact)
+    return [attack for name, attack in ATTACKS.items() if name in exact or (begin and name.startswith(begin))]
 
 
 def line(outcome: Outcome) -> str:

@@ -16,11 +16,11 @@ from protocol import KeyPair, PeerId, sign_record
 from tests.gossip.making import announce, completion, make_manifest, make_record, make_status
 from tests.sim.simulator import Peer, Swarm
 
-QUIET_S = 60
-UNDER_WAY_S = 75
+QUIET_S = 45
+UNDER_WAY_S = 60
 """What was announced before the attack is read and pulled for four rounds of 15 s."""
 
-JUDGED_S = 75
+JUDGED_S = 60
 SHARE_MIN = 0.8
 DRAWS_MAX = 0.25
 
