@@ -1,4 +1,4 @@
-"""A few hundred inputs for every reader of strangers' bytes; `python -m tests.hostile.fuzz` feeds a million."""
+"""A few hundred inputs for every reader of strangers' bytes; `tests.hostile.fuzz` feeds a million."""
 
 from __future__ import annotations
 
