@@ -1,8 +1,9 @@
-"""`python -m tests.hostile.fuzz`: every reader of strangers' bytes, with a million inputs each.
+"""`python -m tests.hostile.fuzz`: every reader of the transport, with a million inputs each.
 
-Inputs are mutations of sound ones, bombs, and noise; all follow from --seed. A reader may accept, or refuse
-with its one named error. It may not raise anything else, take long over one input, or grow. Each reader is
-fuzzed in a process of its own, so that one that ends its process is told from one that passes.
+Inputs are sound messages and bombs, mutations of both, messages that are sound outside and spoiled inside,
+and noise; all follow from --seed. A reader may accept, or refuse with its one named error. It may not raise
+anything else, take long over one input, or grow. Each is fuzzed in a process of its own, so that one that
+ends its process is told from one that passes. What is inside envelopes is for `tests.protocol.fuzz`.
 """
 
 from __future__ import annotations
@@ -22,23 +23,16 @@ from functools import cache, partial
 from itertools import islice
 
 from hivemind.proto import dht_pb2
+from swarmd.network.malformed import MessageError
 
-from protocol import (
-    ANNOUNCEMENT_DOMAIN,
-    ANNOUNCEMENT_PAYLOAD_TYPE,
-    RECORD_DOMAIN,
-    RECORD_PAYLOAD_TYPE,
-    STATUS_DOMAIN,
-    STATUS_PAYLOAD_TYPE,
-    open_envelope,
-)
+from swarmd.network import binary_addresses, messages, packing, peer_ids, streams
 from tests.hostile import bombs
-from tests.hostile.samples import MANIFEST, NOW, Samples, resigned, samples
+from tests.hostile.samples import Samples, samples
 
 COUNT = 1_000_000
 
 CPU_S_MAX = 0.25
-"""CPU seconds over one input: the largest manifest that can be told takes a tenth of a second."""
+"""CPU seconds over one input: a full find answer takes some ten milliseconds."""
 
 GROWTH_MB_MAX = 100.0
 
@@ -46,7 +40,7 @@ NOISE_BYTES_MAX = 512
 SMALL_BYTES = 65_536
 LARGE_BYTES = 2**20
 EXTENSION_HEAD_BYTES = 4
-CBOR_DEPTH = 10
+PEER_ID_HEAD = b"\x00\x24\x08\x01\x12\x20"
 
 Read = Callable[[bytes], object]
 
@@ -97,16 +91,8 @@ class Report:
 
 @cache
 def readers() -> tuple[Reader, ...]:
-    """All of them, those of the transport and those of the protocol."""
+    """All of them."""
     sound = samples()
-    return (*_of_transport(sound), *_of_protocol(sound))
-
-
-def _of_transport(sound: Samples) -> tuple[Reader, ...]:
-    from swarmd.network.malformed import MessageError
-
-    from swarmd.network import binary_addresses, messages, packing, peer_ids, streams
-
     refusals = (MessageError,)
     keys = sound.find_keys
     rng = random.Random(0)
@@ -150,37 +136,6 @@ def _of_transport(sound: Samples) -> tuple[Reader, ...]:
     )
 
 
-def _of_protocol(sound: Samples) -> tuple[Reader, ...]:
-    from protocol import Manifest, RejectedRecord, decode, verify_announcement, verify_record, verify_status
-
-    refusals, swarm = (RejectedRecord,), MANIFEST.swarm_id
-    return (
-        Reader("cbor", partial(decode, items_max=1_024), refusals, sound.payloads, _cbor),
-        Reader(
-            "record",
-            partial(verify_record, manifest=MANIFEST, now=NOW),
-            refusals,
-            sound.records,
-            partial(_signed, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, sound.records),
-        ),
-        Reader(
-            "announcement",
-            partial(verify_announcement, now=NOW, swarm=swarm),
-            refusals,
-            sound.announcements,
-            partial(_signed, ANNOUNCEMENT_DOMAIN, ANNOUNCEMENT_PAYLOAD_TYPE, sound.announcements),
-        ),
-        Reader(
-            "status",
-            partial(verify_status, now=NOW, swarm=swarm),
-            refusals,
-            sound.statuses,
-            partial(_signed, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, sound.statuses),
-        ),
-        Reader("manifest", Manifest.from_bytes, refusals, (MANIFEST.to_bytes(),), _cbor),
-    )
-
-
 # Spoiled inside ------------------------------------------------------------------------------------
 
 
@@ -197,9 +152,7 @@ def _find_answer(values: Sequence[bytes], rng: random.Random) -> bytes:
         result.type = rng.choice((0, 1, 2, 2, 2, 3))
         for _ in range(rng.choice((0, 0, 1, 20, 21))):
             result.nearest_node_ids.append(rng.randbytes(rng.choice((20, 20, 20, 19))))
-            result.nearest_peer_ids.append(
-                b"\x00\x24\x08\x01\x12\x20" + rng.randbytes(rng.choice((32, 32, 31)))
-            )
+            result.nearest_peer_ids.append(PEER_ID_HEAD + rng.randbytes(rng.choice((32, 32, 31))))
         results.append(result)
     return bytes(dht_pb2.FindResponse(results=results).SerializeToString())
 
@@ -213,48 +166,6 @@ def _store_request(sound: Samples, rng: random.Random) -> bytes:
         expiration_time=[rng.choice((2e9, float("nan"), float("-inf"), 0.0))] * (count - rng.randint(0, 1)),
     )
     return bytes(request.SerializeToString())
-
-
-def _signed(domain: str, payload_type: bytes, envelopes: Sequence[bytes], rng: random.Random) -> bytes:
-    """A mutated payload in an envelope that holds."""
-    payload = open_envelope(rng.choice(envelopes), domain, payload_type, LARGE_BYTES).payload
-    return resigned(domain, payload_type, bombs.mutated(rng, payload))
-
-
-def _cbor(rng: random.Random, depth: int = 0) -> bytes:
-    """A value of many shapes: mostly of the profile, nested too deeply now and then."""
-    kind = rng.randrange(9 if depth < CBOR_DEPTH else 6)
-    number = rng.choice((0, 1, 23, 24, 255, 256, 2**32, 2**53 - 1, 2**53, rng.randrange(2**64)))
-    length = rng.choice((0, 1, 5, 24, 300))
-    match kind:
-        case 0 | 1:
-            return _head(kind, number, rng)
-        case 2 | 3:
-            return _head(kind, length, rng) + (b"a" * length if rng.random() < 0.9 else rng.randbytes(length))
-        case 4:
-            return rng.choice(
-                (b"\xf4", b"\xf5", b"\xf6", b"\xf7", b"\xfb" + bytes(8), b"\xf9\x7e\x00", b"\xc1\x00")
-            )
-        case 5:
-            return rng.choice((b"\x9f\xff", b"\xbf\xff", b"\x5f\xff", b"\x1c", b"\x9b" + b"\xff" * 8))
-        case 6 | 7:
-            return _head(4, length := rng.randrange(4), rng) + b"".join(
-                _cbor(rng, depth + 1) for _ in range(length)
-            )
-        case _:
-            length = rng.randrange(4)
-            pairs = (b"\x61" + bytes([97 + key]) + _cbor(rng, depth + 1) for key in range(length))
-            return _head(5, length, rng) + b"".join(pairs)
-
-
-def _head(major: int, argument: int, rng: random.Random) -> bytes:
-    """Mostly in its shortest form."""
-    if argument < 24 and rng.random() < 0.95:
-        return bytes([major << 5 | argument])
-    for additional, width in ((24, 1), (25, 2), (26, 4), (27, 8)):
-        if argument < 1 << 8 * width and (width == 8 or rng.random() < 0.95):
-            return bytes([major << 5 | additional]) + argument.to_bytes(width, "big")
-    return bytes([major << 5 | 27]) + argument.to_bytes(8, "big")
 
 
 # Feeding them --------------------------------------------------------------------------------------

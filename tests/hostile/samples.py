@@ -1,4 +1,4 @@
-"""Sound messages and signed things of one small made-up swarm: what the fuzzer begins with. Pure."""
+"""Sound messages of one small made-up swarm: what the fuzzer begins with. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unittest import mock
 import msgpack
 from hivemind.proto import dht_pb2
 
-from protocol import KeyPair, Manifest, TaskFamily, TaskSpec, seal
+from protocol import KeyPair, Manifest, TaskFamily, TaskSpec
 from tests.hostile import bombs
 from tests.hostile.forging import Forger, key_of, pack, store_request
 
@@ -45,21 +45,12 @@ class Samples:
     peer_ids: tuple[bytes, ...]
     addresses: tuple[bytes, ...]
     headers: tuple[bytes, ...]
-    payloads: tuple[bytes, ...]
-    records: tuple[bytes, ...]
-    announcements: tuple[bytes, ...]
-    statuses: tuple[bytes, ...]
 
 
 def samples() -> Samples:
     """The same at every call."""
     with mock.patch.object(time, "time", return_value=NOW):
         return _samples()
-
-
-def resigned(domain: str, payload_type: bytes, payload: bytes) -> bytes:
-    """An envelope that holds, round any payload."""
-    return seal(KEY, domain, payload_type, payload or b"\xf6")
 
 
 def _samples() -> Samples:
@@ -108,10 +99,6 @@ def _samples() -> Samples:
             b"\x36\x0bexample.org\x06\x01\xbb\xdd\x03",
         ),
         headers=(b"\x00\x00\x00\x01\x00", b"\x01\x00\x00\x00\x00", b"\x02\x00\x00\x00\x00"),
-        payloads=(MANIFEST.to_bytes(), b"\xa2\x61a\x01\x61b\x82\x01\x43abc"),
-        records=(forged.body,),
-        announcements=(_unpacked(announced.value),),
-        statuses=(_unpacked(status.value),),
     )
 
 
