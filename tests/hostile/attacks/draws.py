@@ -8,15 +8,17 @@ there.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from typing import Any
 
-from protocol import TaskFamily, is_held_out
+from protocol import TaskFamily, digest_of, is_held_out
 from swarmd.tasks.manifest import task_spec
-from tests.hostile.attacker import paced
+from tests.hostile.attacker import PULL_PROTOCOL, paced
 from tests.hostile.figures import Figure, at_least, at_most, true
 from tests.hostile.forging import Forged, key_of, store
 from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
@@ -25,6 +27,12 @@ SHARE_MAX = 0.25
 
 PER_ROUND = 2
 """Groups of each identity in a round."""
+
+
+DIGEST_BYTES = 32
+
+Act = Callable[[int, int, Scene], Awaitable[Counts]]
+"""(identities, groups of each in a round, scene) -> what was done."""
 
 
 def judge(identities: int, evidence: Evidence) -> tuple[Figure, ...]:
@@ -73,12 +81,12 @@ def _task(family: TaskFamily) -> Any:
 
 
 async def publish(identities: int, per_round: int, scene: Scene) -> Counts:
+    """Over one connection, bodies inline."""
     attacker = await scene.attacker()
     for target in scene.targets:
         await attacker.enter(target)
-    author, published = Author(scene), 0
+    author, published, held = Author(scene), 0, 0
     pace = identities * per_round / scene.forger.manifest.round_seconds
-    held = 0
     async for number in paced(pace, scene.until, 100_000):
         family, forged = author.write(number % identities + 1)
         items = [scene.forger.announce(forged, family), scene.forger.inline(forged)]
@@ -88,13 +96,57 @@ async def publish(identities: int, per_round: int, scene: Scene) -> Counts:
     return {"published": published, "held": held}
 
 
+async def serve(identities: int, per_round: int, scene: Scene) -> Counts:
+    """Each identity a peer of its own: a p2pd that is connected, has a status, and serves its bodies."""
+    attackers = [await scene.attacker(number) for number in range(1, identities + 1)]
+    author, bodies = Author(scene), dict[bytes, bytes]()
+    served = published = 0
+
+    async def hand_out(_info: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        try:
+            body = bodies.get(await reader.readexactly(DIGEST_BYTES), b"")
+            writer.write(bytes([not body]) + len(body).to_bytes(4, "big") + body)
+            await writer.drain()
+            await reader.read(1)
+            served += 1
+        except (OSError, EOFError):
+            return
+        finally:
+            writer.close()
+
+    for attacker in attackers:
+        await attacker.serve(PULL_PROTOCOL, hand_out)
+        for target in scene.targets:
+            await attacker.enter(target)
+    scene.begin()
+    pace = identities * per_round / scene.forger.manifest.round_seconds
+    async for number in paced(pace, scene.until, 100_000):
+        attacker = attackers[number % identities]
+        family, forged = author.write(number % identities + 1)
+        bodies[digest_of(forged.body)] = forged.body
+        items = [scene.forger.announce(forged, family)]
+        if number < identities:
+            items.append(scene.forger.status(attacker.key, addresses=tuple(await attacker.addresses())))
+        for target in scene.targets:
+            await store(attacker, target, items)
+        published += 1
+    return {"published": published, "served": served}
+
+
 def _attack(
-    name: str, what: str, identities: int, per_round: int, *options: str, by_default: bool = False
+    name: str,
+    what: str,
+    identities: int,
+    per_round: int,
+    *options: str,
+    how: Act = publish,
+    by_default: bool = False,
 ) -> Attack:
     return Attack(
         name,
         what,
-        partial(publish, identities, per_round),
+        partial(how, identities, per_round),
         partial(judge, identities),
         LONG_S,
         options=options,
@@ -114,4 +166,7 @@ ATTACKS = (
     _attack("draws-1", "one identity alone", 1, 60),
     _attack("draws-200", "200 identities, one group each a round", 200, 1),
     _attack("draws-hungry", "50 identities, steps that ask for more", 50, PER_ROUND, "--external", "4"),
+    _attack(
+        "draws-served", "eight peers of one address that serve their bodies themselves", 8, 12, how=serve
+    ),
 )
