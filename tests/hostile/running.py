@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from tests.hostile.swarms import written
 
 CONTROL_S_MAX = 600.0
 """Age of the pair left alone: what a policy learns in that time changes its steps little."""
+
+BROKE_CHARS_MAX = 4_000
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,16 @@ class Arena:
     _fought: int = 0
 
     def carry_out(self, attack: Attack | Check, seconds: float | None = None) -> Outcome:
-        """Attack and judge. What breaks in the attack itself is in the outcome."""
+        """Attack and judge. What breaks in the attack itself, or before it, is in the outcome."""
         self._fought += 1
         here = self.directory / f"{self._fought}"
         here.mkdir(parents=True)
-        if isinstance(attack, Check):
-            return Outcome(attack.name, attack.what, attack.check(here, self.seed))
-        return self._against_pair(attack, here, attack.seconds if seconds is None else seconds)
+        try:
+            if isinstance(attack, Check):
+                return Outcome(attack.name, attack.what, attack.check(here, self.seed))
+            return self._against_pair(attack, here, attack.seconds if seconds is None else seconds)
+        except (AssertionError, RuntimeError, subprocess.TimeoutExpired) as error:
+            return Outcome(attack.name, attack.what, (), broke=str(error)[:BROKE_CHARS_MAX])
 
     def close(self) -> None:
         if self._control is not None:
@@ -73,10 +79,7 @@ class Arena:
             process = acting.start(
                 attack, attacked.first.target, attacked.second.target, manifest, self.seed, seconds
             )
-            try:
-                did = acting.finish(process, seconds)
-            except RuntimeError as error:
-                return Outcome(attack.name, attack.what, (), broke=str(error))
+            did = acting.finish(process, seconds)
             since = did["began"] + min(attack.settle_s, seconds / 3)
             until = did["began"] + seconds
             time.sleep(1.0)  # the last polls come in

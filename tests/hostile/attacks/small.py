@@ -26,7 +26,9 @@ from tests.integration.daemon_process import swarmd
 
 PAGE_S_MAX = 2.0
 HALF_OPEN = 80
-STARTED_S = 180.0
+STARTED_S = 240.0
+COMMAND_S = 300.0
+"""For one step of a new daemon; ten seconds on a quiet machine."""
 
 BIDIRECTIONAL = "".join(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 """Characters that turn the direction in which text is read."""
@@ -45,7 +47,7 @@ def symlinks(directory: Path, seed: int) -> tuple[Figure, ...]:
             (directory / name).write_text(CONTENT)
             (home.path / name).unlink(missing_ok=True)
             (home.path / name).symlink_to(directory / name)
-        swarmd("join", "--home", str(home.path), *ONE_STEP)
+        swarmd("join", "--home", str(home.path), *ONE_STEP, timeout_s=COMMAND_S)
         for name in names:
             unharmed = (directory / name).read_text() == CONTENT
             figures.append(true(f"target of {name} unharmed", unharmed))
@@ -58,7 +60,7 @@ def key_modes(directory: Path, seed: int) -> tuple[Figure, ...]:
     for mode, command in ((0o644, ("join", *ONE_STEP)), (0o640, ("init",)), (0o606, ("init",))):
         home = Home.open(directory / f"{mode:o}")
         home.identity_path.chmod(mode)
-        done = swarmd(*command, "--home", str(home.path))
+        done = swarmd(*command, "--home", str(home.path), timeout_s=COMMAND_S)
         told = str(home.identity_path) in done.stdout + done.stderr and "mode" in done.stdout + done.stderr
         mended = stat.S_IMODE(home.identity_path.stat().st_mode) == 0o600
         figures.append(true(f"key of mode {mode:o} refused, mended or named", told or mended))
@@ -185,7 +187,8 @@ async def _join_through(manifest: bytes, home: Path, seed: int) -> tuple[int, fl
         await attacker.serve(MANIFEST_PROTOCOL, serve)
         [address, *_] = await attacker.addresses()
         began = time.monotonic()
-        done = await asyncio.to_thread(swarmd, "join", "--home", str(home), "--peer", address, *ONE_STEP)
+        join = ("join", "--home", str(home), "--peer", address, *ONE_STEP)
+        done = await asyncio.to_thread(swarmd, *join, timeout_s=COMMAND_S)
         return done.returncode, time.monotonic() - began, done.stdout + done.stderr
     finally:
         await attacker.close()
