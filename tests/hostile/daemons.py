@@ -69,7 +69,8 @@ class Seen:
 
     peer_id: str
     seconds: float
-    alive: bool
+    exit_code: int | None
+    """None while it runs; -11 after a segmentation fault."""
     steps: int
     external: float
     """Groups by others a step; NaN without steps."""
@@ -93,6 +94,10 @@ class Seen:
     said: str
     """All that the daemon printed but its steps and phases, and its last status: to look for names in."""
     stderr: str
+
+    @property
+    def alive(self) -> bool:
+        return self.exit_code is None
 
     def rejected_of(self, publishers: frozenset[str]) -> int:
         """Groups of these that were given up, for whatever reason."""
@@ -159,7 +164,7 @@ class Honest:
         return Seen(
             peer_id=self.peer_id,
             seconds=until - since,
-            alive=self.alive,
+            exit_code=self.daemon.process.poll(),
             steps=len(steps),
             external=statistics.fmean(step["external"] for step in steps) if steps else math.nan,
             used=used,

@@ -110,7 +110,7 @@ def _summary(seen: Seen) -> dict[str, object]:
     for (_, reason), count in seen.rejected.items():
         rejected[reason] = rejected.get(reason, 0) + count
     return {
-        "alive": seen.alive,
+        "exit code": seen.exit_code,
         "steps": seen.steps,
         "external": seen.external,
         "publishers used": len(seen.used),

@@ -8,6 +8,8 @@ the same machine at the same time and pays for the attacker as well. And it must
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -24,12 +26,14 @@ from tests.hostile.attacker import (
     Attacker,
     paced,
 )
-from tests.hostile.figures import Figure, at_least, share, true
+from tests.hostile.figures import Figure, at_least, at_most, share, true
 from tests.hostile.forging import Item, key_of, store_request
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
 
 STEPS_SHARE_MIN = 0.8
 EXTERNAL_SHARE_MIN = 0.8
+ANSWERED_MAX = 0.5
+"""Share of a flood that is still answered when it has gone on for a while."""
 
 WORKERS = 48
 """Messages under way: a flood does not wait for answers."""
@@ -47,13 +51,14 @@ Prepare = Callable[[Scene, Attacker], Send]
 
 
 def judge(evidence: Evidence) -> tuple[Figure, ...]:
-    victim, flooder = evidence.victim, key_of(evidence.seed, 0).peer_id
+    victim, did, flooder = evidence.victim, evidence.did, key_of(evidence.seed, 0).peer_id
     return (
         true("both alive", all(seen.alive for seen in evidence.attacked)),
         at_least("V steps/control", share(victim.steps, evidence.control_steps), STEPS_SHARE_MIN),
         at_least("V external/control", share(victim.external, evidence.control_external), EXTERNAL_SHARE_MIN),
         true("flooder named", flooder in victim.said),
-        at_least("messages sent", evidence.did["sent"], 100),
+        at_most("answered in the last third", share(did["answered late"], did["sent late"]), ANSWERED_MAX),
+        at_least("messages sent", did["sent"], 100),
     )
 
 
@@ -63,18 +68,25 @@ async def flood(per_second: float, prepare: Prepare, scene: Scene) -> Counts:
     await attacker.enter(scene.first)
     send = prepare(scene, attacker)
     scene.begin()
-    sent = answered = 0
+    late = scene.until - scene.seconds / 3
+    sent: Counter[bool] = Counter()
+    answered: Counter[bool] = Counter()
 
     async def keep_sending(first: int) -> None:
-        nonlocal sent, answered
         async for number in paced(per_second / WORKERS, scene.until, MESSAGES_MAX // WORKERS):
-            sent += 1
-            answered += await send(first + number * WORKERS)
+            is_late = time.monotonic() >= late
+            sent[is_late] += 1
+            answered[is_late] += await send(first + number * WORKERS)
 
     async with asyncio.TaskGroup() as group:
         for first in range(WORKERS):
             group.create_task(keep_sending(first))
-    return {"sent": sent, "answered": answered}
+    return {
+        "sent": sent.total(),
+        "answered": answered.total(),
+        "sent late": sent[True],
+        "answered late": answered[True],
+    }
 
 
 def stores(scene: Scene, attacker: Attacker) -> Send:
