@@ -14,13 +14,16 @@ import pytest
 
 from protocol import KeyPair, PeerId, sign_record
 from tests.gossip.making import announce, completion, make_manifest, make_record, make_status
-from tests.sim.simulator import Peer, Swarm
+from tests.sim.simulator import Peer, Swarm, Trainer
 
 QUIET_S = 45
 UNDER_WAY_S = 60
 """What was announced before the attack is read and pulled for four rounds of 15 s."""
 
 JUDGED_S = 60
+TRAINER = Trainer(step_seconds=5.0, local=3, external=2)
+"""One peer makes a little less than the other asks for."""
+
 SHARE_MIN = 0.8
 DRAWS_MAX = 0.25
 
@@ -36,8 +39,8 @@ def sibling(swarm: Swarm, outsider: Peer, number: int) -> Peer:
 
 def exchanged(move: Move | None) -> tuple[float, float]:
     """Groups that two honest peers accepted from each other while the outsider moved, and from others."""
-    swarm = Swarm(make_manifest(), seed=7)
-    honest = [swarm.join() for _ in range(2)]
+    swarm = Swarm(make_manifest(tasks=1), seed=7)
+    honest = [swarm.join(trainer=TRAINER) for _ in range(2)]
     outsider = swarm.outsider()
     ids = {peer.peer_id for peer in honest}
     swarm.run(QUIET_S)
@@ -90,10 +93,10 @@ def take_places(swarm: Swarm, outsider: Peer, number: int) -> None:
 
 
 def buy_draws(swarm: Swarm, outsider: Peer, number: int) -> None:
-    """Right answers inside gibberish by 50 siblings, seven groups a second, bodies inline."""
-    for part in range(7):
-        name = sibling(swarm, outsider, (number * 7 + part) % 50)
-        record = make_record(swarm.manifest, 10**6 + number * 7 + part, swarm.now)
+    """Right answers inside gibberish by 50 siblings, four groups a second, bodies inline."""
+    for part in range(4):
+        name = sibling(swarm, outsider, (number * 4 + part) % 50)
+        record = make_record(swarm.manifest, 10**6 + number * 4 + part, swarm.now)
         texts = (f"zorp {number} {part} <answer>1.000000</answer>", "blik <answer>0.000000</answer>")
         answers = tuple(completion(1.0 - place, text) for place, text in enumerate(texts))
         body = sign_record(name.key, record.model_copy(update={"completions": answers}))
