@@ -18,7 +18,7 @@ from protocol import Manifest
 from tests.hostile.attacker import Target
 from tests.hostile.scene import Attack, scene
 
-GRACE_S = 240.0
+GRACE_S = 400.0
 """Beyond an attack's own time: for preparing it, some shelves take a minute to fill, and for its end."""
 
 

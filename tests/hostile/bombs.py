@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgpack
 from hivemind.proto import dht_pb2
@@ -19,10 +19,14 @@ MESSAGE_BYTES = 4_000_000
 """Just below what p2pd carries in one message."""
 
 
+def pack(value: object) -> bytes:
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
 def extension(code: int, data: bytes) -> bytes:
     """One MessagePack extension value."""
-    packed: bytes = msgpack.packb(msgpack.ExtType(code, data))
-    return packed
+    return pack(msgpack.ExtType(code, data))
 
 
 def nested_extensions(levels: int, code: int = TUPLE, payload: bytes = b"\x90") -> bytes:
@@ -54,40 +58,59 @@ def lying_lengths() -> Iterator[bytes]:
 def dictionary(entries: list[tuple[object, object, object]], maxsize: object = None) -> bytes:
     """A dictionary value as hivemind packs it, of whatever is given."""
     latest = 2e9
-    return extension(
-        DICTIONARY, msgpack.packb([maxsize, latest, [list(e) for e in entries]], use_bin_type=True)
-    )
+    return extension(DICTIONARY, pack([maxsize, latest, [list(entry) for entry in entries]]))
 
 
-def dictionaries(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+Wanted = Callable[[str], bool]
+"""Whether to make the bomb of that name: some take a second."""
+
+
+def everything(_name: str) -> bool:
+    return True
+
+
+def dictionaries(rng: random.Random, wanted: Wanted = everything) -> Iterator[tuple[str, bytes]]:
     """Values of a found dictionary, each hostile in its own way."""
-    yield "400 nested tuples", nested_extensions(400)
-    yield "400 nested dictionaries", nested_extensions(400, DICTIONARY)
-    yield "5000 nested tuples", nested_extensions(5_000)
-    yield (
-        "150 nested tuples round 4 MB",
-        nested_extensions(150, TUPLE, b"\xc6" + _sized(MESSAGE_BYTES - 9_000)),
-    )
-    yield "1000 nested arrays", nested_arrays(1_000)
-    yield "a million nested arrays", nested_arrays(1_000_000)
-    yield "500000 nested maps", nested_maps(500_000)
+    for name, make in (_NESTED | _LARGE).items():
+        if wanted(name):
+            yield name, make()
+    for name, value in _small(rng):
+        if wanted(name):
+            yield name, value
+
+
+_NESTED: Mapping[str, Callable[[], bytes]] = {
+    "400 nested tuples": lambda: nested_extensions(400),
+    "400 nested dictionaries": lambda: nested_extensions(400, DICTIONARY),
+    "5000 nested tuples": lambda: nested_extensions(5_000),
+    "150 nested tuples round 4 MB": lambda: nested_extensions(
+        150, TUPLE, b"\xc6" + _sized(MESSAGE_BYTES - 9_000)
+    ),
+    "1000 nested arrays": lambda: nested_arrays(1_000),
+    "a million nested arrays": lambda: nested_arrays(1_000_000),
+    "500000 nested maps": lambda: nested_maps(500_000),
+}
+
+_LARGE: Mapping[str, Callable[[], bytes]] = {
+    "a dictionary of 100000 entries": lambda: dictionary([(b"%d" % i, b"v", 2e9) for i in range(100_000)]),
+    "a dictionary of one entry of 3.9 MB": lambda: dictionary([(b"k", bytes(3_900_000), 2e9)]),
+    "four million nils": lambda: (
+        b"\xdd" + (MESSAGE_BYTES - 5).to_bytes(4, "big") + b"\xc0" * (MESSAGE_BYTES - 5)
+    ),
+    "two million maps": lambda: b"\xdd" + (2_000_000).to_bytes(4, "big") + b"\x80" * 2_000_000,
+}
+
+
+def _small(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     for number, lie in enumerate(lying_lengths()):
         yield f"lying length {number}", lie
         yield f"lying length {number} in a dictionary", extension(DICTIONARY, lie)
-    many: list[tuple[object, object, object]] = [(b"%d" % i, b"v", 2e9) for i in range(100_000)]
-    yield "a dictionary of 100000 entries", dictionary(many)
-    yield "a dictionary of one entry of 3.9 MB", dictionary([(b"k", bytes(3_900_000), 2e9)])
-    yield (
-        "four million nils",
-        b"\xdd" + (MESSAGE_BYTES - 5).to_bytes(4, "big") + b"\xc0" * (MESSAGE_BYTES - 5),
-    )
-    yield "two million maps", b"\xdd" + (2_000_000).to_bytes(4, "big") + b"\x80" * 2_000_000
     for name, entry in _wrong_entries(rng).items():
         yield name, dictionary([entry])
     yield "a negative size", dictionary([(b"k", b"v", 2e9)], maxsize=-1)
     yield "a size that is text", dictionary([(b"k", b"v", 2e9)], maxsize="x")
-    yield "an integer for a dictionary", msgpack.packb(7)
-    yield "an array for a dictionary", msgpack.packb([None, 1.0, []])
+    yield "an integer for a dictionary", pack(7)
+    yield "an array for a dictionary", pack([None, 1.0, []])
     yield "an extension of an unknown type", extension(17, b"x")
     yield "a timestamp", b"\xd6\xff\x00\x00\x00\x00"
     yield "nothing", b""
@@ -120,9 +143,9 @@ def found(value: bytes, expires: float = 2e9) -> dht_pb2.FindResult:
     return dht_pb2.FindResult(type=dht_pb2.FOUND_DICTIONARY, value=value, expiration_time=expires)
 
 
-def results(rng: random.Random) -> Iterator[tuple[str, dht_pb2.FindResult]]:
+def results(rng: random.Random, wanted: Wanted = everything) -> Iterator[tuple[str, dht_pb2.FindResult]]:
     """One hostile result of a search, for one key."""
-    for name, value in dictionaries(rng):
+    for name, value in dictionaries(rng, wanted):
         yield name, found(value)
         if len(value) < 10_000:
             yield (

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
 from hivemind.proto import dht_pb2
 
 from protocol import (
@@ -37,6 +36,7 @@ from protocol import (
 )
 from protocol.limits import MEMBERSHIP_SHARDS, MICRO
 from tests.hostile.attacker import CALL_S, STORE, Attacker, Target
+from tests.hostile.bombs import pack
 
 ITEMS_PER_STORE = 64
 """As many as a storing daemon takes in one message."""
@@ -46,7 +46,7 @@ TOKENIZER = b"tokenize"
 SPEC_FIELDS = ("source", "dataset", "config", "version", "seed", "index")
 RECORD_S = 300
 """Lifetime of forged records and announcements, as of honest ones."""
-REGULAR = msgpack.packb(None)
+REGULAR = pack(None)
 """hivemind's subkey of a plain value."""
 
 
@@ -69,11 +69,6 @@ def item(key: bytes, subkey: bytes | None, value: bytes, expires: float) -> Item
     """`key` is the protocol's 32 bytes; on the wire it is their SHA-1."""
     hashed = hashlib.sha1(key, usedforsecurity=False).digest()
     return Item(hashed, REGULAR if subkey is None else pack(subkey), pack(value), expires)
-
-
-def pack(value: object) -> bytes:
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
-    return packed
 
 
 def store_request(items: Sequence[Item], node: Any = None) -> bytes:

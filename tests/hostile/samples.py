@@ -13,7 +13,8 @@ from hivemind.proto import dht_pb2
 
 from protocol import KeyPair, Manifest, TaskFamily, TaskSpec
 from tests.hostile import bombs
-from tests.hostile.forging import Forger, key_of, pack, store_request
+from tests.hostile.bombs import pack
+from tests.hostile.forging import Forger, key_of, store_request
 
 NOW = 1_800_000_000.0
 KEY = key_of(1, 1)

@@ -28,8 +28,9 @@ from tests.hostile.attacker import (
     Target,
     paced,
 )
+from tests.hostile.bombs import pack
 from tests.hostile.figures import Figure, at_least, at_most, share, true
-from tests.hostile.forging import Item, pack, store_request
+from tests.hostile.forging import Item, store_request
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
 
 BLOCKED_S_MAX = 0.5
