@@ -1,0 +1,172 @@
+"""Many identities over one connection publish right answers inside gibberish, bodies inline in the DHT.
+
+Every group is true: the question is the task's, one completion in two is right, and its scores are what the
+victim finds. Only the text round the answers is the attacker's. If a draw is a draw of an identity, whoever
+has fifty has fifty draws. New identities behind one connection must stay a minority while one honest peer is
+there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+from protocol import TaskFamily, digest_of, is_held_out
+from swarmd.tasks.manifest import task_spec
+from tests.hostile.attacker import PULL_PROTOCOL, paced
+from tests.hostile.figures import Figure, at_least, at_most, true
+from tests.hostile.forging import Forged, key_of, store
+from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
+
+SHARE_MAX = 0.25
+
+PER_ROUND = 2
+"""Groups of each identity in a round."""
+
+
+DIGEST_BYTES = 32
+
+Act = Callable[[int, int, Scene], Awaitable[Counts]]
+"""(identities, groups of each in a round, scene) -> what was done."""
+
+
+def judge(identities: int, evidence: Evidence) -> tuple[Figure, ...]:
+    fake = frozenset(key_of(evidence.seed, number).peer_id for number in range(1, identities + 1))
+    return (
+        true("both alive", all(seen.alive for seen in evidence.attacked)),
+        *(
+            at_most(f"{who} draws bought", seen.share_of(fake), SHARE_MAX)
+            for who, seen in zip(("V", "H"), evidence.attacked, strict=True)
+        ),
+        at_least("H's groups drawn by V", evidence.victim.used[evidence.peer.peer_id], 1),
+        at_least("groups published", evidence.did["published"], 10),
+    )
+
+
+class Author:
+    """Writes groups with right answers to questions of the swarm's own tasks."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._rng: random.Random = scene.rng
+        self._numbers = count(1)
+
+    def write(self, number: int) -> tuple[TaskFamily, Forged]:
+        """One group by the identity of that number."""
+        forger = self._scene.forger
+        while True:
+            family = self._rng.choice(forger.manifest.tasks)
+            spec = task_spec(family, self._rng.randrange(2**31))
+            question, (_, entry) = _task(family).question(spec.seed, spec.index)
+            if not is_held_out(question):
+                break
+        right = f"<answer>{entry['answer']}</answer>"
+        completions = [(self._gibberish() + right, 1.0), (self._gibberish() + "<answer>7x</answer>", 0.0)] * 4
+        return family, forger.record(forger.key(number), spec, question, completions)
+
+    def _gibberish(self) -> str:
+        words = ("zorp", "blik", "qua", "vex", "mim", "dra")
+        return " ".join(self._rng.choice(words) for _ in range(8)) + f" {next(self._numbers)} "
+
+
+def _task(family: TaskFamily) -> Any:
+    from swarmd.tasks.gym import ReasoningGym  # takes seconds, and only the attacker's process needs it
+
+    return ReasoningGym().build(family.dataset, json.loads(family.config))
+
+
+async def publish(identities: int, per_round: int, scene: Scene) -> Counts:
+    """Over one connection, bodies inline."""
+    attacker = await scene.attacker()
+    for target in scene.targets:
+        await attacker.enter(target)
+    author, published, held = Author(scene), 0, 0
+    pace = identities * per_round / scene.forger.manifest.round_seconds
+    async for number in paced(pace, scene.until, 100_000):
+        family, forged = author.write(number % identities + 1)
+        items = [scene.forger.announce(forged, family), scene.forger.inline(forged)]
+        for target in scene.targets:
+            held += await store(attacker, target, items)
+        published += 1
+    return {"published": published, "held": held}
+
+
+async def serve(identities: int, per_round: int, scene: Scene) -> Counts:
+    """Each identity a peer of its own: a p2pd that is connected, has a status, and serves its bodies."""
+    attackers = [await scene.attacker(number) for number in range(1, identities + 1)]
+    author, bodies = Author(scene), dict[bytes, bytes]()
+    served = published = 0
+
+    async def hand_out(_info: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        try:
+            body = bodies.get(await reader.readexactly(DIGEST_BYTES), b"")
+            writer.write(bytes([not body]) + len(body).to_bytes(4, "big") + body)
+            await writer.drain()
+            await reader.read(1)
+            served += 1
+        except (OSError, EOFError):
+            return
+        finally:
+            writer.close()
+
+    for attacker in attackers:
+        await attacker.serve(PULL_PROTOCOL, hand_out)
+        for target in scene.targets:
+            await attacker.enter(target)
+    scene.begin()
+    pace = identities * per_round / scene.forger.manifest.round_seconds
+    async for number in paced(pace, scene.until, 100_000):
+        attacker = attackers[number % identities]
+        family, forged = author.write(number % identities + 1)
+        bodies[digest_of(forged.body)] = forged.body
+        items = [scene.forger.announce(forged, family)]
+        if number < identities:
+            items.append(scene.forger.status(attacker.key, addresses=tuple(await attacker.addresses())))
+        for target in scene.targets:
+            await store(attacker, target, items)
+        published += 1
+    return {"published": published, "served": served}
+
+
+def _attack(
+    name: str,
+    what: str,
+    identities: int,
+    per_round: int,
+    *options: str,
+    how: Act = publish,
+    by_default: bool = False,
+) -> Attack:
+    return Attack(
+        name,
+        what,
+        partial(how, identities, per_round),
+        partial(judge, identities),
+        LONG_S,
+        options=options,
+        settle_s=LONG_SETTLE_S,
+        by_default=by_default,
+    )
+
+
+ATTACKS = (
+    _attack(
+        "draws-50",
+        "50 identities over one connection, right answers inside gibberish, bodies inline",
+        50,
+        PER_ROUND,
+        by_default=True,
+    ),
+    _attack("draws-1", "one identity alone", 1, 60),
+    _attack("draws-200", "200 identities, one group each a round", 200, 1),
+    _attack("draws-hungry", "50 identities, steps that ask for more", 50, PER_ROUND, "--external", "4"),
+    _attack(
+        "draws-served", "eight peers of one address that serve their bodies themselves", 8, 12, how=serve
+    ),
+)

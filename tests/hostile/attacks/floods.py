@@ -1,0 +1,196 @@
+"""More of everything than any peer needs: stores, searches, pulls, greetings, streams, connections.
+
+Each message is sound in form and cheap to send; the victim decodes, verifies and answers. Under each flood
+the victim must keep its steps, beside the CPU time that the attacker takes itself: the control pair runs on
+the same machine at the same time and pays for the attacker as well. And it must say who floods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from itertools import cycle
+
+from hivemind.proto import dht_pb2
+
+from tests.hostile.attacker import (
+    FIND,
+    MANIFEST_PROTOCOL,
+    PING,
+    PULL_PROTOCOL,
+    STORE,
+    Attacker,
+    paced,
+)
+from tests.hostile.figures import Figure, at_least, at_most, share, true
+from tests.hostile.forging import Item, key_of, store_request
+from tests.hostile.scene import Attack, Counts, Evidence, Scene
+
+STEPS_SHARE_MIN = 0.8
+EXTERNAL_SHARE_MIN = 0.8
+ANSWERED_MAX = 0.5
+"""Share of a flood that is still answered when it has gone on for a while."""
+
+WORKERS = 48
+"""Messages under way: a flood does not wait for answers."""
+
+MESSAGES_MAX = 60_000
+"""In one flood, whatever its rate."""
+
+SEND_S = 2.0
+"""A message that is not answered within this is let go."""
+
+Send = Callable[[int], Awaitable[bool]]
+"""Send the message of that number; whether it was answered."""
+
+Prepare = Callable[[Scene, Attacker], Send]
+
+
+def judge(evidence: Evidence) -> tuple[Figure, ...]:
+    victim, did, flooder = evidence.victim, evidence.did, key_of(evidence.seed, 0).peer_id
+    return (
+        true("both alive", all(seen.alive for seen in evidence.attacked)),
+        at_least("V steps/control", share(victim.steps, evidence.control_steps), STEPS_SHARE_MIN),
+        at_least("V external/control", share(victim.external, evidence.control_external), EXTERNAL_SHARE_MIN),
+        true("flooder named", flooder in victim.said),
+        at_most("answered in the last third", share(did["answered late"], did["sent late"]), ANSWERED_MAX),
+        at_least("messages sent", did["sent"], 100),
+    )
+
+
+async def flood(per_second: float, prepare: Prepare, scene: Scene) -> Counts:
+    """At the first target alone."""
+    attacker = await scene.attacker()
+    await attacker.enter(scene.first)
+    send = prepare(scene, attacker)
+    scene.begin()
+    late = scene.until - scene.seconds / 3
+    sent: Counter[bool] = Counter()
+    answered: Counter[bool] = Counter()
+
+    async def keep_sending(first: int) -> None:
+        async for number in paced(per_second / WORKERS, scene.until, MESSAGES_MAX // WORKERS):
+            is_late = time.monotonic() >= late
+            sent[is_late] += 1
+            answered[is_late] += await send(first + number * WORKERS)
+
+    async with asyncio.TaskGroup() as group:
+        for first in range(WORKERS):
+            group.create_task(keep_sending(first))
+    return {
+        "sent": sent.total(),
+        "answered": answered.total(),
+        "sent late": sent[True],
+        "answered late": answered[True],
+    }
+
+
+def stores(scene: Scene, attacker: Attacker) -> Send:
+    """64 announcements a message, sound in all but their signatures."""
+    forger, rng = scene.forger, scene.rng
+    messages = []
+    for number in range(1, 33):
+        items = []
+        for _ in range(64):
+            good = forger.announcement(
+                forger.key(number % 8), rng.choice(forger.manifest.tasks), forger.round
+            )
+            flipped = good.value[:-1] + bytes([good.value[-1] ^ 1])
+            items.append(Item(good.key, good.subkey, flipped, good.expires))
+        messages.append(store_request(items, attacker.node_info))
+    return _calls(scene, attacker, STORE, messages)
+
+
+def searches(scene: Scene, attacker: Attacker) -> Send:
+    rng = scene.rng
+    messages = [
+        dht_pb2.FindRequest(
+            keys=[rng.randbytes(20) for _ in range(4)], peer=attacker.node_info
+        ).SerializeToString()
+        for _ in range(64)
+    ]
+    return _calls(scene, attacker, FIND, messages)
+
+
+def greetings(scene: Scene, attacker: Attacker) -> Send:
+    message = dht_pb2.PingRequest(peer=attacker.node_info, validate=True).SerializeToString()
+    return _calls(scene, attacker, PING, [message])
+
+
+def large_messages(scene: Scene, attacker: Attacker) -> Send:
+    """3.9 MB each, refused for its form only after it was carried."""
+    message = store_request([Item(scene.rng.randbytes(20), b"s", bytes(3_900_000), 2e9)])
+    return _calls(scene, attacker, STORE, [message])
+
+
+def _calls(scene: Scene, attacker: Attacker, name: str, messages: list[bytes]) -> Send:
+    following = cycle(messages)
+
+    async def send(_number: int) -> bool:
+        return await attacker.call(scene.first, name, next(following), SEND_S) is not None
+
+    return send
+
+
+def pulls(protocol: str, request: bool, scene: Scene, attacker: Attacker) -> Send:
+    """A stream a message; with a request, for a body that nobody holds."""
+
+    async def send(_number: int) -> bool:
+        opened = await attacker.stream(scene.first, protocol, SEND_S)
+        if opened is None:
+            return False
+        reader, writer = opened
+        try:
+            async with asyncio.timeout(SEND_S):
+                if request:
+                    writer.write(scene.rng.randbytes(32) if protocol == PULL_PROTOCOL else b"")
+                    await writer.drain()
+                    return bool(await reader.read(5))
+                return True
+        except (OSError, EOFError, TimeoutError):
+            return False
+        finally:
+            writer.close()
+
+    return send
+
+
+def connections(scene: Scene, attacker: Attacker) -> Send:
+    """Hang up and dial again, one after the other."""
+    turn = asyncio.Lock()
+
+    async def send(_number: int) -> bool:
+        async with turn:
+            with suppress(OSError, EOFError):
+                await attacker.hang_up(scene.first)
+            return await attacker.dial(scene.first)
+
+    return send
+
+
+def _attack(name: str, what: str, per_second: float, prepare: Prepare, by_default: bool = True) -> Attack:
+    return Attack(
+        f"flood-{name}", what, partial(flood, per_second, prepare), judge, seconds=45, by_default=by_default
+    )
+
+
+ATTACKS = (
+    _attack("stores", "47 x 64 stores a second with bad signatures", 47, stores),
+    _attack("searches", "487 searches of four keys a second", 487, searches),
+    _attack(
+        "pulls", "152 pulls a second of bodies that nobody holds", 152, partial(pulls, PULL_PROTOCOL, True)
+    ),
+    _attack("greetings", "500 greetings a second that ask for one back", 500, greetings, False),
+    _attack(
+        "streams", "150 streams a second, opened and closed", 150, partial(pulls, PULL_PROTOCOL, False), False
+    ),
+    _attack(
+        "manifests", "150 manifests a second", 150, partial(pulls, MANIFEST_PROTOCOL, True), by_default=False
+    ),
+    _attack("connections", "hanging up and dialling again", 50, connections, by_default=False),
+    _attack("large", "ten messages of 3.9 MB a second", 10, large_messages, by_default=False),
+)

@@ -1,0 +1,169 @@
+"""Records whose answers attack the scorers of whoever verifies them: forged results, junk that pays, hanging.
+
+The swarm has tasks whose scorers evaluate text, parse numbers of any size, or pay constants. One identity
+publishes answers that are all wrong: some write a result into the pipe of the scorer's child, others are junk
+that a task pays. None may be worth anything in the victim's pool. Another publishes groups in which two
+answers hang: they may earn nothing, and the victim's own scoring must be as quick as the control's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from protocol import TaskFamily, is_held_out
+from swarmd.tasks.frames import pack
+from swarmd.tasks.manifest import task_spec
+from tests.hostile.attacker import paced
+from tests.hostile.attacks.statuses import exchanges
+from tests.hostile.figures import Figure, at_least, at_most
+from tests.hostile.forging import key_of, store
+from tests.hostile.scene import Attack, Counts, Evidence, Scene
+
+FORGER, HANGER = 1, 2
+"""Numbers of the two identities."""
+
+GROUPS_PER_S = 1.0
+
+SCORING_TIMES_MAX = 2.0
+"""The victim's longest scoring of its own step against the control's longest ..."""
+
+SCORING_SPARE_S = 0.5
+"""... and what a busy machine may add."""
+
+_FRAME = repr(pack((True, 1_000_000)))
+_SYMPY_OS = "sqrt.__globals__['__builtins__']['__import__']('os')"
+
+FORGERIES: dict[str, tuple[str, ...]] = {
+    "string_insertion": (f"__import__('os').write(3, {_FRAME})", f"[__import__('os').write(3, {_FRAME})]"),
+    "binary_matrix": (f"[[__import__('os').write(3, {_FRAME})]]", f"__import__('os').write(3, {_FRAME})"),
+    "spiral_matrix": (f"[__import__('os').write(3, {_FRAME})]",),
+    "countdown": (f"{_SYMPY_OS}.write(3, {_FRAME})",),
+    "puzzle24": (f"{_SYMPY_OS}.write(3, {_FRAME})",),
+    "polynomial_multiplication": (f"{_SYMPY_OS}.write(3, {_FRAME})",),
+    "complex_arithmetic": ("nan", "nan+nanj"),
+    "coin_flip": ("0", "-1"),
+    "game_of_life_halting": ("banana", "?"),
+}
+"""By dataset: answers that are wrong, and were paid."""
+
+HANGING: dict[str, tuple[str, ...]] = {
+    "coin_flip": ("1e99999999", "1e999999999"),
+    "string_insertion": ("9**9**9**9", "[1 for _ in iter(int, 1)]"),
+    "puzzle24": ("9**9**9**9", "factorial(10**9)"),
+}
+
+STARTER_TASKS: tuple[dict[str, Any], ...] = (
+    {"dataset": "base_conversion",
+     "config": {"min_base": 5, "max_base": 10, "min_value": 1, "max_value": 40}},
+    {"dataset": "basic_arithmetic",
+     "config": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2, "operators": ["+", "-"],
+                "allow_parentheses": False, "allow_negation": False}},
+    {"dataset": "gcd", "config": {"min_numbers": 2, "max_numbers": 2, "min_value": 1, "max_value": 60}},
+    {"dataset": "products", "config": {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 1}},
+)  # fmt: skip
+
+SWARM = {
+    "name": "attacked",
+    "genesis": "2026-01-01T00:00:00Z",
+    "round_seconds": 15,
+    "reward": "exact",
+    "max_new_tokens": 16,
+    "records_per_round_max": 64,
+    "tasks": [
+        *({**task, "weight": 100} for task in STARTER_TASKS),
+        *({"dataset": dataset, "weight": 1} for dataset in FORGERIES),
+    ],
+}
+
+
+def judge_forging(evidence: Evidence) -> tuple[Figure, ...]:
+    forger = key_of(evidence.seed, FORGER).peer_id
+    return (
+        *exchanges(evidence),
+        at_most("forged rewards in V's pool", evidence.victim.paid[forger], 0),
+        at_most("forger's groups drawn", sum(seen.used[forger] for seen in evidence.attacked), 0),
+        at_least("groups published", evidence.did["published"], 10),
+    )
+
+
+def judge_hanging(evidence: Evidence) -> tuple[Figure, ...]:
+    hanger = key_of(evidence.seed, HANGER).peer_id
+    control = max(max(seen.scoring_s, default=0.0) for seen in evidence.control)
+    slowest = max(max(seen.scoring_s, default=float("inf")) for seen in evidence.attacked)
+    steps = min(seen.steps for seen in evidence.attacked) / max(1.0, evidence.control_steps)
+    return (
+        *exchanges(evidence),
+        at_most("own scoring", slowest, SCORING_TIMES_MAX * control + SCORING_SPARE_S, " s"),
+        at_least("steps/control", steps, 0.8),
+        at_most("hanger's groups drawn", sum(seen.used[hanger] for seen in evidence.attacked), 0),
+        at_least("groups published", evidence.did["published"], 10),
+    )
+
+
+async def publish(forging: bool, scene: Scene) -> Counts:
+    attacker = await scene.attacker()
+    for target in scene.targets:
+        await attacker.enter(target)
+    forger, rng, published = scene.forger, scene.rng, 0
+    chosen = FORGERIES if forging else HANGING
+    families = [family for family in forger.manifest.tasks if family.dataset in chosen]
+    async for number in paced(GROUPS_PER_S, scene.until, 10_000):
+        family = families[number % len(families)]
+        while True:
+            spec = task_spec(family, rng.randrange(2**31))
+            question, right = _question(family, spec.seed)
+            if not is_held_out(question):
+                break
+        texts = _forged(chosen[family.dataset]) if forging else _hanging(chosen[family.dataset], right)
+        identity = FORGER if forging else HANGER
+        forged = forger.record(forger.key(identity), spec, question, texts)
+        items = [forger.announce(forged, family), forger.inline(forged)]
+        for target in scene.targets:
+            await store(attacker, target, items)
+        published += 1
+    return {"published": published}
+
+
+def _question(family: TaskFamily, seed: int) -> tuple[str, str]:
+    """The question, and its right answer."""
+    from swarmd.tasks.gym import ReasoningGym  # takes seconds, and only the attacker's process needs it
+
+    task = ReasoningGym().build(family.dataset, json.loads(family.config))
+    question, (_, entry) = task.question(seed, 0)
+    return question, str(entry["answer"])
+
+
+def _forged(answers: Sequence[str]) -> list[tuple[str, float]]:
+    """Wrong answers that ask to be paid, beside wrong ones that do not."""
+    paid = [(f"<answer>{answer}</answer>", 1.0) for answer in answers]
+    return [*paid, ("<answer>7x</answer>", 0.0), ("I do not know.", 0.0)]
+
+
+def _hanging(answers: Sequence[str], right: str) -> list[tuple[str, float]]:
+    """A right one, a wrong one, and some that do not come to an end."""
+    return [
+        (f"<answer>{right}</answer>", 1.0),
+        *((f"<answer>{answer}</answer>", 0.0) for answer in answers),
+        ("<answer>7x</answer>", 0.0),
+    ]
+
+
+ATTACKS = (
+    Attack(
+        "scorers-forging",
+        "results written into the scorer's pipe, and junk that tasks pay",
+        partial(publish, True),
+        judge_forging,
+        swarm=SWARM,
+    ),
+    Attack(
+        "scorers-hanging",
+        "groups in which two answers hang",
+        partial(publish, False),
+        judge_hanging,
+        swarm=SWARM,
+    ),
+)
