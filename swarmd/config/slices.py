@@ -161,6 +161,9 @@ class LearningConfig(Slice):
     external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "imitate"
     """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
     ppo's only one), tis or luffy."""
+    external_tokens: Literal["verified", "all"] = "all"
+    """What of others' right completions is trained on: all, or verified (the answer, which was checked, and the
+    text around it as far as this policy would write it itself, so that nobody can teach it other text)."""
     sampler: Literal["uniform", "scored"] = "uniform"
     """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
     max_grad_norm: float = Field(1.0, gt=0)

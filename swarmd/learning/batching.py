@@ -29,6 +29,8 @@ class TrainRow:
     own_success: float | None = None
     """External rows: this peer's own mean reward on the task family of late, where known."""
     publisher: str = ""
+    verified: tuple[bool, ...] | None = None
+    """Of each token, whether it is part of what was verified; None: all are trained on."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,14 @@ class MicroBatch:
         """[B]; NaN where unknown."""
         rates = [row.own_success for row in self.rows]
         return like.new_tensor([float("nan") if rate is None else rate for rate in rates])
+
+    def verified(self, like: Tensor) -> Tensor:
+        """[B, T] bool; True in rows of which all tokens are trained on."""
+        found = torch.ones(like.shape, dtype=torch.bool, device=like.device)
+        for number, row in enumerate(self.rows):
+            if row.verified is not None:
+                found[number, : len(row.verified)] = torch.tensor(row.verified, device=like.device)
+        return found
 
     def old_logprobs(self, otherwise: Tensor) -> Tensor:
         """[B, T]: the rows' own old log-probabilities; those of `otherwise` [B, T] where a row has none."""

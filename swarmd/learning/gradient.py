@@ -15,6 +15,7 @@ from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
 from swarmd.learning.external import ExternalBatch, ExternalLoss
 from swarmd.learning.losses import k3_penalty
 from swarmd.learning.value_head import ValueHead
+from swarmd.learning.verified import trained_tokens
 from swarmd.policy import Policy
 
 
@@ -172,13 +173,16 @@ class Objective:
         return per_token
 
     def _external_per_token(self, scored: _Scored) -> Tensor:
-        batch, logprobs = scored.batch, scored.logprobs
+        batch, advantages = scored.batch, scored.batch.advantages(like=scored.logprobs)
+        trained = trained_tokens(scored.first, batch.verified(like=scored.logprobs), advantages)
+        # Cut off here, whatever the loss makes of them: no gradient can reach the tokens that are left out.
+        logprobs = torch.where(trained, scored.logprobs, scored.logprobs.detach())
         return self._external_loss(
             ExternalBatch(
                 logprobs=logprobs,
                 first_logprobs=scored.first,
                 mask=scored.mask,
-                advantages=batch.advantages(like=logprobs),
+                advantages=advantages,
                 behaviour_logprob_sums=batch.behaviour_logprob_sums(like=logprobs),
                 same_tokens=batch.same_tokens(like=logprobs),
                 text_bytes=batch.text_bytes(like=logprobs),

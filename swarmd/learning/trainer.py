@@ -95,6 +95,7 @@ class Trainer:
             with_equal_rewards=algorithm.with_values,
             advantages_of=algorithm.advantages,
             own_success=own_success,
+            verified_only=self._config.external_tokens == "verified",
         )
         batch = self._batch(local, foreign, self._config.external_coefficient * external_weight)
         learning_rate = learning_rate_at(self.steps, self._config)

@@ -7,7 +7,7 @@ imported here.
 from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
-from swarmd.tasks.prompt import extract_answer, prompt_messages
+from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, find_answer, prompt_messages
 from swarmd.tasks.runner import Question, Score, SourceInfo, TaskFailure, TaskRunner
 from swarmd.tasks.source import (
     ENTRY_POINT_GROUP,
@@ -18,7 +18,9 @@ from swarmd.tasks.source import (
 )
 
 __all__ = [
+    "CLOSING_TAG",
     "ENTRY_POINT_GROUP",
+    "OPENING_TAG",
     "PRESETS",
     "BadOptionError",
     "NoHeldOutQuestionError",
@@ -33,6 +35,7 @@ __all__ = [
     "UnknownDatasetError",
     "WorkerOptions",
     "extract_answer",
+    "find_answer",
     "held_out_questions",
     "held_out_seed",
     "load_manifest",
