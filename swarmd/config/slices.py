@@ -162,8 +162,8 @@ class LearningConfig(Slice):
     """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
     ppo's only one), tis or luffy."""
     external_tokens: Literal["verified", "all"] = "all"
-    """What of others' right completions is trained on: all, or verified (the answer, which was checked, and the
-    text around it as far as this policy would write it itself, so that nobody can teach it other text)."""
+    """What of others' right completions is trained on: all, or verified (the answer, which was checked, and
+    as much of the text around it as this policy would write itself)."""
     sampler: Literal["uniform", "scored"] = "uniform"
     """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
     max_grad_norm: float = Field(1.0, gt=0)

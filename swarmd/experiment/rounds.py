@@ -29,6 +29,7 @@ from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybo
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
 from swarmd.experiment.market import open_market, verify
 from swarmd.experiment.node import Node
+from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.population import Population, restore, save
 from swarmd.experiment.schedule import RunSpec
 from swarmd.storage import Checkpoint, Checkpoints
@@ -55,13 +56,15 @@ class Rounds:
     tasks: TaskRunner
     watcher: Watcher
     exchange: RoundExchange
+    oracle: Oracle = gym_answer
+    """What attackers know."""
 
     def __post_init__(self) -> None:
         config = self.config
         if self.exchange.device is not None:
             policy = config.policy.model_copy(update={"device": self.exchange.device})
             config = config.model_copy(update={"policy": policy})
-        self._population = Population(config, self.manifest, self.tasks, self.folder)
+        self._population = Population(config, self.manifest, self.tasks, self.folder, self.oracle)
         self._exam = Exam(self.manifest, self.tasks, self.config.held_out_questions)
         self._verification = Verification(manifest=self.manifest, tasks=self.tasks)
         self._numbers = share_of(self.config.nodes, self.exchange)
