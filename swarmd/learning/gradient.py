@@ -59,6 +59,10 @@ class Pass:
     external_nats: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By publisher: surprisal of its text before the step."""
     external_bytes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    external_right_tokens: int = 0
+    """In external completions with a positive advantage."""
+    external_left_out: int = 0
+    """Of these, those that are not trained on."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class Objective:
             for row, surprisal in zip(scored.batch.rows, nats, strict=True):
                 done.external_nats[row.publisher] += surprisal
                 done.external_bytes[row.publisher] += row.text_bytes
-            per_token = self._external_per_token(scored)
+            per_token = self._external_per_token(scored, done)
         else:
             per_token = self._own_per_token(scored, part.used, done)
         return self._algorithm.average(per_token, scored.mask, part.used) * part.coefficient
@@ -172,9 +176,12 @@ class Objective:
             per_token = per_token + self._config.kl_coefficient * kl
         return per_token
 
-    def _external_per_token(self, scored: _Scored) -> Tensor:
+    def _external_per_token(self, scored: _Scored, done: Pass) -> Tensor:
         batch, advantages = scored.batch, scored.batch.advantages(like=scored.logprobs)
         trained = trained_tokens(scored.first, batch.verified(like=scored.logprobs), advantages)
+        right = scored.mask & (advantages > 0)[:, None]
+        done.external_right_tokens += int(right.sum())
+        done.external_left_out += int((right & ~trained).sum())
         # Cut off here, whatever the loss makes of them: no gradient can reach the tokens that are left out.
         logprobs = torch.where(trained, scored.logprobs, scored.logprobs.detach())
         return self._external_loss(

@@ -93,6 +93,16 @@ def test_what_is_verified_is_always_trained_on_and_other_text_only_where_it_is_l
 # In a step ----------------------------------------------------------------------------------------
 
 
+def test_a_step_says_how_much_of_others_right_text_it_left_out(make_policy, external_group):
+    config = LearningConfig(warmup_steps=0)
+    text = "hail <answer>7</answer>"
+    group = external_group("x", (text, 1.0), ("wrong, and not counted", 0.0))
+    metrics = Trainer(make_policy(max_new_tokens=40), config).step([], [group])
+    assert metrics.external_left_out == pytest.approx(len("hail ") / len(f"{text}$"))
+    alone = Trainer(make_policy(), config).step([], [])
+    assert alone.external_left_out is None
+
+
 def reached(policy, config: LearningConfig, group) -> str:
     """The characters of the group's first completion that a step's gradient reaches; the end token as "$"."""
     scored = []
