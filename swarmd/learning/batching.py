@@ -32,6 +32,11 @@ class TrainRow:
     verified: tuple[bool, ...] | None = None
     """Of each token, whether it is part of what was verified; None: all are trained on."""
 
+    @property
+    def teaches(self) -> bool:
+        """Whether anything of it may be trained on: of what is right, something must be verified."""
+        return self.verified is None or any(self.verified) or self.advantage <= 0
+
 
 @dataclass(frozen=True)
 class MicroBatch:

@@ -71,7 +71,7 @@ def select_rows(
                     verified=_verified(policy, prompt, completion) if verified_only else None,
                 )
             tokens += len(row.tokens.completion_ids)
-            if row.tokens.completion_ids and trains_on(row):
+            if row.tokens.completion_ids and row.teaches and trains_on(row):
                 rows.append(row)
     return Selection(tuple(rows), Used(completions, tokens), used, too_long)
 

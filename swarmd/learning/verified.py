@@ -10,7 +10,8 @@ others' right completions a policy is pushed towards
   that it would write there (`LIKELY`).
 
 All other tokens are read, so that the answer is learned behind them, and get no gradient. Text with more than
-one pair of tags has no verified part: a second answer would teach to go on behind the first.
+one pair of tags has no verified part, since a second answer would teach to go on behind the first; and what
+has no verified part teaches nothing, however likely it is.
 """
 
 from __future__ import annotations
@@ -66,4 +67,5 @@ def trained_tokens(first_logprobs: Tensor, verified: Tensor, advantages: Tensor)
     """
     likely = first_logprobs >= math.log(LIKELY)
     so_far = torch.cumprod((likely | verified).to(torch.int8), dim=1).bool()
-    return verified | so_far | (advantages <= 0)[:, None]
+    right = verified | (so_far & verified.any(dim=1, keepdim=True))
+    return right | (advantages <= 0)[:, None]

@@ -79,6 +79,11 @@ def test_an_unlikely_answer_does_not_hide_the_likely_text_behind_it():
     assert trained_tokens(first, verified, torch.tensor([1.0])).tolist() == [[True, True, False]]
 
 
+def test_likely_text_teaches_nothing_where_nothing_is_verified():
+    first, verified = torch.tensor([[-0.1, -0.1]]), torch.tensor([[False, False]])
+    assert trained_tokens(first, verified, torch.tensor([1.0])).tolist() == [[False, False]]
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 12))
 def test_what_is_verified_is_always_trained_on_and_other_text_only_where_it_is_likely(seed, rows, tokens):
     generator = torch.Generator().manual_seed(seed)
@@ -87,6 +92,7 @@ def test_what_is_verified_is_always_trained_on_and_other_text_only_where_it_is_l
     trained = trained_tokens(first, verified, torch.ones(rows))
     assert bool((trained | ~verified).all())
     assert bool((first[trained & ~verified] >= math.log(LIKELY)).all())
+    assert not trained[~verified.any(dim=1)].any()
     assert bool(trained_tokens(first, verified, -torch.ones(rows)).all())
 
 
@@ -149,10 +155,12 @@ def test_the_end_behind_the_answer_is_learned(make_policy, external_group):
     assert reached(make_policy(), config, group) == "<answer>7</answer>$"
 
 
-def test_an_answer_that_was_cut_off_by_the_token_limit_teaches_nothing(make_policy, external_group):
+@pytest.mark.parametrize("text", ["hail hail hail <answer>7</answer>", "<answer></answer><answer>7</answer>"])
+def test_a_second_answer_and_one_that_the_token_limit_cuts_off_teach_nothing(
+    make_policy, external_group, text
+):
     policy = make_policy(max_new_tokens=12)
     before = policy.trainable_state()
     config = LearningConfig(warmup_steps=0, external_loss="imitate", external_tokens="verified")
-    text = "hail hail hail <answer>7</answer>"
     Trainer(policy, config).step([], [external_group("x", (text, 1.0), ("b", 0.0))])
     assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
