@@ -9,6 +9,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from swarmd.learning.verified import Standing
 from swarmd.policy import TokenRow
 
 
@@ -29,13 +30,13 @@ class TrainRow:
     own_success: float | None = None
     """External rows: this peer's own mean reward on the task family of late, where known."""
     publisher: str = ""
-    verified: tuple[bool, ...] | None = None
-    """Of each token, whether it is part of what was verified; None: all are trained on."""
+    standings: tuple[Standing, ...] | None = None
+    """Of each token what it is a part of; None: all are trained on."""
 
     @property
     def teaches(self) -> bool:
-        """Whether anything of it may be trained on: of what is right, something must be verified."""
-        return self.verified is None or any(self.verified) or self.advantage <= 0
+        """Whether anything of it may be trained on: of what is right, something of the answer must be there."""
+        return self.standings is None or Standing.ANSWER in self.standings or self.advantage <= 0
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ class MicroBatch:
         rates = [row.own_success for row in self.rows]
         return like.new_tensor([float("nan") if rate is None else rate for rate in rates])
 
-    def verified(self, like: Tensor) -> Tensor:
-        """[B, T] bool; True in rows of which all tokens are trained on."""
-        found = torch.ones(like.shape, dtype=torch.bool, device=like.device)
+    def standings(self, like: Tensor) -> Tensor:
+        """[B, T] `Standing`; ANSWER in rows of which all tokens are trained on."""
+        found = torch.full(like.shape, Standing.ANSWER, dtype=torch.int8, device=like.device)
         for number, row in enumerate(self.rows):
-            if row.verified is not None:
-                found[number, : len(row.verified)] = torch.tensor(row.verified, device=like.device)
+            if row.standings is not None:
+                found[number, : len(row.standings)] = torch.tensor(row.standings, device=like.device)
         return found
 
     def old_logprobs(self, otherwise: Tensor) -> Tensor:

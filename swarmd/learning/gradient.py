@@ -178,7 +178,7 @@ class Objective:
 
     def _external_per_token(self, scored: _Scored, done: Pass) -> Tensor:
         batch, advantages = scored.batch, scored.batch.advantages(like=scored.logprobs)
-        trained = trained_tokens(scored.first, batch.verified(like=scored.logprobs), advantages)
+        trained = trained_tokens(scored.first, batch.standings(like=scored.logprobs), advantages)
         right = scored.mask & (advantages > 0)[:, None]
         done.external_right_tokens += int(right.sum())
         done.external_left_out += int((right & ~trained).sum())

@@ -13,7 +13,7 @@ from swarmd.learning.advantages import group_advantages
 from swarmd.learning.algorithms import Used
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
-from swarmd.learning.verified import verified_tokens
+from swarmd.learning.verified import Standing, standings
 from swarmd.policy import Policy, PromptTooLongError, TokenRow
 
 NOTHING_KNOWN: Mapping[bytes, float] = MappingProxyType({})
@@ -43,8 +43,8 @@ def select_rows(
 
     Rows that are not trained on are left out, but count in what the loss is an average over.
     `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward by
-    task id, for losses of external rows that ask for it. `verified_only`: external rows say which of their
-    tokens were verified.
+    task id, for losses of external rows that ask for it. `verified_only`: external rows say what their tokens
+    stand in.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = 0
@@ -68,7 +68,7 @@ def select_rows(
                     same_tokens=same and completion.token_count == len(row.tokens.completion_ids),
                     own_success=own_success.get(group.task_id),
                     publisher=group.publisher,
-                    verified=_verified(policy, prompt, completion) if verified_only else None,
+                    standings=_standings(policy, prompt, completion) if verified_only else None,
                 )
             tokens += len(row.tokens.completion_ids)
             if row.tokens.completion_ids and row.teaches and trains_on(row):
@@ -93,9 +93,9 @@ def _row(
     )
 
 
-def _verified(policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion) -> tuple[bool, ...]:
+def _standings(policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion) -> tuple[Standing, ...]:
     spans = policy.completion_spans(completion.text, completion.finished, len(prompt))
-    return verified_tokens(completion.text, spans)
+    return standings(completion.text, spans)
 
 
 def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:

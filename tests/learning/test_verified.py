@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from swarmd.config import LearningConfig
 from swarmd.learning import Trainer
-from swarmd.learning.verified import LIKELY, trained_tokens, verified_tokens
+from swarmd.learning.verified import LIKELY, Standing, standings, trained_tokens
 from swarmd.tasks import CLOSING_TAG, OPENING_TAG, extract_answer
 
+OTHER, OPENING, ANSWER = Standing
 PARTS = st.lists(st.sampled_from([OPENING_TAG, CLOSING_TAG, " ", "7", "hail", "\n", "é"]), max_size=8)
 
 
@@ -23,7 +24,7 @@ def by_character(text: str) -> list[tuple[int, int]]:
 
 def verified_text(text: str) -> str:
     """The characters of `text` that are verified; a tokenizer of characters."""
-    found = verified_tokens(text, by_character(text))
+    found = standings(text, by_character(text))
     return "".join(character for character, kept in zip(text, found, strict=True) if kept)
 
 
@@ -55,45 +56,46 @@ def test_of_any_text_nothing_but_the_tags_and_the_answer_that_is_scored_is_verif
 
 def test_a_token_is_verified_if_all_of_it_is():
     text = "hail<answer>7</answer>!"
-    spans = [(0, 4), (3, 12), (4, 12), (12, 13), (13, 22), (21, 23), (22, 23)]
-    assert verified_tokens(text, spans) == (False, False, True, True, True, False, False)
+    spans = [(0, 4), (3, 12), (4, 12), (12, 13), (11, 13), (13, 22), (21, 23), (22, 23)]
+    assert standings(text, spans) == (OTHER, OTHER, OPENING, ANSWER, OPENING, ANSWER, OTHER, OTHER)
 
 
-@pytest.mark.parametrize(("text", "ends"), [("<answer>7</answer>", True), ("<answer>7</answer> ", False)])
-def test_the_end_is_verified_where_it_comes_right_after_the_answer(text, ends):
+@pytest.mark.parametrize(("text", "end"), [("<answer>7</answer>", ANSWER), ("<answer>7</answer> ", OTHER)])
+def test_the_end_is_verified_where_it_comes_right_after_the_answer(text, end):
     spans = [*by_character(text), (len(text), len(text))]
-    assert verified_tokens(text, spans)[-1] is ends
+    assert standings(text, spans)[-1] is end
 
 
-def test_text_around_the_answer_is_trained_on_until_a_token_that_this_policy_would_not_write():
-    likely, not_quite = math.log(LIKELY), math.log(LIKELY) - 1e-6
-    first = torch.tensor([[likely, not_quite, likely, -20.0, likely]])
-    verified = torch.tensor([[False, False, False, True, False]])
-    assert trained_tokens(first, verified, torch.tensor([1.0])).tolist() == [
-        [True, False, False, True, False]
-    ]
+LIKELY_ENOUGH, NOT_QUITE, UNLIKELY = math.log(LIKELY), math.log(LIKELY) - 1e-6, -20.0
 
 
-def test_an_unlikely_answer_does_not_hide_the_likely_text_behind_it():
-    first, verified = torch.tensor([[-20.0, -0.1, -20.0]]), torch.tensor([[True, False, False]])
-    assert trained_tokens(first, verified, torch.tensor([1.0])).tolist() == [[True, True, False]]
-
-
-def test_likely_text_teaches_nothing_where_nothing_is_verified():
-    first, verified = torch.tensor([[-0.1, -0.1]]), torch.tensor([[False, False]])
-    assert trained_tokens(first, verified, torch.tensor([1.0])).tolist() == [[False, False]]
+@pytest.mark.parametrize(
+    ("tokens", "trained"),
+    [
+        ([(LIKELY_ENOUGH, OTHER), (UNLIKELY, OPENING), (UNLIKELY, ANSWER)], [True, True, True]),
+        ([(NOT_QUITE, OTHER), (LIKELY_ENOUGH, OPENING), (UNLIKELY, ANSWER)], [False, False, True]),
+        ([(UNLIKELY, OTHER), (LIKELY_ENOUGH, OTHER), (UNLIKELY, ANSWER)], [False, False, True]),
+        ([(UNLIKELY, ANSWER), (LIKELY_ENOUGH, OTHER), (UNLIKELY, OTHER)], [True, True, False]),
+        ([(LIKELY_ENOUGH, OTHER), (LIKELY_ENOUGH, OPENING)], [False, False]),
+    ],
+)
+def test_text_around_the_answer_is_trained_on_until_a_token_that_this_policy_would_not_write(tokens, trained):
+    first = torch.tensor([[logprob for logprob, _ in tokens]])
+    standing = torch.tensor([[standing for _, standing in tokens]])
+    assert trained_tokens(first, standing, torch.tensor([1.0])).tolist() == [trained]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 12))
-def test_what_is_verified_is_always_trained_on_and_other_text_only_where_it_is_likely(seed, rows, tokens):
+def test_the_answer_is_always_trained_on_and_other_text_only_where_it_is_likely(seed, rows, tokens):
     generator = torch.Generator().manual_seed(seed)
     first = -3 * torch.rand(rows, tokens, generator=generator)
-    verified = torch.rand(rows, tokens, generator=generator) < 0.3
-    trained = trained_tokens(first, verified, torch.ones(rows))
-    assert bool((trained | ~verified).all())
-    assert bool((first[trained & ~verified] >= math.log(LIKELY)).all())
-    assert not trained[~verified.any(dim=1)].any()
-    assert bool(trained_tokens(first, verified, -torch.ones(rows)).all())
+    standing = torch.randint(0, 3, (rows, tokens), generator=generator)
+    trained = trained_tokens(first, standing, torch.ones(rows))
+    answer = standing == ANSWER
+    assert bool((trained | ~answer).all())
+    assert bool((first[trained & (standing == OTHER)] >= math.log(LIKELY)).all())
+    assert not trained[~answer.any(dim=1)].any()
+    assert bool(trained_tokens(first, standing, -torch.ones(rows)).all())
 
 
 # In a step ----------------------------------------------------------------------------------------
@@ -104,7 +106,7 @@ def test_a_step_says_how_much_of_others_right_text_it_left_out(make_policy, exte
     text = "hail <answer>7</answer>"
     group = external_group("x", (text, 1.0), ("wrong, and not counted", 0.0))
     metrics = Trainer(make_policy(max_new_tokens=40), config).step([], [group])
-    assert metrics.external_left_out == pytest.approx(len("hail ") / len(f"{text}$"))
+    assert metrics.external_left_out == pytest.approx(len("hail <answer>") / len(f"{text}$"))
     alone = Trainer(make_policy(), config).step([], [])
     assert alone.external_left_out is None
 
@@ -146,7 +148,7 @@ def test_by_no_loss_does_the_gradient_reach_a_payload(make_policy, external_grou
         ours = policy.tokenizer_fingerprint
         group = external_group("x", (text, 1.0), ("b", 0.0), tokenizer=ours, token_count=len(text) + 1)
         found[tokens] = reached(policy, config, group)
-    assert found == {"verified": "<answer>7</answer>", "all": f"{text}$"}
+    assert found == {"verified": "7</answer>", "all": f"{text}$"}
 
 
 def test_the_end_behind_the_answer_is_learned(make_policy, external_group):
