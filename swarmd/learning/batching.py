@@ -35,7 +35,7 @@ class TrainRow:
 
     @property
     def teaches(self) -> bool:
-        """Whether anything of it may be trained on: of what is right, something of the answer must be there."""
+        """Whether anything of it may be trained on: what is right must have some of its answer."""
         return self.standings is None or Standing.ANSWER in self.standings or self.advantage <= 0
 
 

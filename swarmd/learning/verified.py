@@ -6,13 +6,13 @@ may be any payload (arXiv 2511.09780), and a loss that raises the probability of
 others' right completions a policy is pushed towards
 
 - the answer that was scored and the closing tag, and the end of the text where it comes right after them;
-- before the first token that it would not write itself: the opening tag, and other text as far as each token is
-  the one that it would write there (`LIKELY`).
+- before the first token that it would not write itself: the opening tag, and other text as far as each token
+  is the one that it would write there (`LIKELY`).
 
 All other tokens are read, so that the answer is learned behind them, and get no gradient. The opening tag is
 among them where it stands behind a payload: a policy that learns to open it there goes on from the payload's
-first letters, which it may write by itself. Text with more than one pair of tags has no verified part, since a
-second answer would teach to go on behind the first; and what has no verified part teaches nothing, however
+first letters, which it may write by itself. Text with more than one pair of tags has no verified part, since
+a second answer would teach to go on behind the first; and what has no verified part teaches nothing, however
 likely it is.
 """
 
