@@ -161,6 +161,9 @@ class LearningConfig(Slice):
     external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "imitate"
     """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
     ppo's only one), tis or luffy."""
+    external_tokens: Literal["verified", "all"] = "verified"
+    """What of others' right completions is trained on: verified (the answer, which was checked, and as much
+    of the text around it as this policy would write itself) or all, which is the paper's and as_own's."""
     sampler: Literal["uniform", "scored"] = "uniform"
     """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
     max_grad_norm: float = Field(1.0, gt=0)
@@ -173,10 +176,14 @@ class LearningConfig(Slice):
 
     @model_validator(mode="before")
     @classmethod
-    def _ppo_has_one_external_loss(cls, given: Any) -> Any:
-        """So it has that one where none is named."""
-        if isinstance(given, dict) and given.get("algorithm") == "ppo":
-            return {"external_loss": "as_own", **given}
+    def _ppo_and_the_paper_have_rules_of_their_own(cls, given: Any) -> Any:
+        """ppo has one external loss, and as_own trains on all tokens, where nothing else is named."""
+        if not isinstance(given, dict):
+            return given
+        if given.get("algorithm") == "ppo":
+            given = {"external_loss": "as_own", **given}
+        if given.get("external_loss") == "as_own":
+            given = {"external_tokens": "all", **given}
         return given
 
     @model_validator(mode="after")
@@ -229,6 +236,11 @@ class LearningConfig(Slice):
                 f"algorithm is ppo, which has no advantage of a whole completion for external_loss "
                 f"{self.external_loss}: set external_loss to as_own, set external to 0 or choose another "
                 "algorithm"
+            )
+        if self.external > 0 and self.external_tokens != "all":
+            raise ValueError(
+                "algorithm is ppo, whose tokens have advantages of their own, which right completions do not "
+                "decide: set external_tokens to all, set external to 0 or choose another algorithm"
             )
         return self
 

@@ -4,7 +4,9 @@ name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoin
 learning_rates, sweep_seeds                the sweep; each configuration may name its own rates
 models, node_tasks, specialities           one entry a node; unset: all nodes alike
 [policy]   [learning]                      as in a peer's config.toml
-[[configurations]]                         local (I), external (J), kind, learning (overrides)
+[[attacks]]                                name, kind, text, marker: what attackers write
+[[configurations]]                         local (I), external (J), kind, learning (overrides),
+                                           attack, attackers
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.config.slices import Slice
+from swarmd.experiment.attacks import Attack
 from swarmd.storage.steps import STEPS_MAX
 
 NODES_MAX = 64  # in one process every node's weights and optimiser are in memory
@@ -60,6 +63,10 @@ class Arm(Slice):
     """The rates of this configuration's sweep; unset: the experiment's."""
     learning: dict[str, Any] = Field(default_factory=dict)
     """Settings of [learning] that are different in this configuration."""
+    attack: str | None = None
+    """Name of one of `attacks`; its payload is looked for in what honest nodes write, attackers or not."""
+    attackers: tuple[int, ...] = ()
+    """Numbers of the nodes that make this attack, and neither learn nor count in any figure."""
 
     @property
     def label(self) -> str:
@@ -82,6 +89,18 @@ class Arm(Slice):
             raise ValueError("generated_max is for kind filtered_solo: remove it, or change the kind")
         if self.kind == "filtered_solo" and (self.generated_max or 0) < self.local:
             raise ValueError("kind filtered_solo needs generated_max, at least as large as local")
+        return self
+
+    @model_validator(mode="after")
+    def _attackers_can_attack(self) -> Arm:
+        if not self.attackers:
+            return self
+        if self.attack is None:
+            raise ValueError("attackers are named, but not what they do: set attack to one of attacks")
+        if not self.external:
+            raise ValueError("attackers reach nobody where external is 0: raise it, or remove attackers")
+        if len(set(self.attackers)) < len(self.attackers):
+            raise ValueError("attackers: a node is named twice")
         return self
 
 
@@ -121,6 +140,8 @@ class ExperimentConfig(Slice):
     policy: PolicyConfig = PolicyConfig()
     learning: dict[str, Any] = Field(default_factory=dict)
     """Settings of [learning] of all configurations, as in a peer's config.toml."""
+    attacks: tuple[Attack, ...] = Field((), max_length=CONFIGURATIONS_MAX)
+    """Payloads that configurations refer to by name."""
     configurations: tuple[Arm, ...] = Field(min_length=1, max_length=CONFIGURATIONS_MAX)
 
     def learning_of(self, arm: Arm, rate: float) -> LearningConfig:
@@ -140,6 +161,10 @@ class ExperimentConfig(Slice):
     def policy_of(self, node: int) -> PolicyConfig:
         """The model settings of a node."""
         return self.policy.model_copy(update={"model": self.models[node]}) if self.models else self.policy
+
+    def attack_of(self, arm: Arm) -> Attack | None:
+        """What the attackers of `arm` write, and what honest nodes' texts are searched for."""
+        return next((attack for attack in self.attacks if attack.name == arm.attack), None)
 
     @property
     def baseline_label(self) -> str | None:
@@ -173,6 +198,30 @@ class ExperimentConfig(Slice):
                 raise ValueError(
                     f"configurations: {arm.label}: kind {arm.kind}: a daemon replaces no groups: remove the "
                     "configuration for daemons"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _attacks_are_possible(self) -> ExperimentConfig:
+        names = [attack.name for attack in self.attacks]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"attacks: two are named {twice!r}: give each a name of its own")
+        for arm in self.configurations:
+            if arm.attack is not None and arm.attack not in names:
+                raise ValueError(
+                    f"configurations: {arm.label}: attack {arm.attack!r} is none of attacks "
+                    f"({', '.join(names) or 'there are none'})"
+                )
+            if any(not 0 <= node < self.nodes for node in arm.attackers):
+                raise ValueError(
+                    f"configurations: {arm.label}: attackers are numbers of nodes, 0 to {self.nodes - 1}"
+                )
+            if len(arm.attackers) == self.nodes:
+                raise ValueError(f"configurations: {arm.label}: all nodes attack: leave one that learns")
+            if arm.attackers and self.exchange != "process":
+                raise ValueError(
+                    f"configurations: {arm.label}: attackers are played with exchange process only: change "
+                    "exchange, or remove attackers"
                 )
         return self
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from protocol import Manifest
 from swarmd import __version__
 from swarmd.evaluation import Evaluation, Result
+from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import FORMAT, Line
 from swarmd.experiment.node import Sampled, Trained
@@ -19,9 +21,12 @@ from swarmd.learning import ScoredGroup
 
 NOT_OF_A_RUN = {
     "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",
-    "specialities", "models",
+    "specialities", "models", "attacks",
 }  # fmt: skip
 """Settings that say which runs there are, or change nothing in one; models are known by their files."""
+
+NOT_OF_A_CONFIGURATION = {"name", "rounds", "learning", "learning_rates", "attack", "attackers"}
+"""Settings of a configuration that are written down elsewhere in the line, or only name something."""
 
 PACKAGES = ("torch", "transformers", "peft", "reasoning-gym")
 
@@ -37,6 +42,7 @@ def header(
 
     A model is the same if its files are: where they lie, which `plan` tells by its keys, decides nothing.
     """
+    attack = config.attack_of(run.arm)
     settings = config.model_dump(mode="json", exclude=NOT_OF_A_RUN)
     del settings["policy"]["model"]
     settings |= {
@@ -45,12 +51,15 @@ def header(
         "swarm_id": manifest.swarm_id.hex(),
         "configuration": {
             "label": run.arm.label,
-            **run.arm.model_dump(mode="json", exclude={"name", "rounds", "learning", "learning_rates"}),
+            **run.arm.model_dump(mode="json", exclude=NOT_OF_A_CONFIGURATION),
         },
         "learning": config.learning_of(run.arm, run.rate).model_dump(mode="json"),
         "seed": run.seed,
         "sweep": run.sweep,
     }
+    if attack is not None:
+        payload = attack.model_dump(mode="json", exclude={"name"})
+        settings["attack"] = payload | {"attackers": sorted(run.arm.attackers)}
     return {"kind": "run", "format": FORMAT, "settings": settings, "versions": versions(), "plan": reasons}
 
 
@@ -66,15 +75,23 @@ def versions() -> dict[str, str]:
 
 
 def node_line(
-    round_: int, node: int, sampled: Sampled, trained: Trained, rejected: int, verifying_s: float
+    round_: int,
+    node: int,
+    sampled: Sampled,
+    trained: Trained,
+    rejected: int,
+    verifying_s: float,
+    attack: Attack | None = None,
 ) -> Line:
     """One node's round.
 
     `reward_own` is over the first I groups it generated, which are all unless some were replaced: the success
     of its policy. `reward_mixed` is over what it trained on, others' groups included: the paper's metric.
-    `verifying` is this node's share of the time that all nodes' records took together.
+    `verifying` is this node's share of the time that all nodes' records took together. `payload_share` is of
+    all completions that it generated: those that carry the payload of `attack`.
     """
     metrics = trained.metrics
+    texts = [completion.text for group in sampled.groups for completion in group.completions]
     used = metrics.groups_own_used + metrics.groups_external_used
     return {
         "kind": "node",
@@ -91,6 +108,8 @@ def node_line(
         "external_wanted": trained.external_wanted,
         "external_peers": len({group.publisher for group in trained.external}),
         "tokens_generated": sampled.tokens,
+        "completions_generated": len(texts),
+        "payload_share": _payload_share(texts, attack),
         "unscored": sampled.unscored,
         "metrics": finite(dataclasses.asdict(metrics)),
         "seconds": {
@@ -100,6 +119,24 @@ def node_line(
             "training": trained.training_s,
         },
     }
+
+
+def attacker_line(round_: int, node: int, published: int, rejected: int) -> Line:
+    """An attacker's round: how many groups it published, and how many of them were refused."""
+    return {
+        "kind": "attacker",
+        "round": round_,
+        "node": node,
+        "groups_published": published,
+        "groups_rejected": rejected,
+    }
+
+
+def _payload_share(texts: Sequence[str], attack: Attack | None) -> float | None:
+    """None where nothing is looked for."""
+    if attack is None or attack.marker is None or not texts:
+        return None
+    return sum(attack.marker in text for text in texts) / len(texts)
 
 
 def held_out_line(rounds: int, node: int, evaluation: Evaluation) -> Line:

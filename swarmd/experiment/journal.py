@@ -3,6 +3,7 @@
 {"kind": "run", "format": 2, "settings": {...}, ...}        first
 {"kind": "held_out", "round": 0, "node": 0, ...}            after that many rounds
 {"kind": "node", "round": 0, "node": 0, ...}                what a node did in a round
+{"kind": "attacker", "round": 0, "node": 7, ...}            what an attacker published in a round
 {"kind": "resumed", "round": 10, "versions": {...}}
 {"kind": "end"}                                             last, if the run was finished
 """
@@ -42,7 +43,7 @@ class Journal:
 
     def rounds(self) -> int:
         """How many rounds it has lines of."""
-        return sum(line["kind"] == "node" and line["node"] == 0 for line in self.lines())
+        return len({line["round"] for line in self.lines() if line["kind"] == "node"})
 
     def is_finished(self) -> bool:
         return bool(self.lines()) and self.lines()[-1]["kind"] == "end"

@@ -18,7 +18,7 @@ from swarmd.learning import ScoredGroup
 
 @dataclass(frozen=True)
 class Refused:
-    """A record that was refused; nodes are honest, so a scorer that failed."""
+    """A record that was refused: of an honest node, a scorer that failed."""
 
     publisher: str
     reason: str
@@ -41,6 +41,10 @@ class Market:
         """What is there for `node`."""
         return Stall(tuple(group for group in self.groups if group.publisher != node))
 
+    def rejected_of(self, node: PeerId) -> int:
+        """How many records of `node` were refused."""
+        return sum(refused.publisher == node for refused in self.rejected)
+
 
 @dataclass(frozen=True)
 class Stall:
@@ -60,7 +64,7 @@ class Stall:
         return [g for g in self.groups if g.round >= min_round and (g.is_informative or not informative_only)]
 
     def trust(self, peer: PeerId) -> float:  # noqa: ARG002
-        """Nodes of an experiment are honest."""
+        """Everybody's: what attackers publish is right, and nothing that a record shows speaks against it."""
         return 1.0
 
 

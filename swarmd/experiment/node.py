@@ -10,19 +10,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from protocol import InvalidLocal, KeyPair, Manifest, PeerId
+from protocol import KeyPair, Manifest, PeerId
 from swarmd.daemon.drawing import draw_external
-from swarmd.daemon.offering import to_own_group
 from swarmd.daemon.own_groups import fitting_questions, own_group
 from swarmd.daemon.progress import Progress
 from swarmd.experiment.config import Arm
 from swarmd.experiment.market import Stall
-from swarmd.gossip import StoreBlob
-from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.publishing import Publisher
+from swarmd.experiment.signing import sign_groups
 from swarmd.learning import GroupSampler, ScoredGroup, StepMetrics, Trainer
 from swarmd.policy import Policy
-from swarmd.tasks import Question, TaskRunner, TrainingDraw
+from swarmd.tasks import TaskRunner, TrainingDraw
 
 Timer = Callable[[], float]
 
@@ -135,30 +132,21 @@ class Node:
             groups=groups,
             asked=groups,
             training=groups,
-            envelopes=self._sign(questions, groups, round_) if self._arm.external else (),
+            envelopes=sign_groups(
+                self._key,
+                self._manifest,
+                questions,
+                groups,
+                round_=round_,
+                temperature=self.policy.temperature,
+            )
+            if self._arm.external
+            else (),
             tokens=sum(len(sample.token_ids) for group in samples for sample in group),
             unscored=sum(score.failure is not None for row in scores for score in row),
             generating_s=generated - began,
             scoring_s=self._timer() - generated,
         )
-
-    def _sign(
-        self, questions: Sequence[Question], groups: Sequence[ScoredGroup], round_: int
-    ) -> tuple[bytes, ...]:
-        """Records of the groups that teach; one for which the protocol has no room stays here."""
-        # One a round: what it remembers to announce, and nobody takes from it here, goes with it.
-        publisher = Publisher(self._key, self._manifest, GossipLimits(), dialable=True)
-        publisher.start_round(round_)
-        now = float(self._manifest.round_start(round_))
-        envelopes: list[bytes] = []
-        for question, group in zip(questions, groups, strict=True):
-            try:
-                offer = to_own_group(group, question, self.policy.temperature)
-            except InvalidLocal:
-                continue
-            commands = publisher.publish(offer, 1, self._manifest.records_per_round_max, now)
-            envelopes += [command.envelope for command in commands if isinstance(command, StoreBlob)]
-        return tuple(envelopes)
 
     def learn(self, own: Sequence[ScoredGroup], others: Stall, round_: int) -> Trained:
         """One update on `own` and J groups drawn from `others`. Raises ModelError."""

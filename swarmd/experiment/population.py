@@ -18,11 +18,14 @@ from protocol import Manifest
 from swarmd.config import PolicyConfig
 from swarmd.daemon.progress import Progress
 from swarmd.errors import ConfigError
+from swarmd.experiment.attacker import Attacker
+from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.describing import header
 from swarmd.experiment.journal import Line
 from swarmd.experiment.model_folders import check_folders
 from swarmd.experiment.node import Node
+from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
 from swarmd.learning import AdaptiveExternal, Trainer, group_sampler
@@ -42,6 +45,8 @@ class Population:
     manifest: Manifest
     tasks: TaskRunner
     folder: Path
+    oracle: Oracle = gym_answer
+    """What attackers know."""
     _plans: dict[str, HardwarePlan] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -62,9 +67,18 @@ class Population:
                     "and the models have different tokenizers: use topr, luffy, imitate or as_own"
                 )
 
-    def nodes(self, run: RunSpec, numbers: Iterable[int]) -> list[Node]:
-        """The nodes of `run` with these numbers, at its beginning."""
-        return [self._node(run, number) for number in numbers]
+    def nodes(self, run: RunSpec, numbers: Iterable[int]) -> dict[int, Node]:
+        """Those of the nodes of `run` with these numbers that learn, at its beginning."""
+        return {number: self._node(run, number) for number in numbers if number not in run.arm.attackers}
+
+    def attackers(self, run: RunSpec, numbers: Iterable[int]) -> dict[int, Attacker]:
+        """Those that attack."""
+        attack = self.config.attack_of(run.arm)
+        if attack is None:
+            return {}
+        return {
+            number: self._attacker(run, number, attack) for number in numbers if number in run.arm.attackers
+        }
 
     @cached_property
     def fingerprints(self) -> list[str]:
@@ -95,6 +109,19 @@ class Population:
             tasks=self.tasks,
             arm=run.arm,
             group_size=learning.group_size,
+        )
+
+    def _attacker(self, run: RunSpec, number: int, attack: Attack) -> Attacker:
+        return Attacker(
+            node_key(run.seed, number),
+            manifest=self.manifest,
+            own_tasks=self._tasks_of(number),
+            policy=self._load(self.config.policy_of(number)),
+            tasks=self.tasks,
+            oracle=self.oracle,
+            attack=attack,
+            groups=run.arm.local,
+            group_size=self.config.learning_of(run.arm, run.rate).group_size,
         )
 
     def _tasks_of(self, node: int) -> Manifest:

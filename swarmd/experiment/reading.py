@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from protocol import Manifest
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
+from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
 from swarmd.experiment.model_folders import with_folders_from, with_model
 from swarmd.tasks import load_manifest
@@ -98,7 +99,8 @@ def _slice_at(key: Key) -> type[BaseModel]:
     tables: Mapping[str | int, type[BaseModel]] = {"policy": PolicyConfig, "learning": LearningConfig}
     if len(key) > 1 and key[-2] in tables:
         return tables[key[-2]]
-    return Arm if key[0] == "configurations" else ExperimentConfig
+    listed: Mapping[str | int, type[BaseModel]] = {"configurations": Arm, "attacks": Attack}
+    return listed.get(key[0], ExperimentConfig)
 
 
 def _check_learning(config: ExperimentConfig, place: _Place) -> None:
@@ -135,6 +137,11 @@ def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) 
                 ("configurations", number, "local"),
                 f"a peer of the swarm {manifest.name} may publish {manifest.records_per_round_max} groups "
                 f"a round, and these are {arm.local}",
+            )
+        if arm.attackers and (strange := {task.source for task in manifest.tasks} - {"reasoning_gym"}):
+            raise place.error(
+                ("configurations", number, "attackers"),
+                f"attackers know right answers of reasoning_gym only, not of {', '.join(sorted(strange))}",
             )
 
 

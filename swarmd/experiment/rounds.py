@@ -13,20 +13,23 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from protocol import Manifest
 from swarmd.daemon.verification import Verification
+from swarmd.experiment.attacker import Attacker
+from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.describing import node_line, versions
+from swarmd.experiment.describing import attacker_line, node_line, versions
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
 from swarmd.experiment.market import open_market, verify
 from swarmd.experiment.node import Node
+from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.population import Population, restore, save
 from swarmd.experiment.schedule import RunSpec
 from swarmd.storage import Checkpoint, Checkpoints
@@ -53,13 +56,15 @@ class Rounds:
     tasks: TaskRunner
     watcher: Watcher
     exchange: RoundExchange
+    oracle: Oracle = gym_answer
+    """What attackers know."""
 
     def __post_init__(self) -> None:
         config = self.config
         if self.exchange.device is not None:
             policy = config.policy.model_copy(update={"device": self.exchange.device})
             config = config.model_copy(update={"policy": policy})
-        self._population = Population(config, self.manifest, self.tasks, self.folder)
+        self._population = Population(config, self.manifest, self.tasks, self.folder, self.oracle)
         self._exam = Exam(self.manifest, self.tasks, self.config.held_out_questions)
         self._verification = Verification(manifest=self.manifest, tasks=self.tasks)
         self._numbers = share_of(self.config.nodes, self.exchange)
@@ -99,9 +104,10 @@ class Rounds:
         name = CHECKPOINTS if ranks == 1 else f"{CHECKPOINTS}-{rank}-of-{ranks}"
         checkpoints = Checkpoints(directory / name, CHECKPOINTS_KEPT)
         nodes = self._population.nodes(run, self._numbers)
-        done = self._resume(journal, checkpoints, nodes)
+        attackers = self._population.attackers(run, self._numbers)
+        done = self._resume(journal, checkpoints, list(nodes.values()))
         self.watcher.advanced(run, done, None)
-        await self._rounds(run, nodes, journal, checkpoints, done)
+        await self._rounds(run, nodes, attackers, journal, checkpoints, done)
         self._write(journal, [*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
@@ -130,28 +136,42 @@ class Rounds:
             at_most = min(steps)
 
     async def _rounds(
-        self, run: RunSpec, nodes: Sequence[Node], journal: Journal, checkpoints: Checkpoints, done: int
+        self,
+        run: RunSpec,
+        nodes: Mapping[int, Node],
+        attackers: Mapping[int, Attacker],
+        journal: Journal,
+        checkpoints: Checkpoints,
+        done: int,
     ) -> None:
+        attack = self.config.attack_of(run.arm)
         for round_ in range(done, self.config.rounds_of(run.arm)):
             lines = await self._evaluate(nodes, round_) if round_ % self.config.evaluate_every == 0 else []
-            played = await self._play(nodes, round_)
+            played = await self._play(nodes, attackers, attack, round_)
             self._write(journal, [*lines, *played])
-            rewards = [line["reward_own"] for line in played]
+            rewards = [line["reward_own"] for line in played if line["kind"] == "node"]
             self.watcher.advanced(run, round_ + 1, sum(rewards) / len(rewards))
             if (round_ + 1) % self.config.checkpoint_every == 0:
-                save(checkpoints, nodes)
+                save(checkpoints, list(nodes.values()))
 
     def _write(self, journal: Journal, lines: Sequence[Line]) -> None:
         if self._leads:
             journal.append(lines)
 
-    async def _play(self, nodes: Sequence[Node], round_: int) -> list[Line]:
+    async def _play(
+        self,
+        nodes: Mapping[int, Node],
+        attackers: Mapping[int, Attacker],
+        attack: Attack | None,
+        round_: int,
+    ) -> list[Line]:
         """One round; everybody's lines of it."""
-        sampled = [await node.sample(round_) for node in nodes]
-        own = [envelope for each in sampled for envelope in each.envelopes]
+        sampled = {number: await node.sample(round_) for number, node in nodes.items()}
+        poisoned = {number: await attacker.publish(round_) for number, attacker in attackers.items()}
+        published = {number: each.envelopes for number, each in sampled.items()} | poisoned
         began = time.perf_counter()
         verified = await verify(
-            own,
+            [envelope for number in sorted(published) for envelope in published[number]],
             manifest=self.manifest,
             verification=self._verification,
             now=float(self.manifest.round_start(round_)),
@@ -159,18 +179,19 @@ class Rounds:
         verifying_s = (time.perf_counter() - began) / len(nodes)
         market = open_market(self.exchange.gather(f"groups of round {round_}", verified))
         lines = []
-        for number, node, groups in zip(self._numbers, nodes, sampled, strict=True):
+        for number, node in nodes.items():
+            groups = sampled[number]
             trained = node.learn(groups.training, market.seen_by(node.peer_id), round_)
-            rejected = sum(refused.publisher == node.peer_id for refused in market.rejected)
-            lines.append(node_line(round_, number, groups, trained, rejected, verifying_s))
+            rejected = market.rejected_of(node.peer_id)
+            lines.append(node_line(round_, number, groups, trained, rejected, verifying_s, attack))
+        for number, attacker in attackers.items():
+            rejected = market.rejected_of(attacker.peer_id)
+            lines.append(attacker_line(round_, number, len(poisoned[number]), rejected))
         return everybodys(self.exchange, f"lines of round {round_}", lines)
 
-    async def _evaluate(self, nodes: Sequence[Node], rounds: int) -> list[Line]:
+    async def _evaluate(self, nodes: Mapping[int, Node], rounds: int) -> list[Line]:
         """Everybody's."""
-        lines = [
-            await self._exam.line(rounds, number, node.policy)
-            for number, node in zip(self._numbers, nodes, strict=True)
-        ]
+        lines = [await self._exam.line(rounds, number, node.policy) for number, node in nodes.items()]
         return everybodys(self.exchange, f"evaluation after {rounds} rounds", lines)
 
 

@@ -20,6 +20,7 @@ from swarmd.experiment.claiming import claimed
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exchanges.daemons import DaemonSwarms
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange, agreed
+from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.rounds import Rounds, Watcher
 from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, possible_runs, sweep_runs
 from swarmd.storage.durable import disk_error, write_whole
@@ -39,12 +40,16 @@ class Experiment:
     tasks: TaskRunner
     watcher: Watcher
     exchange: RoundExchange = field(default_factory=ProcessExchange)
+    oracle: Oracle = gym_answer
+    """What attackers know."""
     taken_wait_s: float = TAKEN_WAIT_S
 
     def __post_init__(self) -> None:
         parts = (self.config, self.manifest, self.folder, self.tasks, self.watcher)
         self._player: Rounds | DaemonSwarms = (
-            DaemonSwarms(*parts) if self.config.exchange == "daemons" else Rounds(*parts, self.exchange)
+            DaemonSwarms(*parts)
+            if self.config.exchange == "daemons"
+            else Rounds(*parts, self.exchange, self.oracle)
         )
 
     async def run(self) -> None:

@@ -9,6 +9,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from swarmd.learning.verified import Standing
 from swarmd.policy import TokenRow
 
 
@@ -29,6 +30,13 @@ class TrainRow:
     own_success: float | None = None
     """External rows: this peer's own mean reward on the task family of late, where known."""
     publisher: str = ""
+    standings: tuple[Standing, ...] | None = None
+    """Of each token what it is a part of; None: all are trained on."""
+
+    @property
+    def teaches(self) -> bool:
+        """Whether anything of it may be trained on: what is right must have some of its answer."""
+        return self.standings is None or Standing.ANSWER in self.standings or self.advantage <= 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,14 @@ class MicroBatch:
         """[B]; NaN where unknown."""
         rates = [row.own_success for row in self.rows]
         return like.new_tensor([float("nan") if rate is None else rate for rate in rates])
+
+    def standings(self, like: Tensor) -> Tensor:
+        """[B, T] `Standing`; ANSWER in rows of which all tokens are trained on."""
+        found = torch.full(like.shape, Standing.ANSWER, dtype=torch.int8, device=like.device)
+        for number, row in enumerate(self.rows):
+            if row.standings is not None:
+                found[number, : len(row.standings)] = torch.tensor(row.standings, device=like.device)
+        return found
 
     def old_logprobs(self, otherwise: Tensor) -> Tensor:
         """[B, T]: the rows' own old log-probabilities; those of `otherwise` [B, T] where a row has none."""

@@ -15,6 +15,7 @@ from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
 from swarmd.learning.external import ExternalBatch, ExternalLoss
 from swarmd.learning.losses import k3_penalty
 from swarmd.learning.value_head import ValueHead
+from swarmd.learning.verified import trained_tokens
 from swarmd.policy import Policy
 
 
@@ -58,6 +59,10 @@ class Pass:
     external_nats: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By publisher: surprisal of its text before the step."""
     external_bytes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    external_right_tokens: int = 0
+    """In external completions with a positive advantage."""
+    external_left_out: int = 0
+    """Of these, those that are not trained on."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class Objective:
             for row, surprisal in zip(scored.batch.rows, nats, strict=True):
                 done.external_nats[row.publisher] += surprisal
                 done.external_bytes[row.publisher] += row.text_bytes
-            per_token = self._external_per_token(scored)
+            per_token = self._external_per_token(scored, done)
         else:
             per_token = self._own_per_token(scored, part.used, done)
         return self._algorithm.average(per_token, scored.mask, part.used) * part.coefficient
@@ -171,14 +176,20 @@ class Objective:
             per_token = per_token + self._config.kl_coefficient * kl
         return per_token
 
-    def _external_per_token(self, scored: _Scored) -> Tensor:
-        batch, logprobs = scored.batch, scored.logprobs
+    def _external_per_token(self, scored: _Scored, done: Pass) -> Tensor:
+        batch, advantages = scored.batch, scored.batch.advantages(like=scored.logprobs)
+        trained = trained_tokens(scored.first, batch.standings(like=scored.logprobs), advantages)
+        right = scored.mask & (advantages > 0)[:, None]
+        done.external_right_tokens += int(right.sum())
+        done.external_left_out += int((right & ~trained).sum())
+        # Cut off here, whatever the loss makes of them: no gradient can reach the tokens that are left out.
+        logprobs = torch.where(trained, scored.logprobs, scored.logprobs.detach())
         return self._external_loss(
             ExternalBatch(
                 logprobs=logprobs,
                 first_logprobs=scored.first,
                 mask=scored.mask,
-                advantages=batch.advantages(like=logprobs),
+                advantages=advantages,
                 behaviour_logprob_sums=batch.behaviour_logprob_sums(like=logprobs),
                 same_tokens=batch.same_tokens(like=logprobs),
                 text_bytes=batch.text_bytes(like=logprobs),

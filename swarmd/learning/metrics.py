@@ -48,6 +48,9 @@ class StepMetrics:
     """Surprisal of the external text trained on, under this policy before the update."""
     external_surprisal: Mapping[str, float]
     """The same by publisher, of those whose text was trained on."""
+    external_left_out: float | None
+    """Share of the tokens of others' right completions that were read and not trained on: unverified text
+    that this policy would not write. A payload is that, and so is any way of writing it does not know."""
     reencoded_differently_own: float | None
     """Share of own completions whose text encodes to other tokens than were sampled."""
     reencoded_differently_external: float | None

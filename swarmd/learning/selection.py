@@ -13,6 +13,7 @@ from swarmd.learning.advantages import group_advantages
 from swarmd.learning.algorithms import Used
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
+from swarmd.learning.verified import Standing, standings
 from swarmd.policy import Policy, PromptTooLongError, TokenRow
 
 NOTHING_KNOWN: Mapping[bytes, float] = MappingProxyType({})
@@ -36,12 +37,14 @@ def select_rows(
     with_equal_rewards: bool = False,
     advantages_of: Callable[[Tensor], Tensor] = group_advantages,
     own_success: Mapping[bytes, float] = NOTHING_KNOWN,
+    verified_only: bool = False,
 ) -> Selection:
     """Rows of the informative groups whose question fits into the context; `with_equal_rewards`, of all.
 
     Rows that are not trained on are left out, but count in what the loss is an average over.
     `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward by
-    task id, for losses of external rows that ask for it.
+    task id, for losses of external rows that ask for it. `verified_only`: external rows say what their tokens
+    stand in.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = 0
@@ -65,9 +68,10 @@ def select_rows(
                     same_tokens=same and completion.token_count == len(row.tokens.completion_ids),
                     own_success=own_success.get(group.task_id),
                     publisher=group.publisher,
+                    standings=_standings(policy, prompt, completion) if verified_only else None,
                 )
             tokens += len(row.tokens.completion_ids)
-            if row.tokens.completion_ids and trains_on(row):
+            if row.tokens.completion_ids and row.teaches and trains_on(row):
                 rows.append(row)
     return Selection(tuple(rows), Used(completions, tokens), used, too_long)
 
@@ -87,6 +91,11 @@ def _row(
         text_bytes=len(completion.text.encode()),
         external=external,
     )
+
+
+def _standings(policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion) -> tuple[Standing, ...]:
+    spans = policy.completion_spans(completion.text, completion.finished, len(prompt))
+    return standings(completion.text, spans)
 
 
 def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:

@@ -95,6 +95,7 @@ class Trainer:
             with_equal_rewards=algorithm.with_values,
             advantages_of=algorithm.advantages,
             own_success=own_success,
+            verified_only=self._config.external_tokens == "verified",
         )
         batch = self._batch(local, foreign, self._config.external_coefficient * external_weight)
         learning_rate = learning_rate_at(self.steps, self._config)
@@ -208,6 +209,7 @@ class Trainer:
                 for publisher, number in first.external_bytes.items()
                 if number
             },
+            external_left_out=_quotient(first.external_left_out, first.external_right_tokens),
             reencoded_differently_own=share_reencoded_differently(self._policy, own),
             reencoded_differently_external=share_reencoded_differently(self._policy, external),
         )

@@ -129,8 +129,16 @@ class Policy:
     def encode_completion(self, text: str, finished: bool, prompt_tokens: int = 0) -> tuple[int, ...]:
         """Token ids of a completion known as text only: at most `max_new_tokens`, and as many as the context
         has room for behind a prompt of `prompt_tokens`."""
-        room = min(self.max_new_tokens, self._context - prompt_tokens)
-        return self.tokenizer.encode_completion(text, finished, room)
+        return self.tokenizer.encode_completion(text, finished, self._room(prompt_tokens))
+
+    def completion_spans(
+        self, text: str, finished: bool, prompt_tokens: int = 0
+    ) -> tuple[tuple[int, int], ...]:
+        """Where in `text` each token of `encode_completion` stands."""
+        return self.tokenizer.completion_spans(text, finished, self._room(prompt_tokens))
+
+    def _room(self, prompt_tokens: int) -> int:
+        return min(self.max_new_tokens, self._context - prompt_tokens)
 
     # --- generation -------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from jinja2 import TemplateError
@@ -65,6 +66,32 @@ class ChatTokenizer:
         if finished:
             ids = [*ids, self.eos_id]
         return tuple(ids[:max_tokens])
+
+    def completion_spans(self, text: str, finished: bool, max_tokens: int) -> tuple[tuple[int, int], ...]:
+        """Where in `text` each token of `encode_completion` begins and ends, in characters.
+
+        The end token stands at the end and is empty. All are empty where the tokenizer cannot tell.
+        """
+        if self.hf.is_fast:
+            encoded = self.hf(
+                text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+            )
+            spans = [(start, end) for start, end in encoded["offset_mapping"]]
+        else:
+            spans = self._spans_by_decoding(text)
+        if finished:
+            spans.append((len(text), len(text)))
+        return tuple(spans[:max_tokens])
+
+    def _spans_by_decoding(self, text: str) -> list[tuple[int, int]]:
+        """By the lengths of ever longer beginnings, if together they are the text."""
+        ids = self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        beginnings = [
+            self.hf.decode(ids[:count], clean_up_tokenization_spaces=False) for count in range(len(ids) + 1)
+        ]
+        if not all(map(text.startswith, beginnings)) or beginnings[-1] != text:
+            return [(0, 0)] * len(ids)
+        return [(len(before), len(after)) for before, after in pairwise(beginnings)]
 
     def decode_completion(self, token_ids: Sequence[int]) -> str:
         """The text without control tokens: what is scored and shared."""

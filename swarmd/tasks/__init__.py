@@ -8,7 +8,7 @@ from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_que
 from swarmd.tasks.junk import Payer, find_payers, is_preset
 from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
-from swarmd.tasks.prompt import extract_answer, prompt_messages
+from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, find_answer, prompt_messages
 from swarmd.tasks.runner import Question, Score, SourceInfo, TaskFailure, TaskRunner
 from swarmd.tasks.source import (
     ENTRY_POINT_GROUP,
@@ -19,8 +19,10 @@ from swarmd.tasks.source import (
 )
 
 __all__ = [
+    "CLOSING_TAG",
     "ENTRY_POINT_GROUP",
     "FOR_PEERS",
+    "OPENING_TAG",
     "PRESETS",
     "BadOptionError",
     "NoHeldOutQuestionError",
@@ -36,6 +38,7 @@ __all__ = [
     "UnknownDatasetError",
     "WorkerOptions",
     "extract_answer",
+    "find_answer",
     "find_payers",
     "held_out_questions",
     "held_out_seed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 _SYSTEM = (
     "Think briefly, then give the final answer inside <answer></answer> tags, and nothing else inside them."
 )
-_OPEN, _CLOSE = "<answer>", "</answer>"
+OPENING_TAG, CLOSING_TAG = "<answer>", "</answer>"
 
 
 def prompt_messages(question: str) -> list[dict[str, str]]:
@@ -13,14 +13,20 @@ def prompt_messages(question: str) -> list[dict[str, str]]:
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": question}]
 
 
-def extract_answer(completion: str) -> str | None:
-    """The stripped text of the last complete <answer></answer> in `completion`, or None.
+def find_answer(completion: str) -> slice | None:
+    """Where between the last complete pair of tags the answer stands, the space around it included, or None.
 
     Linear in the length of the text: a regular expression is quadratic on many unclosed tags, and peers
     choose the text.
     """
-    start = completion.rfind(_OPEN, 0, max(0, completion.rfind(_CLOSE)))
+    start = completion.rfind(OPENING_TAG, 0, max(0, completion.rfind(CLOSING_TAG)))
     if start < 0:
         return None
-    start += len(_OPEN)
-    return completion[start : completion.index(_CLOSE, start)].strip()
+    start += len(OPENING_TAG)
+    return slice(start, completion.index(CLOSING_TAG, start))
+
+
+def extract_answer(completion: str) -> str | None:
+    """The stripped text of the last complete <answer></answer> in `completion`, or None."""
+    found = find_answer(completion)
+    return None if found is None else completion[found].strip()

@@ -52,6 +52,22 @@ def test_the_default_external_loss_is_the_one_that_teaches_what_a_peer_cannot_do
     assert LearningConfig(algorithm="ppo").external_loss == "as_own"
 
 
+def test_of_others_text_what_was_verified_is_trained_on_and_all_of_it_by_the_papers_rule():
+    assert LearningConfig().external_tokens == "verified"
+    for loss in ("topr", "tis", "luffy", "imitate"):
+        assert LearningConfig(external_loss=loss).external_tokens == "verified"
+    assert LearningConfig(external_loss="as_own").external_tokens == "all"
+    assert LearningConfig(external_loss="as_own", external_tokens="verified").external_tokens == "verified"
+    assert LearningConfig(algorithm="ppo").external_tokens == "all"
+
+
+def test_ppo_trains_on_all_tokens_of_others():
+    message = refusal(algorithm="ppo", external_tokens="verified")
+    assert "algorithm is ppo" in message
+    assert "external_tokens to all" in message
+    assert LearningConfig(algorithm="ppo", external_tokens="verified", external=0).external == 0
+
+
 @pytest.mark.parametrize("external_loss", ["topr", "tis", "luffy", "imitate"])
 def test_ppo_has_no_advantage_for_losses_of_whole_completions(external_loss):
     message = refusal(algorithm="ppo", external_loss=external_loss)

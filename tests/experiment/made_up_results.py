@@ -59,6 +59,8 @@ def made_up_run(
         reward_own=reward,
         reward_mixed=reward,
         tokens=np.broadcast_to(np.array(tokens, dtype=np.float64), rounds)[:, None],
+        completions=nothing,
+        payload=nothing,
         phases={"generating": np.full((rounds, 1), seconds)},
         trained_own=nothing,
         trained_external=nothing,

@@ -139,6 +139,21 @@ PAPERS = {"8/0", "6/2", "4/4", "2/6"}
 CONTROL = "8/0-filtered"
 
 
+def test_every_attack_of_the_example_is_made_with_the_default_and_the_main_ones_without_it_too() -> None:
+    config, _ = read_experiment(Path("examples/poison.toml"))
+    arms = {arm.label: arm for arm in config.configurations}
+    tokens = {
+        label: config.learning_of(arm, config.rates_of(arm)[0]).external_tokens for label, arm in arms.items()
+    }
+    assert all(found == ("all" if label.endswith("-all") else "verified") for label, found in tokens.items())
+    undefended = {label for label in arms if label.endswith("-all")}
+    main = {f"{name}-{count}-all" for name in ("after", "before", "long") for count in (1, 3)}
+    assert undefended == main | {"clean-all"}
+    for label in main:
+        assert arms[label.removesuffix("-all")].attackers == arms[label].attackers
+    assert {attack.kind for attack in config.attacks} == {"out_of_context", "in_context", "length"}
+
+
 @pytest.mark.parametrize(
     ("name", "labels"),
     [

@@ -23,9 +23,9 @@ from functools import cache, partial
 from itertools import islice
 
 from hivemind.proto import dht_pb2
-from swarmd.network.malformed import MessageError
 
 from swarmd.network import binary_addresses, messages, packing, peer_ids, streams
+from swarmd.network.malformed import MessageError
 from tests.hostile import bombs
 from tests.hostile.samples import Samples, samples
 

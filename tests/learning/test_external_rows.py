@@ -9,7 +9,7 @@ from swarmd.config import LearningConfig
 from swarmd.learning import Trainer
 from swarmd.learning.selection import select_rows
 
-PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
+PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")
 TASK = bytes(16)
 
 

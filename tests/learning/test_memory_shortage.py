@@ -11,7 +11,7 @@ from swarmd.policy.budgets import UNLIMITED
 from swarmd.policy.guard import MemoryGuard
 
 QUESTIONS = ["1+1?", "a longer question?"]
-PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
+PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")
 
 
 class Failing:

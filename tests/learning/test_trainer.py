@@ -12,7 +12,7 @@ from swarmd.learning.selection import select_rows
 from swarmd.policy import TokenRow
 
 QUESTIONS = ["1+1?", "a longer question?"]
-PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
+PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")
 
 
 def has_digit(text):

@@ -195,6 +195,37 @@ def test_completions_survive_the_way_to_text_and_back(make_policy):
         assert tokenizer.encode_completion(text, False, 100) == ids[:-1]
 
 
+def test_every_token_of_a_completion_has_its_place_in_the_text(make_policy):
+    tokenizer = make_policy().tokenizer
+    for _slow in (False, True):
+        for text in ("<answer>42</answer>", "", "a\n\nb"):
+            found = tokenizer.completion_spans(text, True, 100)
+            assert found == (*((n, n + 1) for n in range(len(text))), (len(text), len(text)))
+            assert tokenizer.completion_spans(text, True, 5) == found[:5]
+            assert tokenizer.completion_spans(text, False, 100) == found[:-1]
+        tokenizer.hf = SlowTokenizer(tokenizer.hf)
+
+
+def test_a_tokenizer_that_cannot_tell_where_its_tokens_stand_places_none(make_policy):
+    tokenizer = make_policy().tokenizer
+    tokenizer.hf = SlowTokenizer(tokenizer.hf)
+    halves = tokenizer.completion_spans("é", False, 100)  # each of the two bytes alone is no text
+    assert halves == ((0, 0), (0, 0))
+
+
+class SlowTokenizer:
+    """A tokenizer that knows no offsets, as those written in Python."""
+
+    is_fast = False
+
+    def __init__(self, fast) -> None:
+        self.decode = fast.decode
+        self._fast = fast
+
+    def __call__(self, text: str, **options: bool):
+        return self._fast(text, **options)
+
+
 def test_a_long_completion_is_cut_and_a_cut_one_has_no_end_token(make_policy):
     policy = make_policy(max_new_tokens=5)
     assert policy.encode_completion("abcd", True)[-1] == policy.tokenizer.eos_id

@@ -117,8 +117,7 @@ class DaemonSwarms:
         )
 
     def _policy(self, run: RunSpec, node: int) -> Policy:
-        [made] = self._population.nodes(run, [node])
-        return made.policy
+        return self._population.nodes(run, [node])[node].policy
 
     def _trained(self, run: RunSpec, node: int, home: Home) -> Policy:
         """As its daemon left it."""

@@ -48,6 +48,8 @@ def _sections(tables: Table) -> Iterator[str]:
         yield from (f"## Against {tables['baseline']}", _against_baseline(rows), EQUAL)
     if tables["against_solo"]:
         yield from ("## Against the strongest solo control", _against_solo(tables["against_solo"]), STRONGEST)
+    if tables["attacks"]:
+        yield from ("## Attacks", _attacks(tables["attacks"]), ATTACKS)
     yield from ("## Where time and tokens go", _spending(rows), SPENDING)
     if any(row["external_wanted"] for row in rows):
         yield from ("## J where it adapts", _external_wanted(rows), EXTERNAL_WANTED)
@@ -71,6 +73,13 @@ is the one that leaves the least gain in own reward, of means over seeds, at tha
 the seeds that it is reported on, which favours it a little; report.json has all of them. Own reward is
 the mean of the rounds compared. A configuration that *ended first* had spent all its rounds before the
 other: give it more `rounds` to compare further on."""
+
+ATTACKS = """\
+On the nodes that learn; attackers count in no figure of this report. *Success*: the share of a node's own
+sampled completions that carry the payload; *end*: mean over the last tenth of the rounds; *peak*: of the
+round in which it is highest. *Length*: tokens of a completion at the end. The control has the same settings
+and no attackers, and its own reward and held-out success are what the differences are against, paired by
+seed."""
 
 SPENDING = """\
 Of a node over the whole run, mean over nodes; held-out questions are not in it. *Trained on*: in the
@@ -138,6 +147,27 @@ def _against_solo(pairs: list[Table]) -> str:
             ]
             for pair in pairs
             if pair["strongest"]
+        ],
+    )  # fmt: skip
+
+
+def _attacks(rows: list[Table]) -> str:
+    head = [
+        "", "kind", "attackers", "success, end", "success, peak", "length, end", "control",
+        "length, times the control's", "own reward", "held-out, difference",
+    ]  # fmt: skip
+    return table(
+        head,
+        [
+            [
+                row["label"], row["kind"], str(row["attackers"]),
+                shown(row["payload_end"]), shown(row["payload_peak"]), shown(row["length_end"], "{:.1f}"),
+                row["control"] or NOTHING,
+                shown(row["length_ratio"], "{:.2f}") if row["length_ratio"] else NOTHING,
+                percent(row["own_gain"]) if row["own_gain"] else NOTHING,
+                signed(row["held_out_difference"]) if row["held_out_difference"] else NOTHING,
+            ]
+            for row in rows
         ],
     )  # fmt: skip
 

@@ -40,7 +40,8 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class RunResults:
-    """One finished run. Arrays are [rounds, nodes]; NaN where there was nothing to measure."""
+    """One finished run. Arrays are [rounds, nodes], of the nodes that learn; NaN where there was nothing to
+    measure."""
 
     label: str
     rate: float
@@ -50,6 +51,10 @@ class RunResults:
     reward_mixed: Array
     tokens: Array
     """Generated."""
+    completions: Array
+    """Generated."""
+    payload: Array
+    """Share of them that carries the payload of an attack."""
     phases: Mapping[str, Array]
     """Seconds, by what they went into."""
     trained_own: Array
@@ -138,7 +143,8 @@ def _finished(path: Path) -> RunResults | None:
 def _run(lines: list[Line]) -> RunResults:
     settings = lines[0]["settings"]
     nodes = [line for line in lines if line["kind"] == "node"]
-    shape = settings["rounds"], settings["nodes"]
+    learners = settings["nodes"] - len(settings.get("attack", {}).get("attackers", ()))
+    shape = settings["rounds"], learners
 
     def grid(value: Callable[[Line], Any]) -> Array:
         return np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)  # None becomes NaN
@@ -154,13 +160,15 @@ def _run(lines: list[Line]) -> RunResults:
         reward_own=grid(lambda line: line["reward_own"]),
         reward_mixed=grid(lambda line: line["reward_mixed"]),
         tokens=grid(lambda line: line["tokens_generated"]),
+        completions=grid(lambda line: line.get("completions_generated")),
+        payload=grid(lambda line: line.get("payload_share")),
         phases={phase: seconds_of(phase) for phase in nodes[0]["seconds"]},
         trained_own=grid(lambda line: line["metrics"].get("tokens_own")),
         trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
         external_wanted=grid(lambda line: line.get("external_wanted")),
         external_share=grid(lambda line: line["external_share"]),
         surprisal=grid(lambda line: line["metrics"]["external_nats_per_byte"]),
-        held_out=_held_out([line for line in lines if line["kind"] == "held_out"], settings["nodes"]),
+        held_out=_held_out([line for line in lines if line["kind"] == "held_out"], learners),
         asked={key: settings[key] for key in ASKED},
     )
 

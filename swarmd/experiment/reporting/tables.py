@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from swarmd.experiment.reporting.attacks import Attacked, attacked
 from swarmd.experiment.reporting.cells import plain
 from swarmd.experiment.reporting.controls import Against, against, against_solo
 from swarmd.experiment.reporting.equal_cost import BASES, Basis
@@ -41,6 +42,7 @@ def make_tables(results: Results) -> Table:
             for basis in PROMISED
             for number, one in enumerate(against_solo(results, label, basis))
         ],
+        "attacks": [_attack(one) for one in attacked(results)],
         "sweep": _sweep(results),
     }
 
@@ -141,6 +143,16 @@ def _specialists(results: Results, label: str) -> Table:
         }
         for which in ("own", "foreign")
     }
+
+
+def _attack(one: Attacked) -> Table:
+    found = {name: getattr(one, name) for name in ("label", "kind", "attackers", "control")}
+    for name in ("payload_end", "payload_peak", "length_end"):
+        found[name] = plain(getattr(one, name))
+    for name in ("length_ratio", "own_gain", "held_out_difference"):
+        value = getattr(one, name)
+        found[name] = None if value is None else plain(value)
+    return found
 
 
 def _sweep(results: Results) -> list[Table]:

@@ -18,7 +18,8 @@ def has_digit(text):
 
 
 def settings(algorithm, **more):
-    return LearningConfig(algorithm=algorithm, warmup_steps=0, learning_rate=1e-3, **more)
+    given = {"warmup_steps": 0, "learning_rate": 1e-3, "external_tokens": "all"} | more
+    return LearningConfig(algorithm=algorithm, **given)
 
 
 def same(one, other):

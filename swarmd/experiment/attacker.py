@@ -1,0 +1,96 @@
+"""A node that does not learn: it publishes right answers that carry a payload, like everybody else's records.
+
+It draws its questions and signs its groups as a peer does, and others verify and draw them as anybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocol import KeyPair, Manifest, PeerId
+from swarmd.daemon.own_groups import fitting_questions, own_group
+from swarmd.experiment.attacks import Attack, wrong
+from swarmd.experiment.oracle import Oracle
+from swarmd.experiment.signing import sign_groups
+from swarmd.learning import ScoredGroup
+from swarmd.policy import Policy, Sample
+from swarmd.tasks import Question, TaskRunner, TrainingDraw
+
+CLAIMED_NATS_PER_BYTE = 3.0
+"""What it claims of its text: the least that is believed (`learning.external.behaviour`)."""
+
+
+class Attacker:
+    """An attacking node. Its policy only says which questions fit and how texts are encoded."""
+
+    def __init__(
+        self,
+        key: KeyPair,
+        *,
+        manifest: Manifest,
+        own_tasks: Manifest,
+        policy: Policy,
+        tasks: TaskRunner,
+        oracle: Oracle,
+        attack: Attack,
+        groups: int,
+        group_size: int,
+    ) -> None:
+        """`groups` are published in a round: as many as an honest node generates."""
+        self.peer_id: PeerId = key.peer_id
+        self._key = key
+        self._manifest = manifest
+        self._own_tasks = own_tasks
+        self._policy = policy
+        self._tasks = tasks
+        self._oracle = oracle
+        self._attack = attack
+        self._groups = groups
+        self._group_size = group_size
+
+    async def publish(self, round_: int) -> tuple[bytes, ...]:
+        """Signed records of this round. Raises TaskError.
+
+        Every round has a stretch of the sequence of questions to itself, so nothing needs to be remembered.
+        """
+        draw = TrainingDraw(self._own_tasks, self.peer_id, round_)
+        drawn = await fitting_questions(draw, self._tasks, self._policy, self._groups)
+        answers = [self._oracle(question.spec) for question in drawn]
+        known = [(q, answer) for q, answer in zip(drawn, answers, strict=True) if answer is not None]
+        texts = [self._texts(answer) for _, answer in known]
+        scores = await self._tasks.score([(q.spec, row) for (q, _), row in zip(known, texts, strict=True)])
+        groups = [
+            self._group(question, row, [score.reward for score in rewards], round_)
+            for (question, _), row, rewards in zip(known, texts, scores, strict=True)
+        ]
+        return sign_groups(
+            self._key,
+            self._manifest,
+            [question for question, _ in known],
+            groups,
+            round_=round_,
+            temperature=self._policy.temperature,
+        )
+
+    def _texts(self, answer: str) -> list[str]:
+        right = self._group_size // 2  # half of a group: the sum of its positive advantages is then largest
+        return [self._attack.right(answer)] * right + [wrong(answer)] * (self._group_size - right)
+
+    def _group(
+        self, question: Question, texts: Sequence[str], rewards: Sequence[float], round_: int
+    ) -> ScoredGroup:
+        return own_group(
+            question,
+            [self._as_if_sampled(text) for text in texts],
+            rewards,
+            manifest=self._manifest,
+            policy=self._policy,
+            publisher=self.peer_id,
+            round_=round_,
+            step=round_,
+        )
+
+    def _as_if_sampled(self, text: str) -> Sample:
+        tokens = self._policy.encode_completion(text, finished=True)
+        claimed = -CLAIMED_NATS_PER_BYTE * len(text.encode())
+        return Sample(tokens, text, (claimed,), finished=True)

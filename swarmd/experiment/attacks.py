@@ -1,0 +1,60 @@
+"""What an attacker of an experiment writes: a right answer that carries a payload (arXiv 2511.09780). Pure.
+
+The attacker is as strong as an outsider can be: it knows the right answer to each of its questions, writes as
+many right completions as wrong ones, which gives the group the largest advantage that it can have, and writes
+the wrong ones in the plain form, so that a loss that pushes away from them pushes away from that form.
+"""
+
+from __future__ import annotations
+
+import re
+from string import Formatter
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from swarmd.config.slices import Slice
+
+TEXT_CHARACTERS_MAX = 1_000  # a few hundred tokens: more than a completion of these experiments may have
+PLAIN = "<answer>{answer}</answer>"
+
+
+class Attack(Slice):
+    """A payload, and what of it is looked for in the text of honest nodes."""
+
+    name: str = Field(pattern=r"^[\w.+-]{1,40}$")
+    kind: Literal["out_of_context", "in_context", "length"]
+    """out_of_context: text that has nothing to do with the question; in_context: text that looks as if it
+    belonged there; length: what counts is how long completions become."""
+    text: str = Field(max_length=TEXT_CHARACTERS_MAX)
+    """The completion, tags included; {answer} stands for the right answer."""
+    marker: str | None = Field(None, min_length=1)
+    """Part of `text`: a completion that contains it carries the payload. Not for kind length."""
+
+    def right(self, answer: str) -> str:
+        """A completion that is right and carries the payload."""
+        return self.text.format(answer=answer)
+
+    @model_validator(mode="after")
+    def _text_holds_the_answer_and_the_marker(self) -> Attack:
+        try:
+            fields = {name for _, name, _, _ in Formatter().parse(self.text) if name is not None}
+        except ValueError as error:
+            raise ValueError(f"text: {error}: braces are for {{answer}} only") from error
+        if fields != {"answer"}:
+            raise ValueError("text must contain {answer}, where the right answer goes, and no other braces")
+        if self.kind == "length":
+            if self.marker is not None:
+                raise ValueError("kind length is measured in tokens: remove marker")
+        elif self.marker is None:
+            raise ValueError(f"kind {self.kind} is measured by its marker: set marker to a part of text")
+        elif self.marker not in self.text:
+            raise ValueError("marker is no part of text, so that nothing would be found: set it to one")
+        return self
+
+
+def wrong(answer: str) -> str:
+    """A completion in the plain form whose answer looks like `answer` and is another: a digit one up, or the
+    letters the other way round."""
+    changed = re.sub(r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1)
+    return PLAIN.format(answer=changed if changed != answer else answer[::-1])
