@@ -209,9 +209,11 @@ async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.MonkeyPatch.context() as patch:
         server.setblocking(False)
         names: dict[str, object] = {
-            "secret": home / "peer.key", "directory": home, "port": server.getsockname()[1], "daemon":
-            os.getpid(),
-        }  # fmt: skip
+            "secret": home / "peer.key",
+            "directory": home,
+            "port": server.getsockname()[1],
+            "daemon": os.getpid(),
+        }
         attacks = [attack.format(**names) for kind in ATTACKS.values() for attack in kind]
         attacks += ["1 + 1", *DEVOURING, *(FORGING.format(micro=micro) for micro in MICRO)]
         code = "[" + ", ".join(f"lambda: {attack}" for attack in attacks) + "]"
