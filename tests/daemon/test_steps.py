@@ -82,6 +82,17 @@ async def test_a_scorer_lost_on_some_junk_is_nothing_to_tell(make_peer, run):
     assert one.events.named("warning") == []
 
 
+@pytest.mark.parametrize(("failure", "offered"), [("hang", 0), ("timeout", 0), ("crash", 0), ("error", 2)])
+async def test_a_group_that_others_would_refuse_is_trained_on_and_not_published(
+    make_peer, run, failure, offered
+):
+    one = make_peer(steps=1)
+    one.tasks.score_by = lambda position, text: Score(0.0, failure) if position == 0 else Score(1.0)
+    await run(one)
+    assert len(one.gossip.of(OwnGroup)) == offered
+    assert [line["own"] for line in one.events.named("step")] == [2]
+
+
 async def test_own_groups_are_offered_to_the_swarm_as_they_were_made(make_peer, run):
     one = make_peer(steps=1)
     await run(one)

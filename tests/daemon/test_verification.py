@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
+from swarmd.daemon.turns import HALF_LIFE_S, SECONDS_MAX
 from swarmd.daemon.verification import Verification
 from swarmd.learning import ScoredGroup
 from swarmd.tasks import Score
@@ -41,21 +42,56 @@ async def test_a_group_is_rebuilt_from_the_record_with_the_rewards_found_here():
     assert {c.token_ids for c in group.completions} == {()}, "tokens are this peer's own to make"
 
 
-async def test_a_completion_that_breaks_the_scorer_earns_nothing_and_costs_the_others_nothing():
+async def test_a_completion_on_which_the_scorer_raises_earns_nothing_and_costs_the_others_nothing():
     def score(position: int, text: str) -> Score:
-        return Score(0.0, "timeout") if position == 1 else as_claimed(position, text)
+        return Score(0.0, "error") if position == 1 else as_claimed(position, text)
 
     [group] = await check(KnownTasks(score)).check([received(ALLOWED[0], (1.0, 1.0, 0.5))])
     assert group.rewards == (1.0, 0.0, 0.5)
 
 
-async def test_a_group_of_completions_that_hang_the_scorer_is_rejected_whole():
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("hang", Reason.COMPLETION),
+        ("crash", Reason.COMPLETION),
+        ("timeout", Reason.SCORER),
+        ("skipped", Reason.SCORER),
+    ],
+)
+async def test_one_completion_that_hangs_or_ends_the_scorer_costs_the_whole_group(failure, reason):
     def score(position: int, text: str) -> Score:
-        return Score(0.0, "timeout") if position < 3 else as_claimed(position, text)
+        return Score(0.0, failure) if position == 1 else as_claimed(position, text)
 
     [outcome] = await check(KnownTasks(score)).check([received(ALLOWED[0], (1.0, 1.0, 0.5, 0.0))])
     assert isinstance(outcome, RejectedRecord)
-    assert outcome.reason is Reason.SCORER
+    assert outcome.reason is reason
+
+
+class CostlyTasks(KnownTasks):
+    """Every group hangs, and takes half of what a publisher may use up."""
+
+    async def score(self, items):
+        self.busy_s += SECONDS_MAX / 2
+        return await super().score(items)
+
+
+async def test_a_publisher_that_has_used_up_its_seconds_is_refused_until_they_are_forgotten():
+    tasks, now = CostlyTasks(lambda *_: Score(0.0, "hang")), [0.0]
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
+    record = received(ALLOWED[0])
+    outcomes = [(await verification.check([record]))[0] for _ in range(3)]
+    assert [outcome.reason for outcome in outcomes] == [Reason.COMPLETION, Reason.COMPLETION, Reason.SCORER]
+    assert len(tasks.scored) == 2, "the third is not looked at"
+    now[0] = 2 * HALF_LIFE_S
+    await verification.check([record])
+    assert len(tasks.scored) == 3
+
+
+async def test_a_group_that_was_accepted_proves_its_publisher():
+    verification = check(KnownTasks())
+    await verification.check([received(ALLOWED[0])])
+    assert verification.accounts.is_proven(key(1).peer_id)
 
 
 async def test_another_question_is_rejected_and_its_completions_are_not_scored():

@@ -6,6 +6,7 @@ as the code of a scorer, which is what a text would be if it were run, it must n
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from protocol import TaskSpec
-from swarmd.tasks import Score, TaskRunner
+from swarmd.tasks import Question, Score, TaskRunner
 from swarmd.tasks.frames import pack
 from swarmd.tasks.gym import ReasoningGym
 from tests.tasks.conftest import QUICK, make_spec
@@ -209,9 +210,11 @@ async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.MonkeyPatch.context() as patch:
         server.setblocking(False)
         names: dict[str, object] = {
-            "secret": home / "peer.key", "directory": home, "port": server.getsockname()[1], "daemon":
-            os.getpid(),
-        }  # fmt: skip
+            "secret": home / "peer.key",
+            "directory": home,
+            "port": server.getsockname()[1],
+            "daemon": os.getpid(),
+        }
         attacks = [attack.format(**names) for kind in ATTACKS.values() for attack in kind]
         attacks += ["1 + 1", *DEVOURING, *(FORGING.format(micro=micro) for micro in MICRO)]
         code = "[" + ", ".join(f"lambda: {attack}" for attack in attacks) + "]"
@@ -347,3 +350,47 @@ async def test_deep_json_for_codeio_costs_that_completion(
     )
     assert deep.reward <= 0.05
     assert right == Score(1.0)
+
+
+WITHOUT_WALLS = """
+import sys
+from swarmd.tasks import sandbox
+from swarmd.tasks.gym import ReasoningGym
+sandbox.seccomp.is_supported = lambda: False
+sandbox.kernel.landlock_version = lambda: 0
+
+class Unwalled(ReasoningGym):
+    pass
+"""
+
+
+async def test_where_the_kernel_has_no_walls_only_plain_literals_are_scored_and_the_report_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
+) -> None:
+    (tmp_path / "unwalled_source.py").write_text(WITHOUT_WALLS)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = replace(QUICK, sources=("unwalled=unwalled_source:Unwalled",))
+    async with TaskRunner(reward="partial", options=options) as runner:
+        assert [line for line in runner.sandbox_report() if "not plain literals score 0" in line]
+        fine = ["gcd", "binary_matrix", "calendar_arithmetic", "number_sorting", "coin_flip"]
+        assert [await run(runner, spec(name), [right_answer(name)]) for name in fine] == [[Score(1.0)]] * len(
+            fine
+        )
+        assert await run(runner, spec("countdown"), [right_answer("countdown")]) == [Score(0.0)]
+        scores = await run(runner, spec("string_insertion"), [*CODE, *HANGING])
+        assert [score for score in scores if score != Score(0.0)] == []
+
+
+async def test_text_that_hangs_the_worker_for_peers_does_not_delay_own_questions_and_scores(
+    arena: Arena, runner: TaskRunner, spec: Callable[..., TaskSpec], oracle: str
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        hung = group.create_task(arena.attempt(HANGS))
+        await asyncio.sleep(0)
+        questions = await runner.questions([spec("string_insertion")])
+        scores = await run(runner, spec("string_insertion"), [oracle])
+        was_over = hung.done()
+    assert isinstance(questions[0], Question)
+    assert scores == [Score(1.0)]
+    assert not was_over
+    assert hung.result() == Score(0.0, "hang")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from swarmd.tasks.sandbox.unaudited import Place, find_unaudited, take_away
+from swarmd.tasks.sandbox.unaudited import REFUSED_MODULES, Place, find_unaudited, take_away
 
 _REFUSED_PREFIXES = (
     "socket.", "subprocess.", "ctypes.", "os.system", "os.exec", "os.fork", "os.spawn", "os.posix_spawn",
@@ -44,6 +44,8 @@ def refuse_side_effects(readable: Sequence[str], places: Sequence[Place] | None 
             path, _, flags = args
             if (isinstance(flags, int) and flags & _CHANGES) or not may_read(path):
                 raise PermissionError(f"the sandbox refuses to open {path!r}")
+        elif event == "import" and args[0] in REFUSED_MODULES:
+            raise PermissionError(f"the sandbox refuses to import {args[0]!r}")
         elif event in _LISTING:
             if not may_read(args[0] if args[0] is not None else Path.cwd()):
                 raise PermissionError(f"the sandbox refuses to list {args[0]!r}")

@@ -8,6 +8,7 @@ not run as a program in the first place (`programs`).
 
 from __future__ import annotations
 
+import _imp
 import sys
 from collections.abc import Sequence
 from types import BuiltinFunctionType, ModuleType
@@ -16,15 +17,17 @@ from typing import Any, NoReturn
 Place = tuple[dict[str, Any], str]
 """A module's namespace and a name in it."""
 
-_NATIVE = (
+_NATIVE = frozenset({
     "_posixsubprocess", "_posixshmem", "_multiprocessing", "_ctypes", "_socket", "_ssl", "_signal",
     "_sqlite3", "_dbm", "_gdbm", "_curses", "_testcapi", "_testinternalcapi", "_testmultiphase",
-    "_xxsubinterpreters", "_interpreters", "_scproxy", "faulthandler", "fcntl", "mmap", "readline",
-    "resource", "syslog", "termios",
-)  # fmt: skip
-_ON_TOP = ("ctypes", "multiprocessing", "signal", "socket", "subprocess", "swarmd.tasks.sandbox.kernel")
-_SYSTEM = ("posix", "nt")
-# What importing, reading modules and reporting a result needs. What changes anything is audited besides.
+    "_xxsubinterpreters", "_interpreters", "_scproxy", "faulthandler", "fcntl", "mmap", "readline", "syslog",
+    "termios", "posix", "nt",
+})  # fmt: skip
+REFUSED_MODULES = _NATIVE
+"""Imported anew, they would come with functions of their own."""
+_BOUND = ("ctypes", "swarmd.tasks.sandbox.kernel")
+"""They hold functions of libc that ctypes has bound already, and classes that bind more."""
+# Of posix. What importing, reading modules and reporting a result needs; what changes anything is audited.
 _KEPT = frozenset({
     "_exit", "_path_normpath", "access", "close", "cpu_count", "fspath", "fstat", "get_terminal_size",
     "getcwd", "getcwdb", "getegid", "geteuid", "getgid", "getpid", "getppid", "getrandom", "getuid", "isatty",
@@ -35,32 +38,29 @@ _KEPT = frozenset({
 
 def find_unaudited() -> list[Place]:
     """Where the functions are in the modules that are loaded now. Some milliseconds: once, before forking."""
-    return [
-        (namespace, name)
-        for module in list(sys.modules.values())
-        if isinstance(module, ModuleType)
-        for namespace in [vars(module)]
-        for name, value in namespace.items()
+    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    places = [
+        (vars(module), name)
+        for module in modules
+        for name, value in vars(module).items()
         if isinstance(value, BuiltinFunctionType) and _is_taken(value)
     ]
+    for module in modules:
+        if module.__name__ == _BOUND[1] or module.__name__.partition(".")[0] == _BOUND[0]:
+            places += [(vars(module), name) for name in vars(module) if not name.startswith("__")]
+    return [*places, (vars(_imp), "create_builtin")]
 
 
 def take_away(places: Sequence[Place]) -> None:
-    """Nobody in this process calls them any more, nor imports the modules that hold them. Irreversible."""
+    """Nobody in this process calls them any more. Irreversible."""
     for namespace, name in places:
         namespace[name] = _refused
-    for name, module in list(sys.modules.items()):
-        if name in _NATIVE or any(name == top or name.startswith(f"{top}.") for top in _ON_TOP):
-            sys.modules[name] = None  # type: ignore[assignment]  # the import system's own mark for "refused"
-            if name.partition(".")[0] == "ctypes" or name.endswith(".kernel"):
-                vars(module).clear()  # it holds functions of libc
-    for name in (*_NATIVE, *_ON_TOP):
-        sys.modules[name] = None  # type: ignore[assignment]
 
 
 def _is_taken(function: BuiltinFunctionType) -> bool:
-    module = function.__module__
-    return module in _NATIVE or (module in _SYSTEM and function.__name__ not in _KEPT)
+    return function.__module__ in _NATIVE and not (
+        function.__module__ in ("posix", "nt") and function.__name__ in _KEPT
+    )
 
 
 def _refused(*_arguments: object, **_options: object) -> NoReturn:
