@@ -258,8 +258,8 @@ class Contacts:
     def _unheard(self) -> float:
         """Peers that nothing came from yet, for each contact; no more than one.
 
-        Of a swarm of which all were heard, each delivers again and again; the share of deliveries by peers that
-        were heard once is the share of all that the unheard would deliver (Good and Turing).
+        Where all were heard, each delivers again and again; the share of deliveries by peers that were heard
+        once is the share of all that the unheard would deliver (Good and Turing).
         """
         deliveries = sum(found.times for found in self._lately.values())
         once = sum(found.times == 1 for found in self._lately.values())
