@@ -87,9 +87,10 @@ class Contacts:
         self._parties: dict[tuple[PeerId, bool], Party] = {}
         """What `party` found since anything changed."""
         self._counts: Counter[str] = Counter()
+        self._target = 1.0
         self._counted_at = -math.inf
         self._size = 1.0
-        self._size_at = -math.inf
+        self._size_at = math.inf
 
     # What happens ----------------------------------------------------------------------------------
 
@@ -223,17 +224,16 @@ class Contacts:
 
     def parties(self, now: float) -> int:
         """How many parties the contacts are."""
-        return len(self._by_party(now))
+        self._count(now)
+        return len(self._counts)
 
     def size(self, now: float) -> int:
         """About how many peers there are, this one included; moves by no more than a factor in a time."""
-        most = self._limits.contacts_per_group
-        contacts = sum(min(count, most) for count in self._by_party(now).values())
-        target = 1 + contacts * (1 + self._unheard())
+        self._count(now)
         if not self._size_at <= now:  # the first time, or a clock that jumped back
             self._size_at = now
         factor = 2 ** min((now - self._size_at) / self._limits.size_doubles_s, 64.0)
-        self._size = min(max(target, self._size / factor), max(2.0, self._size) * factor)
+        self._size = min(max(self._target, self._size / factor), max(2.0, self._size) * factor)
         self._size_at = now
         return max(1, round(self._size))
 
@@ -258,19 +258,22 @@ class Contacts:
     def _unheard(self) -> float:
         """Peers that nothing came from yet, for each contact; no more than one.
 
-        Of a swarm of which all were heard, each delivers again and again; the share of deliveries by peers that
-        were heard once is the share of all that the unheard would deliver (Good and Turing).
+        Where all were heard, each delivers again and again; the share of deliveries by peers that were heard
+        once is the share of all that the unheard would deliver (Good and Turing).
         """
         deliveries = sum(found.times for found in self._lately.values())
         once = sum(found.times == 1 for found in self._lately.values())
         return min(1.0, once / max(1, deliveries - once))
 
-    def _by_party(self, now: float) -> Counter[str]:
-        """Contacts of each party; counted anew once a second, since they may be thousands."""
-        if not 0 <= now - self._counted_at < COUNT_EVERY_S:
-            self._counts = Counter(self.party(peer, now, proved=False).name for peer in self.current(now))
-            self._counted_at = now
-        return self._counts
+    def _count(self, now: float) -> None:
+        """Contacts of each party, and so many peers; once a second, since they may be thousands."""
+        if 0 <= now - self._counted_at < COUNT_EVERY_S:
+            return
+        self._counted_at = now
+        self._counts = Counter(self.party(peer, now, proved=False).name for peer in self.current(now))
+        most = self._limits.contacts_per_group
+        contacts = sum(min(count, most) for count in self._counts.values())
+        self._target = 1 + contacts * (1 + self._unheard())
 
     def _expire(self, now: float) -> None:
         gone = [peer for peer in self._lately if not self._is_lately(peer, now)]

@@ -213,7 +213,7 @@ class Gossip:
         self._apply(peer, word)
         if word == "ban":
             self._membership.forget(peer)
-            _, *rest = self._puller.turn_away(peer, "banned")
+            _, *rest = self._puller.judge.turn_away(peer, "banned")
             return [StandingChanged(peer, "banned", "by the operator"), *rest]
         return [StandingChanged(peer, "trusted" if word == "trust" else "unjudged", "by the operator")]
 
@@ -235,7 +235,7 @@ class Gossip:
         if before is None or abs(now - before) >= TOLD_EVERY_S:
             self._told.put((peer, what.value), now, close=False)
             told.append(StandingChanged(peer, _CHANGES[what], "to the transport"))
-        return told + self._puller.penalise(peer, what.value, now)
+        return told + self._puller.judge.penalise(peer, what.value, now)
 
     # What is due -----------------------------------------------------------------------------------
 

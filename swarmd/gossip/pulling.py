@@ -24,20 +24,12 @@ from protocol import (
 from swarmd.gossip.allowance import Allowance
 from swarmd.gossip.candidates import Candidate, Candidates
 from swarmd.gossip.contacts import Contacts, Party
-from swarmd.gossip.events import (
-    Command,
-    Disconnect,
-    Drop,
-    ForgetPeer,
-    Pull,
-    RememberAcquaintance,
-    StandingChanged,
-    Verify,
-)
+from swarmd.gossip.events import Command, Drop, Pull, RememberAcquaintance, StandingChanged, Verify
+from swarmd.gossip.judging import Judge
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.outage import Outages
-from swarmd.gossip.reputation import ABSENT, FAILURES, UNINFORMATIVE, UNREACHABLE, Reputation
+from swarmd.gossip.reputation import ABSENT, UNINFORMATIVE, UNREACHABLE, Reputation
+from swarmd.gossip.rests import Rest, Rests
 from swarmd.gossip.turns import StrangersShare
 from swarmd.network.interface import PullFailure, Standing, Way
 
@@ -61,14 +53,6 @@ class _Verifying:
     address: str | None
 
 
-@dataclass(frozen=True)
-class _Rest:
-    """Nothing is pulled from a peer until then; it failed so many times in a row."""
-
-    until: float
-    times: int
-
-
 class Puller:
     """Paced by `allowance`; judged by `reputation`; shared out by party; every table bounded by `limits`."""
 
@@ -88,15 +72,14 @@ class Puller:
         self._contacts = contacts
         self.allowance = Allowance(limits)
         self.candidates = Candidates(limits, rng)
+        self.judge = Judge(reputation, contacts, self.candidates)
         self._strangers = StrangersShare(STRANGERS_PULLS_PER_S)
         self._in_flight: dict[bytes, _InFlight] = {}
         self._verifying: dict[bytes, _Verifying] = {}
         self._task_ids = frozenset(task.task_id for task in manifest.tasks)
         self._seen: Kept[tuple[PeerId, bytes], None] = Kept(limits.seen_max)
         self._offered: Kept[tuple[PeerId, int], int] = Kept(limits.seen_max)
-        self._resting: Kept[PeerId, _Rest] = Kept(limits.peers_max)
-        self._unreached = Outages()
-        self._unscored = Outages()
+        self._rests = Rests(limits)
         self.pulled = 0
         self.accepted = 0
         self._rejected: Counter[str] = Counter()
@@ -194,8 +177,8 @@ class Puller:
         if flight is None:
             return []
         publisher = flight.candidate.announced.publisher
-        self._unreached.worked(self._party(publisher, now).name, now)
-        self._resting.pop(publisher)
+        self.judge.reached(publisher, now)
+        self._rests.end(publisher)
         try:
             record = verify_record(
                 envelope, manifest=self._manifest, now=now, digest=digest, publisher=publisher
@@ -238,7 +221,7 @@ class Puller:
         if verifying is None:
             return []
         publisher = verifying.publisher
-        self._unscored.worked(self._party(publisher, now).name, now)
+        self.judge.scored(publisher, now)
         if not informative:
             return self._drop(digest, publisher, UNINFORMATIVE, now)
         self.accepted += 1
@@ -250,30 +233,6 @@ class Puller:
         if verifying is None:
             return []
         return self._drop(digest, verifying.publisher, reason, now)
-
-    # Judging ---------------------------------------------------------------------------------------
-
-    def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
-        """`peer` loses the points of `reason`, unless the fault seems to be here; what follows from it."""
-        party = self._party(peer, now).name
-        if reason == UNREACHABLE:
-            self._unreached.failed(party, reason, now)
-            if self._unreached.most_fail(reason, now):
-                return []
-        if reason == Reason.SCORER:
-            self._unscored.failed(party, reason, now)
-            if self._unscored.all_fail(reason, now):
-                return []
-        may_ignore = reason not in FAILURES or self._spares_half(peer, now)
-        if not self._reputation.penalise(peer, reason, now, may_ignore=may_ignore):
-            return []
-        return self.turn_away(peer, reason)
-
-    def turn_away(self, peer: PeerId, reason: str) -> list[Command]:
-        """`peer` is ignored from now on: nothing of it waits or counts any longer."""
-        self.candidates.forget(peer)
-        self._contacts.disgraced(peer)
-        return [StandingChanged(peer, "ignored", str(reason)), ForgetPeer(peer), Disconnect(peer)]
 
     def _delivered(self, verifying: _Verifying, now: float) -> list[Command]:
         peer, contacts = verifying.publisher, self._contacts
@@ -288,11 +247,11 @@ class Puller:
     def _unreachable(self, candidate: Candidate, now: float) -> list[Command]:
         """Tried once more after a rest. Costs its publisher once an outage, however many pulls it ended."""
         publisher = candidate.announced.publisher
-        begins = not self._is_resting(publisher, now)
+        begins = not self._rests.is_resting(publisher, now)
         commands: list[Command] = []
         if begins:
-            commands = self.penalise(publisher, UNREACHABLE, now)
-            ours = self._unreached.most_fail(UNREACHABLE, now)
+            commands = self.judge.penalise(publisher, UNREACHABLE, now)
+            ours = self.judge.is_cut_off(now)
             rest = self._rest(publisher, now, again=not ours)
             if rest.times > 1 and not ours:
                 self._contacts.lost(publisher)
@@ -309,26 +268,8 @@ class Puller:
         self.candidates.add(candidate)
         self.candidates.trim(lambda peer: self._party(peer, now))
 
-    def _rest(self, peer: PeerId, now: float, *, again: bool = True) -> _Rest:
-        """Pull nothing from it for a while, twice as long each time in a row."""
-        before = self._resting.get(peer)
-        times = (before.times if before else 0) + (1 if again else 0)
-        seconds = min(self._limits.rest_s_max, self._limits.pull_retry_s * 2.0 ** min(max(0, times - 1), 16))
-        rest = _Rest(now + seconds, times)
-        self._resting.put(peer, rest, close=self._contacts.is_contact(peer, now))
-        return rest
-
-    def _is_resting(self, peer: PeerId, now: float) -> bool:
-        rest = self._resting.get(peer)
-        return rest is not None and now < rest.until <= now + self._limits.rest_s_max
-
-    def _spares_half(self, peer: PeerId, now: float) -> bool:
-        """With `peer` ignored, too, at least half of the contacts would be left."""
-        contacts = set(self._contacts.current(now))
-        if peer not in contacts:
-            return True
-        failed = {i.peer_id for i in self._reputation.ignored(now) if i.reason in FAILURES}
-        return 2 * (len(failed) + 1) <= len(contacts | failed)
+    def _rest(self, peer: PeerId, now: float, *, again: bool = True) -> Rest:
+        return self._rests.begin(peer, now, again=again, close=self._contacts.is_contact(peer, now))
 
     # -----------------------------------------------------------------------------------------------
 
@@ -355,7 +296,7 @@ class Puller:
             if (
                 flying[peer] >= self._limits.pulls_per_peer
                 or self._reputation.is_ignored(peer, now)
-                or self._is_resting(peer, now)
+                or self._rests.is_resting(peer, now)
             ):
                 return False
             party = self._party(peer, now)
@@ -369,7 +310,7 @@ class Puller:
 
     def _drop(self, digest: bytes, publisher: PeerId, reason: str, now: float) -> list[Command]:
         self._rejected[str(reason)] += 1
-        return [Drop(digest, str(reason), publisher), *self.penalise(publisher, reason, now)]
+        return [Drop(digest, str(reason), publisher), *self.judge.penalise(publisher, reason, now)]
 
     def _within_round_limit(self, peer: PeerId, round_: int, now: float) -> bool:
         """What a publisher announces beyond the manifest's limit in one round is ignored."""

@@ -12,7 +12,7 @@ from typing import Any
 from protocol import KeyPair, PeerId, TaskSpec
 from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
-from swarmd.gossip import Command, Event, GossipStatistics, Party
+from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party
 from swarmd.learning import ScoredCompletion, ScoredGroup
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, Standing, StandingOf
 from swarmd.observe import EventLog
@@ -87,6 +87,7 @@ class ScriptedNetwork:
     error: NetworkError | None = None
     restarts: int = 0
     connected: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     """set at every call that goes to other peers"""
@@ -125,7 +126,7 @@ class ScriptedNetwork:
         return await self._answer("pull", peer_id, digest, size)
 
     def statistics(self) -> NetworkStatistics:
-        return NetworkStatistics(self.connected, self.restarts, 0, 0, True)
+        return NetworkStatistics(self.connected, self.restarts, 0, 0, True, refused=self.refused)
 
     async def close(self) -> None:
         self.calls.append(("close",))
@@ -148,6 +149,7 @@ class ScriptedGossip:
         self.problems: tuple[str, ...] = ()
         self.distrusted: set[str] = set()
         self.peers: tuple[Any, ...] = ()
+        self.ignored: tuple[Ignored, ...] = ()
         self.heard = asyncio.Event()
 
     def standing(self, peer: PeerId) -> Standing:
@@ -194,7 +196,7 @@ class ScriptedGossip:
             groups_rejected={},
             junk={},
             announcement_keys_read=0,
-            ignored=(),
+            ignored=self.ignored,
             trusted=(),
             points_lost={},
             misbehaved={},

@@ -15,7 +15,7 @@ from swarmd import __version__
 from swarmd.daemon.progress import Progress
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
 from swarmd.errors import ConfigError
-from swarmd.gossip import PeerView
+from swarmd.gossip import Ignored, PeerView
 from swarmd.learning import AdaptiveExternal
 from swarmd.network.interface import Standing
 from swarmd.observe import SelfEvaluation, StatusSnapshot
@@ -128,10 +128,8 @@ def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts)
 
 
 def test_a_peer_that_was_not_pulled_from_or_has_no_address_is_shown_as_such(parts):
-    status = verify_status(
-        make_status(MANIFEST, OTHER, START, addresses=()), swarm=MANIFEST.swarm_id, now=START
-    )
-    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, ignored=False),)
+    status = verify_status(make_status(MANIFEST, OTHER, START, addresses=()), swarm=MANIFEST.swarm_id, now=START)
+    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, 0, Standing.STRANGER, 1.0, {}),)
     [other] = report(parts).snapshot().peers
     assert (other.address, other.groups_pulled) == (None, 0)
 
@@ -194,9 +192,28 @@ def test_j_is_shown_where_it_adapts(parts):
     assert report(parts).snapshot().external_wanted == 0
 
 
+def test_a_peer_of_which_no_status_was_read_is_shown_by_what_it_did(parts):
+    parts.gossip.peers = (PeerView(OTHER.peer_id, None, None, 1, 5, Standing.MET, 0.5, {"absent": 2}),)
+    [other] = report(parts).snapshot().peers
+    assert (other.peer_id, other.standing, other.trust) == (OTHER.peer_id, "met", 0.5)
+    assert (other.groups_taught, other.points_lost) == (5, {"absent": 2})
+    assert (other.address, other.age_s, other.model) == (None, None, None)
+
+
+def test_who_is_ignored_and_what_was_refused_is_in_the_snapshot(parts):
+    parts.gossip.ignored = (Ignored(OTHER.peer_id, "absent", 250.0), Ignored(key(3).peer_id, "banned", None))
+    parts.network.refused = {"streams": 9}
+    judged = report(parts).snapshot().judgement
+    assert [(found.peer_id, found.reason, found.seconds_left) for found in judged.ignored] == [
+        (OTHER.peer_id, "absent", 250.0),
+        (key(3).peer_id, "banned", None),
+    ]
+    assert judged.refused == {"streams": 9}
+
+
 def test_a_peer_that_claims_no_evaluation_is_shown_without_one(parts):
     status = verify_status(make_status(MANIFEST, OTHER, START), swarm=MANIFEST.swarm_id, now=START)
-    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, ignored=False),)
+    parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, 0, Standing.STRANGER, 1.0, {}),)
     [other] = report(parts).snapshot().peers
     assert other.held_out_claimed is None
 

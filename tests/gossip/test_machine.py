@@ -182,7 +182,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert seen.pulls_in_flight <= LIMITS.pulls_max
         assert seen.pulls_in_flight + seen.verifying <= LIMITS.verifying_max
         assert len(seen.peers) <= LIMITS.peers_max
-        assert seen.ignored_peers <= LIMITS.peers_judged_max
+        assert sum(found.seconds_left is not None for found in seen.ignored) <= LIMITS.peers_judged_max
         assert seen.shards in {1, 2, 4, 8, 16, 32, 64}
         assert 0 < self.gossip.next_wakeup - self.now <= LIMITS.tick_s_max
         for table, most in self.tables():
@@ -199,7 +199,7 @@ class AnyOrder(RuleBasedStateMachine):
             (gossip._reader._finished, LIMITS.keys_remembered),
             (gossip._membership._addresses, LIMITS.addresses_max),
             (gossip._reputation._accounts, LIMITS.peers_judged_max),
-            (gossip._puller._resting, LIMITS.peers_max),
+            (gossip._puller._rests, LIMITS.peers_max),
             (gossip._membership._peers, LIMITS.peers_max),
             (gossip._membership._told, LIMITS.addresses_max),
             (gossip._contacts._acquaintances, LIMITS.acquaintances_max),

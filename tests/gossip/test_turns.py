@@ -203,7 +203,7 @@ def test_for_failures_at_least_half_of_the_contacts_are_left_and_for_lies_none_n
             hand.contacts.delivered(peer, Way.DIRECT, HONEST, START)
         for peer in peers:
             for _ in range(10):
-                hand.puller.penalise(peer, reason, START)
+                hand.puller.judge.penalise(peer, reason, START)
         left = [peer for peer in peers if not hand.reputation.is_ignored(peer, START)]
         assert len(left) == least
 
@@ -218,7 +218,7 @@ def test_a_single_contact_is_ignored_for_lies_and_not_for_failures():
         hand = Hand()
         hand.contacts.delivered(key(1).peer_id, Way.DIRECT, HONEST, START)
         for _ in range(10):
-            hand.puller.penalise(key(1).peer_id, reason, START)
+            hand.puller.judge.penalise(key(1).peer_id, reason, START)
         assert hand.reputation.is_ignored(key(1).peer_id, START) is ignored, reason
 
 
@@ -227,6 +227,6 @@ def test_whom_the_operator_trusts_is_never_ignored_and_loses_its_points_all_the_
     peer = key(1).peer_id
     hand.reputation.trust_always(peer)
     for _ in range(10):
-        assert hand.puller.penalise(peer, "question", START) == []
+        assert hand.puller.judge.penalise(peer, "question", START) == []
     assert hand.reputation.reasons(peer) == {"question": 10}
     assert hand.reputation.trust(peer, START) == 1

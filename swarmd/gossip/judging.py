@@ -1,0 +1,70 @@
+"""What follows from a fault: who pays for it, who is ignored, and what of it is forgotten."""
+
+from __future__ import annotations
+
+from protocol import PeerId, Reason
+from swarmd.gossip.candidates import Candidates
+from swarmd.gossip.contacts import Contacts
+from swarmd.gossip.events import Command, Disconnect, ForgetPeer, StandingChanged
+from swarmd.gossip.outage import Outages
+from swarmd.gossip.reputation import FAILURES, UNREACHABLE, Reputation
+
+
+class Judge:
+    """Knows whose fault a failure may be; the points are the reputation's."""
+
+    def __init__(self, reputation: Reputation, contacts: Contacts, candidates: Candidates) -> None:
+        self._reputation = reputation
+        self._contacts = contacts
+        self._candidates = candidates
+        self._unreached = Outages()
+        self._unscored = Outages()
+
+    def reached(self, peer: PeerId, now: float) -> None:
+        """A body of `peer` came."""
+        self._unreached.worked(self._party(peer, now), now)
+
+    def scored(self, peer: PeerId, now: float) -> None:
+        """A body of `peer` was scored, whatever came of it."""
+        self._unscored.worked(self._party(peer, now), now)
+
+    def is_cut_off(self, now: float) -> bool:
+        """Most parties cannot be reached: it is this machine that is away."""
+        return self._unreached.most_fail(UNREACHABLE, now)
+
+    def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
+        """`peer` loses the points of `reason`, unless the fault seems to be here; what follows from it."""
+        if self._is_ours(peer, reason, now):
+            return []
+        may_ignore = reason not in FAILURES or self._spares_half(peer, now)
+        if not self._reputation.penalise(peer, reason, now, may_ignore=may_ignore):
+            return []
+        return self.turn_away(peer, reason)
+
+    def turn_away(self, peer: PeerId, reason: str) -> list[Command]:
+        """`peer` is ignored from now on: nothing of it waits or counts any longer."""
+        self._candidates.forget(peer)
+        self._contacts.disgraced(peer)
+        return [StandingChanged(peer, "ignored", str(reason)), ForgetPeer(peer), Disconnect(peer)]
+
+    def _is_ours(self, peer: PeerId, reason: str, now: float) -> bool:
+        """The network is away, or the scorers are overloaded: no other fault can be told from theirs."""
+        party = self._party(peer, now)
+        if reason == UNREACHABLE:
+            self._unreached.failed(party, reason, now)
+            return self.is_cut_off(now)
+        if reason == Reason.SCORER:
+            self._unscored.failed(party, str(reason), now)
+            return self._unscored.all_fail(str(reason), now)
+        return False
+
+    def _spares_half(self, peer: PeerId, now: float) -> bool:
+        """With `peer` ignored, too, at least half of the contacts would be left."""
+        contacts = set(self._contacts.current(now))
+        if peer not in contacts:
+            return True
+        failed = {i.peer_id for i in self._reputation.ignored(now) if i.reason in FAILURES}
+        return 2 * (len(failed) + 1) <= len(contacts | failed)
+
+    def _party(self, peer: PeerId, now: float) -> str:
+        return self._contacts.party(peer, now, proved=False).name
