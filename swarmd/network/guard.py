@@ -34,6 +34,10 @@ STORE_COST_MAX = 64.0
 FIND_COST_BYTES = 24
 """Of one key in a find request."""
 
+FOUND_COST_BYTES = 32_768
+"""Of what a find request brought, for one key more: a full shard of announcements. Of the longest statuses it
+is eight."""
+
 HANG_UPS_OF_ONE = Rate(1.0, 2.0)
 HANG_UPS = Rate(10.0, 20.0)
 """Disconnections a second; each costs p2pd and us 1 ms, and the peer a handshake."""
@@ -138,6 +142,13 @@ class Guard:
         if admission is Admission.FLOOD:
             self._conduct.offend(peer, Misbehaviour.FLOOD, 1.0, now)
         return admission is Admission.YES
+
+    def answered(self, peer: bytes, protocol: str, size: int) -> None:
+        """An answer of `size` bytes goes to `peer`."""
+        if size > FOUND_COST_BYTES:
+            name = read_peer_id(peer)
+            kind, _ = _PRICES[protocol](0)
+            self._rates.charge(name, kind, size / FOUND_COST_BYTES, self._standing_of(name), self._now())
 
     def noted(self, peer: bytes, error: MessageError) -> None:
         self.refused[f"malformed_{error.reason}"] += 1
