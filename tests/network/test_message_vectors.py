@@ -17,7 +17,7 @@ def test_ids_are_those_of_the_routing_table() -> None:
     from hivemind.dht.routing import DHTID
     from hivemind.p2p import PeerID
 
-    from swarmd.network.dht import node_id_of
+    from swarmd.network.dht_ids import node_id_of
 
     for case in MESSAGES["ids"]["keys"]:
         assert DHTID.generate(source=bytes.fromhex(case["key"])).to_bytes().hex() == case["id"]
