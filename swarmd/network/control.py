@@ -63,6 +63,10 @@ class Gate(Protocol):
         """`address`: the binary multiaddr at the other end."""
         ...
 
+    def answered(self, peer: bytes, protocol: str, size: int) -> None:
+        """Told what an answer came to."""
+        ...
+
     def noted(self, peer: bytes, error: MessageError) -> None:
         """Told of a request that no honest peer sends."""
         ...
@@ -171,7 +175,9 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
             if handler is None or not self._gate.admits_request(peer, protocol, len(data)):
                 answer = p2pd_pb2.CallUnaryResponse(error=BUSY)
             else:
-                answer = p2pd_pb2.CallUnaryResponse(response=handler(data, peer))
+                response = handler(data, peer)
+                self._gate.answered(peer, protocol, len(response))
+                answer = p2pd_pb2.CallUnaryResponse(response=response)
         except BusyError:
             answer = p2pd_pb2.CallUnaryResponse(error=BUSY)
         except MessageError as error:

@@ -13,8 +13,7 @@ What differs from `hivemind.DHTNode`, and why (measured with hivemind 1.1.12):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
@@ -27,8 +26,10 @@ from hivemind.utils.timed_storage import ValueWithExpiration
 
 from protocol import Reason
 from swarmd.network.control import P2PD_ERRORS, Control, Handler
+from swarmd.network.dht_ids import node_id_of, peer_of
 from swarmd.network.dht_storage import BinSerializer, Clock, RulesValidator, ShelfStorage, dictionary
 from swarmd.network.guard import Guard
+from swarmd.network.handing_over import REPLICAS, HandingOver, Packed, messages_of, packed_subkey
 from swarmd.network.malformed import MessageError
 from swarmd.network.messages import (
     FIND_ANSWER_BYTES_MAX,
@@ -36,8 +37,6 @@ from swarmd.network.messages import (
     NEIGHBOURS_MAX,
     PING_BYTES_MAX,
     STORE_ANSWER_BYTES_MAX,
-    STORE_BYTES_MAX,
-    STORE_ITEMS_MAX,
     Found,
     read_find_answer,
     read_find_request,
@@ -54,9 +53,6 @@ from swarmd.network.streams import BusyError
 
 log = structlog.get_logger(__name__)
 
-REPLICAS = 5
-"""Nodes that hold each value; with 5 of 16 peers killed nothing was lost."""
-
 BUCKET_SIZE = NEIGHBOURS_MAX
 """Peers in one bucket of the routing table (Kademlia's k)."""
 
@@ -69,24 +65,9 @@ RPCS_AT_ONCE = 64
 PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
 """Protocol ids of the three calls."""
 
-NEWCOMERS_MAX = 64
-"""Peers that wait for what they should hold; the replicas that met them too make up for those forgotten."""
-
 JUNK_MAX = 3
 """Things that were never sound in one message, or under one key of one answer, after which the rest is not
 looked at: 0.4 ms each."""
-
-
-@lru_cache(4_096)
-def peer_of(peer: bytes) -> PeerID:
-    """hivemind's form of a binary peer id."""
-    return PeerID(peer)
-
-
-@lru_cache(4_096)
-def node_id_of(peer_id: PeerID) -> DHTID:
-    """The only place in the DHT that a peer may take."""
-    return DHTID.generate(source=peer_id.to_bytes())
 
 
 async def open_node(
@@ -126,7 +107,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     _guard: Guard
     _clock: Clock
     _tasks: set[asyncio.Task[Any]]
-    _newcomers: asyncio.Queue[PeerID]
+    _handing_over: HandingOver
 
     @classmethod
     async def open(
@@ -154,8 +135,8 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self.storage = self.cache = ShelfStorage(shelf, clock)
         self.node_info = dht_pb2.NodeInfo(node_id=node_id.to_bytes())
         self._tasks = set()
-        self._newcomers = asyncio.Queue(NEWCOMERS_MAX)
-        self._start(self._keep_handing_over(), "handing over to newcomers")
+        self._handing_over = HandingOver(node_id, self.routing_table, shelf, clock, self._store)
+        self._start(self._handing_over.run(), "handing over to newcomers")
         return self
 
     @property
@@ -283,18 +264,18 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         last answer, which is the one that hivemind reports, is not a single peer's refusal.
         """
         items = [
-            (key.to_bytes(), _packed_subkey(subkey), value, expires)
+            (key.to_bytes(), packed_subkey(subkey), value, expires)
             for key, subkey, value, expires in zip(keys, subkeys, values, expiration_time, strict=True)
         ]
         answers: list[bool] = []
-        for batch in _messages(items):
+        for batch in messages_of(items):
             stored = await self._store(peer, batch)
             if stored is None:
                 return None
             answers.extend(stored)
         return answers if any(answers) else None
 
-    async def _store(self, peer: PeerID, batch: Sequence[_Packed]) -> tuple[bool, ...] | None:
+    async def _store(self, peer: PeerID, batch: Sequence[Packed]) -> tuple[bool, ...] | None:
         names, subkeys, values, expires = zip(*batch, strict=True)
         request = dht_pb2.StoreRequest(
             keys=names,
@@ -384,8 +365,8 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         if self._shunned(peer):
             self._forget(peer)
             return
-        if node_id not in self.routing_table and not self._newcomers.full():
-            self._newcomers.put_nowait(peer)
+        if node_id not in self.routing_table:
+            self._handing_over.met(peer)
         oldest = self.routing_table.add_or_update_node(node_id, peer)
         self._bound_replacements(node_id)
         if oldest is not None:
@@ -416,63 +397,3 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the DHT failed in the background", exc_info=error)
-
-    # Newcomers ---------------------------------------------------------------------------------------
-
-    async def _keep_handing_over(self) -> None:
-        """Give newcomers what they should hold from now on, one after the other; until cancelled."""
-        while True:
-            newcomer = await self._newcomers.get()
-            await self._hand_over(newcomer)
-
-    async def _hand_over(self, newcomer: PeerID) -> None:
-        items: list[_Packed] = []
-        for number, name in enumerate(self._shelf.held_keys()):
-            if number % KEYS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            if self._belongs_to(newcomer, DHTID.from_bytes(name)):
-                items.extend(self._held(name))
-        for batch in _messages(items):
-            if await self._store(newcomer, batch) is None:
-                return
-
-    def _belongs_to(self, newcomer: PeerID, key: DHTID) -> bool:
-        """hivemind's rule: it is among the nearest to the key, and this peer is the nearest of all others."""
-        node_id = node_id_of(newcomer)
-        others = self.routing_table.get_nearest_neighbors(key, REPLICAS, exclude=node_id)
-        if not others:
-            return True
-        nearest, farthest = (others[place][0].xor_distance(key) for place in (0, -1))
-        return bool(node_id.xor_distance(key) < farthest and self.node_id.xor_distance(key) < nearest)
-
-    def _held(self, name: bytes) -> Iterator[_Packed]:
-        now = self._clock()
-        plain = self._shelf.plain(name, now)
-        if plain is not None:
-            yield name, _packed_subkey(None), write_bin(plain.value), plain.expires
-        for subkey, held in self._shelf.entries(name, now).items():
-            yield name, _packed_subkey(subkey), write_bin(held.value), held.expires
-
-
-_Packed = tuple[bytes, bytes, bytes, float]
-"""key, subkey, value, expiry as they travel"""
-
-KEYS_AT_ONCE = 64
-"""Keys looked at before others have their turn: 64 take 3 ms."""
-
-
-def _packed_subkey(subkey: bytes | None) -> bytes:
-    return SwarmDHT.IS_REGULAR_VALUE if subkey is None else write_bin(subkey)
-
-
-def _messages(items: Sequence[_Packed]) -> Iterator[list[_Packed]]:
-    batch: list[_Packed] = []
-    size = 0
-    for item in items:
-        if batch and (len(batch) == STORE_ITEMS_MAX or size + len(item[2]) > STORE_BYTES_MAX):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += len(item[2])
-    if batch:
-        yield batch

@@ -7,6 +7,7 @@ banned or shunned is also disconnected, again and again if it comes back.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -34,9 +35,16 @@ STORE_COST_MAX = 64.0
 FIND_COST_BYTES = 24
 """Of one key in a find request."""
 
+FOUND_COST_BYTES = 32_768
+"""Of what a find request brought, for one key more: a full shard of announcements. Of the longest statuses it
+is eight."""
+
 HANG_UPS_OF_ONE = Rate(1.0, 2.0)
 HANG_UPS = Rate(10.0, 20.0)
 """Disconnections a second; each costs p2pd and us 1 ms, and the peer a handshake."""
+
+SAID = Rate(0.1, 10.0)
+"""Warnings a second that a peer is shunned: thousands of names must not fill the log."""
 
 HANG_UPS_WAITING_MAX = 64
 """Peers to be disconnected; one that is forgotten is met again at its next request."""
@@ -87,12 +95,9 @@ class Guard:
     def located(self, connections: Mapping[PeerId, str]) -> None:
         """These peers are connected, from these addresses."""
         for peer, address in connections.items():
-            self._groups.pop(peer, None)
-            self._groups[peer] = group_of_address(address)
+            self._locate(peer, group_of_address(address))
             if self.shuns(peer):
                 self._hang_up(peer)
-        while len(self._groups) > GROUPS_MAX:
-            del self._groups[next(iter(self._groups))]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -128,7 +133,7 @@ class Guard:
             self._hang_up(peer)
             return False
         if group is not None and group != UNKNOWN:
-            self._groups[peer] = group
+            self._locate(peer, group)
         group = self._groups.get(peer, UNKNOWN)
         if group == UNKNOWN:
             self.strangers_met.set()
@@ -138,6 +143,13 @@ class Guard:
         if admission is Admission.FLOOD:
             self._conduct.offend(peer, Misbehaviour.FLOOD, 1.0, now)
         return admission is Admission.YES
+
+    def answered(self, peer: bytes, protocol: str, size: int) -> None:
+        """An answer of `size` bytes goes to `peer`."""
+        if size > FOUND_COST_BYTES:
+            name = read_peer_id(peer)
+            kind, _ = _PRICES[protocol](0)
+            self._rates.charge(name, kind, size / FOUND_COST_BYTES, self._standing_of(name), self._now())
 
     def noted(self, peer: bytes, error: MessageError) -> None:
         self.refused[f"malformed_{error.reason}"] += 1
@@ -173,11 +185,20 @@ class Guard:
 
     # -------------------------------------------------------------------------------------------------
 
+    def _locate(self, peer: PeerId, group: str) -> None:
+        self._groups.pop(peer, None)
+        self._groups[peer] = group
+        if len(self._groups) > GROUPS_MAX:
+            del self._groups[next(iter(self._groups))]
+
     def _offend(self, peer: bytes, what: Misbehaviour, points: float) -> None:
         self._conduct.offend(read_peer_id(peer), what, points, self._now())
 
     def _shun(self, peer: PeerId, what: Misbehaviour) -> None:
-        log.warning("peer shunned for a while", peer=peer, because=what.value)
+        said = self._hang_ups.take("said", SAID, 1.0, self._now())
+        log.log(
+            logging.WARNING if said else logging.DEBUG, "peer shunned for a while", peer=peer, because=what
+        )
         if what is Misbehaviour.FLOOD:
             self._flooding[peer] = None
         self._report(peer, what)

@@ -55,7 +55,8 @@ class Place:
     def give_up(self) -> None:
         """End the stream now."""
         self.given_up = True
-        self.deadline.reschedule(asyncio.get_running_loop().time())
+        if not self.deadline.expired():
+            self.deadline.reschedule(asyncio.get_running_loop().time())
 
 
 class Places:

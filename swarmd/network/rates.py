@@ -108,6 +108,12 @@ class Buckets:
             self._levels.popitem(last=False)
         return enough
 
+    def charge(self, name: object, rate: Rate, cost: float, now: float) -> None:
+        """Take `cost` tokens that turned out to be due; what is not there is owed."""
+        self.take(name, rate, 0.0, now)
+        level, at = self._levels[name]
+        self._levels[name] = (max(-rate.burst, level - cost), at)
+
 
 class Admission(StrEnum):
     """What becomes of a request."""
@@ -147,6 +153,11 @@ class Rates:
         ):
             return Admission.YES
         return Admission.CROWDED
+
+    def charge(self, peer: str, kind: Kind, cost: float, standing: Standing, now: float) -> None:
+        """What was served to a peer took `cost` tokens more than it seemed."""
+        own = PEER[kind].times(KNOWN_FACTOR) if standing >= Standing.KNOWN else PEER[kind]
+        self._peers.charge((peer, kind), own, cost, now)
 
     def _from_floor(self, peer: str, kind: Kind, cost: float, now: float) -> bool:
         """A newcomer's floor is empty at first: many names in turn get nothing out of it."""

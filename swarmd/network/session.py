@@ -20,7 +20,8 @@ from swarmd.errors import NetworkError
 from swarmd.network.addresses import PeerAddress
 from swarmd.network.binary_addresses import read_address, write_address
 from swarmd.network.control import P2PD_ERRORS, StreamHandler
-from swarmd.network.dht import node_id_of, open_node
+from swarmd.network.dht import open_node
+from swarmd.network.dht_ids import node_id_of
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.interface import LocalFailureError

@@ -77,6 +77,19 @@ def test_long_messages_of_things_to_store_cost_more() -> None:
     assert (short, long) == (PEER[Kind.STORE].burst, PEER[Kind.STORE].burst // 64)
 
 
+def test_large_answers_are_paid_for_afterwards() -> None:
+    world = World()
+    for _ in range(20):
+        assert world.guard.admits_request(PEER_ID, FIND, 24)
+        world.guard.answered(PEER_ID, FIND, 2**20)
+        world.guard.answered(PEER_ID, PING, 36)
+        if world.told or not world.guard.admits_request(PEER_ID, FIND, 24):
+            break
+    assert world.guard.refused == {"find_too_fast": 1}
+    world.now = 20.0
+    assert world.guard.admits_request(PEER_ID, FIND, 24)
+
+
 def test_who_brings_junk_is_told_of_as_a_liar_and_untimely_things_are_no_junk() -> None:
     world = World()
     for _ in range(50):

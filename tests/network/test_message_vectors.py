@@ -17,7 +17,7 @@ def test_ids_are_those_of_the_routing_table() -> None:
     from hivemind.dht.routing import DHTID
     from hivemind.p2p import PeerID
 
-    from swarmd.network.dht import node_id_of
+    from swarmd.network.dht_ids import node_id_of
 
     for case in MESSAGES["ids"]["keys"]:
         assert DHTID.generate(source=bytes.fromhex(case["key"])).to_bytes().hex() == case["id"]
@@ -74,3 +74,44 @@ def test_frames_are_those_of_the_libp2p_daemon() -> None:
     assert frame("call").callUnary.proto == "SwarmDHT.rpc_ping"
     assert frame("answer").unaryResponse.response
     assert frame("failed").unaryResponse.error == b"refused"
+
+
+def test_our_own_readers_take_what_is_valid_and_refuse_what_is_not() -> None:
+    from hivemind.proto import dht_pb2
+
+    from swarmd.network import messages
+    from swarmd.network.malformed import MessageError
+    from swarmd.network.packing import read_bin, read_dictionary, write_bin
+
+    for case in MESSAGES["packed"]["valid"]:
+        packed = bytes.fromhex(case["head"]) + bytes(case["size"])
+        assert read_bin(packed, case["size"]) == bytes(case["size"])
+        assert write_bin(bytes(case["size"])) == packed
+    for case in MESSAGES["packed"]["invalid"]:
+        with pytest.raises(MessageError):
+            read_bin(bytes.fromhex(case["packed"]), 100)
+    for case in MESSAGES["dictionaries"]["valid"]:
+        items = read_dictionary(bytes(20), bytes.fromhex(case["packed"]))
+        found = [
+            {"subkey": i.subkey.hex(), "value": i.value.hex(), "expiry": i.expires} for i in items if i.subkey
+        ]
+        assert found == case["entries"], case["name"]
+    for case in MESSAGES["dictionaries"]["invalid"]:
+        with pytest.raises(MessageError):
+            read_dictionary(bytes(20), bytes.fromhex(case["packed"]))
+    for case in MESSAGES["messages"]:
+        data = bytes.fromhex(case["bytes"])
+        match case["message"]:
+            case "PingRequest":
+                messages.read_ping_request(data)
+            case "PingResponse":
+                messages.read_ping_answer(data)
+            case "StoreRequest":
+                assert None not in messages.read_store_request(data).items
+            case "StoreResponse":
+                messages.read_store_answer(data, len(dht_pb2.StoreResponse.FromString(data).store_ok))
+            case "FindRequest":
+                assert messages.read_find_request(data).keys
+            case "FindResponse":
+                count = len(dht_pb2.FindResponse.FromString(data).results)
+                messages.read_find_answer(data, [bytes(20)] * count)

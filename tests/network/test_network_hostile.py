@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -264,7 +265,6 @@ def test_a_peer_that_answers_a_greeting_with_nonsense_counts_as_one_that_does_no
 @with_liar
 async def _places_that_make_no_sense(world: Any, victim: Any, liar: Liar) -> None:
     """Nothing may come out of the tasks that hivemind starts and nobody waits for."""
-    import asyncio
 
     from hivemind.p2p import P2PHandlerError
     from hivemind.proto import dht_pb2
@@ -322,5 +322,31 @@ def test_a_search_survives_whatever_a_node_answers(p2p: Any) -> None:
             assert own in await victim.network.read_announcements([world.announcements_key])
             body = world.record(victim.key, world.clock(), number)
             assert await victim.network.announce([world.announcement(victim.key, body, world.clock())]) == 1
+
+    p2p.run(scenario)
+
+
+def test_a_status_with_the_doors_of_third_parties_has_few_of_them_knocked_at(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        knocks: list[int] = []
+
+        async def door(_reader: Any, writer: Any) -> None:
+            knocks.append(1)
+            writer.close()
+
+        servers = [await asyncio.start_server(door, "127.0.0.1", 0) for _ in range(24)]
+        ports = [server.sockets[0].getsockname()[1] for server in servers]
+        peer = await world.peer(0)
+        for number in range(6):  # as many names, eight addresses a status
+            several = [ports[(8 * number + place) % len(ports)] for place in range(8)]
+            stranger = world.key(50 + number).peer_id
+            named = [f"/ip4/127.0.0.1/tcp/{port}/p2p/{stranger}" for port in several]
+            assert await peer.network.connect(named) == 0
+            assert await peer.network.connect(named) == 0
+        assert 0 < len(knocks) <= 12
+        refused = peer.network.statistics().refused
+        assert refused["dial_often"] + refused["dial_back_off"] == 6 * 2 * 8 - len(knocks)
+        for server in servers:
+            server.close()
 
     p2p.run(scenario)

@@ -108,7 +108,7 @@ def test_one_of_the_dead_bootstrap_peers_comes_back(p2p: Any) -> None:
         addresses, port = first.network.addresses, first.network.port
         await first.network.close()
         two = await world.peer(1)
-        assert await two.network.connect(addresses) == 0
+        assert await two.network.connect(addresses, named=True) == 0
         own = world.announcement(two.key, world.record(two.key, world.clock()), world.clock())
         assert await two.network.announce([own]) == 1
         again = await world.peer(0, port=port)

@@ -30,11 +30,21 @@ from protocol import (
 )
 from swarmd import gossip as g
 from swarmd.network.interface import PullFailure, Way
+from swarmd.network.shares import Source
 from swarmd.network.shelf import Shelf
 from tests.gossip.making import START, key, make_group, make_own_status, question
 
 HOLDERS = 5  # replicas of a value, as in hivemind
 JOIN_LINKS = 4  # peers a joining one gets to know besides those it dialled
+
+
+def empty_shelf() -> Shelf:
+    return Shelf(random.Random(0))
+
+
+def brought_by(peer: Peer) -> Source:
+    """Every simulated peer has an address of its own."""
+    return Source(sender=peer.peer_id, signer=peer.peer_id)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Peer:
     alive: bool = True
     links: set[int] = field(default_factory=set)
     blobs: dict[bytes, bytes] = field(default_factory=dict)
-    shelf: Shelf = field(default_factory=Shelf)
+    shelf: Shelf = field(default_factory=empty_shelf)
     """its part of the DHT"""
     accepted: Counter[PeerId] = field(default_factory=Counter)
     accepted_rounds: Counter[int] = field(default_factory=Counter)
@@ -149,7 +159,7 @@ class Swarm:
     def kill(self, peer: Peer) -> None:
         """Without a word: its part of the DHT is lost."""
         peer.alive = False
-        peer.shelf = Shelf()
+        peer.shelf = empty_shelf()
         for other in peer.links:
             self.peers[other].links.discard(peer.number)
         peer.links.clear()
@@ -282,7 +292,9 @@ class Swarm:
             return False
         stored = False
         for holder in self._holders(peer, placed.key):
-            stored |= holder.shelf.put_entry(placed.key, placed.subkey, envelope, placed.expires, self.now)
+            stored |= holder.shelf.put_entry(
+                placed.key, placed.subkey, envelope, placed.expires, self.now, brought_by(peer)
+            )
             self.fullest_key = max(self.fullest_key, len(holder.shelf.entries(placed.key, self.now)))
         return stored
 
@@ -292,12 +304,14 @@ class Swarm:
         status_key = membership_key(swarm, shard_of(signer, swarm, MEMBERSHIP_SHARDS))
         expires = self.now + peer.clock_offset + 120
         for holder in self._holders(peer, status_key):
-            holder.shelf.put_entry(status_key, signer.encode(), envelope, expires, self.now)
+            holder.shelf.put_entry(
+                status_key, signer.encode(), envelope, expires, self.now, brought_by(peer)
+            )
 
     def store_body(self, peer: Peer, envelope: bytes) -> None:
         digest = digest_of(envelope)
         for holder in self._holders(peer, digest):
-            holder.shelf.put_plain(digest, envelope, self.now + 300, self.now)
+            holder.shelf.put_plain(digest, envelope, self.now + 300, self.now, brought_by(peer))
 
     def _read(self, peer: Peer, keys: Sequence[bytes]) -> tuple[bytes, ...]:
         found: dict[bytes, None] = {}

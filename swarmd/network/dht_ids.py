@@ -1,0 +1,22 @@
+"""Peers in the forms that hivemind's DHT has for them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from hivemind.dht.routing import DHTID
+from hivemind.p2p import PeerID
+
+from swarmd.network.peer_ids import REMEMBERED_MAX
+
+
+@lru_cache(REMEMBERED_MAX)
+def peer_of(peer: bytes) -> PeerID:
+    """hivemind's form of a binary peer id."""
+    return PeerID(peer)
+
+
+@lru_cache(REMEMBERED_MAX)
+def node_id_of(peer_id: PeerID) -> DHTID:
+    """The only place in the DHT that a peer may take."""
+    return DHTID.generate(source=peer_id.to_bytes())

@@ -1,0 +1,112 @@
+"""What a newcomer in the DHT should hold is given to it, in the background and at a bounded pace.
+
+hivemind looks through everything it holds at once, for every newcomer: names that come and go would keep the
+event loop busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from hivemind.dht.routing import DHTID, RoutingTable
+from hivemind.p2p import PeerID
+
+from swarmd.network.dht_ids import node_id_of
+from swarmd.network.dht_storage import IS_REGULAR_VALUE, Clock
+from swarmd.network.messages import STORE_BYTES_MAX, STORE_ITEMS_MAX
+from swarmd.network.packing import write_bin
+from swarmd.network.shelf import Shelf
+
+REPLICAS = 5
+"""Nodes that hold each value; with 5 of 16 peers killed nothing was lost."""
+
+NEWCOMERS_MAX = 64
+"""Peers that wait for what they should hold; the replicas that met them too make up for those forgotten."""
+
+HANDED_AT_ONCE = 8
+HAND_OVER_S = 2.0
+"""Messages handed to a newcomer at once, and seconds before each one more: half of what `rates.py` serves."""
+
+KEYS_AT_ONCE = 64
+"""Keys looked at before others have their turn: 64 take 3 ms."""
+
+Packed = tuple[bytes, bytes, bytes, float]
+"""key, subkey, value, expiry as they travel"""
+
+Store = Callable[[PeerID, Sequence[Packed]], Awaitable[Any]]
+"""Sends one message of things to store; None if nothing came of it."""
+
+
+class HandingOver:
+    """Newcomers that wait for what is theirs to hold."""
+
+    def __init__(self, node_id: DHTID, table: RoutingTable, shelf: Shelf, clock: Clock, store: Store) -> None:
+        self._node_id = node_id
+        self._table = table
+        self._shelf = shelf
+        self._clock = clock
+        self._store = store
+        self._newcomers: asyncio.Queue[PeerID] = asyncio.Queue(NEWCOMERS_MAX)
+
+    def met(self, newcomer: PeerID) -> None:
+        """It was not in the routing table before."""
+        if not self._newcomers.full():
+            self._newcomers.put_nowait(newcomer)
+
+    async def run(self) -> None:
+        """Give newcomers what they should hold from now on, one after the other; until cancelled."""
+        while True:
+            newcomer = await self._newcomers.get()
+            await self._hand_over(newcomer)
+
+    async def _hand_over(self, newcomer: PeerID) -> None:
+        theirs: list[bytes] = []
+        for number, name in enumerate(self._shelf.held_keys()):
+            if number % KEYS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if self._belongs_to(newcomer, DHTID.from_bytes(name)):
+                theirs.append(name)
+        things = (thing for name in theirs for thing in self._held(name))
+        for number, batch in enumerate(messages_of(things)):
+            if number >= HANDED_AT_ONCE:
+                await asyncio.sleep(HAND_OVER_S)
+            if await self._store(newcomer, batch) is None:
+                return
+
+    def _belongs_to(self, newcomer: PeerID, key: DHTID) -> bool:
+        """hivemind's rule: it is among the nearest to the key, and this peer is the nearest of all others."""
+        node_id = node_id_of(newcomer)
+        others = self._table.get_nearest_neighbors(key, REPLICAS, exclude=node_id)
+        if not others:
+            return True
+        nearest, farthest = (others[place][0].xor_distance(key) for place in (0, -1))
+        return bool(node_id.xor_distance(key) < farthest and self._node_id.xor_distance(key) < nearest)
+
+    def _held(self, name: bytes) -> Iterator[Packed]:
+        now = self._clock()
+        plain = self._shelf.plain(name, now)
+        if plain is not None:
+            yield name, packed_subkey(None), write_bin(plain.value), plain.expires
+        for subkey, held in self._shelf.entries(name, now).items():
+            yield name, packed_subkey(subkey), write_bin(held.value), held.expires
+
+
+def packed_subkey(subkey: bytes | None) -> bytes:
+    """As it travels; None: that of a plain value."""
+    return IS_REGULAR_VALUE if subkey is None else write_bin(subkey)
+
+
+def messages_of(items: Iterable[Packed]) -> Iterator[list[Packed]]:
+    """Store messages within the bounds of `messages.py`."""
+    batch: list[Packed] = []
+    size = 0
+    for item in items:
+        if batch and (len(batch) == STORE_ITEMS_MAX or size + len(item[2]) > STORE_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += len(item[2])
+    if batch:
+        yield batch
