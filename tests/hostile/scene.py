@@ -24,7 +24,7 @@ SETTLE_S = 15.0
 """From an attack's begin until what it does is judged: what victims had in their pools is used up by then."""
 
 
-LONG_S = 105.0
+LONG_S = 95.0
 """Of attacks on what is yet to be announced ..."""
 
 LONG_SETTLE_S = 60.0

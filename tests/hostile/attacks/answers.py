@@ -46,6 +46,8 @@ ENTER_PER_S = 2.0
 REQUESTS_PER_S = 5.0
 REQUESTS_MAX = 600
 
+SECONDS = 45.0
+
 SMALL_BYTES = 20_000
 
 FIND_KEYS = 4
@@ -242,16 +244,22 @@ ATTACKS = (
         "a search is answered with 400 nested extensions in 1.5 KB",
         partial(answer, only("400 nested tuples")),
         judge,
-        seconds=40,
-        by_default=True,
+        SECONDS,
     ),
+    Attack("answers-all", "every wrong answer in random order", partial(answer, everything), judge, SECONDS),
+    Attack("answers-others", "pings, stores, requests and streams that lie", other_answers, judge, SECONDS),
     Attack(
         "answers-large",
         "150 levels round 4 MB, a million arrays, dictionaries of 100,000 entries",
         partial(answer, only("4 MB", "million", "100000 entries", "3.9 MB", "50000")),
         judge,
+        by_default=False,
     ),
-    Attack("answers-all", "every shape of wrong answer in random order", partial(answer, everything), judge),
-    Attack("answers-mutated", "mutations of sound answers", partial(answer, mutations), judge),
-    Attack("answers-others", "pings, stores, requests and streams that lie", other_answers, judge),
+    Attack(
+        "answers-mutated",
+        "mutations of sound and of wrong answers",
+        partial(answer, mutations),
+        judge,
+        by_default=False,
+    ),
 )

@@ -29,6 +29,9 @@ SERVICE_PORTS = (22, 25, 53, 80, 111, 443, 993)
 
 AGAIN_S = 15.0
 
+SECONDS = 75.0
+"""Whoever has few neighbours dials every 20 s."""
+
 CONNECTIONS_MAX = {1: 16, 64: 64}
 """By identities: one may send each victim to one status's worth of addresses, many to one each."""
 
@@ -94,8 +97,19 @@ async def mislead(identities: int, scene: Scene) -> Counts:
 
 
 ATTACKS = (
-    Attack("dialling-1", "one identity, strangers' addresses", partial(mislead, 1), partial(judge, 1), 75),
     Attack(
-        "dialling-64", "64 identities, strangers' addresses", partial(mislead, 64), partial(judge, 64), 75
+        "dialling-1",
+        "one identity, strangers' addresses",
+        partial(mislead, 1),
+        partial(judge, 1),
+        SECONDS,
+        by_default=False,
+    ),
+    Attack(
+        "dialling-64",
+        "64 identities, strangers' addresses",
+        partial(mislead, 64),
+        partial(judge, 64),
+        SECONDS,
     ),
 )

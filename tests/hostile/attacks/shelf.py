@@ -110,5 +110,5 @@ ATTACKS = (
     ),
     _attack("shelf-future-64", "the same by 64 identities", ahead=True, identities=64, by_default=False),
     _attack("shelf-now-1", "one identity, rounds around now", ahead=False, identities=1, by_default=False),
-    _attack("shelf-now-64", "64 identities, rounds around now", ahead=False, identities=64),
+    _attack("shelf-now-64", "64 identities, rounds around now", ahead=False, identities=64, by_default=False),
 )

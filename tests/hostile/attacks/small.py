@@ -161,11 +161,8 @@ def hostile_manifests(directory: Path, seed: int) -> tuple[Figure, ...]:
 def _manifests(seed: int) -> dict[str, bytes]:
     good = load_manifest("starter").to_bytes()
     return {
-        "nothing": b"",
-        "noise": key_of(seed, 1).sign(b"noise") * 100,
         "nested": b"\x81" * 100_000,
         "many": b"\x9a\x00\x03\xff\xff" + b"\x00" * 262_139,
-        "large": good + bytes(262_144),
         "cut": good[:-10],
     }
 
