@@ -128,7 +128,9 @@ def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts)
 
 
 def test_a_peer_that_was_not_pulled_from_or_has_no_address_is_shown_as_such(parts):
-    status = verify_status(make_status(MANIFEST, OTHER, START, addresses=()), swarm=MANIFEST.swarm_id, now=START)
+    status = verify_status(
+        make_status(MANIFEST, OTHER, START, addresses=()), swarm=MANIFEST.swarm_id, now=START
+    )
     parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, 0, Standing.STRANGER, 1.0, {}),)
     [other] = report(parts).snapshot().peers
     assert (other.address, other.groups_pulled) == (None, 0)

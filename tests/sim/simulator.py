@@ -304,9 +304,7 @@ class Swarm:
         status_key = membership_key(swarm, shard_of(signer, swarm, MEMBERSHIP_SHARDS))
         expires = self.now + peer.clock_offset + 120
         for holder in self._holders(peer, status_key):
-            holder.shelf.put_entry(
-                status_key, signer.encode(), envelope, expires, self.now, brought_by(peer)
-            )
+            holder.shelf.put_entry(status_key, signer.encode(), envelope, expires, self.now, brought_by(peer))
 
     def store_body(self, peer: Peer, envelope: bytes) -> None:
         digest = digest_of(envelope)
