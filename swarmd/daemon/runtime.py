@@ -22,7 +22,7 @@ from protocol import KeyPair
 from swarmd import __version__
 from swarmd.config import Config
 from swarmd.daemon.logs import route_logs
-from swarmd.errors import SwarmdError
+from swarmd.errors import SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
 from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
 from swarmd.storage import Home
@@ -163,7 +163,11 @@ class _Daemon:
 
     async def _try_junk(self, peer: Peer) -> None:
         """Warn of tasks that pay for junk: beside the first steps, for it takes seconds."""
-        for payer in await peer.find_payers():
+        try:
+            payers = await peer.find_payers()
+        except TaskError:
+            return  # the worker cannot run: the step loop meets the same error, and ends in order
+        for payer in payers:
             self._events.emit("warning", message=str(payer))
 
     async def _take_in(self, peer: Peer) -> None:

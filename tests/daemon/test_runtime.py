@@ -23,6 +23,7 @@ from swarmd.errors import ConfigError
 from swarmd.network.interface import NetworkClosedError
 from swarmd.observe import EventLog, StartingError, ask_status
 from swarmd.storage import Home
+from swarmd.tasks import load_manifest
 from tests.daemon.fakes import Events
 
 LOST = NetworkClosedError("the p2p process could not be brought back: start again")
@@ -62,7 +63,9 @@ class LostExchange:
 async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(tmp_path: Path):
     events, steps = Events(), Steps()
     daemon = _Daemon(Config(home=tmp_path), Home.open(tmp_path), events)
-    reporter: Any = SimpleNamespace(own_status=lambda: None, problems=lambda: ())
+    reporter: Any = SimpleNamespace(
+        own_status=lambda: None, problems=lambda: (), manifest=load_manifest("starter"), tasks=None
+    )
     parts: Any = (LostExchange(), steps, reporter)
     with pytest.raises(BaseExceptionGroup) as raised:
         await daemon._run(Peer(*parts))

@@ -184,7 +184,9 @@ def test_a_contacts_spread_is_read_off_its_announcements(count: int):
     for number in range(6):
         record = make_record(manifest, number, START)
         shard = shard_of(FIRST, record.task.task_id, count)
-        found = verify_announcement(announce(key(1), record, b"body", shard=shard), now=START)
+        found = verify_announcement(
+            announce(key(1), record, b"body", shard=shard), manifest=manifest, now=START
+        )
         contacts.announced(found)
     width = contacts.width(FIRST)
     assert width is not None

@@ -143,7 +143,7 @@ def test_one_publishers_flood_is_no_load_that_shards_could_spread():
 
 
 def test_only_contacts_load_a_key():
-    intake = Intake(SWARM, LIMITS)
+    intake = Intake(MANIFEST, LIMITS)
     record = make_record(MANIFEST, 3, START)
     many = [announce(key(n), record, b"body %d" % n) for n in range(64)]
     topic = Topic(ROUND, record.task.task_id, 0)
@@ -161,7 +161,9 @@ def test_a_contact_is_read_where_it_publishes_however_wide_that_is():
     for number in range(6):
         record = make_record(MANIFEST, number, START)
         shard = shard_of(other.peer_id, record.task.task_id, 64)
-        contacts.announced(verify_announcement(announce(other, record, b"body", shard=shard), now=START))
+        contacts.announced(
+            verify_announcement(announce(other, record, b"body", shard=shard), manifest=MANIFEST, now=START)
+        )
     theirs = {
         announcement_key(SWARM, r, t.task_id, shard_of(other.peer_id, t.task_id, 64))
         for r in range(ROUND - LIMITS.read_rounds_back, ROUND + 1)
