@@ -32,7 +32,12 @@ def hasty(monkeypatch) -> None:
 
 
 async def test_j_moves_within_its_bounds_and_is_the_same_after_a_kill(tiny_model_dir, tmp_path) -> None:
-    learning = {"group_size": 4, "warmup_steps": 0, "adaptive_external": True}
+    learning = {
+        "group_size": 4,
+        "warmup_steps": 0,
+        "adaptive_external": True,
+        "external_tokens": "all",  # text without an answer moves J, too
+    }
     config = make_config(tiny_model_dir, rounds=8, learning=learning, evaluate_every=8)
     await run(config, tmp_path / "whole", score_by=by_length)
     whole = wanted(tmp_path / "whole")

@@ -160,7 +160,7 @@ async def test_a_killed_worker_is_replaced_and_the_request_retried(
 
 
 async def test_overlapping_calls_get_their_own_answers_and_the_loop_runs_on(
-    runner: TaskRunner, spec: Callable[..., TaskSpec]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
 ) -> None:
     ticks = 0
 
@@ -170,10 +170,14 @@ async def test_overlapping_calls_get_their_own_answers_and_the_loop_runs_on(
             await asyncio.sleep(0)
             ticks += 1
 
-    async with asyncio.TaskGroup() as group:
+    ok = spec("ok", source="odd")
+    options = custom(tmp_path, monkeypatch)
+    async with TaskRunner(reward="partial", options=options) as runner, asyncio.TaskGroup() as group:
         ticking = group.create_task(tick())
-        calls = [group.create_task(runner.questions([spec("gcd", seed=seed)])) for seed in range(20)]
-        hung = group.create_task(runner.score([(spec("binary_matrix"), ["<answer>9**9**9**9</answer>"])]))
+        calls = [
+            group.create_task(runner.questions([spec("ok", source="odd", seed=seed)])) for seed in range(20)
+        ]
+        hung = group.create_task(runner.score([(ok, ["<answer>hang</answer>"])]))
         expected = [await call for call in calls]
         assert (await hung)[0][0].failure == "timeout"
         ticking.cancel()
@@ -182,13 +186,15 @@ async def test_overlapping_calls_get_their_own_answers_and_the_loop_runs_on(
 
 
 async def test_a_cancelled_call_leaves_the_runner_usable(
-    runner: TaskRunner, spec: Callable[..., TaskSpec]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
 ) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await runner.score([(spec("binary_matrix"), ["<answer>9**9**9**9</answer>"])])
-    [question] = await runner.questions([spec("gcd")])
-    assert isinstance(question, Question)
+    ok = spec("ok", source="odd")
+    async with TaskRunner(reward="partial", options=custom(tmp_path, monkeypatch)) as runner:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await runner.score([(ok, ["<answer>hang</answer>"])])
+        [question] = await runner.questions([ok])
+        assert isinstance(question, Question)
 
 
 async def test_a_source_that_hangs_dies_or_raises_costs_its_own_question(
