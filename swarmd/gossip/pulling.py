@@ -34,6 +34,7 @@ from swarmd.gossip.turns import StrangersShare
 from swarmd.network.interface import PullFailure, Standing, Way
 
 STRANGERS_PULLS_PER_S = 0.1  # so that somebody new is heard, however quiet those are that are met
+STRANGERS_ASKED = 8  # over so many the share of those is taken that proved to be there
 STRANGERS_PLACES = 1 / 4  # of those in flight, and of those being verified
 PARTY_PLACES = 1 / 2  # of those in flight and being verified: one party's slow scorers hold up no other's
 SPREAD = 1 / 2  # of the candidates wanted may be one party's where there are several
@@ -43,12 +44,15 @@ SPREAD = 1 / 2  # of the candidates wanted may be one party's where there are se
 class _InFlight:
     candidate: Candidate
     since: float
+    standing: Standing
+    """... of its publisher, when it was asked."""
 
 
 @dataclass(frozen=True)
 class _Verifying:
     publisher: PeerId
     since: float
+    standing: Standing
     way: Way
     address: str | None
 
@@ -74,6 +78,7 @@ class Puller:
         self.candidates = Candidates(limits, rng)
         self.judge = Judge(reputation, contacts, self.candidates)
         self._strangers = StrangersShare(STRANGERS_PULLS_PER_S)
+        self._strangers_prove = 1.0
         self._in_flight: dict[bytes, _InFlight] = {}
         self._verifying: dict[bytes, _Verifying] = {}
         self._task_ids = frozenset(task.task_id for task in manifest.tasks)
@@ -105,11 +110,12 @@ class Puller:
     def offer_all(self, announced: Sequence[VerifiedAnnouncement], now: float) -> int:
         """Keep announcements as candidates; returns how many are worth a pull and new.
 
-        While others deliver, strangers' do not count: their plenty must not end the search for others.
+        While others deliver, strangers' count only if most that were asked lately proved to be there: the
+        plenty of those that do not must not end the search for others.
         """
         kept = [found for found in announced if self.offer(found, now)]
         self.candidates.trim(lambda peer: self._party(peer, now))
-        if not self._contacts.met_lately(now):
+        if self._strangers_count(now):
             return len(kept)
         return sum(self._party(found.publisher, now).standing > Standing.STRANGER for found in kept)
 
@@ -140,10 +146,11 @@ class Puller:
         wanted = self.allowance.candidates_wanted()
         share = max(self._limits.pull_share_max, 1 / max(1, publishers))
         counts = self.candidates.count(math.ceil(wanted * share), lambda peer: self._party(peer, now))
-        if self._contacts.met_lately(now):
-            counts = {party: n for party, n in counts.items() if party.standing > Standing.STRANGER}
+        strangers = sum(n for party, n in counts.items() if party.standing <= Standing.STRANGER)
+        others = [n for party, n in counts.items() if party.standing > Standing.STRANGER]
         most = math.ceil(wanted * SPREAD) if self._contacts.parties(now) > 1 else wanted
-        return wanted - sum(min(n, most) for n in counts.values())
+        have = sum(min(n, most) for n in others)
+        return wanted - have - (strangers if self._strangers_count(now) else 0)
 
     def pulls(self, now: float) -> list[Pull]:
         """As many pulls as the trainer's pace, the places in flight and the backlog of the sandbox allow."""
@@ -163,8 +170,9 @@ class Puller:
                 break
             self.allowance.spend()
             publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
-            self._strangers.took(self._party(publisher, now).standing)
-            self._in_flight[announcement.digest] = _InFlight(candidate, now)
+            standing = self._party(publisher, now).standing
+            self._strangers.took(standing)
+            self._in_flight[announcement.digest] = _InFlight(candidate, now, standing)
             pulls.append(Pull(publisher, announcement.digest, announcement.size))
         return pulls
 
@@ -186,11 +194,12 @@ class Puller:
             _require_as_announced(record, flight.candidate.announced)
         except RejectedRecord as error:
             self.allowance.refund()
+            self._note_stranger(flight.standing, proved=False)
             return self._drop(digest, publisher, error.reason, now)
         self.pulled += 1
         close = self._contacts.is_contact(publisher, now)
         self._pulled_from.put(publisher, self.pulled_from(publisher) + 1, close=close)
-        self._verifying[digest] = _Verifying(publisher, now, way, address)
+        self._verifying[digest] = _Verifying(publisher, now, flight.standing, way, address)
         return [Verify(record)]
 
     def failed(self, digest: bytes, kind: PullFailure, now: float) -> list[Command]:
@@ -201,6 +210,8 @@ class Puller:
         if kind is not PullFailure.LOCAL:
             self.allowance.refund()
         publisher = candidate.announced.publisher
+        if kind not in (PullFailure.LOCAL, PullFailure.BUSY):
+            self._note_stranger(flight.standing, proved=False)
         match kind:
             case PullFailure.WRONG:
                 return self._drop(digest, publisher, Reason.DIGEST, now)
@@ -222,6 +233,7 @@ class Puller:
             return []
         publisher = verifying.publisher
         self.judge.scored(publisher, now)
+        self._note_stranger(verifying.standing, proved=informative and verifying.way is Way.DIRECT)
         if not informative:
             return self._drop(digest, publisher, UNINFORMATIVE, now)
         self.accepted += 1
@@ -232,7 +244,20 @@ class Puller:
         verifying = self._verifying.pop(digest, None)
         if verifying is None:
             return []
+        self._note_stranger(verifying.standing, proved=False)
         return self._drop(digest, verifying.publisher, reason, now)
+
+    def _note_stranger(self, standing: Standing, *, proved: bool) -> None:
+        """What came of asking a stranger: one that delivers over its own connection is none any more."""
+        if standing > Standing.STRANGER:
+            return
+        self._strangers_prove += (proved - self._strangers_prove) / STRANGERS_ASKED
+        if proved:
+            self._strangers.proved()
+
+    def _strangers_count(self, now: float) -> bool:
+        """Whether strangers' candidates are worth as much as others'."""
+        return not self._contacts.met_lately(now) or self._strangers_prove >= 1 / 2
 
     def _delivered(self, verifying: _Verifying, now: float) -> list[Command]:
         peer, contacts = verifying.publisher, self._contacts

@@ -40,6 +40,10 @@ class StrangersShare:
         self._credit = min(self._credit, STRANGERS_SAVED_MAX)
         return int(self._credit)
 
+    def proved(self) -> None:
+        """What one had went to a peer that is no stranger any more."""
+        self._credit = min(self._credit + 1.0, STRANGERS_SAVED_MAX)
+
     def took(self, standing: Standing) -> None:
         """One went to a peer of that standing."""
         change = -1.0 if standing <= Standing.STRANGER else STRANGERS_PER_MET

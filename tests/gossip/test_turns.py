@@ -95,10 +95,26 @@ def test_a_thousand_strangers_get_a_small_part_of_the_pulls_and_the_candidates()
 
 def test_the_plenty_of_strangers_does_not_end_the_search_for_others():
     hand = busy_hand()
-    missing = hand.puller.missing(1, START)
-    for number in range(100, 400):
-        assert not hand.offer(key(number), number), "it does not count"
-    assert hand.puller.missing(1, START) == missing > 0
+    for number in range(100, 120):
+        hand.offer(key(number), number)
+        for pull in hand.puller.pulls(START + 12 * (number - 100)):
+            hand.fail(pull, PullFailure.ABSENT, START + 12 * (number - 100))
+    for number in range(1_000, 1_300):
+        assert not hand.offer(key(number), number, START + 240), "it does not count"
+    assert hand.puller.missing(1, START + 240) == hand.puller.allowance.candidates_wanted() > 0
+
+
+def test_strangers_that_prove_to_be_there_are_held_back_by_nothing():
+    hand = busy_hand()
+    for number in range(100, 160):
+        assert hand.offer(key(number), number), "it counts"
+    pulled = 0
+    for second in range(25):
+        for _ in range(4):
+            for pull in hand.puller.pulls(START + second):
+                pulled += 1
+                hand.teach(pull, START + second, Way.DIRECT, f"/ip4/10.1.0.{pulled}/tcp/1")
+    assert pulled >= 40
 
 
 def test_where_nobody_was_met_strangers_have_everything():

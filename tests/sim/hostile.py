@@ -15,11 +15,13 @@ Move = Callable[[Swarm, Peer, int], None]
 
 
 def let_loose(swarm: Swarm, move: Move, *, every: float = 1.0) -> Peer:
-    """Add a hostile peer that makes `move` every `every` seconds."""
+    """Add a hostile peer that makes `move` every `every` seconds, and dials again when all hang up."""
     peer = swarm.outsider()
 
     def act(number: int) -> None:
         if peer.alive:
+            if not peer.links:
+                swarm.link(peer, [other for other in swarm.peers if other is not peer])
             move(swarm, peer, number)
             swarm.after(every, lambda: act(number + 1))
 
