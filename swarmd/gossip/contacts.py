@@ -171,6 +171,13 @@ class Contacts:
         self._expire(now)
         return [*self._lately, *(peer for peer in self._connected if peer not in self._lately)]
 
+    def vouching(self, now: float) -> list[PeerId]:
+        """The contacts whose announcements load a key: not strangers', while others deliver."""
+        contacts = self.current(now)
+        if not self.met_lately(now):
+            return contacts
+        return [peer for peer in contacts if self.party(peer, now, proved=False).name != UNMET]
+
     def acquaintance(self, peer: PeerId) -> Acquaintance | None:
         return self._acquaintances.get(peer)
 
@@ -255,25 +262,33 @@ class Contacts:
         found = self._lately.get(peer)
         return found is not None and abs(now - found.last) < self._limits.contact_s
 
-    def _unheard(self) -> float:
+    def _unheard(self, now: float) -> float:
         """Peers that nothing came from yet, for each contact; no more than one.
 
         Where all were heard, each delivers again and again; the share of deliveries by peers that were heard
         once is the share of all that the unheard would deliver (Good and Turing).
         """
-        deliveries = sum(found.times for found in self._lately.values())
-        once = sum(found.times == 1 for found in self._lately.values())
+        heard = list(self._lately.items())
+        if self.met_lately(now):
+            heard = [(p, f) for p, f in heard if self.party(p, now, proved=False).name != UNMET]
+        deliveries = sum(found.times for _, found in heard)
+        once = sum(found.times == 1 for _, found in heard)
         return min(1.0, once / max(1, deliveries - once))
 
     def _count(self, now: float) -> None:
-        """Contacts of each party, and so many peers; once a second, since they may be thousands."""
+        """Contacts of each party, and so many peers; once a second, since they may be thousands.
+
+        While others deliver, strangers that were never met count for no more than as many as those: a crowd of
+        names whose bodies lie in the DHT must not make this peer search, and publish, ever wider.
+        """
         if 0 <= now - self._counted_at < COUNT_EVERY_S:
             return
         self._counted_at = now
         self._counts = Counter(self.party(peer, now, proved=False).name for peer in self.current(now))
         most = self._limits.contacts_per_group
-        contacts = sum(min(count, most) for count in self._counts.values())
-        self._target = 1 + contacts * (1 + self._unheard())
+        met = sum(min(count, most) for name, count in self._counts.items() if name != UNMET)
+        unmet = min(self._counts[UNMET], met if self.met_lately(now) else most)
+        self._target = 1 + (met + unmet) * (1 + self._unheard(now))
 
     def _expire(self, now: float) -> None:
         gone = [peer for peer in self._lately if not self._is_lately(peer, now)]

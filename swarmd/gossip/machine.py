@@ -196,7 +196,7 @@ class Gossip:
         self._membership.hurry()
 
     def _announcements(self, envelopes: tuple[bytes, ...], now: float) -> None:
-        contacts = set(self._contacts.current(now))
+        contacts = set(self._contacts.vouching(now))
         new, loads = self._intake.read(
             envelopes, self._reader.topics_read(), now, lambda peer: peer in contacts
         )

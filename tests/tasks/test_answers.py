@@ -46,15 +46,19 @@ for dataset, config, seeds in json.load(sys.stdin):
         report["compiles"].append(dataset)
 
     def again():
-        return [(task.admits(answer, entry), task.score(answer, entry) == score) for answer, entry, score in
-        cases]
+        return [
+            (task.admits(answer, entry), task.score(answer, entry) == score)
+            for answer, entry, score in cases
+        ]
 
     [results] = run_jobs([again], Limits(300.0), sandbox.confine_scorer)
     if isinstance(results, Lost):
         report["disagree"].append((dataset, results.kind))
         continue
-    report["disagree"] += [(dataset, case[0]) for case, result in zip(cases, results) if result != (True,
-    True)] report["scored"] += len(cases)
+    report["disagree"] += [
+        (dataset, case[0]) for case, result in zip(cases, results) if result != (True, True)
+    ]
+    report["scored"] += len(cases)
 sys.stdout.write(json.dumps(report))
 """
 
