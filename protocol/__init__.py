@@ -8,7 +8,7 @@ from protocol.encoding import decode, encode
 from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
 from protocol.held_out import HELD_OUT_BYTE_BELOW, is_held_out
-from protocol.keys import KeyPair, PeerId, peer_id_from_public_key, public_key_from_peer_id
+from protocol.keys import PEER_ID_BYTES, KeyPair, PeerId, peer_id_from_public_key, public_key_from_peer_id
 from protocol.limits import (
     ADDRESSES_MAX,
     ANNOUNCEMENT_BYTES_MAX,
@@ -26,6 +26,7 @@ from protocol.limits import (
     STATUS_LIFETIME_S_MAX,
 )
 from protocol.manifest import Manifest, TaskFamily, canonical_json
+from protocol.names import outside_of_names
 from protocol.records import (
     ANNOUNCEMENT_DOMAIN,
     ANNOUNCEMENT_PAYLOAD_TYPE,
@@ -39,7 +40,8 @@ from protocol.records import (
     Record,
     TaskSpec,
 )
-from protocol.topics import announcement_key, body_key, membership_key, shard_of
+from protocol.storage import Place, Placement, check_stored, place_announcement, place_body, place_status
+from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of
 from protocol.verify import (
     VerifiedAnnouncement,
     VerifiedRecord,
@@ -65,6 +67,7 @@ __all__ = [
     "HELD_OUT_BYTE_BELOW",
     "MANIFEST_BYTES_MAX",
     "MEMBERSHIP_SHARDS",
+    "PEER_ID_BYTES",
     "RECORD_BYTES_MAX",
     "RECORD_DOMAIN",
     "RECORD_LIFETIME_S_MAX",
@@ -83,6 +86,8 @@ __all__ = [
     "Opened",
     "PeerId",
     "PeerStatus",
+    "Place",
+    "Placement",
     "ProtocolError",
     "Reason",
     "Record",
@@ -95,13 +100,19 @@ __all__ = [
     "announcement_key",
     "body_key",
     "canonical_json",
+    "check_stored",
     "decode",
+    "dht_id",
     "digest_of",
     "encode",
     "is_held_out",
     "membership_key",
     "open_envelope",
+    "outside_of_names",
     "peer_id_from_public_key",
+    "place_announcement",
+    "place_body",
+    "place_status",
     "public_key_from_peer_id",
     "seal",
     "shard_of",

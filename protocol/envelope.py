@@ -60,6 +60,8 @@ def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int) 
     signature, offset = _read_field(data, offset, _SIGNATURE)
     if offset != len(data):
         raise RejectedRecord(Reason.ENVELOPE, f"{len(data) - offset} bytes after the signature")
+    if not payload:
+        raise RejectedRecord(Reason.ENVELOPE, "an empty payload")
     public_key = public_key_from_libp2p(public)
     if kind != payload_type:
         raise RejectedRecord(

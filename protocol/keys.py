@@ -16,6 +16,9 @@ from protocol.errors import InvalidLocal, Reason, RejectedRecord
 PeerId = NewType("PeerId", str)
 """base58btc text of an Ed25519 peer id, "12D3KooW...", 52 characters."""
 
+PEER_ID_BYTES = 52
+"""Base58 characters of every Ed25519 peer id, so its bytes in ASCII."""
+
 _KEY_BYTES = 32
 _ED25519_PUBLIC = bytes.fromhex("08011220")  # protobuf PublicKey{Type=Ed25519(1), Data=32 bytes}
 _ED25519_PRIVATE = bytes.fromhex(
@@ -23,7 +26,6 @@ _ED25519_PRIVATE = bytes.fromhex(
 )  # protobuf PrivateKey{Type=Ed25519(1), Data=64 bytes: seed, public}
 _IDENTITY_MULTIHASH = bytes.fromhex("0024")  # code 0 (identity), 36 bytes
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_PEER_ID_CHARS = 52
 
 _FIELD_PRIME = 2**255 - 19
 SMALL_ORDER_Y = frozenset(
@@ -101,9 +103,9 @@ def peer_id_from_public_key(public_key: bytes) -> PeerId:
 
 def public_key_from_peer_id(peer_id: str) -> bytes:
     """The 32 raw bytes inside `peer_id`. Raises RejectedRecord(key) for anything but an Ed25519 peer id."""
-    raw = _base58_decode(peer_id) if len(peer_id) == _PEER_ID_CHARS else b""
+    raw = _base58_decode(peer_id) if len(peer_id) == PEER_ID_BYTES else b""
     if raw[:2] != _IDENTITY_MULTIHASH or _base58_encode(raw) != peer_id:
-        raise RejectedRecord(Reason.KEY, f"not an Ed25519 peer id: {peer_id[:_PEER_ID_CHARS]}")
+        raise RejectedRecord(Reason.KEY, f"not an Ed25519 peer id: {peer_id[:PEER_ID_BYTES]}")
     return public_key_from_libp2p(raw[2:])
 
 

@@ -31,6 +31,10 @@ CLOCK_SKEW_S_MAX = 30  # NTP holds milliseconds; the DHT itself refuses peers sk
 RECORD_LIFETIME_S_MAX = (
     21_600  # six hours: the slowest CPU peers take minutes a step; older text teaches nothing new
 )
+ANNOUNCEMENT_LIFETIME_S_MAX = (
+    900  # after its round; peers announce for 300 s or four rounds, read three rounds back
+)
+ANNOUNCEMENT_ROUNDS_MAX = 8  # ... or as many rounds after its own, where they are long: the same room again
 STATUS_LIFETIME_S_MAX = 3_600  # republished every minute or so; a peer silent for an hour has left
 ROUND_S_MAX = 86_400  # one day; a longer round would keep no task fresh
 

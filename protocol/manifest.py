@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field
 
@@ -32,9 +33,15 @@ def canonical_json(value: object) -> str:
         raise InvalidLocal(f"no canonical JSON: {error}") from None
 
 
+def _exact_integer(digits: str) -> int:
+    if len(digits) > len(str(-limits.INT_MAX)) or abs(int(digits)) > limits.INT_MAX:
+        raise ValueError("an integer beyond +-(2**53 - 1)")
+    return int(digits)
+
+
 def _config(text: str) -> str:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_exact_integer)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(value, dict) or not _nests_within(value, _CONFIG_DEPTH_MAX):
@@ -117,10 +124,16 @@ class Manifest(Payload):
             )
         return super().from_bytes(data)
 
-    @property
+    @functools.cached_property
     def swarm_id(self) -> bytes:
-        """SHA-256 of the manifest's bytes."""
-        return _swarm_id(self)
+        """SHA-256 (32 bytes) of the manifest's bytes. Every verification asks for it."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """pydantic's, without the swarm id of the original, which it would copy as well."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("swarm_id", None)
+        return copied
 
     def round_at(self, now: float) -> int:
         """The round at unix time `now` in seconds; negative before genesis."""
@@ -130,11 +143,12 @@ class Manifest(Payload):
         """Unix time in seconds at which `round` begins."""
         return self.genesis + round * self.round_seconds
 
+    def announced_until(self, round: int) -> int:  # noqa: A002
+        """Unix time in seconds before which every announcement of a record of `round` expires."""
+        rounds = limits.ANNOUNCEMENT_ROUNDS_MAX * self.round_seconds
+        longest = min(max(limits.ANNOUNCEMENT_LIFETIME_S_MAX, rounds), limits.RECORD_LIFETIME_S_MAX)
+        return self.round_start(round + 1) + longest
+
     def family(self, task_id: bytes) -> TaskFamily | None:
         """The family with this task id, or None if the swarm does not train on it."""
         return next((task for task in self.tasks if task.task_id == task_id), None)
-
-
-@functools.lru_cache(maxsize=16)  # every verification asks; a process knows one swarm, a test a few
-def _swarm_id(manifest: Manifest) -> bytes:
-    return hashlib.sha256(manifest.to_bytes()).digest()

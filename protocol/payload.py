@@ -22,6 +22,7 @@ from pydantic import (
 from protocol import limits
 from protocol.encoding import decode, encode
 from protocol.errors import InvalidLocal, Reason, RejectedRecord
+from protocol.names import outside_of_names
 
 _RECEIVED = "received"  # the validation context that tells their mistakes from ours
 
@@ -58,11 +59,13 @@ class Payload(BaseModel):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Parse received bytes. Raises RejectedRecord: encoding, not_canonical or schema."""
-        parsed = cls.model_validate(decode(data, items_max=cls.ITEMS_MAX), context=_RECEIVED)
-        if parsed.to_bytes() != data:
-            raise RejectedRecord(Reason.NOT_CANONICAL, "encoding the parsed payload gives other bytes")
-        return parsed
+        """Parse received bytes, which are what `to_bytes` gives back. Raises RejectedRecord: encoding,
+        not_canonical or schema.
+
+        `decode` compares with the canonical encoding. Validation is strict and changes no value, so a second
+        comparison would say the same.
+        """
+        return cls.model_validate(decode(data, items_max=cls.ITEMS_MAX), context=_RECEIVED)
 
 
 def _text(bytes_max: int, *, is_name: bool) -> AfterValidator:
@@ -70,13 +73,20 @@ def _text(bytes_max: int, *, is_name: bool) -> AfterValidator:
         size = len(value.encode())
         if size > bytes_max:
             raise ValueError(f"{size} bytes of UTF-8, at most {bytes_max} are allowed")
-        if is_name and not value:
-            raise ValueError("must not be empty")
-        if is_name and any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in value):
-            raise ValueError("control characters are not allowed")
+        if is_name:
+            _check_name(value)
         return value
 
     return AfterValidator(check)
+
+
+def _check_name(value: str) -> None:
+    if not value:
+        raise ValueError("must not be empty")
+    if (outside := outside_of_names(value)) is not None:
+        raise ValueError(f"the character U+{ord(outside):04X} is not allowed in a name")
+    if value != value.strip(" "):
+        raise ValueError("must not begin or end with a space")
 
 
 def free_text(bytes_max: int) -> AfterValidator:
@@ -85,7 +95,7 @@ def free_text(bytes_max: int) -> AfterValidator:
 
 
 def name_text(bytes_max: int) -> AfterValidator:
-    """One line for people: not empty, up to `bytes_max` bytes of UTF-8, no C0 or C1 control, no DEL."""
+    """One line for people: not empty, up to `bytes_max` bytes of UTF-8, of the characters of `names.py`."""
     return _text(bytes_max, is_name=True)
 
 

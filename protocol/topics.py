@@ -40,6 +40,11 @@ def body_key(swarm: bytes, digest: bytes) -> bytes:
     return sha256_of(["swarmd-body", swarm, digest])
 
 
+def dht_id(key: bytes) -> bytes:
+    """The 20 bytes under which the DHT holds `key`, or a node of these peer id bytes (SPEC section 7.6)."""
+    return hashlib.sha1(key, usedforsecurity=False).digest()
+
+
 def shard_of(peer_id: PeerId, salt: bytes, shards: int) -> int:
     """The index in [0, shards) of `peer_id`; `shards` is a power of two up to SHARDS_MAX.
 

@@ -112,21 +112,21 @@ def verify_record(
     return VerifiedRecord(record, opened.peer_id, found, data)
 
 
-def verify_announcement(data: bytes, *, now: float, swarm: bytes | None = None) -> VerifiedAnnouncement:
-    """Check an announcement. `now`: unix seconds; `swarm`: id it must be for. Raises RejectedRecord."""
+def verify_announcement(data: bytes, *, manifest: Manifest, now: float) -> VerifiedAnnouncement:
+    """Check an announcement of this swarm. `now`: unix seconds. Raises RejectedRecord."""
     opened = open_envelope(
         data, ANNOUNCEMENT_DOMAIN, ANNOUNCEMENT_PAYLOAD_TYPE, limits.ANNOUNCEMENT_BYTES_MAX
     )
     announcement = Announcement.from_bytes(opened.payload)
-    _check_swarm(announcement.swarm, swarm)
-    _check_expiry(announcement.expires, now, limits.RECORD_LIFETIME_S_MAX)
+    _check_swarm(announcement.swarm, manifest.swarm_id)
+    _check_announced_times(announcement, manifest, now)
     if not is_shard_of(announcement.shard, opened.peer_id, announcement.task_id):
         raise RejectedRecord(Reason.TOPIC, f"shard {announcement.shard} is never this publisher's")
     return VerifiedAnnouncement(announcement, opened.peer_id, data)
 
 
-def verify_status(data: bytes, *, now: float, swarm: bytes | None = None) -> VerifiedStatus:
-    """Check a peer status. `now`: unix seconds; `swarm`: id it must be for. Raises RejectedRecord."""
+def verify_status(data: bytes, *, swarm: bytes, now: float) -> VerifiedStatus:
+    """Check a peer status. `swarm`: id it must be for; `now`: unix seconds. Raises RejectedRecord."""
     opened = open_envelope(data, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, limits.STATUS_BYTES_MAX)
     status = PeerStatus.from_bytes(opened.payload)
     _check_swarm(status.swarm, swarm)
@@ -149,8 +149,8 @@ def _check_size(data: bytes, size_max: int) -> None:
         raise RejectedRecord(Reason.SIZE, f"{len(data)} bytes, at most {size_max} are allowed")
 
 
-def _check_swarm(found: bytes, expected: bytes | None) -> None:
-    if expected is not None and found != expected:
+def _check_swarm(found: bytes, expected: bytes) -> None:
+    if found != expected:
         raise RejectedRecord(Reason.SWARM, f"for swarm {found.hex()}, not {expected.hex()}")
 
 
@@ -165,11 +165,21 @@ def _check_times(created: int, expires: int, now: float, lifetime_max: int) -> N
         raise RejectedRecord(Reason.EXPIRED, f"expired {now - expires:.0f} s ago")
 
 
-def _check_expiry(expires: int, now: float, lifetime_max: int) -> None:
+def _check_announced_times(announcement: Announcement, manifest: Manifest, now: float) -> None:
+    round_, expires = announcement.round, announcement.expires
+    newest = manifest.round_at(now + limits.CLOCK_SKEW_S_MAX)
+    if round_ > newest:
+        raise RejectedRecord(Reason.CLOCK, f"round {round_}, which has not begun: the newest is {newest}")
     if expires <= now:
         raise RejectedRecord(Reason.EXPIRED, f"expired {now - expires:.0f} s ago")
-    if expires > now + lifetime_max + limits.CLOCK_SKEW_S_MAX:
-        raise RejectedRecord(Reason.LIFETIME, f"expires in {expires - now:.0f} s, allowed are {lifetime_max}")
+    if expires > now + limits.RECORD_LIFETIME_S_MAX + limits.CLOCK_SKEW_S_MAX:
+        raise RejectedRecord(Reason.LIFETIME, f"expires in {expires - now:.0f} s: no record lives that long")
+    start, end = manifest.round_start(round_), manifest.announced_until(round_)
+    if not start < expires < end:
+        raise RejectedRecord(
+            Reason.LIFETIME,
+            f"expires {expires - start} s after round {round_} began, allowed are 1 to {end - start - 1}",
+        )
 
 
 def _check_allowed(record: Record, manifest: Manifest) -> None:

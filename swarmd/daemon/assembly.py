@@ -57,7 +57,7 @@ class Assembly:
         self._key = key
         self._events = events
         self._http = http
-        self._swarm_id: bytes | None = None
+        self._manifest: Manifest | None = None
         self._model_thread = ThreadPoolExecutor(1, "model")
 
     @asynccontextmanager
@@ -80,7 +80,7 @@ class Assembly:
             manifest = await choose_manifest(
                 config.swarm, home=home, network=network, peers=config.network.peers, events=events
             )
-            self._swarm_id = manifest.swarm_id
+            self._manifest = manifest
             blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             tasks, learner = await self._start_worker_and_learner(stack, manifest)
@@ -156,7 +156,7 @@ class Assembly:
         if config.port == 0 and kept is not None and _is_free(config.host, kept):
             config = config.model_copy(update={"port": kept})
         return await HivemindNetwork.start(
-            key=self._key, identity_path=home.identity_path, config=config, swarm=lambda: self._swarm_id
+            key=self._key, identity_path=home.identity_path, config=config, swarm=lambda: self._manifest
         )
 
     async def _start_worker_and_learner(

@@ -22,11 +22,13 @@ from swarmd.gossip import (
     BodyArrived,
     Command,
     Connect,
+    Disconnect,
     Drop,
     Event,
     Gossip,
     GroupRejected,
     GroupScored,
+    Misbehaved,
     NetworkRestarted,
     OwnGroup,
     PublishStatus,
@@ -43,7 +45,13 @@ from swarmd.gossip import (
 )
 from swarmd.learning import ScoredGroup
 from swarmd.network.addresses import parse_peer_address
-from swarmd.network.interface import ClockSkewError, Network, NetworkClosedError
+from swarmd.network.interface import (
+    ClockSkewError,
+    Network,
+    NetworkClosedError,
+    PullFailedError,
+    PullFailure,
+)
 from swarmd.observe import EventLog
 from swarmd.storage import BlobStore, Database
 
@@ -82,6 +90,7 @@ class Exchange:
         self._may_verify = asyncio.Event()
         self._changed = asyncio.Event()
         self._restarts_seen = 0
+        network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property
     def peer_id(self) -> PeerId:
@@ -155,7 +164,7 @@ class Exchange:
                 self._restarts_seen = statistics.restarts
                 self._events.emit("network_restarted", restarts=statistics.restarts)
                 self.handle(NetworkRestarted())
-            self.handle(Tick(statistics.connected_peers, statistics.dialable))
+            self.handle(Tick(statistics.connected_peers, statistics.dialable, statistics.connections))
             self._changed.clear()
             await self._sleep_until(self._gossip.next_wakeup)
 
@@ -193,6 +202,8 @@ class Exchange:
                 await self._or(False, self._network.store_body(envelope))
             case Connect(addresses=addresses):
                 await self._or(0, self._network.connect(well_formed(addresses)))
+            case Disconnect(peer=peer):
+                await self._or(None, self._network.disconnect(peer))
 
     async def _or(self, fallback: T, call: Awaitable[T]) -> T:
         """What the network answers, or `fallback` when it cannot; the log says so."""
@@ -208,13 +219,14 @@ class Exchange:
 
     async def _pull(self, command: Pull) -> None:
         try:
-            envelope = await self._network.pull(command.publisher, command.digest, command.size)
+            pulled = await self._network.pull(command.publisher, command.digest, command.size)
         except NetworkClosedError:
             raise
         except NetworkError as error:
-            self.handle(PullFailed(command.digest, str(error)))
+            kind = error.kind if isinstance(error, PullFailedError) else PullFailure.LOCAL
+            self.handle(PullFailed(command.digest, str(error), kind))
             return
-        self.handle(BodyArrived(command.digest, envelope))
+        self.handle(BodyArrived(command.digest, pulled.envelope, pulled.way, pulled.address))
 
     async def _keep_verifying(self) -> None:
         while True:

@@ -7,9 +7,11 @@ that gets lost costs a delay and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from protocol import Completion, PeerId, TaskSpec, VerifiedRecord
+from swarmd.network.interface import Misbehaviour, PullFailure, Way
 
 # Events --------------------------------------------------------------------------------------------
 
@@ -22,6 +24,8 @@ class Tick:
     """Peers the transport is connected to (`Network.statistics().connected_peers`)."""
     dialable: bool | None = None
     """Whether others can dial this peer, as far as the transport knows now; None: as it was."""
+    connections: Mapping[PeerId, str] = field(default_factory=dict)
+    """The peers the transport is connected to, each with the multiaddr at the other end."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,9 @@ class BodyArrived:
 
     digest: bytes
     envelope: bytes
+    way: Way = Way.DIRECT
+    address: str | None = None
+    """The multiaddr it came from, where it came directly and the transport knows it."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,15 @@ class PullFailed:
 
     digest: bytes
     why: str
+    kind: PullFailure = PullFailure.UNREACHABLE
+
+
+@dataclass(frozen=True)
+class Misbehaved:
+    """The transport reports what a peer did to it."""
+
+    peer: PeerId
+    what: Misbehaviour
 
 
 @dataclass(frozen=True)
@@ -144,6 +160,7 @@ Event = (
     | StatusesRead
     | BodyArrived
     | PullFailed
+    | Misbehaved
     | GroupScored
     | GroupRejected
 )
@@ -227,6 +244,13 @@ class Connect:
 
 
 @dataclass(frozen=True)
+class Disconnect:
+    """`Network.disconnect(peer)`: it is ignored from now on; no answer needed."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True)
 class RememberPeer:
     """For the database: dial `peer_id` under `addresses` at the next start."""
 
@@ -245,5 +269,6 @@ Command = (
     | Verify
     | Drop
     | Connect
+    | Disconnect
     | RememberPeer
 )

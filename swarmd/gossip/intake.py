@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from protocol import PeerId, Reason, RejectedRecord, VerifiedAnnouncement, digest_of, verify_announcement
+from protocol import (
+    Manifest,
+    PeerId,
+    Reason,
+    RejectedRecord,
+    VerifiedAnnouncement,
+    digest_of,
+    verify_announcement,
+)
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.reading import Topic
 
@@ -13,8 +21,8 @@ from swarmd.gossip.reading import Topic
 class Intake:
     """Verifies what is new, counts what each key holds. Judges nobody: junk names no one reliably."""
 
-    def __init__(self, swarm: bytes, limits: GossipLimits) -> None:
-        self._swarm = swarm
+    def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
+        self._manifest = manifest
         self._limits = limits
         self._known: dict[bytes, tuple[Topic, PeerId] | None] = {}
         self._junk: Counter[str] = Counter()
@@ -52,7 +60,7 @@ class Intake:
 
     def _verify(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:
         try:
-            return verify_announcement(envelope, now=now, swarm=self._swarm)
+            return verify_announcement(envelope, manifest=self._manifest, now=now)
         except RejectedRecord as error:
             self._junk[error.reason.value] += 1
             return None

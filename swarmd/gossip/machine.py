@@ -43,6 +43,7 @@ from swarmd.gossip.shards import ShardCount
 from swarmd.gossip.statistics import GossipStatistics, PeerView
 from swarmd.gossip.status import StatusIntake, sign_own_status
 from swarmd.gossip.timer import Timer
+from swarmd.network.interface import Standing
 
 WAKE_S_MIN = 0.1  # never asks for more than ten ticks a second
 
@@ -69,7 +70,7 @@ class Gossip:
         self._publisher = Publisher(key, manifest, limits, dialable=dialable)
         self._shards = ShardCount(manifest, limits)
         self._reader = Reader(swarm, manifest, limits, rng)
-        self._intake = Intake(swarm, limits)
+        self._intake = Intake(manifest, limits)
         self._puller = Puller(key.peer_id, manifest, limits, self._reputation, rng)
         self._membership = Membership(swarm, key.peer_id, limits, rng)
         self._clock = ClockWatch(limits)
@@ -111,7 +112,7 @@ class Gossip:
     def _take(self, event: Event, now: float) -> list[Command]:
         puller = self._puller
         match event:
-            case Tick(neighbours, dialable):
+            case Tick(neighbours=neighbours, dialable=dialable):
                 if dialable is not None:
                     self._publisher.dialable = dialable
                 return self._tick(neighbours, now)
@@ -134,9 +135,9 @@ class Gossip:
                 self._announcements(envelopes, now)
             case StatusesRead(envelopes):
                 return self._membership.answered(self._status_intake.read(envelopes, now), now)
-            case BodyArrived(digest, envelope):
+            case BodyArrived(digest=digest, envelope=envelope):
                 return puller.arrived(digest, envelope, now)
-            case PullFailed(digest):
+            case PullFailed(digest=digest):
                 return puller.failed(digest, now)
             case GroupScored(digest, informative):
                 return puller.scored(digest, informative=informative, now=now)
@@ -227,6 +228,10 @@ class Gossip:
             clock_offset_s=offset,
             problems=(_clock_problem(offset),) if offset is not None else (),
         )
+
+    def standing(self, peer: PeerId) -> Standing:
+        """How well `peer` is known, as of the last event."""
+        return Standing.BANNED if self._reputation.is_ignored(peer, self._now) else Standing.STRANGER
 
     def trust(self, peer: PeerId) -> float:
         """In the groups of `peer`, as of the last event: from 0 (ignored) to 1."""

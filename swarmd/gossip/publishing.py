@@ -5,6 +5,7 @@ Uninformative groups are not published: with equal rewards they teach nobody.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from protocol import (
     Record,
     RejectedRecord,
     digest_of,
+    outside_of_names,
     shard_of,
     sign_announcement,
     sign_record,
@@ -99,7 +101,7 @@ class Publisher:
             return []
         self.published += 1
         self._this_round += 1
-        self._waiting.append(_Announced(announcement, record.expires))
+        self._waiting.append(announcement)
         self._recent.append(self._waiting[-1])
         commands: list[Command] = [StoreBlob(digest_of(envelope), envelope)]
         if not self.dialable:
@@ -160,7 +162,7 @@ class Publisher:
             tokenizer=group.tokenizer,
         )
 
-    def _announce(self, record: Record, envelope: bytes, shards: int) -> bytes:
+    def _announce(self, record: Record, envelope: bytes, shards: int) -> _Announced:
         task_id = record.task.task_id
         announcement = Announcement(
             swarm=record.swarm,
@@ -172,14 +174,19 @@ class Publisher:
             pass_rate_milli=pass_rate_milli(record.completions),
             model=fit(record.model, ANNOUNCED_MODEL_BYTES_MAX),
             tokenizer=record.tokenizer,
-            expires=record.expires,
+            expires=min(record.expires, self._manifest.announced_until(record.round) - 1),
         )
-        return sign_announcement(self._key, announcement)
+        return _Announced(sign_announcement(self._key, announcement), announcement.expires)
 
 
 def fit(text: str, bytes_max: int) -> str:
-    """`text` cut to `bytes_max` bytes of UTF-8: a model's name may be the long path of a directory."""
-    return text.encode()[:bytes_max].decode(errors="ignore")
+    """`text` as a name of at most `bytes_max` bytes of UTF-8: a model's name may be any directory's path.
+
+    Letters that a path holds as letter and accent are joined. What no name may hold becomes `_`.
+    """
+    joined = unicodedata.normalize("NFC", text)
+    shown = "".join("_" if outside_of_names(character) else character for character in joined)
+    return shown.strip().encode()[:bytes_max].decode(errors="ignore").rstrip() or "_"
 
 
 def pass_rate_milli(completions: tuple[Completion, ...]) -> int:

@@ -73,7 +73,7 @@ class StatusIntake:
         verified: list[VerifiedStatus] = []
         for envelope in envelopes:
             try:
-                verified.append(verify_status(envelope, now=now, swarm=self._swarm))
+                verified.append(verify_status(envelope, swarm=self._swarm, now=now))
             except RejectedRecord as error:
                 self._junk[error.reason.value] += 1
                 if error.reason in (Reason.CLOCK, Reason.EXPIRED):

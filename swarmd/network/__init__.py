@@ -6,10 +6,15 @@ from swarmd.network.addresses import PeerAddress, parse_peer_address
 from swarmd.network.interface import (
     BodyProvider,
     ClockSkewError,
+    Misbehaviour,
     Network,
     NetworkClosedError,
     NetworkStatistics,
+    Pulled,
     PullFailedError,
+    PullFailure,
+    Standing,
+    Way,
 )
 from swarmd.network.memory import MemoryHub, MemoryNetwork
 from swarmd.network.simulation import SimulatedLoop, run_simulated, simulated_wall_clock
@@ -19,12 +24,17 @@ __all__ = [
     "ClockSkewError",
     "MemoryHub",
     "MemoryNetwork",
+    "Misbehaviour",
     "Network",
     "NetworkClosedError",
     "NetworkStatistics",
     "PeerAddress",
     "PullFailedError",
+    "PullFailure",
+    "Pulled",
     "SimulatedLoop",
+    "Standing",
+    "Way",
     "parse_peer_address",
     "run_simulated",
     "simulated_wall_clock",

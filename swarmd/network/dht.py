@@ -57,11 +57,6 @@ FIND_KEYS_MAX = 4
 Clock = Callable[[], float]
 
 
-def hashed(key: bytes) -> bytes:
-    """What hivemind makes of a DHT key: SHA-1, as it travels."""
-    return DHTID.generate(source=key).to_bytes()  # type: ignore[no-any-return]
-
-
 def node_id_of(peer_id: PeerID) -> DHTID:
     """The only place in the DHT that a peer may take."""
     return DHTID.generate(source=peer_id.to_bytes())

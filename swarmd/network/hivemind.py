@@ -15,25 +15,26 @@ from typing import Any
 
 import structlog
 
-from protocol import MANIFEST_BYTES_MAX, KeyPair, PeerId, body_key
-from swarmd.config import NetworkConfig
-from swarmd.errors import ConfigError
-from swarmd.network.addresses import parse_announced_address, parse_peer_address
-from swarmd.network.dht import FIND_KEYS_MAX, STORE_ITEMS_MAX, Clock, hashed
-from swarmd.network.interface import BodyProvider, NetworkStatistics
-from swarmd.network.neighbourhood import Neighbourhood
-from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
-from swarmd.network.pulling import Puller
-from swarmd.network.rules import (
+from protocol import (
+    MANIFEST_BYTES_MAX,
+    KeyPair,
+    PeerId,
     Place,
     Placement,
-    StorageRules,
-    SwarmId,
-    place_all,
+    body_key,
     place_announcement,
     place_body,
     place_status,
 )
+from swarmd.config import NetworkConfig
+from swarmd.errors import ConfigError
+from swarmd.network.addresses import parse_announced_address, parse_peer_address
+from swarmd.network.dht import FIND_KEYS_MAX, STORE_ITEMS_MAX, Clock
+from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
+from swarmd.network.neighbourhood import Neighbourhood
+from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
+from swarmd.network.pulling import Puller
+from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
@@ -65,7 +66,7 @@ class HivemindNetwork:
     """See `swarmd.network.interface.Network`."""
 
     def __init__(
-        self, settings: P2PSettings, key: KeyPair, config: NetworkConfig, swarm: SwarmId, clock: Clock
+        self, settings: P2PSettings, key: KeyPair, config: NetworkConfig, swarm: KnownManifest, clock: Clock
     ) -> None:
         """Use `start`."""
         self._settings = settings
@@ -73,7 +74,7 @@ class HivemindNetwork:
         self._dialable = config.dialable
         self._swarm = swarm
         self._clock = clock
-        self._rules = StorageRules(swarm, hash_key=hashed)
+        self._rules = StorageRules(swarm)
         self._shelf = Shelf()
         self._server = StreamServer()
         self._asked = AskedStreams()
@@ -91,7 +92,7 @@ class HivemindNetwork:
         key: KeyPair,
         identity_path: Path,
         config: NetworkConfig,
-        swarm: SwarmId,
+        swarm: KnownManifest,
         clock: Clock = time.time,
     ) -> HivemindNetwork:
         """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
@@ -143,6 +144,13 @@ class HivemindNetwork:
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         self._server.serve(bodies, manifest)
 
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        """See `Network`; nothing is judged yet."""
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        session = await self._supervisor.session()
+        await session.disconnect(peer_id)
+
     async def connect(self, addresses: Sequence[str]) -> int:
         return await self._neighbourhood.connect(addresses)
 
@@ -167,21 +175,23 @@ class HivemindNetwork:
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
 
-    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
-        async def from_peer(bytes_max: int) -> bytes:
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
+        async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
             session = await self._supervisor.session()
-            return await self._ask(session, peer_id, PULL_PROTOCOL, digest, bytes_max)
+            body = await self._ask(session, peer_id, PULL_PROTOCOL, digest, bytes_max)
+            return body, self._neighbourhood.connections.get(peer_id)
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
 
     def statistics(self) -> NetworkStatistics:
         return NetworkStatistics(
-            connected_peers=self._neighbourhood.connected,
+            connected_peers=len(self._neighbourhood.connections),
             restarts=self._supervisor.restarts,
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
             problems=tuple(filter(None, [self._neighbourhood.clock_problem])),
+            connections=dict(self._neighbourhood.connections),
         )
 
     async def close(self) -> None:
@@ -214,7 +224,7 @@ class HivemindNetwork:
             self._supervisor.fail(error)
 
     async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
-        return await self._store(place_all(place, envelopes, now=self._clock(), swarm=self._swarm()))
+        return await self._store(place_all(place, envelopes, manifest=self._swarm(), now=self._clock()))
 
     async def _store(self, placements: Sequence[Placement]) -> int:
         stored = 0
@@ -250,10 +260,10 @@ class HivemindNetwork:
         return found
 
     async def _find_body(self, digest: bytes) -> bytes | None:
-        swarm = self._swarm()
-        if swarm is None:
+        manifest = self._swarm()
+        if manifest is None:
             return None
-        key = body_key(swarm, digest)
+        key = body_key(manifest.swarm_id, digest)
         found = (await self._find([key], None))[key]
         return found.value if found is not None and isinstance(found.value, bytes) else None
 

@@ -6,8 +6,9 @@ storing nodes refuse what `protocol` refuses. It neither scores nor decides what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from protocol import PeerId
@@ -17,8 +18,77 @@ BodyProvider = Callable[[bytes], bytes | None]
 """digest (32 bytes) -> the record's envelope, or None if not held. Called on the event loop: be quick."""
 
 
+class Standing(IntEnum):
+    """How well this peer knows another, worst first. Gossip decides; the network serves in this order."""
+
+    BANNED = 0
+    """ignored after what it did, or by the operator's word"""
+    STRANGER = 1
+    """only its signature is known"""
+    MET = 2
+    """it is connected, or delivered something verified lately"""
+    KNOWN = 3
+    """it delivered verified groups for a long time, or the operator trusts it"""
+
+
+class Misbehaviour(StrEnum):
+    """What a peer did to the transport."""
+
+    FLOOD = "flood"
+    """more requests, streams or connections than the limits allow, and it went on"""
+    LIES = "lies"
+    """answers that break the rules of messages or of storage"""
+    REFUSES = "refuses"
+    """keeps refusing to store what it should"""
+
+
+class PullFailure(StrEnum):
+    """Why a body could not be had."""
+
+    WRONG = "wrong"
+    """the publisher sent other bytes than it announced"""
+    ABSENT = "absent"
+    """the publisher answers, and does not hold it"""
+    BUSY = "busy"
+    """the publisher serves too many others just now: not its fault"""
+    UNREACHABLE = "unreachable"
+    """nobody answers, or too slowly"""
+    LOCAL = "local"
+    """this machine's own transport failed: not the publisher's fault"""
+
+
+class Way(StrEnum):
+    """How a body came."""
+
+    DIRECT = "direct"
+    """over a connection to its publisher, which proves that the publisher is there"""
+    INLINE = "inline"
+    """from the DHT: nothing shows that its publisher was ever there"""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A body, unverified, and how it came."""
+
+    envelope: bytes
+    way: Way
+    address: str | None = None
+    """The multiaddr at the other end of the connection, where it came directly and the transport knows it."""
+
+
+StandingOf = Callable[[PeerId], Standing]
+"""Called on the event loop for every request: be quick."""
+
+Report = Callable[[PeerId, Misbehaviour], None]
+"""Told on the event loop of what a peer did to the transport."""
+
+
 class PullFailedError(NetworkError):
     """A body could not be had from that peer: unreachable, absent, too slow, too large or not the digest."""
+
+    def __init__(self, message: str, kind: PullFailure = PullFailure.UNREACHABLE) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class NetworkClosedError(NetworkError):
@@ -41,6 +111,10 @@ class NetworkStatistics:
     dialable: bool
     problems: tuple[str, ...] = ()
     """For a person: what is wrong and what to do."""
+    connections: Mapping[PeerId, str] = field(default_factory=dict)
+    """The peers it is connected to, each with the multiaddr at the other end (no /p2p/)."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """What peers asked for and did not get since the start, by what was wrong: names end up in metrics."""
 
 
 class Network(Protocol):
@@ -56,6 +130,17 @@ class Network(Protocol):
 
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         """Answer pulls from `bodies` and manifest requests with `manifest` (canonical bytes) from now on."""
+        ...
+
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        """From now on serve peers by their standing, banned ones not at all, and tell `report` of the rest.
+
+        Until then everybody is a stranger.
+        """
+        ...
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """End the connections to that peer; it may come back. Raises NetworkError."""
         ...
 
     async def connect(self, addresses: Sequence[str]) -> int:
@@ -89,7 +174,7 @@ class Network(Protocol):
         """Store a body in the DHT under its digest, for publishers that cannot be dialled."""
         ...
 
-    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
         """The envelope with SHA-256 `digest`, from `peer_id` or from the DHT. Raises PullFailedError."""
         ...
 

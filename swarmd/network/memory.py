@@ -14,21 +14,31 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from protocol import KeyPair, PeerId, body_key
-from swarmd.errors import NetworkError
-from swarmd.network.addresses import parse_peer_address
-from swarmd.network.interface import BodyProvider, NetworkClosedError, NetworkStatistics
-from swarmd.network.pulling import Puller
-from swarmd.network.rules import (
+from protocol import (
+    KeyPair,
+    Manifest,
+    PeerId,
     Place,
     Placement,
-    StorageRules,
-    SwarmId,
-    place_all,
+    RejectedRecord,
+    body_key,
+    dht_id,
     place_announcement,
     place_body,
     place_status,
 )
+from swarmd.errors import NetworkError
+from swarmd.network.addresses import parse_peer_address
+from swarmd.network.interface import (
+    BodyProvider,
+    NetworkClosedError,
+    NetworkStatistics,
+    Pulled,
+    Report,
+    StandingOf,
+)
+from swarmd.network.pulling import Puller
+from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import AbsentError, StreamServer
 
@@ -68,8 +78,10 @@ class MemoryHub:
         self._side: dict[PeerId, int] = {}
         self._ports = 0
 
-    def network(self, key: KeyPair, swarm: SwarmId | None = None, *, dialable: bool = True) -> MemoryNetwork:
-        """A new peer, alone until it connects. `swarm` None: the hash of the manifest that it serves."""
+    def network(
+        self, key: KeyPair, swarm: KnownManifest | None = None, *, dialable: bool = True
+    ) -> MemoryNetwork:
+        """A new peer, alone until it connects. `swarm` None: that of the manifest that it serves."""
         if key.peer_id in self._peers:
             raise NetworkError(f"{key.peer_id} is running already: one key, one peer")
         self._ports += 1
@@ -136,14 +148,15 @@ class MemoryNetwork:
     """See `swarmd.network.interface.Network`. Made by `MemoryHub.network`."""
 
     def __init__(
-        self, hub: MemoryHub, peer_id: PeerId, address: str, swarm: SwarmId | None, *, dialable: bool
+        self, hub: MemoryHub, peer_id: PeerId, address: str, swarm: KnownManifest | None, *, dialable: bool
     ) -> None:
         self._hub = hub
         self._peer_id = peer_id
         self._address = address
         self._dialable = dialable
         self._server = StreamServer()
-        self._swarm = swarm or self._served_swarm
+        self._served: Manifest | None = None
+        self._swarm = swarm or (lambda: self._served)
         self._rules = StorageRules(self._swarm)
         self._shelf = Shelf()
         self._puller = Puller()
@@ -158,7 +171,17 @@ class MemoryNetwork:
         return (self._address,)
 
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
+        try:
+            self._served = Manifest.from_bytes(manifest)
+        except RejectedRecord:
+            self._served = None  # a peer that serves nonsense to others, and so has no swarm itself
         self._server.serve(bodies, manifest)
+
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        """Serves everybody alike: there is no flood in memory."""
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """There are no connections to end."""
 
     async def connect(self, addresses: Sequence[str]) -> int:
         self._require_open()
@@ -197,24 +220,30 @@ class MemoryNetwork:
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
 
-    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
-        async def from_peer(bytes_max: int) -> bytes:
-            body = (await self._dial(peer_id))._server.find_body(digest)
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
+        async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
+            peer = await self._dial(peer_id)
+            body = peer._server.find_body(digest)
             if body is None:
                 raise AbsentError("the peer does not hold it")
             if len(body) > bytes_max:
                 raise NetworkError(f"the peer offers {len(body)} bytes where at most {bytes_max} are allowed")
-            return body
+            return body, parse_peer_address(peer._address).transport
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
 
     def statistics(self) -> NetworkStatistics:
+        others = [] if self._closed else self._hub.nearest(self._peer_id, b"")
+        connections = {
+            peer.peer_id: parse_peer_address(peer._address).transport for peer in others if peer is not self
+        }
         return NetworkStatistics(
-            connected_peers=0 if self._closed else len(self._hub.nearest(self._peer_id, b"")) - 1,
+            connected_peers=len(connections),
             restarts=0,
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._dialable,
+            connections=connections,
         )
 
     async def close(self) -> None:
@@ -236,15 +265,11 @@ class MemoryNetwork:
         """What a storing node does when it is asked to store."""
         key, subkey, value, expires = placement.key, placement.subkey, placement.value, placement.expires
         now = self._hub.clock()
-        if not self._rules.accept(key, subkey, value, expires, now):
+        if not self._rules.accept(dht_id(key), subkey, value, expires, now):
             return False
         if subkey is None:
             return self._shelf.put_plain(key, value, expires, now)
         return self._shelf.put_entry(key, subkey, value, expires, now)
-
-    def _served_swarm(self) -> bytes | None:
-        manifest = self._server.find_manifest()
-        return None if manifest is None else hashlib.sha256(manifest).digest()
 
     async def _dial(self, peer_id: PeerId, address: str | None = None) -> MemoryNetwork:
         self._require_open()
@@ -255,7 +280,7 @@ class MemoryNetwork:
 
     async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
         self._require_open()
-        placements = place_all(place, envelopes, now=self._hub.clock(), swarm=self._swarm())
+        placements = place_all(place, envelopes, manifest=self._swarm(), now=self._hub.clock())
         return sum([await self._store(placement) for placement in placements])
 
     async def _store(self, placement: Placement) -> bool:
@@ -291,15 +316,15 @@ class MemoryNetwork:
             for holder in await self._holders(key):
                 now = self._hub.clock()
                 for subkey, held in holder._shelf.entries(key, now).items():
-                    if self._rules.accept(key, subkey, held.value, held.expires, now):
+                    if self._rules.accept(dht_id(key), subkey, held.value, held.expires, now):
                         values[held.value] = None
         return list(values)
 
     async def _find_body(self, digest: bytes) -> bytes | None:
-        swarm = self._swarm()
-        if swarm is None:
+        manifest = self._swarm()
+        if manifest is None:
             return None
-        key = body_key(swarm, digest)
+        key = body_key(manifest.swarm_id, digest)
         now = self._hub.clock()
         held = [holder._shelf.plain(key, now) for holder in await self._holders(key)]
         return next((value.value for value in held if value is not None), None)

@@ -53,7 +53,8 @@ class Neighbourhood:
         self._remembered: OrderedDict[PeerId, PeerAddress] = OrderedDict()
         self._met: tuple[PeerAddress, ...] = ()
         self.addresses: tuple[str, ...] = self._announced
-        self.connected = 0
+        self.connections: dict[PeerId, str] = {}
+        """The peers p2pd is connected to, each with the multiaddr at the other end."""
         self.clock_problem: str | None = None
         """How far off this machine's clock is by all that answered the last time, if it is too far."""
 
@@ -88,7 +89,7 @@ class Neighbourhood:
             own = most_public_first(await session.own_addresses())
             self.addresses = tuple(str(address) for address in _readable(own))[:ADDRESSES_MAX]
         met = _readable(await session.connections())
-        self.connected = len({address.peer_id for address in met})
+        self.connections = {address.peer_id: address.transport for address in met}
         if met:
             self._met = tuple(met[:REMEMBERED_MAX])
 

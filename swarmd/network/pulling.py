@@ -8,13 +8,13 @@ import structlog
 
 from protocol import RECORD_BYTES_MAX, PeerId, digest_of
 from swarmd.errors import NetworkError
-from swarmd.network.interface import PullFailedError
-from swarmd.network.streams import AbsentError
+from swarmd.network.interface import Pulled, PullFailedError, PullFailure, Way
+from swarmd.network.streams import AbsentError, BusyError
 
 log = structlog.get_logger(__name__)
 
-FromPeer = Callable[[int], Awaitable[bytes]]
-"""most bytes to accept -> what the peer sent; raises NetworkError."""
+FromPeer = Callable[[int], Awaitable[tuple[bytes, str | None]]]
+"""most bytes to accept -> what the peer sent, and the address it came from if known; raises NetworkError."""
 
 FromDHT = Callable[[], Awaitable[bytes | None]]
 """The inline copy, if the DHT holds one; raises NetworkError."""
@@ -33,20 +33,22 @@ class Puller:
 
     async def pull(
         self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
-    ) -> bytes:
+    ) -> Pulled:
         """From the peer, else from the DHT, else once more from the peer unless that would be no use.
 
         Raises PullFailedError.
         """
         try:
-            body = await self._pull(digest, size, from_peer, from_dht)
+            pulled = await self._pull(digest, size, from_peer, from_dht)
         except NetworkError as error:
             self.pulls_failed += 1
-            raise PullFailedError(f"record {digest.hex()[:16]} of {peer_id}: {error}") from error
-        self.bytes_pulled += len(body)
-        return body
+            raise PullFailedError(
+                f"record {digest.hex()[:16]} of {peer_id}: {error}", _kind_of(error)
+            ) from error
+        self.bytes_pulled += len(pulled.envelope)
+        return pulled
 
-    async def _pull(self, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT) -> bytes:
+    async def _pull(self, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT) -> Pulled:
         try:
             return await _from_peer(digest, size, from_peer)
         except NetworkError as error:
@@ -54,14 +56,26 @@ class Puller:
             first = error
         inline = await from_dht()
         if inline is not None and digest_of(inline) == digest:
-            return inline
+            return Pulled(inline, Way.INLINE)
         if isinstance(first, (AbsentError, _WrongBodyError)):
             raise first
         return await _from_peer(digest, size, from_peer)
 
 
-async def _from_peer(digest: bytes, size: int, from_peer: FromPeer) -> bytes:
-    body = await from_peer(min(size, RECORD_BYTES_MAX))
+async def _from_peer(digest: bytes, size: int, from_peer: FromPeer) -> Pulled:
+    body, address = await from_peer(min(size, RECORD_BYTES_MAX))
     if digest_of(body) != digest:
         raise _WrongBodyError(f"the peer sent other bytes, of digest {digest_of(body).hex()[:16]}")
-    return body
+    return Pulled(body, Way.DIRECT, address)
+
+
+def _kind_of(error: NetworkError) -> PullFailure:
+    match error:
+        case _WrongBodyError():
+            return PullFailure.WRONG
+        case AbsentError():
+            return PullFailure.ABSENT
+        case BusyError():
+            return PullFailure.BUSY
+        case _:
+            return PullFailure.UNREACHABLE

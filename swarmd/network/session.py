@@ -125,6 +125,11 @@ class Session:
         async with self.call(f"dialling {address}", CONNECT_SECONDS):
             await self._p2p._client.connect(PeerID.from_base58(address.peer_id), [transport])
 
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """End the connections to a peer. Raises NetworkError."""
+        async with self.call(f"disconnecting {peer_id}", CONNECT_SECONDS):
+            await self._p2p._client.control.disconnect(PeerID.from_base58(peer_id))
+
     async def greet(self, peer_id: PeerId) -> float | None:
         """Enter each other's routing table; returns how far ahead its clock is (s), None: no answer."""
         async with self.call(f"greeting {peer_id}", CONNECT_SECONDS):

@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from protocol import SHARD_ENTRIES_MAX
-from swarmd.network.rules import PEER_ID_BYTES
+from protocol import PEER_ID_BYTES, SHARD_ENTRIES_MAX
 
 PLAIN_BYTES_MAX = 32 * 2**20
 """Bytes of plain values (inline bodies) in memory: 512 bodies of the largest size."""

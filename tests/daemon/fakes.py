@@ -14,7 +14,7 @@ from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
 from swarmd.gossip import Command, Event, GossipStatistics
 from swarmd.learning import ScoredCompletion, ScoredGroup
-from swarmd.network.interface import BodyProvider, NetworkStatistics
+from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, Standing, StandingOf
 from swarmd.observe import EventLog
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, extract_answer
 from tests.gossip.making import START, question
@@ -115,7 +115,13 @@ class ScriptedNetwork:
     async def store_body(self, envelope: bytes) -> bool:
         return await self._answer("store_body", envelope)
 
-    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> bytes:
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        self.report = report
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        await self._answer("disconnect", peer_id)
+
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
         return await self._answer("pull", peer_id, digest, size)
 
     def statistics(self) -> NetworkStatistics:
@@ -143,6 +149,9 @@ class ScriptedGossip:
         self.distrusted: set[str] = set()
         self.peers: tuple[Any, ...] = ()
         self.heard = asyncio.Event()
+
+    def standing(self, peer: PeerId) -> Standing:
+        return Standing.BANNED if peer in self.distrusted else Standing.STRANGER
 
     def trust(self, peer: str) -> float:
         return 0.0 if peer in self.distrusted else 1.0

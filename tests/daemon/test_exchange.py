@@ -17,7 +17,7 @@ from swarmd.daemon.exchange import Exchange, well_formed
 from swarmd.daemon.verification import Verification
 from swarmd.errors import NetworkError, StorageError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
-from swarmd.network.interface import NetworkClosedError, PullFailedError
+from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Way
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import Score
 from tests.daemon.fakes import Events, KnownTasks, ScriptedGossip, ScriptedNetwork, peer
@@ -124,8 +124,8 @@ ANSWERED = [
     (
         g.Pull(OTHER, b"d" * 32, 100),
         ("pull", OTHER, b"d" * 32, 100),
-        b"body",
-        g.BodyArrived(b"d" * 32, b"body"),
+        Pulled(b"body", Way.INLINE),
+        g.BodyArrived(b"d" * 32, b"body", Way.INLINE),
         g.PullFailed(b"d" * 32, "the other is away"),
     ),
 ]
@@ -133,6 +133,7 @@ UNANSWERED = [
     (g.PublishStatus(b"s"), ("publish_status", b"s"), True),
     (g.StoreBody(b"b"), ("store_body", b"b"), True),
     (g.Connect((ADDRESS,)), ("connect", (ADDRESS,)), 1),
+    (g.Disconnect(OTHER), ("disconnect", OTHER), None),
 ]
 
 
@@ -178,13 +179,18 @@ async def test_a_network_that_is_closed_for_good_ends_the_exchange(bench, comman
     assert caught.group_contains(NetworkClosedError, match="given up after 8 attempts")
 
 
+def test_what_a_peer_does_to_the_transport_is_told_to_gossip(bench: Bench):
+    bench.network.report(OTHER, Misbehaviour.FLOOD)
+    assert bench.gossip.of(g.Misbehaved) == [g.Misbehaved(OTHER, Misbehaviour.FLOOD)]
+
+
 async def test_a_slow_peer_does_not_hold_up_the_others(bench: Bench):
     release = asyncio.Event()
 
-    async def pull(peer_id: PeerId, digest: bytes, size: int) -> bytes:
+    async def pull(peer_id: PeerId, digest: bytes, size: int) -> Pulled:
         if digest == b"slow":
             await release.wait()
-        return digest
+        return Pulled(digest, Way.DIRECT)
 
     bench.network.pull = pull
     async with bench.running():
@@ -345,7 +351,7 @@ def test_two_peers_swap_groups_while_a_third_tells_lies_about_its_address(tmp_pa
         hub = MemoryHub(random.Random(0), clock)
         first, first_database, first_events = real_exchange(hub, 1, tmp_path, clock)
         second, second_database, second_events = real_exchange(hub, 2, tmp_path, clock)
-        liar = hub.network(key(3), lambda: MANIFEST.swarm_id)
+        liar = hub.network(key(3), lambda: MANIFEST)
         bootstrap = hub._peers[key(1).peer_id].addresses
         await hub._peers[key(2).peer_id].connect(bootstrap)
         await liar.connect(bootstrap)

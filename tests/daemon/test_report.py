@@ -71,7 +71,9 @@ def report(parts: SimpleNamespace, **changes: Any) -> Reporter:
 def meet(parts: SimpleNamespace) -> None:
     """The other peer is there, and two of its groups came in, one of them used."""
     status = verify_status(
-        make_status(MANIFEST, OTHER, START, step=7, reward_mean_milli=250, eval_milli=430), now=START
+        make_status(MANIFEST, OTHER, START, step=7, reward_mean_milli=250, eval_milli=430),
+        swarm=MANIFEST.swarm_id,
+        now=START,
     )
     parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 3.0, 1, ignored=False),)
     for number in (1, 2):
@@ -123,7 +125,9 @@ def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts)
 
 
 def test_a_peer_that_was_not_pulled_from_or_has_no_address_is_shown_as_such(parts):
-    status = verify_status(make_status(MANIFEST, OTHER, START, addresses=()), now=START)
+    status = verify_status(
+        make_status(MANIFEST, OTHER, START, addresses=()), swarm=MANIFEST.swarm_id, now=START
+    )
     parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, ignored=False),)
     [other] = report(parts).snapshot().peers
     assert (other.address, other.groups_pulled) == (None, 0)
@@ -188,7 +192,7 @@ def test_j_is_shown_where_it_adapts(parts):
 
 
 def test_a_peer_that_claims_no_evaluation_is_shown_without_one(parts):
-    status = verify_status(make_status(MANIFEST, OTHER, START), now=START)
+    status = verify_status(make_status(MANIFEST, OTHER, START), swarm=MANIFEST.swarm_id, now=START)
     parts.gossip.peers = (PeerView(OTHER.peer_id, status.status, 0.0, 0, ignored=False),)
     [other] = report(parts).snapshot().peers
     assert other.held_out_claimed is None

@@ -140,7 +140,7 @@ def announced_record(
     """A record of `signer`, announced: the verified announcement, and the body's envelope."""
     record = make_record(manifest, number, now)
     body = sign_record(signer, record)
-    return verify_announcement(announce(signer, record, body, **changes), now=now), body
+    return verify_announcement(announce(signer, record, body, **changes), manifest=manifest, now=now), body
 
 
 def address_of(signer: KeyPair) -> str:

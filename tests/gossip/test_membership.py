@@ -26,7 +26,9 @@ def membership(limits: GossipLimits = LIMITS) -> Membership:
 
 
 def statuses(numbers: range, now: float = START, **changes: object):
-    return [verify_status(make_status(MANIFEST, key(n), now, **changes), now=now) for n in numbers]
+    return [
+        verify_status(make_status(MANIFEST, key(n), now, **changes), swarm=SWARM, now=now) for n in numbers
+    ]
 
 
 def test_a_small_swarm_is_read_whole_within_a_few_reads():
@@ -139,7 +141,7 @@ def test_the_own_status_is_published_about_every_interval_with_the_newest_conten
         gossip.handle(make_own_status(OWN, step=second), START + second)
         for command in gossip.handle(g.Tick(1), START + second):
             if isinstance(command, g.PublishStatus):
-                verified = verify_status(command.envelope, now=START + second, swarm=SWARM)
+                verified = verify_status(command.envelope, swarm=SWARM, now=START + second)
                 assert (verified.status.groups_published, verified.status.groups_pulled) == (3, 5)
                 assert verified.status.expires - verified.status.created == LIMITS.status_lifetime_s
                 steps.append(verified.status.step)
@@ -164,7 +166,7 @@ def test_long_texts_and_foreign_addresses_of_the_own_status_are_cut():
     gossip = machine()
     gossip.handle(long, START)
     (publish,) = [c for c in gossip.handle(g.Tick(1), START) if isinstance(c, g.PublishStatus)]
-    status = verify_status(publish.envelope, now=START).status
+    status = verify_status(publish.envelope, swarm=SWARM, now=START).status
     assert status.addresses == (address_of(OWN),) * 8
     assert len(status.model.encode()) == 128
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from protocol import KeyPair, Manifest, verify_announcement, verify_record
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import KeyPair, Manifest, outside_of_names, verify_announcement, verify_record
 from swarmd import gossip as g
+from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.publishing import fit
 from tests.gossip.making import START, completion, key, make_group, make_manifest
 
 OWN = key(1)
@@ -29,11 +36,53 @@ def test_an_informative_group_becomes_a_stored_record_and_one_announcement():
     assert record.round == MANIFEST.round_at(START + 1)
 
     (announce,) = of_type(gossip.handle(g.Tick(1), START + 2), g.Announce)
-    announced = verify_announcement(announce.envelopes[0], now=START + 2, swarm=MANIFEST.swarm_id)
+    announced = verify_announcement(announce.envelopes[0], manifest=MANIFEST, now=START + 2)
     assert announced.announcement.digest == stored[0].digest
     assert announced.announcement.size == len(stored[0].envelope)
     assert announced.announcement.pass_rate_milli == 250
     assert announced.announcement.expires == record.expires
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/home/u/\u202egnp.exe", "/home/u/_gnp.exe"),
+        ("/models/two\nlines\u2028or\x1b[31mred", "/models/two_lines_or_[31mred"),
+        ("mode\u0300le", "modèle"),
+        (" spaces at both ends \t", "spaces at both ends _"),
+        ("\u200b", "_"),
+        ("", "_"),
+        ("/модели/模型", "/модели/模型"),
+        ("x" * 127 + " y", "x" * 127),
+        ("模" * 50, "模" * 42),
+    ],
+)
+def test_a_group_is_published_whatever_the_path_of_its_model_holds(path: str, shown: str):
+    gossip = machine()
+    group = replace(make_group(MANIFEST, 1), model=path)
+    (stored,) = of_type(gossip.handle(group, START), g.StoreBlob)
+    record = verify_record(stored.envelope, manifest=MANIFEST, now=START).record
+    assert record.model == shown
+    assert gossip.statistics().groups_unpublished == {}
+
+
+@given(st.text(max_size=60), st.integers(8, 64))
+def test_any_text_can_be_made_a_name(text: str, bytes_max: int):
+    name = fit(text, bytes_max)
+    assert 1 <= len(name.encode()) <= bytes_max
+    assert outside_of_names(name) is None
+    assert name == name.strip()
+
+
+def test_an_announcement_ends_with_its_round_although_the_record_lives_longer():
+    limits = GossipLimits(record_lifetime_s_min=5_000.0)
+    gossip = g.Gossip(key=OWN, manifest=MANIFEST, rng=random.Random(1), limits=limits, dialable=True)
+    (stored,) = of_type(gossip.handle(make_group(MANIFEST, 1), START), g.StoreBlob)
+    (announce,) = of_type(gossip.handle(g.Tick(1), START + 1), g.Announce)
+    record = verify_record(stored.envelope, manifest=MANIFEST, now=START).record
+    announced = verify_announcement(announce.envelopes[0], manifest=MANIFEST, now=START).announcement
+    assert record.expires == START + 5_000
+    assert announced.expires == MANIFEST.announced_until(record.round) - 1 < record.expires
 
 
 def test_groups_of_one_step_are_announced_together_and_once():

@@ -14,6 +14,7 @@ from swarmd.gossip.reputation import Reputation
 from tests.gossip.making import START, announce, announced_record, key, make_manifest, make_record
 
 MANIFEST = make_manifest()
+ROUND = MANIFEST.round_at(START)
 OWN = key(0)
 
 
@@ -182,8 +183,8 @@ def test_a_record_announced_by_another_than_its_author_is_dropped_and_the_author
     hand = Hand()
     record = make_record(MANIFEST, 1, START)
     body = sign_record(key(1), record)
-    stolen = verify_announcement(announce(key(2), record, body), now=START)
-    true = verify_announcement(announce(key(1), record, body), now=START)
+    stolen = verify_announcement(announce(key(2), record, body), manifest=MANIFEST, now=START)
+    true = verify_announcement(announce(key(1), record, body), manifest=MANIFEST, now=START)
     assert hand.puller.offer(stolen, START)
     (pull,) = hand.puller.pulls(START)
     assert hand.puller.offer(true, START)
@@ -194,7 +195,9 @@ def test_a_record_announced_by_another_than_its_author_is_dropped_and_the_author
     assert isinstance(verify, Verify)
 
 
-@pytest.mark.parametrize("changes", [{"round": 7}, {"size": 7}, {"task_id": MANIFEST.tasks[2].task_id}])
+@pytest.mark.parametrize(
+    "changes", [{"round": ROUND - 1}, {"size": 7}, {"task_id": MANIFEST.tasks[2].task_id}]
+)
 def test_an_announcement_that_misdescribes_its_record_counts_against_its_publisher(changes):
     hand = Hand()
     hand.offer(key(1), 1, **changes)

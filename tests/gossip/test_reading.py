@@ -100,7 +100,7 @@ def test_before_genesis_there_is_nothing_to_read():
 
 
 def test_an_envelope_is_verified_once_and_junk_is_counted_once():
-    intake = Intake(SWARM, LIMITS)
+    intake = Intake(MANIFEST, LIMITS)
     announced, _ = announced_record(MANIFEST, key(1), 1, START)
     topic = Topic(ROUND, announced.announcement.task_id, 0)
     new, load = intake.read([announced.envelope, b"junk"], [topic], START)
@@ -113,7 +113,7 @@ def test_an_envelope_is_verified_once_and_junk_is_counted_once():
 
 
 def test_an_announcement_under_a_key_that_is_not_its_own_is_junk():
-    intake = Intake(SWARM, LIMITS)
+    intake = Intake(MANIFEST, LIMITS)
     announced, _ = announced_record(MANIFEST, key(1), 1, START)
     new, _ = intake.read([announced.envelope], [Topic(ROUND - 1, announced.announcement.task_id, 0)], START)
     assert new == []
@@ -124,7 +124,7 @@ def test_an_announcement_under_a_key_that_is_not_its_own_is_junk():
 
 
 def test_one_publishers_flood_is_no_load_that_shards_could_spread():
-    intake = Intake(SWARM, LIMITS)
+    intake = Intake(MANIFEST, LIMITS)
     flood = [announced_record(MANIFEST, key(1), 3 * n, START)[0] for n in range(40)]
     topic = Topic(ROUND, flood[0].announcement.task_id, 0)
     _, load = intake.read([a.envelope for a in flood], [topic], START)

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def record_envelope(key: KeyPair, now: float, number: int = 0, text: str = "an a
 def announcement_envelope(key: KeyPair, body: bytes, now: float, **changes: Any) -> bytes:
     fields: dict[str, Any] = {
         "swarm": SWARM,
-        "round": 7,
+        "round": MANIFEST.round_at(now),
         "task_id": FAMILY.task_id,
         "shard": 0,
         "digest": digest_of(body),
@@ -90,9 +91,6 @@ def announcement_envelope(key: KeyPair, body: bytes, now: float, **changes: Any)
         "expires": int(now) + LIFETIME_S,
     }
     return sign_announcement(key, Announcement(**fields | changes))
-
-
-ANNOUNCEMENTS = announcement_key(SWARM, 7, FAMILY.task_id, 0)
 
 
 def status_envelope(key: KeyPair, now: float, **changes: Any) -> bytes:
@@ -143,14 +141,24 @@ class World:
     clock: Callable[[], float]
     key = staticmethod(key_of)
     record = staticmethod(record_envelope)
-    announcement = staticmethod(announcement_envelope)
     status = staticmethod(status_envelope)
     members_key = staticmethod(members_of)
     manifest = MANIFEST
-    announcements_key = ANNOUNCEMENTS
 
     def __init__(self) -> None:
         self.peers: list[Peer] = []
+
+    @cached_property
+    def round(self) -> int:
+        """Of the announcements made here: one, however long a scenario takes."""
+        return MANIFEST.round_at(self.clock())
+
+    @property
+    def announcements_key(self) -> bytes:
+        return announcement_key(SWARM, self.round, FAMILY.task_id, 0)
+
+    def announcement(self, key: KeyPair, body: bytes, now: float, **changes: Any) -> bytes:
+        return announcement_envelope(key, body, now, **{"round": self.round} | changes)
 
     async def _network(self, key: KeyPair, **options: Any) -> Network:
         raise NotImplementedError
@@ -230,7 +238,7 @@ class P2PWorld(World):
         from swarmd.network.hivemind import HivemindNetwork
 
         clock = options.pop("clock", self.clock)
-        swarm = options.pop("swarm", lambda: SWARM)
+        swarm = options.pop("swarm", lambda: MANIFEST)
         config = NetworkConfig(**{"host": "127.0.0.1"} | options)
         return await HivemindNetwork.start(
             key=key, identity_path=self.identity(key), config=config, swarm=swarm, clock=clock

@@ -163,7 +163,7 @@ def test_a_body_is_pulled_by_its_digest(world: Any) -> None:
         one, other = await world.swarm(2)
         body = world.record(one.key, world.clock(), text="x" * 16_000)
         digest = one.hold(body)
-        assert await other.network.pull(one.network.peer_id, digest, len(body)) == body
+        assert (await other.network.pull(one.network.peer_id, digest, len(body))).envelope == body
         statistics = other.network.statistics()
         assert (statistics.bytes_pulled, statistics.pulls_failed) == (len(body), 0)
 
@@ -179,7 +179,7 @@ def test_many_pulls_at_once_all_succeed(world: Any) -> None:
                 group.create_task(other.network.pull(one.network.peer_id, one.hold(body), len(body)))
                 for body in bodies
             ]
-        assert [pull.result() for pull in pulls] == bodies
+        assert [pull.result().envelope for pull in pulls] == bodies
 
     world.run(scenario)
 
@@ -224,8 +224,8 @@ def test_a_body_stored_in_the_dht_is_had_when_its_publisher_is_gone(world: Any) 
         body = world.record(three.key, world.clock())
         assert await three.network.store_body(body)
         await three.network.close()
-        assert await two.network.pull(three.network.peer_id, digest_of(body), len(body)) == body
-        assert await one.network.pull(three.network.peer_id, digest_of(body), len(body)) == body
+        assert (await two.network.pull(three.network.peer_id, digest_of(body), len(body))).envelope == body
+        assert (await one.network.pull(three.network.peer_id, digest_of(body), len(body))).envelope == body
 
     world.run(scenario)
 
@@ -259,7 +259,7 @@ def test_a_newcomer_joins_through_any_peer(world: Any) -> None:
         third = await world.peer(2, to=second)
         assert await third.network.read_announcements([world.announcements_key]) == [announcement]
         body = world.record(first.key, world.clock())
-        assert await third.network.pull(first.network.peer_id, first.hold(body), len(body)) == body
+        assert (await third.network.pull(first.network.peer_id, first.hold(body), len(body))).envelope == body
 
     world.run(scenario)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from protocol import body_key, digest_of
+from protocol import body_key, dht_id, digest_of
 from swarmd.errors import NetworkError
 from swarmd.network import PullFailedError
 from swarmd.network.streams import PULL_PROTOCOL
@@ -148,9 +148,7 @@ def test_junk_in_a_holders_dictionary_hides_nothing_from_a_reader(p2p: Any) -> N
         now = world.clock()
         good = world.announcement(liar.key, world.record(liar.key, now), now)
         assert await liar.network.announce([good]) == 1
-        liar.network._shelf.put_entry(
-            liar.network._rules._hash_key(world.announcements_key), b"junk", b"\xc4\x01x", now + 600, now
-        )
+        liar.network._shelf.put_entry(dht_id(world.announcements_key), b"junk", b"\xc4\x01x", now + 600, now)
         fresh = await world.peer(2, to=liar)
         assert await fresh.network.read_announcements([world.announcements_key]) == [good]
         assert await reader.network.read_announcements([world.announcements_key]) == [good]
@@ -204,7 +202,9 @@ def test_a_server_that_breaks_off_or_lies_fails_the_pull_only(p2p: Any) -> None:
                 await honest.network.pull(rogue.network.peer_id, bytes(32), 10)
         assert honest.network.statistics().pulls_failed == len(lies)
         body = world.record(honest.key, world.clock())
-        assert await rogue.network.pull(honest.network.peer_id, honest.hold(body), len(body)) == body
+        assert (
+            await rogue.network.pull(honest.network.peer_id, honest.hold(body), len(body))
+        ).envelope == body
 
     p2p.run(scenario)
 
@@ -215,7 +215,7 @@ def test_the_inline_copy_replaces_a_lying_publisher(p2p: Any) -> None:
         body = world.record(rogue.key, world.clock())
         assert await third.network.store_body(body)
         serve_instead(rogue, b"\x00\x00\x00\x00\x03abc")
-        assert await honest.network.pull(rogue.network.peer_id, digest_of(body), len(body)) == body
+        assert (await honest.network.pull(rogue.network.peer_id, digest_of(body), len(body))).envelope == body
 
     p2p.run(scenario)
 

@@ -52,8 +52,10 @@ def test_a_killed_p2pd_comes_back_with_the_same_address_and_everything_works_aga
             read = await peer.network.read_announcements([world.announcements_key])
             assert sorted(read) == sorted([before, after])
         mine, yours = world.record(two.key, world.clock()), world.record(three.key, world.clock())
-        assert await three.network.pull(two.network.peer_id, two.hold(mine), len(mine)) == mine
-        assert await two.network.pull(three.network.peer_id, three.hold(yours), len(yours)) == yours
+        assert (await three.network.pull(two.network.peer_id, two.hold(mine), len(mine))).envelope == mine
+        assert (
+            await two.network.pull(three.network.peer_id, three.hold(yours), len(yours))
+        ).envelope == yours
 
     p2p.run(scenario)
 
@@ -251,7 +253,7 @@ def test_more_than_one_message_of_values_is_handed_to_a_newcomer(p2p: Any) -> No
 
         await eventually(handed_over)
         await one.network.close()
-        assert await two.network.pull(one.network.peer_id, last, len(bodies[-1])) == bodies[-1]
+        assert (await two.network.pull(one.network.peer_id, last, len(bodies[-1]))).envelope == bodies[-1]
 
     p2p.run(scenario)
 

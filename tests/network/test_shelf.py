@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol import SHARD_ENTRIES_MAX
-from swarmd.network.rules import PEER_ID_BYTES
+from protocol import PEER_ID_BYTES, SHARD_ENTRIES_MAX
 from swarmd.network.shelf import Shelf
 
 KEY = b"k" * 20

@@ -39,7 +39,18 @@ def test_the_bytes_give_the_manifest_back(manifest):
     "change", [{"name": "other"}, {"genesis": 1}, {"reward": "partial"}, {"max_new_tokens": 17}]
 )
 def test_any_other_rule_is_another_swarm(manifest, change):
-    assert manifest.model_copy(update=change).swarm_id != manifest.swarm_id
+    named = manifest.swarm_id
+    other = manifest.model_copy(update=change)
+
+    assert other.swarm_id == Manifest.from_bytes(other.to_bytes()).swarm_id != named
+    assert other == Manifest.from_bytes(other.to_bytes()), "what was computed once is no part of a manifest"
+
+
+def test_the_swarm_id_is_computed_once(manifest):
+    copied = manifest.model_copy()
+
+    assert copied.swarm_id is copied.swarm_id
+    assert copied.model_copy().swarm_id == copied.swarm_id == manifest.swarm_id
 
 
 def test_the_task_id_depends_on_what_decides_the_question_and_on_nothing_else(manifest):

@@ -24,6 +24,7 @@ from protocol import (
     verify_record,
     verify_status,
 )
+from protocol.limits import ROUND_S_MAX
 
 
 def reason_of(call, *args, **kwargs) -> Reason:
@@ -53,8 +54,11 @@ def test_any_flipped_bit_of_any_kind_is_rejected(publisher, manifest, record, an
     rng = random.Random(5)
     for envelope, verify in (
         (sign_record(publisher, record), lambda data: verify_record(data, manifest=manifest, now=now)),
-        (sign_announcement(publisher, announcement), lambda data: verify_announcement(data, now=now)),
-        (sign_status(publisher, status), lambda data: verify_status(data, now=now)),
+        (
+            sign_announcement(publisher, announcement),
+            lambda data: verify_announcement(data, manifest=manifest, now=now),
+        ),
+        (sign_status(publisher, status), lambda data: verify_status(data, swarm=manifest.swarm_id, now=now)),
     ):
         verify(envelope)
         for bit in rng.sample(range(len(envelope) * 8), 1000):
@@ -68,8 +72,8 @@ def test_any_flipped_bit_of_any_kind_is_rejected(publisher, manifest, record, an
 def test_arbitrary_bytes_are_rejected_and_nothing_else_is_raised(manifest, data):
     for verify in (
         lambda: verify_record(data, manifest=manifest, now=0.0),
-        lambda: verify_announcement(data, now=0.0),
-        lambda: verify_status(data, now=0.0),
+        lambda: verify_announcement(data, manifest=manifest, now=0.0),
+        lambda: verify_status(data, swarm=manifest.swarm_id, now=0.0),
     ):
         with pytest.raises(RejectedRecord):
             verify()
@@ -94,8 +98,8 @@ def test_kinds_do_not_pass_for_one_another(publisher, manifest, record, announce
     ]
     verifiers = [
         lambda data: verify_record(data, manifest=manifest, now=now),
-        lambda data: verify_announcement(data, now=now),
-        lambda data: verify_status(data, now=now),
+        lambda data: verify_announcement(data, manifest=manifest, now=now),
+        lambda data: verify_status(data, swarm=manifest.swarm_id, now=now),
     ]
 
     for row, verify in enumerate(verifiers):
@@ -137,7 +141,7 @@ def test_the_receivers_clock_decides(publisher, manifest, record, status, second
 
     for envelope, verify in (
         (sign_record(publisher, record), lambda data: verify_record(data, manifest=manifest, now=now)),
-        (sign_status(publisher, as_long), lambda data: verify_status(data, now=now)),
+        (sign_status(publisher, as_long), lambda data: verify_status(data, swarm=manifest.swarm_id, now=now)),
     ):
         if expected is None:
             verify(envelope)
@@ -171,23 +175,60 @@ def test_both_edges_of_a_round_belong_to_it(publisher, manifest, record):
         assert verify_record(sign_record(publisher, moved), manifest=manifest, now=created).record == moved
 
 
-def test_an_announcement_cannot_claim_a_life_beyond_a_records(publisher, announcement):
-    now = announcement.expires - 100
+def reason_at(publisher, manifest, announcement, now, **changes) -> Reason | None:
+    envelope = sign_announcement(publisher, announcement.model_copy(update=changes))
+    try:
+        verify_announcement(envelope, manifest=manifest, now=now)
+    except RejectedRecord as rejected:
+        return rejected.reason
+    return None
+
+
+def test_an_announcement_cannot_claim_a_life_beyond_a_records(publisher, manifest, announcement):
+    days = manifest.model_copy(update={"round_seconds": ROUND_S_MAX})
+    now = days.round_start(3)
     longest = now + RECORD_LIFETIME_S_MAX + CLOCK_SKEW_S_MAX
+    made = announcement.model_copy(update={"swarm": days.swarm_id, "round": 3})
 
-    verify_announcement(
-        sign_announcement(publisher, announcement.model_copy(update={"expires": longest})), now=now
-    )
-    too_long = sign_announcement(publisher, announcement.model_copy(update={"expires": longest + 1}))
-    assert reason_of(verify_announcement, too_long, now=now) is Reason.LIFETIME
+    assert reason_at(publisher, days, made, now, expires=longest) is None
+    assert reason_at(publisher, days, made, now, expires=longest + 1) is Reason.LIFETIME
 
 
-def test_an_announcement_lies_in_one_of_its_publishers_nested_shards(publisher, announcement):
+def test_an_announcement_is_of_a_round_that_began(publisher, manifest, announcement):
+    start = manifest.round_start(announcement.round)
+
+    assert reason_at(publisher, manifest, announcement, start - CLOCK_SKEW_S_MAX) is None
+    assert reason_at(publisher, manifest, announcement, start - CLOCK_SKEW_S_MAX - 0.5) is Reason.CLOCK
+    for ahead in (3, 1_000, 2**53 - 1 - announcement.round):
+        found = reason_at(publisher, manifest, announcement, start, round=announcement.round + ahead)
+        assert found is Reason.CLOCK
+
+
+@pytest.mark.parametrize(("round_seconds", "lifetime"), [(15, 900), (600, 4_800), (86_400, 21_600)])
+def test_an_announcement_ends_within_minutes_or_a_few_rounds_of_its_own(
+    publisher, manifest, announcement, round_seconds, lifetime
+):
+    slow = manifest.model_copy(update={"round_seconds": round_seconds})
+    made = announcement.model_copy(update={"swarm": slow.swarm_id, "round": 3})
+    first, end = slow.round_start(3) + 1, slow.round_start(4) + lifetime
+    assert end == slow.announced_until(3)
+
+    for expires, expected in (
+        (first - 1, Reason.LIFETIME),
+        (first, None),
+        (end - 1, None),
+        (end, Reason.LIFETIME),
+    ):
+        now = max(expires - 20, first - CLOCK_SKEW_S_MAX)  # near enough for no other bound to be met
+        assert reason_at(publisher, slow, made, now, expires=expires) is expected
+
+
+def test_an_announcement_lies_in_one_of_its_publishers_nested_shards(publisher, manifest, announcement):
     accepted = set()
     for shard in range(SHARDS_MAX):
         envelope = sign_announcement(publisher, announcement.model_copy(update={"shard": shard}))
         try:
-            verify_announcement(envelope, now=announcement.expires - 1)
+            verify_announcement(envelope, manifest=manifest, now=announcement.expires - 1)
         except RejectedRecord as rejected:
             assert rejected.reason is Reason.TOPIC  # noqa: PT017  the others are counted
         else:
@@ -197,23 +238,18 @@ def test_an_announcement_lies_in_one_of_its_publishers_nested_shards(publisher, 
     assert accepted == {shard_of(publisher.peer_id, announcement.task_id, count) for count in counts}
 
 
-def test_without_a_swarm_any_swarm_is_accepted_and_with_one_only_that(publisher, announcement, status):
-    now = status.created
+def test_things_of_another_manifest_are_of_another_swarm(publisher, manifest, record, announcement, status):
+    other, now = manifest.model_copy(update={"name": "other"}), record.created
+
     for envelope, verify in (
-        (sign_announcement(publisher, announcement), verify_announcement),
-        (sign_status(publisher, status), verify_status),
+        (sign_record(publisher, record), lambda data: verify_record(data, manifest=other, now=now)),
+        (
+            sign_announcement(publisher, announcement),
+            lambda data: verify_announcement(data, manifest=other, now=now),
+        ),
+        (sign_status(publisher, status), lambda data: verify_status(data, swarm=other.swarm_id, now=now)),
     ):
-        verify(envelope, now=now)
-        verify(envelope, now=now, swarm=status.swarm)
-        assert reason_of(verify, envelope, now=now, swarm=bytes(32)) is Reason.SWARM
-
-
-def test_a_record_of_another_manifest_is_of_another_swarm(publisher, manifest, record):
-    other = manifest.model_copy(update={"name": "other"})
-
-    assert Reason.SWARM is reason_of(
-        verify_record, sign_record(publisher, record), manifest=other, now=record.created
-    )
+        assert reason_of(verify, envelope) is Reason.SWARM
 
 
 def test_a_task_that_the_manifest_does_not_list_is_rejected(publisher, manifest, record):

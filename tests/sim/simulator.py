@@ -23,11 +23,10 @@ from protocol import (
     PeerId,
     RejectedRecord,
     VerifiedRecord,
-    announcement_key,
     digest_of,
     membership_key,
+    place_announcement,
     shard_of,
-    verify_announcement,
 )
 from swarmd import gossip as g
 from swarmd.network.shelf import Shelf
@@ -260,15 +259,13 @@ class Swarm:
     def announce(self, peer: Peer, envelope: bytes) -> bool:
         """Store an announcement under its own key, as far as the holders find it sound."""
         try:
-            sound = verify_announcement(envelope, now=self.now, swarm=self.manifest.swarm_id).announcement
+            placed = place_announcement(envelope, manifest=self.manifest, now=self.now)
         except RejectedRecord:
             return False
-        dht_key = announcement_key(sound.swarm, sound.round, sound.task_id, sound.shard)
-        subkey = peer.peer_id.encode() + sound.digest[:8]
         stored = False
-        for holder in self._holders(peer, dht_key):
-            stored |= holder.shelf.put_entry(dht_key, subkey, envelope, sound.expires, self.now)
-            self.fullest_key = max(self.fullest_key, len(holder.shelf.entries(dht_key, self.now)))
+        for holder in self._holders(peer, placed.key):
+            stored |= holder.shelf.put_entry(placed.key, placed.subkey, envelope, placed.expires, self.now)
+            self.fullest_key = max(self.fullest_key, len(holder.shelf.entries(placed.key, self.now)))
         return stored
 
     def _store_status(self, peer: Peer, envelope: bytes) -> None:

@@ -12,7 +12,10 @@ import json
 from pathlib import Path
 
 import vector_formats
+import vector_messages
 import vector_payloads
+import vector_storage
+import vector_texts
 
 import protocol
 
@@ -22,10 +25,14 @@ MAKERS = {
     "envelopes.json": vector_formats.envelopes_file,
     "topics.json": vector_formats.topics_file,
     "held_out.json": vector_formats.held_out_file,
+    "names.json": vector_texts.names_file,
+    "configs.json": vector_texts.configs_file,
     "manifests.json": vector_payloads.manifests_file,
     "records.json": vector_payloads.records_file,
     "announcements.json": vector_payloads.announcements_file,
     "statuses.json": vector_payloads.statuses_file,
+    "storage.json": vector_storage.storage_file,
+    "messages.json": vector_messages.messages_file,
 }
 
 

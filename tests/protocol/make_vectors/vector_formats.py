@@ -9,6 +9,22 @@ from vector_subjects import ALICE, ANNOUNCEMENT, BOB, GCD, MANIFEST, Json, field
 import protocol as p
 from protocol import limits
 
+ORDER_8 = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
+OFF_CURVE = b"\x02" + bytes(31)
+"""y = 2, for which x^2 would not be a square."""
+
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def peer_id_of(public_key: bytes) -> str:
+    """The text of any 32 bytes, usable or not."""
+    number = int.from_bytes(b"\x00\x24\x08\x01\x12\x20" + public_key, "big")
+    text = ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = _BASE58[digit] + text
+    return "1" + text
+
 
 def keys_file() -> Json:
     def pair(seed: bytes) -> Json:
@@ -23,34 +39,51 @@ def keys_file() -> Json:
             "signature": key.sign(message).hex(),
         }
 
+    def refused(value: str, *cases: tuple[str, str]) -> list[Json]:
+        return [{"name": name, value: text, "reason": "key"} for name, text in cases]
+
+    alice, bob = ALICE.to_libp2p(), BOB.to_libp2p()
     rsa = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"
     return {
         "valid": [pair(bytes(32)), pair(bytes(range(32))), pair(b"\xff" * 32)],
-        "invalid_public_keys": [
-            {"name": "identity point", "public_key": (b"\x01" + bytes(31)).hex()},
-            {"name": "point of order 2", "public_key": (b"\xec" + b"\xff" * 30 + b"\x7f").hex()},
-            {"name": "point of order 4", "public_key": bytes(32).hex()},
-            {"name": "point of order 4, other sign", "public_key": (bytes(31) + b"\x80").hex()},
-            {
-                "name": "point of order 8",
-                "public_key": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-            },
-            {
-                "name": "point of order 8, another",
-                "public_key": "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-            },
-            {"name": "y equal to the field prime", "public_key": (b"\xed" + b"\xff" * 30 + b"\x7f").hex()},
-            {"name": "31 bytes", "public_key": ALICE.public_key[:31].hex()},
-            {"name": "33 bytes", "public_key": (ALICE.public_key + b"\0").hex()},
-        ],
-        "invalid_peer_ids": [
-            {"name": "empty", "peer_id": ""},
-            {"name": "an RSA peer id", "peer_id": rsa},
-            {"name": "a character that base58 leaves out", "peer_id": ALICE.peer_id[:-1] + "0"},
-            {"name": "one character short", "peer_id": ALICE.peer_id[:-1]},
-            {"name": "one character more", "peer_id": ALICE.peer_id + "1"},
-            {"name": "a leading 1 more", "peer_id": "1" + ALICE.peer_id[:-1]},
-        ],
+        "invalid_public_keys": refused(
+            "public_key",
+            ("identity point", (b"\x01" + bytes(31)).hex()),
+            ("point of order 2", (b"\xec" + b"\xff" * 30 + b"\x7f").hex()),
+            ("point of order 4", bytes(32).hex()),
+            ("point of order 4, other sign", (bytes(31) + b"\x80").hex()),
+            ("point of order 8", ORDER_8.hex()),
+            (
+                "point of order 8, another",
+                "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            ),
+            ("y equal to the field prime", (b"\xed" + b"\xff" * 30 + b"\x7f").hex()),
+            ("31 bytes", ALICE.public_key[:31].hex()),
+            ("33 bytes", (ALICE.public_key + b"\0").hex()),
+        ),
+        "invalid_peer_ids": refused(
+            "peer_id",
+            ("empty", ""),
+            ("an RSA peer id", rsa),
+            ("a character that base58 leaves out", ALICE.peer_id[:-1] + "0"),
+            ("one character short", ALICE.peer_id[:-1]),
+            ("one character more", ALICE.peer_id + "1"),
+            ("a leading 1 more", "1" + ALICE.peer_id[:-1]),
+            ("a character outside ASCII", ALICE.peer_id[:-1] + "ı"),
+            ("a point of order 8", peer_id_of(ORDER_8)),
+            ("the identity point", peer_id_of(b"\x01" + bytes(31))),
+            ("y equal to the field prime", peer_id_of(b"\xed" + b"\xff" * 30 + b"\x7f")),
+        ),
+        "invalid_identity_files": refused(
+            "libp2p_private_key",
+            ("empty", ""),
+            ("67 bytes", alice[:-1].hex()),
+            ("69 bytes", (alice + b"\0").hex()),
+            ("key type RSA", (b"\x08\x00" + alice[2:]).hex()),
+            ("a seed alone", (b"\x08\x01\x12\x20" + alice[4:36]).hex()),
+            ("the key of another seed", (alice[:36] + bob[36:]).hex()),
+            ("one bit of the key flipped", (alice[:-1] + bytes([alice[-1] ^ 1])).hex()),
+        ),
     }
 
 
@@ -112,6 +145,14 @@ def envelopes_file() -> Json:
     public, signature = b"\x08\x01\x12\x20" + ALICE.public_key, good[-64:]
     a, b, c, d = field(0x0A, public), field(0x12, kind), field(0x1A, payload), field(0x2A, signature)
     assert a + b + c + d == good
+
+    def unchecked(payload: bytes) -> bytes:
+        """What `seal` refuses to make."""
+        parts = (domain.encode(), kind, payload)
+        signed = b"".join(bytes([len(part)]) + part for part in parts)
+        return a + b + field(0x1A, payload) + field(0x2A, ALICE.sign(signed))
+
+    assert unchecked(payload) == good
     group_order = 2**252 + 27742317777372353535851937790883648493
     high_s = int.from_bytes(signature[32:], "little") + group_order
     identity = b"\x01" + bytes(31)
@@ -119,6 +160,9 @@ def envelopes_file() -> Json:
         ("empty", b"", "envelope"),
         ("larger than allowed", p.seal(ALICE, domain, kind, bytes(200)), "size"),
         ("cut off inside the signature", good[:-1], "envelope"),
+        ("an empty payload, signed", unchecked(b""), "envelope"),
+        ("an empty payload, not signed", a + b + field(0x1A, b"") + d, "envelope"),
+        ("an empty payload type", a + field(0x12, b"") + c + d, "payload_type"),
         ("no signature", a + b + c, "envelope"),
         ("a byte after the signature", good + b"\0", "envelope"),
         ("the signature twice", good + d, "envelope"),
@@ -138,6 +182,7 @@ def envelopes_file() -> Json:
             "signature",
         ),
         ("key type RSA", field(0x0A, b"\x08\x00" + public[2:]) + b + c + d, "key"),
+        ("a key that is no point of the curve", field(0x0A, public[:4] + OFF_CURVE) + b + c + d, "signature"),
         ("key of 31 bytes", field(0x0A, public[:-1]) + b + c + d, "key"),
         (
             "small-order key, for which this signature fits every message",

@@ -53,6 +53,12 @@ def manifests_file() -> Json:
                 "zero_bytes": limits.MANIFEST_BYTES_MAX + 1,
                 "reason": "size",
             },
+            {
+                "name": "another swarm's than the one asked for",
+                "manifest": MANIFEST.to_bytes().hex(),
+                "expected_swarm_id": OTHER_SWARM.hex(),
+                "reason": "swarm",
+            },
             {"name": "a byte more", "manifest": (MANIFEST.to_bytes() + b"\0").hex(), "reason": "encoding"},
             bad("no name", name=...),
             bad("empty name", name=""),
@@ -201,11 +207,11 @@ def record_claims_rejected() -> list[Json]:
 
 
 def announcements_file() -> Json:
-    def valid(name: str, announcement: p.Announcement) -> Json:
+    def valid(name: str, announcement: p.Announcement, now: int = NOW) -> Json:
         envelope = p.sign_announcement(ALICE, announcement)
         return {
             "name": name,
-            "now": NOW,
+            "now": now,
             "envelope": envelope.hex(),
             "publisher": ALICE.peer_id,
             "fields": readable(announcement.model_dump()),
@@ -216,18 +222,36 @@ def announcements_file() -> Json:
         return {"name": name, "now": now, "envelope": envelope.hex(), "reason": reason}
 
     own_shards = {p.shard_of(ALICE.peer_id, GCD.task_id, 1 << bits) for bits in range(7)}
-    latest = NOW + limits.RECORD_LIFETIME_S_MAX + limits.CLOCK_SKEW_S_MAX
+    newest = MANIFEST.round_at(NOW + limits.CLOCK_SKEW_S_MAX)
+    start, end = MANIFEST.round_start(ANNOUNCEMENT.round), MANIFEST.announced_until(ANNOUNCEMENT.round)
+    coming = MANIFEST.round_start(newest)
     largest = {
-        "round": limits.INT_MAX,
+        "round": newest,
         "shard": p.shard_of(ALICE.peer_id, GCD.task_id, limits.SHARDS_MAX),
         "size": limits.RECORD_BYTES_MAX,
         "pass_rate_milli": 1000,
         "model": "m" * 64,
-        "expires": latest,
+        "expires": MANIFEST.announced_until(newest) - 1,
     }
     return {
-        "swarm": MANIFEST.swarm_id.hex(),
-        "valid": [valid("plain", ANNOUNCEMENT), valid("largest", ANNOUNCEMENT.model_copy(update=largest))],
+        "manifest": MANIFEST.to_bytes().hex(),
+        "valid": [
+            valid("plain", ANNOUNCEMENT),
+            valid("largest, of a round that begins within the skew", ANNOUNCEMENT.model_copy(update=largest)),
+            valid(
+                "expires as late as its round allows", ANNOUNCEMENT.model_copy(update={"expires": end - 1})
+            ),
+            valid(
+                "expires one second after its round began",
+                ANNOUNCEMENT.model_copy(update={"expires": start + 1}),
+                now=start,
+            ),
+            valid(
+                "of a round long gone, not expired yet",
+                ANNOUNCEMENT.model_copy(update={"expires": end - 1}),
+                now=end - 2,
+            ),
+        ],
         "invalid": [
             bad("model of 65 bytes", "schema", model="m" * 65),
             bad("above 512 bytes", "size", model="m" * 512),
@@ -240,7 +264,26 @@ def announcements_file() -> Json:
             bad("a hundred data items too many", "encoding", model=(0,) * 112),
             bad("another swarm", "swarm", swarm=OTHER_SWARM),
             bad("expires now", "expired", now=ANNOUNCEMENT.expires),
-            bad("lives too long", "lifetime", expires=latest + 1),
+            bad(
+                "of a round that begins after the skew",
+                "clock",
+                now=coming - limits.CLOCK_SKEW_S_MAX - 1,
+                round=newest,
+            ),
+            bad("of a round far in the future", "clock", round=limits.INT_MAX),
+            bad(
+                "of any round, before genesis",
+                "clock",
+                now=MANIFEST.genesis - limits.CLOCK_SKEW_S_MAX - 1,
+                round=0,
+            ),
+            bad("expires later than its round allows", "lifetime", expires=end),
+            bad("expires when its round begins", "lifetime", now=start - 1, expires=start),
+            bad(
+                "expires later than any record",
+                "lifetime",
+                expires=NOW + limits.RECORD_LIFETIME_S_MAX + limits.CLOCK_SKEW_S_MAX + 1,
+            ),
             bad("a shard that is never its publisher's", "topic", shard=min(set(range(64)) - own_shards)),
             {
                 "name": "a status",

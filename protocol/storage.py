@@ -1,0 +1,105 @@
+"""What is stored in the DHT: where a signed thing belongs, and what is accepted there (SPEC section 7.5).
+
+A storing node applies `check_stored` to what it is asked to hold, a reader to what it is given. So nobody can
+store under another's name, give anything a longer life than its publisher signed, or hide a dictionary behind
+a plain value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.errors import Reason, RejectedRecord
+from protocol.keys import PEER_ID_BYTES
+from protocol.limits import CLOCK_SKEW_S_MAX, MEMBERSHIP_SHARDS, RECORD_LIFETIME_S_MAX
+from protocol.manifest import Manifest
+from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of
+from protocol.verify import verify_announcement, verify_record, verify_status
+
+_DIGEST_PREFIX_BYTES = 8
+"""Of an announcement's digest in its subkey: a publisher's own records must not collide, others cannot."""
+
+_ANNOUNCEMENT_SUBKEY_BYTES = PEER_ID_BYTES + _DIGEST_PREFIX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a signed thing is stored: DHT key, subkey (None for a plain value) and expiry in Unix seconds."""
+
+    key: bytes
+    subkey: bytes | None
+    value: bytes
+    expires: float
+
+
+class Place(Protocol):
+    """One of the three functions below."""
+
+    __name__: str
+
+    def __call__(self, envelope: bytes, *, manifest: Manifest, now: float) -> Placement: ...
+
+
+def place_announcement(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
+    """Raises RejectedRecord unless `verify_announcement` accepts it."""
+    verified = verify_announcement(envelope, manifest=manifest, now=now)
+    announcement = verified.announcement
+    return Placement(
+        announcement_key(announcement.swarm, announcement.round, announcement.task_id, announcement.shard),
+        verified.publisher.encode() + announcement.digest[:_DIGEST_PREFIX_BYTES],
+        envelope,
+        float(announcement.expires),
+    )
+
+
+def place_status(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
+    """Raises RejectedRecord unless `verify_status` accepts it."""
+    verified = verify_status(envelope, swarm=manifest.swarm_id, now=now)
+    status = verified.status
+    shard = shard_of(verified.publisher, status.swarm, MEMBERSHIP_SHARDS)
+    key = membership_key(status.swarm, shard)
+    return Placement(key, verified.publisher.encode(), envelope, float(status.expires))
+
+
+def place_body(envelope: bytes, *, manifest: Manifest, now: float) -> Placement:
+    """Raises RejectedRecord unless `verify_record` accepts it."""
+    verified = verify_record(envelope, manifest=manifest, now=now)
+    key = body_key(manifest.swarm_id, verified.digest)
+    return Placement(key, None, envelope, float(verified.record.expires))
+
+
+def check_stored(
+    stored_at: bytes,
+    subkey: bytes | None,
+    value: bytes,
+    expiry: float,
+    *,
+    manifest: Manifest,
+    now: float,
+) -> None:
+    """Raises RejectedRecord unless `value` may be stored, and believed when it is read.
+
+    `stored_at`: the `dht_id` of its key. `subkey`: None for a plain value. `expiry`: Unix seconds, as the DHT
+    holds it; any number, NaN and infinities included. The checks are in the order of SPEC section 7.5.
+    """
+    place = _place_for(subkey)
+    if not now < expiry:
+        raise RejectedRecord(Reason.EXPIRED, f"expiry {expiry} is not in the future")
+    if expiry > now + RECORD_LIFETIME_S_MAX + CLOCK_SKEW_S_MAX:
+        raise RejectedRecord(Reason.LIFETIME, f"expiry {expiry} is further away than any record's")
+    placement = place(value, manifest=manifest, now=now)
+    if (dht_id(placement.key), placement.subkey) != (stored_at, subkey):
+        raise RejectedRecord(Reason.TOPIC, "not under the key and subkey that follow from its contents")
+    if placement.expires != expiry:
+        raise RejectedRecord(Reason.LIFETIME, f"stored until {expiry}, signed until {placement.expires:.0f}")
+
+
+def _place_for(subkey: bytes | None) -> Place:
+    if subkey is None:
+        return place_body
+    if len(subkey) == PEER_ID_BYTES:
+        return place_status
+    if len(subkey) == _ANNOUNCEMENT_SUBKEY_BYTES:
+        return place_announcement
+    raise RejectedRecord(Reason.TOPIC, f"a subkey of {len(subkey)} bytes is nobody's")

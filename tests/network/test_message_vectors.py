@@ -1,0 +1,76 @@
+"""`protocol/vectors/messages.json` is made without hivemind, and hivemind's own code writes the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import protocol
+
+MESSAGES = json.loads((Path(protocol.__file__).parent / "vectors" / "messages.json").read_text())
+
+
+def test_ids_are_those_of_the_routing_table() -> None:
+    from hivemind.dht.routing import DHTID
+    from hivemind.p2p import PeerID
+
+    from swarmd.network.dht import node_id_of
+
+    for case in MESSAGES["ids"]["keys"]:
+        assert DHTID.generate(source=bytes.fromhex(case["key"])).to_bytes().hex() == case["id"]
+    for case in MESSAGES["ids"]["nodes"]:
+        peer = PeerID.from_base58(case["peer_id"])
+        assert (peer.to_bytes().hex(), node_id_of(peer).to_bytes().hex()) == (case["binary"], case["id"])
+
+
+def test_values_are_packed_as_hivemind_packs_them() -> None:
+    from hivemind.utils import MSGPackSerializer
+
+    for case in MESSAGES["packed"]["valid"]:
+        assert MSGPackSerializer.dumps(bytes(case["size"])) == bytes.fromhex(case["head"]) + bytes(
+            case["size"]
+        )
+    for case in MESSAGES["packed"]["invalid"]:
+        packed = bytes.fromhex(case["packed"])
+        assert all(MSGPackSerializer.dumps(packed[head:]) != packed for head in (2, 3, 5)), case["name"]
+
+
+def test_dictionaries_are_packed_as_hivemind_packs_them() -> None:
+    from hivemind.dht.storage import DictionaryDHTValue
+    from hivemind.utils import MSGPackSerializer
+
+    for case in MESSAGES["dictionaries"]["valid"]:
+        with DictionaryDHTValue().freeze() as dictionary:
+            for entry in case["entries"]:
+                value = MSGPackSerializer.dumps(bytes.fromhex(entry["value"]))
+                dictionary.store(bytes.fromhex(entry["subkey"]), value, entry["expiry"])
+            assert MSGPackSerializer.dumps(dictionary).hex() == case["packed"], case["name"]
+
+
+@pytest.mark.parametrize("case", MESSAGES["messages"], ids=lambda case: case["message"])
+def test_messages_are_those_of_hivemind(case: dict[str, Any]) -> None:
+    from hivemind.proto import dht_pb2
+
+    message = getattr(dht_pb2, case["message"]).FromString(bytes.fromhex(case["bytes"]))
+    message.DiscardUnknownFields()
+    assert message.SerializeToString(deterministic=True).hex() == case["bytes"]
+
+
+def test_frames_are_those_of_the_libp2p_daemon() -> None:
+    from hivemind.proto import p2pd_pb2
+
+    def frame(name: str) -> Any:
+        raw = bytes.fromhex(MESSAGES["frames"][name])
+        size, start = (raw[0], 1) if raw[0] < 0x80 else (raw[0] & 0x7F | raw[1] << 7, 2)
+        assert len(raw) == start + size
+        parsed = p2pd_pb2.PersistentConnectionRequest.FromString(raw[start:])
+        assert parsed.SerializeToString(deterministic=True) == raw[start:]
+        assert parsed.callId.hex() == MESSAGES["frames"]["call_id"]
+        return parsed
+
+    assert frame("call").callUnary.proto == "SwarmDHT.rpc_ping"
+    assert frame("answer").unaryResponse.response
+    assert frame("failed").unaryResponse.error == b"refused"
