@@ -21,7 +21,7 @@ from protocol import KeyPair
 from swarmd import __version__
 from swarmd.config import Config
 from swarmd.daemon.logs import route_logs
-from swarmd.errors import SwarmdError
+from swarmd.errors import SwarmdError, TaskError
 from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
 from swarmd.storage import Home
 
@@ -151,8 +151,11 @@ class _Daemon:
 
     async def _try_junk(self, peer: Peer) -> None:
         """Warn of tasks that pay for junk: beside the first steps, for it takes seconds."""
-        for payer in await peer.find_payers():
-            self._events.emit("warning", message=str(payer))
+        try:
+            for payer in await peer.find_payers():
+                self._events.emit("warning", message=str(payer))
+        except TaskError as error:  # the step loop meets it too, and ends in good order
+            self._events.emit("warning", message=f"the tasks could not be tried with junk: {error}")
 
     async def _take_in(self, peer: Peer) -> None:
         """Exchange groups until cancelled. What ends this ends the daemon, but after its checkpoint."""
