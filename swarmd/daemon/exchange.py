@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from protocol import PeerId, Reason, RejectedRecord, VerifiedRecord
+from protocol import PeerId, RejectedRecord, VerifiedRecord
 from swarmd.daemon.shares import Shares
 from swarmd.daemon.turns import Turns
 from swarmd.daemon.verification import Verification
@@ -67,9 +67,7 @@ T = TypeVar("T")
 
 WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
-VERIFY_BATCH_MAX = (
-    8  # bodies a call to the sandbox: a proven publisher's wait at most this long behind others'
-)
+VERIFY_BATCH_MAX = 8  # bodies a call to the sandbox, all of publishers whose last group was accepted
 
 
 class Exchange:
@@ -175,11 +173,10 @@ class Exchange:
             self._events.emit("warning", message=f"too much to do at once: dropped one {type(item).__name__}")
 
     def _queue(self, record: VerifiedRecord) -> None:
-        """Let it wait for its turn; whatever has no room is refused, so that gossip need not wait for it."""
-        dropped = self._to_verify.add(record, time.monotonic())
+        """Let it wait for its turn. What has no room is forgotten, in time by gossip too: nobody's fault."""
+        if self._to_verify.add(record, time.monotonic()) is not None:
+            self._events.emit("warning", message="too many groups wait to be verified: dropped one")
         self._may_verify.set()
-        if dropped is not None:
-            self.handle(GroupRejected(dropped.digest, Reason.SCORER))
 
     async def _keep_ticking(self) -> None:
         while True:

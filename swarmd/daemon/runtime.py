@@ -164,11 +164,10 @@ class _Daemon:
     async def _try_junk(self, peer: Peer) -> None:
         """Warn of tasks that pay for junk: beside the first steps, for it takes seconds."""
         try:
-            payers = await peer.find_payers()
-        except TaskError:
-            return  # the worker cannot run: the step loop meets the same error, and ends in order
-        for payer in payers:
-            self._events.emit("warning", message=str(payer))
+            for payer in await peer.find_payers():
+                self._events.emit("warning", message=str(payer))
+        except TaskError as error:  # the step loop meets it too, and ends in good order
+            self._events.emit("warning", message=f"the tasks could not be tried with junk: {error}")
 
     async def _take_in(self, peer: Peer) -> None:
         """Exchange groups until cancelled. What ends this ends the daemon, but after its checkpoint."""

@@ -16,7 +16,8 @@ from protocol import PeerId, VerifiedRecord
 
 WAITING_MAX = 64  # twice gossip's own bound, which forgets lost verdicts
 WAITING_PER_PUBLISHER_MAX = 32  # half of the places; gossip has as many under way for all
-SECONDS_MAX = 6.0  # charged: one group at the limits of `FOR_PEERS`, or some thousand honest ones
+SECONDS_MAX = 6.0  # charged: one group at the limits of `FOR_PEERS`, or three that hang
+FREE_S = 1.0  # of an accepted group: a hundred times what one takes, so that a busy machine charges nobody
 HALF_LIFE_S = 120.0
 PUBLISHERS_MAX = 4_096  # remembered; more than take part in a swarm's round
 
@@ -35,9 +36,9 @@ class Accounts:
         self._accounts: dict[PeerId, _Account] = {}
 
     def charge(self, publisher: PeerId, seconds: float, *, good: bool, now: float) -> None:
-        """`good`: the group that took them was accepted."""
+        """`good`: the group that took them was accepted, and only what is beyond `FREE_S` counts."""
         account = self._accounts.pop(publisher, None) or _Account(at=now)
-        account.seconds = self._left(account, now) + seconds
+        account.seconds = self._left(account, now) + max(0.0, seconds - FREE_S * good)
         account.at = now
         account.is_proven = good
         if len(self._accounts) >= PUBLISHERS_MAX:

@@ -278,8 +278,8 @@ class Contacts:
     def _count(self, now: float) -> None:
         """Contacts of each party, and so many peers; once a second, since they may be thousands.
 
-        While others deliver, strangers that were never met count for no more than as many as those: a crowd of
-        names whose bodies lie in the DHT must not make this peer search, and publish, ever wider.
+        While others deliver, strangers that were never met count for no more than as many as those: a crowd
+        of names whose bodies lie in the DHT must not make this peer search, and publish, ever wider.
         """
         if 0 <= now - self._counted_at < COUNT_EVERY_S:
             return

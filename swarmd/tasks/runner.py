@@ -210,6 +210,7 @@ class TaskRunner:
             group.distinct,
             lambda some: ("score", group.spec, tuple(some)),
             self._options.score_s,
+            lost="timeout",  # whatever ended a worker was no scorer of it: they run in children
             once_s=self._options.question_s + self._options.group_s + self._options.score_s,
         )
 
@@ -232,8 +233,9 @@ class TaskRunner:
         request: Callable[[Sequence[Any]], object],
         job_s: float,
         once_s: float = 0.0,
+        lost: str | None = None,
     ) -> Sequence[Any]:
-        """One outcome for each job. If the worker is lost, each is asked for alone."""
+        """One outcome for each job. If the worker is lost, each is asked for alone, or is `lost`."""
         allowance_s = once_s + _MARGIN_S
         try:
             return await self._ask(request(jobs), len(jobs), allowance_s + len(jobs) * (job_s + _PER_JOB_S))
@@ -243,7 +245,7 @@ class TaskRunner:
             try:
                 outcomes += await self._ask(request([job]), 1, allowance_s + job_s + _PER_JOB_S)
             except WorkerLostError as error:
-                outcomes.append((False, error.kind, "the worker was lost on this alone", None))
+                outcomes.append((False, lost or error.kind, "the worker was lost on this alone", None))
         return outcomes
 
     async def _ask(self, request: object, count: int, seconds: float) -> Sequence[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protocol import VerifiedRecord, is_held_out, sign_record, verify_record
 from swarmd.daemon.turns import (
+    FREE_S,
     HALF_LIFE_S,
     PUBLISHERS_MAX,
     SECONDS_MAX,
@@ -57,6 +58,15 @@ def test_seconds_add_up_to_a_limit_and_halve_with_time() -> None:
     assert not accounts.is_overdrawn(peer(1), HALF_LIFE_S)
     assert accounts.seconds(peer(1), 2 * HALF_LIFE_S) == SECONDS_MAX / 4
     assert not accounts.is_overdrawn(peer(2), 0.0)
+
+
+def test_an_accepted_group_is_charged_only_what_no_honest_one_takes() -> None:
+    accounts = Accounts()
+    for _ in range(100):
+        accounts.charge(peer(1), FREE_S, good=True, now=0.0)
+    assert accounts.seconds(peer(1), 0.0) == 0.0
+    accounts.charge(peer(1), FREE_S + SECONDS_MAX, good=True, now=0.0)
+    assert accounts.is_overdrawn(peer(1), 0.0)
 
 
 def test_a_full_line_gives_back_its_last_and_a_proven_newcomer_gets_a_place() -> None:
