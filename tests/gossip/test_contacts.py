@@ -107,6 +107,20 @@ def test_where_most_were_heard_once_as_many_again_are_thought_to_be_there_and_no
     assert settled(contacts, START + 200) == 101
 
 
+def test_strangers_count_for_no_more_than_those_that_are_met_while_there_are_any():
+    contacts = Contacts(LIMITS)
+    crowd = [key(n).peer_id for n in range(100, 200)]
+    for peer in crowd * 2:
+        contacts.delivered(peer, Way.INLINE, None, START)
+    assert settled(contacts, START) == 101, "where nobody else is there, they are the swarm"
+    now = START + 200
+    for n in range(3):
+        for _ in range(2):
+            contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.0.{n}"), now)
+    assert settled(contacts, now) == 1 + 3 + 3
+    assert set(contacts.vouching(now)) == {key(n).peer_id for n in range(3)}
+
+
 def test_a_clock_that_jumps_does_no_harm_to_the_size():
     contacts = Contacts(LIMITS)
     contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START)
