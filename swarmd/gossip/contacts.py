@@ -268,11 +268,9 @@ class Contacts:
         Where all were heard, each delivers again and again; the share of deliveries by peers that were heard
         once is the share of all that the unheard would deliver (Good and Turing).
         """
-        heard = list(self._lately.items())
-        if self.met_lately(now):
-            heard = [(p, f) for p, f in heard if self.party(p, now, proved=False).name != UNMET]
-        deliveries = sum(found.times for _, found in heard)
-        once = sum(found.times == 1 for _, found in heard)
+        heard = [self._lately[peer] for peer in self.vouching(now) if peer in self._lately]
+        deliveries = sum(found.times for found in heard)
+        once = sum(found.times == 1 for found in heard)
         return min(1.0, once / max(1, deliveries - once))
 
     def _count(self, now: float) -> None:
