@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from protocol import SHARDS_MAX, PeerId, VerifiedAnnouncement, shard_of
-from swarmd.gossip.address_group import address_group
 from swarmd.gossip.limits import GossipLimits
+from swarmd.network.address_groups import group_of_address
 from swarmd.network.interface import Standing, Way
 
 PARTIES_REMEMBERED = 8_192  # as many as names come by in a few reads
@@ -110,7 +110,7 @@ class Contacts:
         kept: dict[PeerId, str] = {}
         known_first = sorted(connections, key=lambda peer: peer not in self._connected)
         for peer in known_first:
-            group = address_group(connections[peer])
+            group = group_of_address(connections[peer])
             if taken[group] < self._limits.connected_per_group:
                 taken[group] += 1
                 kept[peer] = group
@@ -118,7 +118,7 @@ class Contacts:
 
     def delivered(self, peer: PeerId, way: Way, address: str | None, now: float) -> Acquaintance:
         """A group of `peer` was verified, scored here, and teaches something."""
-        met = address_group(address) if way is Way.DIRECT else None
+        met = group_of_address(address) if way is Way.DIRECT else None
         known = self._acquaintances.pop(peer, None) or Acquaintance(peer, 0, now, now)
         entry = replace(known, groups=known.groups + 1, last=now, met_at=met or known.met_at)
         self._acquaintances[peer] = entry

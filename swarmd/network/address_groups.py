@@ -1,19 +1,24 @@
-"""Which peers count as one party because of where they are. Pure.
+"""Which addresses count as one party: whoever has one of a group can have them all. Pure.
 
-Whoever has one address has all of its names; whoever rents a machine has a /64 of IPv6, and often neighbours
-in its /24 of IPv4. On loopback and in private networks an address is a machine, and counts alone.
+Who rents a machine often has neighbours in its /24 of IPv4, and a tunnel broker gives everybody who asks a
+/48 of IPv6. On loopback and in private networks of IPv4 an address is a machine, and counts alone; in any
+network of IPv6 a machine takes as many addresses as it likes.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 UNKNOWN = "unknown"
-"""The one group of all whose address is not known yet."""
+"""The one group of all whose address is not known or not understood."""
 
-_IPv4_BITS, _IPv6_BITS = 24, 64
+IPV4_BITS, IPV6_BITS = 24, 48
+GROUPS_KEPT = 4_096
+"""Answers that are remembered, a few hundred bytes each: connections are asked about again and again."""
 
 
+@lru_cache(maxsize=GROUPS_KEPT)
 def group_of_ip(ip: bytes) -> str:
     """The group of 4 or 16 bytes; UNKNOWN for anything else."""
     if len(ip) not in (4, 16):
@@ -21,20 +26,25 @@ def group_of_ip(ip: bytes) -> str:
     address = ipaddress.ip_address(ip)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    if address.is_private or address.is_loopback or address.is_link_local:
+    if address.is_loopback or (address.version == 4 and not address.is_global):
         return str(address)
-    bits = _IPv4_BITS if address.version == 4 else _IPv6_BITS
+    bits = IPV4_BITS if address.version == 4 else IPV6_BITS
     return str(ipaddress.ip_network((address, bits), strict=False))
 
 
-def group_of_address(address: str) -> str:
-    """The group of a multiaddr in text; of a relayed one the relay's, of a DNS name the name itself."""
-    parts = address.split("/")
-    if len(parts) < 3:
+@lru_cache(maxsize=GROUPS_KEPT)
+def group_of_address(multiaddr: str | None) -> str:
+    """The group of a multiaddr in text, the name itself of a DNS name.
+
+    Of a relayed address it is the relay's: what is behind it nobody has seen.
+    """
+    parts = (multiaddr or "").split("/")
+    if len(parts) < 3 or parts[0]:
         return UNKNOWN
-    if parts[1] not in ("ip4", "ip6"):
-        return parts[2]
+    kind, host = parts[1], parts[2]
+    if kind not in ("ip4", "ip6"):
+        return f"{kind}:{host.lower()}" if kind.startswith("dns") and host else UNKNOWN
     try:
-        return group_of_ip(ipaddress.ip_address(parts[2]).packed)
+        return group_of_ip(ipaddress.ip_address(host).packed)
     except ValueError:
         return UNKNOWN

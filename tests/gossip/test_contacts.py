@@ -10,7 +10,6 @@ import pytest
 
 from protocol import shard_of, verify_announcement
 from swarmd.gossip import Acquaintance, GossipLimits
-from swarmd.gossip.address_group import ELSEWHERE, address_group
 from swarmd.gossip.contacts import UNMET, UNMET_KNOWN, Contacts, Party
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.outage import WINDOW_S, Outages
@@ -30,36 +29,6 @@ def settled(contacts: Contacts, now: float) -> int:
     """The size once it has had time to follow."""
     contacts.size(now)
     return contacts.size(now + 120)
-
-
-# Addresses -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (at("93.184.216.1"), at("93.184.216.254"), True),
-        (at("93.184.216.1"), at("93.184.217.1"), False),
-        (at("127.0.0.1"), at("127.0.0.1", 9), True),
-        (at("127.0.0.1"), at("127.0.0.2"), False),
-        (at("192.168.1.1"), at("192.168.1.2"), False),
-        ("/ip6/2606:4700:1:2::1/tcp/1", "/ip6/2606:4700:1:ffff::9/udp/1/quic-v1", True),
-        ("/ip6/2606:4700:1::1/tcp/1", "/ip6/2606:4700:2::1/tcp/1", False),
-        ("/ip6/::ffff:93.184.216.1/tcp/1", at("93.184.216.9"), True),
-        ("/dns4/A.example/tcp/1", "/dns4/a.example/tcp/2", True),
-        (at("93.184.216.1") + "/p2p/RELAY/p2p-circuit", at("93.184.216.7"), True),
-        ("nonsense", None, True),
-    ],
-)
-def test_whoever_has_one_address_of_a_group_has_the_others(one: str, other: str, same: bool):
-    assert (address_group(one) == address_group(other)) is same
-
-
-@pytest.mark.parametrize(
-    "text", ["", "/", "/ip4", "/ip4/", "/ip4/300.1.1.1/tcp/1", "/ip6/x", "/p2p/Q", "ip4/1.2.3.4"]
-)
-def test_what_is_no_address_is_all_one_group(text: str):
-    assert address_group(text) == ELSEWHERE
 
 
 # Size ------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmd.network.address_groups import UNKNOWN, group_of_address, group_of_ip
 from swarmd.network.interface import Standing
 from swarmd.network.rates import (
     FLOOR,
@@ -138,26 +137,3 @@ def test_the_tables_are_bounded_whatever_is_asked(requests: list[tuple[int, Kind
         now += pause
         assert rates.admit(f"{peer}", "group", kind, cost, Standing(peer % 3 + 1), now) in Admission
     assert len(rates._peers) <= 6 * len(Kind)
-
-
-@pytest.mark.parametrize(
-    ("address", "group"),
-    [
-        ("/ip4/8.8.8.8/tcp/1", "8.8.8.0/24"),
-        ("/ip4/127.0.0.1/tcp/1", "127.0.0.1"),
-        ("/ip4/192.168.7.9/udp/1/quic-v1", "192.168.7.9"),
-        ("/ip6/2a00:1450:4001:81b::200e/tcp/1", "2a00:1450:4001:81b::/64"),
-        ("/ip6/::ffff:8.8.8.8/tcp/1", "8.8.8.0/24"),
-        ("/ip6/fe80::1/tcp/1", "fe80::1"),
-        ("/dns4/example.org/tcp/1", "example.org"),
-        ("/ip4/junk", UNKNOWN),
-        ("", UNKNOWN),
-    ],
-)
-def test_addresses_of_one_machine_or_network_are_one_group(address: str, group: str) -> None:
-    assert group_of_address(address) == group
-
-
-@given(st.binary(max_size=20))
-def test_any_bytes_have_a_group(ip: bytes) -> None:
-    assert (group_of_ip(ip) == UNKNOWN) == (len(ip) not in (4, 16))

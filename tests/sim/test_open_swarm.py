@@ -42,7 +42,7 @@ def run(move: hostile.Move | None, seed: int, *, names: int = 0, honest: int = 2
 
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(
-    "move", [hostile.fake_statuses(1_000), hostile.siblings(48)], ids=["1000 statuses", "48 siblings"]
+    "move", [hostile.fake_statuses(1_000), hostile.siblings(64)], ids=["1000 statuses", "64 siblings"]
 )
 def test_names_cost_an_honest_pair_less_than_a_fifth_of_each_others_groups(move: hostile.Move, seed: int):
     attacked, control = run(move, seed), run(None, seed)
