@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ EXIT_S = 60.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 Event = dict[str, Any]
+"""As it was printed, and `seen`: when it was read, by the monotonic clock."""
 
 
 def swarmd(*arguments: str, timeout_s: float = EVENT_S) -> subprocess.CompletedProcess[str]:
@@ -39,9 +41,19 @@ def swarmd(*arguments: str, timeout_s: float = EVENT_S) -> subprocess.CompletedP
 class DaemonProcess:
     """One life of `swarmd join`. It leads a process group of its own, as a command in a terminal does."""
 
-    def __init__(self, home: Path, *arguments: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        errors_in: Path | None = None,
+    ) -> None:
+        """`prefix` stands before the command, `environment` goes beside that of the test, and what it writes
+        to stderr is kept in `errors_in`, which is the home's own directory if nothing else is said."""
         self.home = Home(home)
-        self.errors_path = home.with_name(f"{home.name}.{threading.get_ident()}.{os.urandom(4).hex()}.stderr")
+        name = f"{home.name}.{threading.get_ident()}.{os.urandom(4).hex()}.stderr"
+        self.errors_path = (errors_in or home.parent) / name
         self.events: list[Event] = []
         self._changed = threading.Condition()
         self._ended = False
@@ -56,7 +68,7 @@ class DaemonProcess:
                 ],
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **ONE_THREAD},
+                env={**os.environ, **ONE_THREAD, **(environment or {})},
                 start_new_session=True,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -142,7 +154,7 @@ class DaemonProcess:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with self._changed:
-                self.events.append(json.loads(line))
+                self.events.append({"seen": time.monotonic(), **json.loads(line)})
                 self._changed.notify_all()
         with self._changed:
             self._ended = True

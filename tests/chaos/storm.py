@@ -1,0 +1,291 @@
+"""Minutes of chaos over some machines: what happens when, what is begun again, what is measured."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psutil
+
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.peers import Machine, rates_of
+from tests.chaos.wires import Wires
+
+MINUTE_S = 60.0
+CUT_AT_S, HEAL_AT_S = 5.0, 25.0
+KILLED_SHARE = 1 / 3
+"""Of all machines, each minute; every second one comes back as another peer."""
+
+FLIGHT_S = 3.0
+"""What was on its way when a link was cut may still be told this much later."""
+
+RECOVER_S = 150.0
+"""For the next step after a fault; a start takes half a minute where twelve daemons share two cores. It only
+tells a hang from a delay."""
+
+LOOK_EVERY_S = 0.5
+COUNT_EVERY_S = 10.0
+SETTLED_S = 30.0
+"""After its first step, a daemon has opened what it keeps open."""
+
+NEIGHBOURS = 3
+"""Peers that a daemon is told of at its start."""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """One direction after a heal: how long until anybody on this side had a group of anybody on the other."""
+
+    seconds: float | None
+    """None where none came before the next cut, or the end."""
+    through_the_cut: int
+    """Groups that came while the link was cut: 0, or it was not cut."""
+
+
+@dataclass
+class _Pending:
+    """A machine that has to take a step by then."""
+
+    machine: Machine
+    fault: str
+    life: int
+    steps: int
+    by: float
+
+
+@dataclass
+class Storm:
+    """Runs on one thread; `run` returns when the time is over, and all machines are still up."""
+
+    machines: Sequence[Machine]
+    wires: Wires | None
+    options: Sequence[str]
+    rng: random.Random
+    say: Callable[[str], None]
+    happened: Counter[str] = field(default_factory=Counter)
+    survived: Counter[str] = field(default_factory=Counter)
+    trouble: list[str] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    descriptors: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
+    """Of each (machine, pid): moments and how many are open."""
+    _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _order: itertools.count[int] = field(default_factory=itertools.count)
+    _busy: set[int] = field(default_factory=set)
+    _pending: list[_Pending] = field(default_factory=list)
+    _sides: tuple[list[Machine], list[Machine]] | None = None
+    _cut_at: float = 0.0
+
+    # The beginning --------------------------------------------------------------------------------
+
+    def start_all(self, within_s: float) -> None:
+        """One after the other, so that what is measured at a first start is measured once."""
+        for machine in self.machines:
+            machine.prepare()
+            self._begin_as_new(machine)
+            machine.life.daemon.wait_for("step", timeout_s=within_s)
+            self.say(f"machine {machine.number} is up")
+
+    def _begin_as_new(self, machine: Machine) -> None:
+        machine.new_home(rates_of(self.machines))
+        self._begin(machine)
+
+    def _begin(self, machine: Machine) -> None:
+        up = [other for other in self.machines if other is not machine and other.lives]
+        machine.start(self.rng.sample(up, min(NEIGHBOURS, len(up))), self.options)
+
+    # The time -------------------------------------------------------------------------------------
+
+    def run(self, minutes: float) -> None:
+        began = time.monotonic()
+        end = began + minutes * MINUTE_S
+        minute = 0
+        while began + minute * MINUTE_S < end:
+            self._plan(began + minute * MINUTE_S)
+            minute += 1
+        counted = 0.0
+        while (now := time.monotonic()) < end or self._agenda or self._pending:
+            while self._agenda and self._agenda[0][0] <= now:
+                heapq.heappop(self._agenda)[2]()
+            self._look(now)
+            if now - counted >= COUNT_EVERY_S:
+                self._count(now)
+                counted = now
+            time.sleep(LOOK_EVERY_S)
+
+    def kill_at_random(self, kills: int) -> None:
+        """Nothing but power cuts: each machine runs some while, and comes back as the same peer."""
+        done = 0
+        for machine in self.machines:
+            self._kill_after_a_while(machine)
+        while done < kills or self._pending:
+            now = time.monotonic()
+            while self._agenda and self._agenda[0][0] <= now:
+                action = heapq.heappop(self._agenda)[2]
+                if done < kills:
+                    done += 1
+                    action()
+            self._look(now)
+            time.sleep(LOOK_EVERY_S / 5)
+
+    def _kill_after_a_while(self, machine: Machine) -> None:
+        def kill() -> None:
+            self._hit("power cut", machine)
+            machine.kill()
+            self._begin(machine)
+            self._expect(machine, "power cut")
+            self._kill_after_a_while(machine)
+
+        self._at(time.monotonic() + self.rng.uniform(1.0, 25.0), kill)
+
+    def _plan(self, start: float) -> None:
+        """One minute: a cut through the middle, a third killed, one of each other fault."""
+        if self.wires is not None:
+            self._at(start + CUT_AT_S, self._cut)
+            self._at(start + HEAL_AT_S, self._heal)
+        for number in range(max(1, round(len(self.machines) * KILLED_SHARE))):
+            moment = start + self.rng.uniform(0.0, MINUTE_S)
+            self._at(moment, lambda new=number % 2 == 1: self._kill_one(new))
+        for fault in FAULTS:
+            if (fault.needs == "wires" and not self.wires) or (
+                fault.needs == "disk" and not self.machines[0].has_disk
+            ):
+                continue
+            moment = start + self.rng.uniform(0.0, MINUTE_S - fault.seconds)
+            self._at(moment, lambda fault=fault: self._begin_fault(fault))
+
+    def _at(self, moment: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (moment, next(self._order), action))
+
+    # Faults ---------------------------------------------------------------------------------------
+
+    def _choose(self) -> Machine | None:
+        """A machine that is under way and to which nothing happens just now."""
+        waiting = {pending.machine.number for pending in self._pending}
+        free = [
+            machine
+            for machine in self.machines
+            if machine.number not in self._busy | waiting and not machine.life.is_over
+        ]
+        return self.rng.choice(free) if free else None
+
+    def _hit(self, name: str, machine: Machine) -> None:
+        self.happened[name] += 1
+        self.say(f"machine {machine.number}: {name}")
+
+    def _kill_one(self, new: bool) -> None:
+        machine = self._choose()
+        if machine is None:
+            return
+        name = "killed and replaced" if new else "power cut"
+        self._hit(name, machine)
+        machine.kill()
+        if new:
+            self._begin_as_new(machine)
+        else:
+            self._begin(machine)
+        self._expect(machine, name)
+
+    def _begin_fault(self, fault: Fault) -> None:
+        machine = self._choose()
+        if machine is None or not fault.begin(machine):
+            return
+        self._hit(fault.name, machine)
+        self._busy.add(machine.number)
+        self._at(time.monotonic() + fault.seconds, lambda: self._end_fault(fault, machine))
+
+    def _end_fault(self, fault: Fault, machine: Machine) -> None:
+        fault.end(machine)
+        self._busy.discard(machine.number)
+        if fault.may_end_daemon:
+            machine.life.ended_by_us = True
+            if fault.name == "disk read-only":  # nothing goes on there until it is repaired
+                code = machine.stop()
+                machine.repair_disk()
+                self.say(f"machine {machine.number}: ended with exit code {code}")
+            if machine.life.is_over:
+                self._begin(machine)
+            machine.life.ended_by_us = False
+        self._expect(machine, fault.name)
+
+    def _expect(self, machine: Machine, fault: str) -> None:
+        life = machine.life
+        steps = len(life.daemon.named("step"))
+        self._pending.append(
+            _Pending(machine, fault, len(machine.lives), steps, time.monotonic() + RECOVER_S)
+        )
+
+    def _look(self, now: float) -> None:
+        """Who has taken a step again, who has not, and who has ended without being asked."""
+        for pending in list(self._pending):
+            if len(pending.machine.life.daemon.named("step")) > pending.steps:
+                self.survived[pending.fault] += 1
+                self._pending.remove(pending)
+            elif now > pending.by:
+                self._complain(pending.machine, f"no step {RECOVER_S:.0f} s after: {pending.fault}")
+                self._pending.remove(pending)
+        for machine in self.machines:
+            life = machine.life
+            if life.is_over and not life.ended_by_us and machine.number not in self._busy:
+                self._complain(machine, f"ended with exit code {life.daemon.process.returncode}")
+                self._begin(machine)
+
+    def _complain(self, machine: Machine, what: str) -> None:
+        words = machine.life.daemon.stderr.strip().splitlines()[-1:]
+        self.trouble.append(f"machine {machine.number}: {what} {' '.join(words)[:300]}".strip())
+        self.say(f"! {self.trouble[-1]}")
+
+    # Cuts -----------------------------------------------------------------------------------------
+
+    def _cut(self) -> None:
+        assert self.wires is not None
+        mixed = self.rng.sample(list(self.machines), len(self.machines))
+        one, other = mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
+        self.wires.cut([m.number for m in one], [m.number for m in other])
+        self._sides, self._cut_at = (one, other), time.monotonic()
+        self.happened["partition"] += 1
+        self.say(f"cut: {sorted(m.number for m in one)} from {sorted(m.number for m in other)}")
+
+    def _heal(self) -> None:
+        assert self.wires is not None
+        self.wires.heal()
+        healed, sides, cut_at = time.monotonic(), self._sides, self._cut_at
+        self.say("healed")
+
+        def judge() -> None:
+            assert sides is not None
+            found = [_silence(here, there, cut_at, healed) for here, there in (sides, sides[::-1])]
+            self.silences += found
+            if all(silence.seconds is not None for silence in found):
+                self.survived["partition"] += 1
+            for silence in found:
+                self.say(f"silence after the heal: {silence}")
+
+        self._at(healed + MINUTE_S - HEAL_AT_S, judge)
+
+    # Descriptors ----------------------------------------------------------------------------------
+
+    def _count(self, now: float) -> None:
+        for machine in self.machines:
+            for process in machine.life.tree():
+                with suppress(psutil.Error):
+                    key = (machine.number, process.pid)
+                    self.descriptors.setdefault(key, []).append((now, process.num_fds()))
+
+
+def _silence(here: Sequence[Machine], there: Sequence[Machine], cut: float, healed: float) -> Silence:
+    names = {life.peer_id for machine in there for life in machine.lives}
+    came = [
+        float(event["seen"])
+        for machine in here
+        for life in machine.lives
+        for event in life.daemon.named("pulled")
+        if event["publisher"] in names
+    ]
+    after = [at - healed for at in came if at >= healed]
+    return Silence(min(after) if after else None, sum(cut + FLIGHT_S < at < healed for at in came))

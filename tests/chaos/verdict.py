@@ -1,0 +1,128 @@
+"""What was lost: read from what daemons printed and from what lies in their homes, after the chaos."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cbor2
+
+from protocol import Manifest, RejectedRecord, verify_record
+from swarmd.daemon.verification import Verification
+from swarmd.learning import ScoredGroup
+from swarmd.storage import Home
+from swarmd.tasks import FOR_PEERS, TaskRunner
+from tests.chaos.peers import Machine
+from tests.integration.daemon_process import Event
+
+REWARD_ERROR_MAX = 1e-6
+CHECKED_MAX = 400
+"""Groups that are scored once more; some seconds."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One start after another life of the same home."""
+
+    machine: int
+    steps: int
+    """Done in the life before and not there any more."""
+    saved: int
+    """Of those, steps that the life before had said were saved: never more than 0."""
+    seconds: float
+    """From the moment that the last checkpoint was told (or the start) to the last step told."""
+
+
+def losses(machine: int, lives: Sequence[Sequence[Event]]) -> Iterator[Loss]:
+    """Of one home; `lives` are what each process that was started for it printed, restarts in it included."""
+    done = saved = 0
+    safe_at = done_at = 0.0
+    fresh = True
+    for event in (event for life in lives for event in life):
+        name, at = event["event"], float(event["seen"])
+        if name == "started":
+            fresh, began = True, at
+        elif name in ("resumed", "step") and fresh:
+            at_step = int(event["step"]) if name == "resumed" else 0
+            fresh = False
+            if done > 0 and at_step < done:
+                yield Loss(machine, done - at_step, max(0, saved - at_step), max(0.0, done_at - safe_at))
+            done = saved = at_step
+            safe_at = done_at = began
+        if name == "step":
+            done, done_at = int(event["step"]), at
+        elif name == "checkpoint":
+            saved, safe_at = int(event["step"]), at
+
+
+def records_lost(home: Home) -> tuple[int, int]:
+    """(those missing or changed on disk, all of them): records that the ledger says were published."""
+    uri = f"file:{home.database_path}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as database:
+        rows = database.execute("SELECT digest FROM ledger WHERE event = 'published'").fetchall()
+    whole = sum(_is_whole(home.records_path / digest.hex(), digest) for (digest,) in rows)
+    return len(rows) - whole, len(rows)
+
+
+def _is_whole(path: Path, digest: bytes) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest() == digest
+    except OSError:
+        return False
+
+
+def false_accepts(homes: Sequence[Home], manifest: Manifest) -> tuple[int, int]:
+    """(groups in pools that should not be there, groups looked at): each is verified and scored once more."""
+    held = list(islice((pair for home in homes for pair in _pool(home)), CHECKED_MAX))
+    return asyncio.run(_count_wrong(held, manifest)), len(held)
+
+
+def _pool(home: Home) -> Iterator[tuple[bytes, Any]]:
+    """The envelope and the group as it was scored, of each group in the pool whose record is kept."""
+    uri = f"file:{home.database_path}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as database:
+        rows = database.execute("SELECT digest, body FROM pool").fetchall()
+    for digest, body in rows:
+        path = home.records_path / digest.hex()
+        if path.exists():
+            yield path.read_bytes(), cbor2.loads(body)
+
+
+async def _count_wrong(held: Sequence[tuple[bytes, Any]], manifest: Manifest) -> int:
+    wrong = 0
+    async with TaskRunner(reward=manifest.reward, options=FOR_PEERS) as tasks:
+        for envelope, group in held:
+            then = manifest.round_start(group["round"] + 1)  # it came while its round was young
+            try:
+                record = verify_record(envelope, manifest=manifest, now=then)
+            except RejectedRecord:
+                wrong += 1
+                continue
+            [outcome] = await Verification(manifest=manifest, tasks=tasks).check([record])
+            wrong += not _agrees(outcome, group)
+    return wrong
+
+
+def _agrees(outcome: object, group: Any) -> bool:
+    if not isinstance(outcome, ScoredGroup):
+        return False
+    pairs = zip(outcome.completions, group["completions"], strict=True)
+    return all(abs(here.reward - there["reward"]) <= REWARD_ERROR_MAX for here, there in pairs)
+
+
+def tracebacks(machines: Sequence[Machine]) -> list[str]:
+    """The last line of each traceback that a daemon wrote."""
+    found = []
+    for machine in machines:
+        for life in machine.lives:
+            said = life.daemon.stderr
+            if "Traceback (most recent call last)" in said:
+                found.append(f"machine {machine.number}: {said.strip().splitlines()[-1][:200]}")
+    return found
