@@ -35,8 +35,8 @@ TARGET = Rate(12 / 3_600, 12)
 """Dials to one IP address for peers never met: twelve an hour, whatever the port. Who lives at that address
 and was met before is not concerned."""
 
-NEVER_MET = Rate(12 / 60, 24)
-"""Dials for peers never met: 12 a minute; gossip asks for 4 peers in 20 s at most."""
+NEVER_MET = Rate(12 / 60, 12)
+"""Dials for peers never met: 12 a minute, which are 4 new peers with all their addresses."""
 
 BACK_OFF_S = 30.0
 """Seconds before an address that did not answer is dialled again; doubled with each failure ..."""
@@ -51,7 +51,7 @@ PRIVILEGED_PORTS = 1_024
 """Ports below belong to the services of third parties (RFC 6335)."""
 
 PORT_OF_FIREWALLS = 443
-"""What peers behind strict firewalls listen on. A web server takes our handshake for a bad client hello."""
+"""What peers behind strict firewalls listen on. It is dialled once such a peer was met: it can dial, too."""
 
 _NETWORK_BITS = {4: 24, 6: 64}
 _PRIVATE = tuple(
@@ -134,7 +134,7 @@ class Dialling:
         ip, port = target
         if not is_reachable(ip, own):
             return Refused.RANGE
-        if port < PRIVILEGED_PORTS and port != PORT_OF_FIREWALLS:
+        if port < PRIVILEGED_PORTS and (port != PORT_OF_FIREWALLS or standing < Standing.MET):
             return Refused.PORT
         failure = self._failures.get(address.text)
         if failure is not None and now < failure.until:

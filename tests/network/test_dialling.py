@@ -95,10 +95,16 @@ def test_private_addresses_are_only_dialled_on_the_same_network(
 
 def test_names_and_privileged_ports_are_not_dialled() -> None:
     assert refused("/dns4/example.org/tcp/4000") == Refused.NAME
-    for port in (1, 22, 25, 53, 80, 1_023):
+    for port in (1, 22, 25, 53, 80, 443, 1_023):
         assert refused(f"/ip4/8.8.8.8/tcp/{port}") == Refused.PORT
-    for port in (443, 1_024, 65_535):
+    for port in (1_024, 65_535):
         assert refused(f"/ip4/8.8.8.8/tcp/{port}") is None
+
+
+def test_a_peer_behind_a_firewall_is_dialled_at_its_port_once_it_was_met() -> None:
+    address = "/ip4/8.8.8.8/tcp/443"
+    assert refused(address, standing=Standing.MET) is None
+    assert refused("/ip4/8.8.8.8/tcp/80", standing=Standing.MET) == Refused.PORT
 
 
 def test_a_relay_is_judged_as_what_is_dialled() -> None:
