@@ -50,10 +50,13 @@ FORGERIES: dict[str, tuple[str, ...]] = {
 """By dataset: answers that are wrong, and were paid."""
 
 HANGING: dict[str, tuple[str, ...]] = {
-    "coin_flip": ("1e99999999", "1e999999999"),
-    "string_insertion": ("9**9**9**9", "[1 for _ in iter(int, 1)]"),
-    "puzzle24": ("9**9**9**9", "factorial(10**9)"),
+    "intermediate_integration": (
+        "*".join(f"sin({n}*x)**{n + 1}*log(cos({n}*x)+{n})" for n in range(2, 9)),
+        "+".join(f"sqrt(sin(x)+{n})*log(x+{n})*atan(x**{n})" for n in range(2, 12)),
+    ),
 }
+"""By dataset: answers that are expressions of the form that the task allows, and keep its scorer busy for
+longer than anybody waits."""
 
 STARTER_TASKS: tuple[dict[str, Any], ...] = (
     {"dataset": "base_conversion",
@@ -74,7 +77,7 @@ SWARM = {
     "records_per_round_max": 64,
     "tasks": [
         *({**task, "weight": 100} for task in STARTER_TASKS),
-        *({"dataset": dataset, "weight": 1} for dataset in FORGERIES),
+        *({"dataset": dataset, "weight": 1} for dataset in (*FORGERIES, *HANGING)),
     ],
 }
 
@@ -99,6 +102,7 @@ def judge_hanging(evidence: Evidence) -> tuple[Figure, ...]:
         at_most("own scoring", slowest, SCORING_TIMES_MAX * control + SCORING_SPARE_S, " s"),
         at_least("steps/control", steps, 0.8),
         at_most("hanger's groups drawn", sum(seen.used[hanger] for seen in evidence.attacked), 0),
+        at_least("hanging groups refused", evidence.victim.rejected_of(frozenset({hanger})), 1),
         at_least("groups published", evidence.did["published"], 10),
     )
 
