@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from swarmd.cli import evaluate, experiment, init, join, judging, records, status, version
+from swarmd.cli import evaluate, experiment, health, init, join, judging, records, status, version
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.command("join")(join.join)
 app.command("status")(status.status)
+app.command("health")(health.health)
 app.command("ban")(judging.ban)
 app.command("unban")(judging.unban)
 app.command("trust")(judging.trust)
