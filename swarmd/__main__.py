@@ -15,9 +15,24 @@ def main() -> NoReturn:
             code = health.main(arguments)
             if code is not None:
                 sys.exit(code)
+        case ["join", *arguments] if _needs_parent(arguments):
+            from swarmd.parent.keeping import keep, peer_command
+
+            sys.exit(keep(peer_command(sys.argv[1:])))
     from swarmd.cli import app
 
     app.main()
+
+
+def _needs_parent(arguments: list[str]) -> bool:
+    """Not where one started this, nor for `--devices`, which is the parent of several, or for help."""
+    from swarmd.parent import lifeline
+
+    if lifeline.has_parent():
+        lifeline.begin()
+        return False
+    words = {argument.partition("=")[0] for argument in arguments}
+    return words.isdisjoint(("--devices", "--help", "-h"))
 
 
 if __name__ == "__main__":

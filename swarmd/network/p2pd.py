@@ -54,6 +54,8 @@ class P2PSettings:
     port: int
     announce: tuple[str, ...] = ()
     relays: tuple[str, ...] = ()
+    runtime: Path | None = None
+    """The directory for its sockets; None: hivemind's own choice."""
 
     @property
     def reachable_from_outside(self) -> bool:
@@ -74,17 +76,22 @@ async def spawn(settings: P2PSettings) -> Any:
         auto_nat=outside,
         use_auto_relay=outside,
         trusted_relays=list(settings.relays) if outside and settings.relays else None,
+        runtime=settings.runtime,
     )
 
 
-async def is_running_elsewhere(peer_id: PeerId, peers: Sequence[PeerAddress]) -> bool:
+async def is_running_elsewhere(
+    peer_id: PeerId, peers: Sequence[PeerAddress], runtime: Path | None = None
+) -> bool:
     """Whether somebody with this identity can be dialled by whoever knows `peers`.
 
     Asked before the own p2pd starts, by one with a passing identity: two with the same key would start
     silently and answer in turns. Best effort: one that joined less than a second ago may be missed.
     Raises NetworkError if that p2pd cannot be started.
     """
-    stranger = await _create(no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False)
+    stranger = await _create(
+        no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False, runtime=runtime
+    )
     try:
         async with asyncio.TaskGroup() as group:
             dials = [group.create_task(_refusal(stranger, peer.peer_id, [peer.transport])) for peer in peers]
@@ -110,12 +117,15 @@ async def _refusal(p2p: Any, peer_id: PeerId, addresses: Sequence[str]) -> str |
     return None
 
 
-async def _create(**options: Any) -> Any:
+async def _create(*, runtime: Path | None, **options: Any) -> Any:
     quieten_hivemind()
     born: list[P2P] = []
 
     class Tracked(P2P):  # type: ignore[misc]  # hivemind is untyped
         """`P2P.create` gives out its object only at the end; a child started before must not be lost."""
+
+        if runtime is not None:
+            _UNIX_SOCKET_PREFIX = f"/unix{runtime}/"
 
         def __init__(self) -> None:
             super().__init__()

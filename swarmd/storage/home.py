@@ -148,6 +148,11 @@ class Home:
         """See `swarmd.places`."""
         return places.socket_path(self.path)
 
+    @property
+    def runtime_path(self) -> Path:
+        """See `swarmd.places`."""
+        return places.runtime_path(self.path)
+
     def key(self) -> KeyPair:
         """This peer's identity. Raises ConfigError; the file is never changed."""
         try:
