@@ -15,8 +15,8 @@ from typing import NoReturn
 
 import typer
 
-from swarmd.cli import evaluate, experiment, health, init, join, judging, records, status, version
 from swarmd import exit_codes
+from swarmd.cli import evaluate, experiment, health, init, join, judging, records, status, version
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
 

@@ -2,8 +2,8 @@
 
 The first to be up is the way in for the others, so all are in one swarm, and a model that must be downloaded
 is downloaded once. A peer that ends takes no other with it; each has a small parent of its own
-(`swarmd.parent`), which starts it again when it died of a fault or for want of memory. On the first signal all
-are asked to stop, and each writes its checkpoint; on the second they are killed.
+(`swarmd.parent`), which starts it again when it died of a fault or for want of memory. On the first signal
+all are asked to stop, and each writes its checkpoint; on the second they are killed.
 """
 
 from __future__ import annotations

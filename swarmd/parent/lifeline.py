@@ -6,7 +6,6 @@ at which this life begins; `step 13`, finished; `doing loading the model`.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import json
 import os
@@ -14,9 +13,12 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from swarmd import exit_codes
+
+if TYPE_CHECKING:
+    import asyncio  # which the parent does not load
 
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Each asks the peer to stop in good order; a second one ends it at once."""
@@ -70,7 +72,7 @@ class Lifeline:
             self._tell(f"doing {what}")
 
     def end_with_parent(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End at once when the parent is gone, as the kernel sees to on Linux: who killed it meant the peer."""
+        """End at once when the parent is gone: who killed it meant the peer. Linux sees to it by itself."""
         if self._socket is not None:
             loop.add_reader(self._socket, self._on_end)
 

@@ -1,4 +1,4 @@
-"""After which ends of a peer another life begins, after how long, and when to give up. No processes, no clock."""
+"""After which ends of a peer another life begins, after how long, and when it is given up. Pure."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Lives:
         if self._fruitless >= FRUITLESS_MAX:
             return Final(
                 _code(end.code),
-                f"the peer {how_it_ended(end)}; given up: {self._fruitless} times in a row it ended like that "
-                "without finishing a step; what was learned before is in its checkpoints",
+                f"the peer {how_it_ended(end)}; given up: that was the {self._fruitless}th death in a row "
+                "without a finished step between them; what was learned before is in its checkpoints",
             )
         wait_s = BACK_OFF_S[min(self._short, len(BACK_OFF_S)) - 1]
         times = "once" if self.deaths == 1 else f"{self.deaths} times"
