@@ -77,7 +77,7 @@ def ask(home: Path, seconds: float = ANSWER_S) -> Found:
         return Found(UNHEALTHY, f"the daemon in {home} does not answer within {seconds:g} s")
     except OSError as error:
         return Found(UNHEALTHY, f"{path} cannot be asked: {error.strerror or error}")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, IndexError):
         return Found(UNHEALTHY, f"{path} does not answer like a swarmd daemon")
     if code == 200 and ok:
         return Found(HEALTHY, "ok")

@@ -87,16 +87,16 @@ class Lives:
 
 def how_it_ended(end: End) -> str:
     """Completes "the peer ..."."""
-    while_ = f" while {end.doing}" if end.doing else ""
+    at = f" (it was at: {end.doing})" if end.doing else ""
     if end.code is None:
         return f"could not be started: {end.why}"
     if end.code >= 0:
-        return f"ended by a bug, with the traceback above{while_}"
-    if end.out_of_memory or end.code == -signal.SIGKILL:
-        return f"was ended by the system{while_}: {_memory(end)}"
+        return f"ended by a bug, with the traceback above{at}"
+    if end.code == -signal.SIGKILL:
+        return f"was killed{at}: {_memory(end)}"
     name = signal.Signals(-end.code).name if -end.code in signal.valid_signals() else f"signal {-end.code}"
     fault = -end.code in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
-    return f"was ended by {name}{while_}{': a fault in a library or in this machine' if fault else ''}"
+    return f"was ended by {name}{at}{': a fault in a library or in this machine' if fault else ''}"
 
 
 def _memory(end: End) -> str:
@@ -104,7 +104,7 @@ def _memory(end: End) -> str:
     limit = f"the limit of this container or unit is {end.memory_limit / 2**20:.0f} MiB" if limited else ""
     if end.out_of_memory:
         return f"memory ran out; {limit + '; ' if limit else ''}{MEMORY_ADVICE}"
-    what = "it had SIGKILL, as when memory runs out, or by a person's kill -9"
+    what = "by the system, as it does when memory runs out, or by a person's kill -9"
     return f"{what}; {limit}: if that is it, {MEMORY_ADVICE}" if limit else what
 
 

@@ -44,7 +44,7 @@ def test_it_trains_and_answers_until_ctrl_c_and_its_home_is_its_own(join: Join):
 
     assert intruder.wait() == 2, intruder.describe()
     assert intruder.stderr.startswith("error: home ")
-    assert f"pid {daemon.process.pid}" in intruder.stderr
+    assert f"pid {daemon.pid}" in intruder.stderr
     assert "Traceback" not in intruder.stderr
 
     answer = swarmd("status", "--home", str(daemon.home.path), "--json")
@@ -59,7 +59,7 @@ def test_it_trains_and_answers_until_ctrl_c_and_its_home_is_its_own(join: Join):
     assert status["groups"]["own"] >= 4
     assert 0 <= status["reward"]["last"] <= 1
     assert status["peers"] == []
-    assert status["pid"] == daemon.process.pid
+    assert status["pid"] == daemon.pid
 
     children = daemon.children()
     assert {"p2pd"} <= {child.name() for child in children}

@@ -38,7 +38,7 @@ def test_it_is_given_up_after_so_many_deaths_without_a_step_with_the_reason_and_
     last = verdicts[-1]
     assert isinstance(last, Final)
     assert last.code == 128 + signal.SIGSEGV
-    assert "ended by SIGSEGV while training: a fault in a library" in last.text
+    assert "ended by SIGSEGV (it was at: training): a fault in a library" in last.text
     assert "given up: that was the 5th death in a row without a finished step" in last.text
 
 
@@ -68,9 +68,9 @@ def test_a_limit_of_memory_that_was_too_small_is_named_with_what_to_give() -> No
     limit = 400 * 2**20
     sure = End(-signal.SIGKILL, 9.0, doing="loading the model", memory_limit=limit, out_of_memory=True)
     text = how_it_ended(sure)
-    assert "ended by the system while loading the model: memory ran out" in text
+    assert "was killed (it was at: loading the model): memory ran out" in text
     assert "the limit of this container or unit is 400 MiB; give it 1 GiB or more" in text
     perhaps = how_it_ended(End(-signal.SIGKILL, 9.0, memory_limit=limit))
-    assert "as when memory runs out, or by a person's kill -9" in perhaps
+    assert "as it does when memory runs out, or by a person's kill -9" in perhaps
     assert "400 MiB" in perhaps
     assert "MiB" not in how_it_ended(KILLED)
