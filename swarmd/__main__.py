@@ -20,8 +20,14 @@ def main() -> NoReturn:
 
             sys.exit(keep(peer_command(sys.argv[1:])))
     from swarmd.cli import app
+    from swarmd.parent import lifeline
 
-    app.main()
+    is_peer = lifeline.has_parent()
+    try:
+        app.main()
+    finally:
+        if is_peer:
+            lifeline.end()
 
 
 def _needs_parent(arguments: list[str]) -> bool:

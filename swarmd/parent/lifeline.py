@@ -94,6 +94,12 @@ def has_parent() -> bool:
     return VARIABLE in os.environ
 
 
+def end() -> None:
+    """Last of all in a peer: Python takes seconds to end, and a signal meanwhile would hide the exit code."""
+    for number in STOP:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def begin() -> None:
     """First of all in a peer: it ends with its parent, and an early Ctrl-C is no traceback."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Calls that fail or are cut off keep nothing: no descriptor, here or in p2pd, task, thread, child or file."""
+"""Calls that fail or are cut off keep nothing: no descriptor, here or in p2pd, task, thread, child, file."""
 
 from __future__ import annotations
 
