@@ -17,6 +17,7 @@ import psutil
 
 TIMES = int(os.environ.get("LEAKS", "40"))
 WARM_UP = 5  # fills what is made once: pools, caches, lazily started threads
+SLACK = 5  # p2pd opens and closes some by itself; what is kept each time is far more
 SETTLE_S = 20.0  # for p2pd to see that a socket was closed, and for children to be reaped
 
 
@@ -47,7 +48,7 @@ class Held:
 
     def exceeds(self, other: Held) -> bool:
         return any(
-            mine > theirs
+            mine > theirs + SLACK
             for name in vars(self)
             for mine, theirs in zip(_counts(vars(self)[name]), _counts(vars(other)[name]), strict=True)
         )
@@ -75,9 +76,6 @@ async def assert_nothing_is_kept(
 
 
 async def _settled(others: Sequence[psutil.Process], directory: Path) -> Held:
-    """The least that is held within a moment: the warm-up's own ends are not counted as a level to keep."""
-    found = [Held.now(others, directory)]
-    for _ in range(10):
-        await asyncio.sleep(0.05)
-        found.append(Held.now(others, directory))
-    return found[-1]
+    """Once what the warm-up held has had time to go."""
+    await asyncio.sleep(0.5)
+    return Held.now(others, directory)
