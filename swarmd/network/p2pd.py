@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from hivemind.p2p import P2P
-from hivemind.p2p.p2p_daemon_bindings.control import DaemonConnector
 from hivemind.utils.logging import use_hivemind_log_handler
 
 from protocol import PeerId
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.addresses import PeerAddress, listen_address
 from swarmd.network.binary_addresses import write_address
-from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Control
+from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Connector, Control
 from swarmd.network.peer_ids import write_peer_id
 
 START_SECONDS = 15.0
@@ -41,8 +40,15 @@ _NO_ONE_TO_ASK = "failed to find any peer in table"  # go-libp2p-kad-dht, ErrLoo
 EXIT_SECONDS = 3.0
 """Between SIGTERM and SIGKILL."""
 
-_IN_OWN_SESSION = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
-"""Ctrl-C in a terminal goes to all its processes: p2pd must outlive the daemon's orderly stop."""
+_IN_OWN_SESSION = """
+import ctypes, os, signal, sys
+os.setsid()
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))  # PR_SET_PDEATHSIG
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Ctrl-C in a terminal goes to all its processes: p2pd must outlive the daemon's orderly stop. But not its
+end: one that is frozen, or has not yet noticed, would hold the port that the next start wants."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ async def _take_control(p2p: Any) -> None:
     """Put our end of the connection in place of hivemind's. Raises P2PD_ERRORS."""
     hiveminds = p2p._client.control
     p2p._client.control = await Control.create(
-        daemon_connector=DaemonConnector(control_maddr=p2p._daemon_listen_maddr),
+        daemon_connector=Connector(control_maddr=p2p._daemon_listen_maddr),
         listen_maddr=p2p._client_listen_maddr,
         persistent_conn_max_msg_size=MESSAGE_BYTES_MAX,
     )
