@@ -29,6 +29,7 @@ from swarmd.errors import SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
 from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
 from swarmd.parent.lifeline import STOP, Lifeline
+from swarmd.parent.lives import times
 from swarmd.places import runtime_directory
 from swarmd.storage import Home
 
@@ -97,7 +98,7 @@ class _Daemon:
         if word is not None and word.deaths:
             self._events.emit(
                 "warning",
-                message=f"started again, for the peer {word.last_end} (ended so {word.deaths} times so far)",
+                message=f"started again: the peer {word.last_end}; it ended like that {times(word.deaths)} so far",
             )
         self._server.bind()  # first, so that a port in use is told before a model is loaded
         try:

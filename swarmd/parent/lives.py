@@ -79,10 +79,14 @@ class Lives:
                 "without a finished step between them; what was learned before is in its checkpoints",
             )
         wait_s = BACK_OFF_S[min(self._short, len(BACK_OFF_S)) - 1]
-        times = "once" if self.deaths == 1 else f"{self.deaths} times"
         return Again(
-            wait_s, f"the peer {how_it_ended(end)} ({times} so far); it is started again in {wait_s:g} s"
+            wait_s,
+            f"the peer {how_it_ended(end)} ({times(self.deaths)} so far); it is started again in {wait_s:g} s",
         )
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def how_it_ended(end: End) -> str:
