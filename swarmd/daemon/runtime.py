@@ -98,7 +98,7 @@ class _Daemon:
         if word is not None and word.deaths:
             self._events.emit(
                 "warning",
-                message=f"started again: the peer {word.last_end}; it ended like that {times(word.deaths)} so far",
+                message=f"started again: the peer {word.last_end} ({times(word.deaths)} so far)",
             )
         self._server.bind()  # first, so that a port in use is told before a model is loaded
         try:

@@ -81,7 +81,8 @@ class Lives:
         wait_s = BACK_OFF_S[min(self._short, len(BACK_OFF_S)) - 1]
         return Again(
             wait_s,
-            f"the peer {how_it_ended(end)} ({times(self.deaths)} so far); it is started again in {wait_s:g} s",
+            f"the peer {how_it_ended(end)} ({times(self.deaths)} so far); "
+            f"it is started again in {wait_s:g} s",
         )
 
 
