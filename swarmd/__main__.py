@@ -1,5 +1,45 @@
-"""`python -m swarmd` is `swarmd`."""
+"""The command `swarmd`, and `python -m swarmd`: chooses what to load before anything heavy is imported."""
 
-from swarmd.cli.app import main
+from __future__ import annotations
 
-main()
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run one command and exit."""
+    match sys.argv[1:]:
+        case ["health", *arguments]:
+            from swarmd import health
+
+            code = health.main(arguments)
+            if code is not None:
+                sys.exit(code)
+        case ["join", *arguments] if _needs_parent(arguments):
+            from swarmd.parent.keeping import keep, peer_command
+
+            sys.exit(keep(peer_command(sys.argv[1:])))
+    from swarmd.cli import app
+    from swarmd.parent import lifeline
+
+    is_peer = lifeline.has_parent()
+    try:
+        app.main()
+    finally:
+        if is_peer:
+            lifeline.end()
+
+
+def _needs_parent(arguments: list[str]) -> bool:
+    """Not where one started this, nor for `--devices`, which is the parent of several, or for help."""
+    from swarmd.parent import lifeline
+
+    if lifeline.has_parent():
+        lifeline.begin()
+        return False
+    words = {argument.partition("=")[0] for argument in arguments}
+    return words.isdisjoint(("--devices", "--help", "-h"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,22 +1,24 @@
 """`swarmd`: the commands together, and what becomes of errors.
 
-Exit codes: 0 done, 1 failed, 2 a wrong flag or setting, 3 no daemon to ask.
+Exit codes: `swarmd.exit_codes`.
 Commands import torch and the network inside their functions, so that --help, status and version are quick.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
 
-from swarmd.cli import evaluate, experiment, init, join, judging, records, status, version
+from swarmd import exit_codes
+from swarmd.cli import evaluate, experiment, health, init, join, judging, records, status, version
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
-
-FAILED, MISUSED = 1, 2
 
 app = typer.Typer(
     name="swarmd",
@@ -29,6 +31,7 @@ app = typer.Typer(
 )
 app.command("join")(join.join)
 app.command("status")(status.status)
+app.command("health")(health.health)
 app.command("ban")(judging.ban)
 app.command("unban")(judging.unban)
 app.command("trust")(judging.trust)
@@ -45,7 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=arguments, prog_name="swarmd")
     except SwarmdError as error:
-        # Line by line: an error may quote what a peer wrote.
-        print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
-        sys.exit(MISUSED if isinstance(error, ConfigError) else FAILED)
-    sys.exit(0)
+        with suppress(OSError):  # a terminal that is gone
+            # Line by line: an error may quote what a peer wrote.
+            print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
+        leave(exit_codes.MISUSED if isinstance(error, ConfigError) else exit_codes.FAILED)
+    except SystemExit as done:
+        leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
+    except Exception:  # noqa: BLE001  a bug: Python would end with 1, as errors do that people can mend
+        traceback.print_exc()
+        leave(exit_codes.BUG)
+    leave(exit_codes.DONE)
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, also where the terminal or the reader of the output is gone: Python would report that
+    at its very end, and exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

@@ -74,7 +74,7 @@ def join_devices(config: Config, given: Mapping[str, object], devices: str) -> i
 def command(member: Member, peers: Sequence[str]) -> list[str]:
     """What starts one peer: `swarmd join` for its device, ended with its parent."""
     settings = {**member.settings, "network.peers": list(peers)}
-    program = [sys.executable, "-m", "swarmd.fleet.child", "join"]
+    program = [sys.executable, "-m", "swarmd.parent", "join"]
     return [*program, f"--home={member.home.path}", *arguments(settings)]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
+from swarmd import places
 from swarmd.config import Config
 from swarmd.config.template import slice_of
 from swarmd.errors import ConfigError
@@ -152,13 +153,13 @@ HomeOption = Annotated[
     Path,
     typer.Option(
         "--home",
-        envvar="SWARMD_HOME",
+        envvar=places.HOME_VARIABLE,
         metavar="DIR",
         help="Directory with this peer's key, config, checkpoints and records. (default: ~/.swarmd)",
         show_default=False,
     ),
 ]
-DEFAULT_HOME = Path("~/.swarmd")
+DEFAULT_HOME = Path(places.DEFAULT_HOME)
 
 
 def typed(context: typer.Context, name: str) -> bool:

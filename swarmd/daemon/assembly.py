@@ -31,7 +31,15 @@ from swarmd.network.interface import Network
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog
 from swarmd.storage import BlobStore, Database, Home
-from swarmd.tasks import FOR_PEERS, Payer, TaskRunner, TrainingDraw, find_payers, is_preset
+from swarmd.tasks import (
+    FOR_PEERS,
+    Payer,
+    TaskRunner,
+    TrainingDraw,
+    WorkerOptions,
+    find_payers,
+    is_preset,
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Assembly:
             tasks, learner = await self._start_worker_and_learner(stack, manifest)
             database.rewind(learner.progress.step)
             # Not entered: its worker starts with the first group of another peer, and a lone peer needs none.
-            peers_tasks = TaskRunner(reward=manifest.reward, options=FOR_PEERS)
+            peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
             peer = self._peer(network, database, blobs, manifest, tasks, peers_tasks, learner)
             self._enter("meeting peers")
@@ -156,7 +164,11 @@ class Assembly:
         if config.port == 0 and kept is not None and _is_free(config.host, kept):
             config = config.model_copy(update={"port": kept})
         return await HivemindNetwork.start(
-            key=self._key, identity_path=home.identity_path, config=config, swarm=lambda: self._manifest
+            key=self._key,
+            identity_path=home.identity_path,
+            config=config,
+            swarm=lambda: self._manifest,
+            runtime=home.runtime_path,
         )
 
     async def _start_worker_and_learner(
@@ -168,7 +180,7 @@ class Assembly:
         stack.callback(self._model_thread.shutdown, wait=False)  # idle by then, or loading for nobody
         async with asyncio.TaskGroup() as group:
             starting = group.create_task(
-                stack.enter_async_context(TaskRunner(reward=manifest.reward)), name="task worker"
+                stack.enter_async_context(self._task_runner(manifest)), name="task worker"
             )
             learner = await asyncio.get_running_loop().run_in_executor(
                 self._model_thread, load_learner, self._config, self._home, manifest, self._key.peer_id
@@ -191,6 +203,14 @@ class Assembly:
         if learner.resumed_step is not None:
             self._events.emit("resumed", step=learner.resumed_step)
         return starting.result(), learner
+
+    def _task_runner(self, manifest: Manifest, options: WorkerOptions | None = None) -> TaskRunner:
+        return TaskRunner(
+            reward=manifest.reward,
+            options=options,
+            directory=self._home.runtime_path,
+            on_problem=self._warn,
+        )
 
     async def _join(
         self, network: Network, database: Database, exchange: Exchange, manifest: Manifest

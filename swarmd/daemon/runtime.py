@@ -2,7 +2,8 @@
 
 Stop, on the first signal, after `config.steps`, or when the network is lost for good: intake ends; the step
 in hand is dropped, or finished if its update has begun; checkpoint; status closes; network closes. Before the
-first step there is nothing to wait for. A second signal ends the process at once.
+first step there is nothing to wait for. A second signal ends the process at once. A closed terminal (SIGHUP)
+is a signal like the others, and output that nobody can read any more stops nothing.
 """
 
 from __future__ import annotations
@@ -12,25 +13,29 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvloop
 from rich.console import Console
 
 from protocol import KeyPair
-from swarmd import __version__
+from swarmd import __version__, exit_codes
 from swarmd.config import Config
+from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.logs import route_logs
 from swarmd.errors import SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
 from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
+from swarmd.parent.lifeline import STOP, Lifeline
+from swarmd.parent.lives import times
+from swarmd.places import runtime_directory
 from swarmd.storage import Home
 
 if TYPE_CHECKING:
     from swarmd.daemon.assembly import Assembly, Peer
 
-FORCED_EXIT_CODE = 130  # 128 + SIGINT, as shells report it
 OWN_STATUS_EVERY_S = 5.0  # how often gossip hears how this peer is doing; it publishes at its own pace
 
 
@@ -39,23 +44,35 @@ def run(config: Config, home: Home) -> int:
 
     Raises SwarmdError for what a person can act on; anything else that comes out is a bug.
     """
-    events = EventLog(config.observe, clock=time.time, stdout=sys.stdout)
-    with home.lock(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    require_descriptors()
+    lifeline = Lifeline.from_environment()
+    events = EventLog(config.observe, clock=time.time, stdout=sys.stdout, heard=_teller(lifeline))
+    with (
+        home.lock(),
+        runtime_directory(home.path),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         try:
-            runner.run(_Daemon(config, home, events).live())
+            runner.run(_Daemon(config, home, events, lifeline).live())
         except asyncio.CancelledError:
             events.emit("stopped", message="stopped before the first step; nothing was lost")
-            sys.stdout.flush()
-            os._exit(0)  # a model that is being loaded, or downloaded, cannot be interrupted otherwise
+            with suppress(OSError):
+                sys.stdout.flush()
+            os._exit(
+                exit_codes.DONE
+            )  # a model that is being loaded, or downloaded, cannot be interrupted otherwise
         except BaseExceptionGroup as group:
             raise _one_of(group) from group
-    return 0
+    return exit_codes.DONE
 
 
 class _Daemon:
     """One run of `swarmd join`."""
 
-    def __init__(self, config: Config, home: Home, events: EventLog) -> None:
+    def __init__(
+        self, config: Config, home: Home, events: EventLog, lifeline: Lifeline | None = None
+    ) -> None:
+        self._lifeline = lifeline or Lifeline()
         self._config = config
         self._home = home
         self._key: KeyPair = home.key()
@@ -72,9 +89,17 @@ class _Daemon:
         main = asyncio.current_task()
         if main is None:
             raise RuntimeError("a daemon lives in a task")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal, main)
+        self._lifeline.end_with_parent(loop)
+        for number in STOP:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                loop.add_signal_handler(number, self._on_signal, main)
         self._events.emit("started", peer_id=self._key.peer_id, home=self._home.path, version=__version__)
+        word = self._lifeline.word
+        if word is not None and word.deaths:
+            self._events.emit(
+                "warning",
+                message=f"started again: the peer {word.last_end} ({times(word.deaths)} so far)",
+            )
         self._server.bind()  # first, so that a port in use is told before a model is loaded
         try:
             async with asyncio.TaskGroup() as group:
@@ -95,6 +120,7 @@ class _Daemon:
         assembly = await self._assembly(loop)
         async with assembly.peer() as peer:
             self._peer = peer
+            self._lifeline.begins_at(peer.steps.progress.step)
             try:
                 await self._run(peer)
             finally:
@@ -106,8 +132,9 @@ class _Daemon:
         self._signals += 1
         if self._signals > 1:
             if self._events.mode == "live":
-                Console().show_cursor()
-            os._exit(FORCED_EXIT_CODE)  # "now": the last checkpoint is whole, whatever is half done here
+                with suppress(OSError):
+                    Console().show_cursor()
+            os._exit(exit_codes.FORCED)  # "now": the last checkpoint is whole, whatever is half done here
         if self._peer is None:
             self._events.emit("stopping", message="before the first step: there is nothing to finish")
             main.cancel()
@@ -152,7 +179,8 @@ class _Daemon:
             self._intake = group.create_task(self._take_in(peer), name="exchange")
             trying = group.create_task(self._try_junk(peer), name="junk")
             try:
-                await peer.steps.run()
+                word = self._lifeline.word
+                await peer.steps.run(None if word is None else word.first_step)
             finally:
                 peer.steps.stop()
                 self._intake.cancel()
@@ -189,6 +217,18 @@ class _Daemon:
                 self._events.emit("warning", message=problem)
             before = len(problems)
             await asyncio.sleep(OWN_STATUS_EVERY_S)
+
+
+def _teller(lifeline: Lifeline) -> Callable[[str, Mapping[str, object]], None]:
+    """Tells the parent what it keeps of this life, should it be cut off."""
+
+    def heard(name: str, fields: Mapping[str, object]) -> None:
+        if name == "step":
+            lifeline.finished(int(str(fields["step"])))
+        elif name == "phase":
+            lifeline.doing(str(fields["name"]))
+
+    return heard
 
 
 def _import_assembly() -> type[Assembly]:

@@ -97,10 +97,14 @@ class StepLoop:
         self._stop.set()
         self._stop_generating.set()
 
-    async def run(self) -> None:
-        """Take steps until stopped; the last one is checkpointed whatever `checkpoint_every` says."""
+    async def run(self, first: int | None = None) -> None:
+        """Take steps until stopped; the last one is checkpointed whatever `checkpoint_every` says.
+
+        `first`: the step from which `config.steps` counts, where an earlier process of the same command has
+        done some of them.
+        """
         wanted = self._parts.config.steps
-        last = None if wanted is None else self.progress.step + wanted
+        last = None if wanted is None else wanted + (self.progress.step if first is None else first)
         try:
             while not self._stop.is_set() and (last is None or self.progress.step < last):
                 await self._take_step()

@@ -1,8 +1,9 @@
 """Runs the peers of one machine as processes: start, output, stop, and word of those that failed.
 
 The first to be up is the way in for the others, so all are in one swarm, and a model that must be downloaded
-is downloaded once. A peer that ends takes no other with it and is not started again. On the first signal all
-are asked to stop, and each writes its checkpoint; on the second they are killed.
+is downloaded once. A peer that ends takes no other with it; each has a small parent of its own
+(`swarmd.parent`), which starts it again when it died of a fault or for want of memory. On the first signal
+all are asked to stop, and each writes its checkpoint; on the second they are killed.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TextIO
 
+from swarmd import exit_codes
 from swarmd.errors import SwarmdError
 from swarmd.fleet.lines import labelled, labelled_json
 from swarmd.fleet.members import Member, address_on_this_machine
+from swarmd.parent.lifeline import STOP
 from swarmd.storage.durable import remedy
 
-FORCED_EXIT_CODE = 130  # 128 + SIGINT, as for a peer that is started by itself
+FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that is started by itself
 LOOK_EVERY_S = 0.2  # between two looks whether a peer wrote its addresses; it takes seconds
 LINE_BYTES_MAX = 2**20  # an event takes a few KiB; a longer line is left out, not kept in memory
 LAST_LINES = 20  # of standard error: enough for a message, the last of them is quoted
@@ -55,7 +58,7 @@ async def supervise(
     """Run all members to their end; returns the exit code for orderly ends, forced or not.
 
     `host` is the IP address they listen on, `reachable` is told which one is up first. Their lines go to
-    `out` and `err`. Takes SIGINT and SIGTERM for itself. Raises SwarmdError naming those that failed.
+    `out` and `err`. Takes SIGINT, SIGTERM and SIGHUP for itself. Raises SwarmdError naming those that failed.
     """
     return await _Fleet(members, command, host, as_json, out, err, reachable).run()
 
@@ -77,7 +80,9 @@ class _Fleet:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP:
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:  # nohup
+                continue
             loop.add_signal_handler(number, self._on_signal)
         async with asyncio.TaskGroup() as group:
             for member in self.members:
@@ -194,7 +199,7 @@ class _Fleet:
 
 
 def _ask_to_stop(process: Process) -> None:
-    """See `child.py`."""
+    """See `swarmd.parent.__main__`."""
     if process.stdin is not None:
         process.stdin.close()
 

@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import structlog
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # comes with hivemind
 from hivemind.p2p import P2PDaemonError, P2PHandlerError
-from hivemind.p2p.p2p_daemon_bindings.control import ControlClient
+from hivemind.p2p.p2p_daemon_bindings.control import ControlClient, DaemonConnector
 from hivemind.proto import p2pd_pb2
 
 from swarmd.network.malformed import Malformed, MessageError
@@ -82,6 +82,19 @@ class IncomingStream:
 
 
 StreamHandler = Callable[[IncomingStream, asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+class Connector(DaemonConnector):  # type: ignore[misc]
+    """Opens connections to p2pd, and closes the one that it does not come to give out."""
+
+    async def open_persistent_connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await self.open_connection()
+        try:
+            await _ask(reader, writer, p2pd_pb2.Request.PERSISTENT_CONN_UPGRADE)
+        except BaseException:
+            writer.close()
+            raise
+        return reader, writer
 
 
 class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped

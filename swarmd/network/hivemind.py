@@ -101,12 +101,14 @@ class HivemindNetwork:
         config: NetworkConfig,
         swarm: KnownManifest,
         clock: Clock = time.time,
+        runtime: Path | None = None,
     ) -> HivemindNetwork:
         """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
 
         `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: asked at every store, so
-        that a peer can start before it knows its swarm. Raises ConfigError (port in use, malformed
-        address, key in use among `config.peers`) and NetworkError (p2pd does not start).
+        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's
+        sockets. Raises ConfigError (port in use, malformed address, key in use among `config.peers`) and
+        NetworkError (p2pd does not start).
         """
         strangers = [peer for peer in map(parse_peer_address, config.peers) if peer.peer_id != key.peer_id]
         settings = P2PSettings(
@@ -115,8 +117,9 @@ class HivemindNetwork:
             port=config.port or free_port(config.host),
             announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
             relays=tuple(map(str, strangers)),
+            runtime=runtime,
         )
-        if strangers and await is_running_elsewhere(key.peer_id, strangers):
+        if strangers and await is_running_elsewhere(key.peer_id, strangers, runtime):
             raise ConfigError(
                 f"another peer with this key ({key.peer_id}) is running; stop it, or use a home of its own "
                 "for each peer (--home DIR), never a copied one"

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from hivemind.p2p import P2P
-from hivemind.p2p.p2p_daemon_bindings.control import DaemonConnector
 from hivemind.utils.logging import use_hivemind_log_handler
 
 from protocol import PeerId
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.addresses import PeerAddress, listen_address
 from swarmd.network.binary_addresses import write_address
-from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Control
+from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Connector, Control
 from swarmd.network.peer_ids import write_peer_id
 
 START_SECONDS = 15.0
@@ -41,8 +40,15 @@ _NO_ONE_TO_ASK = "failed to find any peer in table"  # go-libp2p-kad-dht, ErrLoo
 EXIT_SECONDS = 3.0
 """Between SIGTERM and SIGKILL."""
 
-_IN_OWN_SESSION = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
-"""Ctrl-C in a terminal goes to all its processes: p2pd must outlive the daemon's orderly stop."""
+_IN_OWN_SESSION = """
+import ctypes, os, signal, sys
+os.setsid()
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))  # PR_SET_PDEATHSIG
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Ctrl-C in a terminal goes to all its processes: p2pd must outlive the daemon's orderly stop. But not its
+end: one that is frozen, or has not yet noticed, would hold the port that the next start wants."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class P2PSettings:
     port: int
     announce: tuple[str, ...] = ()
     relays: tuple[str, ...] = ()
+    runtime: Path | None = None
+    """The directory for its sockets; None: hivemind's own choice."""
 
     @property
     def reachable_from_outside(self) -> bool:
@@ -74,17 +82,22 @@ async def spawn(settings: P2PSettings) -> Any:
         auto_nat=outside,
         use_auto_relay=outside,
         trusted_relays=list(settings.relays) if outside and settings.relays else None,
+        runtime=settings.runtime,
     )
 
 
-async def is_running_elsewhere(peer_id: PeerId, peers: Sequence[PeerAddress]) -> bool:
+async def is_running_elsewhere(
+    peer_id: PeerId, peers: Sequence[PeerAddress], runtime: Path | None = None
+) -> bool:
     """Whether somebody with this identity can be dialled by whoever knows `peers`.
 
     Asked before the own p2pd starts, by one with a passing identity: two with the same key would start
     silently and answer in turns. Best effort: one that joined less than a second ago may be missed.
     Raises NetworkError if that p2pd cannot be started.
     """
-    stranger = await _create(no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False)
+    stranger = await _create(
+        no_listen=True, dht_mode="client", nat_port_map=False, auto_nat=False, runtime=runtime
+    )
     try:
         async with asyncio.TaskGroup() as group:
             dials = [group.create_task(_refusal(stranger, peer.peer_id, [peer.transport])) for peer in peers]
@@ -110,12 +123,15 @@ async def _refusal(p2p: Any, peer_id: PeerId, addresses: Sequence[str]) -> str |
     return None
 
 
-async def _create(**options: Any) -> Any:
+async def _create(*, runtime: Path | None, **options: Any) -> Any:
     quieten_hivemind()
     born: list[P2P] = []
 
     class Tracked(P2P):  # type: ignore[misc]  # hivemind is untyped
         """`P2P.create` gives out its object only at the end; a child started before must not be lost."""
+
+        if runtime is not None:
+            _UNIX_SOCKET_PREFIX = f"/unix{runtime}/"
 
         def __init__(self) -> None:
             super().__init__()
@@ -143,7 +159,7 @@ async def _take_control(p2p: Any) -> None:
     """Put our end of the connection in place of hivemind's. Raises P2PD_ERRORS."""
     hiveminds = p2p._client.control
     p2p._client.control = await Control.create(
-        daemon_connector=DaemonConnector(control_maddr=p2p._daemon_listen_maddr),
+        daemon_connector=Connector(control_maddr=p2p._daemon_listen_maddr),
         listen_maddr=p2p._client_listen_maddr,
         persistent_conn_max_msg_size=MESSAGE_BYTES_MAX,
     )

@@ -73,10 +73,17 @@ class EventLog:
     """Where the daemon says what it does. Not thread-safe: call it on the event loop."""
 
     def __init__(
-        self, config: ObserveConfig, *, clock: Callable[[], float], stdout: TextIO | None = None
+        self,
+        config: ObserveConfig,
+        *,
+        clock: Callable[[], float],
+        stdout: TextIO | None = None,
+        heard: Callable[[str, Mapping[str, object]], None] | None = None,
     ) -> None:
+        """`heard` is called with the name and fields of each event."""
         stdout = sys.stdout if stdout is None else stdout
         self.mode: OutputMode = _mode(config, stdout)
+        self._heard = heard
         self.recent: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._clock = clock
         self._rank_min = _RANKS[config.log_level]
@@ -90,6 +97,8 @@ class EventLog:
     def emit(self, name: EventName, /, **fields: object) -> None:
         """Record one event. Fields are JSON values, bytes (shown as hex), paths or tuples of these."""
         self._emitted += 1
+        if self._heard is not None:
+            self._heard(name, fields)
         level = _LEVELS.get(name, "info")
         plain = {key: _plain(value) for key, value in fields.items()}
         event = Event(self._emitted, self._clock(), name, level, plain)

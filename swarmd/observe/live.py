@@ -78,14 +78,18 @@ class LiveView:
         self._printed = 0
 
     async def run(self) -> None:
-        """Redraw every quarter of a second."""
-        with Live(console=self._console, auto_refresh=False, transient=False) as live:
-            try:
-                while True:
+        """Redraw every quarter of a second. Ends where the terminal is gone: training goes on without."""
+        try:
+            with Live(console=self._console, auto_refresh=False, transient=False) as live:
+                try:
+                    while True:
+                        self.draw(live)
+                        await asyncio.sleep(FRAME_S)
+                finally:
                     self.draw(live)
-                    await asyncio.sleep(FRAME_S)
-            finally:
-                self.draw(live)
+        except OSError as error:
+            self._console.quiet = True
+            self._log.emit("warning", message=f"the terminal cannot be written ({error.strerror}): no view")
 
     def draw(self, live: Live) -> None:
         """One frame, below the notable events since the one before."""

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -139,7 +139,8 @@ class StatusServer:
         for server in self._servers:
             server.close()
         if self._servers:
-            self._socket_path.unlink(missing_ok=True)
+            with suppress(OSError):  # a home that has become read-only; the next start takes the file away
+                self._socket_path.unlink(missing_ok=True)
         self._servers.clear()
 
 

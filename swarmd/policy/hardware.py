@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from swarmd.policy import cgroups
+from swarmd import cgroups
 from swarmd.policy.guard import resident_bytes
 
 GIB = 2**30

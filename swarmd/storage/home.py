@@ -21,11 +21,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import shlex
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,12 +31,9 @@ from pathlib import Path
 from typing import Self
 
 from protocol import KeyPair, Manifest, ProtocolError
+from swarmd import places
 from swarmd.errors import ConfigError
 from swarmd.storage.durable import remedy, write_whole
-
-SOCKET_PATH_BYTES_MAX = 100
-"""sun_path holds 104 bytes on macOS and 108 on Linux, the final NUL included (sys/un.h); binding goes
-through a temporary name on some servers, so a few bytes are left over."""
 
 PID_BYTES = 16
 """The lock file's content; always as long, so that it need not be truncated."""
@@ -68,7 +63,8 @@ class Home:
             _require_writable(home.path)
             _require_own(home.path)
             home._require_plain_files()
-            home._make_socket_directory()
+            if home.socket_path.parent != home.path:
+                places.make_runtime_directory(home.path)
             if not home.identity_path.exists():
                 with home.lock():
                     home._create_key()
@@ -149,13 +145,13 @@ class Home:
 
     @property
     def socket_path(self) -> Path:
-        """Inside the home; for a home too deep for a socket's name, in a private directory of the temporary
-        directory whose name follows from the home's path."""
-        inside = self.path / "swarmd.sock"
-        if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES_MAX:
-            return inside
-        name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"swarmd-{name}" / "sock"
+        """See `swarmd.places`."""
+        return places.socket_path(self.path)
+
+    @property
+    def runtime_path(self) -> Path:
+        """See `swarmd.places`."""
+        return places.runtime_path(self.path)
 
     def key(self) -> KeyPair:
         """This peer's identity. Raises ConfigError; the file is never changed."""
@@ -260,25 +256,6 @@ class Home:
             path = self.database_path.with_name(self.database_path.name + suffix)
             if path.is_symlink():
                 raise ConfigError(f"{path} is a symbolic link: move the file itself there")
-
-    def _make_socket_directory(self) -> None:
-        """Make sure that nobody else can put a socket in our socket's place."""
-        path = self.socket_path
-        if path.parent == self.path:
-            return
-        if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
-            raise ConfigError(
-                f"neither home {self.path} nor the temporary directory {path.parent.parent} has a path short "
-                "enough for a unix socket; choose a shorter --home or TMPDIR"
-            )
-        try:
-            path.parent.mkdir(mode=0o700)
-        except FileExistsError:
-            found = path.parent.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-                raise ConfigError(
-                    f"{path.parent} is not a private directory of this user; remove it, or shorten --home"
-                ) from None
 
 
 def _require_own(path: Path) -> None:

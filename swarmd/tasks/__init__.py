@@ -8,8 +8,9 @@ from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_que
 from swarmd.tasks.junk import Payer, find_payers, is_preset
 from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
+from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, find_answer, prompt_messages
-from swarmd.tasks.runner import Question, Score, SourceInfo, TaskFailure, TaskRunner
+from swarmd.tasks.runner import TaskRunner
 from swarmd.tasks.source import (
     ENTRY_POINT_GROUP,
     BadOptionError,

@@ -14,7 +14,8 @@ from typing import Protocol
 from protocol import Manifest, PeerId, TaskFamily, TaskSpec, encode
 from swarmd.errors import TaskError
 from swarmd.tasks.manifest import task_spec
-from swarmd.tasks.runner import Question, TaskFailure, TaskRunner
+from swarmd.tasks.outcomes import Question, TaskFailure
+from swarmd.tasks.runner import TaskRunner
 
 _SEED_BITS = 31  # some datasets add to the seed and hand it to numpy, whose seeds end at 2**32 - 1
 _ROUNDS_MAX = 24  # of drawing again in place of held-out questions: a tenth is held out, so two or three do

@@ -1,4 +1,5 @@
 """Length-prefixed frames over pipes: four bytes, big endian, then one value in the protocol's CBOR profile.
+A frame of no bytes is a beat: its sender is still at work.
 
 Both ends are ours, yet what comes out of the worker is read as if it were hostile: it may be.
 """
@@ -12,6 +13,7 @@ import time
 from protocol import decode, encode
 
 HEAD_BYTES = 4
+BEAT = bytes(HEAD_BYTES)
 FRAME_BYTES_MAX = 8 * 2**20  # 64 completions of 16 KiB are 1 MiB; 32 questions have 256 KiB each
 FRAME_ITEMS_MAX = (
     20_000  # 1,024 outcomes of four items and their tuples are 5,121; the sources' names, hundreds
@@ -69,13 +71,14 @@ def read_frame(
 
 
 def split_frames(data: bytes) -> list[object]:
-    """The values of the whole frames in `data`; a last, cut off one is left out."""
+    """The values of the whole frames in `data`, beats left out, as is a last one that was cut off."""
     values: list[object] = []
     while len(data) >= HEAD_BYTES:
         end = HEAD_BYTES + body_bytes(data[:HEAD_BYTES])
         if len(data) < end:
             break
-        values.append(unpack(data[HEAD_BYTES:end]))
+        if end > HEAD_BYTES:
+            values.append(unpack(data[HEAD_BYTES:end]))
         data = data[end:]
     return values
 

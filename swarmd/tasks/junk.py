@@ -15,7 +15,7 @@ from typing import Protocol
 
 from protocol import Manifest, TaskFamily, TaskSpec
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
-from swarmd.tasks.runner import Question, Score, TaskFailure
+from swarmd.tasks.outcomes import Question, Score, TaskFailure
 
 QUESTIONS = 12  # asked of a task
 QUESTIONS_MIN = 4  # different ones; a task with fewer has few answers, and one of them may be on the list

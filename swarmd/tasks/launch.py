@@ -12,6 +12,7 @@ QUESTION_S = 20.0  # the slowest dataset seen (sokoban at its defaults) takes 5 
 SCORE_S = 8.0  # four times the CPU time: a scorer shares its core with the model
 # an honest scorer takes milliseconds, the slowest formula seen 0.5 s with its first imports
 SCORE_CPU_S = 2.0
+BEAT_S = 1.0  # between two beats of a worker that starts or works
 HANGS_PER_GROUP = 3  # a group may come from a model that writes such text; 64 of them would take minutes
 # of nice: behind the daemon, ahead of background work; at 19 a busy machine would time scorers out
 PRIORITY = 5

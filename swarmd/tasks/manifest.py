@@ -172,8 +172,8 @@ def _try_tasks(
     """The sources' versions, and each task's outcome of making its first question in a worker of its own."""
     specs = [(task.source, task.dataset, canonical_json(task.config), None, 0, 0) for task in tasks]
     requests = b"".join(pack(("questions", (spec,))) for spec in specs)
-    with tempfile.TemporaryDirectory(prefix="swarmd-worker-") as directory:
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="swarmd-worker-") as directory:
             done = subprocess.run(  # noqa: S603  our own interpreter and module
                 options.command(),
                 input=requests,
@@ -184,8 +184,10 @@ def _try_tasks(
                 start_new_session=True,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            raise TaskError("the task worker took too long to try the tasks of the manifest") from None
+    except subprocess.TimeoutExpired:
+        raise TaskError("the task worker took too long to try the tasks of the manifest") from None
+    except OSError as error:
+        raise TaskError(f"the task worker could not be launched: {error}") from error
     replies = split_frames(done.stdout)
     if len(replies) != 1 + len(specs):
         tail = done.stderr[-STDERR_TAIL_BYTES:].decode(errors="replace").strip()

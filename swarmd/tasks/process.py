@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import tempfile
 from asyncio.subprocess import PIPE, Process
+from contextlib import ExitStack
+from pathlib import Path
 from typing import IO, Any
 
 from protocol import ProtocolError
@@ -16,51 +19,74 @@ from swarmd.tasks.frames import HEAD_BYTES, FrameError, body_bytes, pack, unpack
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
 
 START_S = 120.0  # importing reasoning-gym takes 1-3 s on a quiet core; a cold disk under load, far longer
+FIRST_BEAT_S = (
+    30.0  # until the interpreter has started and begins to import the sources: 0.3 s on a quiet core
+)
+SILENCE_S = 10.0  # without a beat, of which one is due every second: it is frozen, or the machine hardly runs
+PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)
+"""Why a process could not be launched just now."""
+LAST_WORDS_S = 2.0  # between the end of a worker's output and its own
 
 
 class WorkerLostError(Exception):
     """The worker died, hung or sent nonsense during a request, and is gone. `kind`: "timeout" or "crash"."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, detail: str) -> None:
         self.kind = kind
-        super().__init__(kind)
+        super().__init__(detail)
+
+
+class WorkerStartError(TaskError):
+    """A worker could not be started. `passing`: whether another try may well succeed: what it ended of was
+    not its own error."""
+
+    def __init__(self, text: str, *, passing: bool) -> None:
+        self.passing = passing
+        super().__init__(text)
 
 
 class WorkerProcess:
     """A started worker. Ask one thing at a time."""
 
-    def __init__(self, process: Process, directory: tempfile.TemporaryDirectory[str], log: IO[bytes]) -> None:
+    def __init__(self, process: Process, places: ExitStack, log: IO[bytes]) -> None:
+        """`places` closes the log and removes the working directory."""
         self._process = process
-        self._directory = directory
+        self._places = places
         self._log = log
         self._tail = ""
         self.greeting: Any = None
 
     @classmethod
-    async def start(cls, options: WorkerOptions) -> WorkerProcess:
-        """Start and wait until it has imported its sources. Raises TaskError with the end of its stderr."""
-        directory = tempfile.TemporaryDirectory(prefix="swarmd-worker-")
-        log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the worker
+    async def start(cls, options: WorkerOptions, directory: Path | None = None) -> WorkerProcess:
+        """Start and wait until it has imported its sources. Its working directory is made in `directory`.
+
+        Raises WorkerStartError with the end of its stderr; leaves nothing behind when it raises.
+        """
+        with ExitStack() as stack:
+            try:
+                place = stack.enter_context(tempfile.TemporaryDirectory(prefix="worker-", dir=directory))
+                log = stack.enter_context(tempfile.TemporaryFile())
+                process = await asyncio.create_subprocess_exec(
+                    *options.command(),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=log,
+                    env=worker_environment(),
+                    cwd=place,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise WorkerStartError(
+                    f"the task worker could not be launched: {error}", passing=error.errno in PASSING
+                ) from error
+            worker = cls(process, stack.pop_all(), log)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *options.command(),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=log,
-                env=worker_environment(),
-                cwd=directory.name,
-                start_new_session=True,
-            )
-        except OSError as error:
-            log.close()
-            directory.cleanup()
-            raise TaskError(f"the task worker could not be launched: {error}") from error
-        worker = cls(process, directory, log)
-        try:
-            worker.greeting = await worker._within(START_S, worker._receive())
+            worker.greeting = await worker._within(START_S, worker._receive(FIRST_BEAT_S))
         except WorkerLostError as error:
-            raise TaskError(
-                f"the task worker did not start ({error.kind}): {worker.stderr_tail()}"
+            code = process.returncode
+            raise WorkerStartError(
+                f"the task worker did not start ({error}): {worker.stderr_tail()}",
+                passing=code is None or code < 0,
             ) from error
         return worker
 
@@ -82,27 +108,44 @@ class WorkerProcess:
             async with asyncio.timeout(seconds):
                 reply = await exchange
             done = True
+        except _SilentError as error:
+            raise WorkerLostError("timeout", f"frozen: it gave no sign of life for {error}") from None
         except TimeoutError:
-            raise WorkerLostError("timeout") from None
+            raise WorkerLostError("timeout", f"it took over {seconds:.0f} s") from None
         except (OSError, asyncio.IncompleteReadError, FrameError, ProtocolError):
-            raise WorkerLostError("crash") from None
+            await self._wait_for_its_end()
+            raise WorkerLostError("crash", self._how_it_ended()) from None
         finally:
             if not done:
                 await self.close()
         return reply
+
+    async def _wait_for_its_end(self) -> None:
+        """So that its own exit code is seen, rather than our kill."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._process.wait()
+
+    def _how_it_ended(self) -> str:
+        code = self._process.returncode
+        if code is None:
+            return "it sent nonsense"
+        return f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
 
     async def _exchange(self, request: object) -> object:
         stdin = self._process.stdin
         assert stdin is not None  # noqa: S101  started with a pipe
         stdin.write(pack(request))
         await stdin.drain()
-        return await self._receive()
+        return await self._receive(SILENCE_S)
 
-    async def _receive(self) -> object:
+    async def _receive(self, silence_s: float) -> object:
+        """The next value; `silence_s` bounds the time to the first beat. Raises _SilentError."""
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101  started with a pipe
-        size = body_bytes(await stdout.readexactly(HEAD_BYTES))
-        return unpack(await stdout.readexactly(size))
+        while not (size := body_bytes(await _read(stdout, HEAD_BYTES, silence_s))):
+            silence_s = SILENCE_S
+        return unpack(await _read(stdout, size, silence_s))
 
     def stderr_tail(self) -> str:
         """The end of what the worker wrote to stderr: its traceback, if it has one."""
@@ -118,6 +161,18 @@ class WorkerProcess:
             os.killpg(self._process.pid, signal.SIGKILL)  # it leads its own session
         if not self._log.closed:
             self._tail = self.stderr_tail()
-            self._log.close()
-        self._directory.cleanup()
+            self._places.close()
         await asyncio.shield(self._process.wait())
+
+
+class _SilentError(Exception):
+    """No sign of life for the time in it."""
+
+
+async def _read(stream: asyncio.StreamReader, size: int, silence_s: float) -> bytes:
+    """In two halves: where this process itself was stopped, as with a closed lid, the first ends at once."""
+    for _ in range(2):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(silence_s / 2):
+                return await stream.readexactly(size)
+    raise _SilentError(f"{silence_s:.0f} s")

@@ -1,89 +1,40 @@
 """The daemon's side of the task worker: questions and scores, whatever happens to the worker.
 
 Loads no source and runs no scorer: everything is asked of one sandboxed process, which is started again when
-it is lost.
+it is lost: dead, silent or too slow. A start that fails is tried again, a little later each time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from protocol import TaskSpec, is_held_out
+import structlog
+
+from protocol import TaskSpec
 from swarmd.errors import TaskError
 from swarmd.tasks.launch import WorkerOptions
-from swarmd.tasks.process import WorkerLostError, WorkerProcess
+from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
+from swarmd.tasks.process import WorkerLostError, WorkerProcess, WorkerStartError
 from swarmd.tasks.prompt import extract_answer
 from swarmd.tasks.rewards import RewardRule, reward_of
+
+log = structlog.get_logger(__name__)
 
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
 GROUPS_PER_REQUEST = 16  # a step's; they share the time in which one question is made and scored
 ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
 DETAIL_CHARS_MAX = 300  # of what went wrong in a source
 _MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
+START_BACK_OFF_S = (0.5, 2.0, 8.0, 30.0)
+"""Seconds before each further try to start the worker; when the last one fails too, tasks cannot run."""
 _PER_JOB_S = 3.0  # forking, killing and reaping a child on a busy machine
-
-
-@dataclass(frozen=True)
-class Question:
-    """A regenerated question."""
-
-    spec: TaskSpec
-    text: str
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the text in UTF-8: what a record carries."""
-        return hashlib.sha256(self.text.encode()).digest()
-
-    @property
-    def held_out(self) -> bool:
-        """Whether it is for evaluation only."""
-        return is_held_out(self.text)
-
-
-@dataclass(frozen=True)
-class TaskFailure:
-    """A spec that gave no question.
-
-    reason: "source", "version", "dataset", "option" (the spec does not fit what is installed), "timeout",
-    "crash" or "error" (the dataset failed).
-    """
-
-    spec: TaskSpec
-    reason: str
-    detail: str
-    option: str | None = None
-
-
-@dataclass(frozen=True)
-class Score:
-    """The reward in [0, 1]; `failure` is set if this text broke the scorer.
-
-    "hang" (it used up its CPU time), "timeout" (by the clock), "crash", "error" (the scorer raised), or
-    "skipped" (behind one that hung or crashed, where the worker stops at the first).
-    """
-
-    reward: float
-    failure: str | None = None
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the text took the scorer along: no peer would accept a group that holds it."""
-        return self.failure not in (None, "error")
-
-
-@dataclass(frozen=True)
-class SourceInfo:
-    """A source as the worker has it."""
-
-    version: str
-    datasets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -107,16 +58,25 @@ class TaskRunner:
 
     One that is not entered starts its worker with the first call, and must be closed all the same. Calls may
     overlap; the worker takes one request at a time. Everything raises TaskError if the worker cannot be
-    started.
+    started. `directory` is where its working directory is made; `on_problem` is told of lost workers.
     """
 
-    def __init__(self, *, reward: RewardRule, options: WorkerOptions | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        reward: RewardRule,
+        options: WorkerOptions | None = None,
+        directory: Path | None = None,
+        on_problem: Callable[[str], None] = log.warning,
+    ) -> None:
         self._reward = reward
         self._options = options or WorkerOptions()
+        self._directory = directory
+        self._on_problem = on_problem
         self._lock = asyncio.Lock()
         self._worker: WorkerProcess | None = None
         self._starts = 0
-        self._closed = False
+        self._closed = asyncio.Event()
         self.busy_s = 0.0
         """Seconds that the worker has spent on requests, its starts left out."""
 
@@ -132,7 +92,7 @@ class TaskRunner:
 
     async def close(self) -> None:
         """Kill the worker; requests under way end with TaskError. Idempotent."""
-        self._closed = True
+        self._closed.set()
         if self._worker is not None:
             await self._worker.close()
 
@@ -254,20 +214,39 @@ class TaskRunner:
             began = time.monotonic()
             try:
                 reply = await worker.ask(request, seconds)
+            except WorkerLostError as error:
+                self._on_problem(f"the task worker (pid {worker.pid}) was lost: {error}; it is started again")
+                raise
             finally:
                 self.busy_s += time.monotonic() - began
             if not isinstance(reply, tuple) or len(reply) != count:
                 await worker.close()
-                raise WorkerLostError("crash")
+                raise WorkerLostError("crash", "it sent nonsense")
             return reply
 
     async def _running(self) -> WorkerProcess:
-        if self._closed:
-            raise TaskError("the task runner was closed")
-        if self._worker is None or not self._worker.is_alive:
-            self._worker = await WorkerProcess.start(self._options)
-            self._starts += 1
+        """A worker, started where there is none; under the lock."""
+        for wait_s in (*START_BACK_OFF_S, None):
+            if self._closed.is_set():
+                raise TaskError("the task runner was closed")
+            if self._worker is not None and self._worker.is_alive:
+                break
+            try:
+                self._worker = await WorkerProcess.start(self._options, self._directory)
+                self._starts += 1
+            except WorkerStartError as error:
+                # One that never ran, and ended by an error of its own, lacks what waiting does not bring.
+                if wait_s is None or not (error.passing or self._starts):
+                    raise
+                self._on_problem(f"{error}; trying again in {wait_s:g} s")
+                await self._wait_unless_closed(wait_s)
+        assert self._worker is not None  # noqa: S101  the last try raises
         return self._worker
+
+    async def _wait_unless_closed(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
 
 
 def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:

@@ -12,6 +12,8 @@ elsewhere a text that is no plain literal has a child to itself.
     -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
        spec = (source, dataset, config, version or None for the installed one, seed, index)
        an outcome without result = (False, kind, detail, option or None)
+
+While it starts and while it works it sends a beat every second: one that is silent for long is frozen.
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import compress
 from typing import Any
 
 from swarmd.tasks.answers import is_bounded, is_plain_literal
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
-from swarmd.tasks.frames import read_frame, write_frame
-from swarmd.tasks.launch import WorkerOptions
+from swarmd.tasks.frames import BEAT, read_frame, write_frame
+from swarmd.tasks.launch import BEAT_S, WorkerOptions
 from swarmd.tasks.rewards import score_micro
 from swarmd.tasks.sandbox import Sandbox, kernel
 from swarmd.tasks.source import (
@@ -195,6 +198,20 @@ def _outcome(result: object) -> Outcome:
     return (False, result.kind, result.detail, result.option) if isinstance(result, Lost) else (True, result)
 
 
+@contextmanager
+def _beating(replies: int) -> Iterator[None]:
+    """Send beats meanwhile; none afterwards, so that a reply is never cut in two by one. By a timer rather
+    than a thread, which a fork would lose in the middle of anything; children have timers of their own."""
+    signal.signal(signal.SIGALRM, lambda *_: os.write(replies, BEAT))
+    signal.siginterrupt(signal.SIGALRM, False)
+    signal.setitimer(signal.ITIMER_REAL, BEAT_S, BEAT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # after it ran for the last time, if one was due
+
+
 def main() -> None:
     """argv: the parent's pid, the options."""
     parent, options = int(sys.argv[1]), WorkerOptions.from_argument(sys.argv[2])
@@ -208,7 +225,8 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)  # a source that prints must not write into our frames
     os.close(null)
-    sources = find_sources(options.sources)
+    with _beating(replies):
+        sources = find_sources(options.sources)
     sandbox = Sandbox(source_directories(sources), priority=options.priority)
     sandbox.confine_worker()
     gc.collect()
@@ -221,7 +239,9 @@ def main() -> None:
             request = read_frame(requests)
         except EOFError:
             return
-        write_frame(replies, bench.answer(request))
+        with _beating(replies):
+            outcomes = bench.answer(request)
+        write_frame(replies, outcomes)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from swarmd import exit_codes
 from swarmd.cli.options import FLAGS
 from swarmd.config import Config, load_config
 from swarmd.storage import Home
@@ -149,15 +150,15 @@ def test_a_home_that_cannot_be_made_is_named(swarmd, daemon, tmp_path) -> None:
     assert "Traceback" not in outcome.err
 
 
-def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path) -> None:
+def test_a_bug_keeps_its_traceback_and_has_an_exit_code_of_its_own(monkeypatch, swarmd, tmp_path) -> None:
     def broken(*_: object) -> int:
         raise KeyError("bug")
 
-    from swarmd.cli.app import main
-
     monkeypatch.setattr("swarmd.cli.join.run", broken)
-    with pytest.raises(KeyError):
-        main(["join", "--home", str(tmp_path)])
+    outcome = swarmd("join", "--home", tmp_path)
+    assert outcome.code == exit_codes.BUG
+    assert "Traceback" in outcome.err
+    assert "KeyError: 'bug'" in outcome.err
 
 
 def test_init_says_who_the_peer_is_and_where_things_are(swarmd, tmp_path) -> None:

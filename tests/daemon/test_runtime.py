@@ -39,7 +39,8 @@ class Steps:
     def stop(self) -> None:
         self._stop.set()
 
-    async def run(self) -> None:
+    async def run(self, first: int | None = None) -> None:
+        assert first is None, "no life before"
         await self._stop.wait()
         await asyncio.sleep(0)
         self.checkpointed = True

@@ -221,7 +221,7 @@ class Honest:
             return database.execute(query).fetchall()
 
     def _keep_watching(self) -> None:
-        process = psutil.Process(self.daemon.process.pid)
+        process = psutil.Process(self.daemon.pid)
         while not self._stop.wait(POLL_S):
             began = time.time()
             status = ask(self.home.socket_path)

@@ -75,6 +75,13 @@ class DaemonProcess:
         self._reader.start()
 
     @property
+    def pid(self) -> int:
+        """Of the peer itself; `process` is its small parent."""
+        self.wait_for("started")
+        [peer] = psutil.Process(self.process.pid).children()
+        return peer.pid
+
+    @property
     def stderr(self) -> str:
         return self.errors_path.read_text()
 
@@ -117,7 +124,7 @@ class DaemonProcess:
         self.process.terminate()
 
     def kill(self) -> None:
-        """Like a power cut, for the daemon alone: nobody tidies up after it."""
+        """Like a power cut: nobody tidies up after it. The peer ends with its small parent."""
         self.process.kill()
         self.process.wait(EXIT_S)
 
@@ -128,7 +135,7 @@ class DaemonProcess:
         return code
 
     def children(self) -> list[psutil.Process]:
-        """p2pd, the task worker and what they started."""
+        """The peer itself, p2pd, the task worker and what they started."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def close(self) -> None:

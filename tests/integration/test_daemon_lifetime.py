@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from collections.abc import Callable
 
@@ -44,7 +46,7 @@ def test_it_trains_and_answers_until_ctrl_c_and_its_home_is_its_own(join: Join):
 
     assert intruder.wait() == 2, intruder.describe()
     assert intruder.stderr.startswith("error: home ")
-    assert f"pid {daemon.process.pid}" in intruder.stderr
+    assert f"pid {daemon.pid}" in intruder.stderr
     assert "Traceback" not in intruder.stderr
 
     answer = swarmd("status", "--home", str(daemon.home.path), "--json")
@@ -59,7 +61,7 @@ def test_it_trains_and_answers_until_ctrl_c_and_its_home_is_its_own(join: Join):
     assert status["groups"]["own"] >= 4
     assert 0 <= status["reward"]["last"] <= 1
     assert status["peers"] == []
-    assert status["pid"] == daemon.process.pid
+    assert status["pid"] == daemon.pid
 
     children = daemon.children()
     assert {"p2pd"} <= {child.name() for child in children}
@@ -155,3 +157,23 @@ def test_ctrl_c_before_the_first_step_and_ctrl_c_twice(join: Join):
     p2pd.resume()
     assert left_running(children) == []
     assert checkpoints(hasty), "the checkpoints of the steps that were done are whole"
+
+
+def test_a_peer_that_a_fault_or_the_system_ends_is_started_again_and_does_the_steps_asked_for(join: Join):
+    daemon = join("home", "--steps", "12")
+    daemon.wait_for("checkpoint")
+    os.kill(daemon.pid, signal.SIGSEGV)
+    resumed = daemon.wait_for("resumed")["step"]
+    assert resumed >= 1
+    daemon.wait_for("checkpoint", lambda event: event["step"] > resumed)
+    os.kill(daemon.pid, signal.SIGKILL)
+    assert daemon.wait(400) == 0, daemon.describe()
+    assert daemon.events[-1] == daemon.named("stopped")[0]
+    assert daemon.events[-1]["step"] == 12, "--steps counts over all lives"
+    assert len(daemon.named("started")) == 3
+    told = [event["message"] for event in daemon.named("warning") if "started again" in event["message"]]
+    assert len(told) == 2
+    assert "ended by SIGSEGV" in told[0]
+    assert "was killed" in told[1]
+    assert "Fatal Python error: Segmentation fault" in daemon.stderr
+    assert "(2 times so far)" in daemon.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 
 import pytest
@@ -117,3 +118,14 @@ async def test_the_last_frame_stays_after_cancellation() -> None:
         log.emit("stopped", step=3)
         task.cancel()
     assert "stopped step=3" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+async def test_a_terminal_that_is_gone_ends_the_view_and_says_so_and_nothing_else() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    log = EventLog(ObserveConfig(), clock=lambda: 0.0, stdout=io.StringIO())
+    await LiveView(log, Console(file=Gone(), force_terminal=True)).run()
+    [event] = log.recent
+    assert event.fields["message"] == "the terminal cannot be written (Input/output error): no view"

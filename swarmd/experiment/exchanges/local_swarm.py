@@ -1,6 +1,6 @@
 """Runs daemons on this machine until each has done its steps; ends all if one fails or nothing moves.
 
-They end with this process too (`swarmd.fleet.child`), and a home goes on where its daemon stopped.
+They end with this process too (`swarmd.parent`), and a home goes on where its daemon stopped.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ async def live(daemons: Sequence[Daemon], looked: Looked, *, stalled_s: float = 
 
 async def _start(daemon: Daemon, share: int) -> Process:
     """In a session of its own: a Ctrl-C is for this process, which asks all to stop."""
-    command = [sys.executable, "-m", "swarmd.fleet.child", "join"]
+    command = [sys.executable, "-m", "swarmd.parent", "join"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(ENV_PREFIX)}
     threads = max(1, (os.cpu_count() or 1) // share)  # that start together, and would each take all cores
     try:
@@ -118,7 +118,7 @@ async def _look(each: _Running) -> None:
 
 
 async def _stop(processes: Sequence[Process]) -> None:
-    """Ask all that still run, as `swarmd.fleet.child` wants it, and kill those that do not listen."""
+    """Ask all that still run, as `swarmd.parent` wants it, and kill those that do not listen."""
     for process in processes:
         if process.stdin is not None:
             process.stdin.close()

@@ -18,6 +18,8 @@ MEMORY_FILES = {
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
 """Version 2's and 1's: the limit, what is used, and what of it `memory.stat` calls given back when needed."""
+EVENT_FILES = {"": "memory.events", "memory": "memory.oom_control"}
+NO_LIMIT_BYTES = 2**60  # version 1 writes 2^63 less a page
 
 
 def free_bytes(mount: Path = MOUNT, own: Path = OWN) -> float:
@@ -29,9 +31,40 @@ def free_bytes(mount: Path = MOUNT, own: Path = OWN) -> float:
     )
 
 
+def limit_bytes(mount: Path = MOUNT, own: Path = OWN) -> float:
+    """The tightest limit of memory; infinite if unlimited."""
+    return min(
+        _number(group / limit_file)
+        for controller, (limit_file, _, _) in MEMORY_FILES.items()
+        for group in _groups(controller, mount, own)
+    )
+
+
+def oom_kills(mount: Path = MOUNT, own: Path = OWN) -> int:
+    """How many processes of this group the system has ended so far because memory ran out."""
+    found = 0
+    for controller, name in EVENT_FILES.items():
+        try:
+            lines = (_groups(controller, mount, own)[-1] / name).read_text().splitlines()
+        except OSError:
+            continue
+        found += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    return found
+
+
 def cores(mount: Path = MOUNT, own: Path = OWN) -> float:
     """Cores' worth of time that may be used; infinite if unlimited."""
     return min(_cores(group) for controller in ("", "cpu") for group in _groups(controller, mount, own))
+
+
+def _number(path: Path) -> float:
+    """In a file that may say `max`, or not be there. Version 1 says "none" by a number above any memory."""
+    try:
+        text = path.read_text().strip()
+        found = UNLIMITED if text == "max" else float(int(text))
+    except (OSError, ValueError):
+        return UNLIMITED
+    return UNLIMITED if found >= NO_LIMIT_BYTES else found
 
 
 def _groups(controller: str, mount: Path, own: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swarmd.policy.cgroups import UNLIMITED, cores, free_bytes
+from swarmd.cgroups import UNLIMITED, cores, free_bytes
 
 
 @pytest.fixture

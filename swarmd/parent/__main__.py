@@ -1,0 +1,14 @@
+"""`python -m swarmd.parent join ...`: a peer of a fleet or an experiment, which stops when its input ends.
+
+Whoever started it holds the other end of that pipe. It closes it to ask for a stop, and the system closes it
+if that process is killed: either way the peer stops as on a first Ctrl-C, and never twice.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from swarmd.parent.keeping import keep, peer_command
+
+if __name__ == "__main__":
+    sys.exit(keep(peer_command(sys.argv[1:]), until_input_ends=True))

@@ -1,0 +1,119 @@
+"""After which ends of a peer another life begins, after how long, and when it is given up. Pure."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from swarmd import exit_codes
+
+FRUITLESS_MAX = 5
+"""Deaths in a row without a finished step between them, after which another life would only die as well."""
+
+BACK_OFF_S = (1.0, 4.0, 15.0, 60.0, 300.0)
+"""Seconds before the next life, by the number of short lives in a row."""
+
+LONG_LIFE_S = 900.0
+"""A peer that lived this long did not die of its start: back-off begins anew."""
+
+MEMORY_ADVICE = (
+    "give it 1 GiB or more (the embedded model; larger ones say in their plan what they need), "
+    "or a smaller --model"
+)
+
+
+@dataclass(frozen=True)
+class End:
+    """How one life ended."""
+
+    code: int | None
+    """As `subprocess` has it: the exit code, minus the signal's number; None: it could not be started."""
+    lived_s: float
+    steps: int = 0
+    """Finished in this life."""
+    doing: str = ""
+    """The last thing it said of itself."""
+    memory_limit: float = float("inf")
+    """Bytes; of the container or unit."""
+    out_of_memory: bool = False
+    """Whether the system says that it ended it for want of memory."""
+    why: str = ""
+    """Of what could not be started."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """Another life begins."""
+
+    wait_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Final:
+    """No other life; `text` is empty where the peer itself has said why."""
+
+    code: int
+    text: str = ""
+
+
+class Lives:
+    """Told of each end, says what is next."""
+
+    def __init__(self) -> None:
+        self.deaths = 0
+        """Ends that were survived, or were to be."""
+        self._fruitless = 0
+        self._short = 0
+
+    def after(self, end: End) -> Again | Final:
+        if end.code is not None and end.code >= 0 and end.code != exit_codes.BUG:
+            return Final(end.code)
+        self.deaths += 1
+        self._fruitless = 1 if end.steps else self._fruitless + 1
+        self._short = 1 if end.lived_s >= LONG_LIFE_S else self._short + 1
+        if self._fruitless >= FRUITLESS_MAX:
+            return Final(
+                _code(end.code),
+                f"the peer {how_it_ended(end)}; given up: that was the {self._fruitless}th death in a row "
+                "without a finished step between them; what was learned before is in its checkpoints",
+            )
+        wait_s = BACK_OFF_S[min(self._short, len(BACK_OFF_S)) - 1]
+        return Again(
+            wait_s,
+            f"the peer {how_it_ended(end)} ({times(self.deaths)} so far); "
+            f"it is started again in {wait_s:g} s",
+        )
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def how_it_ended(end: End) -> str:
+    """Completes "the peer ..."."""
+    at = f" (it was at: {end.doing})" if end.doing else ""
+    if end.code is None:
+        return f"could not be started: {end.why}"
+    if end.code >= 0:
+        return f"ended by a bug, with the traceback above{at}"
+    if end.code == -signal.SIGKILL:
+        return f"was killed{at}: {_memory(end)}"
+    name = signal.Signals(-end.code).name if -end.code in signal.valid_signals() else f"signal {-end.code}"
+    fault = -end.code in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+    return f"was ended by {name}{at}{': a fault in a library or in this machine' if fault else ''}"
+
+
+def _memory(end: End) -> str:
+    limited = end.memory_limit != float("inf")
+    limit = f"the limit of this container or unit is {end.memory_limit / 2**20:.0f} MiB" if limited else ""
+    if end.out_of_memory:
+        return f"memory ran out; {limit + '; ' if limit else ''}{MEMORY_ADVICE}"
+    what = "by the system, as it does when memory runs out, or by a person's kill -9"
+    return f"{what}; {limit}: if that is it, {MEMORY_ADVICE}" if limit else what
+
+
+def _code(code: int | None) -> int:
+    if code is None:
+        return exit_codes.FAILED
+    return code if code >= 0 else exit_codes.of_signal(-code)
