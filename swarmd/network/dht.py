@@ -206,22 +206,27 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     async def _call(self, peer: PeerID, protocol: str, request: Any, bytes_max: int) -> bytes | None:
         """The answer, not yet decoded. None: it does not answer (and loses its place), or not just now."""
-        if self._shunned(peer):
+        hearing, name = self._guard.hearing, read_peer_id(peer.to_bytes())
+        if self._guard.shuns(name) or name in hearing.away:
             self._forget(peer)
             return None
+        answer = None
         try:
             async with self.rpc_semaphore, asyncio.timeout(self.wait_timeout):
-                return await self._control.call(
+                answer = await self._control.call(
                     peer.to_bytes(), protocol, request.SerializeToString(), bytes_max
                 )
         except BusyError:
-            return None
+            pass
         except MessageError as error:
             self._lied(peer, error)
         except (TimeoutError, *P2PD_ERRORS) as error:
             log.debug("no answer", peer=str(peer), protocol=protocol, error=str(error))
             self._forget(peer)
-        return None
+            hearing.unanswered(name)
+            return None
+        hearing.answered(name)
+        return answer
 
     async def greet(self, peer: PeerID) -> float | None:
         """Ping, and enter each other's routing table. Returns how far ahead its clock is (s).

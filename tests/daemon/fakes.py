@@ -44,6 +44,8 @@ class KnownTasks(TaskRunner):
         """seed of a spec -> reason why it gives no question"""
         self.scored: list[TaskSpec] = []
 
+    waiting_s = 0.0
+
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         return [self._question(spec) for spec in specs]
 

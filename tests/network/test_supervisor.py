@@ -24,6 +24,9 @@ class FakeSession:
         await asyncio.sleep(self.lifetime)
         return -9
 
+    async def answers(self) -> bool:
+        return True
+
     def end(self) -> None:
         self.ended = True
 
