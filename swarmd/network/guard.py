@@ -122,7 +122,10 @@ class Guard:
 
     def admits_request(self, peer: bytes, protocol: str, size: int) -> bool:
         kind, cost = _PRICES[protocol](size)
-        return self._admits(read_peer_id(peer), None, kind, cost)
+        name = read_peer_id(peer)
+        if kind is Kind.PING:
+            self.hearing.greeted(name)
+        return self._admits(name, None, kind, cost)
 
     def admits_stream(self, peer: bytes, address: bytes) -> bool:
         return self._admits(read_peer_id(peer), group_of_ip(ip_of(address)), Kind.STREAM, 1.0)

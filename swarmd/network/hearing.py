@@ -18,13 +18,21 @@ V = TypeVar("V")
 PEERS_MAX = 1_024
 """Peers of which it is remembered when they were heard, and who are unheard."""
 
+FRESH_S = 4.0
+"""Seconds for which an answer shows that a connection works. More than two peers take to greet each other, so
+that one greeting does not call for the next for ever."""
+
+LATELY_S = 5.0
+"""Seconds for which a question shows that its sender is there."""
+
 
 class Hearing:
     """Times are seconds of `monotonic`."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._now = monotonic
-        self._heard: OrderedDict[PeerId, float] = OrderedDict()
+        self._answered: OrderedDict[PeerId, float] = OrderedDict()
+        self._asked: OrderedDict[PeerId, float] = OrderedDict()
         self._doubted: OrderedDict[PeerId, None] = OrderedDict()
         self._unheard: OrderedDict[PeerId, int] = OrderedDict()
         self.away: frozenset[PeerId] = frozenset()
@@ -41,7 +49,7 @@ class Hearing:
 
     @property
     def ever_heard(self) -> frozenset[PeerId]:
-        return frozenset(self._heard)
+        return frozenset((*self._answered, *self._asked))
 
     @property
     def uncertain(self) -> tuple[PeerId, ...]:
@@ -51,12 +59,17 @@ class Hearing:
     def answered(self, peer: PeerId) -> None:
         """An answer came, whatever it says."""
         self.answered_at = self._now()
-        self._hear(peer)
+        self._hear(self._answered, peer)
 
     def asked(self, peer: PeerId) -> None:
         """It asked this peer for something."""
         self.asked_at = self._now()
-        self._hear(peer)
+        self._hear(self._asked, peer)
+
+    def greeted(self, peer: PeerId) -> None:
+        """It asked whether this peer is there, perhaps on a new connection: does the old one still work?"""
+        if self.unanswering_s(peer) > FRESH_S:
+            self.doubt(peer)
 
     def unanswered(self, peer: PeerId) -> None:
         """It did not answer at all."""
@@ -71,18 +84,22 @@ class Hearing:
         """It did not do what it was asked for: does it answer at all?"""
         _put(self._doubted, peer, None)
 
-    def silent_s(self, peer: PeerId) -> float:
-        """Seconds since it was heard; infinite if it never was."""
-        return self._now() - self._heard.get(peer, float("-inf"))
+    def unanswering_s(self, peer: PeerId) -> float:
+        """Seconds since it answered; infinite if it never did."""
+        return self._now() - self._answered.get(peer, float("-inf"))
+
+    def asked_lately(self, peer: PeerId) -> bool:
+        """It is there, whatever comes of asking it."""
+        return self._now() - self._asked.get(peer, float("-inf")) < LATELY_S
 
     def forget(self, peer: PeerId) -> None:
         """It is not connected, and nobody waits for it."""
         self._unheard.pop(peer, None)
         self._doubted.pop(peer, None)
 
-    def _hear(self, peer: PeerId) -> None:
-        self._heard.pop(peer, None)
-        _put(self._heard, peer, self._now())
+    def _hear(self, table: OrderedDict[PeerId, float], peer: PeerId) -> None:
+        table.pop(peer, None)
+        _put(table, peer, self._now())
         self._unheard.pop(peer, None)
         self._doubted.pop(peer, None)
         if peer in self.away:

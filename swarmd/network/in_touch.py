@@ -35,7 +35,7 @@ GREETINGS_AT_ONCE = 8
 
 UNANSWERED_MAX = 4
 """Greetings in a row that a connected peer without a door may leave unanswered; then the connection is ended,
-so that it can make a new one."""
+so that it makes a new one."""
 
 
 class InTouch:
@@ -100,17 +100,22 @@ class InTouch:
 
     def _to_greet(self, connected: Iterable[PeerId]) -> list[PeerId]:
         uncertain = [peer for peer in self._hearing.uncertain if peer in connected]
-        silent = [peer for peer in connected if self._hearing.silent_s(peer) > SILENT_S]
-        silent.sort(key=self._hearing.silent_s, reverse=True)
+        silent = [peer for peer in connected if self._hearing.unanswering_s(peer) > SILENT_S]
+        silent.sort(key=self._hearing.unanswering_s, reverse=True)
         return list(dict.fromkeys([*uncertain, *silent]))[:GREETINGS_AT_ONCE]
 
     async def _greet(self, session: Session, peers: Iterable[PeerId]) -> frozenset[PeerId]:
-        """Those connected peers that do not answer. Whoever has no door and is patient no more is hung up."""
+        """Those connected peers that do not answer.
+
+        A connection to one without a door is ended when it is clear that it is of no use: its peer is there
+        and does not answer on it, or has not for long.
+        """
         async with asyncio.TaskGroup() as group:
             greetings = {peer: group.create_task(self._neighbourhood.greet(session, peer)) for peer in peers}
         stale = frozenset(peer for peer, greeting in greetings.items() if not greeting.result())
         for peer in stale:
-            if peer not in self._doors and self._hearing.times_unanswered(peer) >= UNANSWERED_MAX:
+            times = self._hearing.times_unanswered(peer)
+            if peer not in self._doors and (times >= UNANSWERED_MAX or self._hearing.asked_lately(peer)):
                 await session.disconnect(peer)
                 self._hearing.forget(peer)
         return stale

@@ -43,11 +43,10 @@ async def wait_for_pulled(daemons: list[DaemonProcess], since: float, count: int
 
 def tell(name: str, daemon: DaemonProcess) -> None:
     said = daemon.status()
-    lost = said.judgement.points_lost
-    ignored = [peer.reason for peer in said.judgement.ignored]
-    print(
-        f"  {name}: step {said.step}, health {said.health}, points lost {lost}, ignored {ignored}", flush=True
-    )
+    judged = said.judgement
+    changes = [(event["change"], event["why"]) for event in daemon.named("standing")]
+    print(f"  {name}: step {said.step}, health {said.health}", flush=True)
+    print(f"     points lost {judged.points_lost}, refused {judged.refused}, changes {changes}", flush=True)
 
 
 async def partition(cut_s: float, home: Path, options: list[str]) -> list[float | None]:

@@ -21,7 +21,7 @@ from swarmd.network.doors import (
     Doors,
     opens,
 )
-from swarmd.network.hearing import PEERS_MAX, Hearing
+from swarmd.network.hearing import FRESH_S, LATELY_S, PEERS_MAX, Hearing
 from swarmd.network.pauses import LOOK_S, PAUSE_S, Pauses
 from tests.network.conftest import key_of
 
@@ -80,8 +80,25 @@ def test_when_anybody_answered_and_asked_is_known():
     time.now += 5
     hearing.asked(peer(2))
     assert (hearing.answered_at, hearing.asked_at) == (100.0, 105.0)
-    assert hearing.silent_s(peer(1)) == 5
-    assert hearing.silent_s(peer(3)) == float("inf")
+    assert hearing.unanswering_s(peer(1)) == 5
+    assert hearing.unanswering_s(peer(2)) == float("inf")
+    assert hearing.asked_lately(peer(2))
+    time.now += LATELY_S
+    assert not hearing.asked_lately(peer(2))
+
+
+def test_a_greeting_is_returned_unless_its_sender_answered_just_before():
+    time = Time()
+    hearing = Hearing(time)
+    hearing.greeted(peer(1))
+    assert hearing.uncertain == (peer(1),)
+    hearing.answered(peer(1))
+    time.now += FRESH_S
+    hearing.greeted(peer(1))
+    assert hearing.uncertain == ()
+    time.now += 1
+    hearing.greeted(peer(1))
+    assert hearing.uncertain == (peer(1),)
 
 
 def test_what_is_remembered_of_peers_is_bounded():
