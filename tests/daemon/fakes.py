@@ -89,6 +89,8 @@ class ScriptedNetwork:
     error: NetworkError | None = None
     restarts: int = 0
     connected: int = 0
+    unheard: frozenset[PeerId] = frozenset()
+    pauses: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -128,7 +130,16 @@ class ScriptedNetwork:
         return await self._answer("pull", peer_id, digest, size)
 
     def statistics(self) -> NetworkStatistics:
-        return NetworkStatistics(self.connected, self.restarts, 0, 0, True, refused=self.refused)
+        return NetworkStatistics(
+            self.connected,
+            self.restarts,
+            0,
+            0,
+            True,
+            refused=self.refused,
+            unheard=self.unheard,
+            pauses=self.pauses,
+        )
 
     async def close(self) -> None:
         self.calls.append(("close",))
