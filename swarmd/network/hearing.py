@@ -92,11 +92,6 @@ class Hearing:
         """It is there, whatever comes of asking it."""
         return self._now() - self._asked.get(peer, float("-inf")) < LATELY_S
 
-    def forget(self, peer: PeerId) -> None:
-        """It is not connected, and nobody waits for it."""
-        self._unheard.pop(peer, None)
-        self._doubted.pop(peer, None)
-
     def _hear(self, table: OrderedDict[PeerId, float], peer: PeerId) -> None:
         table.pop(peer, None)
         _put(table, peer, self._now())

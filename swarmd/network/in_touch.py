@@ -99,10 +99,12 @@ class InTouch:
             log.info("knocked", opened=len(opened), back=back)
 
     def _to_greet(self, connected: Iterable[PeerId]) -> list[PeerId]:
+        """Those with a door first: names that connect to this peer are as many as somebody likes."""
         uncertain = [peer for peer in self._hearing.uncertain if peer in connected]
         silent = [peer for peer in connected if self._hearing.unanswering_s(peer) > SILENT_S]
         silent.sort(key=self._hearing.unanswering_s, reverse=True)
-        return list(dict.fromkeys([*uncertain, *silent]))[:GREETINGS_AT_ONCE]
+        both = sorted(dict.fromkeys([*uncertain, *silent]), key=lambda peer: peer not in self._doors)
+        return both[:GREETINGS_AT_ONCE]
 
     async def _greet(self, session: Session, peers: Iterable[PeerId]) -> frozenset[PeerId]:
         """Those connected peers that do not answer.
@@ -117,5 +119,4 @@ class InTouch:
             times = self._hearing.times_unanswered(peer)
             if peer not in self._doors and (times >= UNANSWERED_MAX or self._hearing.asked_lately(peer)):
                 await session.disconnect(peer)
-                self._hearing.forget(peer)
         return stale

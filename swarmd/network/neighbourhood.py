@@ -194,23 +194,26 @@ class Neighbourhood:
         if answered:
             session.forgive()
             await self.locate(session)
+            self._remember_doors(address for address, task in tries.items() if task.result() is not None)
             await session.look_around()
         return answered
 
+    def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:
+        """Those of `addresses` at which their peers really are: p2pd may have found them elsewhere."""
+        for address in addresses:
+            if self.connections.get(address.peer_id) == address.transport:
+                self._doors.remember(address)
+
     async def _reach(self, session: Session, address: PeerAddress) -> float | None:
         """Dial and greet one; returns how far ahead its clock is, None where it does not answer."""
-        peer = address.peer_id
-        dialled = peer not in self.connections
         try:
             await session.dial(address)
-            skew = await self._skew(session, peer)
+            skew = await self._skew(session, address.peer_id)
         except NetworkError as error:
             log.debug("peer does not answer", address=str(address), error=str(error))
             self._dialling.failed(address, self._now())
             return None
         self._dialling.answered(address)
-        if dialled or self.connections.get(peer) == address.transport:
-            self._doors.remember(address)
         return skew
 
     async def greet(self, session: Session, peer: PeerId) -> bool:

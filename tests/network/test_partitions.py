@@ -121,3 +121,16 @@ def test_a_peer_that_is_dead_for_good_hinders_nobody(p2p: Any):
         await eventually(lambda: three.network.peer_id not in one.network.statistics().connections)
 
     p2p.run(scenario)
+
+
+def test_an_address_that_a_peer_only_claims_is_no_door(p2p: Any):
+    async def scenario(world: Any) -> None:
+        async with Relay(0) as victim:
+            one, two = await world.peer(0), await world.peer(1)
+            await two.network.connect(one.network.addresses, named=True)
+            claimed = f"/ip4/127.0.0.1/tcp/{victim.port}/p2p/{two.network.peer_id}"
+            await one.network.connect([claimed])
+            assert one.network._doors.addresses() == []
+            assert [str(door) for door in two.network._doors.addresses()] == list(one.network.addresses)
+
+    p2p.run(scenario)
