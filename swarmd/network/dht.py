@@ -306,7 +306,19 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return stored
 
     async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
-        """What a peer says of each key: the values that pass our rules, and neighbours in their places."""
+        """What a peer says of each key: the values that pass our rules, and neighbours in their places.
+
+        In messages of bounded size: hivemind asks for as many at once as the root of all that it looks for.
+        """
+        wanted, found = list(keys), {}
+        for start in range(0, len(wanted), FIND_KEYS_MAX):
+            some = await self._find(peer, wanted[start : start + FIND_KEYS_MAX])
+            if some is None:
+                return None
+            found |= some
+        return found
+
+    async def _find(self, peer: PeerID, keys: Sequence[DHTID]) -> dict[DHTID, Any] | None:
         names = [key.to_bytes() for key in keys]
         request = dht_pb2.FindRequest(keys=names, peer=self.node_info)
         answer = await self._call(peer, FIND, request, FIND_ANSWER_BYTES_MAX)

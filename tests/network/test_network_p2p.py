@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from protocol import digest_of
+from protocol import SHARDS_MAX, digest_of, shard_of
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network import ClockSkewError, PullFailedError, parse_peer_address
 from swarmd.network.interface import NetworkClosedError
@@ -221,6 +221,23 @@ def test_a_start_that_is_cancelled_leaves_no_process(p2p: Any) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await start
             await eventually(gone)  # one cancelled while it is spawned is killed, and dies soon after
+
+    p2p.run(scenario)
+
+
+def test_announcing_under_many_keys_at_once_is_no_lie(p2p: Any) -> None:
+    """As after an outage: hivemind looks for the holders of n keys with the root of n in one message."""
+
+    async def scenario(world: Any) -> None:
+        one, other = await world.swarm(2)
+        task = world.manifest.tasks[0].task_id
+        sent, now = [], world.clock()
+        for number in range(60):
+            key = world.key(number)
+            shard = shard_of(key.peer_id, task, SHARDS_MAX)
+            sent.append(world.announcement(key, world.record(key, now), now, shard=shard))
+        assert await one.network.announce(sent) == len(sent)
+        assert other.network.statistics().refused == {}
 
     p2p.run(scenario)
 
