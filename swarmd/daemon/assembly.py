@@ -150,6 +150,7 @@ class Assembly:
             network=network,
             gossip=gossip,
             tasks=tasks,
+            peers_tasks=peers_tasks,
             database=database,
             steps=steps,
             clock=time.time,

@@ -34,6 +34,7 @@ from swarmd.gossip import (
     NetworkRestarted,
     OperatorSaid,
     OwnGroup,
+    Paused,
     PublishStatus,
     Pull,
     PullFailed,
@@ -96,6 +97,7 @@ class Exchange:
         self._may_verify = asyncio.Event()
         self._changed = asyncio.Event()
         self._restarts_seen = 0
+        self._pauses_seen = 0
         self.shares = Shares(gossip.party, gossip.met_lately, clock)
         """How the draws of the trainer are shared out."""
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
@@ -185,7 +187,18 @@ class Exchange:
                 self._restarts_seen = statistics.restarts
                 self._events.emit("network_restarted", restarts=statistics.restarts)
                 self.handle(NetworkRestarted())
-            self.handle(Tick(statistics.connected_peers, statistics.dialable, statistics.connections))
+            if statistics.pauses > self._pauses_seen:
+                self._pauses_seen = statistics.pauses
+                self._events.emit("warning", message="this machine slept or stood still: reconnecting")
+                self.handle(Paused())
+            self.handle(
+                Tick(
+                    statistics.connected_peers,
+                    statistics.dialable,
+                    statistics.connections,
+                    statistics.unheard,
+                )
+            )
             self._changed.clear()
             await self._sleep_until(self._gossip.next_wakeup)
 

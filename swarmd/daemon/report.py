@@ -11,6 +11,7 @@ from pathlib import Path
 from protocol import ADDRESSES_MAX, Manifest
 from protocol.limits import MILLI
 from swarmd import __version__
+from swarmd.daemon.health import frozen, outages
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, GossipStatistics, OwnStatus
@@ -36,6 +37,7 @@ class Reporter:
     network: Network
     gossip: Gossip
     tasks: TaskRunner
+    peers_tasks: TaskRunner
     database: Database
     steps: StepLoop
     clock: Callable[[], float]
@@ -106,7 +108,15 @@ class Reporter:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the swarm or the way to it, and what to do; empty is best."""
-        return self.network.statistics().problems or self.gossip.statistics().problems
+        network = self.network.statistics()
+        return (
+            *(network.problems or self.gossip.statistics().problems),
+            *outages(network, started_at=self.started_at, now=self.monotonic()),
+            *(text for name, worker in self._workers() for text in frozen(worker.waiting_s, name)),
+        )
+
+    def _workers(self) -> tuple[tuple[str, TaskRunner], ...]:
+        return ("own groups", self.tasks), ("the groups of others", self.peers_tasks)
 
     def _health(self) -> Health:
         reasons = list(self.problems())

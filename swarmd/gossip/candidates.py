@@ -98,6 +98,15 @@ class Candidates:
         for peer in list(self._by_peer):
             self._keep(peer, [c for c in self._by_peer[peer] if c.announced.announcement.expires > now])
 
+    def retry(self, peers: Iterable[PeerId]) -> None:
+        """What failed of these publishers may be pulled again at once."""
+        for peer in peers:
+            for candidate in self._by_peer.get(peer, ()):
+                candidate.not_before = 0.0
+
+    def retry_all(self) -> None:
+        self.retry(self._by_peer)
+
     def forget(self, peer: PeerId) -> None:
         """Drop everything of a publisher that is ignored from now on."""
         self._keep(peer, [])

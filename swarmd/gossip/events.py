@@ -28,6 +28,8 @@ class Tick:
     """Whether others can dial this peer, as far as the transport knows now; None: as it was."""
     connections: Mapping[PeerId, str] = field(default_factory=dict)
     """The peers the transport is connected to, each with the multiaddr at the other end."""
+    unheard: frozenset[PeerId] = frozenset()
+    """Peers that do not answer the transport now. Who is none of them any more is back."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class NetworkRestarted:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """This machine slept, or this process stood still: whatever fails now is nobody else's fault."""
+
+
+@dataclass(frozen=True)
 class Announced:
     """Answer to `Announce`: how many of the envelopes the network stored."""
 
@@ -179,6 +186,7 @@ Event = (
     | PeersRemembered
     | OperatorSaid
     | NetworkRestarted
+    | Paused
     | Announced
     | AnnouncementsRead
     | StatusesRead

@@ -28,8 +28,9 @@ class Judge:
         """A body of `peer` was scored, whatever came of it."""
         self._unscored.worked(self._party(peer, now), now)
 
-    def is_cut_off(self, now: float) -> bool:
-        """Most parties cannot be reached: it is this machine that is away."""
+    def unreached(self, peer: PeerId, now: float) -> bool:
+        """`peer` cannot be reached. Whether most parties cannot: then it is this machine that is away."""
+        self._unreached.failed(self._party(peer, now), UNREACHABLE, now)
         return self._unreached.most_fail(UNREACHABLE, now)
 
     def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
@@ -48,15 +49,11 @@ class Judge:
         return [StandingChanged(peer, "ignored", str(reason)), ForgetPeer(peer), Disconnect(peer)]
 
     def _is_ours(self, peer: PeerId, reason: str, now: float) -> bool:
-        """The network is away, or the scorers are overloaded: no other fault can be told from theirs."""
-        party = self._party(peer, now)
-        if reason == UNREACHABLE:
-            self._unreached.failed(party, reason, now)
-            return self.is_cut_off(now)
-        if reason == Reason.SCORER:
-            self._unscored.failed(party, str(reason), now)
-            return self._unscored.all_fail(str(reason), now)
-        return False
+        """The scorers here are overloaded: no other fault can be told from theirs."""
+        if reason != Reason.SCORER:
+            return False
+        self._unscored.failed(self._party(peer, now), str(reason), now)
+        return self._unscored.all_fail(str(reason), now)
 
     def _spares_half(self, peer: PeerId, now: float) -> bool:
         """With `peer` ignored, too, at least half of the contacts would be left."""

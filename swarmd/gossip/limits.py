@@ -94,4 +94,5 @@ class GossipLimits:
     clock_peers_max: int = 64  # peers whose offset is kept
     clock_tolerance_s: float = 5.0  # between what NTP leaves and what the transport refuses
 
+    tick_s_unheard: float = 1.0  # while somebody does not answer: who is back is noticed as quickly
     tick_s_max: float = 5.0  # the machine never asks to sleep longer, so that a clock that jumps does no harm

@@ -30,6 +30,7 @@ from swarmd.gossip.events import (
     OperatorSaid,
     OwnGroup,
     OwnStatus,
+    Paused,
     PeersRemembered,
     PublishStatus,
     PullFailed,
@@ -95,6 +96,7 @@ class Gossip:
         self._own_status: OwnStatus | None = None
         self._status_timer = Timer()
         self._neighbours = 0
+        self._unheard: frozenset[PeerId] = frozenset()
         self._keys_read = 0
         self._wanting = False
         self._misbehaved: Counter[str] = Counter()
@@ -118,7 +120,8 @@ class Gossip:
     def next_wakeup(self) -> float:
         """Unix time at which the next `Tick` is due, as of the last event."""
         timers = [self._membership.read_timer, self._membership.connect_timer, self._status_timer]
-        wishes = [self._now + self._limits.tick_s_max, *(t.at for t in timers if t.at > self._now)]
+        longest = self._limits.tick_s_unheard if self._unheard else self._limits.tick_s_max
+        wishes = [self._now + longest, *(t.at for t in timers if t.at > self._now)]
         if self._publisher.has_waiting:
             wishes.append(self._now + self._limits.announce_batch_s)
         if self._wanting:
@@ -132,13 +135,8 @@ class Gossip:
     def _take(self, event: Event, now: float) -> list[Command]:
         puller = self._puller
         match event:
-            case Tick(neighbours=neighbours, dialable=dialable, connections=connections):
-                if dialable is not None:
-                    self._publisher.dialable = dialable
-                self._contacts.connected(
-                    {p: a for p, a in connections.items() if not self._reputation.is_ignored(p, now)}
-                )
-                return self._tick(neighbours, now)
+            case Tick():
+                return self._tick(event, now)
             case Demand(groups, step_seconds):
                 puller.allowance.demand(groups, step_seconds, now)
             case OwnGroup():
@@ -160,6 +158,9 @@ class Gossip:
                 return self._misbehaviour(peer, what, now)
             case NetworkRestarted():
                 self._start_over(now)
+            case Paused():
+                puller.paused()
+                self._start_over(now)
             case Announced(stored):
                 self._publisher.answered(stored)
             case AnnouncementsRead(envelopes):
@@ -176,20 +177,33 @@ class Gossip:
                 return puller.refused(digest, reason, now)
         return []
 
-    def _tick(self, neighbours: int, now: float) -> list[Command]:
-        alone_until_now = self._neighbours == 0 and neighbours > 0
-        self._neighbours = neighbours
+    def _tick(self, tick: Tick, now: float) -> list[Command]:
+        if tick.dialable is not None:
+            self._publisher.dialable = tick.dialable
+        self._contacts.connected(
+            {p: a for p, a in tick.connections.items() if not self._reputation.is_ignored(p, now)}
+        )
+        alone_until_now = self._neighbours == 0 and tick.neighbours > 0
+        back, self._unheard = self._unheard - tick.unheard, tick.unheard
+        self._neighbours = tick.neighbours
         if alone_until_now:
             self._start_over(now)
+        elif back:
+            self._puller.back(back)
+            self._reader.hurry()
         self._membership.expire(now)
         commands: list[Command] = [
             StandingChanged(peer, "forgiven", "its time is over") for peer in self._reputation.forgiven(now)
         ]
-        dial = self._membership.connect(neighbours, now)
+        dial = self._membership.connect(tick.neighbours, now)
         return [*commands, dial] if dial else commands
 
     def _start_over(self, now: float) -> None:
-        """What was stored before may be gone or out of everybody's sight: say it again, and look around."""
+        """What was stored before may be gone or out of everybody's sight: say it again, and look around.
+
+        Whoever could not be reached until now was out of sight for the same reason.
+        """
+        self._puller.all_back()
         self._publisher.announce_again(now)
         self._status_timer.wake()
         self._reader.hurry()

@@ -90,6 +90,7 @@ class Membership:
     def hurry(self) -> None:
         """Something changed (new neighbours, a new transport): look around at once."""
         self.connect_timer.wake()
+        self.reach_out_timer.wake()
         if not self._asked:
             self.read_timer.wake()
 

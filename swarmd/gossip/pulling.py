@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from protocol import (
     Manifest,
@@ -28,7 +28,7 @@ from swarmd.gossip.events import Command, Drop, Pull, RememberAcquaintance, Stan
 from swarmd.gossip.judging import Judge
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.reputation import ABSENT, UNINFORMATIVE, UNREACHABLE, Reputation
+from swarmd.gossip.reputation import ABSENT, PAUSED, UNINFORMATIVE, UNREACHABLE, Reputation
 from swarmd.gossip.rests import Rest, Rests
 from swarmd.gossip.turns import StrangersShare
 from swarmd.network.interface import PullFailure, Standing, Way
@@ -55,6 +55,8 @@ class _Verifying:
     standing: Standing
     way: Way
     address: str | None
+    paused: bool = False
+    """This machine stood still while the verdict was awaited."""
 
 
 class Puller:
@@ -176,6 +178,23 @@ class Puller:
             pulls.append(Pull(publisher, announcement.digest, announcement.size))
         return pulls
 
+    # Outages ---------------------------------------------------------------------------------------
+
+    def back(self, peers: Collection[PeerId]) -> None:
+        """These can be reached again."""
+        for peer in peers:
+            self._rests.end(peer)
+        self.candidates.retry(peers)
+
+    def all_back(self) -> None:
+        """It was this machine that reached nobody; now it does."""
+        self._rests.end_all()
+        self.candidates.retry_all()
+
+    def paused(self) -> None:
+        """Time went by in which nothing could be scored here."""
+        self._verifying = {digest: replace(v, paused=True) for digest, v in self._verifying.items()}
+
     # Answers ---------------------------------------------------------------------------------------
 
     def arrived(
@@ -244,6 +263,8 @@ class Puller:
         verifying = self._verifying.pop(digest, None)
         if verifying is None:
             return []
+        if verifying.paused and reason == Reason.SCORER:
+            reason = PAUSED
         self._note_stranger(verifying.standing, proved=False)
         return self._drop(digest, verifying.publisher, reason, now)
 
@@ -270,23 +291,20 @@ class Puller:
         return commands
 
     def _unreachable(self, candidate: Candidate, now: float) -> list[Command]:
-        """Tried once more after a rest. Costs its publisher once an outage, however many pulls it ended."""
+        """Tried once more after a rest. Pulls that fail together are one failure, and no fault."""
         publisher = candidate.announced.publisher
-        begins = not self._rests.is_resting(publisher, now)
-        commands: list[Command] = []
-        if begins:
-            commands = self.judge.penalise(publisher, UNREACHABLE, now)
-            ours = self.judge.is_cut_off(now)
+        if not self._rests.is_resting(publisher, now):
+            ours = self.judge.unreached(publisher, now)
             rest = self._rest(publisher, now, again=not ours)
             if rest.times > 1 and not ours:
                 self._contacts.lost(publisher)
         if candidate.tries < self._limits.pull_tries:
             if not self._reputation.is_ignored(publisher, now):
                 self._later(candidate, now)
-            return commands
+            return []
         digest = candidate.announced.announcement.digest
         self._rejected[UNREACHABLE] += 1
-        return [Drop(digest, UNREACHABLE, publisher), *commands]
+        return [Drop(digest, UNREACHABLE, publisher)]
 
     def _later(self, candidate: Candidate, now: float) -> None:
         candidate.not_before = now + self._limits.pull_retry_s

@@ -51,6 +51,7 @@ class Reader:
         self._asked_at = 0.0
         self._pause = limits.read_interval_s_min
         self._new_per_key = 1.0
+        self._hurried = False
         self.timer = Timer()
 
     def keys(self, missing: int, shards: int, now: float) -> tuple[bytes, ...]:
@@ -88,10 +89,16 @@ class Reader:
         self._pause = self._limits.read_interval_s_min if new else min(slowest, self._pause * 2)
         self._asked = {}
         self.timer.rest(now, self._pause)
+        if self._hurried:
+            self.hurry()
 
     def hurry(self) -> None:
-        """Something changed (new neighbours, a new transport): read at the fastest pace again."""
+        """Something changed (new neighbours, a new transport): read at once, and at the fastest pace again.
+
+        A read in progress may have begun before: the next follows when it ends.
+        """
         self._pause = self._limits.read_interval_s_min
+        self._hurried = bool(self._asked)
         if not self._asked:
             self.timer.wake()
 

@@ -1,9 +1,11 @@
 """Whom to ignore, why, and for how long. Forgets by itself; nothing here is ever told to other peers.
 
 Only what a peer has signed, failed to deliver or did to the transport counts against it: junk that anybody
-could have written in its name does not. Faults are of two kinds. A lie is one whoever else errs, and
-whoever goes on lying is ignored, were it everybody. A failure may be the machine's here; who fails is
-ignored only as long as that leaves at least half of the contacts (`Puller` asks).
+could have written in its name does not, nor that it cannot be reached, be it for days.
+
+Faults are of two kinds. A lie is one whoever else errs, and whoever goes on lying is ignored, were it
+everybody. A failure may be the machine's here; who fails is ignored only as long as that leaves at least half
+of the contacts (`Puller` asks).
 """
 
 from __future__ import annotations
@@ -18,23 +20,27 @@ from swarmd.gossip.limits import GossipLimits
 from swarmd.network.interface import Misbehaviour
 
 UNREACHABLE = "pull"
+"""Why a group is dropped whose publisher cannot be reached."""
 ABSENT = "absent"
 UNINFORMATIVE = "uninformative"
 IGNORED = "ignored"
 """What was on its way from a peer when it came to be ignored."""
-NOT_THEIR_FAULT = frozenset({Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN, IGNORED})
-"""Reasons that lie in time, in our own version of a task source, or were held against it already."""
+PAUSED = "paused"
+"""What could not be scored while this machine slept or stood still."""
+NOT_THEIR_FAULT = frozenset(
+    {Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN, IGNORED, PAUSED, UNREACHABLE}
+)
+"""Reasons that lie in time, on the way or here, or were held against it already."""
 
 PENALTY_FORGED = 1.5  # a lie: a body that fails verification, a question that is not the task's
 PENALTIES: Mapping[str, float] = {
-    UNREACHABLE: 0.25,  # once an outage: bad luck, and pulls from it pause anyway
     ABSENT: 0.75,  # it announced what it does not hold
     UNINFORMATIVE: 0.75,  # the pass rate promised a lesson and all rewards were equal here
     Misbehaviour.FLOOD: 1.0,  # the transport reports it only once it goes on and on
     Misbehaviour.REFUSES: 0.75,
 }
 """Points by reason. Every other reason is a lie, but those of NOT_THEIR_FAULT."""
-FAILURES = frozenset({UNREACHABLE, ABSENT, UNINFORMATIVE, Misbehaviour.REFUSES})
+FAILURES = frozenset({ABSENT, UNINFORMATIVE, Misbehaviour.REFUSES})
 """Reasons that may have their cause here."""
 PENALTY_HANGING = 0.5  # text that hangs a scorer here may be chance ...
 HANGING_FORGIVEN = 2  # ... but not more often than this: then it counts as a lie

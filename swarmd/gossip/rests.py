@@ -34,8 +34,12 @@ class Rests:
         return rest
 
     def end(self, peer: PeerId) -> None:
-        """It delivered."""
+        """It delivered, or is back."""
         self._rests.pop(peer)
+
+    def end_all(self) -> None:
+        """It was this machine that was away."""
+        self._rests = Kept(self._limits.peers_max)
 
     def is_resting(self, peer: PeerId, now: float) -> bool:
         rest = self._rests.get(peer)

@@ -206,22 +206,27 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
     async def _call(self, peer: PeerID, protocol: str, request: Any, bytes_max: int) -> bytes | None:
         """The answer, not yet decoded. None: it does not answer (and loses its place), or not just now."""
-        if self._shunned(peer):
+        hearing, name = self._guard.hearing, read_peer_id(peer.to_bytes())
+        if self._guard.shuns(name) or name in hearing.away:
             self._forget(peer)
             return None
+        answer = None
         try:
             async with self.rpc_semaphore, asyncio.timeout(self.wait_timeout):
-                return await self._control.call(
+                answer = await self._control.call(
                     peer.to_bytes(), protocol, request.SerializeToString(), bytes_max
                 )
         except BusyError:
-            return None
+            pass
         except MessageError as error:
             self._lied(peer, error)
         except (TimeoutError, *P2PD_ERRORS) as error:
             log.debug("no answer", peer=str(peer), protocol=protocol, error=str(error))
             self._forget(peer)
-        return None
+            hearing.unanswered(name)
+            return None
+        hearing.answered(name)
+        return answer
 
     async def greet(self, peer: PeerID) -> float | None:
         """Ping, and enter each other's routing table. Returns how far ahead its clock is (s).
@@ -301,7 +306,19 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return stored
 
     async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
-        """What a peer says of each key: the values that pass our rules, and neighbours in their places."""
+        """What a peer says of each key: the values that pass our rules, and neighbours in their places.
+
+        In messages of bounded size: hivemind asks for as many at once as the root of all that it looks for.
+        """
+        wanted, found = list(keys), {}
+        for start in range(0, len(wanted), FIND_KEYS_MAX):
+            some = await self._find(peer, wanted[start : start + FIND_KEYS_MAX])
+            if some is None:
+                return None
+            found |= some
+        return found
+
+    async def _find(self, peer: PeerID, keys: Sequence[DHTID]) -> dict[DHTID, Any] | None:
         names = [key.to_bytes() for key in keys]
         request = dht_pb2.FindRequest(keys=names, peer=self.node_info)
         answer = await self._call(peer, FIND, request, FIND_ANSWER_BYTES_MAX)

@@ -17,6 +17,7 @@ from protocol import PeerId, Reason
 from swarmd.network.address_groups import UNKNOWN, group_of_address, group_of_ip
 from swarmd.network.binary_addresses import ip_of
 from swarmd.network.conduct import Conduct
+from swarmd.network.hearing import Hearing
 from swarmd.network.interface import Misbehaviour, Report, Standing, StandingOf
 from swarmd.network.malformed import MessageError
 from swarmd.network.peer_ids import read_peer_id
@@ -81,6 +82,7 @@ class Guard:
         self._rates = Rates()
         self._hang_ups = Buckets()
         self._conduct = Conduct(self._shun)
+        self.hearing = Hearing(monotonic)
         self._flooding: dict[PeerId, None] = {}
         self._groups: dict[PeerId, str] = {}
         self.refused: Counter[str] = Counter()
@@ -120,7 +122,10 @@ class Guard:
 
     def admits_request(self, peer: bytes, protocol: str, size: int) -> bool:
         kind, cost = _PRICES[protocol](size)
-        return self._admits(read_peer_id(peer), None, kind, cost)
+        name = read_peer_id(peer)
+        if kind is Kind.PING:
+            self.hearing.greeted(name)
+        return self._admits(name, None, kind, cost)
 
     def admits_stream(self, peer: bytes, address: bytes) -> bool:
         return self._admits(read_peer_id(peer), group_of_ip(ip_of(address)), Kind.STREAM, 1.0)
@@ -132,6 +137,7 @@ class Guard:
             self.refused["banned" if standing <= Standing.BANNED else "shunned"] += 1
             self._hang_up(peer)
             return False
+        self.hearing.asked(peer)
         if group is not None and group != UNKNOWN:
             self._locate(peer, group)
         group = self._groups.get(peer, UNKNOWN)

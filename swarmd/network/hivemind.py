@@ -29,15 +29,18 @@ from protocol import (
     place_status,
 )
 from swarmd.config import NetworkConfig
-from swarmd.errors import ConfigError
+from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.addresses import parse_announced_address, parse_peer_address
 from swarmd.network.control import IncomingStream, StreamHandler
 from swarmd.network.dht_storage import Clock
+from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
+from swarmd.network.in_touch import InTouch
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
+from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.places import STREAM_SECONDS
 from swarmd.network.pulling import Puller
@@ -47,7 +50,9 @@ from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
+    AbsentError,
     AskedStreams,
+    BusyError,
     StreamServer,
     ask,
 )
@@ -88,7 +93,14 @@ class HivemindNetwork:
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._supervisor = Supervisor(self._open_session)
         announced = [parse_announced_address(text, key.peer_id) for text in config.announce]
-        self._neighbourhood = Neighbourhood(self._supervisor, key.peer_id, announced, self._guard)
+        self._doors = Doors()
+        self._pauses = Pauses(time.monotonic, time.time)
+        self._neighbourhood = Neighbourhood(
+            self._supervisor, key.peer_id, announced, self._guard, self._doors
+        )
+        self._in_touch = InTouch(
+            self._neighbourhood, self._supervisor, self._guard.hearing, self._doors, self._pauses
+        )
         self._task: asyncio.Task[None] | None = None
         self._puller = Puller()
 
@@ -188,21 +200,30 @@ class HivemindNetwork:
     async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
         async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
             session = await self._supervisor.session()
+            if peer_id in self._guard.hearing.away:
+                raise NetworkError(f"{peer_id} is away")
             body = await self._ask(session, peer_id, PULL_PROTOCOL, digest, bytes_max)
             return body, self._neighbourhood.connections.get(peer_id)
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
 
     def statistics(self) -> NetworkStatistics:
+        connections, hearing = self._neighbourhood.connections, self._guard.hearing
+        unheard = hearing.unheard
         return NetworkStatistics(
-            connected_peers=len(self._neighbourhood.connections),
+            connected_peers=sum(peer not in unheard for peer in connections),
             restarts=self._supervisor.restarts,
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
             problems=tuple(filter(None, [self._neighbourhood.clock_problem, *self._guard.problems])),
-            connections=dict(self._neighbourhood.connections),
+            connections={peer: at for peer, at in connections.items() if peer not in unheard},
             refused=dict(self._guard.refused),
+            known_peers=len(hearing.ever_heard | self._doors.peers),
+            unheard=unheard,
+            pauses=self._pauses.times,
+            answered_at=hearing.answered_at,
+            asked_at=hearing.asked_at,
         )
 
     async def close(self) -> None:
@@ -226,12 +247,16 @@ class HivemindNetwork:
             PULL_PROTOCOL: handler(self._server.body),
             MANIFEST_PROTOCOL: handler(self._server.manifest),
         }
-        return await Session.open(self._settings, self._rules, self._shelf, self._guard, self._clock, streams)
+        return await Session.open(
+            self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
+        )
 
     async def _background(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run(self._neighbourhood.restore))
-            group.create_task(self._neighbourhood.keep_joined())
+            group.create_task(self._neighbourhood.keep_refreshed())
+            group.create_task(self._in_touch.keep_looking())
+            group.create_task(self._in_touch.keep())
             group.create_task(self._neighbourhood.keep_located())
             group.create_task(self._neighbourhood.keep_hanging_up())
 
@@ -289,5 +314,15 @@ class HivemindNetwork:
     ) -> bytes:
         what = f"asking {peer_id} for {protocol_id}"
         stream = session.stream(peer_id, protocol_id, what, STREAM_SECONDS)
-        async with self._asked.place(peer_id), stream as (reader, writer):
-            return await ask(reader, writer, request, bytes_max=bytes_max)
+        hearing = self._guard.hearing
+        try:
+            async with self._asked.place(peer_id), stream as (reader, writer):
+                reply = await ask(reader, writer, request, bytes_max=bytes_max)
+        except (AbsentError, BusyError):
+            hearing.answered(peer_id)
+            raise
+        except NetworkError:
+            hearing.doubt(peer_id)
+            raise
+        hearing.answered(peer_id)
+        return reply

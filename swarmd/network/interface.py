@@ -119,6 +119,16 @@ class NetworkStatistics:
     """The peers it is connected to, each with the multiaddr at the other end (no /p2p/)."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """What peers asked for and did not get since the start, by what was wrong: names end up in metrics."""
+    known_peers: int = 0
+    """Peers that were heard, or reached, or named by the operator; the newest thousand."""
+    unheard: frozenset[PeerId] = frozenset()
+    """Peers that did not answer when they were asked last, or are away; none of them is in `connections`."""
+    pauses: int = 0
+    """How often this machine slept, or this process stood still."""
+    answered_at: float | None = None
+    """When anybody answered this peer last, by the monotonic clock; None: nobody yet."""
+    asked_at: float | None = None
+    """When anybody asked this peer for anything."""
 
 
 class Network(Protocol):

@@ -1,14 +1,13 @@
 """How a peer gets into the swarm's DHT and stays there: dialling, greeting, clocks, and trying again.
 
-Starting alone always works. Peers once named (or met) are remembered, and as long as the routing table is
-empty they are tried again: at start everybody may be dead, and one may come back.
+Starting alone always works. The doors of peers that were named or reached are remembered, and who is away is
+knocked at until it is back (`in_touch.py`): at start everybody may be dead, and one may come back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
@@ -17,7 +16,9 @@ import structlog
 from protocol import ADDRESSES_MAX, CLOCK_SKEW_S_MAX, PeerId
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.addresses import PeerAddress, is_public, most_public_first, parse_peer_address
+from swarmd.network.clocks import Clocks, clock_problem
 from swarmd.network.dialling import Dialling
+from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.interface import ClockSkewError, NetworkClosedError
 from swarmd.network.session import Session
@@ -25,20 +26,11 @@ from swarmd.network.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED_MAX = 64
-"""Addresses to try again; the daemon's database keeps more across starts."""
-
 DIALS_AT_ONCE = 8
 """A dead peer takes up to 8 s; 64 of them a minute."""
 
-REJOIN_S = 1.0
-"""Seconds before the first attempt to rejoin; doubled after each that fails."""
-
-REJOIN_S_MAX = 60.0
-"""Seconds between two attempts at most: who comes back is found within a minute."""
-
 REFRESH_S = 10.0
-"""Seconds between two looks at connections and own addresses."""
+"""Seconds between two looks at own addresses."""
 
 LOCATE_S = 1.0
 """Seconds between two such looks while strangers come: until then they share one allowance."""
@@ -46,29 +38,39 @@ LOCATE_S = 1.0
 LOOK_AROUND_S = 60.0
 """Seconds between two walks through the DHT: newcomers nearby are met, the dead are forgotten."""
 
-SKEW_NOTICED_S = 3.0
-"""Seconds between two clocks that are worth a warning; hivemind itself refuses joins beyond it."""
+MET_MAX = 64
+"""Peers met whose addresses are dialled after a restart of p2pd."""
 
 
 class Neighbourhood:
     """The peers around this one."""
 
     def __init__(
-        self, supervisor: Supervisor, own_id: PeerId, announced: Sequence[PeerAddress], guard: Guard
+        self,
+        supervisor: Supervisor,
+        own_id: PeerId,
+        announced: Sequence[PeerAddress],
+        guard: Guard,
+        doors: Doors,
     ) -> None:
         self._supervisor = supervisor
         self._guard = guard
+        self._doors = doors
         self._dialling = Dialling()
+        self._clocks = Clocks()
         self._now = time.monotonic
         self._own_id = own_id
         self._announced = tuple(str(address) for address in announced)
-        self._remembered: OrderedDict[PeerId, PeerAddress] = OrderedDict()
         self._met: tuple[PeerAddress, ...] = ()
         self.addresses: tuple[str, ...] = self._announced
         self.connections: dict[PeerId, str] = {}
         """The peers p2pd is connected to, each with the multiaddr at the other end."""
-        self.clock_problem: str | None = None
-        """How far off this machine's clock is by all that answered the last time, if it is too far."""
+
+    @property
+    def clock_problem(self) -> str | None:
+        """How far off this machine's clock is by most that answered lately, if it is worth telling."""
+        offset = self._clocks.offset(self._doors, self._now())
+        return None if offset is None else clock_problem(offset, "most peers that answer")
 
     @property
     def seems_dialable(self) -> bool:
@@ -85,9 +87,9 @@ class Neighbourhood:
             )
         if named:
             for address in strangers:
-                self._remember(address)
+                self._doors.remember(address)
         session = await self._supervisor.session()
-        return await self._join(session, strangers if named else self._chosen(strangers))
+        return await self.join(session, strangers if named else self._chosen(strangers))
 
     def _chosen(self, addresses: Iterable[PeerAddress]) -> list[PeerAddress]:
         """Those that are dialled although only strangers named them."""
@@ -98,7 +100,8 @@ class Neighbourhood:
         for peer, several in of_peer.items():
             if self._guard.shuns(peer):
                 continue
-            if peer in self.connections:
+            several = [address for address in several if not self._is_knocked_at(address)]
+            if peer in self.connections and several:
                 chosen.append(several[0])  # p2pd does not dial whom it is connected to
                 continue
             standing = self._guard.standing(peer)
@@ -107,11 +110,14 @@ class Neighbourhood:
             chosen.extend(choice.dial)
         return chosen
 
+    def _is_knocked_at(self, address: PeerAddress) -> bool:
+        return address.peer_id in self._guard.hearing.away and address in self._doors.addresses()
+
     async def restore(self, session: Session) -> None:
         """Back into the DHT after a restart of p2pd."""
         try:
             await self.refresh(session)
-            await self._join(session, [*self._remembered.values(), *self._met])
+            await self.join(session, [*self._doors.addresses(), *self._met])
         except NetworkError as error:
             log.warning("not rejoined yet", error=str(error))
 
@@ -120,21 +126,22 @@ class Neighbourhood:
         if not self._announced:
             own = most_public_first(await session.own_addresses())
             self.addresses = tuple(str(address) for address in _readable(own))[:ADDRESSES_MAX]
-        await self._locate(session)
+        await self.locate(session)
 
-    async def _locate(self, session: Session) -> None:
+    async def locate(self, session: Session) -> None:
+        """Ask p2pd anew for connections. Raises NetworkError."""
         met = _readable(await session.connections())
         self.connections = {address.peer_id: address.transport for address in met}
         self._guard.located(self.connections)
         if met:
-            self._met = tuple(met[:REMEMBERED_MAX])
+            self._met = tuple(met[:MET_MAX])
 
     async def keep_located(self) -> None:
         """Ask p2pd where those are whose address is not known yet; until cancelled or closed."""
         while True:
             await self._guard.strangers_met.wait()
             self._guard.strangers_met.clear()
-            if not await self._tried("locating peers", self._locate):
+            if not await self._tried("locating peers", self.locate):
                 return
             await asyncio.sleep(LOCATE_S)
 
@@ -155,87 +162,82 @@ class Neighbourhood:
             log.debug("not done", what=what, error=str(error))
         return True
 
-    async def keep_joined(self) -> None:
-        """Refresh, look around, and rejoin while the routing table is empty; until cancelled or closed."""
+    async def keep_refreshed(self) -> None:
+        """Look at own addresses, and now and then around in the DHT; until cancelled or closed."""
         loop = asyncio.get_running_loop()
-        pause, looked = REJOIN_S, loop.time()
+        looked = loop.time()
         while True:
-            await asyncio.sleep(pause)
-            try:
-                session = await self._supervisor.session()
-                await self.refresh(session)
-                if session.peers_known:
-                    pause = REFRESH_S
-                    if loop.time() - looked >= LOOK_AROUND_S:
-                        looked = loop.time()
-                        await session.look_around()
-                elif self._remembered or self._met:
-                    pause = min(2 * pause, REJOIN_S_MAX)
-                    if await self._join(session, [*self._remembered.values(), *self._met]):
-                        log.info("joined again", peers=session.peers_known)
-                        pause = REJOIN_S
-                else:
-                    pause = REJOIN_S
-            except NetworkClosedError:
+            await asyncio.sleep(REFRESH_S)
+            if not await self._tried("refreshing", self.refresh):
                 return
-            except ClockSkewError as error:
-                log.warning("not joined", error=str(error))
-            except NetworkError as error:
-                log.debug("peers not refreshed", error=str(error))
+            if loop.time() - looked >= LOOK_AROUND_S:
+                looked = loop.time()
+                await self._tried("looking around", Session.look_around)
 
-    async def _join(self, session: Session, addresses: Iterable[PeerAddress]) -> int:
-        """Greet all, then look around if any is there; returns how many peers answered."""
+    async def join(self, session: Session, addresses: Iterable[PeerAddress]) -> int:
+        """Dial and greet all, then look around if any is there; returns how many peers answered.
+
+        Raises ClockSkewError if all that answered have another time, NetworkError.
+        """
         places = asyncio.Semaphore(DIALS_AT_ONCE)
 
-        async def greet(address: PeerAddress) -> float | None:
+        async def reach(address: PeerAddress) -> float | None:
             async with places:
-                try:
-                    await session.dial(address)
-                    skew = await session.greet(address.peer_id)
-                except NetworkError as error:
-                    log.debug("peer does not answer", address=str(address), error=str(error))
-                    self._dialling.failed(address, self._now())
-                    return None
-                self._dialling.answered(address)
-                self._remember(address)
-                return skew
+                return await self._reach(session, address)
 
         async with asyncio.TaskGroup() as group:
-            greetings = {address: group.create_task(greet(address)) for address in dict.fromkeys(addresses)}
+            tries = {address: group.create_task(reach(address)) for address in dict.fromkeys(addresses)}
         answers = {
-            address.peer_id: skew
-            for address, task in greetings.items()
-            if (skew := task.result()) is not None
+            address.peer_id: skew for address, task in tries.items() if (skew := task.result()) is not None
         }
-        answered = self._with_my_time(list(answers.values()))
+        answered = _with_my_time(list(answers.values()))
         if answered:
-            self.clock_problem = None
+            session.forgive()
+            await self.locate(session)
+            self._remember_doors(address for address, task in tries.items() if task.result() is not None)
             await session.look_around()
         return answered
 
-    def _with_my_time(self, skews: Sequence[float]) -> int:
-        """How many clocks agree with this one; warns when they do not. Raises ClockSkewError if none does."""
-        agreeing = [skew for skew in skews if abs(skew) <= CLOCK_SKEW_S_MAX]
-        if skews and not agreeing:
-            typical = sorted(skews)[len(skews) // 2]
-            self.clock_problem = (
-                f"this machine's clock is {abs(typical):.0f} s {'behind' if typical > 0 else 'ahead of'} all "
-                f"{len(skews)} peers that answered; beyond {CLOCK_SKEW_S_MAX} s its records are refused: "
-                "set the clock (timedatectl set-ntp true, or ntpdate) and start again"
-            )
-            raise ClockSkewError(self.clock_problem)
-        for skew in skews:
-            if abs(skew) > SKEW_NOTICED_S:
-                log.warning(
-                    "clocks differ", peer_is_ahead_s=round(skew, 1), hint="is NTP running on this machine?"
-                )
-        return len(agreeing)
+    def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:
+        """Those of `addresses` at which their peers really are: p2pd may have found them elsewhere."""
+        for address in addresses:
+            if self.connections.get(address.peer_id) == address.transport:
+                self._doors.remember(address)
 
-    def _remember(self, address: PeerAddress) -> None:
-        self._remembered[address.peer_id] = address
-        self._remembered.move_to_end(address.peer_id)
-        if len(self._remembered) > REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
+    async def _reach(self, session: Session, address: PeerAddress) -> float | None:
+        """Dial and greet one; returns how far ahead its clock is, None where it does not answer."""
+        try:
+            await session.dial(address)
+            skew = await self._skew(session, address.peer_id)
+        except NetworkError as error:
+            log.debug("peer does not answer", address=str(address), error=str(error))
+            self._dialling.failed(address, self._now())
+            return None
+        self._dialling.answered(address)
+        return skew
+
+    async def greet(self, session: Session, peer: PeerId) -> bool:
+        """Whether a connected peer answers."""
+        try:
+            return await self._skew(session, peer) is not None
+        except NetworkError as error:
+            log.debug("peer does not answer", peer=peer, error=str(error))
+            return False
+
+    async def _skew(self, session: Session, peer: PeerId) -> float | None:
+        skew = await session.greet(peer)
+        if skew is not None:
+            self._clocks.observe(peer, skew, self._now())
+        return skew
+
+
+def _with_my_time(skews: Sequence[float]) -> int:
+    """How many clocks agree with this one. Raises ClockSkewError if none does."""
+    agreeing = [skew for skew in skews if abs(skew) <= CLOCK_SKEW_S_MAX]
+    if skews and not agreeing:
+        typical = sorted(skews)[len(skews) // 2]
+        raise ClockSkewError(clock_problem(typical, f"all {len(skews)} peers that answered"))
+    return len(agreeing)
 
 
 def _readable(addresses: Iterable[str]) -> list[PeerAddress]:

@@ -27,6 +27,7 @@ from swarmd.network.guard import Guard
 from swarmd.network.interface import LocalFailureError
 from swarmd.network.malformed import MessageError
 from swarmd.network.p2pd import P2PSettings, control_of, kill, spawn, stop
+from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
 from swarmd.network.rules import StorageRules
 from swarmd.network.shelf import Shelf
@@ -52,8 +53,9 @@ CONNECTIONS_MAX = 2_048
 class Session:
     """A running p2pd with a DHT node over it."""
 
-    def __init__(self, p2p: Any, node: Any) -> None:
+    def __init__(self, p2p: Any, node: Any, pauses: Pauses) -> None:
         self._p2p = p2p
+        self._pauses = pauses
         self._control = control_of(p2p)
         self.node = node
         self._deadlines: set[asyncio.Timeout] = set()
@@ -67,6 +69,7 @@ class Session:
         shelf: Shelf,
         guard: Guard,
         clock: Clock,
+        pauses: Pauses,
         streams: Mapping[str, StreamHandler],
     ) -> Session:
         """Raises ConfigError (port, host) or NetworkError; leaves no process behind when it raises."""
@@ -77,7 +80,7 @@ class Session:
                 node = await open_node(p2p, control, rules, shelf, guard, clock)
                 p2p._start_listening()
                 await control.serve(guard, node.protocol.handlers, dict(streams))
-                session = cls(p2p, node)
+                session = cls(p2p, node, pauses)
         except BaseException as error:
             await stop(p2p)
             if isinstance(error, (TimeoutError, *P2PD_ERRORS)):
@@ -125,6 +128,7 @@ class Session:
         died = f"{what} was cut off: the p2p process died; it is being restarted"
         if self._ended:
             raise LocalFailureError(died)
+        pauses = self._pauses.look()
         try:
             async with asyncio.timeout(seconds) as deadline:
                 self._deadlines.add(deadline)
@@ -136,17 +140,19 @@ class Session:
             slow = f"{what} took longer than {seconds:.0f} s"
             if self._ended:
                 raise LocalFailureError(died) from error
-            if was_late(deadline) or not await self._answers():
+            if was_late(deadline) or self._pauses.look() != pauses or not await self.answers():
                 raise LocalFailureError(f"{slow}, and so did this machine's own transport") from error
             raise NetworkError(slow) from error
         except P2PD_ERRORS as error:
             if self._ended or self._p2p._child.returncode is not None:
                 raise LocalFailureError(died) from error
+            if self._pauses.look() != pauses:
+                raise LocalFailureError(f"{what} failed when this machine woke up: {error}") from error
             raise NetworkError(f"{what} failed: {error}") from error
         if self._ended:  # hivemind may have taken the silence for an answer
             raise LocalFailureError(died)
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
         """Whether p2pd itself answers."""
         try:
             async with asyncio.timeout(ALIVE_SECONDS):
@@ -154,6 +160,14 @@ class Session:
         except (TimeoutError, *P2PD_ERRORS):
             return False
         return True
+
+    def kill(self) -> None:
+        """End the process at once: it does not answer. `wait_for_death` returns."""
+        kill(self._p2p._child)
+
+    def forgive(self) -> None:
+        """Ask everybody again who did not answer a search lately: a peer that was away is back."""
+        self.node.blacklist.clear()
 
     async def dial(self, address: PeerAddress) -> None:
         """Connect to a peer. Raises NetworkError if it does not answer there."""

@@ -22,6 +22,11 @@ STABLE_S = 60.0
 RESTART_WAIT_S = 5.0
 """How long a call waits for a restart under way; a restart takes 0.3 s."""
 
+PULSE_S = 2.0
+PULSES_MISSED_MAX = 4
+"""Seconds between two questions to p2pd whether it is there, and how many in a row it may leave unanswered (a
+second each): one that is frozen is replaced after about 12 s, and one on a machine under load is not."""
+
 
 class Supervisor:
     """Owns the current session."""
@@ -56,7 +61,7 @@ class Supervisor:
         attempt = 0
         while self._session is not None and self._closed is None:
             born = loop.time()
-            code = await self._session.wait_for_death()
+            code = await self._death_of(self._session)
             self._settled.clear()
             self._session.end()
             log.warning("p2p process died", exit_code=code, action="restarting it with the same key and port")
@@ -72,6 +77,22 @@ class Supervisor:
             self.restarts += 1
             log.info("p2p process restarted", restarts=self.restarts)
             await restored(self._session)
+
+    async def _death_of(self, session: Session) -> int:
+        """Wait for it, and bring it about when the process does not answer any more."""
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(self._end_when_frozen(session))
+            code = await session.wait_for_death()
+            watch.cancel()
+        return code
+
+    async def _end_when_frozen(self, session: Session) -> None:
+        missed = 0
+        while missed < PULSES_MISSED_MAX:
+            await asyncio.sleep(PULSE_S)
+            missed = 0 if await session.answers() else missed + 1
+        log.warning("p2p process does not answer", action="ending it")
+        session.kill()
 
     async def _reopen(self, attempt: int) -> tuple[Session, int]:
         """A new session and the number of attempts in a row. Raises NetworkError after the last attempt."""

@@ -77,6 +77,7 @@ class TaskRunner:
         self._worker: WorkerProcess | None = None
         self._starts = 0
         self._closed = asyncio.Event()
+        self._asked_at: float | None = None
         self.busy_s = 0.0
         """Seconds that the worker has spent on requests, its starts left out."""
 
@@ -95,6 +96,11 @@ class TaskRunner:
         self._closed.set()
         if self._worker is not None:
             await self._worker.close()
+
+    @property
+    def waiting_s(self) -> float:
+        """Seconds that the request under way has taken so far; 0 where there is none."""
+        return 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
 
     @property
     def restarts(self) -> int:
@@ -211,7 +217,7 @@ class TaskRunner:
     async def _ask(self, request: object, count: int, seconds: float) -> Sequence[Any]:
         async with self._lock:
             worker = await self._running()
-            began = time.monotonic()
+            began = self._asked_at = time.monotonic()
             try:
                 reply = await worker.ask(request, seconds)
             except WorkerLostError as error:
@@ -219,6 +225,7 @@ class TaskRunner:
                 raise
             finally:
                 self.busy_s += time.monotonic() - began
+                self._asked_at = None
             if not isinstance(reply, tuple) or len(reply) != count:
                 await worker.close()
                 raise WorkerLostError("crash", "it sent nonsense")

@@ -44,6 +44,8 @@ class KnownTasks(TaskRunner):
         """seed of a spec -> reason why it gives no question"""
         self.scored: list[TaskSpec] = []
 
+    waiting_s = 0.0
+
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         return [self._question(spec) for spec in specs]
 
@@ -87,6 +89,8 @@ class ScriptedNetwork:
     error: NetworkError | None = None
     restarts: int = 0
     connected: int = 0
+    unheard: frozenset[PeerId] = frozenset()
+    pauses: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,7 +130,16 @@ class ScriptedNetwork:
         return await self._answer("pull", peer_id, digest, size)
 
     def statistics(self) -> NetworkStatistics:
-        return NetworkStatistics(self.connected, self.restarts, 0, 0, True, refused=self.refused)
+        return NetworkStatistics(
+            self.connected,
+            self.restarts,
+            0,
+            0,
+            True,
+            refused=self.refused,
+            unheard=self.unheard,
+            pauses=self.pauses,
+        )
 
     async def close(self) -> None:
         self.calls.append(("close",))

@@ -269,10 +269,21 @@ async def test_a_restart_of_the_p2p_process_is_told_once(bench: Bench):
     assert [line["restarts"] for line in bench.events.named("network_restarted")] == [1]
 
 
-async def test_ticks_carry_the_number_of_neighbours(bench: Bench):
-    bench.network.connected = 3
+async def test_a_pause_of_this_machine_is_told_once(bench: Bench):
+    bench.network.pauses = 1
     async with bench.running():
-        assert (await bench.told(g.Tick))[-1] == g.Tick(neighbours=3, dialable=True)
+        await bench.told(g.Paused)
+        bench.exchange.handle(g.Demand(4, 1.0))
+        await bench.told(g.Tick, 2)
+    assert len(bench.gossip.of(g.Paused)) == 1
+    assert "slept or stood still" in bench.events.named("warning")[0]["message"]
+
+
+async def test_ticks_carry_the_number_of_neighbours_and_who_does_not_answer(bench: Bench):
+    bench.network.connected, bench.network.unheard = 3, frozenset({OTHER})
+    async with bench.running():
+        told = (await bench.told(g.Tick))[-1]
+    assert told == g.Tick(neighbours=3, dialable=True, unheard=frozenset({OTHER}))
 
 
 # Verdicts -----------------------------------------------------------------------------------------

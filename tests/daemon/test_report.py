@@ -12,12 +12,13 @@ import pytest
 
 from protocol import verify_status
 from swarmd import __version__
+from swarmd.daemon.health import FROZEN_S, HEARS_NOBODY_S, NOT_ASKED_S
 from swarmd.daemon.progress import Progress
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
 from swarmd.errors import ConfigError
 from swarmd.gossip import Ignored, PeerView
 from swarmd.learning import AdaptiveExternal
-from swarmd.network.interface import Standing
+from swarmd.network.interface import NetworkStatistics, Standing
 from swarmd.observe import SelfEvaluation, StatusSnapshot
 from swarmd.policy import HardwarePlan, LoraPlan
 from swarmd.storage import Database
@@ -59,6 +60,7 @@ def report(parts: SimpleNamespace, **changes: Any) -> Reporter:
         "network": parts.network,
         "gossip": parts.gossip,
         "tasks": KnownTasks(),
+        "peers_tasks": KnownTasks(),
         "database": parts.database,
         "steps": parts.steps,
         "started_at": START - 61.5,
@@ -234,3 +236,55 @@ def test_addresses_are_written_for_others_to_read(tmp_path: Path):
     assert (tmp_path / "addresses.txt").read_text() == "/a\n/b\n"
     with pytest.raises(ConfigError, match="--address-file"):
         write_addresses(tmp_path / "absent" / "addresses.txt", ("/a",))
+
+
+# What is wrong and what to do ------------------------------------------------------------------------
+
+
+def network_of(**changes: Any) -> NetworkStatistics:
+    """Two known peers that answer and ask, as seen at START by the monotonic clock."""
+    fields: dict[str, Any] = {
+        "connected_peers": 2,
+        "restarts": 0,
+        "bytes_pulled": 0,
+        "pulls_failed": 0,
+        "dialable": True,
+        "known_peers": 2,
+        "answered_at": START - 5,
+        "asked_at": START - 5,
+    }
+    return NetworkStatistics(**fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, []),
+        ({"known_peers": 0, "answered_at": None, "asked_at": None}, []),
+        ({"answered_at": START - HEARS_NOBODY_S + 1}, []),
+        ({"answered_at": START - 95}, ["hears nobody: none of 2 known peers", "95 s", "firewall", "--peer"]),
+        ({"answered_at": None}, ["hears nobody since the start", "600 s"]),
+        ({"answered_at": START - 95, "dialable": False}, ["hears nobody", "behind a NAT", "--announce"]),
+        ({"asked_at": START - NOT_ASKED_S + 1}, []),
+        ({"asked_at": START - 200}, ["others do not reach this peer: 2 answer it", "200 s", "--announce"]),
+        ({"asked_at": None, "connected_peers": 0}, []),
+        ({"problems": ("this machine's clock is 10 s behind",)}, ["clock is 10 s behind"]),
+    ],
+)
+def test_an_outage_is_named_with_the_way_on(parts, monkeypatch, changes, words):
+    monkeypatch.setattr(parts.network, "statistics", lambda: network_of(**changes))
+    health = report(parts, started_at=START - 600).snapshot().health
+    assert health.ok is not bool(words)
+    assert len(health.reasons) == bool(words)
+    for word in words:
+        assert word in health.reasons[0]
+
+
+@pytest.mark.parametrize("which", ["tasks", "peers_tasks"])
+def test_a_worker_that_does_not_answer_is_named(parts, which):
+    worker = KnownTasks()
+    worker.waiting_s = FROZEN_S - 1
+    assert report(parts, **{which: worker}).snapshot().health.ok
+    worker.waiting_s = FROZEN_S + 1
+    [reason] = report(parts, **{which: worker}).snapshot().health.reasons
+    assert f"has not answered for {FROZEN_S + 1:.0f} s: frozen" in reason

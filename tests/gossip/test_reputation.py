@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from protocol import Reason
 from swarmd.gossip import GossipLimits
-from swarmd.gossip.reputation import UNREACHABLE, Reputation
+from swarmd.gossip.reputation import ABSENT, PAUSED, UNREACHABLE, Reputation
 from tests.gossip.making import START, key
 
 PEER = key(1).peer_id
@@ -33,12 +35,21 @@ def test_ignoring_ends_and_doubles_with_each_relapse_up_to_an_hour():
     assert spans == [300, 600, 1200, 2400, 3600, 3600]
 
 
-def test_what_is_useful_makes_up_for_what_was_unreachable():
+def test_what_is_useful_makes_up_for_a_failure():
     reputation = Reputation(GossipLimits())
     for _ in range(50):
-        assert not reputation.penalise(PEER, UNREACHABLE, START)
-        reputation.credit(PEER, START)
-        reputation.credit(PEER, START)
+        assert not reputation.penalise(PEER, ABSENT, START)
+        for _ in range(3):
+            reputation.credit(PEER, START)
+
+
+@pytest.mark.parametrize("reason", [UNREACHABLE, PAUSED])
+def test_no_outage_costs_a_point_theirs_or_ours(reason: str):
+    reputation = Reputation(GossipLimits())
+    for _ in range(50):
+        assert not reputation.penalise(PEER, reason, START)
+    assert reputation.trust(PEER, START) == 1
+    assert reputation.reasons(PEER) == {}
 
 
 def test_a_crowd_of_new_names_does_not_wash_the_ignored_clean():
@@ -46,7 +57,7 @@ def test_a_crowd_of_new_names_does_not_wash_the_ignored_clean():
     for _ in range(2):
         reputation.penalise(PEER, LIE, START)
     for number in range(2, 100):
-        reputation.penalise(key(number).peer_id, UNREACHABLE, START)
+        reputation.penalise(key(number).peer_id, ABSENT, START)
     assert reputation.is_ignored(PEER, START)
     assert [ignored.peer_id for ignored in reputation.ignored(START)] == [PEER]
 

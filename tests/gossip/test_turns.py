@@ -176,7 +176,7 @@ def test_what_could_not_be_had_because_its_publisher_was_busy_is_had_later():
     assert hand.teach(pull, START + 18)
 
 
-def test_several_pulls_that_fail_together_count_once():
+def test_pulls_that_fail_together_are_one_failure_and_cost_nothing():
     hand = Hand(GossipLimits(pulls_per_peer=8))
     for number in range(8):
         hand.offer(key(1), number)
@@ -184,7 +184,9 @@ def test_several_pulls_that_fail_together_count_once():
     assert len(pulls) == 8
     for pull in pulls:
         hand.fail(pull)
-    assert hand.reputation.reasons(key(1).peer_id) == {"pull": 1}
+    assert hand.reputation.reasons(key(1).peer_id) == {}
+    assert hand.puller.pulls(START + 4) == []
+    assert len(hand.puller.pulls(START + 5)) == 8, "after the first and shortest rest"
 
 
 def test_a_peer_that_cannot_be_reached_is_tried_ever_more_rarely_and_not_ignored():

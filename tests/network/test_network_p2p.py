@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from protocol import digest_of
+from protocol import SHARDS_MAX, digest_of, shard_of
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network import ClockSkewError, PullFailedError, parse_peer_address
 from swarmd.network.interface import NetworkClosedError
@@ -171,6 +171,7 @@ def test_a_key_that_ran_a_moment_ago_may_start_again(p2p: Any) -> None:
 
 
 def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2p: Any) -> None:
+    from swarmd.network.doors import Doors
     from swarmd.network.guard import Guard
     from swarmd.network.neighbourhood import Neighbourhood
 
@@ -184,9 +185,8 @@ def test_whoever_meets_public_peers_and_has_no_public_address_is_not_dialable(p2
             (public, [public], True),
             (relayed, [public], True),
         ]:
-            guess = Neighbourhood(
-                Supervisor(world.peer), world.key(1).peer_id, [parse_peer_address(own)], Guard(time.monotonic)
-            )
+            guard, announced = Guard(time.monotonic), [parse_peer_address(own)]
+            guess = Neighbourhood(Supervisor(world.peer), world.key(1).peer_id, announced, guard, Doors())
             guess._met = tuple(map(parse_peer_address, met))
             assert guess.seems_dialable == dialable
         peer = await world.peer(3, dialable=False)
@@ -225,6 +225,23 @@ def test_a_start_that_is_cancelled_leaves_no_process(p2p: Any) -> None:
     p2p.run(scenario)
 
 
+def test_announcing_under_many_keys_at_once_is_no_lie(p2p: Any) -> None:
+    """As after an outage: hivemind looks for the holders of n keys with the root of n in one message."""
+
+    async def scenario(world: Any) -> None:
+        one, other = await world.swarm(2)
+        task = world.manifest.tasks[0].task_id
+        sent, now = [], world.clock()
+        for number in range(60):
+            key = world.key(number)
+            shard = shard_of(key.peer_id, task, SHARDS_MAX)
+            sent.append(world.announcement(key, world.record(key, now), now, shard=shard))
+        assert await one.network.announce(sent) == len(sent)
+        assert other.network.statistics().refused == {}
+
+    p2p.run(scenario)
+
+
 def test_a_wrong_clock_is_named(p2p: Any) -> None:
     async def scenario(world: Any) -> None:
         first = await world.peer(0)
@@ -234,6 +251,8 @@ def test_a_wrong_clock_is_named(p2p: Any) -> None:
             await ahead.network.connect(first.network.addresses)
         assert "set the clock" in ahead.network.statistics().problems[0]
         assert first.network.statistics().problems == ()
+        slow = await world.peer(3, clock=lambda: time.time() - 10, to=first)
+        assert "clock is 10 s behind most peers that answer" in slow.network.statistics().problems[0]
         with pytest.raises(ClockSkewError, match=r"clock is 1[12]\d s behind all 1 peers"):
             await behind.network.connect(first.network.addresses)
 

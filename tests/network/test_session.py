@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 
+from swarmd.network.pauses import Pauses
 from swarmd.network.session import Session, was_late
 
 
@@ -29,7 +31,8 @@ def test_a_p2pd_whose_connection_ends_before_its_exit_is_told_has_died_as_usual(
         async with asyncio.TaskGroup() as group:
             control = SimpleNamespace(_read_task=group.create_task(asyncio.sleep(0)))
             p2p = SimpleNamespace(_child=DyingChild(-9), _client=SimpleNamespace(control=control))
-            assert await Session(p2p, node=None).wait_for_death() == -9
+            pauses = Pauses(time.monotonic, time.time)
+            assert await Session(p2p, None, pauses).wait_for_death() == -9
 
     asyncio.run(scenario())
 

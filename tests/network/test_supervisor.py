@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from swarmd.errors import NetworkError
 from swarmd.network import NetworkClosedError, run_simulated
-from swarmd.network.supervisor import BACK_OFF_S, RESTART_WAIT_S, STABLE_S, Supervisor
+from swarmd.network.supervisor import (
+    BACK_OFF_S,
+    PULSE_S,
+    PULSES_MISSED_MAX,
+    RESTART_WAIT_S,
+    STABLE_S,
+    Supervisor,
+)
 
 
 class FakeSession:
@@ -19,10 +27,20 @@ class FakeSession:
     def __init__(self, lifetime: float) -> None:
         self.lifetime = lifetime
         self.ended = self.closed = False
+        self.frozen_at = float("inf")
+        self.killed = asyncio.Event()
 
     async def wait_for_death(self) -> int:
-        await asyncio.sleep(self.lifetime)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.lifetime):
+                await self.killed.wait()
         return -9
+
+    async def answers(self) -> bool:
+        return asyncio.get_running_loop().time() < self.frozen_at
+
+    def kill(self) -> None:
+        self.killed.set()
 
     def end(self) -> None:
         self.ended = True
@@ -80,6 +98,19 @@ def test_a_dead_process_is_replaced_and_the_old_session_closed() -> None:
     assert sessions.times == [0.0, 100.0 + BACK_OFF_S[0]]
     assert sessions.opened[0][1].closed
     assert sessions.opened[1][1].closed
+
+
+def test_a_process_that_stands_still_is_ended_and_replaced() -> None:
+    sessions = Sessions(1e9, 1e9)
+
+    async def scenario(supervisor: Supervisor) -> None:
+        sessions.opened[0][1].frozen_at = 100.0
+        await asyncio.sleep(100 + PULSE_S * (PULSES_MISSED_MAX - 1))
+        assert supervisor.restarts == 0
+        await asyncio.sleep(PULSE_S + 1)
+        assert supervisor.restarts == 1
+
+    supervised(sessions, scenario)
 
 
 def test_calls_wait_for_the_restart() -> None:

@@ -35,6 +35,9 @@ from swarmd.network.shelf import Shelf
 from tests.gossip.making import START, key, make_group, make_own_status, question
 
 HOLDERS = 5  # replicas of a value, as in hivemind
+DOORS = 64  # peers lost that are knocked at, as in `swarmd/network/doors.py` ...
+KNOCKS = 16  # ... so many at a time
+SLOWEST_S = 10.0  # the longest that a call takes
 JOIN_LINKS = 4  # peers a joining one gets to know besides those it dialled
 
 
@@ -73,6 +76,9 @@ class Peer:
     side: int = 0
     alive: bool = True
     links: set[int] = field(default_factory=set)
+    lost: dict[int, None] = field(default_factory=dict)
+    """Those it was linked to, and is not; it knocks at their doors."""
+    steps: int = 0
     blobs: dict[bytes, bytes] = field(default_factory=dict)
     shelf: Shelf = field(default_factory=empty_shelf)
     """its part of the DHT"""
@@ -97,11 +103,24 @@ class Peer:
 class Swarm:
     """Peers, their network, and the clock."""
 
-    def __init__(self, manifest: Manifest, *, seed: int, loss: float = 0.0, latency: float = 0.05) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        seed: int,
+        loss: float = 0.0,
+        latency: float = 0.05,
+        slow: float = 0.0,
+        doubled: float = 0.0,
+    ) -> None:
+        """`latency`: mean seconds of a call; the share `slow` of them takes up to SLOWEST_S, which also puts
+        them out of order; the answer to the share `doubled` comes a second time."""
         self.manifest = manifest
         self.rng = random.Random(seed)
         self.loss = loss
         self.latency = latency
+        self.slow = slow
+        self.doubled = doubled
         self.now = START
         self.peers: list[Peer] = []
         self.by_id: dict[PeerId, Peer] = {}
@@ -162,6 +181,7 @@ class Swarm:
         peer.shelf = empty_shelf()
         for other in peer.links:
             self.peers[other].links.discard(peer.number)
+            self._lose(self.peers[other], peer)
         peer.links.clear()
         self._components = None
 
@@ -171,11 +191,13 @@ class Swarm:
             for peer in members:
                 peer.side = side
         for peer in self.peers:
-            peer.links = {n for n in peer.links if self.peers[n].side == peer.side}
+            for other in [self.peers[n] for n in sorted(peer.links) if self.peers[n].side != peer.side]:
+                peer.links.discard(other.number)
+                self._lose(peer, other)
         self._components = None
 
     def heal(self) -> None:
-        """Dialling works again everywhere; links that were cut stay cut until somebody dials."""
+        """Dialling works again everywhere; links that were cut stay cut until somebody dials or knocks."""
         for peer in self.peers:
             peer.side = 0
 
@@ -187,7 +209,21 @@ class Swarm:
             for friend in [other, *self.rng.sample(known, min(JOIN_LINKS, len(known)))]:
                 peer.links.add(friend.number)
                 friend.links.add(peer.number)
+                peer.lost.pop(friend.number, None)
+                friend.lost.pop(peer.number, None)
         self._components = None
+
+    def _lose(self, peer: Peer, other: Peer) -> None:
+        peer.lost[other.number] = None
+        if len(peer.lost) > DOORS:
+            del peer.lost[next(iter(peer.lost))]
+
+    def _knock(self, peer: Peer) -> None:
+        """At some doors of the lost; who opens is linked again. As `swarmd/network/in_touch.py` does."""
+        for number in self.rng.sample(sorted(peer.lost), min(KNOCKS, len(peer.lost))):
+            other = self.peers[number]
+            if other.alive and other.side == peer.side and self.rng.random() >= self.loss:
+                self.link(peer, [other])
 
     def unlink(self, peer: Peer, other: Peer) -> None:
         """One of the two hangs up."""
@@ -215,8 +251,10 @@ class Swarm:
 
     def _tick(self, peer: Peer) -> None:
         if peer.alive and peer.machine is not None:
+            self._knock(peer)
             connections = {self.peers[n].peer_id: self.peers[n].address for n in sorted(peer.links)}
-            self.tell(peer, g.Tick(len(peer.links), connections=connections))
+            unheard = frozenset(self.peers[n].peer_id for n in peer.lost)
+            self.tell(peer, g.Tick(len(peer.links), connections=connections, unheard=unheard))
             wakeup = peer.machine.next_wakeup - peer.clock_offset
             assert wakeup > self.now, "a machine that wakes in the past would spin"
             self.after(wakeup - self.now, lambda: self._tick(peer))
@@ -224,6 +262,7 @@ class Swarm:
     def _step(self, peer: Peer) -> None:
         if not peer.alive:
             return
+        peer.steps += 1
         for _ in range(peer.trainer.local):
             self._groups_made += 1
             rewards = (1.0, 0.0, 0.0) if peer.rng.random() < peer.trainer.informative else (0.0, 0.0, 0.0)
@@ -266,7 +305,12 @@ class Swarm:
                 pass
 
     def _later(self, do: Callable[[], None]) -> None:
-        self.after(self.latency * (0.5 + self.rng.random()), do)
+        seconds = self.latency * (0.5 + self.rng.random())
+        if self.slow and self.rng.random() < self.slow:
+            seconds = self.rng.uniform(seconds, SLOWEST_S)
+        self.after(seconds, do)
+        if self.doubled and self.rng.random() < self.doubled:
+            self.after(seconds + self.rng.random(), do)
 
     def _score(self, peer: Peer, verified: VerifiedRecord) -> g.Event:
         """What a daemon finds by itself: the true question, and the rewards that the texts deserve."""

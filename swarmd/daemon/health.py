@@ -1,0 +1,62 @@
+"""What keeps a peer from doing its work, and what to do about it: one sentence for each cause.
+
+Pure: everything comes in as numbers. `docs/operating.md` has the table of these sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swarmd.network.interface import NetworkStatistics
+
+HEARS_NOBODY_S = 30.0
+"""Seconds without any answer; a peer that says nothing is greeted every 10 s."""
+
+NOT_ASKED_S = 150.0
+"""Seconds without any question by others; every peer's status alone is stored with others every 30 s."""
+
+FROZEN_S = 60.0
+"""Seconds that one request to the task worker may take; a step's questions or scores take less than one."""
+
+
+def outages(network: NetworkStatistics, *, started_at: float, now: float) -> Iterator[str]:
+    """What is wrong between this peer and the others. Times are of the monotonic clock."""
+    if not network.known_peers:
+        return
+    silent_s = now - (network.answered_at or started_at)
+    if silent_s >= HEARS_NOBODY_S:
+        since = "" if network.answered_at else " since the start"
+        yield (
+            f"hears nobody{since}: none of {network.known_peers} known peers has answered for "
+            f"{silent_s:.0f} s; {_way_on(network.dialable)}"
+        )
+        return
+    unasked_s = now - (network.asked_at or started_at)
+    if unasked_s >= NOT_ASKED_S and network.connected_peers:
+        yield (
+            f"others do not reach this peer: {network.connected_peers} answer it, and none has asked it for "
+            f"anything for {unasked_s:.0f} s; let its TCP port through the firewall or router and --announce "
+            "it, and see in the log of one of them whether it ignores this peer"
+        )
+
+
+def frozen(waiting_s: float, worker: str) -> Iterator[str]:
+    """`worker`: whose questions and scores it is for."""
+    if waiting_s >= FROZEN_S:
+        yield (
+            f"the task worker for {worker} has not answered for {waiting_s:.0f} s: frozen, or starved of "
+            "CPU; it is replaced by itself, and if this comes back the machine has too much else to do"
+        )
+
+
+def _way_on(dialable: bool) -> str:
+    if dialable:
+        return (
+            "check this machine's network and firewall; they are knocked at every 2 s, and if they left for "
+            "good, name another with --peer"
+        )
+    return (
+        "this peer is behind a NAT, and so may they be: peers behind NATs need one that everybody can "
+        "dial. Start one on a machine with a public address (or a forwarded port and --announce), and name "
+        "it with --peer here and there"
+    )

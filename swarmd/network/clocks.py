@@ -1,0 +1,57 @@
+"""Is this machine's clock right? By the clocks of those that answer its greetings. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Container
+
+from protocol import CLOCK_SKEW_S_MAX, PeerId
+
+SKEW_TOLD_S = 5.0
+"""Seconds between this clock and those of most peers that are worth telling: NTP leaves a hundredth."""
+
+KEPT_S = 300.0
+"""Seconds for which an answer counts: a clock that was set right is believed by then."""
+
+PEERS_MAX = 64
+"""Answers remembered, the newest."""
+
+STRANGERS_MIN = 3
+"""Peers that must have answered where none of them was dialled by its known address: names cost nothing."""
+
+
+class Clocks:
+    """How far other clocks are ahead of this one, in seconds."""
+
+    def __init__(self) -> None:
+        self._skews: OrderedDict[PeerId, tuple[float, float]] = OrderedDict()
+
+    def observe(self, peer: PeerId, skew: float, now: float) -> None:
+        self._skews.pop(peer, None)
+        self._skews[peer] = skew, now
+        if len(self._skews) > PEERS_MAX:
+            self._skews.popitem(last=False)
+
+    def offset(self, reached: Container[PeerId], now: float) -> float | None:
+        """By how much most clocks are ahead of this one; None while too few say so.
+
+        `reached`: peers with a door. Where there are any, only they count.
+        """
+        fresh = {peer: skew for peer, (skew, at) in self._skews.items() if now - at < KEPT_S}
+        counted = [skew for peer, skew in fresh.items() if peer in reached]
+        if not counted and len(fresh) >= STRANGERS_MIN:
+            counted = list(fresh.values())
+        for sign in (1, -1):
+            off = sorted(skew for skew in counted if sign * skew > SKEW_TOLD_S)
+            if 2 * len(off) > len(counted):
+                return off[len(off) // 2]
+        return None
+
+
+def clock_problem(offset: float, peers: str) -> str:
+    """For a person: by how much, and what to do. `peers`: the clocks it is measured by."""
+    way = "behind" if offset > 0 else "ahead of"
+    return (
+        f"this machine's clock is {abs(offset):.0f} s {way} {peers}; beyond {CLOCK_SKEW_S_MAX} s what "
+        "it signs is refused: set the clock (timedatectl set-ntp true, or ntpdate)"
+    )

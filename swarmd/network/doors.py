@@ -1,0 +1,105 @@
+"""The doors of those who are away: addresses where a peer was reached before, knocked at until it is back.
+
+A knock is a TCP connection and the first line of libp2p's handshake, without p2pd: a dial that fails makes
+p2pd wait ever longer before the next. Only addresses that the operator named, or at which p2pd was connected
+to that very peer, are doors, so nobody can have a third party knocked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Container
+from dataclasses import dataclass
+
+from protocol import PeerId
+from swarmd.network.addresses import PeerAddress
+
+DOORS_MAX = 64
+"""Peers whose doors are remembered; the daemon's database keeps more across starts."""
+
+KNOCK_S = 2.0
+"""Seconds between two knocks at one door, so that a heal is noticed within that time ..."""
+
+PATIENCE_S = 900.0
+"""... for so long; after that it is rather gone than cut off, and every KNOCK_S_LATER is enough."""
+
+KNOCK_S_LATER = 30.0
+KNOCKS_AT_ONCE = 16
+"""Doors knocked at together: in a large outage one that opens is enough, and the others' turns come."""
+
+ANSWER_S = 1.8
+"""Seconds for the connection and the line: less than KNOCK_S, more than a round trip with one packet lost."""
+
+MULTISTREAM = b"\x13/multistream/1.0.0\n"
+"""What both sides of a libp2p connection say first (multistream-select 1.0)."""
+
+
+@dataclass
+class _Door:
+    address: PeerAddress
+    away_since: float | None = None
+    knock_at: float = 0.0
+
+
+class Doors:
+    """One for each peer. Pure: `now` is in seconds of any clock that goes on."""
+
+    def __init__(self) -> None:
+        self._doors: OrderedDict[PeerId, _Door] = OrderedDict()
+
+    def remember(self, address: PeerAddress) -> None:
+        """`address` was named by the operator, or its peer was reached there."""
+        self._doors[address.peer_id] = _Door(address)
+        self._doors.move_to_end(address.peer_id)
+        if len(self._doors) > DOORS_MAX:
+            self._doors.popitem(last=False)
+
+    def __contains__(self, peer: object) -> bool:
+        return peer in self._doors
+
+    @property
+    def peers(self) -> frozenset[PeerId]:
+        return frozenset(self._doors)
+
+    def addresses(self) -> list[PeerAddress]:
+        return [door.address for door in self._doors.values()]
+
+    def away(self, present: Container[PeerId]) -> list[PeerId]:
+        """Those with a door that are not `present`."""
+        return [peer for peer in self._doors if peer not in present]
+
+    def due(self, present: Container[PeerId], now: float) -> list[PeerAddress]:
+        """Where to knock now: at the doors of those that are not `present`, the longest unknocked first."""
+        for peer, door in self._doors.items():
+            if peer in present:
+                door.away_since, door.knock_at = None, 0.0
+        due = [self._doors[peer] for peer in self.away(present) if self._doors[peer].knock_at <= now]
+        due.sort(key=lambda door: door.knock_at)
+        for door in due[:KNOCKS_AT_ONCE]:
+            door.away_since = now if door.away_since is None else door.away_since
+            door.knock_at = now + (KNOCK_S if now - door.away_since < PATIENCE_S else KNOCK_S_LATER)
+        return [door.address for door in due[:KNOCKS_AT_ONCE]]
+
+    def wake(self) -> None:
+        """Be patient with everybody again: this machine itself was away."""
+        for door in self._doors.values():
+            door.away_since, door.knock_at = None, 0.0
+
+
+async def opens(address: PeerAddress) -> bool:
+    """Knock; whether something that speaks libp2p answers there. True, too, where nobody can knock (QUIC)."""
+    _, _, host, protocol, port, *_ = address.transport.split("/")
+    if protocol != "tcp":
+        return True
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(MULTISTREAM)
+            return await reader.readexactly(len(MULTISTREAM)) == MULTISTREAM
+    except (OSError, EOFError, TimeoutError):
+        return False
+    finally:
+        if writer is not None:
+            writer.close()

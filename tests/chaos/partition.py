@@ -1,0 +1,102 @@
+"""`python -m tests.chaos.partition --cut 120`: two daemons, the wire between them cut and healed.
+
+Prints for each direction how many seconds after the heal the first group came through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+from swarmd.network.p2pd import free_port
+from tests.chaos.relay import Relay
+from tests.integration.daemon_process import DaemonProcess, Event
+
+WARM_UP_GROUPS = 3  # pulled by each before the cut
+START_S = 240.0
+SILENT_MAX_S = 400.0  # after the heal; then the direction counts as dead
+UNDER_WAY_S = 10.0  # what was here when the wire was cut is verified by then
+
+
+def at(event: Event) -> float:
+    return datetime.fromisoformat(event["ts"]).timestamp()
+
+
+def pulled(daemon: DaemonProcess, since: float) -> list[float]:
+    """When groups of the other came, in seconds after `since`."""
+    return [at(event) - since for event in daemon.named("pulled") if at(event) >= since]
+
+
+async def wait_for_pulled(daemons: list[DaemonProcess], since: float, count: int, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while any(len(pulled(daemon, since)) < count for daemon in daemons):
+                assert all(daemon.process.poll() is None for daemon in daemons), "a daemon ended"
+                await asyncio.sleep(0.5)
+    except TimeoutError:
+        return
+
+
+def tell(name: str, daemon: DaemonProcess) -> None:
+    said = daemon.status()
+    judged = said.judgement
+    changes = [(event["change"], event["why"]) for event in daemon.named("standing")]
+    print(f"  {name}: step {said.step}, health {said.health}", flush=True)
+    print(f"     points lost {judged.points_lost}, refused {judged.refused}, changes {changes}", flush=True)
+
+
+async def partition(cut_s: float, home: Path, options: list[str]) -> list[float | None]:
+    """Seconds of silence after the heal in either direction; None where nothing came any more."""
+    ports = [free_port("127.0.0.1") for _ in range(2)]
+    daemons: list[DaemonProcess] = []
+    async with Relay(ports[0]) as to_first, Relay(ports[1]) as to_second:
+        relays = (to_first, to_second)
+        try:
+            for number, (port, relay) in enumerate(zip(ports, relays, strict=True)):
+                announced = f"/ip4/127.0.0.1/tcp/{relay.port}"
+                peer = ["--peer", daemons[0].address] if daemons else []
+                arguments = ["--port", str(port), "--announce", announced, *options, *peer]
+                daemons.append(DaemonProcess(home / f"peer{number}", *arguments))
+                await asyncio.to_thread(daemons[number].wait_for, "join_command")
+            await wait_for_pulled(daemons, 0.0, WARM_UP_GROUPS, START_S)
+            for relay in relays:
+                relay.cut()
+            cut_at = time.time()
+            print(f"cut for {cut_s:.0f} s", flush=True)
+            await asyncio.sleep(cut_s)
+            for name, daemon in zip("AB", daemons, strict=True):
+                await asyncio.to_thread(tell, name, daemon)
+                late = [seconds for seconds in pulled(daemon, cut_at) if seconds > UNDER_WAY_S]
+                assert not late, f"the cut leaks: {late}"
+            for relay in relays:
+                relay.heal()
+            healed_at = time.time()
+            await wait_for_pulled(daemons, healed_at, 1, SILENT_MAX_S)
+            for name, daemon in zip("AB", daemons, strict=True):
+                await asyncio.to_thread(tell, name, daemon)
+            return [min(pulled(daemon, healed_at), default=None) for daemon in daemons]
+        finally:
+            for daemon in daemons:
+                daemon.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cut", type=float, action="append", help="seconds; may be repeated (120)")
+    parser.add_argument("--home", type=Path, help="where the homes and logs are kept (a temporary directory)")
+    arguments, options = parser.parse_known_args()
+    for cut_s in arguments.cut or [120.0]:
+        with tempfile.TemporaryDirectory() as temporary:
+            home = arguments.home or Path(temporary)
+            home.mkdir(parents=True, exist_ok=True)
+            silences = asyncio.run(partition(cut_s, home, options))
+        words = ["never" if silence is None else f"{silence:.1f} s" for silence in silences]
+        print(f"cut {cut_s:.0f} s: silence after the heal: B -> A {words[0]}, A -> B {words[1]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
