@@ -27,6 +27,8 @@ class ScoredCompletion:
     logprobs: tuple[float, ...] = ()
     behaviour_logprob_sum: float | None = None
     token_count: int | None = None
+    bare: bool = False
+    """Of external ones: whether the answer holds nothing that its writer could have left out."""
 
     @classmethod
     def from_sample(cls, sample: Sample, reward: float) -> ScoredCompletion:

@@ -62,6 +62,10 @@ class Task(Protocol):
     A task may also have `admits(answer, entry) -> bool`: whether `score` may see the answer at all; what it
     does not admit scores 0. A task without it is not shown numbers that take for ever to convert. Whatever it
     admits, the sandbox evaluates literals and arithmetic only, and no other text, while `score` runs.
+
+    And `is_bare(answer, entry) -> bool | None`: whether `answer` is the one text that a right answer can have;
+    None where it may be another right one. A task without it, and None, has the sandbox score shorter texts in
+    its place (`bare`). What is not bare is rewarded, and not learned from other peers.
     """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:
