@@ -46,7 +46,7 @@ def is_tight(answer: str, worth: int, score: Callable[[str], int], budget: Budge
 
 
 def is_plain(answer: str) -> bool:
-    """Printable text with single spaces, no second form of a character, no exponent and no prefix of a base."""
+    """Whether it is printable, with single spaces, and with no second form of a character or of a number."""
     return (
         len(answer) <= CHARS_MAX
         and unicodedata.normalize("NFKC", answer) == answer
@@ -57,8 +57,8 @@ def is_plain(answer: str) -> bool:
 
 
 def rivals(answer: str) -> Iterator[str]:
-    """`answer` without each character, each two neighbours, the first and the last, each pair of brackets; and,
-    where its letters are of both cases, with the other case. Space does not count as a character."""
+    """`answer` without each character, each two neighbours, the first and the last, each pair of brackets;
+    and, where its letters are of both cases, with the other case. Space does not count as a character."""
     seen = [place for place, character in enumerate(answer) if not character.isspace()]
     parts = [*((place,) for place in seen), *pairwise(seen), *_pairs(answer)]
     if len(seen) > 2:

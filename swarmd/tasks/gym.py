@@ -22,8 +22,8 @@ from swarmd.tasks.answers import FORMS, is_bounded
 from swarmd.tasks.source import BadOptionError, UnknownDatasetError
 
 SEVERAL_ANSWERS = frozenset({
-    "countdown", "cryptarithm", "jugs", "kakurasu", "knight_swap", "n_queens", "palindrome_generation", "puzzle24",
-    "quantum_lock", "shortest_path", "sokoban", "tower_of_hanoi", "word_ladder",
+    "countdown", "cryptarithm", "jugs", "kakurasu", "knight_swap", "n_queens", "palindrome_generation",
+    "puzzle24", "quantum_lock", "shortest_path", "sokoban", "tower_of_hanoi", "word_ladder",
 })  # fmt: skip
 """Datasets that give a right answer with the question, and whose scorers take others that mean something
 else. Those that give none (rubiks_cube, graph_color) say so themselves."""

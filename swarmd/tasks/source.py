@@ -63,9 +63,9 @@ class Task(Protocol):
     does not admit scores 0. A task without it is not shown numbers that take for ever to convert. Whatever it
     admits, the sandbox evaluates literals and arithmetic only, and no other text, while `score` runs.
 
-    And `is_bare(answer, entry) -> bool | None`: whether `answer` is the one text that a right answer can have;
-    None where it may be another right one. A task without it, and None, has the sandbox score shorter texts in
-    its place (`bare`). What is not bare is rewarded, and not learned from other peers.
+    And `is_bare(answer, entry) -> bool | None`: whether `answer` is the one text that a right answer should
+    have; None where others may be as right. Of a task without it, and for None, the sandbox scores shorter
+    texts in the answer's place (`bare`). What is not bare is rewarded, and not learned from other peers.
     """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:

@@ -119,7 +119,9 @@ class Bench:
     def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
         scorer = self._scorer(spec)
         # What the scorer does not get to see costs no child.
-        found: dict[bytes, Outcome] = {answer: (True, WORTHLESS) for answer in answers if not scorer.admits(answer.decode())}
+        found: dict[bytes, Outcome] = {
+            answer: (True, WORTHLESS) for answer in answers if not scorer.admits(answer.decode())
+        }
         rest = [answer for answer in dict.fromkeys(answers) if answer not in found]
         found |= dict.fromkeys(rest, _outcome(Lost("skipped")))
         together = [answer for answer in rest if scorer.knows_forms or _shares(answer)]
@@ -184,7 +186,7 @@ class _Scorer:
         return is_bounded(answer) if self._form is None else self._form(answer, self._entry)
 
     def score(self, raw: bytes) -> tuple[int, bool]:
-        """In millionths, 0 for what is not admitted; and whether it is bare, False for what is worth nothing."""
+        """In millionths, 0 for what is not admitted; and whether it is bare, and worth anything."""
         answer = raw.decode()
         micro = self._micro(answer)
         return (micro, self._is_bare(answer, micro)) if micro > 0 else WORTHLESS
