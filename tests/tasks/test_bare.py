@@ -47,7 +47,8 @@ def formula(right: int) -> Callable[[str], int]:
         if any(isinstance(node, ast.Call | ast.Name | ast.Pow) for node in ast.walk(tree)):
             return 0
         try:
-            return WORTH * (eval(compile(tree, "answer", "eval"), {}) == right)
+            value = eval(compile(tree, "answer", "eval"), {})  # noqa: S307  numbers and operators only
+            return WORTH * (value == right)
         except (TypeError, ZeroDivisionError):
             return 0
 
@@ -136,9 +137,9 @@ def test_of_answers_within_a_tolerance_only_those_are_bare_whose_last_digit_coun
 
 
 @given(st.text(max_size=20))
-def test_rivals_are_other_texts_and_no_longer(answer: str) -> None:
+def test_rivals_are_shorter_or_of_the_other_case_and_few(answer: str) -> None:
     found = list(rivals(answer))
-    assert all(len(rival) <= len(answer) and rival != answer for rival in found)
+    assert all(len(rival) < len(answer) or rival == answer.swapcase() for rival in found)
     assert len(found) <= 3 * len(answer) + 2
 
 
@@ -155,7 +156,7 @@ def test_beyond_the_scorings_of_a_group_no_answer_is_bare() -> None:
     budget = free()
     answers = [f"{n:04d}" for n in range(200)]
     bare = [is_tight(answer, WORTH, score, budget) for answer in answers]
-    assert bare[0] and not bare[-1]
+    assert (bare[0], bare[-1]) == (True, False)
     assert len(asked) == SCORINGS_MAX
 
 
