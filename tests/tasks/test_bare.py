@@ -66,7 +66,8 @@ def is_bare(answer: str, score: Callable[[str], int], budget: Budget | None = No
 @pytest.mark.parametrize(
     "payload",
     [
-        "0012", "12.0", "12.", "+12", "1,2", "0_12", "12e0", "1.2e1", "120e-1", "12000000E-6", "1_2", "١٢", "１２",
+        "0012", "12.0", "12.", "+12", "1,2", "0_12", "12e0", "1.2e1", "120e-1", "12000000E-6", "1_2",
+        "١٢", "１２",
     ],
 )  # fmt: skip
 def test_another_spelling_of_a_number_is_not_bare(payload: str) -> None:
