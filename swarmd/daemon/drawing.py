@@ -68,8 +68,8 @@ def draw_external(
 ) -> Drawn:
     """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used.
 
-    `tokenizer`, where given: only groups that were written with it. `bare_only`: only groups with a bare answer,
-    as no other is learned from where what was verified is trained on. `shares`: how parties share the draw;
+    `tokenizer`, where given: only groups that were written with it. `bare_only`: only groups with a bare
+    answer, as no other teaches where only what was verified is trained on. `shares`: how parties share the draw;
     None where all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
