@@ -69,8 +69,8 @@ def draw_external(
     """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used.
 
     `tokenizer`, where given: only groups that were written with it. `bare_only`: only groups with a bare
-    answer, as no other teaches where only what was verified is trained on. `shares`: how parties share the draw;
-    None where all peers are honest.
+    answer, as no other teaches where only what was verified is trained on. `shares`: how parties share the
+    draw; None where all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
