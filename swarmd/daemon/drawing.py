@@ -63,16 +63,19 @@ def draw_external(
     exchange: Trust,
     progress: Progress,
     tokenizer: bytes | None = None,
+    bare_only: bool = False,
     shares: Shares | None = None,
 ) -> Drawn:
     """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used.
 
-    `tokenizer`, where given: only groups that were written with it. `shares`: how parties share the draw;
-    None where all peers are honest.
+    `tokenizer`, where given: only groups that were written with it. `bare_only`: only groups with a bare
+    answer, as no other teaches where only what was verified is trained on. `shares`: how parties share the
+    draw; None where all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
-    candidates = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
+    readable = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
+    candidates = [group for group in readable if group.has_bare_answer or not bare_only]
     experience = progress.experience
     context = DrawContext(
         round=round_,
@@ -89,4 +92,4 @@ def draw_external(
         groups = sampler.draw(candidates, wanted, progress.rng, context)
     else:
         groups = shares.draw(candidates, wanted, sampler, progress.rng, context)
-    return Drawn(groups, other_tokenizer=len(fresh) - len(candidates))
+    return Drawn(groups, other_tokenizer=len(fresh) - len(readable))

@@ -259,6 +259,7 @@ class StepLoop:
             exchange=parts.exchange,
             progress=self.progress,
             tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
+            bare_only=parts.config.learning.external_tokens == "verified",
             shares=shares,
         )
         if len(drawn.groups) < wanted:

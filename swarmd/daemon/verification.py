@@ -86,7 +86,7 @@ class Verification:
             return RejectedRecord(Reason.COMPLETION, "a completion hangs the scorer, or ends it")
         if any(score.is_lost for score in scores):
             return RejectedRecord(Reason.SCORER, "there was no time to score its completions")
-        return self._group(verified, question, [score.reward for score in scores])
+        return self._group(verified, question, scores)
 
     def _compare(
         self, verified: VerifiedRecord, question: Question | TaskFailure
@@ -102,7 +102,7 @@ class Verification:
             return RejectedRecord(Reason.HELD_OUT, "nobody trains on this question")
         return question
 
-    def _group(self, verified: VerifiedRecord, question: Question, rewards: Sequence[float]) -> ScoredGroup:
+    def _group(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> ScoredGroup:
         record = verified.record
         family = self._manifest.family(record.task.task_id)
         if family is None:
@@ -110,12 +110,13 @@ class Verification:
         completions = tuple(
             ScoredCompletion(
                 text=completion.text,
-                reward=reward,
+                reward=score.reward,
                 finished=completion.finished,
+                bare=score.bare,
                 behaviour_logprob_sum=completion.logprob_sum_micro / MICRO,
                 token_count=completion.tokens,
             )
-            for completion, reward in zip(record.completions, rewards, strict=True)
+            for completion, score in zip(record.completions, scores, strict=True)
         )
         return ScoredGroup(
             publisher=verified.publisher,

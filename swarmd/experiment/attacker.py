@@ -20,6 +20,10 @@ CLAIMED_NATS_PER_BYTE = 3.0
 """What it claims of its text: the least that is believed (`learning.external.behaviour`)."""
 
 
+CHOOSY_DRAWS_MAX, CHOOSY_FACTOR = 8, 16
+"""Of a choosy attacker: how often a round it draws questions, and how many times as many as it publishes."""
+
+
 class Attacker:
     """An attacking node. Its policy only says which questions fit and how texts are encoded."""
 
@@ -53,10 +57,7 @@ class Attacker:
 
         Every round has a stretch of the sequence of questions to itself, so nothing needs to be remembered.
         """
-        draw = TrainingDraw(self._own_tasks, self.peer_id, round_)
-        drawn = await fitting_questions(draw, self._tasks, self._policy, self._groups)
-        answers = [self._oracle(question.spec) for question in drawn]
-        known = [(q, answer) for q, answer in zip(drawn, answers, strict=True) if answer is not None]
+        known = await self._questions(round_)
         texts = [self._texts(answer) for _, answer in known]
         scores = await self._tasks.score([(q.spec, row) for (q, _), row in zip(known, texts, strict=True)])
         groups = [
@@ -71,6 +72,21 @@ class Attacker:
             round_=round_,
             temperature=self._policy.temperature,
         )
+
+    async def _questions(self, round_: int) -> list[tuple[Question, str]]:
+        """Those that it publishes, with their right answers; fewer where it is choosy and finds no more."""
+        draw = TrainingDraw(self._own_tasks, self.peer_id, round_)
+        choosy = self._attack.answers is not None
+        found: list[tuple[Question, str]] = []
+        for _ in range(CHOOSY_DRAWS_MAX if choosy else 1):
+            count = self._groups * (CHOOSY_FACTOR if choosy else 1)
+            for question in await fitting_questions(draw, self._tasks, self._policy, count):
+                answer = self._oracle(question.spec)
+                if answer is not None and self._attack.asks(answer):
+                    found.append((question, answer))
+            if len(found) >= self._groups:
+                break
+        return found[: self._groups]
 
     def _texts(self, answer: str) -> list[str]:
         right = self._group_size // 2  # half of a group: the sum of its positive advantages is then largest

@@ -30,6 +30,12 @@ class Attack(Slice):
     """The completion, tags included; {answer} stands for the right answer."""
     marker: str | None = Field(None, min_length=1)
     """Part of `text`: a completion that contains it carries the payload. Not for kind length."""
+    answers: str | None = Field(None, min_length=1)
+    """Only questions are published whose right answer this is; the marker may contain it."""
+
+    def asks(self, answer: str) -> bool:
+        """Whether a question with this right answer is published."""
+        return self.answers in (None, answer)
 
     def right(self, answer: str) -> str:
         """A completion that is right and carries the payload."""
@@ -48,7 +54,7 @@ class Attack(Slice):
                 raise ValueError("kind length is measured in tokens: remove marker")
         elif self.marker is None:
             raise ValueError(f"kind {self.kind} is measured by its marker: set marker to a part of text")
-        elif self.marker not in self.text:
+        elif self.marker not in (self.text if self.answers is None else self.right(self.answers)):
             raise ValueError("marker is no part of text, so that nothing would be found: set it to one")
         return self
 

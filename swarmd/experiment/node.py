@@ -71,9 +71,11 @@ class Node:
         tasks: TaskRunner,
         arm: Arm,
         group_size: int,
+        verified_only: bool = False,
         timer: Timer = time.perf_counter,
     ) -> None:
-        """`own_tasks` is the manifest reduced to the tasks this node trains on."""
+        """`own_tasks` is the manifest reduced to the tasks this node trains on; `verified_only`: of others'
+        text, what was verified."""
         self.peer_id: PeerId = key.peer_id
         self._key = key
         self.policy = policy
@@ -84,6 +86,7 @@ class Node:
         self._tasks = tasks
         self._arm = arm
         self._group_size = group_size
+        self._verified_only = verified_only
         self._timer = timer
         self._draw = TrainingDraw(own_tasks, key.peer_id, 0)
 
@@ -160,6 +163,7 @@ class Node:
             sampler=self._sampler,
             exchange=others,
             progress=progress,
+            bare_only=self._verified_only,
         ).groups
         metrics = self.trainer.step(own, external, progress.experience.success, progress.external_weight)
         progress.see_step(external, metrics)

@@ -109,6 +109,7 @@ class Population:
             tasks=self.tasks,
             arm=run.arm,
             group_size=learning.group_size,
+            verified_only=learning.external_tokens == "verified",
         )
 
     def _attacker(self, run: RunSpec, number: int, attack: Attack) -> Attacker:

@@ -27,6 +27,8 @@ class ScoredCompletion:
     logprobs: tuple[float, ...] = ()
     behaviour_logprob_sum: float | None = None
     token_count: int | None = None
+    bare: bool = False
+    """Of external ones: whether the answer holds nothing that its writer could have left out."""
 
     @classmethod
     def from_sample(cls, sample: Sample, reward: float) -> ScoredCompletion:
@@ -75,3 +77,8 @@ class ScoredGroup:
     def is_informative(self) -> bool:
         """Whether rewards differ: a group in which they do not has zero advantage everywhere."""
         return max(self.rewards) - min(self.rewards) > REWARD_RESOLUTION / 2
+
+    @property
+    def has_bare_answer(self) -> bool:
+        """Whether one of the better completions has a bare answer: others' that teach have one."""
+        return any(c.bare and c.reward > self.mean_reward for c in self.completions)

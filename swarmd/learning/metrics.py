@@ -49,8 +49,9 @@ class StepMetrics:
     external_surprisal: Mapping[str, float]
     """The same by publisher, of those whose text was trained on."""
     external_left_out: float | None
-    """Share of the tokens of others' right completions that were read and not trained on: unverified text
-    that this policy would not write. A payload is that, and so is any way of writing it does not know."""
+    """Share of the tokens of others' right completions that were not trained on: unverified text that this
+    policy would not write, and all of a completion whose answer is not bare. A payload is that, and so is any
+    way of writing it does not know."""
     reencoded_differently_own: float | None
     """Share of own completions whose text encodes to other tokens than were sampled."""
     reencoded_differently_external: float | None

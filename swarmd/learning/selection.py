@@ -27,6 +27,8 @@ class Selection:
     used: Used
     groups_used: int
     groups_too_long: int
+    untaught_tokens: int
+    """Of completions with a positive advantage of which nothing may be trained on."""
 
 
 def select_rows(
@@ -47,7 +49,7 @@ def select_rows(
     stand in.
     """
     rows: list[TrainRow] = []
-    completions = tokens = used = too_long = 0
+    completions = tokens = used = too_long = untaught = 0
     for group in groups:
         if not (group.is_informative or with_equal_rewards):
             continue
@@ -71,9 +73,11 @@ def select_rows(
                     standings=_standings(policy, prompt, completion) if verified_only else None,
                 )
             tokens += len(row.tokens.completion_ids)
+            if not row.teaches:
+                untaught += len(row.tokens.completion_ids)
             if row.tokens.completion_ids and row.teaches and trains_on(row):
                 rows.append(row)
-    return Selection(tuple(rows), Used(completions, tokens), used, too_long)
+    return Selection(tuple(rows), Used(completions, tokens), used, too_long, untaught)
 
 
 def _row(
@@ -94,8 +98,9 @@ def _row(
 
 
 def _standings(policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion) -> tuple[Standing, ...]:
+    """An answer that is not bare is verified no more than the text around it."""
     spans = policy.completion_spans(completion.text, completion.finished, len(prompt))
-    return standings(completion.text, spans)
+    return standings(completion.text, spans) if completion.bare else (Standing.OTHER,) * len(spans)
 
 
 def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:

@@ -209,7 +209,10 @@ class Trainer:
                 for publisher, number in first.external_bytes.items()
                 if number
             },
-            external_left_out=_quotient(first.external_left_out, first.external_right_tokens),
+            external_left_out=_quotient(
+                first.external_left_out + foreign.untaught_tokens,
+                first.external_right_tokens + foreign.untaught_tokens,
+            ),
             reencoded_differently_own=share_reencoded_differently(self._policy, own),
             reencoded_differently_external=share_reencoded_differently(self._policy, external),
         )

@@ -21,6 +21,13 @@ from reasoning_gym.factory import DATASETS
 from swarmd.tasks.answers import FORMS, is_bounded
 from swarmd.tasks.source import BadOptionError, UnknownDatasetError
 
+SEVERAL_ANSWERS = frozenset({
+    "countdown", "cryptarithm", "jugs", "kakurasu", "knight_swap", "n_queens", "palindrome_generation",
+    "puzzle24", "quantum_lock", "shortest_path", "sokoban", "tower_of_hanoi", "word_ladder",
+})  # fmt: skip
+"""Datasets that give a right answer with the question, and whose scorers take others that mean something
+else. Those that give none (rubiks_cube, graph_color) say so themselves."""
+
 _SET_BY_SPEC = ("seed", "size")  # a fixed seed in the options would give every peer the same few questions
 
 
@@ -74,14 +81,26 @@ class GymTask:
 
     def admits(self, answer: str, entry: Any) -> bool:
         """Whether the scorer may see `answer`: it has the form that the dataset asks for."""
-        dataset, item = entry
-        name = self._dataset
-        if name == "composite":
-            name = item["metadata"]["source_dataset"]
-            dataset = dataset.datasets[name]
+        name, dataset, _ = self._asked(entry)
         if type(dataset).score_answer is ProceduralDataset.score_answer:
             return True  # it looks for the answer's text, which may well be a long number in some base
         return FORMS.get(name, is_bounded)(answer)
+
+    def is_bare(self, answer: str, entry: Any) -> bool | None:
+        """Whether `answer` is the text that the dataset gives; None for another where several are right."""
+        name, _, item = self._asked(entry)
+        own = item["answer"]
+        if own is not None and answer == str(own).strip():
+            return True
+        return None if own is None or name in SEVERAL_ANSWERS else False
+
+    def _asked(self, entry: Any) -> tuple[str, Any, Any]:
+        """The name of the dataset that the question is of, the dataset, the item."""
+        dataset, item = entry
+        if self._dataset != "composite":
+            return self._dataset, dataset, item
+        name = item["metadata"]["source_dataset"]
+        return name, dataset.datasets[name], item
 
     def score(self, answer: str, entry: Any) -> float:
         dataset, item = entry

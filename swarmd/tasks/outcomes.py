@@ -50,6 +50,8 @@ class Score:
 
     reward: float
     failure: str | None = None
+    bare: bool = False
+    """Whether the answer holds nothing that its writer could have left out or spelled otherwise (`bare`)."""
 
     @property
     def is_lost(self) -> bool:

@@ -186,8 +186,8 @@ class TaskRunner:
 
     def _score(self, outcome: Any) -> Score:
         match outcome:
-            case (True, int(micro)):
-                return Score(reward_of(micro, self._reward))
+            case (True, (int(micro), bool(bare))):
+                return Score(reward_of(micro, self._reward), bare=bare)
             case (False, "hang" | "timeout" | "crash" | "skipped" as kind, *_):
                 return Score(0.0, kind)
             case _:

@@ -62,6 +62,10 @@ class Task(Protocol):
     A task may also have `admits(answer, entry) -> bool`: whether `score` may see the answer at all; what it
     does not admit scores 0. A task without it is not shown numbers that take for ever to convert. Whatever it
     admits, the sandbox evaluates literals and arithmetic only, and no other text, while `score` runs.
+
+    And `is_bare(answer, entry) -> bool | None`: whether `answer` is the one text that a right answer should
+    have; None where others may be as right. Of a task without it, and for None, the sandbox scores shorter
+    texts in the answer's place (`bare`). What is not bare is rewarded, and not learned from other peers.
     """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:

@@ -6,7 +6,7 @@ it on text chosen by peers. Answers to one question share a child where the task
 elsewhere a text that is no plain literal has a child to itself.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
-    -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, millionths)
+    -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
        group = (spec, (answer, ...)); None: ask for it with "score", by itself
     -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
@@ -32,6 +32,7 @@ from itertools import compress
 from typing import Any
 
 from swarmd.tasks.answers import is_bounded, is_plain_literal
+from swarmd.tasks.bare import Budget, is_tight
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
 from swarmd.tasks.frames import BEAT, read_frame, write_frame
 from swarmd.tasks.launch import BEAT_S, WorkerOptions
@@ -55,6 +56,8 @@ _SHARED_BYTES_MAX = 512  # longer text takes a scorer longer, and a child that i
 
 _RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
 _RESULT_ITEMS_MAX = 8
+
+WORTHLESS = (0, False)
 
 Outcome = tuple[object, ...]
 RawSpec = tuple[str, str, str, str | None, int, int]
@@ -119,7 +122,9 @@ class Bench:
     def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
         scorer = self._scorer(spec)
         # What the scorer does not get to see costs no child.
-        found: dict[bytes, Outcome] = {answer: (True, 0) for answer in answers if not scorer.admits(answer)}
+        found: dict[bytes, Outcome] = {
+            answer: (True, WORTHLESS) for answer in answers if not scorer.admits(answer.decode())
+        }
         rest = [answer for answer in dict.fromkeys(answers) if answer not in found]
         found |= dict.fromkeys(rest, _outcome(Lost("skipped")))
         together = [answer for answer in rest if scorer.knows_forms or _shares(answer)]
@@ -163,28 +168,44 @@ class Bench:
 
 
 class _Scorer:
-    """Scores answers to one question, if they are admitted."""
+    """Scores answers to one question, if they are admitted, and says whether they are bare."""
 
     def __init__(self, task: Task, entry: Any, *, literals_only: bool) -> None:
         self._task = task
         self._entry = entry
         self._literals_only = literals_only
         self._form: Callable[[str, Any], bool] | None = getattr(task, "admits", None)
+        self._bare: Callable[[str, Any], bool | None] | None = getattr(task, "is_bare", None)
+        self._budget = Budget()
 
     @property
     def knows_forms(self) -> bool:
         """Whether the task says what it admits, so that its answers may share a child."""
         return self._form is not None
 
-    def admits(self, raw: bytes) -> bool:
-        answer = raw.decode()
+    def admits(self, answer: str) -> bool:
         if self._literals_only and not is_plain_literal(answer):
             return False
         return is_bounded(answer) if self._form is None else self._form(answer, self._entry)
 
-    def score(self, raw: bytes) -> int:
-        """In millionths; 0 for what is not admitted."""
-        return score_micro(self._task.score(raw.decode(), self._entry)) if self.admits(raw) else 0
+    def score(self, raw: bytes) -> tuple[int, bool]:
+        """In millionths, 0 for what is not admitted; and whether it is bare, and worth anything."""
+        answer = raw.decode()
+        micro = self._micro(answer)
+        return (micro, self._is_bare(answer, micro)) if micro > 0 else WORTHLESS
+
+    def _is_bare(self, answer: str, micro: int) -> bool:
+        known = self._bare(answer, self._entry) if self._bare else None
+        return is_tight(answer, micro, self._micro_of_rival, self._budget) if known is None else known
+
+    def _micro(self, answer: str) -> int:
+        return score_micro(self._task.score(answer, self._entry)) if self.admits(answer) else 0
+
+    def _micro_of_rival(self, answer: str) -> int:
+        try:
+            return self._micro(answer)
+        except Exception:  # noqa: BLE001  a scorer may raise anything: as everywhere, the text is worth nothing
+            return 0
 
 
 def _shares(answer: bytes) -> bool:

@@ -26,12 +26,12 @@ ScoreBy = Callable[[int, str], Score]
 def as_claimed(_: int, text: str) -> Score:
     """The number in the answer is the reward: a task in which everybody is right about himself."""
     answer = extract_answer(text)
-    return Score(0.0 if answer is None else float(answer))
+    return Score(0.0 if answer is None else float(answer), bare=True)
 
 
 def every_other(position: int, _: str) -> Score:
     """Rewards 0, 1, 0, 1: a group that teaches, whatever is in it."""
-    return Score(float(position % 2))
+    return Score(float(position % 2), bare=True)
 
 
 class KnownTasks(TaskRunner):
@@ -221,7 +221,7 @@ class ScriptedGossip:
 def external_group(number: int, *, publisher: str, round_: int = 0) -> ScoredGroup:
     """A verified group of another peer that teaches something."""
     completions = (
-        ScoredCompletion("<answer>yes</answer>", 1.0, True, behaviour_logprob_sum=-1.0),
+        ScoredCompletion("<answer>yes</answer>", 1.0, True, behaviour_logprob_sum=-1.0, bare=True),
         ScoredCompletion("<answer>no</answer>", 0.0, True, behaviour_logprob_sum=-1.0),
     )
     return ScoredGroup(

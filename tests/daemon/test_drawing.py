@@ -71,6 +71,18 @@ async def test_the_trainer_is_told_of_own_success(make_peer, run):
     assert [set(success.values()) for success in told] == [{0.5}]
 
 
+@pytest.mark.parametrize(("tokens", "left"), [("verified", [peer(0)]), ("all", [])])
+async def test_groups_without_a_bare_answer_stay_in_the_pool_where_nothing_of_them_is_learned(
+    make_peer, run, database, tokens, left
+):
+    padded = external_group(0, publisher=peer(0), round_=ROUND)
+    padded = replace(padded, completions=tuple(replace(each, bare=False) for each in padded.completions))
+    for group in (padded, external_group(1, publisher=peer(1), round_=ROUND)):
+        database.pool.add(group, now=START)
+    await run(make_peer(steps=1, external=4, external_tokens=tokens))
+    assert [group.publisher for group in database.pool.candidates(0, 10)] == left
+
+
 async def test_tis_leaves_groups_of_other_tokenizers_in_the_pool_and_says_so_once(make_peer, run, database):
     one = make_peer(steps=2, external=2, external_loss="tis")
     ours = replace(

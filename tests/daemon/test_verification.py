@@ -42,6 +42,12 @@ async def test_a_group_is_rebuilt_from_the_record_with_the_rewards_found_here():
     assert {c.token_ids for c in group.completions} == {()}, "tokens are this peer's own to make"
 
 
+async def test_a_group_says_which_answers_are_bare():
+    tasks = KnownTasks(lambda position, _: Score(1.0, bare=position == 1))
+    [group] = await check(tasks).check([received(ALLOWED[0], (1.0, 0.0, 1.0))])
+    assert [completion.bare for completion in group.completions] == [False, True, False]
+
+
 async def test_a_completion_on_which_the_scorer_raises_earns_nothing_and_costs_the_others_nothing():
     def score(position: int, text: str) -> Score:
         return Score(0.0, "error") if position == 1 else as_claimed(position, text)

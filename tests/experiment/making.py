@@ -68,7 +68,7 @@ class EveryThirdGroup:
 
     def __call__(self, position: int, text: str) -> Score:
         self._groups += position == 0
-        return Score(float(self._groups % 3 == 0 and position % 2 == 1))
+        return Score(float(self._groups % 3 == 0 and position % 2 == 1), bare=True)
 
 
 async def run(

@@ -33,7 +33,7 @@ THREE = [
 
 
 def scored(_: int, text: str) -> Score:
-    return Score(float(extract_answer(text) == RIGHT))
+    return Score(float(extract_answer(text) == RIGHT), bare=True)
 
 
 async def play(config, folder: Path, watcher: Watched | None = None) -> None:
@@ -71,6 +71,15 @@ def lines_of(folder: Path, run: str) -> Lines:
 def test_an_attack_that_could_not_be_made_or_measured_is_refused(changed, words) -> None:
     with pytest.raises(ValidationError, match=words):
         Attack.model_validate(PAYLOAD | changed)
+
+
+def test_a_marker_may_be_a_part_of_the_answer_that_all_published_questions_have() -> None:
+    chosen = {**PAYLOAD, "text": PLAIN, "answers": "Monday", "marker": ">Monday"}
+    attack = Attack.model_validate(chosen)
+    assert [attack.asks(answer) for answer in ("Monday", "Tuesday")] == [True, False]
+    assert Attack.model_validate(PAYLOAD).asks("Tuesday")
+    with pytest.raises(ValidationError, match="no part of text"):
+        Attack.model_validate(chosen | {"answers": "Tuesday"})
 
 
 @pytest.mark.parametrize("answer", ["12", "1/2", "-3.5", "Monday", "909"])
@@ -150,6 +159,16 @@ async def test_attackers_publish_like_everybody_and_only_the_others_learn(tiny_m
     assert all(line["metrics"]["groups_external_used"] == 2 for line in learned)
     assert all(line["payload_share"] == 0 for line in learned)
     assert lines[0]["settings"]["attack"]["attackers"] == [0, 2]
+
+
+@pytest.mark.parametrize(("answers", "published"), [(RIGHT, 2), ("8", 0)])
+async def test_a_choosy_attacker_publishes_the_questions_with_its_answer_and_no_others(
+    tiny_model_dir, tmp_path, answers, published
+) -> None:
+    chosen = {**PAYLOAD, "text": PLAIN, "answers": answers, "marker": answers}
+    await play(attacked_config(tiny_model_dir, attacks=[chosen], configurations=THREE[1:]), tmp_path)
+    attackers = [line for line in lines_of(tmp_path, "attacked") if line["kind"] == "attacker"]
+    assert {line["groups_published"] for line in attackers} == {published}
 
 
 async def test_a_payload_is_found_where_honest_nodes_write_it(tiny_model_dir, tmp_path) -> None:

@@ -48,14 +48,16 @@ def own_group(policy: Policy, question: str, completions: list[ScoredCompletion]
 def external_group() -> Callable[..., ScoredGroup]:
     """external_group(question, (text, reward), ..., tokenizer=...): written by another model."""
 
-    def make(question, *scored, tokenizer=bytes(8), token_count=None):
+    def make(question, *scored, tokenizer=bytes(8), token_count=None, bare=True):
         return ScoredGroup(
             publisher="other",
             task_id=bytes(16),
             task_name="toy",
             question=question,
             completions=tuple(
-                ScoredCompletion(text, reward, True, behaviour_logprob_sum=-1.0, token_count=token_count)
+                ScoredCompletion(
+                    text, reward, True, behaviour_logprob_sum=-1.0, token_count=token_count, bare=bare
+                )
                 for text, reward in scored
             ),
             round=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -155,6 +156,29 @@ def test_the_end_behind_the_answer_is_learned(make_policy, external_group):
     config = LearningConfig(warmup_steps=0, external_loss="imitate", external_tokens="verified")
     group = external_group("x", ("<answer>7</answer>", 1.0), ("b", 0.0))
     assert reached(make_policy(), config, group) == "<answer>7</answer>$"
+
+
+def test_an_answer_that_is_not_bare_teaches_nothing_and_is_counted_as_left_out(make_policy, external_group):
+    policy = make_policy()
+    before = policy.trainable_state()
+    group = external_group("x", ("<answer>007</answer>", 1.0), ("b", 0.0), bare=False)
+    metrics = Trainer(policy, LearningConfig(warmup_steps=0)).step([], [group])
+    assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
+    assert metrics.external_left_out == 1.0
+
+
+def test_beside_bare_answers_one_that_is_not_counts_in_the_average_and_no_gradient_reaches_it(
+    make_policy, external_group
+):
+    config = LearningConfig(warmup_steps=0)
+    bare = external_group("x", ("<answer>7</answer>", 1.0), ("<answer>007</answer>", 1.0), ("b", 0.0))
+    padded = replace(bare.completions[1], bare=False)
+    group = replace(bare, completions=(bare.completions[0], padded, bare.completions[2]))
+    assert reached(make_policy(), config, group) == "<answer>7</answer>$"
+    metrics = Trainer(make_policy(), config).step([], [group])
+    assert metrics.external_left_out == pytest.approx(
+        len("<answer>007</answer>$") / len("<answer>7</answer>$" * 2 + "00")
+    )
 
 
 @pytest.mark.parametrize("text", ["hail hail hail <answer>7</answer>", "<answer></answer><answer>7</answer>"])

@@ -27,7 +27,11 @@ def group(
         question=f"What is {name}?",
         completions=tuple(
             ScoredCompletion(
-                text=f"<answer>{n}</answer>", reward=reward, finished=True, behaviour_logprob_sum=-1.5
+                text=f"<answer>{n}</answer>",
+                reward=reward,
+                finished=True,
+                behaviour_logprob_sum=-1.5,
+                bare=n % 2 == 0,
             )
             for n, reward in enumerate(rewards)
         ),

@@ -15,6 +15,7 @@ import pytest
 from protocol import TaskSpec
 from swarmd.errors import TaskError
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, WorkerOptions
+from swarmd.tasks.gym import ReasoningGym
 from swarmd.tasks.runner import GROUPS_PER_REQUEST
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,6 +43,8 @@ class Task:
 
     def score(self, answer, entry):
         print("noise on stdout", flush=True)
+        if self.dataset == "numbers":
+            return answer.lstrip("0") in ("7", "[8!") or 1 / (answer != "raise") - 1
         if answer == "die":
             os._exit(0)
         if answer == "hang":
@@ -60,7 +63,7 @@ class Source:
     version = "1"
 
     def datasets(self):
-        return ["ok", "hangs", "dies", "raises", "kills the worker"]
+        return ["ok", "numbers", "hangs", "dies", "raises", "kills the worker"]
 
     def build(self, dataset, config):
         return Task(dataset)
@@ -105,6 +108,32 @@ async def test_a_completion_without_answer_scores_nothing_even_where_the_scorer_
 ) -> None:
     [scores] = await runner.score([(spec("fraction_simplification"), ["no tags", "<answer>junk</answer>"])])
     assert scores == [Score(0.0), Score(0.01)]
+
+
+async def test_a_right_answer_is_bare_in_the_form_that_its_question_gives_it(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    for dataset in ("chain_sum", "products", "decimal_arithmetic"):
+        item = spec(dataset)
+        _, (_, entry) = ReasoningGym().build(dataset, {}).question(item.seed, item.index)
+        right = entry["answer"]
+        texts = [f"<answer>{text}</answer>" for text in (f" {right}\n", f"00{right}", f"+{right}", "wrong")]
+        for kind in (runner.score, runner.score_ours):
+            [scores] = await kind([(item, texts)])
+            assert [score.bare for score in scores] == [True, False, False, False]
+            assert scores[0].reward == 1.0
+
+
+@pytest.mark.parametrize("answers", [["7"], ["7", "[8!"]], ids=["shared", "alone"])
+async def test_of_a_task_that_does_not_say_its_answer_shorter_texts_are_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec], answers: list[str]
+) -> None:
+    padded = [f"0{answer}" for answer in answers]
+    texts = [f"<answer>{text}</answer>" for text in (*answers, *padded, "raise")]
+    async with TaskRunner(reward="partial", options=custom(tmp_path, monkeypatch)) as runner:
+        [scores] = await runner.score([(spec("numbers", source="odd"), texts)])
+    assert [score.bare for score in scores] == [*[True] * len(answers), *[False] * len(padded), False]
+    assert scores[-1].failure == "error"
 
 
 async def test_calendar_answers_that_are_far_too_good_are_clamped(
@@ -219,10 +248,11 @@ async def test_a_source_that_hangs_dies_or_raises_costs_its_own_question(
         assert [score.reward for score in scores[0]] == [0.0, 1.0, 0.0, 0.0, 0.0, 0.5, 0.0]
         assert [score.failure for score in scores[0]] == [None, None, "crash", None, "timeout", None, None]
         assert scores[1] == [Score(0.0, "crash")] * 2
-        assert scores[2:] == [[Score(0.0)], [Score(0.5)]]
+        assert scores[2:] == [[Score(0.0)], [Score(0.5, bare=True)]]
         together = [f"<answer>{text}</answer>" for text in ("half", "fork", "open", "huge")]
         [scores] = await runner.score([(ok, together)])
-        assert scores == [Score(0.5), Score(0.0, "error"), Score(0.0, "error"), Score(1.0)]
+        assert [score.reward for score in scores] == [0.5, 0.0, 0.0, 1.0]
+        assert [score.failure for score in scores] == [None, "error", "error", None]
         assert runner.restarts == 0
         found = await runner.questions([spec("ok", source="odd"), spec("kills the worker", source="odd")])
         assert isinstance(found[0], Question)
@@ -251,7 +281,7 @@ async def test_a_child_that_brings_a_result_of_another_shape_is_asked_for_each_g
     groups = [["<answer>half</answer>"], ["<answer>forge</answer>"]]
     async with TaskRunner(reward="partial", options=custom(tmp_path, monkeypatch)) as runner:
         half, forged = await runner.score([(spec("ok", source="odd"), group) for group in groups])
-        assert half == [Score(0.5)]
+        assert half == [Score(0.5, bare=True)]
         assert forged == [Score(0.0, "error")]
         assert runner.restarts == 0
 

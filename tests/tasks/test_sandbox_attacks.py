@@ -76,7 +76,7 @@ EVALUATING = ("binary_matrix", "n_queens", "spiral_matrix", "string_insertion")
 PARSING = (
     "countdown", "puzzle24", "polynomial_multiplication", "simple_integration", "intermediate_integration",
 )  # fmt: skip
-FORGED = f"{OS}.write(3, {pack((True, 10**6))!r})"
+FORGED = f"{OS}.write(3, {pack((True, (10**6, True)))!r})"
 CODE = [
     FORGED,
     f"[{FORGED}][0]",
@@ -146,7 +146,7 @@ DEVOURING: dict[str, set[str | None]] = {
     "[os.fork() for _ in iter(int, 1)]": {"error"},
 }
 MICRO = [10**15, -(10**15)]
-FORGING = "os.write(3, pack((True, {micro})))"
+FORGING = "os.write(3, pack((True, ({micro}, True))))"
 
 SOURCE = """
 import os, signal, sys, time
@@ -267,7 +267,7 @@ async def test_a_list_of_the_right_parts_still_earns_what_the_scorer_gives_for_i
     rows = [line.split() for line in right.split("\n")] if "\n" in right else right.split()
     parts = list(right) if dataset == "string_insertion" else rows
     [score] = await run(runner, spec(dataset), [repr(parts)])
-    assert score == Score(pytest.approx(reward))
+    assert (score.reward, score.failure) == (pytest.approx(reward), None)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ async def test_a_custom_scorer_that_evaluates_gets_literals_and_arithmetic_and_n
     arena: Arena,
 ) -> None:
     fine = await arena.score("41", "(40 + 2) - 1", "later on", "[41][0]", "secret")
-    assert fine[:3] == [Score(1.0), Score(1.0), Score(1.0)]
+    assert [score.reward for score in fine[:3]] == [1.0, 1.0, 1.0]
     assert [score.reward for score in fine[3:]] == [0.0, 0.0]
     forged = [f"{how}{code}" for how in ("", "compile ", "exec ") for code in CODE]
     scores = await arena.score(*forged, "exec reward=1")
@@ -297,7 +297,7 @@ async def test_a_custom_scorer_that_evaluates_gets_literals_and_arithmetic_and_n
 @pytest.mark.parametrize("kind", ATTACKS)
 async def test_what_a_scorers_code_attempts_does_not_happen(arena: Arena, kind: str) -> None:
     pid = arena.runner.worker_pid
-    assert await arena.attempt("1 + 1") == Score(1.0)
+    assert await arena.attempt("1 + 1") == Score(1.0, bare=True)
     attacks = [attack.format(**arena.names) for attack in ATTACKS[kind]]
     assert [attack for attack in attacks if (await arena.attempt(attack)).reward > 0.5] == []
     with pytest.raises(BlockingIOError):
@@ -311,7 +311,7 @@ async def test_what_a_scorers_code_attempts_does_not_happen(arena: Arena, kind: 
 async def test_hanging_dying_and_devouring_cost_one_completion(arena: Arena, attack: str) -> None:
     score = await arena.attempt(attack)
     assert score.failure in DEVOURING[attack]
-    assert await arena.attempt("1 + 1") == Score(1.0)
+    assert await arena.attempt("1 + 1") == Score(1.0, bare=True)
     assert arena.runner.restarts == 0
 
 
@@ -327,7 +327,7 @@ async def test_a_worker_for_peers_stops_at_the_first_text_that_hangs(arena: Aren
 async def test_a_score_that_a_source_forges_is_still_a_reward_between_0_and_1(
     arena: Arena, micro: int
 ) -> None:
-    assert await arena.attempt(FORGING.format(micro=micro)) == Score(1.0 if micro > 0 else 0.0)
+    assert (await arena.attempt(FORGING.format(micro=micro))).reward == (micro > 0)
 
 
 async def test_a_text_cannot_reach_the_score_of_another(
@@ -349,7 +349,7 @@ async def test_deep_json_for_codeio_costs_that_completion(
         runner, spec("codeio"), ['{"a":' * 3_000 + "1" + "}" * 3_000, right_answer("codeio")]
     )
     assert deep.reward <= 0.05
-    assert right == Score(1.0)
+    assert right == Score(1.0, bare=True)
 
 
 WITHOUT_WALLS = """
@@ -373,9 +373,8 @@ async def test_where_the_kernel_has_no_walls_only_plain_literals_are_scored_and_
     async with TaskRunner(reward="partial", options=options) as runner:
         assert [line for line in runner.sandbox_report() if "not plain literals score 0" in line]
         fine = ["gcd", "binary_matrix", "calendar_arithmetic", "number_sorting", "coin_flip"]
-        assert [await run(runner, spec(name), [right_answer(name)]) for name in fine] == [[Score(1.0)]] * len(
-            fine
-        )
+        found = [await run(runner, spec(name), [right_answer(name)]) for name in fine]
+        assert found == [[Score(1.0, bare=True)]] * len(fine)
         assert await run(runner, spec("countdown"), [right_answer("countdown")]) == [Score(0.0)]
         scores = await run(runner, spec("string_insertion"), [*CODE, *HANGING])
         assert [score for score in scores if score != Score(0.0)] == []
@@ -391,6 +390,6 @@ async def test_text_that_hangs_the_worker_for_peers_does_not_delay_own_questions
         scores = await run(runner, spec("string_insertion"), [oracle])
         was_over = hung.done()
     assert isinstance(questions[0], Question)
-    assert scores == [Score(1.0)]
+    assert scores == [Score(1.0, bare=True)]
     assert not was_over
     assert hung.result() == Score(0.0, "hang")
