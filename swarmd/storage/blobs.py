@@ -1,4 +1,5 @@
-"""Record envelopes on disk, each under the SHA-256 of its bytes, oldest dropped first.
+"""Record envelopes on disk, each under the SHA-256 of its bytes, oldest dropped first; damaged ones are never
+served and set aside.
 
 It holds whatever envelope it is given, own or foreign, and does not verify signatures. The only thing
 that ever becomes a file name is a digest in hex. One process writes (the daemon that holds the home's
@@ -14,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from protocol import digest_of
-from swarmd.storage.durable import Report, disk_error, log_problem, write_whole
+from swarmd.storage.durable import Report, disk_error, log_problem, set_aside, write_whole
 
 BLOCK_BYTES = 4_096
 """What a file costs at least on common file systems; the bound counts whole blocks, so that many tiny
@@ -87,7 +88,7 @@ class BlobStore:
         return digest
 
     def get(self, digest: bytes) -> bytes | None:
-        """The envelope with this digest, or None. One whose bytes changed on disk is removed and reported."""
+        """The envelope with this digest, or None. One whose bytes changed on disk is set aside and reported."""
         if len(digest) != DIGEST_BYTES:
             return None
         path = self._path(digest)
@@ -95,14 +96,15 @@ class BlobStore:
             envelope = path.read_bytes()
             if digest_of(envelope) == digest:
                 return envelope
-            self._remove(digest)
+            aside = set_aside(path)
         except FileNotFoundError:
             self._forget(digest)
             return None
         except OSError as error:
             self._on_problem(str(disk_error(f"read the record {path}", error)))
             return None
-        self._on_problem(f"the record {path} was corrupt on disk and has been removed")
+        self._forget(digest)
+        self._on_problem(f"the record {path} is damaged: it is not served, and is kept as {aside}")
         return None
 
     def newest(self) -> bytes | None:
