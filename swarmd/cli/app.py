@@ -1,6 +1,6 @@
 """`swarmd`: the commands together, and what becomes of errors.
 
-Exit codes: 0 done, 1 failed, 2 a wrong flag or setting, 3 no daemon to ask.
+Exit codes: 0 done, 1 failed (`check`: something is wrong), 2 a wrong flag or setting, 3 no daemon to ask.
 Commands import torch and the network inside their functions, so that --help, status and version are quick.
 """
 
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from swarmd.cli import evaluate, experiment, init, join, judging, records, status, version
+from swarmd.cli import check, evaluate, experiment, init, join, judging, key, records, status, version
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
 
@@ -35,6 +35,8 @@ app.command("trust")(judging.trust)
 app.command("untrust")(judging.untrust)
 app.command("init")(init.init)
 app.command("eval")(evaluate.evaluate)
+app.command("check")(check.check)
+app.add_typer(key.app, name="key")
 app.add_typer(records.app, name="records")
 app.add_typer(experiment.app, name="experiment")
 app.command("version")(version.version)

@@ -15,13 +15,12 @@ from swarmd.errors import ConfigError
 from swarmd.storage import Home
 from swarmd.storage.durable import remedy, write_whole
 
-
 NewIdentityOption = Annotated[
     bool,
     typer.Option(
         "--new-identity",
-        help="Where identity.key is missing: be a new peer with the weights that are there. The former peer's "
-        "database is set aside as former-swarmd.db.",
+        help="Where identity.key is missing: be a new peer with the weights that are there. The former "
+        "peer's database is set aside as former-swarmd.db.",
     ),
 ]
 
@@ -41,7 +40,9 @@ def init(home: HomeOption = DEFAULT_HOME, new_identity: NewIdentityOption = Fals
 def open_home(path: Path, *, new_identity: bool = False) -> Home:
     """The home at `path`, made where needed, with a config file. Raises ConfigError."""
     if new_identity and Home(home_path(path)).identity_path.exists():
-        typer.echo("note: this home has its identity.key: it stays the peer it is, whatever --new-identity says")
+        typer.echo(
+            "note: this home has its identity.key: it stays the peer it is, whatever --new-identity says"
+        )
     home = Home.open(home_path(path), new_identity=new_identity)
     if write_config(home) and home.traces():
         typer.echo(f"warning: {home.config_path} was missing: all settings are the defaults now", err=True)

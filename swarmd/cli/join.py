@@ -29,9 +29,8 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="CHECKPOINT",
-        exists=True,
-        help="Go on from this checkpoint's directory, of this home or any other, though all but its weights be "
-        "damaged; says what is lost.",
+        help="Go on from this checkpoint's directory, of this home or any other, though all but its weights "
+        "be damaged; says what is lost.",
         rich_help_panel="Daemon",
     ),
 ]

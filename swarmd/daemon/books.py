@@ -8,6 +8,7 @@ from protocol import PeerId
 from swarmd.daemon.resuming import Past
 from swarmd.errors import ConfigError
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.storage.durable import FORMER
 from swarmd.storage.reconciling import reconcile
 
 
@@ -16,9 +17,9 @@ def require_own(database: Database, home: Home, peer_id: PeerId) -> None:
     whose = database.facts.peer_id
     if whose is not None and whose != peer_id:
         raise ConfigError(
-            f"{home.identity_path} is the key of {peer_id}, and the ledger of this home is of {whose}: put the "
-            f"key of {whose} back (`swarmd key restore FILE --replace`), or, to be a new peer with the weights "
-            "of this home, move identity.key away and start with --new-identity"
+            f"{home.identity_path} is the key of {peer_id}, and the ledger of this home is of {whose}: put "
+            f"the key of {whose} back (`swarmd key restore FILE --replace`), or, to be a new peer with the "
+            "weights of this home, move identity.key away and start with --new-identity"
         )
     database.facts.set_peer(peer_id)
 
@@ -29,16 +30,26 @@ def past_of(database: Database) -> Past:
 
 
 def settle(
-    database: Database, blobs: BlobStore, home: Home, peer_id: PeerId, *, now: float, warn: Callable[[str], None]
+    database: Database,
+    blobs: BlobStore,
+    home: Home,
+    peer_id: PeerId,
+    *,
+    now: float,
+    warn: Callable[[str], None],
 ) -> None:
     """Bring ledger and records together, and say what was lost. Raises StorageError."""
     has_trained = database.is_new and bool(Checkpoints(home.checkpoints_path, 1).paths() or len(blobs))
     found = reconcile(database, blobs, peer_id, now=now)
-    if has_trained:
+    former = next(home.path.glob(f"{FORMER}{home.database_path.name}*"), None)
+    if has_trained and former is not None and not found.entered:
+        warn(f"this peer counts from 0; the ledger of the one that lived here before is kept as {former}")
+    elif has_trained:
         warn(
-            f"the database {home.database_path} is new, and this home is not: totals, ledger, step metrics, the "
-            "pool, known peers, bans and trust are lost, unless you stop now and put a backup in its place. "
-            f"{found.entered} published groups were entered again from records/; checkpoints go on as they are"
+            f"the database {home.database_path} is new, and this home is not: totals, ledger, step metrics, "
+            "the pool, known peers, bans and trust are lost, unless you stop now and put a backup in its "
+            f"place. {found.entered} published groups were entered again from records/; checkpoints go on as "
+            "they are"
         )
     elif found.entered:
         warn(f"{found.entered} records had no entry in the ledger, as a kill leaves them: entered now")

@@ -59,8 +59,8 @@ async def choose_manifest(
         )
     if saved is None and belongs_to not in (None, manifest.swarm_id):
         raise ConfigError(
-            f"{home.manifest_path} is missing, and this home belongs to the swarm {_short(belongs_to)}, not to "
-            f"{manifest.name} ({_short(manifest.swarm_id)}): put a backup of it back, or name the swarm with "
+            f"{home.manifest_path} is missing, and this home belongs to {_short(belongs_to)}, not "
+            f"to {manifest.name} ({_short(manifest.swarm_id)}): put a backup back, or name the swarm with "
             "--swarm FILE, or with --peer one of its peers"
         )
     if saved is None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-
 from pathlib import Path
 
 from protocol import Manifest, PeerId

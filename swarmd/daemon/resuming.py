@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarmd.daemon.beginning import Beginning
@@ -16,6 +16,7 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.storage import Checkpoint, Checkpoints, Home
 from swarmd.storage.checkpoint_files import CorruptCheckpointError, salvage
 from swarmd.storage.checkpoints import Damage, NothingWholeError
+from swarmd.storage.durable import DAMAGED
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ class Resumption:
     """What was found wrong, a sentence each."""
 
 
-def find_resumption(
-    checkpoints: Checkpoints, home: Home, beginning: Beginning, past: Past
-) -> Resumption:
+def find_resumption(checkpoints: Checkpoints, home: Home, beginning: Beginning, past: Past) -> Resumption:
     """Look, decide, and set damaged checkpoints aside. Blocks for as long as reading takes.
 
     Raises StorageError, having changed nothing: for a disk that cannot be read, and for a home that has
@@ -62,20 +61,24 @@ def find_resumption(
     if found.checkpoint is None and not beginning.fresh:
         _require_untrained(checkpoints, home, damaged, past)
     moved = checkpoints.set_damaged_aside()
+    places = {damage.path: aside for damage, aside in moved}
+    checkpoint = found.checkpoint
+    if checkpoint is not None and checkpoint.path in places:
+        checkpoint = replace(checkpoint, path=places[checkpoint.path])
     told = [f"{damage}; it is kept as {aside} until you remove it" for damage, aside in moved]
     if newest is not None and not found.named:
         told += _behind(newest, [damage for damage, _ in moved], past)
     if newest is None and beginning.fresh and (moved or past.has_trained):
         told.append("training begins anew, untrained, as --fresh says")
-    return Resumption(found.checkpoint, found.origin, found.named, (*told, *found.problems))
+    return replace(found, checkpoint=checkpoint, problems=(*told, *found.problems))
 
 
 def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
     problems = []
     if newest is not None and fresh:
         problems.append(
-            f"--fresh is for a home in which nothing can be loaded, and {newest.path} is whole: going on from "
-            "it. To begin anew beside it, use another --home"
+            f"--fresh is for a home in which nothing can be loaded, and {newest.path} is whole: going on "
+            "from it. To begin anew beside it, use another --home"
         )
     origin = None if newest is None else newest.state.get("origin")
     return Resumption(newest, origin if isinstance(origin, str) else None, problems=tuple(problems))
@@ -83,7 +86,9 @@ def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
 
 def _named(path: Path, newest: Checkpoint | None) -> Resumption:
     """What --from names, unless this home went on from it before."""
-    directory = (path if path.is_dir() else path.parent).absolute()
+    directory = path.absolute() if path.is_dir() else path.absolute().parent
+    if not path.exists():  # one of this home's, named before it was set aside
+        directory = path.absolute().with_name(f"{DAMAGED}{path.name}")
     try:
         salvaged = salvage(directory)
     except CorruptCheckpointError as error:
@@ -103,7 +108,8 @@ def _named(path: Path, newest: Checkpoint | None) -> Resumption:
 def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[str]:
     """How many steps are lost, where it is more than a kill costs."""
     reached = max([past.last_step, past.saved_step or 0, *(damage.step for damage in damaged)])
-    again = f"steps {newest.step + 1} to {reached} are lost and trained again; what was published stays so"
+    lost = f"steps {newest.step + 1} to {reached} are" if reached > newest.step + 1 else f"step {reached} is"
+    again = f"{lost} lost and trained again; what was published stays published and counted"
     if damaged and reached > newest.step:
         return [f"falling back to the one before, {newest.path}: {again}"]
     if past.saved_step is not None and past.saved_step > newest.step:
@@ -114,15 +120,14 @@ def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[s
     return []
 
 
-def _require_untrained(
-    checkpoints: Checkpoints, home: Home, damaged: Sequence[Damage], past: Past
-) -> None:
+def _require_untrained(checkpoints: Checkpoints, home: Home, damaged: Sequence[Damage], past: Past) -> None:
     """Raises StorageError for a home that has trained, naming the ways on."""
     aside = checkpoints.aside()
     if not damaged and not aside and not past.has_trained:
         return
     reached = max([past.last_step, past.saved_step or 0, *(damage.step for damage in damaged)])
-    lines = [f"nothing can be loaded in {home.path}, which has trained{f' for {reached} steps' * bool(reached)}:"]
+    until = f" up to step {reached}" if reached else ""
+    lines = [f"nothing can be loaded in {home.path}, which has trained{until}:"]
     lines += [f"  {damage}" for damage in damaged]
     lines += [f"  {path} was set aside as damaged before" for path in aside]
     if not damaged and not aside:

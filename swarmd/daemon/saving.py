@@ -14,13 +14,13 @@ from collections.abc import Callable
 from swarmd.config import StorageConfig
 
 SAVE_S_MIN = 120.0
-"""What two minutes are worth is less than telling why more are lost: 13 GB a day for the embedded model."""
+"""More often wins too little: with the embedded model, 13 GB a day for at most two minutes lost."""
 
 SAVE_S_MAX = 1_800.0
 """The most that a kill costs: half an hour, whatever a save costs."""
 
 BYTES_A_DAY = 20e9
-"""What checkpoints may write until SAVE_S_MAX is reached. A disk that stands 150 TB lasts 20 years with it."""
+"""What checkpoints may write until SAVE_S_MAX is reached: a disk that stands 150 TB lasts 20 years."""
 
 TIME_SHARE = 0.02
 """Of the time, for saving."""

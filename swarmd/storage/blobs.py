@@ -22,7 +22,7 @@ BLOCK_BYTES = 4_096
 records cannot take many times the space they were granted."""
 
 DIGEST_BYTES = 32
-_BLOB_NAME = re.compile(r"[0-9a-f]{64}")
+BLOB_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 def _disk_bytes(size: int) -> int:
@@ -32,7 +32,7 @@ def _disk_bytes(size: int) -> int:
 def _scan(directory: Path) -> Iterator[tuple[int, str, int]]:
     """(mtime in ns, name, size in bytes) of each; one that the writer drops meanwhile is passed over."""
     for path in directory.iterdir():
-        if _BLOB_NAME.fullmatch(path.name):
+        if BLOB_NAME.fullmatch(path.name):
             with suppress(FileNotFoundError):
                 status = path.stat()
                 yield status.st_mtime_ns, path.name, status.st_size
@@ -88,7 +88,7 @@ class BlobStore:
         return digest
 
     def get(self, digest: bytes) -> bytes | None:
-        """The envelope with this digest, or None. One whose bytes changed on disk is set aside and reported."""
+        """The envelope with this digest, or None. One whose bytes changed on disk is set aside, and said."""
         if len(digest) != DIGEST_BYTES:
             return None
         path = self._path(digest)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -32,7 +32,10 @@ from swarmd.storage.durable import disk_error, flush_to_disk
 FORMAT = 1
 """Raised when an older swarmd could no longer read what a newer one writes."""
 
-WEIGHTS, OPTIMIZER, STATE, MANIFEST = "weights.safetensors", "optimizer.pt", "state.json", "manifest.json"
+WEIGHTS: Final = "weights.safetensors"
+OPTIMIZER: Final = "optimizer.pt"
+STATE: Final = "state.json"
+MANIFEST: Final = "manifest.json"
 NAME = re.compile(r"(\d{8})-step-(\d+)")
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 _HEADER = "swarmd"  # the key of safetensors' own metadata, which holds text only

@@ -178,8 +178,8 @@ class Home:
             return KeyPair.from_libp2p(data)
         except ProtocolError as error:
             raise ConfigError(
-                f"the key {self.identity_path} is damaged ({error}): put a backup back (`swarmd key restore FILE "
-                "--replace`), or move it away and start with --new-identity to be a new peer"
+                f"the key {self.identity_path} is damaged ({error}): put a backup back (`swarmd key restore "
+                "FILE --replace`), or move it away and start with --new-identity to be a new peer"
             ) from error
 
     @contextmanager
@@ -228,8 +228,8 @@ class Home:
             return None if data is None else Manifest.from_bytes(data)
         except ProtocolError as error:
             raise ConfigError(
-                f"{self.manifest_path} is not a manifest ({error}): put a backup back, or move it away and give "
-                "--peer or --swarm"
+                f"{self.manifest_path} is not a manifest ({error}): put a backup back, or move it away and "
+                "give --peer or --swarm"
             ) from error
 
     def write_manifest(self, manifest: bytes) -> None:
@@ -255,6 +255,29 @@ class Home:
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
 
+    def restore_key(self, key: KeyPair, *, replace: bool) -> str:
+        """Write `key` as this home's, making the home where needed; over another one only with `replace`, and
+        that one is kept. Returns what became of the one before, as the end of a sentence. Raises
+        ConfigError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self.lock():
+                if not os.path.lexists(self.identity_path):
+                    write_whole(self.identity_path, key.to_libp2p())
+                    return ""
+                if self.identity_path.read_bytes() == key.to_libp2p():
+                    self.identity_path.chmod(0o600)
+                    return ", as it was"
+                if not replace:
+                    raise ConfigError(
+                        f"{self.identity_path} is another key, or a damaged one: --replace sets it aside"
+                    )
+                aside = set_aside(self.identity_path, FORMER)
+                write_whole(self.identity_path, key.to_libp2p())
+                return f"; the key that was there is kept as {aside}"
+        except OSError as error:
+            raise ConfigError(f"the key {self.identity_path} cannot be restored: {remedy(error)}") from error
+
     def _create_key(self, new_identity: bool) -> None:
         """Under the lock, so that of two first starts only one makes the peer."""
         if self.identity_path.exists():
@@ -263,11 +286,13 @@ class Home:
         if traces and not new_identity:
             here = shlex.quote(str(self.path))
             raise ConfigError(
-                f"the key {self.identity_path} is missing, and a peer has lived here ({', '.join(traces)}): put "
-                f"it back (`swarmd key restore FILE --home {here}`), or go on with the weights as a new peer "
-                f"(`swarmd join --home {here} --new-identity`), or choose another --home"
+                f"the key {self.identity_path} is missing, and a peer has lived here ({', '.join(traces)}): "
+                f"put it back (`swarmd key restore FILE --home {here}`), or go on with the weights as a new "
+                f"peer (`swarmd join --home {here} --new-identity`), or choose another --home"
             )
-        if self.database_path.exists():  # its steps and ledger are the former peer's, who alone may claim them
+        if (
+            self.database_path.exists()
+        ):  # its steps and ledger are the former peer's, who alone may claim them
             set_aside(self.database_path, FORMER, with_suffixes=("-wal", "-shm"))
         write_whole(self.identity_path, KeyPair.from_seed(os.urandom(KEY_SEED_BYTES)).to_libp2p())
 

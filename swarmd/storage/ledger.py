@@ -24,6 +24,12 @@ PUBLISHERS_MAX = 1_024
 DETAIL_CHARACTERS_MAX = 500
 """A rejection's detail may quote what a stranger sent."""
 
+RECORDS = (
+    "SELECT digest, MIN(id) FROM ledger WHERE event IN ('published', 'pulled') AND digest NOT IN"
+    " (SELECT digest FROM ledger WHERE event = 'lost') GROUP BY digest ORDER BY MIN(id)"
+)
+"""Groups of the log whose record should be on disk, oldest first."""
+
 Event = Literal["own", "published", "pulled", "used", "rejected", "lost"]
 
 
@@ -118,17 +124,14 @@ class Ledger:
         """Whether the log has an entry of a group that was published or pulled under this digest."""
         return bool(
             self._connection.execute(
-                "SELECT 1 FROM ledger WHERE digest = ? AND event IN ('published', 'pulled') LIMIT 1", (digest,)
+                "SELECT 1 FROM ledger WHERE digest = ? AND event IN ('published', 'pulled') LIMIT 1",
+                (digest,),
             )
         )
 
     def records(self) -> list[bytes]:
         """Digests of the groups in the log that were published or pulled, oldest first, but those lost."""
-        rows = self._connection.execute(
-            "SELECT digest, MIN(id) FROM ledger WHERE event IN ('published', 'pulled') AND digest NOT IN"
-            " (SELECT digest FROM ledger WHERE event = 'lost') GROUP BY digest ORDER BY MIN(id)"
-        )
-        return [digest for digest, _ in rows]
+        return [digest for digest, _ in self._connection.execute(RECORDS)]
 
     def counts(self) -> Counts:
         totals: dict[str, int] = {}

@@ -42,7 +42,8 @@ def reconcile(database: Database, blobs: BlobStore, own: PeerId, *, now: float) 
     with database.transaction():
         entered = 0
         for digest in reversed(unknown):
-            record = _own_record(blobs, digest, own)
+            envelope = blobs.get(digest)
+            record = None if envelope is None else own_record(envelope, own)
             if record is not None:
                 ledger.published(digest, record.round, record.step, now=record.created)
                 entered += 1
@@ -69,10 +70,8 @@ def without_file(entered: Sequence[bytes], held: Collection[bytes]) -> list[byte
     return [digest for digest in entered[oldest:] if digest not in held]
 
 
-def _own_record(blobs: BlobStore, digest: bytes, own: PeerId) -> Record | None:
-    envelope = blobs.get(digest)
-    if envelope is None:
-        return None
+def own_record(envelope: bytes, own: PeerId) -> Record | None:
+    """What `own` signed; None for anything else."""
     try:
         opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
         return Record.from_bytes(opened.payload) if opened.peer_id == own else None

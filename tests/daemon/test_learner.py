@@ -90,7 +90,7 @@ def test_past_a_corrupt_checkpoint_it_goes_on_from_the_one_before_and_says_so(lo
     aside = newest.with_name(f"damaged-{newest.name}")
     assert f"checkpoint {newest} is damaged: weights.safetensors has 4 bytes" in damaged
     assert f"kept as {aside} until you remove it" in damaged
-    assert "steps 2 to 2 are lost and trained again" in behind
+    assert "step 2 is lost and trained again" in behind
     assert aside.is_dir()
     assert load().problems == (), "told once"
 

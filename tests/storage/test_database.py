@@ -178,7 +178,12 @@ def test_facts_survive_a_restart(tmp_path: Path) -> None:
             facts.set_saved_step(step)
     with Database(tmp_path / "swarmd.db") as database:
         facts = database.facts
-        assert (facts.peer_id, facts.swarm_id, facts.saved_step, database.is_new) == ("P", bytes(32), 7, False)
+        assert (facts.peer_id, facts.swarm_id, facts.saved_step, database.is_new) == (
+            "P",
+            bytes(32),
+            7,
+            False,
+        )
 
 
 def test_a_place_that_is_no_file_is_a_storage_error(tmp_path: Path) -> None:
