@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal
@@ -185,7 +186,7 @@ class _read_only:  # noqa: N801  used as a function
 
 def _checkpoints(home: Home) -> Iterator[Finding]:
     for path in Checkpoints(home.checkpoints_path, 1).paths():
-        finding = _finding(f"checkpoints/{path.name}", path, lambda path=path: _checkpoint(path))
+        finding = _finding(f"checkpoints/{path.name}", path, partial(_checkpoint, path))
         if path.exists():  # else a daemon that trains meanwhile has dropped it
             yield finding
 
@@ -203,7 +204,7 @@ def _records(home: Home) -> Iterator[Finding]:
     for path in _entries(home.records_path):
         if not BLOB_NAME.fullmatch(path.name):
             continue
-        finding = _finding(f"records/{path.name}", path, lambda path=path: _record(path))
+        finding = _finding(f"records/{path.name}", path, partial(_record, path))
         if finding.state == "whole":
             count, size = count + 1, size + finding.size
         elif finding.state != "absent":

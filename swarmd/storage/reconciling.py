@@ -7,7 +7,7 @@ record that was lost; the log says so once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from protocol import (
@@ -63,7 +63,7 @@ def without_entry(blobs: BlobStore, database: Database) -> list[bytes]:
     return found
 
 
-def without_file(entered: Sequence[bytes], held: Collection[bytes]) -> list[bytes]:
+def without_file(entered: Sequence[bytes], held: Container[bytes]) -> list[bytes]:
     """Digests of entries, oldest first, whose record is not held though that of an older one is, or though
     none is held at all: the store drops the oldest, and never all."""
     oldest = next((n for n, digest in enumerate(entered) if digest in held), 0)

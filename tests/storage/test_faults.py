@@ -1,16 +1,14 @@
 """Every file of a home, damaged, gone or unreadable: what the start says, what it goes on with, what is kept.
 
-A start here is the storage half of the daemon's: key, settings, books, swarm, checkpoints. In the table, "" is
-a start that goes on in silence, told(...) one that goes on and says so, and refused(...) one that ends.
+A start here is the storage half of the daemon's: key, settings, books, swarm, checkpoints. In the table,
+SILENT is a start that goes on and says nothing, told(...) one that says so, refused(...) one that ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +126,7 @@ ALL_WEIGHTS = {
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two homes that have trained: "stopped", and "killed" while its last record was in the database's log."""
+    """Homes that have trained: "stopped", and "killed" while its last record was in the log of the database."""
     folder = tmp_path_factory.mktemp("homes")
     path = folder / "stopped"
     home = open_home(path)
@@ -172,9 +170,8 @@ def killed(homes: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _preset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joining, "load_manifest", lambda _: MANIFEST)
-    yield
 
 
 def start(path: Path, beginning: Beginning | None = None) -> tuple[int, str]:
@@ -345,6 +342,6 @@ def test_a_new_identity_claims_nothing_of_the_former(home: Path) -> None:
 
 def test_the_key_of_another_peer_is_refused(home: Path, tmp_path: Path) -> None:
     other = Home.open(tmp_path / "other")
-    os.replace(other.identity_path, home / "identity.key")
-    with pytest.raises(SwarmdError, match="the ledger of this home is of .*key restore FILE --replace"):
+    other.identity_path.replace(home / "identity.key")
+    with pytest.raises(SwarmdError, match=r"the ledger of this home is of .*key restore FILE --replace"):
         start(home)
