@@ -13,7 +13,7 @@ from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
 from swarmd.storage.durable import remedy, write_whole
-from swarmd.storage.home import KEY_BYTES_MAX
+from swarmd.storage.identity import KEY_BYTES_MAX
 
 app = typer.Typer(help="Back up this peer's key, and restore it.", no_args_is_help=True)
 

@@ -155,6 +155,7 @@ def salvage(path: Path) -> Salvaged:
             lost.append(f"the proof that the weights are whole ({_why(error)})")
         if manifest is not None:
             _verify(path / WEIGHTS, manifest.files[WEIGHTS])
+        sha256 = _describe(path / WEIGHTS).sha256
         try:
             tensors, header = load_file(path / WEIGHTS), _read_header(path)
         except (SafetensorError, ValidationError) as error:
@@ -172,7 +173,6 @@ def salvage(path: Path) -> Salvaged:
         step = _step_of(path) if header.step is None else header.step
         if manifest is not None:
             step = manifest.step
-        sha256 = _describe(path / WEIGHTS).sha256
     return Salvaged(Checkpoint(step, tensors, optimizer, state, path), tuple(lost), sha256)
 
 

@@ -90,7 +90,6 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-    CREATE INDEX ledger_by_digest ON ledger (digest);
     """,
 )
 """Statement n makes version n + 1 out of version n. Append; never edit one that was released."""

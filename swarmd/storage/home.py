@@ -37,6 +37,7 @@ from typing import Self
 from protocol import KeyPair, Manifest, ProtocolError
 from swarmd.errors import ConfigError
 from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
+from swarmd.storage.identity import make_key, put_key, read_key
 
 SOCKET_PATH_BYTES_MAX = 100
 """sun_path holds 104 bytes on macOS and 108 on Linux, the final NUL included (sys/un.h); binding goes
@@ -45,10 +46,6 @@ through a temporary name on some servers, so a few bytes are left over."""
 PID_BYTES = 16
 """The lock file's content; always as long, so that it need not be truncated."""
 
-KEY_BYTES_MAX = 4_096
-"""More than any key file has: what is read of one that is something else."""
-
-KEY_SEED_BYTES = 32
 PORTS = range(1, 65_536)
 
 
@@ -162,25 +159,7 @@ class Home:
 
     def key(self) -> KeyPair:
         """This peer's identity. Raises ConfigError; the file is never changed."""
-        try:
-            descriptor = os.open(self.identity_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, "rb") as file:
-                mode = os.fstat(descriptor).st_mode
-                data = file.read(KEY_BYTES_MAX)
-        except OSError as error:
-            raise ConfigError(f"the key {self.identity_path} cannot be read: {remedy(error)}") from error
-        if mode & 0o077:
-            raise ConfigError(
-                f"the key {self.identity_path} may be used by others than its owner (mode {mode & 0o777:o}): "
-                f"if nobody has copied it, `chmod 600 {shlex.quote(str(self.identity_path))}`"
-            )
-        try:
-            return KeyPair.from_libp2p(data)
-        except ProtocolError as error:
-            raise ConfigError(
-                f"the key {self.identity_path} is damaged ({error}): put a backup back (`swarmd key restore "
-                "FILE --replace`), or move it away and start with --new-identity to be a new peer"
-            ) from error
+        return read_key(self.identity_path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -256,25 +235,11 @@ class Home:
             raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
 
     def restore_key(self, key: KeyPair, *, replace: bool) -> str:
-        """Write `key` as this home's, making the home where needed; over another one only with `replace`, and
-        that one is kept. Returns what became of the one before, as the end of a sentence. Raises
-        ConfigError."""
+        """Make `key` this home's, making the home where needed; see `put_key`. Raises ConfigError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.lock():
-                if not os.path.lexists(self.identity_path):
-                    write_whole(self.identity_path, key.to_libp2p())
-                    return ""
-                if self.identity_path.read_bytes() == key.to_libp2p():
-                    self.identity_path.chmod(0o600)
-                    return ", as it was"
-                if not replace:
-                    raise ConfigError(
-                        f"{self.identity_path} is another key, or a damaged one: --replace sets it aside"
-                    )
-                aside = set_aside(self.identity_path, FORMER)
-                write_whole(self.identity_path, key.to_libp2p())
-                return f"; the key that was there is kept as {aside}"
+                return put_key(self.identity_path, key, replace=replace)
         except OSError as error:
             raise ConfigError(f"the key {self.identity_path} cannot be restored: {remedy(error)}") from error
 
@@ -294,7 +259,7 @@ class Home:
             self.database_path.exists()
         ):  # its steps and ledger are the former peer's, who alone may claim them
             set_aside(self.database_path, FORMER, with_suffixes=("-wal", "-shm"))
-        write_whole(self.identity_path, KeyPair.from_seed(os.urandom(KEY_SEED_BYTES)).to_libp2p())
+        make_key(self.identity_path)
 
     def traces(self) -> tuple[str, ...]:
         """Which of its parts show that a peer has lived here. Raises OSError."""

@@ -21,9 +21,9 @@ def truncate(path: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """One bit, in the middle."""
+    """One bit, in the middle; of a database, in the structure of its second page."""
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[SQLITE_PAGE if data.startswith(b"SQLite format 3") else len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
@@ -37,6 +37,8 @@ DAMAGE: Mapping[str, Callable[[Path], None]] = {
     "empty": empty,
     "missing": Path.unlink,
 }
+SQLITE_PAGE = 4_096  # bytes
+
 READ_ERRORS: Mapping[str, int] = {
     "unreadable": errno.EACCES,
     "EIO": errno.EIO,
