@@ -16,7 +16,19 @@ from typing import NoReturn
 import typer
 
 from swarmd import exit_codes
-from swarmd.cli import evaluate, experiment, health, init, join, judging, records, status, version
+from swarmd.cli import (
+    check,
+    evaluate,
+    experiment,
+    health,
+    init,
+    join,
+    judging,
+    key,
+    records,
+    status,
+    version,
+)
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
 
@@ -38,6 +50,8 @@ app.command("trust")(judging.trust)
 app.command("untrust")(judging.untrust)
 app.command("init")(init.init)
 app.command("eval")(evaluate.evaluate)
+app.command("check")(check.check)
+app.add_typer(key.app, name="key")
 app.add_typer(records.app, name="records")
 app.add_typer(experiment.app, name="experiment")
 app.command("version")(version.version)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swarmd.cli.devices import DevicesOption, join_devices
-from swarmd.cli.init import open_home
+from swarmd.cli.init import NewIdentityOption, open_home
 from swarmd.cli.options import (
     DEFAULT_HOME,
     FLAGS,
@@ -21,7 +21,27 @@ from swarmd.cli.options import (
 )
 from swarmd.config import load_config
 from swarmd.daemon import run
+from swarmd.daemon.beginning import Beginning
 from swarmd.errors import ConfigError
+
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="CHECKPOINT",
+        help="Go on from this checkpoint's directory, of this home or any other, though all but its weights "
+        "be damaged; says what is lost.",
+        rich_help_panel="Daemon",
+    ),
+]
+FreshOption = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Train from the beginning in a home whose checkpoints cannot be loaded any more; they are kept.",
+        rich_help_panel="Daemon",
+    ),
+]
 
 
 def join(
@@ -62,6 +82,9 @@ def join(
     http: Annotated[str | None, setting("observe.http", metavar="HOST:PORT")] = None,
     log_format: Annotated[str | None, setting("observe.log_format", metavar="auto|console|json")] = None,
     log_level: Annotated[str | None, setting("observe.log_level", metavar="LEVEL")] = None,
+    from_: FromOption = None,
+    fresh: FreshOption = False,
+    new_identity: NewIdentityOption = False,
 ) -> None:
     """Join a swarm, or start one, and train until stopped.
 
@@ -106,5 +129,10 @@ def join(
     if devices is not None:
         if device is not None:
             raise ConfigError("--device and --devices are both given: one peer, or one a device? keep one")
+        if from_ is not None or fresh or new_identity:
+            raise ConfigError(
+                "--from, --fresh and --new-identity are about one home: give them with --home "
+                "HOME/devices/DEVICE and without --devices"
+            )
         raise typer.Exit(join_devices(config, given, devices))
-    raise typer.Exit(run(config, open_home(home)))
+    raise typer.Exit(run(config, open_home(home, new_identity=new_identity), Beginning(from_, fresh)))

@@ -15,6 +15,7 @@ from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import SwarmdError
 from swarmd.fleet import device_homes
 from swarmd.observe import (
+    Disk,
     IgnoredPeer,
     NoDaemonError,
     PeerView,
@@ -28,6 +29,7 @@ from swarmd.observe.live import duration, held_out, sparkline
 from swarmd.storage import Home
 
 NO_DAEMON = 3
+GIGABYTE = 1e9
 PEERS_SHOWN = 64  # the best known; a flood of names is not to scroll them away
 IGNORED_SHOWN = 16
 
@@ -130,6 +132,7 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("held-out", (_held_out(status.evaluation),)),
         ("groups", (f"{made} · {taken}",)),
         ("rejected", (", ".join(rejected) or "none",)),
+        ("disk", (_disk(status.disk),)),
         ("addresses", status.addresses),
         ("http", (status.http or "off",)),
         ("sandbox", status.sandbox or ("complete",)),
@@ -147,6 +150,12 @@ def _ignored(found: IgnoredPeer) -> str:
         "until `swarmd unban`" if found.seconds_left is None else f"for {duration(found.seconds_left)} more"
     )
     return f"{_short(found.peer_id)} {left}: {found.reason}"
+
+
+def _disk(disk: Disk) -> str:
+    pace = "–" if disk.bytes_a_day is None else f"{disk.bytes_a_day / GIGABYTE:.1f} GB a day"
+    parts = f"{disk.checkpoint_bytes / GIGABYTE:.2f} of {disk.written_bytes / GIGABYTE:.2f} GB checkpoints"
+    return f"{pace} · {parts} · saved at step {disk.saved_step}, every {duration(disk.save_every_s)}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

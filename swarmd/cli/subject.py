@@ -98,22 +98,26 @@ def _checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
         return None
     from swarmd.storage import Checkpoints
 
-    problems: list[str] = []
-    checkpoint = Checkpoints(Home.existing(home.path).checkpoints_path, kept).load_latest(problems.append)
-    for problem in problems:
-        typer.echo(f"warning: {problem}", err=True)
-    return checkpoint
+    return Checkpoints(Home.existing(home.path).checkpoints_path, kept).load_latest(_warn)
 
 
 def _named(path: Path) -> Checkpoint:
-    """In the directory `path`, or in the one of the file `path`."""
-    from swarmd.storage.checkpoints import CorruptCheckpointError, load_checkpoint
+    """In the directory `path`, or in the one of the file `path`; its weights are enough."""
+    from swarmd.storage.checkpoint_files import CorruptCheckpointError, salvage
 
     directory = (path if path.is_dir() else path.parent).absolute()
     try:
-        return load_checkpoint(directory)
+        salvaged = salvage(directory)
     except CorruptCheckpointError as problem:
         raise StorageError(
-            f"--checkpoint {path}: no whole checkpoint is there ({problem}): give a directory such as "
+            f"--checkpoint {path}: no whole weights are there ({problem}): give a directory such as "
             "HOME/checkpoints/00000004-step-40"
         ) from problem
+    if salvaged.lost:
+        lost = "; ".join(salvaged.lost)
+        _warn(f"{directory} is damaged, and its weights are scored all the same; lost: {lost}")
+    return salvaged.checkpoint
+
+
+def _warn(problem: str) -> None:
+    typer.echo(f"warning: {problem}", err=True)

@@ -259,10 +259,12 @@ class LearningConfig(Slice):
 class StorageConfig(Slice):
     """What is kept on disk, and how much of it."""
 
-    checkpoint_every: int = Field(1, ge=1)
-    """Steps between checkpoints; one more is written at stop."""
+    checkpoint_every: int | None = Field(None, ge=1, examples=[20])
+    """Steps between checkpoints. Unset: by time, 2 to 30 minutes, the longer the more a checkpoint costs."""
+    checkpoint_minutes: float | None = Field(None, gt=0, examples=[5.0])
+    """Minutes between checkpoints, in place of the chosen time, or beside checkpoint_every."""
     checkpoints_kept: int = Field(3, ge=2)
-    """Newest checkpoints to keep; older ones are deleted."""
+    """Newest checkpoints to keep, and that of the best evaluation; older ones are deleted."""
     records_bytes_max: int = Field(256 * 2**20, ge=2**20)
     """Bytes of records kept for serving to others; the oldest are deleted first."""
     pool_groups_max: int = Field(2_048, ge=8)

@@ -28,7 +28,6 @@ def account_step(
     `tokens` are those it generated."""
     peers = len({group.publisher for group in external})
     digests = [group.digest for group in external if group.digest is not None]
-    database.pool.mark_used(digests, step, now=now)
     fields = {
         **dataclasses.asdict(metrics),
         "round": round_,
@@ -38,7 +37,9 @@ def account_step(
         "seconds": seconds,
         "tokens_per_s": tokens_per_s,
     }
-    database.steps.record(step, reward=metrics.reward_own, metrics=fields, now=now)
+    with database.transaction():
+        database.pool.mark_used(digests, step, now=now)
+        database.steps.record(step, reward=metrics.reward_own, metrics=fields, now=now)
     events.emit(
         "step",
         step=step,

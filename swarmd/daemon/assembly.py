@@ -16,11 +16,14 @@ from dataclasses import dataclass
 
 from protocol import KeyPair, Manifest
 from swarmd.config import Config
+from swarmd.daemon.beginning import Beginning
+from swarmd.daemon.books import past_of, require_own, settle
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.daemon.meeting import meet
 from swarmd.daemon.report import Reporter, join_command, write_addresses
+from swarmd.daemon.resuming import Past
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError
@@ -59,9 +62,18 @@ class Peer:
 class Assembly:
     """Builds one peer; says in phases what it is doing."""
 
-    def __init__(self, config: Config, home: Home, key: KeyPair, events: EventLog, http: str | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        home: Home,
+        key: KeyPair,
+        events: EventLog,
+        http: str | None,
+        beginning: Beginning,
+    ) -> None:
         self._config = config
         self._home = home
+        self._beginning = beginning
         self._key = key
         self._events = events
         self._http = http
@@ -70,28 +82,31 @@ class Assembly:
 
     @asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
-        """The parts, started; what was opened first is closed last, so the network goes after all others.
+        """The parts, started; what was opened first is closed last: the books, after the network that fills
+        them.
 
         Raises SwarmdError for what a person can act on.
         """
         config, home, events = self._config, self._home, self._events
         async with AsyncExitStack() as stack:
+            database, blobs = self._open_books(stack)
             self._enter("opening the network")
             network = await self._start_network()
             stack.push_async_callback(network.close)
             home.write_port(network.port)
-            groups_max = config.storage.pool_groups_max
-            database = stack.enter_context(
-                Database(home.database_path, pool_groups_max=groups_max, on_problem=self._warn)
-            )
             self._enter("finding its swarm")
             manifest = await choose_manifest(
-                config.swarm, home=home, network=network, peers=config.network.peers, events=events
+                config.swarm,
+                home=home,
+                network=network,
+                peers=config.network.peers,
+                events=events,
+                belongs_to=database.facts.swarm_id,
             )
             self._manifest = manifest
-            blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
+            database.facts.set_swarm(manifest.swarm_id)
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
-            tasks, learner = await self._start_worker_and_learner(stack, manifest)
+            tasks, learner = await self._start_worker_and_learner(stack, manifest, past_of(database))
             database.rewind(learner.progress.step)
             # Not entered: its worker starts with the first group of another peer, and a lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
@@ -100,6 +115,17 @@ class Assembly:
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
             yield peer
+
+    def _open_books(self, stack: AsyncExitStack) -> tuple[Database, BlobStore]:
+        """First of all: what is wrong with them is said before anybody is met."""
+        home, storage = self._home, self._config.storage
+        database = stack.enter_context(
+            Database(home.database_path, pool_groups_max=storage.pool_groups_max, on_problem=self._warn)
+        )
+        require_own(database, home, self._key.peer_id)
+        blobs = BlobStore(home.records_path, storage.records_bytes_max, on_problem=self._warn)
+        settle(database, blobs, home, self._key.peer_id, now=time.time(), warn=self._warn)
+        return database, blobs
 
     def _peer(
         self,
@@ -173,7 +199,7 @@ class Assembly:
         )
 
     async def _start_worker_and_learner(
-        self, stack: AsyncExitStack, manifest: Manifest
+        self, stack: AsyncExitStack, manifest: Manifest, past: Past
     ) -> tuple[TaskRunner, Learner]:
         """Side by side: each takes seconds, and in processes of their own."""
         self._enter("loading the model")
@@ -184,7 +210,14 @@ class Assembly:
                 stack.enter_async_context(self._task_runner(manifest)), name="task worker"
             )
             learner = await asyncio.get_running_loop().run_in_executor(
-                self._model_thread, load_learner, self._config, self._home, manifest, self._key.peer_id
+                self._model_thread,
+                load_learner,
+                self._config,
+                self._home,
+                manifest,
+                self._key.peer_id,
+                self._beginning,
+                past,
             )
         for problem in learner.problems:
             self._warn(problem)
@@ -202,7 +235,8 @@ class Assembly:
             reasons=plan.reasons,
         )
         if learner.resumed_step is not None:
-            self._events.emit("resumed", step=learner.resumed_step)
+            repeated = max(0, past.last_step - learner.resumed_step)
+            self._events.emit("resumed", step=learner.resumed_step, steps_lost=repeated)
         return starting.result(), learner
 
     def _task_runner(self, manifest: Manifest, options: WorkerOptions | None = None) -> TaskRunner:

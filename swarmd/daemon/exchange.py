@@ -138,9 +138,9 @@ class Exchange:
         """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
         commands = self._gossip.handle(group, self._clock())
         for command in commands:
-            if isinstance(command, StoreBlob):
-                self._database.ledger.published(command.digest, round_, group.step, now=self._clock())
             self._accept(command)
+            if isinstance(command, StoreBlob):  # the record first: `storage.reconciling` mends the rest
+                self._database.ledger.published(command.digest, round_, group.step, now=self._clock())
         self._changed.set()
 
     def _accept(self, command: Command) -> None:
@@ -278,8 +278,8 @@ class Exchange:
         if self._gossip.standing(verified.publisher) is Standing.BANNED:
             self.handle(GroupRejected(verified.digest, IGNORED))
             return
+        self._blobs.put(verified.envelope)  # first, as in `publish`
         self._database.pool.add(outcome, now=self._clock())
-        self._blobs.put(verified.envelope)
         self._events.emit(
             "pulled", digest=verified.digest, publisher=verified.publisher, reward=outcome.mean_reward
         )

@@ -24,13 +24,26 @@ MANIFEST_ASK_S = 5.0  # between two rounds of asking every peer for a swarm that
 
 
 async def choose_manifest(
-    wanted: str | None, *, home: Home, network: Network, peers: Sequence[str], events: EventLog
+    wanted: str | None,
+    *,
+    home: Home,
+    network: Network,
+    peers: Sequence[str],
+    events: EventLog,
+    belongs_to: bytes | None = None,
 ) -> Manifest:
     """The manifest of the swarm to be in; it is kept in the home.
 
-    `wanted` and `peers` are the operator's. Raises ConfigError when they contradict the home or one another.
+    `wanted` and `peers` are the operator's, `belongs_to` is the id of the swarm that the home's database
+    knows. Raises ConfigError when they contradict the home or one another.
     """
     saved = home.manifest()
+    if saved is not None and belongs_to not in (None, saved.swarm_id):
+        raise ConfigError(
+            f"{home.manifest_path} is damaged, or that of another swarm: this home belongs to "
+            f"{_short(belongs_to)}. Put a backup of it back, or move it away and name the swarm with --swarm "
+            "FILE, or with --peer one of its peers"
+        )
     if wanted is None:
         manifest = await _manifest_of_any(network, peers, events) or saved or await _read(DEFAULT_SWARM)
     elif not is_swarm_id(wanted):
@@ -44,13 +57,24 @@ async def choose_manifest(
             f"home {home.path} belongs to the swarm {saved.name} ({saved.swarm_id.hex()[:12]}), and this is "
             f"{manifest.name} ({manifest.swarm_id.hex()[:12]}): use another --home for another swarm"
         )
-    home.write_manifest(manifest.to_bytes())
+    if saved is None and belongs_to not in (None, manifest.swarm_id):
+        raise ConfigError(
+            f"{home.manifest_path} is missing, and this home belongs to {_short(belongs_to)}, not "
+            f"to {manifest.name} ({_short(manifest.swarm_id)}): put a backup back, or name the swarm with "
+            "--swarm FILE, or with --peer one of its peers"
+        )
+    if saved is None:
+        home.write_manifest(manifest.to_bytes())
     return manifest
 
 
 def is_swarm_id(text: str) -> bool:
     """Whether `text` is a swarm id in hex rather than a name or a path."""
     return re.fullmatch(r"[0-9a-fA-F]{64}", text) is not None
+
+
+def _short(swarm_id: bytes | None) -> str:
+    return "none" if swarm_id is None else swarm_id.hex()[:12]
 
 
 async def _read(name_or_path: str) -> Manifest:

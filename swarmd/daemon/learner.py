@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from protocol import Manifest
+from protocol import Manifest, PeerId
 from swarmd.config import Config, PolicyConfig
 from swarmd.daemon import progress as saved_progress
+from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.progress import Progress
+from swarmd.daemon.resuming import Past, find_resumption
 from swarmd.learning import AdaptiveExternal, Trainer
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Prepared, Workload, load_policy, prepare_plan
 from swarmd.storage import Checkpoints, Home
+from swarmd.storage.checkpoint_files import bytes_of
+from swarmd.storage.durable import disk_error
 
 
 @dataclass(frozen=True)
@@ -29,23 +34,37 @@ class Learner:
     trainer: Trainer
     progress: Progress
     checkpoints: Checkpoints
+    peer_id: PeerId
     resumed_step: int | None
+    checkpoint_bytes: int
+    """What the checkpoint resumed from takes; 0 without one."""
     problems: tuple[str, ...]
-    """Checkpoints that could not be used, a sentence each."""
+    """What was wrong with checkpoints, and what is lost, a sentence each."""
 
-    def save(self) -> None:
-        """Checkpoint this moment; in the model thread. Raises StorageError, and loses nothing."""
-        saved_progress.save(self.checkpoints, self.progress, self.policy, self.trainer, self.config)
+    def save(self) -> int:
+        """Checkpoint this moment; in the model thread. Returns its bytes. Raises StorageError, and loses
+        nothing."""
+        path = saved_progress.save(
+            self.checkpoints, self.progress, self.policy, self.trainer, self.config, self.peer_id
+        )
+        return _bytes_of(path)
 
 
-def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -> Learner:
-    """Load the model and put back the newest whole checkpoint. Blocks for seconds, or for a download.
+def load_learner(
+    config: Config,
+    home: Home,
+    manifest: Manifest,
+    peer_id: PeerId,
+    beginning: Beginning = Beginning(),  # noqa: B008  frozen
+    past: Past = Past(),  # noqa: B008  frozen
+) -> Learner:
+    """Load the model and put back the checkpoint to go on from. Blocks for seconds, or for a download.
 
     Raises ConfigError (an impossible wish, a checkpoint of another model), ModelError, StorageError.
     """
     checkpoints = Checkpoints(home.checkpoints_path, config.storage.checkpoints_kept)
-    problems: list[str] = []
-    checkpoint = checkpoints.load_latest(problems.append)
+    resumption = find_resumption(checkpoints, home, beginning, past)
+    checkpoint = resumption.checkpoint
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     policy_config = config.policy.completed_by(trained)
     prepared = _prepare(config, policy_config, home, manifest)
@@ -59,8 +78,12 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
     )
     trainer = Trainer(policy, config.learning)
     progress = Progress.fresh(_seed(config.seed, peer_id), AdaptiveExternal.configured(config.learning))
+    told = resumption.problems
     if checkpoint is not None:
-        saved_progress.resume(checkpoint, progress, policy, trainer)
+        told += saved_progress.resume(checkpoint, progress, policy, trainer, peer_id)
+    progress.origin = resumption.origin
+    if resumption.named:
+        progress.saved_step = -1  # of step 0 or not: it is saved in this home at once
     return Learner(
         plan=replace(plan, reasons=(*plan.reasons, policy.generator_reason, policy.scorer_reason)),
         config=policy_config,
@@ -68,9 +91,18 @@ def load_learner(config: Config, home: Home, manifest: Manifest, peer_id: str) -
         trainer=trainer,
         progress=progress,
         checkpoints=checkpoints,
-        resumed_step=None if checkpoint is None else checkpoint.step,
-        problems=tuple(problems),
+        peer_id=peer_id,
+        resumed_step=None if checkpoint is None else progress.step,
+        checkpoint_bytes=0 if checkpoint is None else _bytes_of(checkpoint.path),
+        problems=told,
     )
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return bytes_of(path)
+    except OSError as error:
+        raise disk_error(f"read the checkpoint {path}", error) from error
 
 
 def _prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest) -> Prepared:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import cast
 
 import torch
 from pydantic import BaseModel, JsonValue
 
+from protocol import PeerId
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.learning import (
@@ -37,6 +39,7 @@ class _Saved(BaseModel):
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # checkpoints of earlier versions have none
     evaluation: SelfEvaluation | None = None  # nor this
     adaptive: AdaptiveExternal | None = None
+    best: SelfEvaluation | None = None
 
 
 @dataclass
@@ -50,9 +53,14 @@ class Progress:
     generator: torch.Generator = field(default_factory=torch.Generator)
     """Samples completions; on the CPU whatever the model's device."""
     saved_step: int = 0
+    """Of the last save; 0 or less when there is none yet that goes on from here."""
+    origin: str | None = None
+    """SHA-256 of the weights that the operator had it go on from."""
     experience: Experience = field(default_factory=Experience)
     evaluation: SelfEvaluation | None = None
     """The newest; None before the first."""
+    best: SelfEvaluation | None = None
+    """The one with the highest success, the earliest of equals."""
     adaptive: AdaptiveExternal | None = None
     """None: J does not adapt."""
 
@@ -80,11 +88,15 @@ class Progress:
             trained, unlikely = count_unlikely(external, metrics.external_surprisal, own)
             self.adaptive = self.adaptive.after_step(metrics.reward_own, trained, unlikely)
 
-    def see_evaluation(self, found: SelfEvaluation) -> None:
-        """The policy of this moment answered held-out questions."""
+    def see_evaluation(self, found: SelfEvaluation) -> bool:
+        """The policy of this moment answered held-out questions; returns whether better than ever."""
         self.evaluation = found
+        is_best = self.best is None or found.success > self.best.success
+        if is_best:
+            self.best = found
         if self.adaptive is not None:
             self.adaptive = self.adaptive.after_evaluation(found.success, found.questions)
+        return is_best
 
     def to_state(self) -> dict[str, JsonValue]:
         """As JSON holds it."""
@@ -100,6 +112,7 @@ class Progress:
             },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
             "adaptive": None if self.adaptive is None else cast(JsonValue, asdict(self.adaptive)),
+            "best": None if self.best is None else self.best.model_dump(mode="json"),
         }
 
     def restore(self, state: JsonValue) -> None:
@@ -110,25 +123,32 @@ class Progress:
         self.experience.restore(saved.experience)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
-        self.evaluation = saved.evaluation
+        self.evaluation, self.best = saved.evaluation, saved.best
         if self.adaptive is not None and saved.adaptive is not None:
             self.adaptive = saved.adaptive.at_most(self.adaptive.most)
 
 
 def save(
-    checkpoints: Checkpoints, progress: Progress, policy: Policy, trainer: Trainer, config: PolicyConfig
-) -> None:
+    checkpoints: Checkpoints,
+    progress: Progress,
+    policy: Policy,
+    trainer: Trainer,
+    config: PolicyConfig,
+    peer_id: PeerId | None = None,
+) -> Path:
     """Write a checkpoint of this moment; call it in the model thread. Raises StorageError, losing nothing.
 
-    `config` says with which model and adapter the weights are to be loaded again (`swarmd eval`).
+    `config` says with which model and adapter the weights are to be loaded again (`swarmd eval`), `peer_id`
+    whose counters these are.
     """
-    checkpoints.save(
+    path = checkpoints.save(
         progress.step,
         # Nothing trains meanwhile, and copies would take as much memory as training itself.
         tensors=policy.trainable_state(live=True),
         optimizer=trainer.state_dict(live=True),
-        state={
-            "progress": progress.to_state(),
+        state={"progress": progress.to_state(), "origin": progress.origin},
+        about={
+            "peer": peer_id,
             "family": policy.family,
             "policy": {
                 "model": config.model,
@@ -136,18 +156,37 @@ def save(
                 "lora_alpha": config.lora_alpha,
             },
         },
+        keep_step=None if progress.best is None else progress.best.step,
     )
     progress.saved_step = progress.step
+    return path
 
 
-def resume(checkpoint: Checkpoint, progress: Progress, policy: Policy, trainer: Trainer) -> None:
-    """Put a checkpoint's state back. Raises ConfigError when it is of another model than `policy`."""
-    family = checkpoint.state["family"]
+def resume(
+    checkpoint: Checkpoint,
+    progress: Progress,
+    policy: Policy,
+    trainer: Trainer,
+    peer_id: PeerId | None = None,
+) -> tuple[str, ...]:
+    """Put a checkpoint's state back, as far as it is whole. Steps are counted on only where they are those of
+    `peer_id`: nobody claims another's. Returns what there is to say, a sentence each. Raises ConfigError when
+    it is of another model than `policy`, ModelError.
+    """
+    family = checkpoint.state.get("family", policy.family)
     if family != policy.family:
         raise ConfigError(
             f"the checkpoint {checkpoint.path} is of the model {family}, and {policy.family} was loaded: "
             "start with the --model (and --lora) it was made with, or use another --home"
         )
     policy.load_trainable_state(checkpoint.tensors)
-    trainer.load_state_dict(checkpoint.optimizer)
-    progress.restore(checkpoint.state["progress"])
+    if checkpoint.optimizer:
+        trainer.load_state_dict(checkpoint.optimizer)
+    whose = checkpoint.state.get("peer")
+    if peer_id is not None and whose is not None and whose != peer_id:
+        return (f"{checkpoint.path} is of the peer {whose}: this one counts its own steps, from 0",)
+    if "progress" in checkpoint.state:
+        progress.restore(checkpoint.state["progress"])
+    else:
+        progress.step = checkpoint.step
+    return ()

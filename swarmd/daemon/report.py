@@ -8,20 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from protocol import ADDRESSES_MAX, Manifest
 from protocol.limits import MILLI
 from swarmd import __version__
 from swarmd.daemon.health import frozen, outages
+from swarmd.daemon.saving import DAY_S
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, GossipStatistics, OwnStatus
 from swarmd.gossip import PeerView as SeenPeer
 from swarmd.network.interface import Network, NetworkStatistics
-from swarmd.observe import Groups, Health, IgnoredPeer, Judgement, PeerView, Reward, StatusSnapshot
+from swarmd.observe import Disk, Groups, Health, IgnoredPeer, Judgement, PeerView, Reward, StatusSnapshot
 from swarmd.policy import HardwarePlan, Policy
 from swarmd.storage import Database, PublisherCounts
 from swarmd.tasks import TaskRunner
 
+PACE_S_MIN = 60.0  # the first save weighs too much before
 CURVE_STEPS = 200  # steps in the curve of the status page
 STALLED_STEPS = 10.0  # what takes this many times as long as the last step tells is reported as stalled ...
 STALLED_S_MIN = 300.0  # ... but not before five minutes: the first steps have nothing to compare with
@@ -79,6 +83,7 @@ class Reporter:
             external_wanted=adaptive.external if adaptive else None,
             peers=tuple(_peer(seen, by_publisher.get(seen.peer_id)) for seen in gossip.peers),
             judgement=_judgement(gossip, self.network.statistics()),
+            disk=self._disk(),
             pid=os.getpid(),
             steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
             tokens_per_s=self.steps.tokens_per_s,
@@ -118,6 +123,17 @@ class Reporter:
     def _workers(self) -> tuple[tuple[str, TaskRunner], ...]:
         return ("own groups", self.tasks), ("the groups of others", self.peers_tasks)
 
+    def _disk(self) -> Disk:
+        saves, uptime = self.steps.saves, self.monotonic() - self.started_at
+        written = max(_written_bytes(), saves.bytes_written)
+        return Disk(
+            written_bytes=written,
+            checkpoint_bytes=saves.bytes_written,
+            bytes_a_day=written / uptime * DAY_S if uptime >= PACE_S_MIN else None,
+            save_every_s=saves.interval_s,
+            saved_step=self.steps.progress.saved_step,
+        )
+
     def _health(self) -> Health:
         reasons = list(self.problems())
         if not self.network.addresses:
@@ -132,6 +148,15 @@ class Reporter:
                 "see the log"
             )
         return Health(ok=not reasons, reasons=tuple(reasons))
+
+
+def _written_bytes() -> int:
+    """By this process, to disks; 0 where the system does not count it (macOS), or the disk is memory."""
+    process = psutil.Process()
+    try:
+        return int(process.io_counters().write_bytes) if hasattr(process, "io_counters") else 0
+    except psutil.AccessDenied:  # in some containers
+        return 0
 
 
 def join_command(network: Network) -> str | None:

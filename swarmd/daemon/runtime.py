@@ -23,6 +23,7 @@ from rich.console import Console
 from protocol import KeyPair
 from swarmd import __version__, exit_codes
 from swarmd.config import Config
+from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.logs import route_logs
 from swarmd.errors import SwarmdError, TaskError
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 OWN_STATUS_EVERY_S = 5.0  # how often gossip hears how this peer is doing; it publishes at its own pace
 
 
-def run(config: Config, home: Home) -> int:
+def run(config: Config, home: Home, beginning: Beginning | None = None) -> int:
     """Be a peer until stopped or until `config.steps` are done; returns the exit code.
 
     Raises SwarmdError for what a person can act on; anything else that comes out is a bug.
@@ -53,7 +54,7 @@ def run(config: Config, home: Home) -> int:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         try:
-            runner.run(_Daemon(config, home, events, lifeline).live())
+            runner.run(_Daemon(config, home, events, beginning, lifeline).live())
         except asyncio.CancelledError:
             events.emit("stopped", message="stopped before the first step; nothing was lost")
             with suppress(OSError):
@@ -70,11 +71,17 @@ class _Daemon:
     """One run of `swarmd join`."""
 
     def __init__(
-        self, config: Config, home: Home, events: EventLog, lifeline: Lifeline | None = None
+        self,
+        config: Config,
+        home: Home,
+        events: EventLog,
+        beginning: Beginning | None = None,
+        lifeline: Lifeline | None = None,
     ) -> None:
         self._lifeline = lifeline or Lifeline()
         self._config = config
         self._home = home
+        self._beginning = beginning or Beginning()
         self._key: KeyPair = home.key()
         self._events = events
         self._server = StatusServer(self._snapshot, home.socket_path, config.observe.http, self._judge)
@@ -149,7 +156,8 @@ class _Daemon:
         self._events.emit("phase", name="loading libraries")
         assembly = await asyncio.to_thread(_import_assembly)
         route_logs(self._events, loop)  # after the packages have set up theirs
-        return assembly(self._config, self._home, self._key, self._events, self._server.base_url)
+        http = self._server.base_url
+        return assembly(self._config, self._home, self._key, self._events, http, self._beginning)
 
     def _snapshot(self) -> StatusSnapshot | Starting:
         if self._peer is not None:

@@ -24,8 +24,9 @@ from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.offering import to_own_group
 from swarmd.daemon.own_groups import fitting_questions, own_group
+from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
-from swarmd.errors import TaskError
+from swarmd.errors import StorageError
 from swarmd.gossip import Demand
 from swarmd.learning import GroupSampler, ScoredGroup
 from swarmd.observe import EventLog
@@ -78,6 +79,9 @@ class StepLoop:
         self._tokenizers_told = False
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
+        self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
+        self._is_whole = True
+        """Whether the model is as a step left it and worth a save: not amid an update or a failed save."""
         self._evaluator = SelfEvaluator(
             manifest=parts.manifest,
             policy=parts.learner.policy,
@@ -98,7 +102,8 @@ class StepLoop:
         self._stop_generating.set()
 
     async def run(self, first: int | None = None) -> None:
-        """Take steps until stopped; the last one is checkpointed whatever `checkpoint_every` says.
+        """Take steps until stopped; the last one is checkpointed whatever the schedule says, also where an
+        error ends it and what was learned until then is whole.
 
         `first`: the step from which `config.steps` counts, where an earlier process of the same command has
         done some of them.
@@ -110,14 +115,23 @@ class StepLoop:
                 await self._take_step()
         except GenerationStoppedError:
             pass  # the step in hand is dropped
-        except TaskError:  # it comes before an update, so what was learned until now is whole
-            await self._end()
+        except BaseException:
+            self.stop()  # a generation in hand is not waited for
+            if self._is_whole:
+                await self._save_at_last()
             raise
         await self._end()
 
+    async def _save_at_last(self) -> None:
+        """What ends the loop is told in any case; that a disk refuses, beside it."""
+        try:
+            await self._end()
+        except StorageError as error:
+            self._parts.events.emit("warning", message=str(error))
+
     async def _end(self) -> None:
         self._enter("stopping")
-        if self.progress.step > self.progress.saved_step:
+        if self.progress.step != self.progress.saved_step:
             await self._save()
 
     async def _take_step(self) -> None:
@@ -134,8 +148,10 @@ class StepLoop:
             return
         self._enter("training")
         step, success = parts.learner.trainer.step, progress.experience.success
+        self._is_whole = False
         metrics = await self._in_model_thread(lambda: step(own, external, success, weight))
         progress.see_step(external, metrics)
+        self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
         account_step(
@@ -152,9 +168,8 @@ class StepLoop:
             now=parts.clock(),
         )
         every = parts.config.observe.evaluate_every
-        if every and progress.step % every == 0:
-            await self._evaluate()
-        if progress.step % parts.config.storage.checkpoint_every == 0:
+        is_best = every > 0 and progress.step % every == 0 and await self._evaluate()
+        if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
 
     # Own groups -----------------------------------------------------------------------------------
@@ -174,9 +189,8 @@ class StepLoop:
         texts = [[sample.text for sample in group] for group in samples]
         scores = await parts.tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
         self._note_failures([score.failure for row in scores for score in row])
-        groups = []
-        for question, group, row in zip(questions, samples, scores, strict=True):
-            scored = own_group(
+        groups = [
+            own_group(
                 question,
                 group,
                 [score.reward for score in row],
@@ -186,10 +200,13 @@ class StepLoop:
                 round_=round_,
                 step=self.progress.step,
             )
-            if not any(score.is_lost for score in row):  # others would refuse it, and hold it against us
-                self._publish(scored, question)
-            groups.append(scored)
-        parts.database.ledger.own(len(groups))
+            for question, group, row in zip(questions, samples, scores, strict=True)
+        ]
+        with parts.database.transaction():  # one write for all of them
+            for scored, question, row in zip(groups, questions, scores, strict=True):
+                if not any(score.is_lost for score in row):  # others would refuse it, and hold it against us
+                    self._publish(scored, question)
+            parts.database.ledger.own(len(groups))
         return groups
 
     def _note_failures(self, failures: Sequence[str | None]) -> None:
@@ -285,18 +302,22 @@ class StepLoop:
 
     # After the update -----------------------------------------------------------------------------
 
-    async def _evaluate(self) -> None:
-        """A stop drops the evaluation, and not the step that is done."""
+    async def _evaluate(self) -> bool:
+        """Whether the policy is better than ever. A stop drops the evaluation, and not the step that is
+        done."""
         self._enter("evaluating")
         found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
-        if found is not None:
-            self.progress.see_evaluation(found)
         self.last_done_at = time.monotonic()
+        return found is not None and self.progress.see_evaluation(found)
 
     async def _save(self) -> None:
         parts = self._parts
         self._enter("checkpoint")
-        await self._in_model_thread(parts.learner.save)
+        began, self._is_whole = time.monotonic(), False
+        size = await self._in_model_thread(parts.learner.save)
+        self._is_whole = True
+        self.saves.saved(size, time.monotonic() - began)
+        parts.database.facts.set_saved_step(self.progress.step)
         parts.events.emit("checkpoint", step=self.progress.step)
 
     def _enter(self, phase: str, done: int = 0, total: int = 0) -> None:

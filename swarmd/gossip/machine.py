@@ -45,6 +45,7 @@ from swarmd.gossip.intake import Intake
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.membership import Membership, PeerSeen
+from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.publishing import Publisher
 from swarmd.gossip.pulling import Puller
 from swarmd.gossip.reading import Reader
@@ -93,6 +94,7 @@ class Gossip:
         self._membership = Membership(swarm, key.peer_id, limits, rng, is_contact)
         self._clock = ClockWatch(limits)
         self._status_intake = StatusIntake(swarm, self._clock, is_contact)
+        self._namesake = NamesakeWatch()
         self._own_status: OwnStatus | None = None
         self._status_timer = Timer()
         self._neighbours = 0
@@ -166,7 +168,11 @@ class Gossip:
             case AnnouncementsRead(envelopes):
                 self._announcements(envelopes, now)
             case StatusesRead(envelopes):
-                return self._membership.answered(self._status_intake.read(envelopes, now), now)
+                statuses = self._status_intake.read(envelopes, now)
+                for verified in statuses:
+                    if verified.publisher == self._key.peer_id:
+                        self._namesake.read(verified, now)
+                return self._membership.answered(statuses, now)
             case BodyArrived(digest, envelope, way, address):
                 return puller.arrived(digest, envelope, now, way, address)
             case PullFailed(digest=digest, kind=kind):
@@ -267,6 +273,7 @@ class Gossip:
             pause = self._limits.status_interval_s * self._rng.uniform(0.75, 1.25)  # no two peers in step
             self._status_timer.rest(now, pause)
             envelope = sign_own_status(self._key, self._manifest, self._limits, self._own_status, now)
+            self._namesake.signed(envelope, now)
             commands.append(PublishStatus(envelope))
         return commands
 
@@ -315,7 +322,10 @@ class Gossip:
             points_lost=dict(self._reputation.lost),
             misbehaved=dict(self._misbehaved),
             clock_offset_s=offset,
-            problems=(_clock_problem(offset),) if offset is not None else (),
+            problems=(
+                *((_clock_problem(offset),) if offset is not None else ()),
+                *self._namesake.problems(now),
+            ),
         )
 
     def standing(self, peer: PeerId) -> Standing:

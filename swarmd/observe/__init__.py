@@ -6,6 +6,7 @@ from swarmd.observe.live import LiveView
 from swarmd.observe.live_state import LiveState
 from swarmd.observe.server import StatusServer
 from swarmd.observe.snapshot import (
+    Disk,
     Groups,
     Health,
     IgnoredPeer,
@@ -19,6 +20,7 @@ from swarmd.observe.snapshot import (
 from swarmd.observe.text import printable
 
 __all__ = [
+    "Disk",
     "Event",
     "EventLog",
     "EventName",

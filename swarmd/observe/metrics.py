@@ -73,6 +73,8 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
         ("swarmd_external_wanted", "Others' groups a step asks for, if that adapts.", status.external_wanted),
         ("swarmd_steps_per_minute", "Policy updates a minute.", status.steps_per_minute),
         ("swarmd_tokens_per_second", "Tokens sampled a second.", status.tokens_per_s),
+        ("swarmd_disk_bytes_a_day", "Bytes written a day at this pace.", status.disk.bytes_a_day),
+        ("swarmd_saved_step", "Step of the newest checkpoint.", status.disk.saved_step),
     )
     for name, text, value in values:
         if value is not None:
@@ -98,6 +100,11 @@ def _counters(status: StatusSnapshot) -> Iterator[Metric]:
     for reason, count in groups.rejected.items():
         rejected.add_metric([reason], count)
     yield rejected
+    yield CounterMetricFamily(
+        "swarmd_disk_written_bytes",
+        "Bytes the daemon wrote to disk since it started.",
+        value=status.disk.written_bytes,
+    )
     judged = status.judgement
     for name, text, label, counts in (
         ("swarmd_points_lost", "Times a peer lost points.", "reason", judged.points_lost),

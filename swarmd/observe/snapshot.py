@@ -106,6 +106,21 @@ class Judgement(_Part):
     """Reason -> announcements and statuses that were read and are none."""
 
 
+class Disk(_Part):
+    """What this peer writes."""
+
+    written_bytes: int = 0
+    """By the daemon since it started, as the system counts it; where it counts nothing, checkpoints alone."""
+    checkpoint_bytes: int = 0
+    """Of that, checkpoints."""
+    bytes_a_day: float | None = None
+    """At this pace; null in the first minute."""
+    save_every_s: float = 0.0
+    """Seconds of training that a kill costs at most, where checkpoints go by time."""
+    saved_step: int = 0
+    """Step of the newest checkpoint; 0 or less before the first."""
+
+
 class Starting(_Part):
     """A daemon that is not a peer yet: it imports, opens and loads before its first step."""
 
@@ -149,6 +164,7 @@ class StatusSnapshot(_Part):
     peers: tuple[PeerView, ...] = ()
     """The best known first."""
     judgement: Judgement = Judgement()
+    disk: Disk = Disk()
     version: str = __version__
     pid: int
     steps_per_minute: float | None = None

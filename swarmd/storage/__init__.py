@@ -15,13 +15,14 @@ from swarmd.storage.steps import Rewards, Steps
 
 if TYPE_CHECKING:
     from swarmd.storage.acquaintances import Acquaintances
-    from swarmd.storage.checkpoints import Checkpoint, Checkpoints
+    from swarmd.storage.checkpoint_files import Checkpoint
+    from swarmd.storage.checkpoints import Checkpoints
     from swarmd.storage.database import Database
     from swarmd.storage.pool import Pool
 
 _NEEDING_TORCH = {
     "Acquaintances": "acquaintances",
-    "Checkpoint": "checkpoints",
+    "Checkpoint": "checkpoint_files",
     "Checkpoints": "checkpoints",
     "Database": "database",
     "Pool": "pool",

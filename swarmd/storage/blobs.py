@@ -1,4 +1,5 @@
-"""Record envelopes on disk, each under the SHA-256 of its bytes, oldest dropped first.
+"""Record envelopes on disk, each under the SHA-256 of its bytes, oldest dropped first; damaged ones are never
+served and set aside.
 
 It holds whatever envelope it is given, own or foreign, and does not verify signatures. The only thing
 that ever becomes a file name is a digest in hex. One process writes (the daemon that holds the home's
@@ -14,14 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from protocol import digest_of
-from swarmd.storage.durable import Report, disk_error, log_problem, write_whole
+from swarmd.storage.durable import Report, disk_error, log_problem, set_aside, write_whole
 
 BLOCK_BYTES = 4_096
 """What a file costs at least on common file systems; the bound counts whole blocks, so that many tiny
 records cannot take many times the space they were granted."""
 
 DIGEST_BYTES = 32
-_BLOB_NAME = re.compile(r"[0-9a-f]{64}")
+BLOB_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 def _disk_bytes(size: int) -> int:
@@ -31,7 +32,7 @@ def _disk_bytes(size: int) -> int:
 def _scan(directory: Path) -> Iterator[tuple[int, str, int]]:
     """(mtime in ns, name, size in bytes) of each; one that the writer drops meanwhile is passed over."""
     for path in directory.iterdir():
-        if _BLOB_NAME.fullmatch(path.name):
+        if BLOB_NAME.fullmatch(path.name):
             with suppress(FileNotFoundError):
                 status = path.stat()
                 yield status.st_mtime_ns, path.name, status.st_size
@@ -87,7 +88,7 @@ class BlobStore:
         return digest
 
     def get(self, digest: bytes) -> bytes | None:
-        """The envelope with this digest, or None. One whose bytes changed on disk is removed and reported."""
+        """The envelope with this digest, or None. One whose bytes changed on disk is set aside, and said."""
         if len(digest) != DIGEST_BYTES:
             return None
         path = self._path(digest)
@@ -95,14 +96,15 @@ class BlobStore:
             envelope = path.read_bytes()
             if digest_of(envelope) == digest:
                 return envelope
-            self._remove(digest)
+            aside = set_aside(path)
         except FileNotFoundError:
             self._forget(digest)
             return None
         except OSError as error:
             self._on_problem(str(disk_error(f"read the record {path}", error)))
             return None
-        self._on_problem(f"the record {path} was corrupt on disk and has been removed")
+        self._forget(digest)
+        self._on_problem(f"the record {path} is damaged: it is not served, and is kept as {aside}")
         return None
 
     def newest(self) -> bytes | None:

@@ -27,8 +27,8 @@ _REMEDIES = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the rights, or choose another --home",
     sqlite3.SQLITE_PERM: "this user may not open it; check the rights, or choose another --home",
     sqlite3.SQLITE_BUSY: "another process keeps it locked; end that process and start again",
-    sqlite3.SQLITE_CORRUPT: "it is corrupt; start again, it is then moved aside and replaced",
-    sqlite3.SQLITE_NOTADB: "it is corrupt; start again, it is then moved aside and replaced",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; start again, it is then set aside and replaced",
+    sqlite3.SQLITE_NOTADB: "it is damaged; start again, it is then set aside and replaced",
 }
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

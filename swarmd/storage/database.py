@@ -7,7 +7,8 @@ home's lock opens it.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +16,8 @@ from typing import Self
 from swarmd.errors import StorageError
 from swarmd.storage.acquaintances import Acquaintances
 from swarmd.storage.connection import Connection, CorruptDatabaseError
-from swarmd.storage.durable import Report, disk_error, log_problem
+from swarmd.storage.durable import Report, disk_error, log_problem, set_aside
+from swarmd.storage.facts import Facts
 from swarmd.storage.ledger import Ledger
 from swarmd.storage.peers import Peers
 from swarmd.storage.pool import POOL_GROUPS_MAX, Pool
@@ -24,8 +26,8 @@ from swarmd.storage.steps import Steps
 APPLICATION_ID = 0x5357_4D44
 """'SWMD' in SQLite's header: tells our database from another program's."""
 
-CORRUPT_KEPT = 3
-"""Databases moved aside that are kept for a person to look at; older ones are removed."""
+SUFFIXES = ("-wal", "-shm")
+"""Files of SQLite's that belong to a database."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -86,6 +88,9 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE words (peer_id TEXT PRIMARY KEY, word TEXT NOT NULL, at REAL NOT NULL);
     CREATE INDEX pool_by_publisher ON pool (publisher);
     """,
+    """
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    """,
 )
 """Statement n makes version n + 1 out of version n. Append; never edit one that was released."""
 
@@ -96,18 +101,23 @@ class Database:
     def __init__(
         self, path: Path, *, pool_groups_max: int = POOL_GROUPS_MAX, on_problem: Report = log_problem
     ) -> None:
-        """Open or create. A corrupt file is moved to `swarmd.db.corrupt-N`, replaced and reported. Raises
+        """Open or create. A damaged file is set aside as `damaged-swarmd.db`, replaced and reported. Raises
         StorageError for a disk that refuses and for a database of a newer swarmd or of another program."""
+        self.is_new = not is_there(path)
+        """Whether there was none, or an empty file."""
+        if self.is_new:
+            _keep_log_of_missing(path, on_problem)
         try:
             self._connection = _open(path)
         except CorruptDatabaseError as error:
-            aside = _move_aside(path)
+            self.is_new = True
+            aside = _set_aside(path)
             self._connection = _open(path)
             on_problem(
-                f"the database {path} was corrupt ({error.__cause__ or error}) and is now {aside}; the pool, "
-                "the ledger, step metrics, known peers and the operator's bans start anew; checkpoints and "
-                "records are intact"
+                f"the database {path} is damaged ({error.__cause__ or error}): it is kept as {aside}, and a "
+                "new one takes its place"
             )
+        self.facts = Facts(self._connection)
         self.ledger = Ledger(self._connection)
         self.pool = Pool(self._connection, self.ledger, pool_groups_max, on_problem)
         self.steps = Steps(self._connection)
@@ -120,6 +130,12 @@ class Database:
         with self._connection.transaction():
             self.pool.release_after(step)
             self.steps.forget_after(step)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several writes as one: all or none, and one write to the disk."""
+        with self._connection.transaction():
+            yield
 
     def close(self) -> None:
         """Idempotent."""
@@ -178,19 +194,25 @@ def _migrate(connection: Connection, path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
-def _move_aside(path: Path) -> Path:
-    """Rename the database and its write-ahead log; remove the oldest of those moved aside earlier."""
-    pattern = re.compile(re.escape(path.name) + r"\.corrupt-(\d+)")
-    numbers = sorted(int(found[1]) for p in path.parent.iterdir() if (found := pattern.fullmatch(p.name)))
-    aside = path.with_name(f"{path.name}.corrupt-{numbers[-1] + 1 if numbers else 1}")
+def is_there(path: Path) -> bool:
+    """Whether the database file holds anything. Raises StorageError."""
     try:
-        for suffix in ("-wal", "-shm", ""):
-            source = path.with_name(path.name + suffix)
-            if source.exists():
-                source.rename(aside.with_name(aside.name + suffix))
-        for number in numbers[: 1 - CORRUPT_KEPT]:
-            for suffix in ("-wal", "-shm", ""):
-                path.with_name(f"{path.name}.corrupt-{number}{suffix}").unlink(missing_ok=True)
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
     except OSError as error:
-        raise disk_error(f"move the corrupt database {path} aside", error) from error
-    return aside
+        raise disk_error(f"read the database {path}", error) from error
+
+
+def _keep_log_of_missing(path: Path, on_problem: Report) -> None:
+    """SQLite deletes the write-ahead log of a database that is gone, and it may be all that is left of it."""
+    log = path.with_name(f"{path.name}-wal")
+    if is_there(log):
+        on_problem(f"the database {path} is gone, and its log is kept as {_set_aside(log)}")
+
+
+def _set_aside(path: Path) -> Path:
+    try:
+        return set_aside(path, with_suffixes=SUFFIXES)
+    except OSError as error:
+        raise disk_error(f"set the damaged database {path} aside", error) from error

@@ -1,6 +1,7 @@
-"""Files that are whole or absent, and disk errors as sentences.
+"""Files that are whole or absent, damaged ones set aside, and disk errors as sentences.
 
-A killed process leaves either the old content or the new under a name, never a part of it.
+A killed process leaves either the old content or the new under a name, never a part of it. What is damaged
+is renamed, never deleted: only its owner knows what it is worth.
 """
 
 from __future__ import annotations
@@ -8,13 +9,21 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from swarmd.errors import StorageError
 
 Report = Callable[[str], None]
 """Receives one sentence about something that was wrong on disk and was survived."""
+
+DAMAGED = "damaged-"
+"""In front of the name of what was set aside because its content is provably not what was written."""
+
+FORMER = "former-"
+"""In front of the name of what was set aside because it is of another peer than this home's now."""
 
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk and start again",
@@ -24,6 +33,10 @@ _REMEDIES = {
     errno.EACCES: "give this user the right to read and write there, or choose another --home",
     errno.EPERM: "give this user the right to read and write there, or choose another --home",
     errno.EIO: "the disk reports hardware errors: check it and restore from a backup",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n) and start again",
+    errno.ENFILE: "this machine has too many files open: end some programs and start again",
+    errno.ENOMEM: "the machine is short of memory: end some programs and start again",
+    errno.ESTALE: "the network file system lost the file: mount it again and start again",
 }
 
 
@@ -70,6 +83,26 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600, beside: str = ".w
             os.fsync(file.fileno())
         written.replace(path)
     except OSError:
-        written.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the cause
+            written.unlink(missing_ok=True)
         raise
     flush_to_disk(path.parent)
+
+
+def set_aside(path: Path, prefix: str = DAMAGED, *, with_suffixes: tuple[str, ...] = ()) -> Path:
+    """Rename `path` to `prefix` and its name, `.2` and so on behind it where that is taken; returns the new
+    path. Files that belong to it, such as `-wal`, keep their suffix behind the new name and move first, so
+    that a kill half-way leaves the main file to be set aside again. Raises OSError."""
+    aside = next(place for place in _places(path, prefix) if not os.path.lexists(place))
+    for suffix in (*with_suffixes, ""):
+        source = path.with_name(path.name + suffix)
+        if os.path.lexists(source):
+            source.rename(aside.with_name(aside.name + suffix))
+    flush_to_disk(path.parent)
+    return aside
+
+
+def _places(path: Path, prefix: str) -> Iterator[Path]:
+    yield path.with_name(f"{prefix}{path.name}")
+    for number in count(2):
+        yield path.with_name(f"{prefix}{path.name}.{number}")

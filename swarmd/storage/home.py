@@ -11,6 +11,8 @@
     swarmd.db        pool, ledger, steps, peers
     checkpoints/     weights, optimiser and counters
     records/         envelopes, own and pulled, under their digests
+    damaged-*        set aside because it was not what was written any more; never deleted by swarmd
+    former-*         set aside because it is of the peer that lived here before
     devices/         homes of the peers of `join --devices`, one a device; such a home has none of the above
                      but lock and config.toml, unless it was the home of one peer before
 
@@ -33,15 +35,12 @@ from typing import Self
 from protocol import KeyPair, Manifest, ProtocolError
 from swarmd import places
 from swarmd.errors import ConfigError
-from swarmd.storage.durable import remedy, write_whole
+from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
+from swarmd.storage.identity import make_key, put_key, read_key
 
 PID_BYTES = 16
 """The lock file's content; always as long, so that it need not be truncated."""
 
-KEY_BYTES_MAX = 4_096
-"""More than any key file has: what is read of one that is something else."""
-
-KEY_SEED_BYTES = 32
 PORTS = range(1, 65_536)
 
 
@@ -52,9 +51,10 @@ class Home:
     path: Path
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The home at `path`, made with its key when it is not there yet. Raises ConfigError when it cannot
-        be made or written, its key is corrupt, or another process is just making it."""
+    def open(cls, path: Path, *, new_identity: bool = False) -> Self:
+        """The home at `path`, made with its key when it is not there yet. A home that was a peer's and lost
+        its key is not another peer unless `new_identity` says so. Raises ConfigError when it cannot be made
+        or written, its key is missing or damaged, or another process is just making it."""
         home = cls(path.expanduser().resolve())
         try:
             for directory in (home.path, home.checkpoints_path, home.records_path):
@@ -67,7 +67,7 @@ class Home:
                 places.make_runtime_directory(home.path)
             if not home.identity_path.exists():
                 with home.lock():
-                    home._create_key()
+                    home._create_key(new_identity)
         except FileExistsError as error:
             raise ConfigError(f"home {error.filename} is a file; choose a directory with --home") from error
         except NotADirectoryError as error:
@@ -155,25 +155,7 @@ class Home:
 
     def key(self) -> KeyPair:
         """This peer's identity. Raises ConfigError; the file is never changed."""
-        try:
-            descriptor = os.open(self.identity_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, "rb") as file:
-                mode = os.fstat(descriptor).st_mode
-                data = file.read(KEY_BYTES_MAX)
-        except OSError as error:
-            raise ConfigError(f"the key {self.identity_path} cannot be read: {remedy(error)}") from error
-        if mode & 0o077:
-            raise ConfigError(
-                f"the key {self.identity_path} may be used by others than its owner (mode {mode & 0o777:o}): "
-                f"if nobody has copied it, `chmod 600 {shlex.quote(str(self.identity_path))}`"
-            )
-        try:
-            return KeyPair.from_libp2p(data)
-        except ProtocolError as error:
-            raise ConfigError(
-                f"the key {self.identity_path} is corrupt ({error}); restore it from a backup, or move it "
-                "away to start as a new peer"
-            ) from error
+        return read_key(self.identity_path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -215,24 +197,28 @@ class Home:
             raise ConfigError(f"{self.manifest_path} cannot be read: {remedy(error)}") from error
 
     def manifest(self) -> Manifest | None:
-        """The swarm's manifest; None before the first join. Raises ConfigError for a corrupt file."""
+        """The swarm's manifest; None before the first join. Raises ConfigError for a damaged file."""
         data = self.read_manifest()
         try:
             return None if data is None else Manifest.from_bytes(data)
         except ProtocolError as error:
             raise ConfigError(
-                f"{self.manifest_path} is not a manifest ({error}): remove it and give --peer or --swarm"
+                f"{self.manifest_path} is not a manifest ({error}): put a backup back, or move it away and "
+                "give --peer or --swarm"
             ) from error
 
     def write_manifest(self, manifest: bytes) -> None:
         self._write(self.manifest_path, manifest)
 
     def read_port(self) -> int | None:
-        """The port kept from an earlier start; None when there is none or it is not a port."""
+        """The port kept from an earlier start; None when there is none or it is not a port. Raises
+        ConfigError."""
         try:
-            port = int(self.port_path.read_text(encoding="ascii"))
-        except (OSError, ValueError):
+            port = int(self.port_path.read_bytes())
+        except (FileNotFoundError, ValueError):
             return None
+        except OSError as error:
+            raise ConfigError(f"{self.port_path} cannot be read: {remedy(error)}") from error
         return port if port in PORTS else None
 
     def write_port(self, port: int) -> None:
@@ -244,11 +230,42 @@ class Home:
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
 
-    def _create_key(self) -> None:
+    def restore_key(self, key: KeyPair, *, replace: bool) -> str:
+        """Make `key` this home's, making the home where needed; see `put_key`. Raises ConfigError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self.lock():
+                return put_key(self.identity_path, key, replace=replace)
+        except OSError as error:
+            raise ConfigError(f"the key {self.identity_path} cannot be restored: {remedy(error)}") from error
+
+    def _create_key(self, new_identity: bool) -> None:
         """Under the lock, so that of two first starts only one makes the peer."""
-        if not self.identity_path.exists():
-            key = KeyPair.from_seed(os.urandom(KEY_SEED_BYTES))
-            write_whole(self.identity_path, key.to_libp2p())
+        if self.identity_path.exists():
+            return
+        traces = self.traces()
+        if traces and not new_identity:
+            here = shlex.quote(str(self.path))
+            raise ConfigError(
+                f"the key {self.identity_path} is missing, and a peer has lived here ({', '.join(traces)}): "
+                f"put it back (`swarmd key restore FILE --home {here}`), or go on with the weights as a new "
+                f"peer (`swarmd join --home {here} --new-identity`), or choose another --home"
+            )
+        if (
+            self.database_path.exists()
+        ):  # its steps and ledger are the former peer's, who alone may claim them
+            set_aside(self.database_path, FORMER, with_suffixes=("-wal", "-shm"))
+        make_key(self.identity_path)
+
+    def traces(self) -> tuple[str, ...]:
+        """Which of its parts show that a peer has lived here. Raises OSError."""
+        parts = []
+        if self.database_path.exists() and self.database_path.stat().st_size > 0:
+            parts.append(self.database_path.name)
+        for directory in (self.checkpoints_path, self.records_path):
+            if directory.is_dir() and any(not path.name.startswith(".") for path in directory.iterdir()):
+                parts.append(f"{directory.name}/")
+        return tuple(parts)
 
     def _require_plain_files(self) -> None:
         """What is written in place is not written through a link. Raises ConfigError."""

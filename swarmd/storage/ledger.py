@@ -24,7 +24,13 @@ PUBLISHERS_MAX = 1_024
 DETAIL_CHARACTERS_MAX = 500
 """A rejection's detail may quote what a stranger sent."""
 
-Event = Literal["own", "published", "pulled", "used", "rejected"]
+RECORDS = (
+    "SELECT digest, MIN(id) FROM ledger WHERE event IN ('published', 'pulled') AND digest NOT IN"
+    " (SELECT digest FROM ledger WHERE event = 'lost') GROUP BY digest ORDER BY MIN(id)"
+)
+"""Groups of the log whose record should be on disk, oldest first."""
+
+Event = Literal["own", "published", "pulled", "used", "rejected", "lost"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,23 @@ class Ledger:
         """Something a peer sent was refused: a `protocol.Reason`, or gossip's "pull" and "uninformative"."""
         detail = detail[:DETAIL_CHARACTERS_MAX]
         self._enter("rejected", now, digest=digest, peer_id=publisher, reason=reason, detail=detail)
+
+    def lost(self, digest: bytes, why: str, *, now: float) -> None:
+        """The record that an earlier entry speaks of is not on disk any more, or damaged."""
+        self._enter("lost", now, digest=digest, detail=why)
+
+    def knows(self, digest: bytes) -> bool:
+        """Whether the log has an entry of a group that was published or pulled under this digest."""
+        return bool(
+            self._connection.execute(
+                "SELECT 1 FROM ledger WHERE digest = ? AND event IN ('published', 'pulled') LIMIT 1",
+                (digest,),
+            )
+        )
+
+    def records(self) -> list[bytes]:
+        """Digests of the groups in the log that were published or pulled, oldest first, but those lost."""
+        return [digest for digest, _ in self._connection.execute(RECORDS)]
 
     def counts(self) -> Counts:
         totals: dict[str, int] = {}

@@ -52,6 +52,11 @@ class Steps:
                 self._connection.execute("UPDATE steps SET window_mean = ? WHERE step = ?", (mean, step))
             self._connection.execute("DELETE FROM steps WHERE step <= ?", (step - STEPS_MAX,))
 
+    def last(self) -> int:
+        """The highest step recorded; 0 when there is none."""
+        [(step,)] = self._connection.execute("SELECT MAX(step) FROM steps")
+        return int(step or 0)
+
     def rewards(self) -> Rewards:
         window = self._window()
         if not window:

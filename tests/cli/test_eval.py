@@ -94,7 +94,7 @@ def test_the_newest_whole_checkpoint_is_scored_even_while_a_daemon_runs(
         outcome = evaluate(swarmd, home, "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["step"] == 4
-    assert f"warning: checkpoint {newest} cannot be used" in outcome.err
+    assert f"warning: checkpoint {newest} is damaged" in outcome.err
 
 
 def test_a_model_without_a_home_is_scored_as_it_is_published_and_makes_none(
@@ -147,12 +147,36 @@ def test_a_checkpoint_is_scored_wherever_it_is_whatever_the_default_home_s_setti
 def test_what_is_no_whole_checkpoint_is_named_with_the_remedy(swarmd, home, make_policy) -> None:
     save(home, make_policy(), 4)
     [directory] = home.checkpoints_path.iterdir()
-    (directory / "state.json").write_text("junk")
-    for path, problem in ((home.path, "manifest.json is missing"), (directory, "state.json has 4 bytes")):
+    (directory / "weights.safetensors").write_text("junk")
+    missing, cut = "weights.safetensors is missing", "weights.safetensors has 4 bytes"
+    for path, problem in ((home.path, missing), (directory, cut)):
         outcome = swarmd("eval", "--checkpoint", path)
         assert outcome.code == 1
-        assert f"--checkpoint {path}: no whole checkpoint is there ({problem}" in outcome.err
+        assert f"--checkpoint {path}: no whole weights are there ({problem}" in outcome.err
         assert "give a directory such as" in outcome.err
+
+
+def test_whole_weights_with_damaged_counters_are_scored_aloud(
+    swarmd, home, make_policy, tiny_model_dir, tasks
+) -> None:
+    save(home, make_policy(), 4)
+    [directory] = home.checkpoints_path.iterdir()
+    (directory / "state.json").write_text("junk")
+    named = ("--checkpoint", directory, "--model", tiny_model_dir, "--tasks", tasks)
+    outcome = swarmd("eval", *named, "--questions", 2, "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["step"] == 4
+    assert f"warning: {directory} is damaged, and its weights are scored all the same" in outcome.err
+
+
+def test_a_home_in_which_all_is_damaged_is_not_scored_as_untrained(swarmd, home, make_policy) -> None:
+    save(home, make_policy(), 4)
+    [directory] = home.checkpoints_path.iterdir()
+    (directory / "state.json").write_text("junk")
+    outcome = swarmd("eval", "--home", home.path)
+    assert outcome.code == 1
+    assert "none of the checkpoints in" in outcome.err
+    assert directory.exists()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +219,7 @@ def test_a_corrupt_manifest_in_the_home_is_named_with_the_remedy(swarmd, home) -
     outcome = swarmd("eval", "--home", home.path)
     assert outcome.code == 2
     assert f"{home.manifest_path} is not a manifest" in outcome.err
-    assert "remove it" in outcome.err
+    assert "move it away" in outcome.err
 
 
 def test_a_checkpoint_of_another_model_is_named_with_the_remedy(

@@ -11,6 +11,7 @@ import pytest
 from swarmd import exit_codes
 from swarmd.cli.options import FLAGS
 from swarmd.config import Config, load_config
+from swarmd.daemon.beginning import Beginning
 from swarmd.storage import Home
 
 PEER = "/ip4/10.0.0.7/tcp/41000/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj"
@@ -21,7 +22,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Home]]:
     """Stands where the daemon stands and keeps what it is started with."""
     started: list[tuple[Config, Home]] = []
 
-    def run(config: Config, home: Home) -> int:
+    def run(config: Config, home: Home, beginning: Beginning) -> int:
         started.append((config, home))
         return 0
 

@@ -52,7 +52,9 @@ class Peer:
             trainer=Trainer(policy, learning),
             progress=self.progress,
             checkpoints=Checkpoints(home.checkpoints_path, 3),
+            peer_id=key(1).peer_id,
             resumed_step=None,
+            checkpoint_bytes=0,
             problems=(),
         )
         self.sampler: GroupSampler = UniformSampler()

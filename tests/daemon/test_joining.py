@@ -183,7 +183,7 @@ def test_an_id_is_asked_for_until_somebody_is_there(home, events):
 
 def test_a_manifest_that_was_damaged_is_named_with_the_remedy(choose, home):
     home.write_manifest(b"\x00" * 100)
-    with pytest.raises(ConfigError, match=r"manifest\.cbor is not a manifest .* remove it"):
+    with pytest.raises(ConfigError, match=r"manifest\.cbor is not a manifest .* move it away"):
         choose(None)
 
 

@@ -86,8 +86,13 @@ def test_past_a_corrupt_checkpoint_it_goes_on_from_the_one_before_and_says_so(lo
     again = load()
     assert again.resumed_step == 1
     assert same(again, before)
-    [problem] = again.problems
-    assert str(newest) in problem
+    damaged, behind = again.problems
+    aside = newest.with_name(f"damaged-{newest.name}")
+    assert f"checkpoint {newest} is damaged: weights.safetensors has 4 bytes" in damaged
+    assert f"kept as {aside} until you remove it" in damaged
+    assert "step 2 is lost and trained again" in behind
+    assert aside.is_dir()
+    assert load().problems == (), "told once"
 
 
 def test_the_model_and_adapter_it_was_trained_with_need_not_be_named_again(load):

@@ -132,3 +132,36 @@ def test_a_disk_that_refuses_leaves_the_progress_unsaved(make_policy, tmp_path: 
     with pytest.raises(StorageError, match="checkpoints"):
         saved_progress.save(checkpoints, progress, policy, trainer, PolicyConfig())
     assert progress.saved_step == 0
+
+
+def test_steps_of_another_peer_are_not_claimed_and_its_weights_are_used(make_policy, tmp_path: Path):
+    policy, checkpoints = make_policy(), Checkpoints(tmp_path, 2)
+    saved_progress.save(
+        checkpoints, used(), policy, Trainer(policy, LearningConfig()), PolicyConfig(), "former"
+    )
+    checkpoint = checkpoints.load_latest()
+    assert checkpoint is not None
+    for peer_id, step in (("former", used().step), ("new", 0)):
+        progress = Progress.fresh(1)
+        told = saved_progress.resume(checkpoint, progress, policy, Trainer(policy, LearningConfig()), peer_id)
+        assert progress.step == step
+        assert bool(told) is (peer_id == "new")
+
+
+def test_the_checkpoint_of_the_best_evaluation_is_kept(make_policy, tmp_path: Path):
+    policy, checkpoints, progress = make_policy(), Checkpoints(tmp_path, 2), Progress()
+    trainer = Trainer(policy, LearningConfig())
+    best = []
+    for step, success in ((1, 0.1), (2, 0.5), (3, 0.5), (4, 0.2), (5, 0.3), (6, 0.4)):
+        progress.step = step
+        found = SelfEvaluation(step=step, success=success, interval=(0.0, 1.0), questions=10)
+        best += [step] * progress.see_evaluation(found)
+        saved_progress.save(checkpoints, progress, policy, trainer, PolicyConfig())
+    assert best == [1, 2]
+    assert sorted(int(path.name.rpartition("-")[2]) for path in tmp_path.iterdir()) == [2, 5, 6]
+    again = Progress()
+    checkpoint = checkpoints.load_latest()
+    assert checkpoint is not None
+    saved_progress.resume(checkpoint, again, policy, trainer)
+    assert again.best is not None
+    assert again.best.step == 2

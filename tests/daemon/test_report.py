@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +12,11 @@ import pytest
 
 from protocol import verify_status
 from swarmd import __version__
+from swarmd.config import StorageConfig
 from swarmd.daemon.health import FROZEN_S, HEARS_NOBODY_S, NOT_ASKED_S
 from swarmd.daemon.progress import Progress
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
+from swarmd.daemon.saving import SaveSchedule
 from swarmd.errors import ConfigError
 from swarmd.gossip import Ignored, PeerView
 from swarmd.learning import AdaptiveExternal
@@ -43,6 +45,7 @@ class Steps:
     usual_s: float = 2.0
     last_done_at: float = START
     unscored: float = 0.0
+    saves: SaveSchedule = field(default_factory=lambda: SaveSchedule(StorageConfig()))
 
 
 @pytest.fixture

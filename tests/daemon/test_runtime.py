@@ -80,7 +80,7 @@ class LoadingForGood:
 
     loading = asyncio.Event()
 
-    def __init__(self, config: Config, home: Home, key: KeyPair, events: EventLog, http: str | None) -> None:
+    def __init__(self, config: Config, home: Home, key: KeyPair, events: EventLog, *_: object) -> None:
         self._events = events
 
     @asynccontextmanager

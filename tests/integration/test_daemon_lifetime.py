@@ -21,7 +21,7 @@ FILE_BYTES_MAX = 2 * 2**20  # room for the database and the key; the embedded mo
 
 def checkpoints(daemon: DaemonProcess) -> list[str]:
     """Names of the whole checkpoints, oldest first."""
-    return sorted(path.name for path in daemon.home.checkpoints_path.iterdir() if path.name[0] != ".")
+    return sorted(path.name for path in daemon.home.checkpoints_path.iterdir() if path.name[0].isdigit())
 
 
 def assert_quiet(daemon: DaemonProcess) -> None:
@@ -81,7 +81,7 @@ def test_it_trains_and_answers_until_ctrl_c_and_its_home_is_its_own(join: Join):
 
 
 def test_it_goes_on_from_its_checkpoints_past_a_corrupt_one_and_keeps_them_on_a_full_disk(join: Join):
-    first = join("home", "--steps", "2")
+    first = join("home", "--steps", "2", "--checkpoint-every", "1")
     assert first.wait() == 0, first.describe()
     assert [event["step"] for event in first.named("step")] == [1, 2]
     assert_quiet(first)
@@ -92,9 +92,10 @@ def test_it_goes_on_from_its_checkpoints_past_a_corrupt_one_and_keeps_them_on_a_
     (newest / "weights.safetensors").write_bytes(weights)
     second = join("home", "--steps", "2")
     assert second.wait() == 0, second.describe()
-    [warning] = second.named("warning")
-    assert str(newest) in warning["message"]
-    assert "falling back to the one before" in warning["message"]
+    damaged, behind = [event["message"] for event in second.named("warning")]
+    assert f"{newest} is damaged: weights.safetensors does not match its hash" in damaged
+    assert "falling back to the one before" in behind
+    assert newest.with_name(f"damaged-{newest.name}").is_dir()
     assert second.wait_for("resumed")["step"] == 1
     assert [event["step"] for event in second.named("step")] == [2, 3]
     assert_quiet(second)
@@ -112,7 +113,7 @@ def test_it_goes_on_from_its_checkpoints_past_a_corrupt_one_and_keeps_them_on_a_
 
 
 def test_killed_in_the_middle_of_a_step_it_repeats_that_step_and_leaves_nothing_running(join: Join):
-    first = join("home")
+    first = join("home", "--checkpoint-every", "1")
     first.wait_for("checkpoint", lambda event: event["step"] == 2)
     first.wait_for("phase", lambda event: event["name"] == "generating" and event["done"] > 0)
     children = first.children()

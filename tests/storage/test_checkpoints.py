@@ -15,6 +15,7 @@ import torch
 from swarmd.errors import StorageError
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.storage import checkpoints as module
+from swarmd.storage.checkpoints import NothingWholeError
 
 KEEP = 3
 
@@ -157,9 +158,8 @@ def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
         damaged = bytearray(intact)
         damaged[position] ^= 1 << position % 8
         manifest.write_bytes(damaged)
-        problems: list[str] = []
-        assert load(tmp_path, problems) is None
-        assert "manifest.json" in problems[0]
+        with pytest.raises(NothingWholeError, match=r"manifest\.json"):
+            load(tmp_path)
 
 
 def test_several_damaged_ones_are_all_passed_over(tmp_path: Path) -> None:
@@ -173,7 +173,9 @@ def test_several_damaged_ones_are_all_passed_over(tmp_path: Path) -> None:
     assert checkpoint.step == 10
     assert len(problems) == 2
     flip(paths[0] / "state.json")
-    assert load(tmp_path) is None
+    with pytest.raises(NothingWholeError, match="none of the checkpoints in") as raised:
+        load(tmp_path)
+    assert [damage.step for damage in raised.value.damaged] == [30, 20, 10]
 
 
 def test_one_that_a_running_daemon_prunes_meanwhile_leads_to_its_newer_ones(
@@ -206,21 +208,24 @@ def test_one_of_at_most_so_many_steps_can_be_asked_for(tmp_path: Path) -> None:
     assert [checkpoint and checkpoint.step for checkpoint in found] == [30, 20, None]
 
 
-def test_damaged_ones_make_room_before_good_ones_do(tmp_path: Path) -> None:
+def test_damaged_ones_are_set_aside_and_neither_counted_nor_deleted(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, 2)
     save(checkpoints, 10)
     flip(save(checkpoints, 20) / "weights.safetensors")
     assert checkpoints.load_latest(lambda problem: None) is not None
     assert steps_on_disk(tmp_path) == [10, 20]  # loading changes nothing
-    save(checkpoints, 11)
-    assert steps_on_disk(tmp_path) == [10, 11]
+    for step in range(11, 15):
+        save(checkpoints, step)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["00000005-step-13", "00000006-step-14", "damaged-00000002-step-20"]
+    assert checkpoints.aside() == [tmp_path / "damaged-00000002-step-20"]
 
 
 def test_a_newer_format_is_refused_rather_than_passed_over(tmp_path: Path) -> None:
     manifest = save(Checkpoints(tmp_path, KEEP), 20) / "manifest.json"
     sealed = json.loads(manifest.read_text())
     sealed["manifest"]["format"] = 2
-    from swarmd.storage.checkpoints import _seal  # the only way to write what a future version writes
+    from swarmd.storage.checkpoint_files import _seal  # the only way to write what a future version writes
 
     manifest.write_text(json.dumps({"manifest": sealed["manifest"], "sha256": _seal(sealed["manifest"])}))
     with pytest.raises(StorageError, match="format 2 and this swarmd reads 1: use the version that wrote it"):

@@ -13,8 +13,8 @@ from protocol import Reason
 from swarmd.errors import StorageError
 from swarmd.storage import Database
 from swarmd.storage import database as database_module
-from swarmd.storage.connection import Connection
-from swarmd.storage.database import CORRUPT_KEPT, MIGRATIONS
+from swarmd.storage.connection import WAL_BYTES_KEPT, Connection
+from swarmd.storage.database import MIGRATIONS
 
 NOW = 1_800_000_000.0
 
@@ -47,11 +47,11 @@ def test_a_database_of_a_newer_version_is_refused_and_untouched(tmp_path: Path) 
     raw.close()
     before = path.read_bytes()
     with pytest.raises(
-        StorageError, match=r"has version 3 and this swarmd knows none above 2: use the newer"
+        StorageError, match=r"has version 4 and this swarmd knows none above 3: use the newer"
     ):
         Database(path)
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir() if "corrupt" in p.name] == []
+    assert [p.name for p in tmp_path.iterdir() if "damaged" in p.name] == []
 
 
 def test_a_database_of_another_program_is_refused_and_untouched(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_older_version_is_migrated_with_its_content(
         assert database.steps.rewards().last == 0.5
     with sqlite3.connect(path) as raw:
         assert raw.execute("SELECT DISTINCT note FROM steps").fetchall() == [("migrated",)]
-        assert raw.execute("PRAGMA user_version").fetchall() == [(3,)]
+        assert raw.execute("PRAGMA user_version").fetchall() == [(4,)]
     raw.close()
 
 
@@ -116,7 +116,7 @@ def cut_to_a_few_bytes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite_header, overwrite_middle, cut_in_half, cut_to_a_few_bytes])
-def test_a_corrupt_database_is_moved_aside_replaced_and_reported(tmp_path: Path, damage: object) -> None:
+def test_a_damaged_database_is_set_aside_replaced_and_reported(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "swarmd.db"
     (tmp_path / "records").mkdir()
     filled(path)
@@ -128,21 +128,62 @@ def test_a_corrupt_database_is_moved_aside_replaced_and_reported(tmp_path: Path,
         assert database.steps.rewards().last is None
         database.steps.record(1, reward=0.25, metrics={}, now=NOW)
     [problem] = problems
-    assert "was corrupt" in problem
-    assert "swarmd.db.corrupt-1" in problem
-    assert (tmp_path / "swarmd.db.corrupt-1").read_bytes() == damaged
+    assert "is damaged" in problem
+    assert str(tmp_path / "damaged-swarmd.db") in problem
+    assert (tmp_path / "damaged-swarmd.db").read_bytes() == damaged
     assert (tmp_path / "records").is_dir()
     with Database(path, on_problem=problems.append) as database:
         assert database.steps.rewards().last == 0.25
     assert len(problems) == 1
 
 
-def test_only_the_last_corrupt_ones_are_kept(tmp_path: Path) -> None:
-    for _ in range(CORRUPT_KEPT + 2):
-        (tmp_path / "swarmd.db").write_bytes(b"this is not a database" * 100)
+def test_damaged_ones_are_all_kept(tmp_path: Path) -> None:
+    contents = [b"this is not a database %d" % n * 100 for n in range(3)]
+    for content in contents:
+        (tmp_path / "swarmd.db").write_bytes(content)
         Database(tmp_path / "swarmd.db", on_problem=lambda problem: None).close()
-    aside = sorted(path.name for path in tmp_path.iterdir() if "corrupt" in path.name)
-    assert aside == [f"swarmd.db.corrupt-{n}" for n in (3, 4, 5)]
+    names = ("damaged-swarmd.db", "damaged-swarmd.db.2", "damaged-swarmd.db.3")
+    assert [(tmp_path / name).read_bytes() for name in names] == contents
+
+
+def test_the_log_of_a_database_that_is_gone_is_kept(tmp_path: Path) -> None:
+    """SQLite itself would delete it."""
+    path, log = tmp_path / "swarmd.db", tmp_path / "swarmd.db-wal"
+    with Database(path) as database:
+        database.steps.record(1, reward=0.5, metrics={}, now=NOW)
+        written = log.read_bytes()
+    path.unlink()
+    log.write_bytes(written)
+    problems: list[str] = []
+    with Database(path, on_problem=problems.append) as database:
+        assert database.is_new
+    assert (tmp_path / "damaged-swarmd.db-wal").read_bytes() == written
+    assert "its log is kept as" in problems[0]
+
+
+def test_the_log_stays_small_and_tables_stay_bounded(tmp_path: Path) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        for step in range(3_000):
+            database.steps.record(step, reward=0.5, metrics={"text": "x" * 1_000}, now=NOW)
+        assert (tmp_path / "swarmd.db-wal").stat().st_size <= WAL_BYTES_KEPT + 2**20
+
+
+def test_facts_survive_a_restart(tmp_path: Path) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        facts = database.facts
+        assert (facts.peer_id, facts.swarm_id, facts.saved_step, database.is_new) == (None, None, None, True)
+        facts.set_peer("P")
+        facts.set_swarm(bytes(32))
+        for step in (5, 7):
+            facts.set_saved_step(step)
+    with Database(tmp_path / "swarmd.db") as database:
+        facts = database.facts
+        assert (facts.peer_id, facts.swarm_id, facts.saved_step, database.is_new) == (
+            "P",
+            bytes(32),
+            7,
+            False,
+        )
 
 
 def test_a_place_that_is_no_file_is_a_storage_error(tmp_path: Path) -> None:
@@ -174,7 +215,7 @@ def test_a_disk_that_refuses_is_a_storage_error(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from swarmd.errors import StorageError
-from swarmd.storage.connection import Connection
+from swarmd.storage.connection import WAL_BYTES_KEPT, Connection
 
 connection = Connection(Path(sys.argv[1]))
 connection.execute("CREATE TABLE t (x)")

@@ -118,7 +118,7 @@ def test_a_corrupt_key_is_named_and_never_overwritten(tmp_path: Path, damaged: b
     path = tmp_path / "identity.key"
     path.write_bytes(damaged)
     path.chmod(0o600)
-    with pytest.raises(ConfigError, match=r"identity\.key is corrupt .*restore it from a backup, or move it"):
+    with pytest.raises(ConfigError, match=r"identity\.key is damaged .*key restore FILE"):
         Home.open(tmp_path)
     assert path.read_bytes() == damaged
 

@@ -1,0 +1,113 @@
+"""`swarmd check`: is everything in a home as it was written?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.config import load_config
+from swarmd.errors import ConfigError
+from swarmd.observe import printable
+from swarmd.storage import Home
+
+if TYPE_CHECKING:
+    from swarmd.storage.checking import Finding
+
+SOMETHING_WRONG = 1
+MEGABYTE = 1e6
+
+
+def check(
+    home: HomeOption = DEFAULT_HOME,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Set aside what is damaged, and bring ledger and records together. Deletes nothing.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify every part of a home: key, settings, database, records, checkpoints, rights, leftovers.
+
+    Reads only, so it may run beside a daemon; --repair may not. Exit code 0: nothing is wrong. 1: something
+    is, or still is after --repair.
+    """
+    from swarmd.storage.checking import look
+    from swarmd.storage.mending import mend
+
+    target = Home(home_path(home))
+    if not target.path.is_dir():
+        raise ConfigError(f"there is no swarmd home at {target.path}: name another with --home")
+    done: list[str] = []
+    with ExitStack() as stack:
+        if repair:
+            stack.enter_context(target.lock())
+        findings = [*look(target), _settings(target)]
+        if repair:
+            done = mend(target, findings, now=time.time())
+            findings = [*look(target), _settings(target)] if done else findings
+    wrong = [finding for finding in findings if finding.is_wrong]
+    if as_json:
+        typer.echo(json.dumps(_plain(target, findings, done), indent=2))
+    else:
+        _print(findings, done)
+        typer.echo(f"{len(wrong)} wrong" if wrong else "nothing is wrong")
+    raise typer.Exit(SOMETHING_WRONG if wrong else 0)
+
+
+def _settings(home: Home) -> Finding:
+    from swarmd.storage.checking import Finding
+
+    path = home.config_path
+    if not path.exists():
+        return Finding("config.toml", "absent", "all settings are the defaults", path)
+    try:
+        load_config(home.path, {})
+    except ConfigError as error:
+        return Finding("config.toml", "wrong", str(error), path)
+    return Finding("config.toml", "whole", "", path, path.stat().st_size)
+
+
+def _plain(home: Home, findings: Sequence[Finding], done: Sequence[str]) -> dict[str, object]:
+    return {
+        "home": str(home.path),
+        "ok": not any(finding.is_wrong for finding in findings),
+        "repaired": list(done),
+        "parts": [
+            {
+                "part": finding.part,
+                "state": finding.state,
+                "detail": finding.detail,
+                "path": str(finding.path),
+                "bytes": finding.size,
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _print(findings: Sequence[Finding], done: Sequence[str]) -> None:
+    table = Table("part", "state", "MB", "", box=None, pad_edge=False)
+    for finding in findings:
+        style = "red" if finding.is_wrong else ""
+        size = f"{finding.size / MEGABYTE:.2f}" if finding.size else "–"
+        table.add_row(
+            Text(printable(finding.part)),
+            Text(finding.state, style=style),
+            size,
+            Text(printable(finding.detail)),
+        )
+    console = Console()
+    console.print(table)
+    for line in done:
+        console.print(Text(f"repaired: {printable(line)}"), soft_wrap=True)

@@ -1,0 +1,60 @@
+"""A home's books at the start: whose they are, whether they agree with its files, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from protocol import PeerId
+from swarmd.daemon.resuming import Past
+from swarmd.errors import ConfigError
+from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.storage.durable import FORMER
+from swarmd.storage.reconciling import reconcile
+
+
+def require_own(database: Database, home: Home, peer_id: PeerId) -> None:
+    """The ledger is this peer's from now on. Raises ConfigError where it is another's."""
+    whose = database.facts.peer_id
+    if whose is not None and whose != peer_id:
+        raise ConfigError(
+            f"{home.identity_path} is the key of {peer_id}, and the ledger of this home is of {whose}: put "
+            f"the key of {whose} back (`swarmd key restore FILE --replace`), or, to be a new peer with the "
+            "weights of this home, move identity.key away and start with --new-identity"
+        )
+    database.facts.set_peer(peer_id)
+
+
+def past_of(database: Database) -> Past:
+    """How far this home got, before anything is rewound."""
+    return Past(database.steps.last(), database.facts.saved_step)
+
+
+def settle(
+    database: Database,
+    blobs: BlobStore,
+    home: Home,
+    peer_id: PeerId,
+    *,
+    now: float,
+    warn: Callable[[str], None],
+) -> None:
+    """Bring ledger and records together, and say what was lost. Raises StorageError."""
+    has_trained = database.is_new and bool(Checkpoints(home.checkpoints_path, 1).paths() or len(blobs))
+    found = reconcile(database, blobs, peer_id, now=now)
+    former = next(home.path.glob(f"{FORMER}{home.database_path.name}*"), None)
+    if has_trained and former is not None and not found.entered:
+        warn(f"this peer counts from 0; the ledger of the one that lived here before is kept as {former}")
+    elif has_trained:
+        warn(
+            f"the database {home.database_path} is new, and this home is not: totals, ledger, step metrics, "
+            "the pool, known peers, bans and trust are lost, unless you stop now and put a backup in its "
+            f"place. {found.entered} published groups were entered again from records/; checkpoints go on as "
+            "they are"
+        )
+    elif found.entered:
+        warn(f"{found.entered} records had no entry in the ledger, as a kill leaves them: entered now")
+    if found.lost:
+        warn(
+            f"{found.lost} records that the ledger speaks of are gone from {home.records_path}: "
+            "they are not served any more"
+        )

@@ -1,0 +1,154 @@
+"""Where a start goes on: the home's newest whole checkpoint, the one that was named, or the beginning.
+
+A home that has trained never begins again because it could not be read: then the start is refused, and its
+message names the ways on. What is damaged is set aside, aloud, once the start is sure to go on.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from swarmd.daemon.beginning import Beginning
+from swarmd.errors import ConfigError, StorageError
+from swarmd.storage import Checkpoint, Checkpoints, Home
+from swarmd.storage.checkpoint_files import CorruptCheckpointError, salvage
+from swarmd.storage.checkpoints import Damage, NothingWholeError
+from swarmd.storage.durable import DAMAGED
+
+
+@dataclass(frozen=True)
+class Past:
+    """How far this home got, as its database knows it."""
+
+    last_step: int = 0
+    saved_step: int | None = None
+    """Of the checkpoint saved last; None where none is known of."""
+
+    @property
+    def has_trained(self) -> bool:
+        """The first step is saved at once, so whoever took a second one had a checkpoint."""
+        return self.last_step > 1 or self.saved_step is not None
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where to go on."""
+
+    checkpoint: Checkpoint | None
+    origin: str | None = None
+    """SHA-256 of the weights named with --from that this home goes on from; None where it began by itself."""
+    named: bool = False
+    """Whether the checkpoint is one named with --from just now."""
+    problems: tuple[str, ...] = ()
+    """What was found wrong, a sentence each."""
+
+
+def find_resumption(checkpoints: Checkpoints, home: Home, beginning: Beginning, past: Past) -> Resumption:
+    """Look, decide, and set damaged checkpoints aside. Blocks for as long as reading takes.
+
+    Raises StorageError, having changed nothing: for a disk that cannot be read, and for a home that has
+    trained and in which nothing can be loaded. ConfigError for a wish that cannot be met.
+    """
+    damaged: Sequence[Damage] = ()
+    try:
+        newest = checkpoints.load_latest(lambda _: None)
+    except NothingWholeError as error:
+        newest, damaged = None, error.damaged
+    found = _named(beginning.checkpoint, newest) if beginning.checkpoint else _own(newest, beginning.fresh)
+    if found.checkpoint is None and not beginning.fresh:
+        _require_untrained(checkpoints, home, damaged, past)
+    moved = checkpoints.set_damaged_aside()
+    places = {damage.path: aside for damage, aside in moved}
+    checkpoint = found.checkpoint
+    if checkpoint is not None and checkpoint.path in places:
+        checkpoint = replace(checkpoint, path=places[checkpoint.path])
+    told = [f"{damage}; it is kept as {aside} until you remove it" for damage, aside in moved]
+    if newest is not None and not found.named:
+        told += _behind(newest, [damage for damage, _ in moved], past)
+    if newest is None and beginning.fresh and (moved or past.has_trained):
+        told.append("training begins anew, untrained, as --fresh says")
+    return replace(found, checkpoint=checkpoint, problems=(*told, *found.problems))
+
+
+def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
+    problems = []
+    if newest is not None and fresh:
+        problems.append(
+            f"--fresh is for a home in which nothing can be loaded, and {newest.path} is whole: going on "
+            "from it. To begin anew beside it, use another --home"
+        )
+    origin = None if newest is None else newest.state.get("origin")
+    return Resumption(newest, origin if isinstance(origin, str) else None, problems=tuple(problems))
+
+
+def _named(path: Path, newest: Checkpoint | None) -> Resumption:
+    """What --from names, unless this home went on from it before."""
+    directory = path.absolute() if path.is_dir() else path.absolute().parent
+    if not path.exists():  # one of this home's, named before it was set aside
+        directory = path.absolute().with_name(f"{DAMAGED}{path.name}")
+    try:
+        salvaged = salvage(directory)
+    except CorruptCheckpointError as error:
+        raise ConfigError(
+            f"--from {path}: the weights there cannot be used ({error}): give the directory of a checkpoint, "
+            "such as HOME/checkpoints/00000004-step-40"
+        ) from error
+    if newest is not None and newest.state.get("origin") == salvaged.weights_sha256:
+        why = f"this home went on from {directory} before: going on from its own {newest.path}"
+        return Resumption(newest, salvaged.weights_sha256, problems=(why,))
+    problems = [f"going on with the weights of {directory}, as --from says"]
+    if salvaged.lost:
+        problems.append(f"lost with {directory}: {'; '.join(salvaged.lost)}")
+    return Resumption(salvaged.checkpoint, salvaged.weights_sha256, named=True, problems=tuple(problems))
+
+
+def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[str]:
+    """How many steps are lost, where it is more than a kill costs."""
+    reached = max([past.last_step, past.saved_step or 0, *(damage.step for damage in damaged)])
+    lost = f"steps {newest.step + 1} to {reached} are" if reached > newest.step + 1 else f"step {reached} is"
+    again = f"{lost} lost and trained again; what was published stays published and counted"
+    if damaged and reached > newest.step:
+        return [f"falling back to the one before, {newest.path}: {again}"]
+    if past.saved_step is not None and past.saved_step > newest.step:
+        return [
+            f"the newest checkpoint, {newest.path}, is older than this home: its database knows one of step "
+            f"{past.saved_step}. Was an older backup put back, or were checkpoints removed? Going on: {again}"
+        ]
+    return []
+
+
+def _require_untrained(checkpoints: Checkpoints, home: Home, damaged: Sequence[Damage], past: Past) -> None:
+    """Raises StorageError for a home that has trained, naming the ways on."""
+    aside = checkpoints.aside()
+    if not damaged and not aside and not past.has_trained:
+        return
+    reached = max([past.last_step, past.saved_step or 0, *(damage.step for damage in damaged)])
+    until = f" up to step {reached}" if reached else ""
+    lines = [f"nothing can be loaded in {home.path}, which has trained{until}:"]
+    lines += [f"  {damage}" for damage in damaged]
+    lines += [f"  {path} was set aside as damaged before" for path in aside]
+    if not damaged and not aside:
+        lines.append(f"  there is no checkpoint in {home.checkpoints_path}")
+    lines.append("nothing was changed. The ways on:")
+    lines.append("  put a backup of the home, or of a checkpoint, back in its place")
+    join = f"swarmd join --home {shlex.quote(str(home.path))}"
+    lines += [
+        f"  {join} --from {shlex.quote(str(path))}\n    its weights are usable; lost: {lost}"
+        for path, lost in _usable([*(damage.path for damage in damaged), *aside])
+    ]
+    lines.append(f"  {join} --fresh\n    to begin again untrained; what is damaged is kept")
+    raise StorageError("\n".join(lines))
+
+
+def _usable(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Those whose weights can be used, with what is lost."""
+    found = []
+    for path in paths:
+        try:
+            found.append((path, "; ".join(salvage(path).lost) or "nothing"))
+        except CorruptCheckpointError:
+            continue
+    return found

@@ -1,0 +1,273 @@
+"""A look at every part of a home, without changing any: what is there, and what is wrong with it.
+
+Reads only, so it may be used beside a running daemon, which may drop a file meanwhile: what is gone by the
+time it is read is passed over. Mending is `swarmd.storage.mending`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+from typing import Literal
+
+from protocol import digest_of
+from swarmd.errors import ConfigError, StorageError
+from swarmd.storage.blobs import BLOB_NAME, BlobStore
+from swarmd.storage.checkpoint_files import CorruptCheckpointError, load_checkpoint
+from swarmd.storage.checkpoints import Checkpoints
+from swarmd.storage.database import APPLICATION_ID, MIGRATIONS
+from swarmd.storage.durable import DAMAGED, FORMER, disk_error, remedy
+from swarmd.storage.home import Home
+from swarmd.storage.ledger import RECORDS
+from swarmd.storage.reconciling import own_record, without_file
+
+RECORDS_BYTES_ANY = 2**62
+"""No bound: nothing is put, so nothing is dropped."""
+
+State = Literal["whole", "absent", "kept", "leftover", "damaged", "wrong"]
+"""`kept`: set aside earlier. `leftover`: of a killed write, replaced by the next. `damaged`: provably not
+what was written; mending sets it aside. `wrong`: anything else, for a person to mend."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of a home."""
+
+    part: str
+    state: State
+    detail: str
+    path: Path
+    size: int = 0
+    """Bytes on disk."""
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.state in ("damaged", "wrong")
+
+
+def look(home: Home) -> Iterator[Finding]:
+    """Every part in turn. Blocks for as long as reading all of it takes."""
+    yield from _directory(home)
+    yield _key(home)
+    yield _manifest(home)
+    yield _port(home)
+    for path in (home.rates_path, home.budgets_path):
+        yield _remembered(path)
+    yield _database(home.database_path)
+    yield from _checkpoints(home)
+    yield from _records(home)
+    yield _ledger(home)
+    yield from _aside(home)
+
+
+def _finding(part: str, path: Path, look: Callable[[], tuple[State, str]]) -> Finding:
+    """What `look` found; a missing file is absent, and a disk that refuses is named."""
+    try:
+        state, detail = look()
+        return Finding(part, state, detail, path, _size(path))
+    except FileNotFoundError:
+        return Finding(part, "absent", "", path)
+    except OSError as error:
+        return Finding(part, "wrong", remedy(error), path)
+    except (ConfigError, StorageError) as error:
+        return Finding(part, "wrong", str(error), path)
+
+
+def _directory(home: Home) -> Iterator[Finding]:
+    def state() -> tuple[State, str]:
+        mode = home.path.stat().st_mode & 0o777
+        if mode & 0o022:
+            return "wrong", f"others may write into it (mode {mode:o}): chmod go-w"
+        return "whole", f"mode {mode:o}"
+
+    yield _finding("home", home.path, state)
+
+
+def _key(home: Home) -> Finding:
+    def state() -> tuple[State, str]:
+        if not home.identity_path.exists():
+            traces = home.traces()
+            why = (
+                "missing in a home that was a peer's: `swarmd key restore FILE`, or start with --new-identity"
+            )
+            return ("wrong", why) if traces else ("absent", "")
+        return "whole", home.key().peer_id
+
+    return _finding("identity.key", home.identity_path, state)
+
+
+def _manifest(home: Home) -> Finding:
+    def state() -> tuple[State, str]:
+        manifest = home.manifest()
+        if manifest is None:
+            return "absent", ""
+        known = _fact(home.database_path, "swarm")
+        if known not in (None, manifest.swarm_id.hex()):
+            return "wrong", f"this home belongs to the swarm {str(known)[:12]}: put a backup of it back"
+        return "whole", f"{manifest.name} ({manifest.swarm_id.hex()[:12]})"
+
+    return _finding("manifest.cbor", home.manifest_path, state)
+
+
+def _port(home: Home) -> Finding:
+    def state() -> tuple[State, str]:
+        port = home.read_port()
+        if port is None and home.port_path.exists():
+            return "damaged", "not a port: the next start takes another one"
+        return ("absent", "") if port is None else ("whole", str(port))
+
+    return _finding("port", home.port_path, state)
+
+
+def _remembered(path: Path) -> Finding:
+    """Rates and budgets: found out again where they are not there."""
+
+    def state() -> tuple[State, str]:
+        try:
+            json.loads(path.read_bytes())
+        except ValueError as error:
+            return "damaged", f"not JSON ({error}): the next start finds it out again"
+        return "whole", ""
+
+    return _finding(path.name, path, state)
+
+
+def _database(path: Path) -> Finding:
+    def state() -> tuple[State, str]:
+        if path.stat().st_size == 0:
+            return "wrong", "empty: totals, ledger and known peers are lost unless a backup is put back"
+        try:
+            with _read_only(path) as sqlite:
+                [(application,)] = sqlite.execute("PRAGMA application_id")
+                [(version,)] = sqlite.execute("PRAGMA user_version")
+                [(verdict,)] = sqlite.execute("PRAGMA integrity_check(1)")
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            proven = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            return ("damaged" if proven else "wrong"), str(error)
+        if verdict != "ok":
+            return "damaged", verdict
+        if application != APPLICATION_ID:
+            return "wrong", "the database of another program"
+        if version > len(MIGRATIONS):
+            return "wrong", f"of a newer swarmd (version {version})"
+        return "whole", f"version {version}"
+
+    return _finding("swarmd.db", path, state)
+
+
+def _fact(path: Path, name: str) -> str | None:
+    try:
+        with _read_only(path) as sqlite:
+            rows = sqlite.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchall()
+    except sqlite3.DatabaseError:
+        return None  # `_database` says what is wrong with it
+    return rows[0][0] if rows else None
+
+
+class _read_only:  # noqa: N801  used as a function
+    """A connection that changes nothing, closed at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self._uri = f"{path.absolute().as_uri()}?mode=ro"
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._sqlite = sqlite3.connect(self._uri, uri=True)
+        return self._sqlite
+
+    def __exit__(self, *_: object) -> None:
+        self._sqlite.close()
+
+
+def _checkpoints(home: Home) -> Iterator[Finding]:
+    for path in Checkpoints(home.checkpoints_path, 1).paths():
+        finding = _finding(f"checkpoints/{path.name}", path, partial(_checkpoint, path))
+        if path.exists():  # else a daemon that trains meanwhile has dropped it
+            yield finding
+
+
+def _checkpoint(path: Path) -> tuple[State, str]:
+    try:
+        return "whole", f"step {load_checkpoint(path).step}"
+    except CorruptCheckpointError as error:
+        return "damaged", str(error)
+
+
+def _records(home: Home) -> Iterator[Finding]:
+    """One line for all that are whole, and one for each that is not."""
+    count = size = 0
+    for path in _entries(home.records_path):
+        if not BLOB_NAME.fullmatch(path.name):
+            continue
+        finding = _finding(f"records/{path.name}", path, partial(_record, path))
+        if finding.state == "whole":
+            count, size = count + 1, size + finding.size
+        elif finding.state != "absent":
+            yield finding
+    yield Finding("records/", "whole", f"{count} whole", home.records_path, size)
+
+
+def _record(path: Path) -> tuple[State, str]:
+    if digest_of(path.read_bytes()).hex() != path.name:
+        return "damaged", "does not match its hash"
+    return "whole", ""
+
+
+def _ledger(home: Home) -> Finding:
+    """Whether ledger and records agree; see `reconciling`."""
+
+    def state() -> tuple[State, str]:
+        if not home.database_path.stat().st_size:
+            return "absent", ""
+        with _read_only(home.database_path) as sqlite:
+            entered = [digest for digest, _ in sqlite.execute(RECORDS)]
+        blobs = BlobStore(home.records_path, RECORDS_BYTES_ANY)
+        known, own = frozenset(entered), home.key().peer_id
+        unknown = takewhile(lambda digest: digest not in known, blobs.digests())
+        files = (home.records_path / digest.hex() for digest in unknown)
+        orphans = sum(own_record(path.read_bytes(), own) is not None for path in files)
+        missing = len(without_file(entered, blobs))
+        if orphans or missing:
+            return "damaged", f"{orphans} records without an entry, {missing} entries without their record"
+        return "whole", f"{len(entered)} entries of records"
+
+    try:
+        return _finding("ledger", home.database_path, state)
+    except sqlite3.DatabaseError as error:
+        return Finding("ledger", "absent", f"not looked at: {error}", home.database_path)
+
+
+def _aside(home: Home) -> Iterator[Finding]:
+    for directory in (home.path, home.checkpoints_path, home.records_path):
+        for path in _entries(directory):
+            name = path.relative_to(home.path).as_posix()
+            if path.name.startswith((DAMAGED, FORMER)):
+                yield Finding(name, "kept", "set aside earlier; yours to remove", path, _size(path))
+            elif path.name.startswith("."):
+                yield Finding(
+                    name, "leftover", "of a killed write; the next one replaces it", path, _size(path)
+                )
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise disk_error(f"list {directory}", error) from error
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files in a directory of files; 0 for what is gone meanwhile."""
+    try:
+        if path.is_dir():
+            return sum(each.stat().st_size for each in path.iterdir() if each.is_file())
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,302 @@
+"""The four files of one checkpoint: written, described, verified, read.
+
+    weights.safetensors    the model's or the adapter's tensors; step and model in its header
+    optimizer.pt           optimiser and scheduler state; torch.save, loaded with weights_only=True
+    state.json             counters, random generator states, whatever else is JSON
+    manifest.json          step, size and SHA-256 of each file above, sealed by its own SHA-256
+
+Damage is what is proven: a file that is missing, or whose size, hash or seal is another than what was
+written. A read that fails proves nothing and is a StorageError. This module does not know what a model is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from swarmd.errors import StorageError
+from swarmd.storage.durable import disk_error, flush_to_disk
+
+FORMAT = 1
+"""Raised when an older swarmd could no longer read what a newer one writes."""
+
+WEIGHTS: Final = "weights.safetensors"
+OPTIMIZER: Final = "optimizer.pt"
+STATE: Final = "state.json"
+MANIFEST: Final = "manifest.json"
+NAME = re.compile(r"(\d{8})-step-(\d+)")
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+_HEADER = "swarmd"  # the key of safetensors' own metadata, which holds text only
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    size: int
+    sha256: str
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: int
+    step: int
+    files: dict[Literal["weights.safetensors", "optimizer.pt", "state.json"], _File]
+
+
+class _Sealed(BaseModel):
+    """The manifest beside the hash of its canonical JSON: a flipped digit in it is found as well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    manifest: dict[str, JsonValue]
+    sha256: str
+
+
+class _Header(BaseModel):
+    """Of the weights: enough to use them alone. Those of an earlier version have none."""
+
+    model_config = ConfigDict(frozen=True)
+    step: int | None = None
+    about: dict[str, JsonValue] = {}
+
+
+class CorruptCheckpointError(Exception):
+    """This checkpoint is incomplete or its bytes changed: it is damaged. An older one may do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was saved, read back and verified. Tensors are on the CPU."""
+
+    step: int
+    tensors: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    state: dict[str, JsonValue]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """The whole parts of a checkpoint: its weights at least. A part that is lost is empty."""
+
+    checkpoint: Checkpoint
+    lost: tuple[str, ...]
+    """What is lost and why, a phrase each; nothing where the checkpoint is whole."""
+    weights_sha256: str
+
+
+def write_checkpoint(
+    directory: Path,
+    step: int,
+    *,
+    tensors: Mapping[str, torch.Tensor],
+    optimizer: Mapping[str, Any],
+    state: Mapping[str, JsonValue],
+    about: Mapping[str, JsonValue],
+) -> None:
+    """Write the files and flush them, the manifest last. `about` also goes into the weights' own header, so
+    that weights alone can be used. Raises OSError, TypeError."""
+    header = _Header(step=step, about=dict(about)).model_dump_json()
+    try:
+        save_file(_storable(tensors), directory / WEIGHTS, metadata={_HEADER: header})
+    except SafetensorError as error:
+        raise _os_error_in(error) or error from error
+    _require_plain(optimizer)
+    try:
+        # A file object rather than a path: then the disk's own error is kept.
+        with (directory / OPTIMIZER).open("wb") as file:
+            torch.save(dict(optimizer), file)
+    except RuntimeError as error:
+        # torch's zip writer raises this over the OSError of the file it writes to.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
+    (directory / STATE).write_text(json.dumps({**state, **about}, allow_nan=False))
+    _write_manifest(directory, step)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The one in directory `path`, verified whole. Raises CorruptCheckpointError or StorageError."""
+    with _read_errors(path):
+        manifest = _read_manifest(path)
+        for name, file in manifest.files.items():
+            _verify(path / name, file)
+        return Checkpoint(
+            step=manifest.step,
+            tensors=load_file(path / WEIGHTS),
+            optimizer=_read_optimizer(path),
+            state=json.loads((path / STATE).read_bytes()),
+            path=path,
+        )
+
+
+def salvage(path: Path) -> Salvaged:
+    """What is whole of the one in directory `path`, which may be damaged in all but its weights.
+
+    Without a whole manifest only the weights' structure can be checked, and nothing else is used. Raises
+    CorruptCheckpointError for damaged weights, StorageError.
+    """
+    lost: list[str] = []
+    with _read_errors(path):
+        try:
+            manifest: _Manifest | None = _read_manifest(path)
+        except (CorruptCheckpointError, FileNotFoundError) as error:
+            manifest = None
+            lost.append(f"the proof that the weights are whole ({_why(error)})")
+        if manifest is not None:
+            _verify(path / WEIGHTS, manifest.files[WEIGHTS])
+        sha256 = _describe(path / WEIGHTS).sha256
+        try:
+            tensors, header = load_file(path / WEIGHTS), _read_header(path)
+        except (SafetensorError, ValidationError) as error:
+            raise _os_error_in(error) or CorruptCheckpointError(f"{WEIGHTS}: {error}") from error
+        optimizer: dict[str, Any] = {}
+        state = header.about
+        if why := _damage(path, manifest, OPTIMIZER):
+            lost.append(f"the optimiser's state ({why})")
+        else:
+            optimizer = _read_optimizer(path)
+        if why := _damage(path, manifest, STATE):
+            lost.append(f"the counters and random generators ({why})")
+        else:
+            state = json.loads((path / STATE).read_bytes())
+        step = _step_of(path) if header.step is None else header.step
+        if manifest is not None:
+            step = manifest.step
+    return Salvaged(Checkpoint(step, tensors, optimizer, state, path), tuple(lost), sha256)
+
+
+def bytes_of(path: Path) -> int:
+    """Of the files of a checkpoint. Raises OSError."""
+    return sum(file.stat().st_size for file in path.iterdir())
+
+
+def _damage(path: Path, manifest: _Manifest | None, name: Literal["optimizer.pt", "state.json"]) -> str:
+    """Why this file is not to be used; empty when it is whole."""
+    if manifest is None:
+        return f"{name} cannot be verified"
+    try:
+        _verify(path / name, manifest.files[name])
+    except (CorruptCheckpointError, FileNotFoundError) as error:
+        return _why(error)
+    return ""
+
+
+def _why(error: CorruptCheckpointError | FileNotFoundError) -> str:
+    return f"{Path(error.filename).name} is missing" if isinstance(error, OSError) else str(error)
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    """A missing file is damage; any other error of the disk is the disk's."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CorruptCheckpointError(f"{Path(error.filename or path).name} is missing") from error
+    except OSError as error:
+        raise disk_error(f"read the checkpoint {path} (nothing was changed)", error) from error
+    except (SafetensorError, RuntimeError) as error:
+        # Its hash was right a moment ago: memory that cannot be mapped, for instance.
+        raise StorageError(f"cannot read the checkpoint {path} (nothing was changed): {error}") from error
+
+
+def _read_optimizer(path: Path) -> dict[str, Any]:
+    """Mapped, as the weights are: what goes back into the optimiser is never held twice."""
+    found: dict[str, Any] = torch.load(path / OPTIMIZER, map_location="cpu", weights_only=True, mmap=True)
+    return found
+
+
+def _read_header(path: Path) -> _Header:
+    with safe_open(path / WEIGHTS, framework="pt") as weights:
+        return _Header.model_validate_json((weights.metadata() or {}).get(_HEADER, "{}"))
+
+
+def _step_of(path: Path) -> int:
+    found = NAME.search(path.name)
+    return int(found[2]) if found else 0
+
+
+def _os_error_in(error: Exception) -> OSError | None:
+    """safetensors, in Rust, tells the disk's error in its text only."""
+    found = re.search(r"os error (\d+)", str(error))
+    return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
+
+
+def _require_plain(value: object) -> None:
+    """Refuse at save what `weights_only=True` would refuse at load, when it is too late. Raises TypeError."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _require_plain(key)
+            _require_plain(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _require_plain(item)
+    elif not isinstance(value, torch.Tensor) and type(value) not in _PLAIN:
+        raise TypeError(f"an optimizer state holds tensors and plain values, not {type(value).__name__}")
+
+
+def _storable(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """On the CPU, contiguous, and no two sharing memory, as safetensors requires."""
+    storable: dict[str, torch.Tensor] = {}
+    storages: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        storage = plain.untyped_storage().data_ptr()
+        storable[name] = plain.clone() if storage in storages else plain
+        storages.add(storage)
+    return storable
+
+
+def _seal(manifest: Mapping[str, JsonValue]) -> str:
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _describe(path: Path) -> _File:
+    with path.open("rb") as file:
+        return _File(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _write_manifest(directory: Path, step: int) -> None:
+    """Flush the files to disk, then write what they are."""
+    for name in (WEIGHTS, OPTIMIZER, STATE):
+        flush_to_disk(directory / name)
+    files: dict[str, JsonValue] = {
+        name: _describe(directory / name).model_dump() for name in (WEIGHTS, OPTIMIZER, STATE)
+    }
+    manifest: dict[str, JsonValue] = {"format": FORMAT, "step": step, "files": files}
+    (directory / MANIFEST).write_text(_Sealed(manifest=manifest, sha256=_seal(manifest)).model_dump_json())
+    flush_to_disk(directory / MANIFEST)
+
+
+def _read_manifest(path: Path) -> _Manifest:
+    try:
+        sealed = _Sealed.model_validate_json((path / MANIFEST).read_bytes())
+    except ValidationError as error:
+        raise CorruptCheckpointError(f"{MANIFEST} is not what was written") from error
+    if _seal(sealed.manifest) != sealed.sha256:
+        raise CorruptCheckpointError(f"{MANIFEST} does not match its own hash")
+    if sealed.manifest.get("format") != FORMAT:
+        raise StorageError(
+            f"checkpoint {path} has format {sealed.manifest.get('format')} and this swarmd reads {FORMAT}: "
+            "use the version that wrote it, or move the checkpoint away to go on from the one before"
+        )
+    return _Manifest.model_validate(sealed.manifest)
+
+
+def _verify(path: Path, expected: _File) -> None:
+    size = path.stat().st_size
+    if size != expected.size:
+        raise CorruptCheckpointError(f"{path.name} has {size} bytes where {expected.size} were written")
+    if _describe(path).sha256 != expected.sha256:
+        raise CorruptCheckpointError(f"{path.name} does not match its hash")

@@ -1,0 +1,46 @@
+"""A few facts that a home must not forget: whose it is, its swarm, and how far its checkpoints reached."""
+
+from __future__ import annotations
+
+from swarmd.storage.connection import Connection
+
+
+class Facts:
+    """Texts by name; None is a fact that is not known yet."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def peer_id(self) -> str | None:
+        """The identity that the ledger's counts are of."""
+        return self._get("peer")
+
+    @property
+    def swarm_id(self) -> bytes | None:
+        """The swarm that this home belongs to, for good."""
+        found = self._get("swarm")
+        return None if found is None else bytes.fromhex(found)
+
+    @property
+    def saved_step(self) -> int | None:
+        """Step of the checkpoint saved last."""
+        found = self._get("saved_step")
+        return None if found is None else int(found)
+
+    def set_peer(self, peer_id: str) -> None:
+        self._set("peer", peer_id)
+
+    def set_swarm(self, swarm_id: bytes) -> None:
+        self._set("swarm", swarm_id.hex())
+
+    def set_saved_step(self, step: int) -> None:
+        self._set("saved_step", str(step))
+
+    def _get(self, name: str) -> str | None:
+        rows = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def _set(self, name: str, value: str) -> None:
+        if self._get(name) != value:
+            self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))

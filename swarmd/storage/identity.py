@@ -1,0 +1,61 @@
+"""The key file of a peer: read, made, put back. It is never changed, and never overwritten unasked."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from protocol import KeyPair, ProtocolError
+from swarmd.errors import ConfigError
+from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
+
+KEY_BYTES_MAX = 4_096
+"""More than any key file has: what is read of one that is something else."""
+
+KEY_SEED_BYTES = 32
+
+
+def read_key(path: Path) -> KeyPair:
+    """The key in a home's file. Raises ConfigError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            data = file.read(KEY_BYTES_MAX)
+    except OSError as error:
+        raise ConfigError(f"the key {path} cannot be read: {remedy(error)}") from error
+    if mode & 0o077:
+        raise ConfigError(
+            f"the key {path} may be used by others than its owner (mode {mode & 0o777:o}): "
+            f"if nobody has copied it, `chmod 600 {shlex.quote(str(path))}`"
+        )
+    try:
+        return KeyPair.from_libp2p(data)
+    except ProtocolError as error:
+        raise ConfigError(
+            f"the key {path} is damaged ({error}): put a backup back (`swarmd key restore FILE --replace`), "
+            "or move it away and start with --new-identity to be a new peer"
+        ) from error
+
+
+def make_key(path: Path) -> None:
+    """A new random one, readable by its owner alone. Raises OSError."""
+    write_whole(path, KeyPair.from_seed(os.urandom(KEY_SEED_BYTES)).to_libp2p())
+
+
+def put_key(path: Path, key: KeyPair, *, replace: bool) -> str:
+    """Write `key`; over another one only with `replace`, and that is kept. Returns what became of it, as
+    the end of a sentence. Raises ConfigError, OSError."""
+    data = key.to_libp2p()
+    if not os.path.lexists(path):
+        write_whole(path, data)
+        return ""
+    if path.read_bytes() == data:
+        path.chmod(0o600)
+        return ", as it was"
+    if not replace:
+        raise ConfigError(f"{path} is another key, or a damaged one: --replace sets it aside")
+    aside = set_aside(path, FORMER)
+    write_whole(path, data)
+    return f"; the key that was there is kept as {aside}"

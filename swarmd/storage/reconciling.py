@@ -1,0 +1,79 @@
+"""Ledger and record files agree: what a kill or a hand left between them is found, entered, and said.
+
+A record's file is written before its entry, so a kill in between leaves a file without an entry: an own one
+is entered, another peer's may be pulled again. An entry without its file, where older ones have theirs, is a
+record that was lost; the log says so once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from protocol import (
+    RECORD_BYTES_MAX,
+    RECORD_DOMAIN,
+    RECORD_PAYLOAD_TYPE,
+    PeerId,
+    Record,
+    RejectedRecord,
+    open_envelope,
+)
+from swarmd.storage.blobs import BlobStore
+from swarmd.storage.database import Database
+from swarmd.storage.ledger import ENTRIES_MAX
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What did not agree."""
+
+    entered: int
+    """Own records that had no entry."""
+    lost: int
+    """Entries whose record is gone."""
+
+
+def reconcile(database: Database, blobs: BlobStore, own: PeerId, *, now: float) -> Reconciled:
+    """Bring the ledger up to the records. Raises StorageError."""
+    ledger = database.ledger
+    unknown = without_entry(blobs, database)
+    missing = without_file(ledger.records(), blobs)
+    with database.transaction():
+        entered = 0
+        for digest in reversed(unknown):
+            envelope = blobs.get(digest)
+            record = None if envelope is None else own_record(envelope, own)
+            if record is not None:
+                ledger.published(digest, record.round, record.step, now=record.created)
+                entered += 1
+        for digest in missing:
+            ledger.lost(digest, "its record is gone", now=now)
+    return Reconciled(entered, len(missing))
+
+
+def without_entry(blobs: BlobStore, database: Database) -> list[bytes]:
+    """The newest records that the log does not know, up to the first that it knows; newest first. Older ones
+    may have left the log, which is bounded."""
+    found: list[bytes] = []
+    for digest in blobs.digests()[:ENTRIES_MAX]:
+        if database.ledger.knows(digest):
+            break
+        found.append(digest)
+    return found
+
+
+def without_file(entered: Sequence[bytes], held: Container[bytes]) -> list[bytes]:
+    """Digests of entries, oldest first, whose record is not held though that of an older one is, or though
+    none is held at all: the store drops the oldest, and never all."""
+    oldest = next((n for n, digest in enumerate(entered) if digest in held), 0)
+    return [digest for digest in entered[oldest:] if digest not in held]
+
+
+def own_record(envelope: bytes, own: PeerId) -> Record | None:
+    """What `own` signed; None for anything else."""
+    try:
+        opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
+        return Record.from_bytes(opened.payload) if opened.peer_id == own else None
+    except RejectedRecord:
+        return None

@@ -1,0 +1,80 @@
+"""When a checkpoint is due: by time, by what the last one cost, or by the operator's word."""
+
+from __future__ import annotations
+
+import pytest
+
+from swarmd.config import StorageConfig
+from swarmd.daemon.saving import BYTES_A_DAY, DAY_S, SAVE_S_MAX, SAVE_S_MIN, SaveSchedule
+
+
+class Watch:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def test_the_first_step_of_a_home_is_saved_at_once(watch: Watch) -> None:
+    schedule = SaveSchedule(StorageConfig(), monotonic=watch)
+    assert schedule.due(1, 0)
+    assert schedule.due(41, -1), "and the first after --from"
+    assert not schedule.due(42, 41)
+
+
+def test_a_small_quick_checkpoint_is_due_every_two_minutes(watch: Watch) -> None:
+    schedule = SaveSchedule(StorageConfig(), monotonic=watch)
+    schedule.saved(17_600_000, 0.1)
+    watch.now += SAVE_S_MIN - 1
+    assert not schedule.due(500, 1)
+    watch.now += 1
+    assert schedule.due(501, 1)
+    assert schedule.bytes_written == 17_600_000
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "interval_s"),
+    [
+        (0, 0.0, SAVE_S_MIN),
+        (100_000_000, 0.1, 432.0),  # 100 MB at 20 GB a day
+        (1_600_000_000, 5.0, SAVE_S_MAX),  # a model of 135 M parameters
+        (17_600_000, 10.0, 500.0),  # a slow disk: 2 % of the time
+        (6_000_000_000, 60.0, SAVE_S_MAX),
+    ],
+)
+def test_what_costs_more_is_saved_less_often_within_half_an_hour(
+    watch: Watch, size: int, seconds: float, interval_s: float
+) -> None:
+    schedule = SaveSchedule(StorageConfig(), monotonic=watch)
+    schedule.saved(size, seconds)
+    assert schedule.interval_s == pytest.approx(interval_s)
+
+
+def test_below_half_an_hour_a_day_writes_what_a_disk_stands(watch: Watch) -> None:
+    schedule = SaveSchedule(StorageConfig(), bytes_of_last=300_000_000, monotonic=watch)
+    assert schedule.interval_s < SAVE_S_MAX
+    assert DAY_S / schedule.interval_s * 300_000_000 == pytest.approx(BYTES_A_DAY)
+
+
+def test_the_operator_s_steps_take_the_place_of_time(watch: Watch) -> None:
+    schedule = SaveSchedule(StorageConfig(checkpoint_every=20), monotonic=watch)
+    watch.now += DAY_S
+    assert [step for step in range(2, 50) if schedule.due(step, 1)] == [20, 40]
+
+
+def test_the_operator_s_minutes_count_beside_steps(watch: Watch) -> None:
+    schedule = SaveSchedule(StorageConfig(checkpoint_every=1_000, checkpoint_minutes=1.5), monotonic=watch)
+    assert not schedule.due(2, 1)
+    watch.now += 90
+    assert schedule.due(2, 1)
+    schedule.saved(1, 0.0)
+    assert schedule.due(1_000, 2)
+    assert not schedule.due(1_001, 1_000)
