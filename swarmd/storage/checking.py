@@ -151,7 +151,7 @@ def _database(path: Path) -> Finding:
             proven = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             return ("damaged" if proven else "wrong"), str(error)
         if verdict != "ok":
-            return "damaged", verdict
+            return "damaged", " ".join(verdict.split())
         if application != APPLICATION_ID:
             return "wrong", "the database of another program"
         if version > len(MIGRATIONS):

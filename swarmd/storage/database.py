@@ -168,7 +168,7 @@ def _check(connection: Connection) -> None:
     """SQLite notices most corruption only on the page that is read; so read all of them once."""
     [(verdict,)] = connection.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
-        raise CorruptDatabaseError(verdict)
+        raise CorruptDatabaseError(" ".join(verdict.split()))
 
 
 def _migrate(connection: Connection, path: Path) -> None:
