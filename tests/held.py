@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-TIMES = int(os.environ.get("LEAKS", "40"))
+TIMES = int(os.environ.get("LEAKS", "100"))
 WARM_UP = 5  # fills what is made once: pools, caches, lazily started threads
 SLACK = 5  # p2pd opens and closes some by itself; what is kept each time is far more
 SETTLE_S = 20.0  # for p2pd to see that a socket was closed, and for children to be reaped
