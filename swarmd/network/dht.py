@@ -310,7 +310,8 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
 
         In messages of bounded size: hivemind asks for as many at once as the root of all that it looks for.
         """
-        wanted, found = list(keys), {}
+        wanted = list(keys)
+        found: dict[DHTID, Any] = {}
         for start in range(0, len(wanted), FIND_KEYS_MAX):
             some = await self._find(peer, wanted[start : start + FIND_KEYS_MAX])
             if some is None:
