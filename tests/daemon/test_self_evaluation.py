@@ -43,6 +43,7 @@ async def test_after_every_k_steps_the_published_status_holds_the_result(make_pe
         network=ScriptedNetwork(key(1).peer_id),
         gossip=one.gossip,
         tasks=one.tasks,
+        peers_tasks=one.tasks,
         database=one.database,
         steps=loop,
         clock=lambda: START,
