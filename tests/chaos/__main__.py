@@ -187,7 +187,7 @@ def _end(storm: Storm, began: float) -> Result:
         records=sum(all_ for _, all_ in records),
         false_accepts=wrong,
         groups_checked=checked,
-        silences=[asdict(silence) for silence in storm.silences],
+        silences=[asdict(silence) for cut in storm.cuts for silence in verdict.silences(cut, machines)],
         descriptors_leaked=leaked,
         files_left=_files_left(machines),
         processes_left=sum(process.is_running() and process.status() != "zombie" for process in trees),

@@ -22,8 +22,8 @@ CUT_AT_S, HEAL_AT_S = 5.0, 25.0
 KILLED_SHARE = 1 / 3
 """Of all machines, each minute; every second one comes back as another peer."""
 
-FLIGHT_S = 3.0
-"""What was on its way when a link was cut may still be told this much later."""
+SILENCE_S = 15.0
+"""Longer than any silence after a heal should be."""
 
 RECOVER_S = 150.0
 """For the next step after a fault; a start takes half a minute where twelve daemons share two cores. It only
@@ -37,15 +37,28 @@ SETTLED_S = 30.0
 NEIGHBOURS = 3
 """Peers that a daemon is told of at its start."""
 
+LATER_S = 2.0
+"""Until a fault that found no machine is tried again."""
+
+FEW = 6
+"""Of fewer machines, one that is down is half of a side: then nothing else happens round a cut."""
+
+RESTARTS_MAX = 5
+"""Of a daemon that ends by itself; then it is left lying."""
+
 
 @dataclass(frozen=True)
-class Silence:
-    """One direction after a heal: how long until anybody on this side had a group of anybody on the other."""
+class Cut:
+    """One partition that was healed."""
 
-    seconds: float | None
-    """None where none came before the next cut, or the end."""
-    through_the_cut: int
-    """Groups that came while the link was cut: 0, or it was not cut."""
+    sides: tuple[tuple[int, ...], tuple[int, ...]]
+    """Numbers of the machines."""
+    began: float
+    """Unix time."""
+    began_at: float
+    healed_at: float
+    until: float
+    """Of the monotonic clock, as when events were seen: the cut, the heal, and the next cut or the end."""
 
 
 @dataclass
@@ -71,15 +84,17 @@ class Storm:
     happened: Counter[str] = field(default_factory=Counter)
     survived: Counter[str] = field(default_factory=Counter)
     trouble: list[str] = field(default_factory=list)
-    silences: list[Silence] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
     descriptors: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
     """Of each (machine, pid): moments and how many are open."""
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _busy: set[int] = field(default_factory=set)
+    _ended: Counter[int] = field(default_factory=Counter)
     _pending: list[_Pending] = field(default_factory=list)
-    _sides: tuple[list[Machine], list[Machine]] | None = None
-    _cut_at: float = 0.0
+    _cut_now: tuple[tuple[tuple[int, ...], tuple[int, ...]], float, float] | None = None
+    _calm_until: float = 0.0
+    _end: float = 0.0
 
     # The beginning --------------------------------------------------------------------------------
 
@@ -103,7 +118,7 @@ class Storm:
 
     def run(self, minutes: float) -> None:
         began = time.monotonic()
-        end = began + minutes * MINUTE_S
+        end = self._end = began + minutes * MINUTE_S
         minute = 0
         while began + minute * MINUTE_S < end:
             self._plan(began + minute * MINUTE_S)
@@ -162,10 +177,17 @@ class Storm:
     def _at(self, moment: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (moment, next(self._order), action))
 
+    def _later(self, action: Callable[[], None]) -> None:
+        """Once somebody is free, unless the time is over by then."""
+        if (moment := time.monotonic() + LATER_S) < self._end:
+            self._at(moment, action)
+
     # Faults ---------------------------------------------------------------------------------------
 
     def _choose(self) -> Machine | None:
-        """A machine that is under way and to which nothing happens just now."""
+        """A machine that is under way and to which nothing happens; none while all are left alone."""
+        if time.monotonic() < self._calm_until:
+            return None
         waiting = {pending.machine.number for pending in self._pending}
         free = [
             machine
@@ -181,6 +203,7 @@ class Storm:
     def _kill_one(self, new: bool) -> None:
         machine = self._choose()
         if machine is None:
+            self._later(lambda: self._kill_one(new))
             return
         name = "killed and replaced" if new else "power cut"
         self._hit(name, machine)
@@ -194,6 +217,7 @@ class Storm:
     def _begin_fault(self, fault: Fault) -> None:
         machine = self._choose()
         if machine is None or not fault.begin(machine):
+            self._later(lambda: self._begin_fault(fault))
             return
         self._hit(fault.name, machine)
         self._busy.add(machine.number)
@@ -233,7 +257,11 @@ class Storm:
             life = machine.life
             if life.is_over and not life.ended_by_us and machine.number not in self._busy:
                 self._complain(machine, f"ended with exit code {life.daemon.process.returncode}")
-                self._begin(machine)
+                self._ended[machine.number] += 1
+                if self._ended[machine.number] <= RESTARTS_MAX:
+                    self._begin(machine)
+                else:
+                    self._busy.add(machine.number)
 
     def _complain(self, machine: Machine, what: str) -> None:
         words = machine.life.daemon.stderr.strip().splitlines()[-1:]
@@ -244,29 +272,25 @@ class Storm:
 
     def _cut(self) -> None:
         assert self.wires is not None
-        mixed = self.rng.sample(list(self.machines), len(self.machines))
-        one, other = mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
-        self.wires.cut([m.number for m in one], [m.number for m in other])
-        self._sides, self._cut_at = (one, other), time.monotonic()
+        mixed = [machine.number for machine in self.rng.sample(list(self.machines), len(self.machines))]
+        half = len(mixed) // 2
+        sides = tuple(sorted(mixed[:half])), tuple(sorted(mixed[half:]))
+        self.wires.cut(*sides)
+        now = time.monotonic()
+        self._cut_now = sides, time.time(), now
+        if len(self.machines) < FEW:
+            self._calm_until = now + HEAL_AT_S - CUT_AT_S + SILENCE_S
         self.happened["partition"] += 1
-        self.say(f"cut: {sorted(m.number for m in one)} from {sorted(m.number for m in other)}")
+        self.say(f"cut: {sides[0]} from {sides[1]}")
 
     def _heal(self) -> None:
         assert self.wires is not None
+        assert self._cut_now is not None
         self.wires.heal()
-        healed, sides, cut_at = time.monotonic(), self._sides, self._cut_at
+        now = time.monotonic()
+        self.cuts.append(Cut(*self._cut_now, now, now + MINUTE_S - HEAL_AT_S + CUT_AT_S))
+        self.survived["partition"] += 1
         self.say("healed")
-
-        def judge() -> None:
-            assert sides is not None
-            found = [_silence(here, there, cut_at, healed) for here, there in (sides, sides[::-1])]
-            self.silences += found
-            if all(silence.seconds is not None for silence in found):
-                self.survived["partition"] += 1
-            for silence in found:
-                self.say(f"silence after the heal: {silence}")
-
-        self._at(healed + MINUTE_S - HEAL_AT_S, judge)
 
     # Descriptors ----------------------------------------------------------------------------------
 
@@ -274,18 +298,5 @@ class Storm:
         for machine in self.machines:
             for process in machine.life.tree():
                 with suppress(psutil.Error):
-                    key = (machine.number, process.pid)
-                    self.descriptors.setdefault(key, []).append((now, process.num_fds()))
-
-
-def _silence(here: Sequence[Machine], there: Sequence[Machine], cut: float, healed: float) -> Silence:
-    names = {life.peer_id for machine in there for life in machine.lives}
-    came = [
-        float(event["seen"])
-        for machine in here
-        for life in machine.lives
-        for event in life.daemon.named("pulled")
-        if event["publisher"] in names
-    ]
-    after = [at - healed for at in came if at >= healed]
-    return Silence(min(after) if after else None, sum(cut + FLIGHT_S < at < healed for at in came))
+                    count = process.num_fds()
+                    self.descriptors.setdefault((machine.number, process.pid), []).append((now, count))

@@ -20,9 +20,13 @@ from swarmd.learning import ScoredGroup
 from swarmd.storage import Home
 from swarmd.tasks import FOR_PEERS, TaskRunner
 from tests.chaos.peers import Machine
+from tests.chaos.storm import Cut
 from tests.integration.daemon_process import Event
 
 REWARD_ERROR_MAX = 1e-6
+CLOCKS_S = 12.0
+"""More than a clock of the chaos is ahead: what seems to be made so long after a cut was made after it."""
+
 CHECKED_MAX = 400
 """Groups that are scored once more; some seconds."""
 
@@ -62,12 +66,48 @@ def losses(machine: int, lives: Sequence[Sequence[Event]]) -> Iterator[Loss]:
             saved, safe_at = int(event["step"]), at
 
 
+@dataclass(frozen=True)
+class Silence:
+    """One direction after a heal."""
+
+    seconds: float | None
+    """Until anybody on this side had a group that the other made since the cut; None where nobody had."""
+    through_the_cut: int
+    """Such groups that came before the heal: 0, or it was not cut."""
+
+
+def silences(cut: Cut, machines: Sequence[Machine]) -> Iterator[Silence]:
+    """Both directions."""
+    for here, there in (cut.sides, cut.sides[::-1]):
+        made = {
+            digest
+            for number in there
+            for home in machines[number].homes
+            for digest, at in _published(Home(home))
+            if at > cut.began + CLOCKS_S
+        }
+        came = [
+            float(event["seen"])
+            for number in here
+            for life in machines[number].lives
+            for event in life.daemon.named("pulled")
+            if bytes.fromhex(event["digest"]) in made and event["seen"] < cut.until
+        ]
+        after = [at - cut.healed_at for at in came if at >= cut.healed_at]
+        yield Silence(min(after, default=None), len(came) - len(after))
+
+
+def _published(home: Home) -> list[tuple[bytes, float]]:
+    """Digests and Unix times of its records."""
+    query = "SELECT digest, at FROM ledger WHERE event = 'published'"
+    with closing(sqlite3.connect(f"file:{home.database_path}?mode=ro", uri=True)) as database:
+        return database.execute(query).fetchall()
+
+
 def records_lost(home: Home) -> tuple[int, int]:
     """(those missing or changed on disk, all of them): records that the ledger says were published."""
-    uri = f"file:{home.database_path}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as database:
-        rows = database.execute("SELECT digest FROM ledger WHERE event = 'published'").fetchall()
-    whole = sum(_is_whole(home.records_path / digest.hex(), digest) for (digest,) in rows)
+    rows = _published(home)
+    whole = sum(_is_whole(home.records_path / digest.hex(), digest) for digest, _ in rows)
     return len(rows) - whole, len(rows)
 
 

@@ -61,8 +61,11 @@ class Wires:
         return str(self.network[number + 10])
 
     def inside(self, number: int) -> tuple[str, ...]:
-        """What stands before a command that is to run on the machine of that peer."""
-        return ("ip", "netns", "exec", self.namespace(number))
+        """What stands before a command that is to run on the machine of that peer.
+
+        Not `ip netns exec`: that gives the command mounts of its own, which keep others' disks in use.
+        """
+        return ("nsenter", f"--net=/var/run/netns/{self.namespace(number)}")
 
     @contextmanager
     def laid(self) -> Iterator[Wires]:
