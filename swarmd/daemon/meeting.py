@@ -34,8 +34,8 @@ async def meet(
     """Dial the first of the known peers, say how many answered; returns all of them.
 
     Those that the operator banned are left out. `named` addresses are remembered for the next start, also
-    if nobody answers there now. Raises ClockSkewError if the operator named peers and all that answer have
-    another time.
+    if nobody answers there now. Where all that answer have another time, it is said, and health goes on
+    saying it: the clock may be set later, and it may be theirs that is wrong.
     """
     known = _known(named, network.peer_id, database, clock())
     addresses = [address for _, several in known for address in several][:CONNECT_FIRST_MAX]
@@ -74,15 +74,12 @@ def _known(named: Sequence[str], own: PeerId, database: Database, now: float) ->
 
 
 async def _connect(network: Network, addresses: Sequence[str], events: EventLog, *, by_operator: bool) -> int:
-    """How many answered. What may pass is left to gossip; a wrong clock does not pass by itself, but whose
-    clock is wrong only an operator can say who named the peers."""
+    """How many answered; what may pass is left to gossip."""
     try:
         return await network.connect(addresses, named=by_operator)
     except NetworkClosedError:
         raise
     except ClockSkewError as error:
-        if by_operator:
-            raise
         events.emit("warning", message=f"{error}; training alone for now")
     except NetworkError as error:
         events.emit("warning", message=f"the first look round the swarm failed: {error}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -143,9 +143,13 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         self._pending_messages.put_nowait(p2pd_pb2.PersistentConnectionRequest(callId=call_id, **message))
 
     async def _write_to_persistent_conn(self, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
+        """Until p2pd closes the connection, which the session notices by itself."""
+        with closing(writer), suppress(OSError):
             while True:
-                writer.write(_delimited(await self._pending_messages.get()))
+                message = await self._pending_messages.get()
+                if writer.is_closing():
+                    return
+                writer.write(_delimited(message))
                 await writer.drain()
 
     async def _read_from_persistent_conn(self, reader: asyncio.StreamReader) -> None:

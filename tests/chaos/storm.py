@@ -43,6 +43,9 @@ LATER_S = 2.0
 FEW = 6
 """Of fewer machines, one that is down is half of a side: then nothing else happens round a cut."""
 
+ORDERLY_S = 30.0
+"""For a daemon whose disk was full to end in order."""
+
 RESTARTS_MAX = 5
 """Of a daemon that ends by itself; then it is left lying."""
 
@@ -91,6 +94,7 @@ class Storm:
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _busy: set[int] = field(default_factory=set)
     _ended: Counter[int] = field(default_factory=Counter)
+    _may_end: dict[int, float] = field(default_factory=dict)
     _pending: list[_Pending] = field(default_factory=list)
     _cut_now: tuple[tuple[tuple[int, ...], tuple[int, ...]], float, float] | None = None
     _calm_until: float = 0.0
@@ -99,11 +103,14 @@ class Storm:
     # The beginning --------------------------------------------------------------------------------
 
     def start_all(self, within_s: float) -> None:
-        """One after the other, so that what is measured at a first start is measured once."""
+        """The first one alone, so that what is measured at a first start is measured once."""
         for machine in self.machines:
             machine.prepare()
             self._begin_as_new(machine)
-            machine.life.daemon.wait_for("step", timeout_s=within_s)
+            if machine is self.machines[0]:
+                machine.life.daemon.wait_for_step(1, within_s)
+        for machine in self.machines:
+            machine.life.daemon.wait_for_step(1, within_s)
             self.say(f"machine {machine.number} is up")
 
     def _begin_as_new(self, machine: Machine) -> None:
@@ -235,6 +242,7 @@ class Storm:
             if machine.life.is_over:
                 self._begin(machine)
             machine.life.ended_by_us = False
+            self._may_end[machine.number] = time.monotonic() + ORDERLY_S
         self._expect(machine, fault.name)
 
     def _expect(self, machine: Machine, fault: str) -> None:
@@ -256,8 +264,9 @@ class Storm:
         for machine in self.machines:
             life = machine.life
             if life.is_over and not life.ended_by_us and machine.number not in self._busy:
-                self._complain(machine, f"ended with exit code {life.daemon.process.returncode}")
-                self._ended[machine.number] += 1
+                if now > self._may_end.get(machine.number, 0.0):
+                    self._complain(machine, f"ended with exit code {life.daemon.process.returncode}")
+                    self._ended[machine.number] += 1
                 if self._ended[machine.number] <= RESTARTS_MAX:
                     self._begin(machine)
                 else:
