@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from swarmd.places import runtime_path
 from swarmd.tasks import load_manifest
 from tests.chaos import verdict
 from tests.chaos.peers import Machine
@@ -111,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--peers", type=int, default=PEERS)
     parser.add_argument("--kills", type=int, help="nothing but so many kills at random moments")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures here too")
+    parser.add_argument("--keep", metavar="DIR", type=Path, help="write there what each daemon printed")
     parser.add_argument("--no-root", action="store_true", help="do without namespaces and disks")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was laid is taken up
@@ -120,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kills=options.kills,
         seed=options.seed,
         own_wires=not options.no_root and are_possible(),
+        keep=options.keep,
     )
     if options.json:
         options.json.write_text(json.dumps(asdict(result), indent=1))
@@ -133,7 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if result.missed else 0
 
 
-def run(*, peers: int, minutes: float, kills: int | None, seed: int, own_wires: bool) -> Result:
+def run(
+    *, peers: int, minutes: float, kills: int | None, seed: int, own_wires: bool, keep: Path | None = None
+) -> Result:
     """Start, let it storm, stop, and see what is left."""
     began = time.monotonic()
     with ExitStack() as stack:
@@ -157,7 +162,21 @@ def run(*, peers: int, minutes: float, kills: int | None, seed: int, own_wires: 
             storm.run(minutes)
         else:
             storm.kill_at_random(kills)
-        return _end(storm, began)
+        result = _end(storm, began)
+        if keep is not None:
+            _keep(storm, keep)
+        return result
+
+
+def _keep(storm: Storm, directory: Path) -> None:
+    """One file a life, an event a line; and the cuts."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for machine in storm.machines:
+        for number, life in enumerate(machine.lives):
+            lines = "".join(f"{json.dumps(event)}\n" for event in life.daemon.events)
+            (directory / f"machine-{machine.number}-life-{number}.jsonl").write_text(lines)
+            (directory / f"machine-{machine.number}-life-{number}.stderr").write_text(life.daemon.stderr)
+    (directory / "cuts.json").write_text(json.dumps([asdict(cut) for cut in storm.cuts], indent=1))
 
 
 def _end(storm: Storm, began: float) -> Result:
@@ -210,9 +229,14 @@ def _leaked(storm: Storm) -> int:
 
 
 def _files_left(machines: Sequence[Machine]) -> list[str]:
-    """In the directory for temporary files, and half-written ones in homes."""
-    left = [str(path) for machine in machines for path in machine.temporary.rglob("*")]
+    """What the last daemon of each machine left: temporary files, and half-written ones in its home.
+
+    What a killed peer left is removed by the next start of its home, which a replaced one never had.
+    """
+    left: list[str] = []
     for machine in machines:
+        replaced = {runtime_path(home).name for home in machine.homes[:-1]}
+        left += [str(path) for path in machine.temporary.iterdir() if path.name not in replaced]
         left += [str(path) for path in machine.homes[-1].rglob(".*")]
     return left
 

@@ -28,7 +28,19 @@ COMMAND_S = 20.0
 """For a mount or the making of a file system; they take a fraction of a second."""
 
 CLOCK = Path(__file__).parent / "clock"
-OPTIONS = ("--local", "2", "--external", "2", "--evaluate-every", "0", "--max-new-tokens", "8")
+OPTIONS = (
+    "--local",
+    "2",
+    "--external",
+    "8",
+    "--group-size",
+    "4",
+    "--max-new-tokens",
+    "8",
+    "--evaluate-every",
+    "0",
+)
+"""Small steps of peers that want more groups than there are: so they are always seen to exchange some."""
 STOP_S = 90.0
 """For a daemon to stop in order on a machine with eleven others."""
 

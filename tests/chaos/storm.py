@@ -255,7 +255,8 @@ class Storm:
     def _look(self, now: float) -> None:
         """Who has taken a step again, who has not, and who has ended without being asked."""
         for pending in list(self._pending):
-            if len(pending.machine.life.daemon.named("step")) > pending.steps:
+            steps = len(pending.machine.life.daemon.named("step"))
+            if steps > (pending.steps if len(pending.machine.lives) == pending.life else 0):
                 self.survived[pending.fault] += 1
                 self._pending.remove(pending)
             elif now > pending.by:
