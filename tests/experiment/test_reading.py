@@ -148,6 +148,7 @@ def test_every_attack_of_the_example_is_made_with_the_default_and_the_main_ones_
     assert all(found == ("all" if label.endswith("-all") else "verified") for label, found in tokens.items())
     undefended = {label for label in arms if label.endswith("-all")}
     main = {f"{name}-{count}-all" for name in ("after", "before", "long") for count in (1, 3)}
+    main.add("inside-3-all")
     assert undefended == main | {"clean-all"}
     for label in main:
         assert arms[label.removesuffix("-all")].attackers == arms[label].attackers
