@@ -52,9 +52,9 @@ class Life:
     daemon: DaemonProcess
     peer_id: str
     began: float = field(default_factory=time.monotonic)
-    descriptors: int | None = None
-    """Open in the daemon once it was under way."""
     ended_by_us: bool = False
+    over_at: float | None = None
+    """When it was killed or was seen to have ended, by the monotonic clock."""
 
     @property
     def is_over(self) -> bool:
@@ -162,6 +162,8 @@ class Machine:
     def start(self, neighbours: Sequence[Machine], options: Sequence[str]) -> None:
         named = [word for other in neighbours for word in ("--peer", other.address)]
         listen = ("--host", self.host, "--port", str(self.port))
+        if self.lives and self.life.over_at is None:
+            self.life.over_at = time.monotonic()
         daemon = DaemonProcess(
             self.homes[-1],
             *(*OPTIONS, *listen, *options, *named),
@@ -184,6 +186,7 @@ class Machine:
     def kill(self) -> None:
         """A power cut: all its processes at once."""
         self.life.ended_by_us = True
+        self.life.over_at = time.monotonic()
         for process in self.life.tree():
             with suppress(psutil.NoSuchProcess):
                 process.kill()

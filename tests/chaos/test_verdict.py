@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 
 from tests.chaos.__main__ import Result
+from tests.chaos.peers import Life
 from tests.chaos.soak import BLOCK_S, slope
-from tests.chaos.verdict import Loss, losses
+from tests.chaos.storm import Cut
+from tests.chaos.verdict import Loss, _listens, losses
 
 
 def said(*names: str | tuple[str, int]) -> list[dict[str, object]]:
@@ -38,6 +40,36 @@ def test_a_daemon_that_was_started_again_by_its_parent_is_another_life_of_the_sa
 def test_nothing_is_lost_by_a_stop_in_order() -> None:
     before = said("started", ("step", 1), ("step", 2), ("checkpoint", 2), "stopped")
     assert list(losses(0, [before, said("started", ("resumed", 2), ("step", 3))])) == []
+
+
+class Printed:
+    """A daemon that has said this."""
+
+    def __init__(self, *events: tuple[str, float]) -> None:
+        self._events = [{"event": name, "seen": at} for name, at in events]
+
+    def named(self, name: str) -> list[dict[str, object]]:
+        return [event for event in self._events if event["event"] == name]
+
+
+@pytest.mark.parametrize(
+    ("events", "over_at", "listens"),
+    [
+        ((("started", 0), ("pulled", 50)), None, True),
+        ((("started", 0),), None, False),
+        ((("started", 0), ("pulled", 110)), None, False),
+        ((("started", 0), ("pulled", 50), ("started", 105)), None, False),
+        ((("started", 0), ("pulled", 50), ("started", 130)), None, False),
+        ((("started", 0), ("pulled", 50), ("started", 200)), None, True),
+        ((("started", 0), ("pulled", 50)), 125, False),
+    ],
+)
+def test_only_who_exchanged_before_a_cut_and_was_up_until_after_the_heal_can_be_silent(
+    events: tuple[tuple[str, float], ...], over_at: float | None, listens: bool
+) -> None:
+    cut = Cut(sides=((0,), (1,)), began=0.0, began_at=100.0, healed_at=120.0, until=160.0)
+    life = Life(Printed(*events), "peer", over_at=over_at)  # type: ignore[arg-type]
+    assert _listens(life, cut) is listens
 
 
 @pytest.mark.parametrize("per_hour", [0.0, 12.0, -3.0])

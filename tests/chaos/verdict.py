@@ -19,8 +19,8 @@ from swarmd.daemon.verification import Verification
 from swarmd.learning import ScoredGroup
 from swarmd.storage import Home
 from swarmd.tasks import FOR_PEERS, TaskRunner
-from tests.chaos.peers import Machine
-from tests.chaos.storm import Cut
+from tests.chaos.peers import Life, Machine
+from tests.chaos.storm import SILENCE_S, Cut
 from tests.integration.daemon_process import Event
 
 REWARD_ERROR_MAX = 1e-6
@@ -77,7 +77,7 @@ class Silence:
 
 
 def silences(cut: Cut, machines: Sequence[Machine]) -> Iterator[Silence]:
-    """Both directions."""
+    """Both directions; one in which nobody was listening, or nobody said anything, is left out."""
     for here, there in (cut.sides, cut.sides[::-1]):
         made = {
             digest
@@ -86,15 +86,29 @@ def silences(cut: Cut, machines: Sequence[Machine]) -> Iterator[Silence]:
             for digest, at in _published(Home(home))
             if at > cut.began + CLOCKS_S
         }
+        listening = [life for number in here for life in machines[number].lives if _listens(life, cut)]
+        if not made or not listening:
+            continue
         came = [
             float(event["seen"])
-            for number in here
-            for life in machines[number].lives
+            for life in listening
             for event in life.daemon.named("pulled")
             if bytes.fromhex(event["digest"]) in made and event["seen"] < cut.until
         ]
         after = [at - cut.healed_at for at in came if at >= cut.healed_at]
         yield Silence(min(after, default=None), len(came) - len(after))
+
+
+def _listens(life: Life, cut: Cut) -> bool:
+    """Whether it had groups of others before the cut and nothing ended it until well after the heal: who has
+    just been started needs longer for its first, network or not."""
+    until = cut.healed_at + SILENCE_S
+    over_at = life.over_at
+    starts = [float(event["seen"]) for event in life.daemon.named("started")]
+    starts = [at for at in starts if at < until]
+    if not starts or starts[-1] > cut.began_at or (over_at is not None and over_at < until):
+        return False
+    return any(starts[-1] < event["seen"] < cut.began_at for event in life.daemon.named("pulled"))
 
 
 def _published(home: Home) -> list[tuple[bytes, float]]:
