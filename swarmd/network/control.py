@@ -156,10 +156,12 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         """Until p2pd closes the connection, which the session notices by itself."""
         with closing(writer), suppress(OSError):
             while True:
-                message = await self._pending_messages.get()
+                messages = [await self._pending_messages.get()]
+                while not self._pending_messages.empty():
+                    messages.append(self._pending_messages.get_nowait())
                 if writer.is_closing():
                     return
-                writer.write(delimited(message))
+                writer.write(b"".join(map(delimited, messages)))
                 await writer.drain()
 
     async def _read_from_persistent_conn(self, reader: asyncio.StreamReader) -> None:

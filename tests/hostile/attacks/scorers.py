@@ -77,7 +77,8 @@ SWARM = {
     "records_per_round_max": 64,
     "tasks": [
         *({**task, "weight": 100} for task in STARTER_TASKS),
-        *({"dataset": dataset, "weight": 1} for dataset in (*FORGERIES, *HANGING)),
+        *({"dataset": dataset, "weight": 1} for dataset in FORGERIES),
+        *({"dataset": dataset, "weight": 40} for dataset in HANGING),
     ],
 }
 
@@ -102,7 +103,9 @@ def judge_hanging(evidence: Evidence) -> tuple[Figure, ...]:
         at_most("own scoring", slowest, SCORING_TIMES_MAX * control + SCORING_SPARE_S, " s"),
         at_least("steps/control", steps, 0.8),
         at_most("hanger's groups drawn", sum(seen.used[hanger] for seen in evidence.attacked), 0),
-        at_least("hanging groups refused", evidence.victim.rejected_of(frozenset({hanger})), 1),
+        at_least(
+            "hanging groups refused", sum(s.rejected_of(frozenset({hanger})) for s in evidence.attacked), 1
+        ),
         at_least("groups published", evidence.did["published"], 10),
     )
 
