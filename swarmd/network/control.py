@@ -23,7 +23,7 @@ from hivemind.p2p import P2PDaemonError, P2PHandlerError
 from hivemind.p2p.p2p_daemon_bindings.control import ControlClient, DaemonConnector
 from hivemind.proto import p2pd_pb2
 
-from swarmd.network.delimited import Splitter, delimited
+from swarmd.network.delimited import Splitter, delimited, read_delimited
 from swarmd.network.malformed import Malformed, MessageError
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.streams import BusyError, refuse
@@ -231,7 +231,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         with closing(writer):
             try:
                 async with asyncio.timeout(STREAM_SECONDS):
-                    info = p2pd_pb2.StreamInfo.FromString(await _read_delimited(reader, STREAM_BYTES_MAX))
+                    info = p2pd_pb2.StreamInfo.FromString(await read_delimited(reader, STREAM_BYTES_MAX))
                 peer, address, protocol = bytes(info.peer), bytes(info.addr), info.proto
                 read_peer_id(peer)
             except (TimeoutError, EOFError, OSError, DecodeError, ValueError, MessageError) as error:
@@ -288,7 +288,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind:
     writer.write(delimited(p2pd_pb2.Request(type=kind, **message)))
     await writer.drain()
     try:
-        answer = p2pd_pb2.Response.FromString(await _read_delimited(reader, ANSWER_BYTES_MAX))
+        answer = p2pd_pb2.Response.FromString(await read_delimited(reader, ANSWER_BYTES_MAX))
         if answer.type == p2pd_pb2.Response.ERROR:
             raise P2PDaemonError(answer.error.msg[:ERROR_CHARS_MAX])
     except (DecodeError, ValueError) as error:  # ValueError: a reason that quotes a peer, and is not UTF-8
@@ -301,16 +301,3 @@ def _remote_error(text: bytes) -> Exception:
         return BusyError("the peer serves too many others just now")
     error: Exception = P2PHandlerError(text[:ERROR_CHARS_MAX].decode(errors="replace"))
     return error
-
-
-async def _read_delimited(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
-    """Raises EOFError, OSError if it is longer than p2pd may say."""
-    length = 0
-    for shift in (0, 7, 14, 21):
-        byte = (await reader.readexactly(1))[0]
-        length |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-    if byte >= 0x80 or length > bytes_max:
-        raise OSError(f"p2pd sent a message of more than {bytes_max} bytes")
-    return await reader.readexactly(length)

@@ -1,7 +1,8 @@
-"""Messages with their length in front, as p2pd sends and takes them: a protobuf varint, then bytes. Pure."""
+"""Messages with their length in front, as p2pd sends and takes them: a protobuf varint, then bytes."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,31 @@ def delimited(message: Any) -> bytes:
     return bytes(header) + data
 
 
+def read_length(head: bytes | bytearray, bytes_max: int) -> tuple[int, int] | None:
+    """How long the message is that `head` begins, and in how many bytes that stands; None while it is not
+    known. Raises OSError for more than `bytes_max`: nothing behind it can be found."""
+    length = 0
+    for number, byte in enumerate(head[:LENGTH_BYTES_MAX]):
+        length |= (byte & 0x7F) << 7 * number
+        if byte < 0x80:
+            break
+    else:
+        if len(head) < LENGTH_BYTES_MAX:
+            return None
+        length = bytes_max + 1
+    if length > bytes_max:
+        raise OSError(f"p2pd sent a message of more than {bytes_max} bytes")
+    return length, number + 1
+
+
+async def read_delimited(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
+    """One message. Raises EOFError, OSError if it is longer than p2pd may say."""
+    head = b""
+    while (found := read_length(head, bytes_max)) is None:
+        head += await reader.readexactly(1)
+    return await reader.readexactly(found[0])
+
+
 class Splitter:
     """Takes bytes as they come, gives out whole messages of at most `bytes_max`."""
 
@@ -28,26 +54,14 @@ class Splitter:
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What is whole by now. Raises OSError for a longer one: nothing behind it can be found."""
+        """What is whole by now. Raises OSError for a longer one."""
         self._held += data
         start = 0
-        while (head := self._head(start)) is not None:
-            begin, length = head
-            if length > self._bytes_max:
-                raise OSError(f"p2pd sent a message of more than {self._bytes_max} bytes")
+        while found := read_length(self._held[start : start + LENGTH_BYTES_MAX], self._bytes_max):
+            length, taken = found
+            begin = start + taken
             if len(self._held) < begin + length:
                 break
             yield bytes(self._held[begin : begin + length])
             start = begin + length
         del self._held[:start]
-
-    def _head(self, start: int) -> tuple[int, int] | None:
-        """Where the message at `start` begins and how long it is; None while that is not known."""
-        length = 0
-        for number, byte in enumerate(self._held[start : start + LENGTH_BYTES_MAX]):
-            length |= (byte & 0x7F) << 7 * number
-            if byte < 0x80:
-                return start + number + 1, length
-        if len(self._held) - start >= LENGTH_BYTES_MAX:
-            raise OSError(f"p2pd sent a message of more than {self._bytes_max} bytes")
-        return None

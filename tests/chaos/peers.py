@@ -16,7 +16,7 @@ import psutil
 
 from swarmd.errors import SwarmdError
 from swarmd.storage import Home
-from tests.chaos.wires import Wires
+from tests.chaos.wires import Wires, run_command
 from tests.integration.daemon_process import DaemonProcess
 
 PORT = 41_000
@@ -24,9 +24,6 @@ DISK_MB = 400
 """Four checkpoints of the embedded model take 70 MB, records and database some more."""
 
 BLOCK_BYTES = 4_096
-COMMAND_S = 20.0
-"""For a mount or the making of a file system; they take a fraction of a second."""
-
 CLOCK = Path(__file__).parent / "clock"
 OPTIONS = (
     "--local",
@@ -59,20 +56,6 @@ class Life:
     @property
     def is_over(self) -> bool:
         return self.daemon.process.poll() is not None
-
-    @property
-    def steps(self) -> int:
-        """The last step that it said was done; 0 before the first."""
-        return max((int(event["step"]) for event in self.daemon.named("step")), default=0)
-
-    @property
-    def saved(self) -> int:
-        """The last step that it said was saved."""
-        return max((int(event["step"]) for event in self.daemon.named("checkpoint")), default=0)
-
-    @property
-    def resumed(self) -> int:
-        return max((int(event["step"]) for event in self.daemon.named("resumed")), default=0)
 
     def pid(self) -> int | None:
         """Of the process that trains, which may be a child of the one that was started."""
@@ -143,11 +126,11 @@ class Machine:
         if os.geteuid() == 0:
             with self._image.open("wb") as image:
                 image.truncate(DISK_MB * 2**20)
-            _run("mkfs.ext4", "-q", str(self._image))
+            run_command("mkfs.ext4", "-q", str(self._image))
             self._mount()
 
     def _mount(self) -> None:
-        _run("mount", "-o", "loop,errors=remount-ro", str(self._image), str(self.disk))
+        run_command("mount", "-o", "loop,errors=remount-ro", str(self._image), str(self.disk))
         self._mounted = True
 
     def new_home(self, rates: Path | None) -> None:
@@ -217,12 +200,12 @@ class Machine:
 
     def break_disk(self) -> None:
         """The file system finds an error in itself, and takes no more writes, open files included."""
-        backing = _run("findmnt", "--noheadings", "--output", "SOURCE", str(self.disk)).strip()
+        backing = run_command("findmnt", "--noheadings", "--output", "SOURCE", str(self.disk)).strip()
         (Path("/sys/fs/ext4") / Path(backing).name / "trigger_fs_error").write_text("1")
 
     def repair_disk(self) -> None:
         """Only after its daemon has ended."""
-        _run("umount", str(self.disk))
+        run_command("umount", str(self.disk))
         subprocess.run(("e2fsck", "-fy", str(self._image)), capture_output=True, check=False)
         self._mount()
 
@@ -242,13 +225,7 @@ class Machine:
         for life in self.lives:
             life.daemon.close()
         if self._mounted:
-            _run("umount", "--lazy", str(self.disk))
-
-
-def _run(*command: str) -> str:
-    """What it printed. Raises CalledProcessError."""
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_S)
-    return done.stdout
+            run_command("umount", "--lazy", str(self.disk))
 
 
 def rates_of(machines: Sequence[Machine]) -> Path | None:

@@ -290,7 +290,6 @@ class Storm:
         self._cut_now = sides, time.time(), now
         if len(self.machines) < FEW:
             self._calm_until = now + HEAL_AT_S - CUT_AT_S + SILENCE_S
-        self.happened["partition"] += 1
         self.say(f"cut: {sides[0]} from {sides[1]}")
 
     def _heal(self) -> None:
@@ -299,7 +298,6 @@ class Storm:
         self.wires.heal()
         now = time.monotonic()
         self.cuts.append(Cut(*self._cut_now, now, now + MINUTE_S - HEAL_AT_S + CUT_AT_S))
-        self.survived["partition"] += 1
         self.say("healed")
 
     # Descriptors ----------------------------------------------------------------------------------

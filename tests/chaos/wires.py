@@ -18,7 +18,7 @@ NOBODY = "02:00:00:00:00:01"
 """A hardware address that no interface has."""
 
 COMMAND_S = 20.0
-"""For one `ip` or `tc`; they take milliseconds."""
+"""For one `ip`, `tc`, mount or making of a file system; they take a fraction of a second."""
 
 NARROW = ("rate", "512kbit", "burst", "4kb", "limit", "12kb")
 """A tenth of what an idle pair needs, and a queue of eight packets: what comes faster is lost."""
@@ -30,8 +30,8 @@ def are_possible() -> bool:
         return False
     probe = f"chaos{os.getpid()}"
     try:
-        _run("ip", "netns", "add", probe)
-        _run("ip", "link", "add", probe, "type", "bridge")
+        run_command("ip", "netns", "add", probe)
+        run_command("ip", "link", "add", probe, "type", "bridge")
     except (OSError, subprocess.CalledProcessError):
         return False
     finally:
@@ -71,8 +71,8 @@ class Wires:
     def laid(self) -> Iterator[Wires]:
         """All of it, until the end of the block; nothing of it is left."""
         try:
-            _run("ip", "link", "add", self.bridge, "type", "bridge")
-            _run("ip", "link", "set", self.bridge, "up")
+            run_command("ip", "link", "add", self.bridge, "type", "bridge")
+            run_command("ip", "link", "set", self.bridge, "up")
             for number in range(self.count):
                 self._lay(number)
             yield self
@@ -85,13 +85,15 @@ class Wires:
 
     def _lay(self, number: int) -> None:
         name, outside = self.namespace(number), self._outside(number)
-        _run("ip", "netns", "add", name)
-        _run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
-        _run("ip", "link", "set", outside, "master", self.bridge, "up")
+        run_command("ip", "netns", "add", name)
+        run_command("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
+        run_command("ip", "link", "set", outside, "master", self.bridge, "up")
         prefix = self.network.prefixlen
-        _run(*self.inside(number), "ip", "addr", "add", f"{self.address(number)}/{prefix}", "dev", "eth0")
+        run_command(
+            *self.inside(number), "ip", "addr", "add", f"{self.address(number)}/{prefix}", "dev", "eth0"
+        )
         for device in ("lo", "eth0"):
-            _run(*self.inside(number), "ip", "link", "set", device, "up")
+            run_command(*self.inside(number), "ip", "link", "set", device, "up")
 
     def cut(self, some: Sequence[int], others: Sequence[int]) -> None:
         """No packet passes between the two sides any more."""
@@ -111,24 +113,25 @@ class Wires:
     def narrow(self, number: int) -> None:
         """Little passes from and to this peer, and what comes too fast is lost."""
         self._narrow.add(number)
-        _run("tc", "qdisc", "replace", "dev", self._outside(number), "root", "tbf", *NARROW)
-        _run(*self.inside(number), "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf", *NARROW)
+        run_command("tc", "qdisc", "replace", "dev", self._outside(number), "root", "tbf", *NARROW)
+        run_command(*self.inside(number), "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf", *NARROW)
 
     def widen(self, number: int) -> None:
         """Its link is as before."""
         if number in self._narrow:
             self._narrow.remove(number)
-            _run("tc", "qdisc", "del", "dev", self._outside(number), "root")
-            _run(*self.inside(number), "tc", "qdisc", "del", "dev", "eth0", "root")
+            run_command("tc", "qdisc", "del", "dev", self._outside(number), "root")
+            run_command(*self.inside(number), "tc", "qdisc", "del", "dev", "eth0", "root")
 
     def _outside(self, number: int) -> str:
         """The bridge's end of its wire; such names have 15 characters at most."""
         return f"ch{os.getpid() % 100_000}-{number}"
 
     def _neighbour(self, number: int, action: str, address: str, *rest: str) -> None:
-        _run(*self.inside(number), "ip", "neigh", action, address, *rest, "dev", "eth0")
+        run_command(*self.inside(number), "ip", "neigh", action, address, *rest, "dev", "eth0")
 
 
-def _run(*command: str) -> None:
-    """Raises CalledProcessError with what it said."""
-    subprocess.run(command, check=True, capture_output=True, timeout=COMMAND_S)
+def run_command(*command: str) -> str:
+    """What it printed. Raises CalledProcessError."""
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_S)
+    return done.stdout
