@@ -88,13 +88,14 @@ class Result:
         ]
 
     def last_line(self) -> str:
-        longest = max((_seconds(silence) for silence in self.silences), default=0.0)
+        silences = list(map(_seconds, self.silences))
+        longest = f"{max(silences):.1f} s" if silences else "not judged"
         return (
             f"{sum(self.survived.values())} of {sum(self.happened.values())} faults survived, "
             f"steps lost at one {self.steps_lost_most} (saved every {SAVE_EVERY}), "
             f"records lost {self.records_lost} of {self.records}, "
             f"false accepts {self.false_accepts} of {self.groups_checked}, "
-            f"longest silence after a heal {longest:.1f} s, "
+            f"longest silence after a heal {longest}, "
             f"leaked descriptors {self.descriptors_leaked}, files {len(self.files_left)}, "
             f"processes {self.processes_left}; {self.seconds:.0f} s"
         )
