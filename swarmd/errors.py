@@ -5,7 +5,8 @@
     +-- NetworkError      the transport's: a peer, a stream, the p2p process
     +-- TaskError         a task's: unknown dataset, bad options, a worker that cannot start
     +-- ModelError        the model's: unknown, unreachable, does not fit
-    +-- StorageError      the disk's: full, unwritable, corrupt
+    +-- StorageError      the disk's: unwritable, corrupt
+        +-- DiskFullError     passes once somebody frees space
 
 Rejections of what peers send are `protocol.RejectedRecord`, not here: they are theirs, not ours.
 The command line prints any of these as one message and exits nonzero; everything else is a bug
@@ -37,3 +38,7 @@ class ModelError(SwarmdError):
 
 class StorageError(SwarmdError):
     """The disk refused, is full, or holds something corrupt."""
+
+
+class DiskFullError(StorageError):
+    """No space is left on the disk, or the user's quota is used up. Nothing is wrong with what is there."""

@@ -10,6 +10,8 @@ MISUSED = 2
 """A wrong flag, setting, file or home; said before anything is started."""
 NO_DAEMON = 3
 """`status`, `health`: no daemon runs in that home, or it is still starting."""
+DISK_FULL = 75
+"""No space is left (EX_TEMPFAIL of sysexits.h). `join` tries again once it has trained."""
 BUG = 70
 """A bug, with its traceback (EX_SOFTWARE of sysexits.h). `join` starts again."""
 FORCED = 130

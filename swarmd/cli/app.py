@@ -29,7 +29,7 @@ from swarmd.cli import (
     status,
     version,
 )
-from swarmd.errors import ConfigError, SwarmdError
+from swarmd.errors import ConfigError, DiskFullError, SwarmdError
 from swarmd.observe import printable
 
 app = typer.Typer(
@@ -65,13 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         with suppress(OSError):  # a terminal that is gone
             # Line by line: an error may quote what a peer wrote.
             print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
-        leave(exit_codes.MISUSED if isinstance(error, ConfigError) else exit_codes.FAILED)
+        leave(_code(error))
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
     except Exception:  # noqa: BLE001  a bug: Python would end with 1, as errors do that people can mend
         traceback.print_exc()
         leave(exit_codes.BUG)
     leave(exit_codes.DONE)
+
+
+def _code(error: SwarmdError) -> int:
+    match error:
+        case ConfigError():
+            return exit_codes.MISUSED
+        case DiskFullError():
+            return exit_codes.DISK_FULL
+        case _:
+            return exit_codes.FAILED
 
 
 def leave(code: int) -> NoReturn:

@@ -16,6 +16,10 @@ BACK_OFF_S = (1.0, 4.0, 15.0, 60.0, 300.0)
 LONG_LIFE_S = 900.0
 """A peer that lived this long did not die of its start: back-off begins anew."""
 
+DISK_FULL_WAIT_S = 60.0
+"""Seconds before a start looks for space again, which costs some seconds of one core. Without end:
+nothing else is wrong, and whoever frees space expects it to go on."""
+
 MEMORY_ADVICE = (
     "give it 1 GiB or more (the embedded model; larger ones say in their plan what they need), "
     "or a smaller --model"
@@ -65,11 +69,16 @@ class Lives:
         """Ends that were survived, or were to be."""
         self._fruitless = 0
         self._short = 0
+        self._has_trained = False
 
     def after(self, end: End) -> Again | Final:
-        if end.code is not None and end.code >= 0 and end.code != exit_codes.BUG:
+        self._has_trained |= end.steps > 0
+        waits_for_space = end.code == exit_codes.DISK_FULL and self._has_trained
+        if end.code is not None and end.code >= 0 and end.code != exit_codes.BUG and not waits_for_space:
             return Final(end.code)
         self.deaths += 1
+        if waits_for_space:
+            return self._again(end, DISK_FULL_WAIT_S)
         self._fruitless = 1 if end.steps else self._fruitless + 1
         self._short = 1 if end.lived_s >= LONG_LIFE_S else self._short + 1
         if self._fruitless >= FRUITLESS_MAX:
@@ -78,7 +87,9 @@ class Lives:
                 f"the peer {how_it_ended(end)}; given up: that was the {self._fruitless}th death in a row "
                 "without a finished step between them; what was learned before is in its checkpoints",
             )
-        wait_s = BACK_OFF_S[min(self._short, len(BACK_OFF_S)) - 1]
+        return self._again(end, BACK_OFF_S[min(self._short, len(BACK_OFF_S)) - 1])
+
+    def _again(self, end: End, wait_s: float) -> Again:
         return Again(
             wait_s,
             f"the peer {how_it_ended(end)} ({times(self.deaths)} so far); "
@@ -95,6 +106,8 @@ def how_it_ended(end: End) -> str:
     at = f" (it was at: {end.doing})" if end.doing else ""
     if end.code is None:
         return f"could not be started: {end.why}"
+    if end.code == exit_codes.DISK_FULL:
+        return f"ended because the disk was full{at}"
     if end.code >= 0:
         return f"ended by a bug, with the traceback above{at}"
     if end.code == -signal.SIGKILL:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from swarmd.errors import StorageError
+from swarmd.errors import DiskFullError, StorageError
 
 BUSY_TIMEOUT_S = 5.0
 """How long to wait for a command that reads the database beside the daemon."""
@@ -30,13 +30,19 @@ _REMEDIES = {
     sqlite3.SQLITE_CORRUPT: "it is damaged; start again, it is then set aside and replaced",
     sqlite3.SQLITE_NOTADB: "it is damaged; start again, it is then set aside and replaced",
 }
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Row = tuple[Any, ...]
 
 
 class CorruptDatabaseError(StorageError):
     """The file is not a database any more; a fresh one can take its place."""
+
+
+_KINDS: dict[int, type[StorageError]] = {
+    sqlite3.SQLITE_FULL: DiskFullError,
+    sqlite3.SQLITE_CORRUPT: CorruptDatabaseError,
+    sqlite3.SQLITE_NOTADB: CorruptDatabaseError,
+}
 
 
 class Connection:
@@ -93,5 +99,5 @@ class Connection:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
             if code not in _REMEDIES:
                 raise
-            kind = CorruptDatabaseError if code in _CORRUPT else StorageError
+            kind = _KINDS.get(code, StorageError)
             raise kind(f"the database {self._path} failed ({error}): {_REMEDIES[code]}") from error

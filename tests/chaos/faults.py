@@ -93,7 +93,7 @@ FAULTS = (
     _frozen("p2pd frozen", _p2pd, 15.0),
     _frozen("machine asleep", _all, 20.0),
     Fault("slow and lossy link", _narrow, _widen, seconds=20.0, needs="wires"),
-    Fault("disk full", _fill, lambda machine: machine.empty_disk(), 10.0, needs="disk", may_end_daemon=True),
+    Fault("disk full", _fill, lambda machine: machine.empty_disk(), 10.0, needs="disk"),
     Fault("disk read-only", _break, seconds=10.0, needs="disk", may_end_daemon=True),
     _clock("clock 10 s ahead", 10.0),
     _clock("clock an hour behind", -3_600.0),

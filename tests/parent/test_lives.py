@@ -9,13 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmd import exit_codes
-from swarmd.parent.lives import BACK_OFF_S, FRUITLESS_MAX, LONG_LIFE_S, Again, End, Final, Lives, how_it_ended
+from swarmd.parent.lives import (
+    BACK_OFF_S,
+    DISK_FULL_WAIT_S,
+    FRUITLESS_MAX,
+    LONG_LIFE_S,
+    Again,
+    End,
+    Final,
+    Lives,
+    how_it_ended,
+)
 
 SEGV = End(-signal.SIGSEGV, lived_s=20.0, doing="training")
 KILLED = End(-signal.SIGKILL, lived_s=20.0, doing="loading the model")
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 130])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 75, 130])
 def test_an_end_that_the_peer_explains_is_final_and_passed_on_without_a_word(code: int) -> None:
     assert Lives().after(End(code, 5.0)) == Final(code)
 
@@ -40,6 +50,17 @@ def test_it_is_given_up_after_so_many_deaths_without_a_step_with_the_reason_and_
     assert last.code == 128 + signal.SIGSEGV
     assert "ended by SIGSEGV (it was at: training): a fault in a library" in last.text
     assert "given up: that was the 5th death in a row without a finished step" in last.text
+
+
+def test_a_full_disk_is_waited_for_without_end_once_a_step_was_finished() -> None:
+    lives = Lives()
+    verdicts = [lives.after(End(exit_codes.DISK_FULL, 5.0, steps=steps)) for steps in (3, *[0] * 20)]
+    assert {verdict.wait_s for verdict in verdicts if isinstance(verdict, Again)} == {DISK_FULL_WAIT_S}
+    assert len(verdicts) == 21
+    assert all(isinstance(verdict, Again) for verdict in verdicts)
+    assert "the peer ended because the disk was full (once so far)" in verdicts[0].text
+    after = [lives.after(SEGV) for _ in range(FRUITLESS_MAX)]
+    assert [type(verdict) for verdict in after] == [Again] * (FRUITLESS_MAX - 1) + [Final]
 
 
 @given(st.lists(st.integers(0, 3), max_size=60))
