@@ -14,7 +14,7 @@ from typing import TypeVar
 from protocol import PeerId, RejectedRecord, VerifiedRecord
 from swarmd.daemon.shares import Shares
 from swarmd.daemon.turns import Turns
-from swarmd.daemon.verification import Verification
+from swarmd.daemon.verification import Outcome, Overdrawn, Verification
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
     Announce,
@@ -50,8 +50,7 @@ from swarmd.gossip import (
     Verify,
 )
 from swarmd.gossip.orders import Order
-from swarmd.gossip.reputation import IGNORED
-from swarmd.learning import ScoredGroup
+from swarmd.gossip.reputation import IGNORED, OVERDRAWN
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
     ClockSkewError,
@@ -271,9 +270,10 @@ class Exchange:
             for verified, outcome in zip(batch, await self._verification.check(batch), strict=True):
                 self._settle(verified, outcome)
 
-    def _settle(self, verified: VerifiedRecord, outcome: ScoredGroup | RejectedRecord) -> None:
-        if isinstance(outcome, RejectedRecord):
-            self.handle(GroupRejected(verified.digest, outcome.reason))
+    def _settle(self, verified: VerifiedRecord, outcome: Outcome) -> None:
+        if isinstance(outcome, RejectedRecord | Overdrawn):
+            reason = outcome.reason if isinstance(outcome, RejectedRecord) else OVERDRAWN
+            self.handle(GroupRejected(verified.digest, reason))
             return
         if self._gossip.standing(verified.publisher) is Standing.BANNED:
             self.handle(GroupRejected(verified.digest, IGNORED))

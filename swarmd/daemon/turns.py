@@ -1,10 +1,10 @@
 """Whose group is verified next, and who has had enough of this peer's time. Pure: knows no scorer and no
 clock.
 
-Verifying costs CPU, and anybody may send groups that cost a lot of it. Seconds are charged to the publisher
-of the group they were spent on, and halve with time. Publishers whose last group was good come first, then
-those nobody knows, each with the least charged first, so that a flood of names waits behind the peers that
-deliver.
+Verifying costs CPU, and anybody may send groups that cost a lot of it. CPU seconds are charged to the
+publisher of the group they were spent on, and halve with time. Publishers whose last group was good come
+first, then those nobody knows, each with the least charged first, so that a flood of names waits behind the
+peers that deliver.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from protocol import PeerId, VerifiedRecord
 WAITING_MAX = 64  # twice gossip's own bound, which forgets lost verdicts
 WAITING_PER_PUBLISHER_MAX = 32  # half of the places; gossip has as many under way for all
 SECONDS_MAX = 6.0  # charged: one group at the limits of `FOR_PEERS`, or three that hang
-FREE_S = 1.0  # of an accepted group: a hundred times what one takes, so that a busy machine charges nobody
+FREE_S = 1.0  # of an accepted group: a hundred times what one takes
 HALF_LIFE_S = 120.0
 PUBLISHERS_MAX = 4_096  # remembered; more than take part in a swarm's round
 
@@ -30,7 +30,7 @@ class _Account:
 
 
 class Accounts:
-    """The seconds that each publisher has cost, by a clock that the caller reads."""
+    """The CPU seconds that each publisher has cost, by a clock that the caller reads."""
 
     def __init__(self) -> None:
         self._accounts: dict[PeerId, _Account] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from protocol import Manifest, Reason, RejectedRecord, VerifiedRecord
 from protocol.limits import MICRO
@@ -25,14 +26,20 @@ HARMFUL = ("hang", "crash")
 """Failures of a completion that are its own doing, and its publisher's, who had it scored before. One that
 ran out of time by the clock may have met a busy machine."""
 
-Outcome = ScoredGroup | RejectedRecord
+
+@dataclass(frozen=True)
+class Overdrawn:
+    """Not looked at, for its publisher has used up its share of this peer's time; no fault of the group."""
+
+
+Outcome = ScoredGroup | RejectedRecord | Overdrawn
 
 
 class Verification:
     """Turns verified records into scored groups with the swarm's own verifiers.
 
     `tasks` is a worker of its own, so that a peer's own questions and scores never wait for others' groups.
-    The seconds that it works are charged to publishers in `accounts`; who has used up its share is refused.
+    The CPU seconds that it takes are charged to publishers in `accounts`; who has used up its share waits.
     """
 
     def __init__(
@@ -51,21 +58,15 @@ class Verification:
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
         """One outcome a record, in order. Raises TaskError if the sandbox cannot run at all."""
         now = self._monotonic()
-        refused = [self._refusal(verified, now) for verified in records]
-        open_ = [verified for verified, why in zip(records, refused, strict=True) if why is None]
-        busy = self._tasks.busy_s
+        open_ = [verified for verified in records if not self.accounts.is_overdrawn(verified.publisher, now)]
+        before = self._tasks.cpu_s
         checked = await self._check(open_)
-        seconds = (self._tasks.busy_s - busy) / max(1, len(open_))
+        seconds = (self._tasks.cpu_s - before) / max(1, len(open_))
         for verified, outcome in zip(open_, checked, strict=True):
             good = isinstance(outcome, ScoredGroup)
             self.accounts.charge(verified.publisher, seconds, good=good, now=self._monotonic())
-        rest = iter(checked)
-        return [next(rest) if why is None else why for why in refused]
-
-    def _refusal(self, verified: VerifiedRecord, now: float) -> RejectedRecord | None:
-        if not self.accounts.is_overdrawn(verified.publisher, now):
-            return None
-        return RejectedRecord(Reason.SCORER, "its publisher has used up its share of this peer's time")
+        found = dict(zip((verified.digest for verified in open_), checked, strict=True))
+        return [found.get(verified.digest, Overdrawn()) for verified in records]
 
     async def _check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
         questions = await self._tasks.questions([verified.record.task for verified in records])

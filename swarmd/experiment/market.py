@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, TypeAdapter
 
 from protocol import Manifest, PeerId, RejectedRecord, VerifiedRecord, verify_record
-from swarmd.daemon.verification import Verification
+from swarmd.daemon.verification import Outcome as Verdict
+from swarmd.daemon.verification import Overdrawn, Verification
+from swarmd.gossip.reputation import OVERDRAWN
 from swarmd.learning import ScoredGroup
 
 
@@ -86,8 +88,14 @@ async def verify(
     ]
 
 
-def _outcome(record: VerifiedRecord, found: ScoredGroup | RejectedRecord) -> Outcome:
-    return Refused(record.publisher, found.reason.value) if isinstance(found, RejectedRecord) else found
+def _outcome(record: VerifiedRecord, found: Verdict) -> Outcome:
+    match found:
+        case RejectedRecord():
+            return Refused(record.publisher, found.reason.value)
+        case Overdrawn():
+            return Refused(record.publisher, OVERDRAWN)
+        case _:
+            return found
 
 
 def open_market(outcomes: Sequence[bytes]) -> Market:

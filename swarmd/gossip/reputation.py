@@ -27,8 +27,11 @@ IGNORED = "ignored"
 """What was on its way from a peer when it came to be ignored."""
 PAUSED = "paused"
 """What could not be scored while this machine slept or stood still."""
+OVERDRAWN = "overdrawn"
+"""What was not looked at, for its publisher has used up its share of this machine's time: not being looked at
+is what it costs."""
 NOT_THEIR_FAULT = frozenset(
-    {Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN, IGNORED, PAUSED, UNREACHABLE}
+    {Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN, IGNORED, PAUSED, UNREACHABLE, OVERDRAWN}
 )
 """Reasons that lie in time, on the way or here, or were held against it already."""
 
@@ -36,14 +39,13 @@ PENALTY_FORGED = 1.5  # a lie: a body that fails verification, a question that i
 PENALTIES: Mapping[str, float] = {
     ABSENT: 0.75,  # it announced what it does not hold
     UNINFORMATIVE: 0.75,  # the pass rate promised a lesson and all rewards were equal here
+    Reason.SCORER: 0.5,  # slow by the clock, so more likely on a busy machine; text that hangs is a lie
     Misbehaviour.FLOOD: 1.0,  # the transport reports it only once it goes on and on
     Misbehaviour.REFUSES: 0.75,
 }
 """Points by reason. Every other reason is a lie, but those of NOT_THEIR_FAULT."""
-FAILURES = frozenset({ABSENT, UNINFORMATIVE, Misbehaviour.REFUSES})
+FAILURES = frozenset({ABSENT, UNINFORMATIVE, Reason.SCORER, Misbehaviour.REFUSES})
 """Reasons that may have their cause here."""
-PENALTY_HANGING = 0.5  # text that hangs a scorer here may be chance ...
-HANGING_FORGIVEN = 2  # ... but not more often than this: then it counts as a lie
 PROBATION = 0.9  # of the points at which a peer is ignored: where one stays that may not be ignored
 CREDIT_INFORMATIVE = 0.25  # a group that teaches makes up for a little
 
@@ -168,7 +170,7 @@ class Reputation:
         account = self._decayed(peer, now)
         account.reasons[str(reason)] += 1
         self.lost[str(reason)] += 1
-        account.points += self._cost(account, reason)
+        account.points += PENALTIES.get(reason, PENALTY_FORGED)
         most = self._limits.penalty_ignored_at
         if account.points < most:
             return False
@@ -189,12 +191,6 @@ class Reputation:
             account.points = max(0.0, account.points - CREDIT_INFORMATIVE)
 
     # -----------------------------------------------------------------------------------------------
-
-    def _cost(self, account: _Account, reason: str) -> float:
-        if reason == Reason.SCORER:
-            often = account.reasons[str(reason)] > HANGING_FORGIVEN
-            return PENALTY_FORGED if often else PENALTY_HANGING
-        return PENALTIES.get(reason, PENALTY_FORGED)
 
     def _left(self, account: _Account, now: float) -> float:
         elapsed = max(0.0, now - account.at)

@@ -195,7 +195,7 @@ def _try_tasks(
     greeting: Any = replies[0]  # trusted: this worker has run no text but its sources' own
     outcomes: list[Any] = replies[1:]
     versions = {name: version for name, (version, _) in greeting[0].items()}
-    return versions, [outcome for (outcome,) in outcomes]
+    return versions, [outcome for (_cpu_micro, (outcome,)) in outcomes]
 
 
 def task_spec(family: TaskFamily, seed: int, index: int = 0) -> TaskSpec:

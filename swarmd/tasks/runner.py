@@ -18,6 +18,7 @@ from typing import Any, Self
 import structlog
 
 from protocol import TaskSpec
+from protocol.limits import MICRO
 from swarmd.errors import TaskError
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
@@ -78,8 +79,9 @@ class TaskRunner:
         self._starts = 0
         self._closed = asyncio.Event()
         self._asked_at: float | None = None
-        self.busy_s = 0.0
-        """Seconds that the worker has spent on requests, its starts left out."""
+        self.cpu_s = 0.0
+        """CPU seconds that requests took, starts left out; of a worker that was lost on one, by the clock.
+        The worker yields to the model, so that the clock says more of this machine than of the request."""
 
     async def __aenter__(self) -> Self:
         async with self._lock:
@@ -221,15 +223,17 @@ class TaskRunner:
             try:
                 reply = await worker.ask(request, seconds)
             except WorkerLostError as error:
+                self.cpu_s += time.monotonic() - began
                 self._on_problem(f"the task worker (pid {worker.pid}) was lost: {error}; it is started again")
                 raise
             finally:
-                self.busy_s += time.monotonic() - began
                 self._asked_at = None
-            if not isinstance(reply, tuple) or len(reply) != count:
-                await worker.close()
-                raise WorkerLostError("crash", "it sent nonsense")
-            return reply
+            match reply:
+                case (int(cpu_micro), tuple(outcomes)) if cpu_micro >= 0 and len(outcomes) == count:
+                    self.cpu_s += cpu_micro / MICRO
+                    return outcomes
+            await worker.close()
+            raise WorkerLostError("crash", "it sent nonsense")
 
     async def _running(self) -> WorkerProcess:
         """A worker, started where there is none; under the lock."""

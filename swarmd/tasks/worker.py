@@ -12,6 +12,7 @@ elsewhere a text that is no plain literal has a child to itself.
     -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
        spec = (source, dataset, config, version or None for the installed one, seed, index)
        an outcome without result = (False, kind, detail, option or None)
+    What it answers is (CPU microseconds that the request took, outcomes).
 
 While it starts and while it works it sends a beat every second: one that is silent for long is frozen.
 """
@@ -22,6 +23,7 @@ import gc
 import json
 import os
 import re
+import resource
 import signal
 import sys
 import time
@@ -219,6 +221,12 @@ def _outcome(result: object) -> Outcome:
     return (False, result.kind, result.detail, result.option) if isinstance(result, Lost) else (True, result)
 
 
+def _cpu_micro() -> int:
+    """CPU microseconds of this process and of all children that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(usage.ru_utime + usage.ru_stime for usage in used) * 1e6)
+
+
 @contextmanager
 def _beating(replies: int) -> Iterator[None]:
     """Send beats meanwhile; none afterwards, so that a reply is never cut in two by one. By a timer rather
@@ -260,9 +268,10 @@ def main() -> None:
             request = read_frame(requests)
         except EOFError:
             return
+        before = _cpu_micro()
         with _beating(replies):
             outcomes = bench.answer(request)
-        write_frame(replies, outcomes)
+        write_frame(replies, (_cpu_micro() - before, tuple(outcomes)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
 from swarmd.daemon.turns import HALF_LIFE_S, SECONDS_MAX
-from swarmd.daemon.verification import Verification
+from swarmd.daemon.verification import Overdrawn, Verification
 from swarmd.learning import ScoredGroup
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, as_claimed
@@ -78,7 +78,7 @@ class CostlyTasks(KnownTasks):
     """Every group hangs, and takes half of what a publisher may use up."""
 
     async def score(self, items):
-        self.busy_s += SECONDS_MAX / 2
+        self.cpu_s += SECONDS_MAX / 2
         return await super().score(items)
 
 
@@ -87,7 +87,11 @@ async def test_a_publisher_that_has_used_up_its_seconds_is_refused_until_they_ar
     verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
     record = received(ALLOWED[0])
     outcomes = [(await verification.check([record]))[0] for _ in range(3)]
-    assert [outcome.reason for outcome in outcomes] == [Reason.COMPLETION, Reason.COMPLETION, Reason.SCORER]
+    assert [getattr(outcome, "reason", outcome) for outcome in outcomes] == [
+        Reason.COMPLETION,
+        Reason.COMPLETION,
+        Overdrawn(),
+    ]
     assert len(tasks.scored) == 2, "the third is not looked at"
     now[0] = 2 * HALF_LIFE_S
     await verification.check([record])

@@ -230,8 +230,9 @@ def test_a_single_contact_is_ignored_for_lies_and_not_for_failures():
     for reason, ignored in (
         ("absent", False),
         ("uninformative", False),
+        ("scorer", False),
         ("question", True),
-        ("scorer", True),
+        ("completion", True),
     ):
         hand = Hand()
         hand.contacts.delivered(key(1).peer_id, Way.DIRECT, HONEST, START)
