@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from swarmd.parent.lives import DISK_FULL_WAIT_S
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.peers import Machine, rates_of
 from tests.chaos.wires import Wires
@@ -25,9 +26,9 @@ KILLED_SHARE = 1 / 3
 SILENCE_S = 15.0
 """Longer than any silence after a heal should be."""
 
-RECOVER_S = 150.0
-"""For the next step after a fault; a start takes half a minute where twelve daemons share two cores. It only
-tells a hang from a delay."""
+RECOVER_S = 150.0 + DISK_FULL_WAIT_S
+"""For the next step after a fault; a start takes half a minute where twelve daemons share two cores, and a
+parent waits that long for space. It only tells a hang from a delay."""
 
 LOOK_EVERY_S = 0.5
 COUNT_EVERY_S = 10.0
