@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run one command and exit."""
     match sys.argv[1:]:
         case ["health", *arguments]:

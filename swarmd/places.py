@@ -12,9 +12,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from swarmd.errors import ConfigError
+
+TYPE_CHECKING = False  # as in `typing`, which takes `swarmd health` longer to load than all of this
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_HOME = "~/.swarmd"
 HOME_VARIABLE = "SWARMD_HOME"
@@ -27,23 +30,36 @@ LONGEST_SOCKET = "p2pclient-0123456789a.sock"
 """Of what is put into the runtime directory."""
 
 
-def socket_path(home: Path) -> Path:
+def socket_name(home: str) -> str:
     """Inside the home; for a home too deep for a socket's name, in the runtime directory."""
-    inside = home / "swarmd.sock"
+    inside = os.path.join(home, "swarmd.sock")
     if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES_MAX:
         return inside
-    return runtime_path(home) / "sock"
+    return os.path.join(_runtime_name(home), "sock")
+
+
+def socket_path(home: Path) -> Path:
+    """The same as a Path."""
+    from pathlib import Path
+
+    return Path(socket_name(str(home)))
 
 
 def runtime_path(home: Path) -> Path:
     """The runtime directory of `home`, an absolute path: its name follows from the home's."""
+    from pathlib import Path
+
+    return Path(_runtime_name(str(home)))
+
+
+def _runtime_name(home: str) -> str:
     import hashlib
     import tempfile
 
     name = f"swarmd-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}"
-    path = Path(tempfile.gettempdir()) / name
-    fits = len(os.fsencode(path / LONGEST_SOCKET)) <= SOCKET_PATH_BYTES_MAX
-    return path if fits else Path("/tmp") / name  # noqa: S108  made private below
+    path = os.path.join(tempfile.gettempdir(), name)
+    fits = len(os.fsencode(os.path.join(path, LONGEST_SOCKET))) <= SOCKET_PATH_BYTES_MAX
+    return path if fits else f"/tmp/{name}"  # noqa: S108  made private below
 
 
 def make_runtime_directory(home: Path) -> Path:

@@ -14,6 +14,6 @@ def health(home: HomeOption = DEFAULT_HOME) -> None:
 
     Exit code 0: ok; 1: it is not, or does not answer; 3: no daemon runs, or it is still starting.
     """
-    code, text = look(home_path(home))
+    code, text = look(str(home_path(home)))
     typer.echo(text, err=code != HEALTHY)
     raise typer.Exit(code)

@@ -67,6 +67,7 @@ T = TypeVar("T")
 
 WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
+HURRY_S = 1.0  # between two looks at what is being verified, while others wait
 VERIFY_BATCH_MAX = 8  # bodies a call to the sandbox, all of publishers whose last group was accepted
 
 
@@ -113,6 +114,7 @@ class Exchange:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_ticking(), name="gossip ticks")
             group.create_task(self._keep_verifying(), name="verification")
+            group.create_task(self._keep_it_moving(), name="verification's pace")
             for number in range(WORKERS):
                 group.create_task(self._keep_executing(), name=f"gossip worker {number}")
 
@@ -269,6 +271,13 @@ class Exchange:
                 self._may_verify.clear()
             for verified, outcome in zip(batch, await self._verification.check(batch), strict=True):
                 self._settle(verified, outcome)
+
+    async def _keep_it_moving(self) -> None:
+        """One group that takes long may not hold up those of publishers that have proven themselves."""
+        while True:
+            await asyncio.sleep(HURRY_S)
+            if self._to_verify.proven_wait:
+                self._verification.hurry()
 
     def _settle(self, verified: VerifiedRecord, outcome: Outcome) -> None:
         if isinstance(outcome, RejectedRecord | Overdrawn):

@@ -1,10 +1,11 @@
 """Whose group is verified next, and who has had enough of this peer's time. Pure: knows no scorer and no
 clock.
 
-Verifying costs CPU, and anybody may send groups that cost a lot of it. CPU seconds are charged to the
-publisher of the group they were spent on, and halve with time. Publishers whose last group was good come
-first, then those nobody knows, each with the least charged first, so that a flood of names waits behind the
-peers that deliver.
+Verifying costs CPU, and anybody may send groups that cost a lot of it. Seconds are charged to the publisher
+of the group they were spent on, and halve with time: of a good group CPU seconds, for it is not to blame for
+a busy machine; of a bad one all that others waited. Publishers whose last group was good come first, then
+those nobody knows, each with the least charged first, so that a flood of names waits behind the peers that
+deliver.
 """
 
 from __future__ import annotations
@@ -24,26 +25,31 @@ PUBLISHERS_MAX = 4_096  # remembered; more than take part in a swarm's round
 
 @dataclass
 class _Account:
-    seconds: float = 0.0
-    at: float = 0.0
-    is_proven: bool = False
+    seconds: float
+    at: float
+    is_proven: bool
 
 
 class Accounts:
-    """The CPU seconds that each publisher has cost, by a clock that the caller reads."""
+    """The seconds that each publisher has cost, by a clock that the caller reads."""
 
     def __init__(self) -> None:
         self._accounts: dict[PeerId, _Account] = {}
 
-    def charge(self, publisher: PeerId, seconds: float, *, good: bool, now: float) -> None:
-        """`good`: the group that took them was accepted, and only what is beyond `FREE_S` counts."""
-        account = self._accounts.pop(publisher, None) or _Account(at=now)
-        account.seconds = self._left(account, now) + max(0.0, seconds - FREE_S * good)
-        account.at = now
-        account.is_proven = good
+    def charge_good(self, publisher: PeerId, cpu_s: float, now: float) -> None:
+        """For a group that was accepted. Only what is beyond `FREE_S` counts."""
+        self._charge(publisher, max(0.0, cpu_s - FREE_S), now, is_proven=True)
+
+    def charge_bad(self, publisher: PeerId, clock_s: float, now: float) -> None:
+        """For one that was refused."""
+        self._charge(publisher, clock_s, now, is_proven=False)
+
+    def _charge(self, publisher: PeerId, seconds: float, now: float, *, is_proven: bool) -> None:
+        left = self.seconds(publisher, now)
+        self._accounts.pop(publisher, None)
         if len(self._accounts) >= PUBLISHERS_MAX:
             self._forget(now)
-        self._accounts[publisher] = account
+        self._accounts[publisher] = _Account(left + seconds, now, is_proven)
 
     def is_overdrawn(self, publisher: PeerId, now: float) -> bool:
         """Whether nothing of this publisher is verified for now."""
@@ -77,6 +83,11 @@ class Turns:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def proven_wait(self) -> bool:
+        """Whether a group of a proven publisher waits."""
+        return any(self._accounts.is_proven(record.publisher) for record in self._waiting)
 
     def add(self, record: VerifiedRecord, now: float) -> VerifiedRecord | None:
         """Let `record` wait. What had no room is given back: the last in line, or one more of too many."""

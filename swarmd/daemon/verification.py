@@ -26,6 +26,10 @@ HARMFUL = ("hang", "crash")
 """Failures of a completion that are its own doing, and its publisher's, who had it scored before. One that
 ran out of time by the clock may have met a busy machine."""
 
+PATIENCE_S = 3.0  # others wait for one request: a hundred times what good groups take on a quiet machine
+PATIENCE_TIMES = 5.0  # ... or so many times what they have taken lately, on a busy one
+USUAL_WEIGHT = 0.2  # of the latest request: five make what is usual
+
 
 @dataclass(frozen=True)
 class Overdrawn:
@@ -39,7 +43,7 @@ class Verification:
     """Turns verified records into scored groups with the swarm's own verifiers.
 
     `tasks` is a worker of its own, so that a peer's own questions and scores never wait for others' groups.
-    The CPU seconds that it takes are charged to publishers in `accounts`; who has used up its share waits.
+    What it takes is charged to publishers in `accounts`; who has used up its share is not looked at.
     """
 
     def __init__(
@@ -53,20 +57,31 @@ class Verification:
         self._manifest = manifest
         self._tasks = tasks
         self._monotonic = monotonic
+        self._usual_s = 0.0
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
         """One outcome a record, in order. Raises TaskError if the sandbox cannot run at all."""
         now = self._monotonic()
         open_ = [verified for verified in records if not self.accounts.is_overdrawn(verified.publisher, now)]
-        before = self._tasks.cpu_s
+        cpu_s = self._tasks.cpu_s
         checked = await self._check(open_)
-        seconds = (self._tasks.cpu_s - before) / max(1, len(open_))
+        share = 1 / max(1, len(open_))
+        cpu_s, clock_s = (self._tasks.cpu_s - cpu_s) * share, (self._monotonic() - now) * share
+        if all(isinstance(outcome, ScoredGroup) for outcome in checked):
+            self._usual_s += (clock_s / share - self._usual_s) * USUAL_WEIGHT
         for verified, outcome in zip(open_, checked, strict=True):
-            good = isinstance(outcome, ScoredGroup)
-            self.accounts.charge(verified.publisher, seconds, good=good, now=self._monotonic())
+            if isinstance(outcome, ScoredGroup):
+                self.accounts.charge_good(verified.publisher, cpu_s, self._monotonic())
+            else:
+                self.accounts.charge_bad(verified.publisher, clock_s, self._monotonic())
         found = dict(zip((verified.digest for verified in open_), checked, strict=True))
         return [found.get(verified.digest, Overdrawn()) for verified in records]
+
+    def hurry(self) -> None:
+        """Others wait: give up what takes much longer than is usual on this machine now."""
+        if self._tasks.waiting_s > max(PATIENCE_S, PATIENCE_TIMES * self._usual_s):
+            self._tasks.give_up()
 
     async def _check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
         questions = await self._tasks.questions([verified.record.task for verified in records])

@@ -28,7 +28,7 @@ from swarmd.gossip.events import Command, Drop, Pull, RememberAcquaintance, Stan
 from swarmd.gossip.judging import Judge
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.reputation import ABSENT, PAUSED, UNINFORMATIVE, UNREACHABLE, Reputation
+from swarmd.gossip.reputation import ABSENT, OVERDRAWN, PAUSED, UNINFORMATIVE, UNREACHABLE, Reputation
 from swarmd.gossip.rests import Rest, Rests
 from swarmd.gossip.turns import StrangersShare
 from swarmd.network.interface import PullFailure, Standing, Way
@@ -265,6 +265,9 @@ class Puller:
             return []
         if verifying.paused and reason == Reason.SCORER:
             reason = PAUSED
+        self.allowance.refund()
+        if reason == OVERDRAWN:
+            self._rest(verifying.publisher, now, again=False)
         self._note_stranger(verifying.standing, proved=False)
         return self._drop(digest, verifying.publisher, reason, now)
 

@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from protocol import ProtocolError
 from swarmd.errors import TaskError
 from swarmd.tasks.frames import HEAD_BYTES, FrameError, body_bytes, pack, unpack
@@ -154,6 +156,12 @@ class WorkerProcess:
         size = os.fstat(self._log.fileno()).st_size
         raw = os.pread(self._log.fileno(), STDERR_TAIL_BYTES, max(0, size - STDERR_TAIL_BYTES))
         return raw.decode(errors="replace").strip() or "it wrote nothing to stderr"
+
+    def interrupt(self) -> None:
+        """End all its children with the signal by which their own alarms end them."""
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.pid).children(recursive=True):
+                child.send_signal(signal.SIGALRM)
 
     async def close(self) -> None:
         """Kill the worker and all its children. Idempotent; safe under cancellation."""

@@ -99,6 +99,11 @@ class TaskRunner:
         if self._worker is not None:
             await self._worker.close()
 
+    def give_up(self) -> None:
+        """End what the worker is at, as if its time by the clock were over; the request goes on behind it."""
+        if self._worker is not None and self._asked_at is not None:
+            self._worker.interrupt()
+
     @property
     def waiting_s(self) -> float:
         """Seconds that the request under way has taken so far; 0 where there is none."""

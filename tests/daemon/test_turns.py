@@ -30,13 +30,15 @@ def peer(number: int) -> str:
 
 def test_proven_publishers_go_first_and_together_and_others_one_by_one_with_the_least_charged_first() -> None:
     accounts = Accounts()
-    accounts.charge(peer(1), 0.1, good=True, now=0.0)
-    accounts.charge(peer(2), 3.0, good=False, now=0.0)
+    accounts.charge_good(peer(1), 0.1, 0.0)
+    accounts.charge_bad(peer(2), 3.0, 0.0)
     turns = Turns(accounts)
     waiting = [record(2), record(3), record(1, 0), record(1, 1)]
     for each in waiting:
         assert turns.add(each, 0.0) is None
+    assert turns.proven_wait
     assert turns.take(8, 0.0) == [waiting[2], waiting[3]]
+    assert not turns.proven_wait
     assert turns.take(8, 0.0) == [waiting[1]]
     assert turns.take(8, 0.0) == [waiting[0]]
     assert turns.take(8, 0.0) == []
@@ -45,15 +47,15 @@ def test_proven_publishers_go_first_and_together_and_others_one_by_one_with_the_
 
 def test_a_publisher_whose_group_was_bad_is_proven_no_more() -> None:
     accounts = Accounts()
-    accounts.charge(peer(1), 0.1, good=True, now=0.0)
-    accounts.charge(peer(1), 0.1, good=False, now=0.0)
+    accounts.charge_good(peer(1), 0.1, 0.0)
+    accounts.charge_bad(peer(1), 0.1, 0.0)
     assert not accounts.is_proven(peer(1))
 
 
 def test_seconds_add_up_to_a_limit_and_halve_with_time() -> None:
     accounts = Accounts()
     for _ in range(3):
-        accounts.charge(peer(1), SECONDS_MAX / 3, good=False, now=0.0)
+        accounts.charge_bad(peer(1), SECONDS_MAX / 3, 0.0)
     assert accounts.is_overdrawn(peer(1), 0.0)
     assert not accounts.is_overdrawn(peer(1), HALF_LIFE_S)
     assert accounts.seconds(peer(1), 2 * HALF_LIFE_S) == SECONDS_MAX / 4
@@ -63,15 +65,15 @@ def test_seconds_add_up_to_a_limit_and_halve_with_time() -> None:
 def test_an_accepted_group_is_charged_only_what_no_honest_one_takes() -> None:
     accounts = Accounts()
     for _ in range(100):
-        accounts.charge(peer(1), FREE_S, good=True, now=0.0)
+        accounts.charge_good(peer(1), FREE_S, 0.0)
     assert accounts.seconds(peer(1), 0.0) == 0.0
-    accounts.charge(peer(1), FREE_S + SECONDS_MAX, good=True, now=0.0)
+    accounts.charge_good(peer(1), FREE_S + SECONDS_MAX, 0.0)
     assert accounts.is_overdrawn(peer(1), 0.0)
 
 
 def test_a_full_line_gives_back_its_last_and_a_proven_newcomer_gets_a_place() -> None:
     accounts = Accounts()
-    accounts.charge(peer(1), 0.1, good=True, now=0.0)
+    accounts.charge_good(peer(1), 0.1, 0.0)
     turns = Turns(accounts)
     strangers = [record(publisher) for publisher in range(10, 10 + WAITING_MAX)]
     for each in strangers:
@@ -91,9 +93,9 @@ def test_one_publisher_has_half_of_the_places_at_most() -> None:
 
 def test_a_crowd_of_names_makes_neither_the_good_nor_the_costly_forgotten() -> None:
     accounts = Accounts()
-    accounts.charge("good", 0.1, good=True, now=0.0)
-    accounts.charge("costly", SECONDS_MAX, good=False, now=0.0)
+    accounts.charge_good("good", 0.1, 0.0)
+    accounts.charge_bad("costly", SECONDS_MAX, 0.0)
     for number in range(PUBLISHERS_MAX + 100):
-        accounts.charge(f"name {number}", 0.01, good=False, now=0.0)
+        accounts.charge_bad(f"name {number}", 0.01, 0.0)
     assert accounts.is_proven("good")
     assert accounts.is_overdrawn("costly", 0.0)

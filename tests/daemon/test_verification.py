@@ -6,7 +6,7 @@ import pytest
 
 from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
 from swarmd.daemon.turns import HALF_LIFE_S, SECONDS_MAX
-from swarmd.daemon.verification import Overdrawn, Verification
+from swarmd.daemon.verification import PATIENCE_S, Overdrawn, Verification
 from swarmd.learning import ScoredGroup
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, as_claimed
@@ -75,15 +75,50 @@ async def test_one_completion_that_hangs_or_ends_the_scorer_costs_the_whole_grou
 
 
 class CostlyTasks(KnownTasks):
-    """Every group hangs, and takes half of what a publisher may use up."""
+    """Each group takes 0.6 of what a publisher may use up by the clock, `cpu_share` of it on a core."""
+
+    def __init__(self, score_by, now, cpu_share=0.0):
+        super().__init__(score_by)
+        self.now, self.cpu_share = now, cpu_share
 
     async def score(self, items):
-        self.cpu_s += SECONDS_MAX / 2
+        self.now[0] += 0.6 * SECONDS_MAX
+        self.cpu_s += 0.6 * SECONDS_MAX * self.cpu_share
         return await super().score(items)
 
 
+@pytest.mark.parametrize(("cpu_share", "groups"), [(0.1, 50), (1.0, 3)])
+async def test_a_good_group_is_charged_what_it_takes_of_a_core_however_busy_the_machine_is(cpu_share, groups):
+    now = [0.0]
+    tasks = CostlyTasks(as_claimed, now, cpu_share)
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
+    for number in range(50):
+        [outcome] = await verification.check([received(ALLOWED[number])])
+        if isinstance(outcome, Overdrawn):
+            break
+    assert len(tasks.scored) == groups
+
+
+async def test_what_takes_long_is_given_up_for_the_sake_of_others_and_later_where_all_takes_longer():
+    now, given_up = [0.0], []
+    tasks = CostlyTasks(as_claimed, now)
+    tasks.give_up = lambda: given_up.append(now[0])
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
+    tasks.waiting_s = PATIENCE_S
+    verification.hurry()
+    assert not given_up
+    tasks.waiting_s = PATIENCE_S + 0.1
+    verification.hurry()
+    assert len(given_up) == 1
+    for number in range(20):  # good ones, each of which takes as long as nobody would wait for
+        await verification.check([received(ALLOWED[number])])
+    verification.hurry()
+    assert len(given_up) == 1
+
+
 async def test_a_publisher_that_has_used_up_its_seconds_is_refused_until_they_are_forgotten():
-    tasks, now = CostlyTasks(lambda *_: Score(0.0, "hang")), [0.0]
+    now = [0.0]
+    tasks = CostlyTasks(lambda *_: Score(0.0, "hang"), now)
     verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
     record = received(ALLOWED[0])
     outcomes = [(await verification.check([record]))[0] for _ in range(3)]
@@ -93,7 +128,7 @@ async def test_a_publisher_that_has_used_up_its_seconds_is_refused_until_they_ar
         Overdrawn(),
     ]
     assert len(tasks.scored) == 2, "the third is not looked at"
-    now[0] = 2 * HALF_LIFE_S
+    now[0] += HALF_LIFE_S
     await verification.check([record])
     assert len(tasks.scored) == 3
 

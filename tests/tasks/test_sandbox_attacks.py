@@ -323,6 +323,23 @@ async def test_a_worker_for_peers_stops_at_the_first_text_that_hangs(arena: Aren
     assert arena.runner.cpu_s > before
 
 
+async def test_what_hangs_can_be_given_up_and_the_worker_lives_on(arena: Arena) -> None:
+    pid, hung = arena.runner.worker_pid, f"run {arena.attacks.index(HANGS)}"
+
+    async def keep_giving_up() -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            arena.runner.give_up()
+
+    async with asyncio.TaskGroup() as group:
+        giving_up = group.create_task(keep_giving_up())
+        scores = await arena.score("41", hung)
+        giving_up.cancel()
+    assert scores[1].is_lost
+    assert await arena.attempt("1 + 1") == Score(1.0, bare=True)
+    assert (arena.runner.worker_pid, arena.runner.restarts) == (pid, 0)
+
+
 @pytest.mark.parametrize("micro", MICRO)
 async def test_a_score_that_a_source_forges_is_still_a_reward_between_0_and_1(
     arena: Arena, micro: int

@@ -58,6 +58,9 @@ HANGING: dict[str, tuple[str, ...]] = {
 """By dataset: answers that are expressions of the form that the task allows, and keep its scorer busy for
 longer than anybody waits."""
 
+SCORED_QUICKLY = "sqrt"
+"""In a question of that dataset: whatever is answered is found to be wrong at once."""
+
 STARTER_TASKS: tuple[dict[str, Any], ...] = (
     {"dataset": "base_conversion",
      "config": {"min_base": 5, "max_base": 10, "min_value": 1, "max_value": 40}},
@@ -122,7 +125,7 @@ async def publish(forging: bool, scene: Scene) -> Counts:
         while True:
             spec = task_spec(family, rng.randrange(2**31))
             question, right = _question(family, spec.seed)
-            if not is_held_out(question):
+            if not is_held_out(question) and not (family.dataset in HANGING and SCORED_QUICKLY in question):
                 break
         texts = _forged(chosen[family.dataset]) if forging else _hanging(chosen[family.dataset], right)
         identity = FORGER if forging else HANGER
