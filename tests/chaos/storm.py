@@ -41,6 +41,12 @@ NEIGHBOURS = 3
 LATER_S = 2.0
 """Until a fault that found no machine is tried again."""
 
+KILLED_STARTING = 1 / 4
+"""Of the kills at random moments: these may hit a start."""
+
+KILLED_WITHIN_S = 15.0
+"""Of the start, or of the first look at which it trains."""
+
 FEW = 6
 """Of fewer machines, one that is down is half of a side: then nothing else happens round a cut."""
 
@@ -143,28 +149,31 @@ class Storm:
 
     def kill_at_random(self, kills: int) -> None:
         """Nothing but power cuts: each machine runs some while, and comes back as the same peer."""
-        done = 0
         for machine in self.machines:
             self._kill_after_a_while(machine)
-        while done < kills or self._pending:
+        while self.happened.total() < kills or self._pending:
             now = time.monotonic()
-            while self._agenda and self._agenda[0][0] <= now:
-                action = heapq.heappop(self._agenda)[2]
-                if done < kills:
-                    done += 1
-                    action()
+            while self._agenda and self._agenda[0][0] <= now and self.happened.total() < kills:
+                heapq.heappop(self._agenda)[2]()
             self._look(now)
             time.sleep(LOOK_EVERY_S / 5)
 
     def _kill_after_a_while(self, machine: Machine) -> None:
+        """One in four at any moment, starts included; the others once it trains."""
+        may_start = self.rng.random() < KILLED_STARTING
+        wait_s = self.rng.uniform(0.0, KILLED_WITHIN_S)
+
         def kill() -> None:
+            if not (may_start or machine.life.daemon.named("step")):
+                self._at(time.monotonic() + wait_s, kill)
+                return
             self._hit("power cut", machine)
             machine.kill()
             self._begin(machine)
             self._expect(machine, "power cut")
             self._kill_after_a_while(machine)
 
-        self._at(time.monotonic() + self.rng.uniform(1.0, 25.0), kill)
+        self._at(time.monotonic() + wait_s, kill)
 
     def _plan(self, start: float) -> None:
         """One minute: a cut through the middle, a third killed, one of each other fault."""
@@ -247,11 +256,13 @@ class Storm:
         self._expect(machine, fault.name)
 
     def _expect(self, machine: Machine, fault: str) -> None:
-        life = machine.life
-        steps = len(life.daemon.named("step"))
-        self._pending.append(
-            _Pending(machine, fault, len(machine.lives), steps, time.monotonic() + RECOVER_S)
-        )
+        """A step by then; where something happened to it before it took one, by then as well."""
+        by = time.monotonic() + RECOVER_S
+        for pending in self._pending:
+            if pending.machine is machine:
+                pending.by = by
+        steps = len(machine.life.daemon.named("step"))
+        self._pending.append(_Pending(machine, fault, len(machine.lives), steps, by))
 
     def _look(self, now: float) -> None:
         """Who has taken a step again, who has not, and who has ended without being asked."""
