@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -217,14 +218,19 @@ class _Daemon:
     async def _keep_telling(self, peer: Peer) -> None:
         """Keep gossip's idea of this peer fresh, and say what is wrong with the swarm or the way to it, once
         whenever it begins."""
-        before = 0
+        before: set[str] = set()
         while True:
             peer.exchange.handle(peer.reporter.own_status())
-            problems = peer.reporter.problems()
-            for problem in problems if len(problems) > before else ():
-                self._events.emit("warning", message=problem)
-            before = len(problems)
+            problems = {_kind_of(problem): problem for problem in peer.reporter.problems()}
+            for kind in problems.keys() - before:
+                self._events.emit("warning", message=problems[kind])
+            before = set(problems)
             await asyncio.sleep(OWN_STATUS_EVERY_S)
+
+
+def _kind_of(problem: str) -> str:
+    """A problem without its numbers, which change, and what follows them."""
+    return re.split(r"[:\d]", problem, maxsplit=1)[0]
 
 
 def _teller(lifeline: Lifeline) -> Callable[[str, Mapping[str, object]], None]:

@@ -75,6 +75,38 @@ async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(tmp_
     assert "start again" in events.named("stopping")[0]["message"]
 
 
+async def test_each_problem_is_told_when_it_begins_though_another_ends_with_it_and_its_numbers_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen = [
+        ("clocks differ by 9 s: set the clock",),
+        ("clocks differ by 12 s: set the clock",),
+        ("hears nobody: 3 peers",),
+        (),
+        ("hears nobody: 2 peers", "clocks differ by 9 s: set the clock"),
+    ]
+    events, over, problems = Events(), asyncio.Event(), iter(seen)
+
+    def next_problems() -> tuple[str, ...]:
+        found = next(problems, None)
+        if found is None:
+            over.set()
+        return found or ()
+
+    monkeypatch.setattr(runtime, "OWN_STATUS_EVERY_S", 0.0)
+    reporter: Any = SimpleNamespace(own_status=lambda: None, problems=next_problems)
+    parts: Any = (LostExchange(), Steps(), reporter)
+    async with asyncio.TaskGroup() as group:
+        telling = group.create_task(
+            _Daemon(Config(home=tmp_path), Home.open(tmp_path), events)._keep_telling(Peer(*parts))
+        )
+        await over.wait()
+        telling.cancel()
+    told = [event["message"] for event in events.named("warning")]
+    assert told[:2] == [seen[0][0], seen[2][0]]
+    assert sorted(told[2:]) == sorted(seen[4])
+
+
 class LoadingForGood:
     """An assembly whose model is large."""
 

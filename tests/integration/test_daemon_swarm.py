@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 
@@ -122,3 +123,22 @@ def test_a_swarm_trains_through_a_kill_and_a_late_joiner(join: Join):
     for daemon in running:
         assert len(publishers_used(daemon)) >= 2, daemon.describe()
     assert_no_exception([*running, victim])
+
+
+@pytest.mark.slow
+@pytest.mark.daemon
+@pytest.mark.timeout(900)
+def test_a_home_that_was_copied_and_runs_twice_is_told_by_both(join: Join):
+    """Slow: statuses come every half a minute."""
+    other = join("other")
+    original = join("original", "--peer", other.address)
+    original.wait_for("joined")
+    copied = original.home.path.with_name("copied")
+    shutil.copytree(original.home.path, copied, ignore=shutil.ignore_patterns("*.sock", "port"))
+    copy = join("copied", "--peer", other.address)
+
+    def is_told(status: StatusSnapshot) -> bool:
+        return any("another swarmd is running with this peer's key" in why for why in status.health.reasons)
+
+    wait_until([original, copy], is_told, within_s=400)
+    stop_all([copy, original, other])

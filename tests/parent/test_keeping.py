@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def until_up(process: subprocess.Popen[str]) -> int:
     word, pid = process.stdout.readline().split()
     assert word == "up"
     return int(pid)
+
+
+def until_stopped(process: psutil.Process) -> None:
+    """It was told to before, and stops once it gets a core."""
+    deadline = time.monotonic() + WAIT_S
+    while process.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 130])
@@ -204,6 +213,20 @@ def test_a_closed_terminal_stops_the_child_in_good_order(tmp_path: Path) -> None
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert written.read_text() == str(signal.SIGHUP.value)
+
+
+def test_ctrl_z_stops_the_child_too_and_fg_wakes_both(keep) -> None:
+    process = keep(WAITS)
+    child = psutil.Process(until_up(process))
+    process.send_signal(signal.SIGTSTP)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    until_stopped(child)
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_S) == 0
+    assert process.stdout is not None
+    assert process.stdout.read() == "had 15\n"
 
 
 def test_the_parent_imports_nothing_heavy_and_stays_small(keep) -> None:
