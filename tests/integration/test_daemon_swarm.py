@@ -13,7 +13,7 @@ from swarmd.errors import SwarmdError
 from swarmd.observe import StatusSnapshot
 from swarmd.storage import Database
 from swarmd.storage.ledger import ENTRIES_MAX
-from tests.integration.daemon_process import DaemonProcess, left_running
+from tests.integration.daemon_process import EVENT_S, DaemonProcess, left_running
 
 Join = Callable[..., DaemonProcess]
 
@@ -135,8 +135,9 @@ def test_a_copy_of_a_home_that_runs_is_refused_and_the_home_is_not_disturbed(joi
     copied = original.home.path.with_name("copied")
     shutil.copytree(original.home.path, copied, ignore=shutil.ignore_patterns("*.sock", "port"))
     copy = join("copied", "--peer", other.address)
-    assert copy.wait() == 2
+    assert copy.wait(EVENT_S) == 2
     assert "another peer with this key" in copy.stderr
     assert "never a copied one" in copy.stderr
-    original.wait_for_step(original.status().step + 1)
+    done = max((event["step"] for event in original.named("step")), default=0)
+    original.wait_for_step(done + 1)
     stop_all([original, other])
