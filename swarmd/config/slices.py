@@ -62,7 +62,7 @@ class NetworkConfig(Slice):
     """Whether others can dial this peer; false also stores bodies in the DHT. Unset: decided by probing."""
 
 
-GeneratorName = Literal["auto", "own", "eager", "continuous", "vllm"]
+GeneratorName = Literal["auto", "own", "eager", "vllm"]
 
 
 class PolicyConfig(Slice):
@@ -79,7 +79,7 @@ class PolicyConfig(Slice):
     lora_alpha: int | None = Field(None, ge=1, le=4096, examples=[32])
     """Scale of the LoRA adapter; unset: twice the rank."""
     generator: GeneratorName = "auto"
-    """What writes completions: auto, own, eager, continuous (transformers' batching) or vllm (an extra)."""
+    """What writes completions: auto, own, eager (transformers' forward) or vllm (an extra)."""
     temperature: float = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""
     max_new_tokens: int | None = Field(None, ge=1, le=8192, examples=[256])
