@@ -136,8 +136,8 @@ class LearningConfig(Slice):
     """Length of the cosine schedule in steps; required by it."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
-    algorithm: Literal["grpo", "dr_grpo", "gspo", "rloo", "ppo"] = "grpo"
-    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo, rloo or ppo (with a value head)."""
+    algorithm: Literal["grpo", "dr_grpo", "gspo", "ppo"] = "grpo"
+    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo or ppo (with a value head)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo, ppo)."""
     clip_high: float = Field(0.28, gt=0)
@@ -211,15 +211,6 @@ class LearningConfig(Slice):
                     f"{key} is set but algorithm is {self.algorithm}, which does not read it: remove it, or "
                     f"choose algorithm {' or '.join(algorithms)}"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _rloo_updates_once(self) -> LearningConfig:
-        if self.algorithm == "rloo" and self.updates_per_batch > 1:
-            raise ValueError(
-                "algorithm is rloo, which has no ratio to hold further updates on a batch back: set "
-                "updates_per_batch to 1 or choose algorithm grpo, dr_grpo, gspo or ppo"
-            )
         return self
 
     @model_validator(mode="after")

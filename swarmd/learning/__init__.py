@@ -4,7 +4,6 @@ from swarmd.learning.adaptive_external import AdaptiveExternal, count_unlikely
 from swarmd.learning.advantages import (
     centred_advantages,
     group_advantages,
-    leave_one_out_advantages,
 )
 from swarmd.learning.algorithms import (
     Algorithm,
@@ -13,7 +12,6 @@ from swarmd.learning.algorithms import (
     Grpo,
     Gspo,
     Ppo,
-    Rloo,
     TokenLoss,
     Used,
     Values,
@@ -59,7 +57,6 @@ __all__ = [
     "Imitate",
     "Luffy",
     "Ppo",
-    "Rloo",
     "ScoredCompletion",
     "ScoredGroup",
     "ScoredSampler",
@@ -79,6 +76,5 @@ __all__ = [
     "group_sampler",
     "k3_penalty",
     "learning_rate_at",
-    "leave_one_out_advantages",
     "policy_algorithm",
 ]

@@ -111,7 +111,7 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
         (["--dtype", "int8"], "error: --dtype: policy.dtype: input should be 'auto', 'float32'"),
         (
             ["--algorithm", "ppo2"],
-            "error: --algorithm: learning.algorithm: input should be 'grpo', 'dr_grpo', 'gspo', 'rloo' or",
+            "error: --algorithm: learning.algorithm: input should be 'grpo', 'dr_grpo', 'gspo' or",
         ),
         (["--sampler", "best"], "error: --sampler: learning.sampler: input should be 'uniform' or 'scored'"),
         (
