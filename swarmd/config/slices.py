@@ -158,9 +158,9 @@ class LearningConfig(Slice):
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
-    external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "imitate"
+    external_loss: Literal["as_own", "topr", "tis", "imitate"] = "imitate"
     """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
-    ppo's only one), tis or luffy."""
+    ppo's only one) or tis."""
     external_tokens: Literal["verified", "all"] = "verified"
     """What of others' right completions is trained on: verified (the answer, which was checked, and as much
     of the text around it as this policy would write itself) or all, which is the paper's and as_own's."""

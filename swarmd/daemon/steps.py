@@ -39,7 +39,7 @@ T = TypeVar("T")
 EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while it is empty
 OTHER_TOKENIZERS = (
     "external_loss tis compares tokens one by one and leaves out groups of other tokenizers: set "
-    "learning.external_loss to topr, luffy, imitate or as_own to learn from them"
+    "learning.external_loss to topr, imitate or as_own to learn from them"
 )
 UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
 
@@ -147,9 +147,9 @@ class StepLoop:
             await self._wait_for_external()
             return
         self._enter("training")
-        step, success = parts.learner.trainer.step, progress.experience.success
+        step = parts.learner.trainer.step
         self._is_whole = False
-        metrics = await self._in_model_thread(lambda: step(own, external, success, weight))
+        metrics = await self._in_model_thread(lambda: step(own, external, weight))
         progress.see_step(external, metrics)
         self._is_whole = True
         self.last_done_at = time.monotonic()

@@ -165,7 +165,7 @@ class Node:
             progress=progress,
             bare_only=self._verified_only,
         ).groups
-        metrics = self.trainer.step(own, external, progress.experience.success, progress.external_weight)
+        metrics = self.trainer.step(own, external, progress.external_weight)
         progress.see_step(external, metrics)
         return Trained(metrics, tuple(external), wanted, self._timer() - began)
 

@@ -64,7 +64,7 @@ class Population:
             if arm.external and learning.needs_same_tokenizer and len(fingerprints) > 1:
                 raise ConfigError(
                     f"configurations: {arm.label}: learning.external_loss: tis compares tokens one by one, "
-                    "and the models have different tokenizers: use topr, luffy, imitate or as_own"
+                    "and the models have different tokenizers: use topr, imitate or as_own"
                 )
 
     def nodes(self, run: RunSpec, numbers: Iterable[int]) -> dict[int, Node]:

@@ -116,7 +116,7 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
         (["--sampler", "best"], "error: --sampler: learning.sampler: input should be 'uniform' or 'scored'"),
         (
             ["--external-loss", "none"],
-            "learning.external_loss: input should be 'as_own', 'topr', 'tis', 'luffy' or 'imitate'",
+            "learning.external_loss: input should be 'as_own', 'topr', 'tis' or 'imitate'",
         ),
         (["--http", "here"], "error: --http: observe.http: 'here' is not HOST:PORT"),
         (["--port", "70000"], "error: --port: network.port: input should be less than or equal to 65535"),

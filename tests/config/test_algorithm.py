@@ -48,7 +48,7 @@ def test_the_default_external_loss_is_the_one_that_teaches_what_a_peer_cannot_do
 
 def test_of_others_text_what_was_verified_is_trained_on_and_all_of_it_by_the_papers_rule():
     assert LearningConfig().external_tokens == "verified"
-    for loss in ("topr", "tis", "luffy", "imitate"):
+    for loss in ("topr", "tis", "imitate"):
         assert LearningConfig(external_loss=loss).external_tokens == "verified"
     assert LearningConfig(external_loss="as_own").external_tokens == "all"
     assert LearningConfig(external_loss="as_own", external_tokens="verified").external_tokens == "verified"
@@ -62,7 +62,7 @@ def test_ppo_trains_on_all_tokens_of_others():
     assert LearningConfig(algorithm="ppo", external_tokens="verified", external=0).external == 0
 
 
-@pytest.mark.parametrize("external_loss", ["topr", "tis", "luffy", "imitate"])
+@pytest.mark.parametrize("external_loss", ["topr", "tis", "imitate"])
 def test_ppo_has_no_advantage_for_losses_of_whole_completions(external_loss):
     message = refusal(algorithm="ppo", external_loss=external_loss)
     assert "algorithm is ppo" in message

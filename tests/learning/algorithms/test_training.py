@@ -10,7 +10,7 @@ from swarmd.learning import Trainer
 
 QUESTIONS = ["1+1?", "a longer question?"]
 ALGORITHMS = ["dr_grpo", "gspo", "ppo"]  # grpo, the default: tests/learning/test_trainer.py
-LOSSES = ["as_own", "topr", "tis", "luffy", "imitate"]
+LOSSES = ["as_own", "topr", "tis", "imitate"]
 
 
 def has_digit(text):
