@@ -122,8 +122,6 @@ class LearningConfig(Slice):
     """Own groups in each step (I in the paper)."""
     external: int = Field(4, ge=0, le=1024)
     """Groups by other peers in each step (J in the paper); 0 trains alone."""
-    adaptive_external: bool = False
-    """Ask for fewer external groups, external being the most, while they hurt or are mostly unlikely here."""
     group_size: int = Field(8, ge=2, le=64)
     """Completions sampled for one question (G)."""
     learning_rate: float = Field(1e-4, gt=0, le=1)
@@ -190,15 +188,6 @@ class LearningConfig(Slice):
     def _something_to_learn_from(self) -> LearningConfig:
         if self.local + self.external == 0:
             raise ValueError("local and external are both 0, which leaves nothing to learn from: raise one")
-        return self
-
-    @model_validator(mode="after")
-    def _adapting_needs_own_groups(self) -> LearningConfig:
-        if self.adaptive_external and self.local == 0:
-            raise ValueError(
-                "adaptive_external is set but local is 0: own groups show what others' groups do, and are "
-                "left when external goes down; raise local or remove adaptive_external"
-            )
         return self
 
     @model_validator(mode="after")

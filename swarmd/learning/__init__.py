@@ -1,6 +1,5 @@
 """Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
 
-from swarmd.learning.adaptive_external import AdaptiveExternal, count_unlikely
 from swarmd.learning.advantages import (
     centred_advantages,
     group_advantages,
@@ -41,7 +40,6 @@ from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
-    "AdaptiveExternal",
     "Algorithm",
     "AsOwn",
     "CompletionBatch",
@@ -68,7 +66,6 @@ __all__ = [
     "Values",
     "centred_advantages",
     "clipped_surrogate",
-    "count_unlikely",
     "external_loss",
     "group_advantages",
     "group_sampler",

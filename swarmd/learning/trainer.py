@@ -67,12 +67,10 @@ class Trainer:
         self,
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
-        external_weight: float = 1.0,
     ) -> StepMetrics:
         """Train once on own groups and on those that say they are `external`. Either may be empty; without
         any that teaches, the weights stay.
 
-        `external_weight` multiplies lambda in this step.
         Never writes a non-finite number into the weights: such an update is left out and reported.
         Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do
         not fit either.
@@ -93,7 +91,7 @@ class Trainer:
             advantages_of=algorithm.advantages,
             verified_only=self._config.external_tokens == "verified",
         )
-        batch = self._batch(local, foreign, self._config.external_coefficient * external_weight)
+        batch = self._batch(local, foreign, self._config.external_coefficient)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
 

@@ -35,12 +35,6 @@ def test_a_setting_that_the_algorithm_does_not_read_is_refused(algorithm, key):
     assert f"{key} is set but algorithm is {algorithm}" in message
 
 
-def test_adapting_j_needs_own_groups():
-    message = refusal(local=0, adaptive_external=True)
-    assert "adaptive_external is set but local is 0" in message
-    assert "raise local" in message
-
-
 def test_the_default_external_loss_is_the_one_that_teaches_what_a_peer_cannot_do_and_ppos_its_only_one():
     assert LearningConfig().external_loss == "imitate"
     assert LearningConfig(algorithm="ppo").external_loss == "as_own"
