@@ -67,11 +67,9 @@ def join(
     local: Annotated[int | None, setting("learning.local")] = None,
     external: Annotated[int | None, setting("learning.external")] = None,
     group_size: Annotated[int | None, setting("learning.group_size")] = None,
-    algorithm: Annotated[
-        str | None, setting("learning.algorithm", metavar="grpo|dr_grpo|gspo|rloo|ppo")
-    ] = None,
+    algorithm: Annotated[str | None, setting("learning.algorithm", metavar="grpo|dr_grpo|gspo|ppo")] = None,
     external_loss: Annotated[
-        str | None, setting("learning.external_loss", metavar="as_own|topr|tis|luffy|imitate")
+        str | None, setting("learning.external_loss", metavar="as_own|topr|tis|imitate")
     ] = None,
     sampler: Annotated[str | None, setting("learning.sampler", metavar="uniform|scored")] = None,
     lr: Annotated[float | None, setting("learning.learning_rate")] = None,

@@ -118,8 +118,6 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
     steps, tokens = _number(status.steps_per_minute, 1), _number(status.tokens_per_s, 0)
     made = f"{groups.own} own · {groups.published} published"
     taken = f"{groups.pulled} pulled · {groups.external_used} used from others"
-    if status.external_wanted is not None:
-        taken += f" · {status.external_wanted} asked for in a step"
     rejected = (f"{reason} {count}" for reason, count in groups.rejected.items())
     return (
         ("peer id", (status.peer_id,)),

@@ -62,7 +62,7 @@ class NetworkConfig(Slice):
     """Whether others can dial this peer; false also stores bodies in the DHT. Unset: decided by probing."""
 
 
-GeneratorName = Literal["auto", "own", "eager", "continuous", "vllm"]
+GeneratorName = Literal["auto", "own", "eager", "vllm"]
 
 
 class PolicyConfig(Slice):
@@ -79,7 +79,7 @@ class PolicyConfig(Slice):
     lora_alpha: int | None = Field(None, ge=1, le=4096, examples=[32])
     """Scale of the LoRA adapter; unset: twice the rank."""
     generator: GeneratorName = "auto"
-    """What writes completions: auto, own, eager, continuous (transformers' batching) or vllm (an extra)."""
+    """What writes completions: auto, own, eager (transformers' forward) or vllm (an extra)."""
     temperature: float = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""
     max_new_tokens: int | None = Field(None, ge=1, le=8192, examples=[256])
@@ -122,8 +122,6 @@ class LearningConfig(Slice):
     """Own groups in each step (I in the paper)."""
     external: int = Field(4, ge=0, le=1024)
     """Groups by other peers in each step (J in the paper); 0 trains alone."""
-    adaptive_external: bool = False
-    """Ask for fewer external groups, external being the most, while they hurt or are mostly unlikely here."""
     group_size: int = Field(8, ge=2, le=64)
     """Completions sampled for one question (G)."""
     learning_rate: float = Field(1e-4, gt=0, le=1)
@@ -136,8 +134,8 @@ class LearningConfig(Slice):
     """Length of the cosine schedule in steps; required by it."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
-    algorithm: Literal["grpo", "dr_grpo", "gspo", "rloo", "ppo"] = "grpo"
-    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo, rloo or ppo (with a value head)."""
+    algorithm: Literal["grpo", "dr_grpo", "gspo", "ppo"] = "grpo"
+    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo or ppo (with a value head)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo, ppo)."""
     clip_high: float = Field(0.28, gt=0)
@@ -158,9 +156,9 @@ class LearningConfig(Slice):
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
-    external_loss: Literal["as_own", "topr", "tis", "luffy", "imitate"] = "imitate"
+    external_loss: Literal["as_own", "topr", "tis", "imitate"] = "imitate"
     """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
-    ppo's only one), tis or luffy."""
+    ppo's only one) or tis."""
     external_tokens: Literal["verified", "all"] = "verified"
     """What of others' right completions is trained on: verified (the answer, which was checked, and as much
     of the text around it as this policy would write itself) or all, which is the paper's and as_own's."""
@@ -193,15 +191,6 @@ class LearningConfig(Slice):
         return self
 
     @model_validator(mode="after")
-    def _adapting_needs_own_groups(self) -> LearningConfig:
-        if self.adaptive_external and self.local == 0:
-            raise ValueError(
-                "adaptive_external is set but local is 0: own groups show what others' groups do, and are "
-                "left when external goes down; raise local or remove adaptive_external"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _algorithm_reads_what_is_set(self) -> LearningConfig:
         for key, algorithms in READ_BY.items():
             # By value, not by what was set: a config written out whole and read again is the same config.
@@ -211,15 +200,6 @@ class LearningConfig(Slice):
                     f"{key} is set but algorithm is {self.algorithm}, which does not read it: remove it, or "
                     f"choose algorithm {' or '.join(algorithms)}"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _rloo_updates_once(self) -> LearningConfig:
-        if self.algorithm == "rloo" and self.updates_per_batch > 1:
-            raise ValueError(
-                "algorithm is rloo, which has no ratio to hold further updates on a batch back: set "
-                "updates_per_batch to 1 or choose algorithm grpo, dr_grpo, gspo or ppo"
-            )
         return self
 
     @model_validator(mode="after")

@@ -18,20 +18,17 @@ def account_step(
     step: int,
     round_: int,
     external: Sequence[ScoredGroup],
-    external_wanted: int,
     tokens: int,
     tokens_per_s: float | None,
     seconds: float,
     now: float,
 ) -> None:
-    """`external` is what the step trained on of the `external_wanted` groups that it asked for (J),
-    `tokens` are those it generated."""
+    """`external` is what the step trained on, `tokens` are those it generated."""
     peers = len({group.publisher for group in external})
     digests = [group.digest for group in external if group.digest is not None]
     fields = {
         **dataclasses.asdict(metrics),
         "round": round_,
-        "external_wanted": external_wanted,
         "external_peers": peers,
         "tokens_generated": tokens,
         "seconds": seconds,

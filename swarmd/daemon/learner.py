@@ -15,7 +15,7 @@ from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.progress import Progress
 from swarmd.daemon.resuming import Past, find_resumption
-from swarmd.learning import AdaptiveExternal, Trainer
+from swarmd.learning import Trainer
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Prepared, Workload, load_policy, prepare_plan
 from swarmd.storage import Checkpoints, Home
@@ -77,7 +77,7 @@ def load_learner(
         policy_config, plan, max_new_tokens=manifest.max_new_tokens, remember=prepared.remember
     )
     trainer = Trainer(policy, config.learning)
-    progress = Progress.fresh(_seed(config.seed, peer_id), AdaptiveExternal.configured(config.learning))
+    progress = Progress.fresh(_seed(config.seed, peer_id))
     told = resumption.problems
     if checkpoint is not None:
         told += saved_progress.resume(checkpoint, progress, policy, trainer, peer_id)

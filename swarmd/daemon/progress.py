@@ -7,10 +7,8 @@ that a step that is repeated after a kill asks the same questions and samples th
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import torch
 from pydantic import BaseModel, JsonValue
@@ -19,12 +17,9 @@ from protocol import PeerId
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.learning import (
-    AdaptiveExternal,
     Experience,
-    ScoredGroup,
     StepMetrics,
     Trainer,
-    count_unlikely,
 )
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
@@ -38,7 +33,6 @@ class _Saved(BaseModel):
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # checkpoints of earlier versions have none
     evaluation: SelfEvaluation | None = None  # nor this
-    adaptive: AdaptiveExternal | None = None
     best: SelfEvaluation | None = None
 
 
@@ -61,32 +55,17 @@ class Progress:
     """The newest; None before the first."""
     best: SelfEvaluation | None = None
     """The one with the highest success, the earliest of equals."""
-    adaptive: AdaptiveExternal | None = None
-    """None: J does not adapt."""
 
     @classmethod
-    def fresh(cls, seed: int, adaptive: AdaptiveExternal | None = None) -> Progress:
+    def fresh(cls, seed: int) -> Progress:
         """At step 0, with generators seeded from `seed`."""
         rng = random.Random(seed)  # noqa: S311  not a secret
-        return cls(rng=rng, generator=torch.Generator().manual_seed(seed), adaptive=adaptive)
+        return cls(rng=rng, generator=torch.Generator().manual_seed(seed))
 
-    def external_wanted(self, most: int) -> int:
-        """J of the next step: `most`, unless it adapts."""
-        return most if self.adaptive is None else self.adaptive.external
-
-    @property
-    def external_weight(self) -> float:
-        """What the external half of the next step's loss is multiplied by."""
-        return 1.0 if self.adaptive is None else self.adaptive.weight
-
-    def see_step(self, external: Sequence[ScoredGroup], metrics: StepMetrics) -> None:
-        """A step is done: it trained on `external` among others."""
+    def see_step(self, metrics: StepMetrics) -> None:
+        """A step is done."""
         self.step += 1
         self.experience.see_external(metrics.external_surprisal)
-        if self.adaptive is not None and metrics.reward_own is not None:
-            own = self.experience.own_surprisal
-            trained, unlikely = count_unlikely(external, metrics.external_surprisal, own)
-            self.adaptive = self.adaptive.after_step(metrics.reward_own, trained, unlikely)
 
     def see_evaluation(self, found: SelfEvaluation) -> bool:
         """The policy of this moment answered held-out questions; returns whether better than ever."""
@@ -94,8 +73,6 @@ class Progress:
         is_best = self.best is None or found.success > self.best.success
         if is_best:
             self.best = found
-        if self.adaptive is not None:
-            self.adaptive = self.adaptive.after_evaluation(found.success, found.questions)
         return is_best
 
     def to_state(self) -> dict[str, JsonValue]:
@@ -111,7 +88,6 @@ class Progress:
                 for table, means in self.experience.to_state().items()
             },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
-            "adaptive": None if self.adaptive is None else cast(JsonValue, asdict(self.adaptive)),
             "best": None if self.best is None else self.best.model_dump(mode="json"),
         }
 
@@ -124,8 +100,6 @@ class Progress:
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
         self.evaluation, self.best = saved.evaluation, saved.best
-        if self.adaptive is not None and saved.adaptive is not None:
-            self.adaptive = saved.adaptive.at_most(self.adaptive.most)
 
 
 def save(

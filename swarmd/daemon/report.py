@@ -54,7 +54,7 @@ class Reporter:
         """Everything at this moment."""
         now, lora = self.clock(), self.plan.lora
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
-        by_publisher, adaptive = self.database.ledger.by_publisher(), self.steps.progress.adaptive
+        by_publisher = self.database.ledger.by_publisher()
         gossip = self.gossip.statistics()
         return StatusSnapshot(
             health=self._health(),
@@ -80,7 +80,6 @@ class Reporter:
                 external_used=counts.external_used,
                 rejected=dict(counts.rejected),
             ),
-            external_wanted=adaptive.external if adaptive else None,
             peers=tuple(_peer(seen, by_publisher.get(seen.peer_id)) for seen in gossip.peers),
             judgement=_judgement(gossip, self.network.statistics()),
             disk=self._disk(),

@@ -39,7 +39,7 @@ T = TypeVar("T")
 EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while it is empty
 OTHER_TOKENIZERS = (
     "external_loss tis compares tokens one by one and leaves out groups of other tokenizers: set "
-    "learning.external_loss to topr, luffy, imitate or as_own to learn from them"
+    "learning.external_loss to topr, imitate or as_own to learn from them"
 )
 UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
 
@@ -141,16 +141,14 @@ class StepLoop:
         if self._stop.is_set():
             return
         progress.experience.see_own(own)
-        wanted, weight = progress.external_wanted(parts.config.learning.external), progress.external_weight
-        external = self._draw_external(round_, wanted)
+        external = self._draw_external(round_, parts.config.learning.external)
         if not own and not external:
             await self._wait_for_external()
             return
         self._enter("training")
-        step, success = parts.learner.trainer.step, progress.experience.success
         self._is_whole = False
-        metrics = await self._in_model_thread(lambda: step(own, external, success, weight))
-        progress.see_step(external, metrics)
+        metrics = await self._in_model_thread(lambda: parts.learner.trainer.step(own, external))
+        progress.see_step(metrics)
         self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
@@ -161,7 +159,6 @@ class StepLoop:
             step=progress.step,
             round_=round_,
             external=external,
-            external_wanted=wanted,
             tokens=self._tokens,
             tokens_per_s=self.tokens_per_s,
             seconds=self.step_seconds,

@@ -105,7 +105,6 @@ def node_line(
         "groups_published": len(sampled.envelopes),
         "groups_rejected": rejected,
         "external_share": metrics.groups_external_used / used if used else None,
-        "external_wanted": trained.external_wanted,
         "external_peers": len({group.publisher for group in trained.external}),
         "tokens_generated": sampled.tokens,
         "completions_generated": len(texts),

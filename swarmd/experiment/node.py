@@ -50,8 +50,6 @@ class Trained:
 
     metrics: StepMetrics
     external: tuple[ScoredGroup, ...]
-    external_wanted: int
-    """J of this round."""
     training_s: float
 
 
@@ -154,9 +152,8 @@ class Node:
     def learn(self, own: Sequence[ScoredGroup], others: Stall, round_: int) -> Trained:
         """One update on `own` and J groups drawn from `others`. Raises ModelError."""
         began, progress = self._timer(), self.progress
-        wanted = progress.external_wanted(self._arm.external)
         external = draw_external(
-            wanted,
+            self._arm.external,
             round_=round_,
             manifest=self._manifest,
             pool=others,
@@ -165,9 +162,9 @@ class Node:
             progress=progress,
             bare_only=self._verified_only,
         ).groups
-        metrics = self.trainer.step(own, external, progress.experience.success, progress.external_weight)
-        progress.see_step(external, metrics)
-        return Trained(metrics, tuple(external), wanted, self._timer() - began)
+        metrics = self.trainer.step(own, external)
+        progress.see_step(metrics)
+        return Trained(metrics, tuple(external), self._timer() - began)
 
 
 def _informative(groups: Sequence[ScoredGroup]) -> int:

@@ -28,7 +28,7 @@ from swarmd.experiment.node import Node
 from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
-from swarmd.learning import AdaptiveExternal, Trainer, group_sampler
+from swarmd.learning import Trainer, group_sampler
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, model_fingerprint, prepare_plan
 from swarmd.storage import Checkpoint, Checkpoints
@@ -64,7 +64,7 @@ class Population:
             if arm.external and learning.needs_same_tokenizer and len(fingerprints) > 1:
                 raise ConfigError(
                     f"configurations: {arm.label}: learning.external_loss: tis compares tokens one by one, "
-                    "and the models have different tokenizers: use topr, luffy, imitate or as_own"
+                    "and the models have different tokenizers: use topr, imitate or as_own"
                 )
 
     def nodes(self, run: RunSpec, numbers: Iterable[int]) -> dict[int, Node]:
@@ -105,7 +105,7 @@ class Population:
             policy=policy,
             trainer=Trainer(policy, learning),
             sampler=group_sampler(learning),
-            progress=Progress.fresh(node_seed(run.seed, number), AdaptiveExternal.configured(learning)),
+            progress=Progress.fresh(node_seed(run.seed, number)),
             tasks=self.tasks,
             arm=run.arm,
             group_size=learning.group_size,

@@ -1,10 +1,8 @@
 """Learning from scored groups: advantages, losses, batching, and the trainer. Tensors in, tensors out."""
 
-from swarmd.learning.adaptive_external import AdaptiveExternal, count_unlikely
 from swarmd.learning.advantages import (
     centred_advantages,
     group_advantages,
-    leave_one_out_advantages,
 )
 from swarmd.learning.algorithms import (
     Algorithm,
@@ -13,7 +11,6 @@ from swarmd.learning.algorithms import (
     Grpo,
     Gspo,
     Ppo,
-    Rloo,
     TokenLoss,
     Used,
     Values,
@@ -25,7 +22,6 @@ from swarmd.learning.external import (
     ExternalBatch,
     ExternalLoss,
     Imitate,
-    Luffy,
     Topr,
     TruncatedImportance,
     external_loss,
@@ -44,7 +40,6 @@ from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
-    "AdaptiveExternal",
     "Algorithm",
     "AsOwn",
     "CompletionBatch",
@@ -57,9 +52,7 @@ __all__ = [
     "Grpo",
     "Gspo",
     "Imitate",
-    "Luffy",
     "Ppo",
-    "Rloo",
     "ScoredCompletion",
     "ScoredGroup",
     "ScoredSampler",
@@ -73,12 +66,10 @@ __all__ = [
     "Values",
     "centred_advantages",
     "clipped_surrogate",
-    "count_unlikely",
     "external_loss",
     "group_advantages",
     "group_sampler",
     "k3_penalty",
     "learning_rate_at",
-    "leave_one_out_advantages",
     "policy_algorithm",
 ]

@@ -28,12 +28,6 @@ def centred_advantages(rewards: Tensor) -> Tensor:
     return rewards - rewards.mean()
 
 
-def leave_one_out_advantages(rewards: Tensor) -> Tensor:
-    """RLOO (arXiv 2402.14740): A = R - mean of the other G - 1 rewards, [G] -> [G]."""
-    count = len(rewards)
-    return centred_advantages(rewards) * (count / (count - 1))
-
-
 def _all_equal(rewards: Tensor) -> bool:
     # Equal rewards can differ from their mean by rounding, which a quotient would turn into advantages.
     return torch.equal(rewards.min(), rewards.max())

@@ -27,8 +27,6 @@ class TrainRow:
     """Written by another peer."""
     same_tokens: bool = False
     """External rows: by this tokenizer, and as many tokens as the publisher's sum is over."""
-    own_success: float | None = None
-    """External rows: this peer's own mean reward on the task family of late, where known."""
     publisher: str = ""
     standings: tuple[Standing, ...] | None = None
     """Of each token what it is a part of; None: all are trained on."""
@@ -65,11 +63,6 @@ class MicroBatch:
     def text_bytes(self, like: Tensor) -> Tensor:
         """[B]"""
         return like.new_tensor([row.text_bytes for row in self.rows])
-
-    def own_success(self, like: Tensor) -> Tensor:
-        """[B]; NaN where unknown."""
-        rates = [row.own_success for row in self.rows]
-        return like.new_tensor([float("nan") if rate is None else rate for rate in rates])
 
     def standings(self, like: Tensor) -> Tensor:
         """[B, T] `Standing`; ANSWER in rows of which all tokens are trained on."""

@@ -193,7 +193,6 @@ class Objective:
                 behaviour_logprob_sums=batch.behaviour_logprob_sums(like=logprobs),
                 same_tokens=batch.same_tokens(like=logprobs),
                 text_bytes=batch.text_bytes(like=logprobs),
-                own_success=batch.own_success(like=logprobs),
                 values=scored.values,
             )
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -15,8 +14,6 @@ from swarmd.learning.batching import TrainRow
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.verified import Standing, standings
 from swarmd.policy import Policy, PromptTooLongError, TokenRow
-
-NOTHING_KNOWN: Mapping[bytes, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -38,15 +35,13 @@ def select_rows(
     trains_on: Callable[[TrainRow], bool],
     with_equal_rewards: bool = False,
     advantages_of: Callable[[Tensor], Tensor] = group_advantages,
-    own_success: Mapping[bytes, float] = NOTHING_KNOWN,
     verified_only: bool = False,
 ) -> Selection:
     """Rows of the informative groups whose question fits into the context; `with_equal_rewards`, of all.
 
     Rows that are not trained on are left out, but count in what the loss is an average over.
-    `advantages_of`: rewards of a group [G] -> advantages [G]. `own_success` is this peer's own mean reward by
-    task id, for losses of external rows that ask for it. `verified_only`: external rows say what their tokens
-    stand in.
+    `advantages_of`: rewards of a group [G] -> advantages [G]. `verified_only`: external rows
+    say what their tokens stand in.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = untaught = 0
@@ -68,7 +63,6 @@ def select_rows(
                 row = replace(
                     row,
                     same_tokens=same and completion.token_count == len(row.tokens.completion_ids),
-                    own_success=own_success.get(group.task_id),
                     publisher=group.publisher,
                     standings=_standings(policy, prompt, completion) if verified_only else None,
                 )

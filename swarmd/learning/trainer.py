@@ -26,7 +26,6 @@ from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
 from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.selection import (
-    NOTHING_KNOWN,
     Selection,
     mean_reward,
     sampled_entropy,
@@ -68,14 +67,10 @@ class Trainer:
         self,
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
-        own_success: Mapping[bytes, float] = NOTHING_KNOWN,
-        external_weight: float = 1.0,
     ) -> StepMetrics:
         """Train once on own groups and on those that say they are `external`. Either may be empty; without
         any that teaches, the weights stay.
 
-        `own_success` is this peer's own mean reward of late by task id; some external losses ask for it.
-        `external_weight` multiplies lambda in this step.
         Never writes a non-finite number into the weights: such an update is left out and reported.
         Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do
         not fit either.
@@ -94,10 +89,9 @@ class Trainer:
             trains_on=self._external_loss.trains_on,
             with_equal_rewards=algorithm.with_values,
             advantages_of=algorithm.advantages,
-            own_success=own_success,
             verified_only=self._config.external_tokens == "verified",
         )
-        batch = self._batch(local, foreign, self._config.external_coefficient * external_weight)
+        batch = self._batch(local, foreign, self._config.external_coefficient)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
 

@@ -70,7 +70,6 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
         ("swarmd_peers", "Other peers that are seen.", len(status.peers)),
         ("swarmd_ignored_peers", "Peers that are not listened to now.", len(status.judgement.ignored)),
         ("swarmd_trusted_peers", "Peers that the operator trusts.", len(status.judgement.trusted)),
-        ("swarmd_external_wanted", "Others' groups a step asks for, if that adapts.", status.external_wanted),
         ("swarmd_steps_per_minute", "Policy updates a minute.", status.steps_per_minute),
         ("swarmd_tokens_per_second", "Tokens sampled a second.", status.tokens_per_s),
         ("swarmd_disk_bytes_a_day", "Bytes written a day at this pace.", status.disk.bytes_a_day),

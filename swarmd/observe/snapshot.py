@@ -159,8 +159,6 @@ class StatusSnapshot(_Part):
     evaluation: SelfEvaluation | None = None
     """The newest; null before the first."""
     groups: Groups = Groups()
-    external_wanted: int | None = None
-    """J: groups by others that a step asks for now, where that adapts; null where it is as configured."""
     peers: tuple[PeerView, ...] = ()
     """The best known first."""
     judgement: Judgement = Judgement()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from swarmd.policy.arrangement import FLOAT32, Arrangement, Workload
-from swarmd.policy.generation.continuous import BATCH_TOKENS_MIN, PAGE_TOKENS
 from swarmd.policy.generation.forward import PREFILL_TOKENS_MAX
 from swarmd.policy.generation.products import LARGE_NUMEL_MIN, is_laid_out
 from swarmd.policy.shape import ModelShape
@@ -21,7 +20,7 @@ def decoding_bytes(shape: ModelShape, way: Arrangement, work: Workload) -> dict[
     rows = max(1, tokens // work.row_tokens)
     return {
         "working copy": _working_copy(shape, way),
-        "cache": _cache(shape, way, work, rows),
+        "cache": _cache(shape, way),
         "logits": SAMPLING_COPIES * FLOAT32 * rows * shape.vocabulary,
         "prompts": _prompts(shape, way, work, rows),
     }
@@ -39,8 +38,6 @@ def _working_copy(shape: ModelShape, way: Arrangement) -> int:
     generator = _generator(shape, way)
     if generator == "vllm":
         return way.itemsize * shape.parameters
-    if generator == "continuous":
-        return way.itemsize * shape.parameters if way.is_cast else 0
     every, adapters = shape.linear_parameters + shape.head_parameters, 0
     multiplied = every if way.is_cast else 0  # by autocast too: kept while a batch is decoded
     if generator == "own":
@@ -54,17 +51,13 @@ def _working_copy(shape: ModelShape, way: Arrangement) -> int:
     return way.itemsize * (multiplied + adapters)
 
 
-def _cache(shape: ModelShape, way: Arrangement, work: Workload, rows: int) -> int:
+def _cache(shape: ModelShape, way: Arrangement) -> int:
     """Keys and values, and what a generator makes of them."""
     tokens = way.budgets.decode_tokens
     layer = way.itemsize * shape.cache_width
     generator = _generator(shape, way)
     if generator == "eager":  # a layer's grows by being copied, then is repeated for the heads that share it
         return tokens * (layer * (shape.layers + 1) + 2 * way.itemsize * shape.attention_width)
-    if generator == "continuous":
-        paged = rows * -(-work.row_tokens // PAGE_TOKENS) * PAGE_TOKENS
-        batch = max(rows, BATCH_TOKENS_MIN)
-        return paged * layer * shape.layers + way.itemsize * batch * (paged + batch)  # and its mask
     return tokens * layer * shape.layers
 
 

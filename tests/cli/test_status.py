@@ -52,7 +52,6 @@ SNAPSHOT = made_up_peer.SNAPSHOT.model_copy(
             refused={"streams": 9},
             junk={"clock": 4},
         ),
-        "external_wanted": 3,
         "join_command": "swarmd join --peer /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",
         "reward_history": (0.0, 1.0),
     }

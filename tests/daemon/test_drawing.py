@@ -59,18 +59,6 @@ async def test_the_scored_sampler_leaves_the_distrusted_in_the_pool(make_peer, r
     assert [group.publisher for group in one.database.pool.candidates(0, 10)] == [peer(0)]
 
 
-async def test_the_trainer_is_told_of_own_success(make_peer, run):
-    one = make_peer(steps=1)
-    told: list[Any] = []
-    step = one.learner.trainer.step
-    one.learner.trainer.step = lambda own, external, success, weight: (
-        told.append(success),
-        step(own, external, success, weight),
-    )[1]
-    await run(one)
-    assert [set(success.values()) for success in told] == [{0.5}]
-
-
 @pytest.mark.parametrize(("tokens", "left"), [("verified", [peer(0)]), ("all", [])])
 async def test_groups_without_a_bare_answer_stay_in_the_pool_where_nothing_of_them_is_learned(
     make_peer, run, database, tokens, left

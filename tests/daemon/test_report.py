@@ -19,7 +19,6 @@ from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_co
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.errors import ConfigError
 from swarmd.gossip import Ignored, PeerView
-from swarmd.learning import AdaptiveExternal
 from swarmd.network.interface import NetworkStatistics, Standing
 from swarmd.observe import SelfEvaluation, StatusSnapshot
 from swarmd.policy import HardwarePlan, LoraPlan
@@ -191,12 +190,6 @@ def test_its_own_evaluation_is_shown_whole_and_told_to_others_in_thousandths(par
     parts.steps.progress.evaluation = EVALUATION
     assert report(parts).snapshot().evaluation == EVALUATION
     assert report(parts).own_status().eval_milli == 231
-
-
-def test_j_is_shown_where_it_adapts(parts):
-    assert report(parts).snapshot().external_wanted is None
-    parts.steps.progress.adaptive = AdaptiveExternal(most=4, external=0)
-    assert report(parts).snapshot().external_wanted == 0
 
 
 def test_a_peer_of_which_no_status_was_read_is_shown_by_what_it_did(parts):

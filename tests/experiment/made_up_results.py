@@ -64,7 +64,6 @@ def made_up_run(
         phases={"generating": np.full((rounds, 1), seconds)},
         trained_own=nothing,
         trained_external=nothing,
-        external_wanted=nothing,
         external_share=nothing,
         surprisal=nothing,
         held_out=HeldOut(
@@ -118,7 +117,6 @@ def played(round_: int, node: int, reward: float, tokens: int, external: float |
         "reward_mixed": reward + (0.1 if external else 0.0),
         "tokens_generated": tokens,
         "external_share": external or 0.0,
-        "external_wanted": 2 if external else 0,
         "metrics": {
             "external_nats_per_byte": external,
             "tokens_own": tokens // 2,

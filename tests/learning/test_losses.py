@@ -79,7 +79,6 @@ def test_as_own_has_ratio_one_at_first_and_clips_on_later_updates():
             behaviour_logprob_sums=torch.tensor([-1000.0]),  # a claim: not used
             same_tokens=torch.tensor([True]),
             text_bytes=torch.tensor([2.0]),
-            own_success=torch.tensor([float("nan")]),
         )
         return AsOwn(Grpo(*CLIP))(batch)
 

@@ -8,12 +8,12 @@ import math
 import pytest
 import torch
 
-from swarmd.learning import AsOwn, ExternalBatch, Grpo, Imitate, Luffy, Topr, TruncatedImportance
+from swarmd.learning import AsOwn, ExternalBatch, Grpo, Imitate, Topr, TruncatedImportance
 
 ARMS = 10
 UNIFORM = math.log(1 / ARMS)
 AS_OWN = AsOwn(Grpo(0.2, 0.28))
-BOUNDED = [Topr(), TruncatedImportance(), Luffy(), Imitate()]
+BOUNDED = [Topr(), TruncatedImportance(), Imitate()]
 
 
 def train(loss, keep_negative=True, updates=600, claim=UNIFORM, learning_rate=0.5):
@@ -34,7 +34,6 @@ def train(loss, keep_negative=True, updates=600, claim=UNIFORM, learning_rate=0.
             behaviour_logprob_sums=torch.full((ARMS,), claim),
             same_tokens=torch.ones(ARMS, dtype=torch.bool),
             text_bytes=torch.ones(ARMS),
-            own_success=torch.full((ARMS,), float("nan")),
         )
         (gradient,) = torch.autograd.grad(loss(batch).sum() / ARMS, logits)
         with torch.no_grad():

@@ -27,10 +27,10 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def gradient_of_step(policy, config, own, external, external_weight=1.0):
+def gradient_of_step(policy, config, own, external):
     """The gradient a step applies, read back from Adam's first moment: m = (1 - beta1) g after one step."""
     trainer = Trainer(policy, config.model_copy(update={"max_grad_norm": 1e9}))
-    metrics = trainer.step(own, external, external_weight=external_weight)
+    metrics = trainer.step(own, external)
     moments = {
         name.removeprefix("optimizer/exp_avg/"): tensor / 0.1
         for name, tensor in trainer.state_dict().items()
@@ -96,15 +96,6 @@ def test_own_and_external_losses_are_normalised_apart_and_lambda_weighs_them(
     for name in both:
         assert torch.allclose(both[name], own_only[name] + external_only[name], atol=1e-6)
         assert torch.allclose(external_only[name], 0.5 * external_full[name], atol=1e-6)
-
-
-def test_a_steps_external_weight_multiplies_lambda(make_policy, external_group):
-    external = [external_group("2+2?", ("4", 1.0), ("five", 0.0))]
-    _, full = gradient_of_step(make_policy(), PLAIN, [], external)
-    _, quarter = gradient_of_step(make_policy(), PLAIN, [], external, external_weight=0.25)
-    assert all(torch.allclose(quarter[name], 0.25 * full[name], atol=1e-6) for name in full)
-    none, _ = gradient_of_step(make_policy(), PLAIN, [], external, external_weight=0.0)
-    assert not none.updated
 
 
 def test_without_any_informative_group_nothing_changes_and_the_step_says_so(

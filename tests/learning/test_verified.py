@@ -136,7 +136,7 @@ def reached(policy, config: LearningConfig, group) -> str:
     return "".join(c for c, moved in zip(f"{text}$", gradient[: len(ids)].tolist(), strict=True) if moved)
 
 
-@pytest.mark.parametrize("loss", ["imitate", "topr", "luffy", "as_own", "tis"])
+@pytest.mark.parametrize("loss", ["imitate", "topr", "as_own", "tis"])
 @pytest.mark.parametrize("algorithm", ["grpo", "gspo"])
 def test_by_no_loss_does_the_gradient_reach_a_payload(make_policy, external_group, loss, algorithm):
     text = "hail <answer> 7</answer> hail"

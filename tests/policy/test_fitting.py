@@ -137,20 +137,19 @@ def test_which_weights_exist_twice_while_decoding_depends_on_what_decodes():
     assert copies(shape=EMBEDDED, device="cpu", dtype="float32", rank=None) == small
     assert copies(rank=None) == multiplied, "of another number type"
     assert copies(rank=None, dtype="float32") == 0
-    assert copies(generator="eager") == copies(generator="continuous") == 0
+    assert copies(generator="eager") == 0
     assert copies(generator="eager", rank=None) == multiplied
-    assert copies(generator="continuous", rank=None) == copies(generator="vllm") == 2 * QWEN.parameters
+    assert copies(generator="vllm") == 2 * QWEN.parameters
     unknown = dataclasses.replace(QWEN, is_known=False)
     assert copies(shape=unknown) == 0, "transformers' own forward decodes it"
 
 
-def test_a_cache_that_grows_by_copies_or_comes_in_pages_takes_more():
+def test_a_cache_that_grows_by_copies_takes_more():
     def cache(generator):
         return held(generator=generator)[0]["cache"]
 
     assert cache("own") == 2 * 1000 * QWEN.layers * QWEN.cache_width
     assert cache("eager") > cache("own")
-    assert cache("continuous") > cache("own")
 
 
 def test_padded_rows_hold_all_their_logits_and_a_row_goes_whole():

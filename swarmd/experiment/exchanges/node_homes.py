@@ -117,7 +117,6 @@ def _line(round_: int, node: int, written: Mapping[str, Any]) -> Line:
         # All groups of an experiment are of one size, so this is the mean over completions.
         "reward_mixed": rewards / (own + external),
         "groups_generated": own,
-        "external_wanted": written["external_wanted"],
         "external_share": metrics["groups_external_used"] / used if used else None,
         "external_peers": written["external_peers"],
         "tokens_generated": written["tokens_generated"],

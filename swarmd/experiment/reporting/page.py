@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from swarmd.experiment.reporting.cells import NOTHING, percent, shown, signed, table
-from swarmd.experiment.reporting.external_wanted import TENTHS
 from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
 
 Table = dict[str, Any]
@@ -51,8 +50,6 @@ def _sections(tables: Table) -> Iterator[str]:
     if tables["attacks"]:
         yield from ("## Attacks", _attacks(tables["attacks"]), ATTACKS)
     yield from ("## Where time and tokens go", _spending(rows), SPENDING)
-    if any(row["external_wanted"] for row in rows):
-        yield from ("## J where it adapts", _external_wanted(rows), EXTERNAL_WANTED)
     if any(row["specialists"] for row in rows):
         yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
     yield from ("## Stability", _stability(rows), STABILITY)
@@ -85,9 +82,6 @@ SPENDING = """\
 Of a node over the whole run, mean over nodes; held-out questions are not in it. *Trained on*: in the
 completions of the groups with an advantage. Others' groups are verified and trained on, and cost no
 generating: that is why equal tokens and equal time differ."""
-
-EXTERNAL_WANTED = """\
-Groups by others that a round asks for, by tenth of the run: mean over nodes and seeds (least to most)."""
 
 SPECIALISTS = """\
 Held-out success, mean over nodes, on the tasks a node's model was good at from the start
@@ -181,16 +175,6 @@ def _spending(rows: list[Table]) -> str:
         cells = [shown(seconds[phase], "{:.1f}") for phase in phases]
         body.append([row["label"], *cells, *(shown(tokens[use], UNITS["tokens"]) for use in USES)])
     return table(head, body)
-
-
-def _external_wanted(rows: list[Table]) -> str:
-    """A run of few rounds has fewer parts than others."""
-    body = []
-    for row in rows:
-        if parts := row["external_wanted"]:
-            cells = [f"{part['mean']:.1f} ({part['least']:.0f} to {part['most']:.0f})" for part in parts]
-            body.append([row["label"], *cells, *[NOTHING] * (TENTHS - len(parts))])
-    return table(["", *map(str, range(1, TENTHS + 1))], body)
 
 
 def _specialists(rows: list[Table], baseline: str | None) -> str:

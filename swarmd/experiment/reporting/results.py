@@ -61,8 +61,6 @@ class RunResults:
     """Tokens in the own groups trained on."""
     trained_external: Array
     """Tokens in others' groups trained on."""
-    external_wanted: Array
-    """J."""
     external_share: Array
     surprisal: Array
     """Of external text under the node's policy, nats a byte."""
@@ -165,7 +163,6 @@ def _run(lines: list[Line]) -> RunResults:
         phases={phase: seconds_of(phase) for phase in nodes[0]["seconds"]},
         trained_own=grid(lambda line: line["metrics"].get("tokens_own")),
         trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
-        external_wanted=grid(lambda line: line.get("external_wanted")),
         external_share=grid(lambda line: line["external_share"]),
         surprisal=grid(lambda line: line["metrics"]["external_nats_per_byte"]),
         held_out=_held_out([line for line in lines if line["kind"] == "held_out"], learners),

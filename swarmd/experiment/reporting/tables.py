@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from swarmd.experiment.reporting.attacks import Attacked, attacked
 from swarmd.experiment.reporting.cells import plain
 from swarmd.experiment.reporting.controls import Against, against, against_solo
 from swarmd.experiment.reporting.equal_cost import BASES, Basis
-from swarmd.experiment.reporting.external_wanted import by_tenth
 from swarmd.experiment.reporting.intervals import estimate
 from swarmd.experiment.reporting.measures import MEASURES
 from swarmd.experiment.reporting.results import Results, RunResults
@@ -59,7 +57,6 @@ def _configuration(results: Results, label: str) -> Table:
         },
         "against_baseline": _against_baseline(results, label),
         "spending": _spending(runs),
-        "external_wanted": _external_wanted(results, label),
         "stability": _stability(runs),
         "tasks": {
             name: plain(estimate([float(run.held_out.tasks[name][-1].mean()) for run in runs]))
@@ -104,15 +101,6 @@ def _spending(runs: list[RunResults]) -> Table:
         what: {name: plain(estimate([each[name] for each in spent])) for name in spent[0]}
         for what, spent in found.items()
     }
-
-
-def _external_wanted(results: Results, label: str) -> list[Table] | None:
-    """None where J does not adapt."""
-    [arm] = [arm for arm in results.config.configurations if arm.label == label]
-    runs = results.of(label)
-    if not results.config.learning_of(arm, runs[0].rate).adaptive_external:
-        return None
-    return [dataclasses.asdict(part) for part in by_tenth(runs)]
 
 
 def _stability(runs: list[RunResults]) -> Table:

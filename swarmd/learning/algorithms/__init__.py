@@ -6,7 +6,6 @@ from swarmd.learning.algorithms.grpo import Grpo
 from swarmd.learning.algorithms.gspo import Gspo
 from swarmd.learning.algorithms.interface import Algorithm, CompletionBatch, TokenLoss, Used, Values
 from swarmd.learning.algorithms.ppo import Ppo
-from swarmd.learning.algorithms.rloo import Rloo
 
 __all__ = [
     "Algorithm",
@@ -15,7 +14,6 @@ __all__ = [
     "Grpo",
     "Gspo",
     "Ppo",
-    "Rloo",
     "TokenLoss",
     "Used",
     "Values",

@@ -8,7 +8,6 @@ from swarmd.learning.algorithms.grpo import Grpo
 from swarmd.learning.algorithms.gspo import Gspo
 from swarmd.learning.algorithms.interface import Algorithm
 from swarmd.learning.algorithms.ppo import Ppo
-from swarmd.learning.algorithms.rloo import Rloo
 
 
 def policy_algorithm(config: LearningConfig, length_max: int) -> Algorithm:
@@ -20,8 +19,6 @@ def policy_algorithm(config: LearningConfig, length_max: int) -> Algorithm:
             return DrGrpo(config.clip_low, config.clip_high, length_max)
         case "gspo":
             return Gspo(config.gspo_clip_low, config.gspo_clip_high)
-        case "rloo":
-            return Rloo()
         case "ppo":
             return Ppo(
                 config.clip_low,

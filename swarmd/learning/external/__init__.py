@@ -4,7 +4,6 @@ from swarmd.learning.external.as_own import AsOwn
 from swarmd.learning.external.batch import ExternalBatch, ExternalLoss
 from swarmd.learning.external.choosing import external_loss
 from swarmd.learning.external.imitate import Imitate
-from swarmd.learning.external.luffy import Luffy
 from swarmd.learning.external.tis import TruncatedImportance
 from swarmd.learning.external.topr import Topr
 
@@ -13,7 +12,6 @@ __all__ = [
     "ExternalBatch",
     "ExternalLoss",
     "Imitate",
-    "Luffy",
     "Topr",
     "TruncatedImportance",
     "external_loss",

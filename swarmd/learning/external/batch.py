@@ -29,8 +29,6 @@ class ExternalBatch:
     """[B] bool: written with this tokenizer, and re-encoded to as many tokens as the claim is over."""
     text_bytes: Tensor
     """[B] UTF-8 bytes of the text: what surprisal is compared by where tokenizers differ."""
-    own_success: Tensor
-    """[B] this peer's own mean reward on the row's task family of late, in [0, 1]; NaN where unknown."""
     values: Values | None = None
     """For an algorithm with a value head."""
 

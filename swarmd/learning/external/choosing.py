@@ -7,7 +7,6 @@ from swarmd.learning.algorithms import Algorithm
 from swarmd.learning.external.as_own import AsOwn
 from swarmd.learning.external.batch import ExternalLoss
 from swarmd.learning.external.imitate import Imitate
-from swarmd.learning.external.luffy import Luffy
 from swarmd.learning.external.tis import TruncatedImportance
 from swarmd.learning.external.topr import Topr
 
@@ -21,7 +20,5 @@ def external_loss(config: LearningConfig, algorithm: Algorithm) -> ExternalLoss:
             return Topr()
         case "tis":
             return TruncatedImportance()
-        case "luffy":
-            return Luffy()
         case "imitate":
             return Imitate()

@@ -9,9 +9,8 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from swarmd.config.slices import GeneratorName
-from swarmd.errors import ConfigError, ModelError
+from swarmd.errors import ConfigError
 from swarmd.policy.backend import Generator
-from swarmd.policy.generation.continuous import ContinuousGenerator
 from swarmd.policy.generation.eager import EagerGenerator
 from swarmd.policy.generation.own import own_generator
 from swarmd.policy.generation.vllm import start_vllm_generator
@@ -42,10 +41,6 @@ def choose_generator(
     dtype: torch.dtype,
 ) -> Choice:
     """The generator that was asked for. Raises ConfigError if it cannot work here."""
-    if wish.name == "continuous":
-        continuous = ContinuousGenerator(model, pad_id=pad_id, eos_ids=eos_ids, dtype=dtype)
-        _try(continuous, pad_id)
-        return Choice(continuous, "transformers' continuous batching generates because it was asked for")
     if wish.name == "vllm":
         vllm = start_vllm_generator(
             model,
@@ -62,13 +57,3 @@ def choose_generator(
     if wish.name == "own" and isinstance(own, EagerGenerator):
         raise ConfigError(f"generator own was asked for, but {reason}: use --generator auto")
     return Choice(own, reason)
-
-
-def _try(generator: ContinuousGenerator, token: int) -> None:
-    """One token: whether the library takes this model on this device shows only when it runs."""
-    try:
-        generator.decode([[token]], 1, 1, uniforms=None, temperature=1.0)
-    except ModelError as error:
-        raise ConfigError(
-            f"generator continuous cannot decode this model on {generator.device}: {error}"
-        ) from error

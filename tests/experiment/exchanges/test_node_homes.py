@@ -38,7 +38,7 @@ def test_a_home_has_the_nodes_identity_and_the_experiments_settings(tmp_path) ->
 def metrics(**given: float) -> dict[str, object]:
     empty = dict.fromkeys((field.name for field in dataclasses.fields(StepMetrics)), None)
     counts = {"groups_own": 3, "groups_own_used": 1, "groups_external": 1, "groups_external_used": 1}
-    of_the_step = {"external_wanted": 1, "external_peers": 1, "tokens_generated": 50, "seconds": 2.5}
+    of_the_step = {"external_peers": 1, "tokens_generated": 50, "seconds": 2.5}
     return {**empty, **counts, **of_the_step, "round": 900, **given}
 
 

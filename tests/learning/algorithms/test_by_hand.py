@@ -12,18 +12,15 @@ from swarmd.learning import (
     Grpo,
     Gspo,
     Ppo,
-    Rloo,
     Used,
     centred_advantages,
-    leave_one_out_advantages,
     policy_algorithm,
 )
 
 GRPO = Grpo(0.2, 0.28)
 DR_GRPO = DrGrpo(0.2, 0.28, length_max=10)
 GSPO = Gspo(0.1, 0.2)
-RLOO = Rloo()
-ALL = [GRPO, DR_GRPO, GSPO, RLOO]
+ALL = [GRPO, DR_GRPO, GSPO]
 
 
 def batch(ratios, advantages, sampled=None):
@@ -56,18 +53,13 @@ def test_dr_grpo_only_centres_the_rewards():
     assert centred_advantages(torch.tensor([1.0, 0.0, 0.0, 0.0])).tolist() == [0.75, -0.25, -0.25, -0.25]
 
 
-def test_rloo_compares_with_the_mean_of_the_others():
-    # The others' means are 0.25, 0.75 and 0.5.
-    assert leave_one_out_advantages(torch.tensor([1.0, 0.0, 0.5])).tolist() == [0.75, -0.75, 0.0]
-
-
 @pytest.mark.parametrize("algorithm", ALL)
 @pytest.mark.parametrize("reward", [0.0, 0.1, 1 / 3])
 def test_equal_rewards_are_exactly_zero_whatever_the_rounding(algorithm, reward):
     assert algorithm.advantages(torch.full((7,), reward)).tolist() == [0.0] * 7
 
 
-@pytest.mark.parametrize(("algorithm", "spread_matters"), [(GRPO, True), (DR_GRPO, False), (RLOO, False)])
+@pytest.mark.parametrize(("algorithm", "spread_matters"), [(GRPO, True), (DR_GRPO, False)])
 def test_how_much_a_success_is_worth_depends_on_the_spread_in_grpo_only(algorithm, spread_matters):
     def gap(rewards):
         found = algorithm.advantages(torch.tensor(rewards, dtype=torch.float64))
@@ -134,12 +126,6 @@ def test_gspo_does_not_take_what_the_sampling_kernels_computed_for_a_move():
     assert GRPO.loss(given).clipped.all(), "its range is wide enough to be measured from there"
 
 
-def test_rloo_is_the_score_function_summed_over_a_completion_and_never_clipped():
-    given = batch([[9.0, 0.1], [1.0]], [2.0, -1.0])
-    assert gradient(RLOO, given, Used(2, 3)).tolist() == [[-1.0, -1.0], [0.5, 0]]
-    assert not RLOO.loss(given).clipped.any()
-
-
 @pytest.mark.parametrize("algorithm", ALL)
 def test_padding_counts_for_nothing(algorithm):
     used = Used(2, 5)
@@ -155,7 +141,6 @@ def test_the_configuration_names_each_of_them():
         "grpo": Grpo(0.2, 0.28),
         "dr_grpo": DrGrpo(0.2, 0.28, 64),
         "gspo": Gspo(3e-4, 4e-4),
-        "rloo": Rloo(),
         "ppo": Ppo(0.2, 0.28, value_clip=0.2, gamma=1.0, gae_lambda=0.95),
     }
     for name, algorithm in chosen.items():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from swarmd.learning import CompletionBatch, DrGrpo, Grpo, Gspo, Rloo, Used
+from swarmd.learning import CompletionBatch, DrGrpo, Grpo, Gspo, Used
 
 ARMS = 10
 GROUP = 8
@@ -33,7 +33,7 @@ def train(algorithm, learning_rate, updates=300, updates_per_batch=1):
     return torch.softmax(logits.detach(), 0)
 
 
-@pytest.mark.parametrize("algorithm", [Grpo(0.2, 0.28), DrGrpo(0.2, 0.28, 1), Gspo(3e-4, 4e-4), Rloo()])
+@pytest.mark.parametrize("algorithm", [Grpo(0.2, 0.28), DrGrpo(0.2, 0.28, 1), Gspo(3e-4, 4e-4)])
 def test_the_best_arm_is_found(algorithm):
     assert train(algorithm, learning_rate=0.5)[0] > 0.9
 

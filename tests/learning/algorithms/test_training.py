@@ -9,8 +9,8 @@ from swarmd.config import LearningConfig
 from swarmd.learning import Trainer
 
 QUESTIONS = ["1+1?", "a longer question?"]
-ALGORITHMS = ["dr_grpo", "gspo", "rloo", "ppo"]  # grpo, the default: tests/learning/test_trainer.py
-LOSSES = ["as_own", "topr", "tis", "luffy", "imitate"]
+ALGORITHMS = ["dr_grpo", "gspo", "ppo"]  # grpo, the default: tests/learning/test_trainer.py
+LOSSES = ["as_own", "topr", "tis", "imitate"]
 
 
 def has_digit(text):
@@ -69,18 +69,15 @@ def test_small_micro_batches_give_the_gradient_of_one_large_batch(
         assert torch.allclose(small[name], large[name], atol=1e-6), name
 
 
-def test_on_policy_dr_grpo_and_rloo_differ_in_size_only_and_from_the_others_in_direction(
-    make_policy, own_groups
-):
+def test_on_policy_the_algorithms_differ_in_direction(make_policy, own_groups):
     directions = {}
-    for algorithm in ("grpo", "dr_grpo", "gspo", "rloo"):
+    for algorithm in ("grpo", "dr_grpo", "gspo"):
         policy = make_policy()
         trainer = Trainer(policy, settings(algorithm, max_grad_norm=1e9))
         trainer.step(own_groups(policy, QUESTIONS, lambda text: len(set(text)) / 20), [])
         flat = torch.cat([moment.flatten() for moment in first_moments(trainer).values()])
         directions[algorithm] = flat / flat.norm()
-    assert directions["dr_grpo"] @ directions["rloo"] > 0.99999
-    for one, other in itertools.combinations(("grpo", "gspo", "rloo"), 2):
+    for one, other in itertools.combinations(directions, 2):
         assert 0 < directions[one] @ directions[other] < 0.999
 
 

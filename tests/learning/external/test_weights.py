@@ -13,14 +13,12 @@ from swarmd.learning import (
     ExternalBatch,
     Grpo,
     Imitate,
-    Luffy,
     Topr,
     TruncatedImportance,
     external_loss,
 )
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.external.behaviour import NATS_PER_BYTE_MAX
-from swarmd.learning.external.luffy import SHAPING, SUCCESS_BELOW
 from swarmd.learning.external.tis import WEIGHT_MAX
 from swarmd.policy import TokenRow
 
@@ -28,7 +26,7 @@ NAN = float("nan")
 LOGPROB = -1.5
 
 
-def weights(loss, advantage, *, claim=NAN, tokens=4, pad=0, same_tokens=True, success=NAN, logprob=LOGPROB):
+def weights(loss, advantage, *, claim=NAN, tokens=4, pad=0, same_tokens=True, logprob=LOGPROB):
     """d loss / d log pi / -A for each token of one completion."""
     shape = (1, tokens + pad)
     logprobs = torch.full(shape, logprob, requires_grad=True)
@@ -41,7 +39,6 @@ def weights(loss, advantage, *, claim=NAN, tokens=4, pad=0, same_tokens=True, su
         behaviour_logprob_sums=torch.tensor([claim]),
         same_tokens=torch.tensor([same_tokens]),
         text_bytes=torch.tensor([float(tokens)]),
-        own_success=torch.tensor([success]),
     )
     (gradient,) = torch.autograd.grad(loss(batch).masked_fill(~mask, 0.0).sum(), logprobs)
     return (gradient[0, :tokens] / -advantage).tolist()
@@ -106,21 +103,6 @@ def test_imitation_uses_what_was_good_and_nothing_else():
     assert weight(Imitate(), -1.5) == 0
 
 
-def test_luffy_pulls_most_on_tokens_about_as_likely_as_its_shaping_constant():
-    def pull(probability):
-        return weight(Luffy(), 1.0, logprob=math.log(probability))
-
-    assert pull(0.2) == pytest.approx(0.2 * SHAPING / (0.2 + SHAPING) ** 2)
-    assert pull(SHAPING) > max(pull(0.01), pull(0.9))
-    assert weight(Luffy(), -1.0) == 0
-
-
-def test_luffy_helps_only_where_this_peer_fails_by_itself():
-    assert weight(Luffy(), 1.0, success=0.0) > 0
-    assert weight(Luffy(), 1.0, success=NAN) > 0, "never tried"
-    assert weight(Luffy(), 1.0, success=SUCCESS_BELOW) == 0
-
-
 # All ----------------------------------------------------------------------------------------------
 
 
@@ -132,12 +114,12 @@ def test_luffy_helps_only_where_this_peer_fails_by_itself():
     same=st.booleans(),
 )
 def test_no_claim_gets_more_than_the_cap(claim, logprob, advantage, tokens, same):
-    for loss, most in ((Topr(), 1), (TruncatedImportance(), WEIGHT_MAX), (Luffy(), 1), (Imitate(), 1)):
+    for loss, most in ((Topr(), 1), (TruncatedImportance(), WEIGHT_MAX), (Imitate(), 1)):
         found = weight(loss, advantage, claim=claim, logprob=logprob, tokens=tokens, same_tokens=same)
         assert 0 <= found <= most, loss
 
 
-def row(advantage, *, claim=NAN, same_tokens=True, success=NAN):
+def row(advantage, *, claim=NAN, same_tokens=True):
     return TrainRow(
         tokens=TokenRow((1,), (2,)),
         advantage=advantage,
@@ -145,28 +127,26 @@ def row(advantage, *, claim=NAN, same_tokens=True, success=NAN):
         behaviour_logprob_sum=None if math.isnan(claim) else claim,
         text_bytes=1,
         same_tokens=same_tokens,
-        own_success=None if math.isnan(success) else success,
     )
 
 
-@pytest.mark.parametrize("loss", [AsOwn(Grpo(0.2, 0.28)), Topr(), TruncatedImportance(), Luffy(), Imitate()])
+@pytest.mark.parametrize("loss", [AsOwn(Grpo(0.2, 0.28)), Topr(), TruncatedImportance(), Imitate()])
 @given(
     claim=st.sampled_from([NAN, -5.0]),
     advantage=st.sampled_from([-2.0, 0.3]),
     same_tokens=st.booleans(),
-    success=st.sampled_from([NAN, 0.0, 0.6]),
 )
 def test_what_is_left_out_beforehand_is_exactly_what_would_get_no_gradient(
-    loss, claim, advantage, same_tokens, success
+    loss, claim, advantage, same_tokens
 ):
-    known = {"claim": claim, "same_tokens": same_tokens, "success": success}
+    known = {"claim": claim, "same_tokens": same_tokens}
     assert loss.trains_on(row(advantage, **known)) == (weight(loss, advantage, **known) != 0)
     assert not loss.trains_on(row(0.0, **known))
 
 
 @given(claim=st.one_of(st.just(NAN), st.floats(-1e12, 1e6)))
 def test_bad_text_that_is_impossible_here_is_left_alone_whatever_was_claimed(claim):
-    for loss in (Topr(), TruncatedImportance(), Luffy(), Imitate()):
+    for loss in (Topr(), TruncatedImportance(), Imitate()):
         assert weight(loss, -1.0, claim=claim, logprob=-60.0) < 1e-9, loss
 
 
@@ -176,7 +156,6 @@ def test_the_configuration_names_each_of_them():
         "as_own": AsOwn(algorithm),
         "topr": Topr(),
         "tis": TruncatedImportance(),
-        "luffy": Luffy(),
         "imitate": Imitate(),
     }
     for name, loss in chosen.items():

@@ -10,7 +10,6 @@ from scipy.stats import chisquare
 
 from swarmd.policy import GenerationStoppedError, Generator, Policy, TokenRow
 from swarmd.policy.generation import EagerGenerator, own_generator
-from swarmd.policy.generation.continuous import ContinuousGenerator
 from swarmd.policy.generation.vllm import VllmGenerator
 from swarmd.policy.sampling import draw_uniforms
 from swarmd.policy.scoring import PaddedScorer
@@ -19,7 +18,6 @@ from tests.policy.generation.stand_in_engine import StandInEngine
 GENERATORS: dict[str, Callable[..., Generator]] = {
     "eager": EagerGenerator,
     "own": lambda model, **given: own_generator(model, **given)[0],
-    "continuous": ContinuousGenerator,
     "vllm": lambda model, *, pad_id, **given: VllmGenerator(model, engine=stand_in(model, given), **given),
 }
 EOS_IDS = frozenset(range(30))  # of 259 tokens: rows finish at different steps
