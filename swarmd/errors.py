@@ -15,6 +15,10 @@ and ends the process with its traceback.
 
 from __future__ import annotations
 
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
 
 class SwarmdError(Exception):
     """Something a person can act on; the message says how."""
@@ -42,3 +46,12 @@ class StorageError(SwarmdError):
 
 class DiskFullError(StorageError):
     """No space is left on the disk, or the user's quota is used up. Nothing is wrong with what is there."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether `error`, or what it came of, is that no space was left."""
+    while error is not None:
+        if isinstance(error, DiskFullError) or (isinstance(error, OSError) and error.errno in NO_SPACE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

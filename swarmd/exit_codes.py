@@ -11,7 +11,7 @@ MISUSED = 2
 NO_DAEMON = 3
 """`status`, `health`: no daemon runs in that home, or it is still starting."""
 DISK_FULL = 75
-"""No space is left (EX_TEMPFAIL of sysexits.h). `join` tries again once it has trained."""
+"""No space is left (EX_TEMPFAIL of sysexits.h). `join` starts again if it has finished a step before."""
 BUG = 70
 """A bug, with its traceback (EX_SOFTWARE of sysexits.h). `join` starts again."""
 FORCED = 130

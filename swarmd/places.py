@@ -57,7 +57,11 @@ def _runtime_name(home: str) -> str:
     import tempfile
 
     name = f"swarmd-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}"
-    path = os.path.join(tempfile.gettempdir(), name)
+    try:
+        directory = tempfile.gettempdir()
+    except FileNotFoundError:  # it tries to write: there is no space anywhere, or no right to
+        directory = os.environ.get("TMPDIR", "/tmp")  # noqa: S108  made private below
+    path = os.path.join(directory, name)
     fits = len(os.fsencode(os.path.join(path, LONGEST_SOCKET))) <= SOCKET_PATH_BYTES_MAX
     return path if fits else f"/tmp/{name}"  # noqa: S108  made private below
 

@@ -29,7 +29,7 @@ from swarmd.cli import (
     status,
     version,
 )
-from swarmd.errors import ConfigError, DiskFullError, SwarmdError
+from swarmd.errors import ConfigError, SwarmdError, is_disk_full
 from swarmd.observe import printable
 
 app = typer.Typer(
@@ -62,26 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=arguments, prog_name="swarmd")
     except SwarmdError as error:
-        with suppress(OSError):  # a terminal that is gone
-            # Line by line: an error may quote what a peer wrote.
-            print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
-        leave(_code(error))
+        _say(error)
+        if is_disk_full(error):
+            leave(exit_codes.DISK_FULL)
+        leave(exit_codes.MISUSED if isinstance(error, ConfigError) else exit_codes.FAILED)
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
-    except Exception:  # noqa: BLE001  a bug: Python would end with 1, as errors do that people can mend
+    except Exception as error:  # noqa: BLE001  a bug: Python would end with 1, as errors do that people can mend
+        if is_disk_full(error):
+            _say(error)
+            leave(exit_codes.DISK_FULL)
         traceback.print_exc()
         leave(exit_codes.BUG)
     leave(exit_codes.DONE)
 
 
-def _code(error: SwarmdError) -> int:
-    match error:
-        case ConfigError():
-            return exit_codes.MISUSED
-        case DiskFullError():
-            return exit_codes.DISK_FULL
-        case _:
-            return exit_codes.FAILED
+def _say(error: Exception) -> None:
+    with suppress(OSError):  # a terminal that is gone
+        # Line by line: an error may quote what a peer wrote.
+        print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
 
 
 def leave(code: int) -> NoReturn:

@@ -11,8 +11,9 @@ import typer
 
 from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import default_config_toml, load_config
+from swarmd.errors import ConfigError
 from swarmd.storage import Home
-from swarmd.storage.durable import home_error, write_whole
+from swarmd.storage.durable import remedy, write_whole
 
 NewIdentityOption = Annotated[
     bool,
@@ -56,5 +57,5 @@ def write_config(home: Home) -> bool:
     try:
         write_whole(home.config_path, default_config_toml().encode(), beside=".writing-config.toml")
     except OSError as error:
-        raise home_error(f"{home.config_path} cannot be written", error) from error
+        raise ConfigError(f"{home.config_path} cannot be written: {remedy(error)}") from error
     return True

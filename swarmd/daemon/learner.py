@@ -6,6 +6,7 @@ Everything here happens in the model thread; what it found is said by the caller
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.progress import Progress
 from swarmd.daemon.resuming import Past, find_resumption
+from swarmd.errors import DiskFullError
 from swarmd.learning import Trainer
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Prepared, Workload, load_policy, prepare_plan
@@ -65,6 +67,8 @@ def load_learner(
     checkpoints = Checkpoints(home.checkpoints_path, config.storage.checkpoints_kept)
     resumption = find_resumption(checkpoints, home, beginning, past)
     checkpoint = resumption.checkpoint
+    checkpoint_bytes = 0 if checkpoint is None else _bytes_of(checkpoint.path)
+    _require_space(home, checkpoint_bytes)
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     policy_config = config.policy.completed_by(trained)
     prepared = _prepare(config, policy_config, home, manifest)
@@ -93,7 +97,7 @@ def load_learner(
         checkpoints=checkpoints,
         peer_id=peer_id,
         resumed_step=None if checkpoint is None else progress.step,
-        checkpoint_bytes=0 if checkpoint is None else _bytes_of(checkpoint.path),
+        checkpoint_bytes=checkpoint_bytes,
         problems=told,
     )
 
@@ -103,6 +107,16 @@ def _bytes_of(path: Path) -> int:
         return bytes_of(path)
     except OSError as error:
         raise disk_error(f"read the checkpoint {path}", error) from error
+
+
+def _require_space(home: Home, needed: int) -> None:
+    """Rather than train until the next save, which could not be written. Raises DiskFullError."""
+    free = shutil.disk_usage(home.path).free
+    if free < needed:
+        raise DiskFullError(
+            f"{free / 1e6:.0f} MB are free on the disk of {home.path}, and a checkpoint takes "
+            f"{needed / 1e6:.0f} MB: free some space and start again"
+        )
 
 
 def _prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest) -> Prepared:

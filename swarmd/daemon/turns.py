@@ -3,9 +3,9 @@ clock.
 
 Verifying costs CPU, and anybody may send groups that cost a lot of it. Seconds are charged to the publisher
 of the group they were spent on, and halve with time: of a good group CPU seconds, for it is not to blame for
-a busy machine; of a bad one all that others waited. Publishers whose last group was good come first, then
-those nobody knows, each with the least charged first, so that a flood of names waits behind the peers that
-deliver.
+a busy machine; of a bad one its share of the time that others waited. Publishers whose last group was good
+come first, then those nobody knows, each with the least charged first, so that a flood of names waits behind
+the peers that deliver.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from protocol import PeerId, VerifiedRecord
 
 WAITING_MAX = 64  # twice gossip's own bound, which forgets lost verdicts
 WAITING_PER_PUBLISHER_MAX = 32  # half of the places; gossip has as many under way for all
-SECONDS_MAX = 6.0  # charged: one group at the limits of `FOR_PEERS`, or three that hang
+SECONDS_MAX = 6.0  # charged: one group at the limits of `FOR_PEERS`, or two that are given up
 FREE_S = 1.0  # of an accepted group: a hundred times what one takes
 HALF_LIFE_S = 120.0
 PUBLISHERS_MAX = 4_096  # remembered; more than take part in a swarm's round

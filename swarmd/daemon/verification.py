@@ -64,17 +64,16 @@ class Verification:
         """One outcome a record, in order. Raises TaskError if the sandbox cannot run at all."""
         now = self._monotonic()
         open_ = [verified for verified in records if not self.accounts.is_overdrawn(verified.publisher, now)]
-        cpu_s = self._tasks.cpu_s
+        cpu_s, clock_s = self._tasks.cpu_s, self._tasks.clock_s
         checked = await self._check(open_)
-        share = 1 / max(1, len(open_))
-        cpu_s, clock_s = (self._tasks.cpu_s - cpu_s) * share, (self._monotonic() - now) * share
-        if all(isinstance(outcome, ScoredGroup) for outcome in checked):
-            self._usual_s += (clock_s / share - self._usual_s) * USUAL_WEIGHT
+        cpu_s, clock_s = self._tasks.cpu_s - cpu_s, self._tasks.clock_s - clock_s
+        if checked and all(isinstance(outcome, ScoredGroup) for outcome in checked):
+            self._usual_s += (clock_s - self._usual_s) * USUAL_WEIGHT
         for verified, outcome in zip(open_, checked, strict=True):
             if isinstance(outcome, ScoredGroup):
-                self.accounts.charge_good(verified.publisher, cpu_s, self._monotonic())
+                self.accounts.charge_good(verified.publisher, cpu_s / len(open_), self._monotonic())
             else:
-                self.accounts.charge_bad(verified.publisher, clock_s, self._monotonic())
+                self.accounts.charge_bad(verified.publisher, clock_s / len(open_), self._monotonic())
         found = dict(zip((verified.digest for verified in open_), checked, strict=True))
         return [found.get(verified.digest, Overdrawn()) for verified in records]
 

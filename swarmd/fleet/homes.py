@@ -17,7 +17,7 @@ from swarmd.config import load_config
 from swarmd.errors import ConfigError
 from swarmd.fleet.devices import Device
 from swarmd.storage import Home
-from swarmd.storage.durable import home_error
+from swarmd.storage.durable import remedy
 
 ADDRESSES = "addresses"
 """File in a device's home where its peer says how to reach it; made anew at each start."""
@@ -41,7 +41,7 @@ def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
         except FileExistsError as error:
             raise ConfigError(f"home {error.filename} is a file; choose a directory with --home") from error
         except OSError as error:
-            raise home_error(f"home {made.path} cannot be used", error) from error
+            raise ConfigError(f"home {made.path} cannot be used: {remedy(error)}") from error
         Home.open(made.path)
 
 
@@ -67,5 +67,5 @@ def device_homes(home: Path) -> tuple[Home, ...]:
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
-        raise home_error(f"home {home} cannot be read", error) from error
+        raise ConfigError(f"home {home} cannot be read: {remedy(error)}") from error
     return tuple(Home(path) for path in found if Home(path).identity_path.exists())

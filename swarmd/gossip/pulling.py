@@ -87,6 +87,7 @@ class Puller:
         self._seen: Kept[tuple[PeerId, bytes], None] = Kept(limits.seen_max)
         self._offered: Kept[tuple[PeerId, int], int] = Kept(limits.seen_max)
         self._rests = Rests(limits)
+        self._overdrawn = Rests(limits)
         self.pulled = 0
         self.accepted = 0
         self._rejected: Counter[str] = Counter()
@@ -256,6 +257,7 @@ class Puller:
         if not informative:
             return self._drop(digest, publisher, UNINFORMATIVE, now)
         self.accepted += 1
+        self._overdrawn.end(publisher)
         self._reputation.credit(publisher, now)
         return self._delivered(verifying, now)
 
@@ -267,7 +269,8 @@ class Puller:
             reason = PAUSED
         self.allowance.refund()
         if reason == OVERDRAWN:
-            self._rest(verifying.publisher, now, again=False)
+            close = self._contacts.is_contact(verifying.publisher, now)
+            self._overdrawn.begin(verifying.publisher, now, again=True, close=close)
         self._note_stranger(verifying.standing, proved=False)
         return self._drop(digest, verifying.publisher, reason, now)
 
@@ -343,6 +346,7 @@ class Puller:
                 flying[peer] >= self._limits.pulls_per_peer
                 or self._reputation.is_ignored(peer, now)
                 or self._rests.is_resting(peer, now)
+                or self._overdrawn.is_resting(peer, now)
             ):
                 return False
             party = self._party(peer, now)

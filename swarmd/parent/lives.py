@@ -17,8 +17,8 @@ LONG_LIFE_S = 900.0
 """A peer that lived this long did not die of its start: back-off begins anew."""
 
 DISK_FULL_WAIT_S = 60.0
-"""Seconds before a start looks for space again, which costs some seconds of one core. Without end:
-nothing else is wrong, and whoever frees space expects it to go on."""
+"""Seconds before a start looks for space again, which costs some seconds of one core. Without end: whoever
+frees space expects it to go on."""
 
 MEMORY_ADVICE = (
     "give it 1 GiB or more (the embedded model; larger ones say in their plan what they need), "
@@ -78,6 +78,7 @@ class Lives:
             return Final(end.code)
         self.deaths += 1
         if waits_for_space:
+            self._fruitless = 0 if end.steps else self._fruitless
             return self._again(end, DISK_FULL_WAIT_S)
         self._fruitless = 1 if end.steps else self._fruitless + 1
         self._short = 1 if end.lived_s >= LONG_LIFE_S else self._short + 1

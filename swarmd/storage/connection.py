@@ -6,6 +6,7 @@ cut at most the last ones, and neither corrupts the file.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,12 @@ _REMEDIES = {
     sqlite3.SQLITE_CORRUPT: "it is damaged; start again, it is then set aside and replaced",
     sqlite3.SQLITE_NOTADB: "it is damaged; start again, it is then set aside and replaced",
 }
+
+_AS_WHEN_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""How a full disk shows, too: where SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
+
+SPACE_BYTES_MIN = 2**20
+"""With less left on the disk, that is taken for the cause: opening alone needs 32 KiB."""
 
 Row = tuple[Any, ...]
 
@@ -99,5 +106,7 @@ class Connection:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
             if code not in _REMEDIES:
                 raise
+            if code in _AS_WHEN_FULL and shutil.disk_usage(self._path.parent).free < SPACE_BYTES_MIN:
+                code = sqlite3.SQLITE_FULL
             kind = _KINDS.get(code, StorageError)
             raise kind(f"the database {self._path} failed ({error}): {_REMEDIES[code]}") from error

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from swarmd.errors import ConfigError, DiskFullError, StorageError, SwarmdError
+from swarmd.errors import StorageError
 
 Report = Callable[[str], None]
 """Receives one sentence about something that was wrong on disk and was survived."""
@@ -39,8 +39,6 @@ _REMEDIES = {
     errno.ESTALE: "the network file system lost the file: mount it again and start again",
 }
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
 
 def log_problem(problem: str) -> None:
     """The default `Report`: a warning in the log."""
@@ -56,17 +54,7 @@ def remedy(error: OSError) -> str:
 
 def disk_error(doing: str, error: OSError) -> StorageError:
     """`doing` completes "cannot ...", e.g. "save the checkpoint /home/x/.swarmd/checkpoints/7"."""
-    kind = DiskFullError if error.errno in _FULL else StorageError
-    return kind(f"cannot {doing}: {remedy(error)}")
-
-
-def home_error(what: str, error: OSError) -> SwarmdError:
-    """Of a home that its owner chose: another home may help, unless only space is missing.
-
-    `what` is the beginning of the sentence, e.g. "home /home/x/.swarmd cannot be used".
-    """
-    kind = DiskFullError if error.errno in _FULL else ConfigError
-    return kind(f"{what}: {remedy(error)}")
+    return StorageError(f"cannot {doing}: {remedy(error)}")
 
 
 def flush_to_disk(path: Path) -> None:

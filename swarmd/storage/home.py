@@ -35,7 +35,7 @@ from typing import Self
 from protocol import KeyPair, Manifest, ProtocolError
 from swarmd import places
 from swarmd.errors import ConfigError
-from swarmd.storage.durable import FORMER, home_error, set_aside, write_whole
+from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
 from swarmd.storage.identity import make_key, put_key, read_key
 
 PID_BYTES = 16
@@ -75,7 +75,7 @@ class Home:
                 f"home {home.path} cannot be made, a parent of it is a file; choose another --home"
             ) from error
         except OSError as error:
-            raise home_error(f"home {home.path} cannot be used", error) from error
+            raise ConfigError(f"home {home.path} cannot be used: {remedy(error)}") from error
         home.key()
         return home
 
@@ -96,7 +96,7 @@ class Home:
                 "or name another with --home"
             ) from error
         except OSError as error:
-            raise home_error(f"home {home.path} cannot be read", error) from error
+            raise ConfigError(f"home {home.path} cannot be read: {remedy(error)}") from error
         return home
 
     @property
@@ -166,7 +166,7 @@ class Home:
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise ConfigError(f"{self.lock_path} is a symbolic link: remove it") from error
-            raise home_error(f"home {self.path} cannot be locked", error) from error
+            raise ConfigError(f"home {self.path} cannot be locked: {remedy(error)}") from error
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
@@ -194,7 +194,7 @@ class Home:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise home_error(f"{self.manifest_path} cannot be read", error) from error
+            raise ConfigError(f"{self.manifest_path} cannot be read: {remedy(error)}") from error
 
     def manifest(self) -> Manifest | None:
         """The swarm's manifest; None before the first join. Raises ConfigError for a damaged file."""
@@ -218,7 +218,7 @@ class Home:
         except (FileNotFoundError, ValueError):
             return None
         except OSError as error:
-            raise home_error(f"{self.port_path} cannot be read", error) from error
+            raise ConfigError(f"{self.port_path} cannot be read: {remedy(error)}") from error
         return port if port in PORTS else None
 
     def write_port(self, port: int) -> None:
@@ -228,7 +228,7 @@ class Home:
         try:
             write_whole(path, data)
         except OSError as error:
-            raise home_error(f"{path} cannot be written", error) from error
+            raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
 
     def restore_key(self, key: KeyPair, *, replace: bool) -> str:
         """Make `key` this home's, making the home where needed; see `put_key`. Raises ConfigError."""
@@ -237,7 +237,7 @@ class Home:
             with self.lock():
                 return put_key(self.identity_path, key, replace=replace)
         except OSError as error:
-            raise home_error(f"the key {self.identity_path} cannot be restored", error) from error
+            raise ConfigError(f"the key {self.identity_path} cannot be restored: {remedy(error)}") from error
 
     def _create_key(self, new_identity: bool) -> None:
         """Under the lock, so that of two first starts only one makes the peer."""

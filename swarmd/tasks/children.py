@@ -133,11 +133,11 @@ def _parse(frame: object) -> Any | Lost:
 def _be_child(jobs: Sequence[Job], writer: int, limits: Limits, confine: Callable[[float], None]) -> NoReturn:
     """Never returns into the worker's code, whatever happens: the exit status says that something did."""
     try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # first: it may come at any moment
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
         os.dup2(0, 2)  # 0 and 1 are /dev/null in the worker already
         os.dup2(writer, _RESULT_FD)
         os.closerange(_RESULT_FD + 1, _DESCRIPTORS_MAX)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
         # Bound before the confinement takes them away.
         set_timer, by_clock, by_cpu = signal.setitimer, signal.ITIMER_REAL, signal.ITIMER_PROF
         confine(limits.seconds)

@@ -67,7 +67,7 @@ class WorkerProcess:
         with ExitStack() as stack:
             try:
                 place = stack.enter_context(tempfile.TemporaryDirectory(prefix="worker-", dir=directory))
-                log = stack.enter_context(tempfile.TemporaryFile())
+                log = stack.enter_context(tempfile.TemporaryFile(dir=place))
                 process = await asyncio.create_subprocess_exec(
                     *options.command(),
                     stdin=PIPE,
@@ -160,8 +160,10 @@ class WorkerProcess:
     def interrupt(self) -> None:
         """End all its children with the signal by which their own alarms end them."""
         with contextlib.suppress(psutil.Error):
-            for child in psutil.Process(self.pid).children(recursive=True):
-                child.send_signal(signal.SIGALRM)
+            children = psutil.Process(self.pid).children(recursive=True)
+            for child in children:
+                with contextlib.suppress(psutil.Error):  # it has just ended
+                    child.send_signal(signal.SIGALRM)
 
     async def close(self) -> None:
         """Kill the worker and all its children. Idempotent; safe under cancellation."""

@@ -79,9 +79,9 @@ class TaskRunner:
         self._starts = 0
         self._closed = asyncio.Event()
         self._asked_at: float | None = None
-        self.cpu_s = 0.0
-        """CPU seconds that requests took, starts left out; of a worker that was lost on one, by the clock.
-        The worker yields to the model, so that the clock says more of this machine than of the request."""
+        self.cpu_s = self.clock_s = 0.0
+        """Seconds that requests took, starts left out. The worker yields to the model, so the clock says more
+        of this machine than of the request; what a worker that was lost had computed is not known."""
 
     async def __aenter__(self) -> Self:
         async with self._lock:
@@ -228,10 +228,10 @@ class TaskRunner:
             try:
                 reply = await worker.ask(request, seconds)
             except WorkerLostError as error:
-                self.cpu_s += time.monotonic() - began
                 self._on_problem(f"the task worker (pid {worker.pid}) was lost: {error}; it is started again")
                 raise
             finally:
+                self.clock_s += time.monotonic() - began
                 self._asked_at = None
             match reply:
                 case (int(cpu_micro), tuple(outcomes)) if cpu_micro >= 0 and len(outcomes) == count:

@@ -129,7 +129,7 @@ def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
         "0.430 at step 10 · 0.340 – 0.530 · 100 questions",
         "claimed",
         "0.987",
-        "48 own · 47 published · 30 pulled · 20 used from others · 3 asked for in a step",
+        "48 own · 47 published · 30 pulled · 20 used from others",
         "signature 2",
         "swarmd join --peer",
         "3 s ago",

@@ -83,6 +83,7 @@ class CostlyTasks(KnownTasks):
 
     async def score(self, items):
         self.now[0] += 0.6 * SECONDS_MAX
+        self.clock_s += 0.6 * SECONDS_MAX
         self.cpu_s += 0.6 * SECONDS_MAX * self.cpu_share
         return await super().score(items)
 

@@ -200,6 +200,7 @@ class AnyOrder(RuleBasedStateMachine):
             (gossip._membership._addresses, LIMITS.addresses_max),
             (gossip._reputation._accounts, LIMITS.peers_judged_max),
             (gossip._puller._rests, LIMITS.peers_max),
+            (gossip._puller._overdrawn, LIMITS.peers_max),
             (gossip._membership._peers, LIMITS.peers_max),
             (gossip._membership._told, LIMITS.addresses_max),
             (gossip._contacts._acquaintances, LIMITS.acquaintances_max),

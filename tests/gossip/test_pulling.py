@@ -258,6 +258,18 @@ def test_groups_that_hang_the_scorer_are_lies_and_slow_ones_may_be_this_machine_
     assert ignored.index(True) + 1 == at if at else not any(ignored)
 
 
+def test_nothing_is_pulled_from_an_overdrawn_publisher_for_a_while_though_more_of_it_arrives():
+    hand = Hand(GossipLimits(pulls_per_peer=2))
+    for number in range(4):
+        hand.offer(key(1), number)
+    first, second = hand.puller.pulls(START)
+    hand.deliver(first)
+    hand.puller.refused(first.digest, "overdrawn", START)
+    hand.deliver(second)
+    assert hand.puller.pulls(START + 1) == []
+    assert len(hand.puller.pulls(START + 30)) > 0
+
+
 def test_a_promised_lesson_that_teaches_nothing_counts_less_than_a_lie():
     hand = Hand(GossipLimits(pulls_per_peer=10))
     for number in range(4):

@@ -59,6 +59,7 @@ def test_a_full_disk_is_waited_for_without_end_once_a_step_was_finished() -> Non
     assert len(verdicts) == 21
     assert all(isinstance(verdict, Again) for verdict in verdicts)
     assert "the peer ended because the disk was full (once so far)" in verdicts[0].text
+    assert isinstance(lives.after(End(exit_codes.DISK_FULL, 900.0, steps=9)), Again)
     after = [lives.after(SEGV) for _ in range(FRUITLESS_MAX)]
     assert [type(verdict) for verdict in after] == [Again] * (FRUITLESS_MAX - 1) + [Final]
 
