@@ -64,7 +64,8 @@ def run(config: Config, home: Home, beginning: Beginning | None = None) -> int:
                 exit_codes.DONE
             )  # a model that is being loaded, or downloaded, cannot be interrupted otherwise
         except BaseExceptionGroup as group:
-            raise _one_of(group) from group
+            error = _one_of(group)
+            raise error from (error.__cause__ or group)  # what it came of decides about the exit code
     return exit_codes.DONE
 
 

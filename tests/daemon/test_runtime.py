@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import socket
 import time
@@ -19,10 +20,11 @@ from swarmd.config import Config, ObserveConfig
 from swarmd.daemon import runtime
 from swarmd.daemon.assembly import Peer
 from swarmd.daemon.runtime import _Daemon, _one_of
-from swarmd.errors import ConfigError
+from swarmd.errors import ConfigError, StorageError, is_disk_full
 from swarmd.network.interface import NetworkClosedError
 from swarmd.observe import EventLog, StartingError, ask_status
 from swarmd.storage import Home
+from swarmd.storage.durable import disk_error
 from swarmd.tasks import load_manifest
 from tests.daemon.fakes import Events
 
@@ -73,6 +75,20 @@ async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(tmp_
     assert steps.checkpointed
     assert _one_of(raised.value) is LOST
     assert "start again" in events.named("stopping")[0]["message"]
+
+
+def test_what_an_error_came_of_is_still_known_when_it_ends_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail(_: _Daemon) -> None:
+        async with asyncio.TaskGroup():
+            error = OSError(errno.ENOSPC, "no space")
+            raise disk_error("save", error) from error
+
+    monkeypatch.setattr(_Daemon, "live", fail)
+    with pytest.raises(StorageError, match="cannot save") as raised:
+        runtime.run(Config(home=tmp_path), Home.open(tmp_path))
+    assert is_disk_full(raised.value)
 
 
 async def test_each_problem_is_told_when_it_begins_though_another_ends_with_it_and_its_numbers_change(
