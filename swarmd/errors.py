@@ -41,7 +41,7 @@ class ModelError(SwarmdError):
 
 
 class StorageError(SwarmdError):
-    """The disk refused, is full, or holds something corrupt."""
+    """The disk refused, or holds something corrupt."""
 
 
 class DiskFullError(StorageError):

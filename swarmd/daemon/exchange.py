@@ -50,7 +50,7 @@ from swarmd.gossip import (
     Verify,
 )
 from swarmd.gossip.orders import Order
-from swarmd.gossip.reputation import IGNORED, OVERDRAWN
+from swarmd.gossip.reputation import IGNORED
 from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
     ClockSkewError,
@@ -281,8 +281,7 @@ class Exchange:
 
     def _settle(self, verified: VerifiedRecord, outcome: Outcome) -> None:
         if isinstance(outcome, RejectedRecord | Overdrawn):
-            reason = outcome.reason if isinstance(outcome, RejectedRecord) else OVERDRAWN
-            self.handle(GroupRejected(verified.digest, reason))
+            self.handle(GroupRejected(verified.digest, outcome.reason))
             return
         if self._gossip.standing(verified.publisher) is Standing.BANNED:
             self.handle(GroupRejected(verified.digest, IGNORED))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from protocol import Manifest, Reason, RejectedRecord, VerifiedRecord
 from protocol.limits import MICRO
 from swarmd.daemon.turns import Accounts
+from swarmd.gossip.reputation import OVERDRAWN
 from swarmd.learning import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner
 
@@ -34,6 +35,8 @@ USUAL_WEIGHT = 0.2  # of the latest request: five make what is usual
 @dataclass(frozen=True)
 class Overdrawn:
     """Not looked at, for its publisher has used up its share of this peer's time; no fault of the group."""
+
+    reason = OVERDRAWN
 
 
 Outcome = ScoredGroup | RejectedRecord | Overdrawn

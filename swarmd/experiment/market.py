@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, TypeAdapter
 
-from protocol import Manifest, PeerId, RejectedRecord, VerifiedRecord, verify_record
+from protocol import Manifest, PeerId, VerifiedRecord, verify_record
 from swarmd.daemon.verification import Outcome as Verdict
-from swarmd.daemon.verification import Overdrawn, Verification
-from swarmd.gossip.reputation import OVERDRAWN
+from swarmd.daemon.verification import Verification
 from swarmd.learning import ScoredGroup
 
 
@@ -89,13 +88,7 @@ async def verify(
 
 
 def _outcome(record: VerifiedRecord, found: Verdict) -> Outcome:
-    match found:
-        case RejectedRecord():
-            return Refused(record.publisher, found.reason.value)
-        case Overdrawn():
-            return Refused(record.publisher, OVERDRAWN)
-        case _:
-            return found
+    return found if isinstance(found, ScoredGroup) else Refused(record.publisher, str(found.reason))
 
 
 def open_market(outcomes: Sequence[bytes]) -> Market:
