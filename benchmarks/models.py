@@ -19,8 +19,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from benchmarks.cases import EMBEDDED, QWEN, SMOLLM2, Lengths
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
-from swarmd.policy import load_policy, plan_hardware, probe_hardware
-from swarmd.policy.smollm2 import load_smollm2
+from swarmd.hardware.plan import plan_hardware
+from swarmd.hardware.probe import probe_hardware
+from swarmd.model.smollm2 import load_smollm2
+from swarmd.policy import load_policy
 
 RANDOM_SEED = 0
 MADE_UP_END_SHARE = 24  # one token in so many ends a completion of random weights: 18 tokens of 32 on average

@@ -10,7 +10,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from swarmd.config import PolicyConfig
-from swarmd.policy import HardwarePlan, LoraPlan, Policy, load_policy
+from swarmd.hardware.plan import HardwarePlan, LoraPlan
+from swarmd.policy import Policy, load_policy
 
 # One thread a process: the models are tiny, and the threads of two workers would fight over two cores.
 torch.set_num_threads(1)

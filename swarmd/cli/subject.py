@@ -59,7 +59,8 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
     Settings are those of the home, typed or not; it need not be there where its weights are not asked for,
     and is never created. Raises ConfigError, ModelError, StorageError.
     """
-    from swarmd.policy import Workload, load_policy, prepare_plan
+    from swarmd.hardware.arrangement import Workload
+    from swarmd.policy import load_policy, prepare_plan
 
     home = Home(wanted.home)
     config = load_config(home.path, wanted.settings, FLAGS)

@@ -19,9 +19,10 @@ from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, GossipStatistics, OwnStatus
 from swarmd.gossip import PeerView as SeenPeer
+from swarmd.hardware.plan import HardwarePlan
 from swarmd.network.interface import Network, NetworkStatistics
 from swarmd.observe import Disk, Groups, Health, IgnoredPeer, Judgement, PeerView, Reward, StatusSnapshot
-from swarmd.policy import HardwarePlan, Policy
+from swarmd.policy import Policy
 from swarmd.storage import Database, PublisherCounts
 from swarmd.tasks import TaskRunner
 

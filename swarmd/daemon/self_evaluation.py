@@ -17,7 +17,7 @@ from protocol import Manifest, TaskSpec
 from swarmd.config import LearningConfig
 from swarmd.evaluation import Answers, evaluate
 from swarmd.observe import EventLog, SelfEvaluation
-from swarmd.policy import GenerationStoppedError, StopSignal
+from swarmd.rollout import GenerationStoppedError, StopSignal
 from swarmd.tasks import (
     NoHeldOutQuestionError,
     Question,

@@ -30,7 +30,8 @@ from swarmd.errors import StorageError
 from swarmd.gossip import Demand
 from swarmd.learning import GroupSampler, ScoredGroup
 from swarmd.observe import EventLog
-from swarmd.policy import GenerationStoppedError, Sample
+from swarmd.policy import Sample
+from swarmd.rollout import GenerationStoppedError
 from swarmd.storage import Database
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 

@@ -28,9 +28,12 @@ from swarmd.experiment.node import Node
 from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
+from swarmd.hardware.arrangement import Workload
+from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import Trainer, group_sampler
 from swarmd.learning.algorithms import policy_algorithm
-from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, model_fingerprint, prepare_plan
+from swarmd.model import model_fingerprint
+from swarmd.policy import Policy, load_policy, prepare_plan
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from swarmd.policy import probe_hardware
+from swarmd.hardware.probe import probe_hardware
 
 
 def main() -> None:

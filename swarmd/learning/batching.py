@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from swarmd.learning.verified import Standing
-from swarmd.policy import TokenRow
+from swarmd.logprobs import TokenRow
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
-from swarmd.policy import PendingGradients
+from swarmd.logprobs import FactoredGradients
 
 PREFIX = "optimizer/"
 CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grads_with_norm_'s own
@@ -29,10 +29,10 @@ class Optimizer:
         config: LearningConfig,
         *,
         prefix: str = PREFIX,
-        pending: PendingGradients | None = None,
+        pending: FactoredGradients | None = None,
     ) -> None:
         self._parameters = parameters
-        self._pending = pending or PendingGradients()
+        self._pending = pending or FactoredGradients()
         self._pending_scale = 1.0
         self._prefix = prefix
         self._max_grad_norm = config.max_grad_norm

@@ -13,7 +13,8 @@ from swarmd.learning.algorithms import Used
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.verified import Standing, standings
-from swarmd.policy import Policy, PromptTooLongError, TokenRow
+from swarmd.logprobs import TokenRow
+from swarmd.policy import Policy, PromptTooLongError
 
 
 @dataclass(frozen=True)

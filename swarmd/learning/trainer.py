@@ -17,6 +17,7 @@ from torch import Tensor
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
+from swarmd.hardware.shortage import Shortage, attempt, out_of_memory_as_model_error
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.external import external_loss
@@ -33,7 +34,7 @@ from swarmd.learning.selection import (
     share_reencoded_differently,
 )
 from swarmd.learning.value_head import ValueHead
-from swarmd.policy import Policy, Shortage, attempt, out_of_memory_as_model_error
+from swarmd.policy import Policy
 
 STEP_KEY = "counters/step"
 REMEDY = "--lora r=16"  # what is as large as the weights trained, not as the batch

@@ -16,7 +16,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from swarmd import cgroups, exit_codes
+from swarmd import exit_codes
+from swarmd.hardware import cgroups
 from swarmd.parent.lifeline import LINE_BYTES_MAX, STOP, Word
 from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
 

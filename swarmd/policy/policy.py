@@ -17,16 +17,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.errors import ModelError
-from swarmd.policy.backend import Generator, Progress, Scorer, StopSignal, TokenRow
-from swarmd.policy.budgets import UNPLANNED, BudgetKeeper
-from swarmd.policy.decoding import Decoding, decode_all
-from swarmd.policy.generation.choosing import GeneratorWish, choose_generator
-from swarmd.policy.guard import MemoryGuard
-from swarmd.policy.heap import release_freed
-from swarmd.policy.pending import PendingGradients
-from swarmd.policy.sampling import draw_uniforms
-from swarmd.policy.scoring import DistinctScorer, choose_scorer
-from swarmd.policy.tokenizer import ChatTokenizer
+from swarmd.hardware.budgets import UNPLANNED, BudgetKeeper
+from swarmd.hardware.guard import MemoryGuard
+from swarmd.hardware.heap import release_freed
+from swarmd.logprobs import DistinctLogprobs
+from swarmd.logprobs.factored import FactoredGradients
+from swarmd.logprobs.interface import LogprobsEngine, TokenRow
+from swarmd.model.tokenizer import ChatTokenizer
+from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
+from swarmd.rollout.batches import Decoding, decode_all
+from swarmd.rollout.interface import Progress, StopSignal
+from swarmd.rollout.sampling import draw_uniforms
 
 
 class PromptTooLongError(ModelError):
@@ -64,7 +65,7 @@ class Policy:
         dtype: torch.dtype = torch.float32,
         budgets: BudgetKeeper | None = None,
         guard: MemoryGuard | None = None,
-        generator: GeneratorWish | None = None,
+        engine: EngineWish | None = None,
     ) -> None:
         # Always in eval mode: with dropout, training would score another policy than the one that sampled.
         self.model = model.eval()
@@ -76,34 +77,28 @@ class Policy:
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.device = next(model.parameters()).device
         self._dtype = dtype
-        self._context: int = getattr(model.config, "max_position_embeddings", None) or 2**31
-        self._wish = generator or GeneratorWish()
+        self._context: int = (
+            getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 2**31
+        )
         self._guard = guard
-        self._generator = self._generator_for(model)
-        self._scorer = self._scorer_for(model)
-        self._reference: Scorer | None = None
+        subject = Subject(model, tokenizer.pad_id, dtype)
+        writing = choose_engine(engine or EngineWish(), subject, eos_ids=tokenizer.eos_ids)
+        self._engine = writing.engine
+        self.generator_reason = writing.reason
+        self._logprobs = self._logprobs_for(subject)
+        self._reference: LogprobsEngine | None = None
         if guard is not None:
             guard.watch(model)
         self.release_freed_memory()
 
-    def _generator_for(self, model: PreTrainedModel | PeftModel) -> Generator:
-        tokenizer = self.tokenizer
-        choice = choose_generator(
-            self._wish, model, pad_id=tokenizer.pad_id, eos_ids=tokenizer.eos_ids, dtype=self._dtype
-        )
-        self.generator_reason = choice.reason
-        return choice.generator
-
-    def _scorer_for(self, model: PreTrainedModel | PeftModel) -> Scorer:
-        choice = choose_scorer(
-            model,
-            pad_id=self.tokenizer.pad_id,
-            dtype=self._dtype,
+    def _logprobs_for(self, subject: Subject) -> LogprobsEngine:
+        choice = choose_logprobs(
+            subject,
             recompute=lambda: self.budgets.budgets.gradient_checkpointing,
             before_layer=None if self._guard is None else self._guard.check,
         )
         self.scorer_reason = choice.reason
-        return DistinctScorer(choice.scorer)
+        return DistinctLogprobs(choice.engine)
 
     # --- text to tokens ---------------------------------------------------------------------------
 
@@ -191,7 +186,7 @@ class Policy:
         should_stop: StopSignal | None,
     ) -> list[Sample]:
         decoded = decode_all(
-            self._generator,
+            self._engine,
             prompts,
             copies,
             Decoding(tokens, self._context, uniforms, temperature, progress, should_stop),
@@ -215,13 +210,13 @@ class Policy:
         self, rows: Sequence[TokenRow], temperature: float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
-        return self._scorer.logprobs(rows, temperature or self.temperature)
+        return self._logprobs.logprobs(rows, temperature or self.temperature)
 
     def score_with_states(
         self, rows: Sequence[TokenRow], temperature: float | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`score_logprobs`, and the last hidden states before each token [B, T, H], without gradient."""
-        return self._scorer.logprobs_and_states(rows, temperature or self.temperature)
+        return self._logprobs.logprobs_and_states(rows, temperature or self.temperature)
 
     @property
     def state_width(self) -> int:
@@ -230,9 +225,9 @@ class Policy:
         return head.weight.shape[1]
 
     @property
-    def pending_gradients(self) -> PendingGradients | None:
+    def pending_gradients(self) -> FactoredGradients | None:
         """Gradients of `score_logprobs` that are not in `.grad`; None: all are there."""
-        return self._scorer.pending
+        return self._logprobs.factored
 
     def release_freed_memory(self) -> None:
         """After loading, generating or training: what the one freed is of no use to the next."""
@@ -240,12 +235,14 @@ class Policy:
 
     def scored_tokens(self, rows: Sequence[TokenRow]) -> int:
         """What `rows` take of a budget of training tokens when they are scored together."""
-        return self._scorer.tokens(rows)
+        return self._logprobs.tokens(rows)
 
     def freeze_reference(self) -> None:
         """Keep the present weights as the reference of a KL penalty. With LoRA the base model is it."""
         if not isinstance(self.model, PeftModel):
-            self._reference = self._scorer_for(copy.deepcopy(self.model).requires_grad_(False))
+            self._reference = self._logprobs_for(
+                Subject(copy.deepcopy(self.model).requires_grad_(False), self.tokenizer.pad_id, self._dtype)
+            )
 
     @torch.no_grad()
     def reference_logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> Tensor:
@@ -253,7 +250,7 @@ class Policy:
         temperature = temperature or self.temperature
         if isinstance(self.model, PeftModel):
             with self.model.disable_adapter():
-                return self._scorer.logprobs(rows, temperature)[0]
+                return self._logprobs.logprobs(rows, temperature)[0]
         if self._reference is None:
             raise RuntimeError("reference_logprobs before freeze_reference")
         return self._reference.logprobs(rows, temperature)[0]

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarmd.config import PolicyConfig
-from swarmd.policy.arrangement import Workload
-from swarmd.policy.budgets import Budgets
-from swarmd.policy.hardware import HardwareProbe, probe_hardware
-from swarmd.policy.locating import model_shape
-from swarmd.policy.measure import rates_of
-from swarmd.policy.plan import Demand, HardwarePlan, choose_placement, plan_hardware
-from swarmd.policy.remembered import ShrunkBudgets, read_shrunk, write_shrunk
-from swarmd.policy.shortage import out_of_memory_as_model_error
+from swarmd.hardware.arrangement import Workload
+from swarmd.hardware.budgets import Budgets
+from swarmd.hardware.plan import Demand, HardwarePlan, choose_placement, plan_hardware
+from swarmd.hardware.probe import HardwareProbe, probe_hardware
+from swarmd.hardware.rates import rates_of
+from swarmd.hardware.remembered import ShrunkBudgets, read_shrunk, write_shrunk
+from swarmd.hardware.shortage import out_of_memory_as_model_error
+from swarmd.model import on_meta, read_configuration, shape_of
+from swarmd.model.third_party import third_party
+from swarmd.policy.memory import engines_memory
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,15 @@ def prepare_plan(
     read and written. Raises ConfigError, and ModelError for a model that is unknown or cannot fit.
     """
     probe = probe or probe_hardware()
-    shape = model_shape(config.model)
+    configuration = read_configuration(config.model)
+    with third_party(config.model, "building it from its configuration", "use another model"):
+        model = on_meta(configuration)
+        shape, engines = shape_of(model), engines_memory(model, config.generator)
     placement = choose_placement(config, probe)
     name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
     with out_of_memory_as_model_error("another --device"):
         rates = rates_of(placement.device, placement.threads, rates_cache, name=name)
-    demand = Demand(shape, _within(work, shape.context), train_tokens, read_shrunk(remembered))
+    demand = Demand(shape, engines, _within(work, shape.context), train_tokens, read_shrunk(remembered))
     plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)
 
     def remember(smaller: Budgets) -> None:

@@ -15,7 +15,8 @@ import pytest
 from protocol import Manifest
 from swarmd.cli.evaluate import Exam, _take
 from swarmd.cli.subject import Subject
-from swarmd.policy import GenerationStoppedError, Policy
+from swarmd.policy import Policy
+from swarmd.rollout import GenerationStoppedError
 from swarmd.storage import Checkpoints, Home
 from swarmd.tasks import Score, TaskRunner, held_out_seed, load_manifest
 

@@ -13,8 +13,9 @@ from swarmd.daemon.learner import Learner
 from swarmd.daemon.progress import Progress
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.daemon.verification import Verification
+from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import GroupSampler, Trainer, UniformSampler
-from swarmd.policy import HardwarePlan, Policy
+from swarmd.policy import Policy
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from swarmd.tasks import TrainingDraw
 from tests.daemon.fakes import (

@@ -12,7 +12,9 @@ import torch
 from swarmd.config import Config, LearningConfig, PolicyConfig, StorageConfig
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.errors import ConfigError, ModelError
-from swarmd.policy import LoraPlan, Shortage, prepare_plan
+from swarmd.hardware.plan import LoraPlan
+from swarmd.hardware.shortage import Shortage
+from swarmd.policy import prepare_plan
 from swarmd.storage import Home
 from tests.daemon.fakes import external_group
 from tests.gossip.making import make_manifest

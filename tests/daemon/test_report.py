@@ -19,9 +19,9 @@ from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_co
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.errors import ConfigError
 from swarmd.gossip import Ignored, PeerView
+from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.network.interface import NetworkStatistics, Standing
 from swarmd.observe import SelfEvaluation, StatusSnapshot
-from swarmd.policy import HardwarePlan, LoraPlan
 from swarmd.storage import Database
 from tests.daemon.fakes import KnownTasks, ScriptedGossip, ScriptedNetwork, external_group
 from tests.gossip.making import START, address_of, key, make_manifest, make_status

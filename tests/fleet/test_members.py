@@ -12,7 +12,7 @@ from swarmd.errors import ConfigError
 from swarmd.fleet import Device, Machine, Member, members_of, prepare_homes, require_addresses_apart
 from swarmd.fleet import members as members_module
 from swarmd.fleet.members import address_on_this_machine
-from swarmd.policy import plan
+from swarmd.hardware import plan
 
 GPUS = (Device("cuda:0", "cuda:0"), Device("cuda:1", "cuda:1"))
 CPUS = (Device("cpu:0", "cpu"), Device("cpu:1", "cpu"))

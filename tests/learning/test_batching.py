@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from swarmd.config import LearningConfig
 from swarmd.learning import learning_rate_at
 from swarmd.learning.batching import TrainRow, micro_batches
-from swarmd.policy import TokenRow
+from swarmd.logprobs import TokenRow
 
 
 def row(prompt, completion, **known):

@@ -5,10 +5,9 @@ import torch
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
+from swarmd.hardware.budgets import UNLIMITED, BudgetKeeper, Budgets
+from swarmd.hardware.guard import MemoryGuard
 from swarmd.learning import Trainer
-from swarmd.policy import BudgetKeeper, Budgets
-from swarmd.policy.budgets import UNLIMITED
-from swarmd.policy.guard import MemoryGuard
 
 QUESTIONS = ["1+1?", "a longer question?"]
 PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")

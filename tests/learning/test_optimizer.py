@@ -7,7 +7,7 @@ from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
 from swarmd.learning import Trainer, optimizer
 from swarmd.learning.optimizer import Optimizer
-from swarmd.policy import pending as pending_module
+from swarmd.logprobs import factored as pending_module
 
 PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
 

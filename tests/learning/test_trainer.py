@@ -9,7 +9,7 @@ from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
 from swarmd.learning import Trainer, clipped_surrogate, group_advantages
 from swarmd.learning.selection import select_rows
-from swarmd.policy import TokenRow
+from swarmd.logprobs import TokenRow
 
 QUESTIONS = ["1+1?", "a longer question?"]
 PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")

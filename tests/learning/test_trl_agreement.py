@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM
 
 from swarmd.config import LearningConfig
 from swarmd.learning import Trainer, centred_advantages, group_advantages
-from swarmd.policy import TokenRow
+from swarmd.logprobs import TokenRow
 
 QUESTIONS = ["1+1?", "a longer question?"]
 GROUP = 6

@@ -7,9 +7,11 @@ import torch
 from scipy.stats import chisquare
 
 from swarmd.errors import ModelError
-from swarmd.policy import GenerationStoppedError, PromptTooLongError, TokenRow
-from swarmd.policy.budgets import BudgetKeeper, Budgets
-from swarmd.policy.sampling import greedy, sample
+from swarmd.hardware.budgets import BudgetKeeper, Budgets
+from swarmd.logprobs import TokenRow
+from swarmd.policy import PromptTooLongError
+from swarmd.rollout import GenerationStoppedError
+from swarmd.rollout.sampling import greedy, sample
 
 QUESTIONS = ["1+1?", "What is seventeen times three?", "x", "Name a colour of the rainbow"]
 

@@ -10,9 +10,11 @@ from transformers import AutoTokenizer
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError, ModelError
-from swarmd.policy import HardwarePlan, load_policy, tokenizer_fingerprint
-from swarmd.policy import hub as hub_module
-from swarmd.policy.tokenizer import ChatTokenizer
+from swarmd.hardware.plan import HardwarePlan
+from swarmd.model import hub as hub_module
+from swarmd.model import tokenizer_fingerprint
+from swarmd.model.tokenizer import ChatTokenizer
+from swarmd.policy import load_policy
 
 
 def load(model, limit=8, **config):
@@ -118,7 +120,7 @@ def test_an_unknown_architecture_is_a_model_error(copied):
 
 
 def test_smollm2_without_its_package_gives_the_command(monkeypatch):
-    monkeypatch.setattr("swarmd.policy.smollm2.gguf_path", lambda: None)
+    monkeypatch.setattr("swarmd.model.smollm2.gguf_path", lambda: None)
     with pytest.raises(ModelError, match="pip install"):
         load("smollm2-135m")
 

@@ -9,14 +9,16 @@ import torch
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
-from swarmd.policy import Budgets, HardwareProbe, Workload, prepare_plan
-from swarmd.policy import locating as locating_module
+from swarmd.hardware.arrangement import Workload
+from swarmd.hardware.budgets import UNLIMITED, Budgets
+from swarmd.hardware.probe import HardwareProbe
+from swarmd.hardware.rates import MEASUREMENTS
+from swarmd.hardware.remembered import ENTRIES_MAX, ShrunkBudgets, read_shrunk, write_shrunk
+from swarmd.model import locating as locating_module
+from swarmd.model import on_meta, read_configuration, shape_of
+from swarmd.model.smollm2 import SMOLLM2
+from swarmd.policy import prepare_plan
 from swarmd.policy import preparing as preparing_module
-from swarmd.policy.budgets import UNLIMITED
-from swarmd.policy.locating import model_shape
-from swarmd.policy.measure import MEASUREMENTS
-from swarmd.policy.remembered import ENTRIES_MAX, ShrunkBudgets, read_shrunk, write_shrunk
-from swarmd.policy.smollm2 import SMOLLM2
 
 GIB = 2**30
 STEP = Workload(own_groups=2, external_groups=2, group_size=8, new_tokens=64)
@@ -24,6 +26,10 @@ MACHINE = HardwareProbe((), 2, 0.0, False, None, free_bytes=8 * GIB, held_bytes=
 SHRUNK = ShrunkBudgets(
     model="m", device="cpu", dtype="float32", lora_rank=None, limit_bytes=GIB, decode_tokens=9, train_tokens=8
 )
+
+
+def model_shape(name):
+    return shape_of(on_meta(read_configuration(name)))
 
 
 @pytest.fixture
@@ -128,7 +134,7 @@ def test_the_sizes_of_smollm2_are_known_without_its_package():
 def test_a_configuration_that_nothing_can_be_made_of_is_a_model_error(tiny_model_dir, tmp_path):
     config = json.loads((tiny_model_dir / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "frobnicator"}))
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match=r"does not work here"):
         model_shape(str(tmp_path))
     (tmp_path / "config.json").unlink()
     with pytest.raises(ModelError, match=r"config\.json is missing"):
@@ -140,8 +146,8 @@ def test_a_models_own_code_is_never_offered_to_run(monkeypatch, tiny_model_dir, 
     (tmp_path / "config.json").write_text(json.dumps(config))
     asked = []
     monkeypatch.setattr("builtins.input", lambda *words: asked.append(words) or "n")
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        model_shape(str(tmp_path))
+    with pytest.raises(ModelError, match=r"does not work here.*building it"):
+        prepare_plan(PolicyConfig(model=str(tmp_path)), STEP, probe=MACHINE)
     assert asked == []
 
 

@@ -25,7 +25,7 @@ from swarmd.daemon.books import past_of, require_own, settle
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.resuming import find_resumption
 from swarmd.errors import SwarmdError
-from swarmd.policy.remembered import read_shrunk
+from swarmd.hardware.remembered import read_shrunk
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from tests.daemon.fakes import Events, ScriptedNetwork
 from tests.gossip.making import START, make_manifest, make_record

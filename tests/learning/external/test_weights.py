@@ -20,7 +20,7 @@ from swarmd.learning import (
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.external.behaviour import NATS_PER_BYTE_MAX
 from swarmd.learning.external.tis import WEIGHT_MAX
-from swarmd.policy import TokenRow
+from swarmd.logprobs import TokenRow
 
 NAN = float("nan")
 LOGPROB = -1.5

@@ -1,0 +1,98 @@
+"""What a step asks for, and one way of running a model for it: what memory depends on beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from swarmd.hardware.budgets import Budgets
+from swarmd.hardware.shape import ModelShape
+
+FLOAT32 = 4  # bytes of what is trained, its gradient, and each of AdamW's two moments
+PROMPT_TOKENS_EXPECTED = 256  # of a question with its system prompt; tasks differ, and none is drawn yet
+
+DType = Literal["float32", "bfloat16", "float16"]
+Device = Literal["cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one step asks for, as far as it is known before the first."""
+
+    own_groups: int
+    external_groups: int
+    group_size: int
+    new_tokens: int
+    prompt_tokens: int = PROMPT_TOKENS_EXPECTED
+    training: bool = True
+    """Else questions are only answered, and a group is one answer."""
+    reference: bool = False
+    """A frozen copy of the starting weights is kept (a KL penalty)."""
+    values: bool = False
+    """A value head reads every token's last state (PPO)."""
+
+    @property
+    def row_tokens(self) -> int:
+        """One completion with its prompt: the least that any budget can be."""
+        return self.prompt_tokens + self.new_tokens
+
+    @property
+    def decode_tokens(self) -> int:
+        """All of a step decoded together, with room for prompts twice as long: they differ, and a second
+        batch takes as long as the first."""
+        return max(1, self.own_groups) * self.group_size * (2 * self.prompt_tokens + self.new_tokens)
+
+    @property
+    def group_tokens(self) -> int:
+        """One group as a packed row."""
+        return self.prompt_tokens + self.group_size * self.new_tokens
+
+    @property
+    def train_tokens(self) -> int:
+        """All of a step, own groups and external ones, in one micro-batch."""
+        return max(1, self.own_groups + self.external_groups) * self.group_tokens
+
+    def is_one_micro_batch(self, train_tokens: int) -> bool:
+        """Whether a step's gradient surely comes from a single pass through the model.
+
+        Others' groups may be larger than own ones, so with them it is never sure.
+        """
+        return train_tokens >= self.train_tokens and self.external_groups == 0
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """One way of running a model on one device."""
+
+    device: Device
+    dtype: DType
+    lora_rank: int | None
+    budgets: Budgets
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number that products are computed with."""
+        return FLOAT32 if self.dtype == "float32" else 2
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether weights are kept in another number type than products are computed with: what is trained
+        is float32, a base that is frozen takes the plan's own type."""
+        return self.lora_rank is None and self.dtype != "float32"
+
+    def trained_parameters(self, shape: ModelShape) -> int:
+        """All weights, or the adapters'."""
+        return shape.parameters if self.lora_rank is None else shape.adapter_parameters(self.lora_rank)
+
+
+Memory = Callable[[ModelShape, Arrangement, Workload], dict[str, int]]
+"""What an engine holds at its peak beside weights, gradients and optimiser: name -> bytes."""
+
+
+@dataclass(frozen=True)
+class EnginesMemory:
+    """What the two engines of a model say they hold."""
+
+    decoding: Memory
+    training: Memory

@@ -1,0 +1,64 @@
+"""How much memory a model will take at its peak, before any of it is loaded.
+
+Pure arithmetic over the model's shape and the batches. The constants were fitted to measured peaks
+(`python -m benchmarks.prediction` compares them again; decision 9 has the table).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from swarmd.hardware.arrangement import FLOAT32, Arrangement, EnginesMemory, Memory, Workload
+from swarmd.hardware.shape import ModelShape
+
+MIB = 2**20
+
+LIBRARIES_BYTES = {"cpu": 100 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
+"""What libraries take beside our tensors once they compute: thread buffers, workspaces, kernels."""
+SLACK = 1.03  # heap that is free in pieces too small to use
+
+
+@dataclass(frozen=True)
+class MemoryPrediction:
+    """Bytes on the device, the process's own among them. `peak` is the larger of the two phases."""
+
+    peak: int
+    decoding: dict[str, int] = field(repr=False)
+    """What is held at the peak of decoding: name -> bytes."""
+    training: dict[str, int] = field(repr=False)
+    """The same in training; empty where nothing is trained."""
+
+
+def predict_memory(
+    shape: ModelShape,
+    arrangement: Arrangement,
+    work: Workload,
+    engines: EnginesMemory,
+    *,
+    held_bytes: int,
+) -> MemoryPrediction:
+    """The peak of this process, which holds `held_bytes` on the device now, before loading."""
+    base = {"process": held_bytes + LIBRARIES_BYTES[arrangement.device]}
+    base |= _standing(shape, arrangement, work)
+    decoding = base | engines.decoding(shape, arrangement, work)
+    training = base | _training(shape, arrangement, work, engines.training) if work.training else {}
+    peak = max(sum(decoding.values()), sum(training.values()))
+    return MemoryPrediction(int(SLACK * peak), decoding, training)
+
+
+def _standing(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    """What is there all the time."""
+    trained = way.trained_parameters(shape)
+    adapters = trained if way.lora_rank is not None else 0
+    # What is trained is float32; a base that is frozen takes the plan's own type.
+    weight = FLOAT32 if way.lora_rank is None else way.itemsize
+    return {
+        "weights": weight * shape.parameters + FLOAT32 * adapters,
+        "optimiser": 2 * FLOAT32 * trained if work.training else 0,
+        # With adapters the base itself is the reference.
+        "reference": FLOAT32 * shape.parameters if work.reference and way.lora_rank is None else 0,
+    }
+
+
+def _training(shape: ModelShape, way: Arrangement, work: Workload, memory: Memory) -> dict[str, int]:
+    return {"gradients": FLOAT32 * way.trained_parameters(shape), **memory(shape, way, work)}

@@ -1,0 +1,94 @@
+"""What this machine has, looked at once at the start. What follows from it is decided in `plan`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from swarmd.hardware import cgroups
+from swarmd.hardware.guard import resident_bytes
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """One GPU as seen at start."""
+
+    device: str  # "cuda:0" or "mps"
+    name: str
+    free_bytes: int
+    bfloat16: bool
+
+
+@dataclass(frozen=True)
+class HardwareProbe:
+    """What this machine has, as values: plans are made, and tested, from it alone."""
+
+    accelerators: tuple[Accelerator, ...]
+    cores: int  # physical cores this process may use
+    busy_cores: float  # load average of the last minute
+    fast_bfloat16: bool  # the CPU multiplies bfloat16 in hardware
+    omp_threads: int | None  # OMP_NUM_THREADS, the operator's own word
+    free_bytes: int  # main memory this process could come to hold, what it holds already among it
+    held_bytes: int  # main memory it holds now: Python and the libraries
+    cpu: str = ""  # the processor's own name
+
+
+def probe_hardware() -> HardwareProbe:
+    """Look at this machine. Reads /proc, /sys and the drivers; takes no GPU memory beyond a context."""
+    omp = os.environ.get("OMP_NUM_THREADS", "")
+    held = resident_bytes()
+    return HardwareProbe(
+        accelerators=(*_cuda_devices(), *_mps_device()),
+        cores=_usable_cores(),
+        busy_cores=psutil.getloadavg()[0],
+        fast_bfloat16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
+        omp_threads=int(omp) if omp.isdigit() and int(omp) > 0 else None,
+        free_bytes=int(min(psutil.virtual_memory().available, cgroups.free_bytes())) + held,
+        held_bytes=held,
+        cpu=_cpu_name(Path("/proc/cpuinfo")),
+    )
+
+
+def _cuda_devices() -> list[Accelerator]:
+    if not torch.cuda.is_available():
+        return []
+    found = []
+    for index in range(torch.cuda.device_count()):
+        free, _total = torch.cuda.mem_get_info(index)
+        major, _minor = torch.cuda.get_device_capability(index)
+        # Before Ampere (8.0) bfloat16 is emulated. ROCm numbers differently; all it supports has bfloat16.
+        bfloat16 = major >= 8 or torch.version.hip is not None
+        found.append(Accelerator(f"cuda:{index}", torch.cuda.get_device_name(index), free, bfloat16))
+    return found
+
+
+def _mps_device() -> list[Accelerator]:
+    if not torch.backends.mps.is_available():
+        return []
+    free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return [Accelerator("mps", "Apple GPU", free, torch.backends.mps.is_macos_or_newer(14, 0))]
+
+
+def _cpu_name(path: Path) -> str:
+    """As Linux tells it; elsewhere the kind of processor must do."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _usable_cores() -> int:
+    """Physical cores, less what affinity and the control groups' quotas take away."""
+    logical = os.cpu_count() or 1
+    physical = psutil.cpu_count(logical=False) or logical
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
+    return max(1, int(min(physical, allowed, cgroups.cores())))

@@ -1,0 +1,58 @@
+"""What is known of the rows being decoded together: cache, positions, and which columns are padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from swarmd.llama.cache import KeyValueCache
+
+
+class Batch:
+    """Rows whose prompts end in the same column of the cache.
+
+    positions [R] of each row's next token; mask [R, 1, 1, columns] to add to attention scores, or None where
+    all prompts are equally long.
+    """
+
+    def __init__(self, cache: KeyValueCache, lengths: Sequence[int], copies: int, rotations: Tensor) -> None:
+        device = rotations.device
+        self.cache = cache
+        self.positions = torch.tensor(lengths, device=device).repeat_interleave(copies)
+        self._rotations = rotations
+        self._mask: Tensor | None = None
+        if min(lengths) < max(lengths):
+            padding = max(lengths) - self.positions
+            hidden = torch.arange(cache.columns, device=device) < padding[:, None]
+            mask = torch.zeros(hidden.shape, dtype=cache.dtype, device=device)
+            self._mask = mask.masked_fill_(hidden, float("-inf"))[:, None, None]
+
+    @property
+    def rotations(self) -> Tensor:
+        """[2, R, 1, head size], at each row's position."""
+        return self._rotations.index_select(1, self.positions)
+
+    @property
+    def mask(self) -> Tensor | None:
+        """Of the filled columns and the one being written."""
+        return None if self._mask is None else self._mask[..., : self.cache.filled + 1]
+
+    def advance(self) -> None:
+        """One token was added to every row."""
+        self.cache.advance()
+        self.positions = self.positions + 1
+
+    def keep(self, alive: Tensor) -> Tensor:
+        """Keep the rows that are alive [R]. Returns which row stands at each place now, [rows left]."""
+        staying = int(alive.sum())
+        rows = torch.arange(len(alive), device=alive.device)
+        holes = rows[:staying][~alive[:staying]]
+        sources = rows[staying:][alive[staying:]]
+        self.cache.keep(staying, sources, holes)
+        rows[holes] = sources
+        rows = rows[:staying]
+        self.positions = self.positions[rows]
+        self._mask = None if self._mask is None else self._mask[rows]
+        return rows

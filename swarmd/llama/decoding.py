@@ -1,0 +1,136 @@
+"""Our own decoding loop: prompts run once, finished rows leave, one working copy of the weights a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from swarmd.llama.batch import Batch
+from swarmd.llama.forward import LlamaForward
+from swarmd.llama.reading import Decoder
+from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, StopSignal
+from swarmd.rollout.sampling import greedy, logprobs_of, sample
+
+ACCELERATOR_STEPS = 8  # tokens between looks at who is finished: each look waits for the accelerator
+
+
+class LlamaEngine:
+    """Decodes the architectures of `read_decoder`."""
+
+    def __init__(self, decoder: Decoder, *, eos_ids: frozenset[int], dtype: torch.dtype) -> None:
+        self._decoder = decoder
+        self._dtype = dtype
+        self._eos_ids = eos_ids
+        accelerated = decoder.embedding.weight.device.type != "cpu"
+        self.interval = ACCELERATOR_STEPS if accelerated else 1
+        """Tokens between looks at who is finished."""
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        copies: int,
+        max_new_tokens: int,
+        *,
+        uniforms: Tensor | None,
+        temperature: float,
+        progress: Progress | None = None,
+        should_stop: StopSignal | None = None,
+    ) -> list[Decoded]:
+        """As `Engine.decode`; progress comes every `interval` tokens."""
+        forward = LlamaForward(self._decoder, self._dtype)
+        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        batch, logits = forward.start([prompts[number] for number in order], copies, max_new_tokens)
+        logits = logits.repeat_interleave(copies, dim=0)
+        numbers = [number * copies + copy for number in order for copy in range(copies)]
+        rows = _Rows(numbers, batch, self._eos_ids, uniforms)
+        for step in range(max_new_tokens):
+            if should_stop is not None and should_stop.is_set():
+                raise GenerationStoppedError
+            rows.write(logits, step, temperature)
+            last = step + 1 == max_new_tokens
+            if last or (step + 1) % self.interval == 0:
+                written = rows.drop_finished()
+                if progress is not None:
+                    progress(written)
+            if last or not rows.numbers:
+                break
+            logits = forward.step(rows.tokens, batch)
+        return rows.collect()
+
+    @torch.inference_mode()
+    def replay(self, prompts: Sequence[Sequence[int]], completions: Tensor) -> Tensor:
+        """As `ReplayingEngine.replay`."""
+        forward = LlamaForward(self._decoder, self._dtype)
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        completions = completions.to(forward.device)
+        batch, logits = forward.start([prompts[index] for index in order], 1, completions.shape[1] + 1)
+        found = []
+        for tokens in completions[order].unbind(dim=1):
+            found.append(logprobs_of(logits, tokens))
+            logits = forward.step(tokens, batch)
+        return torch.stack(found, dim=1)[torch.tensor(order, device=forward.device).argsort()]
+
+
+class _Rows:
+    """What every row wrote. `numbers` are those still writing, `tokens` [R] what they wrote last, `draws` [R,
+    tokens] their uniforms."""
+
+    def __init__(
+        self, numbers: Sequence[int], batch: Batch, eos_ids: frozenset[int], uniforms: Tensor | None
+    ) -> None:
+        device = batch.positions.device
+        self.numbers = list(numbers)
+        self.draws = None if uniforms is None else uniforms[self.numbers].to(device)
+        self.tokens = batch.positions
+        self._batch = batch
+        self._ends = eos_ids
+        self._unread: list[tuple[Tensor, Tensor]] = []
+        self._texts = {number: _Text() for number in sorted(numbers)}
+
+    def write(self, logits: Tensor, step: int, temperature: float) -> None:
+        """Choose the next token [R] of every row. What a finished row writes is not read."""
+        draws = self.draws
+        chosen = greedy(logits) if draws is None else sample(logits, draws[:, step], temperature)
+        self._unread.append(chosen)
+        self.tokens = chosen[0]
+
+    def drop_finished(self) -> int:
+        """Let finished rows leave the batch. Returns how many tokens were written since the last call."""
+        written = 0
+        texts = [self._texts[number] for number in self.numbers]
+        # On an accelerator this is where the host waits.
+        steps = [torch.stack(part).tolist() for part in zip(*self._unread, strict=True)]
+        self._unread.clear()
+        for tokens, logprobs in zip(*steps, strict=True):
+            for text, token, logprob in zip(texts, tokens, logprobs, strict=True):
+                if not text.finished:
+                    text.tokens.append(token)
+                    text.logprobs.append(logprob)
+                    text.finished = token in self._ends
+                    written += 1
+        alive = [not text.finished for text in texts]
+        if not all(alive):
+            kept = self._batch.keep(torch.tensor(alive, device=self.tokens.device))
+            self.numbers = [self.numbers[row] for row in kept.tolist()]
+            self.tokens = self.tokens[kept]
+            self.draws = None if self.draws is None else self.draws[kept]
+        return written
+
+    def collect(self) -> list[Decoded]:
+        """What every row wrote, up to its end token, in the order of their numbers."""
+        return [
+            Decoded(tuple(text.tokens), tuple(text.logprobs), text.finished) for text in self._texts.values()
+        ]
+
+
+@dataclass
+class _Text:
+    """What one row wrote so far."""
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finished: bool = False

@@ -1,0 +1,180 @@
+"""The lean forward: the hidden states and next-token logits that transformers would compute, in fewer steps.
+
+Matrix products run in the working dtype; the residual stream keeps the embedding's, norms, rotations and
+softmax are computed in float32: as under autocast, whose rounding a training forward has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  # its usual name
+
+from swarmd.llama.batch import Batch
+from swarmd.llama.cache import KeyValueCache
+from swarmd.llama.norm import DecodingNorm
+from swarmd.llama.products import Product, make_product
+from swarmd.llama.reading import Decoder, Layer
+from swarmd.llama.rotary import rotate, rotations
+from swarmd.rollout.padding import pad_left, positions_of
+
+PREFILL_TOKENS_MAX = 2_048  # prompt tokens run together: bounds activations, and wide enough for full speed
+
+Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""layer, queries [N, heads, D], keys and values [N, kv heads, D] -> [N, heads * D]; in the working dtype."""
+
+
+class _WorkingLayer:
+    """One layer's weights as they are multiplied with."""
+
+    def __init__(self, layer: Layer, decoder: Decoder, dtype: torch.dtype) -> None:
+        self.input_norm = DecodingNorm(layer.input_norm, dtype)
+        self.feed_forward_norm = DecodingNorm(layer.feed_forward_norm, dtype)
+        self.query_key_value: Product = make_product((layer.query, layer.key, layer.value), dtype)
+        self.output: Product = make_product((layer.output,), dtype)
+        self.gate_up: Product = make_product((layer.gate, layer.up), dtype)
+        self.down: Product = make_product((layer.down,), dtype)
+        self.activation: Any = F.silu if type(layer.activation) is nn.SiLU else layer.activation
+        self.scale = layer.scale
+        self.head_norm: tuple[Tensor, float] | None = None
+        if layer.query_norm is not None and layer.key_norm is not None:
+            query, key = DecodingNorm(layer.query_norm, dtype), DecodingNorm(layer.key_norm, dtype)
+            weights = [query.weight] * decoder.heads + [key.weight] * decoder.kv_heads
+            self.head_norm = torch.stack(weights).float(), query.epsilon
+
+
+class LlamaForward:
+    """A model's present weights, ready to decode one batch; copies are let go with the object."""
+
+    def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
+        self._decoder = decoder
+        self._dtype = dtype
+        self._embedding = decoder.embedding.weight.detach()
+        self._layers = [_WorkingLayer(layer, decoder, dtype) for layer in decoder.layers]
+        self._norm = DecodingNorm(decoder.norm, dtype)
+        self._head = make_product((decoder.head,), dtype)
+        self.device = self._embedding.device
+
+    def start(self, prompts: Sequence[Sequence[int]], copies: int, new_tokens: int) -> tuple[Batch, Tensor]:
+        """Run every prompt once: a batch with `copies` rows of each, and the logits [prompts, V] after each.
+
+        The prompts come sorted by length, so that those that run together need little padding. The last of
+        `new_tokens` is never fed back.
+        """
+        decoder = self._decoder
+        lengths = [len(prompt) for prompt in prompts]
+        cache = KeyValueCache(
+            layers=len(self._layers),
+            rows=len(prompts) * copies,
+            kv_heads=decoder.kv_heads,
+            columns=lengths[-1] + new_tokens - 1,
+            head_size=decoder.head_size,
+            dtype=self._dtype,
+            device=self.device,
+        )
+        cache.filled = lengths[-1]
+        every = torch.arange(cache.columns, device=self.device)
+        rotation = rotations(decoder.rotary, every, self._embedding)
+        last = []
+        for start, stop in _prefill_batches(lengths):
+            ids, real = pad_left(prompts[start:stop], 0, self.device)
+            positions = positions_of(real).flatten()
+            attend = self._prompt_attention(real, copies, cache, start * copies)
+            hidden = self._run(ids.flatten(), rotation[:, positions], attend)
+            last.append(hidden.view(*ids.shape, -1)[:, -1])
+        return Batch(cache, lengths, copies, rotation), self._logits(torch.cat(last))
+
+    def step(self, tokens: Tensor, batch: Batch) -> Tensor:
+        """Logits [R, V] after one more token [R] of every row; the batch grows by it."""
+        hidden = self._run(tokens, batch.rotations, self._cached_attention(batch.mask, batch.cache))
+        batch.advance()
+        return self._logits(hidden)
+
+    def _run(self, tokens: Tensor, rotation: Tensor, attend: Attention) -> Tensor:
+        """Hidden states [N, hidden] of tokens [N], before the last norm."""
+        decoder, dtype = self._decoder, self._dtype
+        heads, kv_heads = decoder.heads, decoder.kv_heads
+        x = F.embedding(tokens, self._embedding)
+        count = x.shape[0]
+        for number, layer in enumerate(self._layers):
+            projected = layer.query_key_value(layer.input_norm(x)).view(count, -1, decoder.head_size)
+            turned, values = projected.split_with_sizes((heads + kv_heads, kv_heads), dim=1)
+            turned = turned.float()
+            if layer.head_norm is not None:
+                weight, epsilon = layer.head_norm
+                turned = F.rms_norm(turned, (decoder.head_size,), None, epsilon).to(dtype) * weight
+            turned = rotate(turned, rotation).to(dtype)
+            queries, keys = turned.split_with_sizes((heads, kv_heads), dim=1)
+            attended = attend(number, queries, keys, values)
+            layer.output.add_to(x, attended)
+            gate, up = layer.gate_up(layer.feed_forward_norm(x)).chunk(2, dim=-1)
+            layer.down.add_to(x, layer.activation(gate).mul_(up))
+        return x
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        return self._head(self._norm(hidden))
+
+    def _prompt_attention(self, real: Tensor, copies: int, cache: KeyValueCache, first_row: int) -> Attention:
+        """Causal attention inside left-padded prompts; real [P, S] says what is a token."""
+        prompts, width = real.shape
+        group = self._decoder.heads // self._decoder.kv_heads
+        mask = None
+        if not bool(real.all()):
+            earlier = torch.ones(width, width, dtype=torch.bool, device=real.device).tril()
+            itself = torch.eye(
+                width, dtype=torch.bool, device=real.device
+            )  # or padding would attend to nothing
+            mask = (earlier & real[:, None] | itself)[:, None]
+
+        def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            q, k, v = (
+                part.reshape(prompts, width, *part.shape[1:]).transpose(1, 2)
+                for part in (queries, keys, values)
+            )
+            cache.write_prompts(number, first_row, k, v, copies)
+            attended = F.scaled_dot_product_attention(
+                q,
+                k.repeat_interleave(group, dim=1),
+                v.repeat_interleave(group, dim=1),
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=self._layers[number].scale,
+            )
+            return attended.transpose(1, 2).reshape(prompts * width, -1)
+
+        return attend
+
+    def _cached_attention(self, mask: Tensor | None, cache: KeyValueCache) -> Attention:
+        """Attention of one new token a row to all before it. The query heads that share keys and values stand
+        where several tokens would: nothing is repeated."""
+        decoder = self._decoder
+        shared = (decoder.kv_heads, decoder.heads // decoder.kv_heads)
+        columns = cache.next_column()
+
+        def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            column = columns[number]
+            column.key.copy_(keys)
+            column.value.copy_(values)
+            attended = F.scaled_dot_product_attention(
+                queries.view(queries.shape[0], *shared, -1),
+                column.keys,
+                column.values,
+                attn_mask=mask,
+                scale=self._layers[number].scale,
+            )
+            return attended.reshape(queries.shape[0], -1)
+
+        return attend
+
+
+def _prefill_batches(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Ranges of prompts, each within PREFILL_TOKENS_MAX padded tokens or a single prompt."""
+    ranges, start = [], 0
+    for number, length in enumerate(lengths):
+        if number > start and (number + 1 - start) * length > PREFILL_TOKENS_MAX:
+            ranges.append((start, number))
+            start = number
+    return [*ranges, (start, len(lengths))]

@@ -1,0 +1,73 @@
+"""What this room's engines hold beside the model. Pure arithmetic, over the kernels' own rules.
+
+The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
+from swarmd.hardware.shape import ModelShape
+from swarmd.llama.forward import PREFILL_TOKENS_MAX
+from swarmd.llama.products import LARGE_NUMEL_MIN, is_laid_out, linear_numel
+from swarmd.llama.reading import Decoder
+from swarmd.logprobs.memory import beside_gradients, cast_bytes, keys_per_token, over_layers, packed_memory
+from swarmd.rollout.memory import cache_bytes, prompt_bytes, sampling_bytes
+
+ADAPTER_COPIES = 2  # factors in the working dtype; B of fused layers is block-diagonal, zeros and all
+
+
+@dataclass(frozen=True)
+class DecodingMemory:
+    """Of `LlamaEngine` for one model."""
+
+    small_parameters: int
+    """Of linear layers that decoding copies on a CPU in any dtype."""
+
+    @classmethod
+    def of(cls, decoder: Decoder) -> DecodingMemory:
+        """For this model, which may be on the meta device."""
+        sizes = [sum(linear_numel(m) for m in linears) for linears in decoder.by_input()]
+        return cls(sum(size for size in sizes if size < LARGE_NUMEL_MIN))
+
+    def __call__(self, shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+        return {
+            "working copy": self._working_copy(shape, way),
+            "cache": cache_bytes(shape, way),
+            "logits": sampling_bytes(shape, way, work),
+            "prompts": prompt_bytes(shape, way, work, PREFILL_TOKENS_MAX),
+        }
+
+    def _working_copy(self, shape: ModelShape, way: Arrangement) -> int:
+        """Weights that exist once more, in the layout they are multiplied in."""
+        dtype: torch.dtype = getattr(torch, way.dtype)
+        every = shape.linear_parameters + shape.head_parameters
+        copied = every if way.is_cast else 0
+        if is_laid_out(way.device, dtype, LARGE_NUMEL_MIN):
+            copied = every
+        elif is_laid_out(way.device, dtype, 1):
+            copied = max(copied, self.small_parameters)
+        rank = way.lora_rank
+        adapters = 0 if rank is None else ADAPTER_COPIES * shape.adapter_parameters(rank)
+        return way.itemsize * (copied + adapters)
+
+
+def training_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    """Of `PackedLogprobs` with `LlamaBody`; with adapters, transformers' own layers are used."""
+    if way.lora_rank is not None:
+        return packed_memory(shape, way, work)
+    tokens = way.budgets.train_tokens
+    # Each weight as it was multiplied is kept with its layer.
+    layer = tokens * _kept(shape, way, work) + cast_bytes(shape, way) / shape.layers
+    return {"activations": beside_gradients(shape, way, work, over_layers(shape, way, tokens, layer))}
+
+
+def _kept(shape: ModelShape, way: Arrangement, work: Workload) -> float:
+    """Bytes that a layer keeps of each token for the backward pass (`layers.py`, `logprobs/attention.py`)."""
+    attention = 3 * shape.attention_width + keys_per_token(way, work) * shape.cache_width
+    outputs = shape.linear_outputs / shape.layers
+    gated = outputs - shape.attention_width - shape.cache_width - 2 * shape.hidden
+    return way.itemsize * (gated + attention) + FLOAT32 * 2 * shape.hidden

@@ -1,0 +1,51 @@
+"""What lies between the embeddings and the output layer, run over packed tokens.
+
+`TransformersBody` runs the model's own modules, whatever they are. `llama/body.py` has another one.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from swarmd.hardware.autocast import autocast
+from swarmd.logprobs.attention import AttentionPlan, attention_over_packed
+from swarmd.logprobs.checkpointing import checkpointed
+
+
+class Body(Protocol):
+    """All decoder layers and the last norm."""
+
+    def __call__(self, embedded: Tensor, plan: AttentionPlan, *, recompute: bool) -> Tensor:
+        """Embeddings [N, H] -> normed states [C, H] at the places that predict.
+
+        `recompute`: keep only each layer's input for backward, and compute the layer again there.
+        """
+        ...
+
+
+class TransformersBody:
+    """The model's own modules, adapters among them."""
+
+    def __init__(self, inner: Any, dtype: torch.dtype) -> None:
+        self._inner = inner
+        self._dtype = dtype
+
+    def __call__(self, embedded: Tensor, plan: AttentionPlan, *, recompute: bool) -> Tensor:
+        config = self._inner.config
+        with (
+            attention_over_packed(config),
+            autocast(embedded.device, self._dtype),
+            checkpointed(self._inner, lambda: attention_over_packed(config)) if recompute else nullcontext(),
+        ):
+            hidden: Tensor = self._inner(
+                inputs_embeds=embedded[None],
+                position_ids=plan.packing.positions[None],
+                use_cache=False,
+                swarmd_packing=plan,
+            ).last_hidden_state
+        return functional.embedding(plan.packing.predicting, hidden[0])

@@ -1,0 +1,44 @@
+"""Adding to a parameter's gradient in place, from inside a backward pass.
+
+Autograd would make every contribution a tensor of its own first. Parameters served this way hand autograd
+nothing: hooks on them and `torch.autograd.grad` do not see them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from swarmd.logprobs.factored import FactoredGradients
+
+
+def accumulated(parameter: Tensor) -> Tensor:
+    """The parameter's gradient, zeros if it has none yet."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
+    """gradient has the parameter's shape; a missing or frozen parameter takes none."""
+    if parameter is None or not parameter.requires_grad:
+        return
+    if parameter.grad is None:
+        parameter.grad = gradient.to(parameter.dtype)
+    else:
+        parameter.grad += gradient
+
+
+def add_linear_gradient(
+    weight: Tensor, bias: Tensor | None, by_output: Tensor, inputs: Tensor, factored: FactoredGradients
+) -> None:
+    """What a linear layer's output gradient [N, out] means for its weight [out, in], given inputs [N, in]."""
+    if factored.takes(weight, inputs.dtype):
+        factored.add(weight, by_output, inputs)
+    elif weight.requires_grad:
+        if weight.grad is not None and weight.grad.dtype == inputs.dtype:
+            weight.grad.addmm_(by_output.T, inputs)
+        else:
+            add_gradient(weight, by_output.T @ inputs)
+    if bias is not None:
+        add_gradient(bias, by_output.sum(dim=0, dtype=torch.float32))

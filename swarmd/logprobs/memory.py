@@ -1,0 +1,82 @@
+"""What computing log-probabilities for a gradient holds, by the engine that does it. Pure arithmetic.
+
+The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
+"""
+
+from __future__ import annotations
+
+from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
+from swarmd.hardware.shape import ModelShape
+from swarmd.logprobs.padded import LOGIT_BYTES, tokens_weight
+from swarmd.logprobs.vocabulary import KEPT_BYTES, SLICE_BYTES
+
+TRANSFORMERS_KEEP = 1.25
+"""Numbers that transformers' layers keep for the backward pass, per number in and out of a linear layer."""
+LOGIT_SLICES = 4  # of float32 logits at once: the slice, what is computed from it, and their gradient
+STATE_COPIES = 2  # of the float32 states that a value head reads: by token, and by row and position
+
+
+def padded_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    """Of `PaddedLogprobs`."""
+    # A padded token may count several times, and a row is one whatever the budget.
+    tokens = max(work.row_tokens, way.budgets.train_tokens // tokens_weight(shape.vocab_size))
+    layer = tokens * _kept_by_transformers(shape, way, 1)
+    logits = LOGIT_BYTES * shape.vocab_size * tokens * work.new_tokens // work.row_tokens
+    layers = over_layers(shape, way, tokens, layer) + cast_bytes(shape, way)
+    return {"activations": layers + logits + _states(shape, work, tokens)}
+
+
+def packed_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    """Of `PackedLogprobs` with transformers' own layers."""
+    tokens = way.budgets.train_tokens
+    layer = tokens * _kept_by_transformers(shape, way, keys_per_token(way, work))
+    layers = over_layers(shape, way, tokens, layer) + cast_bytes(shape, way)
+    return {"activations": beside_gradients(shape, way, work, layers)}
+
+
+def beside_gradients(shape: ModelShape, way: Arrangement, work: Workload, layers: int) -> int:
+    """Of packed rows: what `layers` hold, with the logits, beside the gradients that come meanwhile."""
+    tokens = way.budgets.train_tokens
+    forward = layers + _sliced_logits(shape, way, tokens) + _states(shape, work, tokens)
+    if work.is_one_micro_batch(tokens) and way.lora_rank is None:
+        # Activations go as gradients come, and the output layer's gradient comes first.
+        gradients = FLOAT32 * way.trained_parameters(shape)
+        return max(0, forward + FLOAT32 * shape.head_parameters - gradients)
+    return forward
+
+
+def over_layers(shape: ModelShape, way: Arrangement, tokens: int, layer: float) -> int:
+    """All layers, or one and the inputs of all where activations are computed again."""
+    if way.budgets.gradient_checkpointing:
+        return int(layer + shape.layers * tokens * FLOAT32 * shape.hidden)
+    return int(layer * shape.layers)
+
+
+def cast_bytes(shape: ModelShape, way: Arrangement) -> int:
+    """Of the weights as autocast multiplies with them: kept until the forward pass has ended."""
+    return way.itemsize * shape.linear_parameters if way.is_cast else 0
+
+
+def keys_per_token(way: Arrangement, work: Workload) -> float:
+    """Keys laid out per token of packed rows: every completion has its prompt's beside its own."""
+    room = way.budgets.train_tokens - work.prompt_tokens
+    together = min(work.group_size, max(1, room // work.new_tokens))
+    keys = work.prompt_tokens + together * work.row_tokens
+    return keys / (work.prompt_tokens + together * work.new_tokens)
+
+
+def _kept_by_transformers(shape: ModelShape, way: Arrangement, keys: float) -> float:
+    attention = 3 * shape.attention_width + keys * shape.cache_width
+    linear = TRANSFORMERS_KEEP * (shape.linear_inputs + shape.linear_outputs) / shape.layers
+    return way.itemsize * (linear + attention) + FLOAT32 * 4 * shape.hidden
+
+
+def _sliced_logits(shape: ModelShape, way: Arrangement, tokens: int) -> int:
+    count = tokens * shape.vocab_size
+    kept = way.itemsize * count if way.itemsize * count <= KEPT_BYTES else 0
+    return kept + LOGIT_SLICES * min(SLICE_BYTES, FLOAT32 * count)
+
+
+def _states(shape: ModelShape, work: Workload, tokens: int) -> int:
+    """What a value head reads."""
+    return STATE_COPIES * FLOAT32 * tokens * shape.hidden if work.values else 0

@@ -1,0 +1,96 @@
+"""Scores packed rows: a prompt is computed once for all its completions, and no [B, T, V] ever exists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from swarmd.logprobs.attention import AttentionPlan
+from swarmd.logprobs.body import Body
+from swarmd.logprobs.checkpointing import keep_activations
+from swarmd.logprobs.embedding import embed
+from swarmd.logprobs.factored import FactoredGradients
+from swarmd.logprobs.interface import TokenRow
+from swarmd.logprobs.packing import pack, packed_tokens, shape_multiple
+from swarmd.logprobs.vocabulary import chosen_logprobs
+
+TOUCHED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+"""What some models do to logits behind the output layer; a trial of small logits might not show it."""
+
+
+class PackedLogprobs:
+    """For a model whose attention and output layer are ordinary: `why_not_packed` and a trial tell.
+
+    Gradients of the embedding and the output layer, and of all of `LlamaBody`, are added to `.grad` or
+    `factored` in backward, not handed to autograd: `torch.autograd.grad` and hooks on these do not see them.
+    `recompute` says, whenever rows are scored, whether layers are to be computed again in backward.
+    """
+
+    def __init__(
+        self,
+        base: Any,
+        body: Body,
+        *,
+        dtype: torch.dtype,
+        factored: FactoredGradients,
+        recompute: Callable[[], bool] = keep_activations,
+    ) -> None:
+        self._embedding: nn.Embedding = base.get_input_embeddings()
+        self._head: nn.Linear = base.get_output_embeddings()
+        self._body = body
+        self._dtype = dtype
+        self.factored = factored
+        self._recompute = recompute
+        self.device = self._embedding.weight.device
+
+    def tokens(self, rows: Sequence[TokenRow]) -> int:
+        """Input tokens that go through the model for these rows, but for what fills a packing up."""
+        return packed_tokens(rows)
+
+    def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
+        logprobs, mask, _ = self._score(rows, temperature)
+        return logprobs, mask
+
+    def logprobs_and_states(
+        self, rows: Sequence[TokenRow], temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        logprobs, mask, hidden = self._score(rows, temperature)
+        states = hidden.new_zeros((*mask.shape, hidden.shape[1]))
+        return logprobs, mask, states.masked_scatter(mask[..., None], hidden.detach())
+
+    def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities and mask [B, T], and the states [C, H] of their tokens, row by row."""
+        packing = pack(rows, shape_multiple(self.device, self._dtype)).to(self.device)
+        embedded = embed(self._embedding, packing.ids, self.factored, self._dtype)
+        recompute = torch.is_grad_enabled() and self._recompute()
+        hidden = self._body(embedded, AttentionPlan.of(packing), recompute=recompute)
+        flat = chosen_logprobs(
+            hidden,
+            self._head.weight,
+            self._head.bias,
+            packing.targets,
+            temperature,
+            self._dtype,
+            self.factored,
+        )
+        width = int(packing.lengths.max())
+        mask = torch.arange(width, device=self.device) < packing.lengths[:, None]
+        return flat.new_zeros(mask.shape).masked_scatter(mask, flat), mask, hidden
+
+
+def why_not_packed(base: Any) -> str | None:
+    """What can be seen without running the model."""
+    config = base.config
+    if type(base.get_input_embeddings()) is not nn.Embedding:
+        return "the model's embedding is not a plain table"
+    if type(base.get_output_embeddings()) is not nn.Linear:
+        return "the model's output layer is not a plain linear one"
+    for name in TOUCHED_LOGITS:
+        if getattr(config, name, None) not in (None, 1, 1.0):
+            return f"the model changes its logits ({name})"
+    if getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True):
+        return "the model attends through a sliding window"
+    return None

@@ -1,0 +1,152 @@
+"""Rows of one prompt as one stretch of tokens: the prompt once, its completions behind it, no row padded.
+
+What looks at one token at a time runs over the flat stretch [N]; attention alone needs to know which tokens
+belong together, and finds them through the indices kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from swarmd.logprobs.interface import TokenRow
+
+SHAPE_MULTIPLE = 32
+"""Tokens. oneDNN compiles a product for each shape that it has not seen of late, half a millisecond each: of
+no weight in a large model, a third of a step of the embedded one, whose number of tokens always differs."""
+
+
+def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
+    """What the number of tokens of a packing should be a multiple of. In float32 nothing is compiled."""
+    return SHAPE_MULTIPLE if device.type == "cpu" and dtype != torch.float32 else 1
+
+
+@dataclass(frozen=True)
+class Packing:
+    """N tokens in flat order, and how C completion tokens and attention find theirs.
+
+    A completion's last token predicts nothing, so it is a target but never an input. What fills N and C up
+    to a round number stands behind: copies of a prompt, which nothing follows, and of a target.
+    """
+
+    ids: Tensor
+    """[N] the input tokens."""
+    positions: Tensor
+    """[N] each token's place in its own row: completions of a prompt all start where it ends."""
+    predicting: Tensor
+    """[C] the flat place of the token that predicts each completion token."""
+    targets: Tensor
+    """[C] the completion tokens, row by row."""
+    lengths: Tensor
+    """[B] tokens of each completion; they sum to C without what fills it up."""
+    prompts: Tensor
+    """[R, P] flat places of the prompts' tokens, filled up on the right."""
+    prompt_lengths: Tensor
+    """[R]"""
+    owners: Tensor
+    """[B'] which prompt each completion with inputs belongs to."""
+    inputs: Tensor
+    """[B', T'] flat places of the completions' input tokens, filled up on the right."""
+    restored: Tensor
+    """[N] where each flat token stands in prompts and inputs laid end to end."""
+
+    def to(self, device: torch.device) -> Packing:
+        """The same on `device`."""
+        return Packing(**{name: value.to(device) for name, value in vars(self).items()})
+
+    def visible_keys(self) -> Tensor | None:
+        """Which of [prompt P, own inputs T'] each input attends to: bool [B' or 1, 1, T', P + T']."""
+        width = self.prompts.shape[1]
+        count = self.inputs.shape[1]
+        device = self.inputs.device
+        causal = torch.ones(count, count, dtype=torch.bool, device=device).tril()
+        prompt = torch.arange(width, device=device) < self.prompt_lengths[:, None]  # [R, P]
+        seen = prompt[self.owners]
+        # One mask for all rows where every prompt is as long as the longest: attention is then cheaper.
+        rows = seen[:1] if bool(seen.all()) else seen
+        return torch.cat(
+            [rows[:, None, None].expand(-1, 1, count, -1), causal.expand(len(rows), 1, -1, -1)], dim=-1
+        )
+
+
+def pack(rows: Sequence[TokenRow], multiple: int = 1) -> Packing:
+    """The packing of adjacent rows with equal prompts, in the order given. Prompts are never empty.
+
+    N and C are filled up to a multiple of `multiple`.
+    """
+    ids: list[int] = []
+    positions: list[int] = []
+    predicting: list[int] = []
+    targets: list[int] = []
+    prompts: list[range] = []
+    inputs: list[range] = []
+    owners: list[int] = []
+    for prompt, group in groupby(rows, key=lambda row: row.prompt_ids):
+        prompts.append(range(len(ids), len(ids) + len(prompt)))
+        ids += prompt
+        positions += range(len(prompt))
+        last = len(ids) - 1
+        for row in group:
+            own = range(len(ids), len(ids) + len(row.completion_ids) - 1)
+            if row.completion_ids:
+                predicting += (last, *own)
+                targets += row.completion_ids
+            if own:
+                ids += row.completion_ids[:-1]
+                positions += range(len(prompt), len(prompt) + len(own))
+                inputs.append(own)
+                owners.append(len(prompts) - 1)
+    longest = max((row.prompt_ids for row in rows), key=len, default=())
+    while missing := -len(ids) % multiple:
+        prompts.append(range(len(ids), len(ids) + min(missing, len(longest))))
+        ids += longest[: len(prompts[-1])]
+        positions += range(len(prompts[-1]))
+    missing = -len(targets) % multiple
+    predicting += predicting[:1] * missing
+    targets += targets[:1] * missing
+    prompt_index, input_index = _rectangle(prompts), _rectangle(inputs)
+    return Packing(
+        ids=torch.tensor(ids),
+        positions=torch.tensor(positions),
+        predicting=torch.tensor(predicting, dtype=torch.long),
+        targets=torch.tensor(targets, dtype=torch.long),
+        lengths=torch.tensor([len(row.completion_ids) for row in rows]),
+        prompts=prompt_index,
+        prompt_lengths=torch.tensor([len(places) for places in prompts]),
+        owners=torch.tensor(owners, dtype=torch.long),
+        inputs=input_index,
+        restored=_places(len(ids), prompts, inputs, prompt_index, input_index),
+    )
+
+
+def packed_tokens(rows: Sequence[TokenRow]) -> int:
+    """How many input tokens `pack` makes of these rows, without what fills them up."""
+    return sum(
+        len(prompt) + sum(max(0, len(row.completion_ids) - 1) for row in group)
+        for prompt, group in groupby(rows, key=lambda row: row.prompt_ids)
+    )
+
+
+def _rectangle(stretches: Sequence[range]) -> Tensor:
+    """The stretches as rows [n, longest]; filled up with their own first place, which nobody will look at."""
+    width = max((len(stretch) for stretch in stretches), default=0)
+    filled = [[*stretch, *[stretch.start] * (width - len(stretch))] for stretch in stretches]
+    return torch.tensor(filled, dtype=torch.long).reshape(len(stretches), width)
+
+
+def _places(
+    count: int, prompts: Sequence[range], inputs: Sequence[range], prompt_index: Tensor, input_index: Tensor
+) -> Tensor:
+    restored = torch.empty(count, dtype=torch.long)
+    for base, width, stretches in (
+        (0, prompt_index.shape[1], prompts),
+        (prompt_index.numel(), input_index.shape[1], inputs),
+    ):
+        for number, places in enumerate(stretches):
+            start = base + number * width
+            restored[places.start : places.stop] = torch.arange(start, start + len(places))
+    return restored

@@ -1,0 +1,95 @@
+"""One padded row a completion, through transformers' own forward: for any architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import cast
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from swarmd.hardware.autocast import autocast
+from swarmd.logprobs.checkpointing import checkpointed, keep_activations
+from swarmd.logprobs.interface import TokenRow
+
+LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
+TOKEN_BYTES = 2**18  # what a token may take for logits before it counts more than once: 13,000 words
+
+
+def tokens_weight(vocabulary: int) -> int:
+    """How many times a token counts in a budget: all its logits exist at once."""
+    return -(-vocabulary * LOGIT_BYTES // TOKEN_BYTES)
+
+
+class PaddedLogprobs:
+    """Scores with the prompt repeated for each of its completions. `recompute` as in `PackedLogprobs`."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        *,
+        pad_id: int,
+        dtype: torch.dtype,
+        recompute: Callable[[], bool] = keep_activations,
+    ) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        self._pad_id = pad_id
+        self._dtype = dtype
+        self._recompute = recompute
+        vocabulary = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
+        # With 152k words the logits of 16,384 tokens would take 50 GB.
+        self._weight = tokens_weight(vocabulary)
+
+    @property
+    def factored(self) -> None:
+        """Autograd sums this scorer's gradients up itself."""
+        return None
+
+    def tokens(self, rows: Sequence[TokenRow]) -> int:
+        return len(rows) * max(len(row) for row in rows) * self._weight
+
+    def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
+        logprobs, mask, _ = self._score(rows, temperature)
+        return logprobs, mask
+
+    def logprobs_and_states(
+        self, rows: Sequence[TokenRow], temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        seen: list[Tensor] = []
+        head = cast(nn.Module, self.model.get_output_embeddings())
+        hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+        try:
+            logprobs, mask, index = self._score(rows, temperature)
+        finally:
+            hook.remove()
+        states = seen[0].gather(1, index[..., None].expand(-1, -1, seen[0].shape[-1]))
+        return logprobs, mask, states.masked_fill(~mask[..., None], 0.0)
+
+    def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities and mask [B, T], and where in the kept logits each of them is [B, T]."""
+        prompt_lengths = torch.tensor([len(row.prompt_ids) for row in rows], device=self.device)
+        lengths = torch.tensor([len(row.completion_ids) for row in rows], device=self.device)
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), self._pad_id)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row.prompt_ids + row.completion_ids)
+        ids = ids.to(self.device)
+        # Padding is on the right, where causal attention never looks at it from a real token: no mask needed.
+        # Logits are needed from the last token of the shortest prompt on.
+        first = int(prompt_lengths.min()) - 1
+        recompute = torch.is_grad_enabled() and self._recompute()
+        with autocast(self.device, self._dtype), checkpointed(self.model) if recompute else nullcontext():
+            logits: Tensor = self.model(input_ids=ids, use_cache=False, logits_to_keep=width - first).logits
+        scaled = logits[:, :-1].float() / temperature
+        targets = ids[:, first + 1 :]
+        scored = scaled.gather(-1, targets[..., None])[..., 0] - scaled.logsumexp(
+            dim=-1
+        )  # [B, width - first - 1]
+        token = torch.arange(int(lengths.max()), device=self.device)
+        mask = token < lengths[:, None]
+        index = (prompt_lengths[:, None] - 1 - first + token).clamp(max=scored.shape[1] - 1)
+        return scored.gather(1, index).masked_fill(~mask, 0.0), mask, index

@@ -1,0 +1,79 @@
+"""One trial for every way of computing a model: a few rows, compared with transformers' plain forward.
+
+Our engines take a model only after they gave the log-probabilities that the model's own forward gives. So
+does transformers' own cached decoding: a model whose cache, or whose look ahead, changes what it says is
+found out.
+"""
+
+from __future__ import annotations
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from swarmd.logprobs.interface import LogprobsEngine, TokenRow
+from swarmd.logprobs.padded import PaddedLogprobs
+from swarmd.rollout.interface import ReplayingEngine
+
+UNFIT = (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, AssertionError)
+"""What is raised where a model does not take the inputs, or does not have the parts, that an engine counts
+on."""
+TOKENS = 10  # different ones in a trial, spread over the vocabulary
+TOLERANCE = 1e-3  # of the spread of the log-probabilities, in float32: rounding is a tenth of it
+TOLERANCE_HALF = 0.2  # the same for the median token in half precision: a wrong forward is off by about 1
+FLOOR = 1e-5  # nats: what rounding makes of log-probabilities that are all alike
+
+
+class Trial:
+    """The trial's rows and what `model` says of them, computed in `dtype`.
+
+    In half precision single tokens are chaotic, in transformers' own forward too, so there the median
+    decides.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, *, vocab_size: int, pad_id: int, dtype: torch.dtype
+    ) -> None:
+        self.dtype = dtype
+        self.rows = _rows(vocab_size)
+        self._expected, self._mask = PaddedLogprobs(model, pad_id=pad_id, dtype=dtype).logprobs(
+            self.rows, 1.0
+        )
+        self._spread = float(self._expected[self._mask].std())
+
+    def of_logprobs(self, engine: LogprobsEngine) -> str | None:
+        """Why this engine is wrong for the model; None: it is right. Raises what the engine raises."""
+        with torch.no_grad():
+            return self._why_different(engine.logprobs(self.rows, 1.0)[0])
+
+    def of_decoding(self, engine: ReplayingEngine) -> str | None:
+        """The same for an engine that writes."""
+        width = self._mask.shape[1]
+        # What follows a shorter completion is not looked at.
+        completions = torch.tensor([(row.completion_ids * width)[:width] for row in self.rows])
+        return self._why_different(engine.replay([row.prompt_ids for row in self.rows], completions))
+
+    def _why_different(self, found: Tensor) -> str | None:
+        apart = (found - self._expected)[self._mask].abs()
+        if self.dtype == torch.float32:
+            difference, allowed = float(apart.max()), TOLERANCE * self._spread + FLOOR
+        else:
+            difference, allowed = float(apart.median()), TOLERANCE_HALF * self._spread + FLOOR
+        # NaN is not greater: a model that computes no numbers is reported where it is used.
+        if difference > allowed:
+            return f"it differs by {difference:.2g} nats, and rounding explains {allowed:.2g}"
+        return None
+
+
+def _rows(vocab_size: int) -> tuple[TokenRow, ...]:
+    """Two prompts and four completions of different lengths: what padding and packing could get wrong."""
+    t = [(index + 1) * vocab_size // (TOKENS + 1) for index in range(TOKENS)]
+    first, second = (t[0], t[1], t[2], t[3], t[4]), (t[5], t[6])
+    return (
+        TokenRow(first, (t[7], t[8], t[9])),
+        TokenRow(first, (t[9],)),
+        TokenRow(first, (t[2], t[7])),
+        TokenRow(second, (t[8], t[4], t[3], t[1], t[0])),
+    )

@@ -1,0 +1,151 @@
+"""Log-probabilities of chosen tokens under an output layer, a slice of the vocabulary at a time.
+
+The logits of all positions never exist together unless they are small. The gradient of the layer's weight is
+added to `weight.grad` in place: with tied embeddings every copy of it would be as large as the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swarmd.logprobs.factored import FactoredGradients
+from swarmd.logprobs.gradients import accumulated
+
+SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
+KEPT_BYTES = 128 * 2**20  # of exp(logits) kept for backward; more is computed again (a third more work)
+SLICE_WORDS_MIN = 256  # narrower products are slow
+
+
+def chosen_logprobs(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    temperature: float,
+    dtype: torch.dtype,
+    factored: FactoredGradients,
+) -> Tensor:
+    """log softmax((hidden weight^T + bias) / temperature) at `targets`: float32 [C].
+
+    hidden [C, H], weight [V, H], bias [V], targets [C]; products are computed in `dtype`, sums in float32.
+    Differentiable by hidden, weight and bias; backward adds to `.grad` of the latter two, or to `factored`,
+    by itself.
+    """
+    result: Tensor = _ChosenLogprobs.apply(hidden, weight, bias, targets, temperature, dtype, factored)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _ChosenLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        temperature: float,
+        dtype: torch.dtype,
+        factored: FactoredGradients,
+    ) -> Tensor:
+        working = hidden.to(dtype)
+        count, words = len(hidden), len(weight)
+        keep = any(ctx.needs_input_grad) and count * words * dtype.itemsize <= KEPT_BYTES
+        highest = hidden.new_full((count,), float("-inf"), dtype=torch.float32)
+        total = torch.zeros_like(highest)
+        chosen = torch.zeros_like(highest)
+        kept: list[Tensor] = []
+        for start, stop in _slices(count, words):
+            logits = _logits(working, weight, bias, (start, stop), dtype, temperature)
+            inside, local = _inside(targets, start, stop)
+            chosen = torch.where(inside, logits.gather(1, local)[:, 0], chosen)
+            peak = logits.amax(dim=1)
+            powers = logits.sub_(peak[:, None]).exp_()
+            # A running log-sum-exp: what was summed so far is rescaled whenever a higher logit comes.
+            before, highest = highest, torch.maximum(highest, peak)
+            total = total * (before - highest).exp() + powers.sum(dim=1) * (peak - highest).exp()
+            if keep:
+                kept += (powers.to(dtype), peak)
+        normaliser = highest + total.log()
+        ctx.save_for_backward(hidden, bias, targets, normaliser, *kept)
+        ctx.temperature, ctx.dtype, ctx.weight, ctx.factored = temperature, dtype, weight, factored
+        return chosen - normaliser
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, bias, targets, normaliser, *kept = ctx.saved_tensors
+        weight: Tensor = ctx.weight
+        working = hidden.to(ctx.dtype)
+        hidden_gradient = torch.zeros_like(hidden, dtype=torch.float32) if ctx.needs_input_grad[0] else None
+        # Pending, the gradient by all logits is one of the two factors.
+        pends = ctx.factored.takes(weight, ctx.dtype)
+        factor = working.new_empty(len(hidden), len(weight)) if pends else None
+        share = gradient[:, None] / ctx.temperature
+        for number, (start, stop) in enumerate(_slices(len(hidden), len(weight))):
+            # d log p(target) / d logit = 1(target) - softmax
+            if kept:
+                powers, peak = kept[2 * number : 2 * number + 2]
+                by_logit = powers * -(share * (peak - normaliser).exp()[:, None])
+            else:
+                logits = _logits(working, weight, bias, (start, stop), ctx.dtype, ctx.temperature)
+                by_logit = logits.sub_(normaliser[:, None]).exp_().mul_(-share)
+            inside, local = _inside(targets, start, stop)
+            by_logit.scatter_add_(1, local, share * inside[:, None])
+            by_raw = by_logit.to(ctx.dtype)
+            if hidden_gradient is not None:
+                hidden_gradient += by_raw @ weight[start:stop].to(ctx.dtype)
+            if factor is not None:
+                factor[:, start:stop] = by_raw
+            elif ctx.needs_input_grad[1]:
+                _add_product(accumulated(weight)[start:stop], by_raw, working)
+            if bias is not None and ctx.needs_input_grad[2]:
+                accumulated(bias)[start:stop] += by_logit.sum(dim=0)
+        if factor is not None:
+            ctx.factored.add(weight, factor, working)
+        return (
+            None if hidden_gradient is None else hidden_gradient.to(hidden.dtype),
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def _slices(count: int, words: int) -> Iterator[tuple[int, int]]:
+    width = max(SLICE_WORDS_MIN, SLICE_BYTES // (4 * max(1, count)))
+    return ((start, min(start + width, words)) for start in range(0, words, width))
+
+
+def _logits(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    words: tuple[int, int],
+    dtype: torch.dtype,
+    temperature: float,
+) -> Tensor:
+    """Of a slice of the words, divided by the temperature: float32, the caller's to change."""
+    start, stop = words
+    logits = hidden @ weight[start:stop].to(dtype).T
+    if bias is not None:
+        logits += bias[start:stop].to(dtype)
+    return logits.float() if temperature == 1 else logits.float().div_(temperature)
+
+
+def _add_product(into: Tensor, by_raw: Tensor, hidden: Tensor) -> None:
+    """into [v, H] += by_raw [C, v]^T hidden [C, H]"""
+    if into.dtype == by_raw.dtype:
+        into.addmm_(by_raw.T, hidden)
+    else:
+        into += by_raw.T @ hidden
+
+
+def _inside(targets: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Which targets lie in the slice [C], and where [C, 1], or anywhere. Never waits for an accelerator."""
+    inside = (targets >= start) & (targets < stop)
+    return inside, (targets - start).clamp(0, stop - start - 1)[:, None]

@@ -1,0 +1,19 @@
+"""A model's files: where they are, what they are, and between text and tokens. Any causal LM, or a clear no.
+
+Nothing is generated or trained here, and no code that comes with a model is ever run.
+"""
+
+from swarmd.model.fingerprint import model_fingerprint
+from swarmd.model.loading import load_model
+from swarmd.model.locating import read_configuration
+from swarmd.model.sizing import on_meta, shape_of
+from swarmd.model.tokenizer import ChatTokenizer
+
+__all__ = [
+    "ChatTokenizer",
+    "load_model",
+    "model_fingerprint",
+    "on_meta",
+    "read_configuration",
+    "shape_of",
+]

@@ -1,0 +1,103 @@
+"""A model's weights and tokenizer, from files on this disk. Only safetensors are read, no model's code is
+run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from swarmd.errors import ModelError
+from swarmd.model.locating import locate
+from swarmd.model.smollm2 import SMOLLM2, load_smollm2
+from swarmd.model.third_party import third_party
+from swarmd.model.tokenizer import ChatTokenizer
+
+GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
+AGAIN = "copy or download it again, or use another model"
+
+
+def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, ChatTokenizer]:
+    """The model in main memory, weights in `dtype`, and its tokenizer.
+
+    Raises ModelError: unknown or unreachable model, damaged files, no tokenizer or one of another model.
+    """
+    if name == SMOLLM2:
+        model, tokenizer = load_smollm2()
+    else:
+        path = locate(name)
+        model, tokenizer = _load_weights(path, name, dtype), _load_tokenizer(path, name)
+    with third_party(name, "reading its tokenizer and chat template", "use another model"):
+        chat = ChatTokenizer(tokenizer, _generation_eos_ids(model))
+    rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
+    if len(chat.hf) > rows:
+        raise ModelError(
+            f"the tokenizer of {name} has {len(chat.hf)} tokens and the model only {rows}: "
+            "they do not belong together"
+        )
+    return model, chat
+
+
+def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
+    if not (path / "config.json").is_file():
+        if (path / "adapter_config.json").is_file():
+            raise ModelError(
+                f"{path} holds an adapter and no model: give its base as --model and the adapter as --adapter"
+            )
+        raise ModelError(f"{path} holds no model: config.json is missing")
+    if not any(path.glob("*.safetensors")):
+        raise ModelError(
+            f"{path} holds no *.safetensors: convert the model, other formats can run code when read"
+        )
+    with third_party(name, "loading its weights", AGAIN):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    model: PreTrainedModel = loaded[0]
+    if loaded[1]["missing_keys"]:
+        missing = sorted(loaded[1]["missing_keys"])
+        raise ModelError(
+            f"the model in {path} lacks {len(missing)} weights, {missing[0]} first: copy or download it again"
+        )
+    return model
+
+
+def _load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
+    if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise ModelError(f"{path} holds no tokenizer: tokenizer.json is missing")
+    with third_party(name, "loading its tokenizer", AGAIN):
+        loader: Any = PreTrainedTokenizerFast if _is_self_contained(path) else AutoTokenizer
+        tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
+        return tokenizer
+
+
+def _is_self_contained(path: Path) -> bool:
+    """Whether tokenizer.json says everything.
+
+    AutoTokenizer would still replace its splitting rule by Qwen2's when config.json says qwen2, and the model
+    would read other tokens than it was trained on.
+    """
+    config = path / "tokenizer_config.json"
+    declared = json.loads(config.read_text()).get("tokenizer_class") if config.is_file() else None
+    return (path / "tokenizer.json").is_file() and declared in GENERIC_TOKENIZERS
+
+
+def _generation_eos_ids(model: PreTrainedModel) -> list[int]:
+    """What the model's own generation settings end on: chat models often have two such tokens."""
+    config = model.generation_config
+    eos = None if config is None else config.eos_token_id
+    if eos is None:
+        return []
+    return [eos] if isinstance(eos, int) else list(eos)

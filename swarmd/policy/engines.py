@@ -1,0 +1,172 @@
+"""Which engines a model gets: what writes its completions, what computes log-probabilities, and why.
+
+Ours are taken where a trial shows that they compute what the model computes. Transformers' are taken
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from swarmd.config.slices import GeneratorName
+from swarmd.errors import ConfigError, ModelError
+from swarmd.hardware.shortage import is_out_of_memory
+from swarmd.llama import LlamaBody, LlamaEngine, NotLlamaError, read_decoder
+from swarmd.logprobs import FactoredGradients, LogprobsEngine, PackedLogprobs, PaddedLogprobs
+from swarmd.logprobs.body import Body, TransformersBody
+from swarmd.logprobs.checkpointing import keep_activations
+from swarmd.logprobs.packed import why_not_packed
+from swarmd.logprobs.trial import UNFIT, Trial
+from swarmd.rollout import EagerEngine, Engine
+from swarmd.rollout.vllm import start_vllm_engine
+
+TOGETHER = "a prompt is computed once for all its completions"
+ONE_BY_ONE = "each completion is computed behind a copy of its prompt"
+
+
+@dataclass(frozen=True)
+class EngineWish:
+    """What was asked for, and what some engines must know before they start."""
+
+    name: GeneratorName = "auto"
+    temperature: float = 1.0
+    memory_bytes: int | None = None
+    """What this process may hold on its device; None: there is no limit."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """What writes completions, and the sentence that says why."""
+
+    engine: Engine
+    reason: str
+
+
+@dataclass(frozen=True)
+class LogprobsChoice:
+    """What computes log-probabilities, and the sentence that says why."""
+
+    engine: LogprobsEngine
+    reason: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that engines are chosen for."""
+
+    model: PreTrainedModel | PeftModel
+    pad_id: int
+    dtype: torch.dtype
+    """Of matrix products."""
+    _trials: dict[torch.dtype, Trial] = field(default_factory=dict)
+
+    @property
+    def base(self) -> Any:
+        """The model without adapters around it."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    def trial(self, dtype: torch.dtype) -> Trial:
+        """The trial in `dtype`, made once."""
+        if dtype not in self._trials:
+            vocab_size: int = self.base.get_input_embeddings().num_embeddings
+            self._trials[dtype] = Trial(self.model, vocab_size=vocab_size, pad_id=self.pad_id, dtype=dtype)
+        return self._trials[dtype]
+
+
+def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]) -> EngineChoice:
+    """What writes completions.
+
+    Raises ConfigError if what was asked for cannot work here, ModelError for a model that says something else
+    token by token than it says at once.
+    """
+    model, dtype = subject.model, subject.dtype
+    if wish.name == "vllm":
+        vllm = start_vllm_engine(
+            model, eos_ids=eos_ids, dtype=dtype, temperature=wish.temperature, memory_bytes=wish.memory_bytes
+        )
+        return EngineChoice(vllm, "vLLM generates because it was asked for")
+    reason = "transformers' own forward generates because it was asked for"
+    if wish.name != "eager":
+        found = _llama_engine(subject, eos_ids)
+        if not isinstance(found, str):
+            return EngineChoice(
+                found, "our own decoding generates because it computes this model as transformers does"
+            )
+        reason = f"transformers' own forward generates because ours does not fit this model: {found}"
+        if wish.name == "own":
+            raise ConfigError(f"generator own was asked for, but {reason}: use --generator auto")
+    eager = EagerEngine(model, pad_id=subject.pad_id, eos_ids=eos_ids, dtype=dtype)
+    different = subject.trial(dtype).of_decoding(eager)
+    if different is not None:
+        raise ModelError(
+            f"{subject.base.config.model_type} writes token by token something else than it reads at once: "
+            f"{different}. It is not causal, or keeps more than keys and values: use another model"
+        )
+    return EngineChoice(eager, reason)
+
+
+def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> LlamaEngine | str:
+    """Our own engine, or why it does not fit."""
+    try:
+        engine = LlamaEngine(read_decoder(subject.model), eos_ids=eos_ids, dtype=subject.dtype)
+        different = subject.trial(subject.dtype).of_decoding(engine)
+    except (NotLlamaError, *UNFIT) as error:
+        if is_out_of_memory(error):  # says nothing about the model
+            raise
+        return str(error)
+    return engine if different is None else different
+
+
+def choose_logprobs(
+    subject: Subject,
+    *,
+    recompute: Callable[[], bool] = keep_activations,
+    before_layer: Callable[[], None] | None = None,
+) -> LogprobsChoice:
+    """What computes log-probabilities: the fastest engine that is right for this model.
+
+    `recompute` is asked whenever rows are computed: whether layers are to be computed again in backward.
+    """
+    base, dtype = subject.base, subject.dtype
+    factored = FactoredGradients()
+    makers: dict[str, Callable[[torch.dtype], Body]] = {
+        "our own layers": lambda working: _llama_body(base, working, factored, before_layer),
+        "transformers' layers": lambda working: TransformersBody(base.base_model, working),
+    }
+
+    def make(body: Body, working: torch.dtype) -> PackedLogprobs:
+        return PackedLogprobs(base, body, dtype=working, factored=factored, recompute=recompute)
+
+    hindrance = why_not_packed(base)
+    whys = [] if hindrance is None else [hindrance]
+    for by, make_body in makers.items() if hindrance is None else ():
+        try:
+            # In the weights' own dtype: there the trial is sharpest.
+            different = subject.trial(base.dtype).of_logprobs(make(make_body(base.dtype), base.dtype))
+        except (NotLlamaError, *UNFIT) as error:
+            if is_out_of_memory(error):  # says nothing about the model, and padded rows take more
+                raise
+            different = str(error)
+        if different is None:
+            engine = make(make_body(dtype), dtype)
+            return LogprobsChoice(engine, "; ".join((f"{TOGETHER}, by {by}", *whys)))
+        whys.append(f"not by {by}: {different}")
+    padded = PaddedLogprobs(subject.model, pad_id=subject.pad_id, dtype=dtype, recompute=recompute)
+    return LogprobsChoice(padded, "; ".join((ONE_BY_ONE, *whys)))
+
+
+def _llama_body(
+    base: Any, dtype: torch.dtype, factored: FactoredGradients, before_layer: Callable[[], None] | None
+) -> LlamaBody:
+    body = LlamaBody(read_decoder(base), dtype, factored, before_layer)
+    # Our layers take part in backward only if their input does.
+    trained = [parameter.requires_grad for parameter in base.parameters()]
+    if any(trained) and not all(trained):
+        raise NotLlamaError("only a part of it is trained")
+    return body

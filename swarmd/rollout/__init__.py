@@ -1,0 +1,9 @@
+"""Engines that write completions: prompts as tokens in, completions with log-probabilities out.
+
+No text, no rewards, no groups. `llama/` has one engine more.
+"""
+
+from swarmd.rollout.eager import EagerEngine
+from swarmd.rollout.interface import Decoded, Engine, GenerationStoppedError, Progress, StopSignal
+
+__all__ = ["Decoded", "EagerEngine", "Engine", "GenerationStoppedError", "Progress", "StopSignal"]

@@ -1,0 +1,182 @@
+"""Completions for many prompts, in batches that fit into memory: smaller ones when one did not.
+
+It knows tokens, not text. However the batches are cut, a row draws from its own uniforms and ends where it
+would have ended alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from swarmd.hardware.budgets import BudgetKeeper
+from swarmd.hardware.guard import MemoryGuard
+from swarmd.hardware.shortage import Shortage, attempt
+from swarmd.rollout.interface import Decoded, Engine, Progress, StopSignal
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What is wanted of all prompts alike."""
+
+    max_new_tokens: int
+    context: int
+    """The model's own limit: a prompt of n tokens has room for context - n."""
+    uniforms: Tensor | None
+    """[prompts * copies, >= max_new_tokens]; None decodes greedily."""
+    temperature: float
+    progress: Progress | None
+    should_stop: StopSignal | None
+
+    def room(self, prompt: Sequence[int]) -> int:
+        return min(self.max_new_tokens, self.context - len(prompt))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All copies of prompts first..stop, or some copies of a single one."""
+
+    first: int
+    stop: int
+    first_copy: int
+    stop_copy: int
+    tokens: int
+    """rows * (longest prompt + new tokens): what the batch takes of the budget."""
+
+
+def decode_all(
+    engine: Engine,
+    prompts: Sequence[Sequence[int]],
+    copies: int,
+    wanted: Decoding,
+    *,
+    budgets: BudgetKeeper,
+    guard: MemoryGuard | None,
+) -> list[Decoded]:
+    """`copies` completions of every prompt, prompt by prompt.
+
+    Prompts of like length are decoded together, which saves padding. A batch for which memory runs out is cut
+    smaller and decoded again; what was decoded stays. Raises GenerationStoppedError, and ModelError when even
+    small batches do not fit.
+    """
+    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    if wanted.uniforms is not None:
+        by_prompt = wanted.uniforms.view(len(prompts), copies, wanted.uniforms.shape[1])
+        wanted = replace(wanted, uniforms=by_prompt[order].flatten(0, 1))
+    ordered = _decode_in_order(
+        engine, [prompts[number] for number in order], copies, wanted, budgets=budgets, guard=guard
+    )
+    groups: list[list[Decoded]] = [[] for _ in prompts]
+    for place, number in enumerate(order):
+        groups[number] = ordered[place * copies : (place + 1) * copies]
+    return [row for group in groups for row in group]
+
+
+def _decode_in_order(
+    engine: Engine,
+    prompts: Sequence[Sequence[int]],
+    copies: int,
+    wanted: Decoding,
+    *,
+    budgets: BudgetKeeper,
+    guard: MemoryGuard | None,
+) -> list[Decoded]:
+    decoded: list[Decoded] = []
+    budget = budgets.budgets.decode_tokens
+    pending = deque(_cut(prompts, wanted, 0, len(prompts), 0, copies, budget))
+    while pending:
+        batch = pending.popleft()
+        watch = _Watch(wanted.progress, guard)
+        done = attempt(lambda: _decode(engine, prompts, copies, wanted, batch, watch))  # noqa: B023  called at once
+        if isinstance(done, Shortage):
+            watch.take_back()
+            budget = budgets.short("decode_tokens", batch.tokens, done)
+            left = [batch, *pending]
+            pending = deque(
+                smaller
+                for b in left
+                for smaller in _cut(prompts, wanted, b.first, b.stop, b.first_copy, b.stop_copy, budget)
+            )
+        else:
+            budgets.done("decode_tokens")
+            decoded += done
+    return decoded
+
+
+def _decode(
+    engine: Engine,
+    prompts: Sequence[Sequence[int]],
+    copies: int,
+    wanted: Decoding,
+    batch: Batch,
+    watch: _Watch,
+) -> list[Decoded]:
+    uniforms = None
+    if wanted.uniforms is not None:
+        start = batch.first * copies + batch.first_copy
+        stop = (batch.stop - 1) * copies + batch.stop_copy
+        uniforms = wanted.uniforms[start:stop]
+    return engine.decode(
+        prompts[batch.first : batch.stop],
+        batch.stop_copy - batch.first_copy,
+        wanted.room(prompts[batch.first]),
+        uniforms=uniforms,
+        temperature=wanted.temperature,
+        progress=watch,
+        should_stop=wanted.should_stop,
+    )
+
+
+class _Watch:
+    """Passes progress on, and looks at the memory between decoding steps."""
+
+    def __init__(self, progress: Progress | None, guard: MemoryGuard | None) -> None:
+        self._progress = progress
+        self._guard = guard
+        self._told = 0
+
+    def __call__(self, tokens: int) -> None:
+        self._told += tokens
+        if self._progress is not None:
+            self._progress(tokens)
+        if self._guard is not None:
+            self._guard.check()
+
+    def take_back(self) -> None:
+        """The tokens told of are to be decoded again."""
+        if self._progress is not None:
+            self._progress(-self._told)
+
+
+def _cut(
+    prompts: Sequence[Sequence[int]],
+    wanted: Decoding,
+    first: int,
+    stop: int,
+    first_copy: int,
+    stop_copy: int,
+    budget: int,
+) -> Iterator[Batch]:
+    """Batches of prompts first..stop with these copies, each within `budget` or a single row.
+
+    Prompts with room for different numbers of new tokens do not mix: a row must not end early for another's
+    sake.
+    """
+    copies = stop_copy - first_copy
+    while first < stop:
+        room = wanted.room(prompts[first])
+        longest, end = len(prompts[first]), first + 1
+        while end < stop and wanted.room(prompts[end]) == room:
+            longer = max(longest, len(prompts[end]))
+            if (end + 1 - first) * copies * (longer + room) > budget:
+                break
+            longest, end = longer, end + 1
+        width = longest + room
+        rows = copies if end > first + 1 else max(1, min(copies, budget // width))
+        for copy in range(first_copy, stop_copy, rows):
+            last = min(copy + rows, stop_copy)
+            yield Batch(first, end, copy, last, (end - first) * (last - copy) * width)
+        first = end

@@ -1,0 +1,141 @@
+"""Transformers' own forward, token by token, with a growing key-value cache: for any architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from swarmd.hardware.autocast import autocast
+from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, StopSignal
+from swarmd.rollout.padding import pad_left, positions_of
+from swarmd.rollout.sampling import greedy, logprobs_of, sample
+
+
+class EagerEngine:
+    """Decodes with whatever model transformers can cache."""
+
+    def __init__(
+        self, model: PreTrainedModel, *, pad_id: int, eos_ids: frozenset[int], dtype: torch.dtype
+    ) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        self._pad_id = pad_id
+        self._eos_ids = torch.tensor(sorted(eos_ids), device=self.device)
+        self._dtype = dtype
+
+    @torch.no_grad()
+    def decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        copies: int,
+        max_new_tokens: int,
+        *,
+        uniforms: Tensor | None,
+        temperature: float,
+        progress: Progress | None = None,
+        should_stop: StopSignal | None = None,
+    ) -> list[Decoded]:
+        rows = len(prompts) * copies
+        tokens = torch.full((rows, max_new_tokens), self._pad_id, device=self.device)
+        logprobs = torch.zeros(rows, max_new_tokens, device=self.device)
+        lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
+        finished = torch.zeros(rows, dtype=torch.bool, device=self.device)
+        uniforms = None if uniforms is None else uniforms.to(self.device)
+        with autocast(self.device, self._dtype):
+            state = _DecodeState.prefill(self.model, prompts, self._pad_id, copies)
+            for step in range(max_new_tokens):
+                if should_stop is not None and should_stop.is_set():
+                    raise GenerationStoppedError
+                active = state.active
+                if uniforms is None:
+                    chosen, chosen_logprobs = greedy(state.logits)
+                else:
+                    chosen, chosen_logprobs = sample(state.logits, uniforms[active, step], temperature)
+                tokens[active, step] = chosen
+                logprobs[active, step] = chosen_logprobs
+                lengths[active] = step + 1
+                ended = torch.isin(chosen, self._eos_ids)
+                finished[active] = ended
+                if progress is not None:
+                    progress(len(active))
+                if step + 1 == max_new_tokens or not state.advance(self.model, chosen, ~ended):
+                    break
+        return _collect(tokens.tolist(), logprobs.tolist(), lengths.tolist(), finished.tolist())
+
+    @torch.no_grad()
+    def replay(self, prompts: Sequence[Sequence[int]], completions: Tensor) -> Tensor:
+        """As `ReplayingEngine.replay`. Each row starts twice and one of the two leaves, as in `decode`."""
+        twice = completions.to(self.device).repeat_interleave(2, dim=0)
+        staying = torch.tensor([False, True] * len(prompts), device=self.device)
+        with autocast(self.device, self._dtype):
+            state = _DecodeState.prefill(self.model, prompts, self._pad_id, 2)
+            found = []
+            for index in range(twice.shape[1]):
+                tokens = twice[state.active, index]
+                found.append(logprobs_of(state.logits, tokens)[staying[state.active]])
+                state.advance(self.model, tokens, staying[state.active])
+        return torch.stack(found, dim=1)
+
+
+class _DecodeState:
+    """The rows still being written: their numbers, cache, attention mask, positions and next-token logits."""
+
+    def __init__(self, cache: DynamicCache, logits: Tensor, mask: Tensor) -> None:
+        self.cache = cache
+        self.logits = logits
+        self.mask = mask
+        self.position = mask.sum(dim=-1)
+        self.active = torch.arange(len(mask), device=mask.device)
+
+    @classmethod
+    def prefill(
+        cls, model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int, copies: int
+    ) -> _DecodeState:
+        """Run every prompt once, then repeat its cache for its completions."""
+        cache = DynamicCache(config=model.config)
+        ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
+        mask = real.long()
+        logits = _last_logits(model, ids, mask, positions_of(real), cache)
+        cache.batch_repeat_interleave(copies)
+        return cls(cache, logits.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0))
+
+    def advance(self, model: PreTrainedModel, chosen: Tensor, going: Tensor) -> bool:
+        """Feed the chosen tokens [R]; rows not `going` [R] leave the batch first. False: none is left."""
+        if not bool(going.all()):
+            keep = going.nonzero()[:, 0]
+            if len(keep) == 0:
+                return False
+            self.cache.batch_select_indices(keep)
+            chosen, self.mask = chosen[keep], self.mask[keep]
+            self.position, self.active = self.position[keep], self.active[keep]
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(chosen), 1)], dim=1)
+        self.logits = _last_logits(model, chosen[:, None], self.mask, self.position[:, None], self.cache)
+        self.position = self.position + 1
+        return True
+
+
+def _last_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+    """Logits [R, V] after the last of `ids` [R, S]; mask [R, cached + S], positions [R, S]."""
+    output = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    logits: Tensor = output.logits[:, -1]
+    return logits
+
+
+def _collect(
+    tokens: list[list[int]], logprobs: list[list[float]], lengths: list[int], finished: list[bool]
+) -> list[Decoded]:
+    return [
+        Decoded(tuple(tokens[row][:length]), tuple(logprobs[row][:length]), finished[row])
+        for row, length in enumerate(lengths)
+    ]

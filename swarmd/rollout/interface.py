@@ -1,0 +1,65 @@
+"""What every engine promises: prompts as token ids in, completions out. No text, rewards or groups here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+Progress = Callable[[int], None]
+"""Receives the number of tokens decoded since the last call. Called once a decoding step; what it raises ends
+the decoding. A negative number: as many of those told of are to be decoded again."""
+
+
+class StopSignal(Protocol):
+    """The part of `threading.Event` that is needed."""
+
+    def is_set(self) -> bool: ...
+
+
+class GenerationStoppedError(Exception):
+    """`should_stop` was set: nothing was generated. Not an error of anyone's, so not in the daemon's tree."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One completion as tokens. The end-of-sequence token is the last one if and only if `finished`."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finished: bool
+
+
+class Engine(Protocol):
+    """Writes completions with one model."""
+
+    def decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        copies: int,
+        max_new_tokens: int,
+        *,
+        uniforms: Tensor | None,
+        temperature: float,
+        progress: Progress | None,
+        should_stop: StopSignal | None,
+    ) -> list[Decoded]:
+        """`copies` completions of every prompt, prompt by prompt.
+
+        uniforms [prompts * copies, >= max_new_tokens]; None decodes greedily. Raises GenerationStoppedError.
+        """
+        ...
+
+
+class ReplayingEngine(Engine, Protocol):
+    """An engine that can be told what to write, so that it can be tried before it is used."""
+
+    def replay(self, prompts: Sequence[Sequence[int]], completions: Tensor) -> Tensor:
+        """The log-probabilities [R, T] that `decode` records, at temperature 1, where it writes
+        `completions`.
+
+        completions [R, T], one per prompt. No token ends a row.
+        """
+        ...

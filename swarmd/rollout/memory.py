@@ -1,0 +1,59 @@
+"""What decoding holds beside the model, by the engine that decodes. Pure arithmetic.
+
+The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
+"""
+
+from __future__ import annotations
+
+from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
+from swarmd.hardware.shape import ModelShape
+
+SAMPLING_COPIES = 5  # of a row's float32 logits while a token is drawn
+PREFILL_COPIES = 2  # of what a layer's linear layers put out for a prompt's tokens: that, and what follows
+VLLM_PREFILL_TOKENS = 2_048  # prompt tokens that vLLM runs together
+
+
+def eager_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    """Of `EagerEngine`."""
+    # A layer's cache grows by being copied, then is repeated for the heads that share it.
+    layer = way.itemsize * shape.cache_width * (shape.layers + 1)
+    repeated = 2 * way.itemsize * shape.attention_width
+    linear = shape.linear_parameters + shape.head_parameters
+    return {
+        "working copy": way.itemsize * linear if way.is_cast else 0,  # autocast's, kept for a whole batch
+        "cache": way.budgets.decode_tokens * (layer + repeated),
+        "logits": sampling_bytes(shape, way, work),
+        "prompts": prompt_bytes(shape, way, work, None),
+    }
+
+
+def vllm_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    """Of `VllmEngine`: a copy of the model and a cache of its own."""
+    return {
+        "working copy": way.itemsize * shape.parameters,
+        "cache": cache_bytes(shape, way),
+        "logits": sampling_bytes(shape, way, work),
+        "prompts": prompt_bytes(shape, way, work, VLLM_PREFILL_TOKENS),
+    }
+
+
+def cache_bytes(shape: ModelShape, way: Arrangement) -> int:
+    """Keys and values in memory that is taken once."""
+    return way.budgets.decode_tokens * way.itemsize * shape.cache_width * shape.layers
+
+
+def sampling_bytes(shape: ModelShape, way: Arrangement, work: Workload) -> int:
+    """Logits of all rows, while a token of each is drawn."""
+    return SAMPLING_COPIES * FLOAT32 * _rows(way, work) * shape.vocab_size
+
+
+def prompt_bytes(shape: ModelShape, way: Arrangement, work: Workload, together_max: int | None) -> int:
+    """Activations while prompts run, one layer at a time; `together_max` bounds the tokens run at once."""
+    together = -(-_rows(way, work) // work.group_size) * work.prompt_tokens
+    if together_max is not None:
+        together = min(together, max(together_max, work.prompt_tokens))
+    return PREFILL_COPIES * way.itemsize * together * shape.linear_outputs // shape.layers
+
+
+def _rows(way: Arrangement, work: Workload) -> int:
+    return max(1, way.budgets.decode_tokens // work.row_tokens)

@@ -1,0 +1,142 @@
+"""vLLM as the generator: its copy of the model gets the trained weights before every call, then sleeps.
+
+An optional extra, on Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row draws with a seed
+of its own, made from the row's uniforms; vLLM promises the same text again on the same GPU and release only.
+**Nobody has run it on a GPU yet**: all on this side of `vllm_engine` is tested, with a stand-in engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from swarmd.errors import ConfigError
+from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, StopSignal
+from swarmd.rollout.merging import merged_weights
+from swarmd.rollout.seeding import derive_seed
+from swarmd.rollout.vllm_calls import Sampling, VllmCalls, start_vllm
+
+TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 2.0  # vLLM's own limits: below it draws at 0.01, above it refuses
+SHARE_MAX = 0.9  # of the GPU; the rest is CUDA's own and the allocator's
+ADAM_BYTES = 8  # a trained weight's two moments, which do not exist yet when the engine starts
+GIB = 2**30
+
+
+class VllmEngine:
+    """Decodes with an `VllmCalls`. `progress` is called when a row is finished, with its length."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        *,
+        eos_ids: frozenset[int],
+        dtype: torch.dtype,
+        engine: VllmCalls,
+    ) -> None:
+        self.model = model
+        self._eos_ids = tuple(sorted(eos_ids))
+        self._dtype = dtype
+        self._engine = engine
+
+    @torch.no_grad()
+    def decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        copies: int,
+        max_new_tokens: int,
+        *,
+        uniforms: Tensor | None,
+        temperature: float,
+        progress: Progress | None = None,
+        should_stop: StopSignal | None = None,
+    ) -> list[Decoded]:
+        """As `Engine.decode`. Raises ModelError where vLLM fails, torch.OutOfMemoryError."""
+        going = set(range(len(prompts) * copies))
+        finished: dict[int, Decoded] = {}
+        try:
+            self._engine.wake(merged_weights(self.model, self._dtype))
+            for row in sorted(going):
+                seed = derive_seed(None if uniforms is None else uniforms[row])
+                heat = 0.0 if uniforms is None else temperature
+                self._engine.submit(
+                    row, prompts[row // copies], Sampling(seed, heat, max_new_tokens, self._eos_ids)
+                )
+            while going:
+                if should_stop is not None and should_stop.is_set():
+                    raise GenerationStoppedError
+                for row, output in self._engine.step():
+                    ended = output.token_ids[-1] in self._eos_ids
+                    finished[row] = Decoded(output.token_ids, output.logprobs, ended)
+                    going.discard(row)
+                    if progress is not None:
+                        progress(len(output.token_ids))
+        finally:
+            if going:
+                self._engine.abort(sorted(going))
+            self._engine.sleep()
+        return [finished[row] for row in sorted(finished)]
+
+
+def start_vllm_engine(
+    model: PreTrainedModel | PeftModel,
+    *,
+    eos_ids: frozenset[int],
+    dtype: torch.dtype,
+    temperature: float,
+    memory_bytes: int | None,
+) -> VllmEngine:
+    """Start vLLM beside a model that is already on the GPU.
+
+    memory_bytes: what this process may use of the GPU in all; None: there is no limit. Raises ConfigError for
+    what cannot work.
+    """
+    device = next(model.parameters()).device
+    check_possible(device, temperature)
+    total = torch.cuda.get_device_properties(device).total_memory
+    limit = total if memory_bytes is None else memory_bytes
+    share = memory_share(model, total_bytes=total, memory_bytes=limit, dtype=dtype)
+    engine = start_vllm(model.config, dtype=str(dtype).removeprefix("torch."), memory_share=share)
+    return VllmEngine(model, eos_ids=eos_ids, dtype=dtype, engine=engine)
+
+
+def check_possible(device: torch.device, temperature: float) -> None:
+    """Raises ConfigError, naming the setting, for a device or temperature that vLLM does not take."""
+    if device.type != "cuda":
+        raise ConfigError(
+            f"generator vllm needs an NVIDIA GPU, and device is {device.type}: use --generator auto, or "
+            "--device cuda"
+        )
+    if device.index not in (None, 0):
+        raise ConfigError(
+            f"generator vllm takes the first GPU it sees, and device is {device}: start with "
+            f"CUDA_VISIBLE_DEVICES={device.index} and --device cuda:0"
+        )
+    if not TEMPERATURE_MIN <= temperature <= TEMPERATURE_MAX:
+        raise ConfigError(
+            f"generator vllm draws at temperatures from {TEMPERATURE_MIN} to {TEMPERATURE_MAX}, and "
+            f"temperature is {temperature}: change it or use --generator auto"
+        )
+
+
+def memory_share(
+    model: PreTrainedModel | PeftModel, *, total_bytes: int, memory_bytes: int, dtype: torch.dtype
+) -> float:
+    """Which part of the GPU vLLM may take while awake: what the limit leaves beside the model in training.
+
+    Gradients and activations do not count: they are gone when completions are generated.
+    """
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    moments = ADAM_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    left = memory_bytes - weights - moments
+    copy = sum(p.numel() for p in model.parameters()) * dtype.itemsize
+    if left <= copy:
+        raise ConfigError(
+            f"generator vllm needs {copy / GIB:.1f} GiB for its copy of the weights, and the memory limit "
+            f"leaves {max(left, 0) / GIB:.1f} GiB beside training: use --lora, a smaller model, or "
+            "--generator auto"
+        )
+    return min(SHARE_MAX, left / total_bytes)

@@ -1,0 +1,183 @@
+"""The calls of vLLM that are used, and nothing else: a copy of the model inside this process, on one GPU.
+
+Written from vLLM 0.31's source and documentation (Weight Transfer, Layerwise reloading, Sleep Mode,
+Reproducibility). **Nobody has run it on a GPU yet**: what it asks of vLLM is tested with a stand-in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from swarmd.errors import ConfigError, ModelError
+
+INSTALL = 'pip install "swarmd[vllm]" (Linux with an NVIDIA GPU), or use --generator auto'
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over as tensors; scheduling is repeatable
+    "VLLM_NO_USAGE_STATS": "1",  # it would report to its makers
+    "VLLM_CONFIGURE_LOGGING": "0",  # the daemon has a log of its own
+}
+LONGEST_THAT_FITS = -1  # row: left alone, it refuses to start where the cache cannot hold a whole context
+DISCARD_WEIGHTS = 2  # sleep level: they are sent again before the next call
+FAILURES = (RuntimeError, ValueError, OSError, AssertionError)
+"""What vLLM raises for settings, models and devices that it cannot serve."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one row is drawn. Temperature 0 is greedy; `eos_ids` end a row and are its last token."""
+
+    seed: int
+    temperature: float
+    max_tokens: int
+    eos_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """A finished row: its tokens, and each one's log-probability after the temperature."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+class VllmCalls(Protocol):
+    """A decoder with its own copy of the weights, asleep between calls. Every method raises ModelError."""
+
+    def wake(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Take memory, replace all weights, forget what was cached under the old ones."""
+        ...
+
+    def submit(self, row: int, prompt_ids: Sequence[int], sampling: Sampling) -> None:
+        """Queue a row under its number."""
+        ...
+
+    def step(self) -> list[tuple[int, EngineRow]]:
+        """One decoding step of all queued rows; the numbers and contents of those it finished."""
+        ...
+
+    def abort(self, rows: Sequence[int]) -> None:
+        """Forget queued rows."""
+        ...
+
+    def sleep(self) -> None:
+        """Give the memory back, weights included."""
+        ...
+
+
+class LoadedVllm:
+    """`vllm.LLM` behind `VllmCalls`."""
+
+    def __init__(self, llm: Any, vllm: Any, directory: TemporaryDirectory[str]) -> None:
+        self._llm = llm
+        self._vllm = vllm
+        self._directory = directory  # holds the configuration the model was built from, as long as it lives
+
+    def wake(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        with _as_model_error("taking the trained weights"):
+            self._llm.wake_up(tags=["weights"])
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+            self._llm.wake_up(tags=["kv_cache"])
+            self._llm.reset_prefix_cache()
+
+    def submit(self, row: int, prompt_ids: Sequence[int], sampling: Sampling) -> None:
+        params = self._vllm.SamplingParams(
+            n=1,
+            temperature=sampling.temperature,
+            top_p=1.0,
+            top_k=0,
+            min_p=0.0,
+            seed=sampling.seed,
+            max_tokens=sampling.max_tokens,
+            stop_token_ids=list(sampling.eos_ids),
+            ignore_eos=True,  # only our own end tokens end a row
+            logprobs=0,  # the sampled token's alone
+            detokenize=False,
+            output_kind=self._vllm.sampling_params.RequestOutputKind.FINAL_ONLY,
+        )
+        with _as_model_error("taking a prompt"):
+            self._llm.llm_engine.add_request(str(row), {"prompt_token_ids": list(prompt_ids)}, params)
+
+    def step(self) -> list[tuple[int, EngineRow]]:
+        with _as_model_error("decoding"):
+            outputs = self._llm.llm_engine.step()
+        return [(int(output.request_id), _row(output.outputs[0])) for output in outputs if output.finished]
+
+    def abort(self, rows: Sequence[int]) -> None:
+        with _as_model_error("stopping"):
+            self._llm.llm_engine.abort_request([str(row) for row in rows])
+
+    def sleep(self) -> None:
+        with _as_model_error("giving its memory back"):
+            self._llm.sleep(level=DISCARD_WEIGHTS)
+
+
+def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedVllm:
+    """A sleeping engine for models of this configuration, with weights that mean nothing yet.
+
+    memory_share: of the GPU's whole memory, while awake. Raises ConfigError: not installed, no such model.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        vllm: Any = importlib.import_module("vllm")
+        importlib.import_module("vllm.sampling_params")
+    except ImportError as error:
+        raise ConfigError(
+            f"generator vllm was asked for, but vLLM cannot be imported ({error}): {INSTALL}"
+        ) from error
+    directory = TemporaryDirectory(prefix="swarmd-vllm-")
+    model_config.save_pretrained(Path(directory.name))
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng():  # it seeds the process's own generators
+        try:
+            llm = vllm.LLM(
+                model=directory.name,
+                skip_tokenizer_init=True,
+                load_format="dummy",
+                dtype=dtype,
+                max_model_len=LONGEST_THAT_FITS,
+                gpu_memory_utilization=memory_share,
+                enable_sleep_mode=True,
+                enable_prefix_caching=True,  # a prompt once for all its completions
+                logprobs_mode="processed_logprobs",
+                generation_config="vllm",
+                seed=0,
+            )
+            llm.sleep(level=DISCARD_WEIGHTS)
+        except torch.OutOfMemoryError:
+            raise
+        except FAILURES as error:
+            raise ConfigError(
+                f"generator vllm cannot start: {error}: use a smaller model or --generator auto"
+            ) from error
+        finally:
+            torch.set_num_threads(threads)  # it changes them
+    return LoadedVllm(llm, vllm, directory)
+
+
+def _row(output: Any) -> EngineRow:
+    tokens = tuple(output.token_ids)
+    # Each position maps token ids to values; the sampled token is always among them.
+    logprobs = [place[token].logprob for place, token in zip(output.logprobs, tokens, strict=True)]
+    return EngineRow(tokens, tuple(logprobs))
+
+
+@contextmanager
+def _as_model_error(doing: str) -> Any:
+    """An out-of-memory stays what it is, so that less can be tried."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except FAILURES as error:
+        raise ModelError(f"vLLM failed while {doing}: {error}: use --generator auto") from error

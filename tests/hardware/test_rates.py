@@ -1,0 +1,70 @@
+"""Measured at the first starts with each device, PyTorch and number of threads; the best is kept."""
+
+import pytest
+
+from swarmd.hardware.rates import CACHED_MAX, MEASUREMENTS, Rates, measure_rates, rates_of
+
+
+@pytest.fixture
+def measured():
+    """measured(device, threads): made-up rates; measured.calls lists what was measured."""
+
+    def measure(device, threads):
+        measure.calls.append((device, threads))
+        return Rates(1e9 * threads, None, 1e10)
+
+    measure.calls = []
+    return measure
+
+
+def test_after_some_starts_what_was_measured_is_read(tmp_path, measured):
+    cache = tmp_path / "rates.json"
+    for _ in range(MEASUREMENTS + 2):
+        assert rates_of("cpu", 2, cache, name="a", measure=measured) == Rates(2e9, None, 1e10)
+    assert measured.calls == [("cpu", 2)] * MEASUREMENTS
+
+
+def test_a_start_in_a_busy_moment_does_not_stay(tmp_path):
+    cache = tmp_path / "rates.json"
+    seen = iter([Rates(9e9, None, 3e9), Rates(8e9, 4e10, 1e10), Rates(1e9, 1e9, 1e9)])
+    found = [rates_of("cpu", 1, cache, name="a", measure=lambda *_: next(seen)) for _ in range(4)]
+    assert found[0] == Rates(9e9, None, 3e9)
+    assert found[1:] == [Rates(9e9, 4e10, 1e10)] * 3
+
+
+def test_another_device_number_of_threads_or_pytorch_is_measured_anew(tmp_path, measured, monkeypatch):
+    cache = tmp_path / "rates.json"
+    for device, threads, name in (("cpu", 2, "a"), ("cpu", 1, "a"), ("cpu", 2, "b"), ("cuda:0", 2, "a")):
+        rates_of(device, threads, cache, name=name, measure=measured)
+    assert len(measured.calls) == 4
+    monkeypatch.setattr("torch.__version__", "99.0")
+    rates_of("cpu", 2, cache, name="a", measure=measured)
+    assert len(measured.calls) == 5
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"format": 99, "entries": []}', b"\xff"])
+def test_a_damaged_cache_is_measured_again_and_replaced(tmp_path, measured, damage):
+    cache = tmp_path / "rates.json"
+    cache.write_bytes(damage)
+    for _ in range(MEASUREMENTS + 1):
+        rates_of("cpu", 1, cache, name="a", measure=measured)
+    assert len(measured.calls) == MEASUREMENTS
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, measured):
+    rates_of("cpu", 1, tmp_path / "none" / "rates.json", name="a", measure=measured)
+    rates_of("cpu", 1, None, name="a", measure=measured)
+    assert len(measured.calls) == 2
+
+
+def test_the_cache_does_not_grow_without_end(tmp_path, measured):
+    cache = tmp_path / "rates.json"
+    for threads in range(1, CACHED_MAX + 5):
+        rates_of("cpu", threads, cache, name="a", measure=measured)
+    assert cache.read_text().count('"device"') == CACHED_MAX
+
+
+def test_this_machine_can_be_measured():
+    rates = measure_rates("cpu", 1)
+    assert rates.matmul_float32 > 0
+    assert rates.bandwidth > 0

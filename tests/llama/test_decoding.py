@@ -1,0 +1,213 @@
+"""Our own decoding: which models it takes, and that it writes there what transformers' forward writes."""
+
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from swarmd.llama.decoding import LlamaEngine
+from swarmd.logprobs import PaddedLogprobs, TokenRow
+from swarmd.policy.engines import EngineWish, Subject, choose_engine
+from swarmd.rollout import EagerEngine
+from swarmd.rollout.sampling import draw_uniforms
+
+VOCABULARY = 300
+EOS_IDS = frozenset(range(20))
+PROMPTS = [[65, 66, 67], [70] * 40, [90, 91, 92, 93, 94, 95, 96], [100], [33, 44, 55]]
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+}
+
+
+def rope(kind, **more):
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": 10_000.0, **more}}
+
+
+YARN = rope("yarn", factor=4.0, original_max_position_embeddings=16)
+LLAMA3 = rope(
+    "llama3",
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=16,
+)
+KNOWN = {
+    "llama, keys shared by two heads": (LlamaForCausalLM, LlamaConfig, {}),
+    "llama, biases everywhere": (LlamaForCausalLM, LlamaConfig, {"attention_bias": True, "mlp_bias": True}),
+    "llama, tied head": (LlamaForCausalLM, LlamaConfig, {"tie_word_embeddings": True}),
+    "llama, its third rope": (LlamaForCausalLM, LlamaConfig, LLAMA3),
+    "llama, linear rope": (LlamaForCausalLM, LlamaConfig, rope("linear", factor=2.0)),
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config, {}),
+    "qwen2, yarn": (Qwen2ForCausalLM, Qwen2Config, YARN),
+    "qwen3, norms on heads of another size": (Qwen3ForCausalLM, Qwen3Config, {"head_dim": 16}),
+    "mistral without a window": (MistralForCausalLM, MistralConfig, {"sliding_window": None}),
+}
+UNKNOWN = {
+    "GPT2LMHeadModel": (
+        GPT2LMHeadModel,
+        GPT2Config,
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    ),
+    "sliding window": (MistralForCausalLM, MistralConfig, {"sliding_window": 8}),
+    "type dynamic": (LlamaForCausalLM, LlamaConfig, rope("dynamic", factor=2.0)),
+}
+
+
+def build(kind, config, more):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": VOCABULARY} if kind is GPT2LMHeadModel else SIZES
+    model = kind(config(**sizes, **more, bos_token_id=None, eos_token_id=None, pad_token_id=0)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "bias" in name or "norm" in name:  # they start at zero and one, where a mistake would not show
+                parameter.add_(torch.randn(parameter.shape) * 0.3)
+    return model
+
+
+def own(model, dtype=torch.float32):
+    choice = choose_engine(EngineWish(), Subject(model, 0, dtype), eos_ids=EOS_IDS)
+    return choice.engine, choice.reason
+
+
+def decode(generator, prompts=PROMPTS, copies=3, greedily=False, uniforms=None, **more):
+    if uniforms is None:
+        uniforms = draw_uniforms(len(prompts) * copies, 12, torch.Generator().manual_seed(1))
+    more = {"progress": None, "should_stop": None, **more}
+    return generator.decode(
+        prompts, copies, 12, uniforms=None if greedily else uniforms, temperature=0.8, **more
+    )
+
+
+def same(ours, theirs):
+    assert [row.token_ids for row in ours] == [row.token_ids for row in theirs]
+    assert [row.finished for row in ours] == [row.finished for row in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_known_model_is_decoded_as_transformers_decodes_it(name):
+    model = build(*KNOWN[name])
+    generator, reason = own(model)
+    assert isinstance(generator, LlamaEngine)
+    assert "our own decoding" in reason
+    eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.float32)
+    sampled = decode(eager)
+    assert len({len(row.token_ids) for row in sampled}) > 2, "rows that end at different steps"
+    same(decode(generator), sampled)
+    same(decode(generator, greedily=True, copies=1), decode(eager, greedily=True, copies=1))
+
+
+def test_prompts_of_one_length_need_no_padding():
+    model = build(*KNOWN["qwen2"])
+    prompts = [[5, 6, 7], [70, 80, 90]]
+    eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.float32)
+    same(decode(own(model)[0], prompts), decode(eager, prompts))
+
+
+def test_many_prompts_are_prefilled_in_several_runs(monkeypatch):
+    model = build(*KNOWN["qwen2"])
+    together = decode(own(model)[0])
+    monkeypatch.setattr("swarmd.llama.forward.PREFILL_TOKENS_MAX", 10)
+    same(decode(own(model)[0]), together)
+
+
+def test_a_row_does_not_depend_on_the_rows_beside_it():
+    generator, _ = own(build(*KNOWN["llama, keys shared by two heads"]))
+    uniforms = draw_uniforms(len(PROMPTS), 12, torch.Generator().manual_seed(2))
+    together = decode(generator, copies=1, uniforms=uniforms)
+    alone = [
+        decode(generator, [prompt], copies=1, uniforms=uniforms[number : number + 1])[0]
+        for number, prompt in enumerate(PROMPTS)
+    ]
+    same(together, alone)
+
+
+def test_looking_for_finished_rows_now_and_then_changes_nothing_but_when_progress_is_told():
+    generator, _ = own(build(*KNOWN["qwen2"]))
+    always, seldom = [], []
+    each_step = decode(generator, progress=always.append)
+    generator.interval = 5
+    same(decode(generator, progress=seldom.append), each_step)
+    assert sum(seldom) == sum(always) == sum(len(row.token_ids) for row in each_step)
+    assert len(seldom) == 3, "after 5, 10 and 12 tokens"
+
+
+@pytest.mark.parametrize("missing", UNKNOWN)
+def test_an_unknown_model_is_left_to_transformers_and_the_reason_says_what_is_unknown(missing):
+    model = build(*UNKNOWN[missing])
+    generator, reason = own(model)
+    assert isinstance(generator, EagerEngine)
+    assert missing in reason
+    assert decode(generator, [[1, 2]], copies=1)
+
+
+def test_a_known_class_that_computes_something_else_is_found_out():
+    model = build(*KNOWN["qwen2"])
+    model.model.layers[0].mlp.register_forward_hook(lambda _module, _given, output: output * 1.1)
+    generator, reason = own(model)
+    assert isinstance(generator, EagerEngine)
+    assert "differs" in reason
+
+
+def test_a_replaced_linear_layer_is_not_taken_for_one():
+    model = build(*KNOWN["qwen2"])
+
+    class Doubled(torch.nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    model.model.layers[1].mlp.up_proj = Doubled(32, 48, bias=False)
+    generator, reason = own(model)
+    assert isinstance(generator, EagerEngine)
+    assert "Doubled" in reason
+
+
+def test_the_present_weights_are_used_not_those_of_the_first_call():
+    model = build(*KNOWN["qwen2"])
+    generator, _ = own(model)
+    before = decode(generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.9)
+    eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.float32)
+    after = decode(generator)
+    same(after, decode(eager))
+    assert after != before
+
+
+@pytest.mark.parametrize("name", ["qwen2", "qwen3, norms on heads of another size"])
+def test_in_bfloat16_its_logprobs_are_as_close_to_the_scorers_as_transformers_are(name):
+    model = build(*KNOWN[name])
+    scorer = PaddedLogprobs(model, pad_id=0, dtype=torch.bfloat16)
+
+    def mean_difference(generator):
+        decoded = decode(generator)
+        prompts = [tuple(prompt) for prompt in PROMPTS for _ in range(3)]
+        rows = [TokenRow(p, row.token_ids) for p, row in zip(prompts, decoded, strict=True)]
+        with torch.no_grad():
+            scored, mask = scorer.logprobs(rows, 0.8)
+        own_logprobs = torch.tensor([nats for row in decoded for nats in row.logprobs])
+        return float((scored[mask] - own_logprobs).abs().mean())
+
+    generator, reason = own(model, torch.bfloat16)
+    assert isinstance(generator, LlamaEngine), reason
+    eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.bfloat16)
+    assert mean_difference(generator) < 1.5 * mean_difference(eager)
