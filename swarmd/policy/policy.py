@@ -26,7 +26,7 @@ from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
 from swarmd.rollout.batches import Decoding, decode_all
-from swarmd.rollout.interface import Progress, StopSignal
+from swarmd.rollout.interface import Engine, Progress, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
 
 
@@ -81,15 +81,19 @@ class Policy:
             getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 2**31
         )
         self._guard = guard
+        self._wish = engine or EngineWish()
         subject = Subject(model, tokenizer.pad_id, dtype)
-        writing = choose_engine(engine or EngineWish(), subject, eos_ids=tokenizer.eos_ids)
-        self._engine = writing.engine
-        self.generator_reason = writing.reason
+        self._engine = self._engine_for(subject)
         self._logprobs = self._logprobs_for(subject)
         self._reference: LogprobsEngine | None = None
         if guard is not None:
             guard.watch(model)
         self.release_freed_memory()
+
+    def _engine_for(self, subject: Subject) -> Engine:
+        choice = choose_engine(self._wish, subject, eos_ids=self.tokenizer.eos_ids)
+        self.generator_reason = choice.reason
+        return choice.engine
 
     def _logprobs_for(self, subject: Subject) -> LogprobsEngine:
         choice = choose_logprobs(

@@ -8,6 +8,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.budgets import UNLIMITED, BudgetKeeper, Budgets
 from swarmd.hardware.guard import MemoryGuard
 from swarmd.learning import Trainer
+from swarmd.policy.engines import Subject
 
 QUESTIONS = ["1+1?", "a longer question?"]
 PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")
@@ -19,7 +20,7 @@ class Failing:
 
     def __init__(self, scorer, tokens_max):
         self.scorer = scorer
-        self.pending = scorer.pending
+        self.factored = scorer.factored
         self.tokens_max = tokens_max
         self.seen = []
         self.failures = 0
@@ -49,7 +50,7 @@ def has_digit(text):
 
 def with_memory_for(policy, tokens_max, **keeper):
     policy.budgets = BudgetKeeper(Budgets(), **keeper)
-    policy._scorer = Failing(policy._scorer, tokens_max)
+    policy._logprobs = Failing(policy._logprobs, tokens_max)
     return policy
 
 
@@ -79,7 +80,7 @@ def test_after_a_shortage_the_update_is_that_of_a_machine_with_enough_memory(
     metrics, expected = step(fresh(), own_groups, external_group, config)
     short = fresh(150)
     again, weights = step(short, own_groups, external_group, config)
-    assert short._scorer.failures > 0
+    assert short._logprobs.failures > 0
     assert again.updated
     assert again.loss == pytest.approx(metrics.loss, abs=1e-6)
     assert (again.tokens_own, again.clip_fraction) == (metrics.tokens_own, metrics.clip_fraction)
@@ -92,7 +93,7 @@ def test_the_second_update_of_a_batch_may_be_the_one_that_fails(fresh, own_group
     config = PLAIN.model_copy(update={"updates_per_batch": 2, "learning_rate": 1e-2})
     metrics, expected = step(fresh(), own_groups, external_group, config)
     policy = fresh(10_000)
-    scorer, groups = policy._scorer, own_groups(policy, QUESTIONS, has_digit)
+    scorer, groups = policy._logprobs, own_groups(policy, QUESTIONS, has_digit)
     trainer = Trainer(policy, config)
     update = trainer._update
 
@@ -116,9 +117,9 @@ def test_the_smaller_budget_is_kept_and_remembered(fresh, own_groups, external_g
     assert remembered[-1].train_tokens == policy.budgets.budgets.train_tokens
     assert remembered[-1].decode_tokens == UNLIMITED.decode_tokens, "there memory never ran out"
     assert policy.budgets.budgets.train_tokens <= 200
-    failures = policy._scorer.failures
+    failures = policy._logprobs.failures
     step(policy, own_groups, external_group)
-    assert policy._scorer.failures == failures
+    assert policy._logprobs.failures == failures
 
 
 def test_the_last_try_computes_activations_twice_and_that_is_kept(fresh, own_groups, external_group):
@@ -126,7 +127,7 @@ def test_the_last_try_computes_activations_twice_and_that_is_kept(fresh, own_gro
     remembered = []
     policy = fresh(80, remember=remembered.append)
     _, weights = step(policy, own_groups, external_group)
-    assert policy._scorer.failures == 2
+    assert policy._logprobs.failures == 2
     assert [budgets.gradient_checkpointing for budgets in remembered] == [False, True]
     assert policy.budgets.budgets.gradient_checkpointing
     for name, tensor in expected.items():
@@ -140,7 +141,7 @@ def test_three_shortages_in_a_row_end_with_the_settings_to_try_and_change_nothin
     before = policy.trainable_state()
     with pytest.raises(ModelError, match=r"3 times in a row while training.*twice.*--max-new-tokens.*--lora"):
         step(policy, own_groups, external_group)
-    assert policy._scorer.failures == 3
+    assert policy._logprobs.failures == 3
     assert all(torch.equal(before[name], tensor) for name, tensor in policy.trainable_state().items())
     assert all(parameter.grad is None for _, parameter in policy.trainable_parameters())
 
@@ -151,7 +152,7 @@ def test_passing_the_limit_between_two_layers_is_a_shortage(fresh, own_groups, e
     own = own_groups(policy, QUESTIONS, has_digit)
     held: list[int] = []
     policy._guard = MemoryGuard(2**30, lambda: held.pop(0) if held else 0)
-    policy._scorer = policy._scorer_for(policy.model)
+    policy._logprobs = policy._logprobs_for(Subject(policy.model, policy.tokenizer.pad_id, torch.float32))
     held += [0, 2**40]
     metrics = Trainer(policy, PLAIN).step(own, [external_group("2+2?", ("4", 1.0), ("five", 0.0))])
     assert metrics.updated
@@ -163,4 +164,4 @@ def test_passing_the_limit_between_two_layers_is_a_shortage(fresh, own_groups, e
 def test_the_operators_budget_is_where_it_begins(fresh, own_groups, external_group):
     policy = fresh(10_000)
     step(policy, own_groups, external_group, PLAIN.model_copy(update={"token_budget": 100}))
-    assert max(policy._scorer.seen) <= 100
+    assert max(policy._logprobs.seen) <= 100

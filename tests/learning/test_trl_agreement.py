@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM
 from swarmd.config import LearningConfig
 from swarmd.learning import Trainer, centred_advantages, group_advantages
 from swarmd.logprobs import TokenRow
+from swarmd.policy.engines import Subject
 
 QUESTIONS = ["1+1?", "a longer question?"]
 GROUP = 6
@@ -104,7 +105,7 @@ def test_loss_and_gradients_agree_with_trl(
     policy = make_policy(max_new_tokens=TOKENS_MAX)
     policy.temperature = TEMPERATURE
     policy.tokenizer.eos_ids = frozenset(range(30)) | policy.tokenizer.eos_ids
-    policy._generator = policy._generator_for(policy.model)
+    policy._engine = policy._engine_for(Subject(policy.model, policy.tokenizer.pad_id, torch.float32))
     groups = own_groups(policy, QUESTIONS, lambda text: len(set(text)) / 20, size=GROUP)
     assert len({len(c.token_ids) for g in groups for c in g.completions}) > 2, (
         "completions of several lengths"

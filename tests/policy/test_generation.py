@@ -10,6 +10,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.budgets import BudgetKeeper, Budgets
 from swarmd.logprobs import TokenRow
 from swarmd.policy import PromptTooLongError
+from swarmd.policy.engines import Subject
 from swarmd.rollout import GenerationStoppedError
 from swarmd.rollout.sampling import greedy, sample
 
@@ -23,7 +24,7 @@ def generator(seed=0):
 def frequent_endings(policy, make_eos=60):
     """Let many byte tokens end a completion, so that rows finish at different steps."""
     policy.tokenizer.eos_ids = frozenset(range(make_eos)) | policy.tokenizer.eos_ids
-    policy._generator = policy._generator_for(policy.model)
+    policy._engine = policy._engine_for(Subject(policy.model, policy.tokenizer.pad_id, torch.float32))
     return policy
 
 

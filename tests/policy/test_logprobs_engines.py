@@ -3,7 +3,6 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from swarmd.policy.logprobs_engines import Subject, choose_logprobs
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -14,15 +13,17 @@ from transformers import (
 )
 
 from swarmd.logprobs import PackedLogprobs, PaddedLogprobs
-from tests.logprobs.making import SMALL, make_model, make_rows
+from swarmd.policy.engines import Subject, choose_logprobs
+from tests.logprobs.making import SHAPES, SMALL, make_model, make_rows
 
 
 def choose(model):
     return choose_logprobs(Subject(model, 0, torch.float32))
 
 
-def test_ordinary_models_are_packed(model):
-    choice = choose(model)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ordinary_models_are_packed(shape):
+    choice = choose(make_model(shape))
     assert isinstance(choice.engine, PackedLogprobs)
     assert "once for all" in choice.reason
     assert choice.reason.endswith("by our own layers")

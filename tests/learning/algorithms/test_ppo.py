@@ -137,7 +137,7 @@ def test_a_step_that_ran_out_of_memory_teaches_the_head_what_a_whole_one_does(ma
         policy = with_memory_for(make_policy(), tokens_max)
         trainer = Trainer(policy, config)
         trainer.step(own_groups(policy, QUESTIONS, lambda text: len(text) / 30), [])
-        assert (policy._scorer.failures > 0) == (tokens_max == 300)
+        assert (policy._logprobs.failures > 0) == (tokens_max == 300)
         heads.append(trainer.state_dict()["value_head/weight"])
     assert heads[0].any()
     assert torch.allclose(*heads, atol=1e-4)
