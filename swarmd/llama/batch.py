@@ -17,10 +17,12 @@ class Batch:
     all prompts are equally long.
     """
 
-    def __init__(self, cache: KeyValueCache, lengths: Sequence[int], copies: int, rotations: Tensor) -> None:
+    def __init__(
+        self, cache: KeyValueCache, lengths: Sequence[int], num_completions: int, rotations: Tensor
+    ) -> None:
         device = rotations.device
         self.cache = cache
-        self.positions = torch.tensor(lengths, device=device).repeat_interleave(copies)
+        self.positions = torch.tensor(lengths, device=device).repeat_interleave(num_completions)
         self._rotations = rotations
         self._mask: Tensor | None = None
         if min(lengths) < max(lengths):

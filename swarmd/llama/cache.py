@@ -47,15 +47,18 @@ class KeyValueCache:
         self.dtype = dtype
         self.filled = 0
 
-    def write_prompts(self, layer: int, first_row: int, keys: Tensor, values: Tensor, copies: int) -> None:
-        """Keys and values [P, kv heads, S, head size] of P prompts, each for `copies` rows, right-aligned in
+    def write_prompts(
+        self, layer: int, first_row: int, keys: Tensor, values: Tensor, num_completions: int
+    ) -> None:
+        """Keys and values [P, kv heads, S, head size] of P prompts, each for `num_completions` rows,
+        right-aligned in
         the first `filled` columns. Rows begin at `first_row`."""
         prompts, _, width, _ = keys.shape
-        rows = slice(first_row, first_row + prompts * copies)
+        rows = slice(first_row, first_row + prompts * num_completions)
         columns = slice(self.filled - width, self.filled)
         for store, given in ((self._store[0], keys), (self._store[1], values)):
             own = store[layer, rows]
-            by_prompt = own.view(prompts, copies, *own.shape[1:])
+            by_prompt = own.view(prompts, num_completions, *own.shape[1:])
             # Zeros, not whatever was there: a masked column counts times zero, and zero times NaN is NaN.
             by_prompt[:, :, :, : columns.start].zero_()
             by_prompt[:, :, :, columns] = given[:, None]

@@ -32,7 +32,7 @@ class LlamaEngine:
     def decode(
         self,
         prompts: Sequence[Sequence[int]],
-        copies: int,
+        num_completions: int,
         max_new_tokens: int,
         *,
         uniforms: Tensor | None,
@@ -42,11 +42,11 @@ class LlamaEngine:
     ) -> list[Decoded]:
         """As `Engine.decode`; progress comes every `interval` tokens."""
         forward = LlamaForward(self._decoder, self._dtype)
-        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
-        batch, logits = forward.start([prompts[number] for number in order], copies, max_new_tokens)
-        logits = logits.repeat_interleave(copies, dim=0)
-        numbers = [number * copies + copy for number in order for copy in range(copies)]
-        rows = _Rows(numbers, batch, self._eos_ids, uniforms)
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        batch, logits = forward.start([prompts[index] for index in order], num_completions, max_new_tokens)
+        logits = logits.repeat_interleave(num_completions, dim=0)
+        indices = [index * num_completions + copy for index in order for copy in range(num_completions)]
+        rows = _Rows(indices, batch, self._eos_ids, uniforms)
         for step in range(max_new_tokens):
             if should_stop is not None and should_stop.is_set():
                 raise GenerationStoppedError
@@ -56,7 +56,7 @@ class LlamaEngine:
                 written = rows.drop_finished()
                 if progress is not None:
                     progress(written)
-            if last or not rows.numbers:
+            if last or not rows.indices:
                 break
             logits = forward.step(rows.tokens, batch)
         return rows.collect()
@@ -76,20 +76,20 @@ class LlamaEngine:
 
 
 class _Rows:
-    """What every row wrote. `numbers` are those still writing, `tokens` [R] what they wrote last, `draws` [R,
+    """What every row wrote. `indices` are those still writing, `tokens` [R] what they wrote last, `draws` [R,
     tokens] their uniforms."""
 
     def __init__(
-        self, numbers: Sequence[int], batch: Batch, eos_ids: frozenset[int], uniforms: Tensor | None
+        self, indices: Sequence[int], batch: Batch, eos_ids: frozenset[int], uniforms: Tensor | None
     ) -> None:
         device = batch.positions.device
-        self.numbers = list(numbers)
-        self.draws = None if uniforms is None else uniforms[self.numbers].to(device)
+        self.indices = list(indices)
+        self.draws = None if uniforms is None else uniforms[self.indices].to(device)
         self.tokens = batch.positions
         self._batch = batch
         self._ends = eos_ids
         self._unread: list[tuple[Tensor, Tensor]] = []
-        self._texts = {number: _Text() for number in sorted(numbers)}
+        self._texts = {index: _Text() for index in sorted(indices)}
 
     def write(self, logits: Tensor, step: int, temperature: float) -> None:
         """Choose the next token [R] of every row. What a finished row writes is not read."""
@@ -101,7 +101,7 @@ class _Rows:
     def drop_finished(self) -> int:
         """Let finished rows leave the batch. Returns how many tokens were written since the last call."""
         written = 0
-        texts = [self._texts[number] for number in self.numbers]
+        texts = [self._texts[index] for index in self.indices]
         # On an accelerator this is where the host waits.
         steps = [torch.stack(part).tolist() for part in zip(*self._unread, strict=True)]
         self._unread.clear()
@@ -115,7 +115,7 @@ class _Rows:
         alive = [not text.finished for text in texts]
         if not all(alive):
             kept = self._batch.keep(torch.tensor(alive, device=self.tokens.device))
-            self.numbers = [self.numbers[row] for row in kept.tolist()]
+            self.indices = [self.indices[row] for row in kept.tolist()]
             self.tokens = self.tokens[kept]
             self.draws = None if self.draws is None else self.draws[kept]
         return written

@@ -58,8 +58,11 @@ class LlamaForward:
         self._head = make_product((decoder.head,), dtype)
         self.device = self._embedding.device
 
-    def start(self, prompts: Sequence[Sequence[int]], copies: int, new_tokens: int) -> tuple[Batch, Tensor]:
-        """Run every prompt once: a batch with `copies` rows of each, and the logits [prompts, V] after each.
+    def start(
+        self, prompts: Sequence[Sequence[int]], num_completions: int, new_tokens: int
+    ) -> tuple[Batch, Tensor]:
+        """Run every prompt once: a batch with `num_completions` rows of each, and the logits [prompts, V]
+        after each.
 
         The prompts come sorted by length, so that those that run together need little padding. The last of
         `new_tokens` is never fed back.
@@ -68,7 +71,7 @@ class LlamaForward:
         lengths = [len(prompt) for prompt in prompts]
         cache = KeyValueCache(
             layers=len(self._layers),
-            rows=len(prompts) * copies,
+            rows=len(prompts) * num_completions,
             kv_heads=decoder.kv_heads,
             columns=lengths[-1] + new_tokens - 1,
             head_size=decoder.head_size,
@@ -82,10 +85,10 @@ class LlamaForward:
         for start, stop in _prefill_batches(lengths):
             ids, real = pad_left(prompts[start:stop], 0, self.device)
             positions = positions_of(real).flatten()
-            attend = self._prompt_attention(real, copies, cache, start * copies)
+            attend = self._prompt_attention(real, num_completions, cache, start * num_completions)
             hidden = self._run(ids.flatten(), rotation[:, positions], attend)
             last.append(hidden.view(*ids.shape, -1)[:, -1])
-        return Batch(cache, lengths, copies, rotation), self._logits(torch.cat(last))
+        return Batch(cache, lengths, num_completions, rotation), self._logits(torch.cat(last))
 
     def step(self, tokens: Tensor, batch: Batch) -> Tensor:
         """Logits [R, V] after one more token [R] of every row; the batch grows by it."""
@@ -99,7 +102,7 @@ class LlamaForward:
         heads, kv_heads = decoder.heads, decoder.kv_heads
         x = F.embedding(tokens, self._embedding)
         count = x.shape[0]
-        for number, layer in enumerate(self._layers):
+        for index, layer in enumerate(self._layers):
             projected = layer.query_key_value(layer.input_norm(x)).view(count, -1, decoder.head_size)
             turned, values = projected.split_with_sizes((heads + kv_heads, kv_heads), dim=1)
             turned = turned.float()
@@ -108,7 +111,7 @@ class LlamaForward:
                 turned = F.rms_norm(turned, (decoder.head_size,), None, epsilon).to(dtype) * weight
             turned = rotate(turned, rotation).to(dtype)
             queries, keys = turned.split_with_sizes((heads, kv_heads), dim=1)
-            attended = attend(number, queries, keys, values)
+            attended = attend(index, queries, keys, values)
             layer.output.add_to(x, attended)
             gate, up = layer.gate_up(layer.feed_forward_norm(x)).chunk(2, dim=-1)
             layer.down.add_to(x, layer.activation(gate).mul_(up))
@@ -117,7 +120,9 @@ class LlamaForward:
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._head(self._norm(hidden))
 
-    def _prompt_attention(self, real: Tensor, copies: int, cache: KeyValueCache, first_row: int) -> Attention:
+    def _prompt_attention(
+        self, real: Tensor, num_completions: int, cache: KeyValueCache, first_row: int
+    ) -> Attention:
         """Causal attention inside left-padded prompts; real [P, S] says what is a token."""
         prompts, width = real.shape
         group = self._decoder.heads // self._decoder.kv_heads
@@ -129,19 +134,19 @@ class LlamaForward:
             )  # or padding would attend to nothing
             mask = (earlier & real[:, None] | itself)[:, None]
 
-        def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        def attend(index: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
             q, k, v = (
                 part.reshape(prompts, width, *part.shape[1:]).transpose(1, 2)
                 for part in (queries, keys, values)
             )
-            cache.write_prompts(number, first_row, k, v, copies)
+            cache.write_prompts(index, first_row, k, v, num_completions)
             attended = F.scaled_dot_product_attention(
                 q,
                 k.repeat_interleave(group, dim=1),
                 v.repeat_interleave(group, dim=1),
                 attn_mask=mask,
                 is_causal=mask is None,
-                scale=self._layers[number].scale,
+                scale=self._layers[index].scale,
             )
             return attended.transpose(1, 2).reshape(prompts * width, -1)
 
@@ -154,8 +159,8 @@ class LlamaForward:
         shared = (decoder.kv_heads, decoder.heads // decoder.kv_heads)
         columns = cache.next_column()
 
-        def attend(number: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            column = columns[number]
+        def attend(index: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            column = columns[index]
             column.key.copy_(keys)
             column.value.copy_(values)
             attended = F.scaled_dot_product_attention(
@@ -163,7 +168,7 @@ class LlamaForward:
                 column.keys,
                 column.values,
                 attn_mask=mask,
-                scale=self._layers[number].scale,
+                scale=self._layers[index].scale,
             )
             return attended.reshape(queries.shape[0], -1)
 
@@ -173,8 +178,8 @@ class LlamaForward:
 def _prefill_batches(lengths: Sequence[int]) -> list[tuple[int, int]]:
     """Ranges of prompts, each within PREFILL_TOKENS_MAX padded tokens or a single prompt."""
     ranges, start = [], 0
-    for number, length in enumerate(lengths):
-        if number > start and (number + 1 - start) * length > PREFILL_TOKENS_MAX:
-            ranges.append((start, number))
-            start = number
+    for index, length in enumerate(lengths):
+        if index > start and (index + 1 - start) * length > PREFILL_TOKENS_MAX:
+            ranges.append((start, index))
+            start = index
     return [*ranges, (start, len(lengths))]

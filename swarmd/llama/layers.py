@@ -39,8 +39,8 @@ class Projection:
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return functional.linear(x, working, bias)
 
-    def backward(self, by_output: Tensor, x: Tensor) -> None:
-        add_linear_gradient(self.weight, self.bias, by_output, x, self.factored)
+    def backward(self, grad_output: Tensor, x: Tensor) -> None:
+        add_linear_gradient(self.weight, self.bias, grad_output, x, self.factored)
 
 
 @dataclass(frozen=True)
@@ -113,27 +113,29 @@ class _AttentionInputs(torch.autograd.Function):
         return turned[0], turned[1], value
 
     @staticmethod
-    def backward(ctx: Any, by_query: Tensor, by_key: Tensor, by_value: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, grad_query: Tensor, grad_key: Tensor, grad_value: Tensor
+    ) -> tuple[Tensor | None, ...]:
         x, scale, rotation, *rest = ctx.saved_tensors
         working, raw = rest[:3], rest[3:]
         half: AttentionInputs = ctx.half
         dtype = working[0].dtype
-        by_states = []
-        for by_turned, norm in ((by_query, half.query_norm), (by_key, half.key_norm)):
-            by_heads = rotate_back(by_turned.view(len(x), -1, half.head_size).float(), rotation)
+        grad_states = []
+        for grad_rotated, norm in ((grad_query, half.query_norm), (grad_key, half.key_norm)):
+            grad_heads = rotate_back(grad_rotated.view(len(x), -1, half.head_size).float(), rotation)
             if norm is not None:
                 states, head_scale = raw[:2]
                 raw = raw[2:]
-                by_heads = norm.backward(by_heads, states.view_as(by_heads).float(), head_scale)
-            by_states.append(by_heads.flatten(1).to(dtype))
-        by_states.append(by_value)
+                grad_heads = norm.backward(grad_heads, states.view_as(grad_heads).float(), head_scale)
+            grad_states.append(grad_heads.flatten(1).to(dtype))
+        grad_states.append(grad_value)
         normed = half.norm.apply(x, scale).to(dtype)
-        by_normed = (by_states[0] @ working[0]).float()
-        for by_output, weight in zip(by_states[1:], working[1:], strict=True):
-            _add_product(by_normed, by_output, weight)
-        for projection, by_output in zip((half.query, half.key, half.value), by_states, strict=True):
-            projection.backward(by_output, normed)
-        return half.norm.backward(by_normed, x, scale), None, None, None
+        grad_normed = (grad_states[0] @ working[0]).float()
+        for grad_output, weight in zip(grad_states[1:], working[1:], strict=True):
+            _add_product(grad_normed, grad_output, weight)
+        for projection, grad_output in zip((half.query, half.key, half.value), grad_states, strict=True):
+            projection.backward(grad_output, normed)
+        return half.norm.backward(grad_normed, x, scale), None, None, None
 
 
 class _FeedForward(torch.autograd.Function):
@@ -150,25 +152,25 @@ class _FeedForward(torch.autograd.Function):
         return middle + half.down.apply(functional.silu(gate).mul_(up), working[3])
 
     @staticmethod
-    def backward(ctx: Any, by_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         attended, middle, scale, gate, up, output_w, gate_w, up_w, down_w = ctx.saved_tensors
         half: FeedForward = ctx.half
         dtype = gate.dtype
         activated = functional.silu(gate)
-        by_out_working = by_out.to(dtype)
-        half.down.backward(by_out_working, activated * up)
-        by_product = by_out_working @ down_w
-        by_up = activated.mul_(by_product)
-        by_gate = torch.ops.aten.silu_backward(by_product.mul_(up), gate)
+        grad_out_working = grad_out.to(dtype)
+        half.down.backward(grad_out_working, activated * up)
+        grad_product = grad_out_working @ down_w
+        grad_up = activated.mul_(grad_product)
+        grad_gate = torch.ops.aten.silu_backward(grad_product.mul_(up), gate)
         normed = half.norm.apply(middle, scale).to(dtype)
-        half.gate.backward(by_gate, normed)
-        half.up.backward(by_up, normed)
-        by_normed = (by_gate @ gate_w).float()
-        _add_product(by_normed, by_up, up_w)
-        by_middle = half.norm.backward(by_normed, middle, scale).add_(by_out)
-        by_middle_working = by_middle.to(dtype)
-        half.output.backward(by_middle_working, attended)
-        return by_middle, by_middle_working @ output_w, None, None
+        half.gate.backward(grad_gate, normed)
+        half.up.backward(grad_up, normed)
+        grad_normed = (grad_gate @ gate_w).float()
+        _add_product(grad_normed, grad_up, up_w)
+        grad_middle = half.norm.backward(grad_normed, middle, scale).add_(grad_out)
+        grad_middle_working = grad_middle.to(dtype)
+        half.output.backward(grad_middle_working, attended)
+        return grad_middle, grad_middle_working @ output_w, None, None
 
 
 class _FinalNorm(torch.autograd.Function):
@@ -180,9 +182,9 @@ class _FinalNorm(torch.autograd.Function):
         return norm.apply(x, scale)
 
     @staticmethod
-    def backward(ctx: Any, by_normed: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad_normed: Tensor) -> tuple[Tensor, None]:
         x, scale = ctx.saved_tensors
-        return ctx.norm.backward(by_normed, x, scale), None
+        return ctx.norm.backward(grad_normed, x, scale), None
 
 
 def _add_product(into: Tensor, left: Tensor, right: Tensor) -> None:

@@ -132,10 +132,10 @@ def _computed_in(query: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
 
 
-def _gather(flat: Tensor, places: Tensor, size: int) -> Tensor:
+def _gather(flat: Tensor, indices: Tensor, size: int) -> Tensor:
     """Flat states [N, heads * size] at places [b, l] -> [b, heads, l, size]."""
     # An embedding look-up: the same values as indexing, and its gradient adds up repeated places in parallel.
-    return functional.embedding(places, flat).view(*places.shape, -1, size).transpose(1, 2)
+    return functional.embedding(indices, flat).view(*indices.shape, -1, size).transpose(1, 2)
 
 
 @contextmanager

@@ -18,38 +18,38 @@ class DistinctLogprobs:
     from all of them, up to rounding.
     """
 
-    def __init__(self, scorer: LogprobsEngine) -> None:
-        self._scorer = scorer
+    def __init__(self, engine: LogprobsEngine) -> None:
+        self._engine = engine
 
     @property
     def factored(self) -> FactoredGradients | None:
-        return self._scorer.factored
+        return self._engine.factored
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
-        return self._scorer.tokens(list(dict.fromkeys(rows)))
+        return self._engine.tokens(list(dict.fromkeys(rows)))
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
-        distinct, places = _distinct(rows)
-        logprobs, mask = self._scorer.logprobs(distinct, temperature)
-        return _spread(logprobs, places), _spread(mask, places)
+        distinct, positions = _distinct(rows)
+        logprobs, mask = self._engine.logprobs(distinct, temperature)
+        return _spread(logprobs, positions), _spread(mask, positions)
 
     def logprobs_and_states(
         self, rows: Sequence[TokenRow], temperature: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        distinct, places = _distinct(rows)
-        logprobs, mask, states = self._scorer.logprobs_and_states(distinct, temperature)
-        return _spread(logprobs, places), _spread(mask, places), _spread(states, places)
+        distinct, positions = _distinct(rows)
+        logprobs, mask, states = self._engine.logprobs_and_states(distinct, temperature)
+        return _spread(logprobs, positions), _spread(mask, positions), _spread(states, positions)
 
 
 def _distinct(rows: Sequence[TokenRow]) -> tuple[list[TokenRow], list[int] | None]:
     """The rows without repetitions, in order, and the place of each row there; None: nothing is repeated."""
-    numbers: dict[TokenRow, int] = {}
-    places = [numbers.setdefault(row, len(numbers)) for row in rows]
-    return list(numbers), None if len(numbers) == len(rows) else places
+    seen: dict[TokenRow, int] = {}
+    positions = [seen.setdefault(row, len(seen)) for row in rows]
+    return list(seen), None if len(seen) == len(rows) else positions
 
 
-def _spread(of_distinct: Tensor, places: list[int] | None) -> Tensor:
+def _spread(of_distinct: Tensor, positions: list[int] | None) -> Tensor:
     """[U, ...] -> [B, ...]"""
-    if places is None:
+    if positions is None:
         return of_distinct
-    return of_distinct.index_select(0, torch.tensor(places, device=of_distinct.device))
+    return of_distinct.index_select(0, torch.tensor(positions, device=of_distinct.device))

@@ -19,11 +19,11 @@ COLUMNS_AT_ONCE = 16_384  # of a factor in float32, or rows of a product: 8 MB a
 
 @dataclass
 class _Factors:
-    by_outputs: list[Tensor] = field(default_factory=list)
+    grad_outputs: list[Tensor] = field(default_factory=list)
     """[n, out] each"""
     inputs: list[Tensor] = field(default_factory=list)
     """[n, in] each"""
-    places: list[Tensor] = field(default_factory=list)
+    indices: list[Tensor] = field(default_factory=list)
     """[m] rows of the weight that were looked up ..."""
     rows: list[Tensor] = field(default_factory=list)
     """[m, in] ... and the gradient by each"""
@@ -54,16 +54,16 @@ class FactoredGradients:
         factors = self._tokens * sum(weight.shape) * dtype.itemsize
         return product >= PRODUCT_BYTES_MIN and GAIN_MIN * factors <= product
 
-    def add(self, weight: Tensor, by_output: Tensor, inputs: Tensor) -> None:
+    def add(self, weight: Tensor, grad_output: Tensor, inputs: Tensor) -> None:
         """by_output [n, out], inputs [n, in] of a layer with weight [out, in]."""
         factors = self._factors.setdefault(weight, _Factors())
-        factors.by_outputs.append(by_output)
+        factors.grad_outputs.append(grad_output)
         factors.inputs.append(inputs)
 
-    def add_rows(self, weight: Tensor, places: Tensor, rows: Tensor) -> None:
+    def add_rows(self, weight: Tensor, indices: Tensor, rows: Tensor) -> None:
         """The gradient by rows [m, in] that were looked up at places [m] of the weight."""
         factors = self._factors.setdefault(weight, _Factors())
-        factors.places.append(places)
+        factors.indices.append(indices)
         factors.rows.append(rows)
 
     def weights(self) -> list[Tensor]:
@@ -74,36 +74,36 @@ class FactoredGradients:
         """Of this weight's gradient, without multiplying it out: |B^T A|^2 = sum(B B^T * A A^T)."""
         factors = self._factors[weight]
         total = torch.zeros((), device=weight.device)
-        if factors.by_outputs:
-            by_output, inputs = _joined(factors.by_outputs), _joined(factors.inputs)
-            total += (_gram(by_output) * _gram(inputs)).sum()
-        if factors.places:
-            places, which = torch.unique(torch.cat(factors.places), return_inverse=True)
+        if factors.grad_outputs:
+            grad_output, inputs = _joined(factors.grad_outputs), _joined(factors.inputs)
+            total += (_gram(grad_output) * _gram(inputs)).sum()
+        if factors.indices:
+            indices, which = torch.unique(torch.cat(factors.indices), return_inverse=True)
             rows = torch.cat(factors.rows).float()
-            summed = rows.new_zeros(len(places), rows.shape[1]).index_add_(0, which, rows)
+            summed = rows.new_zeros(len(indices), rows.shape[1]).index_add_(0, which, rows)
             total += summed.square().sum()
-            if factors.by_outputs:
-                total += 2 * (summed * (by_output[:, places].T.float() @ inputs.float())).sum()
+            if factors.grad_outputs:
+                total += 2 * (summed * (grad_output[:, indices].T.float() @ inputs.float())).sum()
         return total.clamp(min=0.0)  # contributions that cancel may leave a rounding error below
 
     @torch.no_grad()
     def release(self, weight: Tensor, out: Tensor) -> None:
         """Multiply this weight's gradient out into `out`, like the weight; its factors are forgotten."""
         factors = self._factors.pop(weight)
-        if factors.by_outputs:
-            by_output, inputs = _joined(factors.by_outputs), _joined(factors.inputs)
-            if by_output.dtype == torch.float16:  # a product could overflow, which the norm would not show
-                by_output, inputs = by_output.float(), inputs.float()
-            if out.dtype == by_output.dtype:
-                torch.mm(by_output.T, inputs, out=out)
+        if factors.grad_outputs:
+            grad_output, inputs = _joined(factors.grad_outputs), _joined(factors.inputs)
+            if grad_output.dtype == torch.float16:  # a product could overflow, which the norm would not show
+                grad_output, inputs = grad_output.float(), inputs.float()
+            if out.dtype == grad_output.dtype:
+                torch.mm(grad_output.T, inputs, out=out)
             else:
                 for start in range(0, len(weight), COLUMNS_AT_ONCE):  # each product is a copy
                     part = slice(start, start + COLUMNS_AT_ONCE)
-                    out[part] = by_output[:, part].T @ inputs
+                    out[part] = grad_output[:, part].T @ inputs
         else:
             out.zero_()
-        for places, rows in zip(factors.places, factors.rows, strict=True):
-            out.index_add_(0, places, rows.to(weight.dtype))
+        for indices, rows in zip(factors.indices, factors.rows, strict=True):
+            out.index_add_(0, indices, rows.to(weight.dtype))
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

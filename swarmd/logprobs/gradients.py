@@ -30,15 +30,15 @@ def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
 
 
 def add_linear_gradient(
-    weight: Tensor, bias: Tensor | None, by_output: Tensor, inputs: Tensor, factored: FactoredGradients
+    weight: Tensor, bias: Tensor | None, grad_output: Tensor, inputs: Tensor, factored: FactoredGradients
 ) -> None:
     """What a linear layer's output gradient [N, out] means for its weight [out, in], given inputs [N, in]."""
     if factored.takes(weight, inputs.dtype):
-        factored.add(weight, by_output, inputs)
+        factored.add(weight, grad_output, inputs)
     elif weight.requires_grad:
         if weight.grad is not None and weight.grad.dtype == inputs.dtype:
-            weight.grad.addmm_(by_output.T, inputs)
+            weight.grad.addmm_(grad_output.T, inputs)
         else:
-            add_gradient(weight, by_output.T @ inputs)
+            add_gradient(weight, grad_output.T @ inputs)
     if bias is not None:
-        add_gradient(bias, by_output.sum(dim=0, dtype=torch.float32))
+        add_gradient(bias, grad_output.sum(dim=0, dtype=torch.float32))

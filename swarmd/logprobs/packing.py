@@ -116,10 +116,10 @@ def pack(rows: Sequence[TokenRow], multiple: int = 1) -> Packing:
         targets=torch.tensor(targets, dtype=torch.long),
         lengths=torch.tensor([len(row.completion_ids) for row in rows]),
         prompts=prompt_index,
-        prompt_lengths=torch.tensor([len(places) for places in prompts]),
+        prompt_lengths=torch.tensor([len(stretch) for stretch in prompts]),
         owners=torch.tensor(owners, dtype=torch.long),
         inputs=input_index,
-        restored=_places(len(ids), prompts, inputs, prompt_index, input_index),
+        restored=_restored(len(ids), prompts, inputs, prompt_index, input_index),
     )
 
 
@@ -138,7 +138,7 @@ def _rectangle(stretches: Sequence[range]) -> Tensor:
     return torch.tensor(filled, dtype=torch.long).reshape(len(stretches), width)
 
 
-def _places(
+def _restored(
     count: int, prompts: Sequence[range], inputs: Sequence[range], prompt_index: Tensor, input_index: Tensor
 ) -> Tensor:
     restored = torch.empty(count, dtype=torch.long)
@@ -146,7 +146,7 @@ def _places(
         (0, prompt_index.shape[1], prompts),
         (prompt_index.numel(), input_index.shape[1], inputs),
     ):
-        for number, places in enumerate(stretches):
-            start = base + number * width
-            restored[places.start : places.stop] = torch.arange(start, start + len(places))
+        for index, stretch in enumerate(stretches):
+            start = base + index * width
+            restored[stretch.start : stretch.stop] = torch.arange(start, start + len(stretch))
     return restored

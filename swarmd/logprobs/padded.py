@@ -19,9 +19,9 @@ LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
 TOKEN_BYTES = 2**18  # what a token may take for logits before it counts more than once: 13,000 words
 
 
-def tokens_weight(vocabulary: int) -> int:
+def tokens_weight(vocab_size: int) -> int:
     """How many times a token counts in a budget: all its logits exist at once."""
-    return -(-vocabulary * LOGIT_BYTES // TOKEN_BYTES)
+    return -(-vocab_size * LOGIT_BYTES // TOKEN_BYTES)
 
 
 class PaddedLogprobs:
@@ -40,9 +40,9 @@ class PaddedLogprobs:
         self._pad_id = pad_id
         self._dtype = dtype
         self._recompute = recompute
-        vocabulary = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
+        vocab_size = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
         # With 152k words the logits of 16,384 tokens would take 50 GB.
-        self._weight = tokens_weight(vocabulary)
+        self._weight = tokens_weight(vocab_size)
 
     @property
     def factored(self) -> None:
@@ -75,8 +75,8 @@ class PaddedLogprobs:
         lengths = torch.tensor([len(row.completion_ids) for row in rows], device=self.device)
         width = max(len(row) for row in rows)
         ids = torch.full((len(rows), width), self._pad_id)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = torch.tensor(row.prompt_ids + row.completion_ids)
+        for at, row in enumerate(rows):
+            ids[at, : len(row)] = torch.tensor(row.prompt_ids + row.completion_ids)
         ids = ids.to(self.device)
         # Padding is on the right, where causal attention never looks at it from a real token: no mask needed.
         # Logits are needed from the last token of the shortest prompt on.

@@ -136,37 +136,37 @@ class _ShortAttention(torch.autograd.Function):
         return out.rows.index_select(0, blocks.queries.back).view_as(query)
 
     @staticmethod
-    def backward(ctx: Any, by_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         q_rows, k_rows, v_rows, prompt_weights, weights = ctx.saved_tensors
         blocks: Blocks = ctx.blocks
         scaling: float = ctx.scaling
         lengths = (blocks.prompt_queries, blocks.prompt_keys, blocks.prompt_keys)
         laid = [_Laid(r, n, blocks) for r, n in zip((q_rows, k_rows, v_rows), lengths, strict=True)]
         q, k, v = laid
-        by_q, by_k, by_v = (_Laid(torch.empty_like(x.rows), x.length, blocks) for x in laid)
-        by_rows = by_out.reshape(-1, ctx.size).index_select(0, blocks.queries.laid)
+        grad_q, grad_k, grad_v = (_Laid(torch.empty_like(x.rows), x.length, blocks) for x in laid)
+        grad_rows = grad_out.reshape(-1, ctx.size).index_select(0, blocks.queries.laid)
         if blocks.queries.filled is not None:
-            by_rows.index_fill_(0, blocks.queries.filled, 0.0)
-        by = _Laid(by_rows, blocks.prompt_queries, blocks)
+            grad_rows.index_fill_(0, blocks.queries.filled, 0.0)
+        grad = _Laid(grad_rows, blocks.prompt_queries, blocks)
 
-        by_scores = _by_scores(torch.bmm(by.prompts, v.prompts.mT), prompt_weights)
-        by_q.prompts.baddbmm_(by_scores, k.prompts, beta=0, alpha=scaling)
-        by_k.prompts.baddbmm_(by_scores.mT, q.prompts, beta=0, alpha=scaling)
-        torch.bmm(prompt_weights.mT, by.prompts, out=by_v.prompts)
+        grad_scores = _grad_scores(torch.bmm(grad.prompts, v.prompts.mT), prompt_weights)
+        grad_q.prompts.baddbmm_(grad_scores, k.prompts, beta=0, alpha=scaling)
+        grad_k.prompts.baddbmm_(grad_scores.mT, q.prompts, beta=0, alpha=scaling)
+        torch.bmm(prompt_weights.mT, grad.prompts, out=grad_v.prompts)
 
-        by_weights = _side_by_side(torch.bmm(by.together, v.prompts.mT), torch.bmm(by.own, v.own.mT))
-        by_prompt_scores, by_own_scores = _apart(_by_scores(by_weights, weights), blocks)
-        by_q.together.baddbmm_(by_prompt_scores, k.prompts, beta=0, alpha=scaling)
-        by_q.own.baddbmm_(by_own_scores, k.own, alpha=scaling)
-        by_k.prompts.baddbmm_(by_prompt_scores.mT, q.together, alpha=scaling)
-        by_k.own.baddbmm_(by_own_scores.mT, q.own, beta=0, alpha=scaling)
+        grad_weights = _side_by_side(torch.bmm(grad.together, v.prompts.mT), torch.bmm(grad.own, v.own.mT))
+        grad_prompt_scores, grad_own_scores = _apart(_grad_scores(grad_weights, weights), blocks)
+        grad_q.together.baddbmm_(grad_prompt_scores, k.prompts, beta=0, alpha=scaling)
+        grad_q.own.baddbmm_(grad_own_scores, k.own, alpha=scaling)
+        grad_k.prompts.baddbmm_(grad_prompt_scores.mT, q.together, alpha=scaling)
+        grad_k.own.baddbmm_(grad_own_scores.mT, q.own, beta=0, alpha=scaling)
         on_prompts, on_own = _apart(weights, blocks)
-        by_v.prompts.baddbmm_(on_prompts.mT, by.together)
-        torch.bmm(on_own.mT, by.own, out=by_v.own)
+        grad_v.prompts.baddbmm_(on_prompts.mT, grad.together)
+        torch.bmm(on_own.mT, grad.own, out=grad_v.own)
 
         backs = (blocks.queries.back, blocks.keys.back, blocks.keys.back)
-        by_flat = (x.rows.index_select(0, b) for x, b in zip((by_q, by_k, by_v), backs, strict=True))
-        return *(rows.view(len(by_out), -1) for rows in by_flat), None, None, None
+        grad_flat = (x.rows.index_select(0, b) for x, b in zip((grad_q, grad_k, grad_v), backs, strict=True))
+        return *(rows.view(len(grad_out), -1) for rows in grad_flat), None, None, None
 
 
 class _Laid:
@@ -196,9 +196,9 @@ def _apart(scores: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
     return together[..., : blocks.prompt_keys], scores[..., blocks.prompt_keys :]
 
 
-def _by_scores(by_weights: Tensor, weights: Tensor) -> Tensor:
+def _grad_scores(grad_weights: Tensor, weights: Tensor) -> Tensor:
     """The gradient by scores, from that by their softmax."""
-    return torch._softmax_backward_data(by_weights, weights, -1, weights.dtype)
+    return torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
 
 
 def _rows(in_prompts: Tensor, in_completions: Tensor, count: int, kv_heads: int, shared: int) -> Rows:

@@ -52,13 +52,13 @@ class _ChosenLogprobs(torch.autograd.Function):
         factored: FactoredGradients,
     ) -> Tensor:
         working = hidden.to(dtype)
-        count, words = len(hidden), len(weight)
-        keep = any(ctx.needs_input_grad) and count * words * dtype.itemsize <= KEPT_BYTES
+        count, vocab_size = len(hidden), len(weight)
+        keep = any(ctx.needs_input_grad) and count * vocab_size * dtype.itemsize <= KEPT_BYTES
         highest = hidden.new_full((count,), float("-inf"), dtype=torch.float32)
         total = torch.zeros_like(highest)
         chosen = torch.zeros_like(highest)
         kept: list[Tensor] = []
-        for start, stop in _slices(count, words):
+        for start, stop in _slices(count, vocab_size):
             logits = _logits(working, weight, bias, (start, stop), dtype, temperature)
             inside, local = _inside(targets, start, stop)
             chosen = torch.where(inside, logits.gather(1, local)[:, 0], chosen)
@@ -84,25 +84,25 @@ class _ChosenLogprobs(torch.autograd.Function):
         pends = ctx.factored.takes(weight, ctx.dtype)
         factor = working.new_empty(len(hidden), len(weight)) if pends else None
         share = gradient[:, None] / ctx.temperature
-        for number, (start, stop) in enumerate(_slices(len(hidden), len(weight))):
+        for index, (start, stop) in enumerate(_slices(len(hidden), len(weight))):
             # d log p(target) / d logit = 1(target) - softmax
             if kept:
-                powers, peak = kept[2 * number : 2 * number + 2]
-                by_logit = powers * -(share * (peak - normaliser).exp()[:, None])
+                powers, peak = kept[2 * index : 2 * index + 2]
+                grad_logits = powers * -(share * (peak - normaliser).exp()[:, None])
             else:
                 logits = _logits(working, weight, bias, (start, stop), ctx.dtype, ctx.temperature)
-                by_logit = logits.sub_(normaliser[:, None]).exp_().mul_(-share)
+                grad_logits = logits.sub_(normaliser[:, None]).exp_().mul_(-share)
             inside, local = _inside(targets, start, stop)
-            by_logit.scatter_add_(1, local, share * inside[:, None])
-            by_raw = by_logit.to(ctx.dtype)
+            grad_logits.scatter_add_(1, local, share * inside[:, None])
+            grad_working = grad_logits.to(ctx.dtype)
             if hidden_gradient is not None:
-                hidden_gradient += by_raw @ weight[start:stop].to(ctx.dtype)
+                hidden_gradient += grad_working @ weight[start:stop].to(ctx.dtype)
             if factor is not None:
-                factor[:, start:stop] = by_raw
+                factor[:, start:stop] = grad_working
             elif ctx.needs_input_grad[1]:
-                _add_product(accumulated(weight)[start:stop], by_raw, working)
+                _add_product(accumulated(weight)[start:stop], grad_working, working)
             if bias is not None and ctx.needs_input_grad[2]:
-                accumulated(bias)[start:stop] += by_logit.sum(dim=0)
+                accumulated(bias)[start:stop] += grad_logits.sum(dim=0)
         if factor is not None:
             ctx.factored.add(weight, factor, working)
         return (
@@ -116,33 +116,33 @@ class _ChosenLogprobs(torch.autograd.Function):
         )
 
 
-def _slices(count: int, words: int) -> Iterator[tuple[int, int]]:
+def _slices(count: int, vocab_size: int) -> Iterator[tuple[int, int]]:
     width = max(SLICE_WORDS_MIN, SLICE_BYTES // (4 * max(1, count)))
-    return ((start, min(start + width, words)) for start in range(0, words, width))
+    return ((start, min(start + width, vocab_size)) for start in range(0, vocab_size, width))
 
 
 def _logits(
     hidden: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    words: tuple[int, int],
+    vocab_slice: tuple[int, int],
     dtype: torch.dtype,
     temperature: float,
 ) -> Tensor:
     """Of a slice of the words, divided by the temperature: float32, the caller's to change."""
-    start, stop = words
+    start, stop = vocab_slice
     logits = hidden @ weight[start:stop].to(dtype).T
     if bias is not None:
         logits += bias[start:stop].to(dtype)
     return logits.float() if temperature == 1 else logits.float().div_(temperature)
 
 
-def _add_product(into: Tensor, by_raw: Tensor, hidden: Tensor) -> None:
+def _add_product(into: Tensor, grad_working: Tensor, hidden: Tensor) -> None:
     """into [v, H] += by_raw [C, v]^T hidden [C, H]"""
-    if into.dtype == by_raw.dtype:
-        into.addmm_(by_raw.T, hidden)
+    if into.dtype == grad_working.dtype:
+        into.addmm_(grad_working.T, hidden)
     else:
-        into += by_raw.T @ hidden
+        into += grad_working.T @ hidden
 
 
 def _inside(targets: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:

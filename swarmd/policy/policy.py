@@ -182,7 +182,7 @@ class Policy:
     def _decode(
         self,
         prompts: Sequence[Sequence[int]],
-        copies: int,
+        num_completions: int,
         tokens: int,
         uniforms: Tensor | None,
         temperature: float,
@@ -192,7 +192,7 @@ class Policy:
         decoded = decode_all(
             self._engine,
             prompts,
-            copies,
+            num_completions,
             Decoding(tokens, self._context, uniforms, temperature, progress, should_stop),
             budgets=self.budgets,
             guard=self._guard,

@@ -26,7 +26,7 @@ class Decoding:
     context: int
     """The model's own limit: a prompt of n tokens has room for context - n."""
     uniforms: Tensor | None
-    """[prompts * copies, >= max_new_tokens]; None decodes greedily."""
+    """[prompts * num_completions, >= max_new_tokens]; None decodes greedily."""
     temperature: float
     progress: Progress | None
     should_stop: StopSignal | None
@@ -50,35 +50,35 @@ class Batch:
 def decode_all(
     engine: Engine,
     prompts: Sequence[Sequence[int]],
-    copies: int,
+    num_completions: int,
     wanted: Decoding,
     *,
     budgets: BudgetKeeper,
     guard: MemoryGuard | None,
 ) -> list[Decoded]:
-    """`copies` completions of every prompt, prompt by prompt.
+    """`num_completions` completions of every prompt, prompt by prompt.
 
     Prompts of like length are decoded together, which saves padding. A batch for which memory runs out is cut
     smaller and decoded again; what was decoded stays. Raises GenerationStoppedError, and ModelError when even
     small batches do not fit.
     """
-    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     if wanted.uniforms is not None:
-        by_prompt = wanted.uniforms.view(len(prompts), copies, wanted.uniforms.shape[1])
+        by_prompt = wanted.uniforms.view(len(prompts), num_completions, wanted.uniforms.shape[1])
         wanted = replace(wanted, uniforms=by_prompt[order].flatten(0, 1))
     ordered = _decode_in_order(
-        engine, [prompts[number] for number in order], copies, wanted, budgets=budgets, guard=guard
+        engine, [prompts[index] for index in order], num_completions, wanted, budgets=budgets, guard=guard
     )
     groups: list[list[Decoded]] = [[] for _ in prompts]
-    for place, number in enumerate(order):
-        groups[number] = ordered[place * copies : (place + 1) * copies]
+    for place, index in enumerate(order):
+        groups[index] = ordered[place * num_completions : (place + 1) * num_completions]
     return [row for group in groups for row in group]
 
 
 def _decode_in_order(
     engine: Engine,
     prompts: Sequence[Sequence[int]],
-    copies: int,
+    num_completions: int,
     wanted: Decoding,
     *,
     budgets: BudgetKeeper,
@@ -86,11 +86,11 @@ def _decode_in_order(
 ) -> list[Decoded]:
     decoded: list[Decoded] = []
     budget = budgets.budgets.decode_tokens
-    pending = deque(_cut(prompts, wanted, 0, len(prompts), 0, copies, budget))
+    pending = deque(_cut(prompts, wanted, 0, len(prompts), 0, num_completions, budget))
     while pending:
         batch = pending.popleft()
         watch = _Watch(wanted.progress, guard)
-        done = attempt(lambda: _decode(engine, prompts, copies, wanted, batch, watch))  # noqa: B023  called at once
+        done = attempt(lambda: _decode(engine, prompts, num_completions, wanted, batch, watch))  # noqa: B023  called at once
         if isinstance(done, Shortage):
             watch.take_back()
             budget = budgets.short("decode_tokens", batch.tokens, done)
@@ -109,15 +109,15 @@ def _decode_in_order(
 def _decode(
     engine: Engine,
     prompts: Sequence[Sequence[int]],
-    copies: int,
+    num_completions: int,
     wanted: Decoding,
     batch: Batch,
     watch: _Watch,
 ) -> list[Decoded]:
     uniforms = None
     if wanted.uniforms is not None:
-        start = batch.first * copies + batch.first_copy
-        stop = (batch.stop - 1) * copies + batch.stop_copy
+        start = batch.first * num_completions + batch.first_copy
+        stop = (batch.stop - 1) * num_completions + batch.stop_copy
         uniforms = wanted.uniforms[start:stop]
     return engine.decode(
         prompts[batch.first : batch.stop],
@@ -165,17 +165,17 @@ def _cut(
     Prompts with room for different numbers of new tokens do not mix: a row must not end early for another's
     sake.
     """
-    copies = stop_copy - first_copy
+    num_completions = stop_copy - first_copy
     while first < stop:
         room = wanted.room(prompts[first])
         longest, end = len(prompts[first]), first + 1
         while end < stop and wanted.room(prompts[end]) == room:
             longer = max(longest, len(prompts[end]))
-            if (end + 1 - first) * copies * (longer + room) > budget:
+            if (end + 1 - first) * num_completions * (longer + room) > budget:
                 break
             longest, end = longer, end + 1
         width = longest + room
-        rows = copies if end > first + 1 else max(1, min(copies, budget // width))
+        rows = num_completions if end > first + 1 else max(1, min(num_completions, budget // width))
         for copy in range(first_copy, stop_copy, rows):
             last = min(copy + rows, stop_copy)
             yield Batch(first, end, copy, last, (end - first) * (last - copy) * width)

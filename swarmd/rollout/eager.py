@@ -31,7 +31,7 @@ class EagerEngine:
     def decode(
         self,
         prompts: Sequence[Sequence[int]],
-        copies: int,
+        num_completions: int,
         max_new_tokens: int,
         *,
         uniforms: Tensor | None,
@@ -39,14 +39,14 @@ class EagerEngine:
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
     ) -> list[Decoded]:
-        rows = len(prompts) * copies
+        rows = len(prompts) * num_completions
         tokens = torch.full((rows, max_new_tokens), self._pad_id, device=self.device)
         logprobs = torch.zeros(rows, max_new_tokens, device=self.device)
         lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
         finished = torch.zeros(rows, dtype=torch.bool, device=self.device)
         uniforms = None if uniforms is None else uniforms.to(self.device)
         with autocast(self.device, self._dtype):
-            state = _DecodeState.prefill(self.model, prompts, self._pad_id, copies)
+            state = _DecodeState.prefill(self.model, prompts, self._pad_id, num_completions)
             for step in range(max_new_tokens):
                 if should_stop is not None and should_stop.is_set():
                     raise GenerationStoppedError
@@ -93,15 +93,19 @@ class _DecodeState:
 
     @classmethod
     def prefill(
-        cls, model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int, copies: int
+        cls, model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int, num_completions: int
     ) -> _DecodeState:
         """Run every prompt once, then repeat its cache for its completions."""
         cache = DynamicCache(config=model.config)
         ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
         mask = real.long()
         logits = _last_logits(model, ids, mask, positions_of(real), cache)
-        cache.batch_repeat_interleave(copies)
-        return cls(cache, logits.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0))
+        cache.batch_repeat_interleave(num_completions)
+        return cls(
+            cache,
+            logits.repeat_interleave(num_completions, dim=0),
+            mask.repeat_interleave(num_completions, dim=0),
+        )
 
     def advance(self, model: PreTrainedModel, chosen: Tensor, going: Tensor) -> bool:
         """Feed the chosen tokens [R]; rows not `going` [R] leave the batch first. False: none is left."""

@@ -38,7 +38,7 @@ class Engine(Protocol):
     def decode(
         self,
         prompts: Sequence[Sequence[int]],
-        copies: int,
+        num_completions: int,
         max_new_tokens: int,
         *,
         uniforms: Tensor | None,
@@ -46,9 +46,10 @@ class Engine(Protocol):
         progress: Progress | None,
         should_stop: StopSignal | None,
     ) -> list[Decoded]:
-        """`copies` completions of every prompt, prompt by prompt.
+        """`num_completions` completions of every prompt, prompt by prompt.
 
-        uniforms [prompts * copies, >= max_new_tokens]; None decodes greedily. Raises GenerationStoppedError.
+        uniforms [prompts * num_completions, >= max_new_tokens]; None decodes greedily. Raises
+        GenerationStoppedError.
         """
         ...
 

@@ -28,7 +28,7 @@ def eager_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[st
 
 
 def vllm_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """Of `VllmEngine`: a copy of the model and a cache of its own."""
+    """Of `LoadedVllm`: a copy of the model and a cache of its own."""
     return {
         "working copy": way.itemsize * shape.parameters,
         "cache": cache_bytes(shape, way),

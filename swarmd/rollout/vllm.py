@@ -26,7 +26,7 @@ ADAM_BYTES = 8  # a trained weight's two moments, which do not exist yet when th
 GIB = 2**30
 
 
-class VllmEngine:
+class LoadedVllm:
     """Decodes with an `VllmCalls`. `progress` is called when a row is finished, with its length."""
 
     def __init__(
@@ -46,7 +46,7 @@ class VllmEngine:
     def decode(
         self,
         prompts: Sequence[Sequence[int]],
-        copies: int,
+        num_completions: int,
         max_new_tokens: int,
         *,
         uniforms: Tensor | None,
@@ -55,7 +55,7 @@ class VllmEngine:
         should_stop: StopSignal | None = None,
     ) -> list[Decoded]:
         """As `Engine.decode`. Raises ModelError where vLLM fails, torch.OutOfMemoryError."""
-        going = set(range(len(prompts) * copies))
+        going = set(range(len(prompts) * num_completions))
         finished: dict[int, Decoded] = {}
         try:
             self._engine.wake(merged_weights(self.model, self._dtype))
@@ -63,7 +63,7 @@ class VllmEngine:
                 seed = derive_seed(None if uniforms is None else uniforms[row])
                 heat = 0.0 if uniforms is None else temperature
                 self._engine.submit(
-                    row, prompts[row // copies], Sampling(seed, heat, max_new_tokens, self._eos_ids)
+                    row, prompts[row // num_completions], Sampling(seed, heat, max_new_tokens, self._eos_ids)
                 )
             while going:
                 if should_stop is not None and should_stop.is_set():
@@ -88,7 +88,7 @@ def start_vllm_engine(
     dtype: torch.dtype,
     temperature: float,
     memory_bytes: int | None,
-) -> VllmEngine:
+) -> LoadedVllm:
     """Start vLLM beside a model that is already on the GPU.
 
     memory_bytes: what this process may use of the GPU in all; None: there is no limit. Raises ConfigError for
@@ -100,7 +100,7 @@ def start_vllm_engine(
     limit = total if memory_bytes is None else memory_bytes
     share = memory_share(model, total_bytes=total, memory_bytes=limit, dtype=dtype)
     engine = start_vllm(model.config, dtype=str(dtype).removeprefix("torch."), memory_share=share)
-    return VllmEngine(model, eos_ids=eos_ids, dtype=dtype, engine=engine)
+    return LoadedVllm(model, eos_ids=eos_ids, dtype=dtype, engine=engine)
 
 
 def check_possible(device: torch.device, temperature: float) -> None:
