@@ -1,0 +1,118 @@
+"""`python -m benchmarks.ablation`: what two parts of the training step are worth, each switched off in turn.
+
+Prints the CPU time of a training step without the part over that with it: above 1, the part pays. Both run in
+one process and take turns, on the same groups, so that a busy machine disturbs both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from benchmarks.cases import QWEN
+from benchmarks.models import prepare_model
+from benchmarks.trainer import CACHE
+from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.hardware.plan import plan_hardware
+from swarmd.hardware.probe import probe_hardware
+from swarmd.learning import ScoredCompletion, ScoredGroup, Trainer
+from swarmd.logprobs.factored import FactoredGradients
+from swarmd.logprobs.short_attention import Blocks
+from swarmd.policy import Policy, load_policy
+
+GROUP_SIZE = 8
+WARM_UP = 2
+WORD_IDS = range(10, 900)  # tokens that every model here has
+
+
+@contextmanager
+def without_short_attention() -> Iterator[None]:
+    """PyTorch's own attention for short completions, too."""
+    with patch.object(Blocks, "of", lambda *_: None):
+        yield
+
+
+@contextmanager
+def without_factored_gradients() -> Iterator[None]:
+    """All gradients in `.grad`."""
+    with patch.object(FactoredGradients, "begin", lambda self, _tokens: self.clear()):
+        yield
+
+
+PARTS = {"short attention": without_short_attention, "factored gradients": without_factored_gradients}
+
+
+def ratios(policy: Policy, part: str, *, groups: int, tokens: int, steps: int) -> list[float]:
+    """CPU time without `part` over that with it, per step."""
+    trainer = Trainer(policy, LearningConfig(learning_rate=1e-9))
+    found = []
+    for step in range(WARM_UP + steps):
+        batch = [_group(policy, tokens, random.Random(100 * step + k)) for k in range(groups)]  # noqa: S311
+        spent = {}
+        for is_off in (False, True) if step % 2 else (True, False):
+            with PARTS[part]() if is_off else patch.dict({}):
+                began = time.thread_time()
+                trainer.step(batch, [])
+                spent[is_off] = time.thread_time() - began
+        if step >= WARM_UP:
+            found.append(spent[True] / spent[False])
+    return found
+
+
+def _group(policy: Policy, tokens: int, rng: random.Random) -> ScoredGroup:
+    """Completions of random tokens, half of them right."""
+    completions = []
+    for index in range(GROUP_SIZE):
+        ids = tuple(rng.choices(WORD_IDS, k=tokens))
+        text = policy.tokenizer.decode_completion(ids)
+        completions.append(ScoredCompletion(text, float(index % 2), False, ids, (-3.0,) * tokens))
+    question = "What is " + " + ".join(str(rng.randrange(1000)) for _ in range(10)) + "?"
+    return ScoredGroup(
+        publisher="",
+        task_id=bytes(16),
+        task_name="ablation",
+        question=question,
+        completions=tuple(completions),
+        round=0,
+        step=0,
+        model=policy.family,
+        tokenizer=policy.tokenizer_fingerprint,
+        digest=None,
+        external=False,
+    )
+
+
+def main() -> None:
+    """One row of docs/decisions/0013-packed-scoring.md per model and length."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--large", action="store_true", help="the 0.5 B shape, too: 8 GB and some minutes")
+    parser.add_argument("--steps", type=int, default=30, help="per row (default: 30)")
+    wanted = parser.parse_args()
+    cases = [("short attention", "embedded", 4, tokens, wanted.steps) for tokens in (6, 16, 32, 48)]
+    cases.append(("factored gradients", "embedded", 4, 16, wanted.steps))
+    if wanted.large:
+        path = prepare_model(QWEN, "fixed", Path(CACHE))
+        cases.append(("factored gradients", str(path), 1, 32, 4))
+    torch.set_num_threads(1)
+    for part, model, groups, tokens, steps in cases:
+        config = PolicyConfig(model=model, dtype="float32", threads=1)
+        plan = plan_hardware(config, probe=probe_hardware())
+        policy = load_policy(config, plan, max_new_tokens=tokens)
+        found = ratios(policy, part, groups=groups, tokens=tokens, steps=steps)
+        low, median, high = statistics.quantiles(found, n=4)
+        shape = f"{groups} x {GROUP_SIZE} x {tokens}"
+        print(
+            f"| {part} | {Path(model).name} | {shape} | {median:.2f} ({low:.2f} to {high:.2f}) |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
