@@ -17,7 +17,8 @@ from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job,
 from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
 from swarmd.config import LearningConfig, PolicyConfig
-from swarmd.learning import ScoredCompletion, ScoredGroup, Trainer
+from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.learning import Trainer
 from swarmd.policy import HardwarePlan, Policy, Sample, Workload, load_policy, prepare_plan
 from swarmd.tasks import prompt_messages
 

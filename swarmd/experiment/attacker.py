@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocol import KeyPair, Manifest, PeerId
-from swarmd.daemon.own_groups import fitting_questions, own_group
 from swarmd.experiment.attacks import Attack, wrong
 from swarmd.experiment.oracle import Oracle
 from swarmd.experiment.signing import sign_groups
-from swarmd.learning import ScoredGroup
+from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy, Sample
+from swarmd.step.own_groups import fitting_questions, own_group
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 CLAIMED_NATS_PER_BYTE = 3.0

@@ -11,13 +11,13 @@ from typing import Any
 
 from protocol import Manifest
 from swarmd import __version__
-from swarmd.evaluation import Evaluation, Result
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import FORMAT, Line
 from swarmd.experiment.node import Sampled, Trained
 from swarmd.experiment.schedule import RunSpec
-from swarmd.learning import ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.step.evaluation import Evaluation, Result
 
 NOT_OF_A_RUN = {
     "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from protocol import Manifest
-from swarmd.evaluation import evaluate
 from swarmd.experiment.describing import held_out_line
 from swarmd.experiment.journal import Line
 from swarmd.experiment.seeding import HELD_OUT
 from swarmd.policy import Policy
+from swarmd.step.evaluation import evaluate
 from swarmd.tasks import Question, TaskRunner, held_out_questions
 
 T = TypeVar("T")

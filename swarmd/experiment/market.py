@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, TypeAdapter
 
 from protocol import Manifest, PeerId, VerifiedRecord, verify_record
-from swarmd.daemon.verification import Outcome as Verdict
-from swarmd.daemon.verification import Verification
-from swarmd.learning import ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.step.verification import Outcome as Verdict
+from swarmd.step.verification import Verification
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Market:
 
 @dataclass(frozen=True)
 class Stall:
-    """The others' groups, as `swarmd.daemon.drawing` asks for them."""
+    """The others' groups, as `swarmd.step.drawing` asks for them."""
 
     groups: tuple[ScoredGroup, ...]
 

@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from protocol import KeyPair, Manifest, PeerId
-from swarmd.daemon.drawing import draw_external
-from swarmd.daemon.own_groups import fitting_questions, own_group
-from swarmd.daemon.progress import Progress
 from swarmd.experiment.config import Arm
 from swarmd.experiment.market import Stall
 from swarmd.experiment.signing import sign_groups
-from swarmd.learning import GroupSampler, ScoredGroup, StepMetrics, Trainer
+from swarmd.groups import ScoredGroup
+from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy
+from swarmd.step.drawing import draw_external
+from swarmd.step.own_groups import fitting_questions, own_group
+from swarmd.step.progress import Progress
 from swarmd.tasks import TaskRunner, TrainingDraw
 
 Timer = Callable[[], float]
@@ -111,7 +112,7 @@ class Node:
         samples = self.policy.generate(
             [self.policy.render(question.text) for question in questions],
             self._group_size,
-            generator=self.progress.generator,
+            generator=self.progress.sampling_rng,
         )
         generated = self._timer()
         texts = [[sample.text for sample in group] for group in samples]

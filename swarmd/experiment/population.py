@@ -16,7 +16,6 @@ from torch import Tensor
 
 from protocol import Manifest
 from swarmd.config import PolicyConfig
-from swarmd.daemon.progress import Progress
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacker import Attacker
 from swarmd.experiment.attacks import Attack
@@ -31,6 +30,7 @@ from swarmd.experiment.seeding import node_key, node_seed
 from swarmd.learning import Trainer, group_sampler
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, model_fingerprint, prepare_plan
+from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 

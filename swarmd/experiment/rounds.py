@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Protocol
 
 from protocol import Manifest
-from swarmd.daemon.verification import Verification
 from swarmd.experiment.attacker import Attacker
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
@@ -32,6 +31,7 @@ from swarmd.experiment.node import Node
 from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.population import Population, restore, save
 from swarmd.experiment.schedule import RunSpec
+from swarmd.step.verification import Verification
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 

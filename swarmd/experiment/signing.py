@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocol import InvalidLocal, KeyPair, Manifest
-from swarmd.daemon.offering import to_own_group
 from swarmd.gossip import StoreBlob
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.publishing import Publisher
-from swarmd.learning import ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.step.offering import to_offer
 from swarmd.tasks import Question
 
 
@@ -30,7 +30,7 @@ def sign_groups(
     envelopes: list[bytes] = []
     for question, group in zip(questions, groups, strict=True):
         try:
-            offer = to_own_group(group, question, temperature)
+            offer = to_offer(group, question, temperature)
         except InvalidLocal:
             continue
         commands = publisher.publish(offer, 1, manifest.records_per_round_max, now)

@@ -26,7 +26,6 @@ from swarmd.learning.external import (
     TruncatedImportance,
     external_loss,
 )
-from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.losses import clipped_surrogate, k3_penalty
 from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.samplers import (
@@ -53,8 +52,6 @@ __all__ = [
     "Gspo",
     "Imitate",
     "Ppo",
-    "ScoredCompletion",
-    "ScoredGroup",
     "ScoredSampler",
     "StepMetrics",
     "TokenLoss",

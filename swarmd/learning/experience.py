@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from swarmd.learning.groups import ScoredGroup
+from swarmd.groups import ScoredGroup
 
 MEMORY = 16
 """Observations that a mean is over, about: a policy that learns is another after some dozens of steps."""

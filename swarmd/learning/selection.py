@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.advantages import group_advantages
 from swarmd.learning.algorithms import Used
 from swarmd.learning.batching import TrainRow
-from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.verified import Standing, standings
 from swarmd.policy import Policy, PromptTooLongError, TokenRow
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
+from swarmd.groups import ScoredGroup
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.external import external_loss
 from swarmd.learning.gradient import Batch, Objective, Part, Pass
-from swarmd.learning.groups import ScoredGroup
 from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
 from swarmd.learning.schedule import learning_rate_at

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from protocol import is_held_out, sign_record, verify_record
-from swarmd.daemon.verification import Verification
 from swarmd.experiment.market import Refused, open_market, verify
+from swarmd.step.verification import Verification
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks
 from tests.gossip.making import START, key, make_manifest, make_record, make_task, question

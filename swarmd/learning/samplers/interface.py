@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from swarmd.learning.groups import ScoredGroup
+from swarmd.groups import ScoredGroup
 
 
 @dataclass(frozen=True)

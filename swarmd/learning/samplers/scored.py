@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from swarmd.learning.groups import ScoredGroup
+from swarmd.groups import ScoredGroup
 from swarmd.learning.samplers.interface import DrawContext
 
 AGE_SCALE_S = 100.0  # a third of a record's life of 300 s: at its end a group counts a twentieth

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from swarmd.learning.groups import ScoredGroup
+from swarmd.groups import ScoredGroup
 from swarmd.learning.samplers.interface import DrawContext
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from swarmd.learning import DrawContext, ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.learning import DrawContext
 
 TASK = bytes(16)
 NOW = DrawContext(round=100, round_seconds=30.0)

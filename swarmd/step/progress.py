@@ -1,7 +1,7 @@
-"""What a restarted peer must find again, and its way into a checkpoint and back.
+"""What a restarted peer must find again, and how it gets into a checkpoint and back.
 
-Weights and optimiser are the policy's and the trainer's; here are the counters and the random generators, so
-that a step that is repeated after a kill asks the same questions and samples the same completions.
+The weights belong to the policy and the moments to the trainer. Here are the counters and the random
+generators: a step that is repeated after a kill asks the same questions and samples the same completions.
 """
 
 from __future__ import annotations
@@ -16,11 +16,7 @@ from pydantic import BaseModel, JsonValue
 from protocol import PeerId
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.learning import (
-    Experience,
-    StepMetrics,
-    Trainer,
-)
+from swarmd.learning import Experience, StepMetrics, Trainer
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
 from swarmd.storage import Checkpoint, Checkpoints
@@ -31,8 +27,8 @@ class _Saved(BaseModel):
     questions_drawn: int
     rng: tuple[int, tuple[int, ...], float | None]
     generator: str
-    experience: dict[str, dict[str, tuple[float, int]]] = {}  # checkpoints of earlier versions have none
-    evaluation: SelfEvaluation | None = None  # nor this
+    experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
+    evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
 
 
@@ -42,25 +38,25 @@ class Progress:
 
     step: int = 0
     questions_drawn: int = 0
-    rng: random.Random = field(default_factory=random.Random)
+    drawing_rng: random.Random = field(default_factory=random.Random)
     """Chooses external groups."""
-    generator: torch.Generator = field(default_factory=torch.Generator)
-    """Samples completions; on the CPU whatever the model's device."""
+    sampling_rng: torch.Generator = field(default_factory=torch.Generator)
+    """Samples completions; on the CPU, whatever device the model is on."""
     saved_step: int = 0
-    """Of the last save; 0 or less when there is none yet that goes on from here."""
+    """The step of the last save; 0 or less if this home has saved none yet."""
     origin: str | None = None
-    """SHA-256 of the weights that the operator had it go on from."""
+    """SHA-256 of the weights that the operator told it to go on from; None otherwise."""
     experience: Experience = field(default_factory=Experience)
     evaluation: SelfEvaluation | None = None
-    """The newest; None before the first."""
+    """The newest evaluation; None before the first."""
     best: SelfEvaluation | None = None
-    """The one with the highest success, the earliest of equals."""
+    """The evaluation with the highest success; the earliest of equals."""
 
     @classmethod
     def fresh(cls, seed: int) -> Progress:
         """At step 0, with generators seeded from `seed`."""
-        rng = random.Random(seed)  # noqa: S311  not a secret
-        return cls(rng=rng, generator=torch.Generator().manual_seed(seed))
+        drawing_rng = random.Random(seed)  # noqa: S311  not a secret
+        return cls(drawing_rng=drawing_rng, sampling_rng=torch.Generator().manual_seed(seed))
 
     def see_step(self, metrics: StepMetrics) -> None:
         """A step is done."""
@@ -68,7 +64,7 @@ class Progress:
         self.experience.see_external(metrics.external_surprisal)
 
     def see_evaluation(self, found: SelfEvaluation) -> bool:
-        """The policy of this moment answered held-out questions; returns whether better than ever."""
+        """The current policy answered held-out questions; returns whether it is the best so far."""
         self.evaluation = found
         is_best = self.best is None or found.success > self.best.success
         if is_best:
@@ -76,13 +72,13 @@ class Progress:
         return is_best
 
     def to_state(self) -> dict[str, JsonValue]:
-        """As JSON holds it."""
-        version, words, gauss = self.rng.getstate()
+        """The state as JSON holds it."""
+        version, words, gauss = self.drawing_rng.getstate()
         return {
             "step": self.step,
             "questions_drawn": self.questions_drawn,
             "rng": [version, list(words), gauss],
-            "generator": bytes(self.generator.get_state().numpy()).hex(),
+            "generator": bytes(self.sampling_rng.get_state().numpy()).hex(),
             "experience": {
                 table: {key: list(mean) for key, mean in means.items()}
                 for table, means in self.experience.to_state().items()
@@ -92,10 +88,10 @@ class Progress:
         }
 
     def restore(self, state: JsonValue) -> None:
-        """What `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
         saved = _Saved.model_validate(state)
-        self.rng.setstate(saved.rng)
-        self.generator.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
+        self.drawing_rng.setstate(saved.rng)
+        self.sampling_rng.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
         self.experience.restore(saved.experience)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
@@ -110,10 +106,10 @@ def save(
     config: PolicyConfig,
     peer_id: PeerId | None = None,
 ) -> Path:
-    """Write a checkpoint of this moment; call it in the model thread. Raises StorageError, losing nothing.
+    """Write a checkpoint; call it in the model thread. Raises StorageError and loses nothing.
 
-    `config` says with which model and adapter the weights are to be loaded again (`swarmd eval`), `peer_id`
-    whose counters these are.
+    `config` says with which model and adapter to load the weights again (`swarmd eval`). `peer_id` says whose
+    counters these are.
     """
     path = checkpoints.save(
         progress.step,
@@ -143,9 +139,11 @@ def resume(
     trainer: Trainer,
     peer_id: PeerId | None = None,
 ) -> tuple[str, ...]:
-    """Put a checkpoint's state back, as far as it is whole. Steps are counted on only where they are those of
-    `peer_id`: nobody claims another's. Returns what there is to say, a sentence each. Raises ConfigError when
-    it is of another model than `policy`, ModelError.
+    """Put a checkpoint's state back, as far as it is whole.
+
+    The step count goes on only if the steps were those of `peer_id`: no peer claims another's. Returns what
+    the operator should know, one sentence each. Raises ConfigError if the checkpoint is of another model than
+    `policy`, and ModelError.
     """
     family = checkpoint.state.get("family", policy.family)
     if family != policy.family:

@@ -1,8 +1,9 @@
-"""Who gets how much of a draw: the rule of `gossip/turns.py`, whatever the sampler.
+"""How parties share a draw: the rule of `gossip/turns.py`, with any sampler.
 
-Each party sends half as many groups again as are its due, which the sampler chooses among its own; of these
-the sampler chooses what is trained on. So the sampler has a choice, and who courts it gets no more than that.
-Among peers that are equal and offer equally much, each group is as likely as any other, as in the paper.
+Each party enters half again as many groups as its share; the sampler picks them from the party's own. Among
+these finalists the sampler then picks what is trained on. So the sampler has a choice, and a party that
+writes to please it gains no more than that. Among equal peers that offer equally many groups, every group is
+equally likely, as in the paper.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from collections.abc import Callable, Mapping, Sequence
 from protocol import PeerId
 from swarmd.gossip import Party
 from swarmd.gossip.turns import NEWCOMERS_SHARE_MAX, StrangersShare, allot
-from swarmd.learning import DrawContext, GroupSampler, ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.learning import DrawContext, GroupSampler
 from swarmd.network.interface import Standing
 
-FINALISTS = 1.5  # a group drawn: a choice for the sampler, and a bound on what it may prefer
+FINALISTS = 1.5  # per group drawn: a choice for the sampler, and a bound on what it may prefer
 
 Offers = Mapping[PeerId, Sequence[ScoredGroup]]
 """The groups of each peer of one party."""
 
 
 class Shares:
-    """Remembers between draws what strangers may have; the rest of the rule needs no memory."""
+    """Remembers between draws how much strangers may still have; the rest of the rule needs no memory."""
 
     def __init__(
         self,
@@ -39,15 +41,15 @@ class Shares:
         self._strangers = StrangersShare()
 
     def choose(self, publishers: Sequence[str], limit: int) -> list[int]:
-        """Positions of those to read of all that wait, newest first: party by party, then peer by peer."""
+        """Positions of the groups to read, of all that wait, newest first: shared by party, then by peer."""
         waiting: defaultdict[Party, defaultdict[PeerId, list[int]]] = defaultdict(lambda: defaultdict(list))
         for position, publisher in enumerate(publishers):
             waiting[self._party(PeerId(publisher))][PeerId(publisher)].append(position)
-        rng = random.Random(0)  # noqa: S311  who gets an odd place of a hundred matters to nobody
-        places = allot(limit, {p: sum(map(len, peers.values())) for p, peers in waiting.items()}, rng)
+        rng = random.Random(0)  # noqa: S311  who gets the odd place out of a hundred does not matter
+        seats = allot(limit, {p: sum(map(len, peers.values())) for p, peers in waiting.items()}, rng)
         chosen: list[int] = []
         for party, peers in waiting.items():
-            of_each = allot(places[party], {peer: len(found) for peer, found in peers.items()}, rng)
+            of_each = allot(seats[party], {peer: len(found) for peer, found in peers.items()}, rng)
             chosen += [position for peer, n in of_each.items() for position in peers[peer][:n]]
         return sorted(chosen)
 
@@ -59,7 +61,7 @@ class Shares:
         rng: random.Random,
         context: DrawContext,
     ) -> list[ScoredGroup]:
-        """Up to `wanted` groups; fewer rather than more of strangers than is their due."""
+        """Up to `wanted` groups; fewer, if strangers would otherwise exceed their share."""
         offers: defaultdict[Party, defaultdict[PeerId, list[ScoredGroup]]] = defaultdict(
             lambda: defaultdict(list)
         )
@@ -74,10 +76,10 @@ class Shares:
                     available[party] = min(available[party], self._strangers.left(self._clock()))
         drawn: list[ScoredGroup] = []
         for parties, count in self._classes(available, wanted, rng):
-            places = allot(math.ceil(FINALISTS * count), parties, rng)
+            seats = allot(math.ceil(FINALISTS * count), parties, rng)
             finalists = [
                 group
-                for party, n in places.items()
+                for party, n in seats.items()
                 for group in _best(offers[party], n, sampler, rng, context)
             ]
             drawn += _one_by_one(finalists, count, sampler, rng, context)
@@ -88,19 +90,19 @@ class Shares:
     def _party(self, peer: PeerId) -> Party:
         party = self._party_of(peer)
         if party.standing <= Standing.STRANGER and not self._met_lately():
-            return Party(peer, Standing.STRANGER)  # there is nobody else: each by itself
+            return Party(peer, Standing.STRANGER)  # there is nobody else, so each counts by itself
         return party
 
     def _classes(
         self, available: Mapping[Party, int], wanted: int, rng: random.Random
     ) -> list[tuple[Mapping[Party, int], int]]:
-        """The known and the newcomers, each with how many of the `wanted` groups come from them; or all."""
+        """Known parties and newcomers, each with its number of groups; together if either is missing."""
         known = {p: n for p, n in available.items() if p.standing >= Standing.KNOWN}
         newcomers = {p: n for p, n in available.items() if p.standing < Standing.KNOWN}
         if not known or not newcomers:
             return [(available, wanted)]
         even = allot(wanted, available, rng)
-        most = int(wanted * NEWCOMERS_SHARE_MAX + rng.random())  # on average, where there is no half
+        most = int(wanted * NEWCOMERS_SHARE_MAX + rng.random())  # right on average where there is no half
         most = max(most, wanted - sum(known.values()))
         count = min(sum(even[party] for party in newcomers), most)
         return [(known, wanted - count), (newcomers, count)]
@@ -109,7 +111,7 @@ class Shares:
 def _best(
     offers: Offers, count: int, sampler: GroupSampler, rng: random.Random, context: DrawContext
 ) -> list[ScoredGroup]:
-    """`count` groups of one party, of its peers in turns, of each those that the sampler prefers."""
+    """`count` groups of one party: shared among its peers, and for each those that the sampler prefers."""
     of_each = allot(count, {peer: len(groups) for peer, groups in offers.items()}, rng)
     return [
         group for peer, n in of_each.items() if n for group in sampler.draw(offers[peer], n, rng, context)
@@ -123,8 +125,8 @@ def _one_by_one(
     rng: random.Random,
     context: DrawContext,
 ) -> list[ScoredGroup]:
-    """The same as a draw of `count`, but that a sampler's own limit for a peer has no say: a party with many
-    names would get the most out of it."""
+    """A draw of `count` without the sampler's own limit per peer: a party with many names would profit most
+    from that limit."""
     left, drawn = list(finalists), list[ScoredGroup]()
     while len(drawn) < count and (found := sampler.draw(left, 1, rng, context)):
         drawn += found

@@ -1,15 +1,28 @@
-"""The unit of learning: one question, several completions of it, and what each was worth.
+"""A group: one question, several completions of it, and what each was worth.
 
-Rewards here were given by this peer's own verifier, whoever wrote the completions.
+The unit that a peer generates, verifies, stores, draws and learns from. Plain values, without tensors or I/O.
+Rewards were given by this peer's own verifier, whoever wrote the completions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from swarmd.policy import Sample
+from typing import Protocol
 
 REWARD_RESOLUTION = 1e-6  # rewards travel as millionths; smaller differences are rounding
+
+
+class Sampled(Protocol):
+    """The part of a policy's sample that is needed."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def token_ids(self) -> tuple[int, ...]: ...
+    @property
+    def logprobs(self) -> tuple[float, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,8 @@ class ScoredCompletion:
     """One completion with its reward in [0, 1].
 
     Own completions carry the sampled tokens and their log-probabilities (nats, at the sampling temperature).
-    External ones are text; the publisher's sum of log-probabilities and token count are hints, maybe lies.
+    External ones are text. Their publisher's sum of log-probabilities and token count are hints and may be
+    lies.
     """
 
     text: str
@@ -28,11 +42,11 @@ class ScoredCompletion:
     behaviour_logprob_sum: float | None = None
     token_count: int | None = None
     bare: bool = False
-    """Of external ones: whether the answer holds nothing that its writer could have left out."""
+    """External completions only: whether the answer holds nothing that its writer could have left out."""
 
     @classmethod
-    def from_sample(cls, sample: Sample, reward: float) -> ScoredCompletion:
-        """An own completion, as sampled, with what the verifier gave it."""
+    def from_sample(cls, sample: Sampled, reward: float) -> ScoredCompletion:
+        """An own completion as it was sampled, with the verifier's reward."""
         return cls(
             text=sample.text,
             reward=reward,
@@ -48,7 +62,7 @@ class ScoredCompletion:
 class ScoredGroup:
     """A question and its completions by one policy: the paper's C(q), scored here.
 
-    `round` and `step` are the publisher's; `digest` is its record's (None: never published).
+    `round` and `step` are the publisher's. `digest` is that of its record; None if it was never published.
     """
 
     publisher: str
@@ -65,7 +79,7 @@ class ScoredGroup:
 
     @property
     def rewards(self) -> tuple[float, ...]:
-        """One reward a completion, in their order."""
+        """One reward per completion, in their order."""
         return tuple(c.reward for c in self.completions)
 
     @property
@@ -75,10 +89,10 @@ class ScoredGroup:
 
     @property
     def is_informative(self) -> bool:
-        """Whether rewards differ: a group in which they do not has zero advantage everywhere."""
+        """Whether the rewards differ. If they do not, every advantage is zero."""
         return max(self.rewards) - min(self.rewards) > REWARD_RESOLUTION / 2
 
     @property
     def has_bare_answer(self) -> bool:
-        """Whether one of the better completions has a bare answer: others' that teach have one."""
+        """Whether a completion above the mean has a bare answer; no other external group teaches."""
         return any(c.bare and c.reward > self.mean_reward for c in self.completions)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import Manifest, TaskFamily, TaskSpec
-from swarmd.evaluation import Stop, evaluate, wilson_interval
+from swarmd.step.evaluation import Stop, evaluate, wilson_interval
 from swarmd.tasks import Question, Score, extract_answer
 
 FAMILIES = tuple(

@@ -1,17 +1,17 @@
-"""From a scored own group to what gossip may offer to others."""
+"""From a scored own group to the offer that gossip may publish."""
 
 from __future__ import annotations
 
 from protocol import Completion
 from protocol.limits import MICRO, MILLI
-from swarmd.gossip import OwnGroup
-from swarmd.learning import ScoredCompletion, ScoredGroup
+from swarmd.gossip import GroupOffer
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question
 
 
-def to_own_group(group: ScoredGroup, question: Question, temperature: float) -> OwnGroup:
-    """Raises InvalidLocal when the protocol has no room for what was generated."""
-    return OwnGroup(
+def to_offer(group: ScoredGroup, question: Question, temperature: float) -> GroupOffer:
+    """The offer of `group`. Raises InvalidLocal if the protocol has no room for what was generated."""
+    return GroupOffer(
         step=group.step,
         task=question.spec,
         question_digest=question.digest,

@@ -1,6 +1,6 @@
 """From an authentic record to a group worth training on: regenerate the question, score again here.
 
-A signature proves authorship, not truth. Whatever the publisher says of its rewards is not looked at.
+A signature proves authorship, not truth. The publisher's own rewards are ignored.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from protocol import Manifest, Reason, RejectedRecord, VerifiedRecord
 from protocol.limits import MICRO
-from swarmd.daemon.turns import Accounts
 from swarmd.gossip.reputation import OVERDRAWN
-from swarmd.learning import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.step.accounts import Accounts
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner
 
 REASONS = {
@@ -22,19 +22,20 @@ REASONS = {
     "timeout": Reason.SCORER,
     "crash": Reason.SCORER,
 }
-"""What is missing or breaks here is not the publisher's fault; any other failure is the task's."""
-HARMFUL = ("hang", "crash")
-"""Failures of a completion that are its own doing, and its publisher's, who had it scored before. One that
-ran out of time by the clock may have met a busy machine."""
+"""What is missing or breaks here is not the publisher's fault. Any other failure is the task's."""
 
-PATIENCE_S = 3.0  # others wait for one request: a hundred times what good groups take on a quiet machine
-PATIENCE_TIMES = 5.0  # ... or so many times what they have taken lately, on a busy one
-USUAL_WEIGHT = 0.2  # of the latest request: five make what is usual
+HARMFUL = ("hang", "crash")
+"""Failures that a completion itself causes; its publisher met them when it scored the completion. A
+completion that only ran out of clock time may have met a busy machine."""
+
+PATIENCE_S = 3.0  # per request while others wait: a hundred times what good groups take on a quiet machine
+PATIENCE_TIMES = 5.0  # on a busy machine: so many times what recent requests took
+USUAL_WEIGHT = 0.2  # of the latest request in the running mean, which is then over about five
 
 
 @dataclass(frozen=True)
 class Overdrawn:
-    """Not looked at, for its publisher has used up its share of this peer's time; no fault of the group."""
+    """Not checked, because its publisher has used up its share of this peer's time. The group may be good."""
 
     reason = OVERDRAWN
 
@@ -45,8 +46,8 @@ Outcome = ScoredGroup | RejectedRecord | Overdrawn
 class Verification:
     """Turns verified records into scored groups with the swarm's own verifiers.
 
-    `tasks` is a worker of its own, so that a peer's own questions and scores never wait for others' groups.
-    What it takes is charged to publishers in `accounts`; who has used up its share is not looked at.
+    `tasks` is a separate worker, so that a peer's own questions and scores never wait for others' groups. Its
+    time is charged to the publishers in `accounts`. A publisher that has used up its share is not checked.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Verification:
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
-        """One outcome a record, in order. Raises TaskError if the sandbox cannot run at all."""
+        """One outcome per record, in order. Raises TaskError if the sandbox cannot run at all."""
         now = self._monotonic()
         open_ = [verified for verified in records if not self.accounts.is_overdrawn(verified.publisher, now)]
         cpu_s, clock_s = self._tasks.cpu_s, self._tasks.clock_s
@@ -81,7 +82,7 @@ class Verification:
         return [found.get(verified.digest, Overdrawn()) for verified in records]
 
     def hurry(self) -> None:
-        """Others wait: give up what takes much longer than is usual on this machine now."""
+        """Others wait: give up a request that takes much longer than usual on this machine now."""
         if self._tasks.waiting_s > max(PATIENCE_S, PATIENCE_TIMES * self._usual_s):
             self._tasks.give_up()
 
@@ -99,7 +100,7 @@ class Verification:
         ]
 
     def _judge(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> Outcome:
-        """A group with a completion that takes the scorer along is worth nothing, whatever else is in it."""
+        """A completion that brings the scorer down makes its whole group worthless."""
         if any(score.failure in HARMFUL for score in scores):
             return RejectedRecord(Reason.COMPLETION, "a completion hangs the scorer, or ends it")
         if any(score.is_lost for score in scores):

@@ -1,7 +1,7 @@
 """How often a policy's greedy answer is right on questions that nobody trains on.
 
-Greedy, so that the number has no sampling noise; scored in the same sandbox as everything else. It draws no
-questions (that is `swarmd.tasks`) and loads no model.
+Answers are greedy, so that the number has no sampling noise, and scored in the same sandbox as everything
+else. It draws no questions (`swarmd.tasks` does) and loads no model.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from swarmd.tasks import Question, Score, extract_answer
 from swarmd.tasks.rewards import EXACT_FROM_MICRO
 
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
-RIGHT_FROM = EXACT_FROM_MICRO / MICRO  # what a swarm that rewards all or nothing calls right
-CONSTANTS_MAX = 16  # the policy's most frequent answers to a task that are tried as constants
-SMALL_NUMBERS = tuple(str(number) for number in range(11))  # tried as constants besides
+RIGHT_FROM = EXACT_FROM_MICRO / MICRO  # what counts as right in a swarm that rewards all or nothing
+CONSTANTS_MAX = 16  # per task: the policy's most frequent answers, tried as constants
+SMALL_NUMBERS = tuple(str(number) for number in range(11))  # also tried as constants
 
 
 class Answers(Protocol):
@@ -68,9 +68,9 @@ class Result:
     reward: float
     """Mean reward, 0..1; above `success` when a swarm rewards partly right answers."""
     constant: float | None
-    """Success of giving each task one answer only, the one right most often among those tried: the policy's
-    most frequent answers and small numbers. A policy that only learned the commonest answer has this.
-    None when it was not asked for."""
+    """Success of giving the same answer to every question of a task: the best of the policy's most frequent
+    answers and small numbers. A policy that only learned the commonest answer has this success. None if it
+    was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Evaluation:
     total: Result
     tasks: Mapping[str, Result]
     unscored: int
-    """Answers on which the scorer was lost, which count as wrong: junk does that, overload too."""
+    """Answers on which the scorer failed, because of junk or overload; they count as wrong."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ async def evaluate(
 ) -> Evaluation:
     """Answer `questions` greedily and score them. `in_model_thread` runs the model off the event loop.
 
-    `with_constant` adds the baseline of constant answers, at some twenty times the scoring.
+    `with_constant` adds the baseline of constant answers, which needs about twenty times the scoring.
 
-    A question too long for the policy counts as answered wrong. Raises GenerationStoppedError once
-    `should_stop` is set while the model answers, ModelError when memory runs
-    out, TaskError when the sandbox cannot run, ValueError without questions or with a task not in it.
+    A question that is too long for the policy counts as wrong. Raises GenerationStoppedError if `should_stop`
+    is set while the model answers, ModelError if memory runs out, TaskError if the sandbox cannot run, and
+    ValueError without questions or for a task that `manifest` lacks.
     """
     if not questions:
         raise ValueError("no questions to evaluate on")
@@ -132,8 +132,9 @@ async def evaluate(
 def wilson_interval(right: float, questions: int, z: float = Z_95) -> tuple[float, float]:
     """The score interval of a binomial proportion, (low, high) in 0..1 (Wilson 1927, JASA 22:209).
 
-    Unlike the normal approximation it stays inside 0..1 and is not empty at 0 or all right. `right` is the
-    sum of the questions' values, 0 or 1 each; of values between (pass@k) the interval is wider than needed.
+    Unlike the normal approximation it stays inside 0..1 and is not empty if none or all are right. `right` is
+    the sum of the questions' values, each 0 or 1. For values in between (pass@k) it is wider than needed.
+    Raises ValueError for a sum out of range, or without questions.
     """
     if not 0 <= right <= questions or questions == 0:
         raise ValueError(f"{right} right of {questions} questions")
@@ -149,13 +150,13 @@ def wilson_interval(right: float, questions: int, z: float = Z_95) -> tuple[floa
 def _answer(
     policy: Answers, questions: Sequence[Question], max_new_tokens: int, should_stop: Stop | None
 ) -> list[str]:
-    """One text a question; empty where the question does not fit."""
-    fitting = [number for number, question in enumerate(questions) if policy.fits(question.text)]
-    prompts = [policy.render(questions[number].text) for number in fitting]
+    """One text per question; empty if the question does not fit."""
+    fitting = [index for index, question in enumerate(questions) if policy.fits(question.text)]
+    prompts = [policy.render(questions[index].text) for index in fitting]
     samples = policy.greedy(prompts, max_new_tokens, should_stop=should_stop)
     texts = [""] * len(questions)
-    for number, sample in zip(fitting, samples, strict=True):
-        texts[number] = sample.text
+    for index, sample in zip(fitting, samples, strict=True):
+        texts[index] = sample.text
     return texts
 
 
@@ -181,7 +182,7 @@ def _constants(answered: Sequence[_Answered], task: str) -> list[str]:
 
 
 def task_name(manifest: Manifest, spec: TaskSpec) -> str:
-    """The name of the task that `spec` is of. Raises ValueError when the manifest has no such task."""
+    """The name of the task of `spec`. Raises ValueError if the manifest has no such task."""
     family = manifest.family(spec.task_id)
     if family is None:
         raise ValueError(f"the manifest has no task {spec.dataset} of this configuration")

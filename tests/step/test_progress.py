@@ -10,11 +10,11 @@ import torch
 from pydantic import ValidationError
 
 from swarmd.config import LearningConfig, PolicyConfig
-from swarmd.daemon import progress as saved_progress
-from swarmd.daemon.progress import Progress
 from swarmd.errors import ConfigError, ModelError, StorageError
 from swarmd.learning import Trainer
 from swarmd.observe import SelfEvaluation
+from swarmd.step import progress as saved_progress
+from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoints
 from tests.daemon.fakes import external_group
 
@@ -23,10 +23,10 @@ PROMPT = "What is 1 + 1?"
 
 def drawn(progress: Progress) -> tuple[list[float], list[float], float]:
     """The next random numbers of each kind."""
-    gauss = progress.rng.gauss(0.0, 1.0)
+    gauss = progress.drawing_rng.gauss(0.0, 1.0)
     return (
-        [progress.rng.random() for _ in range(5)],
-        torch.rand(5, generator=progress.generator).tolist(),
+        [progress.drawing_rng.random() for _ in range(5)],
+        torch.rand(5, generator=progress.sampling_rng).tolist(),
         gauss,
     )
 
@@ -81,9 +81,9 @@ def test_a_checkpoint_holds_everything(make_policy, tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, 2)
     saved_progress.save(checkpoints, progress, policy, trainer, PolicyConfig())
     assert progress.saved_step == 7
-    expected = policy.generate([policy.render(PROMPT)], 3, generator=progress.generator)
+    expected = policy.generate([policy.render(PROMPT)], 3, generator=progress.sampling_rng)
     trainer.step([], [external_group(2, publisher="other")])
-    next_draw = progress.rng.random()
+    next_draw = progress.drawing_rng.random()
 
     again, found = make_policy(), Progress.fresh(99)
     fresh_trainer = Trainer(again, LearningConfig(warmup_steps=0, learning_rate=0.01))
@@ -91,9 +91,9 @@ def test_a_checkpoint_holds_everything(make_policy, tmp_path: Path):
     assert checkpoint is not None
     saved_progress.resume(checkpoint, found, again, fresh_trainer)
     assert (found.step, found.saved_step, found.questions_drawn) == (7, 7, 91)
-    assert again.generate([again.render(PROMPT)], 3, generator=found.generator) == expected
+    assert again.generate([again.render(PROMPT)], 3, generator=found.sampling_rng) == expected
     fresh_trainer.step([], [external_group(2, publisher="other")])
-    assert found.rng.random() == next_draw
+    assert found.drawing_rng.random() == next_draw
     assert fresh_trainer.steps == trainer.steps == 2
     for name, tensor in policy.trainable_state().items():
         assert torch.equal(tensor, again.trainable_state()[name]), name

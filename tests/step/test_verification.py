@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
-from swarmd.daemon.turns import HALF_LIFE_S, SECONDS_MAX
-from swarmd.daemon.verification import PATIENCE_S, Overdrawn, Verification
-from swarmd.learning import ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.step.accounts import HALF_LIFE_S, SECONDS_MAX
+from swarmd.step.verification import PATIENCE_S, Overdrawn, Verification
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, as_claimed
 from tests.gossip.making import START, key, make_manifest, make_record, make_task, question

@@ -1,7 +1,7 @@
 """pass@k: how often at least one of k sampled answers is right (Chen et al. 2021, arXiv 2107.03374).
 
-Where `swarmd.evaluation` asks what the policy answers, this asks what it could: rewards that are never seen
-teach nothing. It draws no questions and loads no model.
+`evaluation` asks what the policy answers; this asks what it could answer. A reward that is never seen teaches
+nothing. It draws no questions and loads no model.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from protocol import Manifest
-from swarmd.evaluation import RIGHT_FROM, Scorer, Stop, Text, task_name, wilson_interval
+from swarmd.step.evaluation import RIGHT_FROM, Scorer, Stop, Text, task_name, wilson_interval
 from swarmd.tasks import Question
 
 if TYPE_CHECKING:
     from torch import Generator
 
-SAMPLES_MAX = 64  # of a question: as large as a group may be, which is what scoring one question is made for
-SAMPLED_AT_ONCE = 1_024  # completions in one call: their random numbers take 32 MiB at 8192 tokens
+SAMPLES_MAX = 64  # per question: the largest group, which scoring one question is made for
+SAMPLED_AT_ONCE = 1_024  # completions per call; their random numbers take 32 MiB at 8192 tokens
 
 Prompts = Sequence[Sequence[int]]  # token ids
 
@@ -47,9 +47,9 @@ class Sampler(Protocol):
 class Chance:
     """The mean of pass@k over some questions, with a 95 % interval.
 
-    The interval is Wilson's with one trial a question. That is never too narrow: a question's pass@k is
-    within 0..1, so it varies from question to question at most as a coin of the same mean does. It does not
-    shrink with more samples a question, because other questions would have been other questions.
+    The interval is Wilson's with one trial per question. That is never too narrow: a question's pass@k lies
+    in 0..1, so it varies between questions at most as much as a coin of the same mean. More samples per
+    question do not narrow it, because they do not make up for the questions that were not asked.
     """
 
     success: float
@@ -58,7 +58,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class PassAtK:
-    """k -> chance, for k = 1, 2, 4 and so on up to the number of samples; over all questions, and by task."""
+    """k -> chance, for k = 1, 2, 4, ... up to the number of samples; over all questions, and by task."""
 
     total: Mapping[int, Chance]
     tasks: Mapping[str, Mapping[int, Chance]]
@@ -71,17 +71,17 @@ async def pass_at_k(
     *,
     manifest: Manifest,
     samples: int,
-    generator: Generator,
+    rng: Generator,
     should_stop: Stop | None = None,
     in_model_thread: Callable[
         [Callable[[], list[list[str]]]], Awaitable[list[list[str]]]
     ] = asyncio.to_thread,
 ) -> PassAtK:
-    """Sample each question `samples` times at the policy's temperature; `generator` alone decides the draws.
+    """Sample each question `samples` times at the policy's temperature; `rng` alone decides the draws.
 
-    A question too long for the policy counts as never right. Raises GenerationStoppedError once `should_stop`
-    is set while the model answers, ModelError when memory runs out, TaskError when the sandbox cannot run,
-    ValueError without questions or with samples out of 1..SAMPLES_MAX.
+    A question that is too long for the policy counts as never right. Raises GenerationStoppedError if
+    `should_stop` is set while the model answers, ModelError if memory runs out, TaskError if the sandbox
+    cannot run, and ValueError without questions or for samples out of 1..SAMPLES_MAX.
     """
     if not questions or not 1 <= samples <= SAMPLES_MAX:
         raise ValueError(f"{samples} samples of each of {len(questions)} questions")
@@ -90,7 +90,7 @@ async def pass_at_k(
 
     def sample(prompts: Prompts) -> Sequence[Sequence[Text]]:
         limit = manifest.max_new_tokens
-        return policy.generate(prompts, samples, limit, generator=generator, should_stop=should_stop)
+        return policy.generate(prompts, samples, limit, generator=rng, should_stop=should_stop)
 
     for start in range(0, len(questions), together):
         part = questions[start : start + together]
@@ -106,9 +106,10 @@ async def pass_at_k(
 
 
 def chance_of_any(right: int, samples: int, k: int) -> float:
-    """Chance that k of `samples` answers, drawn without replacement, hold one of the `right` ones.
+    """Chance that k of `samples` answers, drawn without replacement, include one of the `right` ones.
 
-    An unbiased estimate of pass@k of the policy that gave them: 1 - C(n - c, k) / C(n, k).
+    An unbiased estimate of the policy's pass@k: 1 - C(n - c, k) / C(n, k). Raises ValueError for counts out
+    of range.
     """
     if not (0 <= right <= samples and 1 <= k <= samples):
         raise ValueError(f"{k} of {samples} samples, {right} of them right")
@@ -120,17 +121,17 @@ def _texts(
     questions: Sequence[Question],
     sample: Callable[[Prompts], Sequence[Sequence[Text]]],
 ) -> list[list[str]]:
-    """What is sampled of each question; nothing where the question does not fit."""
-    fitting = [number for number, question in enumerate(questions) if policy.fits(question.text)]
-    prompts = [policy.render(questions[number].text) for number in fitting]
+    """The texts sampled for each question; none if the question does not fit."""
+    fitting = [index for index, question in enumerate(questions) if policy.fits(question.text)]
+    prompts = [policy.render(questions[index].text) for index in fitting]
     texts: list[list[str]] = [[] for _ in questions]
-    for number, group in zip(fitting, sample(prompts), strict=True):
-        texts[number] = [each.text for each in group]
+    for index, group in zip(fitting, sample(prompts), strict=True):
+        texts[index] = [each.text for each in group]
     return texts
 
 
 def _chances(right: Sequence[int], samples: int) -> dict[int, Chance]:
-    """For each k, over questions of which each has so many right answers."""
+    """For each k, over questions with `right` correct samples each."""
     chances: dict[int, Chance] = {}
     for k in (2**power for power in range(samples.bit_length())):
         passed = math.fsum(chance_of_any(each, samples, k) for each in right)

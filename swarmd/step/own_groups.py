@@ -1,6 +1,6 @@
-"""Own groups: training questions that the model can take, and what came of them as a scored group.
+"""Own groups: training questions that fit the model, and the scored groups made of its answers.
 
-Shared by the daemon and the experiments. Generates and scores nothing itself.
+Generates and scores nothing itself.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from collections.abc import Sequence
 
 from protocol import Manifest
 from swarmd.errors import TaskError
-from swarmd.learning import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.policy import Policy, Sample
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
-DRAWS_MAX = 8  # a step goes on with fewer questions rather than look for ones that fit for ever
+DRAWS_MAX = 8  # a step goes on with fewer questions instead of searching for ever
 
 
 async def fitting_questions(
     draw: TrainingDraw, tasks: TaskRunner, policy: Policy, count: int
 ) -> list[Question]:
-    """Up to `count` training questions that fit the model's context. Raises TaskError when there are none."""
+    """Up to `count` training questions that fit the model's context. Raises TaskError if none does."""
     questions: list[Question] = []
     for _ in range(DRAWS_MAX):
         drawn = await draw.draw(tasks, count - len(questions))
@@ -45,7 +45,7 @@ def own_group(
     round_: int,
     step: int,
 ) -> ScoredGroup:
-    """What `policy` sampled for `question`, with one reward a sample."""
+    """The group of what `policy` sampled for `question`, with one reward per sample."""
     family = manifest.family(question.spec.task_id)
     if family is None:
         raise RuntimeError("a question was drawn for a task that the manifest does not have")

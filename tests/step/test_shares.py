@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from protocol import PeerId
-from swarmd.daemon.shares import Shares
 from swarmd.gossip import Acquaintance, GossipLimits
 from swarmd.gossip.contacts import Contacts
-from swarmd.learning import DrawContext, GroupSampler, ScoredGroup, ScoredSampler, UniformSampler
+from swarmd.groups import ScoredGroup
+from swarmd.learning import DrawContext, GroupSampler, ScoredSampler, UniformSampler
 from swarmd.network.interface import Way
+from swarmd.step.shares import Shares
 from tests.daemon.fakes import external_group
 from tests.gossip.making import START, key
 

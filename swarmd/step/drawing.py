@@ -1,4 +1,4 @@
-"""From the pool to a step: the external groups that are candidates, and what the sampler is told of them."""
+"""From the pool to a step: which external groups are candidates, and what the sampler knows about them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol import Manifest, PeerId
-from swarmd.daemon.progress import Progress
-from swarmd.daemon.shares import Shares
-from swarmd.learning import DrawContext, GroupSampler, ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.learning import DrawContext, GroupSampler
+from swarmd.step.progress import Progress
+from swarmd.step.shares import Shares
 from swarmd.storage import Pool
 
-EXTERNAL_AGE_S_MAX = 300.0  # groups of older rounds are far from this policy; as long as a record lives
-CANDIDATES_MAX = 128  # groups read from the pool a step; a sampler needs a choice, not the whole pool
+EXTERNAL_AGE_S_MAX = 300.0  # as long as a record lives; older groups are far from this policy
+CANDIDATES_MAX = 128  # groups read from the pool per step; a sampler needs a choice, not the whole pool
 
 
 class Candidates(Protocol):
-    """Groups that wait to be drawn, in an experiment."""
+    """Groups that wait to be drawn: the part of `swarmd.storage.Pool` that is needed."""
 
     def candidates(
         self, min_round: int, limit: int, *, informative_only: bool = False
@@ -25,7 +26,7 @@ class Candidates(Protocol):
 
 
 class SharedOut:
-    """A peer's pool, read as `Shares` says: what a flood put there hides nobody."""
+    """A peer's pool, read as `Shares` decides, so that a flood of groups hides nobody's."""
 
     def __init__(self, pool: Pool, shares: Shares) -> None:
         self._pool = pool
@@ -39,18 +40,20 @@ class SharedOut:
 
 
 class Trust(Protocol):
-    """The part of `swarmd.daemon.exchange.Exchange` that is needed."""
+    """How far publishers are trusted."""
 
-    def trust(self, peer: PeerId) -> float: ...
+    def trust(self, peer: PeerId) -> float:
+        """In [0, 1]: 0 is ignored, 1 is as good as any."""
+        ...
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a step gets of the pool."""
+    """What a step gets from the pool."""
 
     groups: list[ScoredGroup]
     other_tokenizer: int
-    """Candidates left out because the external loss compares tokens one by one."""
+    """Candidates left out because the external loss needs groups of this tokenizer."""
 
 
 def draw_external(
@@ -66,11 +69,11 @@ def draw_external(
     bare_only: bool = False,
     shares: Shares | None = None,
 ) -> Drawn:
-    """Up to `wanted` groups of the pool, fewer if it has not got them. Marks none as used.
+    """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
 
-    `tokenizer`, where given: only groups that were written with it. `bare_only`: only groups with a bare
-    answer, as no other teaches where only what was verified is trained on. `shares`: how parties share the
-    draw; None where all peers are honest.
+    `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
+    answer, because no other group teaches if only verified text is trained on. `shares`: how parties share
+    the draw; None if all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
@@ -89,7 +92,7 @@ def draw_external(
         },
     )
     if shares is None:
-        groups = sampler.draw(candidates, wanted, progress.rng, context)
+        groups = sampler.draw(candidates, wanted, progress.drawing_rng, context)
     else:
-        groups = shares.draw(candidates, wanted, sampler, progress.rng, context)
+        groups = shares.draw(candidates, wanted, sampler, progress.drawing_rng, context)
     return Drawn(groups, other_tokenizer=len(fresh) - len(readable))

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmd import pass_at_k as module
-from swarmd.evaluation import wilson_interval
-from swarmd.pass_at_k import chance_of_any, pass_at_k
-from tests.test_evaluation import MANIFEST, ExactScorer, Said, question
+from swarmd.step import pass_at_k as module
+from swarmd.step.evaluation import wilson_interval
+from swarmd.step.pass_at_k import chance_of_any, pass_at_k
+from tests.step.test_evaluation import MANIFEST, ExactScorer, Said, question
 
 SAMPLES = 4
 
@@ -56,7 +56,7 @@ async def scored(policy: Guesser, *questions: tuple[str, int]) -> module.PassAtK
         [question(name, number) for name, number in questions],
         manifest=MANIFEST,
         samples=SAMPLES,
-        generator=torch.Generator(),
+        rng=torch.Generator(),
     )
 
 
@@ -112,7 +112,7 @@ async def test_a_number_of_samples_out_of_bounds_is_refused(samples: int) -> Non
             [question("double", 1)],
             manifest=MANIFEST,
             samples=samples,
-            generator=torch.Generator(),
+            rng=torch.Generator(),
         )
 
 
