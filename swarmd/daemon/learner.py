@@ -15,8 +15,7 @@ from swarmd.config import Config, PolicyConfig
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.resuming import Past, find_resumption
 from swarmd.errors import DiskFullError
-from swarmd.learning import Trainer
-from swarmd.learning.algorithms import policy_algorithm
+from swarmd.learning import Trainer, policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Prepared, Workload, load_policy, prepare_plan
 from swarmd.step import progress as saved_progress
 from swarmd.step.progress import Progress

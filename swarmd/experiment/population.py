@@ -27,8 +27,7 @@ from swarmd.experiment.node import Node
 from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
-from swarmd.learning import Trainer, group_sampler
-from swarmd.learning.algorithms import policy_algorithm
+from swarmd.learning import Trainer, group_sampler, policy_algorithm
 from swarmd.policy import HardwarePlan, Policy, Workload, load_policy, model_fingerprint, prepare_plan
 from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoint, Checkpoints

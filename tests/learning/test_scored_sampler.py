@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmd.learning import DrawContext, ScoredSampler
-from swarmd.learning.samplers.scored import AGE_SCALE_S, LEARNABILITY_MIN
-from tests.learning.samplers.making import NOW, TASK, group
+from swarmd.learning.samplers import AGE_SCALE_S, LEARNABILITY_MIN
+from tests.learning.candidates import NOW, TASK, group
 
 INDIFFERENT = ScoredSampler(
     spread_power=0.0, learnability_min=1.0, age_scale_s=math.inf, surprisal_width=math.inf, peer_share_max=1.0

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmd.config import LearningConfig
-from swarmd.learning import (
+from swarmd.learning.algorithms import Grpo
+from swarmd.learning.batching import TrainRow
+from swarmd.learning.external import (
+    NATS_PER_BYTE_MAX,
+    WEIGHT_MAX,
     AsOwn,
     ExternalBatch,
-    Grpo,
     Imitate,
     Topr,
     TruncatedImportance,
     external_loss,
 )
-from swarmd.learning.batching import TrainRow
-from swarmd.learning.external.behaviour import NATS_PER_BYTE_MAX
-from swarmd.learning.external.tis import WEIGHT_MAX
 from swarmd.policy import TokenRow
 
 NAN = float("nan")
@@ -33,7 +33,7 @@ def weights(loss, advantage, *, claim=NAN, tokens=4, pad=0, same_tokens=True, lo
     mask = torch.arange(tokens + pad)[None] < tokens
     batch = ExternalBatch(
         logprobs=logprobs,
-        first_logprobs=logprobs.detach(),
+        old_logprobs=logprobs.detach(),
         mask=mask,
         advantages=torch.tensor([advantage]),
         behaviour_logprob_sums=torch.tensor([claim]),
@@ -123,7 +123,7 @@ def row(advantage, *, claim=NAN, same_tokens=True):
     return TrainRow(
         tokens=TokenRow((1,), (2,)),
         advantage=advantage,
-        old_logprobs=None,
+        rollout_logprobs=None,
         behaviour_logprob_sum=None if math.isnan(claim) else claim,
         text_bytes=1,
         same_tokens=same_tokens,

@@ -5,7 +5,7 @@ from collections import Counter
 
 from swarmd.config import LearningConfig
 from swarmd.learning import ScoredSampler, UniformSampler, group_sampler
-from tests.learning.samplers.making import NOW, group
+from tests.learning.candidates import NOW, group
 
 POOL = [group(f"p{n}", 0.0, 1.0) for n in range(5)] + [group("flat", 0.01, 0.01), group("full", 1.0, 1.0)]
 
