@@ -5,12 +5,13 @@ It draws its questions and signs its groups as a peer does, and others verify an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Protocol
 
-from protocol import KeyPair, Manifest, PeerId
+from protocol import KeyPair, Manifest, PeerId, TaskSpec
 from swarmd.experiment.attacks import Attack, wrong
-from swarmd.experiment.oracle import Oracle
-from swarmd.experiment.signing import sign_groups
+from swarmd.experiment.round_groups import sign_groups
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy, Sample
 from swarmd.step.own_groups import fitting_questions, own_group
@@ -22,6 +23,28 @@ CLAIMED_NATS_PER_BYTE = 3.0
 
 CHOOSY_DRAWS_MAX, CHOOSY_FACTOR = 8, 16
 """Of a choosy attacker: how often a round it draws questions, and how many times as many as it publishes."""
+
+
+class Oracle(Protocol):
+    """Knows right answers. Honest nodes never ask it."""
+
+    def __call__(self, spec: TaskSpec) -> str | None:
+        """A right answer to the question of `spec`, as text; None where there is none."""
+        ...
+
+
+def gym_answer(spec: TaskSpec) -> str | None:
+    """The answer that reasoning-gym gives with the question.
+
+    The only place outside the sandbox that makes entries: an attacker chooses its own questions, so it runs
+    no code that it did not choose.
+    """
+    # Imports a hundred datasets, which only experiments with attackers need.
+    from swarmd.tasks.gym import ReasoningGym
+
+    task = ReasoningGym().build(spec.dataset, json.loads(spec.config))
+    _, (_, entry) = task.question(spec.seed, spec.index)
+    return None if entry["answer"] is None else str(entry["answer"])
 
 
 class Attacker:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from protocol import KeyPair, Manifest, PeerId
 from swarmd.experiment.config import Arm
-from swarmd.experiment.market import Stall
-from swarmd.experiment.signing import sign_groups
+from swarmd.experiment.round_groups import OthersGroups, sign_groups
 from swarmd.groups import ScoredGroup
 from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy
@@ -150,7 +149,7 @@ class Node:
             scoring_s=self._timer() - generated,
         )
 
-    def learn(self, own: Sequence[ScoredGroup], others: Stall, round_: int) -> Trained:
+    def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
         """One update on `own` and J groups drawn from `others`. Raises ModelError."""
         began, progress = self._timer(), self.progress
         external = draw_external(

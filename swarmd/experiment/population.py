@@ -17,14 +17,12 @@ from torch import Tensor
 from protocol import Manifest
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.experiment.attacker import Attacker
+from swarmd.experiment.attacker import Attacker, Oracle, gym_answer
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.describing import header
 from swarmd.experiment.journal import Line
-from swarmd.experiment.model_folders import check_folders
 from swarmd.experiment.node import Node
-from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
 from swarmd.learning import Trainer, group_sampler, policy_algorithm
@@ -53,7 +51,7 @@ class Population:
 
         Raises ConfigError, and ModelError for a model that is unknown or does not fit.
         """
-        check_folders(self.config)
+        _check_folders(self.config)
         fingerprints = {
             self._load(policy).tokenizer_fingerprint
             for policy in dict.fromkeys(map(self.config.policy_of, range(self.config.nodes)))
@@ -184,3 +182,14 @@ def restore(checkpoint: Checkpoint, nodes: Sequence[Node]) -> None:
 def _part(tensors: Mapping[str, Tensor], node: int) -> dict[str, Tensor]:
     prefix = f"{node}/"
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _check_folders(config: ExperimentConfig) -> None:
+    """Raises ConfigError for a folder that is not there. Hub ids and names of models are not looked at."""
+    for model in dict.fromkeys(config.policy_of(node).model for node in range(config.nodes)):
+        if Path(model).is_absolute() and not Path(model).is_dir():
+            key = "models" if config.models else "policy.model"
+            raise ConfigError(
+                f"{key}: there is no folder {model}: make it first; `python examples/make_base_policies.py` "
+                "makes those of the examples, and each example's head says how"
+            )

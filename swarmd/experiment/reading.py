@@ -16,11 +16,11 @@ from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
-from swarmd.experiment.model_folders import with_folders_from, with_model
 from swarmd.tasks import load_manifest
 from swarmd.tasks.toml_lines import line_of
 
 FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; more than 1 MiB is some other file
+HERE = ("./", "../")  # how the name of a model begins that is a folder
 
 Key = Sequence[str | int]
 
@@ -49,8 +49,8 @@ def read_experiment(
     beside = path.parent / config.swarm
     manifest = load_manifest(str(beside) if beside.is_file() else config.swarm)
     _check_against(manifest, config, place)
-    config = with_folders_from(path.parent, config)
-    return (config if model is None else with_model(model, config)), manifest
+    config = _with_folders_from(path.parent, config)
+    return (config if model is None else _with_model(model, config)), manifest
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
@@ -156,3 +156,22 @@ def _check_specialities(names: Sequence[str], config: ExperimentConfig, place: _
         raise place.error(
             ("held_out_questions",), f"specialities are judged task by task: ask at least {len(names)}"
         )
+
+
+def _with_folders_from(folder: Path, config: ExperimentConfig) -> ExperimentConfig:
+    """`config` with its models that begin with ./ or ../ looked for from `folder`, as absolute paths.
+
+    So an experiment finds its models beside its file, whatever the working directory is.
+    """
+
+    def found(model: str) -> str:
+        return str((folder / model).resolve()) if model.startswith(HERE) else model
+
+    policy = config.policy.model_copy(update={"model": found(config.policy.model)})
+    return config.model_copy(update={"policy": policy, "models": tuple(map(found, config.models))})
+
+
+def _with_model(model: str, config: ExperimentConfig) -> ExperimentConfig:
+    """`config` with `model`, from a command line, for all nodes: a folder is looked for from where we are."""
+    policy = config.policy.model_copy(update={"model": model})
+    return _with_folders_from(Path.cwd(), config.model_copy(update={"policy": policy}))

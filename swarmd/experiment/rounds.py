@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Protocol
 
 from protocol import Manifest
-from swarmd.experiment.attacker import Attacker
+from swarmd.experiment.attacker import Attacker, Oracle, gym_answer
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.describing import attacker_line, node_line, versions
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
-from swarmd.experiment.market import open_market, verify
 from swarmd.experiment.node import Node
-from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.population import Population, restore, save
+from swarmd.experiment.round_groups import round_groups, verify
 from swarmd.experiment.schedule import RunSpec
 from swarmd.step.verification import Verification
 from swarmd.storage import Checkpoint, Checkpoints
@@ -177,15 +176,15 @@ class Rounds:
             now=float(self.manifest.round_start(round_)),
         )
         verifying_s = (time.perf_counter() - began) / len(nodes)
-        market = open_market(self.exchange.gather(f"groups of round {round_}", verified))
+        exchanged = round_groups(self.exchange.gather(f"groups of round {round_}", verified))
         lines = []
         for number, node in nodes.items():
             groups = sampled[number]
-            trained = node.learn(groups.training, market.seen_by(node.peer_id), round_)
-            rejected = market.rejected_of(node.peer_id)
+            trained = node.learn(groups.training, exchanged.for_node(node.peer_id), round_)
+            rejected = exchanged.rejected_of(node.peer_id)
             lines.append(node_line(round_, number, groups, trained, rejected, verifying_s, attack))
         for number, attacker in attackers.items():
-            rejected = market.rejected_of(attacker.peer_id)
+            rejected = exchanged.rejected_of(attacker.peer_id)
             lines.append(attacker_line(round_, number, len(poisoned[number]), rejected))
         return everybodys(self.exchange, f"lines of round {round_}", lines)
 

@@ -1,6 +1,7 @@
 """`swarmd experiment run`: the sweep, then every configuration with every seed, one run at a time.
 
-Several processes may work on one folder: each takes runs that nobody has taken.
+Several processes may work on one folder: each takes runs that no other process has taken. A lock on the run's
+directory says so. The kernel drops the lock of a process that dies, so nothing is ever left taken.
 
     FOLDER/experiment.json     the experiment as it was last started
     FOLDER/runs/NAME/          a run (`rounds`, or `daemons`)
@@ -9,6 +10,7 @@ Several processes may work on one folder: each takes runs that nobody has taken.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from protocol import Manifest
-from swarmd.experiment.claiming import claimed
+from swarmd.experiment.attacker import Oracle, gym_answer
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exchanges.daemons import DaemonSwarms
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange, agreed
-from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.rounds import Rounds, Watcher
 from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, possible_runs, sweep_runs
 from swarmd.storage.durable import disk_error, write_whole
 from swarmd.tasks import TaskRunner
 
-EXPERIMENT_FILE, RUNS = "experiment.json", "runs"
+EXPERIMENT_FILE, RUNS, LOCK_FILE = "experiment.json", "runs", "lock"
 TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has; it takes minutes
 
 
@@ -94,3 +95,25 @@ class Experiment:
             write_whole(self.folder / EXPERIMENT_FILE, text.encode(), mode=0o644)
         except OSError as error:
             raise disk_error(f"write to {self.folder}", error) from error
+
+
+@contextmanager
+def claimed(directory: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Whether `directory`, made if it is missing, is ours until the end of the block; `wait` until it is.
+
+    Raises StorageError.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / LOCK_FILE).open("a")
+    except OSError as error:
+        raise disk_error(f"write to {directory}", error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        except OSError as error:  # a network disk without locks
+            raise disk_error(f"lock {directory}", error) from error
+        else:
+            yield True

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from swarmd.errors import ConfigError
 from swarmd.experiment import Experiment, read_experiment
+from swarmd.experiment.attacker import gym_answer
 from swarmd.experiment.attacks import PLAIN, Attack, wrong
-from swarmd.experiment.oracle import gym_answer
-from swarmd.experiment.reporting.writing import write_report
+from swarmd.experiment.reporting.report import write_report
 from swarmd.tasks import Score, TaskRunner, extract_answer, load_manifest, task_spec
 from tests.daemon.fakes import KnownTasks
 from tests.experiment.making import MANIFEST, KilledError, Lines, Watched, make_config

@@ -13,8 +13,8 @@ from math import nan
 import numpy as np
 
 from swarmd.experiment.config import Arm, ExperimentConfig
-from swarmd.experiment.reporting.intervals import Estimate, estimate, gain
 from swarmd.experiment.reporting.results import Array, Results, RunResults
+from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
 
 END_SHARE = 0.1
 """Of the rounds, the last ones: what "at the end" is a mean over."""

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from swarmd.errors import ConfigError
 from swarmd.experiment.reporting.equal_cost import Basis, Cut, cut_pair
-from swarmd.experiment.reporting.intervals import Estimate, estimate, gain
+from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, signed, table
 from swarmd.experiment.reporting.results import ASKED, Array, RunResults, read_results
-from swarmd.experiment.reporting.significance import holm, sign_flip_p
+from swarmd.experiment.reporting.statistics import PAIRS_EXACT, Estimate, estimate, gain, holm, sign_flip_p
+
+Table = dict[str, Any]
 
 Pairs = Literal["seed", "node"]
 """What is one observation. Nodes of one seed are independent only where they share nothing: for others `node`
@@ -145,3 +147,62 @@ def _difference(values: Sequence[tuple[Array, Array]], pairs: Pairs) -> Differen
 
 def _list(seeds: Mapping[int, RunResults]) -> str:
     return ", ".join(map(str, sorted(seeds)))
+
+
+# What is printed ----------------------------------------------------------------------------------
+
+
+def comparison_values(found: Comparison) -> Table:
+    """As JSON holds it: NaN is None."""
+    return {
+        "a": _side_values(found.a),
+        "b": _side_values(found.b),
+        "at_equal": found.basis,
+        "pairs": found.pairs,
+        "seeds": list(found.seeds),
+        "seeds_left_out": list(found.left_out),
+        "own": _difference_values(found.own),
+        "held_out": _difference_values(found.held_out),
+        "tasks": {name: _difference_values(task) for name, task in found.tasks.items()},
+    }
+
+
+def _side_values(side: Side) -> Table:
+    rate = next(iter(side.runs.values())).rate
+    return {"folder": str(side.folder), "label": side.label, "learning_rate": rate}
+
+
+def _difference_values(found: Difference) -> Table:
+    estimates = {name: plain(getattr(found, name)) for name in ("a", "b", "difference", "gain")}
+    return {**estimates, "p": found.p, "p_holm": found.p_holm}
+
+
+def to_text(values: Table) -> str:
+    """For people."""
+    a, b = (f"{side['folder']}:{side['label']}" for side in (values["a"], values["b"]))
+    count = len(values["own"]["difference"]["values"])
+    rows = {"own reward": values["own"], "held-out": values["held_out"], **values["tasks"]}
+    head = ["", "A", "B", "A - B", "gain", "p", "p, Holm over tasks"]
+    body = [
+        [
+            name, shown(row["a"]), shown(row["b"]), signed(row["difference"]), percent(row["gain"]),
+            _p(row["p"]), _p(row["p_holm"]),
+        ]
+        for name, row in rows.items()
+    ]  # fmt: skip
+    parts = [
+        f"A: {a}\nB: {b}\nat equal {values['at_equal']}, {count} pairs by {values['pairs']}, "
+        f"seeds {', '.join(map(str, values['seeds']))}",
+        table(head, body),
+    ]
+    if values["seeds_left_out"]:
+        parts.insert(
+            1, f"left out, as only one has them: seeds {', '.join(map(str, values['seeds_left_out']))}"
+        )
+    if count <= PAIRS_EXACT:
+        parts.append(f"{count} pairs cannot give a p below {2 / 2**count:.4f}.")
+    return "\n\n".join(parts)
+
+
+def _p(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4f}"

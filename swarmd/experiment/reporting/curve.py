@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swarmd.errors import ConfigError
-from swarmd.experiment.reporting.cells import NOTHING, percent, plain, shown, table
-from swarmd.experiment.reporting.controls import Against, against, against_solo
-from swarmd.experiment.reporting.drawing import draw_figure
-from swarmd.experiment.reporting.equal_cost import BASES
-from swarmd.experiment.reporting.intervals import estimate
+from swarmd.experiment.reporting.equal_cost import BASES, Against, against, against_solo
+from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, table
+from swarmd.experiment.reporting.plots import draw_figure
 from swarmd.experiment.reporting.results import Results, read_results
+from swarmd.experiment.reporting.statistics import estimate
 from swarmd.experiment.reporting.tables import PROMISED
 from swarmd.storage.durable import disk_error
 

@@ -1,20 +1,28 @@
-"""How far a run had come when it had spent a budget; two runs at equal cost, both where the cheaper one ends.
+"""Runs and configurations compared at equal cost, seed by seed; and the strongest solo control. Pure.
 
-Pure. Costs are of all nodes together: rounds, generated tokens, or seconds without evaluations.
+Both runs of a pair are looked at up to what the cheaper one spent in all. Costs are of all nodes together:
+rounds, generated tokens, or seconds without evaluations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from swarmd.experiment.reporting.results import Array, RunResults
+from swarmd.experiment.reporting.results import Array, Results, RunResults
+from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
 
 Basis = Literal["rounds", "tokens", "time"]
 BASES: tuple[Basis, ...] = get_args(Basis)
+
+SAME = 1e-3  # two totals that differ by less than a thousandth are one: neither run ended first
+
+
+# Two runs -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -73,3 +81,89 @@ def rounds_paid(costs: Array, budget: float) -> Array:
     """
     left = budget - (np.cumsum(costs) - costs)
     return np.clip(np.divide(left, costs, out=np.sign(left), where=costs > 0), 0.0, 1.0)
+
+
+# Two configurations -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Against:
+    """`arm` against `control`, each pair of runs up to what the cheaper one of the two spent in all."""
+
+    arm: str
+    control: str
+    basis: Basis
+    seeds: tuple[int, ...]
+    """That both have."""
+    rounds: Estimate
+    """Of the arm, that were compared."""
+    control_rounds: Estimate
+    ended_first: str | None
+    """Who had spent all its rounds before the other: no more can be said until it has more `rounds`. `either`
+    where it differs by seed, None where both end together."""
+    own: Estimate
+    """Mean own reward of the rounds compared."""
+    control_own: Estimate
+    own_gain: Estimate
+    mixed_gain: Estimate
+    held_out: Estimate
+    control_held_out: Estimate
+    held_out_difference: Estimate
+
+
+def against(runs: Sequence[RunResults], control: Sequence[RunResults], basis: Basis) -> Against | None:
+    """`runs` of one configuration against those of another; None without a common seed."""
+    of = {run.seed: run for run in control}
+    pairs = [(run, of[run.seed]) for run in runs if run.seed in of]
+    if not pairs:
+        return None
+    ours, theirs = zip(*(cut_pair(run, other, basis) for run, other in pairs), strict=True)
+    own, control_own = ([float(cut.own.mean()) for cut in cuts] for cuts in (ours, theirs))
+    held, control_held = ([float(cut.held_out.mean()) for cut in cuts] for cuts in (ours, theirs))
+    return Against(
+        arm=runs[0].label,
+        control=control[0].label,
+        basis=basis,
+        seeds=tuple(run.seed for run, _ in pairs),
+        rounds=estimate([cut.rounds for cut in ours]),
+        control_rounds=estimate([cut.rounds for cut in theirs]),
+        ended_first=_ended_first(pairs, basis),
+        own=estimate(own),
+        control_own=estimate(control_own),
+        own_gain=gain(own, control_own),
+        mixed_gain=gain([cut.mixed for cut in ours], [cut.mixed for cut in theirs]),
+        held_out=estimate(held),
+        control_held_out=estimate(control_held),
+        held_out_difference=estimate([a - b for a, b in zip(held, control_held, strict=True)]),
+    )
+
+
+def against_solo(results: Results, label: str, basis: Basis) -> list[Against]:
+    """The configuration `label` against every one that shares nothing, the strongest of them first.
+
+    The strongest is the one against which the gain in own reward, of means over seeds, is least. It is chosen
+    on the seeds that it is reported on, which favours the control a little.
+    """
+    alone = [arm.label for arm in results.config.configurations if not arm.external]
+    runs = results.of(label)
+    found = (
+        [against(runs, control, basis) for other in alone if (control := results.of(other))] if runs else []
+    )
+    return sorted((one for one in found if one is not None), key=_gain)
+
+
+def _gain(one: Against) -> float:
+    """A control that earned nothing is the weakest there is."""
+    return one.own_gain.mean if math.isfinite(one.own_gain.mean) else math.inf
+
+
+def _ended_first(pairs: Sequence[tuple[RunResults, RunResults]], basis: Basis) -> str | None:
+    ended = {_shorter(run, other, basis) for run, other in pairs}
+    return ended.pop() if len(ended) == 1 else "either"
+
+
+def _shorter(run: RunResults, other: RunResults, basis: Basis) -> str | None:
+    ours, theirs = float(cost(run, basis).sum()), float(cost(other, basis).sum())
+    if math.isclose(ours, theirs, rel_tol=SAME):
+        return None
+    return run.label if ours < theirs else other.label

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swarmd.experiment.reporting.drawing import draw_figure
+from swarmd.errors import ConfigError
+from swarmd.experiment.reporting.measures import split
 from swarmd.experiment.reporting.results import Array, Results, RunResults
-from swarmd.experiment.reporting.smoothing import smoothed
-from swarmd.experiment.reporting.specialists import split
+from swarmd.experiment.reporting.statistics import smoothed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FORMATS = ("png", "svg")
+SIZE_INCHES = (7.0, 4.2)  # half a page wide at 100 dots an inch
 BAND_ALPHA = 0.15  # bands of six configurations still show through each other
 
 Draw = Callable[["Axes", list[RunResults], str], None]
@@ -138,3 +140,36 @@ PLOTS: dict[str, Plot] = {
     ),
 }  # fmt: skip
 """By file name."""
+
+
+# A figure -----------------------------------------------------------------------------------------
+
+
+def draw_figure(path: Path, draw: Callable[[Axes], None]) -> list[Path]:
+    """Make `path` with each ending of FORMATS from what `draw` puts on the axes; returns the files.
+
+    Raises ConfigError without matplotlib, OSError.
+    """
+    try:
+        import matplotlib as mpl
+
+        mpl.use("agg")  # no display is there, and none is needed
+        mpl.rcParams["svg.hashsalt"] = "swarmd"  # the same results give the same file
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ConfigError(
+            'plots need matplotlib: pip install "swarmd[experiment]", or use --no-plots'
+        ) from error
+    figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
+    draw(axes)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
+    files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
+    for file in files:
+        figure.savefig(file, metadata=_undated(file))
+    plt.close(figure)
+    return files
+
+
+def _undated(file: Path) -> dict[str, Any]:
+    return {"Date": None} if file.suffix == ".svg" else {}

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from swarmd.experiment.reporting.attacks import Attacked, attacked
-from swarmd.experiment.reporting.cells import plain
-from swarmd.experiment.reporting.controls import Against, against, against_solo
-from swarmd.experiment.reporting.equal_cost import BASES, Basis
-from swarmd.experiment.reporting.intervals import estimate
-from swarmd.experiment.reporting.measures import MEASURES
+from swarmd.experiment.reporting.equal_cost import BASES, Against, Basis, against, against_solo
+from swarmd.experiment.reporting.markdown import plain
+from swarmd.experiment.reporting.measures import (
+    CURVES,
+    MEASURES,
+    QUANTITIES,
+    seconds_by_phase,
+    split,
+    tokens_by_use,
+)
 from swarmd.experiment.reporting.results import Results, RunResults
-from swarmd.experiment.reporting.specialists import split
-from swarmd.experiment.reporting.spending import seconds_by_phase, tokens_by_use
-from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
+from swarmd.experiment.reporting.statistics import estimate
 
 Table = dict[str, Any]
 

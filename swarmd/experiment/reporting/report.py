@@ -1,14 +1,25 @@
-"""report.md from the values of report.json. Computes nothing."""
+"""`swarmd experiment report`: the tables and plots of a results folder, written into it.
+
+report.json holds the tables, and report.md says the same for people. Computes nothing.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from swarmd.experiment.reporting.cells import NOTHING, percent, shown, signed, table
-from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
+from swarmd.experiment.reporting.markdown import NOTHING, percent, shown, signed, table
+from swarmd.experiment.reporting.measures import CURVES, QUANTITIES
+from swarmd.experiment.reporting.plots import FORMATS, draw_plots
+from swarmd.experiment.reporting.results import read_results
+from swarmd.experiment.reporting.tables import make_tables
+from swarmd.storage.durable import disk_error
 
 Table = dict[str, Any]
+
+JSON_FILE, MARKDOWN_FILE = "report.json", "report.md"
 
 UNITS = {"tokens": "{:,.0f}", "seconds": "{:,.0f}", "mixed": "{:.2f}", "own": "{:.2f}"}
 RATIO = "{:.3f}"  # of everything else
@@ -18,6 +29,26 @@ USES = {
     "trained_external": "trained on, others'",
 }
 CURVE_TITLES = {"own": "own reward", "held_out": "held-out"}
+
+
+def write_report(folder: Path, *, with_plots: bool = True) -> list[Path]:
+    """Write report.json, report.md and the plots; returns their paths.
+
+    Raises ConfigError for a folder without finished runs or plots without matplotlib, StorageError.
+    """
+    results = read_results(folder)
+    tables = make_tables(results)
+    try:
+        plots = draw_plots(results, folder) if with_plots else []
+        (folder / JSON_FILE).write_text(json.dumps(tables, indent=1, allow_nan=False), encoding="utf-8")
+        (folder / MARKDOWN_FILE).write_text(to_markdown(tables, plots), encoding="utf-8")
+    except OSError as error:
+        raise disk_error(f"write the report into {folder}", error) from error
+    drawn = [folder / f"{name}.{ending}" for name in plots for ending in FORMATS]
+    return [folder / JSON_FILE, folder / MARKDOWN_FILE, *drawn]
+
+
+# report.md ----------------------------------------------------------------------------------------
 
 
 def to_markdown(tables: Table, plots: Sequence[str]) -> str:

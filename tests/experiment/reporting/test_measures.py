@@ -1,11 +1,12 @@
-"""What a run lost of what it had gained."""
+"""What a run lost of what it had gained, and success on own and foreign tasks. The rest is in test_report."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
+from swarmd.experiment.reporting.measures import CURVES, QUANTITIES, split
+from swarmd.experiment.reporting.results import HeldOut
 from tests.experiment.made_up_results import made_up_run
 
 
@@ -29,3 +30,10 @@ def test_own_reward_is_smoothed_and_held_out_success_is_not() -> None:
     run = made_up_run([0.0, 1.0] * 20, held_out=[0.0, 0.5, 0.2])  # window of 2
     assert CURVES["own"](run)[1:] == pytest.approx(0.5)
     assert CURVES["held_out"](run) == pytest.approx([0.0, 0.5, 0.2])
+
+
+def test_a_task_without_held_out_questions_leaves_a_gap() -> None:
+    success = np.array([[0.0, 0.2], [0.4, 0.6]])
+    found = split(HeldOut((0, 1), success, {"gcd": success}), [["gcd"], ["count_bits"]])
+    assert np.isnan(found.own).tolist() == [True, True]
+    assert split(HeldOut((0, 1), success, {"gcd": success}), [["gcd"]]).own.tolist() == [0.0, 0.4]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from swarmd.experiment.reporting.intervals import Estimate
+from swarmd.experiment.reporting.statistics import Estimate
 
 NOTHING = "–"
 
