@@ -28,7 +28,7 @@ from swarmd.storage.durable import disk_error, write_whole
 from swarmd.tasks import TaskRunner
 
 EXPERIMENT_FILE, RUNS, LOCK_FILE = "experiment.json", "runs", "lock"
-TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has; it takes minutes
+TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has taken; they last minutes
 
 
 @dataclass
@@ -54,8 +54,11 @@ class Experiment:
         )
 
     async def run(self) -> None:
-        """Do what is not done yet. Raises ConfigError, ModelError, TaskError, StorageError, SwarmdError."""
-        with claimed(self.folder, wait=True):  # one rank after another too: what they measure is the machine
+        """Play all runs that are not finished.
+
+        Raises ConfigError, ModelError, TaskError, StorageError, SwarmdError.
+        """
+        with claimed(self.folder, wait=True):  # one rank after another: they measure the machine
             self._player.check()
             for run in possible_runs(self.config):
                 self._player.refuse_another(run, self.folder / RUNS / run.name)
@@ -67,7 +70,7 @@ class Experiment:
         await self._all(main_runs(self.config, best_rates(self.config, rewards)))
 
     async def _all(self, runs: Sequence[RunSpec]) -> list[tuple[RunSpec, float]]:
-        """Finish `runs`, or wait until other processes have; with each one's cumulative own reward."""
+        """Finish `runs`, or wait until other processes have; returns each with its cumulative own reward."""
         found: dict[str, float] = {}
         while len(found) < len(runs):
             for run in runs:
@@ -82,7 +85,7 @@ class Experiment:
 
     @contextmanager
     def _claimed(self, run: RunSpec) -> Iterator[bool]:
-        """Whether `run` is ours, which rank 0 finds out for all."""
+        """Whether `run` is ours; rank 0 finds out for all ranks."""
         if self.exchange.rank > 0:
             yield agreed(self.exchange, f"choice of {run.name}", False)
             return

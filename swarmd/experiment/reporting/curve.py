@@ -1,6 +1,6 @@
-"""`swarmd experiment curve`: what sharing gains, against how good the policy was before, in many experiments.
+"""`swarmd experiment curve`: what sharing gains, against how good the base policy was, over many experiments.
 
-The base success is the own reward of the first round of the baseline, in which nobody has learned yet.
+The base success is the own reward in the first round of the baseline, before anybody has learned.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GAINS = {
     "solo_tokens": "own reward against the strongest solo, equal tokens",
     "solo_time": "equal time",
 }
-"""Columns: gains by how they are measured."""
+"""Columns: the gains, by how they are measured."""
 LINEAR_PERCENT = (
     100  # beyond twice the control's reward the plot is logarithmic: one such gain hides no others
 )
@@ -58,7 +58,7 @@ def write_curve(folders: Sequence[Path], out: Path, *, with_plot: bool = True) -
 
 
 def _rows(folder: Path, results: Results) -> list[Row]:
-    """One for each configuration that shares."""
+    """One per configuration that shares."""
     label = results.config.baseline_label
     baseline = results.of(label) if label is not None else []
     sharing = [arm.label for arm in results.config.configurations if arm.external and results.of(arm.label)]
@@ -102,7 +102,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def _draw(axes: Axes, rows: Sequence[Row]) -> None:
-    """A line for each configuration over all experiments; dashed: against the strongest solo control."""
+    """One line per configuration, over all experiments; dashed: against the strongest solo control."""
     for label in dict.fromkeys(row["label"] for row in rows):
         points = [row for row in rows if row["label"] == label]
         colour = None

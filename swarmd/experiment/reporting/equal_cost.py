@@ -19,7 +19,7 @@ from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
 Basis = Literal["rounds", "tokens", "time"]
 BASES: tuple[Basis, ...] = get_args(Basis)
 
-SAME = 1e-3  # two totals that differ by less than a thousandth are one: neither run ended first
+SAME = 1e-3  # totals that differ by less than a thousandth are equal: neither run ended first
 
 
 # Two runs -----------------------------------------------------------------------------------------
@@ -27,23 +27,23 @@ SAME = 1e-3  # two totals that differ by less than a thousandth are one: neither
 
 @dataclass(frozen=True)
 class Cut:
-    """What came of a run until its budget was spent. Arrays are [nodes]."""
+    """What a run achieved until its budget was spent. Arrays are [nodes]."""
 
     rounds: float
-    """That the budget paid for, the last perhaps in part."""
+    """Rounds that the budget paid for, the last one perhaps in part."""
     own: Array
-    """Mean own reward of these rounds, each counting the same; not their sum, as equal cost is not equally
-    many rounds."""
+    """Mean own reward of these rounds, each counting the same. Not their sum, because equal cost does not
+    mean equally many rounds."""
     mixed: float
-    """The same of what was trained on, over all nodes; nothing trained on counts as nothing earned."""
+    """The same for what was trained on, over all nodes. Training on nothing counts as earning nothing."""
     held_out: Array
-    """Held-out success, between two evaluations on the line between them."""
+    """Held-out success; between two evaluations, on the line between them."""
     tasks: Mapping[str, Array]
     """The same by task."""
 
 
 def cost(run: RunResults, basis: Basis) -> Array:
-    """What each round cost. [rounds]"""
+    """What each round cost: [rounds]."""
     if basis == "rounds":
         return np.ones(len(run.reward_own))
     costs: Array = (run.tokens if basis == "tokens" else run.seconds).sum(axis=1)
@@ -74,10 +74,10 @@ def cut(run: RunResults, basis: Basis, budget: float) -> Cut:
 
 
 def rounds_paid(costs: Array, budget: float) -> Array:
-    """Which part of each round, 0..1, `budget` pays for. Both [rounds].
+    """The part of each round, 0..1, that `budget` pays for. Both are [rounds].
 
-    A mean over rounds takes these as weights, and not the costs: where groups that teach nothing are
-    replaced, a round of bad luck costs more, and weights by cost would make replacing look worse than it is.
+    A mean over rounds takes these as weights, not the costs. Where groups that teach nothing are replaced, a
+    round of bad luck costs more, and weights by cost would make replacing look worse than it is.
     """
     left = budget - (np.cumsum(costs) - costs)
     return np.clip(np.divide(left, costs, out=np.sign(left), where=costs > 0), 0.0, 1.0)
@@ -88,19 +88,19 @@ def rounds_paid(costs: Array, budget: float) -> Array:
 
 @dataclass(frozen=True)
 class Against:
-    """`arm` against `control`, each pair of runs up to what the cheaper one of the two spent in all."""
+    """`arm` against `control`; each pair of runs up to what the cheaper of the two spent in all."""
 
     arm: str
     control: str
     basis: Basis
     seeds: tuple[int, ...]
-    """That both have."""
+    """Seeds that both have."""
     rounds: Estimate
-    """Of the arm, that were compared."""
+    """Rounds of the arm that were compared."""
     control_rounds: Estimate
     ended_first: str | None
-    """Who had spent all its rounds before the other: no more can be said until it has more `rounds`. `either`
-    where it differs by seed, None where both end together."""
+    """Which of the two had spent all its rounds before the other; comparing further needs more `rounds` of
+    it. `either` if it differs by seed, None if both end together."""
     own: Estimate
     """Mean own reward of the rounds compared."""
     control_own: Estimate
@@ -139,10 +139,10 @@ def against(runs: Sequence[RunResults], control: Sequence[RunResults], basis: Ba
 
 
 def against_solo(results: Results, label: str, basis: Basis) -> list[Against]:
-    """The configuration `label` against every one that shares nothing, the strongest of them first.
+    """The configuration `label` against every one that shares nothing, the strongest of those first.
 
-    The strongest is the one against which the gain in own reward, of means over seeds, is least. It is chosen
-    on the seeds that it is reported on, which favours the control a little.
+    The strongest is the one against which the gain in mean own reward over seeds is smallest. It is chosen on
+    the seeds that it is reported on, which favours the control a little.
     """
     alone = [arm.label for arm in results.config.configurations if not arm.external]
     runs = results.of(label)
@@ -153,7 +153,7 @@ def against_solo(results: Results, label: str, basis: Basis) -> list[Against]:
 
 
 def _gain(one: Against) -> float:
-    """A control that earned nothing is the weakest there is."""
+    """A control that earned nothing counts as the weakest."""
     return one.own_gain.mean if math.isfinite(one.own_gain.mean) else math.inf
 
 

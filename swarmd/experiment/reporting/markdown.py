@@ -1,4 +1,4 @@
-"""Numbers and tables as Markdown. Takes the plain values that report.json holds, where NaN is None."""
+"""Numbers and tables as Markdown, from the plain values of report.json, where NaN is None."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTHING = "–"
 
 
 def plain(estimated: Estimate) -> dict[str, Any]:
-    """As JSON holds it."""
+    """An estimate as JSON holds it."""
     values = [value if math.isfinite(value) else None for value in estimated.values]
     mean = estimated.mean if math.isfinite(estimated.mean) else None
     return {"mean": mean, "low": estimated.low, "high": estimated.high, "values": values}
@@ -29,12 +29,12 @@ def shown(estimated: dict[str, Any], form: str = "{:.3f}") -> str:
 
 
 def signed(estimated: dict[str, Any]) -> str:
-    """The same of a difference: +0.012 (-0.003 to +0.027)."""
+    """The same for a difference: +0.012 (-0.003 to +0.027)."""
     return shown(estimated, "{:+.3f}")
 
 
 def percent(estimated: dict[str, Any]) -> str:
-    """The same of a share: +12.5 % (+10.1 % to +15.0 %)."""
+    """The same for a share: +12.5 % (+10.1 % to +15.0 %)."""
     in_percent = {
         key: None if estimated[key] is None else 100 * estimated[key] for key in ("mean", "low", "high")
     }

@@ -26,7 +26,7 @@ class Measure:
 
 
 def _mean(values: Array) -> float:
-    """Of what is there; NaN if nothing is."""
+    """Mean of the values that are there; NaN if there are none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if there.size else float("nan")
 
@@ -66,17 +66,18 @@ MEASURES: Mapping[str, Measure] = {
 
 # Spending -----------------------------------------------------------------------------------------
 #
-# Of a node over all rounds, mean over nodes. Equal time and equal tokens differ by this: others' groups are
-# verified and trained on, but not generated.
+# Per node over all rounds, mean over nodes. This is why equal time and equal tokens differ: others' groups
+# are verified and trained on, but not generated.
 
 
 def seconds_by_phase(run: RunResults) -> dict[str, float]:
-    """Phases as the run's lines name them; daemons tell the whole `step` only."""
+    """Seconds by phase, as the run's lines name them; daemons only tell the whole `step`."""
     return {phase: _of_a_node(seconds) for phase, seconds in run.phases.items()}
 
 
 def tokens_by_use(run: RunResults) -> dict[str, float]:
-    """Generated, and in the groups trained on, own and others'. NaN where the lines do not tell."""
+    """Tokens generated, and tokens in the groups trained on, own and others'. NaN if the lines do not
+    tell."""
     return {
         "generated": _of_a_node(run.tokens),
         "trained_own": _of_a_node(run.trained_own),
@@ -102,14 +103,14 @@ CURVES: Mapping[str, Callable[[RunResults], Array]] = {
     "own": lambda run: smoothed(run.reward_own.mean(axis=1)),
     "held_out": lambda run: run.held_out.success.mean(axis=1),
 }
-"""Of what stability is reported; each gives one value a round or evaluation."""
+"""The curves whose stability is reported; each gives one value per round or evaluation."""
 
 QUANTITIES: Mapping[str, Callable[[Array], float]] = {
     "peak": lambda curve: float(curve.max()),
     "drop": lambda curve: float(curve.max() - curve[-1]),
     "falls": lambda curve: float(-np.minimum(np.diff(curve), 0.0).sum()),
 }
-"""What is said of each curve."""
+"""What is reported about each curve."""
 
 
 # Specialists: nodes that start out good at some tasks ---------------------------------------------
@@ -117,16 +118,17 @@ QUANTITIES: Mapping[str, Callable[[Array], float]] = {
 
 @dataclass(frozen=True)
 class Split:
-    """Mean over nodes of the success on their own tasks and on the others. [evaluations] each."""
+    """Mean over nodes of held-out success on their own tasks and on all others: [evaluations] each."""
 
     own: Array
     foreign: Array
 
 
 def split(held_out: HeldOut, specialities: Sequence[Sequence[str]]) -> Split:
-    """`specialities` has one list of task names a node; each node has at least one task and lacks one.
+    """`specialities` has one list of task names per node; each node has at least one task and lacks one.
 
-    NaN where nothing was asked of a node's tasks: not every task has held-out questions.
+    Every task counts the same, however many questions it has, and so does every node. NaN if nothing was
+    asked about a node's tasks: not every task has held-out questions.
     """
     asked, nothing = held_out.tasks.items(), [np.full(len(held_out.rounds), np.nan)]
     own, foreign = [], []

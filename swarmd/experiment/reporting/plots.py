@@ -1,4 +1,4 @@
-"""The plots of a report, as PNG and SVG: what is drawn on each."""
+"""The plots of a report, as PNG and SVG. Needs matplotlib, which is imported only when something is drawn."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg")
 SIZE_INCHES = (7.0, 4.2)  # half a page wide at 100 dots an inch
-BAND_ALPHA = 0.15  # bands of six configurations still show through each other
+BAND_ALPHA = 0.15  # the bands of six configurations still show through each other
 
 Draw = Callable[["Axes", list[RunResults], str], None]
 Plot = tuple[str, str, str, Draw]
-"""Title, x axis, y axis, what draws one configuration."""
+"""Title, x axis, y axis, and what draws one configuration."""
 
 
 def draw_plots(results: Results, folder: Path) -> list[str]:
-    """Write every plot into `folder`; returns their names without ending.
+    """Write every plot into `folder`; returns their names without suffix.
 
     Raises ConfigError without matplotlib, OSError.
     """
@@ -60,7 +60,7 @@ def _cumulative(of: Callable[[RunResults], Array]) -> Draw:
 
 
 def _smooth(of: Callable[[RunResults], Array]) -> Draw:
-    """Mean over the nodes of all seeds that have a value, and the band from the lowest to the highest."""
+    """The mean over all nodes and seeds that have a value, and the band from the lowest to the highest."""
 
     def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
         curves = np.concatenate([smoothed(of(run)).T for run in runs])
@@ -72,7 +72,7 @@ def _smooth(of: Callable[[RunResults], Array]) -> Draw:
 
 
 def _smooth_own_against(cost: Callable[[RunResults], Array]) -> Draw:
-    """Mean over nodes and seeds against the mean cost so far, over all nodes."""
+    """The mean over nodes and seeds, against the mean cost so far over all nodes."""
 
     def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
         spent = np.mean([np.cumsum(cost(run).sum(axis=1)) for run in runs], axis=0)
@@ -89,7 +89,7 @@ def _held_out(axes: Axes, runs: list[RunResults], label: str) -> None:
 
 
 def _with_band(axes: Axes, x: NDArray[Any], curves: Array, label: str) -> None:
-    """`curves` [curves, points]; at each point at least one has a value, which NaN is not."""
+    """`curves` is [curves, points]; at each point, at least one is not NaN."""
     [line] = axes.plot(x, np.nanmean(curves, axis=0), label=label)
     low, high = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
     axes.fill_between(x, low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0)
@@ -146,14 +146,14 @@ PLOTS: dict[str, Plot] = {
 
 
 def draw_figure(path: Path, draw: Callable[[Axes], None]) -> list[Path]:
-    """Make `path` with each ending of FORMATS from what `draw` puts on the axes; returns the files.
+    """Write what `draw` puts on the axes to `path`, once per suffix of FORMATS; returns the files.
 
     Raises ConfigError without matplotlib, OSError.
     """
     try:
         import matplotlib as mpl
 
-        mpl.use("agg")  # no display is there, and none is needed
+        mpl.use("agg")  # there may be no display
         mpl.rcParams["svg.hashsalt"] = "swarmd"  # the same results give the same file
         from matplotlib import pyplot as plt
     except ImportError as error:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from swarmd.experiment.reporting.results import Array
 
-RESAMPLES = 10_000  # the ends of the interval then move by about a hundredth of its width
+RESAMPLES = 10_000  # the ends of an interval then vary by about a hundredth of its width
 RESAMPLING_SEED = 0  # a report of the same results is the same report
 PERCENTILES = (2.5, 97.5)
 PAIRS_EXACT = 13  # 2**13 = 8,192 patterns of signs, about as many as are drawn where there are more pairs
-TOLERANCE = 1e-9  # means of the same numbers summed in another order are the same mean
+TOLERANCE = 1e-9  # the same numbers summed in another order have the same mean
 WINDOWS = 20  # a smoothed curve is a moving mean over a twentieth of the rounds
 
 
@@ -28,28 +28,29 @@ WINDOWS = 20  # a smoothed curve is a moving mean over a twentieth of the rounds
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, or other pairs; without an interval where one or nothing is there."""
+    """A mean over seeds or other pairs; without an interval if there are fewer than two values."""
 
     mean: float
     low: float | None
     high: float | None
     values: tuple[float, ...]
-    """One a seed."""
+    """One per seed."""
 
 
 def estimate(values: Sequence[float] | Array) -> Estimate:
-    """The mean of one value a seed."""
+    """The mean of one value per seed."""
     data = np.asarray(values, dtype=np.float64)
     return _with_interval(data, lambda picks: data[picks].mean(axis=1), float(data.mean()))
 
 
 def gain(values: Sequence[float] | Array, baseline: Sequence[float] | Array) -> Estimate:
-    """How much larger the mean of `values` is than that of `baseline`, as a share of it: 0.5 is +50 %.
+    """How much larger the mean of `values` is than that of `baseline`, as a share of the latter: 0.5 is +50
+    %.
 
-    Paired: position by position both are of the same seed, and are resampled together.
+    Paired: the same position in both is the same seed, and they are resampled together.
     """
     ours, theirs = (np.asarray(v, dtype=np.float64) for v in (values, baseline))
-    with np.errstate(divide="ignore", invalid="ignore"):  # a baseline of 0 has no gain: NaN
+    with np.errstate(divide="ignore", invalid="ignore"):  # a gain over a baseline of 0 is NaN
         return _with_interval(
             _ratio(ours, theirs),
             lambda picks: _ratio(ours[picks].mean(axis=1), theirs[picks].mean(axis=1)),
@@ -62,7 +63,7 @@ def _ratio(ours: Array, theirs: Array) -> Array:
 
 
 def _with_interval(values: Array, statistic: Callable[[NDArray[np.intp]], Array], mean: float) -> Estimate:
-    """`statistic` takes indices [resamples, seeds] and gives one number a resample."""
+    """`statistic` takes indices [resamples, seeds] and gives one number per resample."""
     low = high = None
     if len(values) > 1 and np.isfinite(mean):
         picks = np.random.default_rng(RESAMPLING_SEED).integers(0, len(values), (RESAMPLES, len(values)))
@@ -76,11 +77,12 @@ def _with_interval(values: Array, statistic: Callable[[NDArray[np.intp]], Array]
 
 
 def sign_flip_p(differences: Array) -> float:
-    """Two-sided p of a mean this far from 0, if every difference were as likely to have the other sign.
+    """Two-sided p of a mean this far from 0, if each difference could equally well have the other sign.
 
-    `differences` [pairs], at least one. All patterns of signs up to PAIRS_EXACT pairs, so that p is never
-    less than 2 / 2**pairs: five pairs cannot give less than 0.0625. Beyond, RESAMPLES random ones, with the
-    one that was seen among them (Phipson and Smyth 2010). Fisher's randomisation test (1935).
+    Fisher's randomisation test (1935) over `differences` [pairs], at least one. Up to PAIRS_EXACT pairs, it
+    tries all patterns of signs, so p is never less than 2 / 2**pairs: five pairs cannot give less than
+    0.0625. Beyond that, it draws RESAMPLES random patterns, with the observed one among them (Phipson and
+    Smyth 2010).
     """
     pairs = len(differences)
     if pairs <= PAIRS_EXACT:
@@ -94,15 +96,15 @@ def sign_flip_p(differences: Array) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """`p` of a family of tests, corrected for their number (Holm 1979, step-down).
+    """The `p` of a family of tests, corrected for their number (Holm 1979, step-down).
 
-    To call significant what is under 0.05 is wrong about any of them in 5 % of cases at most.
+    Calling everything below 0.05 significant is then wrong about any of them in at most 5 % of cases.
     """
     corrected = [0.0] * len(p)
     least = 0.0
-    for tested, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        least = max(least, min(1.0, (len(p) - tested) * p[place]))
-        corrected[place] = least
+    for tested, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        least = max(least, min(1.0, (len(p) - tested) * p[index]))
+        corrected[index] = least
     return corrected
 
 
@@ -110,13 +112,13 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def smoothed(values: Array) -> Array:
-    """Moving mean over the first axis, shorter at the beginning; NaN is left out."""
+    """Moving mean over the first axis, over fewer values at the beginning; NaN is left out."""
     window = max(1, len(values) // WINDOWS)
     there = ~np.isnan(values)
     totals = np.cumsum(np.where(there, values, 0.0), axis=0)
     counts = np.cumsum(there, axis=0).astype(np.float64)
     for sums in (totals, counts):
         sums[window:] -= sums[:-window].copy()
-    with np.errstate(invalid="ignore"):  # nothing in a window: 0 / 0, which is NaN
+    with np.errstate(invalid="ignore"):  # an empty window is 0 / 0, which is NaN
         means: Array = totals / counts
     return means
