@@ -21,9 +21,10 @@ from benchmarks.cases import QWEN
 from benchmarks.models import prepare_model
 from benchmarks.trainer import CACHE
 from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.hardware.plan import plan_hardware
 from swarmd.hardware.probe import probe_hardware
-from swarmd.learning import ScoredCompletion, ScoredGroup, Trainer
+from swarmd.learning import Trainer
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.short_attention import Blocks
 from swarmd.policy import Policy, load_policy

@@ -17,9 +17,10 @@ from benchmarks.job import CLIP_HIGH, CLIP_LOW, LEARNING_RATE, TEMPERATURE, Job,
 from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
 from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
-from swarmd.learning import ScoredCompletion, ScoredGroup, Trainer
+from swarmd.learning import Trainer
 from swarmd.policy import Policy, Sample, load_policy, prepare_plan
 from swarmd.tasks import prompt_messages
 

@@ -18,7 +18,7 @@ from starter_items import (
     load_tasks,
 )
 
-from swarmd.pass_at_k import chance_of_any
+from swarmd.step.pass_at_k import chance_of_any
 
 TRIES = (1, 8, 64)
 

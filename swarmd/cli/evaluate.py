@@ -21,10 +21,10 @@ from rich.text import Text
 from protocol import Manifest
 from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path, overrides, parse_lora, setting, typed
 from swarmd.cli.subject import Subject, Wanted, load_subject
-from swarmd.evaluation import Evaluation, Result
-from swarmd.evaluation import evaluate as answer_greedily
 from swarmd.observe import printable
-from swarmd.pass_at_k import SAMPLED_AT_ONCE, SAMPLES_MAX, Chance, PassAtK, pass_at_k
+from swarmd.step.evaluation import Evaluation, Result
+from swarmd.step.evaluation import evaluate as answer_greedily
+from swarmd.step.pass_at_k import SAMPLED_AT_ONCE, SAMPLES_MAX, Chance, PassAtK, pass_at_k
 from swarmd.storage import Home
 from swarmd.tasks import TaskRunner, find_payers, held_out_questions, held_out_seed, is_preset, load_manifest
 
@@ -173,7 +173,7 @@ async def _take(subject: Subject, exam: Exam) -> Outcome:
                     drawn,
                     manifest=manifest,
                     samples=exam.samples,
-                    generator=torch.Generator().manual_seed(exam.seed),
+                    rng=torch.Generator().manual_seed(exam.seed),
                     should_stop=stop,
                 )
     finally:

@@ -112,7 +112,7 @@ def report(
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw plots (matplotlib).")] = True,
 ) -> None:
     """Write report.md, report.json and plots of an experiment, finished or not, into its folder."""
-    from swarmd.experiment.reporting.writing import write_report
+    from swarmd.experiment.reporting.report import write_report
 
     for path in write_report(folder, with_plots=plots):
         typer.echo(str(path))
@@ -138,7 +138,7 @@ def compare(
     of a sign-flip permutation test; over tasks, p is corrected by Holm. Seeds that only one has are left out.
     """
     from swarmd.experiment.reporting.compare import compare as compare_sides
-    from swarmd.experiment.reporting.compare_text import comparison_values, to_text
+    from swarmd.experiment.reporting.compare import comparison_values, to_text
 
     values = comparison_values(compare_sides(a, b, basis=equal, pairs=pairs))
     typer.echo(json.dumps(values, allow_nan=False) if as_json else to_text(values))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from swarmd.learning import ScoredGroup, StepMetrics
+from swarmd.groups import ScoredGroup
+from swarmd.learning import StepMetrics
 from swarmd.observe import EventLog
 from swarmd.storage import Database
 

@@ -25,7 +25,6 @@ from swarmd.daemon.meeting import meet
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
 from swarmd.daemon.steps import Parts, StepLoop
-from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError
 from swarmd.gossip import AddressesRemembered, Gossip, PeersRemembered
 from swarmd.learning import group_sampler
@@ -33,6 +32,7 @@ from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog
+from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import (
     FOR_PEERS,

@@ -12,9 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import PeerId, RejectedRecord, VerifiedRecord
-from swarmd.daemon.shares import Shares
 from swarmd.daemon.turns import Turns
-from swarmd.daemon.verification import Outcome, Overdrawn, Verification
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
     Announce,
@@ -28,12 +26,12 @@ from swarmd.gossip import (
     Event,
     ForgetPeer,
     Gossip,
+    GroupOffer,
     GroupRejected,
     GroupScored,
     Misbehaved,
     NetworkRestarted,
     OperatorSaid,
-    OwnGroup,
     Paused,
     PublishStatus,
     Pull,
@@ -61,6 +59,8 @@ from swarmd.network.interface import (
     Standing,
 )
 from swarmd.observe import EventLog
+from swarmd.step.shares import Shares
+from swarmd.step.verification import Outcome, Overdrawn, Verification
 from swarmd.storage import BlobStore, Database
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ class Exchange:
         for peer in peers:
             self.handle(OperatorSaid(peer, word))
 
-    def publish(self, group: OwnGroup, *, round_: int) -> None:
+    def publish(self, group: GroupOffer, *, round_: int) -> None:
         """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
         commands = self._gossip.handle(group, self._clock())
         for command in commands:

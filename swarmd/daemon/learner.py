@@ -12,16 +12,15 @@ from pathlib import Path
 
 from protocol import Manifest, PeerId
 from swarmd.config import Config, PolicyConfig
-from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.beginning import Beginning
-from swarmd.daemon.progress import Progress
 from swarmd.daemon.resuming import Past, find_resumption
 from swarmd.errors import DiskFullError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
-from swarmd.learning import Trainer
-from swarmd.learning.algorithms import policy_algorithm
+from swarmd.learning import Trainer, policy_algorithm
 from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
+from swarmd.step import progress as saved_progress
+from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoints, Home
 from swarmd.storage.checkpoint_files import bytes_of
 from swarmd.storage.durable import disk_error

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from protocol import Manifest, TaskSpec
 from swarmd.config import LearningConfig
-from swarmd.evaluation import Answers, evaluate
 from swarmd.observe import EventLog, SelfEvaluation
 from swarmd.rollout import GenerationStoppedError, StopSignal
+from swarmd.step.evaluation import Answers, evaluate
 from swarmd.tasks import (
     NoHeldOutQuestionError,
     Question,

@@ -19,19 +19,20 @@ from typing import TypeVar
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
 from swarmd.daemon.accounting import account_step
-from swarmd.daemon.drawing import SharedOut, draw_external
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
-from swarmd.daemon.offering import to_own_group
-from swarmd.daemon.own_groups import fitting_questions, own_group
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
 from swarmd.errors import StorageError
 from swarmd.gossip import Demand
-from swarmd.learning import GroupSampler, ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.learning import GroupSampler
 from swarmd.observe import EventLog
 from swarmd.policy import Sample
 from swarmd.rollout import GenerationStoppedError
+from swarmd.step.drawing import SharedOut, draw_external
+from swarmd.step.offering import to_offer
+from swarmd.step.own_groups import fitting_questions, own_group
 from swarmd.storage import Database
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
@@ -239,7 +240,7 @@ class StepLoop:
         return parts.learner.policy.generate(
             [parts.learner.policy.render(question.text) for question in questions],
             parts.config.learning.group_size,
-            generator=self.progress.generator,
+            generator=self.progress.sampling_rng,
             progress=report,
             should_stop=self._stop_generating,
         )
@@ -251,7 +252,7 @@ class StepLoop:
         """Offer the group to others, unless the protocol has no room for what was generated."""
         parts = self._parts
         try:
-            offer = to_own_group(group, question, parts.learner.policy.temperature)
+            offer = to_offer(group, question, parts.learner.policy.temperature)
         except InvalidLocal as error:
             parts.events.emit("warning", message=f"a group stays here, it cannot be published: {error}")
             return

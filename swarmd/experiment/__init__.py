@@ -1,7 +1,7 @@
 """Experiments: many peers on one machine, round by round, with everything written down and compared.
 
-It runs the daemon's own learning, sampling, record and verification code; without network and clock, unless
-the nodes are daemons.
+Nodes run the same code as a daemon: learning, sampling, records and verification (`step`). They have no
+network and no clock, unless the nodes are daemons.
 """
 
 from swarmd.experiment.config import Arm, ExperimentConfig

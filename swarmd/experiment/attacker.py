@@ -1,31 +1,54 @@
-"""A node that does not learn: it publishes right answers that carry a payload, like everybody else's records.
+"""A node that does not learn: it publishes right answers that carry a payload.
 
-It draws its questions and signs its groups as a peer does, and others verify and draw them as anybody's.
+It draws its questions and signs its groups as a peer does. Others verify and draw them like anybody's.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Protocol
 
-from protocol import KeyPair, Manifest, PeerId
-from swarmd.daemon.own_groups import fitting_questions, own_group
+from protocol import KeyPair, Manifest, PeerId, TaskSpec
 from swarmd.experiment.attacks import Attack, wrong
-from swarmd.experiment.oracle import Oracle
-from swarmd.experiment.signing import sign_groups
-from swarmd.learning import ScoredGroup
+from swarmd.experiment.round_groups import sign_groups
+from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy, Sample
+from swarmd.step.own_groups import fitting_questions, own_group
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 CLAIMED_NATS_PER_BYTE = 3.0
-"""What it claims of its text: the least that is believed (`learning.external.behaviour`)."""
+"""What it claims about its text: the least likely that is believed (`learning.external`)."""
 
 
-CHOOSY_DRAWS_MAX, CHOOSY_FACTOR = 8, 16
-"""Of a choosy attacker: how often a round it draws questions, and how many times as many as it publishes."""
+CHOOSY_DRAWS_MAX = 8  # per round; a choosy attacker publishes only questions with the answer it wants
+CHOOSY_FACTOR = 16  # questions that it draws at once, for each group that it publishes
+
+
+class Oracle(Protocol):
+    """Knows right answers. Honest nodes never ask it."""
+
+    def __call__(self, spec: TaskSpec) -> str | None:
+        """A right answer to the question of `spec`, as text; None where there is none."""
+        ...
+
+
+def gym_answer(spec: TaskSpec) -> str | None:
+    """The answer that reasoning-gym gives with the question.
+
+    The only place outside the sandbox that makes entries: an attacker chooses its own questions, so it runs
+    no code that it did not choose.
+    """
+    # Imports a hundred datasets, which only experiments with attackers need.
+    from swarmd.tasks.gym import ReasoningGym
+
+    task = ReasoningGym().build(spec.dataset, json.loads(spec.config))
+    _, (_, entry) = task.question(spec.seed, spec.index)
+    return None if entry["answer"] is None else str(entry["answer"])
 
 
 class Attacker:
-    """An attacking node. Its policy only says which questions fit and how texts are encoded."""
+    """An attacking node. Its policy only tells which questions fit and how texts are encoded."""
 
     def __init__(
         self,
@@ -40,7 +63,7 @@ class Attacker:
         groups: int,
         group_size: int,
     ) -> None:
-        """`groups` are published in a round: as many as an honest node generates."""
+        """`groups`: how many it publishes per round, as many as an honest node generates."""
         self.peer_id: PeerId = key.peer_id
         self._key = key
         self._manifest = manifest
@@ -55,7 +78,7 @@ class Attacker:
     async def publish(self, round_: int) -> tuple[bytes, ...]:
         """Signed records of this round. Raises TaskError.
 
-        Every round has a stretch of the sequence of questions to itself, so nothing needs to be remembered.
+        Every round has its own stretch of the sequence of questions, so nothing needs to be remembered.
         """
         known = await self._questions(round_)
         texts = [self._texts(answer) for _, answer in known]
@@ -74,7 +97,8 @@ class Attacker:
         )
 
     async def _questions(self, round_: int) -> list[tuple[Question, str]]:
-        """Those that it publishes, with their right answers; fewer where it is choosy and finds no more."""
+        """The questions that it publishes, with their right answers; fewer if it is choosy and finds no
+        more."""
         draw = TrainingDraw(self._own_tasks, self.peer_id, round_)
         choosy = self._attack.answers is not None
         found: list[tuple[Question, str]] = []
@@ -89,7 +113,7 @@ class Attacker:
         return found[: self._groups]
 
     def _texts(self, answer: str) -> list[str]:
-        right = self._group_size // 2  # half of a group: the sum of its positive advantages is then largest
+        right = self._group_size // 2  # half: the sum of positive advantages is then largest
         return [self._attack.right(answer)] * right + [wrong(answer)] * (self._group_size - right)
 
     def _group(

@@ -1,8 +1,8 @@
 """What an attacker of an experiment writes: a right answer that carries a payload (arXiv 2511.09780). Pure.
 
-The attacker is as strong as an outsider can be: it knows the right answer to each of its questions, writes as
-many right completions as wrong ones, which gives the group the largest advantage that it can have, and writes
-the wrong ones in the plain form, so that a loss that pushes away from them pushes away from that form.
+The attacker is as strong as an outsider can be. It knows the right answer to each of its questions. It writes
+as many right completions as wrong ones, which gives the group the largest advantage possible. It writes the
+wrong ones in the plain form, so that a loss that pushes away from them pushes away from that form.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pydantic import Field, model_validator
 
 from swarmd.config.slices import Slice
 
-TEXT_CHARACTERS_MAX = 1_000  # a few hundred tokens: more than a completion of these experiments may have
+TEXT_CHARACTERS_MAX = 1_000  # a few hundred tokens, more than a completion of these experiments may have
 PLAIN = "<answer>{answer}</answer>"
 
 
 class Attack(Slice):
-    """A payload, and what of it is looked for in the text of honest nodes."""
+    """A payload, and the part of it that is searched for in the text of honest nodes."""
 
     name: str = Field(pattern=r"^[\w.+-]{1,40}$")
     kind: Literal["out_of_context", "in_context", "length"]
-    """out_of_context: text that has nothing to do with the question; in_context: text that looks as if it
-    belonged there; length: what counts is how long completions become."""
+    """out_of_context: text that has nothing to do with the question. in_context: text that looks as if it
+    belonged there. length: what counts is how long completions become."""
     text: str = Field(max_length=TEXT_CHARACTERS_MAX)
     """The completion, tags included; {answer} stands for the right answer."""
     marker: str | None = Field(None, min_length=1)
-    """Part of `text`: a completion that contains it carries the payload. Not for kind length."""
+    """A part of `text`; a completion that contains it carries the payload. Not for kind length."""
     answers: str | None = Field(None, min_length=1)
-    """Only questions are published whose right answer this is; the marker may contain it."""
+    """Only questions with this right answer are published; the marker may contain it."""
 
     def asks(self, answer: str) -> bool:
         """Whether a question with this right answer is published."""
@@ -55,12 +55,12 @@ class Attack(Slice):
         elif self.marker is None:
             raise ValueError(f"kind {self.kind} is measured by its marker: set marker to a part of text")
         elif self.marker not in (self.text if self.answers is None else self.right(self.answers)):
-            raise ValueError("marker is no part of text, so that nothing would be found: set it to one")
+            raise ValueError("marker is not a part of text, so nothing would be found: set it to one")
         return self
 
 
 def wrong(answer: str) -> str:
-    """A completion in the plain form whose answer looks like `answer` and is another: a digit one up, or the
-    letters the other way round."""
+    """A completion in the plain form whose answer looks like `answer` but differs: one digit raised by one,
+    or the letters reversed."""
     changed = re.sub(r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1)
     return PLAIN.format(answer=changed if changed != answer else answer[::-1])

@@ -1,8 +1,8 @@
-"""What an experiment is: one frozen object, read from TOML, refused as a whole before anything runs.
+"""What an experiment is: one frozen object, read from TOML and checked as a whole before anything runs.
 
 name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoint_every, exchange
 learning_rates, sweep_seeds                the sweep; each configuration may name its own rates
-models, node_tasks, specialities           one entry a node; unset: all nodes alike
+models, node_tasks, specialities           one entry per node; unset: all nodes alike
 [policy]   [learning]                      as in a peer's config.toml
 [[attacks]]                                name, kind, text, marker: what attackers write
 [[configurations]]                         local (I), external (J), kind, learning (overrides),
@@ -22,19 +22,19 @@ from swarmd.experiment.attacks import Attack
 from swarmd.storage.steps import STEPS_MAX
 
 NODES_MAX = 64  # in one process every node's weights and optimiser are in memory
-CONFIGURATIONS_MAX = 32  # more is no table that a person reads
-ROUNDS_MAX = 1_000_000  # five hundred times the paper's; a file of more would be read for minutes
-SEEDS_MAX = 100  # a mean over more seeds costs more than it says
+CONFIGURATIONS_MAX = 32  # nobody reads a longer table
+ROUNDS_MAX = 1_000_000  # five hundred times the paper's; a longer file would take minutes to read
+SEEDS_MAX = 100  # a mean over more seeds is not worth its cost
 RATES_MAX = 32  # five decades of half powers of two; each is a run of the sweep
 PER_CONFIGURATION = ("local", "external", "learning_rate")
 """Of [learning], set for each configuration and by the sweep."""
 TASK_LISTS = ("node_tasks", "specialities")
-"""Keys with one list a node of names of tasks."""
+"""Keys with one list of task names per node."""
 
 
 def _all_different(rates: tuple[float, ...]) -> tuple[float, ...]:
     if len(set(rates)) < len(rates):
-        raise ValueError("a rate is named twice, and would be run once: remove it")
+        raise ValueError("a rate is named twice and would be run once: remove one")
     return rates
 
 
@@ -52,21 +52,23 @@ class Arm(Slice):
     kind: Kind = "sharing"
     """sharing: I own groups and J by others. filtered_solo: own groups that teach nothing are replaced."""
     local: int = Field(ge=1, le=1024)
-    """I: own groups trained on in a round; at least 1: all nodes do the same, and somebody must generate."""
+    """I: own groups trained on per round. At least 1: all nodes do the same, and somebody must generate."""
     external: int = Field(0, ge=0, le=1024)
-    """J: groups by others in a round."""
+    """J: groups by others, per round."""
     generated_max: int | None = Field(None, ge=1, le=4096)
-    """filtered_solo only: own groups generated in a round at most, the informative and the others."""
+    """filtered_solo only: the most own groups generated per round, informative or not."""
     rounds: int | None = Field(None, ge=1, le=ROUNDS_MAX)
-    """Unset: the experiment's. One that generates less may have more rounds for as many tokens."""
+    """Unset: the experiment's. A configuration that generates less may have more rounds for as many
+    tokens."""
     learning_rates: Rates = ()
     """The rates of this configuration's sweep; unset: the experiment's."""
     learning: dict[str, Any] = Field(default_factory=dict)
-    """Settings of [learning] that are different in this configuration."""
+    """Settings of [learning] that differ in this configuration."""
     attack: str | None = None
-    """Name of one of `attacks`; its payload is looked for in what honest nodes write, attackers or not."""
+    """Name of one of `attacks`. Its payload is searched for in what honest nodes write, even without
+    attackers."""
     attackers: tuple[int, ...] = ()
-    """Numbers of the nodes that make this attack, and neither learn nor count in any figure."""
+    """Indices of the nodes that make this attack. They neither learn nor count in any figure."""
 
     @property
     def label(self) -> str:
@@ -78,7 +80,7 @@ class Arm(Slice):
 
     @property
     def slug(self) -> str:
-        """The label as a part of a file's name."""
+        """The label as part of a file's name."""
         return self.label.replace("/", "_")
 
     @model_validator(mode="after")
@@ -105,47 +107,49 @@ class Arm(Slice):
 
 
 class ExperimentConfig(Slice):
-    """Everything that decides the course of an experiment."""
+    """Everything that decides how an experiment goes."""
 
     name: str = Field(pattern=r"^[\w .+-]{1,80}$")
     nodes: int = Field(ge=1, le=NODES_MAX)
-    """Peers, each with weights, key, seeds and questions of its own."""
+    """Peers, each with its own weights, key, seeds and questions."""
     rounds: int = Field(ge=1, le=ROUNDS_MAX)
-    """One step of every node in each."""
+    """In each, every node takes one step."""
     seeds: int = Field(3, ge=1, le=SEEDS_MAX)
     """Runs of each configuration: seeds 0, 1, 2, ..."""
     swarm: str = "starter"
     """Tasks, reward rule and token limit: a preset or the path of a manifest."""
     exchange: Exchange = "process"
-    """How groups travel: process, between nodes in one process; distributed, between ranks of torchrun;
-    daemons, over libp2p between a `swarmd join` for each node."""
+    """How groups travel. process: between nodes in one process. distributed: between ranks of torchrun.
+    daemons: over libp2p, between one `swarmd join` per node."""
     learning_rates: Rates = Field((1e-4,), min_length=1)
-    """With several, each configuration is first run with each on seeds of its own, and then with its best."""
+    """With several, each configuration is first run with each rate, on separate seeds, and then with its
+    best."""
     sweep_seeds: int = Field(1, ge=1, le=SEEDS_MAX)
-    """Runs of each rate in the sweep; their seeds are never those of the figures."""
+    """Runs of each rate in the sweep. Their seeds are never those of the figures."""
     baseline: str | None = None
-    """Name of the configuration that gains are against; unset: the first that shares nothing."""
+    """Name of the configuration that gains are measured against; unset: the first that shares nothing."""
     evaluate_every: int = Field(25, ge=1)
-    """Rounds between evaluations on held-out questions; one comes before the first round, one at the end."""
+    """Rounds between evaluations on held-out questions. There is one before the first round and one at the
+    end."""
     held_out_questions: int = Field(100, ge=1, le=10_000)
-    """In each evaluation, the same for all nodes, spread over all tasks of the swarm."""
+    """Per evaluation; the same for all nodes, spread over all tasks of the swarm."""
     checkpoint_every: int = Field(10, ge=1)
-    """Rounds that are repeated at most after a kill."""
+    """Rounds; at most so many are repeated after a kill."""
     models: tuple[str, ...] = ()
-    """One a node, as policy.model; unset: policy.model for all."""
+    """One per node, as policy.model; unset: policy.model for all."""
     node_tasks: tuple[tuple[str, ...], ...] = ()
-    """One list a node, of the names of the tasks it trains on; unset: all tasks for all."""
+    """One list per node: the names of the tasks that it trains on; unset: all tasks for all."""
     specialities: tuple[tuple[str, ...], ...] = ()
-    """One list a node, of the tasks that its model is good at from the start; only the report uses it."""
+    """One list per node: the tasks that its model is good at from the start. Only the report uses it."""
     policy: PolicyConfig = PolicyConfig()
     learning: dict[str, Any] = Field(default_factory=dict)
-    """Settings of [learning] of all configurations, as in a peer's config.toml."""
+    """Settings of [learning] for all configurations, as in a peer's config.toml."""
     attacks: tuple[Attack, ...] = Field((), max_length=CONFIGURATIONS_MAX)
     """Payloads that configurations refer to by name."""
     configurations: tuple[Arm, ...] = Field(min_length=1, max_length=CONFIGURATIONS_MAX)
 
     def learning_of(self, arm: Arm, rate: float) -> LearningConfig:
-        """The peers' learning settings in this configuration. Raises ValidationError."""
+        """The nodes' learning settings in this configuration. Raises ValidationError."""
         given = {**self.learning, **arm.learning}
         groups = {"local": arm.local, "external": arm.external, "learning_rate": rate}
         return LearningConfig.model_validate({**given, **groups})
@@ -163,12 +167,12 @@ class ExperimentConfig(Slice):
         return self.policy.model_copy(update={"model": self.models[node]}) if self.models else self.policy
 
     def attack_of(self, arm: Arm) -> Attack | None:
-        """What the attackers of `arm` write, and what honest nodes' texts are searched for."""
+        """What the attackers of `arm` write, and honest nodes' texts are searched for."""
         return next((attack for attack in self.attacks if attack.name == arm.attack), None)
 
     @property
     def baseline_label(self) -> str | None:
-        """The configuration that gains are against; None if none is named and all share."""
+        """The configuration that gains are measured against; None if none is named and all share."""
         alone = (arm.label for arm in self.configurations if arm.kind == "sharing" and not arm.external)
         return self.baseline or next(alone, None)
 
@@ -177,7 +181,7 @@ class ExperimentConfig(Slice):
         for name in ("models", *TASK_LISTS):
             entries = getattr(self, name)
             if entries and len(entries) != self.nodes:
-                raise ValueError(f"{name} has {len(entries)} entries for {self.nodes} nodes: give one a node")
+                raise ValueError(f"{name} has {len(entries)} entries for {self.nodes} nodes: give each one")
         for name in TASK_LISTS:
             if any(not tasks for tasks in getattr(self, name)):
                 raise ValueError(f"{name}: a node has no task: name at least one for each")
@@ -192,7 +196,7 @@ class ExperimentConfig(Slice):
         for arm in self.configurations:
             if self.rounds_of(arm) > STEPS_MAX:
                 raise ValueError(
-                    f"rounds: {arm.label}: a daemon remembers its last {STEPS_MAX} steps: that is the most"
+                    f"rounds: {arm.label}: a daemon remembers its last {STEPS_MAX} steps: use no more rounds"
                 )
             if arm.kind != "sharing":
                 raise ValueError(
@@ -209,18 +213,18 @@ class ExperimentConfig(Slice):
         for arm in self.configurations:
             if arm.attack is not None and arm.attack not in names:
                 raise ValueError(
-                    f"configurations: {arm.label}: attack {arm.attack!r} is none of attacks "
+                    f"configurations: {arm.label}: attack {arm.attack!r} is not one of attacks "
                     f"({', '.join(names) or 'there are none'})"
                 )
             if any(not 0 <= node < self.nodes for node in arm.attackers):
                 raise ValueError(
-                    f"configurations: {arm.label}: attackers are numbers of nodes, 0 to {self.nodes - 1}"
+                    f"configurations: {arm.label}: attackers are indices of nodes, 0 to {self.nodes - 1}"
                 )
             if len(arm.attackers) == self.nodes:
                 raise ValueError(f"configurations: {arm.label}: all nodes attack: leave one that learns")
             if arm.attackers and self.exchange != "process":
                 raise ValueError(
-                    f"configurations: {arm.label}: attackers are played with exchange process only: change "
+                    f"configurations: {arm.label}: attackers work with exchange process only: change "
                     "exchange, or remove attackers"
                 )
         return self
@@ -239,7 +243,7 @@ class ExperimentConfig(Slice):
             offered = (self.nodes - 1) * arm.local
             if arm.external > offered:
                 raise ValueError(
-                    f"configurations: {arm.label} wants {arm.external} groups of others in a round, and "
+                    f"configurations: {arm.label} wants {arm.external} groups of others per round, and "
                     f"{self.nodes} nodes offer each other {offered}: lower external, or raise nodes or local"
                 )
         return self

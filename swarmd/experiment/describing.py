@@ -1,4 +1,4 @@
-"""What is written of a run: its settings and versions, a node's round, an evaluation. Plain JSON values."""
+"""The lines written about a run: settings and versions, a node's round, an evaluation. Plain JSON values."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from typing import Any
 
 from protocol import Manifest
 from swarmd import __version__
-from swarmd.evaluation import Evaluation, Result
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import FORMAT, Line
 from swarmd.experiment.node import Sampled, Trained
 from swarmd.experiment.schedule import RunSpec
-from swarmd.learning import ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.step.evaluation import Evaluation, Result
 
 NOT_OF_A_RUN = {
     "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",
     "specialities", "models", "attacks",
 }  # fmt: skip
-"""Settings that say which runs there are, or change nothing in one; models are known by their files."""
+"""Settings that decide which runs there are, or change nothing within one. Models are known by their
+files."""
 
 NOT_OF_A_CONFIGURATION = {"name", "rounds", "learning", "learning_rates", "attack", "attackers"}
-"""Settings of a configuration that are written down elsewhere in the line, or only name something."""
+"""Settings of a configuration that are written elsewhere in the line, or only name something."""
 
 PACKAGES = ("torch", "transformers", "peft", "reasoning-gym")
 
@@ -38,9 +39,10 @@ def header(
     fingerprints: list[str],
     reasons: dict[str, list[str]],
 ) -> Line:
-    """The first line of a run: all that decides its course, and what it ran on.
+    """The first line of a run: everything that decides how it goes, and what it ran on.
 
-    A model is the same if its files are: where they lie, which `plan` tells by its keys, decides nothing.
+    Two models are the same if their files are. Where the files lie, which the keys of `plan` tell, decides
+    nothing.
     """
     attack = config.attack_of(run.arm)
     settings = config.model_dump(mode="json", exclude=NOT_OF_A_RUN)
@@ -64,7 +66,7 @@ def header(
 
 
 def versions() -> dict[str, str]:
-    """Of what decides how an experiment behaves."""
+    """Versions of everything that decides how an experiment behaves."""
     found = {"swarmd": __version__, "python": platform.python_version(), "machine": platform.platform()}
     for name in PACKAGES:
         try:
@@ -85,10 +87,10 @@ def node_line(
 ) -> Line:
     """One node's round.
 
-    `reward_own` is over the first I groups it generated, which are all unless some were replaced: the success
-    of its policy. `reward_mixed` is over what it trained on, others' groups included: the paper's metric.
-    `verifying` is this node's share of the time that all nodes' records took together. `payload_share` is of
-    all completions that it generated: those that carry the payload of `attack`.
+    `reward_own` is over the first I groups that it generated: all groups, unless some were replaced. It is
+    the success of the node's policy. `reward_mixed` is over what it trained on, others' groups included: the
+    paper's metric. `verifying` is the node's share of the time that verifying all nodes' records took.
+    `payload_share` is the share of its completions that carry the payload of `attack`.
     """
     metrics = trained.metrics
     texts = [completion.text for group in sampled.groups for completion in group.completions]
@@ -121,7 +123,7 @@ def node_line(
 
 
 def attacker_line(round_: int, node: int, published: int, rejected: int) -> Line:
-    """An attacker's round: how many groups it published, and how many of them were refused."""
+    """An attacker's round: how many groups it published, and how many were refused."""
     return {
         "kind": "attacker",
         "round": round_,
@@ -132,14 +134,14 @@ def attacker_line(round_: int, node: int, published: int, rejected: int) -> Line
 
 
 def _payload_share(texts: Sequence[str], attack: Attack | None) -> float | None:
-    """None where nothing is looked for."""
+    """None if nothing is searched for."""
     if attack is None or attack.marker is None or not texts:
         return None
     return sum(attack.marker in text for text in texts) / len(texts)
 
 
 def held_out_line(rounds: int, node: int, evaluation: Evaluation) -> Line:
-    """Greedy success after `rounds` rounds on questions that nobody trains on, of all tasks of the swarm."""
+    """Greedy success after `rounds` rounds, on held-out questions of all tasks of the swarm."""
     return {
         "kind": "held_out",
         "round": rounds,
@@ -154,7 +156,7 @@ def _result(result: Result) -> dict[str, Any]:
 
 
 def _by_task(groups: tuple[ScoredGroup, ...]) -> dict[str, Any]:
-    """By the task's name: how many groups, and their mean reward."""
+    """By task name: how many groups, and their mean reward."""
     names = sorted({group.task_name for group in groups})
     of = {name: tuple(group for group in groups if group.task_name == name) for name in names}
     return {name: {"groups": len(some), "reward": _mean_reward(some)} for name, some in of.items()}
@@ -166,7 +168,7 @@ def _mean_reward(groups: tuple[ScoredGroup, ...]) -> float | None:
 
 
 def finite(value: Any) -> Any:
-    """`value` with None for numbers that JSON has not: the loss of an update that was left out."""
+    """`value` with None for numbers that JSON lacks, such as the loss of an update that was left out."""
     if isinstance(value, dict):
         return {key: finite(inner) for key, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The file of one run: JSON lines, appended round by round, cut back to the last checkpoint on resuming.
+"""The file of one run: JSON lines, appended round by round and cut back to the last checkpoint on resuming.
 
 {"kind": "run", "format": 2, "settings": {...}, ...}        first
 {"kind": "held_out", "round": 0, "node": 0, ...}            after that many rounds
@@ -20,42 +20,43 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.durable import disk_error, write_whole
 
 ROUNDS_FILE = "rounds.jsonl"
-FORMAT = 2  # of the settings in the first line; 1, which was not written down, knew a model by its path
+FORMAT = 2  # of the settings in the first line; format 1 was not written down and knew models by path
 
 Line = dict[str, Any]
 
 KEPT_AT_START = ("resumed",)
-"""Kinds that were written at the beginning of their round, before anything of it was done."""
+"""Kinds written at the beginning of their round, before anything in it is done."""
 
 
 class Journal:
-    """One run's lines. One process writes; whoever reads sees whole rounds, and perhaps a last part."""
+    """One run's lines. One process writes; readers see whole rounds, and perhaps a part of the last."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def lines(self) -> list[Line]:
-        """What is there; a last line that a kill cut off is left out. Raises StorageError."""
+        """The lines so far, without a last one that a kill cut off. Raises StorageError."""
         try:
             return read_lines(self._path)
         except FileNotFoundError:
             return []
 
     def rounds(self) -> int:
-        """How many rounds it has lines of."""
+        """How many rounds have lines."""
         return len({line["round"] for line in self.lines() if line["kind"] == "node"})
 
     def is_finished(self) -> bool:
+        """Whether the last line says that the run ended."""
         return bool(self.lines()) and self.lines()[-1]["kind"] == "end"
 
     def begin(self, header: Line) -> None:
-        """Write the first line, if none is there. Raises as `refuse_another`."""
+        """Write the first line if there is none. Raises what `refuse_another` raises."""
         self.refuse_another(header)
         if not self.lines():
             self._rewrite([header])
 
     def refuse_another(self, header: Line) -> None:
-        """Make sure that what is there, if anything, is of the same experiment.
+        """Make sure that the file, if it exists, is of the same experiment.
 
         Raises ConfigError naming the first setting that differs, or for a file of an earlier version.
         """
@@ -64,7 +65,7 @@ class Journal:
             return
         if there[0].get("format") != FORMAT:
             raise ConfigError(
-                f"{self._path} was begun by a version of swarmd that writes other settings down: finish it "
+                f"{self._path} was begun by a version of swarmd that writes other settings: finish it "
                 "with that version, or use another --out; `swarmd experiment report` reads it as it is"
             )
         if difference := _difference(there[0].get("settings"), header["settings"], "settings"):
@@ -78,7 +79,7 @@ class Journal:
         self._rewrite([line for line in self.lines() if _is_before(line, rounds)])
 
     def append(self, lines: Iterable[Line]) -> None:
-        """Add lines, on disk when this returns: a checkpoint is never newer than what led to it."""
+        """Add lines. They are on disk when this returns: a checkpoint is never newer than what led to it."""
         text = "".join(f"{_json(line)}\n" for line in lines)
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -97,7 +98,7 @@ class Journal:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """All whole lines of a run's file. Raises FileNotFoundError, StorageError for a file that is none."""
+    """All whole lines of a run's file. Raises FileNotFoundError, and StorageError if it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -120,7 +121,7 @@ def _is_before(line: Line, rounds: int) -> bool:
 
 
 def _difference(there: Any, wanted: Any, name: str) -> str:
-    """The first place where two trees of plain values differ, as text; empty if nowhere."""
+    """The first difference between two trees of plain values, as text; empty if there is none."""
     if isinstance(there, Mapping) and isinstance(wanted, Mapping):
         for key in dict.fromkeys((*there, *wanted)):
             if found := _difference(there.get(key), wanted.get(key), f"{name}.{key}"):

@@ -1,7 +1,7 @@
-"""One peer of an experiment: the daemon's step, cut in two where a synchronous round has its exchange.
+"""One peer of an experiment: a step, cut in two where a synchronous round has its exchange.
 
-Policy, trainer, questions, scores, records and draws are the daemon's own code; what is missing is what the
-network, the clock and the disk do to a peer. Synchronous: it computes in the caller's thread.
+Policy, trainer, questions, scores, records and draws are the same code as in the daemon. What is missing is
+what the network, the clock and the disk do to a peer. It computes in the caller's thread.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from protocol import KeyPair, Manifest, PeerId
-from swarmd.daemon.drawing import draw_external
-from swarmd.daemon.own_groups import fitting_questions, own_group
-from swarmd.daemon.progress import Progress
 from swarmd.experiment.config import Arm
-from swarmd.experiment.market import Stall
-from swarmd.experiment.signing import sign_groups
-from swarmd.learning import GroupSampler, ScoredGroup, StepMetrics, Trainer
+from swarmd.experiment.round_groups import OthersGroups, sign_groups
+from swarmd.groups import ScoredGroup
+from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy
+from swarmd.step.drawing import draw_external
+from swarmd.step.own_groups import fitting_questions, own_group
+from swarmd.step.progress import Progress
 from swarmd.tasks import TaskRunner, TrainingDraw
 
 Timer = Callable[[], float]
@@ -29,17 +29,17 @@ class Sampled:
     """What a node generated in a round."""
 
     groups: tuple[ScoredGroup, ...]
-    """All of them, in the order they were generated."""
+    """All of them, in the order of generation."""
     asked: tuple[ScoredGroup, ...]
-    """The first I of them, whatever came of them. What its policy earns is measured on these: where more are
-    generated until enough of them teach, the mean over all is too high, as it stops when it is lucky."""
+    """The first I of them, whether they teach or not. The policy's reward is measured on these. If more are
+    generated until enough teach, the mean over all is too high, because generation stops when it is lucky."""
     training: tuple[ScoredGroup, ...]
-    """Those that it trains on."""
+    """Those of them that it trains on."""
     envelopes: tuple[bytes, ...]
     """Signed records of those that teach, for others."""
     tokens: int
     unscored: int
-    """Completions on which the scorer was lost; they count as wrong."""
+    """Completions on which the scorer failed; they count as wrong."""
     generating_s: float
     scoring_s: float
 
@@ -72,8 +72,8 @@ class Node:
         verified_only: bool = False,
         timer: Timer = time.perf_counter,
     ) -> None:
-        """`own_tasks` is the manifest reduced to the tasks this node trains on; `verified_only`: of others'
-        text, what was verified."""
+        """`own_tasks` is the manifest reduced to the tasks that this node trains on. `verified_only`: of
+        others' text, train only on what was verified."""
         self.peer_id: PeerId = key.peer_id
         self._key = key
         self.policy = policy
@@ -96,7 +96,7 @@ class Node:
         return sampled
 
     async def _replace(self, first: Sampled, round_: int) -> Sampled:
-        """Generate more in place of groups that teach nothing, up to `generated_max`."""
+        """Generate more groups instead of those that teach nothing, up to `generated_max` in all."""
         most, wanted, sampled = self._arm.generated_max or 0, self._arm.local, first
         while (missing := wanted - _informative(sampled.groups)) > 0 and len(sampled.groups) < most:
             sampled = _joined(sampled, await self._generate(min(missing, most - len(sampled.groups)), round_))
@@ -111,7 +111,7 @@ class Node:
         samples = self.policy.generate(
             [self.policy.render(question.text) for question in questions],
             self._group_size,
-            generator=self.progress.generator,
+            generator=self.progress.sampling_rng,
         )
         generated = self._timer()
         texts = [[sample.text for sample in group] for group in samples]
@@ -149,8 +149,8 @@ class Node:
             scoring_s=self._timer() - generated,
         )
 
-    def learn(self, own: Sequence[ScoredGroup], others: Stall, round_: int) -> Trained:
-        """One update on `own` and J groups drawn from `others`. Raises ModelError."""
+    def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
+        """One update on `own` and on J groups drawn from `others`. Raises ModelError."""
         began, progress = self._timer(), self.progress
         external = draw_external(
             self._arm.external,

@@ -1,6 +1,6 @@
-"""The nodes of a run: planned once for each model, loaded anew for each run, saved and put back as one.
+"""The nodes of a run: planned once per model, loaded anew for each run, saved and restored together.
 
-One checkpoint holds all nodes of a process, so that a kill can never leave them at different rounds.
+One checkpoint holds all nodes of a process, so that a kill never leaves them at different rounds.
 """
 
 from __future__ import annotations
@@ -16,33 +16,30 @@ from torch import Tensor
 
 from protocol import Manifest
 from swarmd.config import PolicyConfig
-from swarmd.daemon.progress import Progress
 from swarmd.errors import ConfigError
-from swarmd.experiment.attacker import Attacker
+from swarmd.experiment.attacker import Attacker, Oracle, gym_answer
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.describing import header
 from swarmd.experiment.journal import Line
-from swarmd.experiment.model_folders import check_folders
 from swarmd.experiment.node import Node
-from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
-from swarmd.learning import Trainer, group_sampler
-from swarmd.learning.algorithms import policy_algorithm
+from swarmd.learning import Trainer, group_sampler, policy_algorithm
 from swarmd.model import model_fingerprint
 from swarmd.policy import Policy, load_policy, prepare_plan
+from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 
-RATES_FILE = "rates.json"  # how fast the device computes, measured once for the folder
+RATES_FILE = "rates.json"  # how fast the device computes, measured once per folder
 
 
 @dataclass
 class Population:
-    """Makes the nodes of any run of an experiment. `folder` keeps what is measured of the machine."""
+    """Makes the nodes of any run of an experiment. `folder` keeps what is measured about the machine."""
 
     config: ExperimentConfig
     manifest: Manifest
@@ -53,11 +50,11 @@ class Population:
     _plans: dict[str, HardwarePlan] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Load every model once and refuse what only tokenizers can tell.
+        """Load every model once, and refuse what only the tokenizers can tell to be impossible.
 
         Raises ConfigError, and ModelError for a model that is unknown or does not fit.
         """
-        check_folders(self.config)
+        _check_folders(self.config)
         fingerprints = {
             self._load(policy).tokenizer_fingerprint
             for policy in dict.fromkeys(map(self.config.policy_of, range(self.config.nodes)))
@@ -70,22 +67,20 @@ class Population:
                     "and the models have different tokenizers: use topr, imitate or as_own"
                 )
 
-    def nodes(self, run: RunSpec, numbers: Iterable[int]) -> dict[int, Node]:
-        """Those of the nodes of `run` with these numbers that learn, at its beginning."""
-        return {number: self._node(run, number) for number in numbers if number not in run.arm.attackers}
+    def nodes(self, run: RunSpec, indices: Iterable[int]) -> dict[int, Node]:
+        """The learning nodes of `run` among `indices`, as they are at its beginning."""
+        return {index: self._node(run, index) for index in indices if index not in run.arm.attackers}
 
-    def attackers(self, run: RunSpec, numbers: Iterable[int]) -> dict[int, Attacker]:
-        """Those that attack."""
+    def attackers(self, run: RunSpec, indices: Iterable[int]) -> dict[int, Attacker]:
+        """The attacking nodes of `run` among `indices`."""
         attack = self.config.attack_of(run.arm)
         if attack is None:
             return {}
-        return {
-            number: self._attacker(run, number, attack) for number in numbers if number in run.arm.attackers
-        }
+        return {index: self._attacker(run, index, attack) for index in indices if index in run.arm.attackers}
 
     @cached_property
     def fingerprints(self) -> list[str]:
-        """Of each node's model; one for all where they have the same. Raises ModelError."""
+        """One per node's model; a single one if all have the same. Raises ModelError."""
         names = self.config.models or (self.config.policy.model,)
         found = {name: model_fingerprint(name) for name in dict.fromkeys(names)}
         return [found[name] for name in names]
@@ -95,32 +90,32 @@ class Population:
         return header(self.config, self.manifest, run, self.fingerprints, self.reasons())
 
     def reasons(self) -> dict[str, list[str]]:
-        """By model: why it runs the way it does, sentences for people."""
+        """By model: why it runs the way it does, in sentences for people."""
         return {model: list(plan.reasons) for model, plan in self._plans.items()}
 
-    def _node(self, run: RunSpec, number: int) -> Node:
+    def _node(self, run: RunSpec, index: int) -> Node:
         learning = self.config.learning_of(run.arm, run.rate)
-        policy = self._load(self.config.policy_of(number))
+        policy = self._load(self.config.policy_of(index))
         return Node(
-            node_key(run.seed, number),
+            node_key(run.seed, index),
             manifest=self.manifest,
-            own_tasks=self._tasks_of(number),
+            own_tasks=self._tasks_of(index),
             policy=policy,
             trainer=Trainer(policy, learning),
             sampler=group_sampler(learning),
-            progress=Progress.fresh(node_seed(run.seed, number)),
+            progress=Progress.fresh(node_seed(run.seed, index)),
             tasks=self.tasks,
             arm=run.arm,
             group_size=learning.group_size,
             verified_only=learning.external_tokens == "verified",
         )
 
-    def _attacker(self, run: RunSpec, number: int, attack: Attack) -> Attacker:
+    def _attacker(self, run: RunSpec, index: int, attack: Attack) -> Attacker:
         return Attacker(
-            node_key(run.seed, number),
+            node_key(run.seed, index),
             manifest=self.manifest,
-            own_tasks=self._tasks_of(number),
-            policy=self._load(self.config.policy_of(number)),
+            own_tasks=self._tasks_of(index),
+            policy=self._load(self.config.policy_of(index)),
             tasks=self.tasks,
             oracle=self.oracle,
             attack=attack,
@@ -141,7 +136,7 @@ class Population:
         return load_policy(policy, self._plans[policy.model], max_new_tokens=self.manifest.max_new_tokens)
 
     def _plan(self, policy: PolicyConfig) -> HardwarePlan:
-        """For the largest step of any configuration."""
+        """A plan for the largest step of any configuration."""
         arms = self.config.configurations
         learning = [self.config.learning_of(arm, self.config.rates_of(arm)[0]) for arm in arms]
         limit = self.manifest.max_new_tokens
@@ -164,12 +159,12 @@ class Population:
 
 
 def save(checkpoints: Checkpoints, nodes: Sequence[Node]) -> None:
-    """Write all nodes as they are between two rounds. Raises StorageError, and loses nothing."""
+    """Write all nodes as they are between two rounds. Raises StorageError and loses nothing."""
     tensors: dict[str, Tensor] = {}
     optimizer: dict[str, Tensor] = {}
-    for number, node in enumerate(nodes):
-        tensors |= {f"{number}/{k}": v for k, v in node.policy.trainable_state(live=True).items()}
-        optimizer |= {f"{number}/{k}": v for k, v in node.trainer.state_dict(live=True).items()}
+    for index, node in enumerate(nodes):
+        tensors |= {f"{index}/{k}": v for k, v in node.policy.trainable_state(live=True).items()}
+        optimizer |= {f"{index}/{k}": v for k, v in node.trainer.state_dict(live=True).items()}
     progress: list[JsonValue] = [cast(JsonValue, node.progress.to_state()) for node in nodes]
     checkpoints.save(
         nodes[0].progress.step, tensors=tensors, optimizer=optimizer, state={"progress": progress}
@@ -177,14 +172,25 @@ def save(checkpoints: Checkpoints, nodes: Sequence[Node]) -> None:
 
 
 def restore(checkpoint: Checkpoint, nodes: Sequence[Node]) -> None:
-    """Put back what `save` wrote. Raises ModelError for other models'."""
+    """Put back what `save` wrote. Raises ModelError if it is of other models."""
     progress = cast(list[JsonValue], checkpoint.state["progress"])
-    for number, (node, state) in enumerate(zip(nodes, progress, strict=True)):
-        node.policy.load_trainable_state(_part(checkpoint.tensors, number))
-        node.trainer.load_state_dict(_part(checkpoint.optimizer, number))
+    for index, (node, state) in enumerate(zip(nodes, progress, strict=True)):
+        node.policy.load_trainable_state(_part(checkpoint.tensors, index))
+        node.trainer.load_state_dict(_part(checkpoint.optimizer, index))
         node.progress.restore(state)
 
 
 def _part(tensors: Mapping[str, Tensor], node: int) -> dict[str, Tensor]:
     prefix = f"{node}/"
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _check_folders(config: ExperimentConfig) -> None:
+    """Raise ConfigError for a model folder that does not exist. Hub ids and model names are not checked."""
+    for model in dict.fromkeys(config.policy_of(node).model for node in range(config.nodes)):
+        if Path(model).is_absolute() and not Path(model).is_dir():
+            key = "models" if config.models else "policy.model"
+            raise ConfigError(
+                f"{key}: there is no folder {model}: make it first; `python examples/make_base_policies.py` "
+                "makes those of the examples, and the head of each example says how"
+            )

@@ -16,11 +16,11 @@ from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
-from swarmd.experiment.model_folders import with_folders_from, with_model
 from swarmd.tasks import load_manifest
 from swarmd.tasks.toml_lines import line_of
 
 FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; more than 1 MiB is some other file
+HERE = ("./", "../")  # how the name of a model begins that is a folder
 
 Key = Sequence[str | int]
 
@@ -28,11 +28,11 @@ Key = Sequence[str | int]
 def read_experiment(
     path: Path, *, seeds: int | None = None, exchange: str | None = None, model: str | None = None
 ) -> tuple[ExperimentConfig, Manifest]:
-    """The experiment in `path` and the tasks it names; `seeds`, `exchange` and `model` win over the file's.
+    """The experiment in `path` and the tasks it names; `seeds`, `exchange` and `model` override the file.
 
-    Raises ConfigError for anything that could not run as it is written, and TaskError if a task of a manifest
-    cannot be tried. The manifest of a file is looked for beside the experiment's own, and so are models that
-    are named as folders; `model` is looked for from the working directory.
+    A manifest named as a file, and models named as folders, are looked for beside the experiment's file;
+    `model` from the working directory. Raises ConfigError for anything that could not run as it is written,
+    and TaskError if a task of a manifest cannot be tried.
     """
     text, table = _read(path)
     given = {name: value for name, value in (("seeds", seeds), ("exchange", exchange)) if value is not None}
@@ -43,14 +43,14 @@ def read_experiment(
         raise place.explain(error, ()) from None
     if model is not None and config.models:
         raise place.error(
-            ("models",), "names one model a node, and --model is one for all: leave --model away"
+            ("models",), "names one model per node, and --model is one for all: leave out --model"
         )
     _check_learning(config, place)
     beside = path.parent / config.swarm
     manifest = load_manifest(str(beside) if beside.is_file() else config.swarm)
     _check_against(manifest, config, place)
-    config = with_folders_from(path.parent, config)
-    return (config if model is None else with_model(model, config)), manifest
+    config = _with_folders_from(path.parent, config)
+    return (config if model is None else _with_model(model, config)), manifest
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
@@ -66,7 +66,7 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 class _Place:
-    """Turns what is wrong into a ConfigError that says where."""
+    """Turns a problem into a ConfigError that says where it is."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
@@ -95,7 +95,7 @@ def _message(detail: ErrorDetails, key: Key) -> str:
 
 
 def _slice_at(key: Key) -> type[BaseModel]:
-    """The table that the last part of `key` was written in."""
+    """The table that the last part of `key` belongs to."""
     tables: Mapping[str | int, type[BaseModel]] = {"policy": PolicyConfig, "learning": LearningConfig}
     if len(key) > 1 and key[-2] in tables:
         return tables[key[-2]]
@@ -104,9 +104,9 @@ def _slice_at(key: Key) -> type[BaseModel]:
 
 
 def _check_learning(config: ExperimentConfig, place: _Place) -> None:
-    """Every configuration makes valid settings, at every rate."""
-    for number, arm in enumerate(config.configurations):
-        for source, at in ((config.learning, ()), (arm.learning, ("configurations", number))):
+    """Every configuration gives valid settings, at every rate."""
+    for index, arm in enumerate(config.configurations):
+        for source, at in ((config.learning, ()), (arm.learning, ("configurations", index))):
             for name in PER_CONFIGURATION:
                 if name in source:
                     wanted = "learning_rates" if name == "learning_rate" else f"configurations.{name}"
@@ -116,43 +116,63 @@ def _check_learning(config: ExperimentConfig, place: _Place) -> None:
                 config.learning_of(arm, rate)
             except ValidationError as error:
                 name = str(next(iter(error.errors()[0]["loc"]), ""))
-                at = ("configurations", number) if name in arm.learning else ()
+                at = ("configurations", index) if name in arm.learning else ()
                 raise place.explain(error, (*at, "learning")) from None
 
 
 def _check_against(manifest: Manifest, config: ExperimentConfig, place: _Place) -> None:
-    """The tasks named are there, and a round has room for what is published."""
+    """The named tasks exist, and a round has room for what is published."""
     names = [task.name for task in manifest.tasks]
     for key in TASK_LISTS:
-        for number, tasks in enumerate(getattr(config, key)):
+        for node, tasks in enumerate(getattr(config, key)):
             for name in tasks:
                 if name not in names:
                     raise place.error(
-                        (key,), f"node {number}: {name!r} is none of the tasks {', '.join(names)}"
+                        (key,), f"node {node}: {name!r} is not one of the tasks {', '.join(names)}"
                     )
     _check_specialities(names, config, place)
-    for number, arm in enumerate(config.configurations):
+    for index, arm in enumerate(config.configurations):
         if arm.external and arm.local > manifest.records_per_round_max:
             raise place.error(
-                ("configurations", number, "local"),
+                ("configurations", index, "local"),
                 f"a peer of the swarm {manifest.name} may publish {manifest.records_per_round_max} groups "
-                f"a round, and these are {arm.local}",
+                f"per round, and these are {arm.local}",
             )
         if arm.attackers and (strange := {task.source for task in manifest.tasks} - {"reasoning_gym"}):
             raise place.error(
-                ("configurations", number, "attackers"),
+                ("configurations", index, "attackers"),
                 f"attackers know right answers of reasoning_gym only, not of {', '.join(sorted(strange))}",
             )
 
 
 def _check_specialities(names: Sequence[str], config: ExperimentConfig, place: _Place) -> None:
-    """Every node can be asked tasks of its own and tasks of others."""
-    for number, tasks in enumerate(config.specialities):
+    """Every node can be asked about its own tasks and about other tasks."""
+    for node, tasks in enumerate(config.specialities):
         if set(tasks) == set(names):
             raise place.error(
-                ("specialities",), f"node {number} has all tasks of the swarm: leave it one that is foreign"
+                ("specialities",), f"node {node} has all tasks of the swarm: leave out at least one"
             )
     if config.specialities and config.held_out_questions < len(names):
         raise place.error(
             ("held_out_questions",), f"specialities are judged task by task: ask at least {len(names)}"
         )
+
+
+def _with_folders_from(folder: Path, config: ExperimentConfig) -> ExperimentConfig:
+    """`config` with models that begin with ./ or ../ as absolute paths from `folder`.
+
+    So an experiment finds its models beside its file, whatever the working directory is.
+    """
+
+    def found(model: str) -> str:
+        return str((folder / model).resolve()) if model.startswith(HERE) else model
+
+    policy = config.policy.model_copy(update={"model": found(config.policy.model)})
+    return config.model_copy(update={"policy": policy, "models": tuple(map(found, config.models))})
+
+
+def _with_model(model: str, config: ExperimentConfig) -> ExperimentConfig:
+    """`config` with `model` of the command line for all nodes; a folder is relative to the working
+    directory."""
+    policy = config.policy.model_copy(update={"model": model})
+    return _with_folders_from(Path.cwd(), config.model_copy(update={"policy": policy}))

@@ -1,11 +1,11 @@
-"""One run, round by round: everybody generates, all is exchanged, everybody learns. Resumable.
+"""One run, round by round: all nodes generate, exchange their groups, and learn. Resumable.
 
-Played by one process or by several, each with a share of the nodes (`exchanges`). What is written down comes
-together on rank 0, in the order of the nodes.
+Played by one process or by several, each with a share of the nodes (`exchanges`). Rank 0 gathers and writes
+the lines, in the order of the nodes.
 
     DIRECTORY/rounds.jsonl     what happened (`journal`)
-    DIRECTORY/checkpoints*/    a process's nodes while the run is in hand; removed when it is finished, or by
-                               the next start if a kill came in between
+    DIRECTORY/checkpoints*/    a process's nodes while the run goes on; removed when it is finished, or by the
+                               next start if a kill came in between
 """
 
 from __future__ import annotations
@@ -19,28 +19,27 @@ from pathlib import Path
 from typing import Protocol
 
 from protocol import Manifest
-from swarmd.daemon.verification import Verification
-from swarmd.experiment.attacker import Attacker
+from swarmd.experiment.attacker import Attacker, Oracle, gym_answer
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.describing import attacker_line, node_line, versions
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
-from swarmd.experiment.market import open_market, verify
 from swarmd.experiment.node import Node
-from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.population import Population, restore, save
+from swarmd.experiment.round_groups import round_groups, verify
 from swarmd.experiment.schedule import RunSpec
+from swarmd.step.verification import Verification
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
 
 CHECKPOINTS = "checkpoints"
-CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged or another rank was killed before its own
+CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged or another rank was killed before saving
 
 
 class Watcher(Protocol):
-    """Is told how it goes."""
+    """Is told how the runs go."""
 
     def planned(self, runs: Sequence[RunSpec]) -> None: ...
     def advanced(self, run: RunSpec, rounds: int, reward_own: float | None) -> None: ...
@@ -48,7 +47,7 @@ class Watcher(Protocol):
 
 @dataclass
 class Rounds:
-    """Plays runs of an experiment; `folder` keeps what is measured of the machine."""
+    """Plays runs of an experiment. `folder` keeps what is measured about the machine."""
 
     config: ExperimentConfig
     manifest: Manifest
@@ -67,21 +66,21 @@ class Rounds:
         self._population = Population(config, self.manifest, self.tasks, self.folder, self.oracle)
         self._exam = Exam(self.manifest, self.tasks, self.config.held_out_questions)
         self._verification = Verification(manifest=self.manifest, tasks=self.tasks)
-        self._numbers = share_of(self.config.nodes, self.exchange)
+        self._indices = share_of(self.config.nodes, self.exchange)
 
     def check(self) -> None:
         """Refuse what cannot be played. Raises ConfigError, ModelError."""
         self._population.check()
 
     def refuse_another(self, run: RunSpec, directory: Path) -> None:
-        """Raises ConfigError if `directory` has `run` of another experiment, StorageError."""
+        """Raise ConfigError if `directory` holds `run` of another experiment; StorageError."""
         Journal(directory / ROUNDS_FILE).refuse_another(self._population.header(run))
 
     async def play(self, run: RunSpec, directory: Path) -> float:
-        """Finish `run` if it is not finished; its cumulative own reward.
+        """Finish `run` if it is not finished; returns its cumulative own reward.
 
-        Raises ConfigError if the directory is another experiment's, StorageError, ModelError, TaskError, and
-        SwarmdError if another rank is lost.
+        Raises ConfigError if the directory belongs to another experiment, StorageError, ModelError,
+        TaskError, and SwarmdError if another rank is lost.
         """
         journal = Journal(directory / ROUNDS_FILE)
         if self._leads:
@@ -90,7 +89,7 @@ class Rounds:
             self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         else:
             await self._finish(run, journal, directory)
-        if self._leads:  # what was played is written down; another rank may get here before that
+        if self._leads:  # what was played is written; another rank may get here earlier
             _remove_checkpoints(directory)
         reward = cumulative_own(journal.lines()) if self._leads else 0.0
         return agreed(self.exchange, f"reward of {run.name}", reward)
@@ -103,17 +102,17 @@ class Rounds:
         rank, ranks = self.exchange.rank, self.exchange.ranks
         name = CHECKPOINTS if ranks == 1 else f"{CHECKPOINTS}-{rank}-of-{ranks}"
         checkpoints = Checkpoints(directory / name, CHECKPOINTS_KEPT)
-        nodes = self._population.nodes(run, self._numbers)
-        attackers = self._population.attackers(run, self._numbers)
+        nodes = self._population.nodes(run, self._indices)
+        attackers = self._population.attackers(run, self._indices)
         done = self._resume(journal, checkpoints, list(nodes.values()))
         self.watcher.advanced(run, done, None)
         await self._rounds(run, nodes, attackers, journal, checkpoints, done)
         self._write(journal, [*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
-        """Go back to the newest checkpoint that every rank has; returns how many rounds it has done.
+        """Go back to the newest checkpoint that every rank has; returns how many rounds are done.
 
-        To the beginning if the journal does not lead up to it: somebody removed a damaged one.
+        Starts again if the journal does not lead up to it, because somebody removed a damaged journal.
         """
         checkpoint = self._common(checkpoints, journal.rounds() if self._leads else None)
         if checkpoint is not None:
@@ -127,7 +126,8 @@ class Rounds:
         return done
 
     def _common(self, checkpoints: Checkpoints, at_most: int | None) -> Checkpoint | None:
-        """A rank that was killed before its last save holds all others back to the one before."""
+        """The newest checkpoint of all ranks: one that was killed before its last save holds the others
+        back."""
         while True:
             checkpoint = checkpoints.load_latest(at_most=at_most)
             steps = everybodys(self.exchange, "checkpoints", [checkpoint.step if checkpoint else 0])
@@ -165,42 +165,42 @@ class Rounds:
         attack: Attack | None,
         round_: int,
     ) -> list[Line]:
-        """One round; everybody's lines of it."""
-        sampled = {number: await node.sample(round_) for number, node in nodes.items()}
-        poisoned = {number: await attacker.publish(round_) for number, attacker in attackers.items()}
-        published = {number: each.envelopes for number, each in sampled.items()} | poisoned
+        """Play one round; returns the lines of all ranks."""
+        sampled = {index: await node.sample(round_) for index, node in nodes.items()}
+        poisoned = {index: await attacker.publish(round_) for index, attacker in attackers.items()}
+        published = {index: each.envelopes for index, each in sampled.items()} | poisoned
         began = time.perf_counter()
         verified = await verify(
-            [envelope for number in sorted(published) for envelope in published[number]],
+            [envelope for index in sorted(published) for envelope in published[index]],
             manifest=self.manifest,
             verification=self._verification,
             now=float(self.manifest.round_start(round_)),
         )
         verifying_s = (time.perf_counter() - began) / len(nodes)
-        market = open_market(self.exchange.gather(f"groups of round {round_}", verified))
+        exchanged = round_groups(self.exchange.gather(f"groups of round {round_}", verified))
         lines = []
-        for number, node in nodes.items():
-            groups = sampled[number]
-            trained = node.learn(groups.training, market.seen_by(node.peer_id), round_)
-            rejected = market.rejected_of(node.peer_id)
-            lines.append(node_line(round_, number, groups, trained, rejected, verifying_s, attack))
-        for number, attacker in attackers.items():
-            rejected = market.rejected_of(attacker.peer_id)
-            lines.append(attacker_line(round_, number, len(poisoned[number]), rejected))
+        for index, node in nodes.items():
+            groups = sampled[index]
+            trained = node.learn(groups.training, exchanged.for_node(node.peer_id), round_)
+            rejected = exchanged.rejected_of(node.peer_id)
+            lines.append(node_line(round_, index, groups, trained, rejected, verifying_s, attack))
+        for index, attacker in attackers.items():
+            rejected = exchanged.rejected_of(attacker.peer_id)
+            lines.append(attacker_line(round_, index, len(poisoned[index]), rejected))
         return everybodys(self.exchange, f"lines of round {round_}", lines)
 
     async def _evaluate(self, nodes: Mapping[int, Node], rounds: int) -> list[Line]:
-        """Everybody's."""
-        lines = [await self._exam.line(rounds, number, node.policy) for number, node in nodes.items()]
+        """The held-out lines of all ranks."""
+        lines = [await self._exam.line(rounds, index, node.policy) for index, node in nodes.items()]
         return everybodys(self.exchange, f"evaluation after {rounds} rounds", lines)
 
 
 def _remove_checkpoints(directory: Path) -> None:
-    """All ranks', and those of another number of ranks."""
+    """Those of all ranks, also from a start with another number of ranks."""
     for left in directory.glob(f"{CHECKPOINTS}*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def cumulative_own(lines: Sequence[Line]) -> float:
-    """Mean own reward summed over rounds and nodes."""
+    """The mean own reward, summed over rounds and nodes."""
     return math.fsum(line["reward_own"] for line in lines if line["kind"] == "node")

@@ -1,6 +1,7 @@
 """`swarmd experiment run`: the sweep, then every configuration with every seed, one run at a time.
 
-Several processes may work on one folder: each takes runs that nobody has taken.
+Several processes may work on one folder: each takes runs that no other process has taken. A lock on the run's
+directory says so. The kernel drops the lock of a process that dies, so nothing is ever left taken.
 
     FOLDER/experiment.json     the experiment as it was last started
     FOLDER/runs/NAME/          a run (`rounds`, or `daemons`)
@@ -9,6 +10,7 @@ Several processes may work on one folder: each takes runs that nobody has taken.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,18 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from protocol import Manifest
-from swarmd.experiment.claiming import claimed
+from swarmd.experiment.attacker import Oracle, gym_answer
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exchanges.daemons import DaemonSwarms
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange, agreed
-from swarmd.experiment.oracle import Oracle, gym_answer
 from swarmd.experiment.rounds import Rounds, Watcher
 from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, possible_runs, sweep_runs
 from swarmd.storage.durable import disk_error, write_whole
 from swarmd.tasks import TaskRunner
 
-EXPERIMENT_FILE, RUNS = "experiment.json", "runs"
-TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has; it takes minutes
+EXPERIMENT_FILE, RUNS, LOCK_FILE = "experiment.json", "runs", "lock"
+TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has taken; they last minutes
 
 
 @dataclass
@@ -53,8 +54,11 @@ class Experiment:
         )
 
     async def run(self) -> None:
-        """Do what is not done yet. Raises ConfigError, ModelError, TaskError, StorageError, SwarmdError."""
-        with claimed(self.folder, wait=True):  # one rank after another too: what they measure is the machine
+        """Play all runs that are not finished.
+
+        Raises ConfigError, ModelError, TaskError, StorageError, SwarmdError.
+        """
+        with claimed(self.folder, wait=True):  # one rank after another: they measure the machine
             self._player.check()
             for run in possible_runs(self.config):
                 self._player.refuse_another(run, self.folder / RUNS / run.name)
@@ -66,7 +70,7 @@ class Experiment:
         await self._all(main_runs(self.config, best_rates(self.config, rewards)))
 
     async def _all(self, runs: Sequence[RunSpec]) -> list[tuple[RunSpec, float]]:
-        """Finish `runs`, or wait until other processes have; with each one's cumulative own reward."""
+        """Finish `runs`, or wait until other processes have; returns each with its cumulative own reward."""
         found: dict[str, float] = {}
         while len(found) < len(runs):
             for run in runs:
@@ -81,7 +85,7 @@ class Experiment:
 
     @contextmanager
     def _claimed(self, run: RunSpec) -> Iterator[bool]:
-        """Whether `run` is ours, which rank 0 finds out for all."""
+        """Whether `run` is ours; rank 0 finds out for all ranks."""
         if self.exchange.rank > 0:
             yield agreed(self.exchange, f"choice of {run.name}", False)
             return
@@ -94,3 +98,25 @@ class Experiment:
             write_whole(self.folder / EXPERIMENT_FILE, text.encode(), mode=0o644)
         except OSError as error:
             raise disk_error(f"write to {self.folder}", error) from error
+
+
+@contextmanager
+def claimed(directory: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Whether `directory`, made if it is missing, is ours until the end of the block; `wait` until it is.
+
+    Raises StorageError.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / LOCK_FILE).open("a")
+    except OSError as error:
+        raise disk_error(f"write to {directory}", error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        except OSError as error:  # a network disk without locks
+            raise disk_error(f"lock {directory}", error) from error
+        else:
+            yield True

@@ -1,7 +1,7 @@
-"""Which runs an experiment consists of: one configuration, one learning rate, one seed each.
+"""Which runs an experiment consists of, each with one configuration, one learning rate and one seed.
 
-Where a configuration has several learning rates they are tried first, on seeds of their own, and the figures
-are made with the best on fresh seeds: a rate chosen on the seeds it is judged by would flatter itself.
+If a configuration has several learning rates, they are tried first, on separate seeds. The figures are then
+made with the best rate on fresh seeds: a rate would look too good on the seeds that it was chosen by.
 """
 
 from __future__ import annotations
@@ -15,63 +15,63 @@ from swarmd.experiment.seeding import SWEEP
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run. `number` counts the seeds of its phase from 0."""
+    """One run. `index` counts the seeds of its phase from 0."""
 
     arm: Arm
     rate: float
-    number: int
+    index: int
     sweep: bool
 
     @property
     def seed(self) -> int:
-        """What all of its randomness follows from."""
-        return self.number + (SWEEP if self.sweep else 0)
+        """All of its randomness follows from this."""
+        return self.index + (SWEEP if self.sweep else 0)
 
     @property
     def name(self) -> str:
-        """Of its file: unique within the experiment."""
-        return f"{'sweep' if self.sweep else 'run'}-{self.arm.slug}-lr{self.rate}-seed{self.number}"
+        """The name of its directory; unique within the experiment."""
+        return f"{'sweep' if self.sweep else 'run'}-{self.arm.slug}-lr{self.rate}-seed{self.index}"
 
 
 def sweep_runs(config: ExperimentConfig) -> list[RunSpec]:
-    """The runs that choose a learning rate, of configurations that have a choice."""
+    """The runs that choose a learning rate, for configurations that have several."""
     return [
-        RunSpec(arm, rate, number, sweep=True)
+        RunSpec(arm, rate, index, sweep=True)
         for arm in config.configurations
         if len(config.rates_of(arm)) > 1
         for rate in config.rates_of(arm)
-        for number in range(config.sweep_seeds)
+        for index in range(config.sweep_seeds)
     ]
 
 
 def main_runs(config: ExperimentConfig, best: Mapping[str, float]) -> list[RunSpec]:
-    """The runs that make the figures; `best` is the rate of each configuration that had a choice.
+    """The runs that make the figures. `best` is the rate of each configuration that has several.
 
-    Seed by seed rather than configuration by configuration: an experiment that is stopped early has all of
+    Seed by seed, not configuration by configuration: an experiment that is stopped early then has runs of all
     its configurations.
     """
     return [
-        RunSpec(arm, best.get(arm.label, config.rates_of(arm)[0]), number, sweep=False)
-        for number in range(config.seeds)
+        RunSpec(arm, best.get(arm.label, config.rates_of(arm)[0]), index, sweep=False)
+        for index in range(config.seeds)
         for arm in config.configurations
     ]
 
 
 def possible_runs(config: ExperimentConfig) -> list[RunSpec]:
-    """Those of the sweep, and the ones that make the figures, whatever the sweep chooses."""
+    """The runs of the sweep, and those that make the figures whatever the sweep chooses."""
     return [
         *sweep_runs(config),
         *(
-            RunSpec(arm, rate, number, sweep=False)
+            RunSpec(arm, rate, index, sweep=False)
             for arm in config.configurations
             for rate in config.rates_of(arm)
-            for number in range(config.seeds)
+            for index in range(config.seeds)
         ),
     ]
 
 
 def best_rates(config: ExperimentConfig, rewards: Sequence[tuple[RunSpec, float]]) -> dict[str, float]:
-    """Of each configuration swept, the rate with the highest mean of `rewards`; the first at a tie.
+    """For each configuration swept, the rate with the highest mean reward; the first in a tie.
 
     `rewards` has the cumulative own reward of every run of the sweep.
     """

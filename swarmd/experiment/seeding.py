@@ -1,8 +1,8 @@
-"""Where the randomness of an experiment comes from: everything follows from a run's seed and a node's number.
+"""Where the randomness of an experiment comes from: a run's seed and a node's index.
 
-Hashed, so that neighbouring seeds and nodes share nothing. The configuration is left out on purpose: the same
-node of the same seed is asked the same sequence of questions in all of them, so that they can be compared in
-pairs.
+They are hashed, so that neighbouring seeds and nodes share nothing. The configuration is left out on purpose:
+with the same seed, a node is asked the same sequence of questions in every configuration, so that these can
+be compared in pairs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import hashlib
 from protocol import KeyPair
 
 SWEEP = 2**31
-"""Added to the number of a sweep's run: its seeds are never those of the figures."""
+"""Added to the index of a sweep's run: its seeds are never those of the figures."""
 
 HELD_OUT = 1
-"""Seed of the held-out questions, the same for every run and node."""
+"""Seed of the held-out questions; the same for every run and node."""
 
 
 def node_key(seed: int, node: int) -> KeyPair:

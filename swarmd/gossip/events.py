@@ -41,8 +41,8 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class OwnGroup:
-    """A group of our own, generated and scored; never one on a held-out question."""
+class GroupOffer:
+    """An own group to offer to others, generated and scored; never one on a held-out question."""
 
     step: int
     task: TaskSpec
@@ -180,7 +180,7 @@ class GroupRejected:
 Event = (
     Tick
     | Demand
-    | OwnGroup
+    | GroupOffer
     | OwnStatus
     | AddressesRemembered
     | PeersRemembered

@@ -23,12 +23,12 @@ from swarmd.gossip.events import (
     Command,
     Demand,
     Event,
+    GroupOffer,
     GroupRejected,
     GroupScored,
     Misbehaved,
     NetworkRestarted,
     OperatorSaid,
-    OwnGroup,
     OwnStatus,
     Paused,
     PeersRemembered,
@@ -141,7 +141,7 @@ class Gossip:
                 return self._tick(event, now)
             case Demand(groups, step_seconds):
                 puller.allowance.demand(groups, step_seconds, now)
-            case OwnGroup():
+            case GroupOffer():
                 budget = self._shards.fair_share(
                     self._contacts.size(now), self._manifest.records_per_round_max
                 )

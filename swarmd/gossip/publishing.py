@@ -27,7 +27,7 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import ANNOUNCED_MODEL_BYTES_MAX, MICRO, MILLI, MODEL_BYTES_MAX
-from swarmd.gossip.events import Announce, Command, OwnGroup, StoreBlob, StoreBody
+from swarmd.gossip.events import Announce, Command, GroupOffer, StoreBlob, StoreBody
 from swarmd.gossip.limits import GossipLimits
 
 
@@ -84,7 +84,7 @@ class Publisher:
             self._last_round = self._this_round if round_ == self._round + 1 else 0
             self._round, self._this_round = round_, 0
 
-    def publish(self, group: OwnGroup, shards: int, budget: int, now: float) -> list[Command]:
+    def publish(self, group: GroupOffer, shards: int, budget: int, now: float) -> list[Command]:
         """Sign `group` if it teaches and this round's `budget` allows; it is announced at the next tick."""
         refusal = self._refusal(group, budget)
         if refusal:
@@ -135,14 +135,14 @@ class Publisher:
         self._tries = 0
         self._waiting = [a for a in self._recent if a.expires > now]
 
-    def _refusal(self, group: OwnGroup, budget: int) -> str:
+    def _refusal(self, group: GroupOffer, budget: int) -> str:
         if len({c.reward_micro for c in group.completions}) < 2:
             return "uninformative"
         if self._round < 0:
             return "before_genesis"
         return "round_budget" if self._this_round >= budget else ""
 
-    def _record(self, group: OwnGroup, now: float) -> Record:
+    def _record(self, group: GroupOffer, now: float) -> Record:
         lifetime = max(
             self._limits.record_lifetime_s_min,
             self._limits.record_lifetime_rounds * self._manifest.round_seconds,

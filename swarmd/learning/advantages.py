@@ -1,17 +1,17 @@
-"""How much better than its group a completion was."""
+"""How much better a completion was than its group."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-STD_EPSILON = 1e-4  # keeps the quotient finite; the value of the common implementations
+STD_EPSILON = 1e-4  # keeps the quotient finite; the common implementations use this value
 
 
 def group_advantages(rewards: Tensor) -> Tensor:
     """GRPO (arXiv 2402.03300): A = (R - mean) / (std + eps) over one group, rewards [G] -> advantages [G].
 
-    The sample standard deviation (divisor G - 1). Zeros for a group whose rewards are all equal.
+    std is the sample standard deviation (divisor G - 1). Zeros if all rewards are equal.
     """
     if _all_equal(rewards):
         return torch.zeros_like(rewards)
@@ -21,7 +21,8 @@ def group_advantages(rewards: Tensor) -> Tensor:
 def centred_advantages(rewards: Tensor) -> Tensor:
     """Dr. GRPO (arXiv 2503.20783): A = R - mean over one group, [G] -> [G].
 
-    Not divided by the spread, which would weigh up questions that are almost always or almost never solved.
+    Not divided by the spread, which would give questions that are almost always or almost never solved a
+    larger weight. Zeros if all rewards are equal.
     """
     if _all_equal(rewards):
         return torch.zeros_like(rewards)

@@ -1,4 +1,4 @@
-"""From rows to micro-batches within a budget of tokens, a group's rows together."""
+"""From rows to micro-batches within a token budget, a group's rows together."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from swarmd.logprobs import TokenRow
 
 @dataclass(frozen=True)
 class TrainRow:
-    """One completion to train on: tokens, advantage, and what is known of the policy that wrote it."""
+    """One completion to train on: tokens, advantage, and what is known about the policy that wrote it."""
 
     tokens: TokenRow
     advantage: float
-    old_logprobs: tuple[float, ...] | None
-    """Per token under the policy that wrote it, where known exactly (own completions)."""
+    rollout_logprobs: tuple[float, ...] | None
+    """Nats per token as recorded while sampling; None if not known exactly (external completions)."""
     behaviour_logprob_sum: float | None
     text_bytes: int
     external: bool = False
     """Written by another peer."""
     same_tokens: bool = False
-    """External rows: by this tokenizer, and as many tokens as the publisher's sum is over."""
+    """External rows only: by this tokenizer, and as many tokens as the publisher's sum is over."""
     publisher: str = ""
     standings: tuple[Standing, ...] | None = None
-    """Of each token what it is a part of; None: all are trained on."""
+    """What each token is a part of; None if all tokens are trained on."""
 
     @property
     def teaches(self) -> bool:
-        """Whether anything of it may be trained on: what is right must have some of its answer."""
+        """Whether any token may be trained on. A right completion needs at least one token of its answer."""
         return self.standings is None or Standing.ANSWER in self.standings or self.advantage <= 0
 
 
@@ -52,7 +52,7 @@ class MicroBatch:
         return like.new_tensor([row.advantage for row in self.rows])
 
     def behaviour_logprob_sums(self, like: Tensor) -> Tensor:
-        """[B]; NaN where unknown."""
+        """[B] nats per completion; NaN where unknown."""
         sums = [row.behaviour_logprob_sum for row in self.rows]
         return like.new_tensor([float("nan") if s is None else s for s in sums])
 
@@ -65,29 +65,29 @@ class MicroBatch:
         return like.new_tensor([row.text_bytes for row in self.rows])
 
     def standings(self, like: Tensor) -> Tensor:
-        """[B, T] `Standing`; ANSWER in rows of which all tokens are trained on."""
+        """[B, T] `Standing`; ANSWER in rows whose tokens are all trained on."""
         found = torch.full(like.shape, Standing.ANSWER, dtype=torch.int8, device=like.device)
-        for number, row in enumerate(self.rows):
+        for index, row in enumerate(self.rows):
             if row.standings is not None:
-                found[number, : len(row.standings)] = torch.tensor(row.standings, device=like.device)
+                found[index, : len(row.standings)] = torch.tensor(row.standings, device=like.device)
         return found
 
-    def old_logprobs(self, otherwise: Tensor) -> Tensor:
-        """[B, T]: the rows' own old log-probabilities; those of `otherwise` [B, T] where a row has none."""
-        old = otherwise.detach().clone()
-        for number, row in enumerate(self.rows):
-            if row.old_logprobs is not None:
-                old[number, : len(row.old_logprobs)] = torch.tensor(row.old_logprobs)
-        return old
+    def rollout_logprobs(self, otherwise: Tensor) -> Tensor:
+        """[B, T] as recorded while sampling; those of `otherwise` [B, T] where a row has none."""
+        found = otherwise.detach().clone()
+        for index, row in enumerate(self.rows):
+            if row.rollout_logprobs is not None:
+                found[index, : len(row.rollout_logprobs)] = torch.tensor(row.rollout_logprobs)
+        return found
 
 
 def micro_batches(
     rows: Sequence[TrainRow], token_budget: int, tokens: Callable[[Sequence[TokenRow]], int]
 ) -> list[MicroBatch]:
-    """Rows cut so that `tokens` of each batch is within the budget; a row above it goes alone.
+    """Cut rows so that the `tokens` of each batch are within the budget; a row above it goes alone.
 
-    Rows of one prompt stay next to each other, and in one batch where the budget allows. Prompts are sorted
-    by the length of their rows: where a batch is padded, little is. The same rows give the same batches.
+    Rows of one prompt stay together, in one batch if the budget allows. Prompts are sorted by the length of
+    their rows, so that batches need little padding. The same rows give the same batches.
     """
     batches: list[MicroBatch] = []
     current: list[TrainRow] = []
@@ -113,7 +113,7 @@ def micro_batches(
 
 
 def _by_prompt(rows: Sequence[TrainRow]) -> list[list[TrainRow]]:
-    """Groups of rows with the same prompt, the shortest first; rows in each by length."""
+    """Groups of rows with the same prompt, the shortest group first; rows within each sorted by length."""
     ordered = sorted(rows, key=lambda row: (row.tokens.prompt_ids, len(row.tokens)))
     groups = [list(group) for _, group in groupby(ordered, key=lambda row: row.tokens.prompt_ids)]
     return sorted(groups, key=lambda group: len(group[-1].tokens))

@@ -1,6 +1,6 @@
-"""What a peer remembers between steps to choose and weigh others' groups by. Running means, no model.
+"""What a peer remembers between steps in order to choose others' groups. Running means, no model.
 
-Travels in the checkpoint: a resumed peer chooses as if it had never stopped.
+It is saved in the checkpoint, so that a resumed peer chooses as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from swarmd.learning.groups import ScoredGroup
+from swarmd.groups import ScoredGroup
 
 MEMORY = 16
-"""Observations that a mean is over, about: a policy that learns is another after some dozens of steps."""
+"""About how many observations a mean is over: after some dozens of steps, a policy that learns is a different
+one."""
 
 TASKS_MAX = 1_024
-"""Task families; above it those asked longest ago are forgotten. A manifest holds fewer."""
+"""Task families; beyond it, those asked longest ago are forgotten. A manifest holds fewer."""
 
 PUBLISHERS_MAX = 1_024
 """Peers; as many as the ledger keeps counts of."""
@@ -28,7 +29,7 @@ State = dict[str, dict[str, Mean]]
 
 
 class Experience:
-    """Own success by task family, and how surprising others' and the own text is to this policy."""
+    """Own success by task family, and how surprising own text and others' text is to this policy."""
 
     def __init__(self) -> None:
         self._success: dict[str, Mean] = {}
@@ -36,7 +37,7 @@ class Experience:
         self._own_surprisal: dict[str, Mean] = {}
 
     def see_own(self, groups: Sequence[ScoredGroup]) -> None:
-        """Groups that this peer just sampled and scored."""
+        """Take in groups that this peer has just sampled and scored."""
         nats = size = 0.0
         for group in groups:
             _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
@@ -48,29 +49,29 @@ class Experience:
             _observe(self._own_surprisal, OWN, nats / size, 1)
 
     def see_external(self, surprisal: Mapping[str, float]) -> None:
-        """Nats a byte by publisher, as a step measured them (`StepMetrics.external_surprisal`)."""
+        """Take in nats per byte by publisher, as a step measured them (`StepMetrics.external_surprisal`)."""
         for publisher, value in surprisal.items():
-            if math.isfinite(value):  # a step whose numbers overflowed is left out, and not remembered either
+            if math.isfinite(value):  # a step whose numbers overflowed is not remembered
                 _observe(self._surprisal, publisher, value, PUBLISHERS_MAX)
 
     @property
     def success(self) -> dict[bytes, float]:
-        """Mean own reward by task id, of the families asked so far."""
+        """Mean own reward by task id, for the families asked so far."""
         return {bytes.fromhex(task): mean for task, (mean, _) in self._success.items()}
 
     @property
     def surprisal(self) -> dict[str, float]:
-        """Nats a byte by publisher, of those whose text was trained on."""
+        """Nats per byte by publisher, for those whose text was trained on."""
         return {publisher: mean for publisher, (mean, _) in self._surprisal.items()}
 
     @property
     def own_surprisal(self) -> float | None:
-        """Nats a byte of own completions; None before the first."""
+        """Nats per byte of own completions; None before the first."""
         own = self._own_surprisal.get(OWN)
         return None if own is None else own[0]
 
     def to_state(self) -> State:
-        """As JSON holds it."""
+        """The state as JSON holds it."""
         return {
             "success": dict(self._success),
             "surprisal": dict(self._surprisal),
@@ -78,14 +79,14 @@ class Experience:
         }
 
     def restore(self, state: State) -> None:
-        """What `to_state` gave; what it lacks starts anew."""
+        """Put back what `to_state` gave; what it lacks starts anew."""
         self._success = dict(state.get("success", {}))
         self._surprisal = dict(state.get("surprisal", {}))
         self._own_surprisal = dict(state.get("own_surprisal", {}))
 
 
 def _observe(means: dict[str, Mean], key: str, value: float, keys_max: int) -> None:
-    """Move the mean of `key`, and make it the newest; forget the oldest above the bound."""
+    """Move the mean of `key` and make it the newest; forget the oldest above `keys_max`."""
     mean, seen = means.pop(key, (0.0, 0))
     seen = min(seen + 1, MEMORY)
     means[key] = (mean + (value - mean) / seen, seen)

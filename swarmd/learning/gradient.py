@@ -1,4 +1,4 @@
-"""The gradient of one step's loss: rows in, gradients in the parameters, and what was seen on the way."""
+"""The gradient of one step's loss: rows in, gradients in the parameters, and measurements on the way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from swarmd.config import LearningConfig
-from swarmd.learning.algorithms import Algorithm, CompletionBatch, Used, Values
+from swarmd.learning.algorithms import Algorithm, CompletionBatch, Denominators, Values
 from swarmd.learning.batching import MicroBatch, TrainRow, micro_batches
 from swarmd.learning.external import ExternalBatch, ExternalLoss
 from swarmd.learning.losses import k3_penalty
@@ -25,7 +25,7 @@ class Part:
 
     rows: tuple[TrainRow, ...]
     external: bool
-    used: Used
+    denominators: Denominators
     """What its loss is an average over."""
     coefficient: float = 1.0
     """lambda for the external half."""
@@ -36,9 +36,9 @@ class Batch:
     """What one step trains on, in one update or several. Rows of all parts go through the model together."""
 
     parts: tuple[Part, ...]
-    first_logprobs: dict[int, Tensor] = field(default_factory=dict)
-    """id of a row -> [T] before the first update of the step. By row: micro-batches may be cut anew."""
-    first_values: dict[int, Tensor] = field(default_factory=dict)
+    old_logprobs: dict[int, Tensor] = field(default_factory=dict)
+    """id of a row -> [T] before the first update of the step. By row, since micro-batches may be cut anew."""
+    old_values: dict[int, Tensor] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[TrainRow]:
@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass
 class Pass:
-    """One optimiser update: what its micro-batches add up to."""
+    """One optimiser update: the sums over its micro-batches."""
 
     loss: float = 0.0
     value_loss: float = 0.0
@@ -57,42 +57,43 @@ class Pass:
     clipped: int = 0
     own_tokens: int = 0
     external_nats: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By publisher: surprisal of its text before the step."""
+    """By publisher: surprisal of its text before the step, in nats."""
     external_bytes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     external_right_tokens: int = 0
     """In external completions with a positive advantage."""
     external_left_out: int = 0
-    """Of these, those that are not trained on."""
+    """Those of them that are not trained on."""
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A micro-batch of B rows, the longest of T tokens, after the model: [B, T] each."""
+    """A micro-batch of B rows, the longest of T tokens, after the model. Tensors are [B, T]."""
 
     batch: MicroBatch
     logprobs: Tensor
-    first: Tensor
+    old: Tensor
     mask: Tensor
     values: Values | None
 
     def of(self, part: Part) -> _Scored | None:
-        """The rows that belong to `part`, as if they had been alone; None where there are none."""
-        places = [n for n, row in enumerate(self.batch.rows) if row.external == part.external]
-        if not places or len(places) == len(self.batch.rows):
-            return self if places else None
-        rows = tuple(self.batch.rows[place] for place in places)
-        chosen = torch.tensor(places, device=self.mask.device)
+        """The rows that belong to `part`, as if they had been alone; None if there are none."""
+        indices = [i for i, row in enumerate(self.batch.rows) if row.external == part.external]
+        if not indices or len(indices) == len(self.batch.rows):
+            return self if indices else None
+        rows = tuple(self.batch.rows[i] for i in indices)
+        chosen = torch.tensor(indices, device=self.mask.device)
         width = max(len(row.tokens.completion_ids) for row in rows)
 
         def cut(values: Tensor) -> Tensor:
             return values.index_select(0, chosen)[:, :width]
 
-        values = None if self.values is None else Values(cut(self.values.now), cut(self.values.first))
-        return _Scored(MicroBatch(rows), cut(self.logprobs), cut(self.first), cut(self.mask), values)
+        values = None if self.values is None else Values(cut(self.values.now), cut(self.values.old))
+        return _Scored(MicroBatch(rows), cut(self.logprobs), cut(self.old), cut(self.mask), values)
 
 
 class Objective:
-    """The algorithm's loss on own rows, the configured one on external rows; both averaged as it says."""
+    """The algorithm's loss on own rows and the configured one on external rows; the algorithm averages
+    both."""
 
     def __init__(
         self,
@@ -115,8 +116,8 @@ class Objective:
     def accumulate(self, batch: Batch, cut: Sequence[MicroBatch]) -> Pass:
         """Add the gradient of all parts to the parameters' `.grad`.
 
-        However the batch was cut, the sum is the same up to rounding. After an error the gradients hold some
-        part of it; nothing else has changed, so with gradients dropped the same call can be made again.
+        The sum is the same up to rounding, however the batch was cut. After an error, the gradients hold a
+        part of it and nothing else has changed: drop them, and the same call can be made again.
         """
         done = Pass()
         for micro in cut:
@@ -131,14 +132,14 @@ class Objective:
     def _loss(self, part: Part, scored: _Scored, done: Pass) -> Tensor:
         """These rows' share of the loss: a scalar with gradient."""
         if part.external:
-            nats = scored.first.sum(dim=1).neg().tolist()  # zero outside the mask
+            nats = scored.old.sum(dim=1).neg().tolist()  # zero outside the mask
             for row, surprisal in zip(scored.batch.rows, nats, strict=True):
                 done.external_nats[row.publisher] += surprisal
                 done.external_bytes[row.publisher] += row.text_bytes
             per_token = self._external_per_token(scored, done)
         else:
-            per_token = self._own_per_token(scored, part.used, done)
-        return self._algorithm.average(per_token, scored.mask, part.used) * part.coefficient
+            per_token = self._own_per_token(scored, part.denominators, done)
+        return self._algorithm.average(per_token, scored.mask, part.denominators) * part.coefficient
 
     def _score(self, batch: Batch, micro: MicroBatch) -> _Scored:
         if self._value_head is None:
@@ -147,17 +148,17 @@ class Objective:
         else:
             logprobs, mask, states = self._policy.score_with_states(micro.token_rows)
             expected = self._value_head(states)
-            values = Values(expected, _before_the_step(batch.first_values, micro, expected))
-        first = _before_the_step(batch.first_logprobs, micro, logprobs)
-        return _Scored(micro, logprobs, first, mask, values)
+            values = Values(expected, _before_the_step(batch.old_values, micro, expected))
+        old = _before_the_step(batch.old_logprobs, micro, logprobs)
+        return _Scored(micro, logprobs, old, mask, values)
 
-    def _own_per_token(self, scored: _Scored, used: Used, done: Pass) -> Tensor:
+    def _own_per_token(self, scored: _Scored, denominators: Denominators, done: Pass) -> Tensor:
         batch, logprobs, mask = scored.batch, scored.logprobs, scored.mask
         loss = self._algorithm.loss(
             CompletionBatch(
                 logprobs=logprobs,
-                sampled_logprobs=batch.old_logprobs(otherwise=scored.first),
-                first_logprobs=scored.first,
+                rollout_logprobs=batch.rollout_logprobs(otherwise=scored.old),
+                old_logprobs=scored.old,
                 mask=mask,
                 advantages=batch.advantages(like=logprobs),
                 values=scored.values,
@@ -166,8 +167,8 @@ class Objective:
         per_token = loss.per_token
         done.clipped += int((loss.clipped & mask).sum())
         done.own_tokens += int(mask.sum())
-        if loss.value is not None:  # from own completions only: the head says what this policy earns
-            share = self._algorithm.average(loss.value, mask, used)
+        if loss.value is not None:  # only own completions: the head predicts what this policy earns
+            share = self._algorithm.average(loss.value, mask, denominators)
             share.backward()  # type: ignore[no-untyped-call]  # reaches nothing but the head
             done.value_loss += share.item()
         if self._config.kl_coefficient > 0:
@@ -178,16 +179,16 @@ class Objective:
 
     def _external_per_token(self, scored: _Scored, done: Pass) -> Tensor:
         batch, advantages = scored.batch, scored.batch.advantages(like=scored.logprobs)
-        trained = trained_tokens(scored.first, batch.standings(like=scored.logprobs), advantages)
+        trained = trained_tokens(scored.old, batch.standings(like=scored.logprobs), advantages)
         right = scored.mask & (advantages > 0)[:, None]
         done.external_right_tokens += int(right.sum())
         done.external_left_out += int((right & ~trained).sum())
-        # Cut off here, whatever the loss makes of them: no gradient can reach the tokens that are left out.
+        # Detached here, so that no gradient reaches the tokens left out, whatever the loss does with them.
         logprobs = torch.where(trained, scored.logprobs, scored.logprobs.detach())
         return self._external_loss(
             ExternalBatch(
                 logprobs=logprobs,
-                first_logprobs=scored.first,
+                old_logprobs=scored.old,
                 mask=scored.mask,
                 advantages=advantages,
                 behaviour_logprob_sums=batch.behaviour_logprob_sums(like=logprobs),
@@ -199,9 +200,10 @@ class Objective:
 
 
 def _before_the_step(known: dict[int, Tensor], batch: MicroBatch, now: Tensor) -> Tensor:
-    """[B, T] before the first update of the step: what `known` says by row; `now` where it is the first."""
-    first = now.detach().clone()
-    for number, row in enumerate(batch.rows):
+    """[B, T] before the first update of the step: `known` by row; `now` in the first update, which it
+    keeps."""
+    old = now.detach().clone()
+    for index, row in enumerate(batch.rows):
         length = len(row.tokens.completion_ids)
-        first[number, :length] = known.setdefault(id(row), first[number, :length])
-    return first
+        old[index, :length] = known.setdefault(id(row), old[index, :length])
+    return old

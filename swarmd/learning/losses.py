@@ -1,7 +1,7 @@
-"""Losses per token. Tensors in, tensors out: [B, T] over B completions padded to T tokens, advantages [B], or
-[B, T] where each token has its own.
+"""Losses per token. Tensors in, tensors out: [B, T] over B completions padded to T tokens.
 
-What they are averaged over is the algorithm's (`swarmd/learning/algorithms/`).
+Advantages are [B], or [B, T] if each token has its own. What a loss is an average over is for `algorithms` to
+decide.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ def clipped_surrogate(
 ) -> Tensor:
     """-min(r A, clip(r, 1 - low, 1 + high) A) with r = exp(logprobs - old_logprobs): [B, T].
 
-    GRPO (arXiv 2402.03300) with DAPO's unequal clip (2503.14476). No gradient flows into `old_logprobs`.
+    GRPO (arXiv 2402.03300) with DAPO's unequal clip (2503.14476). `old_logprobs` are those of an earlier
+    policy, as sampled or recomputed; no gradient flows into them.
     """
     ratio = torch.exp(logprobs - old_logprobs.detach())
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
@@ -26,7 +27,7 @@ def clipped_surrogate(
 def is_clipped(
     logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float
 ) -> Tensor:
-    """Where `clipped_surrogate` passes no gradient [B, T]: the ratio has already moved far enough."""
+    """Where `clipped_surrogate` has no gradient [B, T]: the ratio has already moved far enough."""
     ratio = torch.exp(logprobs.detach() - old_logprobs)
     advantage = _per_token(advantages)
     return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))

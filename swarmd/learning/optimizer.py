@@ -1,6 +1,7 @@
 """AdamW over the policy's parameters: updates without temporaries, and a state that can be saved.
 
-What it will ever hold is allocated at the start, so that too little memory shows then and not hours later.
+Everything it will ever hold is allocated at the start, so that a lack of memory shows at once and not hours
+later.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from swarmd.logprobs import FactoredGradients
 
 PREFIX = "optimizer/"
 CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grads_with_norm_'s own
-HELD_BYTES = 64 * 2**20  # of pending gradients multiplied out together, in one place that is used again
+HELD_BYTES = 64 * 2**20  # of pending gradients multiplied out together, in one buffer that is reused
 FUSED_DEVICES = frozenset({"cpu", "cuda", "mps"})  # elsewhere PyTorch has no fused kernel
 
 
@@ -59,29 +60,30 @@ class Optimizer:
             }
 
     def set_learning_rate(self, rate: float) -> None:
+        """For the updates from now on."""
         for group in self._adamw.param_groups:
             group["lr"] = rate
 
     def clip(self) -> float:
-        """Scale the accumulated gradients down to the configured norm; returns their norm before."""
+        """Scale the accumulated gradients down to the configured norm; returns their earlier norm."""
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         for weight in self._pending.weights():
             norm = (norm.square() + self._pending.squared_norm(weight)).sqrt()
         self._pending_scale = 1.0
-        if norm > self._max_grad_norm:  # else every gradient would be read and written, times one
+        if norm > self._max_grad_norm:  # otherwise every gradient would be multiplied by one
             torch.nn.utils.clip_grads_with_norm_(self._parameters.values(), self._max_grad_norm, norm)
             self._pending_scale = self._max_grad_norm / (norm.item() + CLIP_EPSILON)
         return norm.item()
 
     def update(self) -> None:
-        """Apply the accumulated gradients and drop them; pending ones a few at a time."""
+        """Apply the accumulated gradients and drop them; pending gradients a few at a time."""
         self._apply()
         waiting = self._pending.weights()
         if not waiting:
             return
-        numbers = max(1, HELD_BYTES // waiting[0].itemsize)
-        shared = waiting[0].new_empty(min(numbers, sum(w.numel() for w in waiting)))
+        held = max(1, HELD_BYTES // waiting[0].itemsize)
+        shared = waiting[0].new_empty(min(held, sum(w.numel() for w in waiting)))
         used = 0
         for weight in waiting:
             size = weight.numel()
@@ -89,9 +91,9 @@ class Optimizer:
                 self._apply()
                 used = 0
             own = size > len(shared)
-            place = torch.empty_like(weight) if own else shared[used : used + size].view_as(weight)
-            self._pending.release(weight, place)
-            weight.grad = place if self._pending_scale == 1 else place.mul_(self._pending_scale)
+            gradient = torch.empty_like(weight) if own else shared[used : used + size].view_as(weight)
+            self._pending.release(weight, gradient)
+            weight.grad = gradient if self._pending_scale == 1 else gradient.mul_(self._pending_scale)
             used += 0 if own else size
         self._apply()
 
@@ -100,10 +102,11 @@ class Optimizer:
         self._adamw.zero_grad(set_to_none=True)
 
     def expect(self, tokens: int) -> None:
-        """The next gradients come from so many tokens: if few, those of large weights stay pending."""
+        """The next gradients come from this many tokens. If few, those of large weights stay pending."""
         self._pending.begin(tokens)
 
     def drop_gradients(self) -> None:
+        """Forget the accumulated gradients, pending ones included."""
         self._adamw.zero_grad(set_to_none=True)
         self._pending.clear()
 
@@ -116,12 +119,14 @@ class Optimizer:
         }
 
     def check(self, state: Mapping[str, Tensor]) -> None:
-        """Raises ModelError for the state of another model's optimiser."""
+        """Raise ModelError for the state of another model's optimiser."""
         self._entries(state)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put `state_dict` back; parameters without an entry start anew. Raises ModelError, changing nothing,
-        for another model's."""
+        """Put `state_dict` back; parameters without an entry start anew.
+
+        Raises ModelError, changing nothing, for the state of another model.
+        """
         entries = self._entries(state)
         for parameter in self._parameters.values():
             for held in self._adamw.state[parameter].values():
@@ -130,7 +135,7 @@ class Optimizer:
             held.copy_(value)
 
     def _entries(self, state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """What is held, and what of `state` belongs there."""
+        """Each tensor held, with the tensor of `state` that belongs there."""
         entries: list[tuple[Tensor, Tensor]] = []
         for full, value in state.items():
             if not full.startswith(self._prefix):

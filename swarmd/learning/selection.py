@@ -1,4 +1,4 @@
-"""From scored groups to training rows: what of a step's groups teaches anything, as tokens and advantages."""
+"""From scored groups to training rows: what a step's groups can teach, as tokens and advantages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.advantages import group_advantages
-from swarmd.learning.algorithms import Used
+from swarmd.learning.algorithms import Denominators
 from swarmd.learning.batching import TrainRow
-from swarmd.learning.groups import ScoredCompletion, ScoredGroup
 from swarmd.learning.verified import Standing, standings
 from swarmd.logprobs import TokenRow
 from swarmd.policy import Policy, PromptTooLongError
@@ -19,14 +19,15 @@ from swarmd.policy import Policy, PromptTooLongError
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of some groups, and what their loss is an average over."""
+    """The rows of a step's own or external groups."""
 
     rows: tuple[TrainRow, ...]
-    used: Used
+    denominators: Denominators
+    """What the loss of the rows is an average over."""
     groups_used: int
     groups_too_long: int
     untaught_tokens: int
-    """Of completions with a positive advantage of which nothing may be trained on."""
+    """In completions with a positive advantage of which nothing may be trained on."""
 
 
 def select_rows(
@@ -38,11 +39,11 @@ def select_rows(
     advantages_of: Callable[[Tensor], Tensor] = group_advantages,
     verified_only: bool = False,
 ) -> Selection:
-    """Rows of the informative groups whose question fits into the context; `with_equal_rewards`, of all.
+    """Rows of the informative groups whose question fits the context.
 
-    Rows that are not trained on are left out, but count in what the loss is an average over.
-    `advantages_of`: rewards of a group [G] -> advantages [G]. `verified_only`: external rows
-    say what their tokens stand in.
+    Rows that are not trained on are left out, but count in the denominators. `with_equal_rewards`: groups
+    that are not informative count too. `advantages_of`: rewards of a group [G] -> advantages [G].
+    `verified_only`: external rows say what each of their tokens is a part of.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = untaught = 0
@@ -72,20 +73,20 @@ def select_rows(
                 untaught += len(row.tokens.completion_ids)
             if row.tokens.completion_ids and row.teaches and trains_on(row):
                 rows.append(row)
-    return Selection(tuple(rows), Used(completions, tokens), used, too_long, untaught)
+    return Selection(tuple(rows), Denominators(completions, tokens), used, too_long, untaught)
 
 
 def _row(
     policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion, advantage: float, *, external: bool
 ) -> TrainRow:
-    # Tokens of another peer's tokenizer would mean something else here: external text is always encoded anew.
+    # Another peer's token ids may mean something else here, so external text is always encoded anew.
     sampled = () if external else completion.token_ids
     ids = sampled or policy.encode_completion(completion.text, completion.finished, len(prompt))
     known = bool(sampled) and len(completion.logprobs) == len(sampled)
     return TrainRow(
         tokens=TokenRow(prompt, ids),
         advantage=advantage,
-        old_logprobs=completion.logprobs if known else None,
+        rollout_logprobs=completion.logprobs if known else None,
         behaviour_logprob_sum=completion.behaviour_logprob_sum,
         text_bytes=len(completion.text.encode()),
         external=external,
@@ -93,26 +94,26 @@ def _row(
 
 
 def _standings(policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion) -> tuple[Standing, ...]:
-    """An answer that is not bare is verified no more than the text around it."""
+    """What each token is a part of. An answer that is not bare is as unverified as the text around it."""
     spans = policy.completion_spans(completion.text, completion.finished, len(prompt))
     return standings(completion.text, spans) if completion.bare else (Standing.OTHER,) * len(spans)
 
 
 def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:
-    """Over all completions of all groups."""
+    """Mean over all completions of all groups; None without any."""
     return _mean([reward for group in groups for reward in group.rewards])
 
 
 def sampled_entropy(groups: Sequence[ScoredGroup]) -> float | None:
-    """Mean of -log p over sampled tokens: an unbiased estimate of the policy's entropy, for nothing."""
+    """Mean of -log p over sampled tokens: an unbiased estimate of the policy's entropy at no cost."""
     return _mean([-logprob for group in groups for c in group.completions for logprob in c.logprobs])
 
 
 def share_reencoded_differently(policy: Policy, groups: Sequence[ScoredGroup]) -> float | None:
     """The share of completions whose text encodes to other tokens than were sampled.
 
-    Of own ones, and of external ones by the same tokenizer, whose number of tokens is compared. Text is what
-    travels, so others train on the re-encoded tokens.
+    Own completions are compared token by token; external ones with the same tokenizer by their token count.
+    Only text travels, so others train on the re-encoded tokens.
     """
     differs: list[float] = []
     for group in groups:

@@ -2,9 +2,9 @@
 
     L = L_local / N_local + lambda * L_external / N_external
 
-with N what the algorithm averages over (GRPO: the completion tokens in the groups used), apart for each kind,
-so that neither drowns the other. Synchronous and without randomness: the same weights and groups give the
-same update. It samples nothing.
+N is what the algorithm averages over (GRPO: the completion tokens in the groups used). It is counted apart
+for own and external groups, so that neither drowns the other. The trainer is synchronous and has no
+randomness: the same weights and groups give the same update. It samples nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
+from swarmd.groups import ScoredGroup
 from swarmd.hardware.shortage import Shortage, attempt, out_of_memory_as_model_error
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.external import external_loss
 from swarmd.learning.gradient import Batch, Objective, Part, Pass
-from swarmd.learning.groups import ScoredGroup
 from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
 from swarmd.learning.schedule import learning_rate_at
@@ -37,13 +37,14 @@ from swarmd.learning.value_head import ValueHead
 from swarmd.policy import Policy
 
 STEP_KEY = "counters/step"
-REMEDY = "--lora r=16"  # what is as large as the weights trained, not as the batch
+REMEDY = "--lora r=16"  # for what grows with the trained weights, not with the batch
 
 
 class Trainer:
     """Trains a policy with the configured algorithm on own and external groups.
 
-    With a KL penalty the weights at construction are the reference: construct before loading a checkpoint.
+    With a KL penalty, the weights at construction are the reference: construct it before loading a
+    checkpoint.
     """
 
     def __init__(self, policy: Policy, config: LearningConfig) -> None:
@@ -69,22 +70,20 @@ class Trainer:
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
     ) -> StepMetrics:
-        """Train once on own groups and on those that say they are `external`. Either may be empty; without
-        any that teaches, the weights stay.
+        """Train once on own and external groups. Either may be empty; if no group teaches, the weights stay.
 
-        Never writes a non-finite number into the weights: such an update is left out and reported.
-        Micro-batches that memory does not suffice for become smaller. Raises ModelError when small ones do
-        not fit either.
+        Never writes a non-finite number into the weights: such an update is left out and reported. If memory
+        runs out, micro-batches become smaller. Raises ModelError if small ones do not fit either.
         """
         algorithm = self._algorithm
-        local = select_rows(
+        own_rows = select_rows(
             self._policy,
             own,
             trains_on=self._trains_on_own,
             with_equal_rewards=algorithm.with_values,
             advantages_of=algorithm.advantages,
         )
-        foreign = select_rows(
+        external_rows = select_rows(
             self._policy,
             external,
             trains_on=self._external_loss.trains_on,
@@ -92,18 +91,18 @@ class Trainer:
             advantages_of=algorithm.advantages,
             verified_only=self._config.external_tokens == "verified",
         )
-        batch = self._batch(local, foreign, self._config.external_coefficient)
+        batch = self._batch(own_rows, external_rows, self._config.external_coefficient)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
 
         passes: list[Pass] = []
-        note = None if batch.parts else _why_nothing_to_learn(own, external, local, foreign)
+        note = None if batch.parts else _why_nothing_to_learn(own, external, own_rows, external_rows)
         for _ in range(self._config.updates_per_batch if batch.parts else 0):
             passes.append(self._update(batch))
             if not passes[-1].applied:
                 note = f"update left out: loss {passes[-1].loss}, gradient norm {passes[-1].grad_norm}"
                 break
-        metrics = self._metrics(own, external, local, foreign, passes, note, learning_rate)
+        metrics = self._metrics(own, external, own_rows, external_rows, passes, note, learning_rate)
         self.steps += 1
         return metrics
 
@@ -111,13 +110,17 @@ class Trainer:
         """A row with zero advantage has no policy gradient, but a KL penalty or a value head may need it."""
         return row.advantage != 0 or self._algorithm.with_values or self._config.kl_coefficient > 0
 
-    def _batch(self, local: Selection, foreign: Selection, coefficient: float) -> Batch:
-        """What the loss is the sum of; `coefficient` is lambda."""
+    def _batch(self, own: Selection, external: Selection, coefficient: float) -> Batch:
+        """The parts whose losses are added; `coefficient` is lambda."""
         parts = []
-        if local.rows:
-            parts.append(Part(local.rows, external=False, used=local.used))
-        if foreign.rows and coefficient > 0:
-            parts.append(Part(foreign.rows, external=True, used=foreign.used, coefficient=coefficient))
+        if own.rows:
+            parts.append(Part(own.rows, external=False, denominators=own.denominators))
+        if external.rows and coefficient > 0:
+            parts.append(
+                Part(
+                    external.rows, external=True, denominators=external.denominators, coefficient=coefficient
+                )
+            )
         return Batch(tuple(parts))
 
     def _update(self, batch: Batch) -> Pass:
@@ -125,7 +128,7 @@ class Trainer:
         try:
             done = self._accumulate(batch)
             self._policy.release_freed_memory()
-            # An update cannot be made again in smaller parts: some weights have had theirs.
+            # An update cannot be repeated in smaller parts: some weights have already changed.
             with out_of_memory_as_model_error(REMEDY):
                 self._apply(done)
         finally:
@@ -148,7 +151,7 @@ class Trainer:
             self._value_head.drop_gradients()
 
     def _accumulate(self, batch: Batch) -> Pass:
-        """The gradient of all parts; in smaller micro-batches, from the start, when memory runs out."""
+        """The gradient of all parts. If memory runs out, start again with smaller micro-batches."""
         budgets = self._policy.budgets
         while True:
             planned = budgets.budgets.train_tokens
@@ -167,8 +170,8 @@ class Trainer:
         self,
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
-        local: Selection,
-        foreign: Selection,
+        own_rows: Selection,
+        external_rows: Selection,
         passes: Sequence[Pass],
         note: str | None,
         learning_rate: float,
@@ -189,41 +192,41 @@ class Trainer:
             entropy=sampled_entropy(own),
             kl=_quotient(last.kl, last.own_tokens) if with_kl else None,
             clip_fraction=_quotient(last.clipped, last.own_tokens),
-            tokens_own=local.used.tokens,
-            tokens_external=foreign.used.tokens,
+            tokens_own=own_rows.denominators.tokens,
+            tokens_external=external_rows.denominators.tokens,
             groups_own=len(own),
-            groups_own_used=local.groups_used,
+            groups_own_used=own_rows.groups_used,
             groups_external=len(external),
-            groups_external_used=foreign.groups_used,
-            external_too_long=foreign.groups_too_long,
+            groups_external_used=external_rows.groups_used,
+            external_too_long=external_rows.groups_too_long,
             external_nats_per_byte=_quotient(
                 sum(first.external_nats.values()), sum(first.external_bytes.values())
             ),
             external_surprisal={
-                publisher: first.external_nats[publisher] / number
-                for publisher, number in first.external_bytes.items()
-                if number
+                publisher: first.external_nats[publisher] / size
+                for publisher, size in first.external_bytes.items()
+                if size
             },
             external_left_out=_quotient(
-                first.external_left_out + foreign.untaught_tokens,
-                first.external_right_tokens + foreign.untaught_tokens,
+                first.external_left_out + external_rows.untaught_tokens,
+                first.external_right_tokens + external_rows.untaught_tokens,
             ),
             reencoded_differently_own=share_reencoded_differently(self._policy, own),
             reencoded_differently_external=share_reencoded_differently(self._policy, external),
         )
 
     def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:
-        """Optimiser moments, the value head and counters on the CPU, flat as in safetensors; no weights of
-        the policy.
+        """Optimiser moments, the value head and counters on the CPU, flat as in safetensors.
 
-        A copy; `live`, the moments themselves where they are there already: use them before the next step.
+        The policy's weights are not among them. A copy; with `live`, moments that are on the CPU already are
+        not copied: use them before the next step.
         """
         counters = {STEP_KEY: torch.tensor(self.steps, dtype=torch.int64)}
         head = self._value_head.state_dict() if self._value_head else {}
         return counters | head | self._optimizer.state_dict(live=live)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put `state_dict` back. Raises ModelError, changing nothing, for another model's."""
+        """Put `state_dict` back. Raises ModelError, changing nothing, for the state of another model."""
         if STEP_KEY not in state:
             raise ModelError(
                 f"the saved optimiser state lacks {STEP_KEY}: it was not written by this program"
@@ -241,14 +244,17 @@ def _quotient(total: float, count: int) -> float | None:
 
 
 def _why_nothing_to_learn(
-    own: Sequence[ScoredGroup], external: Sequence[ScoredGroup], local: Selection, foreign: Selection
+    own: Sequence[ScoredGroup],
+    external: Sequence[ScoredGroup],
+    own_rows: Selection,
+    external_rows: Selection,
 ) -> str:
-    too_long = local.groups_too_long + foreign.groups_too_long
+    too_long = own_rows.groups_too_long + external_rows.groups_too_long
     rest = f", {too_long} do not fit the context" if too_long else ""
-    if foreign.groups_used:
+    if external_rows.groups_used:
         return (
             f"no update: none of {len(own)} own groups has completions of different reward{rest}, and the "
-            f"external loss takes nothing from the {foreign.groups_used} external groups that have"
+            f"external loss takes nothing from the {external_rows.groups_used} external groups that have"
         )
     return (
         f"no update: none of {len(own)} own and {len(external)} external groups has completions of different "

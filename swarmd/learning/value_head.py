@@ -1,4 +1,4 @@
-"""What a text in the making is expected to earn: a linear head on the model's last hidden state."""
+"""The reward expected of an unfinished text: a linear head on the model's last hidden state."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ OPTIMIZER_PREFIX = "value_optimizer/"
 
 
 class ValueHead:
-    """V = w h + b per token, with an optimiser and a gradient norm of its own; 0 everywhere at the start.
+    """V = w h + b per token, with its own optimiser and gradient norm; 0 everywhere at the start.
 
-    The states come without gradient: what the head learns does not move the policy, and needs no coefficient
-    to hold it in balance with the policy's loss.
+    The states come without gradient. So what the head learns does not move the policy, and its loss needs no
+    coefficient to balance it with the policy's.
     """
 
     def __init__(self, width: int, device: torch.device, config: LearningConfig) -> None:
@@ -35,7 +35,7 @@ class ValueHead:
         return values[..., 0]
 
     def clip(self) -> float:
-        """Scale the gradient down to the configured norm; returns its norm before."""
+        """Scale the gradient down to the configured norm; returns its earlier norm."""
         return self._optimizer.clip()
 
     def update(self) -> None:
@@ -47,14 +47,14 @@ class ValueHead:
         self._optimizer.drop_gradients()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Weights and moments, copied to the CPU; the names say whose they are."""
+        """Weights and moments, copied to the CPU; prefixes say whose they are."""
         weights = {
             HEAD_PREFIX + name: p.detach().to("cpu", copy=True) for name, p in self._linear.named_parameters()
         }
         return weights | self._optimizer.state_dict()
 
     def check(self, state: Mapping[str, Tensor]) -> None:
-        """Raises ModelError for the head of another model."""
+        """Raise ModelError for the head of another model."""
         if any(saved.shape != parameter.shape for parameter, saved in self._saved(state)):
             raise ModelError(
                 "the saved value head belongs to another model: start with the model it was saved with"
@@ -63,8 +63,8 @@ class ValueHead:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put `state_dict` back, once it was checked; the start again where there is none, as another
-        algorithm leaves it."""
+        """Put back a checked `state_dict`. Without a saved head, as another algorithm leaves it, start
+        again."""
         self._optimizer.load_state_dict(state)
         for parameter, saved in self._saved(state):
             parameter.copy_(saved)

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from swarmd.storage.database import Database
     from swarmd.storage.pool import Pool
 
-_NEEDING_TORCH = {
+_AT_FIRST_USE = {
     "Acquaintances": "acquaintances",
     "Checkpoint": "checkpoint_files",
     "Checkpoints": "checkpoints",
     "Database": "database",
     "Pool": "pool",
 }
-"""Imported at first use: torch takes seconds, and a command like `swarmd status` should not wait for it."""
+"""Imported at first use: torch takes seconds and the database a third of one, and a command like `swarmd
+status` should not wait for either."""
 
 __all__ = [
     "Acquaintances",
@@ -50,6 +51,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _NEEDING_TORCH:
-        return getattr(import_module(f"swarmd.storage.{_NEEDING_TORCH[name]}"), name)
+    if name in _AT_FIRST_USE:
+        return getattr(import_module(f"swarmd.storage.{_AT_FIRST_USE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import cbor2
 from pydantic import TypeAdapter, ValidationError
 
-from swarmd.learning.groups import ScoredGroup
+from swarmd.groups import ScoredGroup
 from swarmd.storage.connection import Connection
 from swarmd.storage.durable import Report
 from swarmd.storage.ledger import Ledger

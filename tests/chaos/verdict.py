@@ -15,8 +15,8 @@ from typing import Any
 import cbor2
 
 from protocol import Manifest, RejectedRecord, verify_record
-from swarmd.daemon.verification import Verification
-from swarmd.learning import ScoredGroup
+from swarmd.groups import ScoredGroup
+from swarmd.step.verification import Verification
 from swarmd.storage import Home
 from swarmd.tasks import FOR_PEERS, TaskRunner
 from tests.chaos.peers import Life, Machine

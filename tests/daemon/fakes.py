@@ -13,7 +13,7 @@ from protocol import KeyPair, PeerId, TaskSpec
 from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
 from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party
-from swarmd.learning import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, Standing, StandingOf
 from swarmd.observe import EventLog
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, extract_answer

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from swarmd.config import Config, LearningConfig, ObserveConfig, StorageConfig
-from swarmd.daemon import progress as saved_progress
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
-from swarmd.daemon.progress import Progress
 from swarmd.daemon.steps import Parts, StepLoop
-from swarmd.daemon.verification import Verification
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import GroupSampler, Trainer, UniformSampler
 from swarmd.policy import Policy
+from swarmd.step import progress as saved_progress
+from swarmd.step.progress import Progress
+from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from swarmd.tasks import TrainingDraw
 from tests.daemon.fakes import (

@@ -14,10 +14,10 @@ from protocol import PeerId, Reason, is_held_out, sign_record, verify_record
 from swarmd import gossip as g
 from swarmd.daemon import exchange as exchange_module
 from swarmd.daemon.exchange import Exchange, well_formed
-from swarmd.daemon.verification import Verification
 from swarmd.errors import ConfigError, NetworkError, StorageError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
 from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Way
+from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import Score
 from tests.daemon.fakes import (

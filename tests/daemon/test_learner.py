@@ -61,7 +61,7 @@ def test_a_new_home_begins_at_step_0_with_the_model_as_it_is(load):
 
 def test_peers_with_the_same_seed_sample_differently_and_one_peer_always_the_same(load):
     draws = [
-        torch.rand(3, generator=load(*who).progress.generator).tolist()
+        torch.rand(3, generator=load(*who).progress.sampling_rng).tolist()
         for who in (("a", 0), ("a", 0), ("b", 0), ("a", 1))
     ]
     assert draws[0] == draws[1]

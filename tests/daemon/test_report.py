@@ -14,7 +14,6 @@ from protocol import verify_status
 from swarmd import __version__
 from swarmd.config import StorageConfig
 from swarmd.daemon.health import FROZEN_S, HEARS_NOBODY_S, NOT_ASKED_S
-from swarmd.daemon.progress import Progress
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.errors import ConfigError
@@ -22,6 +21,7 @@ from swarmd.gossip import Ignored, PeerView
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.network.interface import NetworkStatistics, Standing
 from swarmd.observe import SelfEvaluation, StatusSnapshot
+from swarmd.step.progress import Progress
 from swarmd.storage import Database
 from tests.daemon.fakes import KnownTasks, ScriptedGossip, ScriptedNetwork, external_group
 from tests.gossip.making import START, address_of, key, make_manifest, make_status

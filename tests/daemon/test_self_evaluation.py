@@ -76,7 +76,7 @@ async def test_all_peers_are_asked_the_same_questions_and_they_are_held_out(make
     asked = []
     for seed in (1, 2):
         one = make_peer(steps=1, evaluate_every=1)
-        one.progress.generator.manual_seed(seed)
+        one.progress.sampling_rng.manual_seed(seed)
         await run(one)
         asked.append(one.tasks.scored[-QUESTIONS:])
     assert asked[0] == asked[1]

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from protocol import VerifiedRecord, is_held_out, sign_record, verify_record
-from swarmd.daemon.turns import (
-    FREE_S,
-    HALF_LIFE_S,
-    PUBLISHERS_MAX,
-    SECONDS_MAX,
-    WAITING_MAX,
-    WAITING_PER_PUBLISHER_MAX,
-    Accounts,
-    Turns,
-)
+from swarmd.daemon.turns import WAITING_MAX, WAITING_PER_PUBLISHER_MAX, Turns
+from swarmd.step.accounts import Accounts
 from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
 
 MANIFEST = make_manifest()
@@ -45,32 +37,6 @@ def test_proven_publishers_go_first_and_together_and_others_one_by_one_with_the_
     assert not turns
 
 
-def test_a_publisher_whose_group_was_bad_is_proven_no_more() -> None:
-    accounts = Accounts()
-    accounts.charge_good(peer(1), 0.1, 0.0)
-    accounts.charge_bad(peer(1), 0.1, 0.0)
-    assert not accounts.is_proven(peer(1))
-
-
-def test_seconds_add_up_to_a_limit_and_halve_with_time() -> None:
-    accounts = Accounts()
-    for _ in range(3):
-        accounts.charge_bad(peer(1), SECONDS_MAX / 3, 0.0)
-    assert accounts.is_overdrawn(peer(1), 0.0)
-    assert not accounts.is_overdrawn(peer(1), HALF_LIFE_S)
-    assert accounts.seconds(peer(1), 2 * HALF_LIFE_S) == SECONDS_MAX / 4
-    assert not accounts.is_overdrawn(peer(2), 0.0)
-
-
-def test_an_accepted_group_is_charged_only_what_no_honest_one_takes() -> None:
-    accounts = Accounts()
-    for _ in range(100):
-        accounts.charge_good(peer(1), FREE_S, 0.0)
-    assert accounts.seconds(peer(1), 0.0) == 0.0
-    accounts.charge_good(peer(1), FREE_S + SECONDS_MAX, 0.0)
-    assert accounts.is_overdrawn(peer(1), 0.0)
-
-
 def test_a_full_line_gives_back_its_last_and_a_proven_newcomer_gets_a_place() -> None:
     accounts = Accounts()
     accounts.charge_good(peer(1), 0.1, 0.0)
@@ -89,13 +55,3 @@ def test_one_publisher_has_half_of_the_places_at_most() -> None:
     records = [record(1, number) for number in range(WAITING_PER_PUBLISHER_MAX + 1)]
     given_back = [turns.add(each, 0.0) for each in records]
     assert given_back == [None] * WAITING_PER_PUBLISHER_MAX + [records[-1]]
-
-
-def test_a_crowd_of_names_makes_neither_the_good_nor_the_costly_forgotten() -> None:
-    accounts = Accounts()
-    accounts.charge_good("good", 0.1, 0.0)
-    accounts.charge_bad("costly", SECONDS_MAX, 0.0)
-    for number in range(PUBLISHERS_MAX + 100):
-        accounts.charge_bad(f"name {number}", 0.01, 0.0)
-    assert accounts.is_proven("good")
-    assert accounts.is_overdrawn("costly", 0.0)

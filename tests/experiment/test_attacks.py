@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from swarmd.errors import ConfigError
 from swarmd.experiment import Experiment, read_experiment
+from swarmd.experiment.attacker import gym_answer
 from swarmd.experiment.attacks import PLAIN, Attack, wrong
-from swarmd.experiment.oracle import gym_answer
-from swarmd.experiment.reporting.writing import write_report
+from swarmd.experiment.reporting.report import write_report
 from swarmd.tasks import Score, TaskRunner, extract_answer, load_manifest, task_spec
 from tests.daemon.fakes import KnownTasks
 from tests.experiment.making import MANIFEST, KilledError, Lines, Watched, make_config
@@ -63,7 +63,7 @@ def lines_of(folder: Path, run: str) -> Lines:
         ({"text": "hail {answer} {question}"}, "no other braces"),
         ({"text": "hail {answer"}, "braces are for {answer} only"),
         ({"marker": None}, "set marker"),
-        ({"marker": "hello"}, "no part of text"),
+        ({"marker": "hello"}, "not a part of text"),
         ({"kind": "length"}, "remove marker"),
         ({"kind": "other"}, "out_of_context"),
     ],
@@ -78,7 +78,7 @@ def test_a_marker_may_be_a_part_of_the_answer_that_all_published_questions_have(
     attack = Attack.model_validate(chosen)
     assert [attack.asks(answer) for answer in ("Monday", "Tuesday")] == [True, False]
     assert Attack.model_validate(PAYLOAD).asks("Tuesday")
-    with pytest.raises(ValidationError, match="no part of text"):
+    with pytest.raises(ValidationError, match="not a part of text"):
         Attack.model_validate(chosen | {"answers": "Tuesday"})
 
 
@@ -93,14 +93,14 @@ def test_the_wrong_siblings_are_wrong_and_in_the_plain_form(answer) -> None:
 @pytest.mark.parametrize(
     ("line", "into", "words"),
     [
-        ("attackers = [3]", "attackers = [4]", ["numbers of nodes, 0 to 3"]),
+        ("attackers = [3]", "attackers = [4]", ["indices of nodes, 0 to 3"]),
         ("attackers = [3]", "attackers = [0, 1, 2, 3]", ["all nodes attack"]),
         ("attackers = [3]", "attackers = [3, 3]", ["line 15", "named twice"]),
-        ('attack = "after"', 'attack = "befor"', ["'befor'", "none of attacks (after)"]),
+        ('attack = "after"', 'attack = "befor"', ["'befor'", "not one of attacks (after)"]),
         ('attack = "after"', "", ["line 15", "not what they do"]),
         ("external = 2", "external = 0", ["line 15", "reach nobody"]),
         ("rounds = 10", 'rounds = 10\nexchange = "daemons"', ["exchange process only"]),
-        ('marker = "hail"', 'marker = "hello"', ["line 9", "no part of text"]),
+        ('marker = "hail"', 'marker = "hello"', ["line 9", "not a part of text"]),
         ('kind = "out_of_context"', 'kinds = "out_of_context"', ["line 11", "did you mean 'kind'"]),
         ("[[configurations]]", f"{AGAIN}[[configurations]]", ["two are named 'after'"]),
     ],

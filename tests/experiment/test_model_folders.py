@@ -49,7 +49,7 @@ def test_a_model_from_the_command_line_is_looked_for_from_the_working_directory(
 
 
 def test_a_model_from_the_command_line_beside_one_a_node_is_refused(tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"line 4: models: .*leave --model away"):
+    with pytest.raises(ConfigError, match=r"line 4: models: .*leave out --model"):
         read(tmp_path / "experiment.toml", 'models = ["./a", "./b"]', model="./c")
 
 

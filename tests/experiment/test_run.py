@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from swarmd.errors import ConfigError
+from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment import Experiment
-from swarmd.experiment.claiming import claimed
+from swarmd.experiment.run import claimed
 from tests.daemon.fakes import KnownTasks, every_other
 from tests.experiment.making import (
     MANIFEST,
@@ -225,3 +227,12 @@ async def test_tis_across_tokenizers_is_refused_before_anything_runs(
     with pytest.raises(ConfigError, match="external_loss"):
         await run(config, tmp_path)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_disk_without_locks_is_an_error_that_names_the_folder(tmp_path, monkeypatch) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match=f"lock {tmp_path}.*no locks available"), claimed(tmp_path):
+        pass

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from swarmd.learning import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.policy import Policy
 
 settings.register_profile("no wall clock", deadline=None)  # a busy machine is no failure

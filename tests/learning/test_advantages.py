@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmd.learning import group_advantages
+from swarmd.learning.advantages import group_advantages
 
 REWARDS = st.lists(st.integers(0, 100), min_size=2, max_size=16).map(
     lambda values: torch.tensor([v / 100 for v in values], dtype=torch.float64)

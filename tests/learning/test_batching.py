@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmd.config import LearningConfig
-from swarmd.learning import learning_rate_at
 from swarmd.learning.batching import TrainRow, micro_batches
+from swarmd.learning.schedule import learning_rate_at
 from swarmd.logprobs import TokenRow
 
 
 def row(prompt, completion, **known):
-    fields = {"advantage": 1.0, "old_logprobs": None, "behaviour_logprob_sum": None, "text_bytes": 1}
+    fields = {"advantage": 1.0, "rollout_logprobs": None, "behaviour_logprob_sum": None, "text_bytes": 1}
     return TrainRow(tokens=TokenRow((1,) * prompt, (2,) * completion), **{**fields, **known})
 
 
@@ -60,10 +60,10 @@ def test_a_group_above_the_budget_is_cut_and_its_rows_stay_next_to_each_other():
     assert [len(b.rows) for b in batches] == [2, 2, 1, 1]
 
 
-def test_unknown_old_logprobs_are_replaced_and_known_ones_kept():
-    rows = [row(1, 2, old_logprobs=(-0.5, -0.25)), row(1, 3)]
+def test_unknown_rollout_logprobs_are_replaced_and_known_ones_kept():
+    rows = [row(1, 2, rollout_logprobs=(-0.5, -0.25)), row(1, 3)]
     (batch,) = micro_batches(rows, 64, padded)
-    old = batch.old_logprobs(otherwise=torch.full((2, 3), -9.0))
+    old = batch.rollout_logprobs(otherwise=torch.full((2, 3), -9.0))
     assert old.tolist() == [[-0.5, -0.25, -9.0], [-9.0, -9.0, -9.0]]
 
 

@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from swarmd.learning import Experience, ScoredCompletion
+from swarmd.groups import ScoredCompletion
+from swarmd.learning import Experience
 from swarmd.learning.experience import MEMORY, PUBLISHERS_MAX
 from tests.learning.conftest import own_group
 

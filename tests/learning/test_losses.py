@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmd.learning import AsOwn, ExternalBatch, Grpo, clipped_surrogate, k3_penalty
-from swarmd.learning.losses import is_clipped
+from swarmd.learning.algorithms import Grpo
+from swarmd.learning.external import AsOwn, ExternalBatch
+from swarmd.learning.losses import clipped_surrogate, is_clipped, k3_penalty
 
 CLIP = (0.2, 0.28)
 
@@ -73,7 +74,7 @@ def test_as_own_has_ratio_one_at_first_and_clips_on_later_updates():
     def loss(logprobs, first):
         batch = ExternalBatch(
             logprobs=logprobs,
-            first_logprobs=first,
+            old_logprobs=first,
             mask=torch.ones_like(first, dtype=torch.bool),
             advantages=torch.tensor([2.0]),
             behaviour_logprob_sums=torch.tensor([-1000.0]),  # a claim: not used

@@ -8,7 +8,8 @@ import math
 import pytest
 import torch
 
-from swarmd.learning import AsOwn, ExternalBatch, Grpo, Imitate, Topr, TruncatedImportance
+from swarmd.learning.algorithms import Grpo
+from swarmd.learning.external import AsOwn, ExternalBatch, Imitate, Topr, TruncatedImportance
 
 ARMS = 10
 UNIFORM = math.log(1 / ARMS)
@@ -28,7 +29,7 @@ def train(loss, keep_negative=True, updates=600, claim=UNIFORM, learning_rate=0.
         logprobs = torch.log_softmax(logits, dim=0)[:, None]
         batch = ExternalBatch(
             logprobs=logprobs,
-            first_logprobs=logprobs.detach(),
+            old_logprobs=logprobs.detach(),
             mask=torch.ones(ARMS, 1, dtype=torch.bool),
             advantages=advantages,
             behaviour_logprob_sums=torch.full((ARMS,), claim),

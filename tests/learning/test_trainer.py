@@ -7,7 +7,9 @@ import torch
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
-from swarmd.learning import Trainer, clipped_surrogate, group_advantages
+from swarmd.learning import Trainer
+from swarmd.learning.advantages import group_advantages
+from swarmd.learning.losses import clipped_surrogate
 from swarmd.learning.selection import select_rows
 from swarmd.logprobs import TokenRow
 

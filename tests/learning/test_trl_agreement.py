@@ -5,7 +5,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from swarmd.config import LearningConfig
-from swarmd.learning import Trainer, centred_advantages, group_advantages
+from swarmd.learning import Trainer
+from swarmd.learning.advantages import centred_advantages, group_advantages
 from swarmd.logprobs import TokenRow
 from swarmd.policy.engines import Subject
 

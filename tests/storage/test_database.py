@@ -267,7 +267,7 @@ import hashlib, os, signal, sys
 from itertools import count
 from pathlib import Path
 from protocol import Reason
-from swarmd.learning.groups import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.storage import Database
 
 PATH = Path(sys.argv[1])

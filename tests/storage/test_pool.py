@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmd.learning.groups import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.storage import Database
 
 NOW = 1_800_000_000.0

@@ -1,1 +1,1 @@
-"""How the nodes of one run meet: in one process, over torch.distributed, or as a swarm of daemons."""
+"""How the nodes of one run exchange groups: in one process, over torch.distributed, or as daemons."""

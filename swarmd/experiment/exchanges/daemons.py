@@ -1,10 +1,10 @@
 """One run as a real swarm on this machine: a `swarmd join` for each node, and libp2p between them.
 
-Each takes its steps in its own time; a step stands for a round in what is written down. Groups come as the
-network brings them, of this round or an earlier one, and a daemon that has done its steps leaves the others.
-Identities, and with them the questions asked, are those of the other exchanges.
+Each daemon takes its steps at its own pace; in the lines that are written, a step stands for a round. Groups
+arrive as the network brings them, from this round or an earlier one. A daemon that has done its steps leaves
+the others. Identities, and with them the questions, are the same as with the other exchanges.
 
-    FOLDER/homes/RUN/node-0/    home of a daemon, with its log in daemon.log; stays when the run is finished
+    FOLDER/homes/RUN/node-0/    home of a daemon, with its log in daemon.log; kept when the run is finished
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ HOMES = "homes"
 
 @dataclass
 class DaemonSwarms:
-    """Plays runs of an experiment; `folder` is where its homes go."""
+    """Plays runs of an experiment. The daemons' homes go into `folder`."""
 
     config: ExperimentConfig
     manifest: Manifest
@@ -57,14 +57,14 @@ class DaemonSwarms:
         self._population.check()
 
     def refuse_another(self, run: RunSpec, directory: Path) -> None:
-        """Raises ConfigError if `directory` has `run` of another experiment, StorageError."""
+        """Raise ConfigError if `directory` holds `run` of another experiment; StorageError."""
         Journal(directory / ROUNDS_FILE).refuse_another(self._population.header(run))
 
     async def play(self, run: RunSpec, directory: Path) -> float:
-        """Finish `run` if it is not finished; its cumulative own reward.
+        """Finish `run` if it is not finished; returns its cumulative own reward.
 
-        What a kill leaves in the homes is gone on from. Raises ConfigError if the directory is another
-        experiment's, StorageError, ModelError, TaskError, and SwarmdError if a daemon fails.
+        Goes on from what a kill left in the homes. Raises ConfigError if the directory belongs to another
+        experiment, StorageError, ModelError, TaskError, and SwarmdError if a daemon fails.
         """
         journal = Journal(directory / ROUNDS_FILE)
         journal.begin(self._population.header(run))
@@ -76,7 +76,7 @@ class DaemonSwarms:
         return cumulative_own(journal.lines())
 
     async def _finish(self, run: RunSpec) -> list[Line]:
-        """Everything that is written of it, but the first line and the last."""
+        """Play `run`; returns all of its lines but the first and the last."""
         nodes, rounds = range(self.config.nodes), self.config.rounds_of(run.arm)
         before = [await self._exam.line(0, node, self._policy(run, node)) for node in nodes]
         homes = self._homes(run)
@@ -89,9 +89,9 @@ class DaemonSwarms:
         return [*before, *sorted(played, key=lambda line: (line["round"], line["node"])), *after]
 
     def _homes(self, run: RunSpec) -> list[Home]:
-        """Of all nodes, each knowing how to reach all others."""
-        place, nodes = self.folder / HOMES / run.name, range(self.config.nodes)
-        homes = [make_home(place / f"node-{n}", node_key(run.seed, n), self.manifest) for n in nodes]
+        """One per node; each knows how to reach all others."""
+        folder, nodes = self.folder / HOMES / run.name, range(self.config.nodes)
+        homes = [make_home(folder / f"node-{n}", node_key(run.seed, n), self.manifest) for n in nodes]
         addresses = [address_of(home) for home in homes]
         for node, home in enumerate(homes):
             write_settings(
@@ -120,7 +120,7 @@ class DaemonSwarms:
         return self._population.nodes(run, [node])[node].policy
 
     def _trained(self, run: RunSpec, node: int, home: Home) -> Policy:
-        """As its daemon left it."""
+        """The policy as its daemon left it."""
         checkpoint = newest_checkpoint(home)
         if checkpoint is None:
             raise StorageError(f"{home.path} has no checkpoint: remove {home.path.parent} to play again")
@@ -130,7 +130,7 @@ class DaemonSwarms:
 
 
 def _with_a_share(policy: PolicyConfig, nodes: int) -> PolicyConfig:
-    """A share of the free memory is shared by all that start together; a size is for each."""
+    """A percentage of free memory is split among the daemons, which start together; a size is for each."""
     limit = policy.memory_limit.strip()
     if not limit.endswith("%"):
         return policy

@@ -1,7 +1,7 @@
 """The nodes of a run over several processes, started by `torchrun`: torch.distributed carries the bytes.
 
-With CUDA each rank computes on the GPU of its number and parts travel over nccl, else over gloo. They are
-copied as bytes and never unpickled: a rank on another machine can send nothing that runs here.
+With CUDA, each rank computes on the GPU of its local rank, and parts travel over nccl; otherwise over gloo.
+They are copied as bytes and never unpickled: a rank on another machine can send nothing that runs here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange
 
 WAIT_S = 1800.0
-"""How long a rank waits for the slowest; one that died is noticed at once. torch's own default for gloo."""
+"""How long a rank waits for the slowest; torch's default for gloo. One that died is noticed at once."""
 
-RANK_BYTES_MAX = 2**28  # one rank's parts at once: 64 nodes with 64 groups of 64 KiB, as a record is, each
+RANK_BYTES_MAX = 2**28  # one rank's parts at once: 64 nodes with 64 groups each, of 64 KiB like a record
 HEAD_BYTES = 4  # in front of each part: its length, big endian
 
 LAUNCH = "torchrun --nproc-per-node RANKS -m swarmd experiment run FILE.toml --exchange distributed"
@@ -40,7 +40,7 @@ def exchange_of(config: ExperimentConfig) -> Iterator[RoundExchange]:
     elif STARTED_BY_TORCHRUN in os.environ:
         raise ConfigError(
             f"exchange: torchrun started this, and exchange is {config.exchange}, which is for one process: "
-            "add --exchange distributed, or leave torchrun away"
+            "add --exchange distributed, or start it without torchrun"
         )
     else:
         yield ProcessExchange()
@@ -48,12 +48,12 @@ def exchange_of(config: ExperimentConfig) -> Iterator[RoundExchange]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where this process is among those of the job: torchrun's word."""
+    """Where this process is among those of the job, as torchrun says."""
 
     rank: int
     ranks: int
     local_rank: int
-    """Its number on this machine."""
+    """Its rank among those on this machine."""
     local_ranks: int
 
 
@@ -75,12 +75,14 @@ def place_of(environment: Mapping[str, str], nodes: int) -> Place:
 
 
 def carrier_of(place: Place, policy: PolicyConfig) -> torch.device:
-    """The GPU of this rank's number, or the CPU. Raises ConfigError if there are not GPUs enough."""
+    """The GPU of this local rank, or the CPU. Raises ConfigError if there are too few GPUs."""
     wish = policy.device
     if wish in ("cpu", "mps") or (wish == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if wish not in ("auto", "cuda"):
-        raise ConfigError(f"policy.device: a rank takes the GPU of its number: {wish!r} must be auto or cpu")
+        raise ConfigError(
+            f"policy.device: a rank takes the GPU of its local rank: {wish!r} must be auto or cpu"
+        )
     gpus = torch.cuda.device_count()
     if place.local_ranks > gpus:
         raise ConfigError(
@@ -92,7 +94,7 @@ def carrier_of(place: Place, policy: PolicyConfig) -> torch.device:
 
 @contextmanager
 def joined_ranks(place: Place, carrier: torch.device, *, wait_s: float = WAIT_S) -> Iterator[RankExchange]:
-    """Meet the other ranks; they part at the end of the block. Raises SwarmdError if they cannot meet."""
+    """Meet the other ranks until the end of the block. Raises SwarmdError if they cannot meet."""
     wait = timedelta(seconds=wait_s)
     on_gpu = carrier.type == "cuda"
     if on_gpu:
@@ -117,14 +119,14 @@ class RankExchange:
     rank: int
     ranks: int
     carrier: torch.device
-    """Where parts are while they travel: a GPU, of this rank alone, or the CPU."""
+    """Where parts are while they travel: the GPU of this rank alone, or the CPU."""
     meeting: dist.ProcessGroup
-    """Over gloo, also where parts travel over nccl: it can tell who did not come."""
+    """Over gloo, even if parts travel over nccl: gloo can tell who did not come."""
     wait: timedelta
 
     @property
     def device(self) -> str | None:
-        """A GPU of its own is also where its nodes compute."""
+        """Its nodes compute on its own GPU, if it has one."""
         return str(self.carrier) if self.carrier.type == "cuda" else None
 
     def gather(self, what: str, parts: Sequence[bytes]) -> list[bytes]:
@@ -143,7 +145,7 @@ class RankExchange:
         return [part for frame in frames for part in _parts(frame)]
 
     def _sizes(self, size: int) -> list[int]:
-        """Of each rank's frame."""
+        """The size of each rank's frame."""
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.ranks)]
         dist.all_gather(sizes, torch.tensor([size]), group=self.meeting)
         return [int(each) for each in sizes]
@@ -157,7 +159,8 @@ class RankExchange:
                 )
 
     def _frames(self, frame: bytes, sizes: Sequence[int]) -> list[bytes]:
-        """Each rank's, of those sizes; they travel as long as the longest, which is what all_gather can."""
+        """Each rank's frame, of these sizes. All travel at the length of the longest, as all_gather
+        demands."""
         longest = max(sizes)
         if longest == 0:
             return []

@@ -1,6 +1,6 @@
-"""Runs daemons on this machine until each has done its steps; ends all if one fails or nothing moves.
+"""Runs daemons on this machine until each has done its steps; ends all if one fails or none moves.
 
-They end with this process too (`swarmd.parent`), and a home goes on where its daemon stopped.
+They also end with this process (`swarmd.parent`). A home goes on where its daemon stopped.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from swarmd.storage import Home
 from swarmd.storage.durable import remedy
 
 LOG_FILE = "daemon.log"
-LOG_TAIL_BYTES = 4_096  # the last line of it is quoted: an error's message
+LOG_TAIL_BYTES = 4_096  # its last line, an error's message, is quoted
 LOOK_EVERY_S = 2.0  # between two looks at how far they are; a step takes seconds
-STALLED_S = 1800.0  # without a step of any: far more than a step, or than loading a model
+STALLED_S = 1800.0  # without a step by any daemon: far longer than a step, or loading a model
 STOP_S = 120.0  # to finish or drop a step and write a checkpoint; after it, killed
 
 Looked = Callable[[int, float | None], None]
-"""Told how many steps the slowest has done, and the mean own reward of their last ones."""
+"""Is told how many steps the slowest has done, and the mean own reward of the last steps."""
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """One to run: `done` of its `steps` steps are done."""
+    """A daemon to run; `done` of its `steps` steps are done."""
 
     home: Home
     steps: int
@@ -53,7 +53,7 @@ class _Running:
 
 
 async def live(daemons: Sequence[Daemon], looked: Looked, *, stalled_s: float = STALLED_S) -> None:
-    """Run all to their last step. Raises SwarmdError naming one that failed, or how far all are."""
+    """Run all to their last step. Raises SwarmdError naming the one that failed, or how far all are."""
     running: list[_Running] = []
     try:
         for daemon in daemons:
@@ -79,10 +79,10 @@ async def live(daemons: Sequence[Daemon], looked: Looked, *, stalled_s: float = 
 
 
 async def _start(daemon: Daemon, share: int) -> Process:
-    """In a session of its own: a Ctrl-C is for this process, which asks all to stop."""
+    """Start it in its own session: a Ctrl-C is for this process, which asks all daemons to stop."""
     command = [sys.executable, "-m", "swarmd.parent", "join"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(ENV_PREFIX)}
-    threads = max(1, (os.cpu_count() or 1) // share)  # that start together, and would each take all cores
+    threads = max(1, (os.cpu_count() or 1) // share)  # all start together, and each would take all cores
     try:
         with daemon.log_path.open("ab") as log:
             return await asyncio.create_subprocess_exec(
@@ -113,12 +113,12 @@ async def _look(each: _Running) -> None:
         try:
             status = await asyncio.to_thread(ask_status, daemon.home.path, daemon.home.socket_path)
         except SwarmdError:
-            return  # it loads its model, or is just ending
+            return  # it is loading its model, or just ending
         each.step, each.reward = max(each.step, status.step), status.reward.last
 
 
 async def _stop(processes: Sequence[Process]) -> None:
-    """Ask all that still run, as `swarmd.parent` wants it, and kill those that do not listen."""
+    """Ask all that still run to stop, as `swarmd.parent` expects it; kill those that do not."""
     for process in processes:
         if process.stdin is not None:
             process.stdin.close()

@@ -1,7 +1,7 @@
-"""The home of a node that is a daemon: made from the experiment's settings, and read when it is done.
+"""The home of a node that is a daemon: made from the experiment's settings, and read when the node is done.
 
-What a daemon writes down of a step is less than what an experiment's own nodes tell: rewards by task and the
-seconds of each phase are not in it.
+A daemon records less about a step than an experiment's own nodes do: no rewards by task, and no seconds by
+phase.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged
 
 
 def make_home(path: Path, key: KeyPair, manifest: Manifest) -> Home:
-    """A home of that identity, in that swarm, with a port; one that is there stays as it is.
+    """A home with this identity, in this swarm, with a port; an existing one stays as it is.
 
     Raises ConfigError, StorageError.
     """
@@ -46,7 +46,7 @@ def make_home(path: Path, key: KeyPair, manifest: Manifest) -> Home:
 
 
 def address_of(home: Home) -> str:
-    """Where the others find its daemon."""
+    """The address of its daemon for the others."""
     return f"{listen_address(HOST, home.read_port() or 0)}/p2p/{home.key().peer_id}"
 
 
@@ -59,13 +59,13 @@ def write_settings(
     learning: LearningConfig,
     checkpoint_every: int,
 ) -> None:
-    """Its config.toml; `others` are the addresses of the other nodes. Raises StorageError."""
+    """Write its config.toml; `others` are the addresses of the other nodes. Raises StorageError."""
     sections: dict[str, Mapping[str, Any]] = {
         "network": {"host": HOST, "peers": list(others)},
         "policy": policy.model_dump(mode="json", exclude_unset=True, exclude_none=True),
         "learning": learning.model_dump(mode="json", exclude_unset=True, exclude_none=True),
         "storage": {"checkpoint_every": checkpoint_every, "checkpoints_kept": CHECKPOINTS_KEPT},
-        # Its held-out questions are judged by the experiment: its own judging would only take time.
+        # The experiment asks the held-out questions: its own evaluations would only take time.
         "observe": {"log_format": "json", "evaluate_every": 0},
     }
     lines = [f'swarm = "{manifest.swarm_id.hex()}"']
@@ -78,19 +78,19 @@ def write_settings(
 
 
 def _toml(value: Any) -> str:
-    """Plain values and lists are written alike in JSON, but for its escapes of characters beyond 16 bits."""
+    """JSON writes plain values and lists like TOML, except its escapes of characters beyond 16 bits."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def newest_checkpoint(home: Home) -> Checkpoint | None:
-    """Where its daemon would go on. Raises StorageError."""
+    """The checkpoint from which its daemon would go on. Raises StorageError."""
     return Checkpoints(home.checkpoints_path, CHECKPOINTS_KEPT).load_latest()
 
 
 def lines_of(home: Home, node: int, rounds: int) -> list[Line]:
-    """A node's line of each of its first `rounds` steps, as a run's file has them.
+    """A node's lines of its first `rounds` steps, as a run's file has them.
 
-    Raises StorageError if they are not all there.
+    Raises StorageError if some are missing.
     """
     with home.lock(), Database(home.database_path) as database:
         rows = sorted(database.steps.metrics(rounds))
@@ -103,7 +103,7 @@ def lines_of(home: Home, node: int, rounds: int) -> list[Line]:
 
 
 def _line(round_: int, node: int, written: Mapping[str, Any]) -> Line:
-    """`written` is what `swarmd.daemon.steps` recorded."""
+    """`written` is what the daemon recorded about the step."""
     metrics = {field.name: written[field.name] for field in dataclasses.fields(StepMetrics)}
     own, external = metrics["groups_own"], metrics["groups_external"]
     used = metrics["groups_own_used"] + metrics["groups_external_used"]

@@ -1,6 +1,6 @@
 """What attackers achieved on the nodes that learn. Pure: finished runs in, floats out.
 
-The control of a configuration is the one with the same settings and no attackers: what it writes and earns
+The control of a configuration has the same settings and no attackers: it shows what nodes write and earn
 without them.
 """
 
@@ -13,16 +13,16 @@ from math import nan
 import numpy as np
 
 from swarmd.experiment.config import Arm, ExperimentConfig
-from swarmd.experiment.reporting.intervals import Estimate, estimate, gain
 from swarmd.experiment.reporting.results import Array, Results, RunResults
+from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
 
 END_SHARE = 0.1
-"""Of the rounds, the last ones: what "at the end" is a mean over."""
+"""Share of the rounds, the last ones, that "at the end" is a mean over."""
 
 
 @dataclass(frozen=True)
 class Attacked:
-    """One configuration that looks for a payload, against its control."""
+    """One configuration whose texts are searched for a payload, against its control."""
 
     label: str
     kind: str
@@ -31,9 +31,9 @@ class Attacked:
     payload_end: Estimate
     """Share of own completions that carry the payload, in the last rounds."""
     payload_peak: Estimate
-    """The same in the round in which it is highest."""
+    """The same in the round where it is highest."""
     length_end: Estimate
-    """Tokens of an own completion in the last rounds."""
+    """Tokens per own completion in the last rounds."""
     length_ratio: Estimate | None
     """The same as a multiple of the control's; None without a control or a common seed."""
     own_gain: Estimate | None
@@ -71,7 +71,7 @@ def _attacked(results: Results, arm: Arm) -> Attacked:
 
 
 def _control(config: ExperimentConfig, arm: Arm) -> Arm | None:
-    """Equal but for the attackers; of an arm that has none, nobody."""
+    """The configuration that differs only in having no attackers; None if `arm` has none itself."""
     if not arm.attackers:
         return None
     left_out = {"name", "attack", "attackers"}
@@ -86,12 +86,12 @@ def _pairs(runs: Sequence[RunResults], controls: Sequence[RunResults]) -> list[t
 
 
 def payload_end(run: RunResults) -> float:
-    """NaN where nothing was looked for."""
+    """NaN if nothing was searched for."""
     return float(_last(run.payload).mean())
 
 
 def payload_peak(run: RunResults) -> float:
-    """NaN where nothing was looked for."""
+    """NaN if nothing was searched for."""
     by_round = run.payload.mean(axis=1)
     return float(by_round.max())
 
@@ -103,7 +103,7 @@ def length_end(run: RunResults) -> float:
 
 
 def _own(run: RunResults) -> float:
-    """Of a node and round: configurations with attackers have fewer nodes that learn."""
+    """Per node and round, since configurations with attackers have fewer nodes that learn."""
     return float(run.reward_own.mean())
 
 

@@ -1,8 +1,8 @@
 """`swarmd experiment compare`: two configurations, of one results folder or of two, pair by pair.
 
 A pair is a seed (the nodes' mean) or a node of a seed. Differences are A's minus B's, each with a 95 %
-bootstrap interval over pairs and the p of a sign-flip permutation test over the same pairs; over tasks, p is
-corrected by Holm. Changes nothing.
+bootstrap interval over pairs and the p of a sign-flip permutation test over the same pairs. Over tasks, p is
+corrected by Holm. Writes nothing.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from swarmd.errors import ConfigError
 from swarmd.experiment.reporting.equal_cost import Basis, Cut, cut_pair
-from swarmd.experiment.reporting.intervals import Estimate, estimate, gain
+from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, signed, table
 from swarmd.experiment.reporting.results import ASKED, Array, RunResults, read_results
-from swarmd.experiment.reporting.significance import holm, sign_flip_p
+from swarmd.experiment.reporting.statistics import PAIRS_EXACT, Estimate, estimate, gain, holm, sign_flip_p
+
+Table = dict[str, Any]
 
 Pairs = Literal["seed", "node"]
-"""What is one observation. Nodes of one seed are independent only where they share nothing: for others `node`
+"""What one observation is. Nodes of a seed are independent only if they share nothing. If they share, `node`
 makes intervals too narrow and p too small."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two."""
+    """One of the two configurations."""
 
     folder: Path
     label: str
@@ -43,10 +45,10 @@ class Difference:
     b: Estimate
     difference: Estimate
     gain: Estimate
-    """`difference` as a share of b; NaN where that is 0."""
+    """`difference` as a share of b; NaN if b is 0."""
     p: float
     p_holm: float | None = None
-    """Only of tasks: corrected for their number."""
+    """Only for tasks: p corrected for their number."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,20 @@ class Comparison:
     basis: Basis
     pairs: Pairs
     seeds: tuple[int, ...]
-    """That both have, and so were used."""
+    """Seeds that both have, and that were used."""
     left_out: tuple[int, ...]
     """Seeds that only one of them has."""
     own: Difference
-    """Mean own reward of the rounds compared; at equal rounds its gain is that of cumulative own reward."""
+    """Mean own reward of the rounds compared; at equal rounds, its gain is that of cumulative own reward."""
     held_out: Difference
-    """Success, at the end of the rounds compared."""
+    """Held-out success at the end of the rounds compared."""
     tasks: Mapping[str, Difference]
 
 
 def compare(a: str, b: str, *, basis: Basis = "rounds", pairs: Pairs = "seed") -> Comparison:
-    """Each of `a` and `b` is DIR:LABEL, or DIR where that has one configuration.
+    """Compare two configurations; each is DIR:LABEL, or DIR if that has only one configuration.
 
-    Raises ConfigError if they cannot be paired: naming what differs.
+    Raises ConfigError, naming what differs, if they cannot be paired.
     """
     one, other = _side(a), _side(b)
     seeds = sorted(one.runs.keys() & other.runs.keys())
@@ -117,7 +119,7 @@ def _side(text: str) -> Side:
 
 
 def _check_asked(a: str, b: str, pairs: Sequence[tuple[RunResults, RunResults]]) -> None:
-    """Raises ConfigError if the two were not asked the same questions."""
+    """Raise ConfigError if the two were not asked the same questions."""
     for ours, theirs in pairs:
         for key in ASKED:
             if ours.asked[key] != theirs.asked[key]:
@@ -137,7 +139,7 @@ def _differences(cuts: Sequence[tuple[Cut, Cut]], pairs: Pairs) -> dict[str, Dif
 
 
 def _difference(values: Sequence[tuple[Array, Array]], pairs: Pairs) -> Difference:
-    """`values` are A's and B's of each seed, [nodes] each."""
+    """`values` holds A's and B's values for each seed, [nodes] each."""
     ours, theirs = (np.array(side) for side in zip(*values, strict=True))  # [seeds, nodes]
     a, b = (side.mean(axis=1) if pairs == "seed" else side.ravel() for side in (ours, theirs))
     return Difference(estimate(a), estimate(b), estimate(a - b), gain(a, b), sign_flip_p(a - b))
@@ -145,3 +147,62 @@ def _difference(values: Sequence[tuple[Array, Array]], pairs: Pairs) -> Differen
 
 def _list(seeds: Mapping[int, RunResults]) -> str:
     return ", ".join(map(str, sorted(seeds)))
+
+
+# What is printed ----------------------------------------------------------------------------------
+
+
+def comparison_values(found: Comparison) -> Table:
+    """The comparison as --json prints it: NaN is None."""
+    return {
+        "a": _side_values(found.a),
+        "b": _side_values(found.b),
+        "at_equal": found.basis,
+        "pairs": found.pairs,
+        "seeds": list(found.seeds),
+        "seeds_left_out": list(found.left_out),
+        "own": _difference_values(found.own),
+        "held_out": _difference_values(found.held_out),
+        "tasks": {name: _difference_values(task) for name, task in found.tasks.items()},
+    }
+
+
+def _side_values(side: Side) -> Table:
+    rate = next(iter(side.runs.values())).rate
+    return {"folder": str(side.folder), "label": side.label, "learning_rate": rate}
+
+
+def _difference_values(found: Difference) -> Table:
+    estimates = {name: plain(getattr(found, name)) for name in ("a", "b", "difference", "gain")}
+    return {**estimates, "p": found.p, "p_holm": found.p_holm}
+
+
+def to_text(values: Table) -> str:
+    """The comparison as Markdown, from the values of `comparison_values`."""
+    a, b = (f"{side['folder']}:{side['label']}" for side in (values["a"], values["b"]))
+    count = len(values["own"]["difference"]["values"])
+    rows = {"own reward": values["own"], "held-out": values["held_out"], **values["tasks"]}
+    head = ["", "A", "B", "A - B", "gain", "p", "p, Holm over tasks"]
+    body = [
+        [
+            name, shown(row["a"]), shown(row["b"]), signed(row["difference"]), percent(row["gain"]),
+            _p(row["p"]), _p(row["p_holm"]),
+        ]
+        for name, row in rows.items()
+    ]  # fmt: skip
+    parts = [
+        f"A: {a}\nB: {b}\nat equal {values['at_equal']}, {count} pairs by {values['pairs']}, "
+        f"seeds {', '.join(map(str, values['seeds']))}",
+        table(head, body),
+    ]
+    if values["seeds_left_out"]:
+        parts.insert(
+            1, f"left out, as only one has them: seeds {', '.join(map(str, values['seeds_left_out']))}"
+        )
+    if count <= PAIRS_EXACT:
+        parts.append(f"{count} pairs cannot give a p below {2 / 2**count:.4f}.")
+    return "\n\n".join(parts)
+
+
+def _p(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4f}"

@@ -1,6 +1,6 @@
-"""`swarmd experiment curve`: what sharing gains, against how good the policy was before, in many experiments.
+"""`swarmd experiment curve`: what sharing gains, against how good the base policy was, over many experiments.
 
-The base success is the own reward of the first round of the baseline, in which nobody has learned yet.
+The base success is the own reward in the first round of the baseline, before anybody has learned.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swarmd.errors import ConfigError
-from swarmd.experiment.reporting.cells import NOTHING, percent, plain, shown, table
-from swarmd.experiment.reporting.controls import Against, against, against_solo
-from swarmd.experiment.reporting.drawing import draw_figure
-from swarmd.experiment.reporting.equal_cost import BASES
-from swarmd.experiment.reporting.intervals import estimate
+from swarmd.experiment.reporting.equal_cost import BASES, Against, against, against_solo
+from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, table
+from swarmd.experiment.reporting.plots import draw_figure
 from swarmd.experiment.reporting.results import Results, read_results
+from swarmd.experiment.reporting.statistics import estimate
 from swarmd.experiment.reporting.tables import PROMISED
 from swarmd.storage.durable import disk_error
 
@@ -34,7 +33,7 @@ GAINS = {
     "solo_tokens": "own reward against the strongest solo, equal tokens",
     "solo_time": "equal time",
 }
-"""Columns: gains by how they are measured."""
+"""Columns: the gains, by how they are measured."""
 LINEAR_PERCENT = (
     100  # beyond twice the control's reward the plot is logarithmic: one such gain hides no others
 )
@@ -59,7 +58,7 @@ def write_curve(folders: Sequence[Path], out: Path, *, with_plot: bool = True) -
 
 
 def _rows(folder: Path, results: Results) -> list[Row]:
-    """One for each configuration that shares."""
+    """One per configuration that shares."""
     label = results.config.baseline_label
     baseline = results.of(label) if label is not None else []
     sharing = [arm.label for arm in results.config.configurations if arm.external and results.of(arm.label)]
@@ -103,7 +102,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def _draw(axes: Axes, rows: Sequence[Row]) -> None:
-    """A line for each configuration over all experiments; dashed: against the strongest solo control."""
+    """One line per configuration, over all experiments; dashed: against the strongest solo control."""
     for label in dict.fromkeys(row["label"] for row in rows):
         points = [row for row in rows if row["label"] == label]
         colour = None

@@ -1,41 +1,49 @@
-"""How far a run had come when it had spent a budget; two runs at equal cost, both where the cheaper one ends.
+"""Runs and configurations compared at equal cost, seed by seed; and the strongest solo control. Pure.
 
-Pure. Costs are of all nodes together: rounds, generated tokens, or seconds without evaluations.
+Both runs of a pair are looked at up to what the cheaper one spent in all. Costs are of all nodes together:
+rounds, generated tokens, or seconds without evaluations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from swarmd.experiment.reporting.results import Array, RunResults
+from swarmd.experiment.reporting.results import Array, Results, RunResults
+from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
 
 Basis = Literal["rounds", "tokens", "time"]
 BASES: tuple[Basis, ...] = get_args(Basis)
 
+SAME = 1e-3  # totals that differ by less than a thousandth are equal: neither run ended first
+
+
+# Two runs -----------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Cut:
-    """What came of a run until its budget was spent. Arrays are [nodes]."""
+    """What a run achieved until its budget was spent. Arrays are [nodes]."""
 
     rounds: float
-    """That the budget paid for, the last perhaps in part."""
+    """Rounds that the budget paid for, the last one perhaps in part."""
     own: Array
-    """Mean own reward of these rounds, each counting the same; not their sum, as equal cost is not equally
-    many rounds."""
+    """Mean own reward of these rounds, each counting the same. Not their sum, because equal cost does not
+    mean equally many rounds."""
     mixed: float
-    """The same of what was trained on, over all nodes; nothing trained on counts as nothing earned."""
+    """The same for what was trained on, over all nodes. Training on nothing counts as earning nothing."""
     held_out: Array
-    """Held-out success, between two evaluations on the line between them."""
+    """Held-out success; between two evaluations, on the line between them."""
     tasks: Mapping[str, Array]
     """The same by task."""
 
 
 def cost(run: RunResults, basis: Basis) -> Array:
-    """What each round cost. [rounds]"""
+    """What each round cost: [rounds]."""
     if basis == "rounds":
         return np.ones(len(run.reward_own))
     costs: Array = (run.tokens if basis == "tokens" else run.seconds).sum(axis=1)
@@ -66,10 +74,96 @@ def cut(run: RunResults, basis: Basis, budget: float) -> Cut:
 
 
 def rounds_paid(costs: Array, budget: float) -> Array:
-    """Which part of each round, 0..1, `budget` pays for. Both [rounds].
+    """The part of each round, 0..1, that `budget` pays for. Both are [rounds].
 
-    A mean over rounds takes these as weights, and not the costs: where groups that teach nothing are
-    replaced, a round of bad luck costs more, and weights by cost would make replacing look worse than it is.
+    A mean over rounds takes these as weights, not the costs. Where groups that teach nothing are replaced, a
+    round of bad luck costs more, and weights by cost would make replacing look worse than it is.
     """
     left = budget - (np.cumsum(costs) - costs)
     return np.clip(np.divide(left, costs, out=np.sign(left), where=costs > 0), 0.0, 1.0)
+
+
+# Two configurations -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Against:
+    """`arm` against `control`; each pair of runs up to what the cheaper of the two spent in all."""
+
+    arm: str
+    control: str
+    basis: Basis
+    seeds: tuple[int, ...]
+    """Seeds that both have."""
+    rounds: Estimate
+    """Rounds of the arm that were compared."""
+    control_rounds: Estimate
+    ended_first: str | None
+    """Which of the two had spent all its rounds before the other; comparing further needs more `rounds` of
+    it. `either` if it differs by seed, None if both end together."""
+    own: Estimate
+    """Mean own reward of the rounds compared."""
+    control_own: Estimate
+    own_gain: Estimate
+    mixed_gain: Estimate
+    held_out: Estimate
+    control_held_out: Estimate
+    held_out_difference: Estimate
+
+
+def against(runs: Sequence[RunResults], control: Sequence[RunResults], basis: Basis) -> Against | None:
+    """`runs` of one configuration against those of another; None without a common seed."""
+    of = {run.seed: run for run in control}
+    pairs = [(run, of[run.seed]) for run in runs if run.seed in of]
+    if not pairs:
+        return None
+    ours, theirs = zip(*(cut_pair(run, other, basis) for run, other in pairs), strict=True)
+    own, control_own = ([float(cut.own.mean()) for cut in cuts] for cuts in (ours, theirs))
+    held, control_held = ([float(cut.held_out.mean()) for cut in cuts] for cuts in (ours, theirs))
+    return Against(
+        arm=runs[0].label,
+        control=control[0].label,
+        basis=basis,
+        seeds=tuple(run.seed for run, _ in pairs),
+        rounds=estimate([cut.rounds for cut in ours]),
+        control_rounds=estimate([cut.rounds for cut in theirs]),
+        ended_first=_ended_first(pairs, basis),
+        own=estimate(own),
+        control_own=estimate(control_own),
+        own_gain=gain(own, control_own),
+        mixed_gain=gain([cut.mixed for cut in ours], [cut.mixed for cut in theirs]),
+        held_out=estimate(held),
+        control_held_out=estimate(control_held),
+        held_out_difference=estimate([a - b for a, b in zip(held, control_held, strict=True)]),
+    )
+
+
+def against_solo(results: Results, label: str, basis: Basis) -> list[Against]:
+    """The configuration `label` against every one that shares nothing, the strongest of those first.
+
+    The strongest is the one against which the gain in mean own reward over seeds is smallest. It is chosen on
+    the seeds that it is reported on, which favours the control a little.
+    """
+    alone = [arm.label for arm in results.config.configurations if not arm.external]
+    runs = results.of(label)
+    found = (
+        [against(runs, control, basis) for other in alone if (control := results.of(other))] if runs else []
+    )
+    return sorted((one for one in found if one is not None), key=_gain)
+
+
+def _gain(one: Against) -> float:
+    """A control that earned nothing counts as the weakest."""
+    return one.own_gain.mean if math.isfinite(one.own_gain.mean) else math.inf
+
+
+def _ended_first(pairs: Sequence[tuple[RunResults, RunResults]], basis: Basis) -> str | None:
+    ended = {_shorter(run, other, basis) for run, other in pairs}
+    return ended.pop() if len(ended) == 1 else "either"
+
+
+def _shorter(run: RunResults, other: RunResults, basis: Basis) -> str | None:
+    ours, theirs = float(cost(run, basis).sum()), float(cost(other, basis).sum())
+    if math.isclose(ours, theirs, rel_tol=SAME):
+        return None
+    return run.label if ours < theirs else other.label

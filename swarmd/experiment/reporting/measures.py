@@ -1,13 +1,19 @@
-"""What a run is judged by on its own, one number each. Pure: a run's arrays in, floats out."""
+"""What one run is judged by on its own: measures, spending, stability and specialists. Pure.
+
+Comparisons of two runs are in `equal_cost`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from swarmd.experiment.reporting.results import Array, RunResults
+from swarmd.experiment.reporting.results import Array, HeldOut, RunResults
+from swarmd.experiment.reporting.statistics import smoothed
+
+# One number each ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class Measure:
 
 
 def _mean(values: Array) -> float:
-    """Of what is there; NaN if nothing is."""
+    """Mean of the values that are there; NaN if there are none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if there.size else float("nan")
 
@@ -56,3 +62,82 @@ MEASURES: Mapping[str, Measure] = {
         "seconds", "of all rounds and nodes, without evaluations", lambda run: float(run.seconds.sum())
     ),
 }
+
+
+# Spending -----------------------------------------------------------------------------------------
+#
+# Per node over all rounds, mean over nodes. This is why equal time and equal tokens differ: others' groups
+# are verified and trained on, but not generated.
+
+
+def seconds_by_phase(run: RunResults) -> dict[str, float]:
+    """Seconds by phase, as the run's lines name them; daemons only tell the whole `step`."""
+    return {phase: _of_a_node(seconds) for phase, seconds in run.phases.items()}
+
+
+def tokens_by_use(run: RunResults) -> dict[str, float]:
+    """Tokens generated, and tokens in the groups trained on, own and others'. NaN if the lines do not
+    tell."""
+    return {
+        "generated": _of_a_node(run.tokens),
+        "trained_own": _of_a_node(run.trained_own),
+        "trained_external": _of_a_node(run.trained_external),
+    }
+
+
+def _of_a_node(spent: Array) -> float:
+    return float(spent.sum(axis=0).mean())
+
+
+# Stability: whether a run keeps what it gained ----------------------------------------------------
+#
+#     peak    the highest point of the curve
+#     drop    from the peak to the end: what was lost; forgetting, if the curve is held-out success
+#     falls   all falls of the curve together: 0 if it only rises, large if it oscillates
+#
+# All three are in units of the reward or success. A noisy curve has falls, and a peak that is too high,
+# without losing anything. So compare own reward only between configurations with as many rounds and own
+# groups; held-out success is of the same questions everywhere.
+
+CURVES: Mapping[str, Callable[[RunResults], Array]] = {
+    "own": lambda run: smoothed(run.reward_own.mean(axis=1)),
+    "held_out": lambda run: run.held_out.success.mean(axis=1),
+}
+"""The curves whose stability is reported; each gives one value per round or evaluation."""
+
+QUANTITIES: Mapping[str, Callable[[Array], float]] = {
+    "peak": lambda curve: float(curve.max()),
+    "drop": lambda curve: float(curve.max() - curve[-1]),
+    "falls": lambda curve: float(-np.minimum(np.diff(curve), 0.0).sum()),
+}
+"""What is reported about each curve."""
+
+
+# Specialists: nodes that start out good at some tasks ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """Mean over nodes of held-out success on their own tasks and on all others: [evaluations] each."""
+
+    own: Array
+    foreign: Array
+
+
+def split(held_out: HeldOut, specialities: Sequence[Sequence[str]]) -> Split:
+    """`specialities` has one list of task names per node; each node has at least one task and lacks one.
+
+    Every task counts the same, however many questions it has, and so does every node. NaN if nothing was
+    asked about a node's tasks: not every task has held-out questions.
+    """
+    asked, nothing = held_out.tasks.items(), [np.full(len(held_out.rounds), np.nan)]
+    own, foreign = [], []
+    for node, tasks in enumerate(specialities):
+        own.append([success[:, node] for name, success in asked if name in tasks] or nothing)
+        foreign.append([success[:, node] for name, success in asked if name not in tasks] or nothing)
+    return Split(_over_nodes(own), _over_nodes(foreign))
+
+
+def _over_nodes(nodes: Sequence[Sequence[Array]]) -> Array:
+    means: Array = np.mean([np.mean(tasks, axis=0) for tasks in nodes], axis=0)
+    return means

@@ -1,4 +1,4 @@
-"""The plots of a report, as PNG and SVG: what is drawn on each."""
+"""The plots of a report, as PNG and SVG. Needs matplotlib, which is imported only when something is drawn."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swarmd.experiment.reporting.drawing import draw_figure
+from swarmd.errors import ConfigError
+from swarmd.experiment.reporting.measures import split
 from swarmd.experiment.reporting.results import Array, Results, RunResults
-from swarmd.experiment.reporting.smoothing import smoothed
-from swarmd.experiment.reporting.specialists import split
+from swarmd.experiment.reporting.statistics import smoothed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BAND_ALPHA = 0.15  # bands of six configurations still show through each other
+FORMATS = ("png", "svg")
+SIZE_INCHES = (7.0, 4.2)  # half a page wide at 100 dots an inch
+BAND_ALPHA = 0.15  # the bands of six configurations still show through each other
 
 Draw = Callable[["Axes", list[RunResults], str], None]
 Plot = tuple[str, str, str, Draw]
-"""Title, x axis, y axis, what draws one configuration."""
+"""Title, x axis, y axis, and what draws one configuration."""
 
 
 def draw_plots(results: Results, folder: Path) -> list[str]:
-    """Write every plot into `folder`; returns their names without ending.
+    """Write every plot into `folder`; returns their names without suffix.
 
     Raises ConfigError without matplotlib, OSError.
     """
@@ -58,7 +60,7 @@ def _cumulative(of: Callable[[RunResults], Array]) -> Draw:
 
 
 def _smooth(of: Callable[[RunResults], Array]) -> Draw:
-    """Mean over the nodes of all seeds that have a value, and the band from the lowest to the highest."""
+    """The mean over all nodes and seeds that have a value, and the band from the lowest to the highest."""
 
     def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
         curves = np.concatenate([smoothed(of(run)).T for run in runs])
@@ -70,7 +72,7 @@ def _smooth(of: Callable[[RunResults], Array]) -> Draw:
 
 
 def _smooth_own_against(cost: Callable[[RunResults], Array]) -> Draw:
-    """Mean over nodes and seeds against the mean cost so far, over all nodes."""
+    """The mean over nodes and seeds, against the mean cost so far over all nodes."""
 
     def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
         spent = np.mean([np.cumsum(cost(run).sum(axis=1)) for run in runs], axis=0)
@@ -87,7 +89,7 @@ def _held_out(axes: Axes, runs: list[RunResults], label: str) -> None:
 
 
 def _with_band(axes: Axes, x: NDArray[Any], curves: Array, label: str) -> None:
-    """`curves` [curves, points]; at each point at least one has a value, which NaN is not."""
+    """`curves` is [curves, points]; at each point, at least one is not NaN."""
     [line] = axes.plot(x, np.nanmean(curves, axis=0), label=label)
     low, high = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
     axes.fill_between(x, low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0)
@@ -138,3 +140,36 @@ PLOTS: dict[str, Plot] = {
     ),
 }  # fmt: skip
 """By file name."""
+
+
+# A figure -----------------------------------------------------------------------------------------
+
+
+def draw_figure(path: Path, draw: Callable[[Axes], None]) -> list[Path]:
+    """Write what `draw` puts on the axes to `path`, once per suffix of FORMATS; returns the files.
+
+    Raises ConfigError without matplotlib, OSError.
+    """
+    try:
+        import matplotlib as mpl
+
+        mpl.use("agg")  # there may be no display
+        mpl.rcParams["svg.hashsalt"] = "swarmd"  # the same results give the same file
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ConfigError(
+            'plots need matplotlib: pip install "swarmd[experiment]", or use --no-plots'
+        ) from error
+    figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
+    draw(axes)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
+    files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
+    for file in files:
+        figure.savefig(file, metadata=_undated(file))
+    plt.close(figure)
+    return files
+
+
+def _undated(file: Path) -> dict[str, Any]:
+    return {"Date": None} if file.suffix == ".svg" else {}

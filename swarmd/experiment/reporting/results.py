@@ -1,4 +1,4 @@
-"""From a results folder to numbers: finished runs as arrays of rounds by nodes. Computes no statistics."""
+"""From a results folder to numbers: finished runs as arrays [rounds, nodes]. Computes no statistics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from swarmd.experiment.seeding import SWEEP
 Array = NDArray[np.float64]
 
 ASKED = ("swarm_id", "nodes", "node_tasks", "held_out_questions")
-"""Settings that decide, with the seed, which questions a run's nodes train and are judged on."""
+"""Settings that decide, together with the seed, which questions a run's nodes are trained and judged on."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class RunResults:
-    """One finished run. Arrays are [rounds, nodes], of the nodes that learn; NaN where there was nothing to
+    """One finished run. Arrays are [rounds, nodes] of the nodes that learn; NaN where there was nothing to
     measure."""
 
     label: str
@@ -50,43 +50,43 @@ class RunResults:
     reward_own: Array
     reward_mixed: Array
     tokens: Array
-    """Generated."""
+    """Tokens generated."""
     completions: Array
-    """Generated."""
+    """Completions generated."""
     payload: Array
-    """Share of them that carries the payload of an attack."""
+    """Share of the completions that carry the payload of an attack."""
     phases: Mapping[str, Array]
-    """Seconds, by what they went into."""
+    """Seconds by phase."""
     trained_own: Array
     """Tokens in the own groups trained on."""
     trained_external: Array
     """Tokens in others' groups trained on."""
     external_share: Array
     surprisal: Array
-    """Of external text under the node's policy, nats a byte."""
+    """Nats per byte of external text under the node's policy."""
     held_out: HeldOut
     asked: Mapping[str, Any]
     """The settings named in ASKED."""
 
     @property
     def seconds(self) -> Array:
-        """Of all phases."""
+        """Of all phases together."""
         together: Array = np.sum(list(self.phases.values()), axis=0)
         return together
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a folder holds."""
+    """What a results folder holds."""
 
     config: ExperimentConfig
     runs: tuple[RunResults, ...]
     unfinished: int
     superseded: int = 0
-    """Runs left out: of a configuration, or with a learning rate, that the experiment no longer has."""
+    """Runs left out, because the experiment no longer has their configuration or learning rate."""
 
     def of(self, label: str, *, sweep: bool = False) -> list[RunResults]:
-        """The finished runs of a configuration, by seed; of its figures, or of its sweep."""
+        """The finished runs of a configuration, by seed: those of its figures, or of its sweep."""
         found = [run for run in self.runs if run.label == label and run.sweep == sweep]
         return sorted(found, key=lambda run: (run.rate, run.seed))
 
@@ -110,10 +110,10 @@ def read_results(folder: Path) -> Results:
 
 
 def _current(config: ExperimentConfig, runs: tuple[RunResults, ...]) -> tuple[RunResults, ...]:
-    """Without figures of another learning rate than the sweep chooses now.
+    """`runs` without figures of a learning rate that the sweep would not choose now.
 
-    More `sweep_seeds` or other `learning_rates` in a folder that is there already may change the choice; two
-    rates' runs of one seed must not be taken for two seeds.
+    More `sweep_seeds` or other `learning_rates` in an existing folder may change the choice. Runs of one seed
+    with two rates must not be taken for two seeds.
     """
     arms = {arm.label: arm for arm in config.configurations}
     swept = [
@@ -130,11 +130,11 @@ def _current(config: ExperimentConfig, runs: tuple[RunResults, ...]) -> tuple[Ru
 
 
 def _finished(path: Path) -> RunResults | None:
-    """The run in `path`, unless it is still to be finished. Raises StorageError."""
+    """The run in `path`; None if it is not finished. Raises StorageError."""
     lines = read_lines(path)
     try:
         return _run(lines) if lines and lines[-1]["kind"] == "end" else None
-    except (KeyError, TypeError, ValueError) as error:  # whole lines of JSON, but not those of a whole run
+    except (KeyError, TypeError, ValueError) as error:  # valid lines, but not those of a whole run
         raise StorageError(f"{path} is damaged ({error}): remove it to run this part again") from error
 
 

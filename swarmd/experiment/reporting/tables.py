@@ -1,24 +1,27 @@
-"""The tables of a report as plain values, which are report.json. Writes no files and no text."""
+"""The tables of a report as plain values, as report.json holds them. Writes no files and no text."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from swarmd.experiment.reporting.attacks import Attacked, attacked
-from swarmd.experiment.reporting.cells import plain
-from swarmd.experiment.reporting.controls import Against, against, against_solo
-from swarmd.experiment.reporting.equal_cost import BASES, Basis
-from swarmd.experiment.reporting.intervals import estimate
-from swarmd.experiment.reporting.measures import MEASURES
+from swarmd.experiment.reporting.equal_cost import BASES, Against, Basis, against, against_solo
+from swarmd.experiment.reporting.markdown import plain
+from swarmd.experiment.reporting.measures import (
+    CURVES,
+    MEASURES,
+    QUANTITIES,
+    seconds_by_phase,
+    split,
+    tokens_by_use,
+)
 from swarmd.experiment.reporting.results import Results, RunResults
-from swarmd.experiment.reporting.specialists import split
-from swarmd.experiment.reporting.spending import seconds_by_phase, tokens_by_use
-from swarmd.experiment.reporting.stability import CURVES, QUANTITIES
+from swarmd.experiment.reporting.statistics import estimate
 
 Table = dict[str, Any]
 
 PROMISED: tuple[Basis, ...] = ("tokens", "time")
-"""What sharing and the strongest solo control are compared at: what a person pays."""
+"""The costs at which sharing is compared with the strongest solo control: what a person pays."""
 
 
 def make_tables(results: Results) -> Table:
@@ -35,10 +38,10 @@ def make_tables(results: Results) -> Table:
         "measures": {key: {"title": m.title, "meaning": m.meaning} for key, m in MEASURES.items()},
         "configurations": [_configuration(results, label) for label in labels],
         "against_solo": [
-            {**pair_values(one), "strongest": number == 0}
+            {**_pair_values(one), "strongest": index == 0}
             for label in sharing
             for basis in PROMISED
-            for number, one in enumerate(against_solo(results, label, basis))
+            for index, one in enumerate(against_solo(results, label, basis))
         ],
         "attacks": [_attack(one) for one in attacked(results)],
         "sweep": _sweep(results),
@@ -67,15 +70,15 @@ def _configuration(results: Results, label: str) -> Table:
 
 
 def _against_baseline(results: Results, label: str) -> Table:
-    """By basis; empty for the baseline itself, and without a common seed."""
+    """By basis; empty for the baseline itself and without a common seed."""
     baseline = results.config.baseline_label
     if baseline is None or baseline == label:
         return {}
     found = {basis: against(results.of(label), results.of(baseline), basis) for basis in BASES}
-    return {basis: pair_values(one) for basis, one in found.items() if one is not None}
+    return {basis: _pair_values(one) for basis, one in found.items() if one is not None}
 
 
-def pair_values(one: Against) -> Table:
+def _pair_values(one: Against) -> Table:
     """A comparison as JSON holds it."""
     estimates = (
         "rounds", "control_rounds", "own", "control_own", "own_gain", "mixed_gain", "held_out",
@@ -92,7 +95,7 @@ def pair_values(one: Against) -> Table:
 
 
 def _spending(runs: list[RunResults]) -> Table:
-    """Of a node, over the run."""
+    """Per node, over the run."""
     found = {
         "seconds": [seconds_by_phase(run) for run in runs],
         "tokens": [tokens_by_use(run) for run in runs],
@@ -113,7 +116,7 @@ def _stability(runs: list[RunResults]) -> Table:
 
 
 def _specialists(results: Results, label: str) -> Table:
-    """Held-out success on a node's own and on foreign tasks, before and after; and after, against the
+    """Held-out success on a node's own tasks and on foreign ones: before, after, and after minus the
     baseline's."""
     lists = results.config.specialities
     after = {run.seed: split(run.held_out, lists) for run in results.of(label)}
@@ -144,7 +147,7 @@ def _attack(one: Attacked) -> Table:
 
 
 def _sweep(results: Results) -> list[Table]:
-    """Mean cumulative own reward of every learning rate that was tried."""
+    """Mean cumulative own reward of every learning rate tried."""
     found = []
     for arm in results.config.configurations:
         runs = results.of(arm.label, sweep=True)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from swarmd.errors import ConfigError
-from swarmd.experiment.reporting.compare import compare
-from swarmd.experiment.reporting.compare_text import comparison_values, to_text
+from swarmd.experiment.reporting.compare import compare, comparison_values, to_text
 from tests.experiment.made_up_results import run_lines, write_lines, write_results
 
 

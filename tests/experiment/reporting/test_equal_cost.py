@@ -1,11 +1,14 @@
-"""Two runs are looked at up to what the cheaper one spent, each on its own rounds."""
+"""Two runs are looked at up to what the cheaper one spent; sharing against what one can do alone at that
+cost."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from swarmd.experiment.reporting.equal_cost import cut, cut_pair, rounds_paid
+from swarmd.experiment import ExperimentConfig
+from swarmd.experiment.reporting.equal_cost import against, against_solo, cut, cut_pair, rounds_paid
+from swarmd.experiment.reporting.results import Results
 from tests.experiment.made_up_results import made_up_run
 
 
@@ -36,3 +39,66 @@ def test_both_runs_of_a_pair_end_where_the_cheaper_one_does(basis, rounds) -> No
     ours, theirs = cut_pair(short, long, basis)
     assert (ours.rounds, theirs.rounds) == (2, pytest.approx(rounds))
     assert theirs.own == pytest.approx([0])
+
+
+CONFIG = ExperimentConfig.model_validate(
+    {
+        "name": "three",
+        "nodes": 2,
+        "rounds": 4,
+        "configurations": [
+            {"name": "solo", "local": 4},
+            {"name": "filtered", "local": 4, "kind": "filtered_solo", "generated_max": 8},
+            {"name": "shared", "local": 2, "external": 2},
+        ],
+    }
+)
+
+
+def results_of(*runs) -> Results:
+    return Results(CONFIG, runs, 0)
+
+
+def test_the_strongest_solo_control_comes_first_and_may_be_another_at_another_cost() -> None:
+    results = results_of(
+        made_up_run([0.4] * 4, label="shared", tokens=10.0, seconds=1.0),
+        made_up_run([0.1] * 2 + [0.3] * 2, label="solo", tokens=20.0, seconds=1.0),
+        made_up_run([0.16] * 4, label="filtered", tokens=20.0, seconds=4.0),
+    )
+    at = {basis: against_solo(results, "shared", basis) for basis in ("tokens", "time")}
+    assert [one.control for one in at["tokens"]] == ["filtered", "solo"]  # solo: only its first two rounds
+    assert [one.control for one in at["time"]] == ["solo", "filtered"]  # solo: all of its rounds
+    assert at["tokens"][0].own_gain.mean == pytest.approx(0.4 / 0.16 - 1)
+    assert at["time"][0].own_gain.mean == pytest.approx(1.0)
+
+
+def test_a_control_that_earned_nothing_is_the_weakest() -> None:
+    results = results_of(
+        made_up_run([0.4] * 4, label="shared"),
+        made_up_run([0.0] * 4, label="solo"),
+        made_up_run([0.1] * 4, label="filtered"),
+    )
+    assert [one.control for one in against_solo(results, "shared", "rounds")] == ["filtered", "solo"]
+
+
+def test_only_seeds_that_both_have_are_compared() -> None:
+    runs = [made_up_run([0.2 * (seed + 1)] * 4, label="shared", seed=seed) for seed in (0, 1, 2)]
+    others = [made_up_run([0.1 * (seed + 1)] * 4, label="solo", seed=seed) for seed in (1, 2, 3)]
+    found = against(runs, others, "rounds")
+    assert found is not None
+    assert found.seeds == (1, 2)
+    assert found.own_gain.values == pytest.approx((1.0, 1.0))
+    assert against(runs[:1], others, "rounds") is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "first"),
+    [([10, 10], [20, 20], "shared"), ([20, 20], [10, 10], "solo"), ([10, 20], [20, 10], "either"),
+     ([10, 10], [10, 10], None)],
+)  # fmt: skip
+def test_who_ran_out_of_rounds_first_is_named(ours, theirs, first) -> None:
+    runs = [made_up_run([0.1] * 4, label="shared", seed=s, tokens=t) for s, t in enumerate(ours)]
+    others = [made_up_run([0.1] * 4, label="solo", seed=s, tokens=t) for s, t in enumerate(theirs)]
+    found = against(runs, others, "tokens")
+    assert found is not None
+    assert found.ended_first == first

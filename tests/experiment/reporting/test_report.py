@@ -9,7 +9,7 @@ import pytest
 
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.reporting import plots
-from swarmd.experiment.reporting.writing import write_report
+from swarmd.experiment.reporting.report import write_report
 from swarmd.experiment.seeding import SWEEP
 from tests.experiment.made_up_results import CONFIG, run_lines, write_lines, write_results
 

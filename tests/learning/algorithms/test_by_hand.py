@@ -6,16 +6,9 @@ import pytest
 import torch
 
 from swarmd.config import LearningConfig
-from swarmd.learning import (
-    CompletionBatch,
-    DrGrpo,
-    Grpo,
-    Gspo,
-    Ppo,
-    Used,
-    centred_advantages,
-    policy_algorithm,
-)
+from swarmd.learning import policy_algorithm
+from swarmd.learning.advantages import centred_advantages
+from swarmd.learning.algorithms import CompletionBatch, Denominators, DrGrpo, Grpo, Gspo, Ppo
 
 GRPO = Grpo(0.2, 0.28)
 DR_GRPO = DrGrpo(0.2, 0.28, length_max=10)
@@ -32,8 +25,8 @@ def batch(ratios, advantages, sampled=None):
     first = torch.zeros_like(logprobs).detach()
     return CompletionBatch(
         logprobs=logprobs,
-        sampled_logprobs=first if sampled is None else torch.tensor(sampled, dtype=torch.float64),
-        first_logprobs=first,
+        rollout_logprobs=first if sampled is None else torch.tensor(sampled, dtype=torch.float64),
+        old_logprobs=first,
         mask=mask,
         advantages=torch.tensor(advantages, dtype=torch.float64),
     )
@@ -75,7 +68,7 @@ def test_how_much_a_success_is_worth_depends_on_the_spread_in_grpo_only(algorith
 
 def test_grpo_is_the_mean_over_tokens_and_dr_grpo_over_the_room_there_was():
     given = batch([[1.0, 1.0, 1.0], [1.0]], [2.0, -1.0])
-    used = Used(completions=2, tokens=4)
+    used = Denominators(completions=2, tokens=4)
     assert gradient(GRPO, given, used).tolist() == [[-0.5, -0.5, -0.5], [0.25, 0, 0]]
     assert gradient(DR_GRPO, given, used).tolist() == [[-0.1, -0.1, -0.1], [0.05, 0, 0]]
 
@@ -83,7 +76,7 @@ def test_grpo_is_the_mean_over_tokens_and_dr_grpo_over_the_room_there_was():
 def test_what_a_token_weighs_in_dr_grpo_does_not_depend_on_how_long_anything_is():
     def of_first_token(algorithm, length):
         given = batch([[1.0], [1.0] * length], [1.0, -1.0])
-        return gradient(algorithm, given, Used(2, 1 + length))[0, 0].item()
+        return gradient(algorithm, given, Denominators(2, 1 + length))[0, 0].item()
 
     assert of_first_token(DR_GRPO, 2) == of_first_token(DR_GRPO, 9)
     assert of_first_token(GRPO, 2) == pytest.approx(10 / 3 * of_first_token(GRPO, 9))
@@ -93,7 +86,7 @@ def test_gspo_shares_one_ratio_among_the_tokens_of_a_completion():
     # s = sqrt(1.1 * 0.9), and each token takes half of d(-s A) = -s A
     given = batch([[1.1, 0.9], [1.0, 1.0]], [2.0, -1.0])
     share = -(0.99**0.5) * 2 / 2 / 2
-    found = gradient(GSPO, given, Used(2, 4))
+    found = gradient(GSPO, given, Denominators(2, 4))
     assert found.tolist() == [pytest.approx([share, share]), pytest.approx([0.25, 0.25])]
 
 
@@ -111,7 +104,7 @@ def test_gspo_clips_whole_completions(ratios, advantage, clipped):
     given = batch([ratios, [1.0]], [advantage, 0.0])
     loss = GSPO.loss(given)
     assert loss.clipped[0].tolist() == [clipped] * len(ratios)
-    flat = gradient(GSPO, given, Used(2, 3))[0] == 0
+    flat = gradient(GSPO, given, Denominators(2, 3))[0] == 0
     assert flat.tolist() == [clipped] * len(ratios)
 
 
@@ -128,7 +121,7 @@ def test_gspo_does_not_take_what_the_sampling_kernels_computed_for_a_move():
 
 @pytest.mark.parametrize("algorithm", ALL)
 def test_padding_counts_for_nothing(algorithm):
-    used = Used(2, 5)
+    used = Denominators(2, 5)
     given = batch([[1.0, 1.1, 0.9], [1.05, 1.0]], [2.0, -1.0])
     apart = [batch([[1.0, 1.1, 0.9]], [2.0]), batch([[1.05, 1.0]], [-1.0])]
     together = algorithm.average(algorithm.loss(given).per_token, given.mask, used)

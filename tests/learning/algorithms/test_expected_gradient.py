@@ -8,7 +8,7 @@ import itertools
 import pytest
 import torch
 
-from swarmd.learning import CompletionBatch, DrGrpo, Grpo, Used
+from swarmd.learning.algorithms import CompletionBatch, Denominators, DrGrpo, Grpo
 
 TEXTS = [(0,), (1,), (2, 0), (2, 1)]
 REWARDS = torch.tensor([0.1, 0.6, 0.0, 1.0], dtype=torch.float64)
@@ -46,12 +46,12 @@ def expected_gradient(algorithm):
         group = list(members)
         batch = CompletionBatch(
             logprobs=logprobs[group],
-            sampled_logprobs=logprobs[group].detach(),
-            first_logprobs=logprobs[group].detach(),
+            rollout_logprobs=logprobs[group].detach(),
+            old_logprobs=logprobs[group].detach(),
             mask=mask[group],
             advantages=algorithm.advantages(REWARDS[group]),
         )
-        used = Used(completions=GROUP, tokens=int(mask[group].sum()))
+        used = Denominators(completions=GROUP, tokens=int(mask[group].sum()))
         loss = algorithm.average(algorithm.loss(batch).per_token, batch.mask, used)
         total = total - probabilities[group].prod() * loss
     return torch.autograd.grad(total, logits)[0]

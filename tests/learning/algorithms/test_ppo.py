@@ -5,8 +5,15 @@ import torch
 
 from swarmd.config import LearningConfig
 from swarmd.errors import ModelError
-from swarmd.learning import CompletionBatch, Ppo, Trainer, Used, Values
-from swarmd.learning.algorithms.ppo import clipped_value_loss, generalised_advantages
+from swarmd.learning import Trainer
+from swarmd.learning.algorithms import (
+    CompletionBatch,
+    Denominators,
+    Ppo,
+    Values,
+    clipped_value_loss,
+    generalised_advantages,
+)
 from swarmd.learning.value_head import ValueHead
 from tests.learning.test_memory_shortage import with_memory_for
 
@@ -57,7 +64,7 @@ def test_each_token_is_weighed_by_its_own_advantage():
     logprobs = torch.zeros(2, 3, requires_grad=True)
     still = logprobs.detach()
     batch = CompletionBatch(logprobs, still, still, MASK, REWARDS, Values(VALUES, VALUES))
-    loss = PPO.average(PPO.loss(batch).per_token, MASK, Used(completions=2, tokens=4))
+    loss = PPO.average(PPO.loss(batch).per_token, MASK, Denominators(completions=2, tokens=4))
     (gradient,) = torch.autograd.grad(loss, logprobs)
     expected = generalised_advantages(REWARDS, VALUES, MASK, 1.0, 0.95)
     assert torch.allclose(gradient, -expected / 4)
@@ -72,7 +79,7 @@ def test_the_value_head_learns_the_mean_reward():
     for _ in range(100):
         now = head(states)
         batch = CompletionBatch(still, still, still, mask, rewards, Values(now, now.detach()))
-        exact.average(exact.loss(batch).value, mask, Used(10, 30)).backward()
+        exact.average(exact.loss(batch).value, mask, Denominators(10, 30)).backward()
         head.clip()
         head.update()
         head.drop_gradients()
@@ -89,7 +96,7 @@ def test_ten_arms_against_the_value_head_the_best_one_is_found():
         logprobs, values = torch.log_softmax(logits, 0)[arms][:, None], baseline.expand(8, 1)
         still = logprobs.detach()
         batch = CompletionBatch(logprobs, still, still, mask, rewards[arms], Values(values, values.detach()))
-        loss, used = PPO.loss(batch), Used(8, 8)
+        loss, used = PPO.loss(batch), Denominators(8, 8)
         (PPO.average(loss.per_token, mask, used) + PPO.average(loss.value, mask, used)).backward()
         with torch.no_grad():
             for parameter in (logits, baseline):

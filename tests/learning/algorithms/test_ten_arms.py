@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from swarmd.learning import CompletionBatch, DrGrpo, Grpo, Gspo, Used
+from swarmd.learning.algorithms import CompletionBatch, Denominators, DrGrpo, Grpo, Gspo
 
 ARMS = 10
 GROUP = 8
@@ -21,12 +21,12 @@ def train(algorithm, learning_rate, updates=300, updates_per_batch=1):
         for _ in range(updates_per_batch):
             batch = CompletionBatch(
                 logprobs=torch.log_softmax(logits, 0)[arms][:, None],
-                sampled_logprobs=first,
-                first_logprobs=first,
+                rollout_logprobs=first,
+                old_logprobs=first,
                 mask=torch.ones(GROUP, 1, dtype=torch.bool),
                 advantages=algorithm.advantages(rewards[arms]),
             )
-            loss = algorithm.average(algorithm.loss(batch).per_token, batch.mask, Used(GROUP, GROUP))
+            loss = algorithm.average(algorithm.loss(batch).per_token, batch.mask, Denominators(GROUP, GROUP))
             (gradient,) = torch.autograd.grad(loss, logits)
             with torch.no_grad():
                 logits -= learning_rate * gradient

@@ -1,0 +1,134 @@
+"""A round's groups on their way between nodes: signed, verified, scored again, and offered to the others.
+
+Stands in for a peer's publishing, network and pool. A round's groups are gone with the round. The processes
+of one experiment trust each other: what came of a record is what the process that verified it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ConfigDict, TypeAdapter
+
+from protocol import InvalidLocal, KeyPair, Manifest, PeerId, VerifiedRecord, verify_record
+from swarmd.gossip import StoreBlob
+from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.publishing import Publisher
+from swarmd.groups import ScoredGroup
+from swarmd.step.offering import to_offer
+from swarmd.step.verification import Outcome as Verdict
+from swarmd.step.verification import Verification
+from swarmd.tasks import Question
+
+
+def sign_groups(
+    key: KeyPair,
+    manifest: Manifest,
+    questions: Sequence[Question],
+    groups: Sequence[ScoredGroup],
+    *,
+    round_: int,
+    temperature: float,
+) -> tuple[bytes, ...]:
+    """Signed records of the groups that teach, as a peer publishes them.
+
+    A group for which the protocol has no room is left out.
+    """
+    # A new one each round: it remembers what to announce, which nobody asks it for here.
+    publisher = Publisher(key, manifest, GossipLimits(), dialable=True)
+    publisher.start_round(round_)
+    now = float(manifest.round_start(round_))
+    envelopes: list[bytes] = []
+    for question, group in zip(questions, groups, strict=True):
+        try:
+            offer = to_offer(group, question, temperature)
+        except InvalidLocal:
+            continue
+        commands = publisher.publish(offer, 1, manifest.records_per_round_max, now)
+        envelopes += [command.envelope for command in commands if isinstance(command, StoreBlob)]
+    return tuple(envelopes)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A record that was refused. If its node is honest, the scorer failed."""
+
+    publisher: str
+    reason: str
+
+
+Outcome = ScoredGroup | Refused
+
+# In a list of one: pydantic cannot be asked for base64 bytes in a bare dataclass.
+_OUTCOME = TypeAdapter(list[Outcome], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
+
+
+@dataclass(frozen=True)
+class RoundGroups:
+    """What came of a round's envelopes."""
+
+    accepted: tuple[ScoredGroup, ...]
+    rejected: tuple[Refused, ...]
+
+    def for_node(self, node: PeerId) -> OthersGroups:
+        """What `node` may draw: all groups but its own."""
+        return OthersGroups(tuple(group for group in self.accepted if group.publisher != node))
+
+    def rejected_of(self, node: PeerId) -> int:
+        """How many records of `node` were refused."""
+        return sum(refused.publisher == node for refused in self.rejected)
+
+
+@dataclass(frozen=True)
+class OthersGroups:
+    """The groups that a node may draw, as `swarmd.step.drawing` asks for them."""
+
+    groups: tuple[ScoredGroup, ...]
+
+    def candidates(
+        self,
+        min_round: int,
+        limit: int,  # noqa: ARG002
+        *,
+        informative_only: bool = False,
+    ) -> Sequence[ScoredGroup]:
+        """All of them, in the order of their publishers. A round holds nodes x I groups, and a limit would
+        always leave out the same nodes."""
+        return [g for g in self.groups if g.round >= min_round and (g.is_informative or not informative_only)]
+
+    def trust(self, peer: PeerId) -> float:  # noqa: ARG002
+        """Full trust in everybody: attackers publish right answers, and nothing in a record gives them
+        away."""
+        return 1.0
+
+
+async def verify(
+    envelopes: Sequence[bytes], *, manifest: Manifest, verification: Verification, now: float
+) -> list[bytes]:
+    """Check every envelope as a receiver does: signature, bounds, question, and the scores again.
+
+    Each is checked once, by the process that plays its publisher, instead of by each receiver. Receivers
+    share the code, the manifest and the sandbox, so they would find the same at N - 1 times the cost. Returns
+    what came of each, as `round_groups` reads it. Raises TaskError if the sandbox cannot run.
+    """
+    records: list[VerifiedRecord] = [
+        verify_record(envelope, manifest=manifest, now=now) for envelope in envelopes
+    ]
+    return [
+        _OUTCOME.dump_json([_outcome(record, found)])
+        for record, found in zip(records, await verification.check(records), strict=True)
+    ]
+
+
+def _outcome(record: VerifiedRecord, found: Verdict) -> Outcome:
+    return found if isinstance(found, ScoredGroup) else Refused(record.publisher, str(found.reason))
+
+
+def round_groups(outcomes: Sequence[bytes]) -> RoundGroups:
+    """From everybody's outcomes of `verify`, in the order of the nodes."""
+    found = [outcome for part in outcomes for outcome in _OUTCOME.validate_json(part)]
+    return RoundGroups(
+        tuple(outcome for outcome in found if isinstance(outcome, ScoredGroup)),
+        tuple(outcome for outcome in found if isinstance(outcome, Refused)),
+    )

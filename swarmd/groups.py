@@ -1,0 +1,98 @@
+"""A group: one question, several completions of it, and what each was worth.
+
+The unit that a peer generates, verifies, stores, draws and learns from. Plain values, without tensors or I/O.
+Rewards were given by this peer's own verifier, whoever wrote the completions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+REWARD_RESOLUTION = 1e-6  # rewards travel as millionths; smaller differences are rounding
+
+
+class Sampled(Protocol):
+    """The part of a policy's sample that is needed."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def token_ids(self) -> tuple[int, ...]: ...
+    @property
+    def logprobs(self) -> tuple[float, ...]: ...
+
+
+@dataclass(frozen=True)
+class ScoredCompletion:
+    """One completion with its reward in [0, 1].
+
+    Own completions carry the sampled tokens and their log-probabilities (nats, at the sampling temperature).
+    External ones are text. Their publisher's sum of log-probabilities and token count are hints and may be
+    lies.
+    """
+
+    text: str
+    reward: float
+    finished: bool
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    behaviour_logprob_sum: float | None = None
+    token_count: int | None = None
+    bare: bool = False
+    """External completions only: whether the answer holds nothing that its writer could have left out."""
+
+    @classmethod
+    def from_sample(cls, sample: Sampled, reward: float) -> ScoredCompletion:
+        """An own completion as it was sampled, with the verifier's reward."""
+        return cls(
+            text=sample.text,
+            reward=reward,
+            finished=sample.finished,
+            token_ids=sample.token_ids,
+            logprobs=sample.logprobs,
+            behaviour_logprob_sum=sum(sample.logprobs),
+            token_count=len(sample.token_ids),
+        )
+
+
+@dataclass(frozen=True)
+class ScoredGroup:
+    """A question and its completions by one policy: the paper's C(q), scored here.
+
+    `round` and `step` are the publisher's. `digest` is that of its record; None if it was never published.
+    """
+
+    publisher: str
+    task_id: bytes
+    task_name: str
+    question: str
+    completions: tuple[ScoredCompletion, ...]
+    round: int
+    step: int
+    model: str
+    tokenizer: bytes
+    digest: bytes | None
+    external: bool
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """One reward per completion, in their order."""
+        return tuple(c.reward for c in self.completions)
+
+    @property
+    def mean_reward(self) -> float:
+        """The group's pass rate where rewards are 0 or 1."""
+        return sum(self.rewards) / len(self.completions)
+
+    @property
+    def is_informative(self) -> bool:
+        """Whether the rewards differ. If they do not, every advantage is zero."""
+        return max(self.rewards) - min(self.rewards) > REWARD_RESOLUTION / 2
+
+    @property
+    def has_bare_answer(self) -> bool:
+        """Whether a completion above the mean has a bare answer; no other external group teaches."""
+        return any(c.bare and c.reward > self.mean_reward for c in self.completions)

@@ -1,0 +1,194 @@
+"""Which external groups a step trains on: one small interface, two answers."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from swarmd.config import LearningConfig
+from swarmd.groups import ScoredGroup
+
+AGE_SCALE_S = 100.0  # a third of a record's life of 300 s; at its end a group counts a twentieth
+LEARNABILITY_MIN = 0.25  # a task family that is never solved here (p = 0) is where others help most
+SURPRISAL_WIDTH = 0.5  # nats per byte; arXiv 2512.02556 drops bad text that is 0.5 nats per token less likely
+PEER_SHARE_MAX = 0.25  # of a draw; one peer's habits, or lies, are at most a quarter of what is learned
+
+
+def group_sampler(config: LearningConfig) -> GroupSampler:
+    """The sampler that `config.sampler` names."""
+    match config.sampler:
+        case "uniform":
+            return UniformSampler()
+        case "scored":
+            return ScoredSampler()
+
+
+# The interface ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DrawContext:
+    """What this peer knows at the moment of the draw. What a mapping lacks is unknown."""
+
+    round: int
+    """The swarm's current round."""
+    round_seconds: float
+    success: Mapping[bytes, float] = field(default_factory=dict)
+    """This peer's own recent mean reward by task id, in [0, 1]."""
+    own_surprisal: float | None = None
+    """Nats per byte of its own completions under the policy that sampled them."""
+    surprisal: Mapping[str, float] = field(default_factory=dict)
+    """By publisher: nats per byte of its text under this peer's policy."""
+    trust: Mapping[str, float] = field(default_factory=dict)
+    """By publisher, in [0, 1]: 0 is ignored, 1 is as good as any."""
+
+
+class GroupSampler(Protocol):
+    """Chooses from the pool."""
+
+    def draw(
+        self, candidates: Sequence[ScoredGroup], count: int, rng: random.Random, context: DrawContext
+    ) -> list[ScoredGroup]:
+        """At most `count` different groups; fewer if not enough are worth training on."""
+        ...
+
+
+# The paper's --------------------------------------------------------------------------------------
+
+
+class UniformSampler:
+    """The paper's rule (arXiv 2509.08721): drop groups of zero advantage, then draw uniformly, none twice."""
+
+    def draw(
+        self,
+        candidates: Sequence[ScoredGroup],
+        count: int,
+        rng: random.Random,
+        context: DrawContext,  # noqa: ARG002  the rule needs no knowledge
+    ) -> list[ScoredGroup]:
+        informative = [group for group in candidates if group.is_informative]
+        return rng.sample(informative, min(count, len(informative)))
+
+
+# By score -----------------------------------------------------------------------------------------
+
+Question = tuple[bytes, str]
+"""Task id and text."""
+
+
+@dataclass(frozen=True)
+class ScoredSampler:
+    """Prefers groups that this peer can learn from: likely to teach, fresh, near, and not all alike.
+
+    Draws without replacement. The probability of each draw is proportional to the product of
+
+    - spread ** `spread_power`: the group's mean |R - mean R|. It is not divided by the standard deviation,
+      which would make partial credit of a hundredth count as much as a solved question;
+    - max(4 p (1 - p), `learnability_min`): p is this peer's own success on the task family (ExGRPO, arXiv
+      2510.02245, prefers half-solved questions);
+    - exp(-age / `age_scale_s`);
+    - exp(-(l - l*)^2 / 2 sigma^2): l is the surprisal of the publisher's text here, l* that of this peer's
+      own text, sigma `surprisal_width`. It is by publisher, because a step measures that anyway; measuring
+      every candidate would cost a pass through the model for each;
+    - the trust in the publisher;
+    - 1 / (1 + the trust in all others who ask the same question) / (the publisher's own groups of it): peers
+      share a question's weight, a publisher that repeats itself shares its part with itself, and ignored
+      publishers take nothing.
+
+    An unknown p, l, l* or trust counts as 1, so that untried groups are tried. At most `peer_share_max` of
+    the draw, rounded down, comes from one peer; an even share if fewer peers offer groups; and always at
+    least one group. The draw is then short instead of one-sided.
+    """
+
+    spread_power: float = 1.0
+    learnability_min: float = LEARNABILITY_MIN
+    age_scale_s: float = AGE_SCALE_S
+    surprisal_width: float = SURPRISAL_WIDTH
+    peer_share_max: float = PEER_SHARE_MAX
+
+    def draw(
+        self, candidates: Sequence[ScoredGroup], count: int, rng: random.Random, context: DrawContext
+    ) -> list[ScoredGroup]:
+        # The smallest of exponential variables over weights is a weighted draw, and the k smallest are k
+        # draws without replacement (Efraimidis and Spirakis 2006): the same as Gumbel top-k on the
+        # logarithms.
+        keyed = sorted(
+            (rng.expovariate(1.0) / weight, index)
+            for index, weight in enumerate(self.weights(candidates, context))
+            if weight > 0
+        )
+        shuffled = [candidates[index] for _, index in keyed]
+        room = self._most_from_one(count, len({group.publisher for group in shuffled}))
+        drawn: list[ScoredGroup] = []
+        taken: Counter[str] = Counter()
+        for group in shuffled:
+            if len(drawn) == count:
+                break
+            if taken[group.publisher] < room:
+                taken[group.publisher] += 1
+                drawn.append(group)
+        return drawn
+
+    def weights(self, candidates: Sequence[ScoredGroup], context: DrawContext) -> list[float]:
+        """One per candidate, in their order; 0 for those that teach nothing."""
+        asked = _times_asked(candidates)
+        return [
+            self._weight(group, context) / _alike(group, asked, context) if group.is_informative else 0.0
+            for group in candidates
+        ]
+
+    def _weight(self, group: ScoredGroup, context: DrawContext) -> float:
+        age_s = max(0, context.round - group.round) * context.round_seconds
+        return (
+            math.pow(_spread(group), self.spread_power)
+            * self._learnability(context.success.get(group.task_id))
+            * math.exp(-age_s / self.age_scale_s)
+            * self._nearness(context.surprisal.get(group.publisher), context.own_surprisal)
+            * _trust(group.publisher, context)
+        )
+
+    def _learnability(self, success: float | None) -> float:
+        return 1.0 if success is None else max(4 * success * (1 - success), self.learnability_min)
+
+    def _nearness(self, surprisal: float | None, own: float | None) -> float:
+        if surprisal is None or own is None:
+            return 1.0
+        return math.exp(-0.5 * ((surprisal - own) / self.surprisal_width) ** 2)
+
+    def _most_from_one(self, count: int, peers: int) -> int:
+        even = math.ceil(count / peers) if peers else 0
+        return max(1, math.floor(count * self.peer_share_max), even)
+
+
+def _times_asked(candidates: Sequence[ScoredGroup]) -> dict[Question, Counter[str]]:
+    """How many informative candidates each publisher has of each question."""
+    asked: defaultdict[Question, Counter[str]] = defaultdict(Counter)
+    for group in candidates:
+        if group.is_informative:
+            asked[group.task_id, group.question][group.publisher] += 1
+    return asked
+
+
+def _alike(group: ScoredGroup, asked: Mapping[Question, Counter[str]], context: DrawContext) -> float:
+    """How many groups of the same question this one counts as, at least 1.
+
+    It counts publishers, not groups: a publisher chooses its questions, so anybody could copy another's and
+    repeat it until the original is never drawn.
+    """
+    by_publisher = asked[group.task_id, group.question]
+    others = sum(_trust(peer, context) for peer in by_publisher if peer != group.publisher)
+    return by_publisher[group.publisher] * (1 + others)
+
+
+def _trust(peer: str, context: DrawContext) -> float:
+    return context.trust.get(peer, 1.0)
+
+
+def _spread(group: ScoredGroup) -> float:
+    """Mean distance of the rewards from their mean, in [0, 0.5]."""
+    mean = group.mean_reward
+    return sum(abs(reward - mean) for reward in group.rewards) / len(group.rewards)

@@ -1,0 +1,98 @@
+"""From the pool to a step: which external groups are candidates, and what the sampler knows about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol import Manifest, PeerId
+from swarmd.groups import ScoredGroup
+from swarmd.learning import DrawContext, GroupSampler
+from swarmd.step.progress import Progress
+from swarmd.step.shares import Shares
+from swarmd.storage import Pool
+
+EXTERNAL_AGE_S_MAX = 300.0  # as long as a record lives; older groups are far from this policy
+CANDIDATES_MAX = 128  # groups read from the pool per step; a sampler needs a choice, not the whole pool
+
+
+class Candidates(Protocol):
+    """Groups that wait to be drawn: the part of `swarmd.storage.Pool` that is needed."""
+
+    def candidates(
+        self, min_round: int, limit: int, *, informative_only: bool = False
+    ) -> Sequence[ScoredGroup]: ...
+
+
+class SharedOut:
+    """A peer's pool, read as `Shares` decides, so that a flood of groups hides nobody's."""
+
+    def __init__(self, pool: Pool, shares: Shares) -> None:
+        self._pool = pool
+        self._shares = shares
+
+    def candidates(
+        self, min_round: int, limit: int, *, informative_only: bool = False
+    ) -> Sequence[ScoredGroup]:
+        choose = self._shares.choose
+        return self._pool.candidates(min_round, limit, informative_only=informative_only, choose=choose)
+
+
+class Trust(Protocol):
+    """How far publishers are trusted."""
+
+    def trust(self, peer: PeerId) -> float:
+        """In [0, 1]: 0 is ignored, 1 is as good as any."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a step gets from the pool."""
+
+    groups: list[ScoredGroup]
+    other_tokenizer: int
+    """Candidates left out because the external loss needs groups of this tokenizer."""
+
+
+def draw_external(
+    wanted: int,
+    *,
+    round_: int,
+    manifest: Manifest,
+    pool: Candidates,
+    sampler: GroupSampler,
+    exchange: Trust,
+    progress: Progress,
+    tokenizer: bytes | None = None,
+    bare_only: bool = False,
+    shares: Shares | None = None,
+) -> Drawn:
+    """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
+
+    `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
+    answer, because no other group teaches if only verified text is trained on. `shares`: how parties share
+    the draw; None if all peers are honest.
+    """
+    oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
+    fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    readable = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
+    candidates = [group for group in readable if group.has_bare_answer or not bare_only]
+    experience = progress.experience
+    context = DrawContext(
+        round=round_,
+        round_seconds=manifest.round_seconds,
+        success=experience.success,
+        own_surprisal=experience.own_surprisal,
+        surprisal=experience.surprisal,
+        trust={
+            publisher: exchange.trust(PeerId(publisher))
+            for publisher in {group.publisher for group in candidates}
+        },
+    )
+    if shares is None:
+        groups = sampler.draw(candidates, wanted, progress.drawing_rng, context)
+    else:
+        groups = shares.draw(candidates, wanted, sampler, progress.drawing_rng, context)
+    return Drawn(groups, other_tokenizer=len(fresh) - len(readable))

@@ -1,0 +1,200 @@
+"""How often a policy's greedy answer is right on questions that nobody trains on.
+
+Answers are greedy, so that the number has no sampling noise, and scored in the same sandbox as everything
+else. It draws no questions (`swarmd.tasks` does) and loads no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol import Manifest, TaskSpec
+from protocol.limits import MICRO
+from swarmd.tasks import Question, Score, extract_answer
+from swarmd.tasks.rewards import EXACT_FROM_MICRO
+
+Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
+RIGHT_FROM = EXACT_FROM_MICRO / MICRO  # what counts as right in a swarm that rewards all or nothing
+CONSTANTS_MAX = 16  # per task: the policy's most frequent answers, tried as constants
+SMALL_NUMBERS = tuple(str(number) for number in range(11))  # also tried as constants
+
+
+class Answers(Protocol):
+    """The part of `swarmd.policy.Policy` that is needed."""
+
+    def fits(self, question: str) -> bool: ...
+    def render(self, question: str) -> list[int]: ...
+    def greedy(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int | None = None,
+        *,
+        should_stop: Stop | None = None,
+    ) -> Sequence[Text]: ...
+
+
+class Stop(Protocol):
+    """The part of `threading.Event` that is needed."""
+
+    def is_set(self) -> bool: ...
+
+
+class Text(Protocol):
+    """The part of `swarmd.policy.Sample` that is needed."""
+
+    @property
+    def text(self) -> str: ...
+
+
+class Scorer(Protocol):
+    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+
+    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """Success over some questions, with its 95 % Wilson interval."""
+
+    success: float
+    """Share of questions answered right, 0..1."""
+    questions: int
+    interval: tuple[float, float]
+    reward: float
+    """Mean reward, 0..1; above `success` when a swarm rewards partly right answers."""
+    constant: float | None
+    """Success of giving the same answer to every question of a task: the best of the policy's most frequent
+    answers and small numbers. A policy that only learned the commonest answer has this success. None if it
+    was not asked for."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All questions together, and each task by its name in the manifest."""
+
+    total: Result
+    tasks: Mapping[str, Result]
+    unscored: int
+    """Answers on which the scorer failed, because of junk or overload; they count as wrong."""
+
+
+@dataclass(frozen=True)
+class _Answered:
+    question: Question
+    task: str
+    text: str
+
+
+async def evaluate(
+    policy: Answers,
+    scorer: Scorer,
+    questions: Sequence[Question],
+    *,
+    manifest: Manifest,
+    with_constant: bool = False,
+    should_stop: Stop | None = None,
+    in_model_thread: Callable[[Callable[[], list[str]]], Awaitable[list[str]]] = asyncio.to_thread,
+) -> Evaluation:
+    """Answer `questions` greedily and score them. `in_model_thread` runs the model off the event loop.
+
+    `with_constant` adds the baseline of constant answers, which needs about twenty times the scoring.
+
+    A question that is too long for the policy counts as wrong. Raises GenerationStoppedError if `should_stop`
+    is set while the model answers, ModelError if memory runs out, TaskError if the sandbox cannot run, and
+    ValueError without questions or for a task that `manifest` lacks.
+    """
+    if not questions:
+        raise ValueError("no questions to evaluate on")
+    texts = await in_model_thread(lambda: _answer(policy, questions, manifest.max_new_tokens, should_stop))
+    answered = [
+        _Answered(question, task_name(manifest, question.spec), text)
+        for question, text in zip(questions, texts, strict=True)
+    ]
+    scores = [row[0] for row in await scorer.score([(a.question.spec, [a.text]) for a in answered])]
+    rewards = [score.reward for score in scores]
+    constants = await _constant_successes(scorer, answered) if with_constant else {}
+    by_task: defaultdict[str, list[float]] = defaultdict(list)
+    for item, reward in zip(answered, rewards, strict=True):
+        by_task[item.task].append(reward)
+    right_by_constant = sum(share * len(by_task[task]) for task, share in constants.items())
+    return Evaluation(
+        total=_result(rewards, right_by_constant / len(rewards) if with_constant else None),
+        tasks={task: _result(of_task, constants.get(task)) for task, of_task in sorted(by_task.items())},
+        unscored=sum(score.failure is not None for score in scores),
+    )
+
+
+def wilson_interval(right: float, questions: int, z: float = Z_95) -> tuple[float, float]:
+    """The score interval of a binomial proportion, (low, high) in 0..1 (Wilson 1927, JASA 22:209).
+
+    Unlike the normal approximation it stays inside 0..1 and is not empty if none or all are right. `right` is
+    the sum of the questions' values, each 0 or 1. For values in between (pass@k) it is wider than needed.
+    Raises ValueError for a sum out of range, or without questions.
+    """
+    if not 0 <= right <= questions or questions == 0:
+        raise ValueError(f"{right} right of {questions} questions")
+    share = right / questions
+    denominator = 1 + z * z / questions
+    centre = (share + z * z / (2 * questions)) / denominator
+    half = z / denominator * math.sqrt(share * (1 - share) / questions + z * z / (4 * questions * questions))
+    low = 0.0 if right == 0 else centre - half
+    high = 1.0 if right == questions else centre + half
+    return low, high
+
+
+def _answer(
+    policy: Answers, questions: Sequence[Question], max_new_tokens: int, should_stop: Stop | None
+) -> list[str]:
+    """One text per question; empty if the question does not fit."""
+    fitting = [index for index, question in enumerate(questions) if policy.fits(question.text)]
+    prompts = [policy.render(questions[index].text) for index in fitting]
+    samples = policy.greedy(prompts, max_new_tokens, should_stop=should_stop)
+    texts = [""] * len(questions)
+    for index, sample in zip(fitting, samples, strict=True):
+        texts[index] = sample.text
+    return texts
+
+
+async def _constant_successes(scorer: Scorer, answered: Sequence[_Answered]) -> dict[str, float]:
+    """For each task, the success of its best constant answer."""
+    candidates = {task: _constants(answered, task) for task in {item.task for item in answered}}
+    scores = await scorer.score([(item.question.spec, candidates[item.task]) for item in answered])
+    right: defaultdict[str, list[list[bool]]] = defaultdict(list)
+    for item, row in zip(answered, scores, strict=True):
+        right[item.task].append([score.reward >= RIGHT_FROM for score in row])
+    return {
+        task: max(sum(column) for column in zip(*rows, strict=True)) / len(rows)
+        for task, rows in right.items()
+    }
+
+
+def _constants(answered: Sequence[_Answered], task: str) -> list[str]:
+    answers = Counter(
+        answer for item in answered if item.task == task if (answer := extract_answer(item.text))
+    )
+    common = [answer for answer, _ in answers.most_common(CONSTANTS_MAX)]
+    return [f"<answer>{answer}</answer>" for answer in dict.fromkeys([*common, *SMALL_NUMBERS])]
+
+
+def task_name(manifest: Manifest, spec: TaskSpec) -> str:
+    """The name of the task of `spec`. Raises ValueError if the manifest has no such task."""
+    family = manifest.family(spec.task_id)
+    if family is None:
+        raise ValueError(f"the manifest has no task {spec.dataset} of this configuration")
+    return family.name
+
+
+def _result(rewards: Sequence[float], constant: float | None) -> Result:
+    right = sum(reward >= RIGHT_FROM for reward in rewards)
+    return Result(
+        success=right / len(rewards),
+        questions=len(rewards),
+        interval=wilson_interval(right, len(rewards)),
+        reward=sum(rewards) / len(rewards),
+        constant=constant,
+    )

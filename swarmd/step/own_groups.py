@@ -1,0 +1,64 @@
+"""Own groups: training questions that fit the model, and the scored groups made of its answers.
+
+Generates and scores nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocol import Manifest
+from swarmd.errors import TaskError
+from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.policy import Policy, Sample
+from swarmd.tasks import Question, TaskRunner, TrainingDraw
+
+DRAWS_MAX = 8  # a step goes on with fewer questions instead of searching for ever
+
+
+async def fitting_questions(
+    draw: TrainingDraw, tasks: TaskRunner, policy: Policy, count: int
+) -> list[Question]:
+    """Up to `count` training questions that fit the model's context. Raises TaskError if none does."""
+    questions: list[Question] = []
+    for _ in range(DRAWS_MAX):
+        drawn = await draw.draw(tasks, count - len(questions))
+        questions += [question for question in drawn if policy.fits(question.text)]
+        if len(questions) == count:
+            break
+    if not questions:
+        raise TaskError(
+            f"no question fits the context of {policy.family} ({DRAWS_MAX} draws): choose "
+            "a model with a longer context, or a smaller --max-new-tokens"
+        )
+    return questions
+
+
+def own_group(
+    question: Question,
+    samples: Sequence[Sample],
+    rewards: Sequence[float],
+    *,
+    manifest: Manifest,
+    policy: Policy,
+    publisher: str,
+    round_: int,
+    step: int,
+) -> ScoredGroup:
+    """The group of what `policy` sampled for `question`, with one reward per sample."""
+    family = manifest.family(question.spec.task_id)
+    if family is None:
+        raise RuntimeError("a question was drawn for a task that the manifest does not have")
+    return ScoredGroup(
+        publisher=publisher,
+        task_id=family.task_id,
+        task_name=family.name,
+        question=question.text,
+        completions=tuple(map(ScoredCompletion.from_sample, samples, rewards)),
+        round=round_,
+        step=step,
+        model=policy.family,
+        tokenizer=policy.tokenizer_fingerprint,
+        digest=None,
+        external=False,
+    )

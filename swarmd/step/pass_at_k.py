@@ -1,0 +1,139 @@
+"""pass@k: how often at least one of k sampled answers is right (Chen et al. 2021, arXiv 2107.03374).
+
+`evaluation` asks what the policy answers; this asks what it could answer. A reward that is never seen teaches
+nothing. It draws no questions and loads no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from protocol import Manifest
+from swarmd.step.evaluation import RIGHT_FROM, Scorer, Stop, Text, task_name, wilson_interval
+from swarmd.tasks import Question
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+SAMPLES_MAX = 64  # per question: the largest group, which scoring one question is made for
+SAMPLED_AT_ONCE = 1_024  # completions per call; their random numbers take 32 MiB at 8192 tokens
+
+Prompts = Sequence[Sequence[int]]  # token ids
+
+
+class Sampler(Protocol):
+    """The part of `swarmd.policy.Policy` that is needed."""
+
+    def fits(self, question: str) -> bool: ...
+    def render(self, question: str) -> list[int]: ...
+    def generate(
+        self,
+        prompts: Prompts,
+        group_size: int,
+        max_new_tokens: int | None = None,
+        *,
+        generator: Generator,
+        should_stop: Stop | None = None,
+    ) -> Sequence[Sequence[Text]]: ...
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The mean of pass@k over some questions, with a 95 % interval.
+
+    The interval is Wilson's with one trial per question. That is never too narrow: a question's pass@k lies
+    in 0..1, so it varies between questions at most as much as a coin of the same mean. More samples per
+    question do not narrow it, because they do not make up for the questions that were not asked.
+    """
+
+    success: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PassAtK:
+    """k -> chance, for k = 1, 2, 4, ... up to the number of samples; over all questions, and by task."""
+
+    total: Mapping[int, Chance]
+    tasks: Mapping[str, Mapping[int, Chance]]
+
+
+async def pass_at_k(
+    policy: Sampler,
+    scorer: Scorer,
+    questions: Sequence[Question],
+    *,
+    manifest: Manifest,
+    samples: int,
+    rng: Generator,
+    should_stop: Stop | None = None,
+    in_model_thread: Callable[
+        [Callable[[], list[list[str]]]], Awaitable[list[list[str]]]
+    ] = asyncio.to_thread,
+) -> PassAtK:
+    """Sample each question `samples` times at the policy's temperature; `rng` alone decides the draws.
+
+    A question that is too long for the policy counts as never right. Raises GenerationStoppedError if
+    `should_stop` is set while the model answers, ModelError if memory runs out, TaskError if the sandbox
+    cannot run, and ValueError without questions or for samples out of 1..SAMPLES_MAX.
+    """
+    if not questions or not 1 <= samples <= SAMPLES_MAX:
+        raise ValueError(f"{samples} samples of each of {len(questions)} questions")
+    by_task: defaultdict[str, list[int]] = defaultdict(list)
+    together = SAMPLED_AT_ONCE // samples
+
+    def sample(prompts: Prompts) -> Sequence[Sequence[Text]]:
+        limit = manifest.max_new_tokens
+        return policy.generate(prompts, samples, limit, generator=rng, should_stop=should_stop)
+
+    for start in range(0, len(questions), together):
+        part = questions[start : start + together]
+        texts = await in_model_thread(partial(_texts, policy, part, sample))
+        scores = await scorer.score([(q.spec, row) for q, row in zip(part, texts, strict=True)])
+        for question, row in zip(part, scores, strict=True):
+            right = sum(score.reward >= RIGHT_FROM for score in row)
+            by_task[task_name(manifest, question.spec)].append(right)
+    return PassAtK(
+        total=_chances([right for of_task in by_task.values() for right in of_task], samples),
+        tasks={task: _chances(of_task, samples) for task, of_task in sorted(by_task.items())},
+    )
+
+
+def chance_of_any(right: int, samples: int, k: int) -> float:
+    """Chance that k of `samples` answers, drawn without replacement, include one of the `right` ones.
+
+    An unbiased estimate of the policy's pass@k: 1 - C(n - c, k) / C(n, k). Raises ValueError for counts out
+    of range.
+    """
+    if not (0 <= right <= samples and 1 <= k <= samples):
+        raise ValueError(f"{k} of {samples} samples, {right} of them right")
+    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def _texts(
+    policy: Sampler,
+    questions: Sequence[Question],
+    sample: Callable[[Prompts], Sequence[Sequence[Text]]],
+) -> list[list[str]]:
+    """The texts sampled for each question; none if the question does not fit."""
+    fitting = [index for index, question in enumerate(questions) if policy.fits(question.text)]
+    prompts = [policy.render(questions[index].text) for index in fitting]
+    texts: list[list[str]] = [[] for _ in questions]
+    for index, group in zip(fitting, sample(prompts), strict=True):
+        texts[index] = [each.text for each in group]
+    return texts
+
+
+def _chances(right: Sequence[int], samples: int) -> dict[int, Chance]:
+    """For each k, over questions with `right` correct samples each."""
+    chances: dict[int, Chance] = {}
+    for k in (2**power for power in range(samples.bit_length())):
+        passed = math.fsum(chance_of_any(each, samples, k) for each in right)
+        chances[k] = Chance(passed / len(right), wilson_interval(passed, len(right)))
+    return chances

@@ -1,0 +1,164 @@
+"""What a restarted peer must find again, and how it gets into a checkpoint and back.
+
+The weights belong to the policy and the moments to the trainer. Here are the counters and the random
+generators: a step that is repeated after a kill asks the same questions and samples the same completions.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, JsonValue
+
+from protocol import PeerId
+from swarmd.config import PolicyConfig
+from swarmd.errors import ConfigError
+from swarmd.learning import Experience, StepMetrics, Trainer
+from swarmd.observe import SelfEvaluation
+from swarmd.policy import Policy
+from swarmd.storage import Checkpoint, Checkpoints
+
+
+class _Saved(BaseModel):
+    step: int
+    questions_drawn: int
+    rng: tuple[int, tuple[int, ...], float | None]
+    generator: str
+    experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
+    evaluation: SelfEvaluation | None = None  # missing there too
+    best: SelfEvaluation | None = None
+
+
+@dataclass
+class Progress:
+    """One peer's own counters and randomness. `step` counts policy updates; it never equals the round."""
+
+    step: int = 0
+    questions_drawn: int = 0
+    drawing_rng: random.Random = field(default_factory=random.Random)
+    """Chooses external groups."""
+    sampling_rng: torch.Generator = field(default_factory=torch.Generator)
+    """Samples completions; on the CPU, whatever device the model is on."""
+    saved_step: int = 0
+    """The step of the last save; 0 or less if this home has saved none yet."""
+    origin: str | None = None
+    """SHA-256 of the weights that the operator told it to go on from; None otherwise."""
+    experience: Experience = field(default_factory=Experience)
+    evaluation: SelfEvaluation | None = None
+    """The newest evaluation; None before the first."""
+    best: SelfEvaluation | None = None
+    """The evaluation with the highest success; the earliest of equals."""
+
+    @classmethod
+    def fresh(cls, seed: int) -> Progress:
+        """At step 0, with generators seeded from `seed`."""
+        drawing_rng = random.Random(seed)  # noqa: S311  not a secret
+        return cls(drawing_rng=drawing_rng, sampling_rng=torch.Generator().manual_seed(seed))
+
+    def see_step(self, metrics: StepMetrics) -> None:
+        """A step is done."""
+        self.step += 1
+        self.experience.see_external(metrics.external_surprisal)
+
+    def see_evaluation(self, found: SelfEvaluation) -> bool:
+        """The current policy answered held-out questions; returns whether it is the best so far."""
+        self.evaluation = found
+        is_best = self.best is None or found.success > self.best.success
+        if is_best:
+            self.best = found
+        return is_best
+
+    def to_state(self) -> dict[str, JsonValue]:
+        """The state as JSON holds it."""
+        version, words, gauss = self.drawing_rng.getstate()
+        return {
+            "step": self.step,
+            "questions_drawn": self.questions_drawn,
+            "rng": [version, list(words), gauss],
+            "generator": bytes(self.sampling_rng.get_state().numpy()).hex(),
+            "experience": {
+                table: {key: list(mean) for key, mean in means.items()}
+                for table, means in self.experience.to_state().items()
+            },
+            "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
+            "best": None if self.best is None else self.best.model_dump(mode="json"),
+        }
+
+    def restore(self, state: JsonValue) -> None:
+        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        saved = _Saved.model_validate(state)
+        self.drawing_rng.setstate(saved.rng)
+        self.sampling_rng.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
+        self.experience.restore(saved.experience)
+        self.step = self.saved_step = saved.step
+        self.questions_drawn = saved.questions_drawn
+        self.evaluation, self.best = saved.evaluation, saved.best
+
+
+def save(
+    checkpoints: Checkpoints,
+    progress: Progress,
+    policy: Policy,
+    trainer: Trainer,
+    config: PolicyConfig,
+    peer_id: PeerId | None = None,
+) -> Path:
+    """Write a checkpoint; call it in the model thread. Raises StorageError and loses nothing.
+
+    `config` says with which model and adapter to load the weights again (`swarmd eval`). `peer_id` says whose
+    counters these are.
+    """
+    path = checkpoints.save(
+        progress.step,
+        # Nothing trains meanwhile, and copies would take as much memory as training itself.
+        tensors=policy.trainable_state(live=True),
+        optimizer=trainer.state_dict(live=True),
+        state={"progress": progress.to_state(), "origin": progress.origin},
+        about={
+            "peer": peer_id,
+            "family": policy.family,
+            "policy": {
+                "model": config.model,
+                "lora_rank": config.lora_rank,
+                "lora_alpha": config.lora_alpha,
+            },
+        },
+        keep_step=None if progress.best is None else progress.best.step,
+    )
+    progress.saved_step = progress.step
+    return path
+
+
+def resume(
+    checkpoint: Checkpoint,
+    progress: Progress,
+    policy: Policy,
+    trainer: Trainer,
+    peer_id: PeerId | None = None,
+) -> tuple[str, ...]:
+    """Put a checkpoint's state back, as far as it is whole.
+
+    The step count goes on only if the steps were those of `peer_id`: no peer claims another's. Returns what
+    the operator should know, one sentence each. Raises ConfigError if the checkpoint is of another model than
+    `policy`, and ModelError.
+    """
+    family = checkpoint.state.get("family", policy.family)
+    if family != policy.family:
+        raise ConfigError(
+            f"the checkpoint {checkpoint.path} is of the model {family}, and {policy.family} was loaded: "
+            "start with the --model (and --lora) it was made with, or use another --home"
+        )
+    policy.load_trainable_state(checkpoint.tensors)
+    if checkpoint.optimizer:
+        trainer.load_state_dict(checkpoint.optimizer)
+    whose = checkpoint.state.get("peer")
+    if peer_id is not None and whose is not None and whose != peer_id:
+        return (f"{checkpoint.path} is of the peer {whose}: this one counts its own steps, from 0",)
+    if "progress" in checkpoint.state:
+        progress.restore(checkpoint.state["progress"])
+    else:
+        progress.step = checkpoint.step
+    return ()

@@ -1,0 +1,134 @@
+"""How parties share a draw: the rule of `gossip/turns.py`, with any sampler.
+
+Each party enters half again as many groups as its share; the sampler picks them from the party's own. Among
+these finalists the sampler then picks what is trained on. So the sampler has a choice, and a party that
+writes to please it gains no more than that. Among equal peers that offer equally many groups, every group is
+equally likely, as in the paper.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from protocol import PeerId
+from swarmd.gossip import Party
+from swarmd.gossip.turns import NEWCOMERS_SHARE_MAX, StrangersShare, allot
+from swarmd.groups import ScoredGroup
+from swarmd.learning import DrawContext, GroupSampler
+from swarmd.network.interface import Standing
+
+FINALISTS = 1.5  # per group drawn: a choice for the sampler, and a bound on what it may prefer
+
+Offers = Mapping[PeerId, Sequence[ScoredGroup]]
+"""The groups of each peer of one party."""
+
+
+class Shares:
+    """Remembers between draws how much strangers may still have; the rest of the rule needs no memory."""
+
+    def __init__(
+        self,
+        party_of: Callable[[PeerId], Party],
+        met_lately: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._party_of = party_of
+        self._met_lately = met_lately
+        self._clock = clock
+        self._strangers = StrangersShare()
+
+    def choose(self, publishers: Sequence[str], limit: int) -> list[int]:
+        """Positions of the groups to read, of all that wait, newest first: shared by party, then by peer."""
+        waiting: defaultdict[Party, defaultdict[PeerId, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for position, publisher in enumerate(publishers):
+            waiting[self._party(PeerId(publisher))][PeerId(publisher)].append(position)
+        rng = random.Random(0)  # noqa: S311  who gets the odd place out of a hundred does not matter
+        seats = allot(limit, {p: sum(map(len, peers.values())) for p, peers in waiting.items()}, rng)
+        chosen: list[int] = []
+        for party, peers in waiting.items():
+            of_each = allot(seats[party], {peer: len(found) for peer, found in peers.items()}, rng)
+            chosen += [position for peer, n in of_each.items() for position in peers[peer][:n]]
+        return sorted(chosen)
+
+    def draw(
+        self,
+        candidates: Sequence[ScoredGroup],
+        wanted: int,
+        sampler: GroupSampler,
+        rng: random.Random,
+        context: DrawContext,
+    ) -> list[ScoredGroup]:
+        """Up to `wanted` groups; fewer, if strangers would otherwise exceed their share."""
+        offers: defaultdict[Party, defaultdict[PeerId, list[ScoredGroup]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for group in candidates:
+            if group.is_informative:
+                publisher = PeerId(group.publisher)
+                offers[self._party(publisher)][publisher].append(group)
+        available = {p: sum(map(len, peers.values())) for p, peers in offers.items()}
+        if self._met_lately():
+            for party in available:
+                if party.standing <= Standing.STRANGER:
+                    available[party] = min(available[party], self._strangers.left(self._clock()))
+        drawn: list[ScoredGroup] = []
+        for parties, count in self._classes(available, wanted, rng):
+            seats = allot(math.ceil(FINALISTS * count), parties, rng)
+            finalists = [
+                group
+                for party, n in seats.items()
+                for group in _best(offers[party], n, sampler, rng, context)
+            ]
+            drawn += _one_by_one(finalists, count, sampler, rng, context)
+        for group in drawn:
+            self._strangers.took(self._party(PeerId(group.publisher)).standing)
+        return drawn
+
+    def _party(self, peer: PeerId) -> Party:
+        party = self._party_of(peer)
+        if party.standing <= Standing.STRANGER and not self._met_lately():
+            return Party(peer, Standing.STRANGER)  # there is nobody else, so each counts by itself
+        return party
+
+    def _classes(
+        self, available: Mapping[Party, int], wanted: int, rng: random.Random
+    ) -> list[tuple[Mapping[Party, int], int]]:
+        """Known parties and newcomers, each with its number of groups; together if either is missing."""
+        known = {p: n for p, n in available.items() if p.standing >= Standing.KNOWN}
+        newcomers = {p: n for p, n in available.items() if p.standing < Standing.KNOWN}
+        if not known or not newcomers:
+            return [(available, wanted)]
+        even = allot(wanted, available, rng)
+        most = int(wanted * NEWCOMERS_SHARE_MAX + rng.random())  # right on average where there is no half
+        most = max(most, wanted - sum(known.values()))
+        count = min(sum(even[party] for party in newcomers), most)
+        return [(known, wanted - count), (newcomers, count)]
+
+
+def _best(
+    offers: Offers, count: int, sampler: GroupSampler, rng: random.Random, context: DrawContext
+) -> list[ScoredGroup]:
+    """`count` groups of one party: shared among its peers, and for each those that the sampler prefers."""
+    of_each = allot(count, {peer: len(groups) for peer, groups in offers.items()}, rng)
+    return [
+        group for peer, n in of_each.items() if n for group in sampler.draw(offers[peer], n, rng, context)
+    ]
+
+
+def _one_by_one(
+    finalists: Sequence[ScoredGroup],
+    count: int,
+    sampler: GroupSampler,
+    rng: random.Random,
+    context: DrawContext,
+) -> list[ScoredGroup]:
+    """A draw of `count` without the sampler's own limit per peer: a party with many names would profit most
+    from that limit."""
+    left, drawn = list(finalists), list[ScoredGroup]()
+    while len(drawn) < count and (found := sampler.draw(left, 1, rng, context)):
+        drawn += found
+        left = [group for group in left if group is not found[0]]
+    return drawn

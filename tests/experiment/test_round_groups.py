@@ -1,0 +1,41 @@
+"""What one process verified is the same in another, bit for bit, and nobody is offered his own."""
+
+from __future__ import annotations
+
+from protocol import is_held_out, sign_record, verify_record
+from swarmd.experiment.round_groups import Refused, round_groups, verify
+from swarmd.step.verification import Verification
+from swarmd.tasks import Score
+from tests.daemon.fakes import KnownTasks
+from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
+
+MANIFEST = make_manifest()
+ALLOWED = [n for n in range(200) if not is_held_out(question(make_task(MANIFEST, n)))]
+
+
+def envelope(signer: int, number: int) -> bytes:
+    return sign_record(key(signer), make_record(MANIFEST, ALLOWED[number], START, (1.0, 0.0, 1.0)))
+
+
+def verification(tasks: KnownTasks) -> Verification:
+    return Verification(manifest=MANIFEST, tasks=tasks)
+
+
+async def test_groups_come_out_as_the_daemons_verification_made_them() -> None:
+    envelopes = [envelope(1, 0), envelope(2, 1)]
+    thirds = verification(KnownTasks(lambda position, _: Score(position / 3)))
+    outcomes = await verify(envelopes, manifest=MANIFEST, verification=thirds, now=START)
+    exchanged = round_groups(outcomes)
+    records = [verify_record(each, manifest=MANIFEST, now=START) for each in envelopes]
+    assert list(exchanged.accepted) == await thirds.check(records)
+    assert exchanged.rejected == ()
+    assert [group.publisher for group in exchanged.for_node(key(1).peer_id).groups] == [key(2).peer_id]
+
+
+async def test_a_group_that_hangs_the_scorer_is_refused_with_its_publisher() -> None:
+    hanging = verification(KnownTasks(lambda _, __: Score(0.0, "timeout")))
+    exchanged = round_groups(
+        await verify([envelope(1, 0)], manifest=MANIFEST, verification=hanging, now=START)
+    )
+    assert exchanged.rejected == (Refused(key(1).peer_id, "scorer"),)
+    assert exchanged.accepted == ()

@@ -1,0 +1,33 @@
+"""Candidates to draw from."""
+
+from __future__ import annotations
+
+from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.learning import DrawContext
+
+TASK = bytes(16)
+NOW = DrawContext(round=100, round_seconds=30.0)
+
+
+def group(
+    publisher: str,
+    *rewards: float,
+    question: str | None = None,
+    round_: int = 100,
+    task_id: bytes = TASK,
+    number: int = 0,
+) -> ScoredGroup:
+    """A group of a stranger; every publisher and number asks another question unless one is given."""
+    return ScoredGroup(
+        publisher=publisher,
+        task_id=task_id,
+        task_name="t",
+        question=f"{publisher}/{number}" if question is None else question,
+        completions=tuple(ScoredCompletion(text="x", reward=r, finished=True) for r in rewards),
+        round=round_,
+        step=0,
+        model="m",
+        tokenizer=bytes(8),
+        digest=None,
+        external=True,
+    )

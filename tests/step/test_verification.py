@@ -1,0 +1,186 @@
+"""From a record that is authentic to a group that is true: nothing that the publisher claims is believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
+from swarmd.groups import ScoredGroup
+from swarmd.step.accounts import HALF_LIFE_S, SECONDS_MAX
+from swarmd.step.verification import PATIENCE_S, Overdrawn, Verification
+from swarmd.tasks import Score
+from tests.daemon.fakes import KnownTasks, as_claimed
+from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
+
+MANIFEST = make_manifest()
+ALLOWED = [n for n in range(200) if not is_held_out(question(make_task(MANIFEST, n)))]
+HELD_OUT = [n for n in range(200) if is_held_out(question(make_task(MANIFEST, n)))]
+
+
+def received(number: int, rewards: tuple[float, ...] = (1.0, 0.0), **changes: bytes) -> VerifiedRecord:
+    record = make_record(MANIFEST, number, START, rewards, **changes)
+    return verify_record(sign_record(key(1), record), manifest=MANIFEST, now=START)
+
+
+def check(tasks: KnownTasks) -> Verification:
+    return Verification(manifest=MANIFEST, tasks=tasks)
+
+
+async def test_a_group_is_rebuilt_from_the_record_with_the_rewards_found_here():
+    tasks = KnownTasks(lambda position, _: Score(0.25 * position))
+    record = received(ALLOWED[0], (1.0, 0.0, 1.0))
+    [group] = await check(tasks).check([record])
+    assert isinstance(group, ScoredGroup)
+    assert group.rewards == (0.0, 0.25, 0.5), "not the publisher's 1, 0, 1"
+    assert group.question == question(record.record.task)
+    assert (group.publisher, group.digest, group.external) == (key(1).peer_id, record.digest, True)
+    assert (group.round, group.step, group.model) == (record.record.round, record.record.step, "tiny")
+    assert group.task_name == MANIFEST.family(record.record.task.task_id).name
+    assert [c.text for c in group.completions] == [c.text for c in record.record.completions]
+    assert {c.behaviour_logprob_sum for c in group.completions} == {-1.0}
+    assert {c.token_count for c in group.completions} == {8}
+    assert {c.token_ids for c in group.completions} == {()}, "tokens are this peer's own to make"
+
+
+async def test_a_group_says_which_answers_are_bare():
+    tasks = KnownTasks(lambda position, _: Score(1.0, bare=position == 1))
+    [group] = await check(tasks).check([received(ALLOWED[0], (1.0, 0.0, 1.0))])
+    assert [completion.bare for completion in group.completions] == [False, True, False]
+
+
+async def test_a_completion_on_which_the_scorer_raises_earns_nothing_and_costs_the_others_nothing():
+    def score(position: int, text: str) -> Score:
+        return Score(0.0, "error") if position == 1 else as_claimed(position, text)
+
+    [group] = await check(KnownTasks(score)).check([received(ALLOWED[0], (1.0, 1.0, 0.5))])
+    assert group.rewards == (1.0, 0.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("hang", Reason.COMPLETION),
+        ("crash", Reason.COMPLETION),
+        ("timeout", Reason.SCORER),
+        ("skipped", Reason.SCORER),
+    ],
+)
+async def test_one_completion_that_hangs_or_ends_the_scorer_costs_the_whole_group(failure, reason):
+    def score(position: int, text: str) -> Score:
+        return Score(0.0, failure) if position == 1 else as_claimed(position, text)
+
+    [outcome] = await check(KnownTasks(score)).check([received(ALLOWED[0], (1.0, 1.0, 0.5, 0.0))])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is reason
+
+
+class CostlyTasks(KnownTasks):
+    """Each group takes 0.6 of what a publisher may use up by the clock, `cpu_share` of it on a core."""
+
+    def __init__(self, score_by, now, cpu_share=0.0):
+        super().__init__(score_by)
+        self.now, self.cpu_share = now, cpu_share
+
+    async def score(self, items):
+        self.now[0] += 0.6 * SECONDS_MAX
+        self.clock_s += 0.6 * SECONDS_MAX
+        self.cpu_s += 0.6 * SECONDS_MAX * self.cpu_share
+        return await super().score(items)
+
+
+@pytest.mark.parametrize(("cpu_share", "groups"), [(0.1, 50), (1.0, 3)])
+async def test_a_good_group_is_charged_what_it_takes_of_a_core_however_busy_the_machine_is(cpu_share, groups):
+    now = [0.0]
+    tasks = CostlyTasks(as_claimed, now, cpu_share)
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
+    for number in range(50):
+        [outcome] = await verification.check([received(ALLOWED[number])])
+        if isinstance(outcome, Overdrawn):
+            break
+    assert len(tasks.scored) == groups
+
+
+async def test_what_takes_long_is_given_up_for_the_sake_of_others_and_later_where_all_takes_longer():
+    now, given_up = [0.0], []
+    tasks = CostlyTasks(as_claimed, now)
+    tasks.give_up = lambda: given_up.append(now[0])
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
+    tasks.waiting_s = PATIENCE_S
+    verification.hurry()
+    assert not given_up
+    tasks.waiting_s = PATIENCE_S + 0.1
+    verification.hurry()
+    assert len(given_up) == 1
+    for number in range(20):  # good ones, each of which takes as long as nobody would wait for
+        await verification.check([received(ALLOWED[number])])
+    verification.hurry()
+    assert len(given_up) == 1
+
+
+async def test_a_publisher_that_has_used_up_its_seconds_is_refused_until_they_are_forgotten():
+    now = [0.0]
+    tasks = CostlyTasks(lambda *_: Score(0.0, "hang"), now)
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
+    record = received(ALLOWED[0])
+    outcomes = [(await verification.check([record]))[0] for _ in range(3)]
+    assert [outcome.reason for outcome in outcomes[:2]] == [Reason.COMPLETION, Reason.COMPLETION]
+    assert outcomes[2] == Overdrawn()
+    assert len(tasks.scored) == 2, "the third is not looked at"
+    now[0] += HALF_LIFE_S
+    await verification.check([record])
+    assert len(tasks.scored) == 3
+
+
+async def test_a_group_that_was_accepted_proves_its_publisher():
+    verification = check(KnownTasks())
+    await verification.check([received(ALLOWED[0])])
+    assert verification.accounts.is_proven(key(1).peer_id)
+
+
+async def test_another_question_is_rejected_and_its_completions_are_not_scored():
+    tasks = KnownTasks()
+    [outcome] = await check(tasks).check([received(ALLOWED[0], question_digest=bytes(32))])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is Reason.QUESTION
+    assert tasks.scored == []
+
+
+async def test_a_question_kept_for_evaluation_is_rejected():
+    tasks = KnownTasks()
+    [outcome] = await check(tasks).check([received(HELD_OUT[0])])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is Reason.HELD_OUT
+    assert tasks.scored == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("version", Reason.VERSION),
+        ("source", Reason.VERSION),
+        ("timeout", Reason.SCORER),
+        ("crash", Reason.SCORER),
+        ("dataset", Reason.TASK),
+        ("option", Reason.TASK),
+        ("error", Reason.TASK),
+    ],
+)
+async def test_a_question_that_cannot_be_regenerated_is_held_against_whoever_is_to_blame(failure, reason):
+    tasks = KnownTasks()
+    tasks.failures[ALLOWED[0]] = failure
+    [outcome] = await check(tasks).check([received(ALLOWED[0])])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is reason
+    assert failure in outcome.detail
+
+
+async def test_outcomes_keep_the_order_of_the_records():
+    tasks = KnownTasks()
+    tasks.failures[ALLOWED[2]] = "error"
+    records = [received(n) for n in (ALLOWED[0], HELD_OUT[0], ALLOWED[1], ALLOWED[2], ALLOWED[3])]
+    outcomes = await check(tasks).check(records)
+    assert [isinstance(outcome, ScoredGroup) for outcome in outcomes] == [True, False, True, False, True]
+    for record, outcome in zip(records, outcomes, strict=True):
+        if isinstance(outcome, ScoredGroup):
+            assert outcome.digest == record.digest
+    assert await check(tasks).check([]) == []
