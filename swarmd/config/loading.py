@@ -25,7 +25,7 @@ from pydantic_settings import (
 from swarmd.config.slices import Config, Slice
 from swarmd.config.template import slice_of
 from swarmd.errors import ConfigError
-from swarmd.tasks.toml_lines import line_of
+from swarmd.toml_lines import line_of
 
 CONFIG_BYTES_MAX = 2**20  # a config.toml is a few KiB; more than 1 MiB is some other file
 ENV_PREFIX = "SWARMD_"

@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from swarmd.config.addresses import check_ip, parse_http
+from swarmd.addresses import check_announced_address, parse_http, parse_ip, parse_peer_address
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
-from swarmd.network.addresses import check_announced_address, parse_peer_address
 
 
 class Slice(BaseModel):
@@ -40,17 +39,12 @@ def _memory_limit(text: str) -> None:
     memory_limit_bytes(text, free_bytes=0)
 
 
-def _http_address(text: str) -> str:
-    parse_http(text)
-    return text
-
-
 class NetworkConfig(Slice):
     """How this peer is reached and whom it tries first."""
 
     peers: tuple[Annotated[str, _read_by(parse_peer_address)], ...] = ()
     """Addresses of peers to join through, multiaddrs that end in /p2p/PEER_ID; known ones are tried too."""
-    host: Annotated[str, AfterValidator(check_ip)] = "0.0.0.0"  # noqa: S104  others must reach it
+    host: Annotated[str, _read_by(parse_ip)] = "0.0.0.0"  # noqa: S104  others must reach it
     """IP address to listen on."""
     port: int = Field(0, ge=0, le=65_535)
     """TCP port to listen on; 0 takes a free one and keeps it for the next start."""
@@ -256,7 +250,7 @@ class ObserveConfig(Slice):
 
     evaluate_every: int = Field(200, ge=0)
     """Steps between evaluations on the swarm's held-out questions, each the work of 2 to 9 steps; 0: none."""
-    http: Annotated[str, AfterValidator(_http_address)] | None = Field(None, examples=["127.0.0.1:8080"])
+    http: Annotated[str, _read_by(parse_http)] | None = Field(None, examples=["127.0.0.1:8080"])
     """HOST:PORT of the status page, API and metrics; a port alone means loopback. Unset: unix socket only."""
     log_format: Literal["auto", "console", "json"] = "auto"
     """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""

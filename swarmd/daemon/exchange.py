@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import PeerId, RejectedRecord, VerifiedRecord
+from swarmd.addresses import parse_peer_address
 from swarmd.daemon.shares import Shares
 from swarmd.daemon.turns import Turns
 from swarmd.daemon.verification import Outcome, Overdrawn, Verification
@@ -51,7 +52,6 @@ from swarmd.gossip import (
 )
 from swarmd.gossip.orders import Order
 from swarmd.gossip.reputation import IGNORED
-from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
     ClockSkewError,
     Network,

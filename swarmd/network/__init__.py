@@ -2,7 +2,6 @@
 `swarmd.network.hivemind` by whoever needs it, since hivemind imports torch and takes seconds.
 """
 
-from swarmd.network.addresses import PeerAddress, parse_peer_address
 from swarmd.network.interface import (
     BodyProvider,
     ClockSkewError,
@@ -28,14 +27,12 @@ __all__ = [
     "Network",
     "NetworkClosedError",
     "NetworkStatistics",
-    "PeerAddress",
     "PullFailedError",
     "PullFailure",
     "Pulled",
     "SimulatedLoop",
     "Standing",
     "Way",
-    "parse_peer_address",
     "run_simulated",
     "simulated_wall_clock",
 ]

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from protocol import KeyPair, Manifest
+from swarmd.addresses import listen_address
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import StorageError
 from swarmd.experiment.describing import finite
 from swarmd.experiment.journal import Line
 from swarmd.learning import StepMetrics
-from swarmd.network.addresses import listen_address
 from swarmd.storage import Checkpoint, Checkpoints, Database, Home
 from swarmd.storage.durable import disk_error, write_whole
 
