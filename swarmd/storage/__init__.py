@@ -7,21 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from swarmd.storage.blobs import BlobStore
-from swarmd.storage.durable import Report
 from swarmd.storage.home import Home
-from swarmd.storage.ledger import Counts, Entry, Ledger, PublisherCounts
-from swarmd.storage.peers import Peers, SeenPeer
-from swarmd.storage.steps import Rewards, Steps
+from swarmd.storage.ledger import Counts, PublisherCounts
+from swarmd.storage.peers import SeenPeer
+from swarmd.storage.steps import Rewards
 
 if TYPE_CHECKING:
-    from swarmd.storage.acquaintances import Acquaintances
     from swarmd.storage.checkpoint_files import Checkpoint
     from swarmd.storage.checkpoints import Checkpoints
     from swarmd.storage.database import Database
     from swarmd.storage.pool import Pool
 
 _NEEDING_TORCH = {
-    "Acquaintances": "acquaintances",
     "Checkpoint": "checkpoint_files",
     "Checkpoints": "checkpoints",
     "Database": "database",
@@ -30,22 +27,16 @@ _NEEDING_TORCH = {
 """Imported at first use: torch takes seconds, and a command like `swarmd status` should not wait for it."""
 
 __all__ = [
-    "Acquaintances",
     "BlobStore",
     "Checkpoint",
     "Checkpoints",
     "Counts",
     "Database",
-    "Entry",
     "Home",
-    "Ledger",
-    "Peers",
     "Pool",
     "PublisherCounts",
-    "Report",
     "Rewards",
     "SeenPeer",
-    "Steps",
 ]
 
 
