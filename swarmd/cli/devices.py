@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from swarmd.cli.flags import Given, arguments, overrides
 from swarmd.cli.init import write_config
-from swarmd.cli.options import FLAGS, arguments, overrides
 from swarmd.config import Config, load_config
 from swarmd.fleet import (
     Member,
@@ -37,7 +37,7 @@ DevicesOption = Annotated[
 ]
 
 
-def join_devices(config: Config, given: Mapping[str, object], devices: str) -> int:
+def join_devices(config: Config, given: Given, devices: str) -> int:
     """Start one peer for each of `devices` and stay until all have ended; returns the exit code.
 
     `given` are the settings of the command line, `config` those with the environment and the home's file.
@@ -55,7 +55,7 @@ def join_devices(config: Config, given: Mapping[str, object], devices: str) -> i
         )
     prepare_homes(home.path, chosen)
     write_config(home)
-    configs = {each.name: load_config(each.home.path, overrides(each.settings), FLAGS) for each in members}
+    configs = {each.name: load_config(each.home.path, overrides(each.settings)) for each in members}
     require_addresses_apart(configs)
     with home.lock():
         return asyncio.run(

@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from protocol import Manifest
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path, overrides, parse_lora, setting, typed
+from swarmd.cli.flags import Given, overrides, with_settings
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.subject import Subject, Wanted, load_subject
 from swarmd.evaluation import Evaluation, Result
 from swarmd.evaluation import evaluate as answer_greedily
@@ -53,7 +54,9 @@ class Outcome:
     sampled: PassAtK | None
 
 
+@with_settings("policy.temperature", "policy.lora_rank", "policy.device")
 def evaluate(
+    given: Given,
     context: typer.Context,
     home: HomeOption = DEFAULT_HOME,
     checkpoint: Annotated[
@@ -102,9 +105,6 @@ def evaluate(
             "--samples", min=0, max=SAMPLES_MAX, help="Sampled answers to each question besides, for pass@k."
         ),
     ] = 0,
-    temperature: Annotated[float | None, setting("policy.temperature")] = None,
-    lora: Annotated[str | None, setting("policy.lora_rank", metavar="r=RANK[,alpha=ALPHA]")] = None,
-    device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
     constant: Annotated[
         bool, typer.Option("--constant", help="Also score constant answers, the baseline; takes longer.")
     ] = False,
@@ -121,10 +121,8 @@ def evaluate(
     its name); model, weights ("untrained" or a checkpoint's directory), step, swarm, seed, samples and
     temperature. The same command gives the same numbers.
     """
-    settings = {"policy.model": model, **parse_lora(lora), "policy.device": device}
-    given = overrides(settings | {"policy.temperature": temperature})
     path = home_path(home)
-    wanted = Wanted(path, typed(context, "home"), checkpoint, given)
+    wanted = Wanted(path, _is_typed(context, "home"), checkpoint, overrides({"policy.model": model, **given}))
     exam = _exam(tasks, path, seed, count, samples, constant)
     limit = exam.manifest.max_new_tokens
     subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
@@ -134,6 +132,12 @@ def evaluate(
         typer.echo(json.dumps(_plain(subject, exam, outcome)))
     else:
         _print(subject, exam, outcome)
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether the option stands on the command line, and not in the environment or nowhere."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _exam(

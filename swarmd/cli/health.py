@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.health import HEALTHY, look
 
 

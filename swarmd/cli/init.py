@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import default_config_toml, load_config
 from swarmd.errors import ConfigError
 from swarmd.storage import Home

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from protocol import PeerId
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import SwarmdError
 from swarmd.gossip.orders import Order, parse_peer_id
 from swarmd.observe import NoDaemonError, StartingError, ask_to_judge

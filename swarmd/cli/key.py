@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from protocol import KeyPair, ProtocolError
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
 from swarmd.storage.durable import remedy, write_whole

@@ -30,7 +30,7 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import MICRO
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable

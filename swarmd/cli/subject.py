@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from swarmd.cli.options import FLAGS
 from swarmd.config import PolicyConfig, load_config
 from swarmd.errors import StorageError
 from swarmd.storage import Home
@@ -62,7 +61,7 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
     from swarmd.policy import Workload, load_policy, prepare_plan
 
     home = Home(wanted.home)
-    config = load_config(home.path, wanted.settings, FLAGS)
+    config = load_config(home.path, wanted.settings)
     checkpoint = _checkpoint(wanted, home, config.storage.checkpoints_kept)
     policy_config = _policy_config(config.policy, checkpoint, wanted)
     work = Workload(

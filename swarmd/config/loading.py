@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,8 +21,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from swarmd.config.settings import FLAGS, slice_of
 from swarmd.config.slices import Config, Slice
-from swarmd.config.template import slice_of
 from swarmd.errors import ConfigError
 from swarmd.toml_lines import line_of
 
@@ -57,7 +56,6 @@ class _Source:
     """One layer of settings, and how to name a place in it."""
 
     values: Tree
-    flags: Mapping[str, str] | None = None
     environment: bool = False
     file: Path | None = None
     text: str = ""
@@ -75,18 +73,18 @@ class _Source:
             return f"{self.file}, line {line_of(self.text, key)}"
         if self.environment:
             return f"environment variable {ENV_PREFIX}{ENV_DELIMITER.join(key).upper()}"
-        return (self.flags or {}).get(".".join(key), "command line")
+        return FLAGS.get(".".join(key), "command line")
 
 
-def load_config(home: Path, overrides: Tree, flags: Mapping[str, str] | None = None) -> Config:
+def load_config(home: Path, overrides: Tree) -> Config:
     """The whole configuration of the peer in `home`.
 
-    `overrides` is nested like the file ({"learning": {"local": 4}}) and wins over everything; `flags` names
-    the flag behind each of its keys ({"learning.local": "--local"}) for errors.
-    Raises ConfigError naming the file and line, variable or flag, the key, and what is wrong with it.
+    `overrides` are the flags of the command line, nested like the file: {"learning": {"local": 4}}. They win
+    over everything. Raises ConfigError: the file and line, the variable or the flag, the key, and what is
+    wrong with its value.
     """
     sources = [
-        _Source(overrides, flags=flags or {}),
+        _Source(overrides),
         _Source(_environment(), environment=True),
         _read_file(home / "config.toml"),
     ]

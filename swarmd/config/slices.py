@@ -1,17 +1,19 @@
 """The one configuration object, parsed once and frozen; pure code receives its slice, never the whole.
 
-The docstring under each field is its help text: on the command line and in the written config.toml.
+The docstring under each field is its help text: on the command line and in the written config.toml. `Flag`
+gives a setting its flag; nothing else is needed for one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from swarmd.addresses import check_announced_address, parse_http, parse_ip, parse_peer_address
+from swarmd.addresses import PORT_MAX, check_announced_address, parse_http, parse_ip, parse_peer_address
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
 
@@ -20,6 +22,15 @@ class Slice(BaseModel):
     """A part of the configuration that one package receives. Unknown keys are refused by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Marks a setting that the command line gives too."""
+
+    name: str
+    metavar: str | None = None
+    """What `--help` shows for the value; None: its choices or its type."""
 
 
 def _read_by(read: Callable[[str], object]) -> AfterValidator:
@@ -35,52 +46,62 @@ def _read_by(read: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _memory_limit(text: str) -> None:
-    memory_limit_bytes(text, free_bytes=0)
+_IpAddress = Annotated[str, _read_by(parse_ip)]
+_HttpAddress = Annotated[str, _read_by(parse_http)]
+_PeerAddress = Annotated[str, _read_by(parse_peer_address)]
+_AnnouncedAddress = Annotated[str, _read_by(check_announced_address)]
+_MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
+
+GeneratorName = Literal["auto", "own", "eager", "vllm"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class NetworkConfig(Slice):
     """How this peer is reached and whom it tries first."""
 
-    peers: tuple[Annotated[str, _read_by(parse_peer_address)], ...] = ()
+    peers: Annotated[tuple[_PeerAddress, ...], Flag("--peer", "MULTIADDR|@FILE")] = ()
     """Addresses of peers to join through, multiaddrs that end in /p2p/PEER_ID; known ones are tried too."""
-    host: Annotated[str, _read_by(parse_ip)] = "0.0.0.0"  # noqa: S104  others must reach it
+    host: Annotated[_IpAddress, Flag("--host", "IP")] = "0.0.0.0"  # noqa: S104  others must reach it
     """IP address to listen on."""
-    port: int = Field(0, ge=0, le=65_535)
+    port: Annotated[int, Flag("--port")] = Field(0, ge=0, le=PORT_MAX)
     """TCP port to listen on; 0 takes a free one and keeps it for the next start."""
-    announce: tuple[Annotated[str, _read_by(check_announced_address)], ...] = ()
+    announce: Annotated[tuple[_AnnouncedAddress, ...], Flag("--announce", "MULTIADDR")] = ()
     """Addresses to announce in place of the ones listened on (behind a NAT or in a container)."""
-    address_file: Path | None = Field(None, examples=["addresses.txt"])
+    address_file: Annotated[Path | None, Flag("--address-file", "FILE")] = Field(
+        None, examples=["addresses.txt"]
+    )
     """File to write this peer's addresses to once they are known, one a line; --peer @FILE reads it."""
     dialable: bool | None = Field(None, examples=[False])
     """Whether others can dial this peer; false also stores bodies in the DHT. Unset: decided by probing."""
 
 
-GeneratorName = Literal["auto", "own", "eager", "vllm"]
-
-
 class PolicyConfig(Slice):
     """Which model, where, and how it samples."""
 
-    model: str = "embedded"
+    model: Annotated[str, Flag("--model", "NAME|DIR")] = "embedded"
     """Model to train: embedded, smollm2-135m, a hub id such as Qwen/Qwen2.5-0.5B-Instruct, or a directory."""
-    device: str = "auto"
+    device: Annotated[str, Flag("--device", "DEVICE")] = "auto"
     """Where to compute: auto, cpu, mps, cuda or cuda:N."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Annotated[DtypeName, Flag("--dtype", "DTYPE")] = "auto"
     """Number format of the weights: auto, float32, bfloat16 or float16."""
-    lora_rank: int | None = Field(None, ge=1, le=1024, examples=[16])
+    lora_rank: Annotated[int | None, Flag("--lora", "r=RANK[,alpha=ALPHA]")] = Field(
+        None, ge=1, le=1024, examples=[16]
+    )
     """Train a LoRA adapter of this rank in place of all weights."""
-    lora_alpha: int | None = Field(None, ge=1, le=4096, examples=[32])
+    lora_alpha: Annotated[int | None, Flag("--lora")] = Field(None, ge=1, le=4096, examples=[32])
     """Scale of the LoRA adapter; unset: twice the rank."""
-    generator: GeneratorName = "auto"
+    generator: Annotated[GeneratorName, Flag("--generator", "NAME")] = "auto"
     """What writes completions: auto, own, eager (transformers' forward) or vllm (an extra)."""
-    temperature: float = Field(1.0, gt=0, le=5)
+    temperature: Annotated[float, Flag("--temperature")] = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""
-    max_new_tokens: int | None = Field(None, ge=1, le=8192, examples=[256])
+    max_new_tokens: Annotated[int | None, Flag("--max-new-tokens")] = Field(
+        None, ge=1, le=8192, examples=[256]
+    )
     """Longest completion, in tokens; unset: the swarm's own limit."""
-    threads: int | None = Field(None, ge=1, le=1024, examples=[2])
+    threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model; unset: decided by the hardware probe."""
-    memory_limit: Annotated[str, _read_by(_memory_limit)] = "80%"
+    memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"
     """Memory the model's process may hold on its device: a size such as 6GiB, or a share of what is free."""
 
     @model_validator(mode="after")
@@ -112,23 +133,13 @@ READ_BY = {
 class LearningConfig(Slice):
     """One policy update: how many groups of which kind, and what the gradient does with them."""
 
-    local: int = Field(4, ge=0, le=1024)
+    local: Annotated[int, Flag("--local")] = Field(4, ge=0, le=1024)
     """Own groups in each step (I in the paper)."""
-    external: int = Field(4, ge=0, le=1024)
+    external: Annotated[int, Flag("--external")] = Field(4, ge=0, le=1024)
     """Groups by other peers in each step (J in the paper); 0 trains alone."""
-    group_size: int = Field(8, ge=2, le=64)
+    group_size: Annotated[int, Flag("--group-size")] = Field(8, ge=2, le=64)
     """Completions sampled for one question (G)."""
-    learning_rate: float = Field(1e-4, gt=0, le=1)
-    """Peak learning rate of AdamW."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
-    warmup_steps: int = Field(5, ge=0)
-    """Steps in which the learning rate rises linearly to its peak; the first is not zero."""
-    total_steps: int | None = Field(None, ge=1, examples=[500])
-    """Length of the cosine schedule in steps; required by it."""
-    weight_decay: float = Field(0.0, ge=0)
-    """AdamW's decoupled weight decay."""
-    algorithm: Literal["grpo", "dr_grpo", "gspo", "ppo"] = "grpo"
+    algorithm: Annotated[Literal["grpo", "dr_grpo", "gspo", "ppo"], Flag("--algorithm")] = "grpo"
     """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo or ppo (with a value head)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo, ppo)."""
@@ -150,14 +161,24 @@ class LearningConfig(Slice):
     """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
-    external_loss: Literal["as_own", "topr", "tis", "imitate"] = "imitate"
+    external_loss: Annotated[Literal["as_own", "topr", "tis", "imitate"], Flag("--external-loss")] = "imitate"
     """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
     ppo's only one) or tis."""
     external_tokens: Literal["verified", "all"] = "verified"
     """What of others' right completions is trained on: verified (the answer, which was checked, and as much
     of the text around it as this policy would write itself) or all, which is the paper's and as_own's."""
-    sampler: Literal["uniform", "scored"] = "uniform"
+    sampler: Annotated[Literal["uniform", "scored"], Flag("--sampler")] = "uniform"
     """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
+    learning_rate: Annotated[float, Flag("--lr")] = Field(1e-4, gt=0, le=1)
+    """Peak learning rate of AdamW."""
+    schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"
+    """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
+    warmup_steps: int = Field(5, ge=0)
+    """Steps in which the learning rate rises linearly to its peak; the first is not zero."""
+    total_steps: Annotated[int | None, Flag("--total-steps")] = Field(None, ge=1, examples=[500])
+    """Length of the cosine schedule in steps; required by it."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
     updates_per_batch: int = Field(1, ge=1, le=16)
@@ -233,7 +254,7 @@ class LearningConfig(Slice):
 class StorageConfig(Slice):
     """What is kept on disk, and how much of it."""
 
-    checkpoint_every: int | None = Field(None, ge=1, examples=[20])
+    checkpoint_every: Annotated[int | None, Flag("--checkpoint-every")] = Field(None, ge=1, examples=[20])
     """Steps between checkpoints. Unset: by time, 2 to 30 minutes, the longer the more a checkpoint costs."""
     checkpoint_minutes: float | None = Field(None, gt=0, examples=[5.0])
     """Minutes between checkpoints, in place of the chosen time, or beside checkpoint_every."""
@@ -248,13 +269,15 @@ class StorageConfig(Slice):
 class ObserveConfig(Slice):
     """How the daemon shows itself."""
 
-    evaluate_every: int = Field(200, ge=0)
+    evaluate_every: Annotated[int, Flag("--evaluate-every")] = Field(200, ge=0)
     """Steps between evaluations on the swarm's held-out questions, each the work of 2 to 9 steps; 0: none."""
-    http: Annotated[str, _read_by(parse_http)] | None = Field(None, examples=["127.0.0.1:8080"])
+    http: Annotated[_HttpAddress | None, Flag("--http", "HOST:PORT")] = Field(
+        None, examples=["127.0.0.1:8080"]
+    )
     """HOST:PORT of the status page, API and metrics; a port alone means loopback. Unset: unix socket only."""
-    log_format: Literal["auto", "console", "json"] = "auto"
+    log_format: Annotated[Literal["auto", "console", "json"], Flag("--log-format")] = "auto"
     """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[LogLevel, Flag("--log-level", "LEVEL")] = "info"
     """Least important events to print."""
 
 
@@ -263,12 +286,12 @@ class Config(Slice):
 
     home: Path
     """Directory of key, config, checkpoints and records."""
-    swarm: str | None = Field(None, examples=["starter"])
+    swarm: Annotated[str | None, Flag("--swarm", "NAME|FILE|ID")] = Field(None, examples=["starter"])
     """Preset name, path of a manifest in TOML, or swarm id in hex; unset: what the home or the peers say."""
-    seed: int = Field(0, ge=0, lt=2**32)
-    """Mixed with the peer id, so that two peers with the same seed still see other questions."""
-    steps: int | None = Field(None, ge=1, examples=[100])
+    steps: Annotated[int | None, Flag("--steps")] = Field(None, ge=1, examples=[100])
     """Stop after this many further steps; unset: run until stopped."""
+    seed: Annotated[int, Flag("--seed")] = Field(0, ge=0, lt=2**32)
+    """Mixed with the peer id, so that two peers with the same seed still see other questions."""
     network: NetworkConfig = NetworkConfig()
     policy: PolicyConfig = PolicyConfig()
     learning: LearningConfig = LearningConfig()

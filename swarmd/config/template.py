@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from textwrap import wrap
 
-from pydantic.fields import FieldInfo
-
+from swarmd.config.settings import slice_of
 from swarmd.config.slices import Config, Slice
 
 COLUMNS = 100  # width of comment lines
@@ -27,12 +26,6 @@ def default_config_toml() -> str:
         if (section := slice_of(field)) is not None:
             lines += ["", *_comment(section.__doc__ or ""), f"[{name}]", *_settings(section)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def slice_of(field: FieldInfo) -> type[Slice] | None:
-    """The slice class when the field is a section such as [learning], None when it is a plain setting."""
-    annotation = field.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Slice) else None
 
 
 def _settings(model: type[Slice]) -> Iterator[str]:

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from swarmd import exit_codes
-from swarmd.cli.options import FLAGS
 from swarmd.config import Config, load_config
+from swarmd.config.settings import FLAGS
 from swarmd.daemon.beginning import Beginning
 from swarmd.storage import Home
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from swarmd.cli.options import FLAGS, arguments, overrides, parse_lora
+from swarmd.cli.flags import arguments, overrides
+from swarmd.cli.spelling import read_lora
+from swarmd.config.settings import FLAGS
 from swarmd.fleet import Machine, Member, prepare_homes
 from swarmd.fleet.devices import Device
 from swarmd.storage import Home
@@ -124,7 +126,7 @@ def test_a_home_in_use_is_refused_as_that_of_one_peer_is(swarmd, started, tmp_pa
 
 
 def test_every_setting_with_a_flag_can_be_passed_on() -> None:
-    given = dict.fromkeys(FLAGS, "x") | {"network.peers": ["a", "b"], **parse_lora("r=4,alpha=9")}
+    given = dict.fromkeys(FLAGS, "x") | {"network.peers": ["a", "b"], **read_lora("r=4,alpha=9")}
     typed = arguments(given)
     assert {each.partition("=")[0] for each in typed} == set(FLAGS.values())
     assert [each for each in typed if each.startswith(("--peer=", "--lora="))] == [
