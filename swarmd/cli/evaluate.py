@@ -1,6 +1,6 @@
-"""`swarmd eval`: how often a policy answers right, on questions that nobody trains on.
+"""`swarmd eval`: how often a policy answers correctly on questions that nobody trains on.
 
-Reads checkpoints only, so it works beside a running daemon.
+It only reads checkpoints, so it works beside a running daemon.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from swarmd.tasks import TaskRunner, find_payers, held_out_questions, held_out_s
 
 DEFAULT_TASKS = "starter"
 SEED_MAX = 2**32 - 1
-QUESTIONS = 200  # halves of the 95 % interval are then 0.07 at most
-QUESTIONS_MAX = 10_000  # halves of 0.01; their prompts and answers are held at once
+QUESTIONS = 200  # half of the 95 % interval is then at most 0.07
+QUESTIONS_MAX = 10_000  # half of the interval is then at most 0.01; all prompts and answers are in memory
 
 
 @dataclass(frozen=True)
 class Exam:
-    """What is asked."""
+    """What to ask."""
 
     manifest: Manifest
     seed: int
@@ -48,7 +48,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it; without samples there is no pass@k."""
+    """The results. Without samples there is no pass@k."""
 
     greedy: Evaluation
     sampled: PassAtK | None
@@ -65,7 +65,7 @@ def evaluate(
             "--checkpoint",
             metavar="DIR",
             exists=True,
-            help="One checkpoint, such as HOME/checkpoints/00000004-step-40; needs no home.",
+            help="Score this checkpoint, such as HOME/checkpoints/00000004-step-40. Needs no home.",
         ),
     ] = None,
     model: Annotated[
@@ -73,8 +73,8 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="NAME|DIR",
-            help="Alone: a model as it is published, of no home. With --home or --checkpoint: the one whose "
-            "weights are there, if it was moved.",
+            help="Alone: score this published model. With --home or --checkpoint: the base model of those "
+            "weights, if it was moved.",
         ),
     ] = None,
     tasks: Annotated[
@@ -87,7 +87,7 @@ def evaluate(
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option("--questions", min=1, max=QUESTIONS_MAX, help="How many, over all tasks.")
+        int, typer.Option("--questions", min=1, max=QUESTIONS_MAX, help="Number of questions over all tasks.")
     ] = QUESTIONS,
     seed: Annotated[
         int | None,
@@ -95,30 +95,33 @@ def evaluate(
             "--seed",
             min=0,
             max=SEED_MAX,
-            help="The same seed asks the same questions. (default: the swarm's, which its daemons ask)",
+            help="The same seed gives the same questions. (default: the seed that the swarm's daemons use)",
             show_default=False,
         ),
     ] = None,
     samples: Annotated[
         int,
         typer.Option(
-            "--samples", min=0, max=SAMPLES_MAX, help="Sampled answers to each question besides, for pass@k."
+            "--samples",
+            min=0,
+            max=SAMPLES_MAX,
+            help="Also sample N answers per question, for pass@k.",
         ),
     ] = 0,
     constant: Annotated[
-        bool, typer.Option("--constant", help="Also score constant answers, the baseline; takes longer.")
+        bool, typer.Option("--constant", help="Also score constant answers as a baseline. Takes longer.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a policy greedily on held-out questions, and by pass@k (k = 1, 2, 4 .. N) with --samples N.
 
-    What is scored: the newest checkpoint of the home, or its untrained model where there is none yet (a
-    running daemon is not disturbed); or --checkpoint; or --model by itself. The first line says which. With
-    --constant, beside the success stands what one fixed answer to each task would reach.
+    By default this scores the home's newest checkpoint, or its untrained model if there is none. A running
+    daemon is not disturbed. --checkpoint or --model scores that instead. The first line says what is scored.
+    --constant adds what a single fixed answer per task would reach.
 
     --json prints success, questions, interval (95 %, Wilson), reward, constant (null without --constant) and
-    pass_at ({"1": {"success": .., "interval": ..}}, empty without --samples); tasks (the same for each, by
-    its name); model, weights ("untrained" or a checkpoint's directory), step, swarm, seed, samples and
+    pass_at ({"1": {"success": .., "interval": ..}}, empty without --samples); tasks (the same for each task,
+    by name); model, weights ("untrained" or a checkpoint's directory), step, swarm, seed, samples and
     temperature. The same command gives the same numbers.
     """
     path = home_path(home)
@@ -135,7 +138,7 @@ def evaluate(
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
-    """Whether the option stands on the command line, and not in the environment or nowhere."""
+    """Whether the option was typed, instead of being taken from the environment or left out."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -143,7 +146,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 def _exam(
     tasks: str | None, home: Path, seed: int | None, questions: int, samples: int, constant: bool
 ) -> Exam:
-    """On what --tasks names, else the home's swarm, else the default."""
+    """Asks what --tasks names, else the home's swarm, else the default."""
     saved = Home(home).manifest() if tasks is None else None
     manifest = saved or load_manifest(tasks or DEFAULT_TASKS)
     return Exam(manifest, held_out_seed(manifest) if seed is None else seed, questions, samples, constant)
@@ -181,12 +184,12 @@ async def _take(subject: Subject, exam: Exam) -> Outcome:
                     should_stop=stop,
                 )
     finally:
-        stop.set()  # Ctrl-C ends this, and the model's thread would go on to the last token
+        stop.set()  # after Ctrl-C, the model's thread would go on to the last token
     return Outcome(greedy, sampled)
 
 
 def _warn(unscored: int, questions: int) -> None:
-    """Where the figures are lower than the policy is good."""
+    """Warns if the policy is better than the figures say."""
     if unscored:
         lost = f"{unscored} of {questions} greedy answers could not be scored and count as wrong"
         typer.echo(f"warning: {lost}: is the machine overloaded?", err=True)
@@ -240,7 +243,7 @@ def _greedy_table(evaluation: Evaluation) -> Table:
     for name, result in (*evaluation.tasks.items(), ("all", evaluation.total)):
         low, high = result.interval
         table.add_row(
-            Text(printable(name)),  # a swarm's manifest comes from a peer
+            Text(printable(name)),  # a peer may have sent the manifest
             f"{result.success:.3f}",
             f"{low:.3f} – {high:.3f}",
             "–" if result.constant is None else f"{result.constant:.3f}",
@@ -250,7 +253,7 @@ def _greedy_table(evaluation: Evaluation) -> Table:
 
 
 def _sampled_table(sampled: PassAtK) -> Table:
-    """The intervals of single tasks are in the JSON: seven columns of them fit no terminal."""
+    """The intervals of single tasks are in the JSON only: seven columns of them do not fit in a terminal."""
     table = Table("task", *(f"pass@{k}" for k in sampled.total), box=None, pad_edge=False)
     for name, chances in (*sampled.tasks.items(), ("all", sampled.total)):
         table.add_row(Text(printable(name)), *(f"{chance.success:.3f}" for chance in chances.values()))

@@ -1,4 +1,4 @@
-"""`swarmd join`: settings from flags, then the daemon until it is stopped."""
+"""`swarmd join`: reads the settings and runs the daemon until it is stopped."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="CHECKPOINT",
-        help="Go on from this checkpoint's directory, of this home or any other, though all but its weights "
-        "be damaged; says what is lost.",
+        help="Go on from this checkpoint's directory, in this home or any other. Only its weights must be "
+        "whole; what is lost is reported.",
         rich_help_panel="Daemon",
     ),
 ]
@@ -31,7 +31,7 @@ FreshOption = Annotated[
     bool,
     typer.Option(
         "--fresh",
-        help="Train from the beginning in a home whose checkpoints cannot be loaded any more; they are kept.",
+        help="Train from the beginning in a home whose checkpoints can no longer be loaded. They are kept.",
         rich_help_panel="Daemon",
     ),
 ]
@@ -48,17 +48,17 @@ def join(
 ) -> None:
     """Join a swarm, or start one, and train until stopped.
 
-    Without arguments: the home is created where needed, the hardware is probed, known peers are tried, and
-    the command with which others join is printed. The first Ctrl-C finishes or drops the step, writes a
-    checkpoint and leaves; the second leaves at once. The same home resumes where it stopped.
+    No argument is needed. The home is created if there is none, the hardware is probed, known peers are
+    tried, and the command for others to join is printed. The first Ctrl-C finishes or drops the step, writes
+    a checkpoint and leaves. The second leaves at once. The same home resumes where it stopped.
     """
     config = load_config(home_path(home), overrides(given))
     if devices is not None:
         if given["policy.device"] is not None:
-            raise ConfigError("--device and --devices are both given: one peer, or one a device? keep one")
+            raise ConfigError("--device and --devices are both given: keep one of them")
         if from_ is not None or fresh or new_identity:
             raise ConfigError(
-                "--from, --fresh and --new-identity are about one home: give them with --home "
+                "--from, --fresh and --new-identity concern one home: give them with --home "
                 "HOME/devices/DEVICE and without --devices"
             )
         raise typer.Exit(join_devices(config, given, devices))

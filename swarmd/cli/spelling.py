@@ -1,4 +1,4 @@
-"""Flags that are spelled otherwise than the settings they give: --peer and --lora."""
+"""Flags whose text is not simply the value of one setting: --peer and --lora."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration: what can be set, how it is read, and how it is written for a person to edit."""
+"""The configuration: what can be set, how it is read, and the file that a person edits."""
 
 from swarmd.config.loading import load_config
 from swarmd.config.slices import (

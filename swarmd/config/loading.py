@@ -1,4 +1,7 @@
-"""Flags over SWARMD_* environment over home/config.toml over defaults; errors say where a value came from."""
+"""Reads the configuration: flags win over SWARMD_* variables, those over config.toml, and that over defaults.
+
+An error says where the wrong value came from.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from swarmd.config.slices import Config, Slice
 from swarmd.errors import ConfigError
 from swarmd.toml_lines import line_of
 
-CONFIG_BYTES_MAX = 2**20  # a config.toml is a few KiB; more than 1 MiB is some other file
+CONFIG_BYTES_MAX = 2**20  # a config.toml has a few KiB; what exceeds 1 MiB is some other file
 ENV_PREFIX = "SWARMD_"
 ENV_DELIMITER = "__"
 CLOSE_ENOUGH = 0.6  # difflib's own default: `locl` finds `local`, `banana` finds nothing
@@ -35,7 +38,7 @@ Tree = dict[str, Any]
 
 
 class _Environment(Config, BaseSettings):
-    """Read by the sources below for its fields; never built."""
+    """Tells the sources below which fields there are. It is never built."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER, env_ignore_empty=True, extra="forbid"
@@ -43,7 +46,7 @@ class _Environment(Config, BaseSettings):
 
 
 class _EnvSource(EnvSettingsSource):
-    """Lists may be written a,b as well as ["a", "b"]."""
+    """Lets lists be written as a,b as well as ["a", "b"]."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
@@ -53,7 +56,7 @@ class _EnvSource(EnvSettingsSource):
 
 @dataclass(frozen=True)
 class _Source:
-    """One layer of settings, and how to name a place in it."""
+    """One layer of settings, which can say where a value stands in it."""
 
     values: Tree
     environment: bool = False
@@ -101,7 +104,7 @@ def load_config(home: Path, overrides: Tree) -> Config:
 
 
 def _read_file(path: Path) -> _Source:
-    """The file's layer; an absent file is an empty one. Raises ConfigError."""
+    """The layer of the file; empty if there is no file. Raises ConfigError."""
     try:
         if path.stat().st_size > CONFIG_BYTES_MAX:
             raise ConfigError(f"{path} is larger than {CONFIG_BYTES_MAX} bytes: it is not a config file")
@@ -119,7 +122,7 @@ def _read_file(path: Path) -> _Source:
 
 
 def _quoted(text: str, message: str) -> str:
-    """The offending line, when the parser names one."""
+    """The wrong line, if the parser names one."""
     found = re.search(r"at line (\d+)", message)
     lines = text.splitlines()
     if found is None or not 0 < int(found.group(1)) <= len(lines):
@@ -128,7 +131,7 @@ def _quoted(text: str, message: str) -> str:
 
 
 def _environment() -> Tree:
-    """What SWARMD_* variables say. SWARMD_HOME is the command line's, no setting. Raises ConfigError."""
+    """The layer of SWARMD_* variables. SWARMD_HOME belongs to the command line. Raises ConfigError."""
     for name in os.environ:
         _refuse_unknown_variable(name)
     try:
@@ -140,7 +143,7 @@ def _environment() -> Tree:
 
 
 def _refuse_unknown_variable(name: str) -> None:
-    """A misspelt name of ours. Kubernetes and others set variables of their own: those are left alone."""
+    """Raises ConfigError for a misspelt setting. Others are ignored: Kubernetes sets some of its own."""
     if not name.startswith(ENV_PREFIX):
         return
     key = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
@@ -158,7 +161,7 @@ def _refuse_home(source: _Source) -> None:
 
 
 def _merged(low: Tree, high: Tree) -> Tree:
-    """`high` over `low`, table by table."""
+    """`low` overridden by `high`, table by table."""
     result = dict(low)
     for key, value in high.items():
         below = result.get(key)
@@ -182,7 +185,7 @@ def _explain(detail: ErrorDetails, sources: list[_Source]) -> str:
 
 
 def _known_part(detail: ErrorDetails) -> tuple[str, ...]:
-    """The key itself: positions in lists and members of unions, which pydantic adds, are not keys."""
+    """The key alone: pydantic adds positions in lists and members of unions."""
     key: list[str] = []
     model: type[Slice] | None = Config
     for part in detail["loc"]:
@@ -195,7 +198,7 @@ def _known_part(detail: ErrorDetails) -> tuple[str, ...]:
 
 
 def _did_you_mean(key: tuple[str, ...]) -> str:
-    """The nearest known key in the same section, else the same name in another section."""
+    """The closest key of the same section, else the same key in another section."""
     sections = {name: section for name, field in Config.model_fields.items() if (section := slice_of(field))}
     siblings = sections[key[0]].model_fields if len(key) > 1 and key[0] in sections else Config.model_fields
     close = get_close_matches(key[-1], siblings, n=1, cutoff=CLOSE_ENOUGH)

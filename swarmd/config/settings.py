@@ -16,7 +16,7 @@ from swarmd.config.slices import Config, Flag, Slice
 
 @dataclass(frozen=True)
 class Setting:
-    """One field of the configuration that is no section."""
+    """One field of the configuration that is not a section."""
 
     key: str
     """Full name, such as "learning.local"."""

@@ -1,4 +1,4 @@
-"""The config.toml that `swarmd init` writes: every setting, commented out, with its meaning and default."""
+"""The config.toml that `swarmd init` writes: every setting, commented out, with its help and its default."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADER = """\
 
 
 def default_config_toml() -> str:
-    """The commented file; parsing it gives an empty table, so that later defaults still apply."""
+    """The file as text. It sets nothing, so that the defaults of later versions apply."""
     lines: list[str] = [_HEADER]
     lines += _settings(Config)
     for name, field in Config.model_fields.items():
@@ -45,5 +45,5 @@ def _comment(text: str) -> list[str]:
 
 
 def _toml(value: object) -> str:
-    """A default as TOML: JSON's strings, numbers, booleans and arrays are TOML's too."""
+    """A default as TOML, which writes strings, numbers, booleans and arrays as JSON does."""
     return json.dumps(value)

@@ -200,7 +200,7 @@ def test_help_lists_the_commands_and_join_explains_every_flag_with_its_default(s
     text = " ".join(swarmd("join", "--help").out.replace("│", " ").split())
     for flag in FLAGS.values():
         assert f"{flag} " in text
-    assert "Own groups in each step (I in the paper). (default: 4)" in text
+    assert "Own groups per step (I in the paper). (default: 4)" in text
     for panel in ("Swarm", "Network", "Model", "Learning", "Daemon"):
         assert f"─ {panel} ─" in text
 

@@ -81,7 +81,7 @@ def test_one_device_is_a_fleet_of_one_so_that_a_second_can_be_added(swarmd, star
 def test_a_peer_that_lived_in_the_home_is_said_to_take_no_part_once(swarmd, started, tmp_path) -> None:
     Home.open(tmp_path)
     first, second = (swarmd("join", "--home", tmp_path, "--devices", "all").err for _ in range(2))
-    assert first.startswith(f"warning: the peer that lived in {tmp_path} so far takes no part")
+    assert first.startswith(f"warning: the peer in {tmp_path} takes no part")
     assert second == ""
 
 
@@ -139,7 +139,7 @@ def test_every_setting_with_a_flag_can_be_passed_on() -> None:
 
 def test_help_says_what_devices_does(swarmd) -> None:
     text = " ".join(re.sub("[│╭╮╰╯─]", " ", swarmd("join", "--help").out).split())
-    assert "--devices all|DEVICE,... One peer per device" in text
+    assert "--devices all|DEVICE,... Run one peer per device" in text
 
 
 def device_home(home, number: int):
