@@ -1,7 +1,8 @@
-"""Flags whose text is not simply the value of one setting: --peer and --lora."""
+"""Flags whose text is not simply the value of one setting: --lora, --peer and --template-arg."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,45 @@ def _addresses_in(path: Path) -> list[str]:
     return addresses
 
 
-READERS: Mapping[str, Callable[[Any], dict[str, object]]] = {"--lora": read_lora, "--peer": read_peers}
+def read_template_args(values: Sequence[str]) -> dict[str, object]:
+    """NAME=VALUE, each: true, false and numbers as in JSON, everything else as text. Raises BadParameter."""
+    args: dict[str, object] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(
+                f"{value!r} is not NAME=VALUE, such as enable_thinking=false", param_hint="--template-arg"
+            )
+        if name in args:
+            raise typer.BadParameter(f"{name} is given twice: remove one", param_hint="--template-arg")
+        args[name] = _plain_value(text)
+    return {"policy.template_args": args}
+
+
+def write_template_args(settings: Mapping[str, object]) -> list[str]:
+    """The texts that `read_template_args` reads."""
+    args = settings["policy.template_args"]
+    plain = args.items() if isinstance(args, Mapping) else ()
+    return [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in plain]
+
+
+def _plain_value(text: str) -> object:
+    try:
+        value = json.loads(text, parse_constant=str)  # NaN and Infinity are text
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float) else text
+
+
+READERS: Mapping[str, Callable[[Any], dict[str, object]]] = {
+    "--lora": read_lora,
+    "--peer": read_peers,
+    "--template-arg": read_template_args,
+}
 """Flag -> what gives settings for its text, or for its texts where it may be repeated."""
 
-WRITERS: Mapping[str, Callable[[Mapping[str, object]], list[str]]] = {"--lora": write_lora}
+WRITERS: Mapping[str, Callable[[Mapping[str, object]], list[str]]] = {
+    "--lora": write_lora,
+    "--template-arg": write_template_args,
+}
 """Flag -> what gives its texts for settings; a flag that is not here is written as its values."""

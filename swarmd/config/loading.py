@@ -179,7 +179,8 @@ def _explain(detail: ErrorDetails, sources: list[_Source]) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{place}{name}: unknown{_did_you_mean(key)}"
     message = detail["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:] if message.startswith("Input ") else message
+    if detail["type"] != "value_error":  # pydantic's own sentence
+        message = message[:1].lower() + message[1:]
     shown = "" if isinstance(detail["input"], dict | Slice) else f" (got {detail['input']!r})"
     return f"{place}{name}: {message}{shown if detail['type'] != 'value_error' else ''}"
 

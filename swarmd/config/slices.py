@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from swarmd.addresses import PORT_MAX, check_announced_address, parse_http, parse_ip, parse_peer_address
+from swarmd.config.chat_template import TemplateArgs
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
 
@@ -55,6 +56,10 @@ _MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, fre
 GeneratorName = Literal["auto", "own", "eager", "vllm"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+STOPS_MAX = 8
+STOP_CHARS_MAX = 64  # each is looked for after every token
+_StopText = Annotated[str, Field(min_length=1, max_length=STOP_CHARS_MAX)]
 
 
 class NetworkConfig(Slice):
@@ -99,6 +104,12 @@ class PolicyConfig(Slice):
         None, ge=1, le=8192, examples=[256]
     )
     """Longest completion, in tokens. Unset: the swarm's limit."""
+    stop: Annotated[tuple[_StopText, ...], Flag("--stop", "TEXT")] = Field((), max_length=STOPS_MAX)
+    """Texts that end a completion: it ends right after the first of these, e.g. </answer>."""
+    template_args: Annotated[TemplateArgs, Flag("--template-arg", "NAME=VALUE")] = Field(
+        {}, validate_default=True
+    )
+    """Arguments of the model's chat template, e.g. enable_thinking=false."""
     threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model. Unset: chosen by the hardware probe."""
     memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"

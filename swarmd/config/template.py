@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from textwrap import wrap
 
 from swarmd.config.settings import slice_of
@@ -35,15 +35,18 @@ def _settings(model: type[Slice]) -> Iterator[str]:
         yield from _comment(field.description or "")
         value = field.default
         if value is None:
-            yield f"# {name} = {_toml((field.examples or [''])[0])}    # an example: unset by default"
+            yield f"# {name} = {toml_value((field.examples or [''])[0])}    # an example: unset by default"
         else:
-            yield f"# {name} = {_toml(value)}"
+            yield f"# {name} = {toml_value(value)}"
 
 
 def _comment(text: str) -> list[str]:
     return wrap(text, COLUMNS, initial_indent="## ", subsequent_indent="## ")
 
 
-def _toml(value: object) -> str:
-    """A default as TOML, which writes strings, numbers, booleans and arrays as JSON does."""
-    return json.dumps(value)
+def toml_value(value: object) -> str:
+    """A setting as TOML, which writes strings, numbers, booleans and arrays as JSON does, but not tables."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{toml_value(name)} = {toml_value(each)}' for name, each in value.items())}}}"
+    text = json.dumps(value, ensure_ascii=False)  # TOML knows no escapes of half characters
+    return text.replace("\x7f", "\\u007f")  # JSON leaves it as it is, and TOML refuses it

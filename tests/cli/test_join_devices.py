@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from swarmd.cli.flags import arguments, overrides
-from swarmd.cli.spelling import read_lora
+from swarmd.cli.spelling import read_lora, read_template_args
 from swarmd.config.settings import FLAGS
 from swarmd.fleet import Machine, Member, prepare_homes
 from swarmd.fleet.devices import Device
@@ -126,12 +126,20 @@ def test_a_home_in_use_is_refused_as_that_of_one_peer_is(swarmd, started, tmp_pa
 
 
 def test_every_setting_with_a_flag_can_be_passed_on() -> None:
-    given = dict.fromkeys(FLAGS, "x") | {"network.peers": ["a", "b"], **read_lora("r=4,alpha=9")}
+    given = {
+        **dict.fromkeys(FLAGS, "x"),
+        "network.peers": ["a", "b"],
+        **read_lora("r=4,alpha=9"),
+        **read_template_args(["a=1", "b=false", "c=x=y"]),
+    }
     typed = arguments(given)
     assert {each.partition("=")[0] for each in typed} == set(FLAGS.values())
     assert [each for each in typed if each.startswith(("--peer=", "--lora="))] == [
         *("--peer=a", "--peer=b"),
         "--lora=r=4,alpha=9",
+    ]
+    assert [each for each in typed if each.startswith("--template-arg")] == [
+        *("--template-arg=a=1", "--template-arg=b=false", "--template-arg=c=x=y"),
     ]
     assert arguments({"policy.lora_rank": 4, "steps": None}) == ["--lora=r=4"]
     assert overrides(given)["policy"]["lora_alpha"] == 9
