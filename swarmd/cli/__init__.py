@@ -1,1 +1,1 @@
-"""The command line: one file a command. It reads arguments, calls the rest and prints; it decides nothing."""
+"""The command line, one file per command. It reads arguments, calls other packages and prints."""

@@ -1,7 +1,7 @@
-"""`swarmd`: the commands together, and what becomes of errors.
+"""`swarmd`: all commands, and how errors end them.
 
 Exit codes: `swarmd.exit_codes`.
-Commands import torch and the network inside their functions, so that --help, status and version are quick.
+Commands import torch and the network inside their functions, which keeps --help, status and version quick.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ app.command("version")(version.version)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command and exit. What a person can act on is one message; a bug keeps its traceback."""
+    """Run one command and exit. An error that a person can fix is one message; a bug keeps its traceback."""
     try:
         app(args=arguments, prog_name="swarmd")
     except SwarmdError as error:
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         leave(exit_codes.MISUSED if isinstance(error, ConfigError) else exit_codes.FAILED)
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
-    except Exception as error:  # noqa: BLE001  a bug: Python would end with 1, as errors do that people can mend
+    except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, the code of errors that people can fix
         if is_disk_full(error):
             _say(error)
             leave(exit_codes.DISK_FULL)
@@ -78,14 +78,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _say(error: Exception) -> None:
-    with suppress(OSError):  # a terminal that is gone
-        # Line by line: an error may quote what a peer wrote.
+    with suppress(OSError):  # the terminal is gone
+        # Line by line, because an error may quote what a peer wrote.
         print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
 
 
 def leave(code: int) -> NoReturn:
-    """Exit with `code`, also where the terminal or the reader of the output is gone: Python would report that
-    at its very end, and exit with 120."""
+    """Exit with `code` even if the terminal or the reader of the output is gone.
+
+    Python reports a closed stream at the very end and then exits with 120.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

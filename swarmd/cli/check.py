@@ -1,4 +1,4 @@
-"""`swarmd check`: is everything in a home as it was written?"""
+"""`swarmd check`: whether everything in a home is as it was written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import load_config
 from swarmd.errors import ConfigError
 from swarmd.observe import printable
@@ -32,22 +32,22 @@ def check(
         bool,
         typer.Option(
             "--repair",
-            help="Set aside what is damaged, and bring ledger and records together. Deletes nothing.",
+            help="Set damaged parts aside and make ledger and records agree. Deletes nothing.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Verify every part of a home: key, settings, database, records, checkpoints, rights, leftovers.
+    """Verify every part of a home: key, settings, database, records, checkpoints, permissions, leftovers.
 
-    Reads only, so it may run beside a daemon; --repair may not. Exit code 0: nothing is wrong. 1: something
-    is, or still is after --repair.
+    It only reads, so it can run beside a daemon; --repair cannot. Exit code 0: nothing is wrong. 1: something
+    is wrong, or still wrong after --repair.
     """
     from swarmd.storage.checking import look
     from swarmd.storage.mending import mend
 
     target = Home(home_path(home))
     if not target.path.is_dir():
-        raise ConfigError(f"there is no swarmd home at {target.path}: name another with --home")
+        raise ConfigError(f"there is no swarmd home at {target.path}: name another one with --home")
     done: list[str] = []
     with ExitStack() as stack:
         if repair:
@@ -70,7 +70,7 @@ def _settings(home: Home) -> Finding:
 
     path = home.config_path
     if not path.exists():
-        return Finding("config.toml", "absent", "all settings are the defaults", path)
+        return Finding("config.toml", "absent", "all settings have their defaults", path)
     try:
         load_config(home.path, {})
     except ConfigError as error:

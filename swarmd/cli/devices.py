@@ -1,17 +1,17 @@
-"""`swarmd join --devices`: one peer per device, as processes of this one. See `swarmd.fleet`."""
+"""`swarmd join --devices`: one peer per device, each in a child process. See `swarmd.fleet`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from swarmd.cli.flags import Given, arguments, overrides
 from swarmd.cli.init import write_config
-from swarmd.cli.options import FLAGS, arguments, overrides
 from swarmd.config import Config, load_config
 from swarmd.fleet import (
     Member,
@@ -30,18 +30,18 @@ DevicesOption = Annotated[
     typer.Option(
         "--devices",
         metavar="all|DEVICE,...",
-        help="One peer per device, each with a home of its own under HOME/devices: cuda:0,cuda:1, or all "
-        "accelerators. --port and --http count up from the first.",
+        help="Run one peer per device, each in its own home under HOME/devices: cuda:0,cuda:1, or all "
+        "accelerators. --port and --http count up from the first peer.",
         rich_help_panel="Model",
     ),
 ]
 
 
-def join_devices(config: Config, given: Mapping[str, object], devices: str) -> int:
-    """Start one peer for each of `devices` and stay until all have ended; returns the exit code.
+def join_devices(config: Config, given: Given, devices: str) -> int:
+    """Start one peer for each of `devices`, wait until all have ended, and return the exit code.
 
-    `given` are the settings of the command line, `config` those with the environment and the home's file.
-    Raises ConfigError before anything is started, SwarmdError when some peers failed.
+    `given` holds the settings of the command line; `config` adds those of the environment and the file.
+    Raises ConfigError before anything is started, and SwarmdError if some peers failed.
     """
     machine = look_at_machine()
     chosen = choose_devices(devices, machine)
@@ -49,13 +49,13 @@ def join_devices(config: Config, given: Mapping[str, object], devices: str) -> i
     home = Home(config.home)
     if home.identity_path.exists() and not device_homes(home.path):
         typer.echo(
-            f"warning: the peer that lived in {home.path} so far takes no part: each device starts as a new "
-            "peer; docs/operating.md says how to go on with the old one",
+            f"warning: the peer in {home.path} takes no part: each device starts as a new peer; "
+            "docs/operating.md says how to go on with the old one",
             err=True,
         )
     prepare_homes(home.path, chosen)
     write_config(home)
-    configs = {each.name: load_config(each.home.path, overrides(each.settings), FLAGS) for each in members}
+    configs = {each.name: load_config(each.home.path, overrides(each.settings)) for each in members}
     require_addresses_apart(configs)
     with home.lock():
         return asyncio.run(
@@ -72,14 +72,14 @@ def join_devices(config: Config, given: Mapping[str, object], devices: str) -> i
 
 
 def command(member: Member, peers: Sequence[str]) -> list[str]:
-    """What starts one peer: `swarmd join` for its device, ended with its parent."""
+    """The command that starts one peer: `swarmd join` on its device. It ends when its parent does."""
     settings = {**member.settings, "network.peers": list(peers)}
     program = [sys.executable, "-m", "swarmd.parent", "join"]
     return [*program, f"--home={member.home.path}", *arguments(settings)]
 
 
 def _publish_addresses(member: Member, path: Path | None) -> None:
-    """--address-file holds the way to the first that is up: whoever joins it meets the others there."""
+    """--address-file holds the addresses of the first peer that is up: through it, others meet the rest."""
     if path is None:
         return
     try:

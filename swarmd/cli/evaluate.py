@@ -1,6 +1,6 @@
-"""`swarmd eval`: how often a policy answers right, on questions that nobody trains on.
+"""`swarmd eval`: how often a policy answers correctly on questions that nobody trains on.
 
-Reads checkpoints only, so it works beside a running daemon.
+It only reads checkpoints, so it works beside a running daemon.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from protocol import Manifest
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path, overrides, parse_lora, setting, typed
+from swarmd.cli.flags import Given, overrides, with_settings
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.subject import Subject, Wanted, load_subject
 from swarmd.observe import printable
 from swarmd.step.evaluation import Evaluation, Result
@@ -30,13 +31,13 @@ from swarmd.tasks import TaskRunner, find_payers, held_out_questions, held_out_s
 
 DEFAULT_TASKS = "starter"
 SEED_MAX = 2**32 - 1
-QUESTIONS = 200  # halves of the 95 % interval are then 0.07 at most
-QUESTIONS_MAX = 10_000  # halves of 0.01; their prompts and answers are held at once
+QUESTIONS = 200  # half of the 95 % interval is then at most 0.07
+QUESTIONS_MAX = 10_000  # half of the interval is then at most 0.01; all prompts and answers are in memory
 
 
 @dataclass(frozen=True)
 class Exam:
-    """What is asked."""
+    """What to ask."""
 
     manifest: Manifest
     seed: int
@@ -47,13 +48,15 @@ class Exam:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it; without samples there is no pass@k."""
+    """The results. Without samples there is no pass@k."""
 
     greedy: Evaluation
     sampled: PassAtK | None
 
 
+@with_settings("policy.temperature", "policy.lora_rank", "policy.device")
 def evaluate(
+    given: Given,
     context: typer.Context,
     home: HomeOption = DEFAULT_HOME,
     checkpoint: Annotated[
@@ -62,7 +65,7 @@ def evaluate(
             "--checkpoint",
             metavar="DIR",
             exists=True,
-            help="One checkpoint, such as HOME/checkpoints/00000004-step-40; needs no home.",
+            help="Score this checkpoint, such as HOME/checkpoints/00000004-step-40. Needs no home.",
         ),
     ] = None,
     model: Annotated[
@@ -70,8 +73,8 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="NAME|DIR",
-            help="Alone: a model as it is published, of no home. With --home or --checkpoint: the one whose "
-            "weights are there, if it was moved.",
+            help="Alone: score this published model. With --home or --checkpoint: the base model of those "
+            "weights, if it was moved.",
         ),
     ] = None,
     tasks: Annotated[
@@ -84,7 +87,7 @@ def evaluate(
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option("--questions", min=1, max=QUESTIONS_MAX, help="How many, over all tasks.")
+        int, typer.Option("--questions", min=1, max=QUESTIONS_MAX, help="Number of questions over all tasks.")
     ] = QUESTIONS,
     seed: Annotated[
         int | None,
@@ -92,39 +95,37 @@ def evaluate(
             "--seed",
             min=0,
             max=SEED_MAX,
-            help="The same seed asks the same questions. (default: the swarm's, which its daemons ask)",
+            help="The same seed gives the same questions. (default: the seed that the swarm's daemons use)",
             show_default=False,
         ),
     ] = None,
     samples: Annotated[
         int,
         typer.Option(
-            "--samples", min=0, max=SAMPLES_MAX, help="Sampled answers to each question besides, for pass@k."
+            "--samples",
+            min=0,
+            max=SAMPLES_MAX,
+            help="Also sample N answers per question, for pass@k.",
         ),
     ] = 0,
-    temperature: Annotated[float | None, setting("policy.temperature")] = None,
-    lora: Annotated[str | None, setting("policy.lora_rank", metavar="r=RANK[,alpha=ALPHA]")] = None,
-    device: Annotated[str | None, setting("policy.device", metavar="DEVICE")] = None,
     constant: Annotated[
-        bool, typer.Option("--constant", help="Also score constant answers, the baseline; takes longer.")
+        bool, typer.Option("--constant", help="Also score constant answers as a baseline. Takes longer.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a policy greedily on held-out questions, and by pass@k (k = 1, 2, 4 .. N) with --samples N.
 
-    What is scored: the newest checkpoint of the home, or its untrained model where there is none yet (a
-    running daemon is not disturbed); or --checkpoint; or --model by itself. The first line says which. With
-    --constant, beside the success stands what one fixed answer to each task would reach.
+    By default this scores the home's newest checkpoint, or its untrained model if there is none. A running
+    daemon is not disturbed. --checkpoint or --model scores that instead. The first line says what is scored.
+    --constant adds what a single fixed answer per task would reach.
 
     --json prints success, questions, interval (95 %, Wilson), reward, constant (null without --constant) and
-    pass_at ({"1": {"success": .., "interval": ..}}, empty without --samples); tasks (the same for each, by
-    its name); model, weights ("untrained" or a checkpoint's directory), step, swarm, seed, samples and
+    pass_at ({"1": {"success": .., "interval": ..}}, empty without --samples); tasks (the same for each task,
+    by name); model, weights ("untrained" or a checkpoint's directory), step, swarm, seed, samples and
     temperature. The same command gives the same numbers.
     """
-    settings = {"policy.model": model, **parse_lora(lora), "policy.device": device}
-    given = overrides(settings | {"policy.temperature": temperature})
     path = home_path(home)
-    wanted = Wanted(path, typed(context, "home"), checkpoint, given)
+    wanted = Wanted(path, _is_typed(context, "home"), checkpoint, overrides({"policy.model": model, **given}))
     exam = _exam(tasks, path, seed, count, samples, constant)
     limit = exam.manifest.max_new_tokens
     subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
@@ -136,10 +137,16 @@ def evaluate(
         _print(subject, exam, outcome)
 
 
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether the option was typed, instead of being taken from the environment or left out."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _exam(
     tasks: str | None, home: Path, seed: int | None, questions: int, samples: int, constant: bool
 ) -> Exam:
-    """On what --tasks names, else the home's swarm, else the default."""
+    """Asks what --tasks names, else the home's swarm, else the default."""
     saved = Home(home).manifest() if tasks is None else None
     manifest = saved or load_manifest(tasks or DEFAULT_TASKS)
     return Exam(manifest, held_out_seed(manifest) if seed is None else seed, questions, samples, constant)
@@ -177,12 +184,12 @@ async def _take(subject: Subject, exam: Exam) -> Outcome:
                     should_stop=stop,
                 )
     finally:
-        stop.set()  # Ctrl-C ends this, and the model's thread would go on to the last token
+        stop.set()  # after Ctrl-C, the model's thread would go on to the last token
     return Outcome(greedy, sampled)
 
 
 def _warn(unscored: int, questions: int) -> None:
-    """Where the figures are lower than the policy is good."""
+    """Warns if the policy is better than the figures say."""
     if unscored:
         lost = f"{unscored} of {questions} greedy answers could not be scored and count as wrong"
         typer.echo(f"warning: {lost}: is the machine overloaded?", err=True)
@@ -236,7 +243,7 @@ def _greedy_table(evaluation: Evaluation) -> Table:
     for name, result in (*evaluation.tasks.items(), ("all", evaluation.total)):
         low, high = result.interval
         table.add_row(
-            Text(printable(name)),  # a swarm's manifest comes from a peer
+            Text(printable(name)),  # a peer may have sent the manifest
             f"{result.success:.3f}",
             f"{low:.3f} – {high:.3f}",
             "–" if result.constant is None else f"{result.constant:.3f}",
@@ -246,7 +253,7 @@ def _greedy_table(evaluation: Evaluation) -> Table:
 
 
 def _sampled_table(sampled: PassAtK) -> Table:
-    """The intervals of single tasks are in the JSON: seven columns of them fit no terminal."""
+    """The intervals of single tasks are in the JSON only: seven columns of them do not fit in a terminal."""
     table = Table("task", *(f"pass@{k}" for k in sampled.total), box=None, pad_edge=False)
     for name, chances in (*sampled.tasks.items(), ("all", sampled.total)):
         table.add_row(Text(printable(name)), *(f"{chance.success:.3f}" for chance in chances.values()))

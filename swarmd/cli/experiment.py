@@ -1,4 +1,4 @@
-"""`swarmd experiment`: run an experiment of many peers, report what came of it, and compare."""
+"""`swarmd experiment`: run experiments of many peers, report their results and compare them."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ app = typer.Typer(help="Run, report and compare experiments of many peers.", no_
 
 @app.command("run")
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to run; see docs/experiments.md.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to run: see docs/experiments.md.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where results go. (default: ./FILE)", show_default=False),
+        typer.Option("--out", metavar="DIR", help="Result folder. (default: ./FILE)", show_default=False),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", min=1, max=SEEDS_MAX, help="Runs of each configuration, in place of FILE's."),
+        typer.Option("--seeds", min=1, max=SEEDS_MAX, help="Runs per configuration, instead of FILE's."),
     ] = None,
     exchange: Annotated[
         Literal["process", "distributed", "daemons"] | None,
-        typer.Option("--exchange", help="How groups travel, in place of FILE's."),
+        typer.Option("--exchange", help="How groups travel, instead of FILE's."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             metavar="PATH_OR_NAME",
-            help="What all nodes start from, in place of FILE's policy.model.",
+            help="The model that all nodes start from, instead of FILE's policy.model.",
         ),
     ] = None,
 ) -> None:
-    """Run an experiment, or go on with one that was stopped: the same command resumes it.
+    """Run an experiment. The same command resumes one that was stopped.
 
-    Nothing runs before the whole file was checked. More --seeds later add runs to those that are there.
+    The whole file is checked before anything runs. A larger --seeds adds runs to those that exist.
     """
     from swarmd.experiment import read_experiment
 
@@ -59,7 +59,7 @@ def run(
     try:
         asyncio.run(_run(config, manifest, folder))
     except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command goes on in {folder}", err=True)
+        typer.echo(f"stopped; the same command resumes it in {folder}", err=True)
         sys.exit(INTERRUPTED)
 
 
@@ -85,7 +85,7 @@ async def _run(config: ExperimentConfig, manifest: Manifest, folder: Path) -> No
 
 
 class _Bar:
-    """One bar over the rounds of all runs; beside it the run in hand and its last mean own reward."""
+    """One bar over the rounds of all runs, with the current run and its latest mean own reward."""
 
     def __init__(self, progress: Progress, config: ExperimentConfig) -> None:
         self._progress = progress
@@ -108,10 +108,10 @@ class _Bar:
 
 @app.command("report")
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `experiment run` made.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder written by `experiment run`.")],
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw plots (matplotlib).")] = True,
 ) -> None:
-    """Write report.md, report.json and plots of an experiment, finished or not, into its folder."""
+    """Write report.md, report.json and plots into an experiment's folder. It need not be finished."""
     from swarmd.experiment.reporting.report import write_report
 
     for path in write_report(folder, with_plots=plots):
@@ -120,22 +120,26 @@ def report(
 
 @app.command("compare")
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="DIR:NAME, or DIR if it has one configuration.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same, of the same folder or another.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="DIR:NAME, or DIR if it has only one configuration.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Likewise, in the same folder or another.")],
     equal: Annotated[
         Literal["rounds", "tokens", "time"],
-        typer.Option("--equal", help="Compare up to where the one that needed less of it ends."),
+        typer.Option("--equal", help="Compare at an equal amount of this: up to where the shorter one ends."),
     ] = "rounds",
     pairs: Annotated[
         Literal["seed", "node"],
-        typer.Option("--pairs", help="One pair a seed, or one a node: right only where nodes share nothing."),
+        typer.Option(
+            "--pairs",
+            help="Pair by seed, or by node if nodes share nothing.",
+        ),
     ] = "seed",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Test the differences between two configurations, A minus B, pair by pair.
 
-    Own reward, held-out success and held-out success by task, each with a 95 % bootstrap interval and the p
-    of a sign-flip permutation test; over tasks, p is corrected by Holm. Seeds that only one has are left out.
+    Compares own reward, held-out success, and held-out success by task. Each comes with a 95 % bootstrap
+    interval and the p of a sign-flip permutation test, corrected by Holm over tasks. Seeds that only one of
+    the two has are left out.
     """
     from swarmd.experiment.reporting.compare import compare as compare_sides
     from swarmd.experiment.reporting.compare import comparison_values, to_text
@@ -147,7 +151,7 @@ def compare(
 @app.command("curve")
 def curve(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of `experiment run`.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the curve goes.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the curve.")],
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw it (matplotlib).")] = True,
 ) -> None:
     """Write what sharing gained against how good the policy was before, over several experiments."""

@@ -1,6 +1,6 @@
-"""`swarmd ban`, `unban`, `trust`, `untrust`: the operator's word about peers.
+"""`swarmd ban`, `unban`, `trust`, `untrust`: what the operator decides about peers.
 
-By the running daemon, at once; by the home's database where none runs, for the next start.
+A running daemon obeys at once. If none runs, the home's database keeps the order for the next start.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from typing import Annotated
 import typer
 
 from protocol import PeerId
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import SwarmdError
 from swarmd.gossip.orders import Order, parse_peer_id
 from swarmd.observe import NoDaemonError, StartingError, ask_to_judge
 from swarmd.storage import Home
 
-Peers = Annotated[list[str], typer.Argument(metavar="PEER...", help="Peer ids, whole.", show_default=False)]
+Peers = Annotated[list[str], typer.Argument(metavar="PEER...", help="Full peer ids.", show_default=False)]
 
 
 def ban(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Never listen to these peers again: they are disconnected, and their groups leave the pool."""
+    """Never listen to these peers again. They are disconnected, and their groups leave the pool."""
     _carry_out("ban", peers, home)
 
 
 def unban(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Take bans back: these peers begin anew, as strangers."""
+    """Lift bans. These peers start again as strangers."""
     _carry_out("unban", peers, home)
 
 
 def trust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Always listen to these peers: each is served first, and has a share of its own in what is learned.
+    """Always listen to these peers. Each is served first and has its own share in what is learned.
 
-    What they send is verified as everybody's is. A ban is taken back.
+    What they send is still verified. A ban is lifted.
     """
     _carry_out("trust", peers, home)
 
 
 def untrust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
-    """Take trust back: these peers are judged by what they do again."""
+    """Withdraw trust. These peers are judged by what they do again."""
     _carry_out("untrust", peers, home)
 
 
@@ -55,21 +55,21 @@ def _carry_out(order: Order, peers: Sequence[str], path: Path) -> None:
         raise SwarmdError(f"{error}: try again in a moment") from error
     except NoDaemonError:
         _judge_stored(order, wanted, Home.existing(home.path))
-        when = "from the next start on"
+        when = "from the next start"
     for peer in wanted:
         typer.echo(f"{peer}: {_DONE[order]} {when}")
 
 
 _DONE: dict[Order, str] = {
     "ban": "banned",
-    "unban": "not banned any more",
+    "unban": "no longer banned",
     "trust": "trusted",
-    "untrust": "not trusted any more",
+    "untrust": "no longer trusted",
 }
 
 
 def _judge_stored(order: Order, peers: Sequence[PeerId], home: Home) -> None:
-    """In the database of a home in which no daemon runs. Raises ConfigError, StorageError."""
+    """Keep the order in the database of a home where no daemon runs. Raises ConfigError, StorageError."""
     from swarmd.storage import Database
 
     with home.lock(), Database(home.database_path) as database:

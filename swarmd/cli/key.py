@@ -1,4 +1,4 @@
-"""`swarmd key`: take this peer's identity out for safe keeping, and put it back."""
+"""`swarmd key`: back up this peer's identity, and restore it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from protocol import KeyPair, ProtocolError
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
 from swarmd.storage.durable import remedy, write_whole
@@ -22,11 +22,11 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The copy of the key.
 
 @app.command("backup")
 def backup(file: File, home: HomeOption = DEFAULT_HOME) -> None:
-    """Write the key to FILE, readable by this user alone. A file that is there and differs is left alone."""
+    """Write the key to FILE, readable by this user only. The key of another peer is not overwritten."""
     key = Home.existing(home_path(home)).key()
     path = file.absolute()
     if os.path.lexists(path) and _read(path).peer_id != key.peer_id:
-        raise ConfigError(f"{path} is the key of another peer: name another file")
+        raise ConfigError(f"{path} is the key of another peer: choose another file")
     try:
         write_whole(path, key.to_libp2p(), beside=f".writing-{path.name}")
     except OSError as error:
@@ -41,11 +41,11 @@ def restore(
     replace: Annotated[
         bool,
         typer.Option(
-            "--replace", help="Also over another key, or a damaged one: that is kept as former-identity.key."
+            "--replace", help="Replace another key, or a damaged one, which is kept as former-identity.key."
         ),
     ] = False,
 ) -> None:
-    """Make the key in FILE this home's. The home is made where it is not there yet."""
+    """Make the key in FILE the key of this home. The home is created if there is none."""
     key = _read(file.absolute())
     target = Home(home_path(home))
     verdict = target.restore_key(key, replace=replace)
@@ -53,7 +53,7 @@ def restore(
 
 
 def _read(path: Path) -> KeyPair:
-    """Raises ConfigError for a file that is no key."""
+    """The key in a file. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             data = file.read(KEY_BYTES_MAX)
@@ -62,4 +62,4 @@ def _read(path: Path) -> KeyPair:
     try:
         return KeyPair.from_libp2p(data)
     except ProtocolError as error:
-        raise ConfigError(f"{path} is not a key of a peer ({error})") from error
+        raise ConfigError(f"{path} is not the key of a peer ({error})") from error

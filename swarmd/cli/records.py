@@ -1,6 +1,6 @@
-"""`swarmd records`: look at the records in a home, and take one out for somebody else to verify.
+"""`swarmd records`: look at the records in a home, and export one for others to verify.
 
-Reads only, so it works beside a running daemon.
+It only reads the home, so it works beside a running daemon.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import MICRO
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
@@ -38,18 +38,18 @@ from swarmd.observe.live import duration
 from swarmd.storage import BlobStore, Home
 from swarmd.tasks.rewards import RewardRule
 
-LISTED = 20  # records shown unless asked for more: one screen
-SHOWN_HEX = 16  # characters of a digest: two records that share them do not happen
+LISTED = 20  # records shown by default: one screen
+SHOWN_HEX = 16  # characters of a digest: no two records share that many
 
 app = typer.Typer(help="List, show, export and verify the records in a home.", no_args_is_help=True)
 
 Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest in hex, or its first characters.")]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A file with one record's signed envelope.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A file with the signed envelope of one record.")]
 
 
 @dataclass(frozen=True)
 class Authentic:
-    """A record whose signature is its publisher's. Not checked: swarm, time, question, truth."""
+    """A record whose signature is valid. Its swarm, time, question and rewards are not checked."""
 
     record: Record
     publisher: PeerId
@@ -66,12 +66,12 @@ class Authentic:
 @app.command("list")
 def list_records(
     home: HomeOption = DEFAULT_HOME,
-    own: Annotated[bool, typer.Option("--own", help="Only records of this peer.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest to show.")] = LISTED,
+    own: Annotated[bool, typer.Option("--own", help="Show only records of this peer.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of records to show.")] = LISTED,
 ) -> None:
-    """List the newest records, own and pulled."""
+    """List the newest records, own ones and those of others."""
     records = _Records(home)
-    digest = Column("digest", min_width=SHOWN_HEX)  # never cut off: it is there to be copied
+    digest = Column("digest", min_width=SHOWN_HEX)  # never cut off, because people copy it
     table = Table(
         digest, "by", "round", "step", "task", "completions", "reward", "age", box=None, pad_edge=False
     )
@@ -92,7 +92,7 @@ def list_records(
 
 @app.command("show")
 def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
-    """Show one record: its question, regenerated here, and every completion with both sides' rewards."""
+    """Show one record: the question, regenerated here, and each completion with both rewards."""
     records = _Records(home)
     record = records.find(digest)
     _print_head(record)
@@ -112,13 +112,14 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
 
 @app.command("export")
 def export(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the envelope.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write the envelope to.")],
     digest: Annotated[
-        str | None, typer.Argument(metavar="DIGEST", help="Which record; without it, the newest own one.")
+        str | None,
+        typer.Argument(metavar="DIGEST", help="Record to export. (default: the newest own one)"),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write a record's signed envelope, byte for byte, for `verify` here or any libp2p implementation."""
+    """Write a record's signed envelope as it is, for `verify` or any libp2p implementation to check."""
     records = _Records(home)
     record = records.newest_own() if digest is None else records.find(digest)
     try:
@@ -130,9 +131,9 @@ def export(
 
 @app.command("verify")
 def verify(file: File, home: HomeOption = DEFAULT_HOME) -> None:
-    """Verify an exported record: signature and form, and against the swarm when the home knows it.
+    """Verify an exported record: its signature, its form and, if the home has a swarm, that swarm's rules.
 
-    Not checked here: that the question and the rewards are true. `records show` regenerates and scores.
+    This does not check the question or the rewards. `records show` regenerates and scores them.
     """
     try:
         with file.open("rb") as opened:
@@ -156,9 +157,9 @@ def authenticate(envelope: bytes) -> Authentic:
 
 
 def _check_swarm(record: Authentic, manifest: Manifest | None) -> None:
-    """The checks that need a manifest, at the record's own time: an export is often past its expiry."""
+    """The checks that need a manifest, at the time of the record: an export has often expired since."""
     if manifest is None:
-        typer.echo("swarm    not checked: this home is in none yet")
+        typer.echo("swarm    not checked: this home has no swarm yet")
         return
     verify_record(record.envelope, manifest=manifest, now=record.record.created)
     typer.echo(f"swarm    {printable(manifest.name)}: allowed there")
@@ -167,11 +168,11 @@ def _check_swarm(record: Authentic, manifest: Manifest | None) -> None:
     except RejectedRecord as error:
         if error.reason not in (Reason.EXPIRED, Reason.CLOCK):
             raise
-        typer.echo(f"note     peers would not take it now: {error}")
+        typer.echo(f"note     peers would reject it now: {error}")
 
 
 class _Records:
-    """The records of one home, for reading."""
+    """The records of one home, read-only."""
 
     def __init__(self, path: Path) -> None:
         self._home = Home.existing(home_path(path))
@@ -194,7 +195,7 @@ class _Records:
     def newest_own(self) -> Authentic:
         found = self.newest(1, own_only=True)
         if not found:
-            raise ConfigError(f"{self._home.path} holds no own record yet: one is made in the first step")
+            raise ConfigError(f"{self._home.path} holds no own record yet: the first step makes one")
         return found[0]
 
     def find(self, prefix: str) -> Authentic:
@@ -208,7 +209,7 @@ class _Records:
         return record
 
     def _read(self, digest: bytes) -> Authentic | None:
-        """None when a running daemon has just dropped it, or it is no record that this version knows."""
+        """None if a running daemon has just dropped it, or if this version cannot read it."""
         envelope = self._store.get(digest)
         try:
             return None if envelope is None else authenticate(envelope)
@@ -228,14 +229,14 @@ def _print_head(record: Authentic) -> None:
 
 
 async def _regenerate(record: Record, reward: RewardRule) -> tuple[str, list[float]]:
-    """The question's text, and what each completion is worth here. Raises SwarmdError."""
+    """The question's text and each completion's reward here. Raises SwarmdError."""
     from swarmd.tasks import TaskFailure, TaskRunner
 
     async with TaskRunner(reward=reward) as runner:
         (question,) = await runner.questions([record.task])
         if isinstance(question, TaskFailure):
             raise SwarmdError(
-                f"its question cannot be regenerated here ({question.reason}): {question.detail}"
+                f"the question cannot be regenerated here ({question.reason}): {question.detail}"
             )
         (scores,) = await runner.score([(record.task, [c.text for c in record.completions])])
     return question.text, [score.reward for score in scores]

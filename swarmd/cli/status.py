@@ -1,4 +1,4 @@
-"""`swarmd status`: asks the running daemon of a home how it is."""
+"""`swarmd status`: shows the state of the daemon that runs in a home."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swarmd.cli.options import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import SwarmdError
 from swarmd.fleet import device_homes
 from swarmd.observe import (
@@ -30,7 +30,7 @@ from swarmd.storage import Home
 
 NO_DAEMON = 3
 GIGABYTE = 1e9
-PEERS_SHOWN = 64  # the best known; a flood of names is not to scroll them away
+PEERS_SHOWN = 64  # the best known: a flood of names must not scroll them away
 IGNORED_SHOWN = 16
 
 
@@ -38,10 +38,10 @@ def status(
     home: HomeOption = DEFAULT_HOME,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
-    """Show the state of the daemon that runs in a home. Exit code 3 when none runs, or it is still starting.
+    """Show the state of the daemon that runs in a home. Exit code 3: none runs, or it is still starting.
 
-    In a home of `join --devices`, all its peers are shown; with --json as {"devices": {"cuda-0": ...}}, null
-    for one that does not answer. Exit code 3 when none of them does.
+    In a home of `join --devices`, this shows all peers. With --json they are {"devices": {"cuda-0": ...}},
+    with null for a peer that does not answer. Exit code 3: none of them answers.
     """
     path = home_path(home)
     try:
@@ -61,12 +61,12 @@ def _show(snapshot: StatusSnapshot) -> None:
     console = Console()
     console.print(render(snapshot))
     if snapshot.join_command:
-        # Outside the table, and wrapped by the terminal alone, so that it can be copied in one piece.
+        # Outside the table, where only the terminal wraps it, so that it can be copied in one piece.
         console.print("\nothers join with:", _plain(snapshot.join_command), soft_wrap=True)
 
 
 def _show_devices(homes: Sequence[Home], as_json: bool) -> int:
-    """One peer after the other; returns the exit code."""
+    """Show each peer in turn; returns the exit code."""
     found: dict[str, StatusSnapshot | None] = {}
     for home in homes:
         try:
@@ -76,7 +76,7 @@ def _show_devices(homes: Sequence[Home], as_json: bool) -> int:
             typer.echo(str(error), err=True)
         except NoDaemonError:
             found[home.path.name] = None
-        except SwarmdError as error:  # one that hangs must not hide the others
+        except SwarmdError as error:  # a peer that hangs must not hide the others
             found[home.path.name] = None
             typer.echo(f"error: {error}", err=True)
     if as_json:
@@ -94,7 +94,7 @@ def _show_devices(homes: Sequence[Home], as_json: bool) -> int:
 
 
 def render(status: StatusSnapshot) -> RenderableType:
-    """The snapshot for people: facts, then the other peers."""
+    """The snapshot for people: facts about this peer, then the other peers."""
     return Group(_facts(status), Text(), _peers(status.peers))
 
 
@@ -112,7 +112,7 @@ def _facts(status: StatusSnapshot) -> Table:
 
 
 def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What stands beside each name, a line each."""
+    """The lines to show beside each name."""
     reward, groups = status.reward, status.groups
     last, mean, best = (_number(value) for value in (reward.last, reward.mean_20, reward.best_20))
     steps, tokens = _number(status.steps_per_minute, 1), _number(status.tokens_per_s, 0)
@@ -199,7 +199,7 @@ def _peers(peers: tuple[PeerView, ...]) -> RenderableType:
 
 
 def _plain(text: str, style: str = "") -> Text:
-    """Never markup and never escape sequences: peers choose some of it."""
+    """Text without markup or escape sequences, because peers choose some of it."""
     return Text(printable(text), style=style)
 
 

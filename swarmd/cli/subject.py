@@ -1,4 +1,4 @@
-"""What `swarmd eval` scores: a home's newest weights, one checkpoint, or a model as it is published."""
+"""What `swarmd eval` scores: the newest weights of a home, one checkpoint, or a published model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from swarmd.cli.options import FLAGS
 from swarmd.config import PolicyConfig, load_config
 from swarmd.errors import StorageError
 from swarmd.storage import Home
@@ -22,7 +21,7 @@ UNTRAINED = "untrained"
 
 @dataclass(frozen=True)
 class Subject:
-    """A policy, and where its weights are from: the checkpoint's directory, or UNTRAINED at step 0."""
+    """A policy and the origin of its weights: the checkpoint's directory, or UNTRAINED at step 0."""
 
     policy: Policy
     model: str
@@ -37,33 +36,33 @@ class Subject:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the command line names."""
+    """What the command line asks for."""
 
     home: Path
     home_typed: bool
-    """False: it is that of the environment, or the default one."""
+    """False if `home` comes from the environment or is the default."""
     checkpoint: Path | None
     settings: dict[str, Any]
     """Nested as in config.toml."""
 
     @property
     def is_published_model(self) -> bool:
-        """A model without anybody's weights: --model with neither --home nor --checkpoint."""
+        """Whether to score a model without trained weights: --model with neither --home nor --checkpoint."""
         named = "model" in self.settings.get("policy", {})
         return named and not self.home_typed and self.checkpoint is None
 
 
 def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subject:
-    """Load the model and put the weights in. `at_once`: how many answers are wanted together.
+    """Load the model and its weights. `at_once` is how many answers are wanted at a time.
 
-    Settings are those of the home, typed or not; it need not be there where its weights are not asked for,
-    and is never created. Raises ConfigError, ModelError, StorageError.
+    The settings are those of the home. The home is never created, and need not exist unless its weights are
+    scored. Raises ConfigError, ModelError, StorageError.
     """
     from swarmd.hardware.arrangement import Workload
     from swarmd.policy import load_policy, prepare_plan
 
     home = Home(wanted.home)
-    config = load_config(home.path, wanted.settings, FLAGS)
+    config = load_config(home.path, wanted.settings)
     checkpoint = _checkpoint(wanted, home, config.storage.checkpoints_kept)
     policy_config = _policy_config(config.policy, checkpoint, wanted)
     work = Workload(
@@ -82,8 +81,8 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
 
 
 def _policy_config(config: PolicyConfig, checkpoint: Checkpoint | None, wanted: Wanted) -> PolicyConfig:
-    """`config`, completed by what the weights were trained with. For a checkpoint that was named these come
-    before the home's settings, which are about the home's own."""
+    """`config`, completed by what the weights were trained with. For a checkpoint named on the command line,
+    that wins over the home's settings, which concern the home's own weights."""
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     if wanted.checkpoint is None or not isinstance(trained, dict):
         return config.completed_by(trained)
@@ -92,7 +91,7 @@ def _policy_config(config: PolicyConfig, checkpoint: Checkpoint | None, wanted: 
 
 
 def _checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
-    """The one named, else the home's newest; None for a published model, and for a home without one."""
+    """The one named, else the home's newest. None for a published model and for a home without one."""
     if wanted.checkpoint is not None:
         return _named(wanted.checkpoint)
     if wanted.is_published_model:
@@ -103,7 +102,7 @@ def _checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
 
 
 def _named(path: Path) -> Checkpoint:
-    """In the directory `path`, or in the one of the file `path`; its weights are enough."""
+    """The checkpoint in the directory `path`, or beside the file `path`. Only its weights must be whole."""
     from swarmd.storage.checkpoint_files import CorruptCheckpointError, salvage
 
     directory = (path if path.is_dir() else path.parent).absolute()
@@ -111,12 +110,12 @@ def _named(path: Path) -> Checkpoint:
         salvaged = salvage(directory)
     except CorruptCheckpointError as problem:
         raise StorageError(
-            f"--checkpoint {path}: no whole weights are there ({problem}): give a directory such as "
+            f"--checkpoint {path}: there are no whole weights ({problem}): give a directory such as "
             "HOME/checkpoints/00000004-step-40"
         ) from problem
     if salvaged.lost:
         lost = "; ".join(salvaged.lost)
-        _warn(f"{directory} is damaged, and its weights are scored all the same; lost: {lost}")
+        _warn(f"{directory} is damaged, but its weights are whole and are scored; lost: {lost}")
     return salvaged.checkpoint
 
 

@@ -14,7 +14,7 @@ SHOWN = ("torch", "transformers", "peft", "hivemind", "reasoning-gym")
 
 
 def version() -> None:
-    """Print the versions of swarmd, Python and the libraries that decide how it behaves."""
+    """Print the versions of swarmd, Python and the libraries that matter most."""
     typer.echo(f"swarmd {__version__}")
     typer.echo(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for name in SHOWN:

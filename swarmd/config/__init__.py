@@ -1,6 +1,5 @@
-"""Configuration: what can be set, how it is read, and how it is written for a person to edit."""
+"""The configuration: what can be set, how it is read, and the file that a person edits."""
 
-from swarmd.config.addresses import parse_http
 from swarmd.config.loading import load_config
 from swarmd.config.slices import (
     Config,
@@ -8,7 +7,6 @@ from swarmd.config.slices import (
     NetworkConfig,
     ObserveConfig,
     PolicyConfig,
-    Slice,
     StorageConfig,
 )
 from swarmd.config.template import default_config_toml
@@ -19,9 +17,7 @@ __all__ = [
     "NetworkConfig",
     "ObserveConfig",
     "PolicyConfig",
-    "Slice",
     "StorageConfig",
     "default_config_toml",
     "load_config",
-    "parse_http",
 ]

@@ -1,11 +1,13 @@
-"""Flags over SWARMD_* environment over home/config.toml over defaults; errors say where a value came from."""
+"""Reads the configuration: flags win over SWARMD_* variables, those over config.toml, and that over defaults.
+
+An error says where the wrong value came from.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,12 +24,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from swarmd.config.settings import FLAGS, slice_of
 from swarmd.config.slices import Config, Slice
-from swarmd.config.template import slice_of
 from swarmd.errors import ConfigError
-from swarmd.tasks.toml_lines import line_of
+from swarmd.toml_lines import line_of
 
-CONFIG_BYTES_MAX = 2**20  # a config.toml is a few KiB; more than 1 MiB is some other file
+CONFIG_BYTES_MAX = 2**20  # a config.toml has a few KiB; what exceeds 1 MiB is some other file
 ENV_PREFIX = "SWARMD_"
 ENV_DELIMITER = "__"
 CLOSE_ENOUGH = 0.6  # difflib's own default: `locl` finds `local`, `banana` finds nothing
@@ -36,7 +38,7 @@ Tree = dict[str, Any]
 
 
 class _Environment(Config, BaseSettings):
-    """Read by the sources below for its fields; never built."""
+    """Tells the sources below which fields there are. It is never built."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER, env_ignore_empty=True, extra="forbid"
@@ -44,7 +46,7 @@ class _Environment(Config, BaseSettings):
 
 
 class _EnvSource(EnvSettingsSource):
-    """Lists may be written a,b as well as ["a", "b"]."""
+    """Lets lists be written as a,b as well as ["a", "b"]."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
@@ -54,10 +56,9 @@ class _EnvSource(EnvSettingsSource):
 
 @dataclass(frozen=True)
 class _Source:
-    """One layer of settings, and how to name a place in it."""
+    """One layer of settings, which can say where a value stands in it."""
 
     values: Tree
-    flags: Mapping[str, str] | None = None
     environment: bool = False
     file: Path | None = None
     text: str = ""
@@ -75,18 +76,18 @@ class _Source:
             return f"{self.file}, line {line_of(self.text, key)}"
         if self.environment:
             return f"environment variable {ENV_PREFIX}{ENV_DELIMITER.join(key).upper()}"
-        return (self.flags or {}).get(".".join(key), "command line")
+        return FLAGS.get(".".join(key), "command line")
 
 
-def load_config(home: Path, overrides: Tree, flags: Mapping[str, str] | None = None) -> Config:
+def load_config(home: Path, overrides: Tree) -> Config:
     """The whole configuration of the peer in `home`.
 
-    `overrides` is nested like the file ({"learning": {"local": 4}}) and wins over everything; `flags` names
-    the flag behind each of its keys ({"learning.local": "--local"}) for errors.
-    Raises ConfigError naming the file and line, variable or flag, the key, and what is wrong with it.
+    `overrides` are the flags of the command line, nested like the file: {"learning": {"local": 4}}. They win
+    over everything. Raises ConfigError: the file and line, the variable or the flag, the key, and what is
+    wrong with its value.
     """
     sources = [
-        _Source(overrides, flags=flags or {}),
+        _Source(overrides),
         _Source(_environment(), environment=True),
         _read_file(home / "config.toml"),
     ]
@@ -103,7 +104,7 @@ def load_config(home: Path, overrides: Tree, flags: Mapping[str, str] | None = N
 
 
 def _read_file(path: Path) -> _Source:
-    """The file's layer; an absent file is an empty one. Raises ConfigError."""
+    """The layer of the file; empty if there is no file. Raises ConfigError."""
     try:
         if path.stat().st_size > CONFIG_BYTES_MAX:
             raise ConfigError(f"{path} is larger than {CONFIG_BYTES_MAX} bytes: it is not a config file")
@@ -121,7 +122,7 @@ def _read_file(path: Path) -> _Source:
 
 
 def _quoted(text: str, message: str) -> str:
-    """The offending line, when the parser names one."""
+    """The wrong line, if the parser names one."""
     found = re.search(r"at line (\d+)", message)
     lines = text.splitlines()
     if found is None or not 0 < int(found.group(1)) <= len(lines):
@@ -130,7 +131,7 @@ def _quoted(text: str, message: str) -> str:
 
 
 def _environment() -> Tree:
-    """What SWARMD_* variables say. SWARMD_HOME is the command line's, no setting. Raises ConfigError."""
+    """The layer of SWARMD_* variables. SWARMD_HOME belongs to the command line. Raises ConfigError."""
     for name in os.environ:
         _refuse_unknown_variable(name)
     try:
@@ -142,7 +143,7 @@ def _environment() -> Tree:
 
 
 def _refuse_unknown_variable(name: str) -> None:
-    """A misspelt name of ours. Kubernetes and others set variables of their own: those are left alone."""
+    """Raises ConfigError for a misspelt setting. Others are ignored: Kubernetes sets some of its own."""
     if not name.startswith(ENV_PREFIX):
         return
     key = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
@@ -160,7 +161,7 @@ def _refuse_home(source: _Source) -> None:
 
 
 def _merged(low: Tree, high: Tree) -> Tree:
-    """`high` over `low`, table by table."""
+    """`low` overridden by `high`, table by table."""
     result = dict(low)
     for key, value in high.items():
         below = result.get(key)
@@ -178,13 +179,14 @@ def _explain(detail: ErrorDetails, sources: list[_Source]) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{place}{name}: unknown{_did_you_mean(key)}"
     message = detail["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:] if message.startswith("Input ") else message
+    if detail["type"] != "value_error":  # pydantic's own sentence
+        message = message[:1].lower() + message[1:]
     shown = "" if isinstance(detail["input"], dict | Slice) else f" (got {detail['input']!r})"
     return f"{place}{name}: {message}{shown if detail['type'] != 'value_error' else ''}"
 
 
 def _known_part(detail: ErrorDetails) -> tuple[str, ...]:
-    """The key itself: positions in lists and members of unions, which pydantic adds, are not keys."""
+    """The key alone: pydantic adds positions in lists and members of unions."""
     key: list[str] = []
     model: type[Slice] | None = Config
     for part in detail["loc"]:
@@ -197,7 +199,7 @@ def _known_part(detail: ErrorDetails) -> tuple[str, ...]:
 
 
 def _did_you_mean(key: tuple[str, ...]) -> str:
-    """The nearest known key in the same section, else the same name in another section."""
+    """The closest key of the same section, else the same key in another section."""
     sections = {name: section for name, field in Config.model_fields.items() if (section := slice_of(field))}
     siblings = sections[key[0]].model_fields if len(key) > 1 and key[0] in sections else Config.model_fields
     close = get_close_matches(key[-1], siblings, n=1, cutoff=CLOSE_ENOUGH)

@@ -1,4 +1,4 @@
-"""How an operator says how much memory may be used: "6GiB", "800MB" or "80%"."""
+"""Amounts of memory as an operator writes them: "6GiB", "800MB" or "80%"."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ _LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[KMG]i?B)", re.IGNORECASE)
 
 
 def memory_limit_bytes(text: str, free_bytes: int) -> int:
-    """What `text` allows where `free_bytes` are free. Raises ConfigError for what is no size and no share."""
+    """The bytes that `text` allows when `free_bytes` are free. Raises ConfigError."""
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
-        raise ConfigError(f"{text!r} is not an amount of memory: give a size such as 6GiB or a share as 80%")
+        raise ConfigError(
+            f"{text!r} is not an amount of memory: give a size such as 6GiB or a share such as 80%"
+        )
     number, unit = float(found[1]), found[2].upper()
     if unit != "%":
         return int(number * UNITS[unit])

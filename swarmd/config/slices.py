@@ -1,20 +1,22 @@
-"""The one configuration object, parsed once and frozen; pure code receives its slice, never the whole.
+"""The one configuration object, parsed once and frozen. Pure code receives its slice, never the whole.
 
-The docstring under each field is its help text: on the command line and in the written config.toml.
+The docstring under a field is its help text, on the command line and in the written config.toml. `Flag` puts
+the setting on the command line; nothing else is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from swarmd.config.addresses import check_ip, parse_http
+from swarmd.addresses import PORT_MAX, check_announced_address, parse_http, parse_ip, parse_peer_address
+from swarmd.config.chat_template import TemplateArgs
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
-from swarmd.network.addresses import check_announced_address, parse_peer_address
 
 
 class Slice(BaseModel):
@@ -23,8 +25,17 @@ class Slice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
+@dataclass(frozen=True)
+class Flag:
+    """Marks a setting that can be given on the command line."""
+
+    name: str
+    metavar: str | None = None
+    """What `--help` shows for the value; None: its choices or its type."""
+
+
 def _read_by(read: Callable[[str], object]) -> AfterValidator:
-    """The text as given, if `read` takes it; pydantic wants a ValueError, and adds where the text stands."""
+    """Keeps the text unchanged if `read` accepts it. Pydantic expects a ValueError."""
 
     def check(text: str) -> str:
         try:
@@ -36,67 +47,82 @@ def _read_by(read: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _memory_limit(text: str) -> None:
-    memory_limit_bytes(text, free_bytes=0)
+_IpAddress = Annotated[str, _read_by(parse_ip)]
+_HttpAddress = Annotated[str, _read_by(parse_http)]
+_PeerAddress = Annotated[str, _read_by(parse_peer_address)]
+_AnnouncedAddress = Annotated[str, _read_by(check_announced_address)]
+_MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
 
+GeneratorName = Literal["auto", "own", "eager", "vllm"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
-def _http_address(text: str) -> str:
-    parse_http(text)
-    return text
+STOPS_MAX = 8
+STOP_CHARS_MAX = 64  # each is looked for after every token
+_StopText = Annotated[str, Field(min_length=1, max_length=STOP_CHARS_MAX)]
 
 
 class NetworkConfig(Slice):
-    """How this peer is reached and whom it tries first."""
+    """How others reach this peer, and whom it contacts first."""
 
-    peers: tuple[Annotated[str, _read_by(parse_peer_address)], ...] = ()
-    """Addresses of peers to join through, multiaddrs that end in /p2p/PEER_ID; known ones are tried too."""
-    host: Annotated[str, AfterValidator(check_ip)] = "0.0.0.0"  # noqa: S104  others must reach it
+    peers: Annotated[tuple[_PeerAddress, ...], Flag("--peer", "MULTIADDR|@FILE")] = ()
+    """Addresses of peers to join through: multiaddrs that end in /p2p/PEER_ID. Known peers are tried too."""
+    host: Annotated[_IpAddress, Flag("--host", "IP")] = "0.0.0.0"  # noqa: S104  others must reach it
     """IP address to listen on."""
-    port: int = Field(0, ge=0, le=65_535)
-    """TCP port to listen on; 0 takes a free one and keeps it for the next start."""
-    announce: tuple[Annotated[str, _read_by(check_announced_address)], ...] = ()
-    """Addresses to announce in place of the ones listened on (behind a NAT or in a container)."""
-    address_file: Path | None = Field(None, examples=["addresses.txt"])
-    """File to write this peer's addresses to once they are known, one a line; --peer @FILE reads it."""
+    port: Annotated[int, Flag("--port")] = Field(0, ge=0, le=PORT_MAX)
+    """TCP port to listen on. 0 picks a free port and keeps it for later starts."""
+    announce: Annotated[tuple[_AnnouncedAddress, ...], Flag("--announce", "MULTIADDR")] = ()
+    """Addresses to announce instead of those listened on, for a NAT or a container."""
+    address_file: Annotated[Path | None, Flag("--address-file", "FILE")] = Field(
+        None, examples=["addresses.txt"]
+    )
+    """File to write this peer's addresses to, one per line. --peer @FILE reads it."""
     dialable: bool | None = Field(None, examples=[False])
-    """Whether others can dial this peer; false also stores bodies in the DHT. Unset: decided by probing."""
-
-
-GeneratorName = Literal["auto", "own", "eager", "vllm"]
+    """Whether others can dial this peer. If false, bodies are also stored in the DHT. Unset: probed."""
 
 
 class PolicyConfig(Slice):
-    """Which model, where, and how it samples."""
+    """Which model to train, where it runs, and how it samples."""
 
-    model: str = "embedded"
+    model: Annotated[str, Flag("--model", "NAME|DIR")] = "embedded"
     """Model to train: embedded, smollm2-135m, a hub id such as Qwen/Qwen2.5-0.5B-Instruct, or a directory."""
-    device: str = "auto"
-    """Where to compute: auto, cpu, mps, cuda or cuda:N."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: Annotated[str, Flag("--device", "DEVICE")] = "auto"
+    """Device to compute on: auto, cpu, mps, cuda or cuda:N."""
+    dtype: Annotated[DtypeName, Flag("--dtype", "DTYPE")] = "auto"
     """Number format of the weights: auto, float32, bfloat16 or float16."""
-    lora_rank: int | None = Field(None, ge=1, le=1024, examples=[16])
-    """Train a LoRA adapter of this rank in place of all weights."""
-    lora_alpha: int | None = Field(None, ge=1, le=4096, examples=[32])
-    """Scale of the LoRA adapter; unset: twice the rank."""
-    generator: GeneratorName = "auto"
-    """What writes completions: auto, own, eager (transformers' forward) or vllm (an extra)."""
-    temperature: float = Field(1.0, gt=0, le=5)
+    lora_rank: Annotated[int | None, Flag("--lora", "r=RANK[,alpha=ALPHA]")] = Field(
+        None, ge=1, le=1024, examples=[16]
+    )
+    """Train a LoRA adapter of this rank instead of all weights."""
+    lora_alpha: Annotated[int | None, Flag("--lora")] = Field(None, ge=1, le=4096, examples=[32])
+    """Scale of the LoRA adapter. Unset: twice the rank."""
+    generator: Annotated[GeneratorName, Flag("--generator", "NAME")] = "auto"
+    """Engine that generates completions: auto, own, eager (transformers' forward) or vllm (an extra)."""
+    temperature: Annotated[float, Flag("--temperature")] = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""
-    max_new_tokens: int | None = Field(None, ge=1, le=8192, examples=[256])
-    """Longest completion, in tokens; unset: the swarm's own limit."""
-    threads: int | None = Field(None, ge=1, le=1024, examples=[2])
-    """CPU threads for the model; unset: decided by the hardware probe."""
-    memory_limit: Annotated[str, _read_by(_memory_limit)] = "80%"
-    """Memory the model's process may hold on its device: a size such as 6GiB, or a share of what is free."""
+    max_new_tokens: Annotated[int | None, Flag("--max-new-tokens")] = Field(
+        None, ge=1, le=8192, examples=[256]
+    )
+    """Longest completion, in tokens. Unset: the swarm's limit."""
+    stop: Annotated[tuple[_StopText, ...], Flag("--stop", "TEXT")] = Field((), max_length=STOPS_MAX)
+    """Texts that end a completion: it ends right after the first of these, e.g. </answer>."""
+    template_args: Annotated[TemplateArgs, Flag("--template-arg", "NAME=VALUE")] = Field(
+        {}, validate_default=True
+    )
+    """Arguments of the model's chat template, e.g. enable_thinking=false."""
+    threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
+    """CPU threads for the model. Unset: chosen by the hardware probe."""
+    memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"
+    """Memory that the process may use on its device: a size such as 6GiB, or a share of what is free."""
 
     @model_validator(mode="after")
     def _alpha_needs_rank(self) -> PolicyConfig:
         if self.lora_alpha is not None and self.lora_rank is None:
-            raise ValueError("lora_alpha is set without lora_rank: set lora_rank too or remove lora_alpha")
+            raise ValueError("lora_alpha is set without lora_rank: set lora_rank too, or remove lora_alpha")
         return self
 
     def completed_by(self, trained: object) -> PolicyConfig:
-        """With what a checkpoint says it was trained with, where nothing was set: so homes resume."""
+        """What was set, completed by what a checkpoint was trained with, so that a home resumes as it was."""
         if not isinstance(trained, dict):
             return self
         return PolicyConfig.model_validate({**trained, **self.model_dump(exclude_unset=True)})
@@ -116,25 +142,15 @@ READ_BY = {
 
 
 class LearningConfig(Slice):
-    """One policy update: how many groups of which kind, and what the gradient does with them."""
+    """One policy update: how many groups of which kind, and how the policy learns from them."""
 
-    local: int = Field(4, ge=0, le=1024)
-    """Own groups in each step (I in the paper)."""
-    external: int = Field(4, ge=0, le=1024)
-    """Groups by other peers in each step (J in the paper); 0 trains alone."""
-    group_size: int = Field(8, ge=2, le=64)
-    """Completions sampled for one question (G)."""
-    learning_rate: float = Field(1e-4, gt=0, le=1)
-    """Peak learning rate of AdamW."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
-    warmup_steps: int = Field(5, ge=0)
-    """Steps in which the learning rate rises linearly to its peak; the first is not zero."""
-    total_steps: int | None = Field(None, ge=1, examples=[500])
-    """Length of the cosine schedule in steps; required by it."""
-    weight_decay: float = Field(0.0, ge=0)
-    """AdamW's decoupled weight decay."""
-    algorithm: Literal["grpo", "dr_grpo", "gspo", "ppo"] = "grpo"
+    local: Annotated[int, Flag("--local")] = Field(4, ge=0, le=1024)
+    """Own groups per step (I in the paper)."""
+    external: Annotated[int, Flag("--external")] = Field(4, ge=0, le=1024)
+    """Groups by other peers per step (J in the paper). 0 trains alone."""
+    group_size: Annotated[int, Flag("--group-size")] = Field(8, ge=2, le=64)
+    """Completions sampled per question (G)."""
+    algorithm: Annotated[Literal["grpo", "dr_grpo", "gspo", "ppo"], Flag("--algorithm")] = "grpo"
     """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo or ppo (with a value head)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo, ppo)."""
@@ -145,37 +161,48 @@ class LearningConfig(Slice):
     gspo_clip_high: float = Field(4e-4, gt=0)
     """A whole completion's ratio is clipped above at 1 + gspo_clip_high."""
     gae_gamma: float = Field(1.0, gt=0, le=1)
-    """What ppo discounts a reward by for each token until it comes."""
+    """ppo's discount of a reward, per token until the reward comes."""
     gae_lambda: float = Field(0.95, ge=0, le=1)
-    """What ppo's advantages trust: 0 the value head's next expectation, 1 the reward alone."""
+    """What ppo's advantages rely on: at 0 the value head's next estimate, at 1 the reward alone."""
     value_learning_rate: float = Field(3e-4, gt=0, le=1)
     """Learning rate of ppo's value head."""
     value_clip: float = Field(0.2, gt=0)
-    """How far ppo's value head moves its expectations on one batch."""
+    """How far ppo's value head may move its estimates on one batch."""
     kl_coefficient: float = Field(0.0, ge=0)
-    """Weight of the KL divergence from the frozen starting model; 0 keeps no such model in memory."""
+    """Weight of the KL divergence from the frozen starting model. 0 keeps no such model in memory."""
     external_coefficient: float = Field(1.0, ge=0)
     """lambda in L = L_local/N_local + lambda * L_external/N_external."""
-    external_loss: Literal["as_own", "topr", "tis", "imitate"] = "imitate"
-    """How external tokens are weighted: imitate (right completions only), topr, as_own (the paper's rule, and
-    ppo's only one) or tis."""
+    external_loss: Annotated[Literal["as_own", "topr", "tis", "imitate"], Flag("--external-loss")] = "imitate"
+    """How external tokens are weighted: imitate (correct completions only), topr, as_own (the paper's rule,
+    and the only one for ppo) or tis."""
     external_tokens: Literal["verified", "all"] = "verified"
-    """What of others' right completions is trained on: verified (the answer, which was checked, and as much
-    of the text around it as this policy would write itself) or all, which is the paper's and as_own's."""
-    sampler: Literal["uniform", "scored"] = "uniform"
-    """How external groups with an advantage are drawn: uniform (the paper's rule) or scored."""
+    """Which tokens of others' correct completions are trained on: verified (the answer, which was checked,
+    and as much of the text around it as this policy would write itself) or all (the rule of the paper and of
+    as_own)."""
+    sampler: Annotated[Literal["uniform", "scored"], Flag("--sampler")] = "uniform"
+    """How external groups that have an advantage are drawn: uniform (the paper's rule) or scored."""
+    learning_rate: Annotated[float, Flag("--lr")] = Field(1e-4, gt=0, le=1)
+    """Peak learning rate of AdamW."""
+    schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"
+    """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
+    warmup_steps: int = Field(5, ge=0)
+    """Steps over which the learning rate rises linearly to its peak. The first is not zero."""
+    total_steps: Annotated[int | None, Flag("--total-steps")] = Field(None, ge=1, examples=[500])
+    """Length of the cosine schedule, in steps. Required by that schedule."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
     max_grad_norm: float = Field(1.0, gt=0)
-    """Gradients are scaled down to this norm."""
+    """Gradients with a larger norm are scaled down to this one."""
     updates_per_batch: int = Field(1, ge=1, le=16)
-    """Optimiser steps on one batch; above 1 the ratio leaves 1 and the clip acts."""
+    """Optimiser steps per batch. Above 1, ratios leave 1 and the clip takes effect."""
     token_budget: int | None = Field(None, ge=64, examples=[4096])
-    """Tokens that are trained on at once, a prompt counted once for its group; gradients are accumulated.
-    Unset: as many as fit into the memory limit."""
+    """Tokens trained on at once, with a prompt counted once per group; gradients are accumulated. Unset: as
+    many as fit into the memory limit."""
 
     @model_validator(mode="before")
     @classmethod
     def _ppo_and_the_paper_have_rules_of_their_own(cls, given: Any) -> Any:
-        """ppo has one external loss, and as_own trains on all tokens, where nothing else is named."""
+        """Unless set otherwise, ppo takes as_own as its external loss, and as_own trains on all tokens."""
         if not isinstance(given, dict):
             return given
         if given.get("algorithm") == "ppo":
@@ -193,11 +220,11 @@ class LearningConfig(Slice):
     @model_validator(mode="after")
     def _algorithm_reads_what_is_set(self) -> LearningConfig:
         for key, algorithms in READ_BY.items():
-            # By value, not by what was set: a config written out whole and read again is the same config.
+            # Compare values, not which fields were set: a config written out in full must read back the same.
             changed = getattr(self, key) != type(self).model_fields[key].default
             if changed and self.algorithm not in algorithms:
                 raise ValueError(
-                    f"{key} is set but algorithm is {self.algorithm}, which does not read it: remove it, or "
+                    f"{key} is set but algorithm is {self.algorithm}, which does not use it: remove it, or "
                     f"choose algorithm {' or '.join(algorithms)}"
                 )
         return self
@@ -208,19 +235,19 @@ class LearningConfig(Slice):
             return self
         if self.local == 0:
             raise ValueError(
-                "algorithm is ppo, whose value head learns from own groups, but local is 0: raise local or "
+                "algorithm is ppo, whose value head learns from own groups, but local is 0: raise local, or "
                 "choose another algorithm"
             )
         if self.external > 0 and self.external_loss != "as_own":
             raise ValueError(
-                f"algorithm is ppo, which has no advantage of a whole completion for external_loss "
-                f"{self.external_loss}: set external_loss to as_own, set external to 0 or choose another "
-                "algorithm"
+                f"algorithm is ppo, which has no advantage per completion, but external_loss "
+                f"{self.external_loss} needs one: set external_loss to as_own, set external to 0, or choose "
+                "another algorithm"
             )
         if self.external > 0 and self.external_tokens != "all":
             raise ValueError(
-                "algorithm is ppo, whose tokens have advantages of their own, which right completions do not "
-                "decide: set external_tokens to all, set external to 0 or choose another algorithm"
+                "algorithm is ppo, which gives each token its own advantage and so cannot train on verified "
+                "tokens only: set external_tokens to all, set external to 0, or choose another algorithm"
             )
         return self
 
@@ -232,49 +259,51 @@ class LearningConfig(Slice):
 
     @property
     def needs_same_tokenizer(self) -> bool:
-        """Whether the external loss can use nothing of peers with another tokenizer."""
+        """Whether the external loss can use only groups of peers with this tokenizer."""
         return self.external_loss == "tis"
 
 
 class StorageConfig(Slice):
-    """What is kept on disk, and how much of it."""
+    """What is kept on disk, and how much."""
 
-    checkpoint_every: int | None = Field(None, ge=1, examples=[20])
-    """Steps between checkpoints. Unset: by time, 2 to 30 minutes, the longer the more a checkpoint costs."""
+    checkpoint_every: Annotated[int | None, Flag("--checkpoint-every")] = Field(None, ge=1, examples=[20])
+    """Steps between checkpoints. Unset: every 2 to 30 minutes, depending on what a checkpoint costs."""
     checkpoint_minutes: float | None = Field(None, gt=0, examples=[5.0])
-    """Minutes between checkpoints, in place of the chosen time, or beside checkpoint_every."""
+    """Minutes between checkpoints, instead of the time chosen or in addition to checkpoint_every."""
     checkpoints_kept: int = Field(3, ge=2)
-    """Newest checkpoints to keep, and that of the best evaluation; older ones are deleted."""
+    """Newest checkpoints to keep, besides that of the best evaluation. Others are deleted."""
     records_bytes_max: int = Field(256 * 2**20, ge=2**20)
-    """Bytes of records kept for serving to others; the oldest are deleted first."""
+    """Bytes of records to keep and serve to others. The oldest are deleted first."""
     pool_groups_max: int = Field(2_048, ge=8)
-    """External groups kept to draw from; the oldest are deleted first."""
+    """External groups to keep and draw from. The oldest are deleted first."""
 
 
 class ObserveConfig(Slice):
-    """How the daemon shows itself."""
+    """How the daemon reports what it does."""
 
-    evaluate_every: int = Field(200, ge=0)
-    """Steps between evaluations on the swarm's held-out questions, each the work of 2 to 9 steps; 0: none."""
-    http: Annotated[str, AfterValidator(_http_address)] | None = Field(None, examples=["127.0.0.1:8080"])
-    """HOST:PORT of the status page, API and metrics; a port alone means loopback. Unset: unix socket only."""
-    log_format: Literal["auto", "console", "json"] = "auto"
+    evaluate_every: Annotated[int, Flag("--evaluate-every")] = Field(200, ge=0)
+    """Steps between evaluations on the swarm's held-out questions, each as long as 2 to 9 steps. 0: none."""
+    http: Annotated[_HttpAddress | None, Flag("--http", "HOST:PORT")] = Field(
+        None, examples=["127.0.0.1:8080"]
+    )
+    """HOST:PORT of the status page, API and metrics. A port alone means loopback. Unset: unix socket only."""
+    log_format: Annotated[Literal["auto", "console", "json"], Flag("--log-format")] = "auto"
     """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least important events to print."""
+    log_level: Annotated[LogLevel, Flag("--log-level", "LEVEL")] = "info"
+    """Least severe events to print: debug, info, warning or error."""
 
 
 class Config(Slice):
-    """Everything. Built by `load_config` from flags over SWARMD_* environment over home/config.toml."""
+    """The whole configuration, as `load_config` builds it from flags, environment and config.toml."""
 
     home: Path
-    """Directory of key, config, checkpoints and records."""
-    swarm: str | None = Field(None, examples=["starter"])
-    """Preset name, path of a manifest in TOML, or swarm id in hex; unset: what the home or the peers say."""
-    seed: int = Field(0, ge=0, lt=2**32)
-    """Mixed with the peer id, so that two peers with the same seed still see other questions."""
-    steps: int | None = Field(None, ge=1, examples=[100])
-    """Stop after this many further steps; unset: run until stopped."""
+    """Directory that holds key, config, checkpoints and records."""
+    swarm: Annotated[str | None, Flag("--swarm", "NAME|FILE|ID")] = Field(None, examples=["starter"])
+    """Preset name, path of a TOML manifest, or swarm id in hex. Unset: what the peers or the home say."""
+    steps: Annotated[int | None, Flag("--steps")] = Field(None, ge=1, examples=[100])
+    """Stop after this many more steps. Unset: run until stopped."""
+    seed: Annotated[int, Flag("--seed")] = Field(0, ge=0, lt=2**32)
+    """Random seed, mixed with the peer id: peers with the same seed still get different questions."""
     network: NetworkConfig = NetworkConfig()
     policy: PolicyConfig = PolicyConfig()
     learning: LearningConfig = LearningConfig()

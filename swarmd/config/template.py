@@ -1,13 +1,12 @@
-"""The config.toml that `swarmd init` writes: every setting, commented out, with its meaning and default."""
+"""The config.toml that `swarmd init` writes: every setting, commented out, with its help and its default."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from textwrap import wrap
 
-from pydantic.fields import FieldInfo
-
+from swarmd.config.settings import slice_of
 from swarmd.config.slices import Config, Slice
 
 COLUMNS = 100  # width of comment lines
@@ -20,19 +19,13 @@ _HEADER = """\
 
 
 def default_config_toml() -> str:
-    """The commented file; parsing it gives an empty table, so that later defaults still apply."""
+    """The file as text. It sets nothing, so that the defaults of later versions apply."""
     lines: list[str] = [_HEADER]
     lines += _settings(Config)
     for name, field in Config.model_fields.items():
         if (section := slice_of(field)) is not None:
             lines += ["", *_comment(section.__doc__ or ""), f"[{name}]", *_settings(section)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def slice_of(field: FieldInfo) -> type[Slice] | None:
-    """The slice class when the field is a section such as [learning], None when it is a plain setting."""
-    annotation = field.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Slice) else None
 
 
 def _settings(model: type[Slice]) -> Iterator[str]:
@@ -42,15 +35,18 @@ def _settings(model: type[Slice]) -> Iterator[str]:
         yield from _comment(field.description or "")
         value = field.default
         if value is None:
-            yield f"# {name} = {_toml((field.examples or [''])[0])}    # an example: unset by default"
+            yield f"# {name} = {toml_value((field.examples or [''])[0])}    # an example: unset by default"
         else:
-            yield f"# {name} = {_toml(value)}"
+            yield f"# {name} = {toml_value(value)}"
 
 
 def _comment(text: str) -> list[str]:
     return wrap(text, COLUMNS, initial_indent="## ", subsequent_indent="## ")
 
 
-def _toml(value: object) -> str:
-    """A default as TOML: JSON's strings, numbers, booleans and arrays are TOML's too."""
-    return json.dumps(value)
+def toml_value(value: object) -> str:
+    """A setting as TOML, which writes strings, numbers, booleans and arrays as JSON does, but not tables."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{toml_value(name)} = {toml_value(each)}' for name, each in value.items())}}}"
+    text = json.dumps(value, ensure_ascii=False)  # TOML knows no escapes of half characters
+    return text.replace("\x7f", "\\u007f")  # JSON leaves it as it is, and TOML refuses it

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import PeerId, RejectedRecord, VerifiedRecord
+from swarmd.addresses import parse_peer_address
 from swarmd.daemon.turns import Turns
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
@@ -49,7 +50,6 @@ from swarmd.gossip import (
 )
 from swarmd.gossip.orders import Order
 from swarmd.gossip.reputation import IGNORED
-from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
     ClockSkewError,
     Network,

@@ -1,8 +1,8 @@
 """Which swarm this peer is in.
 
-In this order: what the operator named; the one that the peers given are in; the one this home was in before;
-the built-in one. A home never changes its swarm. A peer whose bootstrap peers are all dead at its first start
-trains in the built-in swarm, and gossip goes on knocking.
+In this order: the swarm that the operator named; the one that the peers given are in; the one that this home
+was in before; the built-in one. A home never changes its swarm, so nothing is decided on a failure that may
+pass: a new home whose peers do not answer waits for them. It never joins the built-in swarm instead.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import re
 from collections.abc import Sequence
 
 from protocol import Manifest, RejectedRecord
+from swarmd.addresses import parse_peer_address
 from swarmd.errors import ConfigError, NetworkError
-from swarmd.network.interface import Network
+from swarmd.network.interface import Network, NetworkClosedError
 from swarmd.observe import EventLog
 from swarmd.storage import Home
 from swarmd.tasks import load_manifest
@@ -35,8 +36,11 @@ async def choose_manifest(
     """The manifest of the swarm to be in; it is kept in the home.
 
     `wanted` and `peers` are the operator's, `belongs_to` is the id of the swarm that the home's database
-    knows. Raises ConfigError when they contradict the home or one another.
+    knows. Waits as long as no peer answers and only they know the swarm. Raises ConfigError when the wish,
+    the peers and the home contradict one another, and when no peer serves a manifest that can be read;
+    NetworkClosedError.
     """
+    others = [address for address in peers if parse_peer_address(address).peer_id != network.peer_id]
     saved = home.manifest()
     if saved is not None and belongs_to not in (None, saved.swarm_id):
         raise ConfigError(
@@ -45,13 +49,13 @@ async def choose_manifest(
             "FILE, or with --peer one of its peers"
         )
     if wanted is None:
-        manifest = await _manifest_of_any(network, peers, events) or saved or await _read(DEFAULT_SWARM)
+        manifest = await _unnamed(saved, network, others, events)
     elif not is_swarm_id(wanted):
         manifest = await _read(wanted)
     elif saved is not None and saved.swarm_id.hex() == wanted.lower():
         manifest = saved
     else:
-        manifest = await _wait_for_id(wanted.lower(), network, peers, events)
+        manifest = await _wait_for_id(wanted.lower(), network, others, events)
     if saved is not None and saved.swarm_id != manifest.swarm_id:
         raise ConfigError(
             f"home {home.path} belongs to the swarm {saved.name} ({saved.swarm_id.hex()[:12]}), and this is "
@@ -81,32 +85,66 @@ async def _read(name_or_path: str) -> Manifest:
     return await asyncio.to_thread(load_manifest, name_or_path)
 
 
-async def _manifest_of_any(network: Network, peers: Sequence[str], events: EventLog) -> Manifest | None:
-    """The manifest that the first of `peers` to answer serves; None if none of them does."""
-    for address in peers:
-        try:
-            async with asyncio.timeout(MANIFEST_ANSWER_S):
-                return Manifest.from_bytes(await network.fetch_manifest(address))
-        except (NetworkError, RejectedRecord, TimeoutError) as error:
-            why = str(error) or f"no answer within {MANIFEST_ANSWER_S:.0f} s"
-            events.emit("warning", message=f"{address} did not say which swarm it is in: {why}")
-    return None
+async def _unnamed(
+    saved: Manifest | None, network: Network, peers: Sequence[str], events: EventLog
+) -> Manifest:
+    """The swarm to be in when the operator named none."""
+    if not peers:
+        return saved or await _read(DEFAULT_SWARM)
+    if saved is None:
+        return await _wait_for_manifest(network, peers, events)
+    manifest, _ = await _ask_each(network, peers, events)
+    return manifest or saved
 
 
 async def _wait_for_id(wanted: str, network: Network, peers: Sequence[str], events: EventLog) -> Manifest:
-    """Ask the peers until one knows the swarm: only they can say what an id stands for."""
+    """Only peers can say what an id stands for."""
     if not peers:
         raise ConfigError(
             f"nobody to ask what the swarm {wanted[:12]} is: name a peer of it with --peer ADDRESS"
         )
+    manifest = await _wait_for_manifest(network, peers, events)
+    if manifest.swarm_id.hex() != wanted:
+        raise ConfigError(
+            f"the peers given are in the swarm {manifest.name} ({manifest.swarm_id.hex()}), not in "
+            f"{wanted}: leave --swarm away to join theirs, or name a peer of the swarm you want"
+        )
+    return manifest
+
+
+async def _wait_for_manifest(network: Network, peers: Sequence[str], events: EventLog) -> Manifest:
+    """Ask the peers until one serves a manifest. Raises ConfigError when all serve something else."""
     while True:
-        manifest = await _manifest_of_any(network, peers, events)
-        if manifest is not None and manifest.swarm_id.hex() == wanted:
-            return manifest
+        manifest, silent = await _ask_each(network, peers, events)
         if manifest is not None:
+            return manifest
+        if not silent:
             raise ConfigError(
-                f"the peers given are in the swarm {manifest.name} ({manifest.swarm_id.hex()}), not in "
-                f"{wanted}: leave --swarm away to join theirs, or name a peer of the swarm you want"
+                "none of the peers given serves a manifest that this version can read: name another peer, or "
+                "name the swarm with --swarm"
             )
-        events.emit("warning", message="no peer answers yet, and only they know this swarm: asking again")
+        events.emit(
+            "warning",
+            message=f"{silent} of {len(peers)} peers given do not answer, and only they know which swarm to "
+            f"join: asking again in {MANIFEST_ASK_S:.0f} s. To start without them, name the swarm with "
+            "--swarm",
+        )
         await asyncio.sleep(MANIFEST_ASK_S)
+
+
+async def _ask_each(network: Network, peers: Sequence[str], events: EventLog) -> tuple[Manifest | None, int]:
+    """The manifest of the first of `peers` that serves one, and how many asked before it did not answer."""
+    silent = 0
+    for address in peers:
+        try:
+            async with asyncio.timeout(MANIFEST_ANSWER_S):
+                return Manifest.from_bytes(await network.fetch_manifest(address)), silent
+        except NetworkClosedError:
+            raise
+        except (NetworkError, TimeoutError) as error:
+            silent += 1
+            why = str(error) or f"no answer within {MANIFEST_ANSWER_S:.0f} s"
+        except RejectedRecord as error:
+            why = str(error)
+        events.emit("warning", message=f"{address} did not say which swarm it is in: {why}")
+    return None, silent

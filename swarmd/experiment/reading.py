@@ -17,7 +17,7 @@ from swarmd.errors import ConfigError
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
 from swarmd.tasks import load_manifest
-from swarmd.tasks.toml_lines import line_of
+from swarmd.toml_lines import line_of
 
 FILE_BYTES_MAX = 2**20  # an experiment is a screen or two; more than 1 MiB is some other file
 HERE = ("./", "../")  # how the name of a model begins that is a folder

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarmd.config import Config, parse_http
-from swarmd.config.addresses import PORT_MAX
+from swarmd.addresses import PORT_MAX, listen_address, parse_http
+from swarmd.config import Config
 from swarmd.errors import ConfigError
 from swarmd.fleet.devices import CUDA_VISIBLE, Device, Machine
 from swarmd.fleet.homes import ADDRESSES, home_of, own_settings
-from swarmd.network.addresses import listen_address
 from swarmd.storage import Home
 
 ACCELERATOR_HOST_THREADS = 4  # as one peer alone takes: its host side only tokenises and launches kernels

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from protocol import PeerId
-from swarmd.network.addresses import PeerAddress
+from swarmd.addresses import PeerAddress
 from swarmd.network.interface import Standing
 from swarmd.network.rates import Buckets, Rate
 

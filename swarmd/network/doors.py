@@ -13,7 +13,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from protocol import PeerId
-from swarmd.network.addresses import PeerAddress
+from swarmd.addresses import PeerAddress
 
 DOORS_MAX = 64
 """Peers whose doors are remembered; the daemon's database keeps more across starts."""

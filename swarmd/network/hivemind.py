@@ -28,9 +28,9 @@ from protocol import (
     place_body,
     place_status,
 )
+from swarmd.addresses import parse_announced_address, parse_peer_address
 from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError, NetworkError
-from swarmd.network.addresses import parse_announced_address, parse_peer_address
 from swarmd.network.control import IncomingStream, StreamHandler
 from swarmd.network.dht_storage import Clock
 from swarmd.network.doors import Doors

@@ -27,8 +27,8 @@ from protocol import (
     place_body,
     place_status,
 )
+from swarmd.addresses import parse_peer_address
 from swarmd.errors import NetworkError
-from swarmd.network.addresses import parse_peer_address
 from swarmd.network.interface import (
     BodyProvider,
     NetworkClosedError,

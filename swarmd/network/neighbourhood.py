@@ -14,8 +14,8 @@ from functools import partial
 import structlog
 
 from protocol import ADDRESSES_MAX, CLOCK_SKEW_S_MAX, PeerId
+from swarmd.addresses import PeerAddress, is_public, most_public_first, parse_peer_address
 from swarmd.errors import ConfigError, NetworkError
-from swarmd.network.addresses import PeerAddress, is_public, most_public_first, parse_peer_address
 from swarmd.network.clocks import Clocks, clock_problem
 from swarmd.network.dialling import Dialling
 from swarmd.network.doors import Doors

@@ -21,8 +21,8 @@ from hivemind.p2p import P2P
 from hivemind.utils.logging import use_hivemind_log_handler
 
 from protocol import PeerId
+from swarmd.addresses import PeerAddress, listen_address
 from swarmd.errors import ConfigError, NetworkError
-from swarmd.network.addresses import PeerAddress, listen_address
 from swarmd.network.binary_addresses import write_address
 from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Connector, Control
 from swarmd.network.peer_ids import write_peer_id

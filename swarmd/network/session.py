@@ -16,8 +16,8 @@ import structlog
 from hivemind.p2p import PeerID
 
 from protocol import PeerId
+from swarmd.addresses import PeerAddress
 from swarmd.errors import NetworkError
-from swarmd.network.addresses import PeerAddress
 from swarmd.network.binary_addresses import read_address, write_address
 from swarmd.network.control import P2PD_ERRORS, StreamHandler
 from swarmd.network.dht import open_node

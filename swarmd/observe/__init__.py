@@ -1,7 +1,7 @@
 """How the daemon shows itself: events, live view, status over a socket and HTTP, metrics."""
 
 from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge
-from swarmd.observe.events import Event, EventLog, EventName
+from swarmd.observe.events import EventLog
 from swarmd.observe.live import LiveView
 from swarmd.observe.live_state import LiveState
 from swarmd.observe.server import StatusServer
@@ -21,9 +21,7 @@ from swarmd.observe.text import printable
 
 __all__ = [
     "Disk",
-    "Event",
     "EventLog",
-    "EventName",
     "Groups",
     "Health",
     "IgnoredPeer",

@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from swarmd.config import parse_http
+from swarmd.addresses import parse_http
 from swarmd.errors import ConfigError
 from swarmd.observe.app import Judge, KnownHostOnly, status_app
 from swarmd.observe.connections import BriefConnection

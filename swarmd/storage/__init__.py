@@ -7,21 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from swarmd.storage.blobs import BlobStore
-from swarmd.storage.durable import Report
 from swarmd.storage.home import Home
-from swarmd.storage.ledger import Counts, Entry, Ledger, PublisherCounts
-from swarmd.storage.peers import Peers, SeenPeer
-from swarmd.storage.steps import Rewards, Steps
+from swarmd.storage.ledger import Counts, PublisherCounts
+from swarmd.storage.peers import SeenPeer
+from swarmd.storage.steps import Rewards
 
 if TYPE_CHECKING:
-    from swarmd.storage.acquaintances import Acquaintances
     from swarmd.storage.checkpoint_files import Checkpoint
     from swarmd.storage.checkpoints import Checkpoints
     from swarmd.storage.database import Database
     from swarmd.storage.pool import Pool
 
 _AT_FIRST_USE = {
-    "Acquaintances": "acquaintances",
     "Checkpoint": "checkpoint_files",
     "Checkpoints": "checkpoints",
     "Database": "database",
@@ -31,22 +28,16 @@ _AT_FIRST_USE = {
 status` should not wait for either."""
 
 __all__ = [
-    "Acquaintances",
     "BlobStore",
     "Checkpoint",
     "Checkpoints",
     "Counts",
     "Database",
-    "Entry",
     "Home",
-    "Ledger",
-    "Peers",
     "Pool",
     "PublisherCounts",
-    "Report",
     "Rewards",
     "SeenPeer",
-    "Steps",
 ]
 
 

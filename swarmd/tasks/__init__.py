@@ -8,11 +8,10 @@ from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_que
 from swarmd.tasks.junk import Payer, find_payers, is_preset
 from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
-from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
+from swarmd.tasks.outcomes import Question, Score, TaskFailure
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, find_answer, prompt_messages
 from swarmd.tasks.runner import TaskRunner
 from swarmd.tasks.source import (
-    ENTRY_POINT_GROUP,
     BadOptionError,
     Task,
     TaskSource,
@@ -21,7 +20,6 @@ from swarmd.tasks.source import (
 
 __all__ = [
     "CLOSING_TAG",
-    "ENTRY_POINT_GROUP",
     "FOR_PEERS",
     "OPENING_TAG",
     "PRESETS",
@@ -30,7 +28,6 @@ __all__ = [
     "Payer",
     "Question",
     "Score",
-    "SourceInfo",
     "Task",
     "TaskFailure",
     "TaskRunner",

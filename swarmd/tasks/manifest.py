@@ -24,7 +24,7 @@ from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, canonical_jso
 from swarmd.errors import ConfigError, TaskError
 from swarmd.tasks.frames import pack, split_frames
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
-from swarmd.tasks.toml_lines import line_of
+from swarmd.toml_lines import line_of
 
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))

@@ -153,7 +153,7 @@ def test_what_is_no_whole_checkpoint_is_named_with_the_remedy(swarmd, home, make
     for path, problem in ((home.path, missing), (directory, cut)):
         outcome = swarmd("eval", "--checkpoint", path)
         assert outcome.code == 1
-        assert f"--checkpoint {path}: no whole weights are there ({problem}" in outcome.err
+        assert f"--checkpoint {path}: there are no whole weights ({problem}" in outcome.err
         assert "give a directory such as" in outcome.err
 
 
@@ -167,7 +167,7 @@ def test_whole_weights_with_damaged_counters_are_scored_aloud(
     outcome = swarmd("eval", *named, "--questions", 2, "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["step"] == 4
-    assert f"warning: {directory} is damaged, and its weights are scored all the same" in outcome.err
+    assert f"warning: {directory} is damaged, but its weights are whole and are scored" in outcome.err
 
 
 def test_a_home_in_which_all_is_damaged_is_not_scored_as_untrained(swarmd, home, make_policy) -> None:

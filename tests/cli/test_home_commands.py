@@ -172,5 +172,5 @@ def test_a_new_identity_is_made_once_and_keeps_the_former_ledger(swarmd, home: H
     made = home.key().peer_id
     assert made != before
     assert (home.path / "former-swarmd.db").is_file()
-    assert "stays the peer it is" in swarmd("init", "--home", home.path, "--new-identity").out
+    assert "stays the same peer" in swarmd("init", "--home", home.path, "--new-identity").out
     assert home.key().peer_id == made

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from swarmd import exit_codes
-from swarmd.cli.options import FLAGS
 from swarmd.config import Config, load_config
+from swarmd.config.settings import FLAGS
 from swarmd.daemon.beginning import Beginning
 from swarmd.storage import Home
 
@@ -49,7 +49,8 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
         "--algorithm": "gspo", "--external-loss": "topr", "--sampler": "scored",
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
         "--evaluate-every": 20, "--http": "127.0.0.1:0", "--log-format": "json",
-        "--log-level": "debug", "--generator": "eager",
+        "--log-level": "debug", "--generator": "eager", "--stop": "</answer>",
+        "--template-arg": "enable_thinking=false",
     }  # fmt: skip
     assert set(given) == set(FLAGS.values())
     arguments = [str(part) for pair in given.items() for part in pair]
@@ -65,6 +66,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)
     assert (policy.max_new_tokens, policy.threads, policy.memory_limit) == (9, 2, "5GiB")
     assert policy.generator == "eager"
+    assert (policy.stop, policy.template_args) == (("</answer>",), {"enable_thinking": False})
     assert (learning.local, learning.external, learning.group_size) == (1, 0, 3)
     assert (learning.algorithm, learning.external_loss, learning.sampler) == ("gspo", "topr", "scored")
     assert (learning.learning_rate, learning.schedule, learning.total_steps) == (1e-3, "cosine", 70)
@@ -72,6 +74,16 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     observe = config.observe
     assert observe.evaluate_every == 20
     assert (observe.http, observe.log_format, observe.log_level) == ("127.0.0.1:0", "json", "debug")
+
+
+def test_template_arguments_are_true_false_numbers_or_text(swarmd, daemon, tmp_path) -> None:
+    given = {"a": "true", "b": "3", "c": "0.5", "d": "low", "e": "NaN", "f": "null", "g": "[1]", "h": ""}
+    flags = [f"--template-arg={name}={value}" for name, value in given.items()]
+    assert swarmd("join", "--home", tmp_path, *flags).code == 0
+    args = daemon[0][0].policy.template_args
+    plain = {"a": True, "b": 3, "c": 0.5, "d": "low", "e": "NaN", "f": "null", "g": "[1]", "h": ""}
+    assert args == plain
+    assert [type(value) for value in args.values()] == [type(value) for value in plain.values()]
 
 
 def test_flags_complete_a_config_file_that_is_not_enough_alone(swarmd, daemon, tmp_path) -> None:
@@ -122,6 +134,14 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
         (["--port", "70000"], "error: --port: network.port: input should be less than or equal to 65535"),
         (["--lora", "16"], "'16' is not r=RANK or r=RANK,alpha=ALPHA"),
         (["--lora", "alpha=16"], "'alpha=16' is not r=RANK or"),
+        (["--template-arg", "thinking"], "'thinking' is not NAME=VALUE, such as enable_thinking=false"),
+        (["--template-arg", "=1"], "'=1' is not NAME=VALUE"),
+        (["--template-arg", "a=1", "--template-arg", "a=2"], "a is given twice"),
+        (
+            ["--template-arg", "a-b=1"],
+            "error: --template-arg: policy.template_args: 'a-b' is not a name that a chat template can read",
+        ),
+        (["--stop", ""], "error: --stop: policy.stop: string should have at least 1 character"),
         (["--steps", "many"], "Invalid value for '--steps'"),
         (["--locl", "4"], "No such option: --locl"),
     ],
@@ -200,7 +220,7 @@ def test_help_lists_the_commands_and_join_explains_every_flag_with_its_default(s
     text = " ".join(swarmd("join", "--help").out.replace("│", " ").split())
     for flag in FLAGS.values():
         assert f"{flag} " in text
-    assert "Own groups in each step (I in the paper). (default: 4)" in text
+    assert "Own groups per step (I in the paper). (default: 4)" in text
     for panel in ("Swarm", "Network", "Model", "Learning", "Daemon"):
         assert f"─ {panel} ─" in text
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from swarmd.cli.options import FLAGS, arguments, overrides, parse_lora
+from swarmd.cli.flags import arguments, overrides
+from swarmd.cli.spelling import read_lora, read_template_args
+from swarmd.config.settings import FLAGS
 from swarmd.fleet import Machine, Member, prepare_homes
 from swarmd.fleet.devices import Device
 from swarmd.storage import Home
@@ -79,7 +81,7 @@ def test_one_device_is_a_fleet_of_one_so_that_a_second_can_be_added(swarmd, star
 def test_a_peer_that_lived_in_the_home_is_said_to_take_no_part_once(swarmd, started, tmp_path) -> None:
     Home.open(tmp_path)
     first, second = (swarmd("join", "--home", tmp_path, "--devices", "all").err for _ in range(2))
-    assert first.startswith(f"warning: the peer that lived in {tmp_path} so far takes no part")
+    assert first.startswith(f"warning: the peer in {tmp_path} takes no part")
     assert second == ""
 
 
@@ -124,12 +126,20 @@ def test_a_home_in_use_is_refused_as_that_of_one_peer_is(swarmd, started, tmp_pa
 
 
 def test_every_setting_with_a_flag_can_be_passed_on() -> None:
-    given = dict.fromkeys(FLAGS, "x") | {"network.peers": ["a", "b"], **parse_lora("r=4,alpha=9")}
+    given = {
+        **dict.fromkeys(FLAGS, "x"),
+        "network.peers": ["a", "b"],
+        **read_lora("r=4,alpha=9"),
+        **read_template_args(["a=1", "b=false", "c=x=y"]),
+    }
     typed = arguments(given)
     assert {each.partition("=")[0] for each in typed} == set(FLAGS.values())
     assert [each for each in typed if each.startswith(("--peer=", "--lora="))] == [
         *("--peer=a", "--peer=b"),
         "--lora=r=4,alpha=9",
+    ]
+    assert [each for each in typed if each.startswith("--template-arg")] == [
+        *("--template-arg=a=1", "--template-arg=b=false", "--template-arg=c=x=y"),
     ]
     assert arguments({"policy.lora_rank": 4, "steps": None}) == ["--lora=r=4"]
     assert overrides(given)["policy"]["lora_alpha"] == 9
@@ -137,7 +147,7 @@ def test_every_setting_with_a_flag_can_be_passed_on() -> None:
 
 def test_help_says_what_devices_does(swarmd) -> None:
     text = " ".join(re.sub("[│╭╮╰╯─]", " ", swarmd("join", "--help").out).split())
-    assert "--devices all|DEVICE,... One peer per device" in text
+    assert "--devices all|DEVICE,... Run one peer per device" in text
 
 
 def device_home(home, number: int):

@@ -74,7 +74,7 @@ def test_without_a_daemon_the_words_are_kept_for_the_next_start(swarmd, tmp_path
         for number, peer in enumerate((FIRST, SECOND)):
             database.pool.add(external_group(number, publisher=peer), now=START)
             database.acquaintances.remember(Acquaintance(peer, 30, START, START + 9_000, "10.0.0.1"))
-    assert "from the next start on" in swarmd("ban", FIRST, "--home", tmp_path).out
+    assert "from the next start" in swarmd("ban", FIRST, "--home", tmp_path).out
     assert swarmd("trust", SECOND, "--home", tmp_path).code == 0
     with Database(home.database_path) as database:
         assert database.acquaintances.words() == {FIRST: "ban", SECOND: "trust"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swarmd.cli.options import read_peers
+from swarmd.cli.spelling import read_peers
 from swarmd.daemon.report import write_addresses
 from swarmd.errors import ConfigError
 
@@ -17,11 +17,8 @@ def test_what_one_peer_writes_another_reads_beside_addresses_given_directly(tmp_
     written = tmp_path / "addresses"
     write_addresses(written, [ADDRESS, ADDRESS.replace("10.0.0.7", "192.168.1.7")])
 
-    assert read_peers([f"@{written}", ADDRESS]) == [
-        ADDRESS,
-        ADDRESS.replace("10.0.0.7", "192.168.1.7"),
-        ADDRESS,
-    ]
+    other = ADDRESS.replace("10.0.0.7", "192.168.1.7")
+    assert read_peers([f"@{written}", ADDRESS]) == {"network.peers": [ADDRESS, other, ADDRESS]}
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

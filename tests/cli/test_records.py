@@ -143,14 +143,14 @@ def test_verify_checks_the_signature_and_the_home_s_swarm(swarmd, stocked, tmp_p
     assert "swarm    test: allowed there" in outcome.out
     alone = swarmd("records", "verify", tmp_path / "r", "--home", tmp_path / "absent")
     assert alone.code == 0
-    assert "not checked: this home is in none yet" in alone.out
+    assert "not checked: this home has no swarm yet" in alone.out
 
 
 def test_verify_of_an_old_record_holds_and_says_it_is_too_old(swarmd, stocked, tmp_path) -> None:
     (tmp_path / "r").write_bytes(sign_record(stocked.home.key(), record(int(time.time()) - 10_000)))
     outcome = swarmd("records", "verify", tmp_path / "r", "--home", stocked.home.path)
     assert outcome.code == 0
-    assert "peers would not take it now: expired: expired" in outcome.out
+    assert "peers would reject it now: expired: expired" in outcome.out
 
 
 def test_verify_refuses_any_changed_byte_and_what_is_no_record(swarmd, stocked, tmp_path) -> None:

@@ -27,9 +27,9 @@ def write(home: Path, text: str) -> Path:
     return home
 
 
-def refusal(home: Path, overrides: dict | None = None, flags: dict | None = None) -> str:
+def refusal(home: Path, overrides: dict | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_config(home, overrides or {}, flags)
+        load_config(home, overrides or {})
     return str(caught.value)
 
 
@@ -120,7 +120,7 @@ def test_variables_that_others_set_are_left_alone(tmp_path, monkeypatch) -> None
 
 
 def test_a_bad_flag_is_named(tmp_path) -> None:
-    message = refusal(tmp_path, {"learning": {"local": 5000}}, {"learning.local": "--local"})
+    message = refusal(tmp_path, {"learning": {"local": 5000}})
     assert message == "--local: learning.local: input should be less than or equal to 1024 (got 5000)"
 
 
@@ -160,7 +160,7 @@ def test_a_lora_scale_without_a_rank_is_refused(tmp_path) -> None:
     ],
 )
 def test_a_malformed_multiaddr_is_refused_with_the_reason(tmp_path, address, reason) -> None:
-    message = refusal(tmp_path, {"network": {"peers": [address]}}, {"network.peers": "--peer"})
+    message = refusal(tmp_path, {"network": {"peers": [address]}})
     assert message.startswith(f"--peer: network.peers: peer address {address!r} is malformed: ")
     assert reason in message
     assert "expected /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID" in message

@@ -11,8 +11,8 @@ import pytest
 from protocol import Manifest
 from swarmd.daemon import joining
 from swarmd.daemon.joining import choose_manifest, is_swarm_id
-from swarmd.errors import ConfigError
-from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
+from swarmd.errors import ConfigError, NetworkError
+from swarmd.network import MemoryHub, NetworkClosedError, run_simulated, simulated_wall_clock
 from swarmd.storage import Home
 from tests.daemon.fakes import Events
 from tests.gossip.making import key, make_manifest
@@ -118,9 +118,73 @@ def test_a_peer_that_serves_nonsense_is_passed_over(choose, events, monkeypatch)
 OTHER_BYTES = OTHER.to_bytes()
 
 
-def test_with_all_peers_dead_a_new_home_trains_in_the_built_in_swarm(choose, home, events):
-    assert choose(None, dead=True) == STARTER == kept(home)
-    assert DEAD in events.named("warning")[0]["message"]
+async def no_such_name() -> bytes:
+    raise NetworkError("no such host")
+
+
+async def served() -> bytes:
+    return OTHER_BYTES
+
+
+async def too_slow() -> bytes:
+    await asyncio.sleep(3_600)
+    return OTHER_BYTES
+
+
+@pytest.mark.parametrize("passing", [no_such_name, too_slow])
+def test_a_new_home_waits_for_the_peers_given_and_never_takes_the_built_in_swarm(
+    home, events, monkeypatch, passing
+):
+    async def main() -> Manifest:
+        network = MemoryHub(random.Random(0), simulated_wall_clock).network(key(1))
+        answer = passing
+        monkeypatch.setattr(network, "fetch_manifest", lambda address: answer())
+        async with asyncio.TaskGroup() as group:
+            choice = group.create_task(
+                choose_manifest(None, home=home, network=network, peers=[DEAD], events=events)
+            )
+            await asyncio.sleep(600)
+            assert not choice.done()
+            assert home.read_manifest() is None
+            answer = served
+        return choice.result()
+
+    assert run_simulated(main()) == OTHER == kept(home)
+    asked, waiting = events.named("warning")[:2]
+    assert DEAD in asked["message"]
+    assert "asking again in 5 s" in waiting["message"]
+    assert "name the swarm with --swarm" in waiting["message"]
+
+
+def test_a_new_home_whose_peers_serve_nothing_that_can_be_read_is_refused_and_bound_to_nothing(
+    choose, home, monkeypatch
+):
+    monkeypatch.setattr(Manifest, "to_bytes", lambda self: b"\xff" * 40)
+    with pytest.raises(ConfigError, match="none of the peers given serves a manifest"):
+        choose(None, serving=(THIRD, OTHER))
+    assert home.read_manifest() is None
+
+
+def test_a_peer_that_is_given_its_own_address_alone_knows_nobody(home, events):
+    async def main() -> Manifest:
+        network = MemoryHub(random.Random(0), simulated_wall_clock).network(key(1))
+        own = [f"/ip4/192.0.2.1/tcp/1/p2p/{network.peer_id}"]
+        return await choose_manifest(None, home=home, network=network, peers=own, events=events)
+
+    assert run_simulated(main()) == STARTER
+
+
+def test_a_network_that_is_closed_ends_the_wait(home, events, monkeypatch):
+    async def closed(address: str) -> bytes:
+        raise NetworkClosedError("closed")
+
+    async def main() -> Manifest:
+        network = MemoryHub(random.Random(0), simulated_wall_clock).network(key(1))
+        monkeypatch.setattr(network, "fetch_manifest", closed)
+        return await choose_manifest(None, home=home, network=network, peers=[DEAD], events=events)
+
+    with pytest.raises(NetworkClosedError):
+        run_simulated(main())
 
 
 def test_with_all_peers_dead_a_home_stays_in_its_swarm(choose, home):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import KeyPair, PeerId
-from swarmd.network.addresses import PeerAddress, parse_peer_address
+from swarmd.addresses import PeerAddress, parse_peer_address
 from swarmd.network.dialling import (
     ADDRESSES_MAX,
     AT_ONCE_MAX,

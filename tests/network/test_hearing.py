@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from protocol import PeerId
-from swarmd.network.addresses import PeerAddress, parse_peer_address
+from swarmd.addresses import PeerAddress, parse_peer_address
 from swarmd.network.clocks import KEPT_S, SKEW_TOLD_S, STRANGERS_MIN, Clocks, clock_problem
 from swarmd.network.doors import (
     DOORS_MAX,

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from protocol import SHARDS_MAX, digest_of, shard_of
+from swarmd.addresses import parse_peer_address
 from swarmd.errors import ConfigError, NetworkError
-from swarmd.network import ClockSkewError, PullFailedError, parse_peer_address
+from swarmd.network import ClockSkewError, PullFailedError
 from swarmd.network.interface import NetworkClosedError
 from swarmd.network.supervisor import Supervisor
 

@@ -8,7 +8,6 @@ import pytest
 
 from swarmd.errors import ConfigError
 from swarmd.tasks import PRESETS, load_manifest, task_spec
-from swarmd.tasks.toml_lines import line_of
 
 GOOD = """\
 # a swarm of two tasks
@@ -125,20 +124,3 @@ def test_a_name_that_is_neither_preset_nor_file_is_answered_with_what_there_is(t
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_manifest(str(tmp_path / "binary.toml"))
-
-
-@pytest.mark.parametrize(
-    ("key", "line"),
-    [
-        (("name",), 2),
-        (("tasks", 0), 9),
-        (("tasks", 0, "config"), 12),
-        (("tasks", 0, "config", "max_numbers"), 14),
-        (("tasks", 1, "name"), 17),
-        (("tasks", 1, "config", "absent"), 16),
-        (("absent",), 1),
-        ((), 1),
-    ],
-)
-def test_a_key_is_found_on_its_line_or_at_the_table_round_it(key: tuple[str | int, ...], line: int) -> None:
-    assert line_of(GOOD, key) == line

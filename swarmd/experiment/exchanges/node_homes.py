@@ -7,19 +7,19 @@ phase.
 from __future__ import annotations
 
 import dataclasses
-import json
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from protocol import KeyPair, Manifest
+from swarmd.addresses import listen_address
 from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.config.template import toml_value
 from swarmd.errors import StorageError
 from swarmd.experiment.describing import finite
 from swarmd.experiment.journal import Line
 from swarmd.learning import StepMetrics
-from swarmd.network.addresses import listen_address
 from swarmd.storage import Checkpoint, Checkpoints, Database, Home
 from swarmd.storage.durable import disk_error, write_whole
 
@@ -70,16 +70,11 @@ def write_settings(
     }
     lines = [f'swarm = "{manifest.swarm_id.hex()}"']
     for name, settings in sections.items():
-        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in settings.items())]
+        lines += ["", f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in settings.items())]
     try:
         write_whole(home.config_path, "\n".join([*lines, ""]).encode())
     except OSError as error:
         raise disk_error(f"write {home.config_path}", error) from error
-
-
-def _toml(value: Any) -> str:
-    """JSON writes plain values and lists like TOML, except its escapes of characters beyond 16 bits."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def newest_checkpoint(home: Home) -> Checkpoint | None:

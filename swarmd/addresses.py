@@ -1,8 +1,8 @@
-"""Multiaddrs as people type them and peers announce them: parsed by hand, so that reading the configuration
-need not import a p2p stack.
+"""Addresses as people type them: where this machine listens, and the multiaddrs of peers.
 
-Only what a peer can be dialled by is accepted: an IP address or a DNS name, a TCP or QUIC port, and the
-libp2p peer id at the end; a relayed address names the relay before /p2p-circuit.
+Multiaddrs are parsed by hand, so that reading the configuration imports no p2p stack. Only addresses that
+can be dialled are accepted: an IP address or a DNS name, a TCP or QUIC port, and the libp2p peer id at the
+end. A relayed address names the relay before /p2p-circuit.
 Source: https://github.com/multiformats/multiaddr; peer ids: libp2p specs, peer-ids.md.
 """
 
@@ -15,6 +15,10 @@ from dataclasses import dataclass
 
 from protocol import PeerId, ProtocolError, public_key_from_peer_id
 from swarmd.errors import ConfigError
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+PORT_MAX = 65_535  # 16 bits
 
 ADDRESS_CHARS_MAX = 256
 """As long as a status may carry; a relayed DNS address with two peer ids needs about 200."""
@@ -48,6 +52,29 @@ class PeerAddress:
         return self.text
 
 
+def parse_ip(text: str) -> IpAddress:
+    """An IP address to listen on. Raises ConfigError."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{text!r} is not an IP address: use 0.0.0.0 (all interfaces), 127.0.0.1 or an address of this "
+            "machine; DNS names belong in network.announce"
+        ) from error
+
+
+def parse_http(text: str) -> tuple[str, int]:
+    """(host, port) of HOST:PORT, [IPV6]:PORT or PORT alone, which means loopback. Raises ConfigError."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+        raise ConfigError(
+            f"{text!r} is not HOST:PORT: {port!r} is not a port, a number from 0 to {PORT_MAX}; "
+            "expected 127.0.0.1:8080"
+        )
+    return host or "127.0.0.1", int(port)
+
+
 def parse_peer_address(text: str) -> PeerAddress:
     """A multiaddr with a peer id at its end. Raises ConfigError: the address, the fault, the right form."""
     components = _dialable("peer address", text, ends_in_peer_id=True)
@@ -74,13 +101,7 @@ def parse_announced_address(text: str, peer_id: PeerId) -> PeerAddress:
 
 def listen_address(host: str, port: int) -> str:
     """The multiaddr to listen on. Raises ConfigError unless `host` is an IP address."""
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError as error:
-        raise ConfigError(
-            f"network.host {host!r} is not an IP address; use 0.0.0.0 (all interfaces), 127.0.0.1 or one of "
-            "this machine's own addresses, and put DNS names into network.announce"
-        ) from error
+    ip = parse_ip(host)
     return f"/ip{ip.version}/{ip}/tcp/{port}"
 
 
@@ -101,7 +122,7 @@ def _nearness(address: str) -> int:
     return 2 if ip.is_loopback else 1
 
 
-def _ip_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _ip_of(address: str) -> IpAddress | None:
     parts = address.split("/")
     if len(parts) > 2 and parts[1] in ("ip4", "ip6"):
         return ipaddress.ip_address(parts[2])
@@ -140,8 +161,8 @@ def _checked(name: str, value: str) -> str:
     if name in ("ip4", "ip6"):
         return _checked_ip(name, value)
     if name in ("tcp", "udp"):
-        if not value.isascii() or not value.isdecimal() or not 0 < int(value) <= 65_535:
-            raise _MalformedError(f"port {value!r} is not a number from 1 to 65535")
+        if not value.isascii() or not value.isdecimal() or not 0 < int(value) <= PORT_MAX:
+            raise _MalformedError(f"port {value!r} is not a number from 1 to {PORT_MAX}")
         return str(int(value))
     if name in ("dns", "dns4", "dns6"):
         if not _DNS_NAME.fullmatch(value):

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmd.errors import ConfigError
-from swarmd.network import parse_peer_address
-from swarmd.network.addresses import (
+from swarmd.addresses import (
     is_public,
     listen_address,
     most_public_first,
     parse_announced_address,
+    parse_http,
+    parse_peer_address,
 )
+from swarmd.errors import ConfigError
 
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 OTHER = "12D3KooWFpPiCCGDcHoRvsZk3383wv67ET5aTEE6VCteesWANveD"
@@ -118,3 +119,22 @@ def test_only_ip_addresses_are_listened_on() -> None:
     assert listen_address("::1", 7) == "/ip6/::1/tcp/7"
     with pytest.raises(ConfigError, match=r"'localhost' is not an IP address"):
         listen_address("localhost", 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("[::1]:0", ("::1", 0)),
+        ("8080", ("127.0.0.1", 8080)),
+        ("localhost:65535", ("localhost", 65535)),
+    ],
+)
+def test_where_http_listens_is_a_host_and_a_port_or_a_port_on_loopback(text, found) -> None:
+    assert parse_http(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "localhost:", "localhost:65536", "localhost:٣"])
+def test_a_malformed_port_of_http_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not HOST:PORT: .* is not a port"):
+        parse_http(text)

@@ -1,0 +1,43 @@
+"""Arguments for a model's chat template, such as enable_thinking=false: bounded, and frozen once read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+
+from swarmd.config.frozen import FrozenMapping
+
+ARGS_MAX = 16  # a chat template reads one or two
+NAME_CHARS_MAX = 64
+
+TemplateValue = bool | int | float | str
+
+
+def _value(value: object) -> object:
+    """Refuses once what pydantic would refuse for each type of the union."""
+    if not isinstance(value, TemplateValue) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError(f"{value!r} cannot be given to a chat template: use true, false, a number or text")
+    return value
+
+
+def _args(given: Mapping[str, TemplateValue]) -> Mapping[str, TemplateValue]:
+    """A copy that nobody can change. Raises ValueError."""
+    if len(given) > ARGS_MAX:
+        raise ValueError(f"{len(given)} arguments are given: at most {ARGS_MAX} can be")
+    for name in given:
+        if len(name) > NAME_CHARS_MAX or not name.isidentifier():
+            raise ValueError(
+                f"{name[:NAME_CHARS_MAX]!r} is not a name that a chat template can read: use at most "
+                f"{NAME_CHARS_MAX} letters, digits and _"
+            )
+    return FrozenMapping(given)
+
+
+TemplateArgs = Annotated[
+    Mapping[str, Annotated[TemplateValue, BeforeValidator(_value)]],
+    AfterValidator(_args),
+    PlainSerializer(dict[str, TemplateValue]),
+]

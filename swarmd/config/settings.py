@@ -1,0 +1,55 @@
+"""Every setting of the configuration by its full name, and the flag that gives it.
+
+A flag is written once, at its field: `lr: Annotated[float, Flag("--lr")]`. The options of a command, their
+help, and the flag that an error names all follow from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic.fields import FieldInfo
+
+from swarmd.config.slices import Config, Flag, Slice
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of the configuration that is not a section."""
+
+    key: str
+    """Full name, such as "learning.local"."""
+    field: FieldInfo
+
+    @property
+    def section(self) -> str:
+        """The section that it stands in, such as "learning"; empty at the top."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def flag(self) -> Flag | None:
+        """None: set in config.toml or the environment only."""
+        return next((mark for mark in self.field.metadata if isinstance(mark, Flag)), None)
+
+
+def slice_of(field: FieldInfo) -> type[Slice] | None:
+    """The class of a section such as [learning], None for a plain setting."""
+    annotation = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Slice) else None
+
+
+def settings_of(model: type[Slice], prefix: str = "") -> Iterator[Setting]:
+    """The settings of `model` and of its sections, in the order in which they are written."""
+    for name, field in model.model_fields.items():
+        section = slice_of(field)
+        if section is None:
+            yield Setting(prefix + name, field)
+        else:
+            yield from settings_of(section, f"{name}.")
+
+
+SETTINGS: Mapping[str, Setting] = {setting.key: setting for setting in settings_of(Config)}
+
+FLAGS: Mapping[str, str] = {key: setting.flag.name for key, setting in SETTINGS.items() if setting.flag}
+"""Setting -> flag, such as {"learning.learning_rate": "--lr"}. Two settings may share one flag."""
