@@ -35,12 +35,12 @@ class Run:
         self._group_size = job.group_size
         self._policy = make_policy(job)
         self._trainer = Trainer(self._policy, learning_config())
-        self._generator = torch.Generator().manual_seed(job.seed)
+        self._rng = torch.Generator().manual_seed(job.seed)
 
     def generate(self) -> list[list[Sample]]:
         """The completions of every question."""
         prompts = [self._policy.render(question) for question in self._questions]
-        groups = self._policy.generate(prompts, self._group_size, generator=self._generator)
+        groups = self._policy.generate(prompts, self._group_size, rng=self._rng)
         return [list(group) for group in groups]
 
     def train(self, groups: Sequence[Sequence[Sample]]) -> None:

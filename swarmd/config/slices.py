@@ -53,7 +53,7 @@ _PeerAddress = Annotated[str, _read_by(parse_peer_address)]
 _AnnouncedAddress = Annotated[str, _read_by(check_announced_address)]
 _MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
 
-GeneratorName = Literal["auto", "own", "eager", "vllm"]
+EngineName = Literal["auto", "own", "eager", "vllm"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -96,7 +96,7 @@ class PolicyConfig(Slice):
     """Train a LoRA adapter of this rank instead of all weights."""
     lora_alpha: Annotated[int | None, Flag("--lora")] = Field(None, ge=1, le=4096, examples=[32])
     """Scale of the LoRA adapter. Unset: twice the rank."""
-    generator: Annotated[GeneratorName, Flag("--generator", "NAME")] = "auto"
+    engine: Annotated[EngineName, Flag("--engine", "NAME")] = "auto"
     """Engine that generates completions: auto, own, eager (transformers' forward) or vllm (an extra)."""
     temperature: Annotated[float, Flag("--temperature")] = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""

@@ -90,7 +90,7 @@ def load_learner(
     if resumption.named:
         progress.saved_step = -1  # of step 0 or not: it is saved in this home at once
     return Learner(
-        plan=replace(plan, reasons=(*plan.reasons, policy.generator_reason, policy.scorer_reason)),
+        plan=replace(plan, reasons=(*plan.reasons, policy.engine_reason, policy.logprobs_reason)),
         config=policy_config,
         policy=policy,
         trainer=trainer,

@@ -240,7 +240,7 @@ class StepLoop:
         return parts.learner.policy.generate(
             [parts.learner.policy.render(question.text) for question in questions],
             parts.config.learning.group_size,
-            generator=self.progress.sampling_rng,
+            rng=self.progress.sampling_rng,
             progress=report,
             should_stop=self._stop_generating,
         )

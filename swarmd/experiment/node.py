@@ -111,7 +111,7 @@ class Node:
         samples = self.policy.generate(
             [self.policy.render(question.text) for question in questions],
             self._group_size,
-            generator=self.progress.sampling_rng,
+            rng=self.progress.sampling_rng,
         )
         generated = self._timer()
         texts = [[sample.text for sample in group] for group in samples]

@@ -111,7 +111,7 @@ class Objective:
 
     def cut(self, batch: Batch, token_budget: int) -> list[MicroBatch]:
         """The micro-batches that `accumulate` takes."""
-        return micro_batches(batch.rows, token_budget, self._policy.scored_tokens)
+        return micro_batches(batch.rows, token_budget, self._policy.budget_tokens)
 
     def accumulate(self, batch: Batch, cut: Sequence[MicroBatch]) -> Pass:
         """Add the gradient of all parts to the parameters' `.grad`.
@@ -143,10 +143,10 @@ class Objective:
 
     def _score(self, batch: Batch, micro: MicroBatch) -> _Scored:
         if self._value_head is None:
-            logprobs, mask = self._policy.score_logprobs(micro.token_rows)
+            logprobs, mask = self._policy.logprobs(micro.token_rows)
             values = None
         else:
-            logprobs, mask, states = self._policy.score_with_states(micro.token_rows)
+            logprobs, mask, states = self._policy.logprobs_and_states(micro.token_rows)
             expected = self._value_head(states)
             values = Values(expected, _before_the_step(batch.old_values, micro, expected))
         old = _before_the_step(batch.old_logprobs, micro, logprobs)

@@ -58,7 +58,7 @@ class Trainer:
         self._objective = Objective(policy, self._algorithm, self._external_loss, config, self._value_head)
         with out_of_memory_as_model_error(REMEDY):
             self._optimizer = Optimizer(
-                dict(policy.trainable_parameters()), config, pending=policy.pending_gradients
+                dict(policy.trainable_parameters()), config, pending=policy.factored_gradients
             )
             if config.kl_coefficient > 0:
                 policy.freeze_reference()
@@ -157,7 +157,7 @@ class Trainer:
             planned = budgets.budgets.train_tokens
             budget = min(self._config.token_budget or planned, planned)
             cut = self._objective.cut(batch, budget)
-            tokens = [self._policy.scored_tokens(micro.token_rows) for micro in cut]
+            tokens = [self._policy.budget_tokens(micro.token_rows) for micro in cut]
             self._optimizer.expect(sum(tokens))
             done = attempt(lambda: self._objective.accumulate(batch, cut))  # noqa: B023  called at once
             if not isinstance(done, Shortage):

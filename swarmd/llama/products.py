@@ -201,9 +201,9 @@ def packing_works(dtype: torch.dtype) -> bool:
     """Whether this PyTorch build and CPU multiply with a packed weight of `dtype`, and get it right."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    generator = torch.Generator().manual_seed(0)
-    weight = (torch.randn(64, 32, generator=generator) / 32**0.5).to(dtype)
-    rows = torch.randn(3, 32, generator=generator).to(dtype)
+    rng = torch.Generator().manual_seed(0)
+    weight = (torch.randn(64, 32, generator=rng) / 32**0.5).to(dtype)
+    rows = torch.randn(3, 32, generator=rng).to(dtype)
     try:
         product = _Packed(weight, None)(rows)
     except (RuntimeError, AttributeError):  # an operator that is missing or refuses this dtype on this CPU

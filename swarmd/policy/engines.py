@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from swarmd.config.slices import GeneratorName
+from swarmd.config.slices import EngineName
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.shortage import is_out_of_memory
 from swarmd.llama import LlamaBody, LlamaEngine, NotLlamaError, read_decoder
@@ -34,7 +34,7 @@ ONE_BY_ONE = "each completion is computed behind a copy of its prompt"
 class EngineWish:
     """What was asked for, and what some engines must know before they start."""
 
-    name: GeneratorName = "auto"
+    name: EngineName = "auto"
     temperature: float = 1.0
     memory_bytes: int | None = None
     """What this process may hold on its device; None: there is no limit."""
@@ -100,7 +100,7 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
             )
         reason = f"transformers' own forward generates because ours does not fit this model: {found}"
         if wish.name == "own":
-            raise ConfigError(f"generator own was asked for, but {reason}: use --generator auto")
+            raise ConfigError(f"engine own was asked for, but {reason}: use --engine auto")
     eager = EagerEngine(model, pad_id=subject.pad_id, eos_ids=eos_ids, dtype=dtype)
     different = subject.trial(dtype).of_decoding(eager)
     if different is not None:

@@ -59,7 +59,7 @@ def load_policy(
                 dtype=dtype,
                 budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
                 guard=guard,
-                engine=EngineWish(config.generator, config.temperature, plan.memory_limit_bytes),
+                engine=EngineWish(config.engine, config.temperature, plan.memory_limit_bytes),
             )
         _try_out(policy, plan.model)
     return policy
@@ -72,7 +72,7 @@ def _try_out(policy: Policy, name: str) -> None:
     with third_party(name, "generating a token", OTHER_MODEL):
         (sample,) = policy.greedy([prompt], 1)
     with third_party(name, "computing log-probabilities", OTHER_MODEL), torch.no_grad():
-        policy.score_logprobs([TokenRow(tuple(prompt), sample.token_ids)])
+        policy.logprobs([TokenRow(tuple(prompt), sample.token_ids)])
 
 
 def _limit(plan: HardwarePlan) -> MemoryGuard | None:

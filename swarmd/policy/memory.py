@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swarmd.config.slices import GeneratorName
+from swarmd.config.slices import EngineName
 from swarmd.hardware.arrangement import EnginesMemory
 from swarmd.llama import NotLlamaError, read_decoder
 from swarmd.llama.memory import DecodingMemory, training_memory
@@ -13,7 +13,7 @@ from swarmd.logprobs.packed import why_not_packed
 from swarmd.rollout.memory import eager_memory, vllm_memory
 
 
-def engines_memory(model: Any, wish: GeneratorName) -> EnginesMemory:
+def engines_memory(model: Any, wish: EngineName) -> EnginesMemory:
     """For a model on the meta device. A trial may decide otherwise once its weights are there."""
     try:
         decoder = read_decoder(model)

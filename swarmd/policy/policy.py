@@ -1,6 +1,6 @@
 """The policy: one language model that answers questions and says how likely its answers were.
 
-Everything here is synchronous and deterministic given the generator that is passed in; a caller with an event
+Everything here is synchronous and deterministic given the rng that is passed in; a caller with an event
 loop runs it in a thread, one call at a time. Training lives in `swarmd.learning`.
 """
 
@@ -51,7 +51,7 @@ class Policy:
     """A causal language model with its tokenizer, on one device.
 
     `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
-    `generator_reason` and `scorer_reason` are sentences for people: what writes completions, what scores
+    `engine_reason` and `logprobs_reason` are sentences for people: what writes completions, what scores
     them, and why.
     """
 
@@ -92,7 +92,7 @@ class Policy:
 
     def _engine_for(self, subject: Subject) -> Engine:
         choice = choose_engine(self._wish, subject, eos_ids=self.tokenizer.eos_ids)
-        self.generator_reason = choice.reason
+        self.engine_reason = choice.reason
         return choice.engine
 
     def _logprobs_for(self, subject: Subject) -> LogprobsEngine:
@@ -101,7 +101,7 @@ class Policy:
             recompute=lambda: self.budgets.budgets.gradient_checkpointing,
             before_layer=None if self._guard is None else self._guard.check,
         )
-        self.scorer_reason = choice.reason
+        self.logprobs_reason = choice.reason
         return DistinctLogprobs(choice.engine)
 
     # --- text to tokens ---------------------------------------------------------------------------
@@ -148,20 +148,20 @@ class Policy:
         max_new_tokens: int | None = None,
         temperature: float | None = None,
         *,
-        generator: torch.Generator,
+        rng: torch.Generator,
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
     ) -> list[list[Sample]]:
         """`group_size` samples for every prompt (ids from `render`), in one pass as far as memory allows.
 
-        `generator` is on the CPU; it alone decides, so saving its state is saving the randomness.
+        `rng` is on the CPU. It alone decides, so saving its state is saving the randomness.
         `progress` receives the number of new tokens after every decoding step, and a negative number when
         as many are to be decoded again. Raises GenerationStoppedError once `should_stop` is set, ModelError
         when memory does not suffice for small batches either or the model computes what is not a number
         (float16 overflows easily).
         """
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
-        uniforms = draw_uniforms(len(prompts) * group_size, tokens, generator)
+        uniforms = draw_uniforms(len(prompts) * group_size, tokens, rng)
         flat = self._decode(
             prompts, group_size, tokens, uniforms, temperature or self.temperature, progress, should_stop
         )
@@ -210,34 +210,32 @@ class Policy:
 
     # --- scores -----------------------------------------------------------------------------------
 
-    def score_logprobs(
-        self, rows: Sequence[TokenRow], temperature: float | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
         return self._logprobs.logprobs(rows, temperature or self.temperature)
 
-    def score_with_states(
+    def logprobs_and_states(
         self, rows: Sequence[TokenRow], temperature: float | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """`score_logprobs`, and the last hidden states before each token [B, T, H], without gradient."""
+        """`logprobs`, and the last hidden states before each token [B, T, H], without gradient."""
         return self._logprobs.logprobs_and_states(rows, temperature or self.temperature)
 
     @property
     def state_width(self) -> int:
-        """H of `score_with_states`: what the output layer reads."""
+        """H of `logprobs_and_states`: what the output layer reads."""
         head: nn.Linear = self.model.get_output_embeddings()
         return head.weight.shape[1]
 
     @property
-    def pending_gradients(self) -> FactoredGradients | None:
-        """Gradients of `score_logprobs` that are not in `.grad`; None: all are there."""
+    def factored_gradients(self) -> FactoredGradients | None:
+        """Gradients of `logprobs` that are not in `.grad`; None: all are there."""
         return self._logprobs.factored
 
     def release_freed_memory(self) -> None:
         """After loading, generating or training: what the one freed is of no use to the next."""
         release_freed(self.device, sum(p.nbytes for p in self.model.parameters()))
 
-    def scored_tokens(self, rows: Sequence[TokenRow]) -> int:
+    def budget_tokens(self, rows: Sequence[TokenRow]) -> int:
         """What `rows` take of a budget of training tokens when they are scored together."""
         return self._logprobs.tokens(rows)
 

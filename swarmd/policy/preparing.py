@@ -48,7 +48,7 @@ def prepare_plan(
     configuration = read_configuration(config.model)
     with third_party(config.model, "building it from its configuration", "use another model"):
         model = on_meta(configuration)
-        shape, engines = shape_of(model), engines_memory(model, config.generator)
+        shape, engines = shape_of(model), engines_memory(model, config.engine)
     placement = choose_placement(config, probe)
     name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
     with out_of_memory_as_model_error("another --device"):

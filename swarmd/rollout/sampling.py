@@ -12,9 +12,9 @@ from torch import Tensor
 UNIFORM_MAX = 1 - 2**-23  # of float32: times any number, less than it, however the product is rounded
 
 
-def draw_uniforms(rows: int, tokens: int, generator: torch.Generator) -> Tensor:
-    """[rows, tokens] in [0, 1) on the CPU, whatever device the generator's consumer is on."""
-    return torch.rand(rows, tokens, generator=generator)
+def draw_uniforms(rows: int, tokens: int, rng: torch.Generator) -> Tensor:
+    """[rows, tokens] in [0, 1) on the CPU, whatever device they are used on."""
+    return torch.rand(rows, tokens, generator=rng)
 
 
 def sample(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""vLLM as the generator: its copy of the model gets the trained weights before every call, then sleeps.
+"""vLLM as the engine: its copy of the model gets the trained weights before every call, then sleeps.
 
 An optional extra, on Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row draws with a seed
 of its own, made from the row's uniforms; vLLM promises the same text again on the same GPU and release only.
@@ -107,18 +107,18 @@ def check_possible(device: torch.device, temperature: float) -> None:
     """Raises ConfigError, naming the setting, for a device or temperature that vLLM does not take."""
     if device.type != "cuda":
         raise ConfigError(
-            f"generator vllm needs an NVIDIA GPU, and device is {device.type}: use --generator auto, or "
+            f"engine vllm needs an NVIDIA GPU, and device is {device.type}: use --engine auto, or "
             "--device cuda"
         )
     if device.index not in (None, 0):
         raise ConfigError(
-            f"generator vllm takes the first GPU it sees, and device is {device}: start with "
+            f"engine vllm takes the first GPU it sees, and device is {device}: start with "
             f"CUDA_VISIBLE_DEVICES={device.index} and --device cuda:0"
         )
     if not TEMPERATURE_MIN <= temperature <= TEMPERATURE_MAX:
         raise ConfigError(
-            f"generator vllm draws at temperatures from {TEMPERATURE_MIN} to {TEMPERATURE_MAX}, and "
-            f"temperature is {temperature}: change it or use --generator auto"
+            f"engine vllm draws at temperatures from {TEMPERATURE_MIN} to {TEMPERATURE_MAX}, and "
+            f"temperature is {temperature}: change it or use --engine auto"
         )
 
 
@@ -135,8 +135,8 @@ def memory_share(
     copy = sum(p.numel() for p in model.parameters()) * dtype.itemsize
     if left <= copy:
         raise ConfigError(
-            f"generator vllm needs {copy / GIB:.1f} GiB for its copy of the weights, and the memory limit "
+            f"engine vllm needs {copy / GIB:.1f} GiB for its copy of the weights, and the memory limit "
             f"leaves {max(left, 0) / GIB:.1f} GiB beside training: use --lora, a smaller model, or "
-            "--generator auto"
+            "--engine auto"
         )
     return min(SHARE_MAX, left / total_bytes)

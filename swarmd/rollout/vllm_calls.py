@@ -20,7 +20,7 @@ from torch import Tensor
 
 from swarmd.errors import ConfigError, ModelError
 
-INSTALL = 'pip install "swarmd[vllm]" (Linux with an NVIDIA GPU), or use --generator auto'
+INSTALL = 'pip install "swarmd[vllm]" (Linux with an NVIDIA GPU), or use --engine auto'
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over as tensors; scheduling is repeatable
     "VLLM_NO_USAGE_STATS": "1",  # it would report to its makers
@@ -133,7 +133,7 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
         importlib.import_module("vllm.sampling_params")
     except ImportError as error:
         raise ConfigError(
-            f"generator vllm was asked for, but vLLM cannot be imported ({error}): {INSTALL}"
+            f"engine vllm was asked for, but vLLM cannot be imported ({error}): {INSTALL}"
         ) from error
     directory = TemporaryDirectory(prefix="swarmd-vllm-")
     model_config.save_pretrained(Path(directory.name))
@@ -158,7 +158,7 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
             raise
         except FAILURES as error:
             raise ConfigError(
-                f"generator vllm cannot start: {error}: use a smaller model or --generator auto"
+                f"engine vllm cannot start: {error}: use a smaller model or --engine auto"
             ) from error
         finally:
             torch.set_num_threads(threads)  # it changes them
@@ -180,4 +180,4 @@ def _as_model_error(doing: str) -> Any:
     except torch.OutOfMemoryError:
         raise
     except FAILURES as error:
-        raise ModelError(f"vLLM failed while {doing}: {error}: use --generator auto") from error
+        raise ModelError(f"vLLM failed while {doing}: {error}: use --engine auto") from error

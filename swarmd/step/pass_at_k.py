@@ -38,7 +38,7 @@ class Sampler(Protocol):
         group_size: int,
         max_new_tokens: int | None = None,
         *,
-        generator: Generator,
+        rng: Generator,
         should_stop: Stop | None = None,
     ) -> Sequence[Sequence[Text]]: ...
 
@@ -90,7 +90,7 @@ async def pass_at_k(
 
     def sample(prompts: Prompts) -> Sequence[Sequence[Text]]:
         limit = manifest.max_new_tokens
-        return policy.generate(prompts, samples, limit, generator=rng, should_stop=should_stop)
+        return policy.generate(prompts, samples, limit, rng=rng, should_stop=should_stop)
 
     for start in range(0, len(questions), together):
         part = questions[start : start + together]

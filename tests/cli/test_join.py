@@ -49,7 +49,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
         "--algorithm": "gspo", "--external-loss": "topr", "--sampler": "scored",
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
         "--evaluate-every": 20, "--http": "127.0.0.1:0", "--log-format": "json",
-        "--log-level": "debug", "--generator": "eager", "--stop": "</answer>",
+        "--log-level": "debug", "--engine": "eager", "--stop": "</answer>",
         "--template-arg": "enable_thinking=false",
     }  # fmt: skip
     assert set(given) == set(FLAGS.values())
@@ -65,7 +65,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     assert (policy.model, policy.device, policy.dtype) == ("smollm2-135m", "cpu", "float32")
     assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)
     assert (policy.max_new_tokens, policy.threads, policy.memory_limit) == (9, 2, "5GiB")
-    assert policy.generator == "eager"
+    assert policy.engine == "eager"
     assert (policy.stop, policy.template_args) == (("</answer>",), {"enable_thinking": False})
     assert (learning.local, learning.external, learning.group_size) == (1, 0, 3)
     assert (learning.algorithm, learning.external_loss, learning.sampler) == ("gspo", "topr", "scored")

@@ -55,7 +55,7 @@ def test_a_new_home_begins_at_step_0_with_the_model_as_it_is(load):
     learner = load()
     assert (learner.progress.step, learner.resumed_step, learner.problems) == (0, None, ())
     assert learner.plan.device == "cpu"
-    assert learner.policy.generator_reason in learner.plan.reasons, "what generates is said at the start"
+    assert learner.policy.engine_reason in learner.plan.reasons, "what generates is said at the start"
     assert learner.policy.max_new_tokens == MANIFEST.max_new_tokens
 
 

@@ -64,7 +64,7 @@ def plan(probe=LAPTOP, shape=QWEN, work=STEP, demand=None, **wishes):
     return plan_hardware(
         config,
         probe=probe,
-        demand=Demand(shape, engines(shape, config.generator), work, **(demand or {})),
+        demand=Demand(shape, engines(shape, config.engine), work, **(demand or {})),
         rates=RATES,
     )
 
@@ -141,11 +141,11 @@ def test_a_frozen_base_in_bfloat16_is_on_an_accelerator_once(model, free, limit)
 
 
 def held(
-    shape=QWEN, work=STEP, device="cuda", dtype="bfloat16", rank=16, generator="auto", tokens=1000, by=None
+    shape=QWEN, work=STEP, device="cuda", dtype="bfloat16", rank=16, engine="auto", tokens=1000, by=None
 ):
     """What is held at the peak of decoding, and of training."""
     way = Arrangement(device, dtype, rank, Budgets(tokens, tokens))
-    found = predict_memory(shape, way, work, by or engines(shape, generator), held_bytes=0)
+    found = predict_memory(shape, way, work, by or engines(shape, engine), held_bytes=0)
     return found.decoding, found.training
 
 
@@ -165,15 +165,15 @@ def test_which_weights_exist_twice_while_decoding_depends_on_what_decodes():
     assert copies(shape=EMBEDDED, device="cpu", dtype="float32", rank=None) == small
     assert copies(rank=None) == multiplied, "of another number type"
     assert copies(rank=None, dtype="float32") == 0
-    assert copies(generator="eager") == 0
-    assert copies(generator="eager", rank=None) == multiplied
-    assert copies(generator="vllm") == 2 * QWEN.parameters
+    assert copies(engine="eager") == 0
+    assert copies(engine="eager", rank=None) == multiplied
+    assert copies(engine="vllm") == 2 * QWEN.parameters
     assert copies(by=UNKNOWN) == 0, "transformers' own forward decodes it"
 
 
 def test_a_cache_that_grows_by_copies_takes_more():
-    def cache(generator):
-        return held(generator=generator)[0]["cache"]
+    def cache(engine):
+        return held(engine=engine)[0]["cache"]
 
     assert cache("own") == 2 * 1000 * QWEN.layers * QWEN.cache_width
     assert cache("eager") > cache("own")
@@ -198,7 +198,7 @@ def test_a_value_head_reads_states_that_are_kept():
 def test_a_generator_with_a_model_of_its_own_is_planned_for():
     assert plan(gpu(3 * GIB), lora_rank=16).predicted_peak_bytes <= 2.4 * GIB
     with pytest.raises(ModelError, match="needs"):
-        plan(gpu(3 * GIB), lora_rank=16, generator="vllm")
+        plan(gpu(3 * GIB), lora_rank=16, engine="vllm")
 
 
 def test_a_small_laptop_gets_an_adapter_for_half_a_billion_weights_and_the_reason():

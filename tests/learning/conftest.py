@@ -19,7 +19,7 @@ def own_groups() -> Callable[..., list[ScoredGroup]]:
 
     def make(policy, questions, reward, size=8, seed=0):
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
-        sampled = policy.generate([policy.render(q) for q in questions], size, generator=generator)
+        sampled = policy.generate([policy.render(q) for q in questions], size, rng=generator)
         return [
             own_group(policy, question, [ScoredCompletion.from_sample(s, reward(s.text)) for s in samples])
             for question, samples in zip(questions, sampled, strict=True)

@@ -49,8 +49,8 @@ def test_what_an_external_loss_leaves_out_costs_nothing_and_still_counts_in_the_
     group = external_group("x", ("a", 1.0), ("b", 0.0), ("c", 0.0), ("d", 0.0))
     policy = make_policy()
     scored = []
-    put_through = policy.score_logprobs
-    policy.score_logprobs = lambda rows: scored.extend(rows) or put_through(rows)
+    put_through = policy.logprobs
+    policy.logprobs = lambda rows: scored.extend(rows) or put_through(rows)
     metrics = Trainer(policy, config).step([], [group])
     assert [len(scored), metrics.groups_external_used] == [1, 1]
     assert metrics.tokens_external == 4 * len(scored[0].completion_ids)
@@ -66,9 +66,9 @@ def test_own_and_external_rows_go_through_the_model_together_and_teach_as_if_apa
     for budget in (10_000, 1):
         policy = make_policy()
         calls = []
-        score, with_states = policy.score_logprobs, policy.score_with_states
-        policy.score_logprobs = lambda rows, calls=calls, score=score: (calls.append(rows), score(rows))[1]
-        policy.score_with_states = lambda rows, calls=calls, f=with_states: (calls.append(rows), f(rows))[1]
+        score, with_states = policy.logprobs, policy.logprobs_and_states
+        policy.logprobs = lambda rows, calls=calls, score=score: (calls.append(rows), score(rows))[1]
+        policy.logprobs_and_states = lambda rows, calls=calls, f=with_states: (calls.append(rows), f(rows))[1]
         own = own_groups(policy, ["1+1?"], lambda text: len(text) / 100)
         trainer = Trainer(policy, config.model_copy(update={"token_budget": budget}))
         metrics.append(trainer.step(own, external))

@@ -38,8 +38,8 @@ def test_a_step_with_pending_gradients_is_the_same_step(
         groups = own_groups(policy, ["1+1?", "a longer question?"], has_digit)
         trainer = Trainer(policy, config)
         took = []
-        add = policy.pending_gradients.add
-        policy.pending_gradients.add = lambda *factors, add=add, took=took: (took.append(1), add(*factors))
+        add = policy.factored_gradients.add
+        policy.factored_gradients.add = lambda *factors, add=add, took=took: (took.append(1), add(*factors))
         metrics = trainer.step(groups, external)
         assert bool(took) == pends
         results.append((metrics.grad_norm, trainer.state_dict()))
@@ -53,9 +53,9 @@ def test_a_step_with_pending_gradients_is_the_same_step(
 def test_prompts_that_are_repeated_count_when_it_is_decided_what_pends(make_policy, own_groups, budget):
     policy = make_policy()
     announced, scored = [], []
-    policy.pending_gradients.begin = announced.append
-    score = policy.score_logprobs
-    policy.score_logprobs = lambda rows: (scored.append(policy.scored_tokens(rows)), score(rows))[1]
+    policy.factored_gradients.begin = announced.append
+    score = policy.logprobs
+    policy.logprobs = lambda rows: (scored.append(policy.budget_tokens(rows)), score(rows))[1]
     config = PLAIN.model_copy(update={"token_budget": budget})
     Trainer(policy, config).step(own_groups(policy, ["1+1?", "a longer question?"], has_digit), [])
     assert announced == [sum(scored)]
@@ -89,7 +89,7 @@ def test_an_update_leaves_no_gradient_behind(make_policy, own_groups, everything
     policy = make_policy()
     Trainer(policy, PLAIN).step(own_groups(policy, ["1+1?"], has_digit), [])
     assert all(parameter.grad is None for _, parameter in policy.trainable_parameters())
-    assert policy.pending_gradients.weights() == []
+    assert policy.factored_gradients.weights() == []
 
 
 def test_all_moments_exist_before_the_first_step(make_policy):

@@ -51,7 +51,7 @@ def test_the_gradient_is_the_token_mean_of_the_clipped_surrogate(make_policy, ow
         advantages = group_advantages(torch.tensor(group.rewards))
         for completion, advantage in zip(group.completions, advantages, strict=True):
             row = TokenRow(tuple(policy.render(group.question)), completion.token_ids)
-            logprobs, _ = expected_policy.score_logprobs([row])
+            logprobs, _ = expected_policy.logprobs([row])
             losses.append(
                 clipped_surrogate(
                     logprobs, torch.tensor([completion.logprobs]), advantage[None], 0.2, 0.28
@@ -158,12 +158,12 @@ def test_external_groups_alone_teach(make_policy, external_group):
     group = external_group("2+2?", ("4", 1.0), ("5", 0.0))
     prompt = tuple(policy.render("2+2?"))
     row = TokenRow(prompt, policy.encode_completion("4", True))
-    before = policy.score_logprobs([row])[0].sum().item()
+    before = policy.logprobs([row])[0].sum().item()
     for _ in range(5):
         metrics = trainer.step([], [group])
     assert metrics.updated
     assert metrics.reward_own is None
-    assert policy.score_logprobs([row])[0].sum().item() > before + 1
+    assert policy.logprobs([row])[0].sum().item() > before + 1
 
 
 def test_an_external_group_that_does_not_fit_the_context_is_counted_not_fatal(make_policy, external_group):
@@ -206,7 +206,7 @@ def test_surprisal_of_external_text_is_in_nats_per_byte(make_policy, external_gr
         TokenRow(tuple(policy.render("2+2?")), policy.encode_completion(text, True)) for text in ("four", "é")
     ]
     with torch.no_grad():
-        nats = -policy.score_logprobs(rows)[0].sum().item()
+        nats = -policy.logprobs(rows)[0].sum().item()
     every_row = PLAIN.model_copy(update={"external_loss": "topr"})
     metrics = Trainer(policy, every_row).step([], [group])
     assert metrics.external_nats_per_byte == pytest.approx(nats / 6, rel=1e-5)

@@ -115,7 +115,7 @@ def test_a_step_says_how_much_of_others_right_text_it_left_out(make_policy, exte
 def reached(policy, config: LearningConfig, group) -> str:
     """The characters of the group's first completion that a step's gradient reaches; the end token as "$"."""
     scored = []
-    score = policy.score_logprobs
+    score = policy.logprobs
 
     def keep_gradient(rows):
         logprobs, mask = score(rows)
@@ -123,7 +123,7 @@ def reached(policy, config: LearningConfig, group) -> str:
         scored.append((rows, logprobs))
         return logprobs, mask
 
-    policy.score_logprobs = keep_gradient
+    policy.logprobs = keep_gradient
     Trainer(policy, config).step([], [group])
     text = group.completions[0].text
     ids = policy.encode_completion(text, True)

@@ -37,11 +37,11 @@ def test_a_model_that_ours_does_not_know_is_decoded_by_transformers_unless_ours_
     choice = choose_engine(EngineWish("auto"), subject, eos_ids=ends)
     assert isinstance(choice.engine, EagerEngine)
     assert "does not fit this model" in choice.reason
-    with pytest.raises(ConfigError, match=r"generator own .*does not fit this model.*--generator auto"):
+    with pytest.raises(ConfigError, match=r"engine own .*does not fit this model.*--engine auto"):
         choose_engine(EngineWish("own"), subject, eos_ids=ends)
 
 
 def test_vllm_without_a_gpu_is_refused_before_it_is_imported(make_policy, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ConfigError, match=r"generator vllm needs an NVIDIA GPU, and device is cpu"):
+    with pytest.raises(ConfigError, match=r"engine vllm needs an NVIDIA GPU, and device is cpu"):
         choose(make_policy(), "vllm")

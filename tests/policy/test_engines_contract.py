@@ -191,7 +191,7 @@ def test_less_precise_numbers_leave_the_model_as_it_was(build, make_policy, lora
     attention = policy.model.config._attn_implementation
     decoded = decode(build(policy, dtype=torch.bfloat16))
     with torch.no_grad():
-        scored, _ = policy.score_logprobs(rows_of(decoded, 3), 0.7)
+        scored, _ = policy.logprobs(rows_of(decoded, 3), 0.7)
     differences = [
         abs(there - here)
         for line, row in zip(scored.tolist(), decoded, strict=True)

@@ -40,7 +40,7 @@ def largest_difference(policy, prompts, groups, temperature=None):
     rows = [TokenRow(tuple(p), s.token_ids) for p, g in zip(prompts, groups, strict=True) for s in g]
     samples = [s for g in groups for s in g]
     with torch.no_grad():
-        scored, mask = policy.score_logprobs(rows, temperature)
+        scored, mask = policy.logprobs(rows, temperature)
     assert mask.sum(dim=1).tolist() == [len(s.token_ids) for s in samples]
     return max(
         abs(there - here)
@@ -57,7 +57,7 @@ def test_logprobs_of_decoding_agree_with_recomputed_ones(make_policy, lora_rank,
         perturb_adapter(policy)
     prompts = [policy.render(q) for q in QUESTIONS]
     assert len({len(p) for p in prompts}) > 2, "prompts of different lengths"
-    groups = policy.generate(prompts, 6, temperature=temperature, generator=generator())
+    groups = policy.generate(prompts, 6, temperature=temperature, rng=generator())
     lengths = {len(s.token_ids) for g in groups for s in g}
     assert any(s.finished for g in groups for s in g)
     assert len(lengths) > 3, "rows that end at different steps"
@@ -67,14 +67,14 @@ def test_logprobs_of_decoding_agree_with_recomputed_ones(make_policy, lora_rank,
 def test_bfloat16_runs_and_keeps_the_weights_in_float32(make_policy):
     policy = make_policy(dtype="bfloat16")
     prompts = [policy.render(q) for q in QUESTIONS]
-    groups = policy.generate(prompts, 2, generator=generator())
+    groups = policy.generate(prompts, 2, rng=generator())
     assert largest_difference(policy, prompts, groups) < 0.5
     assert {p.dtype for _, p in policy.trainable_parameters()} == {torch.float32}
 
 
 def test_a_row_ends_with_the_end_token_exactly_when_it_is_finished(make_policy):
     policy = frequent_endings(make_policy())
-    groups = policy.generate([policy.render(q) for q in QUESTIONS], 8, generator=generator(1))
+    groups = policy.generate([policy.render(q) for q in QUESTIONS], 8, rng=generator(1))
     for s in (s for g in groups for s in g):
         ends = [t in policy.tokenizer.eos_ids for t in s.token_ids]
         assert not any(ends[:-1])
@@ -86,9 +86,9 @@ def test_a_row_ends_with_the_end_token_exactly_when_it_is_finished(make_policy):
 def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy):
     policy = frequent_endings(make_policy())
     prompts = [policy.render(q) for q in QUESTIONS]
-    together = policy.generate(prompts, 4, generator=generator(3))
+    together = policy.generate(prompts, 4, rng=generator(3))
     policy.budgets = BudgetKeeper(Budgets(decode_tokens=1))  # every row alone
-    apart = policy.generate(prompts, 4, generator=generator(3))
+    apart = policy.generate(prompts, 4, rng=generator(3))
     assert [[s.token_ids for s in g] for g in together] == [[s.token_ids for s in g] for g in apart]
 
 
@@ -97,10 +97,10 @@ def test_the_generator_alone_decides(make_policy):
     prompts = [policy.render(q) for q in QUESTIONS]
     source = generator(5)
     state = source.get_state()
-    first = policy.generate(prompts, 2, generator=source)
-    second = policy.generate(prompts, 2, generator=source)
+    first = policy.generate(prompts, 2, rng=source)
+    second = policy.generate(prompts, 2, rng=source)
     source.set_state(state)
-    assert policy.generate(prompts, 2, generator=source) == first
+    assert policy.generate(prompts, 2, rng=source) == first
     assert second != first
 
 
@@ -148,7 +148,7 @@ def test_a_model_that_computes_no_numbers_is_a_model_error(make_policy, greedily
         next(policy.model.parameters()).fill_(float("nan"))
     prompts = [policy.render("2+2?")]
     with pytest.raises(ModelError, match=r"not a number.*float32"):
-        policy.greedy(prompts) if greedily else policy.generate(prompts, 2, generator=torch.Generator())
+        policy.greedy(prompts) if greedily else policy.generate(prompts, 2, rng=torch.Generator())
 
 
 def test_progress_counts_every_token_once(make_policy):
@@ -193,18 +193,18 @@ def test_the_reference_stays_where_it_was_frozen(make_policy):
         policy.freeze_reference()
         rows = [TokenRow((1, 2, 3), (4, 5)), TokenRow((9,), (8, 7, 6))]
         before = policy.reference_logprobs(rows)
-        assert torch.allclose(before, policy.score_logprobs(rows)[0], atol=1e-6)
+        assert torch.allclose(before, policy.logprobs(rows)[0], atol=1e-6)
         with torch.no_grad():
             for _, parameter in policy.trainable_parameters():
                 parameter.add_(0.1)
         assert torch.equal(policy.reference_logprobs(rows), before)
-        assert not torch.allclose(policy.score_logprobs(rows)[0], before, atol=1e-3)
+        assert not torch.allclose(policy.logprobs(rows)[0], before, atol=1e-3)
 
 
 def test_gradients_are_finite_with_mixed_lengths(make_policy):
     policy = make_policy()
     rows = [TokenRow((1,), (4,)), TokenRow(tuple(range(40)), (8, 7, 6, 5))]
-    scored, mask = policy.score_logprobs(rows)
+    scored, mask = policy.logprobs(rows)
     assert scored.shape == mask.shape == (2, 4)
     assert scored[0, 1:].eq(0).all()
     scored.sum().backward()

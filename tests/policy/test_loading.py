@@ -41,17 +41,17 @@ def test_the_embedded_model_loads_and_answers():
 
 
 def test_the_generator_that_was_asked_for_writes_the_completions(tiny_model_dir):
-    policy = load(tiny_model_dir, generator="eager")
+    policy = load(tiny_model_dir, engine="eager")
     own = load(tiny_model_dir)
     prompts = [policy.render("2+2?"), policy.render("x")]
-    assert "transformers' own forward" in policy.generator_reason
+    assert "transformers' own forward" in policy.engine_reason
     theirs, ours = policy.greedy(prompts, 4), own.greedy(prompts, 4)
     assert [s.token_ids for s in theirs] == [s.token_ids for s in ours]
 
 
 def test_a_generator_that_cannot_work_here_is_refused_by_its_name(tiny_model_dir):
-    with pytest.raises(ConfigError, match=r"generator vllm .*device is cpu"):
-        load(tiny_model_dir, generator="vllm")
+    with pytest.raises(ConfigError, match=r"engine vllm .*device is cpu"):
+        load(tiny_model_dir, engine="vllm")
 
 
 def test_the_swarms_token_limit_can_be_lowered_but_not_raised(tiny_model_dir):

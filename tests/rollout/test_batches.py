@@ -38,7 +38,7 @@ class Failing:
 
 def sample(policy, **others):
     prompts = [policy.render(question) for question in QUESTIONS]
-    return policy.generate(prompts, 4, generator=torch.Generator().manual_seed(3), **others)
+    return policy.generate(prompts, 4, rng=torch.Generator().manual_seed(3), **others)
 
 
 def with_memory_for(policy, rows_max, **keeper):
@@ -165,4 +165,4 @@ def test_prompts_of_like_length_are_decoded_together_and_come_back_in_their_own_
 
 
 def test_no_prompts_are_no_work(make_policy):
-    assert make_policy().generate([], 4, generator=torch.Generator()) == []
+    assert make_policy().generate([], 4, rng=torch.Generator()) == []

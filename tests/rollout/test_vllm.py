@@ -60,14 +60,14 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy):
 @pytest.mark.parametrize(
     ("device", "temperature", "names"),
     [
-        ("cpu", 1.0, "device is cpu: use --generator auto"),
+        ("cpu", 1.0, "device is cpu: use --engine auto"),
         ("cuda:1", 1.0, "CUDA_VISIBLE_DEVICES=1"),
         ("cuda:0", 3.0, "temperature is 3.0"),
         ("cuda:0", 0.001, "temperature is 0.001"),
     ],
 )
 def test_what_vllm_cannot_do_is_refused_by_the_settings_name(device, temperature, names):
-    with pytest.raises(ConfigError, match=rf"generator vllm .*{names}"):
+    with pytest.raises(ConfigError, match=rf"engine vllm .*{names}"):
         check_possible(torch.device(device), temperature)
 
 

@@ -145,7 +145,7 @@ def test_rows_are_forgotten_by_their_names_and_sleep_keeps_no_weights(start):
 
 def test_without_the_package_it_is_refused_with_the_command_that_installs_it(monkeypatch, make_policy):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ConfigError, match=r"generator vllm .*pip install"):
+    with pytest.raises(ConfigError, match=r"engine vllm .*pip install"):
         start_vllm(make_policy().model.config, dtype="float32", memory_share=0.5)
 
 
@@ -154,7 +154,7 @@ def test_a_model_it_cannot_serve_is_refused(start, monkeypatch):
         raise ValueError("model architectures are not supported")
 
     monkeypatch.setattr(FakeLlm, "__init__", refuse)
-    with pytest.raises(ConfigError, match=r"architectures are not supported.*--generator auto"):
+    with pytest.raises(ConfigError, match=r"architectures are not supported.*--engine auto"):
         start()
 
 

@@ -38,7 +38,7 @@ class Guesser:
         group_size: int,
         max_new_tokens: int | None = None,
         *,
-        generator: torch.Generator,
+        rng: torch.Generator,
         should_stop: object = None,
     ) -> list[list[Said]]:
         assert max_new_tokens == MANIFEST.max_new_tokens

@@ -81,7 +81,7 @@ def test_a_checkpoint_holds_everything(make_policy, tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, 2)
     saved_progress.save(checkpoints, progress, policy, trainer, PolicyConfig())
     assert progress.saved_step == 7
-    expected = policy.generate([policy.render(PROMPT)], 3, generator=progress.sampling_rng)
+    expected = policy.generate([policy.render(PROMPT)], 3, rng=progress.sampling_rng)
     trainer.step([], [external_group(2, publisher="other")])
     next_draw = progress.drawing_rng.random()
 
@@ -91,7 +91,7 @@ def test_a_checkpoint_holds_everything(make_policy, tmp_path: Path):
     assert checkpoint is not None
     saved_progress.resume(checkpoint, found, again, fresh_trainer)
     assert (found.step, found.saved_step, found.questions_drawn) == (7, 7, 91)
-    assert again.generate([again.render(PROMPT)], 3, generator=found.sampling_rng) == expected
+    assert again.generate([again.render(PROMPT)], 3, rng=found.sampling_rng) == expected
     fresh_trainer.step([], [external_group(2, publisher="other")])
     assert found.drawing_rng.random() == next_draw
     assert fresh_trainer.steps == trainer.steps == 2
