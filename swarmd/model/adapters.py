@@ -47,7 +47,7 @@ def adapter_parameters_per_rank(model: PreTrainedModel) -> int:
 
 
 def adapted_modules(model: PeftModel) -> tuple[str, ...]:
-    """The last names of the modules that carry adapters, such as "q_proj", sorted."""
+    """The names of the modules that carry adapters, without what is before the last dot, sorted."""
     return tuple(sorted({_adapted(name) for name, _ in model.named_parameters() if ADAPTER in name}))
 
 
