@@ -69,7 +69,7 @@ def landlock_version() -> int:
 
 
 def restrict_to_reading(paths: Iterable[str], version: int) -> None:
-    """From now on only files beneath `paths` open, to read; no TCP and no signals outwards if the ABI can."""
+    """From now on only files beneath `paths` open, for reading; no TCP, no signals outside if the ABI can."""
     masks = [_mask(rights, version) for rights in (_FILE_RIGHTS, _NETWORK_RIGHTS, _SCOPES)]
     fields = 1 if version < 4 else 2 if version < 6 else 3
     attributes = struct.pack(f"={fields}Q", *masks[:fields])
