@@ -1,7 +1,7 @@
-"""One SQLite connection whose disk errors are `StorageError`s with a remedy; other errors are bugs and stay.
+"""One SQLite connection. Its disk errors are `StorageError`s with a remedy; other errors are bugs and pass.
 
 Used from one thread. WAL with synchronous=NORMAL: a killed process loses no committed transaction, a power
-cut at most the last ones, and neither corrupts the file.
+cut loses at most the last ones, and neither corrupts the file.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _REMEDIES = {
 }
 
 _AS_WHEN_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""How a full disk shows, too: where SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
+"""A full disk may also show as these, if SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
 
 SPACE_BYTES_MIN = 2**20
-"""With less left on the disk, that is taken for the cause: opening alone needs 32 KiB."""
+"""With less left on the disk, lack of space is taken for the cause: opening alone needs 32 KiB."""
 
 Row = tuple[Any, ...]
 
@@ -81,7 +81,7 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Inside another transaction it is part of that one."""
+        """All or nothing. A transaction inside another one is part of it."""
         if self._sqlite.in_transaction:
             yield
             return
