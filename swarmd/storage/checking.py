@@ -30,8 +30,8 @@ RECORDS_BYTES_ANY = 2**62
 """No bound: nothing is put, so nothing is dropped."""
 
 State = Literal["whole", "absent", "kept", "leftover", "damaged", "wrong"]
-"""`kept`: set aside earlier. `leftover`: left by a killed write; the next one replaces it. `damaged`: provably
-not what was written; mending sets it aside. `wrong`: anything else, for a person to mend."""
+"""`kept`: set aside earlier. `leftover`: of a killed write; the next one replaces it. `damaged`: provably not
+what was written; mending sets it aside. `wrong`: anything else, for a person to mend."""
 
 
 @dataclass(frozen=True)
