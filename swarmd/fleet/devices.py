@@ -23,7 +23,7 @@ class Machine:
     accelerators: tuple[str, ...]
     cores: int
     omp_threads: int | None = None
-    """OMP_NUM_THREADS: the operator's own word on threads, which each peer takes as it is."""
+    """OMP_NUM_THREADS: the operator's own number of threads, which each peer takes as it is."""
     cuda_visible: str | None = None
     """CUDA_VISIBLE_DEVICES: what cuda:0, cuda:1 and so on stand for; None if they are the driver's own."""
 
@@ -88,7 +88,7 @@ def _require_present(wish: str, machine: Machine) -> None:
 
 
 def look_at_machine() -> Machine:
-    """Ask PyTorch in a process of its own, which takes its driver contexts with it when it ends.
+    """Ask PyTorch in a separate process, whose driver contexts end with it.
 
     Raises SwarmdError with the last thing that process said.
     """

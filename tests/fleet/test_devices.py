@@ -52,7 +52,7 @@ def test_the_cpu_can_be_named_several_times_and_its_peers_are_told_apart() -> No
         (",".join(["cpu"] * 65), NONE, "names 65 devices: at most 64"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(text: str, machine: Machine, message: str) -> None:
+def test_devices_that_cannot_be_had_are_refused_by_name(text: str, machine: Machine, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         choose_devices(text, machine)
 
