@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int | None:
 
 
 def look(home: str) -> Found:
-    """The health of the daemon of `home`. For a home of `join --devices`: that of all its daemons together."""
+    """The health of the daemon of `home`; of a home of `join --devices`, that of all its daemons together."""
     code, text = ask(home)
     devices = os.path.join(home, "devices")
     if code != NO_DAEMON or not os.path.isdir(devices):

@@ -20,7 +20,7 @@ from swarmd.storage import Home
 from swarmd.storage.durable import remedy
 
 ADDRESSES = "addresses"
-"""File in a device's home where its peer says how to reach it; made anew at each start."""
+"""File in a device's home where its peer says how to reach it; written again at each start."""
 
 
 def home_of(home: Path, device: Device) -> Home:

@@ -11,7 +11,7 @@ FIELD = "on"  # of every JSON line; `device` is a field of some events already
 
 
 def labelled(line: str, name: str, width: int) -> str:
-    """`line` for people, behind `name` padded to `width` characters.
+    """`line` for people, after `name` padded to `width` characters.
 
     A progress bar overwrites itself, so its last state is shown.
     """

@@ -100,8 +100,8 @@ def require_addresses_apart(configs: Mapping[str, Config]) -> None:
             if address in announced:
                 raise ConfigError(
                     f"{announced[address]} and {name} would both announce {address}, and they are two peers: "
-                    f"leave --announce away, and put a config.toml of its own, with network.announce, in "
-                    f"place of the link in each device's home ({config.home} and the like)"
+                    f"leave out --announce, and put a config.toml with network.announce into each device's "
+                    f"home instead of the link ({config.home} and the like)"
                 )
             announced[address] = name
 

@@ -55,7 +55,7 @@ def _require_started(home: Path, answer: httpx.Response) -> None:
 
 @contextmanager
 def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[httpx.Client]:
-    """A client of the socket. Its errors become errors that speak of the daemon."""
+    """A client of the socket. Its errors are raised again as errors about the daemon."""
     timeout_s = ANSWER_S if timeout_s is None else timeout_s
     transport = httpx.HTTPTransport(uds=str(socket_path))
     try:

@@ -161,7 +161,7 @@ def _ts_first(
 def _line_for_people(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> str:
-    """Time of day in UTC, the level if it is bad, and what happened, as in the live view."""
+    """Time of day in UTC, the level from warning up, and what happened, as in the live view."""
     fields = {key: value for key, value in event.items() if key not in ("ts", "event", "level")}
     bad = "" if event["level"] in ("debug", "info") else f"{event['level']}: "
     return f"{event['ts'][11:19]} {bad}{describe(event['event'], fields)}"

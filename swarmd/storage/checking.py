@@ -93,7 +93,7 @@ def _key(home: Home) -> Finding:
         if not home.identity_path.exists():
             traces = home.traces()
             why = (
-                "missing in a home that was a peer's: `swarmd key restore FILE`, or start with --new-identity"
+                "missing, but a peer has lived here: `swarmd key restore FILE`, or start with --new-identity"
             )
             return ("wrong", why) if traces else ("absent", "")
         return "whole", home.key().peer_id

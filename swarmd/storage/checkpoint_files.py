@@ -141,7 +141,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def salvage(path: Path) -> Salvaged:
-    """The whole parts of the checkpoint in `path`. All of it may be damaged except its weights.
+    """The whole parts of the checkpoint in `path`. Everything but its weights may be damaged.
 
     Without a whole manifest only the weights' structure can be checked, and nothing else is used. Raises
     CorruptCheckpointError for damaged weights, and StorageError.

@@ -28,8 +28,8 @@ _REMEDIES = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the rights, or choose another --home",
     sqlite3.SQLITE_PERM: "this user may not open it; check the rights, or choose another --home",
     sqlite3.SQLITE_BUSY: "another process keeps it locked; end that process and start again",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; start again, it is then set aside and replaced",
-    sqlite3.SQLITE_NOTADB: "it is damaged; start again, it is then set aside and replaced",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; start again to have it set aside and replaced",
+    sqlite3.SQLITE_NOTADB: "it is damaged; start again to have it set aside and replaced",
 }
 
 _AS_WHEN_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
@@ -42,7 +42,7 @@ Row = tuple[Any, ...]
 
 
 class CorruptDatabaseError(StorageError):
-    """The file is not a database any more; a fresh one can take its place."""
+    """The file is no longer a database; a fresh one can replace it."""
 
 
 _KINDS: dict[int, type[StorageError]] = {

@@ -173,7 +173,7 @@ class Home:
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise ConfigError(f"{self.lock_path} is no file of its own: remove it")
+                raise ConfigError(f"{self.lock_path} is not a regular file of its own: remove it")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

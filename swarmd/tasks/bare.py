@@ -73,7 +73,7 @@ def rivals(answer: str) -> Iterator[str]:
 
 
 def _pairs(answer: str) -> Iterator[tuple[int, int]]:
-    """The positions of each two brackets that belong together."""
+    """The positions of each pair of matching brackets."""
     opened: list[int] = []
     for position, character in enumerate(answer):
         if character in _BRACKETS.values():

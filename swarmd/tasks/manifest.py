@@ -169,7 +169,7 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
 def _try_tasks(
     tasks: Sequence[_TaskTable], options: WorkerOptions
 ) -> tuple[dict[str, str], list[tuple[object, ...]]]:
-    """The sources' versions, and per task whether a separate worker could make its first question."""
+    """The sources' versions, and per task the outcome of making a first question in a separate worker."""
     specs = [(task.source, task.dataset, canonical_json(task.config), None, 0, 0) for task in tasks]
     requests = b"".join(pack(("questions", (spec,))) for spec in specs)
     try:

@@ -51,7 +51,7 @@ class Score:
     reward: float
     failure: str | None = None
     bare: bool = False
-    """Whether its writer could have left nothing out and spelled nothing differently (`bare`)."""
+    """Whether the answer is bare: see `swarmd.tasks.bare`."""
 
     @property
     def is_lost(self) -> bool:

@@ -219,7 +219,7 @@ class TaskRunner:
             try:
                 outcomes += await self._ask(request([job]), 1, allowance_s + job_s + _PER_JOB_S)
             except WorkerLostError as error:
-                outcomes.append((False, lost or error.kind, "the worker was lost on this alone", None))
+                outcomes.append((False, lost or error.kind, "the worker was lost on this job alone", None))
         return outcomes
 
     async def _ask(self, request: object, count: int, seconds: float) -> Sequence[Any]:
@@ -282,7 +282,7 @@ def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
 
 
 def _fits(row: object, group: _Group) -> bool:
-    """Whether `row` has an outcome for each answer, which the source's code may have prevented."""
+    """Whether `row` has an outcome for each answer. The child that made it ran the source's code."""
     return isinstance(row, tuple) and len(row) == len(group.distinct)
 
 
@@ -297,7 +297,7 @@ def _question(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
         case (False, str(kind), str(detail), option):
             return TaskFailure(spec, kind, _printable(detail), option if isinstance(option, str) else None)
         case _:
-            return TaskFailure(spec, "error", "the source's question is no text")
+            return TaskFailure(spec, "error", "the source's question is not text")
 
 
 def _printable(text: str) -> str:

@@ -12,7 +12,7 @@ _KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
 def line_of(text: str, key: Sequence[str | int]) -> int:
     """The line (from 1) of `key`, such as ("tasks", 2, "config", "min_base").
 
-    A key may not be found, because it is missing or in an inline table. Then it is the line of the innermost
+    If the key is not found, because it is missing or in an inline table, the line is that of the innermost
     table around it that is found, or else line 1.
     """
     lines = {(): 1, **_lines(text)}

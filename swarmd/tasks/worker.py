@@ -165,7 +165,7 @@ class Bench:
             )
         installed = self._sources[source].version
         if version not in (None, installed):
-            raise WrongVersionError(f"{source} is installed as {installed}, {version} is asked for")
+            raise WrongVersionError(f"{source} is installed as {installed}, but {version} is asked for")
         return self._sources[source].build(dataset, json.loads(config))
 
 

@@ -42,7 +42,7 @@ def test_the_cpu_can_be_named_several_times_and_its_peers_are_told_apart() -> No
         (
             "cuda",
             TWO_GPUS,
-            "'cuda', but .* cuda:0, cuda:1, cpu .*: name each that you want as it stands",
+            "'cuda', but .* cuda:0, cuda:1, cpu .*: use these names, or all",
         ),
         ("auto", TWO_GPUS, "'auto', but .* name each that you want"),
         ("cpu:0", NONE, "'cpu:0', but .* name each that you want"),

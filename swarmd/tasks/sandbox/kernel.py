@@ -50,7 +50,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def install_filter(program: bytes) -> None:
-    """Filter the system calls of this process and its children. Raises OSError where there is no seccomp."""
+    """Filter the system calls of this process and its children. Raises OSError if there is no seccomp."""
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
     _prctl(
@@ -59,7 +59,7 @@ def install_filter(program: bytes) -> None:
 
 
 def landlock_version() -> int:
-    """The kernel's Landlock ABI; 0 where there is none."""
+    """The kernel's Landlock ABI; 0 if there is none."""
     try:
         return _syscall(
             _LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_LANDLOCK_VERSION_FLAG)

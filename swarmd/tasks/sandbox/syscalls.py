@@ -5,7 +5,7 @@ This is an allow list: a call that a kernel adds later is refused, even if we do
 
 from __future__ import annotations
 
-# name: (x86-64, arm64); None where the architecture has no such call.
+# name: (x86-64, arm64); None if the architecture has no such call.
 # Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux 6.12.
 NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "stat": (4, None), "fstat": (5, 80),
