@@ -113,7 +113,7 @@ def _check_options(dataset: str, config: Mapping[str, Any]) -> None:
     known = {field.name for field in dataclasses.fields(DATASETS[dataset][1])} - set(_SET_BY_SPEC)
     for option in config:
         if option in _SET_BY_SPEC:
-            raise BadOptionError(f"{dataset}: {option!r} is set per question and is not an option", option)
+            raise BadOptionError(f"{dataset}: {option!r} is set for each question: leave it out", option)
         if option not in known:
             raise BadOptionError(f"{dataset} has no option {option!r}{_nearest(option, known)}", option)
 
