@@ -49,7 +49,7 @@ class DiskFullError(StorageError):
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether `error`, or what it came of, is that no space was left."""
+    """Whether `error`, or an error that led to it, says that no space was left."""
     while error is not None:
         if isinstance(error, DiskFullError) or (isinstance(error, OSError) and error.errno in NO_SPACE):
             return True

@@ -1,7 +1,8 @@
 """`swarmd health`: one question to the running daemon, for containers and service managers that ask often.
 
-Imports neither torch, rich, typer nor an HTTP client, nor `typing` or `pathlib`, which together take half as
-long as Python itself to start. It changes nothing and says nothing that `swarmd status` would not.
+It does not import torch, rich, typer or an HTTP client. Nor does it import `typing` or `pathlib`, which
+together take half as long as Python itself takes to start. It changes nothing, and says nothing that
+`swarmd status` would not say.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from collections.abc import Sequence
 from swarmd.places import DEFAULT_HOME, HOME_VARIABLE, socket_name
 
 HEALTHY, UNHEALTHY, NO_DAEMON = 0, 1, 3
-"""Exit codes; 3 as of `swarmd status`: no daemon runs, or it is still starting."""
+"""Exit codes; 3 as in `swarmd status`: no daemon runs, or it is still starting."""
 
-ANSWER_S = 5.0  # in all; a healthy daemon answers in milliseconds, under full load in tenths of a second
+ANSWER_S = 5.0  # in all; a healthy daemon needs milliseconds, and tenths of a second under full load
 ANSWER_BYTES_MAX = 65_536  # a handful of reasons are a few hundred bytes
 REQUEST = b"GET /healthz HTTP/1.1\r\nhost: swarmd\r\nconnection: close\r\n\r\n"
 STARTING = "starting for "  # how the daemon's only reason begins until it is a peer
 
 
 Found = tuple[int, str]
-"""How one home's daemon is: the code to exit with, and a line that says why."""
+"""The health of one home's daemon: the exit code, and a line that says why."""
 
 
 def main(arguments: Sequence[str]) -> int | None:
-    """Ask, print and return the exit code; None for arguments that want the whole command line."""
+    """Ask, print and return the exit code; None for arguments that need the whole command line."""
     match list(arguments):
         case []:
             home = os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int | None:
 
 
 def look(home: str) -> Found:
-    """How the daemon of `home` is; of a home of `join --devices`, how they all are, the worst code first."""
+    """The health of the daemon of `home`; of a home of `join --devices`, that of all its daemons together."""
     code, text = ask(home)
     devices = os.path.join(home, "devices")
     if code != NO_DAEMON or not os.path.isdir(devices):
@@ -61,7 +62,7 @@ def look(home: str) -> Found:
 
 
 def ask(home: str, seconds: float = ANSWER_S) -> Found:
-    """How the daemon of this one home is."""
+    """The health of the daemon of this one home."""
     path = socket_name(home)
     try:
         code, body = _get(path, seconds)
@@ -82,7 +83,7 @@ def ask(home: str, seconds: float = ANSWER_S) -> Found:
 
 
 def _get(path: str, seconds: float) -> tuple[int, bytes]:
-    """Status code and body of the answer. Raises OSError, TimeoutError; ValueError for what is no HTTP."""
+    """Status code and body of the answer. Raises OSError, TimeoutError, and ValueError if it is not HTTP."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(seconds)
         connection.connect(path)

@@ -1,9 +1,10 @@
-"""Where a home's daemon is found and keeps what only lives as long as it does. Imports nothing heavy:
-`swarmd health` runs every few seconds.
+"""Where a home's daemon is found, and where it keeps what lives only as long as it does.
 
     HOME/swarmd.sock             answers `swarmd status` and `swarmd health`
     TMPDIR/swarmd-DIGEST/        the runtime directory: sockets of p2pd, working directories of task workers,
-                                 and the status socket of a home too deep for a socket's name
+                                 and the status socket of a home whose path is too long for a socket
+
+Imports nothing heavy: `swarmd health` runs every few seconds.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ DEFAULT_HOME = "~/.swarmd"
 HOME_VARIABLE = "SWARMD_HOME"
 
 SOCKET_PATH_BYTES_MAX = 100
-"""sun_path holds 104 bytes on macOS and 108 on Linux, the final NUL included (sys/un.h); binding goes
-through a temporary name on some servers, so a few bytes are left over."""
+"""sun_path holds 104 bytes on macOS and 108 on Linux, including the final NUL (sys/un.h). Some servers bind
+through a temporary name, so a few bytes are left over."""
 
 LONGEST_SOCKET = "p2pclient-0123456789a.sock"
-"""Of what is put into the runtime directory."""
+"""The longest name of a socket in the runtime directory."""
 
 
 def socket_name(home: str) -> str:
-    """Inside the home; for a home too deep for a socket's name, in the runtime directory."""
+    """The status socket: inside the home, or in the runtime directory if the home's path is too long."""
     inside = os.path.join(home, "swarmd.sock")
     if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES_MAX:
         return inside
@@ -59,7 +60,7 @@ def _runtime_name(home: str) -> str:
     name = f"swarmd-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}"
     try:
         directory = tempfile.gettempdir()
-    except FileNotFoundError:  # it tries to write: there is no space anywhere, or no right to
+    except FileNotFoundError:  # it tries to write, and there is no space anywhere, or no right to
         directory = os.environ.get("TMPDIR", "/tmp")  # noqa: S108  made private below
     path = os.path.join(directory, name)
     fits = len(os.fsencode(os.path.join(path, LONGEST_SOCKET))) <= SOCKET_PATH_BYTES_MAX
@@ -67,8 +68,8 @@ def _runtime_name(home: str) -> str:
 
 
 def make_runtime_directory(home: Path) -> Path:
-    """Make it, private, where it is not there. Raises ConfigError where somebody else could put a socket in
-    our socket's place, or it cannot be made."""
+    """Make the runtime directory, private, if it is not there. Raises ConfigError if it cannot be made, or if
+    somebody else could put a socket there instead of ours."""
     path = runtime_path(home)
     try:
         path.mkdir(mode=0o700)
@@ -87,8 +88,8 @@ def make_runtime_directory(home: Path) -> Path:
 
 @contextmanager
 def runtime_directory(home: Path) -> Iterator[Path]:
-    """The runtime directory, empty at first and gone afterwards. Only for who holds the home's lock: what is
-    found there is of daemons that were killed."""
+    """The runtime directory, empty at first and gone afterwards. Only for the holder of the home's lock: what
+    is there was left by daemons that were killed."""
     import shutil
 
     path = make_runtime_directory(home)

@@ -1,4 +1,4 @@
-"""On which line of a TOML text a key stands. For messages only: `tomllib` keeps no positions."""
+"""The line of a key in a TOML text. For messages only: `tomllib` keeps no positions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
 def line_of(text: str, key: Sequence[str | int]) -> int:
     """The line (from 1) of `key`, such as ("tasks", 2, "config", "min_base").
 
-    If the key itself is not found, as in an inline table or because it is missing, the line of the innermost
-    table around it that is; at last line 1.
+    If the key is not found, because it is missing or in an inline table, the line is that of the innermost
+    table around it that is found, or else line 1.
     """
     lines = {(): 1, **_lines(text)}
     wanted = tuple(key)
@@ -43,7 +43,7 @@ def _names(dotted: str) -> list[str]:
 
 
 def _resolve(names: list[str], counts: dict[tuple[str | int, ...], int]) -> tuple[str | int, ...]:
-    """The path of a header, with the number of the array element it belongs to filled in."""
+    """The path of a header, with the index of the array element it belongs to filled in."""
     path: tuple[str | int, ...] = ()
     for position, name in enumerate(names):
         path = (*path, name)

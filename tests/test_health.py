@@ -83,7 +83,7 @@ def test_what_the_daemon_says_becomes_an_exit_code_and_a_line(
         assert "does not answer like a swarmd daemon" in found[1]
 
 
-def test_no_daemon_and_a_socket_that_a_killed_one_left_are_the_same(tmp_path: Path) -> None:
+def test_no_daemon_and_the_socket_of_a_killed_one_give_the_same_answer(tmp_path: Path) -> None:
     assert ask(str(tmp_path)) == (3, f"no daemon is running in {tmp_path}")
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "swarmd.sock"))
@@ -115,7 +115,7 @@ async def test_it_understands_the_real_server(tmp_path: Path) -> None:
     assert Health(ok=True).model_dump(mode="json") == {"ok": True, "reasons": []}
 
 
-def test_of_several_devices_the_unhealthy_ones_are_named(tmp_path: Path) -> None:
+def test_among_several_devices_the_unhealthy_ones_are_named(tmp_path: Path) -> None:
     for name in ("cpu-0", "cpu-1"):
         (tmp_path / "devices" / name).mkdir(parents=True)
         (tmp_path / "devices" / name / "identity.key").touch()
@@ -135,7 +135,7 @@ def test_it_loads_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
     )
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "SWARMD_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code],  # what an editable install loads by itself is not ours
+        [sys.executable, "-S", "-c", code],  # an editable install loads modules by itself, which are not ours
         capture_output=True,
         text=True,
         check=False,

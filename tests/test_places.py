@@ -18,7 +18,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def test_what_killed_daemons_of_this_home_left_is_taken_away_and_nobody_else_s(
+def test_what_killed_daemons_of_this_home_left_is_removed_and_nothing_else(
     tmp_path: Path, temporary: Path
 ) -> None:
     with runtime_directory(tmp_path / "other") as other:

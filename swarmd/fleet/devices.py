@@ -23,7 +23,7 @@ class Machine:
     accelerators: tuple[str, ...]
     cores: int
     omp_threads: int | None = None
-    """OMP_NUM_THREADS: the operator's own word on threads, which each peer takes as it is."""
+    """OMP_NUM_THREADS: the operator's own number of threads, which each peer takes as it is."""
     cuda_visible: str | None = None
     """CUDA_VISIBLE_DEVICES: what cuda:0, cuda:1 and so on stand for; None if they are the driver's own."""
 
@@ -71,7 +71,7 @@ def _wishes(text: str, machine: Machine) -> list[str]:
         return wishes
     if not machine.accelerators:
         raise ConfigError(
-            "--devices all: PyTorch sees no accelerator on this machine: leave --devices away to train on "
+            "--devices all: PyTorch sees no accelerator on this machine: leave out --devices to train on "
             "the cpu, or install a PyTorch build (and driver) for your devices"
         )
     return list(machine.accelerators)
@@ -82,13 +82,12 @@ def _require_present(wish: str, machine: Machine) -> None:
         return
     there = ", ".join((*machine.accelerators, "cpu"))
     raise ConfigError(
-        f"--devices names {wish!r}, but PyTorch sees {there} on this machine: name each that you want as it "
-        "stands there, or all"
+        f"--devices names {wish!r}, but PyTorch sees {there} on this machine: use these names, or all"
     )
 
 
 def look_at_machine() -> Machine:
-    """Ask PyTorch in a process of its own, which takes its driver contexts with it when it ends.
+    """Ask PyTorch in a separate process, whose driver contexts end with it.
 
     Raises SwarmdError with the last thing that process said.
     """
@@ -106,7 +105,7 @@ def look_at_machine() -> Machine:
         ) from error
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise SwarmdError(f"the devices of this machine could not be looked at: {last}")
+        raise SwarmdError(f"the devices of this machine could not be determined: {last}")
     found = json.loads(done.stdout.splitlines()[-1])
     visible = os.environ.get(CUDA_VISIBLE) or None
     return Machine(tuple(found["accelerators"]), found["cores"], found["omp_threads"], visible)

@@ -1,8 +1,8 @@
 """Homes of the peers of one machine: HOME/devices/cuda-0 and so on, each a home like any other.
 
 A device's home stays with its name, so that nothing is lost when devices are added, left out or reordered.
-Its config.toml is a link to that of HOME: one file holds the settings of all. Who wants a setting for one
-device alone puts a file in place of its link.
+Its config.toml is a link to that of HOME: one file holds the settings of all. To change a setting for one
+device only, put a file there instead of the link.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from swarmd.storage import Home
 from swarmd.storage.durable import remedy
 
 ADDRESSES = "addresses"
-"""File in a device's home where its peer says how to reach it; made anew at each start."""
+"""File in a device's home where its peer says how to reach it; written again at each start."""
 
 
 def home_of(home: Path, device: Device) -> Home:
-    """Where the peer of `device` lives; makes nothing."""
+    """The home of the peer of `device`. Makes nothing."""
     return Home(Home(home).devices_path / device.directory)
 
 
@@ -46,7 +46,7 @@ def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
 
 
 def own_settings(home: Home) -> frozenset[str]:
-    """Keys, such as "policy.threads", that a device's own config.toml sets; none where it is the link.
+    """Keys, such as "policy.threads", that a device's own config.toml sets; none if it is the link.
     Raises ConfigError for a file that cannot be used."""
     if home.config_path.is_symlink() or not home.config_path.exists():
         return frozenset()

@@ -1,4 +1,4 @@
-"""What a child prints, as the parent passes it on: each line says which device it is about."""
+"""How the parent passes on what a child prints: each line says which device it is about."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ FIELD = "on"  # of every JSON line; `device` is a field of some events already
 
 
 def labelled(line: str, name: str, width: int) -> str:
-    """`line` for people, behind `name` padded to `width` characters.
+    """`line` for people, after `name` padded to `width` characters.
 
-    Of a progress bar, which overwrites itself, the last state is shown.
+    A progress bar overwrites itself, so its last state is shown.
     """
     last = [part for part in line.rstrip("\r\n").split("\r") if part][-1:]
     return f"{name:<{width}} | {printable(''.join(last))}"

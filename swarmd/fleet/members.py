@@ -1,4 +1,4 @@
-"""The peers of one machine and what each is started with: values made from settings, nothing started."""
+"""The peers of one machine, and what each is started with. Makes values from settings, and starts nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from swarmd.fleet.devices import CUDA_VISIBLE, Device, Machine
 from swarmd.fleet.homes import ADDRESSES, home_of, own_settings
 from swarmd.storage import Home
 
-ACCELERATOR_HOST_THREADS = 4  # as one peer alone takes: its host side only tokenises and launches kernels
+ACCELERATOR_HOST_THREADS = 4  # what a single peer takes: its host side only tokenises and launches kernels
 ONE_THREAD_MODEL = "embedded"  # too small for a second thread, which the hardware plan knows
 
 
 @dataclass(frozen=True)
 class Member:
-    """One peer: its device, its home, its settings by name ("policy.device"), and what it finds in the
-    environment beside the parent's."""
+    """One peer: its device, its home, its settings by name ("policy.device"), and its environment variables
+    besides the parent's."""
 
     device: Device
     home: Home
@@ -45,18 +45,19 @@ def members_of(
     machine: Machine,
     terminal: bool,
 ) -> tuple[Member, ...]:
-    """One peer a device, in that order.
+    """One peer per device, in that order.
 
-    Each gets what was `given` on the command line, and beside it only what must differ from peer to peer:
-    device, address file, ports (counted up from the first) and a share of cores and main memory; of these,
-    what a device's own config.toml says is left to it. `config` is the whole configuration of the parent's
-    home; `terminal` says whether people read along. Of the GPUs each sees its own alone, and so calls it
-    cuda:0: looking at one takes memory on it, and some libraries take the first they see. Raises ConfigError.
+    Each peer gets what was `given` on the command line, and otherwise only what must differ from peer to
+    peer: device, address file, ports (counted up from the first) and a share of cores and main memory. Ports
+    and shares that a device's own config.toml sets stay as they are. `config` is the whole configuration of
+    the parent's home; `terminal` says whether people read the output. Each peer sees only its own GPU, and so
+    calls it cuda:0: looking at a GPU takes memory on it, and some libraries take the first that they see.
+    Raises ConfigError.
     """
     _require_room_for_ports(config, len(devices))
     on_cpu = sum(device.device == "cpu" for device in devices)
     members: list[Member] = []
-    for number, device in enumerate(devices):
+    for index, device in enumerate(devices):
         home = home_of(config.home, device)
         fixed = {
             "policy.device": "cuda" if _cuda_index(device) is not None else device.device,
@@ -66,8 +67,8 @@ def members_of(
         share = {
             "policy.threads": _threads(device, config, machine, len(devices)),
             "policy.memory_limit": _memory_limit(device, config, on_cpu),
-            "network.port": config.network.port + number if config.network.port else None,
-            "observe.http": _http(config.observe.http, number),
+            "network.port": config.network.port + index if config.network.port else None,
+            "observe.http": _http(config.observe.http, index),
         }
         said = {key for key in own_settings(home) if given.get(key) is None}
         share = {key: value for key, value in share.items() if value is not None and key not in said}
@@ -77,9 +78,9 @@ def members_of(
 
 
 def address_on_this_machine(member: Member, host: str) -> str | None:
-    """Where a sibling dials `member`, once it listens; `host` is the IP address that it listens on.
+    """Where a sibling dials `member`, once it listens. `host` is the IP address that it listens on.
 
-    Not one of the addresses it announces: those may lead through a router that does not lead back.
+    It is not one of the addresses that it announces: those may lead to a router that does not lead back.
     """
     port = member.home.read_port()
     if port is None:
@@ -98,8 +99,8 @@ def require_addresses_apart(configs: Mapping[str, Config]) -> None:
             if address in announced:
                 raise ConfigError(
                     f"{announced[address]} and {name} would both announce {address}, and they are two peers: "
-                    f"leave --announce away, and put a config.toml of its own, with network.announce, in "
-                    f"place of the link in each device's home ({config.home} and the like)"
+                    f"leave out --announce, and put a config.toml with network.announce into each device's "
+                    f"home instead of the link ({config.home} and the like)"
                 )
             announced[address] = name
 
@@ -116,12 +117,12 @@ def _require_room_for_ports(config: Config, count: int) -> None:
             )
 
 
-def _http(wish: str | None, number: int) -> str | None:
-    """The same host, and the port counted up; 0 stays 0, a free one for each."""
+def _http(wish: str | None, index: int) -> str | None:
+    """The same host, and the port counted up. 0 stays 0: each peer takes a free port."""
     if wish is None:
         return None
     host, port = parse_http(wish)
-    return f"{f'[{host}]' if ':' in host else host}:{port + number if port else 0}"
+    return f"{f'[{host}]' if ':' in host else host}:{port + index if port else 0}"
 
 
 def _log_format(config: Config, terminal: bool) -> str:
@@ -137,7 +138,7 @@ def _cuda_index(device: Device) -> int | None:
 
 
 def _visible(device: Device, machine: Machine) -> str:
-    """Its GPU as CUDA is to know it; nothing for a peer on another kind of device."""
+    """CUDA_VISIBLE_DEVICES for its GPU; empty for a peer on another kind of device."""
     index = _cuda_index(device)
     if index is None:
         return ""
@@ -145,7 +146,7 @@ def _visible(device: Device, machine: Machine) -> str:
 
 
 def _memory_limit(device: Device, config: Config, on_cpu: int) -> str | None:
-    """Of a share of the free main memory, an equal part for each peer on the CPU; a size is for each."""
+    """A share of the free main memory is divided among the peers on the CPU; a size is for each of them."""
     limit = config.policy.memory_limit.strip()
     if device.device != "cpu" or on_cpu == 1 or not limit.endswith("%"):
         return None
@@ -153,7 +154,7 @@ def _memory_limit(device: Device, config: Config, on_cpu: int) -> str | None:
 
 
 def _threads(device: Device, config: Config, machine: Machine, count: int) -> int | None:
-    """An equal share of the cores: peers that start together would each take all for theirs.
+    """An equal share of the cores: otherwise peers that start together would each take all of them.
 
     None leaves it to the hardware plan of each.
     """

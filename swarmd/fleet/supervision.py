@@ -1,9 +1,9 @@
-"""Runs the peers of one machine as processes: start, output, stop, and word of those that failed.
+"""Runs the peers of one machine as processes: start, output, stop, and a report of those that failed.
 
-The first to be up is the way in for the others, so all are in one swarm, and a model that must be downloaded
-is downloaded once. A peer that ends takes no other with it; each has a small parent of its own
-(`swarmd.parent`), which starts it again when it died of a fault or for want of memory. On the first signal
-all are asked to stop, and each writes its checkpoint; on the second they are killed.
+The others join through the first that is up. So all are in one swarm, and a model that must be downloaded is
+downloaded once. A peer that ends takes no other with it. Each has a small parent of its own
+(`swarmd.parent`), which starts it again when it dies of a fault or for lack of memory. On the first signal
+all are asked to stop, and each writes its checkpoint. On the second they are killed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from swarmd.parent.lifeline import STOP
 from swarmd.storage.durable import remedy
 
 FORCED_EXIT_CODE = exit_codes.FORCED  # as for a peer that is started by itself
-LOOK_EVERY_S = 0.2  # between two looks whether a peer wrote its addresses; it takes seconds
+LOOK_EVERY_S = 0.2  # between two checks whether a peer wrote its addresses, which takes it seconds
 LINE_BYTES_MAX = 2**20  # an event takes a few KiB; a longer line is left out, not kept in memory
-LAST_LINES = 20  # of standard error: enough for a message, the last of them is quoted
+LAST_LINES = 20  # of standard error: enough for a message; the last line is quoted
 DRAIN_S = 2.0  # what a dead child wrote is there at once; its own children may hold the pipe a little longer
 
 Command = Callable[[Member, Sequence[str]], Sequence[str]]
@@ -107,7 +107,7 @@ class _Fleet:
         return 0
 
     def _ways_in(self) -> list[str]:
-        """Addresses of those that are up."""
+        """Addresses of the peers that are up."""
         return [
             child.address
             for child in self.children
@@ -125,9 +125,9 @@ class _Fleet:
                 child.process.kill()
 
     async def _start(self, member: Member, way_in: Sequence[str]) -> _Child | None:
-        """In a session of its own: a Ctrl-C in the terminal is for the parent, which passes it on.
+        """Start it in a session of its own: a Ctrl-C in the terminal is for the parent, which passes it on.
 
-        None if the system starts no more processes, or the home cannot be written; that is told as a failure.
+        None if the system starts no more processes, or the home cannot be written. That is told as a failure.
         """
         try:
             member.addresses_path.unlink(missing_ok=True)
@@ -150,7 +150,7 @@ class _Fleet:
         return child
 
     async def _watch(self, child: _Child) -> None:
-        """Until it has ended and all it said was passed on."""
+        """Pass on what the child says, until it has ended."""
         process = child.process
         async with asyncio.TaskGroup() as group:
             meeting = group.create_task(self._meet(child))
@@ -164,7 +164,7 @@ class _Fleet:
             for pump in pumps:
                 pump.cancel()
         child.settled.set()
-        # One that was asked to stop before it could listen for that is ended by the signal itself.
+        # If a child did not listen for signals yet, the signal itself ended it.
         stopped_early = self.signals > 0 and code == -signal.SIGTERM
         if code != 0 and not stopped_early and self.signals < 2:
             words = child.last_words[-1] if child.last_words else "it said nothing on standard error"
@@ -231,7 +231,7 @@ def _print(text: str, stream: TextIO | None) -> TextIO | None:
         return None
     try:
         print(text, file=stream, flush=True)
-    except UnicodeEncodeError:  # a terminal with few letters, and a child that said others
+    except UnicodeEncodeError:  # the child wrote letters that the terminal does not have
         return _print(text.encode("ascii", "backslashreplace").decode(), stream)
     except OSError:
         return None

@@ -1,12 +1,12 @@
-"""The status pages as an ASGI application, and on the unix socket alone a way to judge peers.
+"""The status pages as an ASGI application, and a way to judge peers, on the unix socket only.
 
 /status   the snapshot as JSON          /healthz   200 when healthy, else 503 with the reasons
 /metrics  Prometheus text               /          the dashboard, one page without outside resources
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
-POST /peers/ORDER with {"peers": [...]} is served only where a `judge` is given: the unix socket is the
-operator's own, while a page open in any browser may send requests to a loopback port.
+POST /peers/ORDER with {"peers": [...]} is served only if a `judge` is given. The unix socket is the
+operator's own, but a page open in any browser may send requests to a loopback port.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from swarmd.observe.snapshot import Health, Starting, StatusSnapshot
 Judge = Callable[[str, Sequence[str]], str | None]
 """(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
 
-ORDER_BYTES_MAX = 65_536  # a thousand peer ids; more at once is no person's order
+ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def status_app(snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge | None = None) -> Starlette:
-    """The application; `snapshot` is called on the event loop once a request and must be quick."""
+    """The application. `snapshot` is called on the event loop once per request and must be quick."""
 
     async def status(_request: Request) -> Response:
         found = snapshot()

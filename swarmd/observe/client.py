@@ -1,4 +1,4 @@
-"""Asks the daemon of a home how it is, over the unix socket in it."""
+"""Asks the daemon of a home how it is, over the home's unix socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NoDaemonError(SwarmdError):
 
 
 class StartingError(NoDaemonError):
-    """A daemon listens, and is no peer yet."""
+    """A daemon listens, but is not a peer yet."""
 
 
 def ask_status(home: Path, socket_path: Path, timeout_s: float | None = None) -> StatusSnapshot:
@@ -55,7 +55,7 @@ def _require_started(home: Path, answer: httpx.Response) -> None:
 
 @contextmanager
 def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[httpx.Client]:
-    """A client of the socket; what goes wrong while it is used is said in terms of the daemon."""
+    """A client of the socket. Its errors are raised again as errors about the daemon."""
     timeout_s = ANSWER_S if timeout_s is None else timeout_s
     transport = httpx.HTTPTransport(uds=str(socket_path))
     try:

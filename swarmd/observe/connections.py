@@ -1,6 +1,6 @@
 """HTTP connections that cannot be held open for nothing: each has a short life, and the idle ones make room.
 
-uvicorn bounds how many there are, but answers 503 to everybody once they are taken, and waits for a request's
+uvicorn bounds their number, but once all are taken it answers 503 to everybody. It waits for a request's
 headers for ever.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-LIFETIME_S = 10.0  # of a connection; the page asks every 2 s, and a browser connects anew without a word
+LIFETIME_S = 10.0  # of a connection; the page asks every 2 s, and a browser reconnects silently
 
 
 class BriefConnection(H11Protocol):
@@ -38,7 +38,7 @@ class BriefConnection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _make_room(self) -> None:
-        """Below uvicorn's bound: the oldest that is not being answered goes."""
+        """Stay below uvicorn's bound: the oldest that is not being answered goes."""
         most = (self.limit_concurrency or 2) - 1
         idle = [c for c in self.connections if isinstance(c, BriefConnection) and not c._is_answering]
         if len(self.connections) >= most and idle:

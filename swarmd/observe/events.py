@@ -1,6 +1,6 @@
 """One call to say that something happened: it goes to the log, a short memory and the live view's state.
 
-Not a metrics store: step metrics are kept by storage. Nothing here waits, and a log that cannot be
+This is not a metrics store: storage keeps the metrics of steps. Nothing here waits, and a log that cannot be
 written does not stop the daemon.
 """
 
@@ -102,7 +102,7 @@ class EventLog:
         level = _LEVELS.get(name, "info")
         plain = {key: _plain(value) for key, value in fields.items()}
         event = Event(self._emitted, self._clock(), name, level, plain)
-        if name != "phase":  # progress comes by the hundred and would push out what is to be read
+        if name != "phase":  # progress comes by the hundred and would push out what people should read
             self.recent.append(event)
         self.state = self.state.after(name, plain, event.at)
         if self._logger is not None and self.wanted(event):
@@ -161,14 +161,14 @@ def _ts_first(
 def _line_for_people(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> str:
-    """Time of day in UTC, how bad it is unless it is not, and what happened, as in the live view."""
+    """Time of day in UTC, the level from warning up, and what happened, as in the live view."""
     fields = {key: value for key, value in event.items() if key not in ("ts", "event", "level")}
     bad = "" if event["level"] in ("debug", "info") else f"{event['level']}: "
     return f"{event['ts'][11:19]} {bad}{describe(event['event'], fields)}"
 
 
 def _plain(value: object) -> object:
-    """As JSON can hold it, bounded. A field of any other type is shown by its text."""
+    """The value as bounded JSON. A field of any other type is shown by its text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):

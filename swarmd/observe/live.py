@@ -48,7 +48,7 @@ def render(state: LiveState, now: float) -> RenderableType:
 
 
 def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
-    """The newest `width` values of 0..1, one block each; the scale is fixed so that two runs compare."""
+    """The newest `width` values of 0..1, one block each. The scale is fixed, so that two runs compare."""
     return "".join(
         BLOCKS[min(int(max(value, 0.0) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values[-width:]
     )
@@ -78,7 +78,7 @@ class LiveView:
         self._printed = 0
 
     async def run(self) -> None:
-        """Redraw every quarter of a second. Ends where the terminal is gone: training goes on without."""
+        """Redraw every quarter of a second. Ends if the terminal is gone; training goes on without it."""
         try:
             with Live(console=self._console, auto_refresh=False, transient=False) as live:
                 try:

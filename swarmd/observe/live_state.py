@@ -74,7 +74,7 @@ class LiveState:
 
 
 def describe(name: str, fields: Mapping[str, object]) -> str:
-    """One line for people: the message where there is one, else name and fields."""
+    """One line for people: the message if there is one, else name and fields."""
     if name == "join_command":
         return printable(f"others join with: {fields.get('command')}")
     if isinstance(message := fields.get("message"), str):
@@ -96,7 +96,7 @@ _SHOWN_FROM: Mapping[str, tuple[str, ...]] = {
 
 
 def _taken(name: str, fields: Mapping[str, object]) -> dict[str, Any]:
-    """The fields of an event that are on the screen under the same name. A swarm's name comes from peers."""
+    """The fields of an event that the screen shows under the same name. A swarm's name comes from peers."""
     found = {key: fields.get(key) for key in _SHOWN_FROM.get(name, ())}
     return {
         key: printable(value) if isinstance(value, str) else value

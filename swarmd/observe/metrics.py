@@ -1,4 +1,4 @@
-"""The snapshot as Prometheus metrics. No label holds text of peers: they would choose its cardinality."""
+"""The snapshot as Prometheus metrics. No label holds text from peers: they would choose its cardinality."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
             "Policy updates before the last evaluation.",
             None if status.evaluation is None else status.evaluation.step,
         ),
-        ("swarmd_peers", "Other peers that are seen.", len(status.peers)),
-        ("swarmd_ignored_peers", "Peers that are not listened to now.", len(status.judgement.ignored)),
+        ("swarmd_peers", "Other peers seen.", len(status.peers)),
+        ("swarmd_ignored_peers", "Peers that are ignored now.", len(status.judgement.ignored)),
         ("swarmd_trusted_peers", "Peers that the operator trusts.", len(status.judgement.trusted)),
-        ("swarmd_steps_per_minute", "Policy updates a minute.", status.steps_per_minute),
-        ("swarmd_tokens_per_second", "Tokens sampled a second.", status.tokens_per_s),
-        ("swarmd_disk_bytes_a_day", "Bytes written a day at this pace.", status.disk.bytes_a_day),
+        ("swarmd_steps_per_minute", "Policy updates per minute.", status.steps_per_minute),
+        ("swarmd_tokens_per_second", "Tokens sampled per second.", status.tokens_per_s),
+        ("swarmd_disk_bytes_a_day", "Bytes written per day at this pace.", status.disk.bytes_a_day),
         ("swarmd_saved_step", "Step of the newest checkpoint.", status.disk.saved_step),
     )
     for name, text, value in values:
@@ -109,7 +109,7 @@ def _counters(status: StatusSnapshot) -> Iterator[Metric]:
         ("swarmd_points_lost", "Times a peer lost points.", "reason", judged.points_lost),
         ("swarmd_misbehaved", "What peers did to the transport.", "what", judged.misbehaved),
         ("swarmd_refused", "What peers asked for and did not get.", "what", judged.refused),
-        ("swarmd_junk", "Announcements and statuses read that are none.", "reason", judged.junk),
+        ("swarmd_junk", "Values read as announcements or statuses that are neither.", "reason", judged.junk),
     ):
         family = CounterMetricFamily(name, f"{text} Since the daemon started.", labels=[label])
         for value, count in counts.items():

@@ -29,7 +29,7 @@ PRIVATE = 0o600  # the status names peers and addresses: for the daemon's own us
 
 
 class _Server(uvicorn.Server):
-    """One listening socket, which says when it is served."""
+    """One listening socket; `ready` is set once it is served."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         super().__init__(
@@ -74,7 +74,7 @@ class StatusServer:
         http: str | None = None,
         judge: Judge | None = None,
     ) -> None:
-        """`judge` is reached by the unix socket alone."""
+        """Only the unix socket reaches `judge`."""
         self.started = asyncio.Event()
         self._pages = status_app(snapshot)
         self._own = status_app(snapshot, judge)
@@ -89,7 +89,7 @@ class StatusServer:
         return self._base_url
 
     def bind(self) -> None:
-        """Take the sockets. Raises ConfigError when one cannot be had; then none is held."""
+        """Take the sockets. Raises ConfigError if one cannot be taken; none is then held."""
         try:
             unix = self._bind_unix()
             self._servers.append(_Server(self._own, unix))
@@ -121,7 +121,7 @@ class StatusServer:
             server.should_exit = True
 
     def _bind_unix(self) -> socket.socket:
-        """A private listening socket. By the home's lock no other daemon has it: a file here is stale."""
+        """A private listening socket. The home's lock keeps other daemons away, so a file here is stale."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket_path.unlink(missing_ok=True)
@@ -135,11 +135,11 @@ class StatusServer:
         return listener
 
     def close(self) -> None:
-        """Give the sockets back. `serve` does it when it ends; a start that is given up has to ask."""
+        """Close the sockets. `serve` does so when it ends; a start that is given up has to call this."""
         for server in self._servers:
             server.close()
         if self._servers:
-            with suppress(OSError):  # a home that has become read-only; the next start takes the file away
+            with suppress(OSError):  # a home that has become read-only; the next start removes the file
                 self._socket_path.unlink(missing_ok=True)
         self._servers.clear()
 

@@ -44,14 +44,14 @@ class Groups(_Part):
 
 
 class SelfEvaluation(_Part):
-    """Greedy success on the swarm's held-out questions, which nobody trains on, as the peer found it."""
+    """Greedy success on the swarm's held-out questions, which nobody trains on, as the peer measured it."""
 
     step: int
     """The step after which it was measured."""
     success: float
     """Share of questions answered right, 0..1."""
     interval: tuple[float, float]
-    """95 % Wilson interval of it."""
+    """95 % Wilson interval of `success`."""
     questions: int
     tasks: dict[str, float] = {}
     """Success by the task's name in the manifest."""
@@ -63,13 +63,13 @@ class PeerView(_Part):
     peer_id: str
     address: str | None = None
     age_s: float | None = None
-    """Seconds since its status was signed; null where none was read lately."""
+    """Seconds since its status was signed; null if none was read recently."""
     standing: str = "stranger"
-    """banned (ignored, by its own doing or the operator's), stranger, met, or known."""
+    """banned (ignored because of what it did, or by the operator), stranger, met, or known."""
     trust: float = 1.0
     """From 0 (ignored) to 1 (nothing is held against it)."""
     groups_taught: int = 0
-    """Groups of it that taught something."""
+    """Its groups that taught something."""
     points_lost: dict[str, int] = {}
     """Reason -> how often it lost points."""
     step: int | None = None
@@ -78,7 +78,7 @@ class PeerView(_Part):
     """How many of its groups this peer has pulled."""
     reward_mean: float | None = None
     held_out_claimed: float | None = None
-    """The success on held-out questions that it claims, 0..1; nobody checks it, nothing depends on it."""
+    """The success on held-out questions that it claims, 0..1. Nobody checks it, and nothing depends on it."""
 
 
 class IgnoredPeer(_Part):
@@ -86,13 +86,13 @@ class IgnoredPeer(_Part):
 
     peer_id: str
     reason: str
-    """What the last points were lost for, or banned."""
+    """What it last lost points for, or "banned"."""
     seconds_left: float | None = None
-    """Null where the operator banned it: until `swarmd unban`."""
+    """Null if the operator banned it: this lasts until `swarmd unban`."""
 
 
 class Judgement(_Part):
-    """Who is not listened to, who always is, and what peers did, counted since the daemon started."""
+    """Who is not listened to, who always is, and what peers did. Counts begin when the daemon starts."""
 
     ignored: tuple[IgnoredPeer, ...] = ()
     trusted: tuple[str, ...] = ()
@@ -103,20 +103,20 @@ class Judgement(_Part):
     refused: dict[str, int] = {}
     """What peers asked the transport for and did not get -> how often."""
     junk: dict[str, int] = {}
-    """Reason -> announcements and statuses that were read and are none."""
+    """Reason -> how many values were read as announcements or statuses and are neither."""
 
 
 class Disk(_Part):
     """What this peer writes."""
 
     written_bytes: int = 0
-    """By the daemon since it started, as the system counts it; where it counts nothing, checkpoints alone."""
+    """By the daemon since it started, as the system counts it; checkpoints alone if it counts nothing."""
     checkpoint_bytes: int = 0
     """Of that, checkpoints."""
     bytes_a_day: float | None = None
     """At this pace; null in the first minute."""
     save_every_s: float = 0.0
-    """Seconds of training that a kill costs at most, where checkpoints go by time."""
+    """Seconds of training that a kill costs at most, if checkpoints are saved by time."""
     saved_step: int = 0
     """Step of the newest checkpoint; 0 or less before the first."""
 
@@ -168,7 +168,7 @@ class StatusSnapshot(_Part):
     steps_per_minute: float | None = None
     tokens_per_s: float | None = None
     sandbox: tuple[str, ...] = ()
-    """The layers of the scorers' sandbox that this machine lacks, a line each; empty is best."""
+    """The layers of the scorers' sandbox that this machine lacks, one line each; empty is best."""
     join_command: str | None = None
     """The command with which another machine joins through this peer."""
     reward_history: tuple[float, ...] = ()

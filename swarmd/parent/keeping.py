@@ -1,6 +1,6 @@
-"""Runs the peer as a child process, life after life. Signals reach it once, and by this process alone.
+"""Runs the peer as a child process, life after life. Signals reach it once, and only through this process.
 
-The peer leads a session of its own: what a terminal, `timeout` or a shell sends to the process group arrives
+The peer leads a session of its own. What a terminal, `timeout` or a shell sends to the process group arrives
 here and is passed on. Input, output and exit code are the peer's own.
 """
 
@@ -24,7 +24,7 @@ from swarmd.parent.lives import Again, End, Final, Lives, how_it_ended
 KILL_AT = 3  # signals to stop: the first asks, the second ends at once, from the third on it is killed
 READ_BYTES = 4_096
 STDIN, STDERR = 0, 2
-SHOW_CURSOR = b"\x1b[?25h"  # a live view that is cut off leaves it hidden
+SHOW_CURSOR = b"\x1b[?25h"  # a live view that is cut off leaves the cursor hidden
 
 
 def keep(command: Sequence[str], *, until_input_ends: bool = False) -> int:
@@ -114,7 +114,7 @@ class _Keeper:
         )
 
     def _after_stop(self, end: End) -> int:
-        """A peer that was asked to stop before it could listen for that is ended by the signal itself."""
+        """The exit code. If the peer did not listen for signals yet, the signal itself ended it."""
         if end.code is not None and end.code >= 0:
             return end.code
         if self._stops > 1:
@@ -138,7 +138,7 @@ class _Keeper:
         self._selector.register(self._woken, selectors.EVENT_READ, self._read_signals)
 
     def _look(self, seconds: float | None) -> None:
-        """Wait until something happens, and see to it. With `seconds`: until then, or until asked to stop."""
+        """Wait until something happens, and handle it. With `seconds`: go on until then, or until a stop."""
         until = None if seconds is None else time.monotonic() + seconds
         while True:
             left = None if until is None else max(0.0, until - time.monotonic())
@@ -148,7 +148,7 @@ class _Keeper:
                 return
 
     def _read_signals(self) -> None:
-        """Those that came together are one: `timeout` sends its own to the process and to its group."""
+        """Signals that came together count as one: `timeout` signals both the process and its group."""
         came = self._woken.recv(READ_BYTES)
         if signal.SIGTSTP in came:
             self._pause()
@@ -162,7 +162,7 @@ class _Keeper:
             self._child.send_signal(number if self._stops < KILL_AT else signal.SIGKILL)
 
     def _pause(self) -> None:
-        """Ctrl-Z: the peer first, then this process, until the shell wakes it."""
+        """Ctrl-Z: pause the peer first, then this process, until the shell wakes it."""
         self._signal_session(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
         self._signal_session(signal.SIGCONT)
@@ -208,12 +208,12 @@ class _Keeper:
 
 
 def peer_command(arguments: Sequence[str]) -> list[str]:
-    """What runs `swarmd` with these arguments as the peer itself; a fault in a library names its place."""
+    """The command that runs `swarmd` as the peer itself. A fault in a library then prints where it was."""
     return [sys.executable, "-X", "faulthandler", "-m", "swarmd", *arguments]
 
 
 def _say(text: str) -> None:
-    """On standard error, if there is still one."""
+    """Write to standard error, if there still is one."""
     if text:
         with suppress(OSError):
             os.write(STDERR, f"swarmd: {text}\n".encode())

@@ -1,7 +1,7 @@
-"""What the peer and its parent tell each other, over a pair of sockets that either sees closing.
+"""What the peer and its parent tell each other, over a pair of sockets. Each notices when the other closes.
 
-The parent gives its word with the start, in an environment variable. The peer tells lines: `at 12`, the step
-at which this life begins; `step 13`, finished; `doing loading the model`.
+The parent passes its word in an environment variable when it starts the peer. The peer sends lines: `at 12`,
+the step at which this life begins; `step 13`, finished; `doing loading the model`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Word:
 
     descriptor: int
     deaths: int
-    """Of this command's peer so far."""
+    """Deaths of this command's peer so far."""
     first_step: int | None
-    """At which the first life began, if it came so far: `--steps` counts from there."""
+    """The step at which the first life began, if it got that far: `--steps` counts from there."""
     last_end: str = ""
     """How the life before ended."""
 
@@ -56,7 +56,7 @@ class Lifeline:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Takes the variable away: what this process starts is not the parent's."""
+        """Removes the variable: a process that this one starts is not the parent's child."""
         text = os.environ.pop(VARIABLE, None)
         return cls(None if text is None else Word(**json.loads(text)))
 
@@ -72,7 +72,7 @@ class Lifeline:
             self._tell(f"doing {what}")
 
     def end_with_parent(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End at once when the parent is gone: who killed it meant the peer. Linux sees to it by itself."""
+        """End at once when the parent is gone: whoever killed it meant the peer. Linux does so by itself."""
         if self._socket is not None:
             loop.add_reader(self._socket, self._on_end)
 
@@ -86,22 +86,22 @@ class Lifeline:
         try:
             self._socket.send(line.encode()[:LINE_BYTES_MAX] + b"\n")
         except (BlockingIOError, BrokenPipeError):
-            return  # a parent that is stopped has no need to know; one that is gone ends us
+            return  # a stopped parent does not need to know; a parent that is gone ends us
 
 
 def has_parent() -> bool:
-    """Whether this process was started by a parent of this module, which `begin` is told of."""
+    """Whether a parent (`keeping`) started this process; it must then call `begin`."""
     return VARIABLE in os.environ
 
 
 def end() -> None:
-    """Last of all in a peer: Python takes seconds to end, and a signal meanwhile would hide the exit code."""
+    """Called last in a peer: Python takes seconds to end, and a signal meanwhile would hide the exit code."""
     for number in STOP:
         signal.signal(number, signal.SIG_IGN)
 
 
 def begin() -> None:
-    """First of all in a peer: it ends with its parent, and an early Ctrl-C is no traceback."""
+    """Called first in a peer: it then ends with its parent, and an early Ctrl-C prints no traceback."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.set_inheritable(Word(**json.loads(os.environ[VARIABLE])).descriptor, False)
     if sys.platform == "linux":

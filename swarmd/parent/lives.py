@@ -1,4 +1,4 @@
-"""After which ends of a peer another life begins, after how long, and when it is given up. Pure."""
+"""After which ends of a peer another life begins, after how long, and when the peer is given up. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from swarmd import exit_codes
 
 FRUITLESS_MAX = 5
-"""Deaths in a row without a finished step between them, after which another life would only die as well."""
+"""Deaths in a row without a finished step between them, after which another life would only die too."""
 
 BACK_OFF_S = (1.0, 4.0, 15.0, 60.0, 300.0)
 """Seconds before the next life, by the number of short lives in a row."""
 
 LONG_LIFE_S = 900.0
-"""A peer that lived this long did not die of its start: back-off begins anew."""
+"""A peer that lived this long did not die of its start: the back-off begins again."""
 
 DISK_FULL_WAIT_S = 60.0
-"""Seconds before a start looks for space again, which costs some seconds of one core. Without end: whoever
-frees space expects it to go on."""
+"""Seconds before a start looks for space again, which costs some seconds of one core. It goes on without end:
+a person who frees space expects the peer to continue."""
 
 MEMORY_ADVICE = (
     "give it 1 GiB or more (the embedded model; larger ones say in their plan what they need), "
@@ -31,18 +31,18 @@ class End:
     """How one life ended."""
 
     code: int | None
-    """As `subprocess` has it: the exit code, minus the signal's number; None: it could not be started."""
+    """As in `subprocess`: the exit code, or minus the signal's number. None if it could not be started."""
     lived_s: float
     steps: int = 0
-    """Finished in this life."""
+    """Steps finished in this life."""
     doing: str = ""
-    """The last thing it said of itself."""
+    """What it last said that it was doing."""
     memory_limit: float = float("inf")
-    """Bytes; of the container or unit."""
+    """Of the container or unit, in bytes."""
     out_of_memory: bool = False
-    """Whether the system says that it ended it for want of memory."""
+    """Whether the system says that it killed the peer for lack of memory."""
     why: str = ""
-    """Of what could not be started."""
+    """Why it could not be started."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,18 @@ class Again:
 
 @dataclass(frozen=True)
 class Final:
-    """No other life; `text` is empty where the peer itself has said why."""
+    """No other life; `text` is empty if the peer itself has said why."""
 
     code: int
     text: str = ""
 
 
 class Lives:
-    """Told of each end, says what is next."""
+    """Takes each end of a life, and says what comes next."""
 
     def __init__(self) -> None:
         self.deaths = 0
-        """Ends that were survived, or were to be."""
+        """Ends that were survived, and the last one if the peer was given up."""
         self._fruitless = 0
         self._short = 0
         self._has_trained = False

@@ -1,6 +1,6 @@
 """What a peer keeps: its home, the pool and the ledger, the records, the checkpoints.
 
-Synchronous throughout. All but saving and loading checkpoints is quick enough for the event loop.
+Synchronous throughout. Everything but saving and loading checkpoints is quick enough for the event loop.
 """
 
 from importlib import import_module

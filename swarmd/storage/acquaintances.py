@@ -11,7 +11,7 @@ from swarmd.gossip.orders import LIFTED, Order, word_of
 from swarmd.storage.connection import Connection
 
 ACQUAINTANCES_MAX = 4_096
-"""Peers whose deliveries are remembered; those that taught least go first."""
+"""Peers whose deliveries are remembered; those that taught least are forgotten first."""
 
 WORDS_MAX = 4_096
 """Peers that the operator may have said something about: far more than a person types."""
@@ -24,7 +24,7 @@ class Acquaintances:
         self._connection = connection
 
     def remember(self, found: Acquaintance) -> None:
-        """In place of what was known of that peer."""
+        """Keep this instead of what was known of the peer before."""
         with self._connection.transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO acquaintances VALUES (?, ?, ?, ?, ?)",
@@ -37,18 +37,18 @@ class Acquaintances:
             )
 
     def forget(self, peer_id: PeerId) -> None:
-        """What it delivered counts no more."""
+        """Forget what the peer delivered."""
         self._connection.execute("DELETE FROM acquaintances WHERE peer_id = ?", (peer_id,))
 
     def all(self) -> list[Acquaintance]:
-        """The one that delivered last is the last."""
+        """All that are remembered; the one that delivered last comes last."""
         rows = self._connection.execute(
             "SELECT peer_id, groups, first, last, met_at FROM acquaintances ORDER BY last"
         )
         return [Acquaintance(*row) for row in rows]
 
     def say(self, peer_id: PeerId, word: Word, *, now: float) -> None:
-        """The operator's word about a peer, in place of an earlier one; none takes that back. Raises
+        """Keep the operator's word about a peer, instead of an earlier one; "none" takes that back. Raises
         StorageError when there are too many."""
         with self._connection.transaction():
             self._connection.execute("DELETE FROM words WHERE peer_id = ?", (peer_id,))
@@ -65,7 +65,7 @@ class Acquaintances:
     def judge(self, order: Order, peers: Sequence[PeerId], *, own: PeerId, now: float) -> Word:
         """Carry out an operator's order about `peers`, all or none; returns the word they have now.
 
-        Raises ConfigError for an order that makes no sense, StorageError.
+        Raises ConfigError for an order that makes no sense, and StorageError.
         """
         if own in peers:
             raise ConfigError(f"{own} is this peer itself: name another one")
@@ -81,5 +81,5 @@ class Acquaintances:
         return word
 
     def words(self) -> Mapping[PeerId, Word]:
-        """By peer."""
+        """The operator's words, by peer."""
         return dict(self._connection.execute("SELECT peer_id, word FROM words ORDER BY at"))

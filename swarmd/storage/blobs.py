@@ -1,9 +1,8 @@
-"""Record envelopes on disk, each under the SHA-256 of its bytes, oldest dropped first; damaged ones are never
-served and set aside.
+"""Record envelopes on disk, each under the SHA-256 of its bytes.
 
-It holds whatever envelope it is given, own or foreign, and does not verify signatures. The only thing
-that ever becomes a file name is a digest in hex. One process writes (the daemon that holds the home's
-lock, from one thread); others may read at the same time.
+The store drops the oldest first. It never serves a damaged one, and sets it aside. It holds any envelope that
+it is given, own or external, and does not verify signatures. Only a digest in hex ever becomes a file name.
+One process writes (the daemon that holds the home's lock, from one thread); others may read at the same time.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from protocol import digest_of
 from swarmd.storage.durable import Report, disk_error, log_problem, set_aside, write_whole
 
 BLOCK_BYTES = 4_096
-"""What a file costs at least on common file systems; the bound counts whole blocks, so that many tiny
+"""The least that a file takes on common file systems. The bound counts whole blocks, so that many tiny
 records cannot take many times the space they were granted."""
 
 DIGEST_BYTES = 32
@@ -30,7 +29,7 @@ def _disk_bytes(size: int) -> int:
 
 
 def _scan(directory: Path) -> Iterator[tuple[int, str, int]]:
-    """(mtime in ns, name, size in bytes) of each; one that the writer drops meanwhile is passed over."""
+    """(mtime in ns, name, size in bytes) of each blob. One that the writer drops meanwhile is skipped."""
     for path in directory.iterdir():
         if BLOB_NAME.fullmatch(path.name):
             with suppress(FileNotFoundError):
@@ -67,8 +66,8 @@ class BlobStore:
         return digest in self._sizes
 
     def put(self, envelope: bytes) -> bytes:
-        """Store `envelope`, dropping the oldest to make room; returns its digest. One held already stays
-        as old as it was. Raises StorageError when the disk refuses, ValueError above `bytes_max`."""
+        """Store `envelope`, dropping the oldest to make room; returns its digest. One that is held already
+        keeps its age. Raises StorageError when the disk refuses, ValueError above `bytes_max`."""
         needed = _disk_bytes(len(envelope))
         if needed > self._bytes_max:
             raise ValueError(f"an envelope of {len(envelope)} bytes is above the store's {self._bytes_max}")
@@ -88,7 +87,7 @@ class BlobStore:
         return digest
 
     def get(self, digest: bytes) -> bytes | None:
-        """The envelope with this digest, or None. One whose bytes changed on disk is set aside, and said."""
+        """The envelope with this digest, or None. One that changed on disk is set aside and reported."""
         if len(digest) != DIGEST_BYTES:
             return None
         path = self._path(digest)
@@ -108,7 +107,7 @@ class BlobStore:
         return None
 
     def newest(self) -> bytes | None:
-        """Digest of the envelope stored last."""
+        """Digest of the envelope stored last; None if there is none."""
         return next(reversed(self._sizes), None)
 
     def digests(self) -> list[bytes]:

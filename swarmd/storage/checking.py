@@ -1,7 +1,7 @@
-"""A look at every part of a home, without changing any: what is there, and what is wrong with it.
+"""Looks at every part of a home, and changes none: what is there, and what is wrong with it.
 
-Reads only, so it may be used beside a running daemon, which may drop a file meanwhile: what is gone by the
-time it is read is passed over. Mending is `swarmd.storage.mending`.
+It only reads, so it may run beside a daemon. The daemon may drop a file meanwhile, so a file that is gone by
+the time it is read is skipped. Mending is in `swarmd.storage.mending`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RECORDS_BYTES_ANY = 2**62
 """No bound: nothing is put, so nothing is dropped."""
 
 State = Literal["whole", "absent", "kept", "leftover", "damaged", "wrong"]
-"""`kept`: set aside earlier. `leftover`: of a killed write, replaced by the next. `damaged`: provably not
+"""`kept`: set aside earlier. `leftover`: of a killed write; the next one replaces it. `damaged`: provably not
 what was written; mending sets it aside. `wrong`: anything else, for a person to mend."""
 
 
@@ -66,7 +66,7 @@ def look(home: Home) -> Iterator[Finding]:
 
 
 def _finding(part: str, path: Path, look: Callable[[], tuple[State, str]]) -> Finding:
-    """What `look` found; a missing file is absent, and a disk that refuses is named."""
+    """What `look` found. A missing file is absent; a disk that refuses is named."""
     try:
         state, detail = look()
         return Finding(part, state, detail, path, _size(path))
@@ -93,7 +93,7 @@ def _key(home: Home) -> Finding:
         if not home.identity_path.exists():
             traces = home.traces()
             why = (
-                "missing in a home that was a peer's: `swarmd key restore FILE`, or start with --new-identity"
+                "missing, but a peer has lived here: `swarmd key restore FILE`, or start with --new-identity"
             )
             return ("wrong", why) if traces else ("absent", "")
         return "whole", home.key().peer_id
@@ -125,7 +125,7 @@ def _port(home: Home) -> Finding:
 
 
 def _remembered(path: Path) -> Finding:
-    """Rates and budgets: found out again where they are not there."""
+    """Rates and budgets: a peer finds them out again if they are missing."""
 
     def state() -> tuple[State, str]:
         try:
@@ -199,7 +199,7 @@ def _checkpoint(path: Path) -> tuple[State, str]:
 
 
 def _records(home: Home) -> Iterator[Finding]:
-    """One line for all that are whole, and one for each that is not."""
+    """One finding for all whole records together, and one for each other record."""
     count = size = 0
     for path in _entries(home.records_path):
         if not BLOB_NAME.fullmatch(path.name):
@@ -264,7 +264,7 @@ def _entries(directory: Path) -> list[Path]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of the files in a directory of files; 0 for what is gone meanwhile."""
+    """Bytes of a file, or of the files in a directory; 0 if it is gone meanwhile."""
     try:
         if path.is_dir():
             return sum(each.stat().st_size for each in path.iterdir() if each.is_file())

@@ -5,8 +5,8 @@
     state.json             counters, random generator states, whatever else is JSON
     manifest.json          step, size and SHA-256 of each file above, sealed by its own SHA-256
 
-Damage is what is proven: a file that is missing, or whose size, hash or seal is another than what was
-written. A read that fails proves nothing and is a StorageError. This module does not know what a model is.
+Only proven damage counts: a file is missing, or its size, hash or seal differs from what was written. A read
+that fails proves nothing and is a StorageError. This module does not know what a model is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from swarmd.errors import StorageError
 from swarmd.storage.durable import disk_error, flush_to_disk
 
 FORMAT = 1
-"""Raised when an older swarmd could no longer read what a newer one writes."""
+"""Goes up when an older swarmd could no longer read what a newer one writes."""
 
 WEIGHTS: Final = "weights.safetensors"
 OPTIMIZER: Final = "optimizer.pt"
@@ -55,7 +55,7 @@ class _Manifest(BaseModel):
 
 
 class _Sealed(BaseModel):
-    """The manifest beside the hash of its canonical JSON: a flipped digit in it is found as well."""
+    """The manifest beside the hash of its canonical JSON, so that a flipped digit in it is found too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     manifest: dict[str, JsonValue]
@@ -63,7 +63,7 @@ class _Sealed(BaseModel):
 
 
 class _Header(BaseModel):
-    """Of the weights: enough to use them alone. Those of an earlier version have none."""
+    """The header of the weights: enough to use them alone. Weights of an earlier version have none."""
 
     model_config = ConfigDict(frozen=True)
     step: int | None = None
@@ -87,11 +87,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Salvaged:
-    """The whole parts of a checkpoint: its weights at least. A part that is lost is empty."""
+    """The whole parts of a checkpoint: at least its weights. A part that is lost is empty."""
 
     checkpoint: Checkpoint
     lost: tuple[str, ...]
-    """What is lost and why, a phrase each; nothing where the checkpoint is whole."""
+    """What is lost and why, one phrase each; empty if the checkpoint is whole."""
     weights_sha256: str
 
 
@@ -126,7 +126,7 @@ def write_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The one in directory `path`, verified whole. Raises CorruptCheckpointError or StorageError."""
+    """The checkpoint in `path`, verified to be whole. Raises CorruptCheckpointError or StorageError."""
     with _read_errors(path):
         manifest = _read_manifest(path)
         for name, file in manifest.files.items():
@@ -141,10 +141,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def salvage(path: Path) -> Salvaged:
-    """What is whole of the one in directory `path`, which may be damaged in all but its weights.
+    """The whole parts of the checkpoint in `path`. Everything but its weights may be damaged.
 
     Without a whole manifest only the weights' structure can be checked, and nothing else is used. Raises
-    CorruptCheckpointError for damaged weights, StorageError.
+    CorruptCheckpointError for damaged weights, and StorageError.
     """
     lost: list[str] = []
     with _read_errors(path):
@@ -177,12 +177,12 @@ def salvage(path: Path) -> Salvaged:
 
 
 def bytes_of(path: Path) -> int:
-    """Of the files of a checkpoint. Raises OSError."""
+    """Size of a checkpoint's files in bytes. Raises OSError."""
     return sum(file.stat().st_size for file in path.iterdir())
 
 
 def _damage(path: Path, manifest: _Manifest | None, name: Literal["optimizer.pt", "state.json"]) -> str:
-    """Why this file is not to be used; empty when it is whole."""
+    """Why this file must not be used; empty if it is whole."""
     if manifest is None:
         return f"{name} cannot be verified"
     try:
@@ -198,7 +198,7 @@ def _why(error: CorruptCheckpointError | FileNotFoundError) -> str:
 
 @contextmanager
 def _read_errors(path: Path) -> Iterator[None]:
-    """A missing file is damage; any other error of the disk is the disk's."""
+    """A missing file is damage; any other error of the disk is a StorageError."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -211,7 +211,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 
 def _read_optimizer(path: Path) -> dict[str, Any]:
-    """Mapped, as the weights are: what goes back into the optimiser is never held twice."""
+    """Memory-mapped, like the weights, so that the state is not held twice while the optimiser takes it."""
     found: dict[str, Any] = torch.load(path / OPTIMIZER, map_location="cpu", weights_only=True, mmap=True)
     return found
 
@@ -227,7 +227,7 @@ def _step_of(path: Path) -> int:
 
 
 def _os_error_in(error: Exception) -> OSError | None:
-    """safetensors, in Rust, tells the disk's error in its text only."""
+    """safetensors is written in Rust, and names the disk's error only in its text."""
     found = re.search(r"os error (\d+)", str(error))
     return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
 
@@ -246,7 +246,7 @@ def _require_plain(value: object) -> None:
 
 
 def _storable(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """On the CPU, contiguous, and no two sharing memory, as safetensors requires."""
+    """The tensors on the CPU, contiguous, and with no shared memory, as safetensors requires."""
     storable: dict[str, torch.Tensor] = {}
     storages: set[int] = set()
     for name, tensor in tensors.items():
@@ -268,7 +268,7 @@ def _describe(path: Path) -> _File:
 
 
 def _write_manifest(directory: Path, step: int) -> None:
-    """Flush the files to disk, then write what they are."""
+    """Flush the files to disk, then write their sizes and hashes."""
     for name in (WEIGHTS, OPTIMIZER, STATE):
         flush_to_disk(directory / name)
     files: dict[str, JsonValue] = {

@@ -3,9 +3,9 @@
     checkpoints/00000004-step-40/            see `checkpoint_files`
     checkpoints/damaged-00000003-step-30/    set aside: kept until its owner removes it
 
-A save is written into a hidden directory beside, every file is flushed, the manifest comes last, and one
-rename makes it visible. The serial number in front orders checkpoints by when they were saved: after a
-fall back to an older step, the next save is still the latest. A damaged checkpoint is never deleted.
+A save writes into a hidden directory beside them and flushes every file, the manifest last. Then one rename
+makes it visible. The serial number in front orders checkpoints by when they were saved: after a fallback to
+an older step, the next save is still the latest. A damaged checkpoint is never deleted.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ class Checkpoints:
     def load_latest(
         self, on_problem: Report = log_problem, *, at_most: int | None = None
     ) -> Checkpoint | None:
-        """The newest checkpoint that is whole, of at most that many steps, or None when there is none.
+        """The newest whole checkpoint, of step `at_most` or an earlier one; None if there is none.
 
-        Each newer one that is damaged is reported. Changes nothing on disk. Raises NothingWholeError when
-        all are damaged, and StorageError for one that cannot be read, which proves nothing about it, or was
-        written by a newer version.
+        Each newer one that is damaged is reported. Changes nothing on disk. Raises NothingWholeError if all
+        are damaged. Raises StorageError for one that cannot be read, which proves nothing about it, and for
+        one that a newer version wrote.
         """
         found, damaged = None, list[Damage]()
         tried = {path for path in self._found() if at_most is not None and _step(path) > at_most}
@@ -127,7 +127,7 @@ class Checkpoints:
         return found
 
     def set_damaged_aside(self) -> list[tuple[Damage, Path]]:
-        """Rename the damaged ones that `load_latest` met; returns each with its new place, where it stays.
+        """Rename the damaged ones that `load_latest` found; returns each with its new path, where it stays.
         Raises StorageError."""
         moved = []
         for path, damage in self._damaged.items():
@@ -143,7 +143,7 @@ class Checkpoints:
         return self._found()
 
     def aside(self) -> list[Path]:
-        """Those that were set aside as damaged. Raises StorageError."""
+        """The checkpoints that were set aside as damaged. Raises StorageError."""
         return self._named(_ASIDE)
 
     def _newest_but(self, tried: set[Path]) -> Path | None:
@@ -162,7 +162,7 @@ class Checkpoints:
         return sorted(paths, reverse=True)
 
     def _next_serial(self) -> int:
-        """Above those set aside too: a name is never that of two checkpoints."""
+        """Above those set aside too, so that no two checkpoints ever have the same name."""
         return max((_serial(path) for path in [*self._found(), *self.aside()]), default=0) + 1
 
     def _prune(self, keep_step: int | None) -> None:

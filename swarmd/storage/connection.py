@@ -1,7 +1,7 @@
-"""One SQLite connection whose disk errors are `StorageError`s with a remedy; other errors are bugs and stay.
+"""One SQLite connection. Its disk errors are `StorageError`s with a remedy; other errors are bugs and pass.
 
 Used from one thread. WAL with synchronous=NORMAL: a killed process loses no committed transaction, a power
-cut at most the last ones, and neither corrupts the file.
+cut loses at most the last ones, and neither corrupts the file.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _REMEDIES = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the rights, or choose another --home",
     sqlite3.SQLITE_PERM: "this user may not open it; check the rights, or choose another --home",
     sqlite3.SQLITE_BUSY: "another process keeps it locked; end that process and start again",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; start again, it is then set aside and replaced",
-    sqlite3.SQLITE_NOTADB: "it is damaged; start again, it is then set aside and replaced",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; start again to have it set aside and replaced",
+    sqlite3.SQLITE_NOTADB: "it is damaged; start again to have it set aside and replaced",
 }
 
 _AS_WHEN_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""How a full disk shows, too: where SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
+"""A full disk may also show as these, if SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
 
 SPACE_BYTES_MIN = 2**20
-"""With less left on the disk, that is taken for the cause: opening alone needs 32 KiB."""
+"""With less left on the disk, lack of space is taken for the cause: opening alone needs 32 KiB."""
 
 Row = tuple[Any, ...]
 
 
 class CorruptDatabaseError(StorageError):
-    """The file is not a database any more; a fresh one can take its place."""
+    """The file is no longer a database; a fresh one can replace it."""
 
 
 _KINDS: dict[int, type[StorageError]] = {
@@ -81,7 +81,7 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Inside another transaction it is part of that one."""
+        """All or nothing. A transaction inside another one is part of it."""
         if self._sqlite.in_transaction:
             yield
             return

@@ -27,7 +27,7 @@ APPLICATION_ID = 0x5357_4D44
 """'SWMD' in SQLite's header: tells our database from another program's."""
 
 SUFFIXES = ("-wal", "-shm")
-"""Files of SQLite's that belong to a database."""
+"""Of the files that SQLite keeps beside a database."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -92,7 +92,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     """,
 )
-"""Statement n makes version n + 1 out of version n. Append; never edit one that was released."""
+"""Script n, from 0, turns version n into version n + 1. Append; never edit one that was released."""
 
 
 class Database:
@@ -104,7 +104,7 @@ class Database:
         """Open or create. A damaged file is set aside as `damaged-swarmd.db`, replaced and reported. Raises
         StorageError for a disk that refuses and for a database of a newer swarmd or of another program."""
         self.is_new = not is_there(path)
-        """Whether there was none, or an empty file."""
+        """Whether the file was missing, empty or damaged."""
         if self.is_new:
             _keep_log_of_missing(path, on_problem)
         try:
@@ -165,7 +165,7 @@ def _open(path: Path) -> Connection:
 
 
 def _check(connection: Connection) -> None:
-    """SQLite notices most corruption only on the page that is read; so read all of them once."""
+    """SQLite notices most corruption only on the pages that it reads, so read all of them once."""
     [(verdict,)] = connection.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
         raise CorruptDatabaseError(" ".join(verdict.split()))
@@ -205,7 +205,7 @@ def is_there(path: Path) -> bool:
 
 
 def _keep_log_of_missing(path: Path, on_problem: Report) -> None:
-    """SQLite deletes the write-ahead log of a database that is gone, and it may be all that is left of it."""
+    """SQLite deletes the write-ahead log of a missing database, and the log may be all that is left of it."""
     log = path.with_name(f"{path.name}-wal")
     if is_there(log):
         on_problem(f"the database {path} is gone, and its log is kept as {_set_aside(log)}")

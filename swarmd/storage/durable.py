@@ -1,7 +1,7 @@
-"""Files that are whole or absent, damaged ones set aside, and disk errors as sentences.
+"""Writes files whole or not at all, sets damaged ones aside, and turns disk errors into sentences.
 
-A killed process leaves either the old content or the new under a name, never a part of it. What is damaged
-is renamed, never deleted: only its owner knows what it is worth.
+A killed process leaves either the old content or the new under a name, never a part of it. A damaged file is
+renamed, never deleted: only its owner knows what it is worth.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 from swarmd.errors import StorageError
 
 Report = Callable[[str], None]
-"""Receives one sentence about something that was wrong on disk and was survived."""
+"""Receives one sentence about a problem on disk that was survived."""
 
 DAMAGED = "damaged-"
-"""In front of the name of what was set aside because its content is provably not what was written."""
+"""Prefix of what was set aside because its content is provably not what was written."""
 
 FORMER = "former-"
-"""In front of the name of what was set aside because it is of another peer than this home's now."""
+"""Prefix of what was set aside because it belongs to a former peer of this home."""
 
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk and start again",
@@ -67,11 +67,11 @@ def flush_to_disk(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600, beside: str = ".writing") -> None:
-    """Put `data` at `path` by writing beside it, fsync and rename. One writer at a time for each directory.
+    """Put `data` at `path`: write a file beside it, fsync, rename. One writer at a time per directory.
 
-    The name written beside is always the same, so a killed writer leaves at most one such file, which the
-    next write replaces; a second writer of the directory gives `beside` a name of its own. Raises OSError;
-    then `path` is as it was.
+    The file beside always has the same name, so a killed writer leaves at most one such file, which the next
+    write replaces. A second writer in the same directory gives `beside` a name of its own. Raises OSError;
+    `path` is then unchanged.
     """
     written = path.with_name(beside)
     written.unlink(missing_ok=True)
@@ -90,9 +90,11 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600, beside: str = ".w
 
 
 def set_aside(path: Path, prefix: str = DAMAGED, *, with_suffixes: tuple[str, ...] = ()) -> Path:
-    """Rename `path` to `prefix` and its name, `.2` and so on behind it where that is taken; returns the new
-    path. Files that belong to it, such as `-wal`, keep their suffix behind the new name and move first, so
-    that a kill half-way leaves the main file to be set aside again. Raises OSError."""
+    """Rename `path` to `prefix` and its name, with `.2` and so on if that is taken; returns the new path.
+
+    Files that belong to it, such as `-wal`, keep their suffix after the new name. They move first, so that a
+    kill half-way leaves the main file to be set aside again. Raises OSError.
+    """
     aside = next(place for place in _places(path, prefix) if not os.path.lexists(place))
     for suffix in (*with_suffixes, ""):
         source = path.with_name(path.name + suffix)

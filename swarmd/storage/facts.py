@@ -13,7 +13,7 @@ class Facts:
 
     @property
     def peer_id(self) -> str | None:
-        """The identity that the ledger's counts are of."""
+        """The peer whose counts the ledger holds."""
         return self._get("peer")
 
     @property

@@ -1,20 +1,20 @@
 """A peer's home: the directory that makes it the same peer at the next start.
 
     identity.key     libp2p private key (protobuf, Ed25519), mode 0600; never overwritten
-    config.toml      the operator's; written by the configuration code, read there
+    config.toml      the operator's settings; the configuration code writes and reads it
     manifest.cbor    canonical bytes of the manifest of the swarm this home belongs to
-    port             the TCP port taken at the first start, kept so that addresses others remember stay true
+    port             the TCP port taken at the first start, kept so that addresses others remember stay valid
     lock             flock, and the pid of the process that holds it
-    rates.json       how fast its devices compute, measured at the first start with each
-    budgets.json     batches that memory did not suffice for
+    rates.json       how fast its devices compute, measured at the first start with each device
+    budgets.json     batches that did not fit into memory
     swarmd.sock      where the running daemon answers `swarmd status`
     swarmd.db        pool, ledger, steps, peers
     checkpoints/     weights, optimiser and counters
     records/         envelopes, own and pulled, under their digests
-    damaged-*        set aside because it was not what was written any more; never deleted by swarmd
-    former-*         set aside because it is of the peer that lived here before
-    devices/         homes of the peers of `join --devices`, one a device; such a home has none of the above
-                     but lock and config.toml, unless it was the home of one peer before
+    damaged-*        set aside because it was no longer what was written; swarmd never deletes it
+    former-*         set aside because it belongs to the peer that lived here before
+    devices/         homes of the peers of `join --devices`, one per device; of the above, such a home has
+                     only lock and config.toml, unless it was the home of one peer before
 
 This module knows names and rights, not contents; the key and the manifest are the exceptions.
 """
@@ -39,26 +39,29 @@ from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
 from swarmd.storage.identity import make_key, put_key, read_key
 
 PID_BYTES = 16
-"""The lock file's content; always as long, so that it need not be truncated."""
+"""Length of the lock file's content, always the same, so that it need not be truncated."""
 
 PORTS = range(1, 65_536)
 
 
 @dataclass(frozen=True)
 class Home:
-    """The paths of a home, and the few small files that are nobody else's."""
+    """The paths of a home, and the few small files that no other module handles."""
 
     path: Path
 
     @classmethod
     def open(cls, path: Path, *, new_identity: bool = False) -> Self:
-        """The home at `path`, made with its key when it is not there yet. A home that was a peer's and lost
-        its key is not another peer unless `new_identity` says so. Raises ConfigError when it cannot be made
-        or written, its key is missing or damaged, or another process is just making it."""
+        """The home at `path`, made with a key if it is not there yet.
+
+        A home that was a peer's and lost its key becomes another peer only with `new_identity`. Raises
+        ConfigError if the home cannot be made or written, if its key is missing or damaged, or if another
+        process is making it just now.
+        """
         home = cls(path.expanduser().resolve())
         try:
             for directory in (home.path, home.checkpoints_path, home.records_path):
-                # Rights of a directory that was there are its owner's choice and stay.
+                # The rights of an existing directory are its owner's choice and stay.
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_writable(home.path)
             _require_own(home.path)
@@ -159,7 +162,7 @@ class Home:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the home for this process. Raises ConfigError when another one does; a killed one does not."""
+        """Hold the home for this process. Raises ConfigError if another one does; a killed one does not."""
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(self.lock_path, flags, 0o600)
@@ -170,7 +173,7 @@ class Home:
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise ConfigError(f"{self.lock_path} is no file of its own: remove it")
+                raise ConfigError(f"{self.lock_path} is not a regular file of its own: remove it")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -182,7 +185,7 @@ class Home:
             try:
                 yield
             finally:
-                # Explicitly: a child forked meanwhile shares the lock, and closing would leave it with it.
+                # Explicitly: a child forked meanwhile shares the lock, and would keep it after a close.
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
@@ -231,7 +234,7 @@ class Home:
             raise ConfigError(f"{path} cannot be written: {remedy(error)}") from error
 
     def restore_key(self, key: KeyPair, *, replace: bool) -> str:
-        """Make `key` this home's, making the home where needed; see `put_key`. Raises ConfigError."""
+        """Make `key` this home's key, and make the home if needed; see `put_key`. Raises ConfigError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.lock():
@@ -240,7 +243,7 @@ class Home:
             raise ConfigError(f"the key {self.identity_path} cannot be restored: {remedy(error)}") from error
 
     def _create_key(self, new_identity: bool) -> None:
-        """Under the lock, so that of two first starts only one makes the peer."""
+        """Under the lock, so that only one of two first starts makes the peer."""
         if self.identity_path.exists():
             return
         traces = self.traces()
@@ -251,9 +254,8 @@ class Home:
                 f"put it back (`swarmd key restore FILE --home {here}`), or go on with the weights as a new "
                 f"peer (`swarmd join --home {here} --new-identity`), or choose another --home"
             )
-        if (
-            self.database_path.exists()
-        ):  # its steps and ledger are the former peer's, who alone may claim them
+        # Its steps and ledger are the former peer's, who alone may claim them.
+        if self.database_path.exists():
             set_aside(self.database_path, FORMER, with_suffixes=("-wal", "-shm"))
         make_key(self.identity_path)
 
@@ -268,7 +270,7 @@ class Home:
         return tuple(parts)
 
     def _require_plain_files(self) -> None:
-        """What is written in place is not written through a link. Raises ConfigError."""
+        """Require that no link leads to the database, which is written in place. Raises ConfigError."""
         for suffix in ("", "-wal", "-shm"):
             path = self.database_path.with_name(self.database_path.name + suffix)
             if path.is_symlink():
@@ -276,7 +278,7 @@ class Home:
 
 
 def _require_own(path: Path) -> None:
-    """Nobody else can put files into the home. Raises ConfigError."""
+    """Require that nobody else can put files into the home. Raises ConfigError."""
     mode = path.stat().st_mode
     if mode & 0o022:
         raise ConfigError(

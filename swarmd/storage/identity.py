@@ -11,7 +11,7 @@ from swarmd.errors import ConfigError
 from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
 
 KEY_BYTES_MAX = 4_096
-"""More than any key file has: what is read of one that is something else."""
+"""More than any key file has. If the file is something else, no more of it is read."""
 
 KEY_SEED_BYTES = 32
 
@@ -40,13 +40,13 @@ def read_key(path: Path) -> KeyPair:
 
 
 def make_key(path: Path) -> None:
-    """A new random one, readable by its owner alone. Raises OSError."""
+    """Write a new random key, readable by its owner alone. Raises OSError."""
     write_whole(path, KeyPair.from_seed(os.urandom(KEY_SEED_BYTES)).to_libp2p())
 
 
 def put_key(path: Path, key: KeyPair, *, replace: bool) -> str:
-    """Write `key`; over another one only with `replace`, and that is kept. Returns what became of it, as
-    the end of a sentence. Raises ConfigError, OSError."""
+    """Write `key`. It takes another key's place only with `replace`, and that key is kept. Returns what was
+    done, as the end of a sentence. Raises ConfigError, OSError."""
     data = key.to_libp2p()
     if not os.path.lexists(path):
         write_whole(path, data)

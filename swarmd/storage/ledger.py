@@ -19,7 +19,7 @@ ENTRIES_SLACK = 256
 """Events above the bound before the log is cut: cutting at each event would double the writes."""
 
 PUBLISHERS_MAX = 1_024
-"""Peers with counts of their own; above it those that were pulled from longest ago are forgotten."""
+"""Peers with counts of their own. Above this, the peers pulled from longest ago are forgotten."""
 
 DETAIL_CHARACTERS_MAX = 500
 """A rejection's detail may quote what a stranger sent."""
@@ -117,11 +117,11 @@ class Ledger:
         self._enter("rejected", now, digest=digest, peer_id=publisher, reason=reason, detail=detail)
 
     def lost(self, digest: bytes, why: str, *, now: float) -> None:
-        """The record that an earlier entry speaks of is not on disk any more, or damaged."""
+        """The record of an earlier entry is damaged, or no longer on disk."""
         self._enter("lost", now, digest=digest, detail=why)
 
     def knows(self, digest: bytes) -> bool:
-        """Whether the log has an entry of a group that was published or pulled under this digest."""
+        """Whether the log says that a group was published or pulled under this digest."""
         return bool(
             self._connection.execute(
                 "SELECT 1 FROM ledger WHERE digest = ? AND event IN ('published', 'pulled') LIMIT 1",
@@ -130,7 +130,7 @@ class Ledger:
         )
 
     def records(self) -> list[bytes]:
-        """Digests of the groups in the log that were published or pulled, oldest first, but those lost."""
+        """Digests of the groups in the log that were published or pulled and not lost, oldest first."""
         return [digest for digest, _ in self._connection.execute(RECORDS)]
 
     def counts(self) -> Counts:
@@ -152,7 +152,7 @@ class Ledger:
         )
 
     def by_publisher(self) -> dict[str, PublisherCounts]:
-        """At most PUBLISHERS_MAX peers, the one pulled from last first."""
+        """At most PUBLISHERS_MAX peers, the one pulled from most recently first."""
         rows = self._connection.execute(
             "SELECT peer_id, groups_pulled, reward_sum FROM publishers ORDER BY last_pulled DESC"
         )

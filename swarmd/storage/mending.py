@@ -16,7 +16,7 @@ from swarmd.storage.reconciling import reconcile
 
 
 def mend(home: Home, findings: Sequence[Finding], *, now: float) -> list[str]:
-    """Returns what was done, a sentence each. Raises ConfigError, StorageError."""
+    """Mend what is damaged; returns what was done, one sentence each. Raises ConfigError, StorageError."""
     done = []
     for finding in findings:
         if finding.state == "damaged" and finding.part != "ledger":

@@ -35,7 +35,7 @@ class Peers:
         self._connection = connection
 
     def seen(self, peer_id: str, addresses: Sequence[str], *, now: float) -> None:
-        """Remember where a peer was at `now`. Empty `addresses` leave the known ones."""
+        """Remember where a peer was at `now`. If `addresses` is empty, the known ones stay."""
         kept = [address for address in addresses if len(address) <= ADDRESS_CHARACTERS_MAX][:ADDRESSES_MAX]
         with self._connection.transaction():
             self._connection.execute(

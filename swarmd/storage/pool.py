@@ -1,7 +1,7 @@
 """The pool: verified groups by other peers, waiting to be drawn into a step.
 
-Bounded: the groups of the oldest rounds go first. Bodies are CBOR of plain values, rebuilt by pydantic into
-the dataclass; which groups a step draws is the sampler's choice, not made here.
+It is bounded: the groups of the oldest rounds go first. Bodies are CBOR of plain values, which pydantic turns
+back into the dataclass. Which groups a step draws is decided by the sampler, not here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from swarmd.storage.durable import Report
 from swarmd.storage.ledger import Ledger
 
 POOL_GROUPS_MAX = 2_048
-"""Groups; at 64 KiB a record this is 128 MiB at the very worst. The configuration may say otherwise."""
+"""Groups; at 64 KiB per record this is 128 MiB at the very worst. The configuration may say otherwise."""
 
 Choose = Callable[[Sequence[str], int], Sequence[int]]
 """(publishers of the groups that wait, newest first; how many are wanted) -> positions of those to read."""
@@ -44,8 +44,11 @@ class Pool:
         return int(count)
 
     def add(self, group: ScoredGroup, *, now: float) -> bool:
-        """Keep a verified and scored group of another peer, and enter it in the ledger as pulled. False when
-        it is here already. Drops the oldest above the bound. ValueError for a group without a digest."""
+        """Keep a verified and scored group of another peer, and enter it in the ledger as pulled.
+
+        Returns False if it is here already. Drops the oldest above the bound. Raises ValueError for a group
+        without a digest.
+        """
         if group.digest is None:
             raise ValueError(
                 "only a group that came in a record has a place in the pool: this one has no digest"
@@ -67,14 +70,15 @@ class Pool:
     def candidates(
         self, min_round: int, limit: int, *, informative_only: bool = False, choose: Choose = newest
     ) -> list[ScoredGroup]:
-        """Up to `limit` groups not used yet, of rounds `min_round` and later, newest first: those that
-        `choose` names. With `informative_only`, only of those whose rewards differ."""
+        """Up to `limit` unused groups of round `min_round` or later, newest first, as `choose` picks them.
+        With `informative_only`, only groups whose rewards differ."""
         waiting = self._connection.execute(
             "SELECT id, publisher FROM pool WHERE used_step IS NULL AND round >= ? AND informative >= ?"
             " ORDER BY round DESC, id DESC",
             (min_round, informative_only),
         )
-        chosen = [waiting[n][0] for n in choose([publisher for _, publisher in waiting], limit)]
+        positions = choose([publisher for _, publisher in waiting], limit)
+        chosen = [waiting[position][0] for position in positions]
         groups = []
         for row_id in chosen:
             [(body,)] = self._connection.execute("SELECT body FROM pool WHERE id = ?", (row_id,))
@@ -88,7 +92,7 @@ class Pool:
         return groups
 
     def mark_used(self, digests: Sequence[bytes], step: int, *, now: float) -> int:
-        """These groups were in the batch of `step`: they are not candidates any more, and the ledger counts
+        """These groups were in the batch of `step`: they are no longer candidates, and the ledger counts
         them. Returns how many were here and unused."""
         with self._connection.transaction():
             used = 0
@@ -101,7 +105,7 @@ class Pool:
         return used
 
     def remove(self, publisher: str) -> int:
-        """Drop what was not used yet of a peer that is not listened to any more; returns how many."""
+        """Drop the unused groups of a peer that is no longer listened to; returns how many."""
         return self._connection.changed(
             "DELETE FROM pool WHERE publisher = ? AND used_step IS NULL", (publisher,)
         )

@@ -1,8 +1,8 @@
-"""Ledger and record files agree: what a kill or a hand left between them is found, entered, and said.
+"""Makes ledger and record files agree, after a kill between two writes or after a person removed files.
 
-A record's file is written before its entry, so a kill in between leaves a file without an entry: an own one
-is entered, another peer's may be pulled again. An entry without its file, where older ones have theirs, is a
-record that was lost; the log says so once.
+A record's file is written before its entry, so a kill in between leaves a file without an entry. An own
+record is then entered; another peer's may be pulled again. An entry without a file, when older entries have
+theirs, means that a record was lost. The log says so once.
 """
 
 from __future__ import annotations
@@ -64,14 +64,15 @@ def without_entry(blobs: BlobStore, database: Database) -> list[bytes]:
 
 
 def without_file(entered: Sequence[bytes], held: Container[bytes]) -> list[bytes]:
-    """Digests of entries, oldest first, whose record is not held though that of an older one is, or though
-    none is held at all: the store drops the oldest, and never all."""
-    oldest = next((n for n, digest in enumerate(entered) if digest in held), 0)
+    """Digests of entries, oldest first, whose record is missing although it was not dropped. The store drops
+    the oldest records, and never all. So these are the missing ones behind the oldest record that is held, or
+    all of them if none is held."""
+    oldest = next((index for index, digest in enumerate(entered) if digest in held), 0)
     return [digest for digest in entered[oldest:] if digest not in held]
 
 
 def own_record(envelope: bytes, own: PeerId) -> Record | None:
-    """What `own` signed; None for anything else."""
+    """The record in `envelope` if `own` signed it; None for anything else."""
     try:
         opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
         return Record.from_bytes(opened.payload) if opened.peer_id == own else None

@@ -1,4 +1,4 @@
-"""The history of this peer's policy updates: metrics a step, the reward curve, and its best stretch."""
+"""The history of this peer's policy updates: metrics per step, the reward curve, and its best stretch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic import JsonValue
 from swarmd.storage.connection import Connection
 
 STEPS_MAX = 100_000
-"""Steps kept; at one a minute more than two months, at about 1 KiB a step 100 MiB. The oldest go first."""
+"""Steps kept: over two months at one per minute, 100 MiB at about 1 KiB per step. The oldest go first."""
 
 STEP_NUMBER_MAX = 2**63 - 1
 """The largest integer SQLite holds."""
 
 WINDOW_STEPS = 20
-"""Steps that one mean of rewards is taken over: a single step's reward is mostly luck."""
+"""Steps per mean of rewards: a single step's reward is mostly luck."""
 
 
 @dataclass(frozen=True)
 class Rewards:
-    """The reward of own groups, each number None while there is none."""
+    """The reward of own groups. Each value is None while there is none."""
 
     last: float | None
     mean_20: float | None
@@ -32,7 +32,7 @@ class Rewards:
 
 
 class Steps:
-    """One row a step. A step that is repeated after a restart replaces its row."""
+    """One row per step. A step that is repeated after a restart replaces its row."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class Steps:
     def record(
         self, step: int, *, reward: float | None, metrics: Mapping[str, JsonValue], now: float
     ) -> None:
-        """`reward`: mean reward of the step's own groups, None for a step without any."""
+        """Keep the metrics of a step. `reward`: mean reward of its own groups, None if it had none."""
         text = json.dumps(dict(metrics))
         with self._connection.transaction():
             self._connection.execute(

@@ -1,9 +1,11 @@
-"""What an answer must look like before a scorer sees it. Parsed, never evaluated; what does not fit scores 0.
+"""What an answer must look like before a scorer sees it.
 
-Some scorers of reasoning-gym evaluate the answer as Python, others hand it to sympy's parser, which does the
-same, and some convert numbers of any size. `FORMS` says for each of them what a right answer can look like;
-the other scorers compare text. Found by reading reasoning-gym 0.1.25 and by recording what each dataset
-compiles while it scores; `tests/tasks/test_answers.py` repeats the recording.
+The answer is parsed, never evaluated. An answer that does not fit scores 0.
+
+Some scorers of reasoning-gym evaluate the answer as Python. Others hand it to sympy's parser, which evaluates
+it too. Some convert numbers of any size. `FORMS` says for each of them what a right answer can look like. The
+other scorers compare text. The list comes from reading reasoning-gym 0.1.25 and from recording what each
+dataset compiles while it scores; `tests/tasks/test_answers.py` repeats the recording.
 """
 
 from __future__ import annotations
@@ -26,17 +28,17 @@ _CALCULUS = frozenset({
     "atan", "sinh", "cosh", "tanh",
 })  # fmt: skip
 _NOT_FINITE = re.compile(r"nan|inf", re.IGNORECASE)
-# No bracket, quote, underscore, equals sign or dot behind a letter: evaluated or not, it calls nothing.
+# No bracket, quote, underscore, equals sign, or dot after a letter: even evaluated, such text calls nothing.
 _WORDS_AND_NUMBERS = re.compile(r"(?:[^\W_]|[ ,:/+\n°×→%-]|(?<![^\W\d_])\.|\.(?![^\W\d_]))*")
 
 
 def is_bounded(answer: str) -> bool:
-    """The form of every answer to a scorer that nobody has looked into: no number that takes for ever."""
+    """The form for a scorer that nobody has studied: no number that takes for ever to convert."""
     return not has_long_number(answer)
 
 
 def is_plain_literal(answer: str) -> bool:
-    """Words and numbers, or a literal: what even a scorer without walls round it may see."""
+    """Words and numbers, or a literal: text that even a scorer without a kernel filter may see."""
     if has_long_number(answer) or len(answer) > PLAIN_CHARS_MAX:
         return False
     if _WORDS_AND_NUMBERS.fullmatch(answer):
@@ -46,7 +48,7 @@ def is_plain_literal(answer: str) -> bool:
 
 
 def _text_or_literal(pattern: str) -> Form:
-    """Text as the question wants it, no expression but a number or a name; or a list of its parts."""
+    """Text that the question asks for, which is at most a number or a name; or a list of its parts."""
     text = re.compile(pattern)
 
     def fits(answer: str) -> bool:
@@ -81,11 +83,11 @@ def _statement(answer: str) -> bool:
 
 
 def _moves(answer: str) -> bool:
-    """A repeat is one digit: ten quarter turns, or cells, are more than any puzzle has."""
+    """A repeat count is one digit: no puzzle needs ten quarter turns or ten cells."""
     return len(answer) <= MOVES_CHARS_MAX and re.search(r"\d\d", answer) is None
 
 
-_GRID = r"[0-9 \n]*"  # digits in a row are one number, with spaces no expression: it reaches nothing
+_GRID = r"[0-9 \n]*"  # one number, or no expression at all because of the spaces: it calls nothing
 _SUM = r"0-9 ()+*/\n\-"
 
 FORMS: dict[str, Form] = {
@@ -94,13 +96,13 @@ FORMS: dict[str, Form] = {
     "spiral_matrix": _text_or_literal(_GRID),
     "n_queens": _text_or_literal(r"[_Q \n]*"),
     "string_insertion": _text_or_literal(r"[A-E]*"),
-    # sympy's parser does, which evaluates too.
+    # sympy's parser sees it, and evaluates it too.
     "countdown": _formula(_SUM),
     "puzzle24": _formula(_SUM),
     "polynomial_multiplication": _formula(_SUM + "A-Za-z", names=True),
     "simple_integration": _formula(_SUM + "A-Za-z.,", calls=_CALCULUS, names=True),
     "intermediate_integration": _formula(_SUM + "A-Za-z.,", calls=_CALCULUS, names=True),
-    # It is converted to numbers.
+    # The scorer converts it to numbers.
     **dict.fromkeys(
         (
             "advanced_geometry", "chain_sum", "coin_flip", "complex_arithmetic", "decimal_arithmetic",
@@ -109,9 +111,9 @@ FORMS: dict[str, Form] = {
         ),
         _finite_numbers,
     ),
-    # A parser of the scorer's own does, which takes long texts badly.
+    # The scorer's own parser sees it, and copes badly with long texts.
     "propositional_logic": _statement,
     "rubiks_cube": _moves,
     "rush_hour": _moves,
 }  # fmt: skip
-"""By dataset of reasoning-gym; for the others, `is_bounded` will do."""
+"""The form by dataset of reasoning-gym. For the other datasets `is_bounded` is enough."""

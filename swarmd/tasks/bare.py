@@ -1,8 +1,8 @@
-"""Whether an answer holds nothing that its writer could have left out or spelled otherwise. Pure.
+"""Whether an answer is bare: its writer could have left nothing out and spelled nothing differently. Pure.
 
-Only what an answer is worth is verified. Where the scorer takes `007` or `+7` for 7, the rest is its writer's
-choice, and so may be a payload. A task that knows its right answer says whether a text is it. Of other tasks
-an answer is bare if it is spelled plainly and everything shorter that is tried in its place scores less.
+Only the worth of an answer is verified. If the scorer takes `007` or `+7` for 7, the writer chose the rest,
+and it may be a payload. A task that knows its right answer says whether a text is that answer. For any other
+task an answer is bare if it is spelled plainly and every shorter text that is tried instead scores less.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 CHARS_MAX = 256
-SCORINGS_MAX = 512  # of a group: one answer of `CHARS_MAX`, or a dozen of the usual length
-CPU_S_MAX = 0.1  # of a group; sixteen groups share a child that has 2 s
+SCORINGS_MAX = 512  # per group: one answer of `CHARS_MAX`, or a dozen of the usual length
+CPU_S_MAX = 0.1  # per group; sixteen groups share a child that has 2 s
 
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
-_NUMBER_SPELLED_OTHERWISE = re.compile(r"\d\.?[eE][+-]?\d|0[xXoObB]\w")  # a pair of changes leaves its value
+_NUMBER_SPELLED_OTHERWISE = re.compile(r"\d\.?[eE][+-]?\d|0[xXoObB]\w")  # two changes together keep its value
 _UNEVEN_SPACE = re.compile(r"[^\S \n]|\s\s")
 
 
 class Budget:
-    """What the trials on one group's answers may cost. Beyond it, no answer is found to be bare."""
+    """What the trials on one group's answers may cost. Once it is spent, no answer is found to be bare."""
 
     def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
-        """`clock` tells the seconds of CPU time of this process."""
+        """`clock` gives the CPU time of this process in seconds."""
         self._clock = clock
         self._scorings = SCORINGS_MAX
         self._until: float | None = None
 
     def take(self) -> bool:
-        """Whether one more scoring may be made."""
+        """Spend one scoring; returns whether the budget allows it."""
         now = self._clock()
         if self._until is None:
             self._until = now + CPU_S_MAX
@@ -46,7 +46,7 @@ def is_tight(answer: str, worth: int, score: Callable[[str], int], budget: Budge
 
 
 def is_plain(answer: str) -> bool:
-    """Whether it is printable, with single spaces, and with no second form of a character or of a number."""
+    """Whether it is printable, has only single spaces, and no character or number in an unusual form."""
     return (
         len(answer) <= CHARS_MAX
         and unicodedata.normalize("NFKC", answer) == answer
@@ -57,23 +57,26 @@ def is_plain(answer: str) -> bool:
 
 
 def rivals(answer: str) -> Iterator[str]:
-    """`answer` without each character, each two neighbours, the first and the last, each pair of brackets;
-    and, where its letters are of both cases, with the other case. Space does not count as a character."""
-    seen = [place for place, character in enumerate(answer) if not character.isspace()]
-    parts = [*((place,) for place in seen), *pairwise(seen), *_pairs(answer)]
+    """`answer` with one part left out: a character, two neighbours, the first and the last, or two brackets.
+
+    An answer with letters of both cases also has a rival with each letter in the other case. Spaces do not
+    count as characters.
+    """
+    seen = [position for position, character in enumerate(answer) if not character.isspace()]
+    parts = [*((position,) for position in seen), *pairwise(seen), *_pairs(answer)]
     if len(seen) > 2:
         parts.append((seen[0], seen[-1]))
     for part in dict.fromkeys(parts):
-        yield "".join(c for place, c in enumerate(answer) if place not in part).strip()
+        yield "".join(c for position, c in enumerate(answer) if position not in part).strip()
     if answer not in (answer.lower(), answer.upper()):
         yield answer.swapcase()
 
 
 def _pairs(answer: str) -> Iterator[tuple[int, int]]:
-    """Where brackets stand that belong together."""
+    """The positions of each pair of matching brackets."""
     opened: list[int] = []
-    for place, character in enumerate(answer):
+    for position, character in enumerate(answer):
         if character in _BRACKETS.values():
-            opened.append(place)
+            opened.append(position)
         elif opened and answer[opened[-1]] == _BRACKETS.get(character):
-            yield opened.pop(), place
+            yield opened.pop(), position

@@ -1,8 +1,8 @@
 """Runs jobs in forked children of the worker, so that no job can hurt the worker or what runs after it.
 
-A child is a copy of the warm worker: it costs milliseconds, where a fresh interpreter costs seconds. It has
-no descriptor but /dev/null and the pipe of its own results. A job that hangs or kills its child costs itself
-alone: the next one runs in a new child.
+A child is a copy of the warm worker. It costs milliseconds; a fresh interpreter costs seconds. It has no
+descriptors except /dev/null and the pipe for its own results. A job that hangs or kills its child costs only
+itself: the next job runs in a new child.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from swarmd.tasks.source import RefusedTaskError
 Job = Callable[[], object]
 _RESULT_FD = 3
 _DESCRIPTORS_MAX = 64
-_GRACE_S = 1.0  # the alarm inside the child comes first; this much later the child is killed from outside
+_GRACE_S = 1.0  # the child's own alarm comes first; this much later the worker kills the child
 _DETAIL_CHARS_MAX = 300
 ENDS_CHILD = ("hang", "timeout", "crash")
 """Kinds of Lost that cost a child, and so the worker's time."""
@@ -36,16 +36,16 @@ ENDS_CHILD = ("hang", "timeout", "crash")
 
 @dataclass(frozen=True)
 class Limits:
-    """Of the jobs that share a call."""
+    """Limits of the jobs that share a call."""
 
     seconds: float
-    """of each job, by the clock"""
+    """per job, by the clock"""
     cpu_seconds: float = 0.0
-    """of each job; 0 for no limit"""
+    """per job; 0 for no limit"""
     deadline: float = math.inf
-    """of all of them (monotonic)"""
+    """of all jobs together (monotonic seconds)"""
     stop_at_loss: bool = False
-    """Whether no job is run behind one that hung or crashed."""
+    """Whether to skip the jobs after one that hung or crashed."""
     result_bytes_max: int = FRAME_BYTES_MAX
     result_items_max: int = FRAME_ITEMS_MAX
 
@@ -55,7 +55,7 @@ class Lost:
     """A job without a result.
 
     kind: "hang" (it used up its CPU time), "timeout" (by the clock: it hangs, or the machine is busy),
-    "crash", "error", "skipped" or that of a RefusedTaskError.
+    "crash", "error", "skipped" or the kind of a RefusedTaskError.
     """
 
     kind: str
@@ -64,10 +64,10 @@ class Lost:
 
 
 def run_jobs(jobs: Sequence[Job], limits: Limits, confine: Callable[[float], None]) -> list[Any | Lost]:
-    """The result of each job, which must be encodable, or why there is none.
+    """The result of each job, or why there is none. Results must be encodable.
 
-    One child runs the jobs in turn until it is lost; another goes on behind the lost job. `confine(seconds)`
-    is called in the child before its first.
+    One child runs the jobs in turn until it is lost. A new child goes on with the job after the lost one.
+    Each child calls `confine(seconds)` before its first job.
     """
     results: list[Any | Lost] = []
     rest = Lost("timeout", "the time for all of them was used up")
@@ -131,7 +131,7 @@ def _parse(frame: object) -> Any | Lost:
 
 
 def _be_child(jobs: Sequence[Job], writer: int, limits: Limits, confine: Callable[[float], None]) -> NoReturn:
-    """Never returns into the worker's code, whatever happens: the exit status says that something did."""
+    """Never returns into the worker's code, whatever happens: the worker sees that a result is missing."""
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # first: it may come at any moment
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
@@ -150,7 +150,7 @@ def _be_child(jobs: Sequence[Job], writer: int, limits: Limits, confine: Callabl
 
 
 def attempt(job: Job) -> tuple[object, ...]:
-    """(True, what the job gives), or (False, kind, detail, option): why it gives nothing. Only in a child."""
+    """(True, the job's result), or (False, kind, detail, option): why it has none. Only in a child."""
     try:
         return True, job()
     except RefusedTaskError as error:

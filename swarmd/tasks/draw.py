@@ -1,7 +1,7 @@
-"""Which questions a peer trains on, and which it is examined on. Both follow from hashes.
+"""Which questions a peer trains on, and which it is evaluated on. Both follow from hashes.
 
-Seeds are hashed because neighbouring seeds of reasoning-gym share questions (item = seed + index), and so
-that two peers with the same configured seed still see other questions.
+Seeds are hashed for two reasons. Neighbouring seeds of reasoning-gym share questions (item = seed + index),
+and two peers with the same configured seed must still see different questions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from swarmd.tasks.outcomes import Question, TaskFailure
 from swarmd.tasks.runner import TaskRunner
 
 _SEED_BITS = 31  # some datasets add to the seed and hand it to numpy, whose seeds end at 2**32 - 1
-_ROUNDS_MAX = 24  # of drawing again in place of held-out questions: a tenth is held out, so two or three do
+_ROUNDS_MAX = 24  # of drawing again instead of held-out questions: a tenth is held out, so two or three do
 _CANDIDATES_PER_HELD_OUT = 40  # a tenth is held out: four times as many as are needed
 _CANDIDATES_MIN = 256
 
@@ -40,7 +40,7 @@ class TrainingDraw:
     async def draw(self, runner: TaskRunner, count: int) -> list[Question]:
         """The next `count` questions, none of them held out. Raises TaskError if the tasks yield none.
 
-        A question that cannot be made is passed over.
+        It skips a question that cannot be made.
         """
         drawn: list[Question] = []
         failure: TaskFailure | None = None
@@ -66,13 +66,13 @@ class TrainingDraw:
 
 
 class QuestionSource(Protocol):
-    """The part of `TaskRunner` that is needed."""
+    """The part of `TaskRunner` that drawing needs."""
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
 
 def held_out_seed(manifest: Manifest) -> int:
-    """Of the questions that the peers of a swarm evaluate themselves on: the same for all of them."""
+    """The seed of the questions that the peers of a swarm evaluate themselves on: all use the same."""
     return int.from_bytes(manifest.swarm_id[:4], "big")
 
 
@@ -81,10 +81,10 @@ async def held_out_questions(
 ) -> list[Question]:
     """`count` held-out questions, spread evenly over `tasks`, the same for the same seed on every machine.
 
-    Distinct as far as the datasets go: small ones repeat. A task with no held-out question leaves its share
-    to the others. Raises NoHeldOutQuestionError if there is none at all.
+    They are distinct if the datasets are large enough; small datasets repeat. A task with no held-out
+    question leaves its share to the others. Raises NoHeldOutQuestionError if there is none at all.
     """
-    shares = [count // len(tasks) + (number < count % len(tasks)) for number in range(len(tasks))]
+    shares = [count // len(tasks) + (index < count % len(tasks)) for index in range(len(tasks))]
     found = [
         await _held_out_of(runner, family, seed, share)
         for family, share in zip(tasks, shares, strict=True)
@@ -104,9 +104,7 @@ async def _held_out_of(runner: QuestionSource, family: TaskFamily, seed: int, sh
     candidates = max(_CANDIDATES_MIN, share * _CANDIDATES_PER_HELD_OUT)
     batch = max(64, 4 * share)
     for start in range(0, candidates, batch):
-        digests = [
-            _hash(["held out", family.task_id, seed, number]) for number in range(start, start + batch)
-        ]
+        digests = [_hash(["held out", family.task_id, seed, index]) for index in range(start, start + batch)]
         for found in await runner.questions([task_spec(family, _seed_of(digest)) for digest in digests]):
             if isinstance(found, Question) and found.held_out:
                 distinct.setdefault(found.text, found)

@@ -1,9 +1,9 @@
-"""Which expressions are harmless to evaluate: decided on the syntax tree, without evaluating anything.
+"""Which expressions are harmless to evaluate. The syntax tree decides; nothing is evaluated.
 
-An allow list. A literal holds numbers, text, True, False, None and lists, tuples, sets and dictionaries of
-them. Arithmetic adds operators between numbers, names, and calls of the functions named. Neither can reach an
-attribute, an item or a function of its own, and no value grows beyond `BITS_MAX`. What Python adds to its
-syntax later is refused without our knowing it.
+This is an allow list. A literal holds numbers, text, True, False, None and lists, tuples, sets and
+dictionaries of them. Arithmetic adds operators between numbers, names, and calls of the functions that the
+caller lists. Neither can reach an attribute, an item or any other function, and no value grows beyond
+`BITS_MAX`. Syntax that Python adds later is refused, even if we do not know of it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import math
 import re
 from collections.abc import Collection
 
-DEPTH_MAX = 64  # brackets inside each other; the parsers of CPython and sympy recurse on them
-SIGNS_MAX = 32  # prefix operators in a row, on which they recurse too
-BITS_MAX = 4_096  # of any number on the way to the value: 1,233 digits; answers have tens
+DEPTH_MAX = 64  # nested brackets; the parsers of CPython and sympy recurse on them
+SIGNS_MAX = 32  # prefix operators in a row; the parsers recurse on them too
+BITS_MAX = 4_096  # of any intermediate number: 1,233 digits; answers have tens
 EXPONENT_BITS_MAX = 10  # so an exponent stays below 1,024
-# of the tree; the largest matrix that fits into a record's completion and is right has less
+# of the tree; the largest right matrix that fits into a record's completion has fewer
 NODES_MAX = 4_096
 _SEQUENCES = (ast.List, ast.Tuple, ast.Set, ast.Dict)
 _OPERATORS = (
@@ -32,7 +32,7 @@ _EXPONENT_DIGITS_MAX = 4  # Fraction("1e9999") takes microseconds, and each furt
 _LONG_NUMBER = re.compile(
     rf"(?<!\d)\d[\d_]{{{_DIGITS_MAX}}}"
     rf"|(?<![\w.])(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][+-]?(?:_*\d){{{_EXPONENT_DIGITS_MAX + 1}}}"
-)  # the second does not begin inside a word: 0x1e12345 has no exponent
+)  # the second pattern does not begin inside a word: 0x1e12345 has no exponent
 _JSON_NAMES = ("true", "false", "null")
 _TOO_LARGE = math.inf
 
@@ -46,7 +46,7 @@ def has_long_number(text: str) -> bool:
 
 
 def parse(text: str) -> ast.expr | None:
-    """The tree of one expression; None for what is none, is nested too deeply or has a long number."""
+    """The tree of one expression. None if the text is not one, is nested too deeply or has a long number."""
     if has_long_number(text) or _depth(text) > DEPTH_MAX or _PREFIXES.search(text):
         return None
     try:
@@ -56,7 +56,7 @@ def parse(text: str) -> ast.expr | None:
 
 
 def is_literal(tree: ast.AST, depth: int = 4) -> bool:
-    """Whether `tree` is a literal: its value stands there, at most `depth` containers inside each other."""
+    """Whether `tree` is a literal, with at most `depth` containers inside each other."""
     pending: list[tuple[ast.AST, int]] = [(tree, depth)]
     seen = 0
     while pending:
@@ -94,7 +94,7 @@ def is_arithmetic(tree: ast.AST, *, calls: Collection[str] = (), names: bool = F
 
 
 def _bits(node: ast.AST, calls: Collection[str], names: bool) -> float:
-    """An upper bound of the size of what `node` evaluates to; infinite for what is not allowed."""
+    """An upper bound, in bits, of the value of `node`; infinite if `node` is not allowed."""
     match node:
         case ast.Constant(value=bool() | int() | float() | complex() as value):
             return _constant_bits(value)
@@ -120,7 +120,7 @@ def _operation_bits(operator: ast.operator, left: float, right: float) -> float:
 
 
 def _argument_bits(node: ast.AST, calls: Collection[str], names: bool) -> float:
-    """Of a call: sympy's parser writes Symbol('x') and Float('0.5'), and Integral takes (x, 0, 1)."""
+    """Bits of a call's argument: sympy writes Symbol('x') and Float('0.5'), and Integral takes (x, 0, 1)."""
     match node:
         case ast.Constant(value=str(text)):
             return len(text)

@@ -1,7 +1,7 @@
 """Length-prefixed frames over pipes: four bytes, big endian, then one value in the protocol's CBOR profile.
-A frame of no bytes is a beat: its sender is still at work.
+An empty frame is a beat: its sender is still at work.
 
-Both ends are ours, yet what comes out of the worker is read as if it were hostile: it may be.
+Both ends are ours, but the worker's output is read as if it were hostile, because it may be.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FRAME_ITEMS_MAX = (
 
 
 class FrameError(Exception):
-    """The other end closed in the middle, was too slow, or announced more than a frame may hold."""
+    """The other end closed in mid-frame, was too slow, or announced more than a frame may hold."""
 
 
 def pack(value: object) -> bytes:
@@ -71,7 +71,7 @@ def read_frame(
 
 
 def split_frames(data: bytes) -> list[object]:
-    """The values of the whole frames in `data`, beats left out, as is a last one that was cut off."""
+    """The values of the whole frames in `data`, without beats and without a last frame that was cut off."""
     values: list[object] = []
     while len(data) >= HEAD_BYTES:
         end = HEAD_BYTES + body_bytes(data[:HEAD_BYTES])

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from numpy import random as numpy_random  # numpy would import it at the first use, in each child anew
+from numpy import random as numpy_random  # else numpy imports it at the first use, again in each child
 from reasoning_gym.composite import DatasetSpec
 from reasoning_gym.dataset import ProceduralDataset
 from reasoning_gym.factory import DATASETS
@@ -25,8 +25,8 @@ SEVERAL_ANSWERS = frozenset({
     "countdown", "cryptarithm", "jugs", "kakurasu", "knight_swap", "n_queens", "palindrome_generation",
     "puzzle24", "quantum_lock", "shortest_path", "sokoban", "tower_of_hanoi", "word_ladder",
 })  # fmt: skip
-"""Datasets that give a right answer with the question, and whose scorers take others that mean something
-else. Those that give none (rubiks_cube, graph_color) say so themselves."""
+"""Datasets that give a right answer with the question, and whose scorers also accept answers that mean
+something else. Datasets that give no answer (rubiks_cube, graph_color) say so themselves."""
 
 _SET_BY_SPEC = ("seed", "size")  # a fixed seed in the options would give every peer the same few questions
 
@@ -72,7 +72,7 @@ class GymTask:
         return config
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:
-        # A few generators (list_functions, pool_matrix) draw from the global generators as well.
+        # A few datasets (list_functions, pool_matrix) also draw from the global random generators.
         random.seed(seed + index)
         numpy_random.seed((seed + index) % 2**32)
         dataset = self._dataset_class(config=self._configure(seed, index))
@@ -87,7 +87,7 @@ class GymTask:
         return FORMS.get(name, is_bounded)(answer)
 
     def is_bare(self, answer: str, entry: Any) -> bool | None:
-        """Whether `answer` is the text that the dataset gives; None for another where several are right."""
+        """Whether `answer` is the text that the dataset gives. None for another text if several are right."""
         name, _, item = self._asked(entry)
         own = item["answer"]
         if own is not None and answer == str(own).strip():
@@ -95,7 +95,7 @@ class GymTask:
         return None if own is None or name in SEVERAL_ANSWERS else False
 
     def _asked(self, entry: Any) -> tuple[str, Any, Any]:
-        """The name of the dataset that the question is of, the dataset, the item."""
+        """The name of the question's dataset, the dataset, and the item."""
         dataset, item = entry
         if self._dataset != "composite":
             return self._dataset, dataset, item
@@ -104,7 +104,7 @@ class GymTask:
 
     def score(self, answer: str, entry: Any) -> float:
         dataset, item = entry
-        return dataset.score_answer(answer, item)  # type: ignore[no-any-return]  # `rewards` takes what comes
+        return dataset.score_answer(answer, item)  # type: ignore[no-any-return]  # `rewards` takes anything
 
 
 def _check_options(dataset: str, config: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ def _check_options(dataset: str, config: Mapping[str, Any]) -> None:
     known = {field.name for field in dataclasses.fields(DATASETS[dataset][1])} - set(_SET_BY_SPEC)
     for option in config:
         if option in _SET_BY_SPEC:
-            raise BadOptionError(f"{dataset}: {option!r} is set for each question and is no option", option)
+            raise BadOptionError(f"{dataset}: {option!r} is set for each question: leave it out", option)
         if option not in known:
             raise BadOptionError(f"{dataset} has no option {option!r}{_nearest(option, known)}", option)
 

@@ -1,10 +1,10 @@
-"""Tasks that pay for junk: found by asking each to score answers that no question of it wants.
+"""Finds tasks that pay for junk: each task scores answers that none of its questions asks for.
 
 Some scorers are fooled by a NaN, take any text for true, or pay for the empty answer. A policy finds that out
-sooner than a person, and so does whoever wants rewards without work. A text on the list may be right by
-chance: it counts as paid where most of several questions pay for it. A task that asks yes or no can come out
-as a payer too, if one of the two is right on most of its questions: there a constant is worth what the figure
-says.
+sooner than a person, and so does anyone who wants rewards without work. A text on the list may be right by
+chance, so it counts as paid only if most of several questions pay for it. A task that asks yes or no can also
+come out as a payer, if one of the two is right on most of its questions. A constant answer is then worth what
+the figure says.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from protocol import Manifest, TaskFamily, TaskSpec
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.outcomes import Question, Score, TaskFailure
 
-QUESTIONS = 12  # asked of a task
+QUESTIONS = 12  # asked per task
 QUESTIONS_MIN = 4  # different ones; a task with fewer has few answers, and one of them may be on the list
 MOSTLY = 0.75  # of the questions; two answers that are right equally often reach it in 7 of 100 tasks
-# for an attempt, as scorers do: 0.01 for any text, 0.05 for one that parses, 0.1 for a letter
+# what scorers pay for an attempt: 0.01 for any text, 0.05 for one that parses, 0.1 for a letter
 PARTIAL_PAID_MAX = 0.1
 _SEEDS_APART = 7_919  # neighbouring seeds of reasoning-gym share questions
 _THE_QUESTION = "the question itself"
 
 JUNK = (
-    "", ".", "banana",  # nothing, and a word that is no task's
-    "0", "1", "-1", "0.5",  # falsy, truthy, off by little: what a tolerance or a ratio lets through
-    "nan", "inf", "-inf", "1e999",  # compare as nothing else does
+    "", ".", "banana",  # nothing, and a word of no task
+    "0", "1", "-1", "0.5",  # falsy, truthy, slightly off: what a tolerance or a ratio lets through
+    "nan", "inf", "-inf", "1e999",  # compare unlike anything else
     "True", "False", "None", "null", "yes", "no",  # constants of a scorer's language
     "[]", "{}", "()", '""',  # empty, and so equal to many things
-    "9" * 400, "1/0",  # too long to convert, without a value
+    "9" * 400, "1/0",  # too long to convert, and without a value
     "[NaN, NaN, NaN]", "6*4*1*1",  # the same in a list; right for another question of puzzle24
 )  # fmt: skip
 
 
 class Judge(Protocol):
-    """The part of `TaskRunner` that is needed."""
+    """The part of `TaskRunner` that the search needs."""
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
@@ -69,12 +69,12 @@ async def find_payers(judge: Judge, manifest: Manifest) -> list[Payer]:
 
 
 def is_preset(manifest: Manifest) -> bool:
-    """Whether the tests have tried its tasks already."""
+    """Whether `manifest` is that of a preset, whose tasks the tests have tried already."""
     return any(load_manifest(name).swarm_id == manifest.swarm_id for name in PRESETS)
 
 
 async def _payer(judge: Judge, family: TaskFamily, manifest: Manifest) -> Payer | None:
-    specs = [task_spec(family, number * _SEEDS_APART) for number in range(QUESTIONS)]
+    specs = [task_spec(family, index * _SEEDS_APART) for index in range(QUESTIONS)]
     asked = {
         question.text: question for question in await judge.questions(specs) if isinstance(question, Question)
     }
@@ -84,8 +84,8 @@ async def _payer(judge: Judge, family: TaskFamily, manifest: Manifest) -> Payer 
         [(question.spec, list(map(_completion, (*JUNK, text)))) for text, question in asked.items()]
     )
     payers = [
-        _verdict(family.name, answer, [row[place].reward for row in rows], manifest)
-        for place, answer in enumerate((*JUNK, _THE_QUESTION))
+        _verdict(family.name, answer, [row[index].reward for row in rows], manifest)
+        for index, answer in enumerate((*JUNK, _THE_QUESTION))
     ]
     return max((payer for payer in payers if payer), key=lambda payer: payer.reward, default=None)
 

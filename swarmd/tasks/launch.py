@@ -10,11 +10,11 @@ from pathlib import Path
 
 QUESTION_S = 20.0  # the slowest dataset seen (sokoban at its defaults) takes 5 s now and then on a busy core
 SCORE_S = 8.0  # four times the CPU time: a scorer shares its core with the model
-# an honest scorer takes milliseconds, the slowest formula seen 0.5 s with its first imports
+# an honest scorer takes milliseconds; the slowest formula seen takes 0.5 s, with its first imports
 SCORE_CPU_S = 2.0
 BEAT_S = 1.0  # between two beats of a worker that starts or works
-HANGS_PER_GROUP = 3  # a group may come from a model that writes such text; 64 of them would take minutes
-# of nice: behind the daemon, ahead of background work; at 19 a busy machine would time scorers out
+HANGS_PER_GROUP = 3  # a group's model may write text that hangs; 64 such completions would take minutes
+# niceness: behind the daemon, ahead of background work; at 19 scorers would time out on a busy machine
 PRIORITY = 5
 STDERR_TAIL_BYTES = 2_000
 
@@ -28,13 +28,13 @@ class WorkerOptions:
     score_s: float = SCORE_S
     """limit for scoring one completion, by the clock"""
     score_cpu_s: float = SCORE_CPU_S
-    """the same in CPU time: what reaches it hangs, however busy the machine is"""
+    """the same in CPU time: a scorer that reaches it hangs, however busy the machine is"""
     hangs_per_group: float = HANGS_PER_GROUP
-    """The completions of one group together may take as long as this many that hang."""
+    """The completions of one group together may take as long as this many hanging ones."""
     stop_at_loss: bool = False
-    """Whether the rest of a group is left unscored when a completion has hung or ended the scorer."""
+    """Whether the rest of a group stays unscored after a completion hung or ended the scorer."""
     priority: int = PRIORITY
-    """of nice"""
+    """niceness"""
     sources: tuple[str, ...] = ()
     """task sources beyond the entry points, as name=module:attribute"""
 
@@ -44,13 +44,13 @@ class WorkerOptions:
         return self.hangs_per_group * self.score_s
 
     def command(self) -> list[str]:
-        """-s -P: no directory that this interpreter does not use is searched for modules."""
+        """The command line. -s -P: modules come only from directories that this interpreter uses."""
         flags = ["-s", "-P", "-B", "-X", "utf8", "-m", "swarmd.tasks.worker"]
         return [sys.executable, *flags, str(os.getpid()), json.dumps(asdict(self))]
 
     @classmethod
     def from_argument(cls, text: str) -> WorkerOptions:
-        """What `command` put into the worker's argument."""
+        """The options that `command` put into the worker's argument."""
         fields = json.loads(text)
         return cls(**fields | {"sources": tuple(fields["sources"])})
 
@@ -65,7 +65,7 @@ FOR_PEERS = WorkerOptions(
 
 
 def worker_environment() -> dict[str, str]:
-    """The whole environment of the worker: nothing of ours, so no secret and no proxy either.
+    """The whole environment of the worker. It holds nothing of ours, so no secret and no proxy.
 
     PYTHONHASHSEED: some datasets iterate over sets of strings, and all peers must see the same order.
     """

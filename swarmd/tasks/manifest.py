@@ -1,7 +1,7 @@
 """Reads a swarm's manifest from a preset or a TOML file, checked down to each dataset's options.
 
-The versions of the sources are not written in the file: the installed ones are filled in, and so become a
-part of the swarm's id.
+The file does not name the versions of the sources. The installed versions are filled in, and so become part
+of the swarm's id.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _ManifestTable(BaseModel):
 
 
 def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Manifest:
-    """The manifest of a preset (`PRESETS`) or of a TOML file, whose tasks a worker tries (seconds).
+    """The manifest of a preset (`PRESETS`) or of a TOML file. A worker tries a file's tasks (seconds).
 
     Raises ConfigError that names file, line and key, TaskError if the worker cannot start.
     """
@@ -74,12 +74,12 @@ def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Ma
         raise ConfigError(f"{path}: {error}") from error
     place = _Place(path, text)
     table = place.parse(parsed)
-    if name_or_path in PRESETS:  # tried by the tests: whoever only wants to start need not wait for a worker
+    if name_or_path in PRESETS:  # the tests have tried these: a start need not wait for a worker
         return place.manifest(table, {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)})
     place.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
     versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
-    for number, outcome in enumerate(outcomes):
-        place.check(number, outcome)
+    for index, outcome in enumerate(outcomes):
+        place.check(index, outcome)
     return place.manifest(table, versions)
 
 
@@ -89,7 +89,7 @@ def _find(name_or_path: str) -> Path:
         return _PRESET_DIRECTORY / f"{name_or_path}.toml"
     try:
         found = path.is_file()
-    except OSError as error:  # no permission to look there, or no name a file could have
+    except OSError as error:  # no permission to look there, or not a possible file name
         raise ConfigError(f"{name_or_path[:_SHOWN_CHARS]!r} cannot be read: {error.strerror}") from error
     if found:
         return path
@@ -101,7 +101,7 @@ def _find(name_or_path: str) -> Path:
 
 
 class _Place:
-    """Turns what is wrong into a ConfigError that says where."""
+    """Turns a mistake in the file into a ConfigError that says where it is."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
@@ -119,9 +119,9 @@ class _Place:
             first = min(errors, key=lambda found: found["type"] != "extra_forbidden")  # a typo makes two
             raise self.error(first["loc"], _explain(first["type"], first["msg"], first["loc"])) from None
 
-    def check(self, number: int, outcome: tuple[object, ...]) -> None:
-        """Raise unless the task with this number gave a question."""
-        at = ("tasks", number)
+    def check(self, index: int, outcome: tuple[object, ...]) -> None:
+        """Raise ConfigError unless the task at `index` gave a question."""
+        at = ("tasks", index)
         match outcome:
             case (True, str()):
                 return
@@ -133,14 +133,14 @@ class _Place:
                 raise self.error((*at, "config"), f"no question could be made: {kind} {detail}".rstrip())
 
     def manifest(self, table: _ManifestTable, versions: Mapping[str, str]) -> Manifest:
-        """Raises ConfigError for what breaks a bound of the protocol."""
+        """Raises ConfigError for a value that breaks a limit of the protocol."""
         families = []
-        for number, task in enumerate(table.tasks):
+        for index, task in enumerate(table.tasks):
             fields = task.model_dump(exclude={"config", "name"})
             fields |= {"name": task.name or task.dataset, "version": versions[task.source]}
-            with self._located(("tasks", number, "config")):
+            with self._located(("tasks", index, "config")):
                 fields["config"] = canonical_json(task.config)
-            with self._located(("tasks", number)):
+            with self._located(("tasks", index)):
                 families.append(TaskFamily(**fields))
         fields = table.model_dump(exclude={"tasks", "genesis"})
         with self._located(()):
@@ -169,7 +169,7 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
 def _try_tasks(
     tasks: Sequence[_TaskTable], options: WorkerOptions
 ) -> tuple[dict[str, str], list[tuple[object, ...]]]:
-    """The sources' versions, and each task's outcome of making its first question in a worker of its own."""
+    """The sources' versions, and per task the outcome of making a first question in a separate worker."""
     specs = [(task.source, task.dataset, canonical_json(task.config), None, 0, 0) for task in tasks]
     requests = b"".join(pack(("questions", (spec,))) for spec in specs)
     try:
@@ -192,7 +192,7 @@ def _try_tasks(
     if len(replies) != 1 + len(specs):
         tail = done.stderr[-STDERR_TAIL_BYTES:].decode(errors="replace").strip()
         raise TaskError(f"the task worker ended early: {tail}")
-    greeting: Any = replies[0]  # trusted: this worker has run no text but its sources' own
+    greeting: Any = replies[0]  # trusted: this worker has run only its sources' own code
     outcomes: list[Any] = replies[1:]
     versions = {name: version for name, (version, _) in greeting[0].items()}
     return versions, [outcome for (_cpu_micro, (outcome,)) in outcomes]

@@ -45,17 +45,17 @@ class Score:
     """The reward in [0, 1]; `failure` is set if this text broke the scorer.
 
     "hang" (it used up its CPU time), "timeout" (by the clock), "crash", "error" (the scorer raised), or
-    "skipped" (behind one that hung or crashed, where the worker stops at the first).
+    "skipped" (it came after one that hung or crashed, and the worker stops at the first).
     """
 
     reward: float
     failure: str | None = None
     bare: bool = False
-    """Whether the answer holds nothing that its writer could have left out or spelled otherwise (`bare`)."""
+    """Whether the answer is bare: see `swarmd.tasks.bare`."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether the text took the scorer along: no peer would accept a group that holds it."""
+        """Whether the text brought the scorer down: no peer would accept a group that holds it."""
         return self.failure not in (None, "error")
 
 

@@ -1,4 +1,4 @@
-"""One worker process seen from the event loop: start, ask, kill. When to retry is for the runner."""
+"""One worker process seen from the event loop: start, ask, kill. The runner decides when to retry."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ START_S = 120.0  # importing reasoning-gym takes 1-3 s on a quiet core; a cold d
 FIRST_BEAT_S = (
     30.0  # until the interpreter has started and begins to import the sources: 0.3 s on a quiet core
 )
-SILENCE_S = 10.0  # without a beat, of which one is due every second: it is frozen, or the machine hardly runs
+SILENCE_S = 10.0  # without a beat, which is due every second: it is frozen, or the machine hardly runs
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)
-"""Why a process could not be launched just now."""
-LAST_WORDS_S = 2.0  # between the end of a worker's output and its own
+"""Errors that keep a process from being launched just now, and may pass."""
+LAST_WORDS_S = 2.0  # from the end of a worker's output to the end of the worker
 
 
 class WorkerLostError(Exception):
@@ -39,8 +39,8 @@ class WorkerLostError(Exception):
 
 
 class WorkerStartError(TaskError):
-    """A worker could not be started. `passing`: whether another try may well succeed: what it ended of was
-    not its own error."""
+    """A worker could not be started. `passing`: whether another try may succeed, because the worker did not
+    end by an error of its own."""
 
     def __init__(self, text: str, *, passing: bool) -> None:
         self.passing = passing
@@ -60,7 +60,7 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, options: WorkerOptions, directory: Path | None = None) -> WorkerProcess:
-        """Start and wait until it has imported its sources. Its working directory is made in `directory`.
+        """Start and wait until it has imported its sources. It gets a working directory in `directory`.
 
         Raises WorkerStartError with the end of its stderr; leaves nothing behind when it raises.
         """
@@ -123,7 +123,7 @@ class WorkerProcess:
         return reply
 
     async def _wait_for_its_end(self) -> None:
-        """So that its own exit code is seen, rather than our kill."""
+        """Wait a little, so that we see its own exit code instead of our kill."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._process.wait()
@@ -158,7 +158,7 @@ class WorkerProcess:
         return raw.decode(errors="replace").strip() or "it wrote nothing to stderr"
 
     def interrupt(self) -> None:
-        """End all its children with the signal by which their own alarms end them."""
+        """End all its children, with the signal that their own alarms send."""
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(self.pid).children(recursive=True)
             for child in children:
@@ -176,11 +176,11 @@ class WorkerProcess:
 
 
 class _SilentError(Exception):
-    """No sign of life for the time in it."""
+    """No sign of life for the time that its text gives."""
 
 
 async def _read(stream: asyncio.StreamReader, size: int, silence_s: float) -> bytes:
-    """In two halves: where this process itself was stopped, as with a closed lid, the first ends at once."""
+    """Wait in two halves: if this process itself was stopped, as by a closed lid, the first ends at once."""
     for _ in range(2):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(silence_s / 2):

@@ -1,4 +1,4 @@
-"""How a question becomes a prompt, and where in a completion the answer stands. Text in, text out."""
+"""How a question becomes a prompt, and where the answer is in a completion. Text in, text out."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def prompt_messages(question: str) -> list[dict[str, str]]:
 
 
 def find_answer(completion: str) -> slice | None:
-    """Where between the last complete pair of tags the answer stands, the space around it included, or None.
+    """Where the answer is: between the last complete pair of tags, with the space around it. None if nowhere.
 
-    Linear in the length of the text: a regular expression is quadratic on many unclosed tags, and peers
-    choose the text.
+    The time is linear in the length of the text. A regular expression would be quadratic on many unclosed
+    tags, and peers choose the text.
     """
     start = completion.rfind(OPENING_TAG, 0, max(0, completion.rfind(CLOSING_TAG)))
     if start < 0:

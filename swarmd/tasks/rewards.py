@@ -1,4 +1,4 @@
-"""From what a scorer returns to a reward in [0, 1]. Pure."""
+"""Turns what a scorer returns into a reward in [0, 1]. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXACT_FROM_MICRO = 990_000  # scorers that divide lengths or floats stay a hair 
 
 
 def score_micro(score: object) -> int:
-    """A scorer's return value, clamped to [0, 1], in millionths. What is no finite number is worth 0.
+    """A scorer's return value, clamped to [0, 1], in millionths. Anything but a finite number is worth 0.
 
     reasoning-gym returns up to 1e67 for a forged answer of calendar_arithmetic, and NaN for some ratios.
     """
@@ -28,7 +28,7 @@ def score_micro(score: object) -> int:
 def reward_of(micro: int, rule: RewardRule) -> float:
     """The reward for a score as the sandbox reports it: all or nothing, or the score itself.
 
-    Always in [0, 1]: a text that a scorer evaluates may report any integer in the scorer's place.
+    Always in [0, 1]: a text that a scorer evaluates may report any integer instead of the scorer.
     """
     if rule == "exact":
         return 1.0 if micro >= EXACT_FROM_MICRO else 0.0

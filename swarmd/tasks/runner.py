@@ -1,7 +1,7 @@
 """The daemon's side of the task worker: questions and scores, whatever happens to the worker.
 
-Loads no source and runs no scorer: everything is asked of one sandboxed process, which is started again when
-it is lost: dead, silent or too slow. A start that fails is tried again, a little later each time.
+It loads no source and runs no scorer. It asks one sandboxed process for everything, and starts it again when
+it is lost: dead, silent or too slow. It tries a failed start again, after a longer wait each time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from swarmd.tasks.rewards import RewardRule, reward_of
 log = structlog.get_logger(__name__)
 
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
-GROUPS_PER_REQUEST = 16  # a step's; they share the time in which one question is made and scored
+GROUPS_PER_REQUEST = 16  # those of a step; they share the time to make and score one question
 ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
 DETAIL_CHARS_MAX = 300  # of what went wrong in a source
 _MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
@@ -40,11 +40,11 @@ _PER_JOB_S = 3.0  # forking, killing and reaping a child on a busy machine
 
 @dataclass(frozen=True)
 class _Group:
-    """The completions of one question, as the worker is asked for them."""
+    """The completions of one question, in the form that the worker takes."""
 
     spec: tuple[object, ...]
     answers: tuple[bytes | None, ...]
-    """Of each completion; None without an answer."""
+    """One per completion; None without an answer."""
     distinct: tuple[bytes, ...]
 
     @classmethod
@@ -57,9 +57,9 @@ class _Group:
 class TaskRunner:
     """Owns the sandboxed worker: `async with TaskRunner(reward=manifest.reward) as runner`.
 
-    One that is not entered starts its worker with the first call, and must be closed all the same. Calls may
-    overlap; the worker takes one request at a time. Everything raises TaskError if the worker cannot be
-    started. `directory` is where its working directory is made; `on_problem` is told of lost workers.
+    A runner that is not entered starts its worker with the first call, and must still be closed. Calls may
+    overlap; the worker takes one request at a time. Every call raises TaskError if the worker cannot be
+    started. The worker gets a working directory in `directory`. `on_problem` is told of lost workers.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class TaskRunner:
         self._closed = asyncio.Event()
         self._asked_at: float | None = None
         self.cpu_s = self.clock_s = 0.0
-        """Seconds that requests took, starts left out. The worker yields to the model, so the clock says more
-        of this machine than of the request; what a worker that was lost had computed is not known."""
+        """Seconds that requests took, without starts. The worker yields to the model, so the clock says more
+        about this machine than about the request. The CPU time of a lost worker is not known."""
 
     async def __aenter__(self) -> Self:
         async with self._lock:
@@ -100,13 +100,13 @@ class TaskRunner:
             await self._worker.close()
 
     def give_up(self) -> None:
-        """End what the worker is at, as if its time by the clock were over; the request goes on behind it."""
+        """End the worker's current job, as if its time by the clock were over. The request goes on."""
         if self._worker is not None and self._asked_at is not None:
             self._worker.interrupt()
 
     @property
     def waiting_s(self) -> float:
-        """Seconds that the request under way has taken so far; 0 where there is none."""
+        """Seconds that the request under way has taken so far; 0 if there is none."""
         return 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
 
     @property
@@ -151,7 +151,7 @@ class TaskRunner:
         return await self._score_as("score plain", items)
 
     async def score_ours(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
-        """The same for texts that are written in this programme: they need no process each."""
+        """The same for texts that this program wrote: they do not need a process each."""
         return await self._score_as("score ours", items)
 
     async def _score_as(
@@ -167,7 +167,7 @@ class TaskRunner:
         return found
 
     async def _score_together(self, kind: str, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
-        """The outcomes of each group's distinct answers; None where the group must be asked for alone."""
+        """The outcomes of each group's distinct answers; None if the group must be asked for alone."""
         if not groups:
             return iter(())
         request = (kind, tuple((group.spec, group.distinct) for group in groups))
@@ -183,7 +183,7 @@ class TaskRunner:
             group.distinct,
             lambda some: ("score", group.spec, tuple(some)),
             self._options.score_s,
-            lost="timeout",  # whatever ended a worker was no scorer of it: they run in children
+            lost="timeout",  # no scorer ended the worker: scorers run in children
             once_s=self._options.question_s + self._options.group_s + self._options.score_s,
         )
 
@@ -208,7 +208,8 @@ class TaskRunner:
         once_s: float = 0.0,
         lost: str | None = None,
     ) -> Sequence[Any]:
-        """One outcome for each job. If the worker is lost, each is asked for alone, or is `lost`."""
+        """One outcome per job. If the worker is lost, each job is asked for alone. A job that loses it again
+        gets the kind `lost`, or else that of the loss."""
         allowance_s = once_s + _MARGIN_S
         try:
             return await self._ask(request(jobs), len(jobs), allowance_s + len(jobs) * (job_s + _PER_JOB_S))
@@ -218,7 +219,7 @@ class TaskRunner:
             try:
                 outcomes += await self._ask(request([job]), 1, allowance_s + job_s + _PER_JOB_S)
             except WorkerLostError as error:
-                outcomes.append((False, lost or error.kind, "the worker was lost on this alone", None))
+                outcomes.append((False, lost or error.kind, "the worker was lost on this job alone", None))
         return outcomes
 
     async def _ask(self, request: object, count: int, seconds: float) -> Sequence[Any]:
@@ -241,7 +242,7 @@ class TaskRunner:
             raise WorkerLostError("crash", "it sent nonsense")
 
     async def _running(self) -> WorkerProcess:
-        """A worker, started where there is none; under the lock."""
+        """The worker, started if there is none. Only under the lock."""
         for wait_s in (*START_BACK_OFF_S, None):
             if self._closed.is_set():
                 raise TaskError("the task runner was closed")
@@ -251,7 +252,7 @@ class TaskRunner:
                 self._worker = await WorkerProcess.start(self._options, self._directory)
                 self._starts += 1
             except WorkerStartError as error:
-                # One that never ran, and ended by an error of its own, lacks what waiting does not bring.
+                # A worker that never ran, and ended by its own error, lacks what waiting does not bring.
                 if wait_s is None or not (error.passing or self._starts):
                     raise
                 self._on_problem(f"{error}; trying again in {wait_s:g} s")
@@ -266,7 +267,7 @@ class TaskRunner:
 
 
 def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
-    """As many together as a request may hold, in order; at least one."""
+    """The groups in order, as many per batch as a request may hold; at least one."""
     batch: list[_Group] = []
     held = 0
     for group in groups:
@@ -281,7 +282,7 @@ def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
 
 
 def _fits(row: object, group: _Group) -> bool:
-    """Whether `row` has an outcome for each answer: the child that made it ran the source's code."""
+    """Whether `row` has an outcome for each answer. The child that made it ran the source's code."""
     return isinstance(row, tuple) and len(row) == len(group.distinct)
 
 
@@ -296,7 +297,7 @@ def _question(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
         case (False, str(kind), str(detail), option):
             return TaskFailure(spec, kind, _printable(detail), option if isinstance(option, str) else None)
         case _:
-            return TaskFailure(spec, "error", "the source's question is no text")
+            return TaskFailure(spec, "error", "the source's question is not text")
 
 
 def _printable(text: str) -> str:

@@ -59,13 +59,14 @@ class BadOptionError(RefusedTaskError):
 class Task(Protocol):
     """A dataset with its options: asks questions and judges answers.
 
-    A task may also have `admits(answer, entry) -> bool`: whether `score` may see the answer at all; what it
-    does not admit scores 0. A task without it is not shown numbers that take for ever to convert. Whatever it
-    admits, the sandbox evaluates literals and arithmetic only, and no other text, while `score` runs.
+    A task may also have `admits(answer, entry) -> bool`: whether `score` may see the answer at all. An answer
+    that is not admitted scores 0. A task without `admits` is not shown numbers that take for ever to convert.
+    Whatever it admits, the sandbox evaluates only literals and arithmetic while `score` runs.
 
-    And `is_bare(answer, entry) -> bool | None`: whether `answer` is the one text that a right answer should
-    have; None where others may be as right. Of a task without it, and for None, the sandbox scores shorter
-    texts in the answer's place (`bare`). What is not bare is rewarded, and not learned from other peers.
+    It may also have `is_bare(answer, entry) -> bool | None`: whether `answer` is the one text that a right
+    answer should have; None if other texts may be as right. For None, and for a task without `is_bare`, the
+    sandbox scores shorter texts instead of the answer (`bare`). An answer that is not bare is rewarded, but
+    not learned from other peers.
     """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:
@@ -78,7 +79,7 @@ class Task(Protocol):
         ...
 
     def score(self, answer: str, entry: Any) -> float:
-        """How right `answer`, any text at all, is, in [0, 1]. May raise: the answer then scores 0."""
+        """How right `answer` is, in [0, 1]. It may be any text. May raise: the answer then scores 0."""
         ...
 
 
@@ -103,7 +104,7 @@ class TaskSource(Protocol):
 def find_sources(extra: Sequence[str] = ()) -> dict[str, TaskSource]:
     """Every source by name: the built-in one, the entry points', and `extra` ("name=module:attribute").
 
-    Raises TaskError if one cannot be imported or is no source.
+    Raises TaskError if one cannot be imported or is not a source.
     """
     found = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in BUILT_IN.items()]
     found += entry_points(group=ENTRY_POINT_GROUP)

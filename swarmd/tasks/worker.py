@@ -1,9 +1,9 @@
-"""The worker's main programme: `python -m swarmd.tasks.worker`. Reads requests on stdin, answers on stdout.
+"""The worker's main program: `python -m swarmd.tasks.worker`. Reads requests on stdin, answers on stdout.
 
 It imports the sources once, locks itself in and forks a child for every piece of work, so it stays warm and
 never runs a scorer itself. The children that regenerate questions run the sources' code; those that score run
-it on text chosen by peers. Answers to one question share a child where the task says what it admits;
-elsewhere a text that is no plain literal has a child to itself.
+it on text chosen by peers. Answers to one question share a child if the task says what it admits. Otherwise a
+text that is not a plain literal gets a child to itself.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
@@ -11,10 +11,10 @@ elsewhere a text that is no plain literal has a child to itself.
        group = (spec, (answer, ...)); None: ask for it with "score", by itself
     -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
        spec = (source, dataset, config, version or None for the installed one, seed, index)
-       an outcome without result = (False, kind, detail, option or None)
-    What it answers is (CPU microseconds that the request took, outcomes).
+       an outcome without a result = (False, kind, detail, option or None)
+    A reply is (CPU microseconds that the request took, outcomes).
 
-While it starts and while it works it sends a beat every second: one that is silent for long is frozen.
+While it starts and while it works it sends a beat every second: a worker that is silent for long is frozen.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from swarmd.tasks.source import (
     source_directories,
 )
 
-# Numbers, dates, words: no bracket, quote, underscore or operator that evaluating could call or hide anything
-# with. Most answers are like that, and all of a request can share one child: a fork of the warm worker takes
-# 4 ms and more, a score microseconds.
+# Numbers, dates, words: no bracket, quote, underscore or operator that evaluated text could call or hide
+# anything with. Most answers are like that, and all of a request can share one child: a fork of the warm
+# worker takes 4 ms or more, a score microseconds.
 _PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]*")
 
 _SHARED_BYTES_MAX = 512  # longer text takes a scorer longer, and a child that is lost costs all that share it
@@ -93,7 +93,7 @@ class Bench:
         return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
 
     def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
-        """The groups that `share` in one child; None for the others, and for all if it is lost."""
+        """Scores the groups that `share` in one child. None for the others, and for all if it is lost."""
         [outcomes] = run_jobs(
             [partial(self._score_together, list(compress(groups, share)))],
             Limits(self._options.question_s + self._options.score_s),
@@ -105,7 +105,7 @@ class Bench:
         return [next(found) if shares else None for shares in share]
 
     def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome]]:
-        """All questions first: behind them the child locks itself in, which building one does not allow."""
+        """Builds all questions first: then the child locks itself in, and could not build another."""
         scorers = [self._scorer(spec) for spec, _ in groups]
         self._sandbox.confine_scorer(self._options.score_cpu_s)
         return [
@@ -114,7 +114,7 @@ class Bench:
         ]
 
     def _score(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
-        """One child rebuilds the question, then forks the scorers, for each distinct answer once."""
+        """One child rebuilds the question, then forks the scorers. Each distinct answer is scored once."""
         seconds = self._options.question_s + self._options.group_s + self._options.score_s + 2 * len(answers)
         [outcomes] = run_jobs(
             [partial(self._score_all, spec, answers)], Limits(seconds), self._sandbox.confine_generator
@@ -123,7 +123,7 @@ class Bench:
 
     def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
         scorer = self._scorer(spec)
-        # What the scorer does not get to see costs no child.
+        # An answer that the scorer may not see costs no child.
         found: dict[bytes, Outcome] = {
             answer: (True, WORTHLESS) for answer in answers if not scorer.admits(answer.decode())
         }
@@ -165,7 +165,7 @@ class Bench:
             )
         installed = self._sources[source].version
         if version not in (None, installed):
-            raise WrongVersionError(f"{source} is installed as {installed}, {version} is asked for")
+            raise WrongVersionError(f"{source} is installed as {installed}, but {version} is asked for")
         return self._sources[source].build(dataset, json.loads(config))
 
 
@@ -191,7 +191,7 @@ class _Scorer:
         return is_bounded(answer) if self._form is None else self._form(answer, self._entry)
 
     def score(self, raw: bytes) -> tuple[int, bool]:
-        """In millionths, 0 for what is not admitted; and whether it is bare, and worth anything."""
+        """The score in millionths, 0 if not admitted; and whether the answer is bare and worth anything."""
         answer = raw.decode()
         micro = self._micro(answer)
         return (micro, self._is_bare(answer, micro)) if micro > 0 else WORTHLESS
@@ -229,8 +229,11 @@ def _cpu_micro() -> int:
 
 @contextmanager
 def _beating(replies: int) -> Iterator[None]:
-    """Send beats meanwhile; none afterwards, so that a reply is never cut in two by one. By a timer rather
-    than a thread, which a fork would lose in the middle of anything; children have timers of their own."""
+    """Send beats while the block runs, and none afterwards, so that no beat cuts a reply in two.
+
+    A timer sends them instead of a thread, which a fork would lose in the middle of anything. Children have
+    their own timers.
+    """
     signal.signal(signal.SIGALRM, lambda *_: os.write(replies, BEAT))
     signal.siginterrupt(signal.SIGALRM, False)
     signal.setitimer(signal.ITIMER_REAL, BEAT_S, BEAT_S)
@@ -248,7 +251,7 @@ def main() -> None:
     if sys.platform == "linux":
         kernel.die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
-            return  # it ended before the line above
+            return  # the parent ended before the line above
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)

@@ -42,17 +42,17 @@ def test_the_cpu_can_be_named_several_times_and_its_peers_are_told_apart() -> No
         (
             "cuda",
             TWO_GPUS,
-            "'cuda', but .* cuda:0, cuda:1, cpu .*: name each that you want as it stands",
+            "'cuda', but .* cuda:0, cuda:1, cpu .*: use these names, or all",
         ),
-        ("auto", TWO_GPUS, "'auto', but .* name each that you want"),
-        ("cpu:0", NONE, "'cpu:0', but .* name each that you want"),
+        ("auto", TWO_GPUS, "'auto', but .* use these names"),
+        ("cpu:0", NONE, "'cpu:0', but .* use these names"),
         ("cpu,,cpu", NONE, "empty name"),
         ("", NONE, "empty name"),
         ("all", NONE, "PyTorch sees no accelerator"),
         (",".join(["cpu"] * 65), NONE, "names 65 devices: at most 64"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(text: str, machine: Machine, message: str) -> None:
+def test_devices_that_cannot_be_had_are_refused_by_name(text: str, machine: Machine, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         choose_devices(text, machine)
 

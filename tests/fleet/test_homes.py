@@ -35,7 +35,7 @@ def test_one_config_file_holds_for_all_until_a_device_gets_its_own(tmp_path: Pat
     assert [load_config(home.path, {}).seed for home in (first, second)] == [5, 6]
 
 
-def test_settings_of_a_device_s_own_are_those_of_a_file_in_place_of_the_link(tmp_path: Path) -> None:
+def test_a_devices_own_settings_are_those_of_a_file_instead_of_the_link(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[policy]\nthreads = 2\n")
     assert own_settings(Home(tmp_path / "devices" / "cuda-0")) == frozenset()
     prepare_homes(tmp_path, GPUS)
@@ -58,7 +58,7 @@ def test_a_home_of_one_peer_has_no_devices(tmp_path: Path) -> None:
     assert device_homes(Home.open(tmp_path).path) == device_homes(tmp_path / "absent") == ()
 
 
-def test_a_place_where_no_home_can_be_is_named(tmp_path: Path) -> None:
+def test_a_path_where_no_home_can_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "devices").write_text("")
     with pytest.raises(ConfigError, match=f"{tmp_path}/devices is a file"):
         prepare_homes(tmp_path, GPUS)

@@ -14,7 +14,7 @@ def test_lines_for_people_align_behind_the_name() -> None:
     assert labelled("  File x\n", "cuda:0", 6) == "cuda:0 |   File x"
 
 
-def test_of_a_progress_bar_the_last_state_is_left_and_no_escape_sequence_passes() -> None:
+def test_the_last_state_of_a_progress_bar_is_left_and_no_escape_sequence_passes() -> None:
     assert labelled("10%\r55%\r100%\r\n", "cpu:0", 5) == "cpu:0 | 100%"
     assert labelled("\x1b[2J\n", "cpu:0", 5) == "cpu:0 | \\x1b[2J"
     assert labelled("\n", "cpu:0", 5) == "cpu:0 | "

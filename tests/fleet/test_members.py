@@ -77,7 +77,7 @@ def test_gpus_that_the_operator_chose_from_are_named_as_the_operator_named_them(
     ]
 
 
-def test_peers_on_the_cpu_part_the_memory_between_them_and_a_size_is_for_each() -> None:
+def test_peers_on_the_cpu_share_the_memory_and_a_size_is_for_each() -> None:
     key = "policy.memory_limit"
     assert each(key, settings((*CPUS, GPUS[0]))) == ["40%", "40%", None]
     assert each(key, settings((CPUS[0], GPUS[0]))) == [None, None]
@@ -112,7 +112,7 @@ def test_cpu_peers_share_the_cores() -> None:
     assert each("policy.threads", settings(CPUS, machine=few, policy={"model": "smollm2-135m"})) == [1, 1]
 
 
-def test_what_a_device_s_own_file_says_is_left_to_it_unless_a_flag_says_otherwise(tmp_path: Path) -> None:
+def test_a_devices_own_file_decides_unless_a_flag_does(tmp_path: Path) -> None:
     prepare_homes(tmp_path, CPUS)
     own = tmp_path / "devices" / "cpu-1" / "config.toml"
     own.unlink()
@@ -127,8 +127,8 @@ def test_what_a_device_s_own_file_says_is_left_to_it_unless_a_flag_says_otherwis
     assert each("network.port", flagged) == [41000, 41001]
 
 
-def test_what_the_hardware_plan_would_decide_is_decided_alike_here() -> None:
-    """The parent does without torch, and so without the plan's own constants."""
+def test_what_the_hardware_plan_would_decide_is_decided_the_same_way_here() -> None:
+    """The parent does not import torch, and so cannot use the plan's own constants."""
     assert {members_module.ONE_THREAD_MODEL} == plan.SMALL_MODELS
     assert plan.ACCELERATOR_HOST_THREADS == members_module.ACCELERATOR_HOST_THREADS
 
@@ -148,7 +148,7 @@ def test_accelerators_take_few_threads_and_never_more_than_their_share() -> None
     ],
     ids=["a model too small for two", "asked for", "OMP_NUM_THREADS"],
 )
-def test_threads_that_something_else_decides_are_left_to_it(machine: Machine, policy: dict[str, Any]) -> None:
+def test_threads_that_something_else_decides_are_not_set(machine: Machine, policy: dict[str, Any]) -> None:
     assert each("policy.threads", settings(CPUS, machine=machine, policy=policy)) == [None, None]
 
 

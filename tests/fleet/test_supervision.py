@@ -1,4 +1,4 @@
-"""Peers as processes, small scripts in place of daemons: who is met, passed on, stopped and missed."""
+"""Peers as processes, with small scripts instead of daemons: starts, output, stops and failures."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_the_first_to_be_up_is_the_way_in_for_the_others(make_members) -> 
     assert fleet.first_up == ["cpu:0"]
 
 
-async def test_addresses_of_an_earlier_run_are_not_taken_for_this_one_s(make_members) -> None:
+async def test_addresses_of_an_earlier_run_are_not_taken_for_those_of_this_one(make_members) -> None:
     members = make_members(2)
     members[0].addresses_path.write_text("old\n")
     members[0].home.write_port(PORT)
@@ -177,7 +177,7 @@ async def test_a_stop_while_the_first_is_starting_starts_no_others(make_members)
     assert list(fleet.given) == ["cpu:0"]
 
 
-async def test_each_finds_its_own_environment_beside_the_parent_s(make_members, monkeypatch) -> None:
+async def test_each_has_its_own_environment_besides_the_parents(make_members, monkeypatch) -> None:
     monkeypatch.setenv("OF_ALL", "here")
     (member,) = make_members(1)
     own = dataclasses.replace(member, environment={"CUDA_VISIBLE_DEVICES": "7"})
@@ -218,8 +218,8 @@ async def test_letters_that_the_output_cannot_show_are_written_out_and_stop_nobo
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_a_peer_stops_when_its_parent_s_end_of_the_pipe_closes(tmp_path, ends: bool) -> None:
-    """Also before it listens for signals; `version` is done before it matters."""
+def test_a_peer_stops_when_its_parents_end_of_the_pipe_closes(tmp_path, ends: bool) -> None:
+    """Even before it listens for signals. `version` is done before that matters."""
     arguments = ["join", "--home", str(tmp_path)] if ends else ["version"]
     process = subprocess.Popen(
         [sys.executable, "-m", "swarmd.parent", *arguments],

@@ -1,4 +1,4 @@
-"""A made-up peer for the tests of what is shown."""
+"""A made-up peer for tests of what a peer shows."""
 
 from __future__ import annotations
 

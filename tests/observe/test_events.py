@@ -1,4 +1,4 @@
-"""EventLog: one line an event, and a state for the live view."""
+"""EventLog: one line per event, and a state for the live view."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def log_to(stdout: io.StringIO, log_format: str = "json", **config: object) -> E
     return EventLog(ObserveConfig(log_format=log_format, **config), clock=lambda: NOON, stdout=stdout)
 
 
-def test_json_is_one_object_a_line_with_time_event_and_level_first() -> None:
+def test_json_is_one_object_per_line_with_time_event_and_level_first() -> None:
     out = io.StringIO()
     log = log_to(out)
     log.emit("started", peer_id="12D3KooW", step=0)
@@ -148,7 +148,7 @@ def test_the_state_follows_the_events() -> None:
     assert log.state.phase == "stopping"
 
 
-def test_progress_does_not_push_out_what_is_to_be_read() -> None:
+def test_progress_does_not_push_out_what_people_should_read() -> None:
     log = log_to(io.StringIO())
     log.emit("warning", message="read me")
     for done in range(1_000):

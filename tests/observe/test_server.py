@@ -69,7 +69,7 @@ async def test_a_stale_socket_of_a_killed_daemon_is_replaced(snapshot, tmp_path)
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_signal_handlers_stay_the_daemon_s(snapshot, tmp_path) -> None:
+async def test_signal_handlers_remain_the_daemons(snapshot, tmp_path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     async with serving(lambda: snapshot, tmp_path / "sock"):
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
@@ -83,7 +83,7 @@ async def test_healthz_is_503_with_the_reasons_when_unhealthy(snapshot, tmp_path
     assert answer.json() == {"ok": False, "reasons": ["no step for 10 min"]}
 
 
-async def test_metrics_are_prometheus_text_without_words_of_peers(snapshot, tmp_path) -> None:
+async def test_metrics_are_prometheus_text_without_text_from_peers(snapshot, tmp_path) -> None:
     async with serving(lambda: snapshot, tmp_path / "sock"), over(tmp_path / "sock") as client:
         text = (await client.get("/metrics")).text
     samples = {
@@ -129,7 +129,7 @@ async def test_metrics_show_how_others_are_judged(snapshot, tmp_path) -> None:
         assert line in text.splitlines()
 
 
-async def test_peers_are_judged_over_the_unix_socket_and_over_http_by_nobody(snapshot, tmp_path) -> None:
+async def test_peers_are_judged_over_the_unix_socket_and_never_over_http(snapshot, tmp_path) -> None:
     orders: list[tuple[str, tuple[str, ...]]] = []
 
     def judge(order: str, peers: Sequence[str]) -> str | None:
@@ -158,7 +158,7 @@ async def test_peers_are_judged_over_the_unix_socket_and_over_http_by_nobody(sna
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /status HT", b"GET / HTTP/1.1\r\nhost: localhost\r\nx: "])
-async def test_connections_that_say_nothing_whole_make_room_for_those_that_do(
+async def test_connections_without_a_whole_request_make_room_for_others(
     snapshot, tmp_path, sent: bytes
 ) -> None:
     async with (

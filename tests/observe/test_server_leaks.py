@@ -35,7 +35,7 @@ async def test_a_request_that_is_cut_off_keeps_nothing(tmp_path: Path, sent: byt
     assert not any(tmp_path.iterdir())  # noqa: ASYNC240  an empty directory
 
 
-async def test_a_question_to_nobody_keeps_nothing(tmp_path: Path) -> None:
+async def test_a_request_to_nobody_keeps_nothing(tmp_path: Path) -> None:
     async def ask() -> None:
         with pytest.raises(NoDaemonError):
             ask_status(tmp_path, tmp_path / "sock")

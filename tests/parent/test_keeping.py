@@ -1,4 +1,4 @@
-"""The small parent with faulty children: small scripts in place of a peer."""
+"""The small parent with faulty children: small scripts instead of a peer."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def until_up(process: subprocess.Popen[str]) -> int:
 
 
 def until_stopped(process: psutil.Process) -> None:
-    """It was told to before, and stops once it gets a core."""
+    """Wait until it has stopped: it was told to before, and stops once it gets a core."""
     deadline = time.monotonic() + WAIT_S
     while process.status() != psutil.STATUS_STOPPED:
         assert time.monotonic() < deadline
@@ -87,7 +87,7 @@ def until_stopped(process: psutil.Process) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 130])
-def test_input_output_and_exit_code_are_the_child_s_own(keep, code: int) -> None:
+def test_input_output_and_exit_code_are_the_childs_own(keep, code: int) -> None:
     process = keep(f"import sys; print(sys.stdin.read()); print('bad', file=sys.stderr); sys.exit({code})")
     out, err = process.communicate("words", timeout=WAIT_S)
     assert (out, err, process.returncode) == ("words\n", "bad\n", code)
@@ -149,7 +149,7 @@ def test_a_second_signal_reaches_it_too_and_its_exit_code_says_so(keep) -> None:
     assert process.wait(WAIT_S) == 130
 
 
-def test_a_third_signal_kills_one_that_hears_none(keep) -> None:
+def test_a_third_signal_kills_a_child_that_hears_none(keep) -> None:
     process = keep(WAITS.replace("sys.exit(0)", "0").replace("os._exit(130)", "0"))
     until_up(process)
     assert process.stdout is not None
@@ -160,7 +160,7 @@ def test_a_third_signal_kills_one_that_hears_none(keep) -> None:
     assert process.wait(WAIT_S) == 130
 
 
-def test_one_that_is_asked_to_stop_before_it_listens_was_stopped_as_asked(keep) -> None:
+def test_a_child_that_is_asked_to_stop_before_it_listens_counts_as_stopped(keep) -> None:
     process = keep("import os, time; print('up', os.getpid(), flush=True); time.sleep(60)")
     until_up(process)
     process.send_signal(signal.SIGTERM)
@@ -177,7 +177,7 @@ def test_a_stop_while_it_waits_for_the_next_life_ends_it(keep) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the child ends when it sees the line closing")
-def test_who_kills_the_parent_kills_the_child(keep) -> None:
+def test_killing_the_parent_kills_the_child(keep) -> None:
     script = "from swarmd.parent import lifeline\nlifeline.begin()\n"
     process = keep(script + "import os, time; print('up', os.getpid(), flush=True); time.sleep(60)")
     child = psutil.Process(until_up(process))
@@ -197,7 +197,7 @@ def test_the_end_of_its_input_asks_it_to_stop_once(keep) -> None:
 
 
 def test_a_closed_terminal_stops_the_child_in_good_order(tmp_path: Path) -> None:
-    """The parent leads the terminal's session, as a command of `ssh -t` does; the kernel hangs it up."""
+    """The parent leads the terminal's session, like a command of `ssh -t`. The kernel hangs it up."""
     written = tmp_path / "written"
     script = WAITS.replace(
         'print("had", number, flush=True)', f"open({str(written)!r}, 'w').write(str(number))"

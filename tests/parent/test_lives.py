@@ -1,4 +1,4 @@
-"""Which ends are final, which are survived, after how long, and when it is given up."""
+"""Which ends are final, which are survived, after how long, and when the peer is given up."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_end_that_nobody_explains_is_survived_and_counted(end: End) -> None:
     assert lives.deaths == 2
 
 
-def test_it_is_given_up_after_so_many_deaths_without_a_step_with_the_reason_and_the_shell_s_code() -> None:
+def test_after_so_many_deaths_without_a_step_it_gives_up_with_the_reason_and_the_shells_code() -> None:
     lives = Lives()
     verdicts = [lives.after(SEGV) for _ in range(FRUITLESS_MAX)]
     assert all(isinstance(verdict, Again) for verdict in verdicts[:-1])
@@ -65,7 +65,7 @@ def test_a_full_disk_is_waited_for_without_end_once_a_step_was_finished() -> Non
 
 
 @given(st.lists(st.integers(0, 3), max_size=60))
-def test_it_is_given_up_exactly_when_no_step_was_finished_for_so_many_deaths(steps: list[int]) -> None:
+def test_it_gives_up_exactly_when_no_step_was_finished_for_so_many_deaths(steps: list[int]) -> None:
     lives, fruitless = Lives(), 0
     for count in steps:
         fruitless = 1 if count else fruitless + 1
@@ -76,7 +76,7 @@ def test_it_is_given_up_exactly_when_no_step_was_finished_for_so_many_deaths(ste
         assert verdict.wait_s in BACK_OFF_S
 
 
-def test_a_long_life_begins_the_back_off_anew_and_short_ones_that_work_wait_longer_each_time() -> None:
+def test_a_long_life_restarts_the_back_off_and_short_ones_that_work_wait_longer_each_time() -> None:
     lives = Lives()
     short = End(-signal.SIGKILL, 30.0, steps=3)
     waits = [lives.after(short) for _ in range(len(BACK_OFF_S) + 2)]
@@ -86,7 +86,7 @@ def test_a_long_life_begins_the_back_off_anew_and_short_ones_that_work_wait_long
     assert again.wait_s == BACK_OFF_S[0]
 
 
-def test_a_limit_of_memory_that_was_too_small_is_named_with_what_to_give() -> None:
+def test_a_memory_limit_that_was_too_small_is_named_with_what_to_give() -> None:
     limit = 400 * 2**20
     sure = End(-signal.SIGKILL, 9.0, doing="loading the model", memory_limit=limit, out_of_memory=True)
     text = how_it_ended(sure)

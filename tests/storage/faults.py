@@ -1,4 +1,4 @@
-"""Faults of single files, and a disk that fails to read them: at the boundary to the operating system."""
+"""Faults of single files, and a disk that fails to read them, at the boundary to the operating system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def truncate(path: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """One bit, in the middle; of a database, in the structure of its second page."""
+    """Flip one bit in the middle; in a database, one in the structure of its second page."""
     data = bytearray(path.read_bytes())
     data[SQLITE_PAGE if data.startswith(b"SQLite format 3") else len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -52,7 +52,7 @@ _SQLITE = {errno.EACCES: sqlite3.SQLITE_CANTOPEN, errno.EMFILE: sqlite3.SQLITE_C
 
 @contextmanager
 def refusing(path: Path, code: int) -> Iterator[None]:
-    """Opening `path` fails with this errno, through Python, and through SQLite with its word for it."""
+    """Opening `path` fails with this errno through Python, and through SQLite with SQLite's own message."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((builtins, "open"), (io, "open"), (os, "open")):
             patch.setattr(module, name, _refuse(getattr(module, name), path, code))
@@ -79,7 +79,7 @@ def _refuse(real: Callable[..., Any], path: Path, code: int) -> Callable[..., An
 
 
 def contents(home: Path) -> dict[str, str]:
-    """Hashes of all files that hold anything, by name: wherever they are now, nothing of them was deleted."""
+    """Hashes of all files that are not empty, by name: wherever they are later, none of them was deleted."""
     return {
         path.relative_to(home).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in home.rglob("*")
@@ -88,6 +88,6 @@ def contents(home: Path) -> dict[str, str]:
 
 
 def lost(before: Mapping[str, str], home: Path) -> set[str]:
-    """Names of the files whose content is nowhere any more."""
+    """Names of the files whose content is no longer anywhere."""
     now = set(contents(home).values())
     return {name for name, content in before.items() if content not in now}

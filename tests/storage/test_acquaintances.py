@@ -63,7 +63,9 @@ def test_an_order_is_carried_out_for_all_peers_or_for_none(database) -> None:
     assert database.acquaintances.words() == {SECOND: "trust"}
 
 
-def test_there_is_an_end_to_how_many_are_judged_and_then_none_is_half_done(database, monkeypatch) -> None:
+def test_only_so_many_peers_are_judged_and_an_order_beyond_that_changes_nothing(
+    database, monkeypatch
+) -> None:
     monkeypatch.setattr(acquaintances, "WORDS_MAX", 1)
     with pytest.raises(StorageError, match="swarmd unban"):
         database.acquaintances.judge("ban", [FIRST, SECOND], own=OWN, now=NOW)

@@ -118,7 +118,7 @@ def test_a_second_reader_sees_what_the_writer_stores_later(tmp_path: Path) -> No
     assert reader.get(writer.put(b"later")) == b"later"
 
 
-def test_leftovers_and_foreign_files_are_no_blobs(tmp_path: Path) -> None:
+def test_leftovers_and_other_files_are_not_blobs(tmp_path: Path) -> None:
     (tmp_path / ".writing").write_bytes(b"a killed put")
     (tmp_path / "README").write_bytes(b"somebody's note")
     store = BlobStore(tmp_path, ROOMY)

@@ -1,4 +1,4 @@
-"""Checkpoints: what was saved is loaded, and what is damaged is passed over for the one before, aloud."""
+"""Checkpoints: what was saved is loaded; a damaged one is reported and the one before it is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEEP = 3
 
 
 def save(checkpoints: Checkpoints, step: int) -> Path:
-    """A small checkpoint whose every part says which step it is of."""
+    """A small checkpoint in which every part tells its step."""
     return checkpoints.save(
         step,
         tensors={"weight": torch.full((2, 3), float(step)), "bias": torch.arange(4)},
@@ -162,7 +162,7 @@ def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
             load(tmp_path)
 
 
-def test_several_damaged_ones_are_all_passed_over(tmp_path: Path) -> None:
+def test_several_damaged_ones_are_all_skipped(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, KEEP)
     paths = [save(checkpoints, step) for step in (10, 20, 30)]
     flip(paths[2] / "optimizer.pt")
@@ -200,7 +200,7 @@ def test_one_that_a_running_daemon_prunes_meanwhile_leads_to_its_newer_ones(
     assert problems == []
 
 
-def test_one_of_at_most_so_many_steps_can_be_asked_for(tmp_path: Path) -> None:
+def test_the_newest_up_to_a_given_step_can_be_asked_for(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, KEEP)
     for step in (10, 20, 30):
         save(checkpoints, step)
@@ -221,7 +221,7 @@ def test_damaged_ones_are_set_aside_and_neither_counted_nor_deleted(tmp_path: Pa
     assert checkpoints.aside() == [tmp_path / "damaged-00000002-step-20"]
 
 
-def test_a_newer_format_is_refused_rather_than_passed_over(tmp_path: Path) -> None:
+def test_a_newer_format_is_refused_rather_than_skipped(tmp_path: Path) -> None:
     manifest = save(Checkpoints(tmp_path, KEEP), 20) / "manifest.json"
     sealed = json.loads(manifest.read_text())
     sealed["manifest"]["format"] = 2
@@ -232,7 +232,7 @@ def test_a_newer_format_is_refused_rather_than_passed_over(tmp_path: Path) -> No
         load(tmp_path)
 
 
-def test_foreign_files_and_leftovers_of_a_killed_save_are_no_checkpoints(tmp_path: Path) -> None:
+def test_other_files_and_leftovers_of_a_killed_save_are_not_checkpoints(tmp_path: Path) -> None:
     (tmp_path / ".00000001-step-10").mkdir()
     (tmp_path / ".00000001-step-10" / "weights.safetensors").write_bytes(b"half")
     (tmp_path / "notes.txt").write_text("somebody's")
@@ -287,7 +287,7 @@ checkpoints.save(3, **small)
 
 
 def test_a_disk_that_refuses_costs_the_new_checkpoint_only(tmp_path: Path) -> None:
-    """Really refused by the kernel: a limit on the size of files, once for each of the three files."""
+    """The kernel really refuses: a limit on the size of files, once for each of the three files."""
     messages = run(FULL_DISK, tmp_path).splitlines()
     assert len(messages) == 3
     for message in messages:
@@ -358,7 +358,7 @@ print(number)
 
 
 def test_a_save_killed_at_any_moment_leaves_a_latest_checkpoint_that_is_whole(tmp_path: Path) -> None:
-    """kill -9 before each single operation on the file system that a save makes, one after the other."""
+    """kill -9 before each single file system operation of a save, one after the other."""
     kills = int(run(KILLS, tmp_path))
     assert kills > 20
     assert len(steps_on_disk(tmp_path)) == 2

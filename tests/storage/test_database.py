@@ -147,7 +147,7 @@ def test_damaged_ones_are_all_kept(tmp_path: Path) -> None:
 
 
 def test_the_log_of_a_database_that_is_gone_is_kept(tmp_path: Path) -> None:
-    """SQLite itself would delete it."""
+    """SQLite itself would delete the log."""
     path, log = tmp_path / "swarmd.db", tmp_path / "swarmd.db-wal"
     with Database(path) as database:
         database.steps.record(1, reward=0.5, metrics={}, now=NOW)
@@ -186,7 +186,7 @@ def test_facts_survive_a_restart(tmp_path: Path) -> None:
         )
 
 
-def test_a_place_that_is_no_file_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "swarmd.db").mkdir()
     with pytest.raises(StorageError, match=r"swarmd\.db failed .*cannot be opened; check the rights"):
         Database(tmp_path / "swarmd.db")
@@ -210,7 +210,7 @@ def test_a_full_disk_names_the_remedy_and_rolls_back(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_a_storage_error(tmp_path: Path) -> None:
-    """Really refused by the kernel: a limit on the size of files."""
+    """The kernel really refuses: a limit on the size of files."""
     script = """
 import resource, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every file of a home, damaged, gone or unreadable: what the start says, what it goes on with, what is kept.
+"""Every file of a home, damaged, missing or unreadable: what a start says, does next, and keeps.
 
 A start here is the storage half of the daemon's: key, settings, books, swarm, checkpoints. In the table,
 SILENT is a start that goes on and says nothing, told(...) one that says so, refused(...) one that ends.
@@ -43,7 +43,7 @@ class Outcome:
     told: str = ""
     refused: str = ""
     step: int = STEPS[-1]
-    """Where training goes on, unless it is refused."""
+    """The step from which training goes on, unless the start is refused."""
 
 
 SILENT = Outcome()
@@ -74,7 +74,7 @@ FILES: dict[str, dict[str, Outcome]] = {
         "missing": refused("is missing, and a peer has lived here .*--new-identity"),
         **UNREADABLE,
     },
-    "config.toml": {  # the operator's text: what is left of it is what it says
+    "config.toml": {  # the operator's text: whatever is left of it counts
         "truncated": SILENT,
         "flipped": refused(r"config\.toml"),
         "empty": SILENT,
@@ -284,7 +284,7 @@ def test_whole_weights_are_usable_and_what_is_lost_is_said(home: Path, name: str
     paths = sorted((home / "checkpoints").iterdir())
     damage([path / name for path in paths], fault)
     before = contents(home / "checkpoints")
-    for _ in range(2):  # where the first start ends before it saves, the same words do again
+    for _ in range(2):  # if the first start ends before it saves, the same option works again
         step, said = start(home, Beginning(checkpoint=paths[1]))
         assert step == STEPS[1]
         assert re.search(f"lost with .*{paths[1].name}: .*{name}", said)
@@ -292,13 +292,13 @@ def test_whole_weights_are_usable_and_what_is_lost_is_said(home: Path, name: str
     assert lost(before, home) == set()
 
 
-def test_a_damaged_one_is_told_once(home: Path) -> None:
+def test_a_damaged_one_is_reported_once(home: Path) -> None:
     damage([max((home / "checkpoints").iterdir()) / "state.json"], "flipped")
     assert "is kept as" in start(home)[1]
     assert start(home) == (STEPS[1], "")
 
 
-def test_untrained_on_purpose_keeps_what_is_damaged_and_needs_the_word_once(home: Path) -> None:
+def test_untrained_on_purpose_keeps_what_is_damaged_and_must_be_said_once(home: Path) -> None:
     damage([path / "weights.safetensors" for path in (home / "checkpoints").iterdir()], "flipped")
     before = contents(home / "checkpoints")
     step, said = start(home, Beginning(fresh=True))
@@ -327,7 +327,7 @@ def test_a_backup_older_than_the_database_is_noticed(home: Path) -> None:
     assert "steps 21 to 30 are lost and trained again" in said
 
 
-def test_a_new_identity_claims_nothing_of_the_former(home: Path) -> None:
+def test_a_new_identity_claims_nothing_of_the_former_peer(home: Path) -> None:
     former = Home(home).key().peer_id
     (home / "identity.key").unlink()
     opened = open_home(home, new_identity=True)

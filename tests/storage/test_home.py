@@ -47,7 +47,7 @@ def holder(home: Path) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def without_rights() -> Iterator[None]:
-    """As a user whom the rights of files bind: root would write anywhere."""
+    """Run as a user who is bound by file rights: root could write anywhere."""
     if os.geteuid() != 0:
         yield
         return

@@ -44,7 +44,7 @@ def group(
     )
 
 
-def test_which_of_those_that_wait_are_read_may_be_chosen_by_their_publishers(tmp_path: Path) -> None:
+def test_the_groups_to_read_can_be_chosen_by_their_publishers(tmp_path: Path) -> None:
     asked: list[list[str]] = []
 
     def oldest(publishers: Sequence[str], limit: int) -> list[int]:
@@ -58,7 +58,7 @@ def test_which_of_those_that_wait_are_read_may_be_chosen_by_their_publishers(tmp
     assert asked == [["C", "B", "A"]]
 
 
-def test_a_publisher_that_is_not_listened_to_leaves_the_pool_but_for_what_was_used(tmp_path: Path) -> None:
+def test_an_ignored_publishers_groups_leave_the_pool_unless_they_were_used(tmp_path: Path) -> None:
     with Database(tmp_path / "swarmd.db") as database:
         for name, publisher in (("a", "A"), ("b", "B"), ("c", "A")):
             database.pool.add(group(name, publisher=publisher), now=NOW)
@@ -152,7 +152,7 @@ def test_groups_whose_rewards_are_all_equal_can_be_left_out(database: Database) 
     assert questions(database.pool.candidates(0, 10, informative_only=True)) == "b"
 
 
-def test_a_used_group_is_no_candidate_and_is_counted_once(database: Database) -> None:
+def test_a_used_group_is_no_longer_a_candidate_and_is_counted_once(database: Database) -> None:
     for name in "abc":
         database.pool.add(group(name), now=NOW)
     used = [group("a").digest or b"", group("b").digest or b"", bytes(32)]

@@ -1,4 +1,4 @@
-"""Ledger and record files: a kill at any moment splits none of them for good."""
+"""Ledger and record files: a kill at any moment does not leave them different for good."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_own_record_without_its_entry_is_entered_once(tmp_path: Path) -> None
         assert database.ledger.records() == list(reversed(blobs.digests()))[:3]
 
 
-def test_an_entry_without_its_record_is_said_once(tmp_path: Path) -> None:
+def test_an_entry_without_its_record_is_reported_once(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "records", 2**20)
     with Database(tmp_path / "swarmd.db") as database:
         digests = [blobs.put(record(number)) for number in range(4)]

@@ -95,7 +95,7 @@ def test_a_write_that_is_refused_is_one_clear_line(
 def test_a_database_that_cannot_be_written_is_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, cause: str
 ) -> None:
-    """With SQLite's own word for it."""
+    """With SQLite's own message."""
 
     class Refusing:
         in_transaction = False

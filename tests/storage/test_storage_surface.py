@@ -20,6 +20,6 @@ def test_another_name_is_an_attribute_error() -> None:
         swarmd.storage.Nothing  # noqa: B018
 
 
-def test_a_home_and_its_records_are_had_without_torch() -> None:
+def test_a_home_and_its_records_need_no_torch() -> None:
     script = "import sys; from swarmd.storage import BlobStore, Home; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -11,8 +11,7 @@ from protocol import TaskSpec, canonical_json
 from swarmd.tasks import TaskRunner, WorkerOptions
 
 QUICK = WorkerOptions(score_s=20.0, score_cpu_s=1.0)
-"""Less CPU time than the default, so that hanging tests do not take all day; and time by the clock to use
-it."""
+"""Less CPU time than the default, so that tests of text that hangs end soon; enough clock time to use it."""
 
 
 def make_spec(

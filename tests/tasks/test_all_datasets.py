@@ -15,11 +15,11 @@ from swarmd.tasks.gym import ReasoningGym
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SEED = 20_000_003
-# The only dataset without a default that works: it mixes others, which must be named.
+# The only dataset whose defaults do not work: it mixes other datasets, which must be named.
 COMPOSITE = {
     "datasets": [{"name": "gcd", "weight": 1}, {"name": "letter_counting", "config": {"max_words": 9}}]
 }
-# They iterate over sets of strings: alike in the worker, whose hash seed is fixed, but not in this process.
+# They iterate over sets of strings: alike in each worker, whose hash seed is fixed, but not in this process.
 HASH_ORDERED = {"isomorphic_strings", "polynomial_multiplication", "ransom_note"}
 # They accept any right answer and come with none.
 WITHOUT_ANSWER = {"boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour"}

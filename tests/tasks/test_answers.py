@@ -1,5 +1,4 @@
-"""Every scorer that evaluates has a form, and right answers fit the forms: by recording, over all
-datasets."""
+"""Every scorer that evaluates has a form, and right answers fit the forms. All datasets are recorded."""
 
 from __future__ import annotations
 
@@ -84,7 +83,7 @@ def test_right_answers_of_the_presets_score_as_the_datasets_score_them() -> None
 
 
 @pytest.mark.slow
-def test_right_answers_of_all_105_datasets_do_and_all_that_evaluate_have_a_form() -> None:
+def test_right_answers_of_all_105_datasets_do_too_and_all_that_evaluate_have_a_form() -> None:
     report = agreement([(dataset, "{}", 25) for dataset in USABLE])
     assert report["disagree"] == []
     evaluating = {name for name, form in FORMS.items() if "fits" in form.__name__}
@@ -125,7 +124,7 @@ def test_what_the_forms_let_through(dataset: str, right: list[str], wrong: list[
     assert [answer for answer in wrong if FORMS[dataset](answer)] == []
 
 
-def test_plain_literals_are_words_numbers_and_values_that_stand_there() -> None:
+def test_plain_literals_are_words_numbers_and_literal_values() -> None:
     plain = [
         "",
         "Tuesday",

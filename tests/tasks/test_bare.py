@@ -1,4 +1,4 @@
-"""An answer is bare if nothing in it is its writer's choice: payloads inside right answers are found."""
+"""An answer is bare if its writer chose nothing in it: payloads inside right answers are found."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def free() -> Budget:
 
 
 def number(right: str, *, tolerance: str = "0") -> Callable[[str], int]:
-    """A scorer that reads a number as most do: commas, signs, zeros, exponents and digits of any script."""
+    """A scorer that reads numbers as most do: commas, signs, zeros, exponents and digits of any script."""
 
     def score(answer: str) -> int:
         try:
@@ -37,7 +37,7 @@ def number(right: str, *, tolerance: str = "0") -> Callable[[str], int]:
 
 
 def formula(right: int) -> Callable[[str], int]:
-    """A scorer that evaluates sums and products, as those of countdown and puzzle24 do."""
+    """A scorer that evaluates sums and products, like those of countdown and puzzle24."""
 
     def score(answer: str) -> int:
         try:
@@ -110,7 +110,7 @@ def test_letters_of_a_case_that_does_not_matter_are_not_bare(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["x\u200by", "ｘ", "a  b", "a\n\nb", "a\tb", "²", "५", "x" * 257])
-def test_text_that_could_look_otherwise_is_not_plain(text: str) -> None:
+def test_text_that_could_look_different_is_not_plain(text: str) -> None:
     assert not is_plain(text)
 
 
@@ -127,10 +127,8 @@ def test_nothing_that_a_scorer_of_numbers_passes_over_is_bare(right: str, payloa
 
 
 @given(DIGITS, st.integers(0, 9))
-def test_of_answers_within_a_tolerance_only_those_are_bare_whose_last_digit_counts(
-    right: str, more: int
-) -> None:
-    """A value may be chosen, and no digits beyond it."""
+def test_within_a_tolerance_an_answer_is_bare_only_if_its_last_digit_counts(right: str, more: int) -> None:
+    """The writer may choose a value, but no digits beyond it."""
     score = number(f"{right}.5", tolerance="0.1")
     answer = f"{right}.5{more}7"
     if score(answer) == WORTH:
@@ -147,7 +145,7 @@ def test_rivals_are_shorter_or_of_the_other_case_and_few(answer: str) -> None:
 # What the trials may cost ---------------------------------------------------------------------------
 
 
-def test_beyond_the_scorings_of_a_group_no_answer_is_bare() -> None:
+def test_once_a_groups_scorings_are_spent_no_answer_is_bare() -> None:
     asked: list[str] = []
 
     def score(answer: str) -> int:
@@ -161,7 +159,7 @@ def test_beyond_the_scorings_of_a_group_no_answer_is_bare() -> None:
     assert len(asked) == SCORINGS_MAX
 
 
-def test_beyond_the_cpu_time_of_a_group_no_answer_is_bare() -> None:
+def test_once_a_groups_cpu_time_is_spent_no_answer_is_bare() -> None:
     now = [0.0]
     budget = Budget(lambda: now[0])
 
@@ -192,7 +190,7 @@ def test_the_answer_that_a_dataset_gives_is_bare_and_nothing_added_to_it_is(name
     assert {task.is_bare(changed, entry) for changed in changes} == {verdict}
 
 
-def test_a_question_of_a_composite_is_judged_as_its_dataset_s() -> None:
+def test_a_question_of_a_composite_is_judged_as_one_of_its_dataset() -> None:
     parts = [{"name": "gcd"}, {"name": "countdown"}]
     task = ReasoningGym().build("composite", {"datasets": parts})
     found = {}
@@ -204,8 +202,8 @@ def test_a_question_of_a_composite_is_judged_as_its_dataset_s() -> None:
 
 
 @pytest.mark.parametrize("name", ["countdown", "n_queens", "word_ladder", "sokoban", "jugs"])
-def test_where_several_answers_are_right_another_can_be_bare(name: str) -> None:
-    """The dataset's own stands for another right one here."""
+def test_if_several_answers_are_right_another_can_be_bare(name: str) -> None:
+    """Here the dataset's own answer stands for another right one."""
     task = ReasoningGym().build(name, {})
     rng = random.Random(5)
     _, entry = task.question(rng.randrange(100), 0)

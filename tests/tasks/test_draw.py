@@ -1,4 +1,4 @@
-"""Training questions follow from peer and seed, exam questions from the exam's seed; they never mix."""
+"""Training questions follow from peer and seed, held-out questions from their own seed; they never mix."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_seeds_leave_room_for_what_datasets_add_to_them() -> None:
     assert all(question.spec.seed < 2**31 and question.spec.index == 0 for question in drawn)
 
 
-async def test_broken_tasks_are_passed_over_but_nothing_else_to_draw_is_an_error_that_says_why() -> None:
+async def test_broken_tasks_are_skipped_but_if_nothing_else_can_be_drawn_an_error_says_why() -> None:
     drawn = await TrainingDraw(SWARM, "p", 0).draw(ArithmeticRunner(broken="b"), 8)
     assert {question.spec.dataset for question in drawn} == {"a"}
     runner = ArithmeticRunner(broken="a")
@@ -91,7 +91,7 @@ async def test_broken_tasks_are_passed_over_but_nothing_else_to_draw_is_an_error
     assert runner.asked < 1_000
 
 
-async def test_exam_questions_are_held_out_distinct_even_and_repeatable() -> None:
+async def test_evaluation_questions_are_held_out_distinct_evenly_spread_and_repeatable() -> None:
     exam = await held_out_questions(ArithmeticRunner(), SWARM.tasks, seed=5, count=21)
     assert len({question.text for question in exam}) == 21
     assert all(question.held_out for question in exam)

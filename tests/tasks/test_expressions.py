@@ -1,4 +1,4 @@
-"""Which expressions are harmless: decided on the text, and true of what Python makes of it."""
+"""Which expressions are harmless: decided from the text, and true of what Python makes from it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Reward = Callable[[TaskSpec, str], float]
 
 
 class KnownJudge:
-    """Asks as many questions as it likes and pays by a function."""
+    """Asks as many questions as it likes and pays what a function says."""
 
     def __init__(self, pays: Reward, different: int = 10**9) -> None:
         self._pays = pays
@@ -67,14 +67,14 @@ async def test_datasets_that_pay_for_junk_are_found_and_an_honest_one_is_not() -
     assert found[1].reward == 1.0
 
 
-async def test_the_answer_that_pays_best_is_told() -> None:
+async def test_the_answer_that_pays_best_is_reported() -> None:
     judge = KnownJudge(lambda _, answer: {"nan": 0.6, "banana": 0.9}.get(answer, 0.0))
     [payer] = await find_payers(judge, manifest("partial"))
     assert (payer.answer, payer.paid, payer.questions) == ("banana", 12, 12)
     assert payer.reward == pytest.approx(0.9)
 
 
-async def test_a_text_that_is_right_now_and_then_is_no_junk() -> None:
+async def test_a_text_that_is_right_now_and_then_is_not_junk() -> None:
     judge = KnownJudge(lambda spec, answer: float(answer == str(spec.seed % 2)))
     assert await find_payers(judge, manifest("exact")) == []
 

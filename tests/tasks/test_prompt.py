@@ -1,4 +1,4 @@
-"""Where the answer stands in a completion."""
+"""Where the answer is in a completion."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from swarmd.tasks.rewards import reward_of, score_micro
         ([1.0], 0),
     ],
 )
-def test_scores_are_clamped_and_what_is_no_finite_number_is_worth_nothing(score: object, micro: int) -> None:
+def test_scores_are_clamped_and_only_finite_numbers_are_worth_anything(score: object, micro: int) -> None:
     assert score_micro(score) == micro
 
 

@@ -103,7 +103,7 @@ async def test_the_same_item_is_reached_by_seed_or_by_index(
     assert one.text == other.text
 
 
-async def test_a_completion_without_answer_scores_nothing_even_where_the_scorer_would_pay(
+async def test_a_completion_without_an_answer_scores_nothing_even_if_the_scorer_would_pay(
     runner: TaskRunner, spec: Callable[..., TaskSpec]
 ) -> None:
     [scores] = await runner.score([(spec("fraction_simplification"), ["no tags", "<answer>junk</answer>"])])
@@ -125,7 +125,7 @@ async def test_a_right_answer_is_bare_in_the_form_that_its_question_gives_it(
 
 
 @pytest.mark.parametrize("answers", [["7"], ["7", "[8!"]], ids=["shared", "alone"])
-async def test_of_a_task_that_does_not_say_its_answer_shorter_texts_are_scored(
+async def test_for_a_task_that_does_not_say_its_answer_shorter_texts_are_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec], answers: list[str]
 ) -> None:
     padded = [f"0{answer}" for answer in answers]
@@ -275,7 +275,7 @@ async def test_plain_answers_to_many_questions_share_a_child_and_keep_their_plac
     assert len(set(pids)) <= len(texts) // GROUPS_PER_REQUEST
 
 
-async def test_a_child_that_brings_a_result_of_another_shape_is_asked_for_each_group_alone(
+async def test_after_a_result_of_another_shape_each_group_is_asked_for_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
 ) -> None:
     groups = [["<answer>half</answer>"], ["<answer>forge</answer>"]]

@@ -187,7 +187,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Arena:
-    """A worker whose source has the attacks as the code of its scorer, and what they are aimed at."""
+    """A worker whose source has the attacks as its scorer's code, and the targets of the attacks."""
 
     runner: TaskRunner
     attacks: Sequence[str]
@@ -242,7 +242,7 @@ async def run(runner: TaskRunner, spec: TaskSpec, answers: list[str]) -> list[Sc
 
 
 @pytest.mark.parametrize("dataset", [*EVALUATING, *PARSING])
-async def test_text_that_is_no_answer_of_the_form_asked_for_is_not_run_and_earns_nothing(
+async def test_text_without_the_form_asked_for_is_not_run_and_earns_nothing(
     runner: TaskRunner, spec: Callable[..., TaskSpec], dataset: str
 ) -> None:
     pid = runner.worker_pid
@@ -381,7 +381,7 @@ class Unwalled(ReasoningGym):
 """
 
 
-async def test_where_the_kernel_has_no_walls_only_plain_literals_are_scored_and_the_report_says_so(
+async def test_if_the_kernel_has_no_walls_only_plain_literals_are_scored_and_the_report_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
 ) -> None:
     (tmp_path / "unwalled_source.py").write_text(WITHOUT_WALLS)

@@ -44,7 +44,7 @@ sandbox.confine_scorer(5.0)
 
 
 def attempts(layer: str, statements: list[str], secret: Path) -> dict[str, str]:
-    """What became of each statement, in turn, behind `layer`: "done", or the name of the exception."""
+    """The result of each statement in turn, behind `layer`: "done", or the name of the exception."""
     code = f"{layer}\nimport json, os, sys\nSECRET = {str(secret)!r}\nends = {{}}\n"
     for statement in statements:
         code += f"try:\n    {statement}\n    ends[{statement!r}] = 'done'\n"

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(1_800)
 
 
 def instead(monkeypatch: pytest.MonkeyPatch, *command: str) -> None:
-    """What is started in place of a worker."""
+    """What is started instead of a worker."""
     monkeypatch.setattr(WorkerOptions, "command", lambda _: list(command))
 
 
@@ -94,7 +94,7 @@ async def test_a_worker_that_dies_while_it_starts_is_tried_again_and_told(
     assert not any(tmp_path.iterdir())  # noqa: ASYNC240  an empty directory
 
 
-async def test_it_is_given_up_when_the_last_try_fails_too(
+async def test_the_start_is_given_up_when_the_last_try_fails_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     instead(monkeypatch, sys.executable, "-S", "-c", "import os; os.kill(os.getpid(), 11)")
@@ -127,8 +127,8 @@ async def test_a_frozen_worker_is_noticed_told_and_replaced_and_the_answer_comes
     assert message.startswith(f"the task worker (pid {first}) was lost: frozen: it gave no sign of life")
 
 
-def test_a_worker_that_works_for_long_is_not_taken_for_frozen_and_one_that_is_silent_is() -> None:
-    """In simulated time; it beats while a child of it works."""
+def test_a_worker_that_works_for_long_is_not_taken_for_frozen_but_a_silent_one_is() -> None:
+    """In simulated time. The worker beats while its child works."""
 
     async def scenario() -> None:
         output, loop = asyncio.StreamReader(), asyncio.get_running_loop()

@@ -2,10 +2,10 @@
 
     process     a separate interpreter: empty environment, empty working directory, no inherited descriptors
     limits      address space, CPU time, file size 0, descriptors, processes, no core dumps; lower priority
-    Landlock    (Linux 5.13+) files open to read only, beneath the interpreter and the packages; no TCP
+    Landlock    (Linux 5.13+) files open only for reading, beneath the interpreter and the packages; no TCP
     seccomp     (Linux, x86-64 and arm64) an allow list without sockets, execve, ptrace or writable opens;
                 for the child that meets hostile text also without fork, kill and prctl
-    audit hook  the same rules once more in the interpreter, on every platform; the functions that no audit
+    audit hook  the same rules again in the interpreter, on every platform; the functions that no audit
                 event reports are taken away
     programs    text is compiled only if it is a literal, arithmetic or sympy's form of a formula
 
@@ -41,7 +41,7 @@ _SYSTEM_FILES = ("/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib", "/lib6
 
 
 class Sandbox:
-    """What this platform offers, decided once; `missing` says what it does not."""
+    """The layers that this platform offers, decided once. `missing` says what it lacks."""
 
     def __init__(self, extra_readable: Iterable[str], priority: int = 0) -> None:
         paths = map(os.path.realpath, [*_interpreter_paths(), *extra_readable])
@@ -54,7 +54,7 @@ class Sandbox:
 
     @property
     def literals_only(self) -> bool:
-        """Whether no kernel filter holds a scorer back, so that it must not see what could be a program."""
+        """Whether no kernel filter holds a scorer back. It must then not see text that may be a program."""
         return not self._child_filter
 
     def confine_worker(self) -> None:
@@ -74,7 +74,7 @@ class Sandbox:
         self._filter_worker()
         if self.literals_only:
             self.missing.append(LITERALS_ONLY)
-            # Only here: it costs each child milliseconds, and a filter refuses all that these could do.
+            # Only here: it costs each child milliseconds, and a filter refuses all that they could do.
             self._unaudited = find_unaudited()
 
     def _filter_worker(self) -> None:
@@ -93,7 +93,7 @@ class Sandbox:
             )
 
     def confine_generator(self, _seconds: float) -> None:
-        """For a child that regenerates questions, our code and the source's, and forks scorers."""
+        """For a child that regenerates questions, with our code and the source's, and forks scorers."""
         _limit(resource.RLIMIT_FSIZE, 0)
         if sys.platform == "linux":
             kernel.die_with_parent(signal.SIGKILL)

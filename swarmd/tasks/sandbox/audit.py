@@ -1,7 +1,7 @@
 """An audit hook (PEP 578) that refuses what a scorer has no reason to do. One layer of several.
 
-Python code cannot remove it, but it sees only what CPython reports: `unaudited` takes away the functions that
-it does not report, and a native bug could step around both. Where the kernel has seccomp and Landlock they
+Python code cannot remove it, but it sees only what CPython reports. `unaudited` takes away the functions that
+CPython does not report. A native bug could step around both. Where the kernel has seccomp and Landlock, they
 hold alone; elsewhere no text is run at all (`swarmd.tasks.worker`).
 """
 

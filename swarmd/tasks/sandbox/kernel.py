@@ -50,7 +50,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def install_filter(program: bytes) -> None:
-    """Filter the system calls of this process and its children. Raises OSError where there is no seccomp."""
+    """Filter the system calls of this process and its children. Raises OSError if there is no seccomp."""
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
     _prctl(
@@ -59,7 +59,7 @@ def install_filter(program: bytes) -> None:
 
 
 def landlock_version() -> int:
-    """The kernel's Landlock ABI; 0 where there is none."""
+    """The kernel's Landlock ABI; 0 if there is none."""
     try:
         return _syscall(
             _LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_LANDLOCK_VERSION_FLAG)
@@ -69,7 +69,7 @@ def landlock_version() -> int:
 
 
 def restrict_to_reading(paths: Iterable[str], version: int) -> None:
-    """From now on only files beneath `paths` open, to read; no TCP and no signals outwards if the ABI can."""
+    """From now on only files beneath `paths` open, for reading; no TCP, no signals outside if the ABI can."""
     masks = [_mask(rights, version) for rights in (_FILE_RIGHTS, _NETWORK_RIGHTS, _SCOPES)]
     fields = 1 if version < 4 else 2 if version < 6 else 3
     attributes = struct.pack(f"={fields}Q", *masks[:fields])

@@ -1,10 +1,10 @@
-"""An audit hook (PEP 578) that lets a scorer's process compile expressions, and no programs.
+"""An audit hook (PEP 578) that lets a scorer's process compile expressions, but no programs.
 
-Text that reaches `eval`, `exec` or `compile` while answers are scored is the answer, or made of it. It may be
-a literal or arithmetic; what sympy's parser makes of a formula may also name symbols and call a few functions
-by their bare names. So evaluated text calls nothing of the interpreter's, reads no variable of the scorer's
-and cannot write a score in the scorer's place. Code that comes from a file is imported as ever, and the parts
-of the standard library that build functions from text of their own (named tuples, data classes) still do.
+Text that reaches `eval`, `exec` or `compile` while answers are scored is the answer, or is made from it. It
+may be a literal or arithmetic. What sympy's parser makes from a formula may also name symbols and call a few
+functions by their bare names. So evaluated text calls none of the interpreter's functions, reads none of the
+scorer's variables and cannot write a score instead of the scorer. Code from a file is imported as usual. The
+parts of the standard library that build functions from their own text (named tuples, data classes) still do.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _IMPORT_SYSTEM = (
 
 
 class ProgramRefusedError(PermissionError):
-    """Text would have been run that is more than an expression."""
+    """Text that is more than an expression would have been run."""
 
 
 def refuse_programs() -> None:
-    """From now on this process compiles no text but harmless expressions. Irreversible.
+    """From now on this process compiles no text except harmless expressions. Irreversible.
 
-    Raises RuntimeError if a hook that is there already does not let it in.
+    Raises RuntimeError if an earlier hook keeps this one out.
     """
     checking = False
 
@@ -49,7 +49,7 @@ def refuse_programs() -> None:
         nonlocal checking
         if event not in ("compile", "marshal.loads") or checking:
             return
-        caller = sys._getframe(1)  # whose text it is: nothing else tells
+        caller = sys._getframe(1)  # only the caller tells whose text it is
         if caller.f_code.co_filename in _TEMPLATES or _is_importing(caller):
             return
         if event == "marshal.loads":

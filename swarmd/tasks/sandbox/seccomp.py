@@ -1,7 +1,7 @@
 """A seccomp filter (Linux, x86-64 and arm64) from a list of system calls; everything else fails with EPERM.
 
-seccomp(2), and Documentation/userspace-api/seccomp_filter.rst in the Linux tree. Filters only ever add up:
-a child of a filtered process can give up more, never win anything back.
+Sources: seccomp(2), and Documentation/userspace-api/seccomp_filter.rst in the Linux tree. Filters only add
+up: a child of a filtered process can give up more, but never win anything back.
 """
 
 from __future__ import annotations

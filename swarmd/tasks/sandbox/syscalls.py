@@ -1,11 +1,11 @@
 """System calls by name on the two Linux architectures the filter knows, and what each kind of process may do.
 
-An allow list: what a kernel adds later is refused without our knowing it.
+This is an allow list: a call that a kernel adds later is refused, even if we do not know of it.
 """
 
 from __future__ import annotations
 
-# name: (x86-64, arm64); None where the architecture has no such call.
+# name: (x86-64, arm64); None if the architecture has no such call.
 # Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux 6.12.
 NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "stat": (4, None), "fstat": (5, 80),
@@ -35,10 +35,10 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
 OPEN_READ_ONLY = "openat"  # allowed without any flag that could change a file
 CLONE = "clone"  # allowed without new namespaces
 CLONE3 = (
-    "clone3"  # its flags are out of a filter's sight: it pretends not to exist, and libc falls back on clone
+    "clone3"  # a filter cannot see its flags: the call pretends not to exist, and libc falls back on clone
 )
 
-# Only the worker itself, which forks, limits and reaps its children.
+# Only for the worker itself, which forks, limits and reaps its children.
 _WORKER_ONLY = {
     "fork", "vfork", "wait4", "waitid", "kill", "prctl", "seccomp", "setrlimit", "prlimit64", "pipe", "pipe2",
     "close_range",
@@ -46,5 +46,5 @@ _WORKER_ONLY = {
 _SPECIAL = {OPEN_READ_ONLY, CLONE, CLONE3}
 
 COMPUTE = frozenset(NUMBERS) - _WORKER_ONLY - _SPECIAL
-"""What a process needs that reads modules, computes and writes to descriptors it was given."""
+"""What a process needs to read modules, compute and write to the descriptors it was given."""
 WORKER = COMPUTE | _WORKER_ONLY

@@ -2,8 +2,8 @@
 
 `_posixsubprocess.fork_exec` starts programs, `signal.pidfd_send_signal` sends signals, `os.mkfifo` and
 `_posixshmem` make files, and a function that ctypes has bound calls the kernel, all without an audit event.
-Of `os` an allow list stays: what CPython adds is taken away without our knowing it. A second wall: text is
-not run as a program in the first place (`programs`).
+An allow list of `os` stays: a function that CPython adds later is taken away, even if we do not know of it.
+This is a second wall: text is not run as a program in the first place (`programs`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _NATIVE = frozenset({
     "termios", "posix", "nt",
 })  # fmt: skip
 REFUSED_MODULES = _NATIVE
-"""Imported anew, they would come with functions of their own."""
+"""Imported again, they would bring new functions of their own."""
 _BOUND = ("ctypes", "swarmd.tasks.sandbox.kernel")
 """They hold functions of libc that ctypes has bound already, and classes that bind more."""
-# Of posix. What importing, reading modules and reporting a result needs; what changes anything is audited.
+# Functions of posix. Importing, reading modules and reporting a result need them; those that change anything
+# are audited.
 _KEPT = frozenset({
     "_exit", "_path_normpath", "access", "close", "cpu_count", "fspath", "fstat", "get_terminal_size",
     "getcwd", "getcwdb", "getegid", "geteuid", "getgid", "getpid", "getppid", "getrandom", "getuid", "isatty",
@@ -37,7 +38,7 @@ _KEPT = frozenset({
 
 
 def find_unaudited() -> list[Place]:
-    """Where the functions are in the modules that are loaded now. Some milliseconds: once, before forking."""
+    """Where the functions are in the modules loaded now. Takes milliseconds: call it once, before forking."""
     modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
     places = [
         (vars(module), name)
@@ -52,7 +53,7 @@ def find_unaudited() -> list[Place]:
 
 
 def take_away(places: Sequence[Place]) -> None:
-    """Nobody in this process calls them any more. Irreversible."""
+    """From now on nobody in this process can call them. Irreversible."""
     for namespace, name in places:
         namespace[name] = _refused
 
