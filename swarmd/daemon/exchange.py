@@ -28,12 +28,12 @@ from swarmd.gossip import (
     Event,
     ForgetPeer,
     Gossip,
+    GroupOffer,
     GroupRejected,
     GroupScored,
     Misbehaved,
     NetworkRestarted,
     OperatorSaid,
-    OwnGroup,
     Paused,
     PublishStatus,
     Pull,
@@ -135,7 +135,7 @@ class Exchange:
         for peer in peers:
             self.handle(OperatorSaid(peer, word))
 
-    def publish(self, group: OwnGroup, *, round_: int) -> None:
+    def publish(self, group: GroupOffer, *, round_: int) -> None:
         """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
         commands = self._gossip.handle(group, self._clock())
         for command in commands:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from protocol import Completion
 from protocol.limits import MICRO, MILLI
-from swarmd.gossip import OwnGroup
+from swarmd.gossip import GroupOffer
 from swarmd.learning import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question
 
 
-def to_own_group(group: ScoredGroup, question: Question, temperature: float) -> OwnGroup:
+def to_own_group(group: ScoredGroup, question: Question, temperature: float) -> GroupOffer:
     """Raises InvalidLocal when the protocol has no room for what was generated."""
-    return OwnGroup(
+    return GroupOffer(
         step=group.step,
         task=question.spec,
         question_digest=question.digest,

@@ -11,7 +11,7 @@ import torch
 
 from swarmd.daemon import steps as steps_module
 from swarmd.errors import StorageError, TaskError
-from swarmd.gossip import Demand, OwnGroup
+from swarmd.gossip import Demand, GroupOffer
 from swarmd.policy import Policy
 from swarmd.storage import Database, Home
 from swarmd.tasks import Score
@@ -89,14 +89,14 @@ async def test_a_group_that_others_would_refuse_is_trained_on_and_not_published(
     one = make_peer(steps=1)
     one.tasks.score_by = lambda position, text: Score(0.0, failure) if position == 0 else Score(1.0)
     await run(one)
-    assert len(one.gossip.of(OwnGroup)) == offered
+    assert len(one.gossip.of(GroupOffer)) == offered
     assert [line["own"] for line in one.events.named("step")] == [2]
 
 
 async def test_own_groups_are_offered_to_the_swarm_as_they_were_made(make_peer, run):
     one = make_peer(steps=1)
     await run(one)
-    groups = one.gossip.of(OwnGroup)
+    groups = one.gossip.of(GroupOffer)
     assert len(groups) == 2
     for group in groups:
         assert [c.reward_micro for c in group.completions] == [0, 1_000_000]
@@ -136,7 +136,7 @@ async def test_a_group_that_the_protocol_has_no_room_for_is_trained_on_and_not_p
         with_text(group, "x" * 20_000) for group in generate(*args, **kwargs)
     ]
     await run(one)
-    assert one.gossip.of(OwnGroup) == []
+    assert one.gossip.of(GroupOffer) == []
     assert [line["own"] for line in one.events.named("step")] == [2]
     assert "cannot be published" in one.events.named("warning")[0]["message"]
 
@@ -225,7 +225,7 @@ async def test_without_own_groups_it_waits_for_those_of_others(make_peer, run, d
     [line] = one.events.named("step")
     assert (line["own"], line["external"], line["reward"]) == (0, 2, None)
     assert one.gossip.of(Demand), "gossip must know that groups are wanted"
-    assert one.gossip.of(OwnGroup) == []
+    assert one.gossip.of(GroupOffer) == []
 
 
 async def test_waiting_for_others_ends_at_once_when_stopped(make_peer, run, monkeypatch):
@@ -255,7 +255,7 @@ async def test_a_step_that_is_still_generating_is_dropped(make_peer, run):
     loop = await run(one, lambda name, fields: fields.get("name") == "generating" and fields["done"] > 0)
     assert loop.progress.step == 0
     assert one.saved() == []
-    assert one.gossip.of(OwnGroup) == []
+    assert one.gossip.of(GroupOffer) == []
     assert one.database.ledger.counts().own == 0
     assert all(torch.equal(before[name], now) for name, now in weights(one.policy).items())
 

@@ -1,4 +1,4 @@
-"""Small true things for the gossip's tests: keys, a swarm, groups, records, announcements, statuses."""
+"""Small valid values for the tests of gossip: keys, a swarm, groups, records, announcements, statuses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from protocol import (
     sign_status,
     verify_announcement,
 )
-from swarmd.gossip import OwnGroup, OwnStatus
+from swarmd.gossip import GroupOffer, OwnStatus
 
 START = 1_800_000_000.0  # unix seconds; the first moment of a round of every manifest made here
 TOKENIZER = b"tokenize"
@@ -79,9 +79,11 @@ def completion(reward: float, text: str = "") -> Completion:
     )
 
 
-def make_group(manifest: Manifest, number: int, rewards: Sequence[float] = (1.0, 0.0, 0.0, 1.0)) -> OwnGroup:
+def make_group(
+    manifest: Manifest, number: int, rewards: Sequence[float] = (1.0, 0.0, 0.0, 1.0)
+) -> GroupOffer:
     task = make_task(manifest, number)
-    return OwnGroup(
+    return GroupOffer(
         step=number,
         task=task,
         question_digest=hashlib.sha256(question(task).encode()).digest(),

@@ -123,7 +123,7 @@ def test_a_record_that_nobody_would_accept_is_not_published_and_says_why():
     long = "x" * 16_000
     rich = [completion(i % 2, long + str(i)) for i in range(5)]
     group = make_group(MANIFEST, 1)
-    too_large = g.OwnGroup(**{**vars(group), "completions": tuple(rich)})
+    too_large = g.GroupOffer(**{**vars(group), "completions": tuple(rich)})
     assert not of_type(gossip.handle(too_large, START), g.StoreBlob)
     seen = gossip.statistics()
     assert seen.groups_unpublished == {"invalid": 1}
@@ -132,11 +132,11 @@ def test_a_record_that_nobody_would_accept_is_not_published_and_says_why():
 
 def test_a_long_model_name_is_cut_and_not_a_reason_to_stay_silent():
     gossip = machine()
-    group = g.OwnGroup(**{**vars(make_group(MANIFEST, 1)), "model": "/very/long/päth" * 30})
+    group = g.GroupOffer(**{**vars(make_group(MANIFEST, 1)), "model": "/very/long/päth" * 30})
     assert of_type(gossip.handle(group, START), g.StoreBlob)
 
 
-def test_who_cannot_be_dialled_also_stores_the_body_in_the_dht():
+def test_a_peer_that_cannot_be_dialled_also_stores_the_body_in_the_dht():
     group = make_group(MANIFEST, 1)
     (body,) = of_type(machine(dialable=False).handle(group, START), g.StoreBody)
     (blob,) = of_type(machine(dialable=True).handle(group, START), g.StoreBlob)
