@@ -99,7 +99,7 @@ class Candidates:
             self._keep(peer, [c for c in self._by_peer[peer] if c.announced.announcement.expires > now])
 
     def retry(self, peers: Iterable[PeerId]) -> None:
-        """Groups of these publishers that failed may be pulled again at once."""
+        """Failed groups of these publishers may be pulled again at once."""
         for peer in peers:
             for candidate in self._by_peer.get(peer, ()):
                 candidate.not_before = 0.0

@@ -1,4 +1,4 @@
-"""Does our clock agree with the swarm's? The creation times in signed statuses tell.
+"""Compares our clock with the swarm's, by the creation times in signed statuses.
 
 A status is at least as old as its time in transit and at most as old as the interval between two statuses, so
 a single one says little. The freshest of a few statuses per peer, and the median over peers, say enough for a

@@ -100,7 +100,7 @@ class Contacts:
             self._acquaintances[acquaintance.peer_id] = acquaintance
 
     def connected(self, connections: Mapping[PeerId, str]) -> None:
-        """Take the transport's connections. Of each address group only the oldest few count."""
+        """Take the transport's connections. Of each address group the oldest `connected_per_group` count."""
         if connections == self._connections:
             return
         self._connections = dict(connections)
@@ -234,7 +234,10 @@ class Contacts:
         return len(self._counts)
 
     def size(self, now: float) -> int:
-        """About how many peers there are, this one included. It takes `size_doubles_s` to double or halve."""
+        """About how many peers there are, this one included.
+
+        The estimate takes at least `size_doubles_s` to double or halve.
+        """
         self._count(now)
         if not self._size_at <= now:  # the first time, or a clock that jumped back
             self._size_at = now

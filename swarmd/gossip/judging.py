@@ -25,7 +25,7 @@ class Judge:
         self._unreached.worked(self._party(peer, now), now)
 
     def scored(self, peer: PeerId, now: float) -> None:
-        """A body of `peer` was scored, with whatever result."""
+        """A body of `peer` was scored, whatever the result."""
         self._unscored.worked(self._party(peer, now), now)
 
     def unreached(self, peer: PeerId, now: float) -> bool:

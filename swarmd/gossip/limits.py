@@ -48,7 +48,7 @@ class GossipLimits:
     pull_window: int = 16  # pulls over which the share is taken
     pull_tries: int = 2  # once more after a failure, then forget
     pull_retry_s: float = 5.0  # a transport restart takes less
-    rest_s_max: float = 300.0  # the longest pause of one peer; each failure in a row doubles it
+    rest_s_max: float = 300.0  # the longest pause of one peer; each failure in a row doubles the pause
     pull_answer_s: float = 60.0  # as read_answer_s
     verifying_max: int = 32  # bodies handed over and not yet scored: a slow sandbox slows the pulls
     verify_answer_s: float = (
@@ -75,7 +75,7 @@ class GossipLimits:
     contact_s: float = 600.0  # delivering makes a contact for this long: a slow peer pulls every few minutes
     connected_per_group: int = 8  # connections of one address group that make contacts: a host can open many
     contacts_per_group: int = 256  # contacts of one party that count in the size: 64 shards are in use then
-    size_doubles_s: float = 2.0  # the size takes this long to double or halve: a thousandfold takes 20 s
+    size_doubles_s: float = 2.0  # the least time for the size to double or halve: a thousandfold takes 20 s
     met_lately_s: float = 300.0  # a met peer's delivery holds strangers back this long: a record's life
     acquaintances_max: int = 4_096  # peers whose deliveries are remembered; ~200 bytes each
     known_groups: int = 20  # groups that taught something make a peer known ...

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 
 WINDOW_S = 60.0  # failures of one cause come within a few pulls of each other
-PARTIES_MIN = 2  # that must fail together: a single failure says nothing about whose fault it is
+PARTIES_MIN = 2  # that must fail together: a single one does not show whose fault it is
 ENTRIES_MAX = 1_024  # parties remembered for each way to fail
 
 

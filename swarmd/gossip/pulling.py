@@ -114,7 +114,7 @@ class Puller:
         """Keep announcements as candidates; returns how many are worth a pull and new.
 
         While others deliver, strangers' announcements count only if most strangers that were asked recently
-        proved to be there. A crowd of strangers that do not must not end the search for others.
+        proved to be there. A crowd of strangers that are not there must not end the search for others.
         """
         kept = [found for found in announced if self.offer(found, now)]
         self.candidates.trim(lambda peer: self._party(peer, now))
@@ -275,7 +275,10 @@ class Puller:
         return self._drop(digest, verifying.publisher, reason, now)
 
     def _note_stranger(self, standing: Standing, *, proved: bool) -> None:
-        """Note how a pull from a stranger ended: delivering over its own connection ends its being one."""
+        """Note how a pull from a stranger ended.
+
+        One that delivers over its own connection is a stranger no more.
+        """
         if standing > Standing.STRANGER:
             return
         self._strangers_prove += (proved - self._strangers_prove) / STRANGERS_ASKED

@@ -3,9 +3,9 @@
 Only what a peer signed, failed to deliver or did to the transport counts against it. Junk that anybody could
 have written in its name does not count. Being unreachable does not count either, even for days.
 
-There are two kinds of fault. A lie is the peer's own, whatever else goes wrong. A peer that goes on lying is
-ignored, even if every peer does. A failure may be caused by this machine. A peer that fails is ignored only
-while that leaves at least half of the contacts (`Judge` decides).
+There are two kinds of fault. A lie is the peer's own, whatever else goes wrong. Peers that go on lying are
+ignored, even if that is all of them. A failure may be caused by this machine. A peer that fails is ignored
+only while that leaves at least half of the contacts (`Judge` decides).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Multiaddrs as people type them and peers announce them: parsed by hand, so that reading the configuration
 need not import a p2p stack.
 
-Only what a peer can be dialled by is accepted: an IP address or a DNS name, a TCP or QUIC port, and the
+Only addresses that can be dialled are accepted: an IP address or a DNS name, a TCP or QUIC port, and the
 libp2p peer id at the end; a relayed address names the relay before /p2p-circuit.
 Source: https://github.com/multiformats/multiaddr; peer ids: libp2p specs, peer-ids.md.
 """
@@ -34,7 +34,7 @@ class _MalformedError(ValueError):
 
 @dataclass(frozen=True)
 class PeerAddress:
-    """A multiaddr that ends in /p2p/<peer id>, checked in form; nobody was asked whether it answers."""
+    """A multiaddr that ends in /p2p/<peer id>. Its form was checked, not whether anybody answers there."""
 
     text: str
     peer_id: PeerId

@@ -218,7 +218,7 @@ def test_a_body_larger_than_announced_is_refused_before_it_is_read(world: Any) -
     world.run(scenario)
 
 
-def test_a_body_stored_in_the_dht_is_had_when_its_publisher_is_gone(world: Any) -> None:
+def test_a_body_stored_in_the_dht_can_be_pulled_when_its_publisher_is_gone(world: Any) -> None:
     async def scenario(world: Any) -> None:
         one, two, three = await world.swarm(3)
         body = world.record(three.key, world.clock())
@@ -230,7 +230,7 @@ def test_a_body_stored_in_the_dht_is_had_when_its_publisher_is_gone(world: Any) 
     world.run(scenario)
 
 
-def test_what_was_published_alone_is_found_by_who_comes_later(world: Any) -> None:
+def test_what_was_published_alone_is_found_by_later_peers(world: Any) -> None:
     async def scenario(world: Any) -> None:
         one = await world.peer(0)
         announcement = world.announcement(one.key, world.record(one.key, world.clock()), world.clock())
