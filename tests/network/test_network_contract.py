@@ -137,10 +137,10 @@ def test_things_of_another_swarm_or_past_their_time_are_not_published(world: Any
         one, other = await world.swarm(2)
         now = world.clock()
         body = world.record(one.key, now)
-        foreign = world.announcement(one.key, body, now, swarm=bytes(32))
+        elsewhere = world.announcement(one.key, body, now, swarm=bytes(32))
         stale = world.announcement(one.key, body, now, expires=int(now) - 10)
         everlasting = world.announcement(one.key, body, now, expires=int(now) + 365 * 86_400)
-        assert await one.network.announce([foreign, stale, everlasting, b"junk"]) == 0
+        assert await one.network.announce([elsewhere, stale, everlasting, b"junk"]) == 0
         assert await other.network.read_announcements([world.announcements_key]) == []
 
     world.run(scenario)
