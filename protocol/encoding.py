@@ -33,9 +33,10 @@ def encode(value: object) -> bytes:
 def decode(data: bytes, *, items_max: int = INT_MAX) -> object:
     """The value whose encoding is `data`; arrays come back as tuples, maps as dicts.
 
-    `items_max` bounds the data items, containers and map keys among them: a reader of strangers' bytes must
+    `items_max` bounds the data items, containers and map keys included: a reader of strangers' bytes must
     not be made to build 65,536 zeros.
-    Raises RejectedRecord: `encoding` outside the profile, `not_canonical` if another encoding is the one.
+    Raises RejectedRecord: `encoding` for data outside the profile, `not_canonical` for data that
+    is not the canonical encoding of its value.
     """
     value, end = _read(data, 0, DEPTH_MAX, iter(range(items_max)))
     if end != len(data):
@@ -110,8 +111,8 @@ def _write_head(out: bytearray, major: int, argument: int) -> None:
             return
 
 
-def _read(data: bytes, offset: int, depth: int, places: Iterator[int]) -> tuple[object, int]:
-    if next(places, None) is None:
+def _read(data: bytes, offset: int, depth: int, left: Iterator[int]) -> tuple[object, int]:
+    if next(left, None) is None:
         raise RejectedRecord(Reason.ENCODING, "more data items than this kind of payload may have")
     major, argument, offset = _read_head(data, offset)
     if major in (_UNSIGNED, _NEGATIVE):
@@ -125,7 +126,7 @@ def _read(data: bytes, offset: int, depth: int, places: Iterator[int]) -> tuple[
         if depth == 0:
             raise RejectedRecord(Reason.ENCODING, f"containers nested more than {DEPTH_MAX} deep")
         read = _read_array if major == _ARRAY else _read_map
-        return read(data, offset, argument, depth - 1, places)
+        return read(data, offset, argument, depth - 1, left)
     if major == _SIMPLE and argument in _SIMPLE_VALUES and data[offset - 1] == major << 5 | argument:
         return _SIMPLE_VALUES[argument], offset
     raise RejectedRecord(Reason.ENCODING, "a tag, a float or another simple value than true, false and null")
@@ -159,21 +160,19 @@ def _read_string(data: bytes, offset: int, size: int, *, is_text: bool) -> tuple
         raise RejectedRecord(Reason.ENCODING, f"text is not UTF-8: {error.reason}") from None
 
 
-def _read_array(
-    data: bytes, offset: int, count: int, depth: int, places: Iterator[int]
-) -> tuple[object, int]:
+def _read_array(data: bytes, offset: int, count: int, depth: int, left: Iterator[int]) -> tuple[object, int]:
     items: list[object] = []
-    for _ in range(count):  # a lying count ends at the first missing item: each takes a byte at least
-        item, offset = _read(data, offset, depth, places)
+    for _ in range(count):  # a lying count ends at the first missing item: an item takes a byte
+        item, offset = _read(data, offset, depth, left)
         items.append(item)
     return tuple(items), offset
 
 
-def _read_map(data: bytes, offset: int, count: int, depth: int, places: Iterator[int]) -> tuple[object, int]:
+def _read_map(data: bytes, offset: int, count: int, depth: int, left: Iterator[int]) -> tuple[object, int]:
     items: dict[str, object] = {}
     for _ in range(count):  # a key given twice is kept once and so fails the comparison in `decode`
-        key, offset = _read(data, offset, depth, places)
+        key, offset = _read(data, offset, depth, left)
         if not isinstance(key, str):
             raise RejectedRecord(Reason.ENCODING, "a map key that is not text")
-        items[key], offset = _read(data, offset, depth, places)
+        items[key], offset = _read(data, offset, depth, left)
     return items, offset

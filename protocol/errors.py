@@ -1,7 +1,7 @@
 """The protocol's error tree.
 
 ProtocolError
-+-- RejectedRecord   theirs: received bytes that are not to be used; carries one `Reason`
++-- RejectedRecord   theirs: received bytes that must not be used; carries one `Reason`
 +-- InvalidLocal     ours: this side tried to build or ask for something the protocol forbids
 """
 
@@ -69,7 +69,7 @@ class ProtocolError(Exception):
 
 
 class RejectedRecord(ProtocolError):  # noqa: N818  a verdict on received bytes, and the project's word for it
-    """Received bytes that are not to be used, with the one reason."""
+    """Received bytes that must not be used, with the one reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason = reason

@@ -1,7 +1,7 @@
 """Ed25519 keys and libp2p peer ids: the peer id *is* the public key, so a signature proves its author.
 
 Sources: libp2p specs "peer-ids" (protobuf keys, identity multihash, base58btc), RFC 8032 (Ed25519).
-Only Ed25519 is a key here. Nothing random happens: seeds come from the caller.
+Only Ed25519 keys are accepted. Nothing here is random: seeds come from the caller.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PeerId = NewType("PeerId", str)
 """base58btc text of an Ed25519 peer id, "12D3KooW...", 52 characters."""
 
 PEER_ID_BYTES = 52
-"""Base58 characters of every Ed25519 peer id, so its bytes in ASCII."""
+"""Base58 characters of every Ed25519 peer id, and so its bytes in ASCII."""
 
 _KEY_BYTES = 32
 _ED25519_PUBLIC = bytes.fromhex("08011220")  # protobuf PublicKey{Type=Ed25519(1), Data=32 bytes}
@@ -61,7 +61,7 @@ class KeyPair:
 
     @classmethod
     def from_libp2p(cls, data: bytes) -> KeyPair:
-        """Read a libp2p key file. Raises InvalidLocal: it is our own file that is not one."""
+        """Read a libp2p key file. Raises InvalidLocal if it is not one: the file is our own."""
         seed, public = data[4:36], data[36:]
         if data[:4] != _ED25519_PRIVATE or len(public) != _KEY_BYTES:
             raise InvalidLocal("not a libp2p Ed25519 private key: expected protobuf 08 01 12 40 and 64 bytes")

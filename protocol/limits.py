@@ -7,13 +7,13 @@ from __future__ import annotations
 
 # --- whole messages, bytes of the signed envelope
 RECORD_BYTES_MAX = (
-    65_536  # the DHT breaks at 4 MiB a value; 64 KiB also fits one inline copy and pulls in 1.3 ms
+    65_536  # the DHT breaks at 4 MiB per value; 64 KiB also fits one inline copy and pulls in 1.3 ms
 )
 ANNOUNCEMENT_BYTES_MAX = 512  # 64 of them, one full shard, are 32 KiB: a store downloads the whole shard
 STATUS_BYTES_MAX = 4_096  # eight addresses of 256 bytes and the counters
 MANIFEST_BYTES_MAX = 262_144  # all 106 reasoning-gym datasets with their options take some 40 KiB
 
-# --- data items of a payload, containers and map keys among them: what reading a stranger's bytes may cost
+# --- data items of a payload, containers and map keys included: what reading a stranger's bytes may cost
 RECORD_ITEMS_MAX = 1_024  # 64 completions of 13 items and the rest make 880
 ANNOUNCEMENT_ITEMS_MAX = 32  # ten fields make 21
 STATUS_ITEMS_MAX = 64  # seventeen fields and eight addresses make 43
@@ -29,19 +29,19 @@ MEMBERSHIP_SHARDS = (
 # --- time, seconds
 CLOCK_SKEW_S_MAX = 30  # NTP holds milliseconds; the DHT itself refuses peers skewed by more than 3 s at join
 RECORD_LIFETIME_S_MAX = (
-    21_600  # six hours: the slowest CPU peers take minutes a step; older text teaches nothing new
+    21_600  # six hours: the slowest CPU peers take minutes per step; older text teaches nothing new
 )
 ANNOUNCEMENT_LIFETIME_S_MAX = (
     900  # after its round; peers announce for 300 s or four rounds, read three rounds back
 )
-ANNOUNCEMENT_ROUNDS_MAX = 8  # ... or as many rounds after its own, where they are long: the same room again
+ANNOUNCEMENT_ROUNDS_MAX = 8  # ... or this many rounds after its own, if rounds are long: twice what peers use
 STATUS_LIFETIME_S_MAX = 3_600  # republished every minute or so; a peer silent for an hour has left
 ROUND_S_MAX = 86_400  # one day; a longer round would keep no task fresh
 
 # --- numbers
 INT_MAX = 2**53 - 1  # what JavaScript reads exactly (ECMA-262 Number.MAX_SAFE_INTEGER)
 DEPTH_MAX = 8  # nested CBOR containers; the deepest payload uses three
-MICRO = 1_000_000  # rewards and log-probabilities travel in millionths
+MICRO = 1_000_000  # rewards and logprobs travel in millionths
 MILLI = 1_000  # pass rates, means and temperatures in thousandths
 TEMPERATURE_MILLI_MAX = 10_000  # beyond 10 every softmax is as good as uniform
 SEED_MAX = 2**32 - 1  # what every source of tasks takes (numpy and Mersenne Twister seeds)
@@ -53,14 +53,14 @@ COMPLETION_TOKENS_MAX = 16_384  # as many as the bytes of the longest completion
 COMPLETIONS_MIN = 2  # one completion has no advantage over its group
 COMPLETIONS_MAX = 64
 TASKS_MAX = 256  # twice the datasets of reasoning-gym
-RECORDS_PER_ROUND_MAX = 4_096  # of one publisher; above all announcement slots of a task it means nothing
-ADDRESSES_MAX = 8  # listen addresses on two families, a relay or two, and room
+RECORDS_PER_ROUND_MAX = 4_096  # of one publisher; more than a task's announcement slots would mean nothing
+ADDRESSES_MAX = 8  # listen addresses on two families, a relay or two, and some to spare
 
 # --- text, UTF-8 bytes
 COMPLETION_TEXT_BYTES_MAX = 16_384  # four of them fill a record
 CONFIG_BYTES_MAX = 1_024
 NAME_BYTES_MAX = 64  # swarm, task, source, dataset, version
-MODEL_BYTES_MAX = 128  # a hub id: owner and name of up to 96 characters in all, and room
+MODEL_BYTES_MAX = 128  # a hub id: owner and name of up to 96 characters in all, and some to spare
 ANNOUNCED_MODEL_BYTES_MAX = 64  # the announcement must stay within 512
 ADDRESS_BYTES_MAX = 256
 PHASE_BYTES_MAX = 32

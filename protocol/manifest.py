@@ -1,7 +1,7 @@
 """The manifest: what a swarm is. Its hash is the swarm's id, so a swarm cannot change its own rules.
 
-It is not signed: whoever knows the swarm id can check the bytes, whoever does not has chosen to trust the
-peer that served them. This file reads no TOML and knows no preset.
+It is not signed. A peer that knows the swarm id can check the bytes. A peer that does not has chosen to trust
+the one that served them. This file reads no TOML and knows no preset.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONFIG_DEPTH_MAX = 8
 
 
 def canonical_json(value: object) -> str:
-    """The text a task's options travel as: keys sorted, no spaces, non-ASCII written as itself, no NaN.
+    """The text in which a task's options travel: keys sorted, no spaces, non-ASCII written as itself, no NaN.
 
     Raises InvalidLocal for what JSON cannot hold.
     """
@@ -108,7 +108,7 @@ class Manifest(Payload):
     """exact: 1 for a full score, else 0; partial: the scorer's own value in [0, 1]"""
     max_new_tokens: Annotated[int, Field(ge=1, le=limits.COMPLETION_TOKENS_MAX)]
     records_per_round_max: Annotated[int, Field(ge=1, le=limits.RECORDS_PER_ROUND_MAX)]
-    """of one publisher; a receiver ignores what goes beyond"""
+    """of one publisher; a receiver ignores any beyond it"""
     tasks: Annotated[
         tuple[TaskFamily, ...],
         Field(min_length=1, max_length=limits.TASKS_MAX),
@@ -126,11 +126,11 @@ class Manifest(Payload):
 
     @functools.cached_property
     def swarm_id(self) -> bytes:
-        """SHA-256 (32 bytes) of the manifest's bytes. Every verification asks for it."""
+        """SHA-256 (32 bytes) of the manifest's bytes. Every verification needs it."""
         return hashlib.sha256(self.to_bytes()).digest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """pydantic's, without the swarm id of the original, which it would copy as well."""
+        """As in pydantic, but without the original's swarm id, which pydantic would copy as well."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("swarm_id", None)
         return copied

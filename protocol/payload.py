@@ -1,7 +1,7 @@
 """What all payloads have in common: frozen, strict, nothing unknown, and the bounded field types.
 
-A payload that our own side builds wrongly raises InvalidLocal; one that was received raises
-RejectedRecord(schema). The field types are named for what they hold.
+A malformed payload raises InvalidLocal if our own side built it, and RejectedRecord(schema) if it was
+received. The field types are named for what they hold.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ class Payload(BaseModel):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Parse received bytes, which are what `to_bytes` gives back. Raises RejectedRecord: encoding,
-        not_canonical or schema.
+        """Parse received bytes; `to_bytes` gives the same bytes back.
+
+        Raises RejectedRecord: encoding, not_canonical or schema.
 
         `decode` compares with the canonical encoding. Validation is strict and changes no value, so a second
         comparison would say the same.

@@ -1,6 +1,6 @@
 """The three payloads that peers sign: record, announcement, peer status (SPEC section 6).
 
-Everything a publisher says about its own rollouts (rewards, log-probabilities, pass rates, models) is a
+Everything a publisher says about its own rollouts (rewards, logprobs, pass rates, models) is a
 hint: a receiver regenerates the question and scores the completions itself. This file signs nothing.
 """
 
@@ -98,7 +98,7 @@ class Record(Payload):
 
 
 class Announcement(Payload):
-    """Where a record can be had and whether it may be worth pulling."""
+    """Where to get a record, and whether it may be worth pulling."""
 
     ITEMS_MAX: ClassVar[int] = limits.ANNOUNCEMENT_ITEMS_MAX
 

@@ -18,7 +18,7 @@ from protocol.topics import announcement_key, body_key, dht_id, membership_key, 
 from protocol.verify import verify_announcement, verify_record, verify_status
 
 _DIGEST_PREFIX_BYTES = 8
-"""Of an announcement's digest in its subkey: a publisher's own records must not collide, others cannot."""
+"""Bytes of a digest in an announcement's subkey: a publisher's records must not collide, others' cannot."""
 
 _ANNOUNCEMENT_SUBKEY_BYTES = PEER_ID_BYTES + _DIGEST_PREFIX_BYTES
 

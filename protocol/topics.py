@@ -48,8 +48,8 @@ def dht_id(key: bytes) -> bytes:
 def shard_of(peer_id: PeerId, salt: bytes, shards: int) -> int:
     """The index in [0, shards) of `peer_id`; `shards` is a power of two up to SHARDS_MAX.
 
-    The salt moves a peer to other neighbours from topic to topic: the swarm id for membership, the
-    task id for announcements. Raises InvalidLocal for another count.
+    The salt gives a peer other neighbours in every topic: it is the swarm id for membership, the task
+    id for announcements. Raises InvalidLocal for another count.
     """
     if not 1 <= shards <= SHARDS_MAX or shards & (shards - 1):
         raise InvalidLocal(f"{shards} shards: the count must be a power of two from 1 to {SHARDS_MAX}")

@@ -1,8 +1,8 @@
 """From a payload to signed bytes, and from received bytes to something verified (SPEC section 8).
 
-Bytes received, `Opened` and `Verified...` are three types: what has one has passed the checks before it.
-Verified means signed by its publisher, well formed, in time and allowed by the swarm. It does not mean true:
-the question and the rewards are checked by whoever can regenerate and score them.
+Bytes received, `Opened` and `Verified...` are three types: a value of one type has passed the checks before
+it. Verified means signed by its publisher, well formed, in time and allowed by the swarm. It does not mean
+true: only a peer that regenerates the question and scores the completions can check that.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def verify_record(
 ) -> VerifiedRecord:
     """Check everything about a record that needs neither its question nor a scorer.
 
-    `now`: unix seconds. `digest`, `publisher`: what was asked for, where that is known.
+    `now`: unix seconds. `digest`, `publisher`: what was asked for, if that is known.
     Raises RejectedRecord with the first reason in the order of SPEC section 8.
     """
     _check_size(data, limits.RECORD_BYTES_MAX)
@@ -126,7 +126,7 @@ def verify_announcement(data: bytes, *, manifest: Manifest, now: float) -> Verif
 
 
 def verify_status(data: bytes, *, swarm: bytes, now: float) -> VerifiedStatus:
-    """Check a peer status. `swarm`: id it must be for; `now`: unix seconds. Raises RejectedRecord."""
+    """Check a peer status. `swarm`: the id it must be for; `now`: unix seconds. Raises RejectedRecord."""
     opened = open_envelope(data, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, limits.STATUS_BYTES_MAX)
     status = PeerStatus.from_bytes(opened.payload)
     _check_swarm(status.swarm, swarm)

@@ -38,7 +38,7 @@ class _MalformedError(ValueError):
 
 @dataclass(frozen=True)
 class PeerAddress:
-    """A multiaddr that ends in /p2p/<peer id>, checked in form; nobody was asked whether it answers."""
+    """A multiaddr that ends in /p2p/<peer id>. Its form was checked, not whether anybody answers there."""
 
     text: str
     peer_id: PeerId

@@ -1,6 +1,6 @@
 """How many groups may be pulled now: a token bucket filled by what the trainer uses.
 
-Rounds may last 15 s while steps take one, or the reverse; only the trainer's own pace counts.
+Rounds may last 15 s while steps take 1 s, or the reverse. Only the trainer's own pace counts.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import math
 from swarmd.gossip.limits import GossipLimits
 
 STEP_S_MIN = 0.05  # no step is faster; a zero would mean an endless rate
-LOOK_AHEAD_S = 5.0  # candidates are collected for the pulls of so many seconds
+LOOK_AHEAD_S = 5.0  # seconds of pulls for which candidates are collected
 
 
 class Allowance:
-    """`overpull` x J groups a step, and no more than that many saved up."""
+    """`overpull` x J groups per step, and no more than that many saved up."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
@@ -45,7 +45,7 @@ class Allowance:
         self._tokens -= 1.0
 
     def refund(self) -> None:
-        """What was spent brought nothing."""
+        """Give one back: the pull brought nothing."""
         self._tokens = min(self.burst, self._tokens + 1.0)
 
     def seconds_to_next(self) -> float:
@@ -55,5 +55,5 @@ class Allowance:
         return (1.0 - self._tokens) / self.per_second if self.per_second else math.inf
 
     def candidates_wanted(self) -> int:
-        """For the pulls of the next seconds, twice over so that there is a choice."""
+        """Enough for the pulls of the next LOOK_AHEAD_S, twice over so that there is a choice."""
         return int(2 * (self._tokens + self.per_second * LOOK_AHEAD_S) + 0.999)

@@ -1,8 +1,8 @@
 """Announced groups that might be pulled, and which one is next.
 
-A party is drawn first, then a publisher of it, and one of its groups last, so a peer that announces a
-thousand groups, or has a thousand names, is drawn no more often than one that announces two (`turns.py`).
-Each peer has its own small place here; when all places are taken, the largest party gives one up.
+A party is drawn first, then one of its publishers, then one of the publisher's groups. So a peer that
+announces a thousand groups, or has a thousand names, is drawn no more often than one that announces two
+(`turns.py`). Each peer has a few places here. When all places are taken, the largest party gives one up.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Candidates:
         return dict(counts)
 
     def add(self, candidate: Candidate) -> None:
-        """Makes room by dropping the oldest of the same peer; call `trim` afterwards."""
+        """Add one. If its peer has no place left, the peer's oldest is dropped. Call `trim` afterwards."""
         peer = candidate.announced.publisher
         if len(self._by_peer.get(peer, ())) >= self._limits.candidates_per_peer:
             self._remove_oldest(peer)
@@ -58,7 +58,7 @@ class Candidates:
         self._count += 1
 
     def trim(self, party_of: PartyOf) -> None:
-        """Back to the bound: the largest party gives up the oldest of whoever of it waits with the most."""
+        """Drop what exceeds the bound: in the largest party, the oldest of the peer that has the most."""
         if self._count <= self._limits.candidates_max:
             return
         members: defaultdict[Party, list[PeerId]] = defaultdict(list)
@@ -74,7 +74,7 @@ class Candidates:
     def take(
         self, now: float, allowed: Callable[[PeerId], bool], busy: Iterable[bytes], party_of: PartyOf
     ) -> Candidate | None:
-        """Remove and return the next one to pull, of an `allowed` publisher and with no digest in `busy`."""
+        """Remove and return the next one to pull: its publisher is `allowed`, its digest not in `busy`."""
         self.expire(now)
         in_flight = frozenset(busy)
         ready = {
@@ -99,7 +99,7 @@ class Candidates:
             self._keep(peer, [c for c in self._by_peer[peer] if c.announced.announcement.expires > now])
 
     def retry(self, peers: Iterable[PeerId]) -> None:
-        """What failed of these publishers may be pulled again at once."""
+        """Failed groups of these publishers may be pulled again at once."""
         for peer in peers:
             for candidate in self._by_peer.get(peer, ()):
                 candidate.not_before = 0.0

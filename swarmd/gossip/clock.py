@@ -1,7 +1,8 @@
-"""Does our clock agree with the swarm's? Judged by the creation times of statuses, which are signed.
+"""Compares our clock with the swarm's, by the creation times in signed statuses.
 
-A status is at least as old as its way to us and at most as old as the pause between two of them, so a single
-one says little. The freshest of a few of each peer, and of those the median, say enough for a warning.
+A status is at least as old as its time in transit and at most as old as the interval between two statuses, so
+a single one says little. The freshest of a few statuses per peer, and the median over peers, say enough for a
+warning.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from statistics import median
 from protocol import PeerId
 from swarmd.gossip.limits import GossipLimits
 
-REMEMBERED_S = 600.0  # a peer that says nothing for so long no longer counts
-SAMPLES = 4  # statuses of one peer; the freshest of four random ones is a fifth of the pause old
+REMEMBERED_S = 600.0  # a peer that is silent for this long no longer counts
+SAMPLES = 4  # statuses per peer; the freshest of four random ones is a fifth of the interval old
 
 
 @dataclass
@@ -34,7 +35,7 @@ class ClockWatch:
     def observe(self, peer: PeerId, created: int, now: float) -> None:
         """A status of `peer`, created at `created` by its clock, was read at `now` by ours."""
         heard = self._heard.pop(peer, _Heard())
-        if created > heard.created:  # the same status read again is only older
+        if created > heard.created:  # the same status, read again, only looks older
             heard.created, heard.read = created, now
             heard.offsets.append(created - now)
         if len(self._heard) >= self._limits.clock_peers_max:

@@ -1,9 +1,8 @@
-"""Whom this peer has had to do with, and what it may believe because of them.
+"""Which peers this one has dealt with, and what it may believe because of them.
 
-An identity costs nothing, a signed status nothing more. So beliefs about the swarm (its size, how full its
-keys are, where others publish, what time it is) rest on contacts: peers that delivered a group that was
-verified and taught something lately, or that are connected now. Names that were only read count for
-nothing.
+An identity costs nothing, and neither does a signed status. So beliefs about the swarm (its size, how full
+its keys are, where others publish, what time it is) rest on contacts. A contact recently delivered a group
+that was verified and taught something, or it is connected now. Names that were only read count for nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from swarmd.gossip.limits import GossipLimits
 from swarmd.network.address_groups import group_of_address
 from swarmd.network.interface import Standing, Way
 
-PARTIES_REMEMBERED = 8_192  # as many as names come by in a few reads
-COUNT_EVERY_S = 1.0  # what is believed of the swarm need not be newer
+PARTIES_REMEMBERED = 8_192  # about as many names as a few reads bring
+COUNT_EVERY_S = 1.0  # beliefs about the swarm need not be newer
 
 UNMET = "unmet"
-"""The one party of all whose groups only ever came through the DHT."""
+"""The one party of all peers whose groups only ever came through the DHT."""
 UNMET_KNOWN = "unmet, known"
-"""... and of those among them that are known: a party like any other, and still one."""
+"""The one party of those among them that are known. It takes turns like any other party."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ class Acquaintance:
     """Unix seconds of the first group, and of the last."""
     last: float
     met_at: str | None = None
-    """The address group from which it delivered last over its own connection; None if it never did."""
+    """The address group from which it last delivered over its own connection; None if it never did."""
 
 
 @dataclass(frozen=True)
 class Party:
-    """Who counts as one where peers take turns."""
+    """The peers that count as one when turns are taken."""
 
     name: str
     standing: Standing
@@ -51,7 +50,7 @@ class Party:
 
 @dataclass
 class _Width:
-    """The widest spread of a contact's announcements that showed, in its newest round and the one before."""
+    """The widest spread seen of a contact's announcements, in its newest round and the one before."""
 
     round: int = -1
     now: int = 1
@@ -66,7 +65,7 @@ class _Width:
 
 @dataclass(frozen=True)
 class _Deliveries:
-    """Of a contact: when the last one came, and how many since it became one."""
+    """Of one contact: when the last delivery came, and how many came since it became a contact."""
 
     last: float
     times: int
@@ -85,7 +84,7 @@ class Contacts:
         self._met_at = -math.inf
         self._connections: Mapping[PeerId, str] = {}
         self._parties: dict[tuple[PeerId, bool], Party] = {}
-        """What `party` found since anything changed."""
+        """Answers of `party` since the last change."""
         self._counts: Counter[str] = Counter()
         self._target = 1.0
         self._counted_at = -math.inf
@@ -95,13 +94,13 @@ class Contacts:
     # What happens ----------------------------------------------------------------------------------
 
     def remembered(self, acquaintances: Iterable[Acquaintance]) -> None:
-        """Of earlier runs."""
+        """Take over acquaintances from earlier runs."""
         self._parties.clear()
         for acquaintance in acquaintances:
             self._acquaintances[acquaintance.peer_id] = acquaintance
 
     def connected(self, connections: Mapping[PeerId, str]) -> None:
-        """The transport's connections now. Of an address group only so many count, the oldest first."""
+        """Take the transport's connections. Of each address group the oldest `connected_per_group` count."""
         if connections == self._connections:
             return
         self._connections = dict(connections)
@@ -133,12 +132,12 @@ class Contacts:
         return entry
 
     def lost(self, peer: PeerId) -> None:
-        """It cannot be reached any more: no contact until it delivers again."""
+        """The peer cannot be reached any more: it is no contact until it delivers again."""
         self._lately.pop(peer, None)
         self._widths.pop(peer, None)
 
     def disgraced(self, peer: PeerId) -> None:
-        """It lied: what it delivered before counts no more."""
+        """The peer lied: what it delivered before no longer counts."""
         self.lost(peer)
         self._acquaintances.pop(peer, None)
         self._forget_parties(peer)
@@ -152,7 +151,7 @@ class Contacts:
             self._trusted.discard(peer)
 
     def announced(self, found: VerifiedAnnouncement) -> None:
-        """Where a contact publishes. Call it for contacts only."""
+        """Note where a contact publishes. Call it for contacts only."""
         announcement, peer = found.announcement, found.publisher
         width = _width(announcement.shard, shard_of(peer, announcement.task_id, SHARDS_MAX))
         if width:
@@ -172,7 +171,7 @@ class Contacts:
         return [*self._lately, *(peer for peer in self._connected if peer not in self._lately)]
 
     def vouching(self, now: float) -> list[PeerId]:
-        """The contacts whose announcements load a key: not strangers', while others deliver."""
+        """The contacts whose announcements count as load: while others deliver, strangers' do not."""
         contacts = self.current(now)
         if not self.met_lately(now):
             return contacts
@@ -194,7 +193,7 @@ class Contacts:
         )
 
     def standing(self, peer: PeerId, now: float) -> Standing:
-        """Of a peer that nobody banned."""
+        """The standing of a peer that is not banned."""
         if self.is_known(peer, now):
             return Standing.KNOWN
         entry = self._acquaintances.get(peer)
@@ -202,10 +201,10 @@ class Contacts:
         return Standing.MET if met else Standing.STRANGER
 
     def party(self, peer: PeerId, now: float, *, proved: bool) -> Party:
-        """With whom `peer` shares its turns.
+        """The party whose turns `peer` shares.
 
-        `proved`: only what it delivered over its own connection shows where it is; else, as for a first pull,
-        being connected does.
+        `proved`: only a delivery over its own connection shows where the peer is. Otherwise a connection is
+        enough, as for a first pull.
         """
         found = self._parties.get((peer, proved))
         if found is None:
@@ -226,16 +225,19 @@ class Contacts:
         return Party(group, Standing.MET) if group else Party(UNMET, Standing.STRANGER)
 
     def met_lately(self, now: float) -> bool:
-        """A peer that is met or known delivered a short while ago: strangers are not all there is."""
+        """Whether a met or known peer delivered recently: then strangers are not all there is."""
         return abs(now - self._met_at) < self._limits.met_lately_s
 
     def parties(self, now: float) -> int:
-        """How many parties the contacts are."""
+        """How many parties the contacts form."""
         self._count(now)
         return len(self._counts)
 
     def size(self, now: float) -> int:
-        """About how many peers there are, this one included; moves by no more than a factor in a time."""
+        """About how many peers there are, this one included.
+
+        The estimate takes at least `size_doubles_s` to double or halve.
+        """
         self._count(now)
         if not self._size_at <= now:  # the first time, or a clock that jumped back
             self._size_at = now
@@ -245,14 +247,14 @@ class Contacts:
         return max(1, round(self._size))
 
     def drawn(self, rng: random.Random, now: float) -> PeerId | None:
-        """A contact by chance: a party first, then a peer of it."""
+        """A random contact: a party is drawn first, then one of its peers. None without contacts."""
         by_party: defaultdict[str, list[PeerId]] = defaultdict(list)
         for peer in self.current(now):
             by_party[self.party(peer, now, proved=False).name].append(peer)
         return rng.choice(by_party[rng.choice(sorted(by_party))]) if by_party else None
 
     def width(self, peer: PeerId) -> int | None:
-        """Over how many shards a contact publishes, as far as it was seen."""
+        """Over how many shards a contact publishes, as far as its announcements show; None without any."""
         seen = self._widths.get(peer)
         return max(seen.now, seen.before) if seen is not None else None
 
@@ -263,10 +265,10 @@ class Contacts:
         return found is not None and abs(now - found.last) < self._limits.contact_s
 
     def _unheard(self, now: float) -> float:
-        """Peers that nothing came from yet, for each contact; no more than one.
+        """Peers that delivered nothing yet, per contact; at most one.
 
-        Where all were heard, each delivers again and again; the share of deliveries by peers that were heard
-        once is the share of all that the unheard would deliver (Good and Turing).
+        If all peers were heard, each delivers again and again. The share of deliveries by peers that were
+        heard once is the share that the unheard would deliver (Good and Turing).
         """
         heard = [self._lately[peer] for peer in self.vouching(now) if peer in self._lately]
         deliveries = sum(found.times for found in heard)
@@ -274,9 +276,9 @@ class Contacts:
         return min(1.0, once / max(1, deliveries - once))
 
     def _count(self, now: float) -> None:
-        """Contacts of each party, and so many peers; once a second, since they may be thousands.
+        """Count the contacts of each party, and estimate the peers. Once a second: there may be thousands.
 
-        While others deliver, strangers that were never met count for no more than as many as those: a crowd
+        While others deliver, strangers that were never met count for at most as many as those others. A crowd
         of names whose bodies lie in the DHT must not make this peer search, and publish, ever wider.
         """
         if 0 <= now - self._counted_at < COUNT_EVERY_S:
@@ -300,7 +302,7 @@ class Contacts:
             self._parties.pop((peer, proved), None)
 
     def _make_room(self, now: float) -> None:
-        """Forget whom this peer knows least: a crowd of newcomers must not wipe out the known."""
+        """Forget the peer that is known least: a crowd of newcomers must not wipe out the known."""
         if len(self._acquaintances) > self._limits.acquaintances_max:
             newcomer = next((p for p in self._acquaintances if not self.is_known(p, now)), None)
             forgotten = newcomer or next(iter(self._acquaintances))

@@ -29,12 +29,12 @@ class Tick:
     connections: Mapping[PeerId, str] = field(default_factory=dict)
     """The peers the transport is connected to, each with the multiaddr at the other end."""
     unheard: frozenset[PeerId] = frozenset()
-    """Peers that do not answer the transport now. Who is none of them any more is back."""
+    """Peers that do not answer the transport now. A peer that is no longer among them is back."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What the trainer uses: `groups` external groups a step (J), a step lasting `step_seconds`."""
+    """What the trainer uses: `groups` external groups per step (J). A step lasts `step_seconds`."""
 
     groups: int
     step_seconds: float
@@ -42,7 +42,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class GroupOffer:
-    """An own group to offer to others, generated and scored; never one on a held-out question."""
+    """A group of our own to publish, generated and scored; never one on a held-out question."""
 
     step: int
     task: TaskSpec
@@ -82,7 +82,7 @@ class AddressesRemembered:
 
 
 Word = Literal["ban", "trust", "none"]
-"""What the operator says of a peer; none: it is judged by what it does, from the beginning."""
+"""What the operator says about a peer; none: it is judged by what it does, starting anew."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ class BodyArrived:
     envelope: bytes
     way: Way = Way.DIRECT
     address: str | None = None
-    """The multiaddr it came from, where it came directly and the transport knows it."""
+    """The multiaddr it came from, if it came directly and the transport knows it."""
 
 
 @dataclass(frozen=True)
 class PullFailed:
-    """Answer to `Pull`: the network could not bring it."""
+    """Answer to `Pull`: the network could not fetch the body."""
 
     digest: bytes
     why: str
@@ -292,14 +292,14 @@ class RememberPeer:
 
 @dataclass(frozen=True)
 class RememberAcquaintance:
-    """For the database: what a peer delivered until now."""
+    """For the database: what a peer has delivered so far."""
 
     acquaintance: Acquaintance
 
 
 @dataclass(frozen=True)
 class ForgetPeer:
-    """For database and pool: what a peer delivered counts no more, and its groups are not drawn."""
+    """For the database and the pool: what a peer delivered no longer counts, and its groups are not drawn."""
 
     peer: PeerId
 
@@ -309,7 +309,7 @@ Change = Literal["ignored", "forgiven", "known", "banned", "trusted", "unjudged"
 
 @dataclass(frozen=True)
 class StandingChanged:
-    """For the log: a peer is judged otherwise from now on, and why."""
+    """For the log: a peer is judged differently from now on, and why."""
 
     peer: PeerId
     change: Change

@@ -20,7 +20,7 @@ from swarmd.gossip.reading import Topic
 
 
 class Intake:
-    """Verifies what is new, counts what each key holds. Judges nobody: junk names no one reliably."""
+    """Verifies what is new and counts what each key holds. It judges nobody: junk proves no author."""
 
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._manifest = manifest
@@ -43,8 +43,8 @@ class Intake:
     ) -> tuple[list[VerifiedAnnouncement], dict[Topic, int]]:
         """The announcements not seen before, and the load of each of the `asked` keys.
 
-        A load counts live entries of contacts, but of one no more than `shard_entries_target`: its own all go
-        to one key, however many shards there are.
+        A load counts live entries of contacts, at most `shard_entries_target` of each: all entries of one
+        contact go to one key, however many shards there are.
         """
         new: list[VerifiedAnnouncement] = []
         entries: dict[Topic, Counter[PeerId]] = {topic: Counter() for topic in asked}

@@ -1,4 +1,4 @@
-"""What follows from a fault: who pays for it, who is ignored, and what of it is forgotten."""
+"""What follows from a fault: who is charged, who is ignored, and what is forgotten."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swarmd.gossip.reputation import FAILURES, UNREACHABLE, Reputation
 
 
 class Judge:
-    """Knows whose fault a failure may be; the points are the reputation's."""
+    """Decides whose fault a failure may be. `Reputation` keeps the points."""
 
     def __init__(self, reputation: Reputation, contacts: Contacts, candidates: Candidates) -> None:
         self._reputation = reputation
@@ -25,16 +25,16 @@ class Judge:
         self._unreached.worked(self._party(peer, now), now)
 
     def scored(self, peer: PeerId, now: float) -> None:
-        """A body of `peer` was scored, whatever came of it."""
+        """A body of `peer` was scored, whatever the result."""
         self._unscored.worked(self._party(peer, now), now)
 
     def unreached(self, peer: PeerId, now: float) -> bool:
-        """`peer` cannot be reached. Whether most parties cannot: then it is this machine that is away."""
+        """`peer` cannot be reached. Returns whether most parties cannot: then this machine itself is away."""
         self._unreached.failed(self._party(peer, now), UNREACHABLE, now)
         return self._unreached.most_fail(UNREACHABLE, now)
 
     def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
-        """`peer` loses the points of `reason`, unless the fault seems to be here; what follows from it."""
+        """Charge `peer` the points of `reason`, unless the fault seems to be here. Returns what follows."""
         if self._is_ours(peer, reason, now):
             return []
         may_ignore = reason not in FAILURES or self._spares_half(peer, now)
@@ -43,20 +43,20 @@ class Judge:
         return self.turn_away(peer, reason)
 
     def turn_away(self, peer: PeerId, reason: str) -> list[Command]:
-        """`peer` is ignored from now on: nothing of it waits or counts any longer."""
+        """`peer` is ignored from now on: nothing from it waits or counts any longer."""
         self._candidates.forget(peer)
         self._contacts.disgraced(peer)
         return [StandingChanged(peer, "ignored", str(reason)), ForgetPeer(peer), Disconnect(peer)]
 
     def _is_ours(self, peer: PeerId, reason: str, now: float) -> bool:
-        """The scorers here are overloaded: no other fault can be told from theirs."""
+        """Whether the scorers here are overloaded: then the peer's fault cannot be told from theirs."""
         if reason != Reason.SCORER:
             return False
         self._unscored.failed(self._party(peer, now), str(reason), now)
         return self._unscored.all_fail(str(reason), now)
 
     def _spares_half(self, peer: PeerId, now: float) -> bool:
-        """With `peer` ignored, too, at least half of the contacts would be left."""
+        """Whether at least half of the contacts would be left if `peer` were ignored too."""
         contacts = set(self._contacts.current(now))
         if peer not in contacts:
             return True

@@ -10,9 +10,9 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """A dictionary of at most `size_max` entries, some of them close: those go only when no other is left.
+    """A dictionary of at most `size_max` entries. Close entries are dropped only when no others are left.
 
-    Of either kind the entry written first goes first.
+    Within each kind, the entry that was written first is dropped first.
     """
 
     def __init__(self, size_max: int) -> None:
@@ -35,7 +35,7 @@ class Kept(Generic[K, V]):
         return self._close.pop(key, None) if key in self._close else self._far.pop(key, None)
 
     def keys(self) -> tuple[K, ...]:
-        """Close ones last, of either kind the newest last."""
+        """Close keys last; within each kind, the newest last."""
         return (*self._far, *self._close)
 
     def close_keys(self) -> tuple[K, ...]:

@@ -1,6 +1,6 @@
-"""Every bound and every pace of the gossip, with its unit and its reason.
+"""Every bound and interval of gossip, with its unit and its reason.
 
-Bounds that two implementations must share are in `protocol.limits`; these are one peer's own manners.
+Bounds that all implementations must share are in `protocol.limits`. These are one peer's own choice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class GossipLimits:
 
     # Publishing
     record_lifetime_rounds: int = 4  # a group older than a few rounds is far from everybody's policy
-    record_lifetime_s_min: float = 300.0  # a slow peer draws once in minutes and must still find something
+    record_lifetime_s_min: float = 300.0  # a slow peer draws every few minutes and must still find something
     shard_entries_target: int = (
         16  # a quarter of SHARD_ENTRIES_MAX: publishers disagree about the swarm's size
     )
@@ -34,11 +34,11 @@ class GossipLimits:
     read_answer_s: float = (
         60.0  # a read that was never answered is forgotten; the network's own time-outs are shorter
     )
-    keys_remembered: int = 4_096  # which keys were read to their end; 16 bytes each
+    keys_remembered: int = 4_096  # keys that were read to their end; 16 bytes each
 
     # Choosing and pulling
     candidates_max: int = 512  # announcements waiting to be pulled; 512 x ~400 bytes
-    candidates_per_peer: int = 16  # a flood by one peer can fill no more than its own place
+    candidates_per_peer: int = 16  # a flood by one peer fills only its own places
     overpull: float = (
         2.0  # groups pulled for each one the trainer uses: some turn out useless, and samplers choose
     )
@@ -48,7 +48,7 @@ class GossipLimits:
     pull_window: int = 16  # pulls over which the share is taken
     pull_tries: int = 2  # once more after a failure, then forget
     pull_retry_s: float = 5.0  # a transport restart takes less
-    rest_s_max: float = 300.0  # the longest pause after failures in a row of one peer, which double
+    rest_s_max: float = 300.0  # the longest pause of one peer; each failure in a row doubles the pause
     pull_answer_s: float = 60.0  # as read_answer_s
     verifying_max: int = 32  # bodies handed over and not yet scored: a slow sandbox slows the pulls
     verify_answer_s: float = (
@@ -72,11 +72,11 @@ class GossipLimits:
     connect_peers_max: int = 4  # peers in one attempt
 
     # Contacts
-    contact_s: float = 600.0  # who delivered so lately is a contact: a slow peer pulls once in minutes
-    connected_per_group: int = 8  # connections of one address group that make contacts: a host opens many
-    contacts_per_group: int = 256  # contacts of one party in the swarm's size: 64 shards are in use then
-    size_doubles_s: float = 2.0  # the size doubles or halves in no less: a thousandfold takes 20 s
-    met_lately_s: float = 300.0  # so long strangers are held back after a met peer delivered: a record's life
+    contact_s: float = 600.0  # delivering makes a contact for this long: a slow peer pulls every few minutes
+    connected_per_group: int = 8  # connections of one address group that make contacts: a host can open many
+    contacts_per_group: int = 256  # contacts of one party that count in the size: 64 shards are in use then
+    size_doubles_s: float = 2.0  # the least time for the size to double or halve: a thousandfold takes 20 s
+    met_lately_s: float = 300.0  # a met peer's delivery holds strangers back this long: a record's life
     acquaintances_max: int = 4_096  # peers whose deliveries are remembered; ~200 bytes each
     known_groups: int = 20  # groups that taught something make a peer known ...
     known_after_s: float = 1_800.0  # ... over no less than half an hour ...
@@ -94,5 +94,5 @@ class GossipLimits:
     clock_peers_max: int = 64  # peers whose offset is kept
     clock_tolerance_s: float = 5.0  # between what NTP leaves and what the transport refuses
 
-    tick_s_unheard: float = 1.0  # while somebody does not answer: who is back is noticed as quickly
+    tick_s_unheard: float = 1.0  # while a peer does not answer, so that its return is noticed as quickly
     tick_s_max: float = 5.0  # the machine never asks to sleep longer, so that a clock that jumps does no harm

@@ -1,8 +1,8 @@
 """The gossip of one peer as a pure state machine: events in, commands out.
 
-It knows no sockets, no clock, no files and no tasks; `now` is unix time in seconds and `rng` its only
-source of chance, so a whole swarm of these replays from a seed (tests/sim). It does not score: what
-arrives is handed over with `Verify`, and the verdict comes back as an event.
+It uses no sockets, clock, files or tasks. `now` is unix time in seconds, and `rng` is its only source of
+randomness, so a whole swarm of these machines replays from a seed (tests/sim). It does not score: it hands
+over what arrives with `Verify`, and the verdict comes back as an event.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ from swarmd.gossip.status import StatusIntake, sign_own_status
 from swarmd.gossip.timer import Timer
 from swarmd.network.interface import Misbehaviour, Standing
 
-WAKE_S_MIN = 0.1  # never asks for more than ten ticks a second
-TOLD_EVERY_S = 60.0  # between two words about the same misbehaviour of the same peer
+WAKE_S_MIN = 0.1  # never asks for more than ten ticks per second
+TOLD_EVERY_S = 60.0  # between two reports of the same misbehaviour of the same peer
 _CHANGES: Mapping[Misbehaviour, Change] = {
     Misbehaviour.FLOOD: "flood",
     Misbehaviour.LIES: "lies",
@@ -66,7 +66,7 @@ _CHANGES: Mapping[Misbehaviour, Change] = {
 
 
 class Gossip:
-    """What to publish, read, pull, hand over, drop and whom to dial, for one peer of one swarm."""
+    """Decides what to publish, read, pull, verify and drop, and whom to dial, for one peer of one swarm."""
 
     def __init__(
         self,
@@ -106,9 +106,9 @@ class Gossip:
         self._now = 0.0
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        """Take one event at unix time `now` in seconds; returns what is to be done, in order.
+        """Take one event at unix time `now` in seconds. Returns the commands to carry out, in order.
 
-        Raises InvalidLocal for an `OwnStatus` with numbers out of bounds: a bug of the caller's.
+        Raises InvalidLocal for an `OwnStatus` with numbers out of bounds: that is a bug in the caller.
         Nothing that comes from the network makes it raise.
         """
         self._now = now
@@ -205,9 +205,9 @@ class Gossip:
         return [*commands, dial] if dial else commands
 
     def _start_over(self, now: float) -> None:
-        """What was stored before may be gone or out of everybody's sight: say it again, and look around.
+        """Announce everything again and look around: what was stored before may be gone or unreachable.
 
-        Whoever could not be reached until now was out of sight for the same reason.
+        Peers that could not be reached until now were unreachable for the same reason.
         """
         self._puller.all_back()
         self._publisher.announce_again(now)
@@ -248,7 +248,7 @@ class Gossip:
                 self._reputation.forget(peer)
 
     def _misbehaviour(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        """Counted every time; told once in a while, since it comes by the hundred."""
+        """Count every report, and log one per TOLD_EVERY_S: they come by the hundred."""
         self._misbehaved[what.value] += 1
         told: list[Command] = []
         before = self._told.get((peer, what.value))
@@ -335,19 +335,19 @@ class Gossip:
         return self._contacts.standing(peer, self._now)
 
     def party(self, peer: PeerId) -> Party:
-        """With whom the groups of `peer` share their turns, as of the last event."""
+        """The party whose turns the groups of `peer` share, as of the last event."""
         return self._contacts.party(peer, self._now, proved=True)
 
     def met_lately(self) -> bool:
-        """Whether somebody is there beside strangers, as of the last event."""
+        """Whether a met or known peer delivered recently, as of the last event."""
         return self._contacts.met_lately(self._now)
 
     def trust(self, peer: PeerId) -> float:
-        """In the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
+        """Trust in the groups of `peer`, as of the last event: from 0 (ignored) to 1."""
         return self._reputation.trust(peer, self._now)
 
     def _views(self, now: float) -> tuple[PeerView, ...]:
-        """Peers whose status was read, contacts, and whoever lost points: the best known first."""
+        """Peers whose status was read, contacts, and peers that lost points, best known first."""
         seen = {found.peer_id: found for found in self._membership.peers()}
         peers = {*seen, *self._contacts.current(now), *self._reputation.judged()} - {self._key.peer_id}
         views = [self._view(peer, seen.get(peer), now) for peer in peers]

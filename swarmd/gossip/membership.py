@@ -1,8 +1,8 @@
 """Who is there: statuses read from the membership shards, addresses worth keeping, and whom to dial.
 
-A small swarm is known by name within a minute; of a large one a sample. A status is its signer's word and
-costs nothing, so the tables are for people and for dialling: how large the swarm is, contacts say.
-Contacts, and peers that were contacts once, are displaced by no name that was only read.
+Within a minute the tables hold all of a small swarm, or a sample of a large one. A status is its signer's
+word and costs nothing, so the tables serve people and dialling only. Contacts show how large the swarm is. A
+name that was only read never displaces a contact, or a peer that was a contact once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
-STATUSES_PER_READ = 16  # enough to notice newcomers; keeps the bytes of a read apart from the swarm's size
+STATUSES_PER_READ = 16  # enough to notice newcomers; a read's bytes do not depend on the swarm's size
 SILENCE_S = (
-    60.0  # a small swarm's shards are all read twice in that time: a peer is listed so long past its expiry
+    60.0  # a peer is listed this long past its expiry: enough to read all shards of a small swarm twice
 )
 
 
@@ -50,7 +50,7 @@ class Membership:
         self._peers: Kept[PeerId, PeerSeen] = Kept(limits.peers_max)
         self._addresses: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
         self._told: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
-        """What was said to be remembered."""
+        """What `RememberPeer` was sent for."""
         self._turn = list(range(MEMBERSHIP_SHARDS))
         rng.shuffle(self._turn)
         self._asked: tuple[int, ...] = ()
@@ -62,7 +62,7 @@ class Membership:
     # Reading ---------------------------------------------------------------------------------------
 
     def keys(self, now: float) -> tuple[bytes, ...]:
-        """Membership keys to read now, or none yet. Fewer the more statuses each of them holds."""
+        """Membership keys to read now, if it is time. The more statuses each holds, the fewer are read."""
         if not self.read_timer.due(now):
             return ()
         wanted = round(STATUSES_PER_READ / max(self._entries_per_shard(), 1.0))
@@ -80,7 +80,7 @@ class Membership:
         first_time = len(self._entries) < MEMBERSHIP_SHARDS
         limits = self._limits
         pause = limits.membership_interval_s if first_time else limits.membership_interval_s_max
-        self.read_timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with who publishes
+        self.read_timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
         remembered = [
             self._remember(verified, now) for verified in statuses if verified.publisher != self._own
         ]
@@ -102,7 +102,7 @@ class Membership:
         close = self._is_contact(peer, now)
         self._peers.put(peer, PeerSeen(peer, status, now), close=close)
         own = self._remember_addresses(peer, status.addresses, close=close)
-        # Also where a peer is back at a known address: it is to be among the newest at the next start.
+        # Also if a peer is back at a known address: it should be among the newest at the next start.
         if not own or not close or (known is not None and self._told.get(peer) == own):
             return None
         self._told.put(peer, own, close=True)
@@ -161,7 +161,7 @@ class Membership:
         return None
 
     def _some(self, count: int) -> list[PeerId]:
-        """Peers to dial: half of them such as were reached before, if there are any."""
+        """Peers to dial: half of them reached before, if there are any."""
         reached = list(self._addresses.close_keys())
         chosen = self._rng.sample(reached, min(count // 2, len(reached)))
         rest = [peer for peer in self._addresses if peer not in chosen]

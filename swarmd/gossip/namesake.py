@@ -1,8 +1,8 @@
-"""Does somebody else run with this peer's key? A home that was copied and started twice is found out by both.
+"""Is another peer running with this peer's key? If a home was copied and started twice, both peers notice.
 
-Both sign statuses under the same name in the same place, where the newer one stays. So a status of our own
-name that we did not sign, and that is younger than this run, is the other's. One that an earlier run of ours
-left is older; only a clock that was set back since can make it look younger, and then not for long.
+Both sign statuses under the same name in the same place, and the newer one stays there. So a status under our
+name that we did not sign, and that is newer than this run, is the other peer's. A status that an earlier run
+of ours left is older. It looks newer only if the clock was set back since, and then not for long.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ SIGNED_MAX = 64
 """Own statuses remembered: half an hour of them, and the swarm keeps one for two minutes."""
 
 TOLD_S = 600.0
-"""So long after the other was last heard of it is still told: it is read in turns with our own."""
+"""Seconds for which the other peer is still reported after it was last seen: its status and ours are read in
+turns."""
 
 
 PROBLEM = (
@@ -25,7 +26,7 @@ PROBLEM = (
 
 
 class NamesakeWatch:
-    """Which statuses of our name are ours."""
+    """Tells our own statuses from others under our name."""
 
     def __init__(self) -> None:
         self._signed: deque[bytes] = deque(maxlen=SIGNED_MAX)
@@ -33,20 +34,20 @@ class NamesakeWatch:
         self._seen_at: float | None = None
 
     def signed(self, envelope: bytes, now: float) -> None:
-        """We signed this."""
+        """Remember a status that we signed."""
         if self._began is None:
             self._began = now
         self._signed.append(digest_of(envelope))
 
     def read(self, verified: VerifiedStatus, now: float) -> None:
-        """A status of our own name was read."""
+        """Take a status under our name that was read."""
         if self._began is None or verified.status.created <= self._began:
             return
         if digest_of(verified.envelope) not in self._signed:
             self._seen_at = now
 
     def problems(self, now: float) -> tuple[str, ...]:
-        """What to tell a person, if another was heard of lately."""
+        """What to tell the operator if another peer with our key was seen recently."""
         if self._seen_at is None or abs(now - self._seen_at) >= TOLD_S:
             return ()
         return (PROBLEM,)

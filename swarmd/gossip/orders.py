@@ -1,4 +1,4 @@
-"""What an operator may order about peers, and how peers are named there."""
+"""What an operator may order about peers, and how an order names a peer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swarmd.gossip.events import Word
 Order = Literal["ban", "unban", "trust", "untrust"]
 
 LIFTED: Mapping[Order, Word] = {"unban": "ban", "untrust": "trust"}
-"""Orders that take a word back, and which."""
+"""Orders that take back a word, with that word."""
 
 
 def word_of(order: Order) -> Word:
@@ -29,7 +29,7 @@ def parse_order(text: str) -> Order:
     for order in get_args(Order):
         if order == text:
             return order  # type: ignore[no-any-return]
-    raise ConfigError(f"{text!r} is no order about peers: expected one of {', '.join(get_args(Order))}")
+    raise ConfigError(f"{text!r} is not an order about peers: expected one of {', '.join(get_args(Order))}")
 
 
 def parse_peer_id(text: str) -> PeerId:

@@ -1,4 +1,4 @@
-"""Is it them, or is it us? Where most or all fail in the same way at the same time, the cause is here."""
+"""Is it them, or is it us? If most or all fail in the same way at the same time, the cause is here."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from collections import defaultdict
 
 WINDOW_S = 60.0  # failures of one cause come within a few pulls of each other
-PARTIES_MIN = 2  # that fail together: of a single one nobody can say
+PARTIES_MIN = 2  # that must fail together: a single one does not show whose fault it is
 ENTRIES_MAX = 1_024  # parties remembered for each way to fail
 
 
 class Outages:
-    """Which parties failed lately, by the way they failed, and which worked."""
+    """Which parties failed recently, in which way, and which worked."""
 
     def __init__(self) -> None:
         self._failed: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -24,12 +24,12 @@ class Outages:
         _note(self._worked, party, now)
 
     def most_fail(self, way: str, now: float) -> bool:
-        """More parties failed this way than worked when they were tried last, and more than one."""
+        """Whether, when last tried, more parties failed this way than worked, and more than one failed."""
         failing, working = self._count(way, now)
         return failing >= PARTIES_MIN and failing > working
 
     def all_fail(self, way: str, now: float) -> bool:
-        """More than one party failed this way when it was tried last, and none worked."""
+        """Whether, when last tried, more than one party failed this way and none worked."""
         failing, working = self._count(way, now)
         return failing >= PARTIES_MIN and working == 0
 

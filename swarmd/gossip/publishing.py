@@ -38,7 +38,7 @@ class _Announced:
 
 
 class Publisher:
-    """Signs, counts, batches. Decides neither the shard count nor a round's budget: callers say."""
+    """Signs, counts and batches. Callers decide the shard count and a round's budget."""
 
     def __init__(self, key: KeyPair, manifest: Manifest, limits: GossipLimits, *, dialable: bool) -> None:
         self._key = key
@@ -76,7 +76,7 @@ class Publisher:
 
     @property
     def per_round(self) -> int:
-        """Records published in a round, of this one and the last the busier."""
+        """Records published per round: the larger number of this round and the last."""
         return max(self._this_round, self._last_round)
 
     def start_round(self, round_: int) -> None:
@@ -93,7 +93,7 @@ class Publisher:
         try:
             record = self._record(group, now)
             envelope = sign_record(self._key, record)
-            verify_record(envelope, manifest=self._manifest, now=now)  # nobody would take what we would not
+            verify_record(envelope, manifest=self._manifest, now=now)  # others refuse what we would refuse
             announcement = self._announce(record, envelope, shards)
         except (InvalidLocal, RejectedRecord) as error:
             self._unpublished["invalid"] += 1
@@ -120,7 +120,7 @@ class Publisher:
         return Announce(tuple(a.envelope for a in self._offered)) if self._offered else None
 
     def answered(self, stored: int) -> None:
-        """Try a batch once more if some of it was not stored; which, the network does not say."""
+        """Try a batch once more if some of it was not stored: the network does not say which."""
         self.announced += stored
         self._tries += 1
         if stored < len(self._offered) and self._tries < self._limits.announce_tries:
@@ -182,7 +182,7 @@ class Publisher:
 def fit(text: str, bytes_max: int) -> str:
     """`text` as a name of at most `bytes_max` bytes of UTF-8: a model's name may be any directory's path.
 
-    Letters that a path holds as letter and accent are joined. What no name may hold becomes `_`.
+    A letter that a path holds apart from its accent is joined with it. What no name may hold becomes `_`.
     """
     joined = unicodedata.normalize("NFC", text)
     shown = "".join("_" if outside_of_names(character) else character for character in joined)

@@ -1,7 +1,7 @@
 """The life of an external group here: candidate, in flight, verifying, accepted or dropped.
 
-A pair (publisher, digest) is taken once. It is the pair and not the digest, so that nobody can spoil
-another's record by announcing its digest in his own name.
+A pair (publisher, digest) is taken once. The pair counts, not the digest alone, so that nobody can spoil
+another's record by announcing its digest in their own name.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from swarmd.gossip.rests import Rest, Rests
 from swarmd.gossip.turns import StrangersShare
 from swarmd.network.interface import PullFailure, Standing, Way
 
-STRANGERS_PULLS_PER_S = 0.1  # so that somebody new is heard, however quiet those are that are met
-STRANGERS_ASKED = 8  # over so many the share of those is taken that proved to be there
-STRANGERS_PLACES = 1 / 4  # of those in flight, and of those being verified
-PARTY_PLACES = 1 / 2  # of those in flight and being verified: one party's slow scorers hold up no other's
-SPREAD = 1 / 2  # of the candidates wanted may be one party's where there are several
+STRANGERS_PULLS_PER_S = 0.1  # so that a newcomer is heard, however quiet the met peers are
+STRANGERS_ASKED = 8  # strangers over which the share that proved to be there is averaged
+STRANGERS_PLACES = 1 / 4  # of the groups in flight, and of those being verified
+PARTY_PLACES = 1 / 2  # of the groups in flight and being verified: one party's slow scorers hold up no other
+SPREAD = 1 / 2  # of the candidates wanted may come from one party when there are several
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _InFlight:
     candidate: Candidate
     since: float
     standing: Standing
-    """... of its publisher, when it was asked."""
+    """The publisher's, when it was asked."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Verifying:
     way: Way
     address: str | None
     paused: bool = False
-    """This machine stood still while the verdict was awaited."""
+    """This machine stood still while the verdict was pending."""
 
 
 class Puller:
@@ -113,8 +113,8 @@ class Puller:
     def offer_all(self, announced: Sequence[VerifiedAnnouncement], now: float) -> int:
         """Keep announcements as candidates; returns how many are worth a pull and new.
 
-        While others deliver, strangers' count only if most that were asked lately proved to be there: the
-        plenty of those that do not must not end the search for others.
+        While others deliver, strangers' announcements count only if most strangers that were asked recently
+        proved to be there. A crowd of strangers that are not there must not end the search for others.
         """
         kept = [found for found in announced if self.offer(found, now)]
         self.candidates.trim(lambda peer: self._party(peer, now))
@@ -140,10 +140,10 @@ class Puller:
         return worth
 
     def missing(self, publishers: int, now: float) -> int:
-        """How many more candidates would be welcome, where there are about `publishers` others.
+        """How many more candidates are wanted, with about `publishers` other peers.
 
-        A publisher's count for no more than its share, nor a party's: a flood by one, or in many names, must
-        not end the search for others.
+        A publisher's candidates count for no more than its share, and so do a party's. A flood by one
+        publisher, or in many names, must not end the search for others.
         """
         self.allowance.refill(now)
         wanted = self.allowance.candidates_wanted()
@@ -188,12 +188,12 @@ class Puller:
         self.candidates.retry(peers)
 
     def all_back(self) -> None:
-        """It was this machine that reached nobody; now it does."""
+        """This machine itself reached nobody; now it does."""
         self._rests.end_all()
         self.candidates.retry_all()
 
     def paused(self) -> None:
-        """Time went by in which nothing could be scored here."""
+        """Time passed in which nothing could be scored here."""
         self._verifying = {digest: replace(v, paused=True) for digest, v in self._verifying.items()}
 
     # Answers ---------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class Puller:
             case PullFailure.UNREACHABLE:
                 candidate.tries += 1
                 return self._unreachable(candidate, now)
-            case PullFailure.BUSY | PullFailure.LOCAL:  # not its fault: until it expires there is time
+            case PullFailure.BUSY | PullFailure.LOCAL:  # not its fault: there is time until the group expires
                 if kind is PullFailure.BUSY:
                     self._rest(publisher, now, again=False)
                 self._later(candidate, now)
@@ -275,7 +275,10 @@ class Puller:
         return self._drop(digest, verifying.publisher, reason, now)
 
     def _note_stranger(self, standing: Standing, *, proved: bool) -> None:
-        """What came of asking a stranger: one that delivers over its own connection is none any more."""
+        """Note how a pull from a stranger ended.
+
+        One that delivers over its own connection is a stranger no more.
+        """
         if standing > Standing.STRANGER:
             return
         self._strangers_prove += (proved - self._strangers_prove) / STRANGERS_ASKED
@@ -283,7 +286,7 @@ class Puller:
             self._strangers.proved()
 
     def _strangers_count(self, now: float) -> bool:
-        """Whether strangers' candidates are worth as much as others'."""
+        """Whether strangers' candidates count as much as others'."""
         return not self._contacts.met_lately(now) or self._strangers_prove >= 1 / 2
 
     def _delivered(self, verifying: _Verifying, now: float) -> list[Command]:
@@ -293,11 +296,11 @@ class Puller:
             RememberAcquaintance(contacts.delivered(peer, verifying.way, verifying.address, now))
         ]
         if contacts.is_known(peer, now) and not known_before:
-            commands.append(StandingChanged(peer, "known", "taught for long"))
+            commands.append(StandingChanged(peer, "known", "taught for a long time"))
         return commands
 
     def _unreachable(self, candidate: Candidate, now: float) -> list[Command]:
-        """Tried once more after a rest. Pulls that fail together are one failure, and no fault."""
+        """Try once more after a rest. Pulls that fail together count as one failure, and not as a fault."""
         publisher = candidate.announced.publisher
         if not self._rests.is_resting(publisher, now):
             ours = self.judge.unreached(publisher, now)
@@ -363,7 +366,7 @@ class Puller:
         return [Drop(digest, str(reason), publisher), *self.judge.penalise(publisher, reason, now)]
 
     def _within_round_limit(self, peer: PeerId, round_: int, now: float) -> bool:
-        """What a publisher announces beyond the manifest's limit in one round is ignored."""
+        """False for what a publisher announces beyond the manifest's limit in one round."""
         offered = self._offered.get((peer, round_)) or 0
         if offered >= self._manifest.records_per_round_max:
             return False
@@ -377,7 +380,7 @@ class Puller:
 
 
 def _require_as_announced(verified: VerifiedRecord, announced: VerifiedAnnouncement) -> None:
-    """The announcement was about this record. Raises RejectedRecord."""
+    """Raises RejectedRecord unless the announcement is about this record."""
     record, announcement = verified.record, announced.announcement
     if (record.round, record.task.task_id) != (announcement.round, announcement.task_id):
         raise RejectedRecord(Reason.TOPIC, "announced under another round or task than its own")

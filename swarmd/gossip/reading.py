@@ -2,9 +2,9 @@
 
 Keys are drawn at random among (recent round, task by its weight, shard): peers that read different keys
 pull different groups, and no holder is asked by everybody at once. Half of the draws look where a contact
-publishes, so that others' opinion of the swarm's size cannot hide one; half look for newcomers, among as
-many shards as contacts account for. A key whose round was over when it was read is not read again. The pace
-follows need: as few keys as promised to be enough the last time, and longer pauses while reads bring
+publishes, so that it is found even if it sees another swarm size. The other half look for newcomers, among
+as many shards as contacts account for. A key whose round was over when it was read is not read again. The
+pace follows need: no more keys than recent reads suggest are enough, and longer pauses while reads bring
 nothing new.
 """
 
@@ -18,7 +18,7 @@ from swarmd.gossip.contacts import Contacts
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
-SETTLE_S = 10.0  # after its round ended, a key may still gain: batches, slow stores, clocks a little behind
+SETTLE_S = 10.0  # after its round ended, a key may still gain entries: batches, slow stores, late clocks
 DRAWS_PER_KEY = 8  # attempts to find a key that is worth reading
 CONTACT_DRAWS = 1 / 2  # of the draws look where a contact publishes
 WIDER_DRAWS = 1 / 8  # of the others look at twice as many shards, of these half at four times as many, ...
@@ -55,7 +55,7 @@ class Reader:
         self.timer = Timer()
 
     def keys(self, missing: int, shards: int, now: float) -> tuple[bytes, ...]:
-        """Keys to read now, so as to find about `missing` new candidates; empty while none are needed."""
+        """Keys to read now to find about `missing` new candidates; empty while none are needed."""
         if missing <= 0 or not self.due(now):
             return ()
         count = min(self._limits.read_keys_max, max(1, round(missing / self._new_per_key)))
@@ -95,7 +95,7 @@ class Reader:
     def hurry(self) -> None:
         """Something changed (new neighbours, a new transport): read at once, and at the fastest pace again.
 
-        A read in progress may have begun before: the next follows when it ends.
+        A read in progress may have begun before the change, so the next one follows when it ends.
         """
         self._pause = self._limits.read_interval_s_min
         self._hurried = bool(self._asked)
@@ -123,7 +123,7 @@ class Reader:
         rng = self._rng
         if rng.random() < CONTACT_DRAWS and (peer := self._contacts.drawn(rng, now)) is not None:
             width = self._contacts.width(peer)
-            if width is None:  # never read: it thinks of the swarm as we do, or otherwise
+            if width is None:  # never read: it may or may not see our swarm size
                 width = shards if rng.random() < 1 / 2 else 1 << rng.randrange(SHARDS_MAX.bit_length())
             return shard_of(peer, task_id, width)
         if rng.random() < WIDER_DRAWS:

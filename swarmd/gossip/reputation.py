@@ -1,11 +1,11 @@
-"""Whom to ignore, why, and for how long. Forgets by itself; nothing here is ever told to other peers.
+"""Whom to ignore, why, and for how long. It forgets by itself, and nothing here is ever told to other peers.
 
-Only what a peer has signed, failed to deliver or did to the transport counts against it: junk that anybody
-could have written in its name does not, nor that it cannot be reached, be it for days.
+Only what a peer signed, failed to deliver or did to the transport counts against it. Junk that anybody could
+have written in its name does not count. Being unreachable does not count either, even for days.
 
-Faults are of two kinds. A lie is one whoever else errs, and whoever goes on lying is ignored, were it
-everybody. A failure may be the machine's here; who fails is ignored only as long as that leaves at least half
-of the contacts (`Puller` asks).
+There are two kinds of fault. A lie is the peer's own, whatever else goes wrong. Peers that go on lying are
+ignored, even if that is all of them. A failure may be caused by this machine. A peer that fails is ignored
+only while that leaves at least half of the contacts (`Judge` decides).
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from swarmd.gossip.limits import GossipLimits
 from swarmd.network.interface import Misbehaviour
 
 UNREACHABLE = "pull"
-"""Why a group is dropped whose publisher cannot be reached."""
+"""The group's publisher cannot be reached."""
 ABSENT = "absent"
 UNINFORMATIVE = "uninformative"
 IGNORED = "ignored"
-"""What was on its way from a peer when it came to be ignored."""
+"""The group was on its way when its publisher became ignored."""
 PAUSED = "paused"
-"""What could not be scored while this machine slept or stood still."""
+"""The group could not be scored because this machine slept or stood still."""
 OVERDRAWN = "overdrawn"
-"""What was not looked at, for its publisher has used up its share of this machine's time: not being looked at
-is what it costs."""
+"""The group was not scored because its publisher used up its share of this machine's time. That is the whole
+penalty."""
 NOT_THEIR_FAULT = frozenset(
     {Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN, IGNORED, PAUSED, UNREACHABLE, OVERDRAWN}
 )
-"""Reasons that lie in time, on the way or here, or were held against it already."""
+"""Reasons caused by time, by the network or by this machine, or already held against the peer."""
 
 PENALTY_FORGED = 1.5  # a lie: a body that fails verification, a question that is not the task's
 PENALTIES: Mapping[str, float] = {
     ABSENT: 0.75,  # it announced what it does not hold
     UNINFORMATIVE: 0.75,  # the pass rate promised a lesson and all rewards were equal here
     Reason.SCORER: 0.5,  # slow by the clock, so more likely on a busy machine; text that hangs is a lie
-    Misbehaviour.FLOOD: 1.0,  # the transport reports it only once it goes on and on
+    Misbehaviour.FLOOD: 1.0,  # the transport reports a flood only if it goes on
     Misbehaviour.REFUSES: 0.75,
 }
-"""Points by reason. Every other reason is a lie, but those of NOT_THEIR_FAULT."""
+"""Points by reason. Every other reason is a lie, except those of NOT_THEIR_FAULT."""
 FAILURES = frozenset({ABSENT, UNINFORMATIVE, Reason.SCORER, Misbehaviour.REFUSES})
-"""Reasons that may have their cause here."""
-PROBATION = 0.9  # of the points at which a peer is ignored: where one stays that may not be ignored
+"""Reasons that this machine may have caused."""
+PROBATION = 0.9  # of the points at which a peer is ignored: a peer that may not be ignored stays here
 CREDIT_INFORMATIVE = 0.25  # a group that teaches makes up for a little
 
 
@@ -58,13 +58,13 @@ class _Account:
     ignored_times: int = 0
     ignored_for: str = ""
     ignored: bool = False
-    """Ignored, and not said to be forgiven yet."""
+    """Ignored, and not yet reported as forgiven."""
     reasons: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """A peer that is not listened to now."""
+    """A peer that is ignored now."""
 
     peer_id: PeerId
     reason: str
@@ -73,12 +73,12 @@ class Ignored:
 
 
 class Reputation:
-    """Penalty points of each peer; they halve every `penalty_half_life_s`. The operator's word goes first."""
+    """Penalty points of each peer; they halve every `penalty_half_life_s`. The operator's word wins."""
 
     def __init__(
         self, limits: GossipLimits, is_close: Callable[[PeerId, float], bool] = lambda _peer, _now: False
     ) -> None:
-        """`is_close`: whose account is kept when there is no more room; contacts, in a daemon."""
+        """`is_close`: whose account is kept when room runs out; in a daemon, the contacts'."""
         self._limits = limits
         self._is_close = is_close
         self._accounts: dict[PeerId, _Account] = {}
@@ -94,13 +94,13 @@ class Reputation:
         self._banned.add(peer)
 
     def trust_always(self, peer: PeerId) -> None:
-        """It is never ignored again, and forgiven if it is."""
+        """Never ignore the peer again, and forgive it if it is ignored now."""
         self._banned.discard(peer)
         self._trusted.add(peer)
         self._accounts.pop(peer, None)
 
     def forget(self, peer: PeerId) -> None:
-        """As if the operator had never spoken of it, and it starts anew."""
+        """Take back the operator's word and all points: the peer starts anew."""
         self._banned.discard(peer)
         self._trusted.discard(peer)
         self._accounts.pop(peer, None)
@@ -140,7 +140,7 @@ class Reputation:
         return tuple(self._accounts)
 
     def ignored(self, now: float) -> list[Ignored]:
-        """Who is ignored now: the banned first, then those whose time is longest."""
+        """Who is ignored now: the banned first, then those with the most time left."""
         found = [
             Ignored(peer, account.ignored_for, account.ignored_until - now)
             for peer, account in self._accounts.items()
@@ -150,7 +150,7 @@ class Reputation:
         return [Ignored(peer, "banned", None) for peer in sorted(self._banned)] + found
 
     def forgiven(self, now: float) -> list[PeerId]:
-        """Whose time of being ignored has ended since the last call."""
+        """Peers that have ceased to be ignored since the last call."""
         over = [
             p for p, account in self._accounts.items() if account.ignored and now >= account.ignored_until
         ]
@@ -161,9 +161,9 @@ class Reputation:
     # What happens ----------------------------------------------------------------------------------
 
     def penalise(self, peer: PeerId, reason: str, now: float, *, may_ignore: bool = True) -> bool:
-        """It loses the points of `reason`; True if the peer is ignored from now on.
+        """Charge the peer the points of `reason`. Returns True if it is ignored from now on.
 
-        What was in flight while a peer came to be ignored is not held against it a second time.
+        What was in flight when a peer became ignored is not held against it a second time.
         """
         if reason in NOT_THEIR_FAULT or self.is_ignored(peer, now):
             return False
@@ -205,7 +205,7 @@ class Reputation:
         return account
 
     def _make_room(self, now: float) -> None:
-        """Forget whoever is most like an unknown peer: a crowd of names must not wipe out the ignored."""
+        """Forget the peer most like an unknown one: a crowd of names must not wipe out the ignored."""
         if len(self._accounts) >= self._limits.peers_judged_max:
             least = min(
                 self._accounts,

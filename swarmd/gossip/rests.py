@@ -1,4 +1,4 @@
-"""Pauses for peers from which nothing could be had: no punishment, only patience."""
+"""Pauses for peers that could not deliver: they are patience, not punishment."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from swarmd.gossip.limits import GossipLimits
 
 @dataclass(frozen=True)
 class Rest:
-    """Nothing is pulled from a peer until then; it failed so many times in a row."""
+    """Nothing is pulled from the peer before `until`; it failed `times` times in a row."""
 
     until: float
     times: int
 
 
 class Rests:
-    """Twice as long each time in a row, up to `rest_s_max`."""
+    """Each rest in a row is twice as long as the one before, up to `rest_s_max`."""
 
     def __init__(self, limits: GossipLimits) -> None:
         self._limits = limits
         self._rests: Kept[PeerId, Rest] = Kept(limits.peers_max)
 
     def begin(self, peer: PeerId, now: float, *, again: bool, close: bool) -> Rest:
-        """`again`: it counts as one more time in a row. `close`: it is a contact."""
+        """`again`: count one more failure in a row. `close`: the peer is a contact."""
         before = self._rests.get(peer)
         times = (before.times if before else 0) + (1 if again else 0)
         seconds = min(self._limits.rest_s_max, self._limits.pull_retry_s * 2.0 ** min(max(0, times - 1), 16))
@@ -34,11 +34,11 @@ class Rests:
         return rest
 
     def end(self, peer: PeerId) -> None:
-        """It delivered, or is back."""
+        """The peer delivered, or is back."""
         self._rests.pop(peer)
 
     def end_all(self) -> None:
-        """It was this machine that was away."""
+        """This machine itself was away."""
         self._rests = Kept(self._limits.peers_max)
 
     def is_resting(self, peer: PeerId, now: float) -> bool:

@@ -1,9 +1,9 @@
 """How many shards a task's announcements are spread over, so that no key grows with the swarm.
 
 Counts are powers of two and a publisher's index under the smaller count is its index under the larger
-one modulo the smaller, so who reads with the larger count also reads all who publish with a smaller one.
-Nobody has to agree on the count. A wrong one costs fuller keys or emptier reads for a few rounds. What is
-observed is the contacts' part of a key (`contacts.py`): nobody widens the spread by announcing in many names.
+one modulo the smaller, so a reader with the larger count also finds every publisher with a smaller one.
+Nobody has to agree on the count. A wrong one costs fuller keys or emptier reads for a few rounds. Only the
+contacts' part of a key is observed (`contacts.py`), so nobody widens the spread by announcing in many names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from protocol import SHARD_ENTRIES_MAX, SHARDS_MAX, Manifest
 from swarmd.gossip.limits import GossipLimits
 
-CROWDED = SHARD_ENTRIES_MAX // 2  # a key this full in a finished round: the next doubling must come now
+CROWDED = SHARD_ENTRIES_MAX // 2  # a key this full in a finished round: the count must double now
 SPARSE = SHARD_ENTRIES_MAX // 16  # keys never fuller than this: half as many would do
 
 
@@ -36,7 +36,7 @@ class ShardCount:
         self._fullest = max(self._fullest, load)
 
     def update(self, round_: int, swarm_size: int, own_per_round: int) -> None:
-        """At most one step a round by what was read; at once by what the swarm's size says."""
+        """Follow the keys read by at most one step per round, and the swarm's size at once."""
         if round_ != self._round:
             self._round = round_
             if self._fullest >= CROWDED:

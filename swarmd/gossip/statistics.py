@@ -12,7 +12,7 @@ from swarmd.network.interface import Standing
 
 @dataclass(frozen=True)
 class PeerView:
-    """What is known of another peer; `status` is its own word, None where none was read lately."""
+    """What is known of another peer; `status` is its own word, None if none was read recently."""
 
     peer_id: PeerId
     status: PeerStatus | None
@@ -39,7 +39,7 @@ class GossipStatistics:
     neighbours: int
     peers: tuple[PeerView, ...]
     shards: int
-    """over which a task's announcements are spread by this peer"""
+    """over which this peer spreads a task's announcements"""
 
     groups_published: int
     groups_unpublished: Mapping[str, int]
@@ -55,12 +55,12 @@ class GossipStatistics:
     groups_accepted: int
     """verified and informative here"""
     groups_rejected: Mapping[str, int]
-    """pulled or to be pulled and lost, by reason (a protocol Reason, "pull" or "uninformative")"""
+    """pulled or chosen, and then lost, by reason (a protocol Reason, "pull" or "uninformative")"""
     junk: Mapping[str, int]
     """announcements and statuses refused on reading, by protocol Reason"""
     announcement_keys_read: int
     ignored: tuple[Ignored, ...]
-    """who is not listened to now: by the operator's word, or after what it did"""
+    """who is ignored now, by the operator's word or for what it did"""
     trusted: tuple[PeerId, ...]
     """by the operator's word"""
     points_lost: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""The own status, signed; and what the statuses of others say, verified."""
+"""Signs this peer's own status, and verifies the statuses of others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sign_own_status(
 
 
 class StatusIntake:
-    """Verifies statuses; tells the clock watch when those of contacts were written, also refused ones."""
+    """Verifies statuses. Tells the clock watch when contacts wrote theirs, refused ones included."""
 
     def __init__(self, swarm: bytes, clock: ClockWatch, is_contact: Callable[[PeerId, float], bool]) -> None:
         self._swarm = swarm
@@ -90,6 +90,6 @@ class StatusIntake:
         self._observe(opened.peer_id, PeerStatus.from_bytes(opened.payload).created, now)
 
     def _observe(self, peer: PeerId, created: int, now: float) -> None:
-        """Only what contacts say of the time counts: names cost nothing."""
+        """Only what contacts say about the time counts: names cost nothing."""
         if self._is_contact(peer, now):
             self._clock.observe(peer, created, now)

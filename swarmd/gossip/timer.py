@@ -1,4 +1,4 @@
-"""A pause before the next time. Timers are data: who holds one asks whether it is due."""
+"""A pause before the next time. A timer is data: its owner asks whether it is due."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Who comes next where parties take turns: an identity is free, so turns go to parties and not to identities.
+"""Whose turn is next. An identity is free, so parties take turns and identities do not.
 
-The rule, at every stage at which groups of others compete for a place:
+The rule holds at every stage at which groups of others compete for a place:
 
-- strangers, all together, get at most one for every four that met or known peers got, as long as such a peer
-  delivered lately; what they may not have stays empty;
+- all strangers together get at most one place for every four that met or known peers got, as long as such a
+  peer delivered recently; the places that strangers may not have stay empty;
 - newcomers (met, not known yet, and strangers) get at most half while known peers have something to offer;
 - otherwise parties are equal, and so are the peers of one party.
 """
@@ -20,12 +20,12 @@ from swarmd.network.interface import Standing
 T = TypeVar("T")
 
 STRANGERS_PER_MET = 1 / 4  # so that they are at most a fifth of all
-STRANGERS_SAVED_MAX = 4.0  # what they did not use is not saved up for long: no burst
+STRANGERS_SAVED_MAX = 4.0  # unused turns are not saved up for long, so there is no burst
 NEWCOMERS_SHARE_MAX = 1 / 2  # while known peers offer something
 
 
 class StrangersShare:
-    """What strangers may have: earned by what others got, and `trickle` a second besides."""
+    """What strangers may have: a part of what others got, plus `trickle_per_s` per second."""
 
     def __init__(self, trickle_per_s: float = 0.0) -> None:
         self._trickle_per_s = trickle_per_s
@@ -41,7 +41,7 @@ class StrangersShare:
         return int(self._credit)
 
     def proved(self) -> None:
-        """What one had went to a peer that is no stranger any more."""
+        """Give one back: the peer that got it is a stranger no more."""
         self._credit = min(self._credit + 1.0, STRANGERS_SAVED_MAX)
 
     def took(self, standing: Standing) -> None:
@@ -51,7 +51,7 @@ class StrangersShare:
 
 
 def next_party(parties: Sequence[Party], rng: random.Random) -> Party:
-    """Whose turn it is among parties that all have something; newcomers' at most half the time."""
+    """Whose turn it is among parties that all have something. Newcomers get at most half of the turns."""
     known = [party for party in parties if party.standing >= Standing.KNOWN]
     newcomers = [party for party in parties if party.standing < Standing.KNOWN]
     if known and newcomers:
@@ -61,7 +61,7 @@ def next_party(parties: Sequence[Party], rng: random.Random) -> Party:
 
 
 def allot(places: int, available: Mapping[T, int], rng: random.Random) -> dict[T, int]:
-    """Deal `places` to takers in turns, to none more than it can use; who gets the odd ones is chance."""
+    """Deal `places` to takers in turns, to none more than it can use. Chance assigns the odd ones."""
     dealt = dict.fromkeys(available, 0)
     while places > 0:
         takers = [taker for taker in available if dealt[taker] < available[taker]]

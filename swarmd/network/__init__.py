@@ -1,5 +1,6 @@
-"""How peers find each other and move signed envelopes. `HivemindNetwork` is imported from
-`swarmd.network.hivemind` by whoever needs it, since hivemind imports torch and takes seconds.
+"""How peers find each other and move signed envelopes.
+
+Import `HivemindNetwork` from `swarmd.network.hivemind`: it imports torch, which takes seconds.
 """
 
 from swarmd.network.interface import (

@@ -1,8 +1,8 @@
-"""Which addresses count as one party: whoever has one of a group can have them all. Pure.
+"""Which addresses count as one party: whoever has one address of a group can have them all. Pure.
 
-Who rents a machine often has neighbours in its /24 of IPv4, and a tunnel broker gives everybody who asks a
-/48 of IPv6. On loopback and in private networks of IPv4 an address is a machine, and counts alone; in any
-network of IPv6 a machine takes as many addresses as it likes.
+A rented machine often has neighbours in its IPv4 /24, and a tunnel broker gives an IPv6 /48 to everybody who
+asks. On loopback and in private IPv4 networks an address is a machine, and counts alone. In any IPv6 network
+a machine takes as many addresses as it likes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ipaddress
 from functools import lru_cache
 
 UNKNOWN = "unknown"
-"""The one group of all whose address is not known or not understood."""
+"""The one group of all peers whose address is not known or not understood."""
 
 IPV4_BITS, IPV6_BITS = 24, 48
 GROUPS_KEPT = 4_096
@@ -34,9 +34,9 @@ def group_of_ip(ip: bytes) -> str:
 
 @lru_cache(maxsize=GROUPS_KEPT)
 def group_of_address(multiaddr: str | None) -> str:
-    """The group of a multiaddr in text, the name itself of a DNS name.
+    """The group of a multiaddr in text. A DNS name is a group of its own.
 
-    Of a relayed address it is the relay's: what is behind it nobody has seen.
+    A relayed address belongs to the relay's group: nobody has seen what is behind the relay.
     """
     parts = (multiaddr or "").split("/")
     if len(parts) < 3 or parts[0]:

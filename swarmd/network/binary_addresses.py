@@ -1,6 +1,7 @@
-"""Multiaddrs as p2pd gives them: binary, of connections that anybody may have opened. Pure.
+"""Multiaddrs in binary, as p2pd gives them for connections that anybody may have opened. Pure.
 
-hivemind's own parser raises what it likes, in tasks nobody waits for. Raises MessageError only.
+hivemind's own parser raises all sorts of errors, in tasks that nobody awaits. This one raises only
+MessageError.
 Source: https://github.com/multiformats/multicodec/blob/master/table.csv
 """
 
@@ -12,9 +13,10 @@ import re
 from protocol import PeerId
 from swarmd.network.malformed import Malformed, MessageError
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
+from swarmd.network.varint import write_varint
 
 BYTES_MAX = 1_024
-"""A relayed address with two peer ids makes 100; one with certificate hashes 200."""
+"""A relayed address with two peer ids takes 100, one with certificate hashes 200."""
 
 _IPS = {4: ("ip4", 4), 41: ("ip6", 16)}
 _PORTS = {6: "tcp", 273: "udp"}
@@ -85,7 +87,7 @@ def write_address(text: str) -> bytes:
     parts, binary = iter(text.strip("/").split("/")), b""
     for name in parts:
         code = _CODES[name]
-        binary += _varint(code)
+        binary += write_varint(code)
         if code in _IPS:
             binary += ipaddress.ip_address(next(parts)).packed
         elif code in _PORTS:
@@ -98,11 +100,7 @@ def write_address(text: str) -> bytes:
 
 
 def _sized(value: bytes) -> bytes:
-    return _varint(len(value)) + value
-
-
-def _varint(number: int) -> bytes:
-    return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + _varint(number >> 7)
+    return write_varint(len(value)) + value
 
 
 class _Reader:
@@ -121,7 +119,7 @@ class _Reader:
         return self._data[self._at - count : self._at]
 
     def varint(self) -> int:
-        """Of at most three bytes: all codes and lengths that occur are smaller."""
+        """A number of at most three bytes: no code or length that occurs is longer."""
         number = 0
         for shift in (0, 7, 14):
             byte = self.take(1)[0]

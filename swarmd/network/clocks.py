@@ -1,4 +1,4 @@
-"""Is this machine's clock right? By the clocks of those that answer its greetings. Pure."""
+"""Compares this machine's clock with those of peers that answer its greetings. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Container
 from protocol import CLOCK_SKEW_S_MAX, PeerId
 
 SKEW_TOLD_S = 5.0
-"""Seconds between this clock and those of most peers that are worth telling: NTP leaves a hundredth."""
+"""Seconds by which most clocks must differ from this one to be worth telling: NTP leaves a hundredth."""
 
 KEPT_S = 300.0
 """Seconds for which an answer counts: a clock that was set right is believed by then."""
@@ -17,7 +17,7 @@ PEERS_MAX = 64
 """Answers remembered, the newest."""
 
 STRANGERS_MIN = 3
-"""Peers that must have answered where none of them was dialled by its known address: names cost nothing."""
+"""Peers that must have answered if none of them was dialled at a known address: names cost nothing."""
 
 
 class Clocks:

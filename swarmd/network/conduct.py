@@ -1,7 +1,7 @@
-"""What peers did to the transport, and whom it has nothing to do with for a while. Pure.
+"""What peers did to the transport, and which peers it avoids for a while. Pure.
 
-Points of an offence are forgotten in time; enough of them, and the peer is shunned: neither served nor asked,
-twice as long with every relapse. Only the transport's own experience counts here. Gossip is told, and judges.
+Points for an offence fade with time. A peer with enough points is shunned: neither served nor asked, twice as
+long with every relapse. Only the transport's own experience counts here. Gossip is told, and judges.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ POINTS_MAX: dict[Misbehaviour, float] = {
     Misbehaviour.REFUSES: 16.0,
 }
 """Points at which a peer is shunned.
-A flood is patience run out already. A lie is a malformed message (2 points) or a thing that was never sound
-(1): bits do not turn over on the way, but the peer may have another version. A refusal is a message of sound
-things of which nothing was kept: a newcomer refuses all until it knows its swarm."""
+A flood means that patience has run out already. A lie is a malformed message (2 points) or a thing that was
+never sound (1): bits do not flip on the way, but the peer may have another version. A refusal is a message of
+sound things of which nothing was kept: a newcomer refuses everything until it knows its swarm."""
 
 HALF_LIFE_S = 600.0
 """Seconds in which half of a peer's points are forgotten."""
@@ -48,7 +48,7 @@ class Conduct:
     """The offences of all peers."""
 
     def __init__(self, shun: Callable[[PeerId, Misbehaviour], None]) -> None:
-        """`shun`: told when a peer is shunned from now on."""
+        """`shun`: called when a peer becomes shunned."""
         self._shun: Report = shun
         self._records: OrderedDict[PeerId, _Record] = OrderedDict()
 

@@ -1,11 +1,11 @@
-"""Our end of the connection to p2pd: what comes is bounded and read strictly, what peers ask is answered.
+"""Our end of the connection to p2pd: it bounds what comes, reads it strictly, and answers what peers ask.
 
-Takes the place of hivemind's client, which
-- starts a task for every request and parses it before anything was asked about its sender: here the `Gate` is
-  asked first, handlers are plain functions, and a refusal costs some microseconds;
-- ends the task that reads all answers when one of them comes in the moment its caller gives up;
-- keeps a socket open when a stream cannot be opened, for ever: here every socket is closed;
-- decodes peer ids, addresses and error texts of any length and form, in tasks nobody waits for.
+It replaces hivemind's client, which
+- starts a task for every request and parses it before anybody asks who sent it: here the `Gate` is asked
+  first, handlers are plain functions, and a refusal costs some microseconds;
+- ends the task that reads all answers if one of them arrives just as its caller gives up;
+- keeps a socket open for ever if a stream cannot be opened: here every socket is closed;
+- decodes peer ids, addresses and error texts of any length and form, in tasks that nobody awaits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from swarmd.network.streams import BusyError, refuse
 log = structlog.get_logger(__name__)
 
 MESSAGE_BYTES_MAX = 2 * 2**20
-"""Of one message between p2pd and us; p2pd is told. A full find answer or store request is half of it."""
+"""Of one message between p2pd and us; p2pd is told so. A full find answer or store request is half of it."""
 
 ANSWER_BYTES_MAX = 2**20
 """Of p2pd's answer about itself: a thousand connections with their addresses are 100 KB."""
@@ -40,30 +40,30 @@ STREAM_BYTES_MAX = 4_096
 """Of what p2pd says about a stream that a peer opened: a peer id, an address and a protocol id."""
 
 CHUNK_BYTES = 2**18
-"""Of p2pd's connection that are taken at once."""
+"""Bytes read from p2pd's connection at once."""
 
 REFUSED_PAUSE_S = 0.02
-"""Before what comes after a refused request is taken: 50 wake-ups a second, and no wait that an honest peer
-notices."""
+"""Seconds to wait after a refused request before the next read: 50 wake-ups per second, and too short a wait
+for an honest peer to notice."""
 
 STREAM_SECONDS = 2.0
-"""For p2pd to say so; it does in the same write."""
+"""For p2pd to say that a peer opened a stream; it does so in the same write."""
 
 ERROR_CHARS_MAX = 200
 """Of what p2pd or a peer says went wrong: it ends up in a log."""
 
 P2PD_ERRORS = (P2PDaemonError, P2PHandlerError, OSError, EOFError)
-"""What is raised when p2pd refuses, cannot be reached or goes away. Time-outs are apart."""
+"""What is raised when p2pd refuses, cannot be reached or goes away. Time-outs are separate."""
 
 BUSY = b"busy"
-"""The error that says that its sender would have answered another time."""
+"""The error of a peer that would have answered at another time."""
 
 Handler = Callable[[bytes, bytes], bytes]
 """request, sender's peer id -> answer. Called on the event loop: be quick. Raises MessageError, BusyError."""
 
 
 class Gate(Protocol):
-    """Who may ask for what. Asked before anything is decoded: be very quick. `peer`: a binary peer id."""
+    """Who may ask for what. Called before anything is decoded: be very quick. `peer`: a binary peer id."""
 
     def admits_request(self, peer: bytes, protocol: str, size: int) -> bool: ...
 
@@ -72,7 +72,7 @@ class Gate(Protocol):
         ...
 
     def answered(self, peer: bytes, protocol: str, size: int) -> None:
-        """Told what an answer came to."""
+        """Told the size of an answer."""
         ...
 
     def noted(self, peer: bytes, error: MessageError) -> None:
@@ -93,7 +93,7 @@ StreamHandler = Callable[[IncomingStream, asyncio.StreamReader, asyncio.StreamWr
 
 
 class Connector(DaemonConnector):  # type: ignore[misc]
-    """Opens connections to p2pd, and closes the one that it does not come to give out."""
+    """Opens connections to p2pd, and closes one that it cannot hand out."""
 
     async def open_persistent_connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await self.open_connection()
@@ -153,7 +153,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         self._pending_messages.put_nowait(p2pd_pb2.PersistentConnectionRequest(callId=call_id, **message))
 
     async def _write_to_persistent_conn(self, writer: asyncio.StreamWriter) -> None:
-        """Until p2pd closes the connection, which the session notices by itself."""
+        """Write messages until p2pd closes the connection, which the session notices by itself."""
         with closing(writer), suppress(OSError):
             while True:
                 messages = [await self._pending_messages.get()]
@@ -165,10 +165,10 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
                 await writer.drain()
 
     async def _read_from_persistent_conn(self, reader: asyncio.StreamReader) -> None:
-        """Until p2pd closes the connection. Nothing that a peer sends ends it.
+        """Read messages until p2pd closes the connection. Nothing that a peer sends ends this.
 
-        Where some of it was refused, what comes next is taken together, a little later: a flood that is taken
-        message by message has the model thread wait for each.
+        After a refusal, what comes next is read together, a little later: a flood that is read message by
+        message makes the model thread wait for each.
         """
         splitter = Splitter(2 * MESSAGE_BYTES_MAX)
         with suppress(OSError):
@@ -219,7 +219,7 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         except MessageError as error:
             self._gate.noted(peer, error)
             answer = p2pd_pb2.CallUnaryResponse(error=error.reason.encode())
-        except Exception:  # one peer's request must not end the daemon; what is wrong here is ours to mend
+        except Exception:  # one peer's request must not end the daemon; the bug is ours
             log.exception("a request could not be answered", protocol=protocol, bytes=len(data))
             answer = p2pd_pb2.CallUnaryResponse(error=BUSY)
         self._send(call_id, unaryResponse=answer)

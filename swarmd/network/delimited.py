@@ -6,27 +6,26 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+from swarmd.network.varint import write_varint
+
 LENGTH_BYTES_MAX = 4
-"""Of a length: 256 MiB, far above any bound."""
+"""Bytes of a length: up to 256 MiB, far above any bound."""
 
 
 def delimited(message: Any) -> bytes:
     """A protobuf message with its length in front."""
     data: bytes = message.SerializeToString()
-    length, header = len(data), bytearray()
-    while length >= 0x80:
-        header.append(length & 0x7F | 0x80)
-        length >>= 7
-    header.append(length)
-    return bytes(header) + data
+    return write_varint(len(data)) + data
 
 
 def read_length(head: bytes | bytearray, bytes_max: int) -> tuple[int, int] | None:
-    """How long the message is that `head` begins, and in how many bytes that stands; None while it is not
-    known. Raises OSError for more than `bytes_max`: nothing behind it can be found."""
+    """The length of the message that `head` begins, and how many bytes state it; None while it is not known.
+
+    Raises OSError for more than `bytes_max`: nothing behind such a message can be found.
+    """
     length = 0
-    for number, byte in enumerate(head[:LENGTH_BYTES_MAX]):
-        length |= (byte & 0x7F) << 7 * number
+    for index, byte in enumerate(head[:LENGTH_BYTES_MAX]):
+        length |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             break
     else:
@@ -35,11 +34,11 @@ def read_length(head: bytes | bytearray, bytes_max: int) -> tuple[int, int] | No
         length = bytes_max + 1
     if length > bytes_max:
         raise OSError(f"p2pd sent a message of more than {bytes_max} bytes")
-    return length, number + 1
+    return length, index + 1
 
 
 async def read_delimited(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
-    """One message. Raises EOFError, OSError if it is longer than p2pd may say."""
+    """Read one message. Raises EOFError, and OSError for one of more than `bytes_max`."""
     head = b""
     while (found := read_length(head, bytes_max)) is None:
         head += await reader.readexactly(1)
@@ -47,14 +46,14 @@ async def read_delimited(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
 
 
 class Splitter:
-    """Takes bytes as they come, gives out whole messages of at most `bytes_max`."""
+    """Takes bytes as they come and yields whole messages of at most `bytes_max`."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What is whole by now. Raises OSError for a longer one."""
+        """Take `data` and yield the messages that are whole now. Raises OSError for one that is too long."""
         self._held += data
         start = 0
         while found := read_length(self._held[start : start + LENGTH_BYTES_MAX], self._bytes_max):

@@ -1,11 +1,11 @@
-"""hivemind's DHT with our rules in place of its trust: the storing node, bounded and sceptical.
+"""hivemind's DHT with our rules instead of its trust: a storing node that is bounded and sceptical.
 
 What differs from `hivemind.DHTNode`, and why (measured with hivemind 1.1.12):
 - every message is read by `messages.py`, which bounds it before it decodes it;
 - values live in a `Shelf` with bounds (hivemind's grow without end) and pass `StorageRules` on the way in and
   out; a dictionary that holds refused entries is read without them, not refused as a whole;
 - node ids are derived from peer ids, so that nobody can settle next to a key of their choice;
-- handing values to a newcomer happens in the background, in messages of bounded size, at a bounded pace;
+- values are handed to a newcomer in the background, in messages of bounded size, at a bounded pace;
 - caches are off, because cached reads of a growing dictionary were stale 36 times of 36;
 - the RPC names carry this class's name, so plain hivemind nodes and we do not meet.
 """
@@ -60,14 +60,14 @@ RPC_SECONDS = 1.5
 """For one DHT message; a store next to stopped peers took 6.2 s with the default of 3 s, 2.0 s with 1 s."""
 
 RPCS_AT_ONCE = 64
-"""Outgoing DHT messages under way."""
+"""Outgoing DHT messages at once."""
 
 PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
 """Protocol ids of the three calls."""
 
 JUNK_MAX = 3
 """Things that were never sound in one message, or under one key of one answer, after which the rest is not
-looked at: 0.4 ms each."""
+checked: each check takes 0.4 ms."""
 
 
 async def open_node(
@@ -84,7 +84,7 @@ async def open_node(
         wait_timeout=RPC_SECONDS,
         parallel_rpc=RPCS_AT_ONCE,
         chunk_size=FIND_KEYS_MAX,
-        backoff_rate=1.0,  # whoever was away is asked again after the same time, however often it was
+        backoff_rate=1.0,  # a peer is asked again after the same time, however often it was away
         cache_locally=False,
         cache_nearest=0,
         cache_on_store=False,
@@ -205,7 +205,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     # What peers are asked ----------------------------------------------------------------------------
 
     async def _call(self, peer: PeerID, protocol: str, request: Any, bytes_max: int) -> bytes | None:
-        """The answer, not yet decoded. None: it does not answer (and loses its place), or not just now."""
+        """The answer, not yet decoded. None: the peer does not answer (and loses its place), or is busy."""
         hearing, name = self._guard.hearing, read_peer_id(peer.to_bytes())
         if self._guard.shuns(name) or name in hearing.away:
             self._forget(peer)
@@ -263,10 +263,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         subkeys: Sequence[bytes | None],
         in_cache: bool = False,  # noqa: ARG002  hivemind passes it; here the cache is the storage
     ) -> list[bool] | None:
-        """As hivemind's, in messages of bounded size. `values` in MessagePack, `subkeys` not.
+        """As in hivemind, but in messages of bounded size. `values` are MessagePack, `subkeys` are not.
 
-        A peer that refuses everything counts as one that does not answer: the next nearest is asked, and the
-        last answer, which is the one that hivemind reports, is not a single peer's refusal.
+        A peer that refuses everything counts as one that does not answer, so the next nearest is asked.
+        hivemind reports the last answer, and that must not be a single peer's refusal.
         """
         items = [
             (key.to_bytes(), packed_subkey(subkey), value, expires)
@@ -306,9 +306,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return stored
 
     async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
-        """What a peer says of each key: the values that pass our rules, and neighbours in their places.
+        """What a peer says about each key: the values that pass our rules, and neighbours in their places.
 
-        In messages of bounded size: hivemind asks for as many at once as the root of all that it looks for.
+        It asks in messages of bounded size: hivemind asks for the square root of all its keys at once.
         """
         wanted = list(keys)
         found: dict[DHTID, Any] = {}
@@ -352,7 +352,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         return dictionary(entries) if entries else None
 
     def _neighbours(self, found: Found) -> dict[DHTID, PeerID]:
-        """Without this peer itself, at which hivemind's search would fail."""
+        """The neighbours without this peer itself, at which hivemind's search would fail."""
         peers = map(peer_of, found.neighbours)
         return {
             node_id_of(peer): peer for peer in peers if peer != self.p2p.peer_id and not self._shunned(peer)
@@ -363,14 +363,14 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     async def update_routing_table(
         self, node_id: DHTID | None, peer_id: PeerID, responded: bool = True
     ) -> None:
-        """As hivemind's, for whoever still calls it."""
+        """As in hivemind, for the parts of it that still call this."""
         if not responded:
             self._forget(peer_id)
         elif node_id in (None, node_id_of(peer_id)):
             self._enter(peer_id)
 
     def _met(self, sender: bytes, place: bytes) -> None:
-        """A request came; `place` is where its sender says that it belongs."""
+        """A request came. `place` is the DHT id that its sender states."""
         peer = peer_of(sender)
         if place == node_id_of(peer).to_bytes():
             self._enter(peer)
@@ -391,7 +391,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._start(self.call_ping(oldest[1]), "ping")
 
     def _bound_replacements(self, node_id: DHTID) -> None:
-        """hivemind remembers everybody who found no place in a full bucket: here the last few."""
+        """Keep the last few peers that found no place in a full bucket: hivemind remembers them all."""
         table = self.routing_table
         waiting = table.buckets[table.get_bucket_index(node_id)].replacement_nodes
         while len(waiting) > BUCKET_SIZE:

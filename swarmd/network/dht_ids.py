@@ -1,4 +1,4 @@
-"""Peers in the forms that hivemind's DHT has for them."""
+"""Peer ids in the forms of hivemind's DHT."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ IS_REGULAR_VALUE: bytes = DHTProtocol.IS_REGULAR_VALUE
 
 
 class BinSerializer(MSGPackSerializer):  # type: ignore[misc]  # hivemind is untyped
-    """Writes as hivemind's does; reads bytes and nothing else, so that nothing foreign is decoded further."""
+    """Writes as hivemind's does. Reads only bytes, so that nothing external is decoded further."""
 
     @classmethod
     def loads(cls, buf: bytes) -> bytes:
@@ -82,7 +82,7 @@ class ShelfStorage:
 def dictionary(entries: Any) -> ValueWithExpiration:
     """Entries by subkey (`Held`, unpacked) as hivemind holds them: until the last of them expires."""
     found = DictionaryDHTValue()
-    with found.freeze():  # expiry was looked at already, by our own clock
+    with found.freeze():  # expiry was checked already, by our own clock
         for subkey, held in entries.items():
             found.store(subkey, write_bin(held.value), held.expires)
     return ValueWithExpiration(found, found.latest_expiration_time)

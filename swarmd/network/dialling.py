@@ -1,13 +1,13 @@
 """Which of the addresses that strangers name are dialled, and how often. Pure: `now` is an argument.
 
-A status is signed by the peer it is about, but its addresses are only claimed. Without bounds whoever joins
-has the whole swarm knock at doors of its choice. So:
-- an address must be one that could be meant: an IP address that anybody can reach or that is on this peer's
-  own network, a port that no service of third parties is known by;
-- a peer gets few dials, a target few from all peers together, strangers few a minute;
-- what failed is tried again later and later.
+A status is signed by the peer it is about, but its addresses are only claimed. Without bounds, anybody who
+joins could make the whole swarm knock at doors of their choice. So:
+- an address must be one that a peer could have: an IP address that anybody can reach or that is on this
+  peer's own network, and a port that no service of third parties is known by;
+- a peer gets few dials, a target few for all peers together, strangers few per minute;
+- an address that failed is tried again later and later.
 
-What the operator names is dialled as it is. Whom p2pd itself dials is not bounded here (decision 16).
+What the operator names is dialled as it is. What p2pd itself dials is not bounded here (decision 16).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ AT_ONCE_MAX = 3
 """Addresses of one peer in one attempt: one of each family and a relayed one."""
 
 PEER = Rate(12 / 3_600, 12)
-"""Dials of one peer's addresses: twelve an hour."""
+"""Dials of one peer's addresses: twelve per hour."""
 
 TARGET = Rate(12 / 3_600, 12)
-"""Dials to one IP address for peers never met: twelve an hour, whatever the port. Who lives at that address
-and was met before is not concerned."""
+"""Dials to one IP address for peers never met: twelve per hour, whatever the port. Peers at that address that
+were met before are not counted."""
 
 NEVER_MET = Rate(12 / 60, 12)
-"""Dials for peers never met: 12 a minute, which are 4 new peers with all their addresses."""
+"""Dials for peers never met: 12 per minute, which are 4 new peers with all their addresses."""
 
 BACK_OFF_S = 30.0
 """Seconds before an address that did not answer is dialled again; doubled with each failure ..."""
@@ -51,7 +51,7 @@ PRIVILEGED_PORTS = 1_024
 """Ports below belong to the services of third parties (RFC 6335)."""
 
 PORT_OF_FIREWALLS = 443
-"""What peers behind strict firewalls listen on. It is dialled once such a peer was met: it can dial, too."""
+"""Peers behind strict firewalls listen on it. It is dialled once such a peer was met: it can dial, too."""
 
 _NETWORK_BITS = {4: 24, 6: 64}
 _PRIVATE = tuple(
@@ -114,7 +114,7 @@ class Dialling:
         return Choice(tuple(dial), tuple(refused))
 
     def failed(self, address: PeerAddress, now: float) -> None:
-        """Nobody answered there, or somebody else."""
+        """Nobody answered there, or somebody else did."""
         failure = self._failures.pop(address.text, None) or _Failure(0, now)
         failure.until = now + min(BACK_OFF_S * 2.0 ** min(failure.times, 16), BACK_OFF_S_MAX)
         failure.times += 1
@@ -156,8 +156,9 @@ class Dialling:
 def is_reachable(ip: Address, own: Sequence[str]) -> bool:
     """Whether a peer could live at `ip`, seen from one whose own addresses are `own`.
 
-    Loopback only where this peer is nowhere else; private addresses only in its own network; what is neither
-    public nor one of those (multicast, reserved, documentation, link-local, unspecified) never.
+    Loopback counts only if this peer is nowhere else, private addresses only in its own network. What is
+    neither public nor one of those (multicast, reserved, documentation, link-local, unspecified) never
+    counts.
     """
     if ip.version == 6 and (ip.ipv4_mapped is not None or ip.sixtofour is not None or ip.teredo is not None):
         return False  # other ways to say an IPv4 address, past the rules for it

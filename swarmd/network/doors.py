@@ -1,4 +1,4 @@
-"""The doors of those who are away: addresses where a peer was reached before, knocked at until it is back.
+"""The doors of peers that are away: addresses at which they were reached, knocked at until they are back.
 
 A knock is a TCP connection and the first line of libp2p's handshake, without p2pd: a dial that fails makes
 p2pd wait ever longer before the next. Only addresses that the operator named, or at which p2pd was connected
@@ -22,7 +22,7 @@ KNOCK_S = 2.0
 """Seconds between two knocks at one door, so that a heal is noticed within that time ..."""
 
 PATIENCE_S = 900.0
-"""... for so long; after that it is rather gone than cut off, and every KNOCK_S_LATER is enough."""
+"""... for this long. After that the peer is more likely gone than cut off, and KNOCK_S_LATER is enough."""
 
 KNOCK_S_LATER = 30.0
 KNOCKS_AT_ONCE = 16
@@ -43,7 +43,7 @@ class _Door:
 
 
 class Doors:
-    """One for each peer. Pure: `now` is in seconds of any clock that goes on."""
+    """One for each peer. Pure: `now` is in seconds of any clock that never goes back."""
 
     def __init__(self) -> None:
         self._doors: OrderedDict[PeerId, _Door] = OrderedDict()
@@ -70,7 +70,7 @@ class Doors:
         return [peer for peer in self._doors if peer not in present]
 
     def due(self, present: Container[PeerId], now: float) -> list[PeerAddress]:
-        """Where to knock now: at the doors of those that are not `present`, the longest unknocked first."""
+        """Where to knock now: at the doors of peers that are not `present`, the longest wait first."""
         for peer, door in self._doors.items():
             if peer in present:
                 door.away_since, door.knock_at = None, 0.0
@@ -88,7 +88,7 @@ class Doors:
 
 
 async def opens(address: PeerAddress) -> bool:
-    """Knock; whether something that speaks libp2p answers there. True, too, where nobody can knock (QUIC)."""
+    """Knock. Returns whether something that speaks libp2p answers; also True if nobody can knock (QUIC)."""
     _, _, host, protocol, port, *_ = address.transport.split("/")
     if protocol != "tcp":
         return True

@@ -1,7 +1,7 @@
 """Who is served and who is not, and what is held against whom: the shell round `rates.py` and `conduct.py`.
 
-Asked for every request and stream before anything is decoded, so refusals cost microseconds. Whoever is
-banned or shunned is also disconnected, again and again if it comes back.
+The guard is asked about every request and stream before anything is decoded, so refusals cost microseconds. A
+peer that is banned or shunned is also disconnected, again and again if it comes back.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ MALFORMED_POINTS = 2.0
 
 STORE_COST_BYTES = 256
 STORE_COST_MAX = 64.0
-"""A message of things to store costs one token each STORE_COST_BYTES, and no more than its 64 signatures."""
+"""A message of things to store costs one token per STORE_COST_BYTES, and no more than its 64 signatures."""
 
 FIND_COST_BYTES = 24
-"""Of one key in a find request."""
+"""Bytes of one key in a find request."""
 
 FOUND_COST_BYTES = 32_768
-"""Of what a find request brought, for one key more: a full shard of announcements. Of the longest statuses it
-is eight."""
+"""Bytes of an answer that cost as much as one more key: a full shard of announcements. A full shard of the
+longest statuses costs eight."""
 
 HANG_UPS_OF_ONE = Rate(1.0, 2.0)
 HANG_UPS = Rate(10.0, 20.0)
-"""Disconnections a second; each costs p2pd and us 1 ms, and the peer a handshake."""
+"""Disconnections per second; each costs p2pd and us 1 ms, and the peer a handshake."""
 
 SAID = Rate(0.1, 10.0)
-"""Warnings a second that a peer is shunned: thousands of names must not fill the log."""
+"""Warnings per second that a peer is shunned: thousands of names must not fill the log."""
 
 HANG_UPS_WAITING_MAX = 64
-"""Peers to be disconnected; one that is forgotten is met again at its next request."""
+"""Peers waiting to be disconnected. One that finds no room is caught at its next request."""
 
 GROUPS_MAX = 4_096
 """Peers whose address is remembered after they left; they may still be asked about."""
@@ -69,7 +69,7 @@ JUNK_REASONS = frozenset(
         Reason.TOPIC,
     }
 )
-"""What was never sound and never will be. Other reasons lie in time, in the swarm or in the manifest."""
+"""What was never sound and never will be. Other reasons depend on the time, the swarm or the manifest."""
 
 
 class Guard:
@@ -86,7 +86,7 @@ class Guard:
         self._flooding: dict[PeerId, None] = {}
         self._groups: dict[PeerId, str] = {}
         self.refused: Counter[str] = Counter()
-        """What was asked for in vain, by what was wrong."""
+        """What was refused, by reason."""
         self.to_disconnect: asyncio.Queue[PeerId] = asyncio.Queue(HANG_UPS_WAITING_MAX)
         self.strangers_met = asyncio.Event()
         """Set when somebody asked whose address is not known yet."""
@@ -162,13 +162,13 @@ class Guard:
         self._offend(peer, Misbehaviour.LIES, MALFORMED_POINTS)
 
     def source(self, sender: bytes, signer: PeerId) -> Source:
-        """Where a thing that `sender` brings comes from."""
+        """The source of a thing that `sender` brings."""
         brought = read_peer_id(sender)
         group = self._groups.get(brought, UNKNOWN)
         return Source(brought if group == UNKNOWN else group, signer, self._standing_of(signer))
 
     def judged(self, peer: bytes, reason: Reason) -> bool:
-        """A thing that `peer` brought was refused. Whether it was junk, which no honest peer has."""
+        """A thing that `peer` brought was refused. Returns whether it was junk, which no honest peer has."""
         junk = reason in JUNK_REASONS
         self.refused[f"stored_{reason}"] += 1
         if junk:
@@ -178,15 +178,15 @@ class Guard:
     # What others are asked ---------------------------------------------------------------------------
 
     def shuns(self, peer: PeerId) -> bool:
-        """Whether the transport has nothing to do with it for now."""
+        """Whether the transport avoids the peer for now."""
         return self._standing_of(peer) <= Standing.BANNED or self._conduct.is_shunned(peer, self._now())
 
     def kept_ours(self, peer: bytes) -> None:
-        """It stored something of what it was asked to."""
+        """The peer stored something of what it was asked to store."""
         self._conduct.redeem(read_peer_id(peer), Misbehaviour.REFUSES)
 
     def refused_ours(self, peer: bytes) -> None:
-        """It stored nothing of what it was asked to, and all of it was sound."""
+        """The peer stored nothing of what it was asked to store, and all of it was sound."""
         self._offend(peer, Misbehaviour.REFUSES, 1.0)
 
     # -------------------------------------------------------------------------------------------------

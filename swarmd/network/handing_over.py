@@ -1,6 +1,6 @@
-"""What a newcomer in the DHT should hold is given to it, in the background and at a bounded pace.
+"""Gives a newcomer in the DHT what it should hold, in the background and at a bounded pace.
 
-hivemind looks through everything it holds at once, for every newcomer: names that come and go would keep the
+For every newcomer, hivemind looks through everything it holds at once: names that come and go would keep the
 event loop busy.
 """
 
@@ -27,10 +27,10 @@ NEWCOMERS_MAX = 64
 
 HANDED_AT_ONCE = 8
 HAND_OVER_S = 2.0
-"""Messages handed to a newcomer at once, and seconds before each one more: half of what `rates.py` serves."""
+"""Messages handed to a newcomer at once, and seconds before each further one: half of `rates.py`'s limit."""
 
 KEYS_AT_ONCE = 64
-"""Keys looked at before others have their turn: 64 take 3 ms."""
+"""Keys checked before other tasks have their turn: 64 take 3 ms."""
 
 Packed = tuple[bytes, bytes, bytes, float]
 """key, subkey, value, expiry as they travel"""
@@ -40,7 +40,7 @@ Store = Callable[[PeerID, Sequence[Packed]], Awaitable[Any]]
 
 
 class HandingOver:
-    """Newcomers that wait for what is theirs to hold."""
+    """Newcomers that wait for what they should hold."""
 
     def __init__(self, node_id: DHTID, table: RoutingTable, shelf: Shelf, clock: Clock, store: Store) -> None:
         self._node_id = node_id
@@ -63,14 +63,14 @@ class HandingOver:
 
     async def _hand_over(self, newcomer: PeerID) -> None:
         theirs: list[bytes] = []
-        for number, name in enumerate(self._shelf.held_keys()):
-            if number % KEYS_AT_ONCE == 0:
+        for index, name in enumerate(self._shelf.held_keys()):
+            if index % KEYS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             if self._belongs_to(newcomer, DHTID.from_bytes(name)):
                 theirs.append(name)
         things = (thing for name in theirs for thing in self._held(name))
-        for number, batch in enumerate(messages_of(things)):
-            if number >= HANDED_AT_ONCE:
+        for index, batch in enumerate(messages_of(things)):
+            if index >= HANDED_AT_ONCE:
                 await asyncio.sleep(HAND_OVER_S)
             if await self._store(newcomer, batch) is None:
                 return
@@ -81,7 +81,7 @@ class HandingOver:
         others = self._table.get_nearest_neighbors(key, REPLICAS, exclude=node_id)
         if not others:
             return True
-        nearest, farthest = (others[place][0].xor_distance(key) for place in (0, -1))
+        nearest, farthest = (others[position][0].xor_distance(key) for position in (0, -1))
         return bool(node_id.xor_distance(key) < farthest and self._node_id.xor_distance(key) < nearest)
 
     def _held(self, name: bytes) -> Iterator[Packed]:
@@ -94,7 +94,7 @@ class HandingOver:
 
 
 def packed_subkey(subkey: bytes | None) -> bytes:
-    """As it travels; None: that of a plain value."""
+    """A subkey as it travels; None: that of a plain value."""
     return IS_REGULAR_VALUE if subkey is None else write_bin(subkey)
 
 

@@ -1,8 +1,8 @@
 """Whom this peer hears: who answered or asked, who did not answer, and who is away. Pure.
 
-It judges nobody. Who is unheard is greeted and knocked at until it answers (`in_touch.py`); who is away is
-asked for nothing meanwhile, because p2pd waits the longer with its next dial the more of them have failed
-(5 s and the square of the failures, up to 5 minutes), and would still be waiting when the peer is back.
+It judges nobody. A peer that is unheard is greeted and knocked at until it answers (`in_touch.py`). A peer
+that is away is asked for nothing meanwhile. After every failed dial p2pd waits longer before the next (5 s
+and the square of the failures, up to 5 minutes), and it would still be waiting when the peer is back.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from protocol import PeerId
 V = TypeVar("V")
 
 PEERS_MAX = 1_024
-"""Peers of which it is remembered when they were heard, and who are unheard."""
+"""Peers remembered in each table: who answered, who asked, who is in doubt, who is unheard."""
 
 FRESH_S = 4.0
-"""Seconds for which an answer shows that a connection works. More than two peers take to greet each other, so
-that one greeting does not call for the next for ever."""
+"""Seconds for which an answer shows that a connection works. That is longer than two peers take to greet each
+other, so that one greeting does not provoke the next for ever."""
 
 LATELY_S = 5.0
 """Seconds for which a question shows that its sender is there."""
@@ -36,15 +36,15 @@ class Hearing:
         self._doubted: OrderedDict[PeerId, None] = OrderedDict()
         self._unheard: OrderedDict[PeerId, int] = OrderedDict()
         self.away: frozenset[PeerId] = frozenset()
-        """Not connected, and knocked at."""
+        """Peers that are not connected, and are knocked at."""
         self.answered_at: float | None = None
-        """When anybody answered this peer."""
+        """When a peer last answered this one."""
         self.asked_at: float | None = None
-        """When anybody asked this peer for anything."""
+        """When a peer last asked this one for anything."""
 
     @property
     def unheard(self) -> frozenset[PeerId]:
-        """Those that did not answer when they were asked last."""
+        """Peers that did not answer when last asked."""
         return frozenset(self._unheard) | self.away
 
     @property
@@ -53,7 +53,7 @@ class Hearing:
 
     @property
     def uncertain(self) -> tuple[PeerId, ...]:
-        """The unheard, and those of whom it is to be found out whether they answer."""
+        """Peers that are unheard, and peers that may not answer any more."""
         return (*self._unheard, *(peer for peer in self._doubted if peer not in self._unheard))
 
     def answered(self, peer: PeerId) -> None:
@@ -89,7 +89,7 @@ class Hearing:
         return self._now() - self._answered.get(peer, float("-inf"))
 
     def asked_lately(self, peer: PeerId) -> bool:
-        """It is there, whatever comes of asking it."""
+        """Whether it asked this peer something lately: then it is there, even if it does not answer."""
         return self._now() - self._asked.get(peer, float("-inf")) < LATELY_S
 
     def _hear(self, table: OrderedDict[PeerId, float], peer: PeerId) -> None:

@@ -1,8 +1,8 @@
 """`Network` over hivemind and libp2p: one supervised p2pd, one in-process DHT node, two stream protocols.
 
-Importing this file imports torch (hivemind does); `swarmd.network` alone does not. One background task
-belongs to each instance: it watches p2pd and keeps the peer in the DHT. A bug in there closes the network:
-the next call raises NetworkClosedError with the bug as its cause, and `close` raises the bug itself.
+Importing this file imports torch (hivemind does); `swarmd.network` alone does not. Each instance has one
+background task, which watches p2pd and keeps the peer in the DHT. A bug in that task closes the network: the
+next call raises NetworkClosedError with the bug as its cause, and `close` raises the bug itself.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ BEAM_SIZE = 8
 """Nodes asked on the way to a key; hivemind's 20 double the bytes of a store and find the same."""
 
 CALLS_AT_ONCE = 4
-"""Walks through the DHT under way; more only queue up in p2pd."""
+"""Walks through the DHT at once; more would only queue up in p2pd."""
 
 READ_KEYS = 4 * FIND_KEYS_MAX
 """Keys read in one walk."""
 
 LATEST = float("inf")
-"""Expiry that no value reaches: every holder is asked, none is believed to have all of a dictionary."""
+"""An expiry that no value reaches: every holder is asked, and none is believed to have a whole dictionary."""
 
 
 class HivemindNetwork:
@@ -117,10 +117,10 @@ class HivemindNetwork:
     ) -> HivemindNetwork:
         """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
 
-        `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: asked at every store, so
-        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's
-        sockets. Raises ConfigError (port in use, malformed address, key in use among `config.peers`) and
-        NetworkError (p2pd does not start).
+        `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: called at every store, so
+        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets. Raises
+        ConfigError (port in use, malformed address, key in use among `config.peers`) and NetworkError (p2pd
+        does not start).
         """
         strangers = [peer for peer in map(parse_peer_address, config.peers) if peer.peer_id != key.peer_id]
         settings = P2PSettings(
@@ -156,7 +156,7 @@ class HivemindNetwork:
 
     @property
     def port(self) -> int:
-        """The TCP port listened on: to be kept for the next start."""
+        """The TCP port that p2pd listens on, to be kept for the next start."""
         return self._settings.port
 
     @property

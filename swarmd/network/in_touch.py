@@ -1,8 +1,9 @@
-"""Keeps in touch with those this peer was connected to, so that the end of an outage is noticed in seconds.
+"""Keeps in touch with the peers it was connected to, so that the end of an outage is noticed in seconds.
 
-Every TOUCH_S: who was silent is greeted; who does not answer on its connection, but opens its door to a new
-one, is dialled anew (TCP may stay silent for as long again as an outage lasted); at the doors of the others
-is knocked. Whoever is back is greeted, which puts both into each other's routing table.
+Every TOUCH_S it greets peers that were silent and knocks at the doors of peers that are away. If a peer does
+not answer on its connection but opens its door to a new one, it is dialled anew: TCP may stay silent for as
+long again as an outage lasted. A peer that is back is greeted, which puts each into the
+other's routing table.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ TOUCH_S = 1.0
 """Seconds between two rounds; doors have their own pace."""
 
 SILENT_S = 10.0
-"""Seconds of silence after which a connected peer is greeted, though nobody doubts it."""
+"""Seconds of silence after which a connected peer is greeted, even if nothing puts it in doubt."""
 
 GREETINGS_AT_ONCE = 8
-"""In one round; each is a message of 100 bytes there and back, and takes 1.5 s at most."""
+"""Greetings in one round; each is a message of 100 bytes there and back, and takes 1.5 s at most."""
 
 UNANSWERED_MAX = 4
-"""Greetings in a row that a connected peer without a door may leave unanswered; then the connection is ended,
-so that it makes a new one."""
+"""Greetings in a row that a connected peer without a door may leave unanswered. Then the connection is ended,
+so that the peer makes a new one."""
 
 
 class InTouch:
@@ -57,13 +58,13 @@ class InTouch:
         self._pauses_seen = 0
 
     async def keep_looking(self) -> None:
-        """Notice pauses of this machine, until cancelled: apart, for a round may take seconds."""
+        """Notice pauses of this machine, until cancelled. `keep` cannot: its rounds may take seconds."""
         while True:
             await asyncio.sleep(LOOK_S)
             self._pauses.look()
 
     async def keep(self) -> None:
-        """Until cancelled or closed."""
+        """Do a round every TOUCH_S, until cancelled or closed."""
         while True:
             await asyncio.sleep(TOUCH_S)
             try:
@@ -99,7 +100,7 @@ class InTouch:
             log.info("knocked", opened=len(opened), back=back)
 
     def _to_greet(self, connected: Iterable[PeerId]) -> list[PeerId]:
-        """Those with a door first: names that connect to this peer are as many as somebody likes."""
+        """Peers with a door first: anybody can connect to this peer under any number of names."""
         uncertain = [peer for peer in self._hearing.uncertain if peer in connected]
         silent = [peer for peer in connected if self._hearing.unanswering_s(peer) > SILENT_S]
         silent.sort(key=self._hearing.unanswering_s, reverse=True)
@@ -107,10 +108,10 @@ class InTouch:
         return both[:GREETINGS_AT_ONCE]
 
     async def _greet(self, session: Session, peers: Iterable[PeerId]) -> frozenset[PeerId]:
-        """Those connected peers that do not answer.
+        """Greet connected peers. Returns those that do not answer.
 
-        A connection to one without a door is ended when it is clear that it is of no use: its peer is there
-        and does not answer on it, or has not for long.
+        A connection to a peer without a door is ended once it is clearly useless: the peer is there but does
+        not answer on it, or it has not answered for long.
         """
         async with asyncio.TaskGroup() as group:
             greetings = {peer: group.create_task(self._neighbourhood.greet(session, peer)) for peer in peers}

@@ -43,22 +43,22 @@ class Misbehaviour(StrEnum):
 
 
 class PullFailure(StrEnum):
-    """Why a body could not be had."""
+    """Why a body could not be fetched."""
 
     WRONG = "wrong"
     """the publisher sent other bytes than it announced"""
     ABSENT = "absent"
-    """the publisher answers, and does not hold it"""
+    """the publisher answers, but does not hold it"""
     BUSY = "busy"
     """the publisher serves too many others just now: not its fault"""
     UNREACHABLE = "unreachable"
-    """nobody answers, or too slowly"""
+    """nobody answers, or the answer is too slow"""
     LOCAL = "local"
     """this machine's own transport failed: not the publisher's fault"""
 
 
 class Way(StrEnum):
-    """How a body came."""
+    """How a body arrived."""
 
     DIRECT = "direct"
     """over a connection to its publisher, which proves that the publisher is there"""
@@ -68,23 +68,23 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Pulled:
-    """A body, unverified, and how it came."""
+    """A body, unverified, and how it arrived."""
 
     envelope: bytes
     way: Way
     address: str | None = None
-    """The multiaddr at the other end of the connection, where it came directly and the transport knows it."""
+    """The multiaddr at the other end of the connection, if it came directly and the transport knows it."""
 
 
 StandingOf = Callable[[PeerId], Standing]
 """Called on the event loop for every request: be quick."""
 
 Report = Callable[[PeerId, Misbehaviour], None]
-"""Told on the event loop of what a peer did to the transport."""
+"""Called on the event loop with what a peer did to the transport."""
 
 
 class PullFailedError(NetworkError):
-    """A body could not be had from that peer: unreachable, absent, too slow, too large or not the digest."""
+    """A body could not be fetched: peer unreachable or too slow, body absent, too large or not the digest."""
 
     def __init__(self, message: str, kind: PullFailure = PullFailure.UNREACHABLE) -> None:
         super().__init__(message)
@@ -100,7 +100,7 @@ class NetworkClosedError(NetworkError):
 
 
 class ClockSkewError(NetworkError):
-    """All peers that answered have another time than this machine: its records would be refused."""
+    """All peers that answered have another time than this machine: they would refuse its records."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,17 @@ class NetworkStatistics:
     connections: Mapping[PeerId, str] = field(default_factory=dict)
     """The peers it is connected to, each with the multiaddr at the other end (no /p2p/)."""
     refused: Mapping[str, int] = field(default_factory=dict)
-    """What peers asked for and did not get since the start, by what was wrong: names end up in metrics."""
+    """What peers asked for and were refused since the start, by reason. The names end up in metrics."""
     known_peers: int = 0
     """Peers that were heard, or reached, or named by the operator; the newest thousand."""
     unheard: frozenset[PeerId] = frozenset()
-    """Peers that did not answer when they were asked last, or are away; none of them is in `connections`."""
+    """Peers that did not answer when last asked, or are away; none of them is in `connections`."""
     pauses: int = 0
     """How often this machine slept, or this process stood still."""
     answered_at: float | None = None
-    """When anybody answered this peer last, by the monotonic clock; None: nobody yet."""
+    """When a peer last answered this one, by the monotonic clock; None: none did yet."""
     asked_at: float | None = None
-    """When anybody asked this peer for anything."""
+    """When a peer last asked this one for anything."""
 
 
 class Network(Protocol):
@@ -147,9 +147,9 @@ class Network(Protocol):
         ...
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
-        """From now on serve peers by their standing, banned ones not at all, and tell `report` of the rest.
+        """From now on serve peers by their standing, banned ones not at all, and report misbehaviour.
 
-        Until then everybody is a stranger.
+        Until then every peer is a stranger.
         """
         ...
 
@@ -158,11 +158,11 @@ class Network(Protocol):
         ...
 
     async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:
-        """Dial `addresses` (with /p2p/), join their DHT; returns how many answered.
+        """Dial `addresses` (with /p2p/) and join their DHT. Returns how many answered.
 
-        `named`: the operator gave them, and they are dialled as they are. Others are dialled only where a
-        peer can be meant, and now and then (`dialling.py`). A dead peer is no error. Raises ConfigError for a
-        malformed address, ClockSkewError, NetworkError.
+        `named`: the operator gave these addresses, so they are dialled as they are. Others are dialled only
+        if a peer can live there, and at a bounded rate (`dialling.py`). A dead peer is no error. Raises
+        ConfigError for a malformed address, ClockSkewError, NetworkError.
         """
         ...
 

@@ -23,19 +23,19 @@ class Malformed(StrEnum):
     NUMBER = "number"
     """a number that is not finite"""
     TYPE = "type"
-    """a kind of result that is not known"""
+    """an unknown kind of result"""
     VALUE = "value"
     """not a MessagePack bin in its shortest form, or one that is too long"""
     DICTIONARY = "dictionary"
     """not a dictionary of values in hivemind's form"""
     STATUS = "status"
-    """a stream's reply of no known kind"""
+    """a stream's reply with an unknown status"""
     ADDRESS = "address"
     """a binary multiaddr that cannot be read"""
 
 
 class MessageError(NetworkError):
-    """A message that nobody who keeps to the protocol sends."""
+    """A message that breaks the protocol."""
 
     def __init__(self, reason: Malformed, detail: str) -> None:
         super().__init__(f"{detail} ({reason})")

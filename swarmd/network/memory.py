@@ -59,7 +59,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class MemoryHub:
-    """Where the peers of one experiment meet. Same seed and same calls: same course of events."""
+    """Where the peers of one experiment meet. The same seed and calls give the same course of events."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class MemoryHub:
 
     def partition(self, *sides: Sequence[PeerId]) -> None:
         """Peers of different sides do not hear each other; those named nowhere are one more side."""
-        self._side = {peer: number for number, side in enumerate(sides, 1) for peer in side}
+        self._side = {peer: index for index, side in enumerate(sides, 1) for peer in side}
 
     def heal(self) -> None:
         """End every partition."""
@@ -181,7 +181,7 @@ class MemoryNetwork:
         self._server.serve(bodies, manifest)
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:  # noqa: ARG002  see below
-        """Only the shelf goes by standing: there is no flood in memory, and nobody misbehaves."""
+        """Only the shelf looks at standing: there is no flood in memory, and nobody misbehaves."""
         self._standing_of = standing_of
 
     async def disconnect(self, peer_id: PeerId) -> None:
@@ -255,7 +255,7 @@ class MemoryNetwork:
         self._hub.leave(self._peer_id)
 
     def hand_over(self) -> None:
-        """Give each value here to those who should hold it now, as DHT nodes do when they meet newcomers."""
+        """Give each value here to the peers that should hold it now, as DHT nodes do for newcomers."""
         now = self._hub.clock()
         for key in self._shelf.held_keys():
             for peer in self._hub.nearest(self._peer_id, key)[:REPLICAS]:
@@ -303,7 +303,7 @@ class MemoryNetwork:
         return any(answers)
 
     async def _holders(self, key: bytes) -> list[MemoryNetwork]:
-        """Those of the ASKED nearest who answer, asked at once."""
+        """Those of the ASKED nearest that answer; all are asked at once."""
         self._require_open()
 
         async def reach(peer: PeerId) -> MemoryNetwork | None:

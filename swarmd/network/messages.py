@@ -1,11 +1,11 @@
 """What peers send, read strictly: bytes in, a value or a named rejection out. Pure.
 
-Every reader here takes bytes of any kind and raises `MessageError` and nothing else. It looks at the length
-first, at counts before it goes through anything, and at every field before it is used. Nothing is decoded
-twice or recursively.
+Every reader here takes bytes of any kind and raises `MessageError` and nothing else. It checks the length
+first, the counts before it goes through a list, and every field before it uses it. Nothing is decoded twice
+or recursively.
 
-The forms are those of hivemind 1.1 (SPEC section 7.6). What protobuf carries is read here, what MessagePack
-carries inside it in `packing.py`, the bytes of streams in `streams.py`.
+The forms are those of hivemind 1.1 (SPEC section 7.6). Protobuf is read here, the MessagePack inside it in
+`packing.py`, and the bytes of streams in `streams.py`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STORE_ITEMS_MAX = 64
 """Values in one store request: 64 signatures are verified in about 20 ms."""
 
 STORE_BYTES_MAX = 2**20
-"""Of values in one store request; p2pd carries less than 4 MiB."""
+"""Bytes of all values in one store request; p2pd carries less than 4 MiB."""
 
 PING_BYTES_MAX = 256
 """Request and answer of a ping: an id of 20 bytes, a number and a flag make 36."""
@@ -81,7 +81,7 @@ class FindRequest:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one node says of one key: values that are not verified, and libp2p ids of peers nearer to it."""
+    """What one node says about one key: unverified values, and libp2p ids of peers nearer to the key."""
 
     items: tuple[Item, ...]
     neighbours: tuple[bytes, ...]
@@ -96,7 +96,7 @@ def read_ping_request(data: bytes) -> bytes:
 
 
 def read_ping_answer(data: bytes) -> float:
-    """What the clock of the peer shows, Unix seconds."""
+    """The time on the peer's clock, Unix seconds."""
     answer = _parsed(dht_pb2.PingResponse, data, PING_BYTES_MAX)
     return _finite(answer.dht_time)
 
@@ -111,7 +111,7 @@ def read_store_request(data: bytes) -> StoreRequest:
 
 
 def read_store_answer(data: bytes, count: int) -> tuple[bool, ...]:
-    """For each of `count` items whether it is held now."""
+    """Whether each of `count` items is held now."""
     answer = _parsed(dht_pb2.StoreResponse, data, STORE_ANSWER_BYTES_MAX)
     if len(answer.store_ok) != count:
         raise MessageError(Malformed.COUNT, f"{len(answer.store_ok)} answers to {count} items")

@@ -1,7 +1,7 @@
 """How a peer gets into the swarm's DHT and stays there: dialling, greeting, clocks, and trying again.
 
-Starting alone always works. The doors of peers that were named or reached are remembered, and who is away is
-knocked at until it is back (`in_touch.py`): at start everybody may be dead, and one may come back.
+Starting alone always works. The doors of peers that were named or reached are remembered, and a peer that is
+away is knocked at until it is back (`in_touch.py`): at start every peer may be dead, and one may come back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REFRESH_S = 10.0
 """Seconds between two looks at own addresses."""
 
 LOCATE_S = 1.0
-"""Seconds between two such looks while strangers come: until then they share one allowance."""
+"""Seconds between two looks at connections while strangers come: until then they share one allowance."""
 
 LOOK_AROUND_S = 60.0
 """Seconds between two walks through the DHT: newcomers nearby are met, the dead are forgotten."""
@@ -92,7 +92,7 @@ class Neighbourhood:
         return await self.join(session, strangers if named else self._chosen(strangers))
 
     def _chosen(self, addresses: Iterable[PeerAddress]) -> list[PeerAddress]:
-        """Those that are dialled although only strangers named them."""
+        """The addresses that are dialled although only strangers named them."""
         of_peer: dict[PeerId, list[PeerAddress]] = {}
         for address in addresses:
             of_peer.setdefault(address.peer_id, []).append(address)
@@ -102,7 +102,7 @@ class Neighbourhood:
                 continue
             several = [address for address in several if not self._is_knocked_at(address)]
             if peer in self.connections and several:
-                chosen.append(several[0])  # p2pd does not dial whom it is connected to
+                chosen.append(several[0])  # p2pd does not dial a peer that it is connected to
                 continue
             standing = self._guard.standing(peer)
             choice = self._dialling.choose(several, own=self.addresses, standing=standing, now=self._now())
@@ -114,7 +114,7 @@ class Neighbourhood:
         return address.peer_id in self._guard.hearing.away and address in self._doors.addresses()
 
     async def restore(self, session: Session) -> None:
-        """Back into the DHT after a restart of p2pd."""
+        """Join the DHT again after a restart of p2pd."""
         try:
             await self.refresh(session)
             await self.join(session, [*self._doors.addresses(), *self._met])
@@ -137,7 +137,7 @@ class Neighbourhood:
             self._met = tuple(met[:MET_MAX])
 
     async def keep_located(self) -> None:
-        """Ask p2pd where those are whose address is not known yet; until cancelled or closed."""
+        """Ask p2pd where the peers are whose address is not known yet, until cancelled or closed."""
         while True:
             await self._guard.strangers_met.wait()
             self._guard.strangers_met.clear()
@@ -146,14 +146,14 @@ class Neighbourhood:
             await asyncio.sleep(LOCATE_S)
 
     async def keep_hanging_up(self) -> None:
-        """Disconnect whom the guard wants to have nothing to do with; until cancelled or closed."""
+        """Disconnect the peers that the guard avoids, until cancelled or closed."""
         while True:
             peer = await self._guard.to_disconnect.get()
             if not await self._tried("hanging up", partial(Session.disconnect, peer_id=peer)):
                 return
 
     async def _tried(self, what: str, work: Callable[[Session], Awaitable[None]]) -> bool:
-        """Whether there is a network still."""
+        """Do `work`. Returns whether there still is a network."""
         try:
             await work(await self._supervisor.session())
         except NetworkClosedError:
@@ -163,7 +163,7 @@ class Neighbourhood:
         return True
 
     async def keep_refreshed(self) -> None:
-        """Look at own addresses, and now and then around in the DHT; until cancelled or closed."""
+        """Look at own addresses, and now and then around in the DHT, until cancelled or closed."""
         loop = asyncio.get_running_loop()
         looked = loop.time()
         while True:
@@ -175,7 +175,7 @@ class Neighbourhood:
                 await self._tried("looking around", Session.look_around)
 
     async def join(self, session: Session, addresses: Iterable[PeerAddress]) -> int:
-        """Dial and greet all, then look around if any is there; returns how many peers answered.
+        """Dial and greet all, then look around if any answered. Returns how many peers answered.
 
         Raises ClockSkewError if all that answered have another time, NetworkError.
         """
@@ -199,13 +199,13 @@ class Neighbourhood:
         return answered
 
     def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:
-        """Those of `addresses` at which their peers really are: p2pd may have found them elsewhere."""
+        """Remember those `addresses` at which their peers really are: p2pd may have found them elsewhere."""
         for address in addresses:
             if self.connections.get(address.peer_id) == address.transport:
                 self._doors.remember(address)
 
     async def _reach(self, session: Session, address: PeerAddress) -> float | None:
-        """Dial and greet one; returns how far ahead its clock is, None where it does not answer."""
+        """Dial and greet one; returns how far ahead its clock is, None if it does not answer."""
         try:
             await session.dial(address)
             skew = await self._skew(session, address.peer_id)
@@ -241,7 +241,7 @@ def _with_my_time(skews: Sequence[float]) -> int:
 
 
 def _readable(addresses: Iterable[str]) -> list[PeerAddress]:
-    """Those that are addresses of ours: a foreign libp2p node may have another kind of key or transport."""
+    """The addresses that swarmd can use: other libp2p nodes may have another kind of key or transport."""
     readable = []
     for text in addresses:
         try:

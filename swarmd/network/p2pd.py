@@ -36,7 +36,7 @@ ASK_SECONDS = 3.0
 """For one dial while looking for a second holder of the key: a silent endpoint must not hold up the start."""
 
 ASK_TIMES = 30
-"""A peer just connected to can be asked for others only after it said that it speaks libp2p's DHT: 0.1 s."""
+"""Attempts: a peer can be asked for others only once it said that it speaks libp2p's DHT, after 0.1 s."""
 
 _NO_ONE_TO_ASK = "failed to find any peer in table"  # go-libp2p-kad-dht, ErrLookupFailure
 
@@ -50,8 +50,9 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))  # PR_SET_PDEATHSIG
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Ctrl-C in a terminal goes to all its processes: p2pd must outlive the daemon's orderly stop. But not its
-end: one that is frozen, or has not yet noticed, would hold the port that the next start wants."""
+"""Ctrl-C in a terminal goes to all its processes, and p2pd must outlive the daemon's orderly stop. It must
+not outlive the daemon itself: a frozen p2pd, or one that has not noticed yet, would hold the next start's
+port."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class P2PSettings:
 
     @property
     def reachable_from_outside(self) -> bool:
-        """Whether to look for gateways and relays: there are none on the way to one's own loopback."""
+        """Whether to look for gateways and relays: on loopback there are none."""
         return not self.host.startswith("127.") and self.host != "::1"
 
 
@@ -94,8 +95,8 @@ async def is_running_elsewhere(
 ) -> bool:
     """Whether somebody with this identity can be dialled by whoever knows `peers`.
 
-    Asked before the own p2pd starts, by one with a passing identity: two with the same key would start
-    silently and answer in turns. Best effort: one that joined less than a second ago may be missed.
+    A p2pd with a temporary identity asks before our own p2pd starts: two with the same key would start
+    silently and answer in turns. Best effort: a peer that joined less than a second ago may be missed.
     Raises NetworkError if that p2pd cannot be started.
     """
     stranger = await _create(
@@ -131,7 +132,7 @@ async def _create(*, runtime: Path | None, **options: Any) -> Any:
     born: list[P2P] = []
 
     class Tracked(P2P):  # type: ignore[misc]  # hivemind is untyped
-        """`P2P.create` gives out its object only at the end; a child started before must not be lost."""
+        """`P2P.create` returns its object only at the end. Until then the child must not be lost."""
 
         if runtime is not None:
             _UNIX_SOCKET_PREFIX = f"/unix{runtime}/"
@@ -159,7 +160,7 @@ async def _create(*, runtime: Path | None, **options: Any) -> Any:
 
 
 async def _take_control(p2p: Any) -> None:
-    """Put our end of the connection in place of hivemind's. Raises P2PD_ERRORS."""
+    """Replace hivemind's end of the connection with ours. Raises P2PD_ERRORS."""
     hiveminds = p2p._client.control
     p2p._client.control = await Control.create(
         daemon_connector=Connector(control_maddr=p2p._daemon_listen_maddr),
@@ -192,7 +193,7 @@ async def stop(p2p: Any) -> None:
 
 
 def kill(child: asyncio.subprocess.Process) -> None:
-    """End it at once. One that has just died, and whose end nobody has been told of yet, is dead already."""
+    """End the child at once. It may have died a moment ago, and nobody has been told yet."""
     with suppress(ProcessLookupError):
         child.kill()
 
@@ -201,7 +202,7 @@ def require_free_port(host: str, port: int) -> None:
     """Raises ConfigError if something listens on the TCP port, or this machine does not have the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # REUSEADDR lets past connections (TIME_WAIT) go by; without REUSEPORT a listener is still noticed.
+        # REUSEADDR ignores past connections (TIME_WAIT); without REUSEPORT a listener is still noticed.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -213,7 +214,8 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def free_port(host: str) -> int:
-    """A TCP port that is free now. Chosen here, since p2pd does not name it when it announces others.
+    """A TCP port that is free now. Chosen here, because p2pd does not name it when it announces other
+    addresses.
 
     Raises ConfigError if this machine does not have the address.
     """
@@ -228,15 +230,18 @@ def free_port(host: str) -> int:
 
 
 def quieten_hivemind() -> None:
-    """hivemind prints by a handler of its own, and warns of what is ordinary here; errors get through."""
+    """Stop hivemind's own log handler, and its warnings of what is ordinary here; errors get through."""
     use_hivemind_log_handler("nowhere")
     logging.getLogger("hivemind").setLevel(logging.ERROR)
     asyncio.get_running_loop().set_exception_handler(_without_searches_given_up)
 
 
 def _without_searches_given_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A search that is cancelled leaves tasks behind that only wait for its end (hivemind's `traverse.py`);
-    asyncio finds them when they are collected. All else is told as ever."""
+    """Handle errors as asyncio does, except those of cancelled searches.
+
+    A cancelled search leaves tasks behind that only wait for its end (hivemind's `traverse.py`), and asyncio
+    finds them when they are collected.
+    """
     task = context.get("task")
     if isinstance(task, asyncio.Task) and getattr(task.get_coro(), "__qualname__", "") == "Event.wait":
         log.debug("a search was given up", message=context.get("message"))

@@ -1,7 +1,7 @@
 """The MessagePack that travels inside the DHT's messages: values, subkeys, dictionaries. Pure.
 
-Three forms and nothing else, read by hand and never recursively: hivemind's serializer decodes an extension
-inside an extension by calling itself, so that 1.5 KB of nested ones ended the process. Raises MessageError
+Three forms and nothing else are read, by hand and never recursively. hivemind's serializer calls itself for
+an extension inside an extension, so that 1.5 KB of nested extensions ended the process. Raises MessageError
 only.
 Source: https://github.com/msgpack/msgpack/blob/master/spec.md
 """
@@ -63,8 +63,8 @@ def write_bin(value: bytes) -> bytes:
 def read_dictionary(key: bytes, packed: bytes) -> tuple[Item, ...]:
     """The entries of a dictionary: extension 0x50 of [size, latest expiry, [[subkey, value, expiry], ...]].
 
-    The size and the latest expiry are numbers that say nothing of use, and are not returned. A value is a
-    MessagePack bin once more, inside the bin that carries it.
+    The size and the latest expiry are of no use, and are not returned. A value is itself a MessagePack bin,
+    inside the bin that carries it.
     """
     if len(packed) > DICTIONARY_BYTES_MAX:
         raise MessageError(Malformed.SIZE, f"a dictionary of {len(packed)} bytes")
@@ -125,7 +125,7 @@ class _Cursor:
         raise self._refuse("not a bin")
 
     def extension(self, kind: int) -> None:
-        """The header of an extension that takes all the rest."""
+        """The header of an extension that takes up all the rest."""
         code = self._number(1)
         if code in _EXTENSION_HEADERS:
             length = self._number(_EXTENSION_HEADERS[code])

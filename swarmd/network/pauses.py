@@ -1,7 +1,7 @@
 """Did this machine sleep, or this process stand still? Then what failed meanwhile is nobody else's fault.
 
-A machine that sleeps stops its monotonic clock and not the wall clock; a process that is stopped, or an event
-loop that is held up, stops neither. So both are looked at. A wall clock that is set forward looks like a
+A machine that sleeps stops its monotonic clock but not its wall clock. A process that is stopped, or an event
+loop that is held up, stops neither. So both clocks are read. A wall clock that is set forward looks like a
 sleep, and costs no more than a look at the connections.
 """
 
@@ -13,7 +13,7 @@ LOOK_S = 1.0
 """Seconds between two looks at most, while the event loop runs."""
 
 PAUSE_S = 3.0
-"""Seconds by which a look comes late that are a pause: longer than a busy machine takes, and than the
+"""A look that comes this many seconds late shows a pause: longer than a busy machine takes, and than the
 time-out of one DHT message."""
 
 

@@ -1,7 +1,7 @@
 """Places for the streams that are served at once, and who gives one up when there are none left.
 
-A place is not taken for good: one whose client says nothing, or has its answer and does not go, is given to
-whoever comes. So silent streams keep nobody out, however many names open them.
+A place is not taken for good. If its client says nothing, or has its answer and does not go, the place is
+given to the next stream. So silent streams keep nobody out, however many names open them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from swarmd.network.interface import Standing
 
 STREAMS_PER_PEER = 4
-"""Of one peer at once, in each direction: its slow link or greed does not take the places of others."""
+"""Streams of one peer at once, in each direction: its slow link or greed takes no places of others."""
 
 STREAMS_SERVED = 64
-"""At once to all peers: 64 bodies of 64 KiB are 4 MiB of buffers."""
+"""Streams served at once to all peers: 64 bodies of 64 KiB are 4 MiB of buffers."""
 
 RESERVED = {Standing.BANNED: 0, Standing.STRANGER: 40, Standing.MET: 56, Standing.KNOWN: 64}
 """Places that peers of one standing and those below it may have together."""
@@ -93,7 +93,10 @@ class Places:
         return len(as_low) < RESERVED[standing] or self._freed(as_low, now)
 
     def _freed(self, places: list[Place], now: float) -> bool:
-        """Whether one of `places` was given up: one of a peer with many, the one that waits longest."""
+        """Give up one of `places` that waits too long; returns whether there was one.
+
+        The lowest standing goes first, then a peer with many places, then the longest wait.
+        """
         waiting = [place for place in places if now - place.since >= place.patience]
         if not waiting:
             return False

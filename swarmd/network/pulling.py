@@ -1,4 +1,4 @@
-"""How a body is fetched whatever the transport: what is checked, and what is tried second."""
+"""How a body is fetched over any transport: what is checked, and what is tried second."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FromDHT = Callable[[], Awaitable[bytes | None]]
 
 
 class _WrongBodyError(NetworkError):
-    """Other bytes than were asked for: asking that peer again would not help."""
+    """The peer sent other bytes than it was asked for: asking it again would not help."""
 
 
 class Puller:
@@ -41,7 +41,7 @@ class Puller:
     async def pull(
         self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
     ) -> Pulled:
-        """From the peer, else from the DHT, else once more from the peer unless that would be no use.
+        """Pull from the peer, else from the DHT, else from the peer once more, unless that is useless.
 
         Raises PullFailedError.
         """

@@ -1,9 +1,10 @@
 """How much one peer, one group of addresses and all strangers together may ask for. Pure.
 
 Every request is counted before it is decoded. It must find a token in its sender's own bucket, which no
-honest peer empties at full speed. Who is not KNOWN must then find one in its group's bucket and in that of
-all strangers too; but a little is set aside for everybody, so that siblings behind one connection cannot use
-up what an honest peer beside them needs. Who goes on far beyond its own bucket floods.
+honest peer empties at full speed. If the sender is not KNOWN, the request must also find a token in its
+group's bucket and in that of all strangers. But a little is set aside for every peer, so that siblings behind
+one connection cannot use up what an honest peer beside them needs. A peer that goes on far beyond its own
+bucket floods.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Rate:
-    """A bucket: tokens a second, and how many it holds."""
+    """A bucket: tokens per second, and how many it holds."""
 
     per_second: float
     burst: float
@@ -39,17 +40,17 @@ class Rate:
 
 
 PEER: Mapping[Kind, Rate] = {
-    # Once at join and when its place in a routing table is looked at: some an hour.
+    # Once at join, and when its place in a routing table is checked: some per hour.
     Kind.PING: Rate(2, 30),
-    # gossip/limits.py: 8 keys in 2 s and 8 in 5 s are read, some keys a second stored to: 10 a second.
+    # gossip/limits.py: 8 keys in 2 s and 8 in 5 s are read, some keys per second stored to: 10 per second.
     Kind.FIND: Rate(40, 400),
-    # Eight groups a second are 8 announcements of 600 bytes: 20 a second. All of some rounds again after a
-    # restart, or 16 inline bodies of 64 KiB in one message (64 tokens at most): the burst.
+    # Eight groups per second are 8 announcements of 600 bytes: 20 per second. The burst is for announcing
+    # some rounds again after a restart, or 16 inline bodies of 64 KiB in one message (64 tokens at most).
     Kind.STORE: Rate(64, 1_024),
-    # Eight pulls at once, two of one peer, each some tenths of a second: below 8 a second.
+    # Eight pulls at once, two of one peer, each taking some tenths of a second: below 8 per second.
     Kind.STREAM: Rate(16, 128),
 }
-"""Of one peer. A key found costs 0.3 ms here, a thing stored 0.4, a stream 1: some per cent of a core."""
+"""Of one peer. Here a key found costs 0.3 ms, a thing stored 0.4, a stream 1: some per cent of a core."""
 
 FLOOR: Mapping[Kind, Rate] = {
     Kind.PING: Rate(0.5, 5),
@@ -65,26 +66,26 @@ GROUP: Mapping[Kind, Rate] = {
     Kind.STORE: Rate(200, 4_096),
     Kind.STREAM: Rate(48, 400),
 }
-"""Of all peers of one group of addresses that are not KNOWN, beyond their floors: four peers at full speed,
-or an experiment of 64 on one machine at an ordinary one."""
+"""Of all peers of one group of addresses that are not KNOWN, beyond their floors: enough for four peers at
+full speed, or for an experiment of 64 peers on one machine at an ordinary speed."""
 
 STRANGERS: Mapping[Kind, Rate] = {kind: rate.times(2) for kind, rate in GROUP.items()}
 """Of all peers that are not KNOWN together, beyond their floors: a fifth of a core."""
 
 KNOWN_FACTOR = 4.0
-"""What a KNOWN peer may ask for, by what others may."""
+"""How many times as much a KNOWN peer may ask for as others may."""
 
 PATIENCE = Rate(4, 80)
 """Refusals that one peer may cause before it floods: an honest one that was too fast slows down."""
 
 FLOORS_MAX = 128
-"""Peers that have something set aside at once; who comes later shares with its group until one is idle."""
+"""Peers that have something set aside at once. A later one shares with its group until a floor is idle."""
 
 FLOOR_IDLE_S = 60.0
 """Seconds without a request after which a floor is given to another."""
 
 BUCKETS_MAX = 8_192
-"""Buckets of one table (2 MB). The one used longest ago is forgotten first: it had the time to fill again."""
+"""Buckets of one table (2 MB). The one used longest ago is forgotten first: it had time to fill again."""
 
 
 class Buckets:
@@ -98,7 +99,7 @@ class Buckets:
         return len(self._levels)
 
     def take(self, name: object, rate: Rate, cost: float, now: float, *, full: bool = True) -> bool:
-        """Whether `cost` tokens were there, and are gone now. A new bucket is full, unless not `full`."""
+        """Take `cost` tokens. Returns whether they were there. A new bucket is full if `full`, else empty."""
         level, at = self._levels.get(name, (rate.burst if full else 0.0, now))
         level = min(rate.burst, level + max(0.0, now - at) * rate.per_second)
         enough = level >= cost
@@ -155,7 +156,7 @@ class Rates:
         return Admission.CROWDED
 
     def charge(self, peer: str, kind: Kind, cost: float, standing: Standing, now: float) -> None:
-        """What was served to a peer took `cost` tokens more than it seemed."""
+        """Charge `cost` tokens more: serving the peer took more than it seemed."""
         own = PEER[kind].times(KNOWN_FACTOR) if standing >= Standing.KNOWN else PEER[kind]
         self._peers.charge((peer, kind), own, cost, now)
 

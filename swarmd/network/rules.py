@@ -1,4 +1,4 @@
-"""`protocol.check_stored` for the networks: which swarm it is, and what was found sound before.
+"""`protocol.check_stored` for the networks, with their swarm and a memory of what was found sound.
 
 Every implementation of `Network` applies these rules to what it stores and to what it reads.
 """

@@ -41,13 +41,13 @@ TRAVERSE_SECONDS = 15.0
 """For one walk through the DHT: up to eight peers on the way may be dead at 1.5 s each."""
 
 ALIVE_SECONDS = 1.0
-"""For p2pd to say anything, after a call took too long; it does in a millisecond."""
+"""For p2pd to say anything after a call took too long; it takes a millisecond."""
 
 LATE_SECONDS = 0.5
-"""By which a time-out comes late when this process was held up: what it waited for may have been here."""
+"""A time-out that is this late shows that this process was held up: the answer may have been here in time."""
 
 CONNECTIONS_MAX = 2_048
-"""Connections that are looked at; p2pd closes some beyond 512."""
+"""Connections that are listed; p2pd closes some beyond 512."""
 
 
 class Session:
@@ -95,8 +95,8 @@ class Session:
     async def wait_for_death(self) -> int:
         """Returns the exit code of p2pd once it is gone.
 
-        It is ended when hivemind does not read its answers any more: an answer in the moment its time-out
-        strikes can end that task, and no call would ever be answered again.
+        p2pd is ended if hivemind no longer reads its answers: an answer that arrives just as its time-out
+        strikes can end the reading task, and then no call would ever be answered again.
         """
         child, reading = self._p2p._child, self._control._read_task
         async with asyncio.TaskGroup() as group:
@@ -123,8 +123,11 @@ class Session:
 
     @asynccontextmanager
     async def call(self, what: str, seconds: float) -> AsyncIterator[None]:
-        """What talks to p2pd happens in here. Raises NetworkError: refused or too slow; LocalFailureError:
-        p2pd died or is stuck, or this process itself was."""
+        """Everything that talks to p2pd runs in here.
+
+        Raises NetworkError if the call was refused or too slow, and LocalFailureError if p2pd died or is
+        stuck, or if this process itself was.
+        """
         died = f"{what} was cut off: the p2p process died; it is being restarted"
         if self._ended:
             raise LocalFailureError(died)
@@ -166,7 +169,7 @@ class Session:
         kill(self._p2p._child)
 
     def forgive(self) -> None:
-        """Ask everybody again who did not answer a search lately: a peer that was away is back."""
+        """Ask again the peers that did not answer a search lately: a peer that was away is back."""
         self.node.blacklist.clear()
 
     async def dial(self, address: PeerAddress) -> None:
@@ -227,7 +230,7 @@ def was_late(deadline: asyncio.Timeout) -> bool:
 
 
 def _readable(peer: bytes, addresses: Iterable[bytes]) -> Iterator[str]:
-    """As text with /p2p/ at the end, without those that only a foreign libp2p node could have."""
+    """As text with /p2p/ at the end, without those that only other libp2p nodes could have."""
     for address in addresses:
         try:
             yield f"{read_address(address)}/p2p/{read_peer_id(peer)}"

@@ -1,11 +1,11 @@
-"""Who gives way when room runs out: whoever holds most of it. Pure; `rng` chooses among equals.
+"""Who gives way when room runs out: the one that holds most of it. Pure; `rng` chooses among equals.
 
-Room is shared between senders (whoever brought a thing here), and a sender's part of it between signers.
-What counts is size by weight: things signed by peers that are known weigh little, so they stay longest. A
-newcomer takes the place of a thing whose sender holds more than the newcomer's would then, or, within its own
-sender, of one whose signer does; else it is refused. So a thousand names behind one connection push out one
-another, and nobody is refused who holds less than another. Which thing goes is drawn at random: no one can
-choose or time it.
+Room is shared between senders (who brought a thing here), and a sender's part of it between signers. What
+counts is size divided by weight: things signed by known peers count little, so they stay longest. A new thing
+takes the place of one whose sender holds more than the new thing's sender then would. Within its own sender
+it takes the place of one whose signer holds more. Otherwise the new thing is refused. So a thousand names
+behind one connection push out one another, and nobody is refused who holds less than another. Which thing
+goes is drawn at random: nobody can choose or time it.
 """
 
 from __future__ import annotations

@@ -118,15 +118,17 @@ class Shelf:
         return True
 
     def _credit(self, slot: _Slot, old: _Kept, source: Source) -> None:
-        """The same thing again: it counts for whichever sender has less, so that nobody can take the things
-        of others upon itself and have them pushed out with its own."""
+        """Count a thing that came again for the sender that holds less.
+
+        So nobody can claim others' things and have them pushed out with its own.
+        """
         shares = self._shares(old.claim)
         if source == OWN or shares.held_by(source.sender) < shares.held_by(old.claim.source.sender):
             shares.remove(old.claim)
             self._keep(slot, _Kept(old.held, Claim(source, old.claim.size, old.claim.place)))
 
     def _has_place(self, key: bytes, claim: Claim, now: float) -> bool:
-        """Makes sure that a dictionary has a place for one more."""
+        """Whether the dictionary has a place for one more, freed if need be."""
         slot = self._slots.get(key, _Slot())
         if claim.place[1] is None or len(slot.entries) < SHARD_ENTRIES_MAX:
             return True
@@ -143,7 +145,7 @@ class Shelf:
         return True
 
     def _has_room(self, claim: Claim) -> bool:
-        """Makes sure that there is memory for it."""
+        """Whether there is memory for it, freed if need be."""
         shares = self._shares(claim)
         size_max = self._plain_bytes_max if claim.place[1] is None else self._entries_bytes_max
         while shares.size + claim.size > size_max:

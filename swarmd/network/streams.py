@@ -4,8 +4,9 @@
     server -> client   1 byte status, 4 bytes big-endian length, that many bytes
     client -> server   1 byte receipt, or it closes; the server closes only after it saw either, because a
                        stream closed right behind a reply lost it once in several thousand times
-    client waits a moment for the server's end, so that it never counts a stream as over that still takes a
-    place at the server: who asks for STREAMS_PER_PEER bodies at a time is never told "busy" for it.
+
+The client then waits a moment for the server to close. So it never counts a stream as over that still takes a
+place at the server, and a client that asks for STREAMS_PER_PEER bodies at a time is never told "busy" for it.
 
 Both sides bound everything: sizes, seconds, and how many streams one peer and all peers have open at once.
 """
@@ -33,16 +34,16 @@ REQUEST_SECONDS = 2.0
 """Until the 32 bytes of a request are here: a client sends them with the first packet."""
 
 REFUSAL_SECONDS = 0.5
-"""For a refusal to be read."""
+"""For the peer to read a refusal."""
 
 RECEIPT = b"\x06"
 """ASCII's ACK; the server reads any byte, or the end, as the client's receipt."""
 
 RECEIPT_SECONDS = 1.0
-"""For the server's end behind a receipt, some round trips: a server that never closes costs no more."""
+"""For the server to close after a receipt, some round trips: a server that never closes costs no more."""
 
 STREAMS_ASKED = 16
-"""At once to all peers; more would fill a home link without finishing sooner."""
+"""Streams open at once to all peers; more would fill a home link without finishing sooner."""
 
 _HEADER_BYTES = 5
 
@@ -59,7 +60,7 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         async with asyncio.timeout(REFUSAL_SECONDS):
             writer.write(bytes([ReplyStatus.BUSY]) + bytes(4))
             await writer.drain()
-            await reader.read(PULL_REQUEST_BYTES)  # who closes on unread bytes takes its own words back
+            await reader.read(PULL_REQUEST_BYTES)  # closing on unread bytes takes back what was written
     except (TimeoutError, OSError):
         return
 
@@ -73,7 +74,7 @@ class BusyError(NetworkError):
 
 
 class StreamServer:
-    """Serves bodies and the manifest to whoever asks, within the bounds. Holds nothing before `serve`."""
+    """Serves bodies and the manifest to every peer, within the bounds. Holds nothing before `serve`."""
 
     def __init__(self) -> None:
         self._bodies: BodyProvider = lambda _digest: None
@@ -132,11 +133,11 @@ class StreamServer:
                         await writer.drain()
                         await reader.read(1)  # the client's receipt or end of file; see above
             except (TimeoutError, OSError, EOFError):
-                return  # a client that breaks off or dawdles is its own affair
+                return  # a client that breaks off or dawdles harms only itself
 
 
 class AskedStreams:
-    """Places for the streams we open: whoever finds none waits for one."""
+    """Places for the streams that we open. A caller that finds none waits for one."""
 
     def __init__(self) -> None:
         self._all = asyncio.Semaphore(STREAMS_ASKED)
@@ -184,8 +185,10 @@ def read_reply_header(header: bytes, bytes_max: int) -> tuple[ReplyStatus, int]:
 
 
 async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Tell the server that the reply is here, and let it close first. Whatever it does, the reply counts,
-    unless the caller's own time is up meanwhile."""
+    """Tell the server that the reply is here, and let it close first.
+
+    The reply counts whatever the server does, unless the caller's own time is up meanwhile.
+    """
     try:
         async with asyncio.timeout(RECEIPT_SECONDS):
             writer.write(RECEIPT)

@@ -20,12 +20,12 @@ STABLE_S = 60.0
 """A p2pd that lived this long did not die of its start: back-off begins anew."""
 
 RESTART_WAIT_S = 5.0
-"""How long a call waits for a restart under way; a restart takes 0.3 s."""
+"""How long a call waits while p2pd is restarted; a restart takes 0.3 s."""
 
 PULSE_S = 2.0
 PULSES_MISSED_MAX = 4
-"""Seconds between two questions to p2pd whether it is there, and how many in a row it may leave unanswered (a
-second each): one that is frozen is replaced after about 12 s, and one on a machine under load is not."""
+"""Seconds between two questions whether p2pd is there, and how many in a row it may leave unanswered (a
+second each). A frozen p2pd is replaced after about 12 s, and one on a machine under load is not."""
 
 
 class Supervisor:
@@ -45,7 +45,7 @@ class Supervisor:
         return self._session
 
     async def session(self) -> Session:
-        """The running session, if need be after a restart. Raises NetworkError, NetworkClosedError."""
+        """The running session, after a restart if need be. Raises NetworkError, NetworkClosedError."""
         try:
             async with asyncio.timeout(RESTART_WAIT_S):
                 await self._settled.wait()
@@ -79,7 +79,7 @@ class Supervisor:
             await restored(self._session)
 
     async def _death_of(self, session: Session) -> int:
-        """Wait for it, and bring it about when the process does not answer any more."""
+        """Wait until the process dies; end it if it stops answering."""
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._end_when_frozen(session))
             code = await session.wait_for_death()
@@ -97,13 +97,13 @@ class Supervisor:
     async def _reopen(self, attempt: int) -> tuple[Session, int]:
         """A new session and the number of attempts in a row. Raises NetworkError after the last attempt."""
         last: SwarmdError = NetworkError("the p2p process dies each time right after its start")
-        for number, seconds in list(enumerate(BACK_OFF_S))[attempt:]:
+        for index, seconds in list(enumerate(BACK_OFF_S))[attempt:]:
             await asyncio.sleep(seconds)
             try:
-                return await self._open_session(), number + 1
+                return await self._open_session(), index + 1
             except SwarmdError as error:
                 last = error
-                log.warning("p2p process could not be restarted", attempt=number + 1, error=str(error))
+                log.warning("p2p process could not be restarted", attempt=index + 1, error=str(error))
         log.error("network given up", attempts=len(BACK_OFF_S), error=str(last))
         raise NetworkError(
             f"the p2p process could not be brought back in {len(BACK_OFF_S)} attempts ({last}); "

@@ -1,4 +1,4 @@
-"""Small true things for the gossip's tests: keys, a swarm, groups, records, announcements, statuses."""
+"""Small valid values for the tests of gossip: keys, a swarm, groups, records, announcements, statuses."""
 
 from __future__ import annotations
 

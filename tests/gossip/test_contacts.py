@@ -1,4 +1,4 @@
-"""What is believed because of whom: deliveries and connections count, names do not."""
+"""What a peer believes, and because of whom: deliveries and connections count, names do not."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_size_follows_within_minutes_and_never_at_once():
     assert all(later <= max(4, 2 * before + 1) for before, later in pairwise(sizes))
 
 
-def test_where_most_were_heard_once_as_many_again_are_thought_to_be_there_and_no_more():
+def test_if_most_were_heard_once_the_size_estimate_doubles_and_no_more():
     contacts = Contacts(LIMITS)
     for n in range(100):
         contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.{n}.1"), START)
@@ -76,7 +76,7 @@ def test_where_most_were_heard_once_as_many_again_are_thought_to_be_there_and_no
     assert settled(contacts, START + 200) == 101
 
 
-def test_strangers_count_for_no_more_than_those_that_are_met_while_there_are_any():
+def test_while_met_peers_are_there_strangers_count_for_no_more_than_they_do():
     contacts = Contacts(LIMITS)
     crowd = [key(n).peer_id for n in range(100, 200)]
     for peer in crowd * 2:
@@ -116,7 +116,7 @@ def test_a_peer_is_a_stranger_then_met_then_known():
     assert contacts.standing(FIRST, later + LIMITS.known_for_s) is Standing.MET
 
 
-def test_who_was_known_is_known_after_a_restart_unless_it_lied():
+def test_a_peer_that_was_known_is_known_after_a_restart_unless_it_lied():
     contacts = Contacts(LIMITS)
     contacts.remembered([KNOWN])
     assert contacts.standing(FIRST, START) is Standing.KNOWN
@@ -124,7 +124,7 @@ def test_who_was_known_is_known_after_a_restart_unless_it_lied():
     assert contacts.standing(FIRST, START) is Standing.STRANGER
 
 
-def test_whom_the_operator_trusts_is_known_and_a_party_of_its_own():
+def test_a_peer_that_the_operator_trusts_is_known_and_a_party_of_its_own():
     contacts = Contacts(LIMITS)
     contacts.trust(FIRST, True)
     contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), START)
@@ -204,7 +204,7 @@ def test_in_a_kept_table_strangers_displace_only_strangers():
     assert "late" not in table
 
 
-def test_where_most_fail_together_it_is_our_own_fault_and_where_one_fails_it_is_not():
+def test_if_most_fail_together_it_is_our_own_fault_and_if_one_fails_it_is_not():
     outages = Outages()
     for party in "abcd":
         outages.worked(party, START)
@@ -220,14 +220,14 @@ def test_where_most_fail_together_it_is_our_own_fault_and_where_one_fails_it_is_
     assert not outages.most_fail("pull", START + 2 + WINDOW_S)
 
 
-def test_of_a_single_party_nobody_can_say_whose_fault_it_is():
+def test_a_single_failing_party_does_not_show_whose_fault_it_is():
     outages = Outages()
     outages.failed("a", "pull", START)
     assert not outages.most_fail("pull", START)
     assert not outages.all_fail("pull", START)
 
 
-def test_that_all_fail_takes_more_than_that_most_do():
+def test_all_fail_is_a_stricter_verdict_than_most_fail():
     outages = Outages()
     outages.worked("a", START)
     for party in "bcd":

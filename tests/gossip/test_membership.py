@@ -1,4 +1,4 @@
-"""Who is there, under which addresses, whom to dial, and what time it is for them."""
+"""Who is there, at which addresses, whom to dial, and what time their clocks show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = key(0)
 
 
 def membership(limits: GossipLimits = LIMITS, contacts: range = range(100)) -> Membership:
-    """In which the peers of those numbers are contacts."""
+    """A membership in which the peers with these numbers are contacts."""
     close = {key(n).peer_id for n in contacts}
     return Membership(SWARM, OWN.peer_id, limits, random.Random(1), lambda peer, now: peer in close)
 
@@ -127,7 +127,7 @@ def test_a_name_becomes_worth_remembering_once_it_is_a_contact():
     assert members.answered(third, START + 20) == []
 
 
-def test_half_of_those_it_dials_were_reached_before_whatever_the_flood_of_names():
+def test_half_of_the_peers_it_dials_were_reached_before_however_many_names_flood_in():
     members = membership(contacts=range(0))
     members.remembered([(key(n).peer_id, (address_of(key(n)),)) for n in range(1, 4)])
     members.answered(statuses(range(100, 400)), START)
@@ -185,7 +185,7 @@ def test_without_an_own_status_none_is_published():
     assert not [c for c in machine().handle(g.Tick(1), START) if isinstance(c, g.PublishStatus)]
 
 
-def test_long_texts_and_foreign_addresses_of_the_own_status_are_cut():
+def test_long_texts_and_others_addresses_are_cut_from_the_own_status():
     own = make_own_status(OWN)
     long = g.OwnStatus(
         **{

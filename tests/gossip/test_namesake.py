@@ -37,7 +37,7 @@ def test_both_of_two_with_the_same_key_are_told() -> None:
     assert of_first != later
 
 
-def test_own_statuses_are_nobody_else_s() -> None:
+def test_own_statuses_are_not_taken_for_another_peers() -> None:
     machine = gossip()
     own = [envelope for n in range(10) for envelope in published(machine, START + 60 * n)]
     assert len(own) == 10
@@ -45,7 +45,7 @@ def test_own_statuses_are_nobody_else_s() -> None:
     assert problems(machine) == ()
 
 
-def test_what_an_earlier_run_left_is_nobody_else_s() -> None:
+def test_a_status_of_an_earlier_run_is_not_taken_for_another_peers() -> None:
     left = make_status(MANIFEST, key(1), START - 5)
     machine = gossip()
     published(machine, START)
@@ -60,7 +60,7 @@ def test_statuses_of_others_are_not_looked_at() -> None:
     assert problems(machine) == ()
 
 
-def test_it_is_over_once_the_other_is_not_heard_any_more() -> None:
+def test_the_problem_ends_once_the_other_is_no_longer_heard() -> None:
     machine = gossip()
     published(machine, START)
     machine.handle(StatusesRead((make_status(MANIFEST, key(1), START + 10),)), START + 20)

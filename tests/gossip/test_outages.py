@@ -14,7 +14,7 @@ A, B = key(1), key(2)
 
 
 class Life:
-    """A machine that is told things, with what it wanted last."""
+    """A machine with demand and a status, that is told events."""
 
     def __init__(self) -> None:
         self.machine = g.Gossip(key=key(0), manifest=MANIFEST, rng=random.Random(1))
@@ -33,7 +33,7 @@ def of(kind: type, commands: list[g.Command]) -> list:
 
 
 def quiet(life: Life, until: float, **tick) -> float:
-    """Reads bring nothing until then, so that the pace is the slowest; returns the last moment."""
+    """Let reads bring nothing before `until`, so that their pace is the slowest. Returns the last time."""
     now = START
     while now < until:
         for command in life.tick(now, **tick):
@@ -83,7 +83,7 @@ def test_while_somebody_does_not_answer_it_looks_every_second():
 
 
 def resting(times: int) -> tuple[Hand, float]:
-    """A publisher whose pulls failed so many times in a row; returns the hand and the moment."""
+    """A publisher whose pulls failed `times` times in a row. Returns the hand and the time."""
     hand, now = Hand(), START
     for number in range(times):
         hand.offer(A, number, now)
@@ -95,7 +95,7 @@ def resting(times: int) -> tuple[Hand, float]:
     return hand, now
 
 
-def test_who_is_back_is_pulled_from_at_once_however_long_it_would_have_rested():
+def test_a_peer_that_is_back_is_pulled_from_at_once_however_long_its_rest():
     for end in ("back", "all_back"):
         hand, now = resting(5)
         hand.offer(A, 99, now)
@@ -104,7 +104,7 @@ def test_who_is_back_is_pulled_from_at_once_however_long_it_would_have_rested():
         assert hand.puller.pulls(now + 20)
 
 
-def test_that_one_is_back_ends_nobody_elses_rest():
+def test_the_return_of_one_peer_ends_nobody_elses_rest():
     hand, now = resting(5)
     hand.offer(A, 99, now)
     hand.puller.back([B.peer_id])
@@ -134,7 +134,7 @@ def test_what_could_not_be_scored_while_this_machine_stood_still_costs_nothing()
         assert hand.reputation.reasons(A.peer_id) == reasons
 
 
-def test_a_lie_is_a_lie_though_this_machine_stood_still():
+def test_a_lie_counts_even_if_this_machine_stood_still():
     hand = Hand()
     hand.offer(A, 1)
     (pull,) = hand.puller.pulls(START)

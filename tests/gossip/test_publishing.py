@@ -136,7 +136,7 @@ def test_a_long_model_name_is_cut_and_not_a_reason_to_stay_silent():
     assert of_type(gossip.handle(group, START), g.StoreBlob)
 
 
-def test_who_cannot_be_dialled_also_stores_the_body_in_the_dht():
+def test_a_peer_that_cannot_be_dialled_also_stores_the_body_in_the_dht():
     group = make_group(MANIFEST, 1)
     (body,) = of_type(machine(dialable=False).handle(group, START), g.StoreBody)
     (blob,) = of_type(machine(dialable=True).handle(group, START), g.StoreBlob)

@@ -184,7 +184,7 @@ def test_a_pull_that_was_never_answered_frees_its_place():
         (lambda body: bytes(70_000), "size"),
     ],
 )
-def test_another_body_than_announced_is_dropped_by_its_reason(spoil, reason: str):
+def test_a_body_other_than_announced_is_dropped_with_the_reason(spoil, reason: str):
     hand = Hand()
     hand.offer(key(1), 1)
     (pull,) = hand.puller.pulls(START)
@@ -244,7 +244,7 @@ def test_what_may_be_our_own_fault_counts_against_nobody(reason: str):
 
 
 @pytest.mark.parametrize(("reason", "at"), [("completion", 2), ("scorer", 6), ("overdrawn", None)])
-def test_groups_that_hang_the_scorer_are_lies_and_slow_ones_may_be_this_machine_s_fault(
+def test_groups_that_hang_the_scorer_are_lies_and_slow_ones_may_be_this_machines_fault(
     reason: str, at: int | None
 ):
     hand = Hand(GossipLimits(pulls_per_peer=10))

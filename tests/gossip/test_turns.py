@@ -1,4 +1,4 @@
-"""Turns go to parties: however many names one has."""
+"""Turns go to parties, however many names a party has."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_newcomers_have_at_most_half_the_turns_however_many_parties_they_are():
     assert 60 <= turns[MET] <= 140, "and where they are few, an even share"
 
 
-def test_strangers_earn_one_for_four_that_others_got_and_save_up_little():
+def test_strangers_earn_one_turn_for_four_of_others_and_save_up_little():
     share = StrangersShare()
     assert share.left(START) == 0
     for _ in range(4):
@@ -67,7 +67,7 @@ def test_strangers_earn_one_for_four_that_others_got_and_save_up_little():
 
 
 def busy_hand(**limits: int) -> Hand:
-    """Knows one met peer, of number 1, which delivered just now."""
+    """A puller that knows one met peer, number 1, which delivered just now."""
     hand = Hand(GossipLimits(**limits))
     hand.contacts.delivered(key(1).peer_id, Way.DIRECT, HONEST, START)
     return hand
@@ -93,7 +93,7 @@ def test_a_thousand_strangers_get_a_small_part_of_the_pulls_and_the_candidates()
     assert pulled[False] <= 16 / 4 + 1
 
 
-def test_the_plenty_of_strangers_does_not_end_the_search_for_others():
+def test_a_crowd_of_strangers_does_not_end_the_search_for_others():
     hand = busy_hand()
     for number in range(100, 120):
         hand.offer(key(number), number)
@@ -117,7 +117,7 @@ def test_strangers_that_prove_to_be_there_are_held_back_by_nothing():
     assert pulled >= 40
 
 
-def test_where_nobody_was_met_strangers_have_everything():
+def test_if_nobody_was_met_strangers_get_everything():
     hand = Hand()
     for number in range(1, 9):
         assert hand.offer(key(number), number)
@@ -125,7 +125,7 @@ def test_where_nobody_was_met_strangers_have_everything():
     assert len({pull.publisher for pull in pulls}) == 8
 
 
-def test_somebody_new_is_heard_though_the_met_are_silent():
+def test_a_newcomer_is_heard_while_the_met_peers_are_silent():
     hand = busy_hand()
     hand.offer(key(7), 7)
     assert hand.puller.pulls(START + 1) == []
@@ -166,7 +166,7 @@ def test_busy_and_our_own_faults_are_never_held_against_a_publisher():
         assert hand.puller.rejected == {}
 
 
-def test_what_could_not_be_had_because_its_publisher_was_busy_is_had_later():
+def test_a_group_whose_publisher_was_busy_is_pulled_later():
     hand = Hand()
     hand.offer(key(1), 1)
     for second in (0, 6, 12):
@@ -213,7 +213,7 @@ def test_when_most_fail_together_nobody_pays():
     assert all(hand.contacts.is_contact(key(peer).peer_id, START) for peer in range(1, 7))
 
 
-def test_for_failures_at_least_half_of_the_contacts_are_left_and_for_lies_none_need_be():
+def test_failures_leave_at_least_half_of_the_contacts_and_lies_may_leave_none():
     for reason, least in (("absent", 3), ("question", 0)):
         hand = Hand()
         peers = [key(n).peer_id for n in range(1, 7)]
@@ -241,7 +241,7 @@ def test_a_single_contact_is_ignored_for_lies_and_not_for_failures():
         assert hand.reputation.is_ignored(key(1).peer_id, START) is ignored, reason
 
 
-def test_whom_the_operator_trusts_is_never_ignored_and_loses_its_points_all_the_same():
+def test_a_peer_that_the_operator_trusts_is_never_ignored_but_loses_points_all_the_same():
     hand = Hand()
     peer = key(1).peer_id
     hand.reputation.trust_always(peer)

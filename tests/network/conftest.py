@@ -150,7 +150,7 @@ class World:
 
     @cached_property
     def round(self) -> int:
-        """Of the announcements made here: one, however long a scenario takes."""
+        """The round of all announcements made here, however long a scenario takes."""
         return MANIFEST.round_at(self.clock())
 
     @property
@@ -180,7 +180,7 @@ class World:
         return peers
 
     async def close(self) -> None:
-        """All of them, also when one raises: what it leaves running would fail the tests after it."""
+        """Close all of them, even if one raises: what is left running would fail later tests."""
         ends = await asyncio.gather(*(peer.network.close() for peer in self.peers), return_exceptions=True)
         if errors := [end for end in ends if isinstance(end, BaseException)]:
             raise BaseExceptionGroup("networks that did not close", errors)
@@ -215,7 +215,7 @@ def is_abandoned_search(context: dict[str, Any]) -> bool:
 
 
 def p2pd_processes(key: KeyPair | None = None) -> list[psutil.Process]:
-    """This process's p2pd children that run, or the one that runs with `key`."""
+    """The running p2pd children of this process, or the one with `key`."""
     running = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
     children = [child for child in running if child.name() == "p2pd"]
     return [child for child in children if key is None or key.peer_id in " ".join(child.cmdline())]

@@ -17,7 +17,7 @@ def conduct_of() -> tuple[Conduct, list[tuple[PeerId, Misbehaviour]]]:
     return Conduct(lambda peer, what: told.append((peer, what))), told
 
 
-def test_a_flood_is_told_once_and_shunned() -> None:
+def test_a_flood_is_reported_once_and_shunned() -> None:
     conduct, told = conduct_of()
     for _ in range(5):
         conduct.offend(PEER, Misbehaviour.FLOOD, 1.0, 0.0)
@@ -50,7 +50,7 @@ def test_lies_few_and_far_between_are_forgotten() -> None:
     assert told == [(PEER, Misbehaviour.LIES)]
 
 
-def test_who_stores_something_in_between_does_not_keep_refusing() -> None:
+def test_a_peer_that_stores_something_in_between_does_not_keep_refusing() -> None:
     conduct, told = conduct_of()
     for number in range(100):
         conduct.offend(PEER, Misbehaviour.REFUSES, 1.0, 0.0)
@@ -61,7 +61,7 @@ def test_who_stores_something_in_between_does_not_keep_refusing() -> None:
     conduct.redeem(PeerId("never seen"), Misbehaviour.REFUSES)
 
 
-def test_a_crowd_of_names_does_not_wash_away_who_is_shunned() -> None:
+def test_a_crowd_of_names_does_not_displace_the_shunned() -> None:
     conduct, _ = conduct_of()
     conduct.offend(PEER, Misbehaviour.FLOOD, 1.0, 0.0)
     for number in range(PEERS_MAX + 10):
@@ -75,7 +75,7 @@ def test_a_crowd_of_names_does_not_wash_away_who_is_shunned() -> None:
         st.tuples(st.sampled_from("abc"), st.sampled_from(Misbehaviour), st.floats(0, 20), st.floats(0, 100))
     )
 )
-def test_who_is_told_of_is_shunned_from_then_on(
+def test_a_reported_peer_is_shunned_from_then_on(
     offences: list[tuple[str, Misbehaviour, float, float]],
 ) -> None:
     conduct, told = conduct_of()

@@ -1,4 +1,4 @@
-"""Our end of the connection to p2pd: how it ends, and what is told of hivemind's leftovers."""
+"""Our end of the connection to p2pd: how it ends, and what is reported of hivemind's leftovers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_writing_to_a_p2pd_that_is_gone_ends_and_raises_nothing() -> None:
         await control._write_to_persistent_conn(writer)
 
 
-async def test_searches_given_up_are_not_told_and_other_lost_tasks_are() -> None:
+async def test_cancelled_searches_are_not_reported_and_other_lost_tasks_are() -> None:
     told: list[str] = []
     loop = asyncio.get_running_loop()
     quieten_hivemind()

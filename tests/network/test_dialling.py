@@ -1,4 +1,4 @@
-"""Which of the addresses that strangers name are dialled: no one has the swarm knock where he likes."""
+"""Which addresses that strangers name are dialled: nobody can make the swarm knock where they like."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def test_public_addresses_are_dialled_from_everywhere(host: str) -> None:
         "ff02::1",
     ],
 )
-def test_what_no_peer_can_have_is_never_dialled(host: str) -> None:
+def test_an_address_that_no_peer_can_have_is_never_dialled(host: str) -> None:
     for own in ([], [PUBLIC], [LAN], [LOOPBACK], [f"/ip4/{host}/tcp/4000"] if "." in host[:4] else []):
         assert not is_reachable(ipaddress.ip_address(host), own)
 
 
-def test_loopback_is_only_dialled_by_who_is_nowhere_else() -> None:
+def test_loopback_is_dialled_only_by_a_peer_that_is_nowhere_else() -> None:
     assert refused(LOOPBACK, LOOPBACK) is None
     for own in ([], [PUBLIC], [LAN], [LOOPBACK, LAN], [LOOPBACK, PUBLIC]):
         assert refused(LOOPBACK, *own, standing=Standing.KNOWN) == Refused.RANGE
@@ -113,7 +113,7 @@ def test_a_relay_is_judged_as_what_is_dialled() -> None:
     assert refused(relayed.format("192.168.1.1")) == Refused.RANGE
 
 
-def test_a_peer_gets_few_dials_at_once_and_few_an_hour() -> None:
+def test_a_peer_gets_few_dials_at_once_and_few_per_hour() -> None:
     dialling = Dialling()
     many = [address(f"/ip4/8.8.{number}.8/tcp/4000") for number in range(8)]
     first = dialling.choose(many, own=[], standing=Standing.KNOWN, now=0.0)
@@ -126,7 +126,7 @@ def test_a_peer_gets_few_dials_at_once_and_few_an_hour() -> None:
     assert dials <= PEER.burst + PEER.per_second * 3_600
 
 
-def test_third_parties_are_knocked_at_a_few_times_an_hour_by_the_whole_swarm_of_names() -> None:
+def test_all_names_together_make_a_peer_dial_a_third_party_a_few_times_per_hour() -> None:
     dialling, knocks = Dialling(), Counter[str]()
     for now in range(3_600):
         peer = IDS[now % len(IDS)]
@@ -138,7 +138,7 @@ def test_third_parties_are_knocked_at_a_few_times_an_hour_by_the_whole_swarm_of_
     assert max(knocks.values()) <= TARGET.burst + TARGET.per_second * 3_600
 
 
-def test_strangers_get_few_dials_a_minute_and_peers_met_before_are_not_among_them() -> None:
+def test_strangers_get_few_dials_per_minute_and_peers_met_before_are_not_counted() -> None:
     dialling = Dialling()
     dials = 0
     for number in range(600):

@@ -71,7 +71,7 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 def flooded(make: Callable[[Any], tuple[str, bytes]], what: Misbehaviour) -> Callable[[Any], Awaitable[None]]:
-    """While one of three floods another, the third is served; the flooder is told of and disconnected."""
+    """While one of three floods another, the third is served; the flooder is reported and disconnected."""
 
     async def scenario(world: Any) -> None:
         victim, attacker, honest = await world.swarm(3)
@@ -100,18 +100,18 @@ def flooded(make: Callable[[Any], tuple[str, bytes]], what: Misbehaviour) -> Cal
     return scenario
 
 
-def test_who_searches_as_fast_as_it_can_is_disconnected(p2p: Any) -> None:
+def test_a_peer_that_searches_as_fast_as_it_can_is_disconnected(p2p: Any) -> None:
     from hivemind.proto import dht_pb2
 
     request = dht_pb2.FindRequest(keys=[bytes(20)] * 4).SerializeToString()
     p2p.run(flooded(lambda _world: ("SwarmDHT.rpc_find", request), Misbehaviour.FLOOD))
 
 
-def test_who_stores_bad_signatures_is_disconnected_as_a_liar(p2p: Any) -> None:
+def test_a_peer_that_stores_bad_signatures_is_disconnected_as_a_liar(p2p: Any) -> None:
     p2p.run(flooded(lambda world: ("SwarmDHT.rpc_store", bad_signatures(world)), Misbehaviour.LIES))
 
 
-def test_who_opens_streams_as_fast_as_it_can_is_disconnected(p2p: Any) -> None:
+def test_a_peer_that_opens_streams_as_fast_as_it_can_is_disconnected(p2p: Any) -> None:
     async def scenario(world: Any) -> None:
         victim, attacker, honest = await world.swarm(3)
         told: list[tuple[str, Misbehaviour]] = []

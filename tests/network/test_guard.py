@@ -1,4 +1,4 @@
-"""Standing and conduct decide who is served; what is refused is counted by name and told."""
+"""Standing and conduct decide who is served; what is refused is counted by name and reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class World:
         return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
-def test_a_flood_is_refused_told_once_and_disconnected_whenever_it_comes_back() -> None:
+def test_a_flood_is_refused_reported_once_and_disconnected_whenever_it_comes_back() -> None:
     world = World()
     served = sum(world.guard.admits_request(PEER_ID, FIND, 24) for _ in range(2_000))
     assert served == PEER[Kind.FIND].burst
@@ -90,7 +90,7 @@ def test_large_answers_are_paid_for_afterwards() -> None:
     assert world.guard.admits_request(PEER_ID, FIND, 24)
 
 
-def test_who_brings_junk_is_told_of_as_a_liar_and_untimely_things_are_no_junk() -> None:
+def test_a_peer_that_brings_junk_is_reported_as_a_liar_and_untimely_things_are_no_junk() -> None:
     world = World()
     for _ in range(50):
         assert not world.guard.judged(PEER_ID, Reason.EXPIRED)
@@ -110,7 +110,7 @@ def test_malformed_messages_are_counted_by_name() -> None:
     assert world.told == [(name(0), Misbehaviour.LIES)]
 
 
-def test_who_refuses_everything_is_left_and_who_keeps_something_is_not() -> None:
+def test_a_peer_that_refuses_everything_is_left_and_one_that_keeps_something_is_not() -> None:
     world = World()
     other = write_peer_id(name(1))
     for number in range(60):
@@ -123,7 +123,7 @@ def test_who_refuses_everything_is_left_and_who_keeps_something_is_not() -> None
     assert not world.guard.shuns(name(1))
 
 
-def test_who_comes_from_where_is_learnt_and_forgotten_within_bounds() -> None:
+def test_the_addresses_of_peers_are_learnt_and_forgotten_within_bounds() -> None:
     world = World()
     signer = name(5)
     assert world.guard.source(PEER_ID, signer).sender == name(0)
@@ -135,7 +135,7 @@ def test_who_comes_from_where_is_learnt_and_forgotten_within_bounds() -> None:
     assert world.guard.source(PEER_ID, signer).standing == Standing.KNOWN
 
 
-def test_those_who_wait_to_be_disconnected_are_bounded() -> None:
+def test_the_peers_that_wait_to_be_disconnected_are_bounded() -> None:
     world = World()
     world.standings = {name(number): Standing.BANNED for number in range(200)}
     for number in range(200):

@@ -1,4 +1,4 @@
-"""Who is heard, at whose door is knocked, what a pause is, and whether the clock is right: all pure."""
+"""Who is heard, whose door is knocked at, what a pause is, and whether the clock is right: all pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def door(number: int, port: int = 4001, protocol: str = "tcp") -> PeerAddress:
 # Hearing ---------------------------------------------------------------------------------------------
 
 
-def test_who_does_not_answer_is_unheard_until_it_says_anything():
+def test_a_peer_that_does_not_answer_is_unheard_until_it_says_anything():
     for say in (Hearing.answered, Hearing.asked):
         hearing = Hearing(Time())
         hearing.unanswered(peer(1))
@@ -57,7 +57,7 @@ def test_who_does_not_answer_is_unheard_until_it_says_anything():
         assert hearing.times_unanswered(peer(1)) == 0
 
 
-def test_who_is_only_doubted_is_greeted_and_not_unheard():
+def test_a_peer_that_is_only_in_doubt_is_greeted_and_not_unheard():
     hearing = Hearing(Time())
     hearing.doubt(peer(1))
     hearing.unanswered(peer(2))
@@ -65,14 +65,14 @@ def test_who_is_only_doubted_is_greeted_and_not_unheard():
     assert hearing.unheard == {peer(2)}
 
 
-def test_who_is_away_is_unheard_and_back_when_it_says_anything():
+def test_a_peer_that_is_away_is_unheard_and_back_when_it_says_anything():
     hearing = Hearing(Time())
     hearing.away = frozenset({peer(1), peer(2)})
     hearing.asked(peer(1))
     assert hearing.unheard == {peer(2)}
 
 
-def test_when_anybody_answered_and_asked_is_known():
+def test_the_times_of_the_last_answer_and_the_last_question_are_known():
     time = Time()
     hearing = Hearing(time)
     assert (hearing.answered_at, hearing.asked_at, hearing.ever_heard) == (None, None, frozenset())
@@ -114,7 +114,7 @@ def test_what_is_remembered_of_peers_is_bounded():
 # Doors -----------------------------------------------------------------------------------------------
 
 
-def test_at_the_door_of_who_is_away_is_knocked_steadily_and_later_more_rarely():
+def test_an_absent_peers_door_is_knocked_at_steadily_and_later_more_rarely():
     doors = Doors()
     doors.remember(door(1))
     knocked = [now for now in range(int(PATIENCE_S) + 120) if doors.due((), float(now))]
@@ -124,7 +124,7 @@ def test_at_the_door_of_who_is_away_is_knocked_steadily_and_later_more_rarely():
     assert len(late) == pytest.approx(120 / KNOCK_S_LATER, abs=1)
 
 
-def test_nobody_knocks_at_the_door_of_who_is_here_and_patience_begins_anew_with_each_absence():
+def test_a_present_peers_door_is_not_knocked_at_and_patience_begins_anew_with_each_absence():
     doors = Doors()
     doors.remember(door(1))
     assert doors.due({peer(1)}, 0.0) == []
@@ -146,7 +146,7 @@ def test_after_a_pause_of_this_machine_everybody_is_knocked_at_at_once():
     assert doors.due((), 2_000.0) == [door(1)]
 
 
-def test_many_doors_have_their_turns():
+def test_many_doors_take_turns():
     doors = Doors()
     for number in range(40):
         doors.remember(door(number))
@@ -217,10 +217,10 @@ def test_a_pause_is_a_look_that_comes_late_by_either_clock(monotonic_s: float, w
 
 
 def offset(skews: list[float], reached: int) -> float | None:
-    """By clocks so far ahead, the first `reached` of which are of peers with doors."""
+    """The offset by clocks that are `skews` seconds ahead; the first `reached` peers have doors."""
     clocks = Clocks()
-    for number, skew in enumerate(skews):
-        clocks.observe(peer(number), skew, 0.0)
+    for index, skew in enumerate(skews):
+        clocks.observe(peer(index), skew, 0.0)
     return clocks.offset({peer(number) for number in range(reached)}, 1.0)
 
 
@@ -238,9 +238,7 @@ def offset(skews: list[float], reached: int) -> float | None:
     ],
     ids=["alone", "most", "small", "half", "both ways", "too few", "strangers", "strangers beside one known"],
 )
-def test_this_clock_is_wrong_where_most_others_say_so(
-    skews: list[float], reached: int, expected: float | None
-):
+def test_this_clock_is_wrong_if_most_others_say_so(skews: list[float], reached: int, expected: float | None):
     assert offset(skews, reached) == expected
 
 
@@ -253,7 +251,7 @@ def test_a_clock_that_was_set_right_is_no_longer_complained_about():
     assert clocks.offset({peer(2)}, 1.0) is None
 
 
-def test_a_wrong_clock_is_said_with_its_seconds_and_the_remedy():
+def test_a_wrong_clock_is_reported_with_its_seconds_and_the_remedy():
     assert "10 s behind most peers" in clock_problem(10.2, "most peers that answer")
     assert "10 s ahead of most peers" in clock_problem(-10.2, "most peers that answer")
     assert "timedatectl set-ntp true" in clock_problem(10.2, "most")

@@ -29,7 +29,7 @@ async def fails(call: Awaitable[object]) -> None:
 
 
 async def cut_off(call: Callable[[], Awaitable[object]], turns: int) -> None:
-    """Cancelled after the event loop has gone round so many times."""
+    """Cancel `call` after the event loop has gone round `turns` times."""
 
     async def called() -> None:
         with suppress(NetworkError):  # it may have failed by itself by then

@@ -58,7 +58,7 @@ def dictionary(entries: list[tuple[Any, Any, float]]) -> bytes:
 
 
 def nested(levels: int) -> bytes:
-    """Extensions of hivemind's dictionary type inside one another, a few bytes a level."""
+    """Extensions of hivemind's dictionary type inside one another, a few bytes per level."""
     import msgpack
 
     data = b"\x90"

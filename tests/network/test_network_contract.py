@@ -137,10 +137,10 @@ def test_things_of_another_swarm_or_past_their_time_are_not_published(world: Any
         one, other = await world.swarm(2)
         now = world.clock()
         body = world.record(one.key, now)
-        foreign = world.announcement(one.key, body, now, swarm=bytes(32))
+        elsewhere = world.announcement(one.key, body, now, swarm=bytes(32))
         stale = world.announcement(one.key, body, now, expires=int(now) - 10)
         everlasting = world.announcement(one.key, body, now, expires=int(now) + 365 * 86_400)
-        assert await one.network.announce([foreign, stale, everlasting, b"junk"]) == 0
+        assert await one.network.announce([elsewhere, stale, everlasting, b"junk"]) == 0
         assert await other.network.read_announcements([world.announcements_key]) == []
 
     world.run(scenario)
@@ -218,7 +218,7 @@ def test_a_body_larger_than_announced_is_refused_before_it_is_read(world: Any) -
     world.run(scenario)
 
 
-def test_a_body_stored_in_the_dht_is_had_when_its_publisher_is_gone(world: Any) -> None:
+def test_a_body_stored_in_the_dht_can_be_pulled_when_its_publisher_is_gone(world: Any) -> None:
     async def scenario(world: Any) -> None:
         one, two, three = await world.swarm(3)
         body = world.record(three.key, world.clock())
@@ -230,7 +230,7 @@ def test_a_body_stored_in_the_dht_is_had_when_its_publisher_is_gone(world: Any) 
     world.run(scenario)
 
 
-def test_what_was_published_alone_is_found_by_who_comes_later(world: Any) -> None:
+def test_what_was_published_alone_is_found_by_later_peers(world: Any) -> None:
     async def scenario(world: Any) -> None:
         one = await world.peer(0)
         announcement = world.announcement(one.key, world.record(one.key, world.clock()), world.clock())

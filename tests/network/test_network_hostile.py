@@ -180,7 +180,7 @@ CUT_OFF = (b"", b"\x00\x00", b"\x00\x00\x00\x00\x0aabc")
 
 
 def serve_instead(rogue: Any, reply: bytes) -> None:
-    """Whatever is asked of `rogue`, it writes `reply`; it closes early where the reply is cut off."""
+    """Whatever is asked of `rogue`, it writes `reply`; it closes early if the reply is cut off."""
 
     async def handler(_info: Any, reader: Any, writer: Any) -> None:
         writer.write(reply)
@@ -264,7 +264,7 @@ def test_a_peer_that_answers_a_greeting_with_nonsense_counts_as_one_that_does_no
 
 @with_liar
 async def _places_that_make_no_sense(world: Any, victim: Any, liar: Liar) -> None:
-    """Nothing may come out of the tasks that hivemind starts and nobody waits for."""
+    """No error may escape from the tasks that hivemind starts and nobody awaits."""
 
     from hivemind.p2p import P2PHandlerError
     from hivemind.proto import dht_pb2

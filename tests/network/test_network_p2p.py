@@ -227,7 +227,7 @@ def test_a_start_that_is_cancelled_leaves_no_process(p2p: Any) -> None:
 
 
 def test_announcing_under_many_keys_at_once_is_no_lie(p2p: Any) -> None:
-    """As after an outage: hivemind looks for the holders of n keys with the root of n in one message."""
+    """As after an outage: hivemind looks for the holders of n keys with sqrt(n) keys per message."""
 
     async def scenario(world: Any) -> None:
         one, other = await world.swarm(2)

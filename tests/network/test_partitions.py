@@ -85,7 +85,7 @@ def test_after_a_cut_is_healed_both_hear_each_other_again_though_their_old_conne
     p2p.run(scenario)
 
 
-def test_after_a_sleep_of_this_machine_whoever_is_silent_is_dialled_anew(p2p: Any):
+def test_after_a_sleep_of_this_machine_silent_peers_are_dialled_anew(p2p: Any):
     async def scenario(world: Any) -> None:
         async with wired(world) as (one, two, relays):
             for relay in relays:

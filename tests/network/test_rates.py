@@ -23,7 +23,7 @@ from swarmd.network.rates import (
 
 
 def served(rates: Rates, peer: str, seconds: float, per_second: float, **rest: object) -> int:
-    """Of requests at an even pace, how many are served."""
+    """How many requests at an even pace are served."""
     fields = {"group": peer, "standing": Standing.STRANGER, "kind": Kind.FIND} | rest
     count = round(seconds * per_second)
     admissions = [
@@ -64,7 +64,7 @@ def test_an_honest_peer_at_full_speed_is_never_refused(kind: Kind) -> None:
     assert served(Rates(), "honest", 600, pace, kind=kind) == round(600 * pace)
 
 
-def test_who_is_far_too_fast_floods_within_a_second() -> None:
+def test_a_peer_that_is_far_too_fast_floods_within_a_second() -> None:
     rates, number = Rates(), 0
     while (
         rates.admit("flooder", "group", Kind.FIND, 1.0, Standing.STRANGER, number / 487)
@@ -75,7 +75,7 @@ def test_who_is_far_too_fast_floods_within_a_second() -> None:
     assert allowed <= number <= allowed * 1.3
 
 
-def test_who_is_a_little_too_fast_is_slowed_down_and_does_not_flood() -> None:
+def test_a_peer_that_is_a_little_too_fast_is_slowed_down_and_does_not_flood() -> None:
     rates = Rates()
     for number in range(2_000):
         admission = rates.admit("hasty", "group", Kind.FIND, 1.0, Standing.STRANGER, number / 43)

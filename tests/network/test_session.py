@@ -11,7 +11,7 @@ from swarmd.network.session import Session, was_late
 
 
 class DyingChild:
-    """A process that is reaped before whoever waits for it has been told: to kill it is an error then."""
+    """A process that is reaped before its waiter is told: killing it raises an error then."""
 
     def __init__(self, code: int) -> None:
         self._code = code
@@ -26,7 +26,7 @@ class DyingChild:
         raise ProcessLookupError
 
 
-def test_a_p2pd_whose_connection_ends_before_its_exit_is_told_has_died_as_usual() -> None:
+def test_a_p2pd_whose_connection_ends_before_its_exit_is_noticed_has_died_as_usual() -> None:
     async def scenario() -> None:
         async with asyncio.TaskGroup() as group:
             control = SimpleNamespace(_read_task=group.create_task(asyncio.sleep(0)))

@@ -20,7 +20,7 @@ END = 100.0
 
 
 def shelf_of(entries: int = 1_000, plain: int = 1_000, seed: int = 0) -> Shelf:
-    """Room for so many small values."""
+    """A shelf with room for so many small values."""
     cost = BOOKKEEPING_BYTES + 8
     return Shelf(random.Random(seed), plain_bytes_max=plain * cost, entries_bytes_max=entries * cost)
 
@@ -132,7 +132,7 @@ def test_what_known_peers_signed_stays_longest() -> None:
     assert put(shelf, "own", "", standing=Standing.KNOWN)
 
 
-def test_who_hands_over_the_things_of_others_cannot_have_them_pushed_out() -> None:
+def test_a_sender_of_others_things_cannot_have_them_pushed_out() -> None:
     shelf = shelf_of()
     assert put(shelf, "honest", "attacker", signer="honest")
     assert put(shelf, "honest", "honest", signer="honest")
@@ -155,7 +155,7 @@ def test_the_victim_cannot_be_foreseen_but_follows_the_seed() -> None:
 
 
 @pytest.mark.parametrize("standing", list(Standing))
-def test_nobody_is_refused_who_holds_less_than_another(standing: Standing) -> None:
+def test_a_sender_that_holds_less_than_another_is_never_refused(standing: Standing) -> None:
     shelf = shelf_of()
     for number in range(SHARD_ENTRIES_MAX):
         put(shelf, f"{number}", "large", standing=standing)

@@ -1,4 +1,4 @@
-"""What a storing node accepts: the pure half, of both networks; `test_network_hostile.py` has the wire."""
+"""What a storing node accepts: the pure half, for both networks; `test_network_hostile.py` has the wire."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_own_placements_are_accepted_until_they_expire(
         assert not accepts(rules, placement, placement.expires)
 
 
-def test_another_place_name_or_end_is_refused_also_of_what_was_accepted(
+def test_another_key_subkey_or_expiry_is_refused_even_for_an_accepted_value(
     placements: list[Placement], manifest: Manifest
 ) -> None:
     rules = StorageRules(lambda: manifest)

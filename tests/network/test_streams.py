@@ -141,7 +141,7 @@ async def test_a_peer_with_too_many_streams_is_told_that_the_server_is_busy() ->
 
 
 class Clients:
-    """Streams that open and say nothing, from one peer each `each` of them."""
+    """Streams that open and say nothing, some from each peer."""
 
     def __init__(self, server: StreamServer, group: asyncio.TaskGroup) -> None:
         self._server, self._group = server, group

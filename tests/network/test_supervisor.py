@@ -22,7 +22,7 @@ from swarmd.network.supervisor import (
 
 
 class FakeSession:
-    """As far as the supervisor sees one."""
+    """A session, as far as the supervisor sees one."""
 
     def __init__(self, lifetime: float) -> None:
         self.lifetime = lifetime

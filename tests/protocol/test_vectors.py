@@ -154,7 +154,7 @@ def test_manifests(case):
 @pytest.mark.parametrize("case", named(MANIFESTS["invalid"]))
 def test_refused_manifests(case):
     def check() -> None:
-        """The swarm id is whoever asked's to compare, as `swarmd.daemon.joining` does."""
+        """The caller compares the swarm id, as `swarmd.daemon.joining` does."""
         manifest = p.Manifest.from_bytes(received(case, "manifest"))
         if manifest.swarm_id.hex() != case.get("expected_swarm_id"):
             raise p.RejectedRecord(p.Reason.SWARM, "another swarm's")

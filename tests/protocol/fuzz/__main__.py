@@ -1,4 +1,4 @@
-"""Gives the protocol's readers hostile inputs, and prints what came of them.
+"""Gives the protocol's readers hostile inputs, and prints the results.
 
     python -m tests.protocol.fuzz --inputs 1000000 --target all
 
@@ -28,12 +28,12 @@ MEMORY_BYTES_MAX = 2**30
 
 
 class FuzzError(AssertionError):
-    """An input for which a reader did something else than it may."""
+    """A reader did something with an input that it may not do."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the inputs of one target."""
+    """The results of one target's inputs."""
 
     cpu_seconds: float
     slowest_s: float
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def fuzz(target: Target, inputs: int, seed: int) -> Outcome:
-    """Raises FuzzError at the first input that is read in no allowed way."""
+    """Raises FuzzError at the first input that a reader treats in no allowed way."""
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
     total = slowest = 0.0

@@ -1,4 +1,4 @@
-"""Everything in `protocol` that reads what others wrote: how inputs for it are made, and what may come out.
+"""Everything in `protocol` that reads what others wrote: how its inputs are made, and what it may do.
 
 An input is accepted, or refused by the one exception that its target names. What is accepted must be what a
 second look finds as well: one value has one encoding.
