@@ -121,7 +121,7 @@ class Split:
     """Mean over nodes of held-out success on their own tasks and on all others: [evaluations] each."""
 
     own: Array
-    foreign: Array
+    others: Array
 
 
 def split(held_out: HeldOut, specialities: Sequence[Sequence[str]]) -> Split:
@@ -131,11 +131,11 @@ def split(held_out: HeldOut, specialities: Sequence[Sequence[str]]) -> Split:
     asked about a node's tasks: not every task has held-out questions.
     """
     asked, nothing = held_out.tasks.items(), [np.full(len(held_out.rounds), np.nan)]
-    own, foreign = [], []
+    own, others = [], []
     for node, tasks in enumerate(specialities):
         own.append([success[:, node] for name, success in asked if name in tasks] or nothing)
-        foreign.append([success[:, node] for name, success in asked if name not in tasks] or nothing)
-    return Split(_over_nodes(own), _over_nodes(foreign))
+        others.append([success[:, node] for name, success in asked if name not in tasks] or nothing)
+    return Split(_over_nodes(own), _over_nodes(others))
 
 
 def _over_nodes(nodes: Sequence[Sequence[Array]]) -> Array:

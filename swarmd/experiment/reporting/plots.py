@@ -99,11 +99,11 @@ def _of_specialists(specialities: Sequence[Sequence[str]]) -> dict[str, Plot]:
     def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
         parts = [split(run.held_out, specialities) for run in runs]
         rounds = runs[0].held_out.rounds
-        [line] = axes.plot(rounds, np.mean([part.foreign for part in parts], axis=0), label=label)
+        [line] = axes.plot(rounds, np.mean([part.others for part in parts], axis=0), label=label)
         own = np.mean([part.own for part in parts], axis=0)
         axes.plot(rounds, own, color=line.get_color(), linestyle="--")
 
-    return {"specialists": ("Held-out success of specialists", ROUNDS, "foreign tasks; dashed: own", draw)}
+    return {"specialists": ("Held-out success of specialists", ROUNDS, "others' tasks; dashed: own", draw)}
 
 
 ROUNDS = "round"

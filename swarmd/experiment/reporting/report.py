@@ -116,7 +116,7 @@ generating: that is why equal tokens and equal time differ."""
 
 SPECIALISTS = """\
 Held-out success, mean over nodes, on the tasks a node's model was good at from the start
-(`specialities`) and on all others, which are foreign to it; each task counts the same."""
+(`specialities`) and on the tasks of the others; each task counts the same."""
 
 STABILITY = """\
 Of means over nodes. *Peak*: the highest point; *drop*: from there to the end, so forgetting where it is
@@ -210,12 +210,12 @@ def _spending(rows: list[Table]) -> str:
 
 def _specialists(rows: list[Table], baseline: str | None) -> str:
     head = [""]
-    for tasks in ("own", "foreign"):
-        head += [f"{tasks} tasks, before", "after", f"after, against {baseline}"]
+    for tasks in ("own tasks", "others' tasks"):
+        head += [f"{tasks}, before", "after", f"after, against {baseline}"]
     body = []
     for row in rows:
         cells = [row["label"]]
-        for which in ("own", "foreign"):
+        for which in ("own", "others"):
             found = row["specialists"][which]
             difference = signed(found["difference"]) if found["difference"] else NOTHING
             cells += [shown(found["before"]), shown(found["after"]), difference]

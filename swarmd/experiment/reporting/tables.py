@@ -116,7 +116,7 @@ def _stability(runs: list[RunResults]) -> Table:
 
 
 def _specialists(results: Results, label: str) -> Table:
-    """Held-out success on a node's own tasks and on foreign ones: before, after, and after minus the
+    """Held-out success on a node's own tasks and on others' tasks: before, after, and after minus the
     baseline's."""
     lists = results.config.specialities
     after = {run.seed: split(run.held_out, lists) for run in results.of(label)}
@@ -132,7 +132,7 @@ def _specialists(results: Results, label: str) -> Table:
             if common
             else None,
         }
-        for which in ("own", "foreign")
+        for which in ("own", "others")
     }
 
 

@@ -1,4 +1,4 @@
-"""What a run lost of what it had gained, and success on own and foreign tasks. The rest is in test_report."""
+"""What a run lost of what it had gained, and success on own and others' tasks. The rest is in test_report."""
 
 from __future__ import annotations
 

@@ -136,9 +136,9 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, mo
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert tmp_path / "specialists.svg" in write_report(tmp_path)
     alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
-    own, foreign = alone["specialists"]["own"], alone["specialists"]["foreign"]
+    own, others = alone["specialists"]["own"], alone["specialists"]["others"]
     assert (own["before"]["mean"], own["after"]["mean"]) == (pytest.approx(0.1), pytest.approx(0.35))
-    assert (foreign["before"]["mean"], foreign["after"]["mean"]) == (0, pytest.approx(0.25))
-    assert foreign["difference"] is None
-    assert sharing["specialists"]["foreign"]["difference"]["mean"] == pytest.approx(0)
-    assert "foreign tasks, before" in (tmp_path / "report.md").read_text()
+    assert (others["before"]["mean"], others["after"]["mean"]) == (0, pytest.approx(0.25))
+    assert others["difference"] is None
+    assert sharing["specialists"]["others"]["difference"]["mean"] == pytest.approx(0)
+    assert "others' tasks, before" in (tmp_path / "report.md").read_text()
