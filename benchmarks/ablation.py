@@ -29,7 +29,6 @@ from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.short_attention import Blocks
 from swarmd.policy import Policy, load_policy
 
-GROUP_SIZE = 8
 WARM_UP = 2
 WORD_IDS = range(10, 900)  # tokens that every model here has
 
@@ -51,12 +50,13 @@ def without_factored_gradients() -> Iterator[None]:
 PARTS = {"short attention": without_short_attention, "factored gradients": without_factored_gradients}
 
 
-def ratios(policy: Policy, part: str, *, groups: int, tokens: int, steps: int) -> list[float]:
-    """CPU time without `part` over that with it, per step."""
+def ratios(policy: Policy, part: str, batch_shape: tuple[int, int, int], steps: int) -> list[float]:
+    """CPU time without `part` over that with it, per step. batch_shape: groups, completions, tokens."""
+    groups, completions, tokens = batch_shape
     trainer = Trainer(policy, LearningConfig(learning_rate=1e-9))
     found = []
     for step in range(WARM_UP + steps):
-        batch = [_group(policy, tokens, random.Random(100 * step + k)) for k in range(groups)]  # noqa: S311
+        batch = [_group(policy, completions, tokens, random.Random(100 * step + k)) for k in range(groups)]  # noqa: S311
         spent = {}
         for is_off in (False, True) if step % 2 else (True, False):
             with PARTS[part]() if is_off else patch.dict({}):
@@ -68,10 +68,10 @@ def ratios(policy: Policy, part: str, *, groups: int, tokens: int, steps: int) -
     return found
 
 
-def _group(policy: Policy, tokens: int, rng: random.Random) -> ScoredGroup:
+def _group(policy: Policy, count: int, tokens: int, rng: random.Random) -> ScoredGroup:
     """Completions of random tokens, half of them right."""
     completions = []
-    for index in range(GROUP_SIZE):
+    for index in range(count):
         ids = tuple(rng.choices(WORD_IDS, k=tokens))
         text = policy.tokenizer.decode_completion(ids)
         completions.append(ScoredCompletion(text, float(index % 2), False, ids, (-3.0,) * tokens))
@@ -97,19 +97,19 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="the 0.5 B shape, too: 8 GB and some minutes")
     parser.add_argument("--steps", type=int, default=30, help="per row (default: 30)")
     wanted = parser.parse_args()
-    cases = [("short attention", "embedded", 4, tokens, wanted.steps) for tokens in (6, 16, 32, 48)]
-    cases.append(("factored gradients", "embedded", 4, 16, wanted.steps))
+    short = [("short attention", "embedded", (4, 8, tokens), wanted.steps) for tokens in (6, 16, 32, 48)]
+    cases = [*short, ("factored gradients", "embedded", (4, 8, 16), wanted.steps)]
     if wanted.large:
-        path = prepare_model(QWEN, "fixed", Path(CACHE))
-        cases.append(("factored gradients", str(path), 1, 32, 4))
+        path = str(prepare_model(QWEN, "fixed", Path(CACHE)))
+        cases += [("factored gradients", path, (1, completions, 32), 4) for completions in (4, 8)]
     torch.set_num_threads(1)
-    for part, model, groups, tokens, steps in cases:
+    for part, model, batch_shape, steps in cases:
         config = PolicyConfig(model=model, dtype="float32", threads=1)
         plan = plan_hardware(config, probe=probe_hardware())
-        policy = load_policy(config, plan, max_new_tokens=tokens)
-        found = ratios(policy, part, groups=groups, tokens=tokens, steps=steps)
+        policy = load_policy(config, plan, max_new_tokens=batch_shape[-1])
+        found = ratios(policy, part, batch_shape, steps)
         low, median, high = statistics.quantiles(found, n=4)
-        shape = f"{groups} x {GROUP_SIZE} x {tokens}"
+        shape = " x ".join(map(str, batch_shape))
         print(
             f"| {part} | {Path(model).name} | {shape} | {median:.2f} ({low:.2f} to {high:.2f}) |", flush=True
         )

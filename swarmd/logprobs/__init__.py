@@ -24,7 +24,7 @@ What it must equal
 Where gradients go
     Embedding, output layer and Llama's layers add to `.grad` themselves, in place (`gradients.py`). Those of
     large weights stay two factors until the optimiser applies them (`factored.py`): on a 0.5 B model with 128
-    tokens a step that saves the 2 GB of all gradients and a fifth of the time (decision 13). Hooks on these
+    tokens per step that saves the 2 GB of all gradients and a fifth of the time (decision 13). Hooks on these
     parameters and `torch.autograd.grad` see nothing.
 
 What it does not do
