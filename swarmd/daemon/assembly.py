@@ -91,9 +91,10 @@ class Assembly:
         async with AsyncExitStack() as stack:
             database, blobs = self._open_books(stack)
             self._enter("opening the network")
-            network = await self._start_network()
+            usual = home.read_usual_port() if config.network.port == 0 else None
+            network = await self._start_network(usual)
             stack.push_async_callback(network.close)
-            home.write_port(network.port)
+            home.write_port(network.port, usual)
             self._enter("finding its swarm")
             manifest = await choose_manifest(
                 config.swarm,
@@ -184,12 +185,15 @@ class Assembly:
         )
         return Peer(exchange, steps, reporter)
 
-    async def _start_network(self) -> HivemindNetwork:
-        """On the configured port, else on that of the last run if it is free, else on any."""
+    async def _start_network(self, usual: int | None) -> HivemindNetwork:
+        """On the configured port, else on the usual one if it is free, else on any for this time."""
         config, home = self._config.network, self._home
-        kept = home.read_port()
-        if config.port == 0 and kept is not None and _is_free(config.host, kept):
-            config = config.model_copy(update={"port": kept})
+        if usual is not None and _is_free(config.host, usual):
+            config = config.model_copy(update={"port": usual})
+        elif usual is not None:
+            self._warn(
+                f"port {usual}, where this peer listened before, is taken: another is used until the next start"
+            )
         return await HivemindNetwork.start(
             key=self._key,
             identity_path=home.identity_path,

@@ -42,6 +42,7 @@ PID_BYTES = 16
 """Length of the lock file's content, always the same, so that it need not be truncated."""
 
 PORTS = range(1, 65_536)
+PORTS_KEPT = 2  # the one listened on, and the one to go back to
 
 
 @dataclass(frozen=True)
@@ -214,18 +215,30 @@ class Home:
         self._write(self.manifest_path, manifest)
 
     def read_port(self) -> int | None:
-        """The port kept from an earlier start; None when there is none or it is not a port. Raises
-        ConfigError."""
+        """The port that this peer listens on, or did last; None when there is none or it is not a port.
+
+        Raises ConfigError.
+        """
+        return next(iter(self._read_ports()), None)
+
+    def read_usual_port(self) -> int | None:
+        """The port that others know: kept while another has to be used for a time. Raises ConfigError."""
+        return next(reversed(self._read_ports()), None)
+
+    def _read_ports(self) -> list[int]:
+        """The present port, and the usual one behind it if it is another."""
         try:
-            port = int(self.port_path.read_bytes())
+            ports = [int(word) for word in self.port_path.read_bytes().split()]
         except (FileNotFoundError, ValueError):
-            return None
+            return []
         except OSError as error:
             raise ConfigError(f"{self.port_path} cannot be read: {remedy(error)}") from error
-        return port if port in PORTS else None
+        return ports if len(ports) <= PORTS_KEPT and all(port in PORTS for port in ports) else []
 
-    def write_port(self, port: int) -> None:
-        self._write(self.port_path, f"{port}\n".encode())
+    def write_port(self, port: int, usual: int | None = None) -> None:
+        """Keep the port listened on, and the usual one if it was taken at this start."""
+        ports = (port,) if usual in (None, port) else (port, usual)
+        self._write(self.port_path, "".join(f"{each}\n" for each in ports).encode())
 
     def _write(self, path: Path, data: bytes) -> None:
         try:

@@ -260,7 +260,16 @@ def test_manifest_and_port_are_kept(tmp_path: Path) -> None:
     assert home.read_port() == 41_001
 
 
-@pytest.mark.parametrize("content", ["", "no port", "0", "65536", "-1", "41000 41001"])
+def test_a_port_that_is_taken_for_a_while_is_not_forgotten(tmp_path: Path) -> None:
+    home = Home.open(tmp_path)
+    home.write_port(41_000)
+    home.write_port(50_123, home.read_usual_port())
+    assert (home.read_port(), home.read_usual_port()) == (50_123, 41_000)
+    home.write_port(41_000, home.read_usual_port())
+    assert (home.read_port(), home.read_usual_port()) == (41_000, 41_000)
+
+
+@pytest.mark.parametrize("content", ["", "no port", "0", "65536", "-1", "41000 no", "1 2 3"])
 def test_a_port_file_that_holds_no_port_is_as_none(tmp_path: Path, content: str) -> None:
     home = Home.open(tmp_path)
     home.port_path.write_text(content)
