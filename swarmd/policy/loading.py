@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -18,6 +18,7 @@ from swarmd.hardware.shortage import out_of_memory_as_model_error
 from swarmd.logprobs import TokenRow
 from swarmd.model import load_model
 from swarmd.model.adapters import with_adapters
+from swarmd.model.chat import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.policy.engines import EngineWish
 from swarmd.policy.policy import Policy
@@ -32,11 +33,14 @@ def load_policy(
     *,
     max_new_tokens: int,
     remember: Callable[[Budgets], None] = lambda _: None,
+    template_args: TemplateArguments | None = None,
+    stop: Sequence[str] = (),
 ) -> Policy:
     """Load the planned model onto its device, and let it write one token and rate it.
 
     `max_new_tokens` is the swarm's limit; config may lower it. `remember` receives the budgets whenever a
-    lack of memory made them smaller. From now on the process keeps to the plan's memory limit. Sets the
+    lack of memory made them smaller. `template_args` go to the chat template, and texts of `stop` end a
+    completion. From now on the process keeps to the plan's memory limit. Sets the
     process's PyTorch threads and silences transformers' progress bars. Raises ModelError, naming the part
     that failed.
     """
@@ -44,7 +48,7 @@ def load_policy(
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the daemon's own log
     dtype: torch.dtype = getattr(torch, plan.dtype)
     # A base that is frozen needs no float32, not for the moment of loading either.
-    model, tokenizer = load_model(plan.model, torch.float32 if plan.lora is None else dtype)
+    model, tokenizer = load_model(plan.model, torch.float32 if plan.lora is None else dtype, template_args)
     remedy = "--lora r=16, " if plan.lora is None else ""
     with out_of_memory_as_model_error(f"{remedy}another --device, a higher --memory-limit"):
         guard = _limit(plan)
@@ -60,6 +64,7 @@ def load_policy(
                 budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
                 guard=guard,
                 engine=EngineWish(config.generator, config.temperature, plan.memory_limit_bytes),
+                stop=stop,
             )
         _try_out(policy, plan.model)
     return policy

@@ -25,6 +25,7 @@ from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
+from swarmd.policy.stopping import cut_at_stop
 from swarmd.rollout.batches import Decoding, decode_all
 from swarmd.rollout.interface import Engine, Progress, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
@@ -52,7 +53,7 @@ class Policy:
 
     `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
     `generator_reason` and `scorer_reason` are sentences for people: what writes completions, what scores
-    them, and why.
+    them, and why. A completion ends right after the first text of `stop` too (`policy/stopping.py`).
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Policy:
         budgets: BudgetKeeper | None = None,
         guard: MemoryGuard | None = None,
         engine: EngineWish | None = None,
+        stop: Sequence[str] = (),
     ) -> None:
         # Always in eval mode: with dropout, training would score another policy than the one that sampled.
         self.model = model.eval()
@@ -81,6 +83,7 @@ class Policy:
             getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 2**31
         )
         self._guard = guard
+        self._stop = tuple(stop)
         self._wish = engine or EngineWish()
         subject = Subject(model, tokenizer.pad_id, dtype)
         self._engine = self._engine_for(subject)
@@ -203,10 +206,10 @@ class Policy:
                 f"{self.family} computes what is not a number: use --dtype float32 if it runs in less, or go "
                 "back to other weights"
             )
-        return [
-            Sample(row.token_ids, self.tokenizer.decode_completion(row.token_ids), row.logprobs, row.finished)
-            for row in decoded
-        ]
+        text_of = self.tokenizer.decode_completion
+        if self._stop:
+            decoded = [cut_at_stop(row, self._stop, text_of) for row in decoded]
+        return [Sample(row.token_ids, text_of(row.token_ids), row.logprobs, row.finished) for row in decoded]
 
     # --- scores -----------------------------------------------------------------------------------
 
