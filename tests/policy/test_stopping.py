@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from swarmd.config import PolicyConfig
+from swarmd.hardware.plan import HardwarePlan
 from swarmd.logprobs import TokenRow
+from swarmd.policy import load_policy
 from swarmd.policy.stopping import cut_at_stop
 from swarmd.rollout.interface import Decoded
 
@@ -39,12 +42,17 @@ def test_a_token_is_never_split():
     assert found.token_ids == (1, 2)
 
 
-def test_what_a_policy_samples_with_a_stop_is_the_beginning_of_what_it_samples_without(make_policy):
-    free, stopped = make_policy(), make_policy()
+def load(model, **more):
+    plan = HardwarePlan(str(model), "cpu", "float32", 1, None, ())
+    return load_policy(PolicyConfig(model=str(model)), plan, max_new_tokens=24, **more)
+
+
+def test_what_a_policy_samples_with_a_stop_is_the_beginning_of_what_it_samples_without(tiny_model_dir):
+    free = load(tiny_model_dir)
     prompts = [free.render("2+2?")]
     samples = free.generate(prompts, 4, generator=torch.Generator().manual_seed(3))[0]
     stop = next(sample.text for sample in samples if sample.text)[1]
-    stopped._stop = (stop,)
+    stopped = load(tiny_model_dir, stop=(stop,))
     cut_ones = stopped.generate(prompts, 4, generator=torch.Generator().manual_seed(3))[0]
     assert any(
         len(one.token_ids) < len(whole.token_ids) for one, whole in zip(cut_ones, samples, strict=True)
