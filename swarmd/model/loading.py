@@ -48,10 +48,6 @@ def load_model(
 
 def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
     if not (path / "config.json").is_file():
-        if (path / "adapter_config.json").is_file():
-            raise ModelError(
-                f"{path} holds an adapter and no model: give its base as --model and the adapter as --adapter"
-            )
         raise ModelError(f"{path} holds no model: config.json is missing")
     if not any(path.glob("*.safetensors")):
         raise ModelError(
