@@ -23,6 +23,7 @@ from swarmd.hardware.heap import release_freed
 from swarmd.logprobs import DistinctLogprobs
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
+from swarmd.model.adapters import adapted_modules
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
 from swarmd.policy.stopping import cut_at_stop
@@ -92,6 +93,14 @@ class Policy:
         if guard is not None:
             guard.watch(model)
         self.release_freed_memory()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What was chosen for this model and why, a sentence each."""
+        found: tuple[str, ...] = (self.generator_reason, self.scorer_reason)
+        if isinstance(self.model, PeftModel):
+            found += (f"LoRA adapters are on {', '.join(adapted_modules(self.model))}",)
+        return found
 
     def _engine_for(self, subject: Subject) -> Engine:
         choice = choose_engine(self._wish, subject, eos_ids=self.tokenizer.eos_ids)
