@@ -192,7 +192,7 @@ class Assembly:
             config = config.model_copy(update={"port": usual})
         elif usual is not None:
             self._warn(
-                f"port {usual}, where this peer listened before, is taken: another is used until the next start"
+                f"port {usual}, where this peer listened before, is taken: using another until the next start"
             )
         return await HivemindNetwork.start(
             key=self._key,

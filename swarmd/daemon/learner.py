@@ -18,6 +18,7 @@ from swarmd.errors import DiskFullError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import Trainer, policy_algorithm
+from swarmd.model import Base, absolute_name
 from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
 from swarmd.step import progress as saved_progress
 from swarmd.step.progress import Progress
@@ -43,12 +44,14 @@ class Learner:
     """What the checkpoint resumed from takes; 0 without one."""
     problems: tuple[str, ...]
     """What was wrong with checkpoints, and what is lost, a sentence each."""
+    base: Base | None
+    """What the adapter is trained on; None where all weights are trained, and saved."""
 
     def save(self) -> int:
         """Checkpoint this moment; in the model thread. Returns its bytes. Raises StorageError, and loses
         nothing."""
         path = saved_progress.save(
-            self.checkpoints, self.progress, self.policy, self.trainer, self.config, self.peer_id
+            self.checkpoints, self.progress, self.policy, self.trainer, self.config, self.peer_id, self.base
         )
         return _bytes_of(path)
 
@@ -72,12 +75,17 @@ def load_learner(
     _require_space(home, checkpoint_bytes)
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     policy_config = config.policy.completed_by(trained)
+    model = absolute_name(policy_config.model, trained.get("model") if isinstance(trained, dict) else None)
+    policy_config = policy_config.model_copy(update={"model": model})
     prepared = _prepare(config, policy_config, home, manifest)
     plan = prepared.plan
     if plan.lora is not None:  # chosen by the plan, or wished for: the checkpoint names it either way
         policy_config = policy_config.model_copy(
             update={"lora_rank": plan.lora.rank, "lora_alpha": plan.lora.alpha}
         )
+    base = None if plan.lora is None else Base.of(model)
+    if base is not None and checkpoint is not None:
+        base.require_same(checkpoint.state.get("base"), checkpoint.path)
     policy = load_policy(
         policy_config, plan, max_new_tokens=manifest.max_new_tokens, remember=prepared.remember
     )
@@ -90,7 +98,7 @@ def load_learner(
     if resumption.named:
         progress.saved_step = -1  # of step 0 or not: it is saved in this home at once
     return Learner(
-        plan=replace(plan, reasons=(*plan.reasons, policy.engine_reason, policy.logprobs_reason)),
+        plan=replace(plan, reasons=(*plan.reasons, *policy.reasons)),
         config=policy_config,
         policy=policy,
         trainer=trainer,
@@ -100,6 +108,7 @@ def load_learner(
         resumed_step=None if checkpoint is None else progress.step,
         checkpoint_bytes=checkpoint_bytes,
         problems=told,
+        base=base,
     )
 
 

@@ -3,14 +3,17 @@
 Nothing is generated or trained here, and no code that comes with a model is ever run.
 """
 
+from swarmd.model.base import Base
 from swarmd.model.fingerprint import model_fingerprint
 from swarmd.model.loading import load_model
-from swarmd.model.locating import read_configuration
+from swarmd.model.locating import absolute_name, read_configuration
 from swarmd.model.sizing import on_meta, shape_of
 from swarmd.model.tokenizer import ChatTokenizer
 
 __all__ = [
+    "Base",
     "ChatTokenizer",
+    "absolute_name",
     "load_model",
     "model_fingerprint",
     "on_meta",

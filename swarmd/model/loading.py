@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
+from swarmd.model.chat import TemplateArguments
 from swarmd.model.locating import locate
 from swarmd.model.smollm2 import SMOLLM2, load_smollm2
 from swarmd.model.third_party import third_party
@@ -22,8 +23,10 @@ GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 AGAIN = "copy or download it again, or use another model"
 
 
-def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, ChatTokenizer]:
-    """The model in main memory, weights in `dtype`, and its tokenizer.
+def load_model(
+    name: str, dtype: torch.dtype, template_args: TemplateArguments | None = None
+) -> tuple[PreTrainedModel, ChatTokenizer]:
+    """The model in main memory, weights in `dtype`, and its tokenizer, whose template gets `template_args`.
 
     Raises ModelError: unknown or unreachable model, damaged files, no tokenizer or one of another model.
     """
@@ -33,7 +36,7 @@ def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, ChatToke
         path = locate(name)
         model, tokenizer = _load_weights(path, name, dtype), _load_tokenizer(path, name)
     with third_party(name, "reading its tokenizer and chat template", "use another model"):
-        chat = ChatTokenizer(tokenizer, _generation_eos_ids(model))
+        chat = ChatTokenizer(tokenizer, _generation_eos_ids(model), template_args)
     rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     if len(chat.hf) > rows:
         raise ModelError(
@@ -45,10 +48,6 @@ def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, ChatToke
 
 def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
     if not (path / "config.json").is_file():
-        if (path / "adapter_config.json").is_file():
-            raise ModelError(
-                f"{path} holds an adapter and no model: give its base as --model and the adapter as --adapter"
-            )
         raise ModelError(f"{path} holds no model: config.json is missing")
     if not any(path.glob("*.safetensors")):
         raise ModelError(

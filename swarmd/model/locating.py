@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from swarmd.model.hub import CONFIGURATION, FILES, fetch_snapshot
 from swarmd.model.smollm2 import SMOLLM2, smollm2_config
 from swarmd.model.third_party import third_party
 
+ADAPTER = "adapter_config.json"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _NAMES = (
     f"use embedded, {SMOLLM2}, a directory such as ./my-model, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct"
@@ -24,15 +26,51 @@ def locate(name: str, files: tuple[str, ...] = FILES) -> Path:
     if name == "embedded":
         return EMBEDDED_MODEL_DIR
     path = Path(name).expanduser()
-    try:
-        found = path.is_dir()
-    except OSError as error:  # no permission to look there, or no name a directory could have
-        raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {_NAMES}") from error
-    if found:
+    if _is_directory(path, name):
+        _refuse_adapter(path)
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return fetch_snapshot(name, files)
     raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {_NAMES}")
+
+
+def _refuse_adapter(path: Path) -> None:
+    """Raises ModelError for a directory that peft wrote: its base is elsewhere, if anywhere."""
+    adapter = path / ADAPTER
+    if not adapter.is_file() or (path / CONFIGURATION).is_file():
+        return
+    try:
+        base = json.loads(adapter.read_text()).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    raise ModelError(
+        f"{path} holds an adapter and no model: merge it into its base {base or ''} with peft's "
+        "merge_and_unload, save that, and give the new directory as --model"
+    )
+
+
+def _is_directory(path: Path, name: str) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # no permission to look there, or no name a directory could have
+        raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {_NAMES}") from error
+
+
+def absolute_name(name: str, trained: object = None) -> str:
+    """`name` as it is found from any directory; a hub id and the like as they are.
+
+    `trained` is the absolute name in a checkpoint: a relative one that is not here is meant to be that.
+    Raises ModelError.
+    """
+    if name == "embedded":
+        return name
+    path = Path(name).expanduser()
+    if _is_directory(path, name):
+        return str(path.absolute())
+    meant = Path(trained) if isinstance(trained, str) else None
+    if meant is not None and not path.is_absolute() and meant.parts[-len(path.parts) :] == path.parts:
+        return str(meant)
+    return name
 
 
 def read_configuration(name: str) -> PretrainedConfig:

@@ -9,8 +9,10 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from swarmd.errors import ModelError
 from swarmd.hardware.shape import ModelShape
 from swarmd.model.adapters import adapter_parameters_per_rank
+from swarmd.model.third_party import third_party
 
 
 def on_meta(config: PretrainedConfig) -> PreTrainedModel:
@@ -27,26 +29,51 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
 
 
 def shape_of(model: Any) -> ModelShape:
-    """The shape of a model that `on_meta` built."""
+    """The shape of a model that `on_meta` built. A model without attention is taken for one with a single
+    head: that predicts more memory than it needs."""
     head = model.get_output_embeddings()
     # GPT-2's linear layers are a class of their own, with the weight transposed.
     linear: list[Any] = [m for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
     widths = [(m.nx, m.nf) if isinstance(m, Conv1D) else (m.in_features, m.out_features) for m in linear]
     embedding = model.get_input_embeddings()
     text = model.config.get_text_config(decoder=True)
-    heads = text.num_attention_heads
-    head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    heads = _size(text, "num_attention_heads") or 1
+    head_size = _size(text, "head_dim") or embedding.embedding_dim // heads
     return ModelShape(
         parameters=sum(p.numel() for p in model.parameters()),
         linear_parameters=sum(module.weight.numel() for module in linear),
         head_parameters=embedding.weight.numel(),
-        adapter_parameters_per_rank=adapter_parameters_per_rank(on_meta(model.config)),
+        adapter_parameters_per_rank=_adapter_parameters_per_rank(model, of_layers=sum(map(sum, widths))),
         vocab_size=embedding.num_embeddings,
         hidden=embedding.embedding_dim,
-        layers=text.num_hidden_layers,
-        cache_width=2 * head_size * (getattr(text, "num_key_value_heads", None) or heads),
+        layers=_size(text, "num_hidden_layers") or _longest_stack(model),
+        cache_width=2 * head_size * (_size(text, "num_key_value_heads") or heads),
         linear_inputs=sum(inputs for inputs, _ in widths),
         linear_outputs=sum(outputs for _, outputs in widths),
         attention_width=heads * head_size,
-        context=getattr(text, "max_position_embeddings", None) or 2**31,
+        context=_size(text, "max_position_embeddings") or 2**31,
     )
+
+
+def _adapter_parameters_per_rank(model: Any, *, of_layers: int) -> int:
+    """`of_layers` where peft refuses the architecture: without adapters it may be trained all the same."""
+    try:
+        with third_party(model.config.model_type, "adding LoRA adapters", "train all weights"):
+            return adapter_parameters_per_rank(on_meta(model.config))
+    except ModelError:
+        return of_layers
+
+
+def _size(config: Any, name: str) -> int | None:
+    """A size of a configuration, the largest where layers differ; None where this kind of model has none."""
+    try:
+        size = getattr(config, name, None)
+    except RuntimeError:
+        return None
+    found = size if isinstance(size, list | tuple) else [size]
+    return max((number for number in found if isinstance(number, int)), default=None)
+
+
+def _longest_stack(model: Any) -> int:
+    """The number of layers, for a configuration that does not name it."""
+    return max((len(module) for module in model.modules() if isinstance(module, nn.ModuleList)), default=1)

@@ -27,6 +27,8 @@ def third_party(model: str, doing: str, remedy: str) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
+        if isinstance(error, ImportError):  # of a quantisation, most often
+            remedy = "install the package that is named there, or use another model"
         said = " ".join(str(error).split())[:TOLD_CHARS_MAX] or "no reason given"
         raise ModelError(
             f"model {model!r} does not work here: {doing} failed ({type(error).__name__}: {said}): {remedy}"

@@ -2,90 +2,145 @@
 
 Other peers' completions never turn into control tokens: nobody can make this policy learn to end its turn or
 to open another by writing `<|im_end|>`. Questions need no such care: they are regenerated here, not received.
+Answer tags are text, also for a tokenizer that has special tokens for them: they are scored and shared.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
-from swarmd.tasks.prompt import prompt_messages
+from swarmd.model.chat import Chat, TemplateArguments
+from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, prompt_messages
 
 FINGERPRINT_BYTES = 8
 ENCODINGS_KEPT = 256  # completions: more than a step's, whose texts repeat and are asked for again
+PROBE_ANSWERS = ("5", "-3.5, x", "[1, 2]")
+
+Span = tuple[int, int]
 
 
 class ChatTokenizer:
-    """A Hugging Face tokenizer used in one consistent way. `eos_ids` are all tokens that end a completion."""
+    """A Hugging Face tokenizer used in one consistent way.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, extra_eos_ids: Sequence[int] = ()) -> None:
-        if tokenizer.eos_token_id is None:
+    `eos_ids` are all tokens that end a completion: the tokenizer's end token, `extra_eos_ids`, and what the
+    chat template writes behind an answer. `eos_id` is the one that others' finished text is trained to end
+    with: the template's, or else the tokenizer's.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        extra_eos_ids: Sequence[int] = (),
+        template_args: TemplateArguments | None = None,
+    ) -> None:
+        """`template_args` are passed on to the chat template. Raises ModelError for a tokenizer or template
+        that loses questions or answers, and where no token ends an answer."""
+        self.hf: Any = tokenizer
+        self.hf.padding_side = "left"
+        self.fingerprint = tokenizer_fingerprint(tokenizer)
+        known_ends = [*_own_ends(self.hf), *extra_eos_ids]
+        marks = _marks(self.hf)
+        self._chat = None if self.hf.chat_template is None else Chat(tokenizer, template_args or {})
+        end = None if self._chat is None else self._chat.end_of_answer(frozenset(known_ends), marks)
+        ends = known_ends if end is None else [end, *known_ends]
+        if not ends:
             raise ModelError(
                 f"the tokenizer of {tokenizer.name_or_path} names no end-of-sequence token: set eos_token in "
                 "its tokenizer_config.json, or use another model"
             )
-        self.hf: Any = tokenizer
-        self.hf.padding_side = "left"
-        self.eos_id: int = tokenizer.eos_token_id
-        self.eos_ids = frozenset({self.eos_id, *extra_eos_ids})
+        self.eos_id = ends[0]
+        self.eos_ids = frozenset(ends)
         # Any token will do as padding, the end-of-sequence token too: masks come from lengths, not from it.
         self.pad_id: int = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self.fingerprint = tokenizer_fingerprint(tokenizer)
+        self._tags = _tags(self.hf, marks)
+        self._controls = (_special(self.hf) | self.eos_ids) - set(self._tags.values())
+        # Special tokens are split where others' text spells them. These are not, unless it is cut there.
+        unsplit = (marks - _special(self.hf)) & (self.eos_ids | frozenset(self._render_probe()))
+        self._cuts = _pattern([*self._tags, *(_text(self.hf, token) for token in unsplit)])
         self._encode = lru_cache(maxsize=ENCODINGS_KEPT)(self._encode_anew)
+        self._require_answers_kept()
 
     def render(self, question: str) -> list[int]:
-        """The prompt's tokens, up to where the completion starts."""
-        messages = [dict(message) for message in prompt_messages(question)]
-        if self.hf.chat_template is None:
-            text = "\n\n".join(message["content"] for message in messages) + "\n\n"
-            return list(self.hf(text, split_special_tokens=True)["input_ids"])
-        try:
-            return self._apply_template(messages)
-        except TemplateError:  # templates without a system role refuse one
-            merged = "\n\n".join(message["content"] for message in messages)
-            return self._apply_template([{"role": "user", "content": merged}])
+        """The prompt's tokens, up to where the completion starts. Raises ModelError."""
+        messages = prompt_messages(question)
+        if self._chat is not None:
+            return self._with_one_beginning(self._chat.prompt(messages))
+        text = "\n\n".join(message["content"] for message in messages) + "\n\n"
+        ids = list(self.hf(text, split_special_tokens=True)["input_ids"])
+        while ids and ids[-1] in self._controls:  # some tokenizers end every text, and this one goes on
+            ids.pop()
+        return ids
 
-    def _apply_template(self, messages: list[dict[str, str]]) -> list[int]:
-        ids = self.hf.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-        return list(ids)
+    def _with_one_beginning(self, ids: list[int]) -> list[int]:
+        """Template and tokenizer may both have begun it."""
+        while len(ids) > 1 and ids[0] == ids[1] == self.hf.bos_token_id:
+            ids = ids[1:]
+        return ids
 
     def encode_completion(self, text: str, finished: bool, max_tokens: int) -> tuple[int, ...]:
         """Tokens of a completion known as text only: the end token if it was finished and was not cut off."""
         return self._encode(text, finished, max_tokens)
 
     def _encode_anew(self, text: str, finished: bool, max_tokens: int) -> tuple[int, ...]:
-        ids = self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        ids: list[int] = []
+        for piece, _, tag in self._pieces(text):
+            ids += self._ids(piece) if tag is None else [tag]
         if finished:
-            ids = [*ids, self.eos_id]
+            ids.append(self.eos_id)
         return tuple(ids[:max_tokens])
 
-    def completion_spans(self, text: str, finished: bool, max_tokens: int) -> tuple[tuple[int, int], ...]:
+    def completion_spans(self, text: str, finished: bool, max_tokens: int) -> tuple[Span, ...]:
         """Where in `text` each token of `encode_completion` begins and ends, in characters.
 
         The end token stands at the end and is empty. All are empty where the tokenizer cannot tell.
         """
-        if self.hf.is_fast:
-            encoded = self.hf(
-                text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
-            )
-            spans = [(start, end) for start, end in encoded["offset_mapping"]]
-        else:
-            spans = self._spans_by_decoding(text)
+        spans: list[Span] = []
+        for piece, offset, tag in self._pieces(text):
+            within = self._spans(piece) if tag is None else [(0, len(piece))]
+            spans += [(start + offset, end + offset) for start, end in within]
         if finished:
             spans.append((len(text), len(text)))
         return tuple(spans[:max_tokens])
 
-    def _spans_by_decoding(self, text: str) -> list[tuple[int, int]]:
+    def _pieces(self, text: str) -> Iterator[tuple[str, int, int | None]]:
+        """Parts of `text` that are encoded apart: each with its place, and its token if it is an answer
+        tag."""
+        start = 0
+        for found in () if self._cuts is None else self._cuts.finditer(text):
+            tag = self._tags.get(found[0])
+            cut = found.start() if tag is not None else found.start() + 1  # amid it: so it stays text
+            if cut > start:
+                yield text[start:cut], start, None
+            start = cut
+            if tag is not None:
+                yield found[0], start, tag
+                start = found.end()
+        if start < len(text) or start == 0:
+            yield text[start:], start, None
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def _spans(self, text: str) -> list[Span]:
+        if self.hf.is_fast:
+            encoded = self.hf(
+                text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+            )
+            return [(start, end) for start, end in encoded["offset_mapping"]]
+        return self._spans_by_decoding(text)
+
+    def _spans_by_decoding(self, text: str) -> list[Span]:
         """By the lengths of ever longer beginnings, if together they are the text."""
-        ids = self.hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        ids = self._ids(text)
         beginnings = [
             self.hf.decode(ids[:count], clean_up_tokenization_spaces=False) for count in range(len(ids) + 1)
         ]
@@ -95,10 +150,62 @@ class ChatTokenizer:
 
     def decode_completion(self, token_ids: Sequence[int]) -> str:
         """The text without control tokens: what is scored and shared."""
-        text: str = self.hf.decode(
-            list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        written = [token for token in token_ids if token not in self._controls]
+        text: str = self.hf.decode(written, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
+
+    def _render_probe(self) -> list[int]:
+        return [] if self._chat is None else self._chat.prompt(prompt_messages(""))
+
+    def _require_answers_kept(self) -> None:
+        """Whether an answer that this model writes would be scored as what it is. Raises ModelError."""
+        for answer in PROBE_ANSWERS:
+            text = f"So it is {OPENING_TAG}{answer}{CLOSING_TAG}"
+            read = self.decode_completion(self._encode_anew(text, True, len(text) + 1))
+            if extract_answer(read) != answer:
+                raise ModelError(
+                    f"the tokenizer of {self.hf.name_or_path} changes what is written: {text!r} is read back "
+                    f"as {read!r}, and no answer of it would count: use another model"
+                )
+
+
+def _own_ends(tokenizer: Any) -> list[int]:
+    """The end token. One that is named but is not in the vocabulary has another token's number."""
+    end: int | None = tokenizer.eos_token_id
+    return [] if end is None or _text(tokenizer, end) != tokenizer.eos_token else [end]
+
+
+def _special(tokenizer: Any) -> frozenset[int]:
+    """Tokens that the tokenizer itself says are not text."""
+    added = tokenizer.added_tokens_decoder
+    return frozenset(_special_ids(tokenizer)) | {token for token in added if added[token].special}
+
+
+def _special_ids(tokenizer: Any) -> list[int]:
+    """Without the None of a token that is named and not in the vocabulary."""
+    return [token for token in tokenizer.all_special_ids if token is not None]
+
+
+def _marks(tokenizer: Any) -> frozenset[int]:
+    """Tokens beside the text, special or not: added ones that are no mere space."""
+    added = tokenizer.added_tokens_decoder
+    return _special(tokenizer) | {token for token in added if added[token].content.strip()}
+
+
+def _tags(tokenizer: Any, marks: frozenset[int]) -> dict[str, int]:
+    """Special tokens that are answer tags."""
+    texts = {_text(tokenizer, token): token for token in marks & _special(tokenizer)}
+    return {tag: texts[tag] for tag in (OPENING_TAG, CLOSING_TAG) if tag in texts}
+
+
+def _text(tokenizer: Any, token: int) -> str:
+    return str(tokenizer.convert_ids_to_tokens(token))
+
+
+def _pattern(texts: Sequence[str]) -> re.Pattern[str] | None:
+    """Finds any of `texts`, the longest first."""
+    ordered = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> bytes:
@@ -108,7 +215,7 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> bytes:
     identity = {
         "vocabulary": sorted(tokenizer.get_vocab().items()),
         "merges": model.get("merges", []),
-        "special": sorted(tokenizer.all_special_ids),
+        "special": sorted(_special_ids(tokenizer)),
     }
     canonical = json.dumps(identity, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(canonical.encode()).digest()[:FINGERPRINT_BYTES]

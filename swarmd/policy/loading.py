@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from swarmd.config import PolicyConfig
+from swarmd.errors import ModelError
 from swarmd.hardware.budgets import BudgetKeeper, Budgets
 from swarmd.hardware.guard import MemoryGuard, set_accelerator_limit
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
@@ -24,6 +25,8 @@ from swarmd.policy.policy import Policy
 
 PROBE_QUESTION = "What is 2 + 3?"
 OTHER_MODEL = "use another model"
+NO_ADAPTERS = "train all weights (without --lora), or use another model"
+TRIED_TOKENS = 4  # in rows of several lengths and copies: some caches go wrong later than at the first token
 
 
 def load_policy(
@@ -33,7 +36,7 @@ def load_policy(
     max_new_tokens: int,
     remember: Callable[[Budgets], None] = lambda _: None,
 ) -> Policy:
-    """Load the planned model onto its device, and let it write one token and rate it.
+    """Load the planned model onto its device, and let it write a few tokens and rate them.
 
     `max_new_tokens` is the swarm's limit; config may lower it. `remember` receives the budgets whenever a
     lack of memory made them smaller. From now on the process keeps to the plan's memory limit. Sets the
@@ -44,13 +47,16 @@ def load_policy(
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the daemon's own log
     dtype: torch.dtype = getattr(torch, plan.dtype)
     # A base that is frozen needs no float32, not for the moment of loading either.
-    model, tokenizer = load_model(plan.model, torch.float32 if plan.lora is None else dtype)
+    model, tokenizer = load_model(
+        plan.model, torch.float32 if plan.lora is None else dtype, config.template_args
+    )
     remedy = "--lora r=16, " if plan.lora is None else ""
+    other = OTHER_MODEL if plan.lora is None else NO_ADAPTERS
     with out_of_memory_as_model_error(f"{remedy}another --device, a higher --memory-limit"):
         guard = _limit(plan)
-        with third_party(plan.model, "adding LoRA adapters or moving it to its device", OTHER_MODEL):
+        with third_party(plan.model, "adding LoRA adapters or moving it to its device", other):
             placed = _place(model, plan.lora, dtype, plan.device)
-        with third_party(plan.model, "computing a few tokens", OTHER_MODEL):
+        with third_party(plan.model, "computing a few tokens", other):
             policy = Policy(
                 placed,
                 tokenizer,
@@ -60,6 +66,7 @@ def load_policy(
                 budgets=BudgetKeeper(plan.budgets, remedy=remedy, remember=remember),
                 guard=guard,
                 engine=EngineWish(config.engine, config.temperature, plan.memory_limit_bytes),
+                stop=config.stop,
             )
         _try_out(policy, plan.model)
     return policy
@@ -68,9 +75,10 @@ def load_policy(
 def _try_out(policy: Policy, name: str) -> None:
     """One question through everything that a step goes through."""
     with third_party(name, "writing a question with its chat template", OTHER_MODEL):
-        prompt = policy.render(PROBE_QUESTION)
-    with third_party(name, "generating a token", OTHER_MODEL):
-        (sample,) = policy.greedy([prompt], 1)
+        prompt, longer = policy.render(PROBE_QUESTION), policy.render(f"{PROBE_QUESTION} {PROBE_QUESTION}")
+    with third_party(name, "generating a few tokens", OTHER_MODEL):
+        rng = torch.Generator().manual_seed(0)
+        sample = policy.generate([prompt, longer], 2, TRIED_TOKENS, rng=rng)[0][0]
     with third_party(name, "computing log-probabilities", OTHER_MODEL), torch.no_grad():
         policy.logprobs([TokenRow(tuple(prompt), sample.token_ids)])
 
@@ -90,5 +98,7 @@ def _place(
 ) -> PreTrainedModel | PeftModel:
     """On the device, adapters added. What is trained is float32; a frozen base takes the plan's dtype."""
     if lora is None:
+        if getattr(model, "is_quantized", False):
+            raise ModelError("its weights are quantised and cannot be trained: add --lora r=16")
         return cast(Any, model).to(device)
     return with_adapters(cast(Any, model).to(device, dtype), lora)

@@ -23,8 +23,10 @@ from swarmd.hardware.heap import release_freed
 from swarmd.logprobs import DistinctLogprobs
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
+from swarmd.model.adapters import adapted_modules
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
+from swarmd.policy.stopping import cut_at_stop
 from swarmd.rollout.batches import Decoding, decode_all
 from swarmd.rollout.interface import Engine, Progress, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
@@ -52,7 +54,7 @@ class Policy:
 
     `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
     `engine_reason` and `logprobs_reason` are sentences for people: what writes completions, what scores
-    them, and why.
+    them, and why. A completion ends right after the first text of `stop` too (`policy/stopping.py`).
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Policy:
         budgets: BudgetKeeper | None = None,
         guard: MemoryGuard | None = None,
         engine: EngineWish | None = None,
+        stop: Sequence[str] = (),
     ) -> None:
         # Always in eval mode: with dropout, training would score another policy than the one that sampled.
         self.model = model.eval()
@@ -81,6 +84,7 @@ class Policy:
             getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 2**31
         )
         self._guard = guard
+        self._stop = tuple(stop)
         self._wish = engine or EngineWish()
         subject = Subject(model, tokenizer.pad_id, dtype)
         self._engine = self._engine_for(subject)
@@ -89,6 +93,14 @@ class Policy:
         if guard is not None:
             guard.watch(model)
         self.release_freed_memory()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What was chosen for this model and why, a sentence each."""
+        found: tuple[str, ...] = (self.engine_reason, self.logprobs_reason)
+        if isinstance(self.model, PeftModel):
+            found += (f"LoRA adapters are on {', '.join(adapted_modules(self.model))}",)
+        return found
 
     def _engine_for(self, subject: Subject) -> Engine:
         choice = choose_engine(self._wish, subject, eos_ids=self.tokenizer.eos_ids)
@@ -203,10 +215,10 @@ class Policy:
                 f"{self.family} computes what is not a number: use --dtype float32 if it runs in less, or go "
                 "back to other weights"
             )
-        return [
-            Sample(row.token_ids, self.tokenizer.decode_completion(row.token_ids), row.logprobs, row.finished)
-            for row in decoded
-        ]
+        text_of = self.tokenizer.decode_completion
+        if self._stop:
+            decoded = [cut_at_stop(row, self._stop, text_of) for row in decoded]
+        return [Sample(row.token_ids, text_of(row.token_ids), row.logprobs, row.finished) for row in decoded]
 
     # --- scores -----------------------------------------------------------------------------------
 

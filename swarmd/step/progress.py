@@ -17,6 +17,7 @@ from protocol import PeerId
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.learning import Experience, StepMetrics, Trainer
+from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
 from swarmd.storage import Checkpoint, Checkpoints
@@ -105,11 +106,12 @@ def save(
     trainer: Trainer,
     config: PolicyConfig,
     peer_id: PeerId | None = None,
+    base: Base | None = None,
 ) -> Path:
     """Write a checkpoint; call it in the model thread. Raises StorageError and loses nothing.
 
     `config` says with which model and adapter to load the weights again (`swarmd eval`). `peer_id` says whose
-    counters these are.
+    counters these are, and `base` what an adapter was trained on.
     """
     path = checkpoints.save(
         progress.step,
@@ -120,6 +122,8 @@ def save(
         about={
             "peer": peer_id,
             "family": policy.family,
+            "tokenizer": policy.tokenizer_fingerprint.hex(),
+            "base": None if base is None else base.to_state(),
             "policy": {
                 "model": config.model,
                 "lora_rank": config.lora_rank,
@@ -150,6 +154,12 @@ def resume(
         raise ConfigError(
             f"the checkpoint {checkpoint.path} is of the model {family}, and {policy.family} was loaded: "
             "start with the --model (and --lora) it was made with, or use another --home"
+        )
+    tokenizer = policy.tokenizer_fingerprint.hex()
+    if checkpoint.state.get("tokenizer", tokenizer) != tokenizer:
+        raise ConfigError(
+            f"the checkpoint {checkpoint.path} was trained with another tokenizer than the model has "
+            "now: put the former tokenizer files back, or use another --home"
         )
     policy.load_trainable_state(checkpoint.tensors)
     if checkpoint.optimizer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from swarmd.hardware.plan import LoraPlan
 from swarmd.hardware.shortage import Shortage
 from swarmd.policy import prepare_plan
 from swarmd.storage import Home
+from tests.conftest import byte_tokenizer, tiny_model
 from tests.daemon.fakes import external_group
 from tests.gossip.making import make_manifest
 
@@ -150,3 +153,63 @@ def test_an_adapter_that_the_plan_chose_is_kept_when_there_is_more_memory(load, 
 def test_a_limit_that_the_model_cannot_keep_is_refused_before_loading(load):
     with pytest.raises(ModelError, match=r"0\.05 GiB may be used.*--memory-limit"):
         load(memory_limit="50MiB")
+
+
+@pytest.fixture
+def copied(tiny_model_dir, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_model_dir, tmp_path / "models" / "mine"))
+
+
+def other_weights(directory: Path) -> None:
+    """Replace the model's weights by those of another of the same sizes."""
+    tiny_model(seed=1).save_pretrained(directory)
+
+
+def test_an_adapter_is_not_put_on_a_base_whose_weights_were_replaced(load, copied):
+    take_step(load(model=str(copied), lora_rank=4), 1)
+    assert load(model=str(copied), lora_rank=4).resumed_step == 1
+    other_weights(copied)
+    with pytest.raises(
+        ModelError, match=r"trained on .*mine \(files .*the model loaded is .*--model.*--home"
+    ):
+        load(model=str(copied), lora_rank=4)
+
+
+def test_the_same_base_in_another_place_will_do(load, copied, tiny_model_dir):
+    take_step(load(model=str(copied), lora_rank=4), 1)
+    assert load(model=str(tiny_model_dir), lora_rank=4).resumed_step == 1
+
+
+def test_where_all_weights_are_saved_those_of_the_base_do_not_matter(load, copied):
+    take_step(load(model=str(copied)), 1)
+    other_weights(copied)
+    assert load(model=str(copied)).resumed_step == 1
+
+
+def test_another_tokenizer_than_it_was_trained_with_is_refused(load, copied):
+    take_step(load(model=str(copied)), 1)
+    tokenizer = byte_tokenizer()
+    tokenizer.pad_token = "<|im_start|>"
+    tokenizer.save_pretrained(copied)
+    written = json.loads((copied / "tokenizer.json").read_text())
+    vocabulary = written["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (copied / "tokenizer.json").write_text(json.dumps(written))
+    with pytest.raises(ConfigError, match="another tokenizer"):
+        load(model=str(copied))
+
+
+def test_a_relative_model_is_found_again_from_any_directory(load, copied, tmp_path, monkeypatch):
+    monkeypatch.chdir(copied.parent)
+    take_step(load(model="./mine", lora_rank=4), 1)
+    monkeypatch.chdir(tmp_path)
+    assert load(model=None).resumed_step == 1
+    assert load(model="./mine").resumed_step == 1
+    assert load(model="mine").plan.model == str(copied)
+
+
+def test_a_checkpoint_of_an_earlier_version_names_no_base_and_loads(load, copied):
+    first = load(model=str(copied), lora_rank=4)
+    take_step(dataclasses.replace(first, base=None), 1)
+    other_weights(copied)
+    assert load(model=str(copied), lora_rank=4).resumed_step == 1

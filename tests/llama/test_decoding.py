@@ -17,7 +17,7 @@ from transformers import (
 
 from swarmd.llama.decoding import LlamaEngine
 from swarmd.logprobs import PaddedLogprobs, TokenRow
-from swarmd.policy.engines import EngineWish, Subject, choose_engine
+from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
 from swarmd.rollout import EagerEngine
 from swarmd.rollout.sampling import draw_uniforms
 
@@ -211,3 +211,40 @@ def test_in_bfloat16_its_logprobs_are_as_close_to_the_scorers_as_transformers_ar
     assert isinstance(generator, LlamaEngine), reason
     eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.bfloat16)
     assert mean_difference(generator) < 1.5 * mean_difference(eager)
+
+
+def rename(model, old):
+    """The model as a later transformers might build it: our reader meets `old` nowhere, its own forward
+    does."""
+    body, plain = model.model, model.model.forward
+    owners = [module for module in body.modules() if hasattr(module, old)]
+    parts = [getattr(owner, old) for owner in owners]
+
+    def hide():
+        for owner, part in zip(owners, parts, strict=True):
+            delattr(owner, old)
+            setattr(owner, f"new_{old}", part)
+
+    def forward(*args, **more):
+        for owner, part in zip(owners, parts, strict=True):
+            setattr(owner, old, part)
+        try:
+            return plain(*args, **more)
+        finally:
+            hide()
+
+    hide()
+    body.forward = forward
+
+
+@pytest.mark.parametrize("renamed", ["rotary_emb", "variance_epsilon", "q_proj"])
+def test_a_llama_whose_parts_have_other_names_is_decoded_by_transformers_with_the_reason(renamed):
+    model = build(*KNOWN["llama, tied head"])
+    rename(model, renamed)
+    generator, reason = own(model)
+    assert isinstance(generator, EagerEngine)
+    assert "built in another way in this release of transformers" in reason
+    assert renamed in reason
+    choice = choose_logprobs(Subject(model, 0, torch.float32))
+    assert "by transformers' layers" in choice.reason
+    assert renamed in choice.reason

@@ -241,7 +241,7 @@ def test_control_tokens_in_someone_elses_text_stay_text(make_policy):
 
 def test_a_tokenizer_without_an_end_token_is_refused(tiny_model_dir):
     hf = AutoTokenizer.from_pretrained(tiny_model_dir)
-    hf.eos_token = None
+    hf.eos_token = hf.chat_template = None
     with pytest.raises(ModelError, match="end-of-sequence"):
         ChatTokenizer(hf)
 

@@ -1,0 +1,140 @@
+"""A conversation in a model's own chat template: the prompt that it makes, and the token that ends an answer.
+
+Templates are other people's programs. Some drop the system message, some want content in parts, some raise.
+So each is tried with a probe, and used in the first way in which everything that goes in comes out.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from swarmd.errors import ConfigError, ModelError
+from swarmd.model.third_party import third_party
+from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG
+
+Message = dict[str, Any]
+TemplateArguments = Mapping[str, bool | int | float | str]
+
+PROBE = (
+    {"role": "system", "content": "Give a number only."},
+    {"role": "user", "content": "What is 2 + 3?"},
+)
+PROBE_ANSWER = f"{OPENING_TAG}5{CLOSING_TAG}"
+REMEDY = (
+    "give what it asks for with --template-arg NAME=VALUE, mend chat_template in the model's directory, or "
+    "use another model"
+)
+
+
+class Chat:
+    """A tokenizer's chat template, used in the way in which it keeps what it is given."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, arguments: TemplateArguments) -> None:
+        """Raises ModelError for a template that loses the probe however it is written, ConfigError for
+        arguments that are not the operator's to give."""
+        self._hf: Any = tokenizer
+        self._arguments = dict(arguments)
+        self._name = str(tokenizer.name_or_path) or "this model"
+        _require_free(arguments)
+        self._write = self._find_writing()
+
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """The tokens of `messages` (system, user), up to where the answer starts. Raises ModelError."""
+        ids = self._apply([dict(message) for message in messages], add_generation_prompt=True)
+        return list(ids)
+
+    def end_of_answer(self, ends: frozenset[int], marks: frozenset[int]) -> int | None:
+        """The token that the template writes behind an assistant's answer; None where it writes none.
+
+        `ends` are tokens that are known to end an answer, `marks` all that are not text. Some templates end
+        an answer only by opening the next turn: the mark that opens it counts if it is one of `ends`.
+        """
+        answer = {"role": "assistant", "content": PROBE_ANSWER}
+        found = self._mark_behind_answer([*PROBE, answer], marks)
+        if found is not None:
+            return found
+        opened = self._mark_behind_answer([*PROBE, answer, PROBE[-1]], marks)
+        return opened if opened in ends else None
+
+    def _mark_behind_answer(self, messages: Sequence[Message], marks: frozenset[int]) -> int | None:
+        try:
+            text: str = self._apply(messages, tokenize=False)
+        except ModelError:  # it asks, and never shows an answer
+            return None
+        _, answer, behind = text.rpartition(PROBE_ANSWER)
+        if not answer:
+            return None
+        for token in self._hf(behind, add_special_tokens=False)["input_ids"]:
+            if token in marks:
+                return int(token)
+            if self._hf.decode([token]).strip():  # text follows, and an answer is not over with that
+                return None
+        return None
+
+    def _find_writing(self) -> Callable[[Sequence[Message]], list[Message]]:
+        whys: dict[str, None] = {}
+        for writing in WRITINGS:
+            self._write = writing
+            try:
+                lost = self._lost()
+            except ModelError as error:
+                cause = error.__cause__ or error
+                lost = f"{type(cause).__name__}: {cause}".partition("\n")[0]
+            if lost is None:
+                return writing
+            whys[lost] = None
+        raise ModelError(f"the chat template of {self._name} cannot be used ({'; '.join(whys)}): {REMEDY}")
+
+    def _lost(self) -> str | None:
+        """What of the probe is not in the prompt."""
+        prompt = _letters(self._hf.decode(self.prompt(PROBE), skip_special_tokens=False))
+        for part, message in zip(("instruction", "question"), PROBE, strict=True):
+            if _letters(message["content"]) not in prompt:
+                return f"the {part} is lost"
+        return None
+
+    def _apply(self, messages: Sequence[Message], **wishes: bool) -> Any:
+        with third_party(self._name, "writing a conversation with its chat template", REMEDY):
+            return self._hf.apply_chat_template(
+                self._write(messages), return_dict=False, **wishes, **self._arguments
+            )
+
+
+def _as_they_are(messages: Sequence[Message]) -> list[Message]:
+    return [dict(message) for message in messages]
+
+
+def _merged(messages: Sequence[Message]) -> list[Message]:
+    """The instruction at the head of the question."""
+    system, user, *later = messages
+    return [{**user, "content": f"{system['content']}\n\n{user['content']}"}, *later]
+
+
+def _in_parts(messages: Sequence[Message]) -> list[Message]:
+    return [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
+
+
+def _merged_in_parts(messages: Sequence[Message]) -> list[Message]:
+    return _in_parts(_merged(messages))
+
+
+WRITINGS = (_as_they_are, _merged, _in_parts, _merged_in_parts)
+"""Ways to write a conversation, the plainest first."""
+
+
+def _letters(text: str) -> str:
+    """What of `text` a tokenizer must keep: some change spaces and capitals."""
+    return "".join(text.split()).casefold()
+
+
+def _require_free(arguments: TemplateArguments) -> None:
+    own = {"messages", *inspect.signature(PreTrainedTokenizerBase.apply_chat_template).parameters}
+    taken = sorted(own & arguments.keys())
+    if taken:
+        raise ConfigError(
+            f"the template argument {taken[0]} is not the chat template's: it is set by swarmd; remove it"
+        )

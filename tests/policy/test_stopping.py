@@ -1,0 +1,66 @@
+"""A completion that ends at a text: what was sampled up to there, and nothing that was not."""
+
+import pytest
+import torch
+
+from swarmd.config import PolicyConfig
+from swarmd.hardware.plan import HardwarePlan
+from swarmd.logprobs import TokenRow
+from swarmd.policy import load_policy
+from swarmd.policy.stopping import cut_at_stop
+from swarmd.rollout.interface import Decoded
+
+
+def written(text, finished=True):
+    return Decoded(tuple(map(ord, text)), tuple(-float(n) for n in range(len(text))), finished)
+
+
+def cut(row, *stops):
+    return cut_at_stop(row, stops, lambda ids: "".join(map(chr, ids)))
+
+
+def test_it_ends_right_after_the_first_of_the_stops():
+    found = cut(written("<a>5</a>\n<a>6</a>"), "\n", "</a>")
+    assert found == Decoded(tuple(map(ord, "<a>5</a>")), tuple(-float(n) for n in range(8)), False)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_without_a_stop_in_it_it_stays_as_it_is(finished):
+    row = written("<a>5", finished)
+    assert cut(row, "</a>") == row
+    assert cut(written("", finished), "</a>") == written("", finished)
+
+
+def test_a_stop_at_its_very_end_cuts_nothing():
+    assert cut(written("<a>5</a>"), "</a>") == written("<a>5</a>")
+
+
+def test_a_token_is_never_split():
+    row = Decoded((1, 2, 3), (-1.0, -2.0, -3.0), True)
+    texts = {1: "<a>5</", 2: "a>\n", 3: "more"}
+    found = cut_at_stop(row, ("</a>",), lambda ids: "".join(texts[token] for token in ids))
+    assert found.token_ids == (1, 2)
+
+
+def load(model, **more):
+    plan = HardwarePlan(str(model), "cpu", "float32", 1, None, ())
+    return load_policy(PolicyConfig(model=str(model), **more), plan, max_new_tokens=24)
+
+
+def test_what_a_policy_samples_with_a_stop_is_the_beginning_of_what_it_samples_without(tiny_model_dir):
+    free = load(tiny_model_dir)
+    prompts = [free.render("2+2?")]
+    samples = free.generate(prompts, 4, rng=torch.Generator().manual_seed(3))[0]
+    stop = next(sample.text for sample in samples if sample.text)[1]
+    stopped = load(tiny_model_dir, stop=(stop,))
+    cut_ones = stopped.generate(prompts, 4, rng=torch.Generator().manual_seed(3))[0]
+    assert any(
+        len(one.token_ids) < len(whole.token_ids) for one, whole in zip(cut_ones, samples, strict=True)
+    )
+    for one, whole in zip(cut_ones, samples, strict=True):
+        assert whole.text.startswith(one.text)
+        assert one.text.find(stop) in (-1, len(one.text) - len(stop))
+        scored = stopped.logprobs([TokenRow(tuple(prompts[0]), one.token_ids)])[0][0]
+        assert scored.tolist() == pytest.approx(one.logprobs, abs=1e-4)
+        if not one.finished:
+            assert stopped.encode_completion(one.text, one.finished)[-1] not in stopped.tokenizer.eos_ids
