@@ -100,7 +100,8 @@ class _DecodeState:
         ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
         mask = real.long()
         logits = _last_logits(model, ids, mask, positions_of(real), cache)
-        cache.batch_repeat_interleave(copies)
+        # Of all that changes a cache's rows, this alone works for layers of every kind.
+        cache.reorder_cache(torch.arange(len(ids), device=ids.device).repeat_interleave(copies))
         return cls(cache, logits.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0))
 
     def advance(self, model: PreTrainedModel, chosen: Tensor, going: Tensor) -> bool:
@@ -109,7 +110,7 @@ class _DecodeState:
             keep = going.nonzero()[:, 0]
             if len(keep) == 0:
                 return False
-            self.cache.batch_select_indices(keep)
+            self.cache.reorder_cache(keep)
             chosen, self.mask = chosen[keep], self.mask[keep]
             self.position, self.active = self.position[keep], self.active[keep]
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(chosen), 1)], dim=1)
