@@ -44,7 +44,7 @@ class Learner:
     """What the checkpoint resumed from takes; 0 without one."""
     problems: tuple[str, ...]
     """What was wrong with checkpoints, and what is lost, a sentence each."""
-    base: Base | None
+    base: Base | None = None
     """What the adapter is trained on; None where all weights are trained, and saved."""
 
     def save(self) -> int:

@@ -100,7 +100,7 @@ class _DecodeState:
         ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
         mask = real.long()
         logits = _last_logits(model, ids, mask, positions_of(real), cache)
-        cache.batch_repeat_interleave(num_completions)
+        _take_rows(cache, torch.arange(len(ids), device=ids.device).repeat_interleave(num_completions))
         return cls(
             cache,
             logits.repeat_interleave(num_completions, dim=0),
@@ -113,13 +113,19 @@ class _DecodeState:
             keep = going.nonzero()[:, 0]
             if len(keep) == 0:
                 return False
-            self.cache.batch_select_indices(keep)
+            _take_rows(self.cache, keep)
             chosen, self.mask = chosen[keep], self.mask[keep]
             self.position, self.active = self.position[keep], self.active[keep]
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(chosen), 1)], dim=1)
         self.logits = _last_logits(model, chosen[:, None], self.mask, self.position[:, None], self.cache)
         self.position = self.position + 1
         return True
+
+
+def _take_rows(cache: Any, rows: Tensor) -> None:
+    """Make these rows [R] the cache's, some of them several times. Of all calls that change a cache's rows,
+    only this one works for layers of every kind."""
+    cache.reorder_cache(rows)
 
 
 def _last_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:

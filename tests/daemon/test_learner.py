@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.architectures import write_tiny
 from swarmd.config import Config, LearningConfig, PolicyConfig, StorageConfig
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.errors import ConfigError, ModelError
@@ -213,3 +214,18 @@ def test_a_checkpoint_of_an_earlier_version_names_no_base_and_loads(load, copied
     take_step(dataclasses.replace(first, base=None), 1)
     other_weights(copied)
     assert load(model=str(copied), lora_rank=4).resumed_step == 1
+
+
+@pytest.mark.parametrize("lora_rank", [None, 4])
+@pytest.mark.parametrize("architecture", ["gemma3_text", "gpt2", "jamba", "mixtral", "qwen3_next"])
+def test_other_architectures_train_are_saved_and_go_on(load, tmp_path, architecture, lora_rank):
+    assert write_tiny(architecture, tmp_path / architecture) is None
+    first = load(model=str(tmp_path / architecture), lora_rank=lora_rank)
+    before = first.policy.trainable_state()
+    take_step(first, 1)
+    take_step(first, 2)
+    after = first.policy.trainable_state()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    again = load(model=str(tmp_path / architecture), lora_rank=lora_rank)
+    assert again.resumed_step == 2
+    assert same(again, first)

@@ -23,6 +23,7 @@ from swarmd.errors import ModelError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import LoraPlan
 from swarmd.hardware.probe import HardwareProbe
+from swarmd.logprobs import TokenRow
 from swarmd.model import on_meta, shape_of
 from swarmd.model.adapters import ADAPTER, adapted_modules, with_adapters
 from swarmd.policy import load_policy, prepare_plan
@@ -82,6 +83,26 @@ def written(tmp_path):
 def test_what_keeps_no_keys_and_values_is_refused_in_one_sentence(config, written, start):
     with pytest.raises(ModelError, match=r"^[^\n]*(failed|token by token)[^\n]*use another model$"):
         start(written(config))
+
+
+def test_a_hybrid_of_attention_and_state_space_layers_works(written, start):
+    config = JambaConfig(
+        **SIZES,
+        **HEADS,
+        num_experts=2,
+        mamba_d_state=4,
+        attn_layer_period=2,
+        attn_layer_offset=1,
+        use_mamba_kernels=False,
+    )
+    policy = start(written(config))
+    prompts = [policy.render("2+2?"), policy.render("How many?")]
+    groups = policy.generate(prompts, 3, rng=torch.Generator().manual_seed(0))
+    for prompt, samples in zip(prompts, groups, strict=True):
+        for sample in samples:
+            with torch.no_grad():
+                scored, _ = policy.logprobs([TokenRow(tuple(prompt), sample.token_ids)])
+            assert scored[0].tolist() == pytest.approx(sample.logprobs, abs=1e-4)
 
 
 def test_a_configuration_without_heads_or_layers_is_sized_all_the_same():

@@ -1,0 +1,160 @@
+"""Which architectures of the installed transformers this swarmd trains: `python -m benchmarks.architectures`.
+
+Each is built with tiny random weights and taken through the plan, loading, sampling and scoring, with all
+weights and with a LoRA adapter, by the code that a peer runs. Prints the table of docs/models.md. Random
+weights show whether a model is computed rightly, not whether it learns.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.config import PolicyConfig
+from swarmd.errors import SwarmdError
+from swarmd.hardware.arrangement import Workload
+from swarmd.logprobs import TokenRow
+from swarmd.policy import Policy, load_policy, prepare_plan
+
+PARAMETERS_MAX = 3_000_000  # what the sizes below do not make this small is left out
+LORA_RANK = 4
+GROUP_SIZE, NEW_TOKENS = 4, 12
+QUESTIONS = ("What is 2 + 3?", "How many days are between two Sundays?")
+SIZES: dict[str, Any] = {
+    **dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim", "attention_hidden_size"), 32),
+    **dict.fromkeys(("intermediate_size", "n_inner", "ffn_dim", "d_ff", "decoder_ffn_dim"), 48),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads"), 4),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 512),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 4),
+    **dict.fromkeys(("head_dim", "d_kv", "state_size", "mamba_d_state"), 8),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"), 8),
+    **dict.fromkeys(("rotary_dim", "mamba_n_heads"), 4),
+    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "mamba_d_head"), 16),
+    **dict.fromkeys(("num_key_value_heads", "num_experts_per_tok", "expand"), 2),
+    **dict.fromkeys(("n_group", "topk_group"), 1),
+    "attn_layer_period": 2,  # of a hybrid, one of the two layers attends
+    "attn_layer_offset": 1,
+    "initializer_range": 0.2,  # peaked enough for a wrong forward to show
+    "is_decoder": True,
+}
+"""Names of sizes in the configurations of transformers. An architecture takes those that it knows."""
+HYBRIDS = ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
+HYBRID_LAYERS = ("linear_attention", "full_attention")
+"""Of `HYBRIDS`, which by themselves attend in the fourth layer first."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """How one architecture did with all weights, or with adapters."""
+
+    engine: str = ""
+    logprobs: str = ""
+    apart: float = 0.0
+    """Most that a sampled and a scored log-probability differ, in nats."""
+    refusal: str = ""
+    """Why it is refused; empty where it works."""
+
+    def __str__(self) -> str:
+        return (
+            f"refused: {self.refusal}"
+            if self.refusal
+            else f"{self.engine}, {self.logprobs}, {self.apart:.0e}"
+        )
+
+
+def tiny_config(architecture: str) -> PretrainedConfig:
+    """The architecture's configuration with small sizes. Raises whatever transformers raises."""
+    kind: Any = CONFIG_MAPPING[architecture]
+    aliases = kind.attribute_map
+    known = kind().to_dict().keys() | aliases.keys()
+    sizes = {name: size for name, size in SIZES.items() if name in known and aliases.get(name) not in SIZES}
+    tokenizer: Any = AutoTokenizer.from_pretrained(EMBEDDED_MODEL_DIR)
+    if architecture in HYBRIDS:
+        sizes["layer_types"] = list(HYBRID_LAYERS)
+    if "kv_lora_rank" in sizes:  # one latent of keys and values serves all heads
+        sizes["num_key_value_heads"] = sizes["num_attention_heads"]
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config: PretrainedConfig = kind(**sizes, **ids, vocab_size=len(tokenizer))
+    return config
+
+
+def write_tiny(architecture: str, directory: Path) -> str | None:
+    """Write the model and the embedded model's tokenizer; returns why that was not possible."""
+    try:
+        config = tiny_config(architecture)
+        with torch.device("meta"):
+            large: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        parameters = sum(p.numel() for p in large.parameters())
+        if parameters > PARAMETERS_MAX:
+            return f"has {parameters / 1e6:.0f} million weights in the sizes set here"
+        torch.manual_seed(0)
+        model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        model.save_pretrained(directory)
+    except Exception as error:  # noqa: BLE001  other sizes are wanted: nothing that a peer would meet
+        return f"{type(error).__name__}: {error}".partition("\n")[0][:120]
+    AutoTokenizer.from_pretrained(EMBEDDED_MODEL_DIR).save_pretrained(directory)
+    return None
+
+
+def look(directory: Path, lora_rank: int | None) -> Found:
+    """Take a model through all that a peer does with it before it trains."""
+    config = PolicyConfig(model=str(directory), device="cpu", threads=1, lora_rank=lora_rank, dtype="float32")
+    work = Workload(own_groups=2, external_groups=0, group_size=GROUP_SIZE, new_tokens=NEW_TOKENS)
+    try:
+        plan = prepare_plan(config, work, rates_cache=directory.parent / "rates.json").plan
+        policy = load_policy(config, plan, max_new_tokens=NEW_TOKENS)
+        return Found(
+            engine="own" if policy.engine_reason.startswith("our own") else "transformers",
+            logprobs="packed" if policy.logprobs_reason.startswith("a prompt") else "padded",
+            apart=_apart(policy),
+        )
+    except SwarmdError as error:
+        told = str(error).removeprefix(f"model {str(directory)!r} does not work here: ")
+        return Found(refusal=told.replace(str(directory), "MODEL"))
+
+
+def _apart(policy: Policy) -> float:
+    prompts = [policy.render(question) for question in QUESTIONS]
+    groups = policy.generate(prompts, GROUP_SIZE, rng=torch.Generator().manual_seed(0))
+    samples = [sample for group in groups for sample in group]
+    repeated = [tuple(prompt) for prompt in prompts for _ in range(GROUP_SIZE)]
+    rows = [TokenRow(prompt, sample.token_ids) for prompt, sample in zip(repeated, samples, strict=True)]
+    with torch.no_grad():
+        scored, mask = policy.logprobs(rows)
+    sampled = torch.tensor([value for sample in samples for value in sample.logprobs])
+    return float((scored[mask] - sampled).abs().max())
+
+
+def main(architectures: list[str]) -> None:
+    """Print a row for each of `architectures`, or for all."""
+    warnings.simplefilter("ignore")
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    print(f"transformers {transformers.__version__}, torch {torch.__version__}\n")
+    print(f"| architecture | all weights | LoRA r={LORA_RANK} |\n|---|---|---|")
+    left_out = []
+    for architecture in architectures or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        with tempfile.TemporaryDirectory() as place:
+            directory = Path(place) / architecture
+            why_not = write_tiny(architecture, directory)
+            if why_not is not None:
+                left_out.append(f"{architecture} ({why_not})")
+                continue
+            print(f"| {architecture} | {look(directory, None)} | {look(directory, LORA_RANK)} |", flush=True)
+    print(f"\nNot built: {'; '.join(left_out)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
