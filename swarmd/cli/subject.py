@@ -59,6 +59,7 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
     scored. Raises ConfigError, ModelError, StorageError.
     """
     from swarmd.hardware.arrangement import Workload
+    from swarmd.model import Base
     from swarmd.policy import load_policy, prepare_plan
 
     home = Home(wanted.home)
@@ -73,6 +74,8 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
         training=False,
     )
     plan = prepare_plan(policy_config, work, rates_cache=home.rates_path).plan
+    if checkpoint is not None and plan.lora is not None:
+        Base.of(plan.model).require_same(checkpoint.state.get("base"), checkpoint.path)
     policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens)
     if checkpoint is None:
         return Subject(policy, plan.model, UNTRAINED, 0)

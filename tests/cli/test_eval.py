@@ -15,6 +15,7 @@ import pytest
 from protocol import Manifest
 from swarmd.cli.evaluate import Exam, _take
 from swarmd.cli.subject import Subject
+from swarmd.model import Base
 from swarmd.policy import Policy
 from swarmd.rollout import GenerationStoppedError
 from swarmd.storage import Checkpoints, Home
@@ -126,6 +127,17 @@ def test_a_home_in_the_environment_does_not_outdo_a_model_on_the_command_line(
     ]
     [trained] = home.checkpoints_path.iterdir()
     assert weights == ["untrained", str(trained), str(trained)]
+
+
+def test_an_adapter_is_not_scored_on_another_base_than_its_own(
+    swarmd, home, tiny_model_dir, make_policy
+) -> None:
+    trained = {"model": str(tiny_model_dir), "lora_rank": 2}
+    base = Base(str(tiny_model_dir), None, "0" * 64).to_state()
+    save(home, make_policy(lora_rank=2), 4, policy=trained, base=base)
+    outcome = evaluate(swarmd, home)
+    assert outcome.code == 2
+    assert "works on its own base only" in outcome.err
 
 
 def test_a_checkpoint_is_scored_wherever_it_is_whatever_the_default_home_s_settings(
