@@ -26,23 +26,22 @@ def checkpointed(
     """While entered, forwards of `model` keep only what goes into each layer.
 
     `within` is entered whenever a layer is computed: backward runs long after the caller's own has ended.
-    Only the layers' own training flag is set, not that of the modules in them: dropout stays off.
+    The layers stay in eval mode: some of transformers' have dropout of their own, besides that of their
+    modules.
     """
     layers: list[Any] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
 
-    def recomputed(forward: Callable[..., object], *args: object) -> object:
-        def compute(*inputs: object) -> object:
+    def recomputed(forward: Callable[..., object]) -> Callable[..., object]:
+        def compute(*args: object, **more: object) -> object:
             with within():
-                return forward(*inputs)
+                return forward(*args, **more)
 
-        return checkpoint(compute, *args, use_reentrant=False)
+        return lambda *args, **more: checkpoint(compute, *args, use_reentrant=False, **more)
 
     for layer in layers:
-        layer.training = layer.gradient_checkpointing = True
-        layer._gradient_checkpointing_func = recomputed
+        layer.forward = recomputed(layer.forward)
     try:
         yield
     finally:
         for layer in layers:
-            layer.training = layer.gradient_checkpointing = False
-            del layer._gradient_checkpointing_func
+            del layer.forward

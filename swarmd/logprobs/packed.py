@@ -83,7 +83,7 @@ class PackedLogprobs:
 
 def why_not_packed(base: Any) -> str | None:
     """What can be seen without running the model."""
-    config = base.config
+    config = base.config.get_text_config(decoder=True)
     if type(base.get_input_embeddings()) is not nn.Embedding:
         return "the model's embedding is not a plain table"
     if type(base.get_output_embeddings()) is not nn.Linear:
@@ -93,4 +93,6 @@ def why_not_packed(base: Any) -> str | None:
             return f"the model changes its logits ({name})"
     if getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True):
         return "the model attends through a sliding window"
+    if getattr(config, "attention_chunk_size", None) is not None:
+        return "the model attends in chunks"
     return None

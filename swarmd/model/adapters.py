@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from swarmd.hardware.plan import LoraPlan
 
 ADAPTER = ".lora_"  # in the names of an adapter's weights
+WRAPPED = "base_layer"  # where peft keeps what an adapter was put on
 SEED = 0  # adapters start the same on every peer; B starts at zero, so this changes no output
 
 
@@ -52,7 +53,8 @@ def adapted_modules(model: PeftModel) -> tuple[str, ...]:
 
 
 def _adapted(parameter: str) -> str:
-    return parameter.partition(ADAPTER)[0].rpartition(".")[2]
+    names = parameter.partition(ADAPTER)[0].split(".")
+    return next(name for name in reversed(names) if name != WRAPPED)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ConfigError, ModelError
 from swarmd.model.third_party import third_party
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG
@@ -20,10 +21,13 @@ Message = dict[str, Any]
 TemplateArguments = Mapping[str, bool | int | float | str]
 
 PROBE = (
-    {"role": "system", "content": "Give a number only."},
-    {"role": "user", "content": "What is 2 + 3?"},
+    {"role": "system", "content": "Write <answer>."},
+    {"role": "user", "content": "What is 2 + 3 < 9?"},
 )
 PROBE_ANSWER = f"{OPENING_TAG}5{CLOSING_TAG}"
+WITHOUT_INSTRUCTION = EMBEDDED_MODEL_DIR / "chat_template.jinja"
+"""The template of the embedded model, and of those that are trained from it. It leaves the instruction out on
+purpose: these models learned to answer without one, and would have to learn to read it first."""
 REMEDY = (
     "give what it asks for with --template-arg NAME=VALUE, mend chat_template in the model's directory, or "
     "use another model"
@@ -76,6 +80,8 @@ class Chat:
         return None
 
     def _find_writing(self) -> Callable[[Sequence[Message]], list[Message]]:
+        if self._hf.chat_template == WITHOUT_INSTRUCTION.read_text(encoding="utf-8"):
+            return _as_they_are
         whys: dict[str, None] = {}
         for writing in WRITINGS:
             self._write = writing
@@ -91,10 +97,13 @@ class Chat:
 
     def _lost(self) -> str | None:
         """What of the probe is not in the prompt."""
-        prompt = _letters(self._hf.decode(self.prompt(PROBE), skip_special_tokens=False))
+        exact: str = self._hf.decode(self.prompt(PROBE), skip_special_tokens=False)
+        prompt = _letters(exact)
         for part, message in zip(("instruction", "question"), PROBE, strict=True):
             if _letters(message["content"]) not in prompt:
                 return f"the {part} is lost"
+        if OPENING_TAG not in exact:
+            return f"{OPENING_TAG} is written in another way"
         return None
 
     def _apply(self, messages: Sequence[Message], **wishes: bool) -> Any:

@@ -4,6 +4,7 @@ run."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from swarmd.model.smollm2 import SMOLLM2, load_smollm2
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
 
+PACKED = ("scale", "scale_inv", "scales", "zero_point", "qweight", "qzeros", "absmax", "g_idx")
+"""How the names of what quantised weights need end."""
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 AGAIN = "copy or download it again, or use another model"
 
@@ -68,7 +71,28 @@ def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
         raise ModelError(
             f"the model in {path} lacks {len(missing)} weights, {missing[0]} first: copy or download it again"
         )
+    _require_understood(model, loaded[1]["unexpected_keys"], path)
     return model
+
+
+def _require_understood(model: PreTrainedModel, unexpected: Iterable[str], path: Path) -> None:
+    """Raises ModelError for weights that are packed in a way that nobody here unpacks.
+
+    transformers only warns about a quantisation that it does not know, and takes packed numbers as they are.
+    """
+    if getattr(model, "is_quantized", False):
+        return
+    declared = getattr(model.config, "quantization_config", None)
+    scales = sorted(name for name in unexpected if name.endswith(PACKED))
+    packed = [name for name, weight in model.named_parameters() if not weight.is_floating_point()]
+    if declared is not None or scales or packed:
+        what = (
+            f"it has {scales[0]}" if scales else f"{packed[0]} is packed" if packed else "its config says so"
+        )
+        raise ModelError(
+            f"the model in {path} is quantised in a way that is not known here ({what}): use its original "
+            "weights, or install the package that it needs"
+        )
 
 
 def _load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:

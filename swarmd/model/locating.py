@@ -30,21 +30,25 @@ def locate(name: str, files: tuple[str, ...] = FILES) -> Path:
         _refuse_adapter(path)
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
-        return fetch_snapshot(name, files)
+        snapshot = fetch_snapshot(name, files)
+        _refuse_adapter(snapshot)
+        return snapshot
     raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {_NAMES}")
 
 
 def _refuse_adapter(path: Path) -> None:
     """Raises ModelError for a directory that peft wrote: its base is elsewhere, if anywhere."""
     adapter = path / ADAPTER
-    if not adapter.is_file() or (path / CONFIGURATION).is_file():
+    if not adapter.is_file():
         return
+    # Beside a model, transformers would add the adapter to it and freeze everything else.
+    alone = "" if (path / CONFIGURATION).is_file() else " and no model"
     try:
         base = json.loads(adapter.read_text()).get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError):
         base = None
     raise ModelError(
-        f"{path} holds an adapter and no model: merge it into its base {base or ''} with peft's "
+        f"{path} holds an adapter{alone}: merge it into its base {base or ''} with peft's "
         "merge_and_unload, save that, and give the new directory as --model"
     )
 

@@ -24,8 +24,11 @@ from swarmd.policy.engines import EngineWish
 from swarmd.policy.policy import Policy
 
 PROBE_QUESTION = "What is 2 + 3?"
+TIMES = (1, 2, 12)  # that it is asked: one prompt is long enough for windows of some 100 tokens
 OTHER_MODEL = "use another model"
 NO_ADAPTERS = "train all weights (without --lora), or use another model"
+APART_MAX = 0.01  # nats, of any token in float32: rounding stays below a tenth of it
+APART_MAX_HALF = 0.2  # nats, of the median token in half precision, where single ones are chaotic
 TRIED_TOKENS = 4  # in rows of several lengths and copies: some caches go wrong later than at the first token
 
 
@@ -73,14 +76,26 @@ def load_policy(
 
 
 def _try_out(policy: Policy, name: str) -> None:
-    """One question through everything that a step goes through."""
+    """Some questions, short and long, through everything that a step goes through."""
     with third_party(name, "writing a question with its chat template", OTHER_MODEL):
-        prompt, longer = policy.render(PROBE_QUESTION), policy.render(f"{PROBE_QUESTION} {PROBE_QUESTION}")
+        questions = [" ".join([PROBE_QUESTION] * times) for times in TIMES]
+        prompts = [policy.render(question) for question in questions if policy.fits(question)]
     with third_party(name, "generating a few tokens", OTHER_MODEL):
-        rng = torch.Generator().manual_seed(0)
-        sample = policy.generate([prompt, longer], 2, TRIED_TOKENS, rng=rng)[0][0]
-    with third_party(name, "computing log-probabilities", OTHER_MODEL), torch.no_grad():
-        policy.logprobs([TokenRow(tuple(prompt), sample.token_ids)])
+        groups = policy.generate(prompts, 2, TRIED_TOKENS, rng=torch.Generator().manual_seed(0))
+    pairs = [(prompt, s) for prompt, group in zip(prompts, groups, strict=True) for s in group]
+    with third_party(name, "computing log-probabilities", OTHER_MODEL):
+        logprobs, mask = policy.logprobs([TokenRow(tuple(prompt), s.token_ids) for prompt, s in pairs])
+    if not logprobs.requires_grad:
+        raise ModelError(f"nothing of model {name!r} can be trained: {OTHER_MODEL}")
+    sampled = torch.tensor([value for _, sample in pairs for value in sample.logprobs])
+    apart = (logprobs.detach()[mask].cpu() - sampled).abs()
+    is_exact = policy.dtype == torch.float32
+    worst = float(apart.max() if is_exact else apart.median())
+    if worst > (APART_MAX if is_exact else APART_MAX_HALF):
+        raise ModelError(
+            f"model {name!r} samples tokens with other probabilities than it gives them afterwards "
+            f"({worst:.2g} nats apart): {OTHER_MODEL}"
+        )
 
 
 def _limit(plan: HardwarePlan) -> MemoryGuard | None:

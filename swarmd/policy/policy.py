@@ -79,7 +79,7 @@ class Policy:
         self.family = _family(model)
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.device = next(model.parameters()).device
-        self._dtype = dtype
+        self.dtype = dtype
         self._context: int = (
             getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 2**31
         )
@@ -255,7 +255,7 @@ class Policy:
         """Keep the present weights as the reference of a KL penalty. With LoRA the base model is it."""
         if not isinstance(self.model, PeftModel):
             self._reference = self._logprobs_for(
-                Subject(copy.deepcopy(self.model).requires_grad_(False), self.tokenizer.pad_id, self._dtype)
+                Subject(copy.deepcopy(self.model).requires_grad_(False), self.tokenizer.pad_id, self.dtype)
             )
 
     @torch.no_grad()

@@ -11,6 +11,8 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from swarmd.errors import ConfigError
+
 WRAPPED = ".base_layer."  # where peft keeps the layer that an adapter was put on
 ADAPTER = ".lora_"
 
@@ -22,6 +24,10 @@ def merged_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> It
     Low-rank updates are added in float32, one weight at a time: the model that is trained is not touched.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
+    if any(name.count(WRAPPED) > 1 for name, _ in base.named_parameters()):
+        raise ConfigError(
+            "adapters on the experts of a mixture cannot be merged for another engine: use --engine auto"
+        )
     for name, parameter in base.named_parameters():
         if ADAPTER in name:
             continue

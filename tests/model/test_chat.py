@@ -1,12 +1,13 @@
 """Whatever template and tokenizer do, the question arrives, and an answer ends as the model ends it."""
 
 import pytest
+import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from swarmd.errors import ConfigError, ModelError
-from swarmd.model import ChatTokenizer
+from swarmd.model import ChatTokenizer, load_model
 from swarmd.tasks.prompt import extract_answer, prompt_messages
 from tests.conftest import byte_tokenizer
 
@@ -195,3 +196,15 @@ def test_an_end_token_that_is_not_in_the_vocabulary_ends_nothing():
     hf = tokenizer_of(None, eos_token="<nowhere>")
     with pytest.raises(ModelError, match="names no end-of-sequence token"):
         ChatTokenizer(hf)
+
+
+def test_the_embedded_model_reads_no_instruction_because_it_learned_without_one():
+    _, tokenizer = load_model("embedded", torch.float32)
+    text = tokenizer.hf.decode(tokenizer.render("What is 2 + 3?"))
+    assert text == "<|im_start|>user\nWhat is 2 + 3?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("changed", ["striptags", "upper", "replace('<', '[')"])
+def test_a_template_that_changes_the_answer_tags_is_refused(changed):
+    with pytest.raises(ModelError, match=r"is written in another way|is lost"):
+        ChatTokenizer(tokenizer_of(TURNS.replace("content']", f"content'] | {changed}")))

@@ -82,7 +82,7 @@ def perturb_adapter(policy) -> None:
     with torch.no_grad():
         for name, parameter in policy.trainable_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.3, rng=torch.Generator().manual_seed(7))
+                parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(7))
 
 
 @pytest.mark.parametrize("lora_rank", [None, 4])
