@@ -1,4 +1,4 @@
-"""Which generator decodes, and what is refused."""
+"""Which engine writes completions, and what is refused."""
 
 import sys
 
@@ -43,5 +43,5 @@ def test_a_model_that_ours_does_not_know_is_decoded_by_transformers_unless_ours_
 
 def test_vllm_without_a_gpu_is_refused_before_it_is_imported(make_policy, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ConfigError, match=r"engine vllm needs an NVIDIA GPU, and device is cpu"):
+    with pytest.raises(ConfigError, match=r"engine vllm needs an NVIDIA GPU, but device is cpu"):
         choose(make_policy(), "vllm")
