@@ -17,7 +17,7 @@ def choose(policy, name, **more):
     return choose_engine(wish, Subject(policy.model, 0, torch.float32), eos_ids=frozenset({1}))
 
 
-def test_the_one_asked_for_is_taken_and_said_so(make_policy):
+def test_the_engine_asked_for_is_taken_and_the_reason_says_so(make_policy):
     choice = choose(make_policy(), "eager")
     assert isinstance(choice.engine, EagerEngine)
     assert "asked for" in choice.reason
