@@ -154,9 +154,7 @@ def test_a_model_that_computes_no_numbers_is_a_model_error(make_policy, greedily
 def test_progress_counts_every_token_once(make_policy):
     policy = frequent_endings(make_policy())
     seen = []
-    groups = policy.generate(
-        [policy.render(q) for q in QUESTIONS], 4, rng=make_rng(2), progress=seen.append
-    )
+    groups = policy.generate([policy.render(q) for q in QUESTIONS], 4, rng=make_rng(2), progress=seen.append)
     assert sum(seen) == sum(len(s.token_ids) for g in groups for s in g)
     assert seen == sorted(seen, reverse=True), "finished rows leave the batch"
 
@@ -172,9 +170,7 @@ def test_generation_stops_between_tokens_when_told(make_policy):
             stop.set()
 
     with pytest.raises(GenerationStoppedError):
-        policy.generate(
-            [policy.render("1+1?")], 4, rng=make_rng(), progress=progress, should_stop=stop
-        )
+        policy.generate([policy.render("1+1?")], 4, rng=make_rng(), progress=progress, should_stop=stop)
     assert len(steps) == 3
 
 
