@@ -29,7 +29,7 @@ Where gradients go
 
 What it does not do
     It knows no rewards, losses or advantages. It does not choose engines: `policy/engines.py` does. Packed
-    rows know no sliding window and no capped logits: the rows of such models are padded.
+    rows support no sliding window and no capped logits, so the rows of such models are padded.
 """
 
 from swarmd.logprobs.distinct import DistinctLogprobs

@@ -16,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def keep_activations() -> bool:
-    """The answer where no layer ever has to be computed twice."""
+    """The answer if no layer ever has to be computed twice."""
     return False
 
 

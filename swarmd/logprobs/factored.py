@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-GAIN_MIN = 2  # the product takes at least so many times the factors' bytes, or multiplying twice does not pay
+GAIN_MIN = 2  # the product takes at least twice the factors' bytes, or multiplying twice does not pay
 PRODUCT_BYTES_MIN = 2**20  # of one weight: smaller ones are not worth the bookkeeping
 COLUMNS_AT_ONCE = 16_384  # of a factor in float32, or rows of a product: 8 MB per 128 tokens
 

@@ -82,7 +82,7 @@ class PackedLogprobs:
 
 
 def why_not_packed(base: Any) -> str | None:
-    """Why this model's rows cannot be packed, as far as its parts show. None if they show nothing."""
+    """Why this model's rows cannot be packed, as far as it shows without running it. None if nothing does."""
     config = base.config
     if type(base.get_input_embeddings()) is not nn.Embedding:
         return "the model's embedding is not a plain table"

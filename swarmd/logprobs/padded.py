@@ -16,7 +16,7 @@ from swarmd.logprobs.checkpointing import checkpointed, keep_activations
 from swarmd.logprobs.interface import TokenRow
 
 LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
-TOKEN_BYTES = 2**18  # of logits per token; more counts more than once: from a vocab_size of 13,000 on
+TOKEN_BYTES = 2**18  # of logits; a token with more counts more than once. A vocab_size of 13,000 fits
 
 
 def tokens_weight(vocab_size: int) -> int:

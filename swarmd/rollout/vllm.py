@@ -125,7 +125,7 @@ def check_possible(device: torch.device, temperature: float) -> None:
 def memory_share(
     model: PreTrainedModel | PeftModel, *, total_bytes: int, memory_bytes: int, dtype: torch.dtype
 ) -> float:
-    """The share of the GPU that vLLM may take while awake: what the limit leaves beside training's model.
+    """The share of the GPU for vLLM while awake: what the limit leaves beside the model in training.
 
     Gradients and activations do not count: they are gone when completions are generated. Raises ConfigError
     if no room is left for vLLM's copy of the weights.
