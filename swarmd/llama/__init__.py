@@ -1,11 +1,11 @@
-"""Models of Llama's shape (Llama, Mistral without a window, Qwen2, Qwen3), computed by us because it is
+"""Models of Llama's shape (Llama, Mistral without a window, Qwen2, Qwen3), computed by us because that is
 faster.
 
 How it works
     `reading.py` finds the model's weights in transformers' modules and refuses what it does not know. It is
     the only file of swarmd that knows these modules' names. Everything else works on what it returns, a
-    `Decoder`: linear layers, RMS norms and the rotary module, layer by layer. Parameters stay the model's
-    own.
+    `Decoder`: linear layers, RMS norms and the rotary module, layer by layer. The parameters remain the
+    model's own.
 
     Decoding (`decoding.py`) runs each prompt once, writes its keys and values into a cache that is allocated
     once (`cache.py`), and lets finished rows leave the batch (`batch.py`). `forward.py` is the forward pass
@@ -21,13 +21,13 @@ How it works
 What it must equal
     Transformers' own forward: in float32 to rounding, in bfloat16 as closely as transformers' own rounding
     allows. Products run in the working dtype. The residual stream, norms, rotations and softmax are float32,
-    as under autocast. `logprobs/trial.py` compares before an engine is used. Where it differs, or where
-    another release of transformers moved a module, transformers' own forward is used and the reason is told.
+    as under autocast. `logprobs/trial.py` compares before an engine is used. If it differs, or if another
+    release of transformers moved a module, transformers' own forward is used and the reason is reported.
 
 What it does not do
     No sliding windows, no soft caps, no mixture of experts, no rotary angles that depend on the length. No
-    adapters while training: then transformers' layers run, still packed. Decoding takes adapters as factors
-    beside the weights.
+    adapters in training: transformers' layers train them, still on packed rows. Decoding takes adapters as
+    factors beside the weights.
 """
 
 from swarmd.llama.body import LlamaBody

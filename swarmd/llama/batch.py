@@ -1,4 +1,4 @@
-"""What is known of the rows being decoded together: cache, positions, and which columns are padding."""
+"""The state of the rows that are decoded together: cache, positions, and which columns are padding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swarmd.llama.cache import KeyValueCache
 class Batch:
     """Rows whose prompts end in the same column of the cache.
 
-    positions [R] of each row's next token; mask [R, 1, 1, columns] to add to attention scores, or None where
+    positions [R] of each row's next token; mask [R, 1, 1, columns] to add to attention scores, or None if
     all prompts are equally long.
     """
 
@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def mask(self) -> Tensor | None:
-        """Of the filled columns and the one being written."""
+        """The mask of the filled columns and the one being written."""
         return None if self._mask is None else self._mask[..., : self.cache.filled + 1]
 
     def advance(self) -> None:
@@ -47,7 +47,7 @@ class Batch:
         self.positions = self.positions + 1
 
     def keep(self, alive: Tensor) -> Tensor:
-        """Keep the rows that are alive [R]. Returns which row stands at each place now, [rows left]."""
+        """Keep the rows that are alive [R]. Returns which row is now in each place, [rows left]."""
         staying = int(alive.sum())
         rows = torch.arange(len(alive), device=alive.device)
         holes = rows[:staying][~alive[:staying]]

@@ -1,4 +1,4 @@
-"""Llama's decoder layers for training: `logprobs.Body` over packed tokens, parameters still the model's."""
+"""Llama's decoder layers for training: a `logprobs.Body` over packed tokens. Parameters stay the model's."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from swarmd.logprobs.factored import FactoredGradients
 
 
 class LlamaBody:
-    """Layers of Llama's shape with their backward passes written out; parameters stay the model's.
+    """Layers of Llama's shape with their backward passes written out. Parameters stay the model's.
 
-    `before_layer` is called before each layer of a forward: hooks on the model's modules are not.
+    `before_layer` is called before each layer of a forward. Hooks on the model's modules are not called.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""The keys and values of a batch being decoded, in memory that is taken once.
+"""The keys and values of a batch being decoded, in memory that is allocated once.
 
-Prompts end in the same column, so every row writes its next token into the same one. Rows that leave make
-room for rows from the end: the batch stays one contiguous block, and little is copied.
+Prompts end in the same column, so all rows write their next token into the same column. When rows leave, rows
+from the end take their places. So the batch stays one contiguous block, and little is copied.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MOVED_BYTES = (
-    64 * 2**20
-)  # of rows copied at once: half of them may move, and the plan knows of no second cache
+MOVED_BYTES = 64 * 2**20  # of rows copied at once: half may move, and the plan counts no second cache
 
 
 class Column(NamedTuple):
-    """Where a layer's next token goes, [rows, kv heads, head size], and all of the layer with it, [rows, kv
-    heads, filled + 1, head size]: views, not copies."""
+    """Where a layer's next token goes, [rows, kv heads, head size], and the layer including it, [rows, kv
+    heads, filled + 1, head size]. Views, not copies."""
 
     key: Tensor
     value: Tensor
@@ -27,7 +25,7 @@ class Column(NamedTuple):
 
 
 class KeyValueCache:
-    """Keys and values [rows, kv heads, columns, head size] a layer. `filled` columns count."""
+    """Keys and values [rows, kv heads, columns, head size] per layer. The first `filled` columns count."""
 
     def __init__(
         self,
@@ -50,22 +48,21 @@ class KeyValueCache:
     def write_prompts(
         self, layer: int, first_row: int, keys: Tensor, values: Tensor, num_completions: int
     ) -> None:
-        """Keys and values [P, kv heads, S, head size] of P prompts, each for `num_completions` rows,
-        right-aligned in
-        the first `filled` columns. Rows begin at `first_row`."""
+        """Write keys and values [P, kv heads, S, head size] of P prompts, each into `num_completions` rows,
+        right-aligned in the first `filled` columns. The rows begin at `first_row`."""
         prompts, _, width, _ = keys.shape
         rows = slice(first_row, first_row + prompts * num_completions)
         columns = slice(self.filled - width, self.filled)
         for store, given in ((self._store[0], keys), (self._store[1], values)):
             own = store[layer, rows]
             by_prompt = own.view(prompts, num_completions, *own.shape[1:])
-            # Zeros, not whatever was there: a masked column counts times zero, and zero times NaN is NaN.
+            # Zeros, not what was there: a masked column is multiplied by zero, and zero times NaN is NaN.
             by_prompt[:, :, :, : columns.start].zero_()
             by_prompt[:, :, :, columns] = given[:, None]
 
     def next_column(self) -> list[Column]:
-        """Of every layer, for one more token a row. The views are made together: one by one, they would take
-        a small model longer than attention does."""
+        """The next column of every layer, for one more token per row. All views are made together: one by
+        one, they would take a small model longer than attention does."""
         now = self._store[:, :, : self.rows].flatten(0, 1)
         fresh = now[..., self.filled, :].unbind(0)
         every = now[..., : self.filled + 1, :].unbind(0)
@@ -80,6 +77,6 @@ class KeyValueCache:
         """Keep the first `count` rows after moving rows `sources` [M] into the places `holes` [M]."""
         row_bytes = self._store[:, :, :1, :, : self.filled].numel() * self._store.itemsize
         at_once = max(1, MOVED_BYTES // row_bytes)
-        for some, places in zip(torch.split(sources, at_once), torch.split(holes, at_once), strict=True):
-            self._store[:, :, places, :, : self.filled] = self._store[:, :, some, :, : self.filled]
+        for moved, into in zip(torch.split(sources, at_once), torch.split(holes, at_once), strict=True):
+            self._store[:, :, into, :, : self.filled] = self._store[:, :, moved, :, : self.filled]
         self.rows = count

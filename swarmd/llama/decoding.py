@@ -1,4 +1,4 @@
-"""Our own decoding loop: prompts run once, finished rows leave, one working copy of the weights a call."""
+"""Our own decoding loop: prompts run once, finished rows leave, each call has one working copy of weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swarmd.llama.reading import Decoder
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, StopSignal
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
 
-ACCELERATOR_STEPS = 8  # tokens between looks at who is finished: each look waits for the accelerator
+ACCELERATOR_STEPS = 8  # tokens between checks for finished rows: each check waits for the accelerator
 
 
 class LlamaEngine:
@@ -26,7 +26,7 @@ class LlamaEngine:
         self._eos_ids = eos_ids
         accelerated = decoder.embedding.weight.device.type != "cpu"
         self.interval = ACCELERATOR_STEPS if accelerated else 1
-        """Tokens between looks at who is finished."""
+        """Tokens between checks for finished rows."""
 
     @torch.inference_mode()
     def decode(
@@ -40,7 +40,7 @@ class LlamaEngine:
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
     ) -> list[Decoded]:
-        """As `Engine.decode`; progress comes every `interval` tokens."""
+        """As `Engine.decode`. `progress` is called every `interval` tokens."""
         forward = LlamaForward(self._decoder, self._dtype)
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         batch, logits = forward.start([prompts[index] for index in order], num_completions, max_new_tokens)
@@ -76,8 +76,8 @@ class LlamaEngine:
 
 
 class _Rows:
-    """What every row wrote. `indices` are those still writing, `tokens` [R] what they wrote last, `draws` [R,
-    tokens] their uniforms."""
+    """What every row wrote. `indices` are the rows still writing, `tokens` [R] what they wrote last, `draws`
+    [R, tokens] their uniforms."""
 
     def __init__(
         self, indices: Sequence[int], batch: Batch, eos_ids: frozenset[int], uniforms: Tensor | None
@@ -121,7 +121,7 @@ class _Rows:
         return written
 
     def collect(self) -> list[Decoded]:
-        """What every row wrote, up to its end token, in the order of their numbers."""
+        """What every row wrote, up to its end token, in the order of the rows' indices."""
         return [
             Decoded(tuple(text.tokens), tuple(text.logprobs), text.finished) for text in self._texts.values()
         ]

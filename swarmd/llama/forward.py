@@ -1,7 +1,7 @@
 """The lean forward: the hidden states and next-token logits that transformers would compute, in fewer steps.
 
-Matrix products run in the working dtype; the residual stream keeps the embedding's, norms, rotations and
-softmax are computed in float32: as under autocast, whose rounding a training forward has.
+Matrix products run in the working dtype. The residual stream keeps the embedding's dtype. Norms, rotations
+and softmax are computed in float32. A training forward under autocast rounds in the same way.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from swarmd.llama.reading import Decoder, Layer
 from swarmd.llama.rotary import rotate, rotations
 from swarmd.rollout.padding import pad_left, positions_of
 
-PREFILL_TOKENS_MAX = 2_048  # prompt tokens run together: bounds activations, and wide enough for full speed
+PREFILL_TOKENS_MAX = 2_048  # prompt tokens run together: few enough for memory, enough for full speed
 
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""layer, queries [N, heads, D], keys and values [N, kv heads, D] -> [N, heads * D]; in the working dtype."""
+"""layer, queries [N, heads, D], keys and values [N, kv heads, D] -> [N, heads * D], in the working dtype."""
 
 
 class _WorkingLayer:
@@ -47,7 +47,7 @@ class _WorkingLayer:
 
 
 class LlamaForward:
-    """A model's present weights, ready to decode one batch; copies are let go with the object."""
+    """A model's present weights, ready to decode one batch. Copies are freed with the object."""
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
         self._decoder = decoder
@@ -61,11 +61,11 @@ class LlamaForward:
     def start(
         self, prompts: Sequence[Sequence[int]], num_completions: int, new_tokens: int
     ) -> tuple[Batch, Tensor]:
-        """Run every prompt once: a batch with `num_completions` rows of each, and the logits [prompts, V]
-        after each.
+        """Run every prompt once. Returns a batch with `num_completions` rows of each, and the logits
+        [prompts, V] after each.
 
-        The prompts come sorted by length, so that those that run together need little padding. The last of
-        `new_tokens` is never fed back.
+        The prompts come sorted by length, the longest last, so those that run together need little padding.
+        The last of `new_tokens` is never fed back.
         """
         decoder = self._decoder
         lengths = [len(prompt) for prompt in prompts]
@@ -91,7 +91,7 @@ class LlamaForward:
         return Batch(cache, lengths, num_completions, rotation), self._logits(torch.cat(last))
 
     def step(self, tokens: Tensor, batch: Batch) -> Tensor:
-        """Logits [R, V] after one more token [R] of every row; the batch grows by it."""
+        """Logits [R, V] after one more token [R] of every row. The batch grows by that token."""
         hidden = self._run(tokens, batch.rotations, self._cached_attention(batch.mask, batch.cache))
         batch.advance()
         return self._logits(hidden)
@@ -129,9 +129,8 @@ class LlamaForward:
         mask = None
         if not bool(real.all()):
             earlier = torch.ones(width, width, dtype=torch.bool, device=real.device).tril()
-            itself = torch.eye(
-                width, dtype=torch.bool, device=real.device
-            )  # or padding would attend to nothing
+            # Without `itself`, padding would attend to nothing.
+            itself = torch.eye(width, dtype=torch.bool, device=real.device)
             mask = (earlier & real[:, None] | itself)[:, None]
 
         def attend(index: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -153,8 +152,8 @@ class LlamaForward:
         return attend
 
     def _cached_attention(self, mask: Tensor | None, cache: KeyValueCache) -> Attention:
-        """Attention of one new token a row to all before it. The query heads that share keys and values stand
-        where several tokens would: nothing is repeated."""
+        """Attention of one new token per row to all tokens before it. Query heads that share keys and values
+        take the place of several tokens, so nothing is repeated."""
         decoder = self._decoder
         shared = (decoder.kv_heads, decoder.heads // decoder.kv_heads)
         columns = cache.next_column()

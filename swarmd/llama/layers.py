@@ -1,8 +1,8 @@
 """The two halves of a decoder layer around attention, with their backward passes written out.
 
-For each token only what cannot be cheaply computed again is kept: a half's input, one number of each norm,
-and what the activation function sees. Matrix products run in the working dtype, norms, rotations and the
-residual stream in float32, as under autocast. Weights' gradients are added in place (`gradients.py`).
+Per token, only what cannot be cheaply computed again is kept: a half's input, one number per norm, and what
+the activation function sees. Matrix products run in the working dtype. Norms, rotations and the residual
+stream are float32, as under autocast. Weights' gradients are added in place (`gradients.py`).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class _AttentionInputs(torch.autograd.Function):
             if norm is not None:
                 head_scale = norm.scale(heads)
                 raw += [states, head_scale]
-                # Rounded before the weight, as transformers does and as decoding does.
+                # Rounded before the weight is applied, as in transformers and in decoding.
                 heads = (heads * head_scale).to(dtype).float().mul_(norm.weight)
             turned.append(rotate(heads, rotation).flatten(1).to(dtype))
         ctx.save_for_backward(x, scale, rotation, *working, *raw)

@@ -1,4 +1,4 @@
-"""What this room's engines hold beside the model. Pure arithmetic, over the kernels' own rules.
+"""The memory that this room's engines take beside the model. Pure arithmetic, by the kernels' own rules.
 
 The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
 """
@@ -17,15 +17,15 @@ from swarmd.llama.reading import Decoder
 from swarmd.logprobs.memory import beside_gradients, cast_bytes, keys_per_token, over_layers, packed_memory
 from swarmd.rollout.memory import cache_bytes, prompt_bytes, sampling_bytes
 
-ADAPTER_COPIES = 2  # factors in the working dtype; B of fused layers is block-diagonal, zeros and all
+ADAPTER_COPIES = 2  # factors in the working dtype; B of fused layers is block-diagonal, with its zeros
 
 
 @dataclass(frozen=True)
 class DecodingMemory:
-    """Of `LlamaEngine` for one model."""
+    """What `LlamaEngine` holds for one model."""
 
     small_parameters: int
-    """Of linear layers that decoding copies on a CPU in any dtype."""
+    """Parameters of linear layers that decoding copies on a CPU, whatever the dtype."""
 
     @classmethod
     def of(cls, decoder: Decoder) -> DecodingMemory:
@@ -42,7 +42,7 @@ class DecodingMemory:
         }
 
     def _working_copy(self, shape: ModelShape, way: Arrangement) -> int:
-        """Weights that exist once more, in the layout they are multiplied in."""
+        """Bytes of the weights that are copied into the layout in which they are multiplied."""
         dtype: torch.dtype = getattr(torch, way.dtype)
         every = shape.linear_parameters + shape.head_parameters
         copied = every if way.is_cast else 0
@@ -56,17 +56,17 @@ class DecodingMemory:
 
 
 def training_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """Of `PackedLogprobs` with `LlamaBody`; with adapters, transformers' own layers are used."""
+    """What `PackedLogprobs` with `LlamaBody` holds. With adapters, transformers' own layers are used."""
     if way.lora_rank is not None:
         return packed_memory(shape, way, work)
     tokens = way.budgets.train_tokens
-    # Each weight as it was multiplied is kept with its layer.
+    # Each layer keeps its weights as they were multiplied.
     layer = tokens * _kept(shape, way, work) + cast_bytes(shape, way) / shape.layers
     return {"activations": beside_gradients(shape, way, work, over_layers(shape, way, tokens, layer))}
 
 
 def _kept(shape: ModelShape, way: Arrangement, work: Workload) -> float:
-    """Bytes that a layer keeps of each token for the backward pass (`layers.py`, `logprobs/attention.py`)."""
+    """Bytes that a layer keeps per token for the backward pass (`layers.py`, `logprobs/attention.py`)."""
     attention = 3 * shape.attention_width + keys_per_token(way, work) * shape.cache_width
     outputs = shape.linear_outputs / shape.layers
     gated = outputs - shape.attention_width - shape.cache_width - 2 * shape.hidden

@@ -1,6 +1,6 @@
 """RMS norm (arXiv 1910.07467): x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension, in float32.
 
-Training needs the norm's scale again in its backward pass. Decoding needs few kernels. So there are two
+Training needs the norm's scale again in the backward pass. Decoding needs few kernels. So there are two
 forms.
 """
 
@@ -43,7 +43,7 @@ class RmsNorm:
 
 
 class DecodingNorm:
-    """The same norm as decoding computes it: the weight as it is now, the result in the working dtype."""
+    """The same norm as decoding computes it, with the present weight. The result has the working dtype."""
 
     def __init__(self, norm: RmsNorm, dtype: torch.dtype) -> None:
         self.weight = norm.weight.detach()

@@ -1,14 +1,14 @@
 """Linear layers as decoding multiplies with them: fused or as they lie, in the working dtype.
 
 Decoding multiplies a handful of rows with every weight, so it runs at the speed at which weights are read.
-For 4 to 16 rows PyTorch's CPU kernels read a [words, hidden] matrix at a third to a half of that speed.
-In float32 a batch of products with a few of its rows each reads it nearly at full speed, as it lies. In
-bfloat16 the layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does; most weights are
-copied there anyway, from float32.
+For 4 to 16 rows, PyTorch's CPU kernels read a [vocab_size, hidden] matrix at a third to a half of that speed.
+In float32, a batch of products with a few of its rows each reads the matrix as it lies, nearly at full speed.
+In bfloat16, the layout that oneDNN (https://github.com/uxlfoundation/oneDNN) chooses does the same. Most
+weights are copied there anyway, from float32.
 
-So on a CPU small weights are copied, fused, and so are those in reduced precision, once per decoded batch.
-An accelerator reads weights at full speed as they lie: there only those of another number type are copied.
-Fusing the others too would spare a few kernels a layer, and hold a frozen model twice.
+So on a CPU, small weights and weights in reduced precision are copied and fused, once per decoded batch. An
+accelerator reads weights as they lie at full speed, so only weights of another dtype are copied there. Fusing
+the others too would save a few kernels per layer, but hold a frozen model twice.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn import functional
 
-LARGE_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, and fusing them spares calls
-PACKED_ROWS = 16  # the row count a layout is chosen for; measured as good from 1 to 64 rows
-BLOCK_OUTPUTS = 32  # of a weight, multiplied at once; 16 to 64 are as good
-BLOCK_ROWS_MAX = 16  # with more rows a whole product is as fast as one in blocks, and then faster
+LARGE_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, and fusing them saves calls
+PACKED_ROWS = 16  # the row count that a layout is chosen for; measured to be good from 1 to 64 rows
+BLOCK_OUTPUTS = 32  # of a weight, multiplied at once; 16 to 64 are equally good
+BLOCK_ROWS_MAX = 16  # with more rows, one whole product is as fast as blocks, and then faster
 LAYOUT_DEVICES = frozenset({"cpu"})  # whose kernels are slow with weights as the model holds them
 PACKING_TOLERANCE = 0.05  # of a trial product whose entries are about 1: finds a wrong layout, not rounding
 
 
 class Product(Protocol):
-    """A matrix product with weights that are already where and as they are needed."""
+    """A matrix product whose weights are already in the place and layout that it needs."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """[N, in] in the working dtype -> [N, out]."""
@@ -45,8 +45,8 @@ class Product(Protocol):
 def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
     """One product for linear layers that share their input: their outputs side by side.
 
-    Each is an nn.Linear or peft's LoRA around one. Adapters stay factors of their own: added into a weight in
-    reduced precision, a small update would be rounded away.
+    Each is an nn.Linear or peft's LoRA around one. Adapters stay separate factors: a small update would be
+    rounded away if it were added to a weight in reduced precision.
     """
     bases = [_base(linear) for linear in linears]
     factors = _adapter_factors(linears, dtype)
@@ -83,7 +83,7 @@ def _base(linear: nn.Module) -> nn.Linear:
 
 
 def _fused_bias(bases: Sequence[nn.Linear], downs: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
-    """Of the layers side by side, zeros for those without one and for the adapters' rows."""
+    """The bias of the layers side by side, with zeros for layers without one and for the adapters' rows."""
     if all(base.bias is None for base in bases):
         return None
     biases: list[Tensor] = [
@@ -94,7 +94,7 @@ def _fused_bias(bases: Sequence[nn.Linear], downs: Sequence[Tensor], dtype: torc
 
 
 def _fused(weights: Sequence[Tensor], bias: Tensor | None, dtype: torch.dtype) -> Product:
-    """With a copy of the weights, laid out for few rows."""
+    """A product with a copy of the weights, laid out for few rows."""
     working = [weight.detach().to(dtype) for weight in weights]
     if weights[0].device.type != "cpu":
         return _Plain(torch.cat(working).t(), bias)
@@ -104,7 +104,7 @@ def _fused(weights: Sequence[Tensor], bias: Tensor | None, dtype: torch.dtype) -
 
 
 def _as_it_lies(weight: Tensor, bias: Tensor | None) -> Product:
-    """With the model's own weight [out, in]."""
+    """A product with the model's own weight [out, in]."""
     return _InBlocks(weight, bias) if weight.device.type == "cpu" else _Plain(weight.t(), bias)
 
 
@@ -198,7 +198,7 @@ class _Adapted:
 
 @cache
 def packing_works(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch build and CPU multiply with a packed weight of `dtype`, and get it right."""
+    """Whether this PyTorch build and CPU can multiply with a packed weight of `dtype`, correctly."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     rng = torch.Generator().manual_seed(0)
@@ -213,9 +213,9 @@ def packing_works(dtype: torch.dtype) -> bool:
 
 
 def _adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-    """A [r, in] and B [r, out] of all active adapters together, B scaled; None without any.
+    """A [r, in] and B [r, out] of all active adapters together, B scaled; None if there are none.
 
-    Of several fused layers B is block-diagonal: each adapter adds to its own layer's outputs alone.
+    B of several fused layers is block-diagonal: each adapter adds only to its own layer's outputs.
     """
     found: list[tuple[Tensor, Tensor, float, int]] = []
     width = 0

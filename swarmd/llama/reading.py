@@ -28,13 +28,13 @@ from swarmd.llama.norm import RmsNorm
 
 KNOWN = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
 KNOWN_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
-"""Rotary angles that depend on the position alone; those of "dynamic" and "longrope" depend on the length."""
+"""Rotary angles that depend only on the position. Those of "dynamic" and "longrope" depend on the length."""
 CHANGED_SHAPE = (AttributeError, TypeError, KeyError, IndexError, ValueError)
-"""What reading raises where another release of transformers names or nests a model's parts in another way."""
+"""What reading raises if another release of transformers names or nests a model's parts differently."""
 
 
 class NotLlamaError(Exception):
-    """This room does not compute this model. The message says what about the model is not known."""
+    """This room cannot compute this model. The message says what about the model is unknown."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Layer:
         yield from (linear for sharing in self.by_input() for linear in sharing)
 
     def by_input(self) -> tuple[tuple[nn.Module, ...], ...]:
-        """`linears`, those that read the same together."""
+        """`linears`, grouped by the input that they share."""
         return (self.query, self.key, self.value), (self.output,), (self.gate, self.up), (self.down,)
 
 
@@ -77,7 +77,7 @@ class Decoder:
     head_size: int
 
     def by_input(self) -> Iterator[tuple[nn.Module, ...]]:
-        """All linear layers, those that read the same together."""
+        """All linear layers, grouped by the input that they share."""
         for layer in self.layers:
             yield from layer.by_input()
         yield (self.head,)
@@ -90,7 +90,7 @@ def read_decoder(model: PreTrainedModel | PeftModel) -> Decoder:
         return _read(base)
     except CHANGED_SHAPE as error:
         raise NotLlamaError(
-            f"its {type(base).__name__} is built in another way in this release of transformers ({error})"
+            f"its {type(base).__name__} is built differently in this release of transformers ({error})"
         ) from error
 
 
@@ -144,7 +144,7 @@ def _read_norm(module: Any) -> RmsNorm:
 def _check_modules(decoder: Decoder) -> None:
     """Whether every weight is held by a module whose computation is known."""
     if not callable(decoder.rotary):
-        raise NotLlamaError("its rotary embedding is no module")
+        raise NotLlamaError("its rotary embedding is not a module")
     if type(decoder.embedding) is not nn.Embedding:
         raise NotLlamaError(f"its embedding is a {type(decoder.embedding).__name__}")
     linears: list[Any] = [linear for sharing in decoder.by_input() for linear in sharing]
@@ -153,4 +153,4 @@ def _check_modules(decoder: Decoder) -> None:
         if type(base) is not nn.Linear:
             raise NotLlamaError(f"one of its linear layers is a {type(base).__name__}")
         if linear is not base and (linear.lora_variant or linear.fan_in_fan_out):
-            raise NotLlamaError("its adapters are of another kind than plain LoRA")
+            raise NotLlamaError("its adapters are not plain LoRA")

@@ -1,7 +1,7 @@
 """Attention over packed tokens, plugged into transformers' models through its registry of implementations.
 
-Each prompt attends to itself once; each completion attends to its prompt and to itself. No token looks at
-another completion, so nothing is computed for such pairs, and a group may be as long as it likes.
+Each prompt attends to itself once. Each completion attends to its prompt and to itself. No token looks at
+another completion, so nothing is computed for such pairs, and a group may have any length.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from swarmd.logprobs.short_attention import Blocks, short_attention
 NAME = "swarmd_packed"
 FLOAT32_TOKENS_MAX = 128
 """On a CPU, backward over shorter completions is up to three times slower in bfloat16 than in float32."""
-MASK_ALIGNMENT = 16  # numbers from one row of a mask to the next: a multiple of this
+MASK_ALIGNMENT = 16  # the numbers from one row of a mask to the next are a multiple of this
 MEANINGLESS_HERE = frozenset(
     {"position_ids", "use_cache", "cache_position", "is_causal", "output_attentions", "output_hidden_states"}
 )
-"""What models hand down that changes nothing about attention over a packing."""
+"""Arguments that models pass down and that change nothing about attention over a packing."""
 
 
 class UnknownAttentionError(ValueError):
-    """The model asks for something that attention over packed tokens does not do (a window, a soft cap)."""
+    """The model needs something that attention over packed tokens does not do (a window, a soft cap)."""
 
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """A packing and its mask, made once for all layers: each keeps the mask for its backward pass."""
+    """A packing and its mask, made once for all layers. Each layer keeps the mask for its backward pass."""
 
     packing: Packing
     visible: Tensor | None
@@ -42,20 +42,20 @@ class AttentionPlan:
     _blocks: dict[tuple[int, int], Blocks | None] = field(default_factory=dict)
 
     def blocks(self, kv_heads: int, shared: int) -> Blocks | None:
-        """For `short_attention`, where that pays; on the CPU."""
+        """The blocks for `short_attention`, on the CPU; None if it does not pay."""
         if (kv_heads, shared) not in self._blocks:
             self._blocks[kv_heads, shared] = Blocks.of(self.packing, kv_heads, shared)
         return self._blocks[kv_heads, shared]
 
     def mask(self, shared: int, dtype: torch.dtype) -> Tensor:
-        """To add to scores: [B' or 1, 1, shared * T', P + T'], of `shared` query heads behind each other."""
+        """To add to scores: [B' or 1, 1, shared * T', P + T'], for `shared` query heads one after another."""
         if self.visible is None:
             raise ValueError("no completion has inputs")
         made = self._masks.get((shared, dtype))
         if made is None:
             hidden = ~self.visible.repeat(1, 1, shared, 1)
             keys = hidden.shape[-1]
-            # What is not aligned, CUDA's kernel would copy for each layer.
+            # CUDA's kernel would copy a mask that is not aligned, for each layer.
             aligned = -(-keys // MASK_ALIGNMENT) * MASK_ALIGNMENT
             made = torch.zeros(*hidden.shape[:-1], aligned, dtype=dtype, device=hidden.device)[..., :keys]
             made.masked_fill_(hidden, float("-inf"))
@@ -93,7 +93,7 @@ def packed_attention(
 def attend(
     query: Tensor, key: Tensor, value: Tensor, size: int, scaling: float | None, plan: AttentionPlan
 ) -> Tensor:
-    """Attention over flat states: query [N, heads * size], key and value [N, kv heads * size] -> as query."""
+    """Attention over flat states: query [N, heads * size], key, value [N, kv heads * size] -> like query."""
     packing = plan.packing
     dtype = query.dtype
     if query.device.type == "cpu" and packing.inputs.shape[1] <= FLOAT32_TOKENS_MAX:
@@ -114,7 +114,7 @@ def attend(
     if plan.visible is not None:
         seen = torch.cat([packing.prompts[packing.owners], packing.inputs], dim=1)
         keys, values = (_gather(flat, seen, size) for flat in (key, value))
-        # Query heads that share keys stand where more tokens would: so keys are not repeated for each.
+        # Query heads that share keys take the place of more tokens, so keys are not repeated for each head.
         queries = _gather(query, packing.inputs, size)
         rows, width = packing.inputs.shape
         queries = queries.reshape(rows, kv_heads, shared * width, size)
@@ -127,14 +127,14 @@ def attend(
 
 
 def _computed_in(query: Tensor) -> torch.dtype:
-    """The number type that attention runs in: a mask of another would be converted for each layer."""
+    """The dtype that attention runs in. A mask of another dtype would be converted for each layer."""
     kind = query.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
 
 
 def _gather(flat: Tensor, indices: Tensor, size: int) -> Tensor:
-    """Flat states [N, heads * size] at places [b, l] -> [b, heads, l, size]."""
-    # An embedding look-up: the same values as indexing, and its gradient adds up repeated places in parallel.
+    """Flat states [N, heads * size] at indices [b, l] -> [b, heads, l, size]."""
+    # An embedding look-up gives the same values as indexing, and backward sums repeated indices in parallel.
     return functional.embedding(indices, flat).view(*indices.shape, -1, size).transpose(1, 2)
 
 

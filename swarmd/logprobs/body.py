@@ -1,6 +1,6 @@
 """What lies between the embeddings and the output layer, run over packed tokens.
 
-`TransformersBody` runs the model's own modules, whatever they are. `llama/body.py` has another one.
+`TransformersBody` runs the model's own modules, whatever they are. `llama/body.py` holds another body.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Body(Protocol):
     """All decoder layers and the last norm."""
 
     def __call__(self, embedded: Tensor, plan: AttentionPlan, *, recompute: bool) -> Tensor:
-        """Embeddings [N, H] -> normed states [C, H] at the places that predict.
+        """Embeddings [N, H] -> normed states [C, H] of the tokens that predict a completion token.
 
-        `recompute`: keep only each layer's input for backward, and compute the layer again there.
+        `recompute`: keep only each layer's input, and compute the layer again in backward.
         """
         ...
 

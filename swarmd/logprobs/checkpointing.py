@@ -1,6 +1,7 @@
-"""Gradient checkpointing: activations of a layer are computed again in backward, not kept.
+"""Gradient checkpointing: backward computes a layer's activations again, instead of keeping them.
 
-A third more work for a fraction of the memory. Transformers' layers do it themselves when in training mode.
+It costs a third more work and needs a fraction of the memory. Transformers' layers do it themselves in
+training mode.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def keep_activations() -> bool:
-    """The answer of those who never have to compute a layer twice."""
+    """The answer if no layer ever has to be computed twice."""
     return False
 
 
@@ -23,11 +24,11 @@ def keep_activations() -> bool:
 def checkpointed(
     model: nn.Module, within: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> Iterator[None]:
-    """While entered, forwards of `model` keep only what goes into each layer.
+    """While entered, forwards of `model` keep only each layer's input.
 
-    `within` is entered whenever a layer is computed: backward runs long after the caller's own has ended.
-    The layers stay in eval mode: some of transformers' have dropout of their own, besides that of their
-    modules.
+    `within` is entered whenever a layer is computed, because backward runs long after the caller's own
+    context has ended. The layers stay in eval mode: some of transformers' have dropout of their own, besides
+    that of their modules.
     """
     layers: list[Any] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
 

@@ -1,4 +1,4 @@
-"""Equal rows are scored once: short answers repeat within a group, and right ones more than others."""
+"""Equal rows are computed once. Short answers repeat within a group, right ones more often than others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 
 
 class DistinctLogprobs:
-    """Hands each row to another scorer once, and its result to all that are equal to it.
+    """Passes each distinct row to another logprobs engine once, and gives its result to all rows equal to it.
 
-    The gradient by such a row is then the sum of those by its copies: what the other would have computed
-    from all of them, up to rounding.
+    The gradient of such a row is then the sum of its copies' gradients: what the other engine would have
+    computed from all of them, up to rounding.
     """
 
     def __init__(self, engine: LogprobsEngine) -> None:
@@ -42,7 +42,7 @@ class DistinctLogprobs:
 
 
 def _distinct(rows: Sequence[TokenRow]) -> tuple[list[TokenRow], list[int] | None]:
-    """The rows without repetitions, in order, and the place of each row there; None: nothing is repeated."""
+    """The rows without repetitions, in order, and each row's position among them; None if none repeats."""
     seen: dict[TokenRow, int] = {}
     positions = [seen.setdefault(row, len(seen)) for row in rows]
     return list(seen), None if len(seen) == len(rows) else positions

@@ -1,7 +1,7 @@
 """Embedding look-up whose gradient goes straight into `weight.grad`.
 
-PyTorch's own makes a dense gradient as large as the vocabulary and adds it; here only the rows that were
-looked up are touched.
+PyTorch's own look-up makes a dense gradient for the whole vocabulary and adds it. Here only the rows that
+were looked up are touched.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from swarmd.logprobs.gradients import accumulated
 
 
 def embed(layer: nn.Embedding, ids: Tensor, factored: FactoredGradients, dtype: torch.dtype) -> Tensor:
-    """Embeddings [N, H] of ids [N]; backward adds to `layer.weight.grad`, or to `factored`, by itself.
+    """Embeddings [N, H] of ids [N]. Backward itself adds to `layer.weight.grad`, or to `factored`.
 
-    `dtype` is that of the model's products: a tied output layer's part of the gradient has it.
+    `dtype` is the dtype of the model's products. A tied output layer's part of the gradient has it.
     """
     if not (layer.weight.requires_grad and torch.is_grad_enabled()):
         return functional.embedding(ids, layer.weight)
@@ -42,12 +42,12 @@ class _Embed(torch.autograd.Function):
         return functional.embedding(ids, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None, None]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[None, None, None, None, None]:
         (ids,) = ctx.saved_tensors
         if ctx.padding is not None:  # this row is not trained through look-ups
-            gradient = gradient.masked_fill((ids == ctx.padding)[:, None], 0.0)
+            grad_output = grad_output.masked_fill((ids == ctx.padding)[:, None], 0.0)
         if ctx.factored.takes(ctx.weight, ctx.dtype):
-            ctx.factored.add_rows(ctx.weight, ids, gradient)
+            ctx.factored.add_rows(ctx.weight, ids, grad_output)
         else:
-            accumulated(ctx.weight).index_add_(0, ids, gradient.to(ctx.weight.dtype))
+            accumulated(ctx.weight).index_add_(0, ids, grad_output.to(ctx.weight.dtype))
         return None, None, None, None, None

@@ -1,8 +1,8 @@
-"""Gradients of large weights, kept as the two factors they are products of until they are applied.
+"""Gradients of large weights. Each is kept as two factors, and multiplied out only when it is applied.
 
-A linear layer's weight gradient is (gradient by its output)^T times (its input). When few tokens teach a
-large layer, the factors are far smaller than the product: then a step never holds the gradients of all
-weights, only of a few at a time. What is computed stays the same.
+A linear layer's weight gradient is grad_output^T times the layer's input. When few tokens teach a large
+layer, the factors are far smaller than their product. A step then never holds the gradients of all weights,
+only of a few at a time. The result stays the same.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-GAIN_MIN = 2  # the factors take at most this part of the product's bytes, or multiplying twice does not pay
+GAIN_MIN = 2  # the product takes at least twice the factors' bytes, or multiplying twice does not pay
 PRODUCT_BYTES_MIN = 2**20  # of one weight: smaller ones are not worth the bookkeeping
-COLUMNS_AT_ONCE = 16_384  # of a factor in float32, or rows of a product: 8 MB a 128 tokens
+COLUMNS_AT_ONCE = 16_384  # of a factor in float32, or rows of a product: 8 MB per 128 tokens
 
 
 @dataclass
@@ -24,9 +24,9 @@ class _Factors:
     inputs: list[Tensor] = field(default_factory=list)
     """[n, in] each"""
     indices: list[Tensor] = field(default_factory=list)
-    """[m] rows of the weight that were looked up ..."""
+    """[m] each: which rows of the weight were looked up"""
     rows: list[Tensor] = field(default_factory=list)
-    """[m, in] ... and the gradient by each"""
+    """[m, in] each: the gradients of these rows"""
 
 
 class FactoredGradients:
@@ -37,12 +37,12 @@ class FactoredGradients:
         self._factors: dict[Tensor, _Factors] = {}
 
     def begin(self, tokens: int) -> None:
-        """A step begins in which `tokens` go through each layer, over all micro-batches."""
+        """Begin a step in which this many `tokens` go through each layer, over all micro-batches."""
         self.clear()
         self._tokens = tokens
 
     def clear(self) -> None:
-        """Forget all factors; until the next `begin` none are taken."""
+        """Forget all factors. Until the next `begin` none are taken."""
         self._tokens = None
         self._factors.clear()
 
@@ -55,23 +55,23 @@ class FactoredGradients:
         return product >= PRODUCT_BYTES_MIN and GAIN_MIN * factors <= product
 
     def add(self, weight: Tensor, grad_output: Tensor, inputs: Tensor) -> None:
-        """by_output [n, out], inputs [n, in] of a layer with weight [out, in]."""
+        """Take grad_output [n, out] and inputs [n, in] of a layer with weight [out, in]."""
         factors = self._factors.setdefault(weight, _Factors())
         factors.grad_outputs.append(grad_output)
         factors.inputs.append(inputs)
 
     def add_rows(self, weight: Tensor, indices: Tensor, rows: Tensor) -> None:
-        """The gradient by rows [m, in] that were looked up at places [m] of the weight."""
+        """Take the gradients `rows` [m, in] of the weight's rows that were looked up at `indices` [m]."""
         factors = self._factors.setdefault(weight, _Factors())
         factors.indices.append(indices)
         factors.rows.append(rows)
 
     def weights(self) -> list[Tensor]:
-        """Those with factors."""
+        """The weights that have factors."""
         return list(self._factors)
 
     def squared_norm(self, weight: Tensor) -> Tensor:
-        """Of this weight's gradient, without multiplying it out: |B^T A|^2 = sum(B B^T * A A^T)."""
+        """|gradient|^2 of this weight, without multiplying it out: |B^T A|^2 = sum(B B^T * A A^T)."""
         factors = self._factors[weight]
         total = torch.zeros((), device=weight.device)
         if factors.grad_outputs:
@@ -84,11 +84,11 @@ class FactoredGradients:
             total += summed.square().sum()
             if factors.grad_outputs:
                 total += 2 * (summed * (grad_output[:, indices].T.float() @ inputs.float())).sum()
-        return total.clamp(min=0.0)  # contributions that cancel may leave a rounding error below
+        return total.clamp(min=0.0)  # rounding may leave less than 0 if contributions cancel
 
     @torch.no_grad()
     def release(self, weight: Tensor, out: Tensor) -> None:
-        """Multiply this weight's gradient out into `out`, like the weight; its factors are forgotten."""
+        """Multiply this weight's gradient out into `out`, shaped like the weight, and forget its factors."""
         factors = self._factors.pop(weight)
         if factors.grad_outputs:
             grad_output, inputs = _joined(factors.grad_outputs), _joined(factors.inputs)
@@ -107,7 +107,7 @@ class FactoredGradients:
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """[n, columns] of all parts; of a single one no copy."""
+    """All parts as one [n, columns]. A single part is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -1,7 +1,7 @@
-"""Adding to a parameter's gradient in place, from inside a backward pass.
+"""Adds to a parameter's gradient in place, from inside a backward pass.
 
-Autograd would make every contribution a tensor of its own first. Parameters served this way hand autograd
-nothing: hooks on them and `torch.autograd.grad` do not see them.
+Autograd would first make a separate tensor of every contribution. For these parameters autograd gets nothing,
+so hooks on them and `torch.autograd.grad` do not see their gradients.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def accumulated(parameter: Tensor) -> Tensor:
 
 
 def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
-    """gradient has the parameter's shape; a missing or frozen parameter takes none."""
+    """Add `gradient`, which has the parameter's shape. A missing or frozen parameter takes none."""
     if parameter is None or not parameter.requires_grad:
         return
     if parameter.grad is None:
@@ -32,7 +32,7 @@ def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
 def add_linear_gradient(
     weight: Tensor, bias: Tensor | None, grad_output: Tensor, inputs: Tensor, factored: FactoredGradients
 ) -> None:
-    """What a linear layer's output gradient [N, out] means for its weight [out, in], given inputs [N, in]."""
+    """Add the gradients of weight [out, in] and bias [out], from grad_output [N, out] and inputs [N, in]."""
     if factored.takes(weight, inputs.dtype):
         factored.add(weight, grad_output, inputs)
     elif weight.requires_grad:

@@ -23,26 +23,27 @@ class TokenRow:
 
 
 class LogprobsEngine(Protocol):
-    """Says how likely completions are under one model. Rows of one prompt come next to each other."""
+    """Says how likely completions are under one model. Rows of one prompt are adjacent."""
 
     @property
     def factored(self) -> FactoredGradients | None:
-        """Where this scorer leaves gradients that it does not put into `.grad`, once `begin` was called."""
+        """Where this engine leaves gradients that it does not put into `.grad`, once `begin` was called."""
         ...
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
-        """What these rows, scored together, take of a budget of tokens: never less for one row more."""
+        """How much of a budget of tokens these rows take together. One more row never takes less."""
         ...
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
-        """Log-probabilities [B, T] of the completions' tokens, and the mask [B, T] of what is a token.
+        """Log-probabilities [B, T] of the completions' tokens, and a mask [B, T] that says what is a token.
 
-        float32, differentiable where gradients are enabled; T is the longest completion, the rest is 0.
+        float32, and differentiable if gradients are enabled. T is the length of the longest completion; the
+        rest of shorter ones is 0.
         """
         ...
 
     def logprobs_and_states(
         self, rows: Sequence[TokenRow], temperature: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """`logprobs`, and what the output layer made each from: states [B, T, H], without gradient."""
+        """`logprobs`, and the states [B, T, H] from which the output layer made each, without gradient."""
         ...

@@ -1,4 +1,4 @@
-"""What computing log-probabilities for a gradient holds, by the engine that does it. Pure arithmetic.
+"""The memory that log-probabilities and their gradient take, for each engine. Pure arithmetic, in bytes.
 
 The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
 """
@@ -12,13 +12,13 @@ from swarmd.logprobs.vocabulary import KEPT_BYTES, SLICE_BYTES
 
 TRANSFORMERS_KEEP = 1.25
 """Numbers that transformers' layers keep for the backward pass, per number in and out of a linear layer."""
-LOGIT_SLICES = 4  # of float32 logits at once: the slice, what is computed from it, and their gradient
+LOGIT_SLICES = 4  # of float32 logits at once: a slice, what is computed from it, and their gradients
 STATE_COPIES = 2  # of the float32 states that a value head reads: by token, and by row and position
 
 
 def padded_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """Of `PaddedLogprobs`."""
-    # A padded token may count several times, and a row is one whatever the budget.
+    """What `PaddedLogprobs` holds."""
+    # A padded token may count several times, and there is at least one row, whatever the budget.
     tokens = max(work.row_tokens, way.budgets.train_tokens // tokens_weight(shape.vocab_size))
     layer = tokens * _kept_by_transformers(shape, way, 1)
     logits = LOGIT_BYTES * shape.vocab_size * tokens * work.new_tokens // work.row_tokens
@@ -27,7 +27,7 @@ def padded_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[s
 
 
 def packed_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """Of `PackedLogprobs` with transformers' own layers."""
+    """What `PackedLogprobs` with transformers' own layers holds."""
     tokens = way.budgets.train_tokens
     layer = tokens * _kept_by_transformers(shape, way, keys_per_token(way, work))
     layers = over_layers(shape, way, tokens, layer) + cast_bytes(shape, way)
@@ -35,30 +35,30 @@ def packed_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[s
 
 
 def beside_gradients(shape: ModelShape, way: Arrangement, work: Workload, layers: int) -> int:
-    """Of packed rows: what `layers` hold, with the logits, beside the gradients that come meanwhile."""
+    """For packed rows: what `layers` and the logits take beside the gradients, which appear meanwhile."""
     tokens = way.budgets.train_tokens
     forward = layers + _sliced_logits(shape, way, tokens) + _states(shape, work, tokens)
     if work.is_one_micro_batch(tokens) and way.lora_rank is None:
-        # Activations go as gradients come, and the output layer's gradient comes first.
+        # Activations are freed as gradients appear, and the output layer's gradient appears first.
         gradients = FLOAT32 * way.trained_parameters(shape)
         return max(0, forward + FLOAT32 * shape.head_parameters - gradients)
     return forward
 
 
 def over_layers(shape: ModelShape, way: Arrangement, tokens: int, layer: float) -> int:
-    """All layers, or one and the inputs of all where activations are computed again."""
+    """All layers; or one layer and the inputs of all, if activations are computed again."""
     if way.budgets.gradient_checkpointing:
         return int(layer + shape.layers * tokens * FLOAT32 * shape.hidden)
     return int(layer * shape.layers)
 
 
 def cast_bytes(shape: ModelShape, way: Arrangement) -> int:
-    """Of the weights as autocast multiplies with them: kept until the forward pass has ended."""
+    """The weights as autocast multiplies with them. They are kept until the forward pass has ended."""
     return way.itemsize * shape.linear_parameters if way.is_cast else 0
 
 
 def keys_per_token(way: Arrangement, work: Workload) -> float:
-    """Keys laid out per token of packed rows: every completion has its prompt's beside its own."""
+    """Keys laid out per token of packed rows. Every completion has its prompt's keys beside its own."""
     room = way.budgets.train_tokens - work.prompt_tokens
     together = min(work.group_size, max(1, room // work.new_tokens))
     keys = work.prompt_tokens + together * work.row_tokens
@@ -78,5 +78,5 @@ def _sliced_logits(shape: ModelShape, way: Arrangement, tokens: int) -> int:
 
 
 def _states(shape: ModelShape, work: Workload, tokens: int) -> int:
-    """What a value head reads."""
+    """The states that a value head reads."""
     return STATE_COPIES * FLOAT32 * tokens * shape.hidden if work.values else 0

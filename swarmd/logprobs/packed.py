@@ -1,4 +1,4 @@
-"""Scores packed rows: a prompt is computed once for all its completions, and no [B, T, V] ever exists."""
+"""Packed rows: a prompt is computed once for all its completions, and no [B, T, V] ever exists."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from swarmd.logprobs.packing import pack, packed_tokens, shape_multiple
 from swarmd.logprobs.vocabulary import chosen_logprobs
 
 TOUCHED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-"""What some models do to logits behind the output layer; a trial of small logits might not show it."""
+"""How some models change the output layer's logits. A trial with small logits might not show it."""
 
 
 class PackedLogprobs:
-    """For a model whose attention and output layer are ordinary: `why_not_packed` and a trial tell.
+    """For models with ordinary attention and an ordinary output layer: `why_not_packed` and a trial tell.
 
-    Gradients of the embedding and the output layer, and of all of `LlamaBody`, are added to `.grad` or
-    `factored` in backward, not handed to autograd: `torch.autograd.grad` and hooks on these do not see them.
-    `recompute` says, whenever rows are scored, whether layers are to be computed again in backward.
+    Backward adds the gradients of the embedding, the output layer and all of `LlamaBody` to `.grad` or
+    `factored`. Autograd does not get them, so `torch.autograd.grad` and hooks on these parameters do not see
+    them. `recompute` is asked whenever rows are computed: should backward compute layers again?
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class PackedLogprobs:
         self.device = self._embedding.weight.device
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
-        """Input tokens that go through the model for these rows, but for what fills a packing up."""
+        """Input tokens that go through the model for these rows, without those that fill a packing up."""
         return packed_tokens(rows)
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
-        logprobs, mask, _ = self._score(rows, temperature)
+        logprobs, mask, _ = self._compute(rows, temperature)
         return logprobs, mask
 
     def logprobs_and_states(
         self, rows: Sequence[TokenRow], temperature: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        logprobs, mask, hidden = self._score(rows, temperature)
+        logprobs, mask, hidden = self._compute(rows, temperature)
         states = hidden.new_zeros((*mask.shape, hidden.shape[1]))
         return logprobs, mask, states.masked_scatter(mask[..., None], hidden.detach())
 
-    def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _compute(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities and mask [B, T], and the states [C, H] of their tokens, row by row."""
         packing = pack(rows, shape_multiple(self.device, self._dtype)).to(self.device)
         embedded = embed(self._embedding, packing.ids, self.factored, self._dtype)
@@ -82,7 +82,7 @@ class PackedLogprobs:
 
 
 def why_not_packed(base: Any) -> str | None:
-    """What can be seen without running the model."""
+    """Why this model's rows cannot be packed, as far as it shows without running it. None if nothing does."""
     config = base.config.get_text_config(decoder=True)
     if type(base.get_input_embeddings()) is not nn.Embedding:
         return "the model's embedding is not a plain table"

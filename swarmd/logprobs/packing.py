@@ -1,7 +1,7 @@
-"""Rows of one prompt as one stretch of tokens: the prompt once, its completions behind it, no row padded.
+"""Rows of one prompt as one stretch of tokens: the prompt once, its completions after it, no row padded.
 
-What looks at one token at a time runs over the flat stretch [N]; attention alone needs to know which tokens
-belong together, and finds them through the indices kept here.
+What looks at one token at a time runs over the flat stretch [N]. Only attention needs to know which tokens
+belong together. It finds them through the indices kept here.
 """
 
 from __future__ import annotations
@@ -16,43 +16,45 @@ from torch import Tensor
 from swarmd.logprobs.interface import TokenRow
 
 SHAPE_MULTIPLE = 32
-"""Tokens. oneDNN compiles a product for each shape that it has not seen of late, half a millisecond each: of
-no weight in a large model, a third of a step of the embedded one, whose number of tokens always differs."""
+"""Tokens. oneDNN compiles a product for each shape that it has not seen recently, in half a millisecond each.
+That does not matter in a large model. It is a third of a step of the embedded one, whose number of tokens
+always differs."""
 
 
 def shape_multiple(device: torch.device, dtype: torch.dtype) -> int:
-    """What the number of tokens of a packing should be a multiple of. In float32 nothing is compiled."""
+    """The number of tokens in a packing should be a multiple of this. In float32 nothing is compiled."""
     return SHAPE_MULTIPLE if device.type == "cpu" and dtype != torch.float32 else 1
 
 
 @dataclass(frozen=True)
 class Packing:
-    """N tokens in flat order, and how C completion tokens and attention find theirs.
+    """N tokens in flat order, and the indices by which C completion tokens and attention find theirs.
 
-    A completion's last token predicts nothing, so it is a target but never an input. What fills N and C up
-    to a round number stands behind: copies of a prompt, which nothing follows, and of a target.
+    A completion's last token predicts nothing, so it is a target but never an input. N and C are filled up to
+    a round number at the end: N with copies of a prompt, which nothing follows, and C with copies of a
+    target.
     """
 
     ids: Tensor
     """[N] the input tokens."""
     positions: Tensor
-    """[N] each token's place in its own row: completions of a prompt all start where it ends."""
+    """[N] each token's position in its own row. All completions of a prompt start where it ends."""
     predicting: Tensor
-    """[C] the flat place of the token that predicts each completion token."""
+    """[C] the flat index of the token that predicts each completion token."""
     targets: Tensor
     """[C] the completion tokens, row by row."""
     lengths: Tensor
     """[B] tokens of each completion; they sum to C without what fills it up."""
     prompts: Tensor
-    """[R, P] flat places of the prompts' tokens, filled up on the right."""
+    """[R, P] flat indices of the prompts' tokens, filled up on the right."""
     prompt_lengths: Tensor
     """[R]"""
     owners: Tensor
     """[B'] which prompt each completion with inputs belongs to."""
     inputs: Tensor
-    """[B', T'] flat places of the completions' input tokens, filled up on the right."""
+    """[B', T'] flat indices of the completions' input tokens, filled up on the right."""
     restored: Tensor
-    """[N] where each flat token stands in prompts and inputs laid end to end."""
+    """[N] where each flat token is in prompts and inputs laid end to end."""
 
     def to(self, device: torch.device) -> Packing:
         """The same on `device`."""
@@ -66,7 +68,7 @@ class Packing:
         causal = torch.ones(count, count, dtype=torch.bool, device=device).tril()
         prompt = torch.arange(width, device=device) < self.prompt_lengths[:, None]  # [R, P]
         seen = prompt[self.owners]
-        # One mask for all rows where every prompt is as long as the longest: attention is then cheaper.
+        # One mask for all rows if every prompt is as long as the longest: attention is then cheaper.
         rows = seen[:1] if bool(seen.all()) else seen
         return torch.cat(
             [rows[:, None, None].expand(-1, 1, count, -1), causal.expand(len(rows), 1, -1, -1)], dim=-1
@@ -132,7 +134,7 @@ def packed_tokens(rows: Sequence[TokenRow]) -> int:
 
 
 def _rectangle(stretches: Sequence[range]) -> Tensor:
-    """The stretches as rows [n, longest]; filled up with their own first place, which nobody will look at."""
+    """The stretches as rows [n, longest], filled up with their own first index, which nothing looks at."""
     width = max((len(stretch) for stretch in stretches), default=0)
     filled = [[*stretch, *[stretch.start] * (width - len(stretch))] for stretch in stretches]
     return torch.tensor(filled, dtype=torch.long).reshape(len(stretches), width)

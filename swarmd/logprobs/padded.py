@@ -1,4 +1,4 @@
-"""One padded row a completion, through transformers' own forward: for any architecture."""
+"""One padded row per completion, through transformers' own forward: for any architecture."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from swarmd.logprobs.checkpointing import checkpointed, keep_activations
 from swarmd.logprobs.interface import TokenRow
 
 LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
-TOKEN_BYTES = 2**18  # what a token may take for logits before it counts more than once: 13,000 words
+TOKEN_BYTES = 2**18  # of logits; a token with more counts more than once. A vocab_size of 13,000 fits
 
 
 def tokens_weight(vocab_size: int) -> int:
-    """How many times a token counts in a budget: all its logits exist at once."""
+    """How many times a token counts in a budget, because all its logits exist at once."""
     return -(-vocab_size * LOGIT_BYTES // TOKEN_BYTES)
 
 
 class PaddedLogprobs:
-    """Scores with the prompt repeated for each of its completions. `recompute` as in `PackedLogprobs`."""
+    """Repeats the prompt for each of its completions. `recompute` as in `PackedLogprobs`."""
 
     def __init__(
         self,
@@ -41,19 +41,19 @@ class PaddedLogprobs:
         self._dtype = dtype
         self._recompute = recompute
         vocab_size = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
-        # With 152k words the logits of 16,384 tokens would take 50 GB.
+        # With a vocabulary of 152k tokens, the logits of 16,384 positions would take 50 GB.
         self._weight = tokens_weight(vocab_size)
 
     @property
     def factored(self) -> None:
-        """Autograd sums this scorer's gradients up itself."""
+        """Autograd itself sums up this engine's gradients."""
         return None
 
     def tokens(self, rows: Sequence[TokenRow]) -> int:
         return len(rows) * max(len(row) for row in rows) * self._weight
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor]:
-        logprobs, mask, _ = self._score(rows, temperature)
+        logprobs, mask, _ = self._compute(rows, temperature)
         return logprobs, mask
 
     def logprobs_and_states(
@@ -63,14 +63,14 @@ class PaddedLogprobs:
         head = cast(nn.Module, self.model.get_output_embeddings())
         hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
         try:
-            logprobs, mask, index = self._score(rows, temperature)
+            logprobs, mask, index = self._compute(rows, temperature)
         finally:
             hook.remove()
         states = seen[0].gather(1, index[..., None].expand(-1, -1, seen[0].shape[-1]))
         return logprobs, mask, states.masked_fill(~mask[..., None], 0.0)
 
-    def _score(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities and mask [B, T], and where in the kept logits each of them is [B, T]."""
+    def _compute(self, rows: Sequence[TokenRow], temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities and mask [B, T], and the index [B, T] of each in the logits that are kept."""
         prompt_lengths = torch.tensor([len(row.prompt_ids) for row in rows], device=self.device)
         lengths = torch.tensor([len(row.completion_ids) for row in rows], device=self.device)
         width = max(len(row) for row in rows)
@@ -78,7 +78,7 @@ class PaddedLogprobs:
         for at, row in enumerate(rows):
             ids[at, : len(row)] = torch.tensor(row.prompt_ids + row.completion_ids)
         ids = ids.to(self.device)
-        # Padding is on the right, where causal attention never looks at it from a real token: no mask needed.
+        # Padding is on the right, where causal attention never sees it from a real token: no mask is needed.
         # Logits are needed from the last token of the shortest prompt on.
         first = int(prompt_lengths.min()) - 1
         recompute = torch.is_grad_enabled() and self._recompute()
@@ -86,10 +86,10 @@ class PaddedLogprobs:
             logits: Tensor = self.model(input_ids=ids, use_cache=False, logits_to_keep=width - first).logits
         scaled = logits[:, :-1].float() / temperature
         targets = ids[:, first + 1 :]
-        scored = scaled.gather(-1, targets[..., None])[..., 0] - scaled.logsumexp(
+        logprobs = scaled.gather(-1, targets[..., None])[..., 0] - scaled.logsumexp(
             dim=-1
         )  # [B, width - first - 1]
         token = torch.arange(int(lengths.max()), device=self.device)
         mask = token < lengths[:, None]
-        index = (prompt_lengths[:, None] - 1 - first + token).clamp(max=scored.shape[1] - 1)
-        return scored.gather(1, index).masked_fill(~mask, 0.0), mask, index
+        index = (prompt_lengths[:, None] - 1 - first + token).clamp(max=logprobs.shape[1] - 1)
+        return logprobs.gather(1, index).masked_fill(~mask, 0.0), mask, index

@@ -1,8 +1,8 @@
 """Attention over short completions on a CPU, with its scores and its backward pass written out.
 
-For blocks of a few tokens PyTorch's kernel spends its time around the products, and each completion needs a
+For blocks of a few tokens, PyTorch's kernel spends its time outside the products, and each completion needs a
 copy of its prompt's keys. Here all completions of a prompt multiply with its keys at once, nothing is laid
-out twice, and each gradient is written once. The scores exist, in float32, so rows have to be short.
+out twice, and each gradient is written once. The scores are kept, in float32, so rows must be short.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 from swarmd.logprobs.packing import Packing
 
 TOKENS_MAX = 48  # of a completion: at 64 PyTorch's kernel is as fast on the embedded model's heads
-PROMPT_TOKENS_MAX = 320  # its scores are kept for each head: 0.4 MB a prompt. At 300 both are as fast
-LAID_OUT_MAX = 2  # places laid out for each completion, where prompts have unequal numbers of them
+PROMPT_TOKENS_MAX = 320  # scores are kept per head: 0.4 MB per prompt. At 300 both are equally fast
+LAID_OUT_MAX = 2  # places laid out per completion, if prompts have unequal numbers of completions
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Rows:
     """How the rows [N * heads, d] of all tokens' heads are laid out, head by head, and back."""
 
     laid: Tensor
-    """[L] which row stands at each place: prompts [R, kv heads, shared, P], then completions
-    [R, kv heads, G, shared, T]; any where a place is filled up."""
+    """[L] the row in each place: prompts [R, kv heads, shared, P], then completions
+    [R, kv heads, G, shared, T]. A place that is only filled up has any row."""
     back: Tensor
     """[N * heads] the place of each row."""
     filled: Tensor | None
@@ -35,14 +35,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Prompts and completions as blocks of equal size: R prompts of P tokens, for each G completions of T."""
+    """Prompts and completions as blocks of equal size: R prompts of P tokens, each with G completions of T
+    tokens."""
 
     batch: int
-    """Prompts times heads of keys."""
+    """Prompts times key heads."""
     per_prompt: int
     """G"""
     prompt_queries: int
-    """Rows of queries of a prompt that share its keys: query heads a key head, times P."""
+    """Rows of a prompt's queries that share its keys: query heads per key head, times P."""
     prompt_keys: int
     """P"""
     queries: Rows
@@ -52,11 +53,11 @@ class Blocks:
     own_mask: Tensor
     """To add to the scores of a completion's own tokens: [shared * T, T]."""
     length_mask: Tensor | None
-    """To add to scores of prompts' tokens: [batch, 1, P]; None where all with completions are as long."""
+    """To add to scores of prompts' tokens: [batch, 1, P]; None if all with completions are equally long."""
 
     @classmethod
     def of(cls, packing: Packing, kv_heads: int, shared: int) -> Blocks | None:
-        """None where rows are too long, or too unequal in number, for this way to pay."""
+        """None if rows are too long, or too unequal in number, for this to pay."""
         prompts, width = packing.prompts.shape
         completions, tokens = packing.inputs.shape
         if not 0 < tokens <= TOKENS_MAX or width > PROMPT_TOKENS_MAX:
@@ -115,7 +116,7 @@ class _ShortAttention(torch.autograd.Function):
         )
         scores = torch.baddbmm(blocks.prompt_mask, q.prompts, k.prompts.mT, alpha=scaling)
         prompt_weights = scores.softmax(dim=-1)
-        # Without a mask its place is taken by anything, times zero.
+        # Without a mask, other numbers take its place, times zero.
         masked = blocks.length_mask is not None
         of_prompts = torch.baddbmm(
             blocks.length_mask if masked else scores[:, :1],  # type: ignore[arg-type]
@@ -197,12 +198,12 @@ def _apart(scores: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
 
 
 def _grad_scores(grad_weights: Tensor, weights: Tensor) -> Tensor:
-    """The gradient by scores, from that by their softmax."""
+    """The gradient of scores, from the gradient of their softmax."""
     return torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
 
 
 def _rows(in_prompts: Tensor, in_completions: Tensor, count: int, kv_heads: int, shared: int) -> Rows:
-    """Rows of `count` tokens' heads; in prompts [R, P] and completions [R, G, T] are tokens, or -1."""
+    """Rows of `count` tokens' heads. Prompts [R, P] and completions [R, G, T] hold token indices, or -1."""
     heads = kv_heads * shared
     head = torch.arange(heads).view(kv_heads, shared)
     laid = torch.cat(

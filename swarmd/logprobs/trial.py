@@ -1,8 +1,8 @@
 """One trial for every way of computing a model: a few rows, compared with transformers' plain forward.
 
-Our engines take a model only after they gave the log-probabilities that the model's own forward gives. So
-does transformers' own cached decoding: a model whose cache, or whose look ahead, changes what it says is
-found out.
+Our engines are used for a model only if they give the log-probabilities that the model's own forward gives.
+The same holds for transformers' own cached decoding. This finds models whose output changes with a cache, or
+because they look ahead.
 """
 
 from __future__ import annotations
@@ -17,19 +17,17 @@ from swarmd.logprobs.padded import PaddedLogprobs
 from swarmd.rollout.interface import ReplayingEngine
 
 UNFIT = (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, AssertionError)
-"""What is raised where a model does not take the inputs, or does not have the parts, that an engine counts
-on."""
+"""What is raised if a model does not take the inputs, or lacks the parts, that an engine relies on."""
 TOKENS = 10  # different ones in a trial, spread over the vocabulary
 TOLERANCE = 1e-3  # of the spread of the log-probabilities, in float32: rounding is a tenth of it
 TOLERANCE_HALF = 0.2  # the same for the median token in half precision: a wrong forward is off by about 1
-FLOOR = 1e-5  # nats: what rounding makes of log-probabilities that are all alike
+FLOOR = 1e-5  # nats: how far apart rounding puts log-probabilities that are all alike
 
 
 class Trial:
-    """The trial's rows and what `model` says of them, computed in `dtype`.
+    """The trial's rows, and their log-probabilities by the forward of `model`, computed in `dtype`.
 
-    In half precision single tokens are chaotic, in transformers' own forward too, so there the median
-    decides.
+    In half precision single tokens are chaotic, in transformers' own forward too. There the median decides.
     """
 
     @torch.no_grad()
@@ -44,12 +42,12 @@ class Trial:
         self._spread = float(self._expected[self._mask].std())
 
     def of_logprobs(self, engine: LogprobsEngine) -> str | None:
-        """Why this engine is wrong for the model; None: it is right. Raises what the engine raises."""
+        """Why this engine is wrong for the model; None if it is right. Raises what the engine raises."""
         with torch.no_grad():
             return self._why_different(engine.logprobs(self.rows, 1.0)[0])
 
     def of_decoding(self, engine: ReplayingEngine) -> str | None:
-        """The same for an engine that writes."""
+        """The same for an engine that writes completions."""
         width = self._mask.shape[1]
         # What follows a shorter completion is not looked at.
         completions = torch.tensor([(row.completion_ids * width)[:width] for row in self.rows])
@@ -61,9 +59,9 @@ class Trial:
             difference, allowed = float(apart.max()), TOLERANCE * self._spread + FLOOR
         else:
             difference, allowed = float(apart.median()), TOLERANCE_HALF * self._spread + FLOOR
-        # NaN is not greater: a model that computes no numbers is reported where it is used.
+        # NaN is not greater. A model that computes NaN is reported where it is used.
         if difference > allowed:
-            return f"it differs by {difference:.2g} nats, and rounding explains {allowed:.2g}"
+            return f"it differs by {difference:.2g} nats, but rounding explains only {allowed:.2g}"
         return None
 
 

@@ -1,7 +1,7 @@
-"""Log-probabilities of chosen tokens under an output layer, a slice of the vocabulary at a time.
+"""Log-probabilities of chosen tokens under an output layer, one slice of the vocabulary at a time.
 
-The logits of all positions never exist together unless they are small. The gradient of the layer's weight is
-added to `weight.grad` in place: with tied embeddings every copy of it would be as large as the vocabulary.
+The logits of all positions never exist at once unless they are small. The gradient of the layer's weight is
+added to `weight.grad` in place. With tied embeddings, every copy of it would be as large as the embeddings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from swarmd.logprobs.gradients import accumulated
 
 SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
 KEPT_BYTES = 128 * 2**20  # of exp(logits) kept for backward; more is computed again (a third more work)
-SLICE_WORDS_MIN = 256  # narrower products are slow
+SLICE_TOKENS_MIN = 256  # of the vocabulary; narrower products are slow
 
 
 def chosen_logprobs(
@@ -31,9 +31,9 @@ def chosen_logprobs(
 ) -> Tensor:
     """log softmax((hidden weight^T + bias) / temperature) at `targets`: float32 [C].
 
-    hidden [C, H], weight [V, H], bias [V], targets [C]; products are computed in `dtype`, sums in float32.
-    Differentiable by hidden, weight and bias; backward adds to `.grad` of the latter two, or to `factored`,
-    by itself.
+    hidden [C, H], weight [V, H], bias [V], targets [C]. Products are computed in `dtype`, sums in float32.
+    Differentiable in hidden, weight and bias. Backward itself adds to `.grad` of the latter two, or to
+    `factored`.
     """
     result: Tensor = _ChosenLogprobs.apply(hidden, weight, bias, targets, temperature, dtype, factored)  # type: ignore[no-untyped-call]
     return result
@@ -64,7 +64,7 @@ class _ChosenLogprobs(torch.autograd.Function):
             chosen = torch.where(inside, logits.gather(1, local)[:, 0], chosen)
             peak = logits.amax(dim=1)
             powers = logits.sub_(peak[:, None]).exp_()
-            # A running log-sum-exp: what was summed so far is rescaled whenever a higher logit comes.
+            # A running log-sum-exp: the sum so far is rescaled whenever a higher logit appears.
             before, highest = highest, torch.maximum(highest, peak)
             total = total * (before - highest).exp() + powers.sum(dim=1) * (peak - highest).exp()
             if keep:
@@ -75,15 +75,15 @@ class _ChosenLogprobs(torch.autograd.Function):
         return chosen - normaliser
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         hidden, bias, targets, normaliser, *kept = ctx.saved_tensors
         weight: Tensor = ctx.weight
         working = hidden.to(ctx.dtype)
         hidden_gradient = torch.zeros_like(hidden, dtype=torch.float32) if ctx.needs_input_grad[0] else None
-        # Pending, the gradient by all logits is one of the two factors.
+        # If the weight's gradient stays factored, the gradient of all logits is one of the two factors.
         pends = ctx.factored.takes(weight, ctx.dtype)
         factor = working.new_empty(len(hidden), len(weight)) if pends else None
-        share = gradient[:, None] / ctx.temperature
+        share = grad_output[:, None] / ctx.temperature
         for index, (start, stop) in enumerate(_slices(len(hidden), len(weight))):
             # d log p(target) / d logit = 1(target) - softmax
             if kept:
@@ -117,7 +117,7 @@ class _ChosenLogprobs(torch.autograd.Function):
 
 
 def _slices(count: int, vocab_size: int) -> Iterator[tuple[int, int]]:
-    width = max(SLICE_WORDS_MIN, SLICE_BYTES // (4 * max(1, count)))
+    width = max(SLICE_TOKENS_MIN, SLICE_BYTES // (4 * max(1, count)))
     return ((start, min(start + width, vocab_size)) for start in range(0, vocab_size, width))
 
 
@@ -129,7 +129,7 @@ def _logits(
     dtype: torch.dtype,
     temperature: float,
 ) -> Tensor:
-    """Of a slice of the words, divided by the temperature: float32, the caller's to change."""
+    """Logits of a slice of the vocabulary, divided by the temperature: float32, the caller's to change."""
     start, stop = vocab_slice
     logits = hidden @ weight[start:stop].to(dtype).T
     if bias is not None:
@@ -138,7 +138,7 @@ def _logits(
 
 
 def _add_product(into: Tensor, grad_working: Tensor, hidden: Tensor) -> None:
-    """into [v, H] += by_raw [C, v]^T hidden [C, H]"""
+    """into [v, H] += grad_working [C, v]^T hidden [C, H]"""
     if into.dtype == grad_working.dtype:
         into.addmm_(grad_working.T, hidden)
     else:
@@ -146,6 +146,9 @@ def _add_product(into: Tensor, grad_working: Tensor, hidden: Tensor) -> None:
 
 
 def _inside(targets: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Which targets lie in the slice [C], and where [C, 1], or anywhere. Never waits for an accelerator."""
+    """Whether each target is in the slice [C], and its index there [C, 1], which means nothing for others.
+
+    Never waits for an accelerator.
+    """
     inside = (targets >= start) & (targets < stop)
     return inside, (targets - start).clamp(0, stop - start - 1)[:, None]

@@ -1,7 +1,7 @@
 """A policy: a language model that answers questions and says how likely its answers were.
 
-It joins the rooms below it: a plan of `hardware/`, a model of `model/`, engines of `rollout/`, `logprobs/`
-and `llama/`. It knows no rewards and no peers. Training is in `learning/`.
+This room joins the rooms below it: a plan from `hardware/`, a model from `model/`, engines from `rollout/`,
+`logprobs/` and `llama/`. It knows no rewards and no peers. Training is in `learning/`.
 """
 
 from swarmd.policy.loading import load_policy

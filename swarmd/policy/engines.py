@@ -1,7 +1,7 @@
-"""Which engines a model gets: what writes its completions, what computes log-probabilities, and why.
+"""Which engines a model gets: one writes its completions, one computes log-probabilities. Each has a reason.
 
-Ours are taken where a trial shows that they compute what the model computes. Transformers' are taken
-elsewhere.
+Our own engine is taken if a trial shows that it computes what the model computes. Otherwise transformers' is
+taken.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ ONE_BY_ONE = "each completion is computed behind a copy of its prompt"
 
 @dataclass(frozen=True)
 class EngineWish:
-    """What was asked for, and what some engines must know before they start."""
+    """The engine that was asked for, and what some engines must know before they start."""
 
     name: EngineName = "auto"
     temperature: float = 1.0
     memory_bytes: int | None = None
-    """What this process may hold on its device; None: there is no limit."""
+    """How much this process may hold on its device; None for no limit."""
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """What writes completions, and the sentence that says why."""
+    """The engine that writes completions, and the sentence that says why."""
 
     engine: Engine
     reason: str
@@ -50,7 +50,7 @@ class EngineChoice:
 
 @dataclass(frozen=True)
 class LogprobsChoice:
-    """What computes log-probabilities, and the sentence that says why."""
+    """The engine that computes log-probabilities, and the sentence that says why."""
 
     engine: LogprobsEngine
     reason: str
@@ -80,10 +80,10 @@ class Subject:
 
 
 def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]) -> EngineChoice:
-    """What writes completions.
+    """The engine that writes completions.
 
-    Raises ConfigError if what was asked for cannot work here, ModelError for a model that says something else
-    token by token than it says at once.
+    Raises ConfigError if the engine that was asked for cannot work here. Raises ModelError if the model's
+    log-probabilities token by token are not those of all tokens at once.
     """
     model, dtype = subject.model, subject.dtype
     if wish.name == "vllm":
@@ -105,8 +105,9 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
     different = subject.trial(dtype).of_decoding(eager)
     if different is not None:
         raise ModelError(
-            f"{subject.base.config.model_type} writes token by token something else than it reads at once: "
-            f"{different}. It is not causal, or keeps more than keys and values: use another model"
+            f"{subject.base.config.model_type} writes token by token with other log-probabilities than for "
+            f"all tokens at once: {different}. It is not causal, or keeps more than keys and values: use "
+            "another model"
         )
     return EngineChoice(eager, reason)
 
@@ -117,7 +118,7 @@ def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> LlamaEngine | st
         engine = LlamaEngine(read_decoder(subject.model), eos_ids=eos_ids, dtype=subject.dtype)
         different = subject.trial(subject.dtype).of_decoding(engine)
     except (NotLlamaError, *UNFIT) as error:
-        if is_out_of_memory(error):  # says nothing about the model
+        if is_out_of_memory(error):  # this says nothing about the model
             raise
         return str(error)
     return engine if different is None else different
@@ -129,9 +130,10 @@ def choose_logprobs(
     recompute: Callable[[], bool] = keep_activations,
     before_layer: Callable[[], None] | None = None,
 ) -> LogprobsChoice:
-    """What computes log-probabilities: the fastest engine that is right for this model.
+    """The fastest logprobs engine that is right for this model.
 
-    `recompute` is asked whenever rows are computed: whether layers are to be computed again in backward.
+    `recompute` is asked whenever rows are computed: should backward compute layers again? `before_layer` is
+    called before each layer of our own.
     """
     base, dtype = subject.base, subject.dtype
     factored = FactoredGradients()
@@ -147,10 +149,10 @@ def choose_logprobs(
     whys = [] if hindrance is None else [hindrance]
     for by, make_body in makers.items() if hindrance is None else ():
         try:
-            # In the weights' own dtype: there the trial is sharpest.
+            # In the weights' own dtype, because the trial is sharpest there.
             different = subject.trial(base.dtype).of_logprobs(make(make_body(base.dtype), base.dtype))
         except (NotLlamaError, *UNFIT) as error:
-            if is_out_of_memory(error):  # says nothing about the model, and padded rows take more
+            if is_out_of_memory(error):  # this says nothing about the model, and padded rows take more
                 raise
             different = str(error)
         if different is None:

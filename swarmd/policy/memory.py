@@ -1,4 +1,4 @@
-"""What the engines that a model will get say they hold, before any weight is read."""
+"""How much memory a model's engines will hold, as each states it, before any weight is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swarmd.rollout.memory import eager_memory, vllm_memory
 
 
 def engines_memory(model: Any, wish: EngineName) -> EnginesMemory:
-    """For a model on the meta device. A trial may decide otherwise once its weights are there."""
+    """For a model on the meta device. A trial may choose other engines once the weights are loaded."""
     try:
         decoder = read_decoder(model)
     except NotLlamaError:

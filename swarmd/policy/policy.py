@@ -1,6 +1,6 @@
 """The policy: one language model that answers questions and says how likely its answers were.
 
-Everything here is synchronous and deterministic given the rng that is passed in; a caller with an event
+Everything here is synchronous, and deterministic given the rng that is passed in. A caller with an event
 loop runs it in a thread, one call at a time. Training lives in `swarmd.learning`.
 """
 
@@ -33,14 +33,14 @@ from swarmd.rollout.sampling import draw_uniforms
 
 
 class PromptTooLongError(ModelError):
-    """A question does not fit into the model's context with room for an answer."""
+    """A question leaves too little room for an answer in the model's context."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One completion. `token_ids` end with an end-of-sequence token exactly if `finished`; `text` shows none.
+    """One completion. An end-of-sequence token is its last if and only if it is `finished`; `text` omits it.
 
-    `logprobs` are nats per token under the policy at the temperature it was sampled with.
+    `logprobs` are nats per token under the policy, at the sampling temperature.
     """
 
     token_ids: tuple[int, ...]
@@ -53,8 +53,9 @@ class Policy:
     """A causal language model with its tokenizer, on one device.
 
     `family` is the architecture and size, e.g. "qwen2-1.4M": a hint for other peers, nothing more.
-    `engine_reason` and `logprobs_reason` are sentences for people: what writes completions, what scores
-    them, and why. A completion ends right after the first text of `stop` too (`policy/stopping.py`).
+    `engine_reason` and `logprobs_reason` are sentences for people: what writes completions, what computes
+    log-probabilities, and why. A completion also ends right after the first text of `stop`
+    (`policy/stopping.py`).
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Policy:
         engine: EngineWish | None = None,
         stop: Sequence[str] = (),
     ) -> None:
-        # Always in eval mode: with dropout, training would score another policy than the one that sampled.
+        # Always in eval mode: with dropout, the policy in training would not be the policy that sampled.
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.temperature = temperature
@@ -96,7 +97,7 @@ class Policy:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What was chosen for this model and why, a sentence each."""
+        """What was chosen for this model and why, one sentence per choice."""
         found: tuple[str, ...] = (self.engine_reason, self.logprobs_reason)
         if isinstance(self.model, PeftModel):
             found += (f"LoRA adapters are on {', '.join(adapted_modules(self.model))}",)
@@ -119,13 +120,14 @@ class Policy:
     # --- text to tokens ---------------------------------------------------------------------------
 
     def render(self, question: str) -> list[int]:
-        """The prompt's token ids. Raises PromptTooLongError when too little room is left."""
+        """The prompt's token ids. Raises PromptTooLongError if too little room is left."""
         prompt = self.tokenizer.render(question)
         longest = self._context - min(self.max_new_tokens, self._context // 2)
         if len(prompt) > longest:
             raise PromptTooLongError(
-                f"the prompt has {len(prompt)} tokens, a context of {self._context} has room for {longest}: "
-                "use a model with a longer context, fewer new tokens, or tasks with shorter questions"
+                f"the prompt has {len(prompt)} tokens, but a context of {self._context} has room for "
+                f"{longest}: use a model with a longer context, fewer new tokens, or tasks with shorter "
+                "questions"
             )
         return prompt
 
@@ -138,14 +140,14 @@ class Policy:
         return True
 
     def encode_completion(self, text: str, finished: bool, prompt_tokens: int = 0) -> tuple[int, ...]:
-        """Token ids of a completion known as text only: at most `max_new_tokens`, and as many as the context
-        has room for behind a prompt of `prompt_tokens`."""
+        """Token ids of a completion that is known only as text: at most `max_new_tokens`, and no more than
+        the context has room for after a prompt of `prompt_tokens`."""
         return self.tokenizer.encode_completion(text, finished, self._room(prompt_tokens))
 
     def completion_spans(
         self, text: str, finished: bool, prompt_tokens: int = 0
     ) -> tuple[tuple[int, int], ...]:
-        """Where in `text` each token of `encode_completion` stands."""
+        """Where each token of `encode_completion` is in `text`."""
         return self.tokenizer.completion_spans(text, finished, self._room(prompt_tokens))
 
     def _room(self, prompt_tokens: int) -> int:
@@ -166,11 +168,10 @@ class Policy:
     ) -> list[list[Sample]]:
         """`group_size` samples for every prompt (ids from `render`), in one pass as far as memory allows.
 
-        `rng` is on the CPU. It alone decides, so saving its state is saving the randomness.
-        `progress` receives the number of new tokens after every decoding step, and a negative number when
-        as many are to be decoded again. Raises GenerationStoppedError once `should_stop` is set, ModelError
-        when memory does not suffice for small batches either or the model computes what is not a number
-        (float16 overflows easily).
+        `rng` is on the CPU. It alone decides, so its saved state is all the randomness. `progress` receives
+        the number of new tokens after every decoding step, and a negative number for tokens that will be
+        decoded again. Raises GenerationStoppedError once `should_stop` is set. Raises ModelError if even
+        small batches do not fit into memory, or if the model computes NaN (float16 overflows easily).
         """
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
         uniforms = draw_uniforms(len(prompts) * group_size, tokens, rng)
@@ -212,7 +213,7 @@ class Policy:
         self.release_freed_memory()
         if any(math.isnan(logprob) for row in decoded for logprob in row.logprobs):
             raise ModelError(
-                f"{self.family} computes what is not a number: use --dtype float32 if it runs in less, or go "
+                f"{self.family} computes NaN, not a number: use --dtype float32 if it runs in less, or go "
                 "back to other weights"
             )
         text_of = self.tokenizer.decode_completion
@@ -220,7 +221,7 @@ class Policy:
             decoded = [cut_at_stop(row, self._stop, text_of) for row in decoded]
         return [Sample(row.token_ids, text_of(row.token_ids), row.logprobs, row.finished) for row in decoded]
 
-    # --- scores -----------------------------------------------------------------------------------
+    # --- log-probabilities ------------------------------------------------------------------------
 
     def logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> tuple[Tensor, Tensor]:
         """Teacher-forced log-probabilities [B, T] (float32, differentiable) and their mask [B, T]."""
@@ -240,19 +241,19 @@ class Policy:
 
     @property
     def factored_gradients(self) -> FactoredGradients | None:
-        """Gradients of `logprobs` that are not in `.grad`; None: all are there."""
+        """Gradients of `logprobs` that are not in `.grad`; None if all are there."""
         return self._logprobs.factored
 
     def release_freed_memory(self) -> None:
-        """After loading, generating or training: what the one freed is of no use to the next."""
+        """Call this after loading, generating or training: the next phase cannot use what the last freed."""
         release_freed(self.device, sum(p.nbytes for p in self.model.parameters()))
 
     def budget_tokens(self, rows: Sequence[TokenRow]) -> int:
-        """What `rows` take of a budget of training tokens when they are scored together."""
+        """How much of a budget of training tokens `rows` take if they are computed together."""
         return self._logprobs.tokens(rows)
 
     def freeze_reference(self) -> None:
-        """Keep the present weights as the reference of a KL penalty. With LoRA the base model is it."""
+        """Keep the present weights as the reference of a KL penalty. With LoRA, that is the base model."""
         if not isinstance(self.model, PeftModel):
             self._reference = self._logprobs_for(
                 Subject(copy.deepcopy(self.model).requires_grad_(False), self.tokenizer.pad_id, self.dtype)
@@ -260,7 +261,7 @@ class Policy:
 
     @torch.no_grad()
     def reference_logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> Tensor:
-        """Log-probabilities [B, T] under the frozen reference; `freeze_reference` comes first."""
+        """Log-probabilities [B, T] under the frozen reference. Call `freeze_reference` first."""
         temperature = temperature or self.temperature
         if isinstance(self.model, PeftModel):
             with self.model.disable_adapter():
@@ -276,21 +277,22 @@ class Policy:
         return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
 
     def trainable_state(self, *, live: bool = False) -> dict[str, Tensor]:
-        """What training changes, on the CPU. A copy, safe to write out while training goes on; `live`, the
-        weights themselves where they are there already: use them before the next step."""
+        """What training changes, on the CPU. It is a copy, safe to write out while training goes on. With
+        `live`, weights that are on the CPU already are not copied: use them before the next step."""
         return {name: p.detach().to("cpu", copy=not live) for name, p in self.trainable_parameters()}
 
     @torch.no_grad()
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `trainable_state` gave. Raises ModelError, changing nothing, for another model's."""
+        """Put back what `trainable_state` gave. Raises ModelError and changes nothing if another model gave
+        it."""
         own = dict(self.trainable_parameters())
         wrong = sorted(own.keys() ^ state.keys()) or sorted(
             name for name in own if own[name].shape != state[name].shape
         )
         if wrong:
             raise ModelError(
-                f"the saved weights belong to another model than {self.family} ({len(wrong)} tensors differ, "
-                f"{wrong[0]} first): start with the model and LoRA rank they were saved with"
+                f"the saved weights belong to another model, not to {self.family} ({len(wrong)} tensors "
+                f"differ, first {wrong[0]}): start with the model and LoRA rank they were saved with"
             )
         for name, parameter in own.items():
             parameter.copy_(state[name])

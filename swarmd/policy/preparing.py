@@ -1,6 +1,6 @@
-"""The plan for this machine: look, measure, read the model's configuration, then decide.
+"""Makes the plan for this machine: look, measure, read the model's configuration, then decide.
 
-The shell around `plan`, which is pure. Loads no weights.
+This is the shell around `hardware/plan.py`, which is pure. It loads no weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from swarmd.policy.memory import engines_memory
 
 @dataclass(frozen=True)
 class Prepared:
-    """What to load, and whom to tell when memory runs out."""
+    """What to load, and the function to tell when memory runs out."""
 
     plan: HardwarePlan
     remember: Callable[[Budgets], None]
@@ -39,10 +39,10 @@ def prepare_plan(
     remembered: Path | None = None,
     probe: HardwareProbe | None = None,
 ) -> Prepared:
-    """Decide how `work` is done with the configured model here.
+    """Decide how this machine does `work` with the configured model.
 
-    `train_tokens` is the operator's own budget; `rates_cache` and `remembered` are files of the home that are
-    read and written. Raises ConfigError, and ModelError for a model that is unknown or cannot fit.
+    `train_tokens` is the operator's own budget. `rates_cache` and `remembered` are files in the home; both
+    are read and written. Raises ConfigError, and ModelError for a model that is unknown or cannot fit.
     """
     probe = probe or probe_hardware()
     configuration = read_configuration(config.model)

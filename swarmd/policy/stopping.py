@@ -1,6 +1,6 @@
 """Completions that end right after a text, such as `</answer>`, and not only at an end token.
 
-Engines know tokens, not text: what they wrote behind such a text is cut off here.
+Engines know tokens, not text. What they wrote after such a text is cut off here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from swarmd.rollout.interface import Decoded
 def cut_at_stop(row: Decoded, stops: Sequence[str], text_of: Callable[[Sequence[int]], str]) -> Decoded:
     """The completion up to the token with which its text first holds one of `stops`.
 
-    A completion that is cut is not `finished`: that says that an end token was written, and it is gone. So it
-    is trained on as it is, here and by others, and nobody learns an end that was not sampled. The last token
-    may hold more than the stop: tokens are never split.
+    A completion that was cut is not `finished`, because the end token, if there was one, is gone. So it is
+    trained on as it is, here and by others, and nobody learns an end that was not sampled. The last token may
+    hold more than the stop, because tokens are never split.
     """
 
     def stopped(length: int) -> bool:

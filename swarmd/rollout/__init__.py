@@ -1,6 +1,6 @@
 """Engines that write completions: prompts as tokens in, completions with log-probabilities out.
 
-No text, no rewards, no groups. `llama/` has one engine more.
+No text, no rewards, no groups. `llama/` holds another engine.
 """
 
 from swarmd.rollout.eager import EagerEngine

@@ -1,7 +1,7 @@
-"""Completions for many prompts, in batches that fit into memory: smaller ones when one did not.
+"""Completions for many prompts, in batches that fit into memory. A batch that does not fit is cut smaller.
 
-It knows tokens, not text. However the batches are cut, a row draws from its own uniforms and ends where it
-would have ended alone.
+This file knows tokens, not text. However the batches are cut, a row draws from its own uniforms and ends
+where it would have ended alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from swarmd.rollout.interface import Decoded, Engine, Progress, StopSignal
 
 @dataclass(frozen=True)
 class Decoding:
-    """What is wanted of all prompts alike."""
+    """What all prompts of a call have in common."""
 
     max_new_tokens: int
     context: int
-    """The model's own limit: a prompt of n tokens has room for context - n."""
+    """The model's own limit: a prompt of n tokens leaves room for context - n."""
     uniforms: Tensor | None
     """[prompts * num_completions, >= max_new_tokens]; None decodes greedily."""
     temperature: float
@@ -44,7 +44,7 @@ class Batch:
     first_copy: int
     stop_copy: int
     tokens: int
-    """rows * (longest prompt + new tokens): what the batch takes of the budget."""
+    """rows * (longest prompt + new tokens): how much of the budget the batch takes."""
 
 
 def decode_all(
@@ -58,9 +58,9 @@ def decode_all(
 ) -> list[Decoded]:
     """`num_completions` completions of every prompt, prompt by prompt.
 
-    Prompts of like length are decoded together, which saves padding. A batch for which memory runs out is cut
-    smaller and decoded again; what was decoded stays. Raises GenerationStoppedError, and ModelError when even
-    small batches do not fit.
+    Prompts of similar length are decoded together, which saves padding. If memory runs out, the batch is cut
+    smaller and decoded again. Finished batches are kept. Raises GenerationStoppedError, and ModelError if
+    even small batches do not fit.
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     if wanted.uniforms is not None:
@@ -70,8 +70,8 @@ def decode_all(
         engine, [prompts[index] for index in order], num_completions, wanted, budgets=budgets, guard=guard
     )
     groups: list[list[Decoded]] = [[] for _ in prompts]
-    for place, index in enumerate(order):
-        groups[index] = ordered[place * num_completions : (place + 1) * num_completions]
+    for position, index in enumerate(order):
+        groups[index] = ordered[position * num_completions : (position + 1) * num_completions]
     return [row for group in groups for row in group]
 
 
@@ -131,7 +131,7 @@ def _decode(
 
 
 class _Watch:
-    """Passes progress on, and looks at the memory between decoding steps."""
+    """Passes progress on, and checks the memory between decoding steps."""
 
     def __init__(self, progress: Progress | None, guard: MemoryGuard | None) -> None:
         self._progress = progress
@@ -146,7 +146,7 @@ class _Watch:
             self._guard.check()
 
     def take_back(self) -> None:
-        """The tokens told of are to be decoded again."""
+        """Take back all tokens reported so far: they will be decoded again."""
         if self._progress is not None:
             self._progress(-self._told)
 
@@ -162,8 +162,8 @@ def _cut(
 ) -> Iterator[Batch]:
     """Batches of prompts first..stop with these copies, each within `budget` or a single row.
 
-    Prompts with room for different numbers of new tokens do not mix: a row must not end early for another's
-    sake.
+    Prompts with room for different numbers of new tokens are not mixed: no row may end early because of
+    another.
     """
     num_completions = stop_copy - first_copy
     while first < stop:

@@ -9,18 +9,18 @@ from typing import Protocol
 from torch import Tensor
 
 Progress = Callable[[int], None]
-"""Receives the number of tokens decoded since the last call. Called once a decoding step; what it raises ends
-the decoding. A negative number: as many of those told of are to be decoded again."""
+"""Receives the number of tokens decoded since the last call. It is called once per decoding step, and an
+exception from it ends decoding. A negative number takes back tokens that will be decoded again."""
 
 
 class StopSignal(Protocol):
-    """The part of `threading.Event` that is needed."""
+    """The part of `threading.Event` that engines need."""
 
     def is_set(self) -> bool: ...
 
 
 class GenerationStoppedError(Exception):
-    """`should_stop` was set: nothing was generated. Not an error of anyone's, so not in the daemon's tree."""
+    """`should_stop` was set, so nothing was generated. Nobody is at fault, so it is not in the error tree."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ReplayingEngine(Engine, Protocol):
     """An engine that can be told what to write, so that it can be tried before it is used."""
 
     def replay(self, prompts: Sequence[Sequence[int]], completions: Tensor) -> Tensor:
-        """The log-probabilities [R, T] that `decode` records, at temperature 1, where it writes
+        """The log-probabilities [R, T] that `decode` would record at temperature 1 if it wrote
         `completions`.
 
         completions [R, T], one per prompt. No token ends a row.

@@ -1,4 +1,4 @@
-"""What decoding holds beside the model, by the engine that decodes. Pure arithmetic.
+"""The memory that decoding takes beside the model, for each engine. Pure arithmetic, in bytes.
 
 The constants were fitted to measured peaks (`python -m benchmarks.prediction` compares them again).
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 
-SAMPLING_COPIES = 5  # of a row's float32 logits while a token is drawn
-PREFILL_COPIES = 2  # of what a layer's linear layers put out for a prompt's tokens: that, and what follows
+SAMPLING_COPIES = 5  # of a row's float32 logits, while a token is drawn
+PREFILL_COPIES = 2  # of what a layer's linear layers output for a prompt's tokens: that, and what follows
 VLLM_PREFILL_TOKENS = 2_048  # prompt tokens that vLLM runs together
 
 
 def eager_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """Of `EagerEngine`."""
-    # A layer's cache grows by being copied, then is repeated for the heads that share it.
+    """What `EagerEngine` holds."""
+    # A layer's cache grows by copying, and is then repeated for the heads that share it.
     layer = way.itemsize * shape.cache_width * (shape.layers + 1)
     repeated = 2 * way.itemsize * shape.attention_width
     linear = shape.linear_parameters + shape.head_parameters
@@ -28,7 +28,7 @@ def eager_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[st
 
 
 def vllm_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """Of `LoadedVllm`: a copy of the model and a cache of its own."""
+    """What `LoadedVllm` holds: its own copy of the model and its own cache."""
     return {
         "working copy": way.itemsize * shape.parameters,
         "cache": cache_bytes(shape, way),
@@ -38,17 +38,17 @@ def vllm_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str
 
 
 def cache_bytes(shape: ModelShape, way: Arrangement) -> int:
-    """Keys and values in memory that is taken once."""
+    """Keys and values, in memory that is allocated once."""
     return way.budgets.decode_tokens * way.itemsize * shape.cache_width * shape.layers
 
 
 def sampling_bytes(shape: ModelShape, way: Arrangement, work: Workload) -> int:
-    """Logits of all rows, while a token of each is drawn."""
+    """Logits of all rows, while one token of each row is drawn."""
     return SAMPLING_COPIES * FLOAT32 * _rows(way, work) * shape.vocab_size
 
 
 def prompt_bytes(shape: ModelShape, way: Arrangement, work: Workload, together_max: int | None) -> int:
-    """Activations while prompts run, one layer at a time; `together_max` bounds the tokens run at once."""
+    """Activations while prompts run, one layer at a time. `together_max` bounds the tokens run at once."""
     together = -(-_rows(way, work) // work.group_size) * work.prompt_tokens
     if together_max is not None:
         together = min(together, max(together_max, work.prompt_tokens))

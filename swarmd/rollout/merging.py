@@ -1,4 +1,4 @@
-"""A model's weights as a checkpoint would hold them, adapters added in: for engines with a copy of it."""
+"""A model's weights as a checkpoint would hold them, adapters merged in. For engines with their own copy."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ADAPTER = ".lora_"
 
 @torch.no_grad()
 def merged_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    """Names without an adapter's prefixes, and weights in `dtype`, layer by layer; tied weights come once.
+    """Names without an adapter's prefixes, and weights in `dtype`, layer by layer. Tied weights come once.
 
-    Low-rank updates are added in float32, one weight at a time: the model that is trained is not touched.
+    Low-rank updates are added in float32, one weight at a time. The model in training is not changed.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     if any(name.count(WRAPPED) > 1 for name, _ in base.named_parameters()):

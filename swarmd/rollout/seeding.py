@@ -1,7 +1,7 @@
 """One seed from many uniforms, for libraries that draw their own random numbers.
 
-Ours samples with the uniforms themselves. A library takes a seed: made from them, the peer's own random
-generator still decides alone what is written, and its saved state is still all the randomness there is.
+Our own engines sample with the uniforms themselves. A library takes a seed, which is derived from them. So
+the peer's own rng still decides alone what is written, and its saved state is still all the randomness.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ def derive_seed(uniforms: Tensor | None) -> int:
     if uniforms is None:
         return 0
     digest = hashlib.blake2b(uniforms.cpu().contiguous().numpy().tobytes(), digest_size=SEED_BYTES).digest()
-    return int.from_bytes(digest, "big") >> 1  # PyTorch's generators take a signed 64-bit number
+    return int.from_bytes(digest, "big") >> 1  # a torch.Generator takes a signed 64-bit number

@@ -1,8 +1,8 @@
-"""vLLM as the engine: its copy of the model gets the trained weights before every call, then sleeps.
+"""vLLM as an engine. Its copy of the model gets the trained weights before every call, and sleeps after it.
 
-An optional extra, on Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row draws with a seed
-of its own, made from the row's uniforms; vLLM promises the same text again on the same GPU and release only.
-**Nobody has run it on a GPU yet**: all on this side of `vllm_engine` is tested, with a stand-in engine.
+An optional extra, on Linux with one NVIDIA GPU. Adapters are merged into the copy. Each row draws with its
+own seed, derived from the row's uniforms. vLLM promises the same text again only on the same GPU and release.
+**Nobody has run it on a GPU yet**: all on this side of `vllm_calls.py` is tested, with a stand-in engine.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from swarmd.rollout.seeding import derive_seed
 from swarmd.rollout.vllm_calls import Sampling, VllmCalls, start_vllm
 
 TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 2.0  # vLLM's own limits: below it draws at 0.01, above it refuses
-SHARE_MAX = 0.9  # of the GPU; the rest is CUDA's own and the allocator's
-ADAM_BYTES = 8  # a trained weight's two moments, which do not exist yet when the engine starts
+SHARE_MAX = 0.9  # of the GPU's memory; CUDA itself and the allocator need the rest
+ADAM_BYTES = 8  # per trained weight: its two moments, which do not exist yet when the engine starts
 GIB = 2**30
 
 
 class LoadedVllm:
-    """Decodes with an `VllmCalls`. `progress` is called when a row is finished, with its length."""
+    """Decodes with `VllmCalls`. `progress` is called when a row is finished, with its length."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class LoadedVllm:
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
     ) -> list[Decoded]:
-        """As `Engine.decode`. Raises ModelError where vLLM fails, torch.OutOfMemoryError."""
+        """As `Engine.decode`. Raises ModelError if vLLM fails, and torch.OutOfMemoryError."""
         going = set(range(len(prompts) * num_completions))
         finished: dict[int, Decoded] = {}
         try:
@@ -91,8 +91,8 @@ def start_vllm_engine(
 ) -> LoadedVllm:
     """Start vLLM beside a model that is already on the GPU.
 
-    memory_bytes: what this process may use of the GPU in all; None: there is no limit. Raises ConfigError for
-    what cannot work.
+    memory_bytes: how much of the GPU's memory this process may use in all; None for no limit. Raises
+    ConfigError if vLLM cannot work here.
     """
     device = next(model.parameters()).device
     check_possible(device, temperature)
@@ -104,20 +104,20 @@ def start_vllm_engine(
 
 
 def check_possible(device: torch.device, temperature: float) -> None:
-    """Raises ConfigError, naming the setting, for a device or temperature that vLLM does not take."""
+    """Raises ConfigError, naming the setting, for a device or temperature that vLLM does not support."""
     if device.type != "cuda":
         raise ConfigError(
-            f"engine vllm needs an NVIDIA GPU, and device is {device.type}: use --engine auto, or "
+            f"engine vllm needs an NVIDIA GPU, but device is {device.type}: use --engine auto, or "
             "--device cuda"
         )
     if device.index not in (None, 0):
         raise ConfigError(
-            f"engine vllm takes the first GPU it sees, and device is {device}: start with "
+            f"engine vllm takes the first GPU it sees, but device is {device}: start with "
             f"CUDA_VISIBLE_DEVICES={device.index} and --device cuda:0"
         )
     if not TEMPERATURE_MIN <= temperature <= TEMPERATURE_MAX:
         raise ConfigError(
-            f"engine vllm draws at temperatures from {TEMPERATURE_MIN} to {TEMPERATURE_MAX}, and "
+            f"engine vllm samples at temperatures from {TEMPERATURE_MIN} to {TEMPERATURE_MAX}, but "
             f"temperature is {temperature}: change it or use --engine auto"
         )
 
@@ -125,9 +125,10 @@ def check_possible(device: torch.device, temperature: float) -> None:
 def memory_share(
     model: PreTrainedModel | PeftModel, *, total_bytes: int, memory_bytes: int, dtype: torch.dtype
 ) -> float:
-    """Which part of the GPU vLLM may take while awake: what the limit leaves beside the model in training.
+    """The share of the GPU for vLLM while awake: what the limit leaves beside the model in training.
 
-    Gradients and activations do not count: they are gone when completions are generated.
+    Gradients and activations do not count: they are gone when completions are generated. Raises ConfigError
+    if no room is left for vLLM's copy of the weights.
     """
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     moments = ADAM_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -135,7 +136,7 @@ def memory_share(
     copy = sum(p.numel() for p in model.parameters()) * dtype.itemsize
     if left <= copy:
         raise ConfigError(
-            f"engine vllm needs {copy / GIB:.1f} GiB for its copy of the weights, and the memory limit "
+            f"engine vllm needs {copy / GIB:.1f} GiB for its copy of the weights, but the memory limit "
             f"leaves {max(left, 0) / GIB:.1f} GiB beside training: use --lora, a smaller model, or "
             "--engine auto"
         )

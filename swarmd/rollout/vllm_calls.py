@@ -1,4 +1,4 @@
-"""The calls of vLLM that are used, and nothing else: a copy of the model inside this process, on one GPU.
+"""The calls to vLLM, and nothing else. Its copy of the model lives inside this process, on one GPU.
 
 Written from vLLM 0.31's source and documentation (Weight Transfer, Layerwise reloading, Sleep Mode,
 Reproducibility). **Nobody has run it on a GPU yet**: what it asks of vLLM is tested with a stand-in.
@@ -23,18 +23,18 @@ from swarmd.errors import ConfigError, ModelError
 INSTALL = 'pip install "swarmd[vllm]" (Linux with an NVIDIA GPU), or use --engine auto'
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over as tensors; scheduling is repeatable
-    "VLLM_NO_USAGE_STATS": "1",  # it would report to its makers
-    "VLLM_CONFIGURE_LOGGING": "0",  # the daemon has a log of its own
+    "VLLM_NO_USAGE_STATS": "1",  # vLLM would report to its makers
+    "VLLM_CONFIGURE_LOGGING": "0",  # the daemon has its own log
 }
-LONGEST_THAT_FITS = -1  # row: left alone, it refuses to start where the cache cannot hold a whole context
-DISCARD_WEIGHTS = 2  # sleep level: they are sent again before the next call
+LONGEST_THAT_FITS = -1  # row; by default vLLM refuses to start if the cache cannot hold a whole context
+DISCARD_WEIGHTS = 2  # sleep level: weights are sent again before the next call
 FAILURES = (RuntimeError, ValueError, OSError, AssertionError)
 """What vLLM raises for settings, models and devices that it cannot serve."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one row is drawn. Temperature 0 is greedy; `eos_ids` end a row and are its last token."""
+    """How one row is drawn. Temperature 0 is greedy. One of `eos_ids` ends a row and is its last token."""
 
     seed: int
     temperature: float
@@ -44,7 +44,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class EngineRow:
-    """A finished row: its tokens, and each one's log-probability after the temperature."""
+    """A finished row: its tokens, and the log-probability of each after the temperature is applied."""
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -58,11 +58,11 @@ class VllmCalls(Protocol):
         ...
 
     def submit(self, row: int, prompt_ids: Sequence[int], sampling: Sampling) -> None:
-        """Queue a row under its number."""
+        """Queue a row under its index."""
         ...
 
     def step(self) -> list[tuple[int, EngineRow]]:
-        """One decoding step of all queued rows; the numbers and contents of those it finished."""
+        """Run one decoding step of all queued rows. Returns index and contents of each row it finished."""
         ...
 
     def abort(self, rows: Sequence[int]) -> None:
@@ -122,9 +122,10 @@ class LoadedVllm:
 
 
 def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedVllm:
-    """A sleeping engine for models of this configuration, with weights that mean nothing yet.
+    """A sleeping engine for models of this configuration. Its weights mean nothing yet.
 
-    memory_share: of the GPU's whole memory, while awake. Raises ConfigError: not installed, no such model.
+    memory_share: its share of the GPU's whole memory while awake. Raises ConfigError if vLLM is not installed
+    or cannot serve the model.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -138,7 +139,7 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
     directory = TemporaryDirectory(prefix="swarmd-vllm-")
     model_config.save_pretrained(Path(directory.name))
     threads = torch.get_num_threads()
-    with torch.random.fork_rng():  # it seeds the process's own generators
+    with torch.random.fork_rng():  # vLLM seeds the process's own random numbers
         try:
             llm = vllm.LLM(
                 model=directory.name,
@@ -148,7 +149,7 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
                 max_model_len=LONGEST_THAT_FITS,
                 gpu_memory_utilization=memory_share,
                 enable_sleep_mode=True,
-                enable_prefix_caching=True,  # a prompt once for all its completions
+                enable_prefix_caching=True,  # a prompt is computed once for all its completions
                 logprobs_mode="processed_logprobs",
                 generation_config="vllm",
                 seed=0,
@@ -161,20 +162,20 @@ def start_vllm(model_config: Any, *, dtype: str, memory_share: float) -> LoadedV
                 f"engine vllm cannot start: {error}: use a smaller model or --engine auto"
             ) from error
         finally:
-            torch.set_num_threads(threads)  # it changes them
+            torch.set_num_threads(threads)  # vLLM changes their number
     return LoadedVllm(llm, vllm, directory)
 
 
 def _row(output: Any) -> EngineRow:
     tokens = tuple(output.token_ids)
-    # Each position maps token ids to values; the sampled token is always among them.
-    logprobs = [place[token].logprob for place, token in zip(output.logprobs, tokens, strict=True)]
+    # Each position maps token ids to values. The sampled token is always among them.
+    logprobs = [values[token].logprob for values, token in zip(output.logprobs, tokens, strict=True)]
     return EngineRow(tokens, tuple(logprobs))
 
 
 @contextmanager
 def _as_model_error(doing: str) -> Any:
-    """An out-of-memory stays what it is, so that less can be tried."""
+    """Raise vLLM's failures as ModelError. An out-of-memory error stays as it is: the caller tries less."""
     try:
         yield
     except torch.OutOfMemoryError:

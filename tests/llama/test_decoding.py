@@ -1,4 +1,4 @@
-"""Our own decoding: which models it takes, and that it writes there what transformers' forward writes."""
+"""Our own decoding: which models it takes, and that it writes what transformers' forward writes."""
 
 import pytest
 import torch
@@ -86,11 +86,11 @@ def own(model, dtype=torch.float32):
     return choice.engine, choice.reason
 
 
-def decode(generator, prompts=PROMPTS, copies=3, greedily=False, uniforms=None, **more):
+def decode(engine, prompts=PROMPTS, copies=3, greedily=False, uniforms=None, **more):
     if uniforms is None:
         uniforms = draw_uniforms(len(prompts) * copies, 12, torch.Generator().manual_seed(1))
     more = {"progress": None, "should_stop": None, **more}
-    return generator.decode(
+    return engine.decode(
         prompts, copies, 12, uniforms=None if greedily else uniforms, temperature=0.8, **more
     )
 
@@ -105,14 +105,14 @@ def same(ours, theirs):
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_known_model_is_decoded_as_transformers_decodes_it(name):
     model = build(*KNOWN[name])
-    generator, reason = own(model)
-    assert isinstance(generator, LlamaEngine)
+    engine, reason = own(model)
+    assert isinstance(engine, LlamaEngine)
     assert "our own decoding" in reason
     eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.float32)
     sampled = decode(eager)
     assert len({len(row.token_ids) for row in sampled}) > 2, "rows that end at different steps"
-    same(decode(generator), sampled)
-    same(decode(generator, greedily=True, copies=1), decode(eager, greedily=True, copies=1))
+    same(decode(engine), sampled)
+    same(decode(engine, greedily=True, copies=1), decode(eager, greedily=True, copies=1))
 
 
 def test_prompts_of_one_length_need_no_padding():
@@ -130,22 +130,22 @@ def test_many_prompts_are_prefilled_in_several_runs(monkeypatch):
 
 
 def test_a_row_does_not_depend_on_the_rows_beside_it():
-    generator, _ = own(build(*KNOWN["llama, keys shared by two heads"]))
+    engine, _ = own(build(*KNOWN["llama, keys shared by two heads"]))
     uniforms = draw_uniforms(len(PROMPTS), 12, torch.Generator().manual_seed(2))
-    together = decode(generator, copies=1, uniforms=uniforms)
+    together = decode(engine, copies=1, uniforms=uniforms)
     alone = [
-        decode(generator, [prompt], copies=1, uniforms=uniforms[number : number + 1])[0]
-        for number, prompt in enumerate(PROMPTS)
+        decode(engine, [prompt], copies=1, uniforms=uniforms[index : index + 1])[0]
+        for index, prompt in enumerate(PROMPTS)
     ]
     same(together, alone)
 
 
-def test_looking_for_finished_rows_now_and_then_changes_nothing_but_when_progress_is_told():
-    generator, _ = own(build(*KNOWN["qwen2"]))
+def test_looking_for_finished_rows_less_often_changes_only_when_progress_is_reported():
+    engine, _ = own(build(*KNOWN["qwen2"]))
     always, seldom = [], []
-    each_step = decode(generator, progress=always.append)
-    generator.interval = 5
-    same(decode(generator, progress=seldom.append), each_step)
+    each_step = decode(engine, progress=always.append)
+    engine.interval = 5
+    same(decode(engine, progress=seldom.append), each_step)
     assert sum(seldom) == sum(always) == sum(len(row.token_ids) for row in each_step)
     assert len(seldom) == 3, "after 5, 10 and 12 tokens"
 
@@ -153,17 +153,17 @@ def test_looking_for_finished_rows_now_and_then_changes_nothing_but_when_progres
 @pytest.mark.parametrize("missing", UNKNOWN)
 def test_an_unknown_model_is_left_to_transformers_and_the_reason_says_what_is_unknown(missing):
     model = build(*UNKNOWN[missing])
-    generator, reason = own(model)
-    assert isinstance(generator, EagerEngine)
+    engine, reason = own(model)
+    assert isinstance(engine, EagerEngine)
     assert missing in reason
-    assert decode(generator, [[1, 2]], copies=1)
+    assert decode(engine, [[1, 2]], copies=1)
 
 
 def test_a_known_class_that_computes_something_else_is_found_out():
     model = build(*KNOWN["qwen2"])
     model.model.layers[0].mlp.register_forward_hook(lambda _module, _given, output: output * 1.1)
-    generator, reason = own(model)
-    assert isinstance(generator, EagerEngine)
+    engine, reason = own(model)
+    assert isinstance(engine, EagerEngine)
     assert "differs" in reason
 
 
@@ -175,46 +175,46 @@ def test_a_replaced_linear_layer_is_not_taken_for_one():
             return 2 * super().forward(x)
 
     model.model.layers[1].mlp.up_proj = Doubled(32, 48, bias=False)
-    generator, reason = own(model)
-    assert isinstance(generator, EagerEngine)
+    engine, reason = own(model)
+    assert isinstance(engine, EagerEngine)
     assert "Doubled" in reason
 
 
 def test_the_present_weights_are_used_not_those_of_the_first_call():
     model = build(*KNOWN["qwen2"])
-    generator, _ = own(model)
-    before = decode(generator)
+    engine, _ = own(model)
+    before = decode(engine)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(0.9)
     eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.float32)
-    after = decode(generator)
+    after = decode(engine)
     same(after, decode(eager))
     assert after != before
 
 
 @pytest.mark.parametrize("name", ["qwen2", "qwen3, norms on heads of another size"])
-def test_in_bfloat16_its_logprobs_are_as_close_to_the_scorers_as_transformers_are(name):
+def test_in_bfloat16_its_logprobs_are_as_close_to_recomputed_ones_as_transformers_are(name):
     model = build(*KNOWN[name])
-    scorer = PaddedLogprobs(model, pad_id=0, dtype=torch.bfloat16)
+    logprobs_engine = PaddedLogprobs(model, pad_id=0, dtype=torch.bfloat16)
 
-    def mean_difference(generator):
-        decoded = decode(generator)
+    def mean_difference(engine):
+        decoded = decode(engine)
         prompts = [tuple(prompt) for prompt in PROMPTS for _ in range(3)]
         rows = [TokenRow(p, row.token_ids) for p, row in zip(prompts, decoded, strict=True)]
         with torch.no_grad():
-            scored, mask = scorer.logprobs(rows, 0.8)
+            recomputed, mask = logprobs_engine.logprobs(rows, 0.8)
         own_logprobs = torch.tensor([nats for row in decoded for nats in row.logprobs])
-        return float((scored[mask] - own_logprobs).abs().mean())
+        return float((recomputed[mask] - own_logprobs).abs().mean())
 
-    generator, reason = own(model, torch.bfloat16)
-    assert isinstance(generator, LlamaEngine), reason
+    engine, reason = own(model, torch.bfloat16)
+    assert isinstance(engine, LlamaEngine), reason
     eager = EagerEngine(model, pad_id=0, eos_ids=EOS_IDS, dtype=torch.bfloat16)
-    assert mean_difference(generator) < 1.5 * mean_difference(eager)
+    assert mean_difference(engine) < 1.5 * mean_difference(eager)
 
 
 def rename(model, old):
-    """The model as a later transformers might build it: our reader meets `old` nowhere, its own forward
+    """The model as a later transformers might build it: our reader does not find `old`, its own forward
     does."""
     body, plain = model.model, model.model.forward
     owners = [module for module in body.modules() if hasattr(module, old)]
@@ -241,9 +241,9 @@ def rename(model, old):
 def test_a_llama_whose_parts_have_other_names_is_decoded_by_transformers_with_the_reason(renamed):
     model = build(*KNOWN["llama, tied head"])
     rename(model, renamed)
-    generator, reason = own(model)
-    assert isinstance(generator, EagerEngine)
-    assert "built in another way in this release of transformers" in reason
+    engine, reason = own(model)
+    assert isinstance(engine, EagerEngine)
+    assert "built differently in this release of transformers" in reason
     assert renamed in reason
     choice = choose_logprobs(Subject(model, 0, torch.float32))
     assert "by transformers' layers" in choice.reason

@@ -1,4 +1,4 @@
-"""Models to score with, and one way of asking for everything that scoring gives."""
+"""Models of several shapes, and one way to ask an engine for everything that it computes."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,12 +17,12 @@ def model(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 
 @pytest.fixture
-def score() -> Callable[..., tuple[Tensor, Tensor, dict[str, Tensor]]]:
-    """score(model, scorer, rows, temperature): log-probabilities, mask, and a gradient of every weight."""
+def computed() -> Callable[..., tuple[Tensor, Tensor, dict[str, Tensor]]]:
+    """computed(model, engine, rows, temperature): log-probabilities, mask, and a gradient of every weight."""
 
-    def run(model, scorer: LogprobsEngine, rows: Sequence[TokenRow], temperature: float = 1.0):
+    def run(model, engine: LogprobsEngine, rows: Sequence[TokenRow], temperature: float = 1.0):
         model.zero_grad()
-        logprobs, mask = scorer.logprobs(rows, temperature)
+        logprobs, mask = engine.logprobs(rows, temperature)
         weights = torch.randn(logprobs.shape, generator=torch.Generator().manual_seed(3))
         (logprobs * weights).sum().backward()
         gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}

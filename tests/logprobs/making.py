@@ -1,4 +1,4 @@
-"""Small random models of several shapes, and rows to score with them."""
+"""Small random models of several shapes, and rows for them."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ from swarmd.llama import LlamaBody, read_decoder
 from swarmd.logprobs import FactoredGradients, PackedLogprobs, TokenRow
 from swarmd.logprobs.body import TransformersBody
 
-WORDS = 300
+VOCAB_SIZE = 300
 SMALL = {
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
-    "vocab_size": WORDS,
+    "vocab_size": VOCAB_SIZE,
     "max_position_embeddings": 128,
     "pad_token_id": 0,
 }
@@ -60,10 +60,10 @@ def make_model(shape: str) -> PreTrainedModel:
 
 def make_rows(*groups: tuple[int, Sequence[int]], seed: int = 1) -> list[TokenRow]:
     """make_rows((prompt length, completion lengths), ...)"""
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
 
     def ids(count: int) -> tuple[int, ...]:
-        return tuple(torch.randint(0, WORDS, (count,), generator=generator).tolist())
+        return tuple(torch.randint(0, VOCAB_SIZE, (count,), generator=rng).tolist())
 
     rows = []
     for prompt_length, lengths in groups:
@@ -79,7 +79,7 @@ UNEVEN = make_rows((7, (5, 1, 9)), (12, (3, 1)), (1, (4,)))
 def packed(
     model: PreTrainedModel | PeftModel, body: str, dtype: torch.dtype = torch.float32, recompute: bool = False
 ) -> PackedLogprobs:
-    """A scorer over one of BODIES."""
+    """A logprobs engine over one of BODIES."""
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     pending = FactoredGradients()
     if body == BODIES[0]:

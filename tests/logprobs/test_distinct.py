@@ -11,15 +11,15 @@ REPEATED = [ONE, TWO, ONE, ONE, *UNEVEN[3:], UNEVEN[-1]]
 
 
 @pytest.fixture(params=[*BODIES, "padded"])
-def scorer(model, request):
+def engine(model, request):
     if request.param == "padded":
         return PaddedLogprobs(model, pad_id=0, dtype=torch.float32)
     return packed(model, request.param)
 
 
-def test_repeated_rows_score_and_teach_as_if_each_were_computed(model, score, scorer):
-    logprobs, mask, gradients = score(model, scorer, REPEATED)
-    once, mask_once, gradients_once = score(model, DistinctLogprobs(scorer), REPEATED)
+def test_repeated_rows_have_the_logprobs_and_gradients_that_computing_each_gives(model, computed, engine):
+    logprobs, mask, gradients = computed(model, engine, REPEATED)
+    once, mask_once, gradients_once = computed(model, DistinctLogprobs(engine), REPEATED)
     assert torch.equal(mask, mask_once)
     assert torch.allclose(logprobs, once, atol=1e-5)
     assert gradients.keys() == gradients_once.keys()
@@ -28,18 +28,18 @@ def test_repeated_rows_score_and_teach_as_if_each_were_computed(model, score, sc
         assert difference <= 2e-5 * gradient.abs().max() + 1e-7, name
 
 
-def test_repeated_rows_have_the_same_states(scorer):
-    plain = scorer.logprobs_and_states(REPEATED, 1.0)
+def test_repeated_rows_have_the_same_states(engine):
+    plain = engine.logprobs_and_states(REPEATED, 1.0)
     for found, expected in zip(
-        DistinctLogprobs(scorer).logprobs_and_states(REPEATED, 1.0), plain, strict=True
+        DistinctLogprobs(engine).logprobs_and_states(REPEATED, 1.0), plain, strict=True
     ):
         assert torch.allclose(found.float(), expected.float(), atol=1e-5)
 
 
 class Counting:
-    """A scorer that knows what it was asked."""
+    """A logprobs engine that remembers which rows it was asked for."""
 
-    pending = None
+    factored = None
 
     def __init__(self):
         self.asked = []
@@ -58,10 +58,10 @@ class Counting:
 
 def test_the_model_sees_each_row_once_in_their_order_and_the_budget_counts_it_once():
     inner = Counting()
-    scorer = DistinctLogprobs(inner)
-    scorer.logprobs(REPEATED, 1.0)
+    engine = DistinctLogprobs(inner)
+    engine.logprobs(REPEATED, 1.0)
     assert inner.asked == [list(dict.fromkeys(REPEATED))]
-    assert scorer.tokens(REPEATED) == sum(map(len, set(REPEATED)))
+    assert engine.tokens(REPEATED) == sum(map(len, set(REPEATED)))
 
 
 def test_rows_that_differ_in_their_prompt_only_are_different():

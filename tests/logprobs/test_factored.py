@@ -1,4 +1,4 @@
-"""Gradients kept as factors: the same gradient and norm as if they had been multiplied out at once."""
+"""Gradients kept as factors have the gradient and norm that multiplying them out at once would give."""
 
 import pytest
 import torch
@@ -20,19 +20,19 @@ def weight(rows=50, columns=40):
 
 
 def filled(parameter, *, products, look_ups, seed=0):
-    """A step with so many products and look-ups pending, and the gradient they make."""
-    generator = torch.Generator().manual_seed(seed)
+    """A step with this many products and look-ups pending, and the gradient that they make."""
+    rng = torch.Generator().manual_seed(seed)
     pending = FactoredGradients()
     pending.begin(tokens=2)
     expected = torch.zeros_like(parameter)
     for _ in range(products):
-        by_output = torch.randn(3, len(parameter), generator=generator)
-        inputs = torch.randn(3, parameter.shape[1], generator=generator)
-        pending.add(parameter, by_output, inputs)
-        expected += by_output.T @ inputs
+        grad_output = torch.randn(3, len(parameter), generator=rng)
+        inputs = torch.randn(3, parameter.shape[1], generator=rng)
+        pending.add(parameter, grad_output, inputs)
+        expected += grad_output.T @ inputs
     for _ in range(look_ups):
-        places = torch.randint(0, 5, (6,), generator=generator)  # some twice
-        rows = torch.randn(6, parameter.shape[1], generator=generator)
+        places = torch.randint(0, 5, (6,), generator=rng)  # some twice
+        rows = torch.randn(6, parameter.shape[1], generator=rng)
         pending.add_rows(parameter, places, rows)
         expected.index_add_(0, places, rows)
     return pending, expected
@@ -98,9 +98,9 @@ def test_a_product_of_half_precision_does_not_overflow():
 def test_a_norm_is_a_number_where_contributions_cancel(seed):
     pending, parameter = FactoredGradients(), weight()
     pending.begin(tokens=2)
-    generator = torch.Generator().manual_seed(seed)
-    by_output, inputs = (torch.randn(1, n, generator=generator) for n in (50, 40))
+    rng = torch.Generator().manual_seed(seed)
+    grad_output, inputs = (torch.randn(1, n, generator=rng) for n in (50, 40))
     for share in (0.1, 0.2, -0.3):
-        pending.add(parameter, share * by_output, inputs)
+        pending.add(parameter, share * grad_output, inputs)
     with torch.no_grad():
         assert pending.squared_norm(parameter).sqrt().isfinite()

@@ -28,10 +28,12 @@ def assert_same(found, expected, relative=2e-5):
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("body", BODIES)
-def test_uneven_rows_score_and_teach_as_padded_ones(model, score, body, temperature, recompute):
-    scorer = packed(model, body, recompute=recompute)
-    expected = score(model, padded(model), UNEVEN, temperature)
-    assert_same(score(model, scorer, UNEVEN, temperature), expected)
+def test_uneven_rows_have_the_logprobs_and_gradients_of_padded_ones(
+    model, computed, body, temperature, recompute
+):
+    engine = packed(model, body, recompute=recompute)
+    expected = computed(model, padded(model), UNEVEN, temperature)
+    assert_same(computed(model, engine, UNEVEN, temperature), expected)
 
 
 @pytest.mark.parametrize(
@@ -40,19 +42,19 @@ def test_uneven_rows_score_and_teach_as_padded_ones(model, score, body, temperat
     ids=["even", "single tokens", "prompts of one length"],
 )
 @pytest.mark.parametrize("body", BODIES)
-def test_regular_rows_too(model, score, body, rows):
-    assert_same(score(model, packed(model, body), rows), score(model, padded(model), rows))
+def test_regular_rows_too(model, computed, body, rows):
+    assert_same(computed(model, packed(model, body), rows), computed(model, padded(model), rows))
 
 
-def test_the_embedding_of_a_padding_token_is_not_trained_through_look_ups(score):
+def test_the_embedding_of_a_padding_token_is_not_trained_through_look_ups(computed):
     model = make_model("llama: untied")
     rows = [TokenRow((5, 0, 7), (0, 9)), TokenRow((5, 0, 7), (2, 0, 3))]
-    found = score(model, packed(model, BODIES[0]), rows)
-    assert_same(found, score(model, padded(model), rows))
+    found = computed(model, packed(model, BODIES[0]), rows)
+    assert_same(found, computed(model, padded(model), rows))
     assert found[2]["model.embed_tokens.weight"][0].eq(0).all()
 
 
-def test_adapters_are_trained_and_nothing_else(score):
+def test_adapters_are_trained_and_nothing_else(computed):
     model = make_model("qwen2: biases, shared heads, tied")
     adapted = get_peft_model(model, LoraConfig(r=3, lora_alpha=6, target_modules="all-linear"))
     with torch.no_grad():
@@ -60,18 +62,18 @@ def test_adapters_are_trained_and_nothing_else(score):
             if "lora_B" in name:
                 parameter.normal_(0, 0.2, generator=torch.Generator().manual_seed(5))
     adapted.eval()
-    expected = score(adapted, padded(adapted), UNEVEN)
+    expected = computed(adapted, padded(adapted), UNEVEN)
     for recompute in (False, True):
-        assert_same(score(adapted, packed(adapted, BODIES[1], recompute=recompute), UNEVEN), expected)
+        assert_same(computed(adapted, packed(adapted, BODIES[1], recompute=recompute), UNEVEN), expected)
     assert all("lora_" in name for name in expected[2])
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_bfloat16_stays_close(score, body):
+def test_bfloat16_stays_close(computed, body):
     model = make_model("qwen2: biases, shared heads, tied")
-    expected = score(model, padded(model), UNEVEN)
-    found = score(model, packed(model, body, torch.bfloat16), UNEVEN)
-    autocast = score(model, padded(model, torch.bfloat16), UNEVEN)
+    expected = computed(model, padded(model), UNEVEN)
+    found = computed(model, packed(model, body, torch.bfloat16), UNEVEN)
+    autocast = computed(model, padded(model, torch.bfloat16), UNEVEN)
     assert found[0].dtype == torch.float32
     error, usual = ((run[0] - expected[0]).abs().max() for run in (found, autocast))
     assert error < 2 * usual + 0.05
@@ -91,11 +93,11 @@ def test_our_own_layers_round_where_transformers_does(model, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [FLOAT32, torch.bfloat16])
 @pytest.mark.parametrize("body", BODIES)
-def test_gradients_of_several_calls_add_up(model, score, body, dtype):
-    scorer = packed(model, body, dtype)
-    once = score(model, scorer, UNEVEN)[2]
-    for _ in range(2):  # on top of what `score` left
-        logprobs, _ = scorer.logprobs(UNEVEN, 1.0)
+def test_gradients_of_several_calls_add_up(model, computed, body, dtype):
+    engine = packed(model, body, dtype)
+    once = computed(model, engine, UNEVEN)[2]
+    for _ in range(2):  # on top of what `computed` left
+        logprobs, _ = engine.logprobs(UNEVEN, 1.0)
         weights = torch.randn(logprobs.shape, generator=torch.Generator().manual_seed(3))
         (logprobs * weights).sum().backward()
     for name, parameter in model.named_parameters():
@@ -129,9 +131,9 @@ def test_without_gradients_nothing_is_left_in_the_weights(model, body):
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_the_model_is_left_as_it_was(model, score, body):
+def test_the_model_is_left_as_it_was(model, computed, body):
     implementation = model.config._attn_implementation
-    score(model, packed(model, body, recompute=True), UNEVEN)
+    computed(model, packed(model, body, recompute=True), UNEVEN)
     assert model.config._attn_implementation == implementation
     assert not any(module.training for module in model.modules())
 
@@ -145,10 +147,10 @@ def test_a_prompt_counts_once_and_last_tokens_not_at_all():
 @pytest.mark.parametrize("multiple", [4, 32, 100])
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("rows", [UNEVEN, make_rows((3, (1,))), make_rows((6, (4, 4)))])
-def test_what_fills_a_packing_up_changes_nothing(model, score, monkeypatch, body, multiple, rows):
-    expected = score(model, packed(model, body), rows)
+def test_what_fills_a_packing_up_changes_nothing(model, computed, monkeypatch, body, multiple, rows):
+    expected = computed(model, packed(model, body), rows)
     monkeypatch.setattr(packed_module, "shape_multiple", lambda device, dtype: multiple)
-    assert_same(score(model, packed(model, body), rows), expected)
+    assert_same(computed(model, packed(model, body), rows), expected)
 
 
 def test_every_shape_that_is_compiled_for_is_a_round_number():
@@ -160,7 +162,7 @@ def test_every_shape_that_is_compiled_for_is_a_round_number():
         assert len(packing.ids) < packed_tokens(rows) + multiple
 
 
-def test_where_nothing_is_compiled_nothing_is_filled_up():
+def test_if_nothing_is_compiled_nothing_is_filled_up():
     assert shape_multiple(torch.device("cpu"), torch.float32) == 1
     assert shape_multiple(torch.device("cuda"), torch.bfloat16) == 1
     assert len(pack(UNEVEN).ids) == packed_tokens(UNEVEN)

@@ -1,4 +1,4 @@
-"""Padded rows keep to the plan's word on gradient checkpointing."""
+"""Padded rows checkpoint gradients if the plan says so."""
 
 import pytest
 import torch
@@ -21,9 +21,9 @@ def gradients(model, recompute):
     hooks = [
         layer.mlp.register_forward_pre_hook(lambda *_: computed.append(1)) for layer in model.model.layers
     ]
-    scorer = PaddedLogprobs(model, pad_id=0, dtype=torch.float32, recompute=lambda: recompute)
+    engine = PaddedLogprobs(model, pad_id=0, dtype=torch.float32, recompute=lambda: recompute)
     model.zero_grad()
-    scorer.logprobs(UNEVEN, 1.0)[0].sum().backward()
+    engine.logprobs(UNEVEN, 1.0)[0].sum().backward()
     for hook in hooks:
         hook.remove()
     return {name: p.grad.clone() for name, p in model.named_parameters()}, len(computed)

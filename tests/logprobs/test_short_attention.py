@@ -13,13 +13,13 @@ SIZE = 8
 
 
 def attended(rows, kv_heads, shared, scaling=None):
-    """The result, the gradients by queries, keys and values, and whether it was written out."""
+    """The result, the gradients of queries, keys and values, and whether it was written out."""
     plan = AttentionPlan.of(pack(rows))
-    generator = torch.Generator().manual_seed(4)
+    rng = torch.Generator().manual_seed(4)
     tokens, heads = len(plan.packing.ids), kv_heads * shared
 
     def states(heads):
-        return torch.randn(tokens, heads * SIZE, generator=generator)
+        return torch.randn(tokens, heads * SIZE, generator=rng)
 
     inputs = [states(n).requires_grad_() for n in (heads, kv_heads, kv_heads)]
     out = attend(*inputs, SIZE, scaling, plan)

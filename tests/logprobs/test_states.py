@@ -1,4 +1,4 @@
-"""The states that go with the scores: what the output layer made each log-probability from."""
+"""The states that go with the logprobs: what the output layer made each of them from."""
 
 import pytest
 import torch
@@ -21,13 +21,13 @@ MAKERS = {
 @pytest.mark.parametrize("maker", MAKERS)
 def test_the_output_layer_makes_the_log_probabilities_from_the_states(model, maker):
     head = model.get_output_embeddings()
-    scorer = MAKERS[maker](model)
-    logprobs, mask, states = scorer.logprobs_and_states(UNEVEN, TEMPERATURE)
-    assert torch.equal(logprobs, scorer.logprobs(UNEVEN, TEMPERATURE)[0])
+    engine = MAKERS[maker](model)
+    logprobs, mask, states = engine.logprobs_and_states(UNEVEN, TEMPERATURE)
+    assert torch.equal(logprobs, engine.logprobs(UNEVEN, TEMPERATURE)[0])
     assert logprobs.requires_grad
     assert not states.requires_grad
     again = torch.log_softmax(head(states) / TEMPERATURE, dim=-1)
     for row, tokens in enumerate(UNEVEN):
-        for place, token in enumerate(tokens.completion_ids):
-            assert again[row, place, token].item() == pytest.approx(logprobs[row, place].item(), abs=1e-4)
+        for index, token in enumerate(tokens.completion_ids):
+            assert again[row, index, token].item() == pytest.approx(logprobs[row, index].item(), abs=1e-4)
     assert not states[~mask].any()

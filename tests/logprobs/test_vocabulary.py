@@ -7,21 +7,21 @@ from swarmd.logprobs import FactoredGradients, vocabulary
 from swarmd.logprobs.vocabulary import chosen_logprobs
 
 
-def parts(words=100, hidden=8, count=12):
-    generator = torch.Generator().manual_seed(2)
-    states = torch.randn(count, hidden, generator=generator, requires_grad=True)
-    weight = torch.randn(words, hidden, generator=generator, requires_grad=True)
-    bias = torch.randn(words, generator=generator, requires_grad=True)
-    return states, weight, bias, torch.randint(0, words, (count,), generator=generator)
+def parts(vocab_size=100, hidden=8, count=12):
+    rng = torch.Generator().manual_seed(2)
+    states = torch.randn(count, hidden, generator=rng, requires_grad=True)
+    weight = torch.randn(vocab_size, hidden, generator=rng, requires_grad=True)
+    bias = torch.randn(vocab_size, generator=rng, requires_grad=True)
+    return states, weight, bias, torch.randint(0, vocab_size, (count,), generator=rng)
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("kept", [0, 2**20])
-@pytest.mark.parametrize("slice_words", [1, 7, 1000])
+@pytest.mark.parametrize("slice_tokens", [1, 7, 1000])
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_slices_give_the_same_as_the_whole(monkeypatch, with_bias, kept, slice_words, temperature):
+def test_slices_give_the_same_as_the_whole(monkeypatch, with_bias, kept, slice_tokens, temperature):
     monkeypatch.setattr(vocabulary, "SLICE_BYTES", 0)
-    monkeypatch.setattr(vocabulary, "SLICE_WORDS_MIN", slice_words)
+    monkeypatch.setattr(vocabulary, "SLICE_TOKENS_MIN", slice_tokens)
     monkeypatch.setattr(vocabulary, "KEPT_BYTES", kept)
     states, weight, bias, targets = parts()
     leaves = [states, weight, *([bias] if with_bias else [])]
@@ -42,7 +42,7 @@ def test_slices_give_the_same_as_the_whole(monkeypatch, with_bias, kept, slice_w
 
 def test_huge_and_impossible_logits_stay_finite(monkeypatch):
     monkeypatch.setattr(vocabulary, "SLICE_BYTES", 0)
-    monkeypatch.setattr(vocabulary, "SLICE_WORDS_MIN", 2)
+    monkeypatch.setattr(vocabulary, "SLICE_TOKENS_MIN", 2)
     states = torch.tensor([[1.0]], requires_grad=True)
     weight = torch.tensor([[-1e4], [2e4], [0.0], [2e4], [-3e4]])
     found = chosen_logprobs(states, weight, None, torch.tensor([3]), 1.0, torch.float32, FactoredGradients())

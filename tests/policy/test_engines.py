@@ -1,4 +1,4 @@
-"""Which generator decodes, and what is refused."""
+"""Which engine writes completions, and what is refused."""
 
 import sys
 
@@ -17,7 +17,7 @@ def choose(policy, name, **more):
     return choose_engine(wish, Subject(policy.model, 0, torch.float32), eos_ids=frozenset({1}))
 
 
-def test_the_one_asked_for_is_taken_and_said_so(make_policy):
+def test_the_engine_asked_for_is_taken_and_the_reason_says_so(make_policy):
     choice = choose(make_policy(), "eager")
     assert isinstance(choice.engine, EagerEngine)
     assert "asked for" in choice.reason
@@ -43,5 +43,5 @@ def test_a_model_that_ours_does_not_know_is_decoded_by_transformers_unless_ours_
 
 def test_vllm_without_a_gpu_is_refused_before_it_is_imported(make_policy, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ConfigError, match=r"engine vllm needs an NVIDIA GPU, and device is cpu"):
+    with pytest.raises(ConfigError, match=r"engine vllm needs an NVIDIA GPU, but device is cpu"):
         choose(make_policy(), "vllm")

@@ -1,4 +1,4 @@
-"""What every generator promises, whichever library decodes."""
+"""What every engine that writes completions promises, whichever library decodes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ def ours(model, *, pad_id, eos_ids, dtype):
     return choose_engine(EngineWish("own"), Subject(model, pad_id, dtype), eos_ids=eos_ids).engine
 
 
-GENERATORS: dict[str, Callable[..., Engine]] = {
+ENGINES: dict[str, Callable[..., Engine]] = {
     "eager": EagerEngine,
     "own": lambda model, **given: ours(model, **given),
     "vllm": lambda model, *, pad_id, **given: LoadedVllm(model, engine=stand_in(model, given), **given),
@@ -36,20 +36,20 @@ def stand_in(model, given) -> StandInEngine:
     return StandInEngine(plain.eval().to(given["dtype"]))
 
 
-@pytest.fixture(params=GENERATORS)
+@pytest.fixture(params=ENGINES)
 def build(request: pytest.FixtureRequest) -> Callable[..., Engine]:
-    """build(policy, eos_ids=EOS_IDS, dtype=torch.float32): the generator under test on the policy's model."""
+    """build(policy, eos_ids=EOS_IDS, dtype=torch.float32): the engine under test on the policy's model."""
 
     def make(policy: Policy, eos_ids=EOS_IDS, dtype=torch.float32) -> Engine:
-        return GENERATORS[request.param](policy.model, pad_id=0, eos_ids=eos_ids, dtype=dtype)
+        return ENGINES[request.param](policy.model, pad_id=0, eos_ids=eos_ids, dtype=dtype)
 
     return make
 
 
-def decode(generator, copies=3, seed=0, temperature=0.7, greedily=False, prompts=PROMPTS, **more):
+def decode(engine, copies=3, seed=0, temperature=0.7, greedily=False, prompts=PROMPTS, **more):
     uniforms = draw_uniforms(len(prompts) * copies, NEW_TOKENS, torch.Generator().manual_seed(seed))
     more = {"progress": None, "should_stop": None, **more}
-    return generator.decode(
+    return engine.decode(
         prompts,
         copies,
         NEW_TOKENS,
@@ -66,13 +66,13 @@ def rows_of(decoded, copies) -> list[TokenRow]:
 
 def largest_difference(model, decoded, copies, temperature) -> float:
     with torch.no_grad():
-        scored, mask = PaddedLogprobs(model, pad_id=0, dtype=torch.float32).logprobs(
+        recomputed, mask = PaddedLogprobs(model, pad_id=0, dtype=torch.float32).logprobs(
             rows_of(decoded, copies), temperature
         )
     assert mask.sum(dim=1).tolist() == [len(row.logprobs) for row in decoded]
     return max(
         abs(there - here)
-        for line, row in zip(scored.tolist(), decoded, strict=True)
+        for line, row in zip(recomputed.tolist(), decoded, strict=True)
         for there, here in zip(line, row.logprobs, strict=False)
     )
 
@@ -86,7 +86,9 @@ def perturb_adapter(policy) -> None:
 
 
 @pytest.mark.parametrize("lora_rank", [None, 4])
-def test_the_logprobs_are_those_of_the_scorer_at_the_sampling_temperature(build, make_policy, lora_rank):
+def test_the_logprobs_are_those_of_the_logprobs_engine_at_the_sampling_temperature(
+    build, make_policy, lora_rank
+):
     policy = make_policy(lora_rank=lora_rank)
     perturb_adapter(policy)
     decoded = decode(build(policy), temperature=0.7)
@@ -119,17 +121,17 @@ def test_a_row_ends_with_an_end_token_exactly_when_it_is_finished(build, make_po
 
 def test_rows_come_prompt_by_prompt(build, make_policy):
     """Greedy copies agree within a prompt and differ between these prompts, so a mix-up would show."""
-    generator = build(make_policy())
-    alone = [decode(generator, copies=1, greedily=True, prompts=[prompt])[0] for prompt in PROMPTS]
+    engine = build(make_policy())
+    alone = [decode(engine, copies=1, greedily=True, prompts=[prompt])[0] for prompt in PROMPTS]
     assert len({row.token_ids for row in alone}) == len(PROMPTS)
-    together = decode(generator, copies=2, greedily=True)
+    together = decode(engine, copies=2, greedily=True)
     assert [row.token_ids for row in together] == [row.token_ids for row in alone for _ in range(2)]
 
 
 def test_the_uniforms_alone_decide(build, make_policy):
-    generator = build(make_policy())
+    engine = build(make_policy())
     state = torch.get_rng_state()
-    first, again, other = decode(generator), decode(generator), decode(generator, seed=1)
+    first, again, other = decode(engine), decode(engine), decode(engine, seed=1)
     assert [r.token_ids for r in again] == [r.token_ids for r in first]
     assert [r.token_ids for r in other] != [r.token_ids for r in first]
     assert torch.equal(torch.get_rng_state(), state), "the process's own randomness is left alone"
@@ -142,11 +144,11 @@ def test_the_copies_of_a_prompt_follow_the_exact_distribution(build, make_policy
     with torch.no_grad():
         logits = policy.model(torch.tensor([prompt])).logits[0, -1]
     exact = torch.softmax(logits / temperature, dim=0).double()
-    generator = build(policy)
+    engine = build(policy)
     counts = torch.zeros_like(exact)
     for seed in range(3):
         uniforms = draw_uniforms(copies, 1, torch.Generator().manual_seed(seed))
-        decoded = generator.decode(
+        decoded = engine.decode(
             [prompt], copies, 1, uniforms=uniforms, temperature=temperature, progress=None, should_stop=None
         )
         counts += torch.bincount(torch.tensor([r.token_ids[0] for r in decoded]), minlength=len(exact))
@@ -173,12 +175,12 @@ def test_a_set_stop_ends_decoding(build, make_policy):
 
 def test_training_is_seen_by_the_next_call(build, make_policy):
     policy = make_policy()
-    generator = build(policy)
-    before = decode(generator, copies=1, greedily=True)
+    engine = build(policy)
+    before = decode(engine, copies=1, greedily=True)
     with torch.no_grad():
         for _, parameter in policy.trainable_parameters():
             parameter.mul_(-1.1)
-    after = decode(generator, copies=1, greedily=True)
+    after = decode(engine, copies=1, greedily=True)
     assert [r.token_ids for r in after] != [r.token_ids for r in before]
     assert largest_difference(policy.model, after, 1, 1.0) < 1e-4
 
@@ -191,10 +193,10 @@ def test_less_precise_numbers_leave_the_model_as_it_was(build, make_policy, lora
     attention = policy.model.config._attn_implementation
     decoded = decode(build(policy, dtype=torch.bfloat16))
     with torch.no_grad():
-        scored, _ = policy.logprobs(rows_of(decoded, 3), 0.7)
+        recomputed, _ = policy.logprobs(rows_of(decoded, 3), 0.7)
     differences = [
         abs(there - here)
-        for line, row in zip(scored.tolist(), decoded, strict=True)
+        for line, row in zip(recomputed.tolist(), decoded, strict=True)
         for there, here in zip(line, row.logprobs, strict=False)
     ]
     assert max(differences) < 0.5

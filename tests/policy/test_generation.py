@@ -1,4 +1,4 @@
-"""Decoding: what is written, what it is said to have cost, and that the one agrees with the other."""
+"""Decoding: the tokens written, the logprobs recorded with them, and that the two agree."""
 
 import threading
 
@@ -17,7 +17,7 @@ from swarmd.rollout.sampling import greedy, sample
 QUESTIONS = ["1+1?", "What is seventeen times three?", "x", "Name a colour of the rainbow"]
 
 
-def generator(seed=0):
+def make_rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
@@ -33,7 +33,7 @@ def perturb_adapter(policy):
     with torch.no_grad():
         for name, parameter in policy.trainable_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.3, generator=generator(7))
+                parameter.normal_(std=0.3, generator=make_rng(7))
 
 
 def largest_difference(policy, prompts, groups, temperature=None):
@@ -57,7 +57,7 @@ def test_logprobs_of_decoding_agree_with_recomputed_ones(make_policy, lora_rank,
         perturb_adapter(policy)
     prompts = [policy.render(q) for q in QUESTIONS]
     assert len({len(p) for p in prompts}) > 2, "prompts of different lengths"
-    groups = policy.generate(prompts, 6, temperature=temperature, rng=generator())
+    groups = policy.generate(prompts, 6, temperature=temperature, rng=make_rng())
     lengths = {len(s.token_ids) for g in groups for s in g}
     assert any(s.finished for g in groups for s in g)
     assert len(lengths) > 3, "rows that end at different steps"
@@ -67,14 +67,14 @@ def test_logprobs_of_decoding_agree_with_recomputed_ones(make_policy, lora_rank,
 def test_bfloat16_runs_and_keeps_the_weights_in_float32(make_policy):
     policy = make_policy(dtype="bfloat16")
     prompts = [policy.render(q) for q in QUESTIONS]
-    groups = policy.generate(prompts, 2, rng=generator())
+    groups = policy.generate(prompts, 2, rng=make_rng())
     assert largest_difference(policy, prompts, groups) < 0.5
     assert {p.dtype for _, p in policy.trainable_parameters()} == {torch.float32}
 
 
 def test_a_row_ends_with_the_end_token_exactly_when_it_is_finished(make_policy):
     policy = frequent_endings(make_policy())
-    groups = policy.generate([policy.render(q) for q in QUESTIONS], 8, rng=generator(1))
+    groups = policy.generate([policy.render(q) for q in QUESTIONS], 8, rng=make_rng(1))
     for s in (s for g in groups for s in g):
         ends = [t in policy.tokenizer.eos_ids for t in s.token_ids]
         assert not any(ends[:-1])
@@ -86,16 +86,16 @@ def test_a_row_ends_with_the_end_token_exactly_when_it_is_finished(make_policy):
 def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy):
     policy = frequent_endings(make_policy())
     prompts = [policy.render(q) for q in QUESTIONS]
-    together = policy.generate(prompts, 4, rng=generator(3))
+    together = policy.generate(prompts, 4, rng=make_rng(3))
     policy.budgets = BudgetKeeper(Budgets(decode_tokens=1))  # every row alone
-    apart = policy.generate(prompts, 4, rng=generator(3))
+    apart = policy.generate(prompts, 4, rng=make_rng(3))
     assert [[s.token_ids for s in g] for g in together] == [[s.token_ids for s in g] for g in apart]
 
 
-def test_the_generator_alone_decides(make_policy):
+def test_the_rng_alone_decides(make_policy):
     policy = make_policy()
     prompts = [policy.render(q) for q in QUESTIONS]
-    source = generator(5)
+    source = make_rng(5)
     state = source.get_state()
     first = policy.generate(prompts, 2, rng=source)
     second = policy.generate(prompts, 2, rng=source)
@@ -119,7 +119,7 @@ def test_greedy_takes_the_likeliest_token_at_every_step(make_policy):
 def test_sampled_tokens_follow_the_exact_distribution():
     logits = torch.tensor([[2.0, -1.0, 0.5, float("-inf"), 1.0, 0.0, -3.0, 1.5]])
     draws, temperature = 40_000, 0.8
-    uniforms = torch.rand(draws, generator=generator(11))
+    uniforms = torch.rand(draws, generator=make_rng(11))
     tokens, logprobs = sample(logits.expand(draws, -1), uniforms, temperature)
     exact = torch.softmax(logits[0] / temperature, dim=0)
     counts = torch.bincount(tokens, minlength=8)
@@ -154,7 +154,7 @@ def test_a_model_that_computes_no_numbers_is_a_model_error(make_policy, greedily
 def test_progress_counts_every_token_once(make_policy):
     policy = frequent_endings(make_policy())
     seen = []
-    groups = policy.generate([policy.render(q) for q in QUESTIONS], 4, rng=generator(2), progress=seen.append)
+    groups = policy.generate([policy.render(q) for q in QUESTIONS], 4, rng=make_rng(2), progress=seen.append)
     assert sum(seen) == sum(len(s.token_ids) for g in groups for s in g)
     assert seen == sorted(seen, reverse=True), "finished rows leave the batch"
 
@@ -170,7 +170,7 @@ def test_generation_stops_between_tokens_when_told(make_policy):
             stop.set()
 
     with pytest.raises(GenerationStoppedError):
-        policy.generate([policy.render("1+1?")], 4, rng=generator(), progress=progress, should_stop=stop)
+        policy.generate([policy.render("1+1?")], 4, rng=make_rng(), progress=progress, should_stop=stop)
     assert len(steps) == 3
 
 

@@ -40,7 +40,7 @@ def test_the_embedded_model_loads_and_answers():
     assert completion.token_ids
 
 
-def test_the_generator_that_was_asked_for_writes_the_completions(tiny_model_dir):
+def test_the_engine_that_was_asked_for_writes_the_completions(tiny_model_dir):
     policy = load(tiny_model_dir, engine="eager")
     own = load(tiny_model_dir)
     prompts = [policy.render("2+2?"), policy.render("x")]
@@ -49,7 +49,7 @@ def test_the_generator_that_was_asked_for_writes_the_completions(tiny_model_dir)
     assert [s.token_ids for s in theirs] == [s.token_ids for s in ours]
 
 
-def test_a_generator_that_cannot_work_here_is_refused_by_its_name(tiny_model_dir):
+def test_an_engine_that_cannot_work_here_is_refused_by_its_name(tiny_model_dir):
     with pytest.raises(ConfigError, match=r"engine vllm .*device is cpu"):
         load(tiny_model_dir, engine="vllm")
 

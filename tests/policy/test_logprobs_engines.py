@@ -1,4 +1,4 @@
-"""A model is scored on packed rows only where that was seen to be right."""
+"""Packed rows are used only for models for which a trial showed that they are right."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_ordinary_models_are_packed(shape):
     assert choice.reason.endswith("by our own layers")
 
 
-def test_adapters_are_scored_by_transformers_layers_and_the_reason_says_why():
+def test_adapters_are_left_to_transformers_layers_and_the_reason_says_why():
     model = make_model("qwen2: biases, shared heads, tied")
     choice = choose(get_peft_model(model, LoraConfig(r=3, target_modules="all-linear")).eval())
     assert isinstance(choice.engine, PackedLogprobs)

@@ -1,4 +1,4 @@
-"""A decoder with a copy of the model of its own, on the CPU: what vLLM is to the generator that uses it."""
+"""A stand-in for vLLM on the CPU, with its own copy of the model, for the engine that calls it."""
 
 import copy
 
@@ -37,8 +37,8 @@ class StandInEngine:
     def step(self):
         assert self.awake
         row, (prompt, sampling) = self.queue.popitem()
-        generator = torch.Generator().manual_seed(sampling.seed)
-        uniforms = torch.rand(1, sampling.max_tokens, generator=generator)
+        rng = torch.Generator().manual_seed(sampling.seed)
+        uniforms = torch.rand(1, sampling.max_tokens, generator=rng)
         eager = EagerEngine(
             self.model,
             pad_id=0,

@@ -1,4 +1,4 @@
-"""Decoding when memory runs out: smaller batches, the same samples, remembered, and an end to it."""
+"""Decoding when memory runs out: batches get smaller and are remembered, samples stay, and it gives up."""
 
 import threading
 from dataclasses import replace
@@ -20,10 +20,10 @@ WANTED = Decoding(24, 256, None, 1.0, None, None)
 
 
 class Failing:
-    """A generator whose allocator fails when a batch has more than `rows_max` rows."""
+    """An engine whose allocator fails when a batch has more than `rows_max` rows."""
 
-    def __init__(self, generator, rows_max):
-        self.generator = generator
+    def __init__(self, engine, rows_max):
+        self.engine = engine
         self.rows_max = rows_max
         self.rows = []
 
@@ -33,7 +33,7 @@ class Failing:
         if progress is not None and rows > self.rows_max:
             progress(rows)  # the memory lasts for one step
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return self.generator.decode(prompts, copies, max_new_tokens, progress=progress, **others)
+        return self.engine.decode(prompts, copies, max_new_tokens, progress=progress, **others)
 
 
 def sample(policy, **others):
@@ -138,7 +138,7 @@ def test_a_prompt_with_little_room_shortens_no_other():
     assert [(batch.first, batch.stop) for batch in batches] == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_prompts_of_like_length_are_decoded_together_and_come_back_in_their_own_order(make_policy):
+def test_prompts_of_similar_length_are_decoded_together_and_come_back_in_their_own_order(make_policy):
     lengths, seen = [30, 5, 29, 6], []
 
     class Echo:
@@ -153,7 +153,7 @@ def test_prompts_of_like_length_are_decoded_together_and_come_back_in_their_own_
     uniforms = torch.arange(8.0).view(8, 1)
     decoded = decode_all(
         Echo(),
-        [[number] * length for number, length in enumerate(lengths)],
+        [[index] * length for index, length in enumerate(lengths)],
         2,
         replace(WANTED, uniforms=uniforms),
         budgets=BudgetKeeper(Budgets(decode_tokens=2 * 2 * (30 + 24))),

@@ -1,4 +1,4 @@
-"""vLLM as the generator, with a stand-in engine: memory, refusals, and that it always sleeps again."""
+"""vLLM as the engine, with a stand-in for vLLM itself: memory, refusals, and that it always sleeps again."""
 
 import threading
 
@@ -12,9 +12,9 @@ from tests.rollout.stand_in_engine import StandInEngine
 
 
 def decode(policy, engine, **more):
-    generator = LoadedVllm(policy.model, eos_ids=frozenset({1}), dtype=torch.float32, engine=engine)
+    loaded = LoadedVllm(policy.model, eos_ids=frozenset({1}), dtype=torch.float32, engine=engine)
     uniforms = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
-    return generator.decode([[65], [66, 67]], 2, 6, uniforms=uniforms, temperature=1.0, **more)
+    return loaded.decode([[65], [66, 67]], 2, 6, uniforms=uniforms, temperature=1.0, **more)
 
 
 def test_the_engine_sleeps_between_calls_and_gets_the_weights_before_each(make_policy):
@@ -48,12 +48,12 @@ def test_a_failing_engine_is_put_to_sleep(make_policy):
 
 def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy):
     policy = make_policy()
-    generator = LoadedVllm(
+    loaded = LoadedVllm(
         policy.model, eos_ids=frozenset({1}), dtype=torch.float32, engine=StandInEngine(policy.model)
     )
     uniforms = torch.rand(2, 6, generator=torch.Generator().manual_seed(0))
-    together = generator.decode([[65], [66]], 1, 6, uniforms=uniforms, temperature=1.0)
-    alone = generator.decode([[66]], 1, 6, uniforms=uniforms[1:], temperature=1.0)
+    together = loaded.decode([[65], [66]], 1, 6, uniforms=uniforms, temperature=1.0)
+    alone = loaded.decode([[66]], 1, 6, uniforms=uniforms[1:], temperature=1.0)
     assert together[1].token_ids == alone[0].token_ids
 
 

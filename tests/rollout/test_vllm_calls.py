@@ -1,4 +1,4 @@
-"""What is asked of vLLM: a stand-in for the package that keeps what it was called with."""
+"""What swarmd asks of vLLM: a stand-in for the package records how it was called."""
 
 import json
 import sys
@@ -55,7 +55,7 @@ def package(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", module)
     monkeypatch.setitem(sys.modules, "vllm.sampling_params", sampling_params)
     for name in vllm_calls.ENVIRONMENT:
-        monkeypatch.setenv(name, "")  # so that what is set below is taken back
+        monkeypatch.setenv(name, "")  # so that what is set during the test is undone after it
         monkeypatch.delenv(name)
     return module
 
