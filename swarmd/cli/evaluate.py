@@ -54,7 +54,9 @@ class Outcome:
     sampled: PassAtK | None
 
 
-@with_settings("policy.temperature", "policy.lora_rank", "policy.device")
+@with_settings(
+    "policy.temperature", "policy.lora_rank", "policy.device", "policy.stop", "policy.template_args"
+)
 def evaluate(
     given: Given,
     context: typer.Context,

@@ -59,13 +59,16 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
     scored. Raises ConfigError, ModelError, StorageError.
     """
     from swarmd.hardware.arrangement import Workload
-    from swarmd.model import Base
+    from swarmd.model import Base, absolute_name
     from swarmd.policy import load_policy, prepare_plan
 
     home = Home(wanted.home)
     config = load_config(home.path, wanted.settings)
     checkpoint = _checkpoint(wanted, home, config.storage.checkpoints_kept)
     policy_config = _policy_config(config.policy, checkpoint, wanted)
+    trained = None if checkpoint is None else checkpoint.state.get("policy")
+    known = trained.get("model") if isinstance(trained, dict) else None
+    policy_config = policy_config.model_copy(update={"model": absolute_name(policy_config.model, known)})
     work = Workload(
         own_groups=at_once,
         external_groups=0,

@@ -105,15 +105,23 @@ class PolicyConfig(Slice):
     )
     """Longest completion, in tokens. Unset: the swarm's limit."""
     stop: Annotated[tuple[_StopText, ...], Flag("--stop", "TEXT")] = Field((), max_length=STOPS_MAX)
-    """Texts that end a completion: it ends right after the first of these, e.g. </answer>."""
+    """Text that ends a completion, right after its first occurrence, e.g. </answer>."""
     template_args: Annotated[TemplateArgs, Flag("--template-arg", "NAME=VALUE")] = Field(
         {}, validate_default=True
     )
-    """Arguments of the model's chat template, e.g. enable_thinking=false."""
+    """Argument of the model's chat template, e.g. enable_thinking=false."""
     threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model. Unset: chosen by the hardware probe."""
     memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"
     """Memory that the process may use on its device: a size such as 6GiB, or a share of what is free."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_former_name(cls, given: Any) -> Any:
+        """`generator` was this setting's name until 0.1.0: homes and results folders hold it."""
+        if isinstance(given, dict) and "generator" in given and "engine" not in given:
+            return {("engine" if key == "generator" else key): value for key, value in given.items()}
+        return given
 
     @model_validator(mode="after")
     def _alpha_needs_rank(self) -> PolicyConfig:

@@ -22,6 +22,7 @@ from swarmd.tasks import load_manifest
 DEFAULT_SWARM = "starter"
 MANIFEST_ANSWER_S = 10.0  # a dead address behind a silent router answers never; p2pd gives up after 5 s
 MANIFEST_ASK_S = 5.0  # between two rounds of asking every peer for a swarm that only they know
+MANIFEST_ASK_MAX_S = 60.0  # it doubles up to this: a peer that is back should not be kept waiting for long
 
 
 async def choose_manifest(
@@ -114,6 +115,7 @@ async def _wait_for_id(wanted: str, network: Network, peers: Sequence[str], even
 
 async def _wait_for_manifest(network: Network, peers: Sequence[str], events: EventLog) -> Manifest:
     """Ask the peers until one serves a manifest. Raises ConfigError when all serve something else."""
+    pause = MANIFEST_ASK_S
     while True:
         manifest, silent = await _ask_each(network, peers, events)
         if manifest is not None:
@@ -126,10 +128,11 @@ async def _wait_for_manifest(network: Network, peers: Sequence[str], events: Eve
         events.emit(
             "warning",
             message=f"{silent} of {len(peers)} peers given do not answer, and only they know which swarm to "
-            f"join: asking again in {MANIFEST_ASK_S:.0f} s. To start without them, name the swarm with "
+            f"join: asking again in {pause:.0f} s. To start without them, name the swarm with "
             "--swarm",
         )
-        await asyncio.sleep(MANIFEST_ASK_S)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, MANIFEST_ASK_MAX_S)
 
 
 async def _ask_each(network: Network, peers: Sequence[str], events: EventLog) -> tuple[Manifest | None, int]:

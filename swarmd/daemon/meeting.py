@@ -1,6 +1,6 @@
 """Whom a peer dials when it starts: those the operator named, and those of earlier runs.
 
-Starting alone always works: who does not answer now is tried again by gossip.
+A peer that does not answer now is tried again by gossip: the start does not wait for it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.durable import disk_error, write_whole
 
 ROUNDS_FILE = "rounds.jsonl"
-FORMAT = 2  # of the settings in the first line; format 1 was not written down and knew models by path
+FORMAT = 3  # of the settings in the first line; 1 knew models by path, 2 had no stop texts and `generator`
 
 Line = dict[str, Any]
 

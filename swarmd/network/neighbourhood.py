@@ -1,6 +1,6 @@
 """How a peer gets into the swarm's DHT and stays there: dialling, greeting, clocks, and trying again.
 
-Starting alone always works. The doors of peers that were named or reached are remembered, and a peer that is
+The start waits for no peer. The doors of peers that were named or reached are remembered, and a peer that is
 away is knocked at until it is back (`in_touch.py`): at start every peer may be dead, and one may come back.
 """
 

@@ -213,3 +213,8 @@ def test_the_written_file_s_defaults_are_valid_once_uncommented(tmp_path) -> Non
 def test_a_broken_list_in_the_environment_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("SWARMD_NETWORK__PEERS", '["')
     assert "network" in refusal(tmp_path)
+
+
+def test_the_former_name_of_a_setting_is_still_read(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[policy]\ngenerator = "eager"\n')
+    assert load_config(tmp_path, {}).policy.engine == "eager"

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from swarmd.config import PolicyConfig
@@ -13,7 +15,7 @@ from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.model import hub as hub_module
 from swarmd.model.tokenizer import ChatTokenizer, tokenizer_fingerprint
-from swarmd.policy import load_policy
+from swarmd.policy import Policy, load_policy
 
 
 def load(model, limit=8, **config):
@@ -253,3 +255,32 @@ def test_the_fingerprint_tells_tokenizers_apart_and_nothing_else(tiny_model_dir)
     other.add_tokens(["<answer>"])
     assert tokenizer_fingerprint(one) == tokenizer_fingerprint(same)
     assert tokenizer_fingerprint(one) != tokenizer_fingerprint(other)
+
+
+def test_weights_packed_in_a_way_that_nobody_unpacks_are_refused(copied):
+    path = copied / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.layers.0.self_attn.q_proj.weight_scale"] = torch.ones(1)
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"quantised in a way that is not known here .*q_proj\.weight_scale"):
+        load(copied)
+
+
+def test_an_adapter_beside_a_model_is_refused_and_not_added_unasked(copied):
+    (copied / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
+    with pytest.raises(ModelError, match=r"holds an adapter: merge it into its base owner/base"):
+        load(copied)
+
+
+def test_a_model_that_samples_with_other_probabilities_than_it_computes_is_refused(
+    monkeypatch, tiny_model_dir
+):
+    generate = Policy.generate
+
+    def otherwise(self, *given, **more):
+        groups = generate(self, *given, **more)
+        return [[replace(s, logprobs=tuple(p - 1 for p in s.logprobs)) for s in group] for group in groups]
+
+    monkeypatch.setattr(Policy, "generate", otherwise)
+    with pytest.raises(ModelError, match="samples tokens with other probabilities"):
+        load(tiny_model_dir)
