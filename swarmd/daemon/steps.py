@@ -83,7 +83,7 @@ class StepLoop:
         self._stop_generating = threading.Event()
         self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
         self._is_whole = True
-        """Whether the model is as a step left it and worth saving: not amid an update or after a failed save."""
+        """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
         self._evaluator = SelfEvaluator(
             manifest=parts.manifest,
             policy=parts.learner.policy,

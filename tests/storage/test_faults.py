@@ -303,7 +303,7 @@ def test_untrained_on_purpose_keeps_what_is_damaged_and_must_be_said_once(home: 
     before = contents(home / "checkpoints")
     step, said = start(home, Beginning(fresh=True))
     assert step == 0
-    assert "begins anew, untrained" in said
+    assert "starts over, untrained" in said
     assert lost(before, home) == set()
 
 
