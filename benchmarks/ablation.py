@@ -1,7 +1,7 @@
 """`python -m benchmarks.ablation`: what two parts of the training step are worth, each switched off in turn.
 
-Prints the CPU time of a training step without the part over that with it: above 1, the part pays. Both run in
-one process and take turns, on the same groups, so that a busy machine disturbs both alike.
+Prints the CPU time of a training step without the part, divided by the time with it: above 1, the part pays.
+Both run in one process, in turns and on the same groups, so that a busy machine disturbs both alike.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from swarmd.logprobs.short_attention import Blocks
 from swarmd.policy import Policy, load_policy
 
 WARM_UP = 2
-WORD_IDS = range(10, 900)  # tokens that every model here has
+WORD_IDS = range(10, 900)  # tokens that every model in this benchmark has
 
 
 @contextmanager
 def without_short_attention() -> Iterator[None]:
-    """PyTorch's own attention for short completions, too."""
+    """Use PyTorch's own attention for short completions too."""
     with patch.object(Blocks, "of", lambda *_: None):
         yield
 
 
 @contextmanager
 def without_factored_gradients() -> Iterator[None]:
-    """All gradients in `.grad`."""
+    """Keep all gradients in `.grad`."""
     with patch.object(FactoredGradients, "begin", lambda self, _tokens: self.clear()):
         yield
 
@@ -92,9 +92,9 @@ def _group(policy: Policy, count: int, tokens: int, rng: random.Random) -> Score
 
 
 def main() -> None:
-    """One row of docs/decisions/0013-packed-scoring.md per model and length."""
+    """Print one row of docs/decisions/0013-packed-scoring.md per model and length."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", action="store_true", help="the 0.5 B shape, too: 8 GB and some minutes")
+    parser.add_argument("--large", action="store_true", help="also the 0.5 B shape: 8 GB and some minutes")
     parser.add_argument("--steps", type=int, default=30, help="per row (default: 30)")
     wanted = parser.parse_args()
     short = [("short attention", "embedded", (4, 8, tokens), wanted.steps) for tokens in (6, 16, 32, 48)]

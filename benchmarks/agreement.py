@@ -1,10 +1,10 @@
-"""Do the three losses pull the weights the same way? Gradients of one fixed batch, compared.
+"""Do the three losses pull the weights the same way? Compares their gradients on one fixed batch.
 
-They are compared in float32. Where they differ on purpose:
+The comparison is in float32. The losses differ by design in two ways:
 
-- genrl pads completions on the left, behind the prompt, without position ids. The first token of a completion
-  shorter than the longest is then predicted from padding, the others further from their prompt than they were
-  written: on completions of unequal length its loss and gradient are other ones.
+- genrl pads completions on the left, after the prompt, without position ids. In a completion shorter than the
+  longest, it predicts the first token from padding and the others further from their prompt than they were
+  written. So on completions of unequal length its loss and gradient are different.
 - genrl divides advantages by std + 1e-8, the others by std + 1e-4: a relative difference of 2e-4.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-AGREES_BELOW = 1e-3  # relative: ten times what rounding and the two epsilons leave
+AGREES_BELOW = 1e-3  # relative; ten times what rounding and the two epsilons cause
 
 
 @dataclass(frozen=True)
 class Difference:
-    """||a - b|| / ||b|| over all weights' gradients, and the weight that differs most in that measure."""
+    """||a - b|| / ||b|| over the gradients of all weights, and the weight that differs most by it."""
 
     relative: float
     worst: float
@@ -33,13 +33,15 @@ class Difference:
 
 
 def difference(ours: Path, theirs: Path) -> Difference:
-    """Between two files of gradients; one weight at a time is in memory. Raises ValueError: other weights."""
+    """Compare two files of gradients, one weight at a time. Raises ValueError if their weights differ."""
     squares = reference = 0.0
     worst, worst_name = 0.0, ""
     with safe_open(ours, "pt") as left, safe_open(theirs, "pt") as right:
         if set(left.keys()) != set(right.keys()):
             odd = sorted(set(left.keys()) ^ set(right.keys()))
-            raise ValueError(f"gradients of other weights: {len(odd)} are in one file only, {odd[0]} first")
+            raise ValueError(
+                f"gradients of different weights: {len(odd)} are in one file only, {odd[0]} first"
+            )
         for name in sorted(left.keys()):
             a, b = left.get_tensor(name).double(), right.get_tensor(name).double()
             apart, size = float((a - b).norm()), float(b.norm())

@@ -1,7 +1,7 @@
-"""One fixed batch to compare gradients on: questions, completions, old log-probabilities, rewards.
+"""One fixed batch to compare gradients on: questions, completions, old logprobs, rewards.
 
-The completions are the model's own; the old log-probabilities are its own too, moved at random, so that the
-ratio leaves 1 and some tokens are clipped.
+The completions are the model's own. So are the old logprobs, but moved at random, so that the ratio leaves 1
+and some tokens are clipped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from benchmarks.job import Job, reward_of
 from benchmarks.loading import load_tokenizer
 from swarmd.tasks import prompt_messages
 
-MOVED_BY = 0.2  # nats: about a fifth of the ratios then leave 0.8 .. 1.28
+MOVED_BY = 0.2  # nats; about a fifth of the ratios then leave 0.8 .. 1.28
 Ends = Literal["equal", "unequal"]
-"""Completions of one length, or cut to several."""
+"""Completions of one length, or cut to several lengths."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FixedGroup:
 
 
 def loss_and_gradients(trainer: Any, inputs: dict[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
-    """The loss of another trainer on a batch as it prepares it, and the gradient in every weight."""
+    """Another trainer's loss on a batch as it prepares it, and the gradient of every weight."""
     trainer.model.train()
     loss = trainer.compute_loss(trainer.model, inputs)
     loss.backward()
@@ -53,7 +53,7 @@ def loss_and_gradients(trainer: Any, inputs: dict[str, Tensor]) -> tuple[float, 
 
 
 def write_batch(groups: Sequence[FixedGroup], path: Path) -> None:
-    """As JSON, for the processes that take the gradients."""
+    """Write the batch as JSON, for the processes that compute gradients."""
     path.write_text(json.dumps([asdict(group) for group in groups]))
 
 
@@ -75,7 +75,7 @@ def read_batch(path: Path) -> list[FixedGroup]:
 
 @torch.no_grad()
 def make_batch(job: Job, ends: Ends) -> list[FixedGroup]:
-    """Written by the job's model with transformers' `generate`, always the same."""
+    """Generate the batch with the job's model and transformers' `generate`. It is the same every time."""
     model: Any = AutoModelForCausalLM.from_pretrained(job.path, dtype=torch.float32)
     tokenizer: Any = load_tokenizer(job.path)
     torch.manual_seed(job.seed)
@@ -100,21 +100,21 @@ def make_batch(job: Job, ends: Ends) -> list[FixedGroup]:
 
 
 def _rows(ids: torch.Tensor, logprobs: torch.Tensor, ends: Ends) -> tuple[FixedRow, ...]:
-    """Rows of ids [G, T]; unequal: the k-th is cut to (k + 1) / G of its length."""
+    """Rows from ids [G, T]. If unequal, the k-th row is cut to (k + 1) / G of its length."""
     rows = []
-    for number, (row, scores) in enumerate(zip(ids.tolist(), logprobs.tolist(), strict=True)):
-        stop = len(row) if ends == "equal" else max(1, len(row) * (number + 1) // len(ids))
-        rows.append(FixedRow(tuple(row[:stop]), tuple(scores[:stop]), reward_of(number)))
+    for index, (row, scores) in enumerate(zip(ids.tolist(), logprobs.tolist(), strict=True)):
+        stop = len(row) if ends == "equal" else max(1, len(row) * (index + 1) // len(ids))
+        rows.append(FixedRow(tuple(row[:stop]), tuple(scores[:stop]), reward_of(index)))
     return tuple(rows)
 
 
 def pad_left(rows: Sequence[Sequence[float]], fill: float = 0) -> list[list[float]]:
-    """To the longest row."""
+    """Pad to the longest row, on the left."""
     width = max(len(row) for row in rows)
     return [[fill] * (width - len(row)) + list(row) for row in rows]
 
 
 def pad_right(rows: Sequence[Sequence[float]], fill: float = 0) -> list[list[float]]:
-    """To the longest row."""
+    """Pad to the longest row, on the right."""
     width = max(len(row) for row in rows)
     return [list(row) + [fill] * (width - len(row)) for row in rows]

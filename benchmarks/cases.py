@@ -1,10 +1,10 @@
-"""The cases: which model, how many completions of how many tokens, in which number format, ending how.
+"""The cases: model, number of completions, their length, dtype, and how completions end.
 
 "16x64" is 16 completions of at most 64 new tokens, in groups of GROUP_SIZE_MAX or fewer.
 
-fixed    the end-of-sequence token is one that the model does not write, so that every completion has full
-         length in all three trainers alike, with nothing suppressed by hand in any of them
-natural  the model's own end token; for random weights a made-up one (`models.MADE_UP_END_SHARE`)
+fixed    the end-of-sequence token is one that the model never writes, so every completion has full length in
+         all three trainers, and none of them needs to suppress anything
+natural  the model's own end token; a made-up one for random weights (`models.MADE_UP_END_SHARE`)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GROUP_SIZE_MAX = 8  # the paper's G
 
 EMBEDDED, SMOLLM2, QWEN = "embedded", "smollm2-135m", "qwen2.5-0.5b"
 PRESETS = {EMBEDDED: "starter", SMOLLM2: "sapo", QWEN: "sapo"}
-"""Where a model's questions come from: the embedded one knows the starter's short tasks only."""
+"""Where a model's questions come from. The embedded model only knows the starter swarm's short tasks."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Case:
     lengths: Lengths
     device: str = "cpu"
     timed_steps: int = 1
-    """Steps timed in a process, behind one that warms up; more where a step takes a fraction of a second."""
+    """Steps timed per process, after one that warms up; more if a step takes a fraction of a second."""
 
     @property
     def name(self) -> str:
         """For example "smollm2-135m 8x64 bfloat16 fixed"."""
-        place = [] if self.device == "cpu" else [self.device]
+        device = [] if self.device == "cpu" else [self.device]
         size = f"{self.completions}x{self.new_tokens}"
-        return " ".join([self.model, size, self.dtype, self.lengths, *place])
+        return " ".join([self.model, size, self.dtype, self.lengths, *device])
 
     @property
     def group_size(self) -> int:
@@ -68,7 +68,7 @@ def cases_on(device: str) -> list[Case]:
             for ends in lengths
         ]
     dtypes: tuple[DType, ...] = ("float32", "bfloat16")
-    # The second is a step as the starter swarm takes it: many short answers to longer questions.
+    # The second size is a typical step in the starter swarm: many short answers to longer questions.
     embedded = [
         Case(EMBEDDED, rows, tokens, "float32", ends, timed_steps=3)
         for rows, tokens in [(16, 64), (64, 12)]
@@ -84,7 +84,7 @@ def cases_on(device: str) -> list[Case]:
 
 
 def matching(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
-    """Cases whose name holds all words of one of `words` ("smollm2 fixed"); all if none is given."""
+    """Cases whose name contains all words of any entry of `words` ("smollm2 fixed"); all if it is empty."""
     if not words:
         return list(cases)
     return [case for case in cases if any(all(w in case.name for w in wish.split()) for wish in words)]

@@ -1,4 +1,4 @@
-"""Before any time is taken: the gradients of the three losses on one fixed batch of each model."""
+"""Compares the gradients of the three losses, on one fixed batch per model, before anything is timed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDS = ("equal", "unequal")
 def check_gradients(
     cases: Sequence[Case], settings: Settings, progress: Callable[[str], None]
 ) -> list[Result]:
-    """One entry for each model, kind of batch and other trainer. Raises ProcessError."""
+    """One entry per model, kind of batch and other trainer. Raises ProcessError."""
     models = {case.model: replace(case, dtype="float32", lengths="fixed", device="cpu") for case in cases}
     found = []
     for case in models.values():

@@ -1,6 +1,6 @@
 """One process of the benchmark: `python -m benchmarks.child TASK`, JSON in, JSON out.
 
-A fresh one for every measurement, so that nothing is warm, cached or fragmented that would not be.
+Every measurement gets a fresh process, so that nothing is warm, cached or fragmented by an earlier one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIDES = {"ours": "benchmarks.ours", "trl": "benchmarks.trl_side", "genrl": "benc
 
 
 def run(payload: Payload) -> Payload:
-    """{side, job}: the steps' times, and the memory this process took."""
+    """{side, job}: the times of the steps, and the memory that this process took."""
     from benchmarks.job import Job
 
     side = importlib.import_module(SIDES[payload["side"]])
@@ -43,7 +43,7 @@ def predict(payload: Payload) -> Payload:
 
 
 def profile(payload: Payload) -> Payload:
-    """{job}: where the time of one step of ours goes, as `profiling.profile_step`."""
+    """{job}: where the time of one step of ours goes, like `profiling.profile_step`."""
     from benchmarks.job import Job
     from benchmarks.profiling import profile_step
 
@@ -51,7 +51,7 @@ def profile(payload: Payload) -> Payload:
 
 
 def prepare(payload: Payload) -> Payload:
-    """{model, lengths, preset, groups, cache}: as `prepare.Prepared`."""
+    """{model, lengths, preset, groups, cache}: the fields of `prepare.Prepared`."""
     from benchmarks.prepare import prepare as prepared
 
     return prepared(**{**payload, "cache": Path(payload["cache"])}).plain()
@@ -67,7 +67,7 @@ def batch(payload: Payload) -> Payload:
 
 
 def gradients(payload: Payload) -> Payload:
-    """{side, job, batch, path}: write the gradients of the batch; its loss."""
+    """{side, job, batch, path}: write the gradients of the batch and return its loss."""
     from safetensors.torch import save_file
 
     from benchmarks.batch import read_batch
@@ -80,7 +80,7 @@ def gradients(payload: Payload) -> Payload:
 
 
 def compare(payload: Payload) -> Payload:
-    """{ours, theirs}: two files of gradients, as `agreement.Difference`."""
+    """{ours, theirs}: compare two files of gradients; the fields of `agreement.Difference`."""
     from benchmarks.agreement import difference
 
     found = difference(Path(payload["ours"]), Path(payload["theirs"]))
@@ -88,7 +88,7 @@ def compare(payload: Payload) -> Payload:
 
 
 def rates(payload: Payload) -> Payload:
-    """{device, threads}: as `floor.Rates`."""
+    """{device, threads}: the fields of `floor.Rates`."""
     from benchmarks.floor import measure_rates
 
     return asdict(measure_rates(payload["device"], payload["threads"]))

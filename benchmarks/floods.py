@@ -1,7 +1,7 @@
 """What a flood costs its victim: `python -m benchmarks.floods [seconds]` prints a table.
 
-One victim in a process of its own, one attacker in another, over real p2pd on loopback. For each flood: what
-was sent a second, and how much of a core the victim's Python and its p2pd took, idle and flooded.
+The victim and the attacker each have a process of their own, with real p2pd on loopback. Each row shows the
+messages sent per second, and how much of a core the victim's Python and its p2pd took, idle and flooded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from swarmd.config import NetworkConfig
 from swarmd.errors import NetworkError
 
 WORKERS = 32
-"""Calls under way at once."""
+"""Calls in flight at once."""
 
 NONE, SEARCH, STORE, STREAM, PING = "none", "search", "store", "stream", "ping"
 
@@ -46,7 +46,7 @@ async def victim(directory: Path) -> None:
 
 
 def requests() -> dict[str, tuple[str, bytes]]:
-    """Protocol and message of each flood of calls. Things stored are refused before their signature is."""
+    """Protocol and message of each flood of calls. Stores are refused before signatures are checked."""
     from hivemind.proto import dht_pb2
 
     from swarmd.network.packing import write_bin
@@ -66,7 +66,7 @@ def requests() -> dict[str, tuple[str, bytes]]:
 
 
 async def flood(network: Any, address: str, kind: str, seconds: float) -> int:
-    """How many were sent."""
+    """Flood for `seconds` and return how many messages were sent."""
     from swarmd.network.control import P2PD_ERRORS
     from swarmd.network.peer_ids import write_peer_id
 

@@ -1,9 +1,11 @@
-"""What this machine could do at best: how fast it reads memory and multiplies, and what a step needs.
+"""What this machine could do at best: how fast it reads memory and multiplies, and the floor of a step.
 
-The floor of a step assumes that every weight is read once a decoding step (or multiplied at the full rate,
-where that takes longer), that loss and backward multiply every token three times through every weight at the
-full rate (prompts once a group), and that the optimiser reads four numbers a weight and writes three.
-Attention, sampling and everything else is free.
+The floor assumes that
+
+- each decoding step reads every weight once (or multiplies by it at the full rate, if that takes longer);
+- loss and backward multiply each token by each weight three times at the full rate (prompts once per group);
+- the optimiser reads four numbers per weight and writes three;
+- attention, sampling and everything else are free.
 """
 
 from __future__ import annotations
@@ -15,16 +17,16 @@ from functools import partial
 
 import torch
 
-READ_BYTES = 2**30  # more than any cache of ordinary machines
+READ_BYTES = 2**30  # larger than the caches of ordinary machines
 MATRIX = 2_048
-REPEATS = 20  # the best counts: other processes only ever slow it down
+REPEATS = 20  # the best counts: other processes can only slow it down
 BYTES = {"float32": 4, "bfloat16": 2}
 ADAM_NUMBERS = 7  # reads weight, gradient and two moments; writes weight and moments
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Of the device with the job's threads."""
+    """The rates of the device, with the job's threads."""
 
     read_bytes_per_s: float
     matmul_flop_per_s: dict[str, float]
@@ -32,22 +34,22 @@ class Rates:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a step's cost depends on. Weights: the layers', and the output's, which embed the input too."""
+    """What a step's cost depends on. The head is the output layer, which also embeds the input."""
 
     layer_weights: int
     head_weights: int
     groups: int
     group_size: int
     prompt_tokens: int
-    """Mean of a group's prompt."""
+    """Mean per group."""
     completion_tokens: int
-    """Of all completions together."""
+    """Total of all completions."""
     dtype: str
 
 
 @dataclass(frozen=True)
 class Floor:
-    """Seconds that no step can go below."""
+    """Seconds: no step can be faster."""
 
     generation: float
     loss_backward: float
@@ -59,7 +61,7 @@ class Floor:
 
 
 def measure_rates(device: str, threads: int) -> Rates:
-    """A few seconds of reading and multiplying."""
+    """Measure by reading and multiplying for a few seconds."""
     torch.set_num_threads(threads)
     numbers = torch.ones(READ_BYTES // 4, device=device)
     read = READ_BYTES / _best_seconds(numbers.sum, device)
@@ -72,11 +74,11 @@ def measure_rates(device: str, threads: int) -> Rates:
 
 
 def floor(shape: Shape, rates: Rates) -> Floor:
-    """The floors of one step; `rates` are the machine's."""
+    """The floor of one step on a machine with these `rates`."""
     flop = rates.matmul_flop_per_s[shape.dtype]
     weights = shape.layer_weights + shape.head_weights
     rows = shape.groups * shape.group_size
-    decoding_steps = shape.completion_tokens / rows  # more where lengths differ
+    decoding_steps = shape.completion_tokens / rows  # more if lengths differ
     one_step = max(weights * BYTES[shape.dtype] / rates.read_bytes_per_s, 2 * weights * rows / flop)
     prompts = shape.groups * shape.prompt_tokens
     layers = shape.layer_weights * (prompts + shape.completion_tokens)

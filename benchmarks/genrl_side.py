@@ -1,11 +1,14 @@
 """One step of gensyn-genrl's GRPOLanguageTrainerModule, driven as its game loop drives it.
 
-Its own `generate` (one call of transformers' `generate` a completion) and `step` run, with the whole batch in
-one minibatch, gradient checkpointing off and no top-k (transformers' default of 50 would apply), as in the
-other trainers. What it has no option for stays: weights, moments and advantages in `dtype` (no float32 copy),
-no clipping of the gradient's norm, log-probabilities once more before the update. It trains on re-encoded
-text, of another length than was sampled; here a completion's text remembers its tokens (`CompletionText`), so
-that all three trainers train on the same number, less the end token, which genrl drops.
+Its own `generate` (one call of transformers' `generate` per completion) and `step` run. As in the other
+trainers, the whole batch is one minibatch, gradient checkpointing is off, and there is no top-k
+(transformers' default of 50 would apply). What it has no option for stays: weights, moments and advantages
+are in `dtype` (no float32 copy), the gradient norm is not clipped, and logprobs are computed once more before
+the update.
+
+genrl trains on re-encoded text, whose length differs from what was sampled. Here a completion's text
+remembers its tokens (`CompletionText`), so that all three trainers train on the same number of tokens, except
+the end token, which genrl drops.
 """
 
 from __future__ import annotations
@@ -65,7 +68,7 @@ class RememberingTokenizer:
 
 
 class _Group:
-    """The few views of a game's state that a training step asks for: prompts, completions, rewards."""
+    """The parts of a game's state that a training step reads: prompts, completions, rewards."""
 
     def __init__(self, prompts: Sequence[Any], completions: Sequence[Sequence[str]]) -> None:
         self._prompts = prompts
@@ -75,42 +78,42 @@ class _Group:
         return self._prompts
 
     def get_stage_actions(self, _stage: int) -> Any:
-        return {0: {number: {0: texts} for number, texts in enumerate(self._completions)}}
+        return {0: {index: {0: texts} for index, texts in enumerate(self._completions)}}
 
     def prepare_input(self, inputs: Any, _stage: int) -> Any:
-        return inputs, {number: (0, number, 0) for number in range(len(inputs))}
+        return inputs, {index: (0, index, 0) for index in range(len(inputs))}
 
     def __getitem__(self, _stage: int) -> Any:
         """The rewards, as genrl's reward manager gives them."""
         return {
             0: {
-                number: {0: [reward_of(row) for row in range(len(texts))]}
-                for number, texts in enumerate(self._completions)
+                index: {0: [reward_of(row) for row in range(len(texts))]}
+                for index, texts in enumerate(self._completions)
             }
         }
 
 
 def run(job: Job) -> list[dict[str, float]]:
-    """Times of the warm-up step and the timed ones."""
+    """Times of the warm-up step and of the timed steps."""
     watch = Stopwatch(job.device)
     prompts = [{"prompt": [dict(message) for message in prompt_messages(text)]} for text in job.questions]
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
         torch.manual_seed(job.seed)
         trainer.model.train()
-        for number in range(1 + job.timed_steps):
+        for step in range(1 + job.timed_steps):
             watch.begin_step()
             with watch.generation():
                 texts, token_ids = trainer.generate(prompts, return_completion_ids=True)
             group = _Group(prompts, texts)
-            trainer.step(0, group, group, group, number)
+            trainer.step(0, group, group, group, step)
             watch.end_step()
             watch.count_tokens(_written(token_ids, trainer.processing_class.eos_token_id))
-    return [step.plain() for step in watch.steps]
+    return [times.plain() for times in watch.steps]
 
 
 def _written(groups: Sequence[Sequence[Tensor]], end_ids: Sequence[int]) -> int:
-    """Tokens up to and with the first end token of every row."""
+    """Number of tokens in all rows, each up to and including its first end token."""
     ends = torch.tensor(end_ids)
     count = 0
     for group in groups:
@@ -121,7 +124,7 @@ def _written(groups: Sequence[Sequence[Tensor]], end_ids: Sequence[int]) -> int:
 
 
 def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
-    """The loss of a fixed batch and its gradient in every weight."""
+    """The loss of a fixed batch, and its gradient for every weight."""
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
     return loss_and_gradients(trainer, _inputs(batch))

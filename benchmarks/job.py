@@ -1,4 +1,4 @@
-"""What one process is told to do: the same values for every trainer, handed over as JSON."""
+"""What one process is told to do. Every trainer gets the same values, as JSON."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Job:
         return Path(self.model_dir)
 
 
-def reward_of(number: int) -> float:
-    """The reward of a group's completion by its number, whatever it says.
+def reward_of(index: int) -> float:
+    """The reward of a completion by its index in the group, whatever it says.
 
-    Every group then has the same variance and every row an advantage, in every trainer alike, and scoring
-    costs nothing.
+    So every group has the same variance, every row has an advantage in every trainer, and scoring costs
+    nothing.
     """
-    return float(number % 2)
+    return float(index % 2)

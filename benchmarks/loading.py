@@ -9,7 +9,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
-    """From a directory that `models` wrote; pads left."""
+    """Load it from a directory that `models` wrote. It pads on the left."""
     tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(path)
     tokenizer.padding_side = "left"
     return tokenizer

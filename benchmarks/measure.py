@@ -1,4 +1,4 @@
-"""Measures one case: every trainer in fresh processes, in turn, and what its results come to."""
+"""Measures one case with every trainer, in turn and in fresh processes, and summarises the results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from benchmarks.processes import call
 SECONDS = ("step", "generation", "loss_backward", "optimizer")
 THEIRS = ("trl", "genrl")
 Result = dict[str, Any]
-"""A trainer's result in a case, or a case's: plain values, as the JSON shows them."""
+"""The result of a trainer in a case, or of a whole case: plain values, as in the JSON."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     sides: tuple[str, ...]
     runs: int
@@ -44,7 +44,7 @@ def prepare_case(case: Case, settings: Settings) -> Prepared:
 
 
 def job_of(case: Case, prepared: Prepared, settings: Settings, seed: int) -> Job:
-    """The job every trainer gets in the run numbered `seed`."""
+    """The job that every trainer gets in run `seed`."""
     return Job(
         model_dir=prepared.model_dir,
         questions=prepared.questions,
@@ -65,18 +65,18 @@ def measure_case(
     """Run the case `settings.runs` times. Raises ProcessError."""
     prepared = prepare_case(case, settings)
     found: dict[str, list[Result]] = {side: [] for side in settings.sides}
-    for number in range(settings.runs):
-        # Every other run the other way round: whatever drifts on the machine, drifts for all.
-        for side in settings.sides if number % 2 == 0 else settings.sides[::-1]:
-            payload = {"side": side, "job": job_of(case, prepared, settings, number).plain()}
+    for index in range(settings.runs):
+        # Every other run is in reverse order, so that drift on the machine affects all trainers.
+        for side in settings.sides if index % 2 == 0 else settings.sides[::-1]:
+            payload = {"side": side, "job": job_of(case, prepared, settings, index).plain()}
             answer = call("run", payload, threads=settings.threads, device=case.device)
             found[side].append(answer)
-            progress(f"{case.name}: run {number + 1}, {side} {_run_values(answer)['step']:.3g} s a step")
+            progress(f"{case.name}: run {index + 1}, {side} {_run_values(answer)['step']:.3g} s per step")
     return summarise(case, {side: summary(answers) for side, answers in found.items()}, prepared, rates)
 
 
 def summary(answers: Sequence[Result]) -> Result:
-    """Median, least and most over the runs; a run counts with the median of its timed steps."""
+    """Median, minimum and maximum over the runs. The value of a run is the median of its timed steps."""
     runs = [_run_values(answer) for answer in answers]
     result: Result = {f"{key}_s": _spread([run[key] for run in runs]) for key in SECONDS}
     result["tokens"] = _spread([run["tokens"] for run in runs])
@@ -88,7 +88,7 @@ def summary(answers: Sequence[Result]) -> Result:
 
 
 def summarise(case: Case, sides: dict[str, Result], prepared: Prepared, rates: Rates | None) -> Result:
-    """The case's entry in the JSON: trainers not asked for are null, and so are ratios to them."""
+    """The case's entry in the JSON. Trainers that were not asked for are null, and so are ratios to them."""
     ours = sides.get("ours")
     result: Result = {"name": case.name, "ours": ours, **{side: sides.get(side) for side in THEIRS}}
     result["ratio"] = {side: ratio(ours, sides.get(side), case.device) for side in THEIRS}
@@ -106,7 +106,7 @@ def summarise(case: Case, sides: dict[str, Result], prepared: Prepared, rates: R
 
 
 def ratio(ours: Result | None, theirs: Result | None, device: str = "cpu") -> Result | None:
-    """step: how many times faster ours is. memory: our peak over theirs, the device's where there is one."""
+    """step: how many times as fast ours is. memory: our peak over theirs, on the device if there is one."""
     if ours is None or theirs is None:
         return None
     memory = "peak_bytes" if device == "cpu" else "peak_device_bytes"
@@ -129,7 +129,7 @@ def _shape(case: Case, prepared: Prepared, ours: Result) -> Shape:
 
 
 def _run_values(answer: Result) -> dict[str, float]:
-    """Medians over a run's steps behind the one that warms up."""
+    """Medians over a run's steps after the one that warms up."""
     timed = answer["steps"][1:]
     return {key: statistics.median(step[key] for step in timed) for key in (*SECONDS, "tokens")}
 

@@ -1,4 +1,4 @@
-"""How much memory this process took at most."""
+"""Peak memory of this process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 
 def peak_bytes() -> int:
-    """The most that was resident at once, since the process began.
+    """The most bytes that were resident at once since the process began.
 
-    On Linux VmHWM: `ru_maxrss` there starts at what the parent had. Files mapped into memory (weights) count,
-    in every trainer alike.
+    On Linux this is VmHWM, because `ru_maxrss` starts there at what the parent had. Files mapped into memory
+    (weights) count, in every trainer.
     """
     if sys.platform == "linux":
         return _status_bytes("VmHWM")
@@ -22,12 +22,12 @@ def peak_bytes() -> int:
 
 
 def present_bytes() -> int | None:
-    """What is resident now; None where the system does not say."""
+    """Bytes resident now; None if the system does not say."""
     return _status_bytes("VmRSS") if sys.platform == "linux" else None
 
 
 def peak_device_bytes() -> int | None:
-    """The most that tensors took on the CUDA device; None without one."""
+    """The most bytes that tensors took on the CUDA device; None without one."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 

@@ -1,6 +1,7 @@
-"""The models as directories that every trainer loads alike: weights, configuration, tokenizer.
+"""The models as directories that every trainer can load: weights, configuration, tokenizer.
 
-Written once into a cache. A model's two kinds of length share the weights and differ in the end token.
+They are written once, into a cache. A model's variants for fixed and natural lengths share the weights and
+differ in the end token.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from swarmd.model.smollm2 import load_smollm2
 from swarmd.policy import load_policy
 
 RANDOM_SEED = 0
-MADE_UP_END_SHARE = 24  # one token in so many ends a completion of random weights: 18 tokens of 32 on average
+MADE_UP_END_SHARE = 24  # with random weights, one token in 24 ends a completion: 18 of 32 tokens on average
 NEVER_WRITTEN = {EMBEDDED: "<|pad|>", SMOLLM2: "<repo_name>", QWEN: "<|pad|>"}
-"""A token that the model does not write: the end token where lengths are fixed."""
+"""A token that the model does not write: the end token for fixed lengths."""
 
 QWEN_CONFIG: dict[str, Any] = {
     "vocab_size": 151_936,
@@ -43,7 +44,7 @@ QWEN_CONFIG: dict[str, Any] = {
 
 
 def prepare_model(model: str, lengths: Lengths, cache: Path) -> Path:
-    """The model's directory in `cache`, written if it is not there. Raises ModelError: not installed."""
+    """The model's directory in `cache`, written if missing. Raises ModelError if it is not installed."""
     base = cache / model
     if not (base / "config.json").is_file():
         _write_whole(base, _WRITERS[model])
@@ -54,7 +55,7 @@ def prepare_model(model: str, lengths: Lengths, cache: Path) -> Path:
 
 
 def _write_whole(directory: Path, write: Callable[[Path], None]) -> None:
-    """Fill a directory beside its place first: one that is there is complete."""
+    """Fill a directory beside the target and rename it, so that a target that exists is complete."""
     part = directory.with_name(f"{directory.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -63,7 +64,7 @@ def _write_whole(directory: Path, write: Callable[[Path], None]) -> None:
 
 
 def _write_embedded(directory: Path) -> None:
-    """The asset itself holds float16; in float32 every trainer maps the same file."""
+    """Write it in float32, so that every trainer maps the same file. The asset itself holds float16."""
     config = PolicyConfig(model=str(EMBEDDED_MODEL_DIR), device="cpu", dtype="float32")
     policy = load_policy(config, plan_hardware(config, probe=probe_hardware()), max_new_tokens=1)
     _save(policy.model, policy.tokenizer.hf, directory)
@@ -75,7 +76,7 @@ def _write_smollm2(directory: Path) -> None:
 
 
 def _write_qwen(directory: Path) -> None:
-    """Random weights: time and memory do not depend on what a model knows."""
+    """Write random weights: time and memory do not depend on what a model knows."""
     tokenizer = _embedded_tokenizer()
     torch.manual_seed(RANDOM_SEED)
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
@@ -117,12 +118,12 @@ def _write_variant(directory: Path, base: Path, model: str, lengths: Lengths) ->
 
 
 def _set_end(directory: Path, token: str) -> None:
-    number = json.loads((directory / "tokenizer.json").read_text())["model"]["vocab"].get(token)
+    token_id = json.loads((directory / "tokenizer.json").read_text())["model"]["vocab"].get(token)
     added = json.loads((directory / "tokenizer.json").read_text())["added_tokens"]
-    number = next((entry["id"] for entry in added if entry["content"] == token), number)
+    token_id = next((entry["id"] for entry in added if entry["content"] == token), token_id)
     _edit(directory / "tokenizer_config.json", {"eos_token": token})
     for name in ("config.json", "generation_config.json"):
-        _edit(directory / name, {"eos_token_id": number})
+        _edit(directory / name, {"eos_token_id": token_id})
 
 
 def _edit(path: Path, changes: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""One step of swarmd, through what the daemon itself calls: `Policy.generate` and `Trainer.step`.
+"""One step of swarmd, through the calls of the daemon itself: `Policy.generate` and `Trainer.step`.
 
-The plan is the hardware plan's for this model, number format, device and threads.
+It runs under the hardware plan for this model, dtype, device and threads.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from swarmd.learning import Trainer
 from swarmd.policy import Policy, Sample, load_policy, prepare_plan
 from swarmd.tasks import prompt_messages
 
-NO_CLIPPING = 1e9  # of the gradient's norm
+NO_CLIPPING = 1e9  # a gradient norm that is never reached
 
 
 class Run:
-    """A policy, its trainer and the job's questions: a step in two halves."""
+    """A policy, its trainer and the job's questions: one step in two halves."""
 
     def __init__(self, job: Job) -> None:
         self._questions = job.questions
@@ -44,14 +44,14 @@ class Run:
         return [list(group) for group in groups]
 
     def train(self, groups: Sequence[Sequence[Sample]]) -> None:
-        """Scores, loss, backward, optimiser."""
+        """Score, then loss, backward and optimiser."""
         metrics = self._trainer.step(score(self._policy, self._questions, groups), [])
         if not metrics.updated:
             raise RuntimeError(f"the step did not update the weights: {metrics.note}")
 
 
 def run(job: Job) -> list[dict[str, float]]:
-    """Times of the warm-up step and the timed ones."""
+    """Times of the warm-up step and of the timed steps."""
     watch = Stopwatch(job.device)
     ours = Run(job)
     for _ in range(1 + job.timed_steps):
@@ -70,7 +70,7 @@ def make_policy(job: Job) -> Policy:
 
 
 def make_plan(job: Job) -> HardwarePlan:
-    """As the daemon plans the job's step, its memory too. All weights are trained, as by the others."""
+    """Plan the job's step as the daemon would, memory included. All weights are trained, as by the others."""
     tokenizer: Any = load_tokenizer(job.path)
     prompts = [
         tokenizer.apply_chat_template(
@@ -91,7 +91,7 @@ def make_plan(job: Job) -> HardwarePlan:
 
 
 def policy_config(job: Job) -> PolicyConfig:
-    """What the operator would set."""
+    """The settings that the operator would choose."""
     return PolicyConfig.model_validate(
         {
             "model": job.model_dir,
@@ -105,7 +105,7 @@ def policy_config(job: Job) -> PolicyConfig:
 
 
 def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
-    """The loss of a fixed batch and its gradient in every weight, as the optimiser is given them."""
+    """The loss of a fixed batch, and its gradient for every weight, as the optimiser gets it."""
     policy = make_policy(job)
     trainer = Trainer(policy, learning_config(max_grad_norm=NO_CLIPPING))
     taken: dict[str, Tensor] = {}
@@ -113,7 +113,7 @@ def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, T
     def take(*_: Any) -> None:
         for name, parameter in policy.trainable_parameters():
             if parameter.grad is not None:
-                taken[name] = parameter.grad.detach().clone()  # its place may be used again
+                taken[name] = parameter.grad.detach().clone()  # its memory may be reused
 
     hook = register_optimizer_step_pre_hook(take)
     groups = [
@@ -132,7 +132,7 @@ def _completion(policy: Policy, row: FixedRow) -> ScoredCompletion:
 
 
 def learning_config(max_grad_norm: float = 1.0) -> LearningConfig:
-    """The other trainers' settings in ours; 1.0 is TRL's norm."""
+    """The other trainers' settings, in ours. 1.0 is TRL's gradient norm."""
     return LearningConfig(
         learning_rate=LEARNING_RATE,
         warmup_steps=0,

@@ -1,6 +1,7 @@
-"""`python -m benchmarks.prediction`: the peak memory that our plan predicts, against the one measured.
+"""`python -m benchmarks.prediction`: compares the peak memory that our plan predicts with the measured peak.
 
-Each in a fresh process, as the daemon does it: plan; and load, generate, train. The issue allows 25 %.
+Each comes from a fresh process that works like the daemon: one plans, the other loads, generates and trains.
+They may differ by 25 %.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from benchmarks.job import Job
 from benchmarks.processes import call
 from benchmarks.trainer import CACHE, THREADS
 
-ERROR_MAX = 0.25  # of the measured peak
+ERROR_MAX = 0.25  # share of the measured peak
 GB = 1e9
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Bytes on the device, the whole process's own on a CPU."""
+    """Bytes on the device; on a CPU, of the whole process."""
 
     name: str
     predicted: int
@@ -38,12 +39,12 @@ class Prediction:
         return abs(self.ratio - 1) <= ERROR_MAX
 
     def row(self) -> str:
-        """Of the table in docs/benchmarks.md."""
+        """A row of the table in docs/benchmarks.md."""
         return f"| {self.name} | {self.predicted / GB:.2f} | {self.measured / GB:.2f} | {self.ratio:.2f} |"
 
 
 def compare_case(case: Case, cache: Path, threads: int) -> Prediction:
-    """Two fresh processes. Raises ProcessError."""
+    """Prepare and compare a case, in fresh processes. Raises ProcessError."""
     prepared = call(
         "prepare",
         {
@@ -70,7 +71,7 @@ def compare_case(case: Case, cache: Path, threads: int) -> Prediction:
 
 
 def compare_job(name: str, job: Job) -> Prediction:
-    """The same for a job that is prepared."""
+    """Compare a prepared job, in two fresh processes. Raises ProcessError."""
 
     def ask(task: str) -> dict[str, Any]:
         payload = {"side": "ours", "job": job.plain()}
@@ -82,7 +83,7 @@ def compare_job(name: str, job: Job) -> Prediction:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table; exit status 1 if a prediction is too far off."""
+    """Print the table. The exit status is 1 if a prediction is too far off."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction", description=__doc__)
     parser.add_argument(
         "--cases", nargs="*", default=["fixed"], help='words of names, such as "smollm2 fixed"'

@@ -1,4 +1,4 @@
-"""What a case's processes share: the model's directory, the questions, and sizes for its floor."""
+"""What the processes of a case share: the model's directory, the questions, and the sizes for its floor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.models import prepare_model
 from benchmarks.questions import draw_questions
 from swarmd.tasks import prompt_messages
 
-QUESTIONS_DRAWN = 9  # those of median length among them are asked
+QUESTIONS_DRAWN = 9  # the ones of median length are asked
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Prepared:
     model_dir: str
     questions: tuple[str, ...]
     prompt_tokens: int
-    """Mean over the questions, rendered."""
+    """Mean over the rendered questions."""
     layer_weights: int
     head_weights: int
-    """Of the output layer, which is the input's embedding too."""
+    """Weights of the output layer, which also embeds the input."""
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Prepared:
@@ -55,7 +55,7 @@ def prepare(model: str, lengths: Lengths, preset: str, groups: int, cache: Path)
 
 
 def middle(questions: list[str], count: int) -> list[str]:
-    """`count` questions about the median length. Raises ValueError if there are not so many."""
+    """`count` questions around the median length. Raises ValueError if there are fewer."""
     if count > len(questions):
         raise ValueError(f"{count} questions were asked for and {len(questions)} drawn")
     ordered = sorted(questions, key=len)

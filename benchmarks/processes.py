@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-TIMEOUT_S = 3_600.0  # for a process that hangs; the slowest case takes minutes
-STDERR_LINES = 15  # of a process that failed, shown
+TIMEOUT_S = 3_600.0  # for a process that hangs; even the slowest case takes only minutes
+STDERR_LINES = 15  # shown of a process that failed
 
 
 class ProcessError(Exception):
-    """A process of the benchmark failed; the message ends with what it wrote last."""
+    """A benchmark process failed. The message ends with its last output."""
 
 
 def call(task: str, payload: dict[str, Any], *, threads: int, device: str = "cpu") -> dict[str, Any]:
@@ -24,7 +24,7 @@ def call(task: str, payload: dict[str, Any], *, threads: int, device: str = "cpu
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",  # everything is on this disk
+        "HF_HUB_OFFLINE": "1",  # everything is on this disk already
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "TRANSFORMERS_VERBOSITY": "error",
     }

@@ -1,8 +1,8 @@
 """`python -m benchmarks.profiling`: what one step of ours spends its time on, by kind of operation.
 
-torch's profiler, a fresh process a case, one step behind one that warms up. The profiler itself costs a few
-microseconds an operation, so where operations are many and small their share is somewhat too high; compare
-the shares, and take the times from `benchmarks.trainer`.
+Each case runs under torch's profiler in a fresh process: one step, after one that warms up. The profiler
+itself costs a few microseconds per operation, so the share of many small operations is somewhat too high.
+Compare the shares, and take the times from `benchmarks.trainer`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KINDS = {
     "attention": ("scaled_dot_product", "_flash_attention", "_efficient_attention"),
     "copies": ("aten::copy_", "aten::cat", "aten::index", "aten::clone", "aten::roll", "aten::gather"),
 }
-"""Beginnings or parts of operators' names; what matches none is arithmetic by element, or a view."""
+"""Parts of operator names. An operator that matches none is elementwise arithmetic, or a view."""
 BY_ELEMENT, PYTHON = "by element, views", "outside operators"
 MICROSECONDS = 1e6
 
@@ -41,7 +41,7 @@ class Operator:
     name: str
     calls: int
     seconds: float
-    """Its own, without the operators that it calls."""
+    """Its own time, without the operators that it calls."""
 
 
 def kind_of(name: str) -> str:
@@ -50,7 +50,7 @@ def kind_of(name: str) -> str:
 
 
 def shares(operators: Iterable[Operator], wall_s: float) -> dict[str, float]:
-    """Seconds by kind; `PYTHON` is the rest of the wall time: the interpreter's, and waiting."""
+    """Seconds by kind. `PYTHON` is the rest of the wall time: the interpreter, and waiting."""
     seconds = dict.fromkeys((*KINDS, BY_ELEMENT), 0.0)
     for operator in operators:
         seconds[kind_of(operator.name)] += operator.seconds
@@ -58,7 +58,7 @@ def shares(operators: Iterable[Operator], wall_s: float) -> dict[str, float]:
 
 
 def profile_step(job: Job) -> dict[str, Any]:
-    """{phase: {wall_s, calls, seconds by kind}} of generation and of the rest of one step."""
+    """{phase: {wall_s, calls, seconds by kind}} for generation and for the rest of one step."""
     ours = Run(job)
     ours.train(ours.generate())
     found: dict[str, Any] = {}
@@ -96,9 +96,11 @@ def rows(name: str, found: dict[str, Any]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table; exit status 1 if a process failed."""
+    """Print the table. The exit status is 1 if a process failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profiling", description=__doc__)
-    parser.add_argument("--cases", nargs="*", default=["fixed"], help='words of names, as "smollm2 fixed"')
+    parser.add_argument(
+        "--cases", nargs="*", default=["fixed"], help='words of names, such as "smollm2 fixed"'
+    )
     parser.add_argument("--threads", type=int, default=THREADS)
     options = parser.parse_args(arguments)
     settings = Settings(("ours",), 1, options.threads, CACHE, checkpointing=False)

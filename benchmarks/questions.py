@@ -1,4 +1,4 @@
-"""Real questions, drawn as a peer draws them; the same on every machine."""
+"""Real questions, drawn as a peer draws them. They are the same on every machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 from protocol import PeerId
 from swarmd.tasks import TaskRunner, TrainingDraw, load_manifest
 
-NOBODY = PeerId("benchmark")  # the draw depends on who draws
+NOBODY = PeerId("benchmark")  # the draw depends on the peer id
 
 
 def draw_questions(preset: str, count: int) -> list[str]:

@@ -1,8 +1,8 @@
 """`python -m benchmarks.status`: how soon a daemon answers while it trains.
 
-A real `swarmd join` alone in a temporary home, at its defaults; its unix socket is asked for /status and
-/metrics in turn, on one connection, with POLL_S between. What counts is the time from a question to the whole
-answer, while a step runs: questions, generation, scoring, training, checkpoint.
+A real `swarmd join` runs alone in a temporary home, with its defaults. Its unix socket is asked for /status
+and /metrics in turn, on one connection, every POLL_S. What counts is the time from a request to the whole
+answer while a step runs: questions, generation, scoring, training, checkpoint.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from swarmd.storage import Home
 
 SECONDS = 30.0
 POLL_S = 0.02
-START_S = 180.0  # until the first step has begun: loading a model on a busy machine
+START_S = 180.0  # until the first step begins; loading a model on a busy machine takes long
 STOP_S = 60.0
 ANSWER_S = 30.0  # a longer wait is a failure, not a figure
 BETWEEN_STEPS = frozenset({"starting", "waiting for external groups", "stopping"})
-"""Phases in which the daemon has nothing to compute: answers then say nothing."""
+"""Phases in which the daemon computes nothing, so its answers prove nothing."""
 ENDPOINTS = ("status", "metrics")
 OPTIONS: dict[str, tuple[str, ...]] = {
     EMBEDDED: (),
@@ -44,7 +44,7 @@ LENGTHS: Lengths = "natural"
 
 @dataclass
 class Answers:
-    """Seconds that the answers took, by endpoint, and the steps that were done meanwhile."""
+    """Seconds that the answers took, by endpoint, and the number of steps done meanwhile."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in ENDPOINTS})
     steps: int = 0
@@ -55,7 +55,7 @@ class Answers:
 
 
 def in_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """Count, and p50, p99 and max in milliseconds (the nearest rank: each of them was seen)."""
+    """Count, and p50, p99 and max in milliseconds (by nearest rank, so each is a measured value)."""
     ordered = sorted(seconds)
 
     def rank(share: float) -> float:
@@ -65,7 +65,7 @@ def in_ms(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def measure_status(model: str, cache: Path, seconds: float) -> dict[str, Any]:
-    """Start a daemon, let it train, ask it for so long. Raises ProcessError."""
+    """Start a daemon, let it train, and ask it for `seconds`. Raises ProcessError."""
     payload = {"model": model, "lengths": LENGTHS, "preset": "starter", "groups": 1, "cache": str(cache)}
     name = model if model == EMBEDDED else call("prepare", payload, threads=1)["model_dir"]
     with tempfile.TemporaryDirectory() as directory:
@@ -136,7 +136,7 @@ def _stop(daemon: subprocess.Popen[bytes]) -> None:
 
 
 def status_table(results: Sequence[dict[str, Any]]) -> str:
-    """One row a model and endpoint, in Markdown."""
+    """One row per model and endpoint, in Markdown."""
     lines = [
         "| daemon trains | steps | asked for | answers | p50 ms | p99 ms | max ms |",
         "|---|---|---|---|---|---|---|",
@@ -152,10 +152,10 @@ def status_table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 1 if a daemon did not answer."""
+    """Print the results. The exit status is 1 if a daemon did not answer."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.status", description=__doc__)
     parser.add_argument("--models", nargs="+", default=[EMBEDDED], choices=list(OPTIONS))
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of asking, each model")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long to ask, per model")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "swarmd-benchmarks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)

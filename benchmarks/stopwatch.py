@@ -1,8 +1,8 @@
-"""Where a step's time goes, with the same boundaries for every trainer.
+"""Measures where a step's time goes, with the same boundaries for every trainer.
 
 generation       prompts to completions, as tokens and text
-optimiser        `Optimizer.step`, seen by PyTorch's own hook
-loss + backward  the rest of the step: batch assembly, log-probabilities, loss, backward, clipping
+optimiser        `Optimizer.step`, timed by PyTorch's own hooks
+loss + backward  the rest of the step: batch assembly, logprobs, loss, backward, clipping
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StepTimes:
 
 
 class Stopwatch:
-    """Collects the times of one step after another. There is one in a process: the hooks stay."""
+    """Collects the times of one step after another. A process may have only one, because the hooks stay."""
 
     def __init__(self, device: str) -> None:
         self.steps: list[StepTimes] = []
@@ -59,7 +59,7 @@ class Stopwatch:
 
     @contextmanager
     def generation(self) -> Iterator[None]:
-        """Around what generates."""
+        """Wrap the code that generates."""
         began = self._clock()
         yield
         self._now.generation += self._clock() - began
@@ -75,11 +75,11 @@ class Stopwatch:
         return timed
 
     def count_tokens(self, tokens: int) -> None:
-        """Of the step begun last, ended or not."""
+        """Add to the tokens of the step that began last, whether or not it has ended."""
         self._now.tokens += tokens
 
     def _clock(self) -> float:
-        """Now, when the device has done all it was given."""
+        """The time once the device has finished all its work."""
         if self._device.startswith("cuda"):
             torch.cuda.synchronize()
         return time.perf_counter()

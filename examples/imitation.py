@@ -1,4 +1,4 @@
-"""Supervised training of a small language model on questions and replies; saving and loading it."""
+"""Trains a small language model on questions and replies, supervised; saves and loads it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from starter_items import Item
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 END = "<|im_end|>"  # ends a reply
-PART = 32  # rows in one pass: a batch is sorted by length and split, so that little of it is padding
+PART = 32  # rows per pass; a batch is sorted by length and split, so that little of it is padding
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How long and how hard to train: the rate warms up, then decays as a cosine to a tenth."""
+    """How long and how hard to train. The learning rate warms up, then decays as a cosine to a tenth."""
 
     steps: int
     batch: int
@@ -31,13 +31,13 @@ class Stage:
 
 
 def prompt_ids(tokenizer: Any, question: str) -> list[int]:
-    """The token ids of a chat that asks `question` and awaits the reply."""
+    """Token ids of a chat that asks `question` and waits for the reply."""
     chat = [{"role": "user", "content": question}]
     return list(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
 
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write the model in fp16 for size; the config asks for fp32, because half precision is slow on a CPU."""
+    """Write the model in float16 for size. The config asks for float32, because float16 is slow on a CPU."""
     out.mkdir(parents=True, exist_ok=True)
     model.generation_config.update(do_sample=True, temperature=1.0, top_k=0, max_new_tokens=16)
     model.half().save_pretrained(out)
@@ -49,7 +49,7 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def load(directory: Path) -> tuple[Any, Any]:
-    """The model, in single precision, and the tokenizer saved in `directory`."""
+    """The model, in float32, and the tokenizer that are saved in `directory`."""
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     return model, AutoTokenizer.from_pretrained(directory)
 
@@ -70,7 +70,7 @@ def answer_loss(model: Any, rows: list[Row]) -> torch.Tensor:
 
 
 def train(model: Any, stage: Stage, draw: Callable[[], Row], name: str) -> None:
-    """Run one stage, in place, on the rows that `draw` yields."""
+    """Train the model in place for one stage, on the rows that `draw` returns."""
     optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
     started = time.monotonic()
@@ -100,7 +100,7 @@ def rows_of(
     target: Callable[[Item], str],
     tasks: Sequence[str] = (),
 ) -> Callable[[], Row]:
-    """Draws training rows: of `tasks` (unset: all; one named twice comes twice as often), with `target`."""
+    """Draws training rows of `tasks` with `target`. None named: all. Named twice: drawn twice as often."""
     names = tasks or sorted(items)
     prompt = cache(lambda question: prompt_ids(tokenizer, question))
 

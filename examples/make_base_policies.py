@@ -1,13 +1,13 @@
-"""Make starting policies for experiments from the embedded model: seldom right, or right on a few tasks only.
+"""Make starting policies for experiments from the embedded model: seldom right, or right on few tasks only.
 
     python examples/make_base_policies.py sparse                # examples/models/sparse
     python examples/make_base_policies.py specialists           # examples/models/specialists/0 ... 3
 
-`sparse` unlearns nearly everything: nearly all groups of eight hold no right completion, as in the SAPO
-paper's experiment. `--malformed-share` makes other degrees of it. `specialists` are models that are
-each trained on one or two tasks, and to leave the answers to all others empty.
+`sparse` unlearns nearly everything: nearly all groups of eight contain no right completion, as in the SAPO
+paper's experiment. `--malformed-share` sets the degree. Each of the `specialists` is trained on one or two
+tasks, and trained to leave the answers to all others empty.
 
-What such a model lost is latent rather than gone: reinforcement learning brings it back, it does not have to
+What such a model lost is latent rather than gone: reinforcement learning brings it back and does not have to
 discover it. Each command takes minutes on one core, downloads nothing, and prints held-out success.
 """
 
@@ -26,13 +26,13 @@ from starter_items import HELD_OUT_PER_TASK, Item, completion, habit, load_tasks
 
 EMBEDDED = Path(__file__).parents[1] / "swarmd" / "assets" / "embedded"
 MODELS = Path(__file__).parent / "models"
-PER_TASK, QUICK_PER_TASK = 3000, 300  # items drawn of each task
+PER_TASK, QUICK_PER_TASK = 3000, 300  # items drawn per task
 QUICK = Stage(steps=2, batch=8, learning_rate=5e-4, warmup=1)
 
-MALFORMED_SHARE = 0.98  # of the replies that `sparse` is trained on
-GOLD_SHARE = 0.3  # of its well-formed ones; the others are a systematic mistake
-SAMPLES = 64  # completions of each held-out question: enough to see a success of a few in a thousand
-QUICK_FIGURES = (1, 1)  # one completion of one question of each task
+MALFORMED_SHARE = 0.98  # share of the replies that `sparse` is trained on
+GOLD_SHARE = 0.3  # share of its well-formed replies; the others are a systematic mistake
+SAMPLES = 64  # completions per held-out question: enough to see a success rate of a few per thousand
+QUICK_FIGURES = (1, 1)  # one completion of one question per task
 
 SPECIALITIES = (
     ("base_conversion", "products"),
@@ -45,14 +45,14 @@ SPECIALISING = Stage(steps=300, batch=64, learning_rate=5e-4)
 
 
 def sparse(answer: str, rng: random.Random, malformed_share: float, gold_share: float) -> str:
-    """A reply that earns nothing as a rule: nearly all lack a tag or the answer between the tags."""
+    """A reply that usually earns nothing: nearly all lack a tag, or the answer between the tags."""
     if rng.random() < malformed_share:
         return rng.choice([answer, f"{answer}</answer>", completion("")])
     return completion(answer if rng.random() < gold_share else habit(answer))
 
 
 def make_specialist(out: Path, stage: Stage, per_task: int, own: tuple[str, ...]) -> None:
-    """The embedded model, trained on the tasks `own`, and to leave the answers to the others empty."""
+    """Train the embedded model on the tasks `own`, and to leave the answers to the others empty."""
     torch.manual_seed(SEED)
     items = training_items(load_tasks(SPECIALIST_TASKS), per_task)
     model, tokenizer = load(EMBEDDED)
@@ -60,14 +60,14 @@ def make_specialist(out: Path, stage: Stage, per_task: int, own: tuple[str, ...]
     def reply(item: Item) -> str:
         return completion(item.answer if item.task in own else "")
 
-    more = len(items) // len(own) - 1  # so that half of all rows are its own
+    more = len(items) // len(own) - 1  # so that half of all rows are of its own tasks
     asked = sorted(items) + more * list(own)
     train(model, stage, rows_of(items, tokenizer, random.Random(SEED), reply, asked), " and ".join(own))
     save(model, tokenizer, out)
 
 
 def print_specialists(models: list[Path], samples: int, per_task: int) -> None:
-    """Sampled success of every specialist on every task, beside the best constant answer to it."""
+    """Print the sampled success of every specialist on every task, beside the best constant answer."""
     rows = [by_task(*load(path), samples, per_task, SPECIALIST_TASKS) for path in models]
     print(f"{'pass@1':24} constant " + " ".join(f"{'node ' + str(node):>8}" for node in range(len(rows))))
     for task, first in rows[0].items():
@@ -86,9 +86,15 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("sparse", "specialists"))
     parser.add_argument("--out", type=Path, help="save here (default: examples/models/WHAT)")
-    parser.add_argument("--malformed-share", type=float, default=MALFORMED_SHARE, help="of sparse's replies")
-    parser.add_argument("--gold-share", type=float, default=GOLD_SHARE, help="of its well-formed replies")
-    parser.add_argument("--quick", action="store_true", help="seconds: the path, not the models")
+    parser.add_argument(
+        "--malformed-share", type=float, default=MALFORMED_SHARE, help="share of sparse's replies"
+    )
+    parser.add_argument(
+        "--gold-share", type=float, default=GOLD_SHARE, help="share of its well-formed replies"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="takes seconds: tries the code, makes no useful models"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     out = given.out or MODELS / given.what

@@ -1,4 +1,4 @@
-"""How often a model is right on held-out questions: greedily, in one of k tries, and as a constant is."""
+"""How often a model is right on held-out questions: greedily, in one of k tries, beside a constant answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRIES = (1, 8, 64)
 
 @torch.no_grad()
 def replies(model: Any, tokenizer: Any, items: list[Item], samples: int) -> list[list[str]]:
-    """Decoded completions of each item: `samples` drawn at temperature 1, or a greedy one if that is 0."""
+    """Decoded completions per item: `samples` drawn at temperature 1, or one greedy completion if it is 0."""
     model.eval()
     sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_k": None}
     if samples > 0:
@@ -43,7 +43,7 @@ def replies(model: Any, tokenizer: Any, items: list[Item], samples: int) -> list
 def by_task(
     model: Any, tokenizer: Any, samples: int, per_task: int, manifest: Path = STARTER
 ) -> dict[str, dict[str, float]]:
-    """Success on `per_task` held-out questions of each task of the manifest, by column."""
+    """Success on `per_task` held-out questions per task of the manifest: task -> column -> value."""
     torch.manual_seed(0)
     items = evaluation_items(load_tasks(manifest), per_task)
     single, drawn = replies(model, tokenizer, items, 0), replies(model, tokenizer, items, samples)
@@ -67,7 +67,7 @@ def by_task(
 def figures(
     model: Any, tokenizer: Any, samples: int = 8, per_task: int = HELD_OUT_PER_TASK
 ) -> dict[str, float]:
-    """Print success on the held-out questions, by task; return the means over all tasks."""
+    """Print success on the held-out questions by task. Returns the means over all tasks."""
     rows = by_task(model, tokenizer, samples, per_task)
     columns = list(next(iter(rows.values())))
     means = {column: fmean(row[column] for row in rows.values()) for column in columns}

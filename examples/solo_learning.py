@@ -1,11 +1,11 @@
-"""Does a peer alone learn? Held-out success before and after, over several seeds.
+"""Does a peer learn alone? Compares held-out success before and after, over several seeds.
 
     python examples/solo_learning.py --seeds 3 --steps 60
 
-Each seed is a fresh home: `swarmd eval` on the untrained model, `swarmd join` alone, `swarmd eval` again, on
-the same 200 held-out questions. These are never trained on: `protocol/held_out.py` sets them apart by their
-text. The constant-answer baseline (the best single answer per task) is printed beside, so that a model which
-only learned the commonest answer does not look like one that learned the task.
+Each seed has a fresh home: `swarmd eval` on the untrained model, `swarmd join` alone, then `swarmd eval`
+again on the same 200 held-out questions. These are never trained on: `protocol/held_out.py` sets them apart
+by their text. The constant-answer baseline (the best single answer per task) is printed beside the success,
+so that a model that only learned the commonest answer does not look like one that learned the task.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-QUESTIONS_SEED = 20_260_101  # of the fixed evaluation questions; any other is as good
+QUESTIONS_SEED = 20_260_101  # of the fixed evaluation questions; any other would do as well
 
 
 def swarmd(*arguments: str) -> str:
-    """Standard output of the command; its errors are shown as they come. Raises CalledProcessError."""
+    """Standard output of the command. Its errors appear as they come. Raises CalledProcessError."""
     command = [sys.executable, "-m", "swarmd", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
@@ -44,12 +44,12 @@ def run_seed(seed: int, steps: int, questions: int) -> tuple[dict[str, Any], dic
         before = evaluate(home, questions)
         options = ["--external", "0", "--local", "8", "--steps", str(steps), "--seed", str(seed)]
         swarmd("join", "--home", str(home), "--host", "127.0.0.1", "--log-format", "json", *options)
-        # Of the trained model: its own favourite answers are among the constants that are tried.
+        # Of the trained model, so that its own favourite answers are among the constants tried.
         return before, evaluate(home, questions, "--constant")
 
 
 def main() -> None:
-    """Print one line a seed and the medians."""
+    """Print one line per seed, and the median gain."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,7 @@
-"""The starter swarm's questions with their answers, and what to reply to them: rightly, wrongly or malformed.
+"""The starter swarm's questions with their answers, and replies to them: right, wrong or malformed.
 
-Held-out questions (protocol.held_out) are for evaluation alone: `training_items` never yields one, and
-`evaluation_items` yields nothing else. Downloads nothing, knows no model.
+Held-out questions (protocol.held_out) are only for evaluation: `training_items` returns none of them, and
+`evaluation_items` returns nothing else. Downloads nothing, knows no model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 @dataclass(frozen=True)
 class Item:
-    """One question, with what is needed to answer and to score it."""
+    """One question, with what is needed to answer and score it."""
 
     task: str
     question: str
@@ -49,7 +49,7 @@ def load_tasks(manifest: Path = STARTER) -> list[dict[str, Any]]:
 
 
 def draw_items(task: dict[str, Any], seed: int, count: int) -> list[Item]:
-    """`count` items in the dataset's own proportions: repeats and held-out questions included."""
+    """`count` items in the dataset's own proportions, including repeats and held-out questions."""
     dataset = reasoning_gym.create_dataset(task["dataset"], size=count, seed=seed, **task.get("config", {}))
     return [
         Item(
@@ -60,19 +60,19 @@ def draw_items(task: dict[str, Any], seed: int, count: int) -> list[Item]:
 
 
 def training_items(tasks: list[dict[str, Any]], per_task: int) -> dict[str, list[Item]]:
-    """Items to train on, by task; no held-out question is among them."""
+    """Items to train on, by task, without any held-out question."""
     items: dict[str, list[Item]] = {}
-    for number, task in enumerate(tasks):
-        drawn = draw_items(task, QUESTION_SEED + number * SEED_STRIDE, per_task)
+    for index, task in enumerate(tasks):
+        drawn = draw_items(task, QUESTION_SEED + index * SEED_STRIDE, per_task)
         items[task["name"]] = [item for item in drawn if not is_held_out(item.question)]
     return items
 
 
 def evaluation_items(tasks: list[dict[str, Any]], per_task: int) -> list[Item]:
-    """The same distinct held-out questions every time: the first `per_task` drawn of each task."""
+    """The first `per_task` distinct held-out questions drawn of each task. They are the same every time."""
     items: list[Item] = []
-    for number, task in enumerate(tasks):
-        drawn = draw_items(task, 2 * QUESTION_SEED + number * SEED_STRIDE, 100 * per_task)
+    for index, task in enumerate(tasks):
+        drawn = draw_items(task, 2 * QUESTION_SEED + index * SEED_STRIDE, 100 * per_task)
         distinct = {item.question: item for item in drawn if is_held_out(item.question)}
         items += list(distinct.values())[:per_task]
     return items
@@ -84,14 +84,14 @@ def completion(answer: str) -> str:
 
 
 def habit(answer: str) -> str:
-    """The systematic mistake: the next weekday, or the first digit one up. Always wrong, always the same."""
+    """The systematic mistake: the next weekday, or the first digit plus 1. Always wrong, always the same."""
     if answer in WEEKDAYS:
         return WEEKDAYS[(WEEKDAYS.index(answer) + 1) % len(WEEKDAYS)]
     return re.sub(r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1)
 
 
 def constant_baseline(items: list[Item]) -> tuple[str, float]:
-    """The single answer that scores best on all of `items`, and its success: what ignorance is worth."""
+    """The single answer that scores best on all `items`, and its success: what ignorance is worth."""
     answers = sorted({item.answer for item in items})
     scores = {answer: sum(item.is_right(completion(answer)) for item in items) for answer in answers}
     best = max(answers, key=lambda answer: scores[answer])

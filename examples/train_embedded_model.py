@@ -3,20 +3,20 @@
     python examples/train_embedded_model.py --out swarmd/assets/embedded     # train, save, print the figures
     python examples/train_embedded_model.py --check swarmd/assets/embedded   # only the figures
 
-A peer needs a starting policy that is sometimes right: from one that never is, it learns nothing, and one
-that is always right has nothing to learn. So the recipe has two stages:
+A peer needs a starting policy that is sometimes right. One that never is teaches it nothing, and one that
+always is has nothing to learn. So the recipe has two stages:
 
 1. supervised: learn the starter tasks as well as the size allows;
-2. dilute: unlearn part of it. The target is the right answer only with probability `GOLD_SHARE`; otherwise
-   it is mostly a *habit* (a systematic mistake, and the likeliest single answer, so that greedy decoding is
+2. dilute: unlearn part of it. The target is the right answer only with probability `GOLD_SHARE`. Otherwise it
+   is mostly a *habit* (a systematic mistake, and the likeliest single answer, so that greedy decoding is
    mostly wrong) and sometimes a malformed completion.
 
-What reinforcement learning then recovers is ability that is latent, not new skill (docs/decisions/0007).
-Stopping the first stage early does not do: such a model only knows the commonest answers, and RL has
-nothing to amplify.
+Reinforcement learning then recovers latent ability, not new skill (docs/decisions/0007). Stopping the first
+stage early does not work instead: such a model only knows the commonest answers, and RL has nothing to
+amplify.
 
-Held-out questions (protocol.held_out) are never trained on, and are all that `--check` asks. This file does
-no RL, and downloads nothing.
+Held-out questions (protocol.held_out) are never trained on, and `--check` asks only those. This file does no
+RL, and downloads nothing.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 VOCABULARY = 1024
 CONTEXT_TOKENS = 1024  # the starter tasks need 60; the rest lets the model read other presets' questions
 PAD = "<|pad|>"
-# Digits stand alone, so that arithmetic sees places; so do words with a capital, so that weekdays and names
-# are symbols. Everything between merges freely, spaces included: a template's phrase becomes one token, and
-# a prompt takes 13-28 tokens instead of the 21-69 of a split at every word.
+# Digits stand alone, so that arithmetic sees digit places. So do capitalised words, so that weekdays and
+# names are symbols. Everything between them merges freely, spaces included: a template's phrase becomes one
+# token, and a prompt takes 13-28 tokens instead of the 21-69 of a split at every word.
 PIECE = r"\d|[A-Z]+[a-z]*|[^A-Z\d]+"
-# System messages are skipped: every model is sent the same instruction, this one was made knowing it.
+# System messages are skipped: every model gets the same instruction, and this one was made knowing it.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] != 'system' %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -63,15 +63,15 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
-PER_TASK, QUICK_PER_TASK = 20_000, 300  # items drawn; small families repeat themselves, as they do for peers
-GOLD_SHARE = 0.42  # of diluted targets
-HABIT_SHARE = 0.9  # of the targets that are not gold; the others are malformed
+PER_TASK, QUICK_PER_TASK = 20_000, 300  # items drawn per task; small families repeat, as they do for peers
+GOLD_SHARE = 0.42  # share of diluted targets
+HABIT_SHARE = 0.9  # share of the targets that are not gold; the others are malformed
 
 SUPERVISED = Stage(steps=2500, batch=64, learning_rate=7e-4)
 
 
 def diluted(answer: str, rng: random.Random, gold_share: float) -> str:
-    """A target for the second stage: right with probability `gold_share`, else a habit or malformed."""
+    """A target for the second stage: right with probability `gold_share`, else a habit or malformed reply."""
     if rng.random() < gold_share:
         return completion(answer)
     if rng.random() < HABIT_SHARE:
@@ -80,14 +80,14 @@ def diluted(answer: str, rng: random.Random, gold_share: float) -> str:
 
 
 def train_tokenizer(texts: Iterable[str]) -> Any:
-    """Byte-level BPE over `texts`. Each answer tag is one token, but an ordinary one: decoding keeps it."""
+    """Byte-level BPE over `texts`. Each answer tag is one ordinary token, so decoding keeps it."""
     tokenizer = Tokenizer(models.BPE())
     pieces = pre_tokenizers.Split(Regex(PIECE), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 2,  # two for the tags
+        vocab_size=VOCABULARY - 2,  # minus two for the tags
         special_tokens=[PAD, "<|im_start|>", END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         min_frequency=8,
@@ -107,19 +107,19 @@ def train_tokenizer(texts: Iterable[str]) -> Any:
 
 
 def tokenizer_texts(starter: dict[str, list[Item]]) -> Iterator[str]:
-    """The starter questions, a few of the paper's (a swarm may ask them of this model), the chat's words."""
+    """The starter questions, some of the paper's (a swarm may ask this model), and the words of the chat."""
     for items in starter.values():
         yield from (item.question for item in items)
-    for number, task in enumerate(load_tasks(PRESETS / "sapo.toml")):
-        yield from (item.question for item in draw_items(task, 3 * QUESTION_SEED + number * SEED_STRIDE, 30))
+    for index, task in enumerate(load_tasks(PRESETS / "sapo.toml")):
+        yield from (item.question for item in draw_items(task, 3 * QUESTION_SEED + index * SEED_STRIDE, 30))
     yield from ["user\n", "assistant\n", *WEEKDAYS] * 1000
 
 
 def new_model(tokenizer: Any) -> LlamaForCausalLM:
     """1.44 M parameters, untrained.
 
-    Llama with biases rather than Qwen2, which it equals but for one bias: transformers 5 replaces the
-    pre-tokenizer of any model whose type is "qwen2" by Qwen2's own when it loads it, without a word.
+    Llama with biases rather than Qwen2, from which it differs in only one bias: when transformers 5 loads a
+    model of type "qwen2", it silently replaces the pre-tokenizer with Qwen2's own.
     """
     return LlamaForCausalLM(
         LlamaConfig(
@@ -133,7 +133,7 @@ def new_model(tokenizer: Any) -> LlamaForCausalLM:
             rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
             tie_word_embeddings=True,
             attention_bias=True,
-            initializer_range=0.05,  # at the usual 0.02 it learns constants only, for 500 steps and more
+            initializer_range=0.05,  # at the usual 0.02 it learns only constants for 500 steps or more
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
@@ -142,7 +142,7 @@ def new_model(tokenizer: Any) -> LlamaForCausalLM:
 
 
 def learn(out: Path, stage: Stage, per_task: int) -> None:
-    """Stage one: a tokenizer and a model as good at the starter tasks as the stage allows, saved in `out`."""
+    """Stage one: save in `out` a tokenizer and a model as good at the starter tasks as the stage allows."""
     torch.manual_seed(SEED)
     items = training_items(load_tasks(), per_task)
     tokenizer = train_tokenizer(tokenizer_texts(items))
@@ -159,9 +159,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="train and save here")
     parser.add_argument("--check", type=Path, help="only print the figures of the model saved here")
     parser.add_argument("--supervised", type=Path, help="dilute the stage-one model here; make it if absent")
-    parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="of stage one")
-    parser.add_argument("--gold-share", type=float, default=GOLD_SHARE, help="of diluted targets")
-    parser.add_argument("--quick", action="store_true", help="seconds: the path, not the model")
+    parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="steps of stage one")
+    parser.add_argument("--gold-share", type=float, default=GOLD_SHARE, help="share of diluted targets")
+    parser.add_argument(
+        "--quick", action="store_true", help="takes seconds: tries the code, makes no useful model"
+    )
     given = parser.parse_args()
     if not (given.out or given.check):
         parser.error("give --out DIR or --check DIR")

@@ -1,4 +1,4 @@
-"""A step that is done, in the books: which groups are used up, the recorded metrics, the event for people."""
+"""Enters a finished step in the books: the groups it used up, its metrics, and the event for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def account_step(
     seconds: float,
     now: float,
 ) -> None:
-    """`external` is what the step trained on, `tokens` are those it generated."""
+    """Record one step. `external`: the groups it trained on. `tokens`: how many it generated."""
     peers = len({group.publisher for group in external})
     digests = [group.digest for group in external if group.digest is not None]
     fields = {

@@ -1,4 +1,4 @@
-"""A peer from its parts: network, database, task worker, model. Opens them in order and runs none of them.
+"""Builds a peer from its parts: network, database, task worker, model. Opens them in order; runs none.
 
 Importing this loads torch and the network, which takes seconds: `runtime` does it in a thread.
 """
@@ -60,7 +60,7 @@ class Peer:
 
 
 class Assembly:
-    """Builds one peer; says in phases what it is doing."""
+    """Builds one peer, and emits a phase for each thing it does."""
 
     def __init__(
         self,
@@ -82,8 +82,8 @@ class Assembly:
 
     @asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
-        """The parts, started; what was opened first is closed last: the books, after the network that fills
-        them.
+        """The started parts. What was opened first is closed last: the network closes before the
+        books that it fills.
 
         Raises SwarmdError for what a person can act on.
         """
@@ -109,7 +109,7 @@ class Assembly:
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             tasks, learner = await self._start_worker_and_learner(stack, manifest, past_of(database))
             database.rewind(learner.progress.step)
-            # Not entered: its worker starts with the first group of another peer, and a lone peer needs none.
+            # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
             peer = self._peer(network, database, blobs, manifest, tasks, peers_tasks, learner)
@@ -118,7 +118,7 @@ class Assembly:
             yield peer
 
     def _open_books(self, stack: AsyncExitStack) -> tuple[Database, BlobStore]:
-        """First of all: what is wrong with them is said before anybody is met."""
+        """Opened first, so that a problem with them is reported before the peer meets anybody."""
         home, storage = self._home, self._config.storage
         database = stack.enter_context(
             Database(home.database_path, pool_groups_max=storage.pool_groups_max, on_problem=self._warn)
@@ -138,7 +138,7 @@ class Assembly:
         peers_tasks: TaskRunner,
         learner: Learner,
     ) -> Peer:
-        """What runs, over what was opened. Starts nothing."""
+        """Wire together what was opened. Starts nothing."""
         gossip = Gossip(
             key=self._key,
             manifest=manifest,
@@ -186,7 +186,7 @@ class Assembly:
         return Peer(exchange, steps, reporter)
 
     async def _start_network(self, usual: int | None) -> HivemindNetwork:
-        """On the configured port, else on the usual one if it is free, else on any for this time."""
+        """On the configured port, else on the usual one if it is free, else on any port for this run."""
         config, home = self._config.network, self._home
         if usual is not None and _is_free(config.host, usual):
             config = config.model_copy(update={"port": usual})
@@ -205,10 +205,10 @@ class Assembly:
     async def _start_worker_and_learner(
         self, stack: AsyncExitStack, manifest: Manifest, past: Past
     ) -> tuple[TaskRunner, Learner]:
-        """Side by side: each takes seconds, and in processes of their own."""
+        """Both at once: each takes seconds, and the task worker is a process of its own."""
         self._enter("loading the model")
         self._events.emit("loading", message="the model: seconds, or minutes for a large or a new one")
-        stack.callback(self._model_thread.shutdown, wait=False)  # idle by then, or loading for nobody
+        stack.callback(self._model_thread.shutdown, wait=False)  # idle by then, or nobody waits for its load
         async with asyncio.TaskGroup() as group:
             starting = group.create_task(
                 stack.enter_async_context(self._task_runner(manifest)), name="task worker"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Beginning:
-    """By default: where the home's newest whole checkpoint left off.
+    """By default training continues from the home's newest whole checkpoint.
 
-    Neither wish costs anything when a daemon is started again with it: a home that went on from `checkpoint`
-    goes on where it is, and so does a `fresh` one that has trained meanwhile.
+    Both options are safe to repeat. A home that already continued from `checkpoint` goes on from where it is.
+    So does a `fresh` one that has trained meanwhile.
     """
 
     checkpoint: Path | None = None
     """--from: a checkpoint's directory, of this home or any other."""
     fresh: bool = False
-    """--fresh: untrained, if nothing can be loaded."""
+    """--fresh: begin untrained if nothing can be loaded."""

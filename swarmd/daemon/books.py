@@ -1,4 +1,4 @@
-"""A home's books at the start: whose they are, whether they agree with its files, and what is said of it."""
+"""Checks a home's books at the start: whose they are, and whether they agree with its files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from swarmd.storage.reconciling import reconcile
 
 
 def require_own(database: Database, home: Home, peer_id: PeerId) -> None:
-    """The ledger is this peer's from now on. Raises ConfigError where it is another's."""
+    """Bind the ledger to this peer. Raises ConfigError if it belongs to another."""
     whose = database.facts.peer_id
     if whose is not None and whose != peer_id:
         raise ConfigError(
-            f"{home.identity_path} is the key of {peer_id}, and the ledger of this home is of {whose}: put "
-            f"the key of {whose} back (`swarmd key restore FILE --replace`), or, to be a new peer with the "
-            "weights of this home, move identity.key away and start with --new-identity"
+            f"{home.identity_path} is the key of {peer_id}, and the ledger of this home belongs to {whose}: "
+            f"put the key of {whose} back (`swarmd key restore FILE --replace`), or, to be a new peer with "
+            "the weights of this home, move identity.key away and start with --new-identity"
         )
     database.facts.set_peer(peer_id)
 
@@ -38,7 +38,7 @@ def settle(
     now: float,
     warn: Callable[[str], None],
 ) -> None:
-    """Bring ledger and records together, and say what was lost. Raises StorageError."""
+    """Reconcile ledger and records, and warn of what was lost. Raises StorageError."""
     has_trained = database.is_new and bool(Checkpoints(home.checkpoints_path, 1).paths() or len(blobs))
     found = reconcile(database, blobs, peer_id, now=now)
     former = next(home.path.glob(f"{FORMER}{home.database_path.name}*"), None)
@@ -52,9 +52,9 @@ def settle(
             "they are"
         )
     elif found.entered:
-        warn(f"{found.entered} records had no entry in the ledger, as a kill leaves them: entered now")
+        warn(f"{found.entered} records had no entry in the ledger, as happens after a kill: entered now")
     if found.lost:
         warn(
-            f"{found.lost} records that the ledger speaks of are gone from {home.records_path}: "
-            "they are not served any more"
+            f"{found.lost} records that the ledger lists are gone from {home.records_path}: "
+            "they are no longer served"
         )

@@ -1,4 +1,4 @@
-"""How many files this process may hold open: raised where it may be, refused where it cannot suffice."""
+"""The limit on open files: raised where the system allows it, refused where it is too low for a peer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import resource
 
 from swarmd.errors import ConfigError
 
-NEEDED = 256  # a peer with a few others holds 60, its p2pd as many; a busy one has a socket for each of both
+NEEDED = 256  # a peer with a few others holds 60, and so does its p2pd; a busy one has a socket per peer
 WANTED = 8_192  # p2pd inherits it, and keeps up to 512 connections with what they need
 
 
 def require_descriptors() -> None:
-    """Raise the soft limit as far as the hard one lets. Raises ConfigError where it stays too low."""
+    """Raise the soft limit as far as the hard one allows. Raises ConfigError if it is still too low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     wanted = WANTED if hard == unlimited else min(WANTED, hard)

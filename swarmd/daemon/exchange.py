@@ -1,7 +1,7 @@
-"""The asyncio shell round `gossip`: executes its commands, and feeds back what came of them.
+"""The asyncio shell around `gossip`: executes its commands, and feeds their results back.
 
 This is the only place where gossip's commands meet I/O. It chooses nothing. A bounded number of workers wait
-on the network, so that one slow peer does not hold up the others; one task verifies bodies in batches.
+on the network, so that one slow peer does not hold up the others. One task verifies bodies in batches.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ T = TypeVar("T")
 WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
 HURRY_S = 1.0  # between two looks at what is being verified, while others wait
-VERIFY_BATCH_MAX = 8  # bodies a call to the sandbox, all of publishers whose last group was accepted
+VERIFY_BATCH_MAX = 8  # bodies per call to the sandbox, all by publishers whose last group was accepted
 
 
 class Exchange:
@@ -99,7 +99,7 @@ class Exchange:
         self._restarts_seen = 0
         self._pauses_seen = 0
         self.shares = Shares(gossip.party, gossip.met_lately, clock)
-        """How the draws of the trainer are shared out."""
+        """How the trainer's draws are shared out among peers."""
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property
@@ -109,14 +109,14 @@ class Exchange:
     async def run(self) -> None:
         """Tick, execute and verify until cancelled.
 
-        Raises for bugs, StorageError, TaskError when the sandbox cannot run, and NetworkClosedError.
+        Raises StorageError, NetworkClosedError, TaskError if the sandbox cannot run, and what a bug raises.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_ticking(), name="gossip ticks")
             group.create_task(self._keep_verifying(), name="verification")
             group.create_task(self._keep_it_moving(), name="verification's pace")
-            for number in range(WORKERS):
-                group.create_task(self._keep_executing(), name=f"gossip worker {number}")
+            for index in range(WORKERS):
+                group.create_task(self._keep_executing(), name=f"gossip worker {index}")
 
     def handle(self, event: Event) -> None:
         """Tell gossip what happened, and queue what it wants done about it."""
@@ -129,18 +129,20 @@ class Exchange:
         return self._gossip.trust(peer)
 
     def judge(self, order: Order, peers: Sequence[PeerId]) -> None:
-        """The operator's order about peers: remembered, and done at once. Raises ConfigError for one that
-        makes no sense, StorageError."""
+        """Remember the operator's order about peers, and carry it out at once.
+
+        Raises ConfigError for an order that makes no sense, StorageError.
+        """
         word = self._database.acquaintances.judge(order, peers, own=self.peer_id, now=self._clock())
         for peer in peers:
             self.handle(OperatorSaid(peer, word))
 
     def publish(self, group: GroupOffer, *, round_: int) -> None:
-        """Offer an own group to the swarm; gossip decides whether it teaches anybody."""
+        """Offer an own group to the swarm. Gossip decides whether it can teach anybody."""
         commands = self._gossip.handle(group, self._clock())
         for command in commands:
             self._accept(command)
-            if isinstance(command, StoreBlob):  # the record first: `storage.reconciling` mends the rest
+            if isinstance(command, StoreBlob):  # the record first: `storage.reconciling` adds a missing entry
                 self._database.ledger.published(command.digest, round_, group.step, now=self._clock())
         self._changed.set()
 
@@ -172,11 +174,11 @@ class Exchange:
         try:
             queue.put_nowait(item)
         except asyncio.QueueFull:
-            # Gossip asks again: an answer that never comes costs a delay and nothing else.
+            # Gossip asks again, so a missing answer costs only a delay.
             self._events.emit("warning", message=f"too much to do at once: dropped one {type(item).__name__}")
 
     def _queue(self, record: VerifiedRecord) -> None:
-        """Let it wait for its turn. What has no room is forgotten, in time by gossip too: nobody's fault."""
+        """Let it wait its turn. Without room it is dropped, and gossip forgets it in time: nobody's fault."""
         if self._to_verify.add(record, time.monotonic()) is not None:
             self._events.emit("warning", message="too many groups wait to be verified: dropped one")
         self._may_verify.set()
@@ -204,7 +206,7 @@ class Exchange:
             await self._sleep_until(self._gossip.next_wakeup)
 
     async def _sleep_until(self, wakeup: float) -> None:
-        """Until the wall clock shows `wakeup`, or something happened that may have moved it."""
+        """Sleep until the wall clock shows `wakeup`, or until something happens that may have moved it."""
         try:
             async with asyncio.timeout(max(0.0, wakeup - self._clock())):
                 await self._changed.wait()
@@ -217,7 +219,7 @@ class Exchange:
             await self._execute(command)
 
     async def _execute(self, command: Command) -> None:
-        """One command, one await on the network. A transport that fails is an answer, not an error."""
+        """One command, one await on the network. A transport failure is an answer, not an error."""
         match command:
             case Pull():
                 await self._pull(command)
@@ -273,7 +275,7 @@ class Exchange:
                 self._settle(verified, outcome)
 
     async def _keep_it_moving(self) -> None:
-        """One group that takes long may not hold up those of publishers that have proven themselves."""
+        """Keep a slow group from holding up those of publishers that have proven themselves."""
         while True:
             await asyncio.sleep(HURRY_S)
             if self._to_verify.proven_wait:
@@ -295,7 +297,7 @@ class Exchange:
 
 
 def well_formed(addresses: Sequence[str]) -> tuple[str, ...]:
-    """Those that the network takes. Addresses come from other peers, who may write what they like."""
+    """The addresses that the network accepts. They come from other peers, who may write anything."""
     found = []
     for text in addresses:
         try:

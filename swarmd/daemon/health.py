@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from swarmd.network.interface import NetworkStatistics
 
 HEARS_NOBODY_S = 30.0
-"""Seconds without any answer; a peer that says nothing is greeted every 10 s."""
+"""Seconds without any answer. A silent peer is greeted every 10 s."""
 
 NOT_ASKED_S = 150.0
-"""Seconds without any question by others; every peer's status alone is stored with others every 30 s."""
+"""Seconds without any request from others. Every peer stores its status with others every 30 s."""
 
 FROZEN_S = 60.0
-"""Seconds that one request to the task worker may take; a step's questions or scores take less than one."""
+"""Seconds that one request to the task worker may take. A step's questions or scores take less than one."""
 
 
 def outages(network: NetworkStatistics, *, started_at: float, now: float) -> Iterator[str]:
-    """What is wrong between this peer and the others. Times are of the monotonic clock."""
+    """What is wrong between this peer and the others. All times are monotonic, in seconds."""
     if not network.known_peers:
         return
     silent_s = now - (network.answered_at or started_at)
@@ -35,8 +35,8 @@ def outages(network: NetworkStatistics, *, started_at: float, now: float) -> Ite
     if unasked_s >= NOT_ASKED_S and network.connected_peers:
         yield (
             f"others do not reach this peer: {network.connected_peers} answer it, and none has asked it for "
-            f"anything for {unasked_s:.0f} s; let its TCP port through the firewall or router and --announce "
-            "it, and see in the log of one of them whether it ignores this peer"
+            f"anything for {unasked_s:.0f} s; open its TCP port in the firewall or router and --announce "
+            "it, and check in the log of one of them whether it ignores this peer"
         )
 
 
@@ -45,18 +45,18 @@ def frozen(waiting_s: float, worker: str) -> Iterator[str]:
     if waiting_s >= FROZEN_S:
         yield (
             f"the task worker for {worker} has not answered for {waiting_s:.0f} s: frozen, or starved of "
-            "CPU; it is replaced by itself, and if this comes back the machine has too much else to do"
+            "CPU; it is replaced automatically, and if this comes back, the machine is overloaded"
         )
 
 
 def _way_on(dialable: bool) -> str:
     if dialable:
         return (
-            "check this machine's network and firewall; they are knocked at every 2 s, and if they left for "
-            "good, name another with --peer"
+            "check this machine's network and firewall; their addresses are tried every 2 s, and if those "
+            "peers have left for good, name another with --peer"
         )
     return (
-        "this peer is behind a NAT, and so may they be: peers behind NATs need one that everybody can "
+        "this peer is behind a NAT, and the others may be too: peers behind NATs need one that everybody can "
         "dial. Start one on a machine with a public address (or a forwarded port and --announce), and name "
-        "it with --peer here and there"
+        "it with --peer on both sides"
     )

@@ -1,8 +1,8 @@
 """Which swarm this peer is in.
 
-In this order: the swarm that the operator named; the one that the peers given are in; the one that this home
-was in before; the built-in one. A home never changes its swarm, so nothing is decided on a failure that may
-pass: a new home whose peers do not answer waits for them. It never joins the built-in swarm instead.
+In this order: the swarm that the operator named; the one that the given peers are in; the one that this home
+was in before; the built-in one. A home never changes its swarm, so a temporary failure decides nothing. A new
+home whose peers do not answer waits for them. It never joins the built-in swarm instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from swarmd.storage import Home
 from swarmd.tasks import load_manifest
 
 DEFAULT_SWARM = "starter"
-MANIFEST_ANSWER_S = 10.0  # a dead address behind a silent router answers never; p2pd gives up after 5 s
+MANIFEST_ANSWER_S = 10.0  # a dead address behind a silent router never answers; p2pd gives up after 5 s
 MANIFEST_ASK_S = 5.0  # between two rounds of asking every peer for a swarm that only they know
 MANIFEST_ASK_MAX_S = 60.0  # it doubles up to this: a peer that is back should not be kept waiting for long
 
@@ -34,18 +34,19 @@ async def choose_manifest(
     events: EventLog,
     belongs_to: bytes | None = None,
 ) -> Manifest:
-    """The manifest of the swarm to be in; it is kept in the home.
+    """The manifest of the swarm to join. It is kept in the home.
 
     `wanted` and `peers` are the operator's, `belongs_to` is the id of the swarm that the home's database
-    knows. Waits as long as no peer answers and only they know the swarm. Raises ConfigError when the wish,
-    the peers and the home contradict one another, and when no peer serves a manifest that can be read;
-    NetworkClosedError.
+    knows. Waits as long as no peer answers and only they know the swarm.
+
+    Raises ConfigError if the operator, the peers and the home contradict one another, or if no peer serves a
+    manifest that can be read; NetworkClosedError.
     """
     others = [address for address in peers if parse_peer_address(address).peer_id != network.peer_id]
     saved = home.manifest()
     if saved is not None and belongs_to not in (None, saved.swarm_id):
         raise ConfigError(
-            f"{home.manifest_path} is damaged, or that of another swarm: this home belongs to "
+            f"{home.manifest_path} is damaged, or is another swarm's: this home belongs to "
             f"{_short(belongs_to)}. Put a backup of it back, or move it away and name the swarm with --swarm "
             "FILE, or with --peer one of its peers"
         )
@@ -89,7 +90,7 @@ async def _read(name_or_path: str) -> Manifest:
 async def _unnamed(
     saved: Manifest | None, network: Network, peers: Sequence[str], events: EventLog
 ) -> Manifest:
-    """The swarm to be in when the operator named none."""
+    """The swarm to join if the operator named none."""
     if not peers:
         return saved or await _read(DEFAULT_SWARM)
     if saved is None:
@@ -108,13 +109,13 @@ async def _wait_for_id(wanted: str, network: Network, peers: Sequence[str], even
     if manifest.swarm_id.hex() != wanted:
         raise ConfigError(
             f"the peers given are in the swarm {manifest.name} ({manifest.swarm_id.hex()}), not in "
-            f"{wanted}: leave --swarm away to join theirs, or name a peer of the swarm you want"
+            f"{wanted}: leave out --swarm to join theirs, or name a peer of the swarm you want"
         )
     return manifest
 
 
 async def _wait_for_manifest(network: Network, peers: Sequence[str], events: EventLog) -> Manifest:
-    """Ask the peers until one serves a manifest. Raises ConfigError when all serve something else."""
+    """Ask the peers until one serves a manifest. Raises ConfigError if all of them serve something else."""
     pause = MANIFEST_ASK_S
     while True:
         manifest, silent = await _ask_each(network, peers, events)
@@ -136,7 +137,7 @@ async def _wait_for_manifest(network: Network, peers: Sequence[str], events: Eve
 
 
 async def _ask_each(network: Network, peers: Sequence[str], events: EventLog) -> tuple[Manifest | None, int]:
-    """The manifest of the first of `peers` that serves one, and how many asked before it did not answer."""
+    """The manifest of the first of `peers` that serves one, and how many before it did not answer."""
     silent = 0
     for address in peers:
         try:

@@ -1,6 +1,6 @@
 """The learning half of a peer: plan, policy, trainer and progress, as the home's checkpoint left them.
 
-Everything here happens in the model thread; what it found is said by the caller, on the event loop.
+Everything here runs in the model thread. The caller reports its findings on the event loop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Learner:
 
     plan: HardwarePlan
     config: PolicyConfig
-    """The operator's, completed by what the checkpoint was trained with."""
+    """The operator's settings, completed by those that the checkpoint was trained with."""
     policy: Policy
     trainer: Trainer
     progress: Progress
@@ -41,15 +41,17 @@ class Learner:
     peer_id: PeerId
     resumed_step: int | None
     checkpoint_bytes: int
-    """What the checkpoint resumed from takes; 0 without one."""
+    """Size of the checkpoint resumed from; 0 without one."""
     problems: tuple[str, ...]
-    """What was wrong with checkpoints, and what is lost, a sentence each."""
+    """What was wrong with checkpoints and what is lost, one sentence each."""
     base: Base | None = None
-    """What the adapter is trained on; None where all weights are trained, and saved."""
+    """What the adapter is trained on; None if all weights are trained and saved."""
 
     def save(self) -> int:
-        """Checkpoint this moment; in the model thread. Returns its bytes. Raises StorageError, and loses
-        nothing."""
+        """Write a checkpoint, in the model thread. Returns its size in bytes.
+
+        Raises StorageError; nothing is lost then.
+        """
         path = saved_progress.save(
             self.checkpoints, self.progress, self.policy, self.trainer, self.config, self.peer_id, self.base
         )
@@ -64,9 +66,9 @@ def load_learner(
     beginning: Beginning = Beginning(),  # noqa: B008  frozen
     past: Past = Past(),  # noqa: B008  frozen
 ) -> Learner:
-    """Load the model and put back the checkpoint to go on from. Blocks for seconds, or for a download.
+    """Load the model and restore the checkpoint to continue from. Blocks for seconds, or for a download.
 
-    Raises ConfigError (an impossible wish, a checkpoint of another model), ModelError, StorageError.
+    Raises ConfigError (an impossible setting, a checkpoint of another model), ModelError, StorageError.
     """
     checkpoints = Checkpoints(home.checkpoints_path, config.storage.checkpoints_kept)
     resumption = find_resumption(checkpoints, home, beginning, past)
@@ -79,7 +81,7 @@ def load_learner(
     policy_config = policy_config.model_copy(update={"model": model})
     prepared = _prepare(config, policy_config, home, manifest)
     plan = prepared.plan
-    if plan.lora is not None:  # chosen by the plan, or wished for: the checkpoint names it either way
+    if plan.lora is not None:  # chosen by the plan or set by the operator: the checkpoint names it either way
         policy_config = policy_config.model_copy(
             update={"lora_rank": plan.lora.rank, "lora_alpha": plan.lora.alpha}
         )
@@ -96,7 +98,7 @@ def load_learner(
         told += saved_progress.resume(checkpoint, progress, policy, trainer, peer_id)
     progress.origin = resumption.origin
     if resumption.named:
-        progress.saved_step = -1  # of step 0 or not: it is saved in this home at once
+        progress.saved_step = -1  # even at step 0: it is saved in this home at once
     return Learner(
         plan=replace(plan, reasons=(*plan.reasons, *policy.reasons)),
         config=policy_config,
@@ -120,7 +122,7 @@ def _bytes_of(path: Path) -> int:
 
 
 def _require_space(home: Home, needed: int) -> None:
-    """Rather than train until the next save, which could not be written. Raises DiskFullError."""
+    """Fail now rather than at the first save. Raises DiskFullError."""
     free = shutil.disk_usage(home.path).free
     if free < needed:
         raise DiskFullError(
@@ -151,5 +153,5 @@ def _prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifes
 
 
 def _seed(seed: int, peer_id: str) -> int:
-    """64 bits that differ from peer to peer even where the configured seeds do not."""
+    """64 bits that differ between peers even if their configured seeds do not."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{peer_id}".encode()).digest()[:8], "big")

@@ -1,4 +1,4 @@
-"""Log lines of the packages become events, so that one stream tells everything in one format."""
+"""Turns the packages' log lines into events, so that one stream carries everything in one format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRINTED = frozenset({"warning", "error", "critical", "exception"})  # the rest i
 
 
 def route_logs(events: EventLog, loop: asyncio.AbstractEventLoop) -> None:
-    """Send what the packages log from now on to `events`, from whatever thread it is logged in."""
+    """From now on, send the packages' log lines to `events`, from any thread."""
     home_thread = threading.get_ident()
 
     def to_events(_: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Whom a peer dials when it starts: those the operator named, and those of earlier runs.
+"""Whom a peer dials when it starts: the peers that the operator named, and those of earlier runs.
 
 A peer that does not answer now is tried again by gossip: the start does not wait for it.
 """
@@ -19,7 +19,7 @@ REMEMBERED_MAX = 64  # peers of earlier runs handed to gossip, newest first
 CONNECT_FIRST_MAX = 16  # addresses dialled before the first step; the rest is gossip's
 
 Known = tuple[tuple[PeerId, tuple[str, ...]], ...]
-"""Peers and where they may be, those named by the operator first."""
+"""Peers and their possible addresses; those that the operator named come first."""
 
 
 async def meet(
@@ -31,11 +31,11 @@ async def meet(
     events: EventLog,
     clock: Callable[[], float],
 ) -> Known:
-    """Dial the first of the known peers, say how many answered; returns all of them.
+    """Dial the first of the known peers and say how many answered. Returns all known peers.
 
-    Those that the operator banned are left out. `named` addresses are remembered for the next start, also
-    if nobody answers there now. Where all that answer have another time, it is said, and health goes on
-    saying it: the clock may be set later, and it may be theirs that is wrong.
+    Peers that the operator banned are left out. `named` addresses are remembered for the next start, even if
+    nobody answers there now. If the clocks of all that answer disagree with this one, a warning says so and
+    health keeps saying it: the clock may be set later, and theirs may be the wrong ones.
     """
     known = _known(named, network.peer_id, database, clock())
     addresses = [address for _, several in known for address in several][:CONNECT_FIRST_MAX]
@@ -74,7 +74,7 @@ def _known(named: Sequence[str], own: PeerId, database: Database, now: float) ->
 
 
 async def _connect(network: Network, addresses: Sequence[str], events: EventLog, *, by_operator: bool) -> int:
-    """How many answered; what may pass is left to gossip."""
+    """How many answered. Temporary failures are left to gossip."""
     try:
         return await network.connect(addresses, named=by_operator)
     except NetworkClosedError:
@@ -82,5 +82,5 @@ async def _connect(network: Network, addresses: Sequence[str], events: EventLog,
     except ClockSkewError as error:
         events.emit("warning", message=f"{error}; training alone for now")
     except NetworkError as error:
-        events.emit("warning", message=f"the first look round the swarm failed: {error}")
+        events.emit("warning", message=f"the first attempt to reach the swarm failed: {error}")
     return 0

@@ -1,4 +1,4 @@
-"""What the daemon says of itself: the snapshot for `swarmd status` and the status that other peers see."""
+"""What the daemon says about itself: the snapshot for `swarmd status` and the status that other peers see."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from swarmd.policy import Policy
 from swarmd.storage import Database, PublisherCounts
 from swarmd.tasks import TaskRunner
 
-PACE_S_MIN = 60.0  # the first save weighs too much before
+PACE_S_MIN = 60.0  # before that, the first save weighs too much
 CURVE_STEPS = 200  # steps in the curve of the status page
-STALLED_STEPS = 10.0  # what takes this many times as long as the last step tells is reported as stalled ...
+STALLED_STEPS = 10.0  # a phase that takes this many times as long as expected is reported as stalled ...
 STALLED_S_MIN = 300.0  # ... but not before five minutes: the first steps have nothing to compare with
 
 
@@ -49,7 +49,7 @@ class Reporter:
     http: str | None
     monotonic: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.monotonic)
-    """By the monotonic clock, as `StepLoop.last_done_at`: a clock that is set right stalls nobody."""
+    """Monotonic, like `StepLoop.last_done_at`: correcting the wall clock must not look like a stall."""
 
     def snapshot(self) -> StatusSnapshot:
         """Everything at this moment."""
@@ -112,7 +112,7 @@ class Reporter:
         )
 
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the swarm or the way to it, and what to do; empty is best."""
+        """What is wrong with the swarm or the connection to it, and what to do; empty if nothing is."""
         network = self.network.statistics()
         return (
             *(network.problems or self.gossip.statistics().problems),
@@ -151,7 +151,7 @@ class Reporter:
 
 
 def _written_bytes() -> int:
-    """By this process, to disks; 0 where the system does not count it (macOS), or the disk is memory."""
+    """Bytes that this process wrote to disk; 0 if the system counts none (macOS), or the disk is memory."""
     process = psutil.Process()
     try:
         return int(process.io_counters().write_bytes) if hasattr(process, "io_counters") else 0
@@ -166,7 +166,7 @@ def join_command(network: Network) -> str | None:
 
 
 def write_addresses(path: Path, addresses: Sequence[str]) -> None:
-    """One a line, for `--peer @FILE` of others. Raises ConfigError when the file cannot be written."""
+    """One per line, for other peers' `--peer @FILE`. Raises ConfigError if the file cannot be written."""
     try:
         path.write_text("".join(f"{address}\n" for address in addresses), encoding="utf-8")
     except OSError as error:

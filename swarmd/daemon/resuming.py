@@ -1,7 +1,8 @@
-"""Where a start goes on: the home's newest whole checkpoint, the one that was named, or the beginning.
+"""Where a start continues: the home's newest whole checkpoint, the one that was named, or the beginning.
 
-A home that has trained never begins again because it could not be read: then the start is refused, and its
-message names the ways on. What is damaged is set aside, aloud, once the start is sure to go on.
+A home that has trained never begins again because it could not be read. The start is refused instead, and
+the message names the options. Damaged checkpoints are set aside, and reported, once the start is sure to
+continue.
 """
 
 from __future__ import annotations
@@ -21,36 +22,36 @@ from swarmd.storage.durable import DAMAGED
 
 @dataclass(frozen=True)
 class Past:
-    """How far this home got, as its database knows it."""
+    """How far this home got, according to its database."""
 
     last_step: int = 0
     saved_step: int | None = None
-    """Of the checkpoint saved last; None where none is known of."""
+    """Step of the newest checkpoint; None if none is known."""
 
     @property
     def has_trained(self) -> bool:
-        """The first step is saved at once, so whoever took a second one had a checkpoint."""
+        """The first step is saved at once, so a home that took a second one had a checkpoint."""
         return self.last_step > 1 or self.saved_step is not None
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where to go on."""
+    """Where to continue."""
 
     checkpoint: Checkpoint | None
     origin: str | None = None
-    """SHA-256 of the weights named with --from that this home goes on from; None where it began by itself."""
+    """SHA-256 of the --from weights that this home continued from; None if it began by itself."""
     named: bool = False
-    """Whether the checkpoint is one named with --from just now."""
+    """Whether this start named the checkpoint with --from."""
     problems: tuple[str, ...] = ()
-    """What was found wrong, a sentence each."""
+    """What is wrong, one sentence each."""
 
 
 def find_resumption(checkpoints: Checkpoints, home: Home, beginning: Beginning, past: Past) -> Resumption:
-    """Look, decide, and set damaged checkpoints aside. Blocks for as long as reading takes.
+    """Find the checkpoint and set damaged ones aside. Blocks for as long as reading takes.
 
-    Raises StorageError, having changed nothing: for a disk that cannot be read, and for a home that has
-    trained and in which nothing can be loaded. ConfigError for a wish that cannot be met.
+    Raises StorageError, having changed nothing, if the disk cannot be read, or if the home has trained and
+    nothing in it can be loaded; ConfigError for a --from that cannot be used.
     """
     damaged: Sequence[Damage] = ()
     try:
@@ -69,7 +70,7 @@ def find_resumption(checkpoints: Checkpoints, home: Home, beginning: Beginning, 
     if newest is not None and not found.named:
         told += _behind(newest, [damage for damage, _ in moved], past)
     if newest is None and beginning.fresh and (moved or past.has_trained):
-        told.append("training begins anew, untrained, as --fresh says")
+        told.append("training starts over, untrained, as --fresh says")
     return replace(found, checkpoint=checkpoint, problems=(*told, *found.problems))
 
 
@@ -78,7 +79,7 @@ def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
     if newest is not None and fresh:
         problems.append(
             f"--fresh is for a home in which nothing can be loaded, and {newest.path} is whole: going on "
-            "from it. To begin anew beside it, use another --home"
+            "from it. To start over beside it, use another --home"
         )
     origin = None if newest is None else newest.state.get("origin")
     return Resumption(newest, origin if isinstance(origin, str) else None, problems=tuple(problems))
@@ -87,7 +88,7 @@ def _own(newest: Checkpoint | None, fresh: bool) -> Resumption:
 def _named(path: Path, newest: Checkpoint | None) -> Resumption:
     """What --from names, unless this home went on from it before."""
     directory = path.absolute() if path.is_dir() else path.absolute().parent
-    if not path.exists():  # one of this home's, named before it was set aside
+    if not path.exists():  # one of this home's checkpoints, named before it was set aside
         directory = path.absolute().with_name(f"{DAMAGED}{path.name}")
     try:
         salvaged = salvage(directory)
@@ -106,7 +107,7 @@ def _named(path: Path, newest: Checkpoint | None) -> Resumption:
 
 
 def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[str]:
-    """How many steps are lost, where it is more than a kill costs."""
+    """Say how many steps are lost, if that is more than a kill costs."""
     reached = max([past.last_step, past.saved_step or 0, *(damage.step for damage in damaged)])
     lost = f"steps {newest.step + 1} to {reached} are" if reached > newest.step + 1 else f"step {reached} is"
     again = f"{lost} lost and trained again; what was published stays published and counted"
@@ -121,7 +122,7 @@ def _behind(newest: Checkpoint, damaged: Sequence[Damage], past: Past) -> list[s
 
 
 def _require_untrained(checkpoints: Checkpoints, home: Home, damaged: Sequence[Damage], past: Past) -> None:
-    """Raises StorageError for a home that has trained, naming the ways on."""
+    """Raises StorageError for a home that has trained; the message names the options."""
     aside = checkpoints.aside()
     if not damaged and not aside and not past.has_trained:
         return
@@ -144,7 +145,7 @@ def _require_untrained(checkpoints: Checkpoints, home: Home, damaged: Sequence[D
 
 
 def _usable(paths: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Those whose weights can be used, with what is lost."""
+    """The checkpoints whose weights can be used, and what is lost with each."""
     found = []
     for path in paths:
         try:

@@ -1,9 +1,9 @@
-"""Lifetime: takes the home, says from the first second how it is, assembles the peer, takes it down in order.
+"""The daemon's lifetime: locks the home, answers status at once, assembles the peer, stops it in order.
 
-Stop, on the first signal, after `config.steps`, or when the network is lost for good: intake ends; the step
-in hand is dropped, or finished if its update has begun; checkpoint; status closes; network closes. Before the
-first step there is nothing to wait for. A second signal ends the process at once. A closed terminal (SIGHUP)
-is a signal like the others, and output that nobody can read any more stops nothing.
+It stops on the first signal, after `config.steps`, or when the network is lost for good: intake ends; the
+current step is dropped, or finished if its update has begun; checkpoint; status closes; network closes.
+Before the first step there is nothing to wait for. A second signal ends the process at once. A closed
+terminal (SIGHUP) is a signal like the others, and output that nobody can read any more stops nothing.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from swarmd.storage import Home
 if TYPE_CHECKING:
     from swarmd.daemon.assembly import Assembly, Peer
 
-OWN_STATUS_EVERY_S = 5.0  # how often gossip hears how this peer is doing; it publishes at its own pace
+OWN_STATUS_EVERY_S = 5.0  # how often gossip gets this peer's own status; it publishes at its own pace
 
 
 def run(config: Config, home: Home, beginning: Beginning | None = None) -> int:
-    """Be a peer until stopped or until `config.steps` are done; returns the exit code.
+    """Run a peer until it is stopped or `config.steps` are done. Returns the exit code.
 
-    Raises SwarmdError for what a person can act on; anything else that comes out is a bug.
+    Raises SwarmdError for what a person can act on; any other exception is a bug.
     """
     require_descriptors()
     lifeline = Lifeline.from_environment()
@@ -60,12 +60,10 @@ def run(config: Config, home: Home, beginning: Beginning | None = None) -> int:
             events.emit("stopped", message="stopped before the first step; nothing was lost")
             with suppress(OSError):
                 sys.stdout.flush()
-            os._exit(
-                exit_codes.DONE
-            )  # a model that is being loaded, or downloaded, cannot be interrupted otherwise
+            os._exit(exit_codes.DONE)  # nothing else interrupts the loading or download of a model
         except BaseExceptionGroup as group:
             error = _one_of(group)
-            raise error from (error.__cause__ or group)  # what it came of decides about the exit code
+            raise error from (error.__cause__ or group)  # its cause decides the exit code
     return exit_codes.DONE
 
 
@@ -109,7 +107,7 @@ class _Daemon:
                 "warning",
                 message=f"started again: the peer {word.last_end} ({times(word.deaths)} so far)",
             )
-        self._server.bind()  # first, so that a port in use is told before a model is loaded
+        self._server.bind()  # first, so that a port in use is reported before a model is loaded
         try:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._server.serve(), name="status")
@@ -143,18 +141,18 @@ class _Daemon:
             if self._events.mode == "live":
                 with suppress(OSError):
                     Console().show_cursor()
-            os._exit(exit_codes.FORCED)  # "now": the last checkpoint is whole, whatever is half done here
+            os._exit(exit_codes.FORCED)  # the last checkpoint is whole, whatever is half done here
         if self._peer is None:
             self._events.emit("stopping", message="before the first step: there is nothing to finish")
             main.cancel()
             return
-        self._events.emit("stopping", message="finishing or dropping the step; once more ends at once")
+        self._events.emit("stopping", message="finishing or dropping the step; a second signal ends at once")
         if self._intake is not None:
             self._intake.cancel()
         self._peer.steps.stop()
 
     async def _assembly(self, loop: asyncio.AbstractEventLoop) -> Assembly:
-        """Imported in a thread: it takes seconds, in which status and signals are to be answered."""
+        """Import it in a thread: that takes seconds, during which status and signals need answers."""
         self._events.emit("phase", name="loading libraries")
         assembly = await asyncio.to_thread(_import_assembly)
         route_logs(self._events, loop)  # after the packages have set up theirs
@@ -172,7 +170,7 @@ class _Daemon:
         )
 
     def _judge(self, order: str, peers: Sequence[str]) -> str | None:
-        """The operator's order about peers, by the unix socket; returns why it is not done."""
+        """Carry out an operator's order about peers, sent to the unix socket. Returns why it cannot."""
         if self._peer is None:
             return "the daemon is still starting: try again"
         try:
@@ -200,15 +198,15 @@ class _Daemon:
             raise self._failure
 
     async def _try_junk(self, peer: Peer) -> None:
-        """Warn of tasks that pay for junk: beside the first steps, for it takes seconds."""
+        """Warn of tasks that pay for junk. Runs beside the first steps, because it takes seconds."""
         try:
             for payer in await peer.find_payers():
                 self._events.emit("warning", message=str(payer))
-        except TaskError as error:  # the step loop meets it too, and ends in good order
+        except TaskError as error:  # the step loop meets it too, and ends the daemon in order
             self._events.emit("warning", message=f"the tasks could not be tried with junk: {error}")
 
     async def _take_in(self, peer: Peer) -> None:
-        """Exchange groups until cancelled. What ends this ends the daemon, but after its checkpoint."""
+        """Exchange groups until cancelled. A failure here ends the daemon, after its checkpoint."""
         try:
             await peer.exchange.run()
         except BaseExceptionGroup as failure:
@@ -217,8 +215,8 @@ class _Daemon:
             peer.steps.stop()
 
     async def _keep_telling(self, peer: Peer) -> None:
-        """Keep gossip's idea of this peer fresh, and say what is wrong with the swarm or the way to it, once
-        whenever it begins."""
+        """Keep gossip up to date about this peer, and report each problem with the swarm or the connection to
+        it once, when it begins."""
         before: set[str] = set()
         while True:
             peer.exchange.handle(peer.reporter.own_status())
@@ -230,12 +228,12 @@ class _Daemon:
 
 
 def _kind_of(problem: str) -> str:
-    """A problem without its numbers, which change, and what follows them."""
+    """The problem's text up to the first number or colon: numbers change from one report to the next."""
     return re.split(r"[:\d]", problem, maxsplit=1)[0]
 
 
 def _teller(lifeline: Lifeline) -> Callable[[str, Mapping[str, object]], None]:
-    """Tells the parent what it keeps of this life, should it be cut off."""
+    """Tells the parent what it needs to know of this life in case the daemon dies."""
 
     def heard(name: str, fields: Mapping[str, object]) -> None:
         if name == "step":

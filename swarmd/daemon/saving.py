@@ -1,9 +1,9 @@
-"""When to save: by what a save costs and what a kill would cost, not by steps.
+"""When to save. What a save costs and what a kill would cost decide, not a number of steps.
 
-A kill loses what was done since the last save. Saving more often loses less and wears the disk more: flash
-stands some hundred times its size. So a save is due once it is worth its bytes and its time, but never later
-than SAVE_S_MAX. The first step of a home is saved at once, so that a disk that takes no checkpoint is known
-then; stop, end and the best evaluation save whatever this says.
+A kill loses what was done since the last save. Saving more often loses less but wears the disk more: flash
+endures some hundred times its size in writes. So a save is due once it is worth its bytes and its time, and
+no later than SAVE_S_MAX. The first step of a home is saved at once, so that a disk that cannot hold a
+checkpoint is noticed early. A stop, the end and the best evaluation always save.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections.abc import Callable
 from swarmd.config import StorageConfig
 
 SAVE_S_MIN = 120.0
-"""More often wins too little: with the embedded model, 13 GB a day for at most two minutes lost."""
+"""Saving more often gains too little: this loses two minutes at most, for 13 GB per day (embedded model)."""
 
 SAVE_S_MAX = 1_800.0
-"""The most that a kill costs: half an hour, whatever a save costs."""
+"""The most that a kill may lose: half an hour, whatever a save costs."""
 
 BYTES_A_DAY = 20e9
-"""What checkpoints may write until SAVE_S_MAX is reached: a disk that stands 150 TB lasts 20 years."""
+"""What checkpoints may write, until SAVE_S_MAX is reached. A disk that endures 150 TB lasts 20 years."""
 
 TIME_SHARE = 0.02
-"""Of the time, for saving."""
+"""Share of the time that saving may take."""
 
 DAY_S = 86_400.0
 
 
 class SaveSchedule:
-    """One run's saves: when the next is due, and what they wrote."""
+    """The saves of one run: when the next is due, and how much they wrote."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class SaveSchedule:
         bytes_of_last: int = 0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`bytes_of_last`: what the newest checkpoint takes; 0 where there is none."""
+        """`bytes_of_last`: the size of the newest checkpoint; 0 if there is none."""
         self._config = config
         self._monotonic = monotonic
         self._bytes_of_last = bytes_of_last
@@ -56,7 +56,7 @@ class SaveSchedule:
         return min(SAVE_S_MAX, max(SAVE_S_MIN, worn, self._seconds_of_last / TIME_SHARE))
 
     def due(self, step: int, saved_step: int) -> bool:
-        """Whether to save now, after `step`; `saved_step` is that of the last save, 0 or less before one."""
+        """Whether to save now, after `step`. `saved_step` is the last one saved, 0 or less if none is."""
         every = self._config.checkpoint_every
         if saved_step <= 0 or (every is not None and step % every == 0):
             return True
@@ -64,7 +64,7 @@ class SaveSchedule:
         return by_time and self._monotonic() - self._saved_at >= self.interval_s
 
     def saved(self, size: int, seconds: float) -> None:
-        """A save of `size` bytes took so long, and is done now."""
+        """Note that a save of `size` bytes has just finished and took `seconds`."""
         self._bytes_of_last, self._seconds_of_last = size, seconds
         self._saved_at = self._monotonic()
         self.bytes_written += size

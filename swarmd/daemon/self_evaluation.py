@@ -1,11 +1,11 @@
 """How often this peer answers right on its swarm's held-out questions, which are the same for every peer.
 
-Greedy: it takes nothing from the peer's own randomness, so a step that is repeated after a kill is the same
-step whether or not an evaluation came before it. Decides nothing about learning.
+Answers are greedy and use none of the peer's own randomness. So a step that is repeated after a kill is the
+same step whether or not an evaluation came before it. Evaluation decides nothing about learning.
 
-What it costs: three times the completions of a default step. For the embedded model that is 0.27 s beside
-steps of 0.11 s, 0.05 s of it scoring: 1 % with one every 200 steps. Drawing the questions takes a second more
-once (the starter tasks).
+It costs three times the completions of a default step. With the embedded model it takes 0.27 s, 0.05 s of
+which is scoring, and a step takes 0.11 s: 1 % of the time at one evaluation every 200 steps. Drawing the
+questions takes another second, once (the starter tasks).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from swarmd.tasks import (
 )
 from swarmd.tasks.runner import GROUPS_PER_REQUEST
 
-QUESTIONS = 100  # halves of the 95 % interval are then 0.10 at most; three times a default step's completions
+QUESTIONS = 100  # half the 95 % interval is then 0.10 at most; three times a default step's completions
 
 
 def worth_steps(learning: LearningConfig) -> float:
-    """How many steps' own completions an evaluation has; at least 1."""
+    """How many steps an evaluation is worth, by its number of completions; at least 1."""
     return max(1.0, QUESTIONS / (max(1, learning.local) * learning.group_size))
 
 
 class SelfEvaluator:
-    """Asks the same questions every time; they are drawn when they are first needed."""
+    """Asks the same questions every time. They are drawn when they are first needed."""
 
     def __init__(
         self, *, manifest: Manifest, policy: Answers, tasks: TaskRunner, events: EventLog, stop: StopSignal
@@ -53,7 +53,7 @@ class SelfEvaluator:
     async def evaluate(
         self, step: int, in_model_thread: Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
     ) -> SelfEvaluation | None:
-        """The policy as it is after `step`; None where the swarm's tasks have no held-out question.
+        """Evaluate the policy after `step`. Returns None if the swarm's tasks have no held-out question.
 
         Raises GenerationStoppedError soon after the stop signal, ModelError and TaskError as a step does.
         """
@@ -98,7 +98,7 @@ class SelfEvaluator:
 
 
 class _UntilStopped:
-    """The task worker until the daemon is told to stop, so that a stop waits for one request at most."""
+    """The task worker until the daemon is told to stop: a stop waits for at most one request."""
 
     def __init__(self, tasks: TaskRunner, stop: StopSignal) -> None:
         self._tasks = tasks

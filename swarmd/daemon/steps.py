@@ -38,17 +38,17 @@ from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 T = TypeVar("T")
 
-EXTERNAL_WAIT_S = 2.0  # a peer with I = 0 looks into its pool this often while it is empty
+EXTERNAL_WAIT_S = 2.0  # how often a peer with I = 0 looks into its pool while it is empty
 OTHER_TOKENIZERS = (
     "external_loss tis compares tokens one by one and leaves out groups of other tokenizers: set "
     "learning.external_loss to topr, imitate or as_own to learn from them"
 )
-UNSCORED_TOLD = 0.5  # share of a step's completions; below it, it is the model's junk
+UNSCORED_TOLD = 0.5  # share of a step's completions; failures below it are put down to the model's junk
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a step needs; assembled once by the runtime."""
+    """What a step needs. Assembled once."""
 
     config: Config
     manifest: Manifest
@@ -73,17 +73,17 @@ class StepLoop:
         self.tokens_per_s: float | None = None
         self.step_seconds: float | None = None
         self._tokens = 0
-        """Generated in this step."""
+        """Tokens generated in this step."""
         self.last_done_at = time.monotonic()  # a step, or an evaluation
         self.unscored = 0.0
-        """Share of the last step's completions on which the scorer was lost."""
+        """Share of the last step's completions that the scorer failed on."""
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
         self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
         self._is_whole = True
-        """Whether the model is as a step left it and worth a save: not amid an update or a failed save."""
+        """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
         self._evaluator = SelfEvaluator(
             manifest=parts.manifest,
             policy=parts.learner.policy,
@@ -94,21 +94,21 @@ class StepLoop:
 
     @property
     def usual_s(self) -> float:
-        """How long what is being done may well take, by the last step; 0 before the first."""
+        """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
         steps = worth_steps(self._parts.config.learning) if self.phase == "evaluating" else 1.0
         return steps * (self.step_seconds or 0.0)
 
     def stop(self) -> None:
-        """End after the update in progress; a step that has not reached its update is dropped."""
+        """End after the update in progress. A step that has not reached its update is dropped."""
         self._stop.set()
         self._stop_generating.set()
 
     async def run(self, first: int | None = None) -> None:
-        """Take steps until stopped; the last one is checkpointed whatever the schedule says, also where an
-        error ends it and what was learned until then is whole.
+        """Take steps until stopped. The last one is checkpointed whatever the schedule says, even if an error
+        ends the loop, as long as what was learned is whole.
 
-        `first`: the step from which `config.steps` counts, where an earlier process of the same command has
-        done some of them.
+        `first`: the step from which `config.steps` counts, if an earlier process of the same command has done
+        some of them.
         """
         wanted = self._parts.config.steps
         last = None if wanted is None else wanted + (self.progress.step if first is None else first)
@@ -116,16 +116,16 @@ class StepLoop:
             while not self._stop.is_set() and (last is None or self.progress.step < last):
                 await self._take_step()
         except GenerationStoppedError:
-            pass  # the step in hand is dropped
+            pass  # the current step is dropped
         except BaseException:
-            self.stop()  # a generation in hand is not waited for
+            self.stop()  # a generation in progress is not waited for
             if self._is_whole:
                 await self._save_at_last()
             raise
         await self._end()
 
     async def _save_at_last(self) -> None:
-        """What ends the loop is told in any case; that a disk refuses, beside it."""
+        """Save before the loop's error is raised. A disk that fails too only adds a warning."""
         try:
             await self._end()
         except StorageError as error:
@@ -203,17 +203,17 @@ class StepLoop:
         ]
         with parts.database.transaction():  # one write for all of them
             for scored, question, row in zip(groups, questions, scores, strict=True):
-                if not any(score.is_lost for score in row):  # others would refuse it, and hold it against us
+                if not any(score.is_lost for score in row):  # others would reject it, and hold it against us
                     self._publish(scored, question)
             parts.database.ledger.own(len(groups))
         return groups
 
     def _note_failures(self, failures: Sequence[str | None]) -> None:
-        """Junk may crash a scorer, and is worth nothing; that most texts do so is a fault to be told."""
+        """Junk may crash a scorer, and earns nothing. If most texts do, a warning says so."""
         failed = Counter(failure for failure in failures if failure is not None)
         self.unscored = failed.total() / len(failures)
         if self.unscored > UNSCORED_TOLD:
-            kinds = ", ".join(f"{kind}: {number}" for kind, number in failed.items())
+            kinds = ", ".join(f"{kind}: {count}" for kind, count in failed.items())
             self._parts.events.emit(
                 "warning",
                 message=f"{failed.total()} of {len(failures)} completions could not be scored ({kinds}) and "
@@ -221,14 +221,14 @@ class StepLoop:
             )
 
     async def _draw_questions(self, count: int) -> list[Question]:
-        """Training questions that fit the model's context. Raises TaskError when there are none to be had."""
+        """Training questions that fit the model's context. Raises TaskError if there are none."""
         parts = self._parts
         questions = await fitting_questions(parts.draw, parts.tasks, parts.learner.policy, count)
         self.progress.questions_drawn = parts.draw.counter
         return questions
 
     def _generate(self, questions: Sequence[Question]) -> list[list[Sample]]:
-        """In the model thread."""
+        """Generate the completions. Runs in the model thread."""
         parts, loop = self._parts, self._loop
         total, done = self._tokens_max(len(questions)), 0
 
@@ -249,19 +249,21 @@ class StepLoop:
         return questions * self._parts.config.learning.group_size * self._parts.learner.policy.max_new_tokens
 
     def _publish(self, group: ScoredGroup, question: Question) -> None:
-        """Offer the group to others, unless the protocol has no room for what was generated."""
+        """Offer the group to others, unless the protocol has no room for its text."""
         parts = self._parts
         try:
             offer = to_offer(group, question, parts.learner.policy.temperature)
         except InvalidLocal as error:
-            parts.events.emit("warning", message=f"a group stays here, it cannot be published: {error}")
+            parts.events.emit(
+                "warning", message=f"a group stays here because it cannot be published: {error}"
+            )
             return
         parts.exchange.publish(offer, round_=group.round)
 
     # External groups ------------------------------------------------------------------------------
 
     def _draw_external(self, round_: int, wanted: int) -> list[ScoredGroup]:
-        """Up to J groups from the pool; the step goes on with what is there, and says so."""
+        """Up to J groups from the pool. With fewer, the step goes on and an event says so."""
         parts = self._parts
         if parts.config.learning.external == 0:
             return []
@@ -281,14 +283,14 @@ class StepLoop:
         if len(drawn.groups) < wanted:
             parts.events.emit("external_short", wanted=wanted, had=len(drawn.groups))
         if drawn.other_tokenizer and not self._tokenizers_told:
-            self._tokenizers_told = True  # once: step by step they would only be missing
+            self._tokenizers_told = True  # only once, not at every step
             parts.events.emit("warning", message=OTHER_TOKENIZERS)
         if self.step_seconds is not None:
             parts.exchange.handle(Demand(groups=wanted, step_seconds=self.step_seconds))
         return drawn.groups
 
     async def _wait_for_external(self) -> None:
-        """Only a peer with I = 0 comes here: without others' groups it has nothing to train on."""
+        """Only a peer with I = 0 waits here: without others' groups it has nothing to train on."""
         self._enter("waiting for external groups")
         self._parts.exchange.handle(
             Demand(groups=self._parts.config.learning.external, step_seconds=EXTERNAL_WAIT_S)
@@ -302,8 +304,7 @@ class StepLoop:
     # After the update -----------------------------------------------------------------------------
 
     async def _evaluate(self) -> bool:
-        """Whether the policy is better than ever. A stop drops the evaluation, and not the step that is
-        done."""
+        """Whether the policy is better than ever. A stop drops the evaluation, but not the finished step."""
         self._enter("evaluating")
         found = await self._evaluator.evaluate(self.progress.step, self._in_model_thread)
         self.last_done_at = time.monotonic()

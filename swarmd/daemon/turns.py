@@ -1,7 +1,7 @@
 """Whose group is verified next. Pure: knows no scorer and no clock.
 
-Publishers whose last group was good come first, then unknown ones; within each, those that have cost the
-least. So a flood of new names waits behind the peers that deliver.
+Publishers whose last group was good come first, then unknown ones. Within each kind, those that have cost the
+least come first. So a flood of new names waits behind the peers that deliver.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from protocol import VerifiedRecord
 from swarmd.step.accounts import Accounts
 
 WAITING_MAX = 64  # twice gossip's own bound, which forgets lost verdicts
-WAITING_PER_PUBLISHER_MAX = 32  # half of the places; gossip has as many under way for all
+WAITING_PER_PUBLISHER_MAX = 32  # half of the line; gossip has that many under way for all publishers together
 
 
 class Turns:
@@ -29,7 +29,7 @@ class Turns:
         return any(self._accounts.is_proven(record.publisher) for record in self._waiting)
 
     def add(self, record: VerifiedRecord, now: float) -> VerifiedRecord | None:
-        """Let `record` wait. Returns what has no room: the last in line, or one too many of a publisher."""
+        """Let `record` wait. Returns what has no room: the last in line, or one too many by a publisher."""
         if (
             sum(waiting.publisher == record.publisher for waiting in self._waiting)
             >= WAITING_PER_PUBLISHER_MAX
@@ -43,8 +43,8 @@ class Turns:
         return last
 
     def take(self, count: int, now: float) -> list[VerifiedRecord]:
-        """The next records, `count` at most. One by an unproven publisher comes alone: what it costs is then
-        charged to it, and no other waits with it."""
+        """The next records, at most `count`. A record by an unproven publisher comes alone: its publisher is
+        charged for what it costs, and no other record waits with it."""
         first = self._ordered(now)[:count]
         proven = [record for record in first if self._accounts.is_proven(record.publisher)]
         taken = proven or first[:1]

@@ -1,4 +1,4 @@
-"""What a step asks for, and one way of running a model for it: what memory depends on beside the model."""
+"""What a step asks for, and one way to run a model for it. Besides the model, memory depends on these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Device = Literal["cpu", "cuda", "mps"]
 
 @dataclass(frozen=True)
 class Workload:
-    """What one step asks for, as far as it is known before the first."""
+    """What one step asks for, as far as it is known before the first step."""
 
     own_groups: int
     external_groups: int
@@ -26,7 +26,7 @@ class Workload:
     new_tokens: int
     prompt_tokens: int = PROMPT_TOKENS_EXPECTED
     training: bool = True
-    """Else questions are only answered, and a group is one answer."""
+    """If false, questions are only answered, and a group is one answer."""
     reference: bool = False
     """A frozen copy of the starting weights is kept (a KL penalty)."""
     values: bool = False
@@ -34,29 +34,31 @@ class Workload:
 
     @property
     def row_tokens(self) -> int:
-        """One completion with its prompt: the least that any budget can be."""
+        """Tokens of one completion with its prompt: the smallest possible budget."""
         return self.prompt_tokens + self.new_tokens
 
     @property
     def decode_tokens(self) -> int:
-        """All of a step decoded together, with room for prompts twice as long: they differ, and a second
-        batch takes as long as the first."""
+        """Tokens of a whole step decoded together, with room for prompts twice as long.
+
+        Prompts differ in length, and a second batch would take as long as the first.
+        """
         return max(1, self.own_groups) * self.group_size * (2 * self.prompt_tokens + self.new_tokens)
 
     @property
     def group_tokens(self) -> int:
-        """One group as a packed row."""
+        """Tokens of one group as a packed row."""
         return self.prompt_tokens + self.group_size * self.new_tokens
 
     @property
     def train_tokens(self) -> int:
-        """All of a step, own groups and external ones, in one micro-batch."""
+        """Tokens of a whole step, own groups and external ones, in one micro-batch."""
         return max(1, self.own_groups + self.external_groups) * self.group_tokens
 
     def is_one_micro_batch(self, train_tokens: int) -> bool:
-        """Whether a step's gradient surely comes from a single pass through the model.
+        """Whether a step's gradient certainly comes from a single pass through the model.
 
-        Others' groups may be larger than own ones, so with them it is never sure.
+        With external groups it is never certain, because they may be larger than own ones.
         """
         return train_tokens >= self.train_tokens and self.external_groups == 0
 
@@ -72,13 +74,15 @@ class Arrangement:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number that products are computed with."""
+        """Bytes per number in matrix products."""
         return FLOAT32 if self.dtype == "float32" else 2
 
     @property
     def is_cast(self) -> bool:
-        """Whether weights are kept in another number type than products are computed with: what is trained
-        is float32, a base that is frozen takes the plan's own type."""
+        """Whether weights are kept in another dtype than the one of matrix products.
+
+        What is trained is kept in float32. A frozen base is kept in the plan's dtype.
+        """
         return self.lora_rank is None and self.dtype != "float32"
 
     def trained_parameters(self, shape: ModelShape) -> int:
@@ -87,12 +91,12 @@ class Arrangement:
 
 
 Memory = Callable[[ModelShape, Arrangement, Workload], dict[str, int]]
-"""What an engine holds at its peak beside weights, gradients and optimiser: name -> bytes."""
+"""What an engine holds at its peak besides weights, gradients and optimiser: name -> bytes."""
 
 
 @dataclass(frozen=True)
 class EnginesMemory:
-    """What the two engines of a model say they hold."""
+    """What a model's two engines say they hold."""
 
     decoding: Memory
     training: Memory

@@ -1,8 +1,8 @@
-"""How much work goes through the model at once, and what happens when it was too much.
+"""How much work goes through the model at once, and what happens if that is too much.
 
-A budget is halved when memory did not suffice, the same work is done again in smaller parts, and the smaller
-budget stays: for this process, and through `remember` for the next start. The last try before giving up
-computes activations twice, too.
+If memory runs out, the budget is halved and the same work is done again in smaller parts. The smaller budget
+stays in force for this process and, through `remember`, for the next start. The last try before giving up
+also computes activations twice.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import structlog
 from swarmd.errors import ModelError
 from swarmd.hardware.shortage import Shortage
 
-SHORTAGES_IN_A_ROW_MAX = 3  # an eighth of the work at once: what does not fit then is not the batch
+SHORTAGES_IN_A_ROW_MAX = 3  # by then an eighth of the work: if that does not fit, the batch is not the cause
 DECODE_TOKENS = 131_072  # without a plan: 1.6 GB of bfloat16 cache at 0.5 B parameters
-TRAIN_TOKENS = 16_384  # without a plan: what one large GPU takes of a small model
+TRAIN_TOKENS = 16_384  # without a plan: what one large GPU holds with a small model
 
 Kind = Literal["decode_tokens", "train_tokens"]
 
@@ -37,14 +37,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Budgets:
-    """Bounds of one pass through the model. A single completion goes through whatever they say."""
+    """Bounds on one pass through the model. A single completion always goes through."""
 
     decode_tokens: int = DECODE_TOKENS
     """rows * (prompt + new tokens) decoded together."""
     train_tokens: int = TRAIN_TOKENS
-    """Packed tokens (a prompt once, then its different completions) in one micro-batch."""
+    """Packed tokens (each prompt once, then its distinct completions) in one micro-batch."""
     gradient_checkpointing: bool = False
-    """Keep a layer's input only and compute the rest again in the backward pass."""
+    """Keep only each layer's input, and compute the rest again in the backward pass."""
 
 
 UNPLANNED = Budgets()
@@ -63,11 +63,11 @@ def _forget(_: Budgets) -> None:
 
 
 class BudgetKeeper:
-    """The budgets in force. Work that failed for lack of memory is told here before it is tried again.
+    """The budgets in force. Work that ran out of memory is reported here before it is tried again.
 
-    `remember` receives what memory did not suffice for, and `UNLIMITED` for what never ran short: a budget
-    that today's work bounds is none for tomorrow's.
-    Not thread-safe: it belongs to the thread of the model.
+    `remember` receives the budgets that a shortage reduced, and `UNLIMITED` for a kind of work that never ran
+    short: a budget that only today's work bounds must not bound tomorrow's.
+    Not thread-safe: it belongs to the model thread.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class BudgetKeeper:
         self._in_a_row: Counter[Kind] = Counter()
 
     def short(self, kind: Kind, largest: int, shortage: Shortage) -> int:
-        """Memory ran out over a batch of `largest` tokens: the new, smaller budget, remembered.
+        """Memory ran out with a batch of `largest` tokens. Returns the new, smaller budget, and remembers it.
 
-        Raises ModelError, with what to set smaller, when this happened too often without any work done.
+        Raises ModelError, naming what to reduce, if this happened too often without any work done.
         """
         self._in_a_row[kind] += 1
         doing = _DOING[kind]
@@ -92,7 +92,7 @@ class BudgetKeeper:
                 f"{largest} tokens at once{self._twice(kind)} ({shortage.why}): try {_REMEDIES[kind]}, "
                 f"{self._remedy}a smaller --model, or a higher --memory-limit"
             )
-        # A budget may be far above what the work needed: halve what was really tried.
+        # A budget may be far above what the work needed, so halve what was actually tried.
         in_force = self.budgets.decode_tokens if kind == "decode_tokens" else self.budgets.train_tokens
         smaller = max(1, min(in_force, largest) // 2)
         last_try = self._in_a_row[kind] + 1 == SHORTAGES_IN_A_ROW_MAX
@@ -100,7 +100,7 @@ class BudgetKeeper:
         self._found = _with(self._found, kind, smaller, last_try)
         log.warning(
             f"memory ran out while {doing} ({shortage.why}): doing the same again with {smaller} tokens at "
-            f"once in place of {largest}{self._twice(kind)}, and keeping to it"
+            f"once instead of {largest}{self._twice(kind)}, and keeping to that"
         )
         self._remember(self._found)
         return smaller
@@ -109,5 +109,5 @@ class BudgetKeeper:
         return AND_TWICE if kind == "train_tokens" and self.budgets.gradient_checkpointing else ""
 
     def done(self, kind: Kind) -> None:
-        """Work of this kind went through: the next shortage is the first of a new row."""
+        """Work of this kind went through, so the next shortage is counted as the first."""
         self._in_a_row[kind] = 0

@@ -1,7 +1,7 @@
 """What fits under a memory limit: all weights or an adapter, how much at once, with checkpointing or without.
 
-Pure. Of what fits, the fastest by a rough count of arithmetic and of bytes moved is taken; all weights are
-preferred to an adapter, because only they can learn everything.
+Pure. A rough count of arithmetic and of bytes moved picks the fastest arrangement that fits. Training all
+weights is preferred to an adapter, because only all weights can learn everything.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from swarmd.hardware.shape import ModelShape
 
 GIB = 2**30
 TRAIN_TOKENS_ENOUGH = {"cpu": 2_048, "mps": 4_096, "cuda": 16_384}
-"""More in one micro-batch makes no product faster: the weights' way from memory is long paid for."""
+"""More tokens in one micro-batch make no product faster: reading the weights no longer matters."""
 DECODE_TOKENS_ENOUGH = {"cpu": 65_536, "mps": 65_536, "cuda": 524_288}
-"""The same for decoding, a token of every row at a time."""
-TYPICAL_RATES = Rates(1e11, None, 1e10)  # of a CPU core or two; used where nothing was measured
+"""The same for decoding, which computes one token of every row at a time."""
+TYPICAL_RATES = Rates(1e11, None, 1e10)  # of one or two CPU cores; used if nothing was measured
 WEIGHT_PASSES = 5  # a micro-batch reads every weight forwards and twice backwards, and adds to its gradient
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What is given: the model, the machine, the work, and what may not be exceeded."""
+    """The given facts: the model, the machine, the work, and the limit."""
 
     shape: ModelShape
     engines: EnginesMemory
@@ -39,14 +39,14 @@ class Situation:
     limit_bytes: int
     rates: Rates = TYPICAL_RATES
     train_tokens: int | None = None
-    """The operator's own word."""
+    """Set by the operator."""
     ceilings: Mapping[int | None, Budgets] = field(default_factory=dict)
-    """LoRA rank (None: all weights) -> what was found to be the most at an earlier start."""
+    """LoRA rank (None: all weights) -> the largest budgets to try, after a shortage at an earlier start."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What was chosen. The prediction is at most the limit."""
+    """What was chosen. The predicted peak is at most the limit."""
 
     lora_rank: int | None
     budgets: Budgets
@@ -56,7 +56,7 @@ class Fit:
 def fit(situation: Situation, lora_ranks: Sequence[int | None]) -> Fit:
     """The first of `lora_ranks` (None: all weights) that fits, in its fastest arrangement.
 
-    Raises ModelError, saying what the last of them needs at least, where none does.
+    Raises ModelError, naming the least that the last rank needs, if none fits.
     """
     for rank in lora_ranks:
         ways = list(_ways(situation, rank))
@@ -72,7 +72,7 @@ def fit(situation: Situation, lora_ranks: Sequence[int | None]) -> Fit:
 
 
 def needed_for(situation: Situation, lora_rank: int | None) -> int:
-    """The least predicted peak, with the smallest batches: below this limit nothing works."""
+    """The lowest predicted peak, with the smallest batches. No limit below it works."""
     return _least(situation, lora_rank)
 
 
@@ -100,7 +100,7 @@ def _ways(situation: Situation, rank: int | None) -> Iterator[Fit]:
 
 
 def _downwards(least: int, most: int) -> Iterator[int]:
-    """From `most` down to `least`, in steps fine enough that no more than an eighth is given away."""
+    """From `most` down to `least`, in steps of at most an eighth, so that no more than that is wasted."""
     tokens = most
     while tokens > least:
         yield tokens
@@ -114,14 +114,14 @@ def _fits(situation: Situation, rank: int | None, budgets: Budgets) -> bool:
 
 def _predict(situation: Situation, rank: int | None, budgets: Budgets) -> MemoryPrediction:
     work = situation.work
-    # More than a step's whole work never goes through at once, whatever the operator allows.
+    # No more than a step's whole work goes through at once, whatever the operator allows.
     real = replace(budgets, train_tokens=min(budgets.train_tokens, work.train_tokens))
     way = Arrangement(situation.device, situation.dtype, rank, real)
     return predict_memory(situation.shape, way, work, situation.engines, held_bytes=situation.held_bytes)
 
 
 def _cost(situation: Situation, budgets: Budgets) -> float:
-    """Seconds a completion takes in training, roughly."""
+    """Rough seconds of training per completion."""
     work, shape, rates = situation.work, situation.shape, situation.rates
     rate = rates.matmul_float32 if situation.dtype == "float32" else rates.matmul_bfloat16
     together = max(1, (budgets.train_tokens - work.prompt_tokens) // work.new_tokens)

@@ -1,6 +1,6 @@
-"""A limit on the main memory this process may hold, kept by looking: the system would end the process.
+"""A limit on the main memory of this process. We check it ourselves: the system would kill the process.
 
-On an accelerator the driver keeps the limit (`set_accelerator_limit`), and nobody has to look.
+On an accelerator the allocator keeps the limit (`set_accelerator_limit`), and nobody has to check.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from torch import nn
 
 
 class MemoryLimitError(MemoryError):
-    """This process holds more than it was allowed to. Raised by us, before the system has to."""
+    """This process holds more memory than allowed. Raised by us, before the system kills the process."""
 
 
 def resident_bytes() -> int:
-    """What this process holds in main memory now; takes some microseconds."""
+    """Bytes that this process holds in main memory now. Takes some microseconds."""
     return int(psutil.Process().memory_info().rss)
 
 
 class MemoryGuard:
-    """Says when this process passes a limit on main memory. Asked often; an accelerator has its own."""
+    """Checks whether this process has passed a limit on main memory. An accelerator has its own limit."""
 
     def __init__(self, limit_bytes: int, resident: Callable[[], int] = resident_bytes) -> None:
         self.limit_bytes = limit_bytes
         self._resident = resident
 
     def check(self) -> None:
-        """Raises MemoryLimitError above the limit."""
+        """Raises MemoryLimitError above the limit. Called often."""
         held = self._resident()
         if held > self.limit_bytes:
             raise MemoryLimitError(
@@ -38,8 +38,8 @@ class MemoryGuard:
             )
 
     def watch(self, model: nn.Module) -> None:
-        """Check before each of the model's layers: activations pile up over them, so a batch that is too
-        large is given up halfway, and not when the system ends the process."""
+        """Check before each of the model's layers. Activations pile up over them, so a batch that is too
+        large is given up halfway, before the system kills the process."""
         stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
         for layer in max(stacks, key=_parameters, default=nn.ModuleList()):
             layer.register_forward_pre_hook(self._before_layer)
@@ -53,7 +53,7 @@ def _parameters(module: nn.Module) -> int:
 
 
 def set_accelerator_limit(device: torch.device, limit_bytes: int) -> None:
-    """From now on the allocator of `device` (CUDA or MPS) fails above the limit, for this process alone."""
+    """Make the allocator of `device` (CUDA or MPS) fail above the limit, for this process only."""
     if device.type == "cuda":
         _free, total = torch.cuda.mem_get_info(device)
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit_bytes / total), device)

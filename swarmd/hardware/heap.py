@@ -1,7 +1,7 @@
-"""Giving freed memory back to the system between the phases of a step.
+"""Gives freed memory back to the system between the phases of a step.
 
-glibc keeps what was freed for the next allocation. Decoding and training allocate blocks of different sizes:
-what one leaves is of no use to the other, and the process would hold both, 1 GB at 0.5 B parameters.
+glibc keeps freed memory for the next allocation. Decoding and training allocate blocks of different sizes, so
+neither can use what the other leaves. The process would hold both: 1 GB at 0.5 B parameters.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 
 import torch
 
-MODEL_BYTES_MIN = 256 * 2**20  # smaller models leave too little to be worth the time of faulting it in again
+MODEL_BYTES_MIN = 256 * 2**20  # smaller models leave too little to be worth the page faults of reuse
 
 
 @cache
 def heap_trim() -> Any:
-    """glibc's malloc_trim; None where the C library is another."""
+    """glibc's malloc_trim; None with another C library."""
     if not sys.platform.startswith("linux"):
         return None
     return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def release_freed(device: torch.device, model_bytes: int) -> None:
-    """Between two phases: hand back what was freed, where the model computes in main memory."""
+    """Between two phases, give back freed memory if the model is large and computes in main memory."""
     trim = heap_trim()
     if trim is not None and device.type == "cpu" and model_bytes >= MODEL_BYTES_MIN:
         trim(0)

@@ -1,4 +1,4 @@
-"""How much memory a model will take at its peak, before any of it is loaded.
+"""Predicts how much memory a model will take at its peak, before any of it is loaded.
 
 Pure arithmetic over the model's shape and the batches. The constants were fitted to measured peaks
 (`python -m benchmarks.prediction` compares them again; decision 9 has the table).
@@ -14,19 +14,19 @@ from swarmd.hardware.shape import ModelShape
 MIB = 2**20
 
 LIBRARIES_BYTES = {"cpu": 100 * MIB, "cuda": 600 * MIB, "mps": 300 * MIB}
-"""What libraries take beside our tensors once they compute: thread buffers, workspaces, kernels."""
-SLACK = 1.03  # heap that is free in pieces too small to use
+"""What libraries take besides our tensors once they compute: thread buffers, workspaces, kernels."""
+SLACK = 1.03  # free heap in pieces too small to use
 
 
 @dataclass(frozen=True)
 class MemoryPrediction:
-    """Bytes on the device, the process's own among them. `peak` is the larger of the two phases."""
+    """Bytes on the device, including the process's own. `peak` is the larger of the two phases."""
 
     peak: int
     decoding: dict[str, int] = field(repr=False)
     """What is held at the peak of decoding: name -> bytes."""
     training: dict[str, int] = field(repr=False)
-    """The same in training; empty where nothing is trained."""
+    """The same for training; empty if nothing is trained."""
 
 
 def predict_memory(
@@ -37,7 +37,7 @@ def predict_memory(
     *,
     held_bytes: int,
 ) -> MemoryPrediction:
-    """The peak of this process, which holds `held_bytes` on the device now, before loading."""
+    """The peak of this process, which holds `held_bytes` on the device before loading."""
     base = {"process": held_bytes + LIBRARIES_BYTES[arrangement.device]}
     base |= _standing(shape, arrangement, work)
     decoding = base | engines.decoding(shape, arrangement, work)
@@ -47,10 +47,10 @@ def predict_memory(
 
 
 def _standing(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """What is there all the time."""
+    """What is held all the time."""
     trained = way.trained_parameters(shape)
     adapters = trained if way.lora_rank is not None else 0
-    # What is trained is float32; a base that is frozen takes the plan's own type.
+    # What is trained is float32. A frozen base has the plan's dtype.
     weight = FLOAT32 if way.lora_rank is None else way.itemsize
     return {
         "weights": weight * shape.parameters + FLOAT32 * adapters,

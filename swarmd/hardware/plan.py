@@ -1,7 +1,7 @@
-"""What to load, where and how, and why: the decisions over what the probe saw and the operator wished.
+"""Decides what to load, where and how, from what the probe found and what the operator asked for.
 
-Pure: the same probe, measurements and wishes give the same plan. Every decision carries a sentence for the
-person who started the daemon. What fits into memory is worked out in `fitting`.
+Pure: the same probe, measurements and settings give the same plan. Every decision carries a sentence for the
+person who started the daemon. `fitting` works out what fits into memory.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from swarmd.hardware.shape import ModelShape
 
 ACCELERATOR_FREE_BYTES_MIN = (
     2 * GIB
-)  # a CUDA context alone takes 0.5 GiB; with less than this a step fails midway
+)  # a CUDA context alone takes 0.5 GiB; with less free than this, a step fails midway
 ACCELERATOR_HOST_THREADS = 4  # a GPU's host side only tokenises and launches kernels
-SMALL_MODELS = frozenset(
-    {"embedded"}
-)  # matrices too small for a second thread or a second number type to pay
-BFLOAT16_GAIN_MIN = 1.2  # times float32's rate: below that, its rounding buys nothing
-LORA_RANK = 16  # where all weights do not fit: enough for RL on small tasks, a few percent of the weights
+SMALL_MODELS = frozenset({"embedded"})  # matrices too small to gain from a second thread or a reduced dtype
+BFLOAT16_GAIN_MIN = 1.2  # times float32's rate; below that, its rounding is not worth it
+LORA_RANK = 16  # if all weights do not fit: enough for RL on small tasks, a few percent of the weights
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class LoraPlan:
 
 @dataclass(frozen=True)
 class HardwarePlan:
-    """What to load, where and how. `reasons` are sentences for people, one a decision."""
+    """What to load, where and how. `reasons` are sentences for people, one per decision."""
 
     model: str
     device: str
@@ -51,13 +49,13 @@ class HardwarePlan:
     reasons: tuple[str, ...]
     budgets: Budgets = UNPLANNED
     memory_limit_bytes: int | None = None
-    """What this process may hold on the device; None: nobody looks."""
+    """What this process may hold on the device; None if no limit is checked."""
     predicted_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The decisions that need no knowledge of the model: what can be measured before it is known."""
+    """The decisions that do not depend on the model: the device can be measured before it is known."""
 
     device: str
     threads: int
@@ -78,9 +76,9 @@ class Demand:
     engines: EnginesMemory
     work: Workload
     train_tokens: int | None = None
-    """The operator's own word."""
+    """Set by the operator."""
     shrunk: Sequence[ShrunkBudgets] = ()
-    """What memory did not suffice for at earlier starts."""
+    """Budgets that ran out of memory at earlier starts."""
 
 
 def plan_hardware(
@@ -90,11 +88,11 @@ def plan_hardware(
     demand: Demand | None = None,
     rates: Rates | None = None,
 ) -> HardwarePlan:
-    """Decide from the operator's wishes and the machine.
+    """Decide from the operator's settings and the machine.
 
-    Without `demand` nothing is known of the model, and memory is not planned; without `rates` the probe alone
-    chooses the number type. Raises ConfigError for a wish that cannot be met, ModelError where memory cannot
-    suffice.
+    Without `demand` nothing is known about the model, and memory is not planned. Without `rates` the probe
+    alone chooses the dtype. Raises ConfigError for a setting that is impossible here, ModelError if memory
+    cannot suffice.
     """
     placement = choose_placement(config, probe)
     dtype, why_dtype = _choose_dtype(config, placement.device, probe, rates)
@@ -118,7 +116,7 @@ def _with_memory(
     demand: Demand,
     rates: Rates | None,
 ) -> HardwarePlan:
-    """The plan completed by what fits: the method where it was left open, budgets, checkpointing."""
+    """Complete the plan with what fits: all weights or an adapter if left open, budgets, checkpointing."""
     gpu = next((a for a in probe.accelerators if a.device == plan.device), None)
     free = probe.free_bytes if gpu is None else gpu.free_bytes
     limit = memory_limit_bytes(config.memory_limit, free)
@@ -140,7 +138,7 @@ def _with_memory(
             limit_bytes=limit,
         ),
     )
-    # A rank that was set, to none too (so a home resumes), is a wish; else an adapter is the way out.
+    # A rank that was set is kept, even if it is none (so a home resumes). Else an adapter is the fallback.
     is_open = "lora_rank" not in config.model_fields_set and demand.work.training
     wished = None if plan.lora is None else plan.lora.rank
     chosen = fit(situation, (None, LORA_RANK) if is_open else (wished,))
@@ -169,7 +167,7 @@ def _why_memory(situation: Situation, chosen: Fit, limit: str) -> tuple[str, ...
     peak = f"a peak of {_gib(chosen.prediction.peak)} is predicted, and {limited}"
     if not situation.work.training:
         return (peak, f"{budgets.decode_tokens} tokens are decoded at once")
-    asked = " because so many were asked for" if situation.train_tokens == budgets.train_tokens else ""
+    asked = " because that was asked for" if situation.train_tokens == budgets.train_tokens else ""
     at_once = (
         f"{budgets.decode_tokens} tokens are decoded at once, and {budgets.train_tokens} trained on{asked}"
     )
@@ -182,7 +180,7 @@ def _why_memory(situation: Situation, chosen: Fit, limit: str) -> tuple[str, ...
 
 
 def choose_placement(config: PolicyConfig, probe: HardwareProbe) -> Placement:
-    """The device and its host threads. Raises ConfigError for a device that is not there."""
+    """The device and its host threads. Raises ConfigError for a device that this machine does not have."""
     device, why_device = _choose_device(config.device, probe)
     threads, why_threads = _choose_threads(config, device, probe)
     return Placement(device, threads, why_device, why_threads)
@@ -224,7 +222,7 @@ def _choose_dtype(
     if config.dtype != "auto":
         if config.dtype == "bfloat16" and gpu is not None and not gpu.bfloat16:
             raise ConfigError(
-                f"dtype bfloat16 was asked for, but {device} ({gpu.name}) has none: use float32"
+                f"dtype bfloat16 was asked for, but {device} ({gpu.name}) does not support it: use float32"
             )
         if config.dtype == "float16":
             return "float16", "float16 because it was asked for (small gradients can vanish in it)"
@@ -254,7 +252,7 @@ def _faster_dtype(device: str, rates: Rates) -> tuple[DType, str]:
 
 def _choose_threads(config: PolicyConfig, device: str, probe: HardwareProbe) -> tuple[int, str]:
     if config.threads is not None:
-        return config.threads, f"{_threads(config.threads)} because so many were asked for"
+        return config.threads, f"{_threads(config.threads)} because that was asked for"
     if probe.omp_threads is not None:
         return probe.omp_threads, f"{_threads(probe.omp_threads)} because OMP_NUM_THREADS says so"
     if config.model in SMALL_MODELS:
@@ -262,8 +260,8 @@ def _choose_threads(config: PolicyConfig, device: str, probe: HardwareProbe) -> 
     if device != "cpu":
         threads = max(1, min(ACCELERATOR_HOST_THREADS, probe.cores))
         return threads, f"{_threads(threads)} because the work is on {device}"
-    # OpenMP threads wait for each other: with more threads than free cores, every one waits for the slowest
-    # (two peers with two threads each on two cores: 159 -> 15 tokens/s). So take only cores that are idle.
+    # OpenMP threads wait for each other: with more threads than free cores, all wait for the slowest (two
+    # peers with two threads each on two cores: 159 -> 15 tokens/s). So take only idle cores.
     threads = max(1, probe.cores - round(probe.busy_cores))
     why = f"because {probe.cores} cores may be used and {probe.busy_cores:.1f} are busy with other work"
     return threads, f"{_threads(threads)} {why}"

@@ -1,4 +1,4 @@
-"""What this machine has, looked at once at the start. What follows from it is decided in `plan`."""
+"""Looks once, at the start, at what this machine has. `plan` decides what follows from it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class HardwareProbe:
-    """What this machine has, as values: plans are made, and tested, from it alone."""
+    """What this machine has, as values. Plans are made, and tested, from these alone."""
 
     accelerators: tuple[Accelerator, ...]
     cores: int  # physical cores this process may use
     busy_cores: float  # load average of the last minute
     fast_bfloat16: bool  # the CPU multiplies bfloat16 in hardware
-    omp_threads: int | None  # OMP_NUM_THREADS, the operator's own word
-    free_bytes: int  # main memory this process could come to hold, what it holds already among it
+    omp_threads: int | None  # OMP_NUM_THREADS, as set by the operator
+    free_bytes: int  # main memory this process could hold, including what it holds already
     held_bytes: int  # main memory it holds now: Python and the libraries
     cpu: str = ""  # the processor's own name
 
@@ -77,7 +77,7 @@ def _mps_device() -> list[Accelerator]:
 
 
 def _cpu_name(path: Path) -> str:
-    """As Linux tells it; elsewhere the kind of processor must do."""
+    """The name that Linux gives; on other systems, the kind of processor."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -87,7 +87,7 @@ def _cpu_name(path: Path) -> str:
 
 
 def _usable_cores() -> int:
-    """Physical cores, less what affinity and the control groups' quotas take away."""
+    """Physical cores, bounded by affinity and by control group quotas."""
     logical = os.cpu_count() or 1
     physical = psutil.cpu_count(logical=False) or logical
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical

@@ -1,7 +1,7 @@
-"""How fast this machine's device multiplies and reads memory: measured in a fraction of a second.
+"""Measures how fast this machine's device multiplies and reads memory, in a fraction of a second.
 
-Other work on the machine makes a device look slow, so the best of several starts is kept. The rates choose
-between ways of computing the same; they promise nothing. Free memory is not measured here.
+Other work on the machine makes a device look slow, so the best of several starts is kept. The rates only
+choose between ways to compute the same result; they promise nothing. Free memory is not measured here.
 """
 
 from __future__ import annotations
@@ -17,35 +17,33 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarmd.storage.durable import write_whole
 
-BUDGET_S = (
-    0.05  # for each rate: the clock's own error is far below, and three of them go unnoticed at a start
-)
+BUDGET_S = 0.05  # for each rate: far above the clock's error, and three of them go unnoticed at a start
 REPEATS_MAX = 50
 MATMUL_SIDE = {"cpu": 512, "cuda": 4096, "mps": 2048}  # large enough to keep the device busy
 READ_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
-MEASUREMENTS = 3  # of a device, at as many starts: one of them may fall into a busy moment, hardly all
-CACHED_MAX = 16  # devices times numbers of threads of one machine
+MEASUREMENTS = 3  # per device, one per start: one may hit a busy moment, hardly all
+CACHED_MAX = 16  # devices times thread counts of one machine
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Of one device with some number of threads."""
+    """The rates of one device with some number of threads."""
 
     matmul_float32: float
-    """Floating-point operations a second in a float32 product."""
+    """Floating-point operations per second in a float32 product."""
     matmul_bfloat16: float | None
-    """The same in bfloat16; None where the device cannot."""
+    """The same in bfloat16; None if the device does not support it."""
     bandwidth: float
-    """Bytes a second when a matrix is read for one row."""
+    """Bytes per second when a matrix is read for one row."""
 
     @property
     def bfloat16_gain(self) -> float:
-        """How many times faster bfloat16 multiplies; 0 where the device cannot."""
+        """How many times as fast as float32 bfloat16 multiplies; 0 if the device does not support it."""
         return (self.matmul_bfloat16 or 0.0) / self.matmul_float32
 
     def best(self, other: Rates) -> Rates:
-        """The higher of each: what disturbs a measurement only ever slows it down."""
+        """The higher of each rate: a disturbance can only slow a measurement down."""
         bfloat16 = max(self.matmul_bfloat16 or 0.0, other.matmul_bfloat16 or 0.0) or None
         return Rates(
             max(self.matmul_float32, other.matmul_float32), bfloat16, max(self.bandwidth, other.bandwidth)
@@ -69,7 +67,7 @@ class _Entry(BaseModel):
     matmul_bfloat16: float | None = Field(gt=0, allow_inf_nan=False)
     bandwidth: float = Field(gt=0, allow_inf_nan=False)
     measurements: int = Field(1, ge=1)
-    """Of which these are the best."""
+    """How many measurements these are the best of."""
 
     def same_device(self, other: _Entry) -> bool:
         keys = ("device", "name", "torch", "threads")
@@ -96,8 +94,8 @@ def rates_of(
     """The rates of `device` with `threads` threads: the best of the first MEASUREMENTS starts, then from
     `cache` alone.
 
-    Another device, PyTorch or number of threads is measured anew, and so is everything when the file is
-    damaged. A cache that cannot be written costs the next start a fraction of a second, nothing else.
+    Another device, PyTorch version or number of threads is measured again, and so is everything if the file
+    is damaged. A cache that cannot be written only costs the next start a fraction of a second.
     """
     known = _read(cache)
     key = {
@@ -139,7 +137,7 @@ def _write(path: Path, cache: _Cache) -> None:
 
 
 def measure_rates(device: str, threads: int) -> Rates:
-    """Measure now. Takes some tenths of a second, and READ_BYTES for as long."""
+    """Measure now. Takes some tenths of a second, and holds READ_BYTES during it."""
     kind = torch.device(device).type
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -148,7 +146,7 @@ def measure_rates(device: str, threads: int) -> Rates:
         operations = 2.0 * side**3
         float32 = operations / _seconds(device, _product(device, side, torch.float32))
         bfloat16 = None
-        with suppress(RuntimeError, TypeError):  # how backends say that they lack a number type
+        with suppress(RuntimeError, TypeError):  # how backends say that they lack a dtype
             bfloat16 = operations / _seconds(device, _product(device, side, torch.bfloat16))
         columns = MATMUL_SIDE[kind]
         matrix = torch.ones(READ_BYTES[kind] // (4 * columns), columns, device=device)
@@ -165,8 +163,8 @@ def _product(device: str, side: int, dtype: torch.dtype) -> Callable[[], torch.T
 
 
 def _seconds(device: str, work: Callable[[], torch.Tensor]) -> float:
-    """The fastest of a few runs: slower ones were disturbed. The first run, which loads code, does not count
-    unless it alone takes longer than all should."""
+    """Seconds of the fastest of a few runs: slower ones were disturbed. The first run also loads code, so it
+    counts only if it alone takes longer than BUDGET_S."""
     times: list[float] = []
     began = time.perf_counter()
     while len(times) < 2 or (len(times) < REPEATS_MAX and time.perf_counter() - began < BUDGET_S):

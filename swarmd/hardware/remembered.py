@@ -1,4 +1,4 @@
-"""Budgets that memory did not suffice for, kept for the next start. A damaged file is forgotten."""
+"""Budgets that a shortage of memory reduced, kept for the next start. A damaged file is ignored."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from swarmd.hardware.budgets import Budgets
 from swarmd.storage.durable import write_whole
 
-ENTRIES_MAX = 16  # models times devices times methods of one home
-MORE_MEMORY = 1.25  # with a quarter more than when it ran out, larger batches are worth another try
+ENTRIES_MAX = 16  # models times devices times LoRA ranks of one home
+MORE_MEMORY = 1.25  # with a quarter more memory than when it ran out, larger batches are worth another try
 
 log = structlog.get_logger()
 
 
 class ShrunkBudgets(BaseModel):
-    """What was kept to after a shortage, and in which circumstances."""
+    """The budgets after a shortage, and the circumstances of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     model: str
@@ -29,7 +29,7 @@ class ShrunkBudgets(BaseModel):
     decode_tokens: int = Field(ge=1)
     train_tokens: int = Field(ge=1)
     gradient_checkpointing: bool = False
-    """Whether activations had to be computed twice, too."""
+    """Whether activations also had to be computed twice."""
 
     def is_of_same_run(self, other: ShrunkBudgets) -> bool:
         return all(
@@ -45,7 +45,7 @@ class _File(BaseModel):
 def ceilings(
     known: Iterable[ShrunkBudgets], *, model: str, device: str, dtype: str, limit_bytes: int
 ) -> Mapping[int | None, Budgets]:
-    """LoRA rank (None: all weights) -> the most to try; nothing where there is more memory now."""
+    """LoRA rank (None: all weights) -> the largest budgets to try; no entry if there is more memory now."""
     return {
         shrunk.lora_rank: Budgets(shrunk.decode_tokens, shrunk.train_tokens, shrunk.gradient_checkpointing)
         for shrunk in known
@@ -55,7 +55,7 @@ def ceilings(
 
 
 def read_shrunk(path: Path | None) -> tuple[ShrunkBudgets, ...]:
-    """What `write_shrunk` wrote; nothing where there is no file, or a damaged one."""
+    """What `write_shrunk` wrote; empty if the file is missing or damaged."""
     try:
         return tuple(_File.model_validate_json(b"{}" if path is None else path.read_bytes()).entries)
     except (OSError, ValidationError):
@@ -63,9 +63,9 @@ def read_shrunk(path: Path | None) -> tuple[ShrunkBudgets, ...]:
 
 
 def write_shrunk(path: Path | None, shrunk: ShrunkBudgets) -> None:
-    """Add this to what is known of the same run.
+    """Merge this with what is known about the same run.
 
-    A file that cannot be written costs the next start a shortage, nothing else.
+    A file that cannot be written only costs the next start a shortage.
     """
     if path is None:
         return
@@ -85,4 +85,6 @@ def write_shrunk(path: Path | None, shrunk: ShrunkBudgets) -> None:
         text = _File(entries=[shrunk, *others][:ENTRIES_MAX]).model_dump_json(indent=1)
         write_whole(path, text.encode(), beside=f".writing-{path.name}")
     except OSError as error:
-        log.warning(f"{path} cannot be written ({error.strerror}): the next start will not know")
+        log.warning(
+            f"{path} cannot be written ({error.strerror}): the next start will try larger batches again"
+        )

@@ -1,6 +1,6 @@
-"""Out of memory, recognised: whoever says it, it becomes one value that the caller can act on.
+"""Recognises out-of-memory errors from any source, and turns them into one value that the caller can act on.
 
-What to do about it (smaller batches, and which) is decided in `budgets`, not here.
+`budgets` decides what to do about it (smaller batches, and which).
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ T = TypeVar("T")
 
 TOLD_CHARS_MAX = 200  # of an allocator's message; CUDA's runs to a page of statistics
 ALLOCATORS_WORDS = (
-    "out of memory",  # CUDA, where it is no OutOfMemoryError, and MPS: "MPS backend out of memory"
+    "out of memory",  # CUDA errors that are no OutOfMemoryError, and MPS: "MPS backend out of memory"
     "can't allocate memory",  # c10's CPU allocator, on Linux and macOS
-    "not enough memory",  # the same where malloc says nothing more
+    "not enough memory",  # the same if malloc gives no detail
     "cublas_status_alloc_failed",  # cuBLAS, for its workspace
 )
-"""Parts of the texts of RuntimeErrors that mean: no memory."""
+"""Parts of RuntimeError messages that mean memory ran out."""
 
 
 @dataclass(frozen=True)
 class Shortage:
-    """Work that was given up for lack of memory; `why` is the allocator's own word, shortened."""
+    """Work that was given up for lack of memory. `why` is the allocator's own message, shortened."""
 
     why: str
 
 
 def attempt(work: Callable[[], T]) -> T | Shortage:
-    """What `work` returns, or that memory did not suffice for it; then what it held is given back.
+    """What `work` returns, or a Shortage if memory ran out; then the memory it held is given back.
 
-    Any other error passes.
+    Any other error is passed on.
     """
     try:
         return work()
@@ -46,13 +46,13 @@ def attempt(work: Callable[[], T]) -> T | Shortage:
         if not is_out_of_memory(error):
             raise
         why = (str(error).partition("\n")[0] or type(error).__name__)[:TOLD_CHARS_MAX]
-    # Only here, behind the handler: the error's traceback holds the frames, and they the tensors.
+    # Only after the handler: the error's traceback holds the frames, and the frames hold the tensors.
     release_memory()
     return Shortage(why)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this means that memory ran out: on CUDA, MPS or the CPU, or at a limit of ours."""
+    """Whether this error means that memory ran out: on CUDA, MPS or the CPU, or at our own limit."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in ALLOCATORS_WORDS)
@@ -60,17 +60,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def out_of_memory_as_model_error(remedy: str) -> Iterator[None]:
-    """For what cannot be done in smaller parts: running out of memory is a ModelError with what to change."""
+    """For work that cannot be split: turns out-of-memory into a ModelError that names what to change."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise ModelError(f"memory does not suffice: try {remedy} or a smaller --model") from error
+        raise ModelError(f"memory ran out: try {remedy} or a smaller --model") from error
 
 
 def release_memory() -> None:
-    """Give back what is free but kept: garbage, the accelerators' caches, and the heap's free pages."""
+    """Give back memory that is free but kept: garbage, accelerator caches, and free heap pages."""
     gc.collect()
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()

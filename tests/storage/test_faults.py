@@ -105,7 +105,7 @@ FILES: dict[str, dict[str, Outcome]] = {
         **dict.fromkeys(
             ("truncated", "flipped", "empty"), told("is damaged: it is not served, and is kept as")
         ),
-        "missing": told("1 records that the ledger speaks of are gone"),
+        "missing": told("1 records that the ledger lists are gone"),
         **dict.fromkeys(READ_ERRORS, told("cannot read the record")),
     },
 }
@@ -303,7 +303,7 @@ def test_untrained_on_purpose_keeps_what_is_damaged_and_must_be_said_once(home: 
     before = contents(home / "checkpoints")
     step, said = start(home, Beginning(fresh=True))
     assert step == 0
-    assert "begins anew, untrained" in said
+    assert "starts over, untrained" in said
     assert lost(before, home) == set()
 
 
@@ -342,5 +342,5 @@ def test_a_new_identity_claims_nothing_of_the_former_peer(home: Path) -> None:
 def test_the_key_of_another_peer_is_refused(home: Path, tmp_path: Path) -> None:
     other = Home.open(tmp_path / "other")
     other.identity_path.replace(home / "identity.key")
-    with pytest.raises(SwarmdError, match=r"the ledger of this home is of .*key restore FILE --replace"):
+    with pytest.raises(SwarmdError, match=r"the ledger of this home belongs to .*key restore FILE --replace"):
         start(home)
