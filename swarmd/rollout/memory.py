@@ -28,7 +28,7 @@ def eager_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[st
 
 
 def vllm_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
-    """What `LoadedVllm` holds: its own copy of the model and its own cache."""
+    """What `VllmEngine` holds: its own copy of the model and its own cache."""
     return {
         "working copy": way.itemsize * shape.parameters,
         "cache": cache_bytes(shape, way),

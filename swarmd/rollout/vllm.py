@@ -26,7 +26,7 @@ ADAM_BYTES = 8  # per trained weight: its two moments, which do not exist yet wh
 GIB = 2**30
 
 
-class LoadedVllm:
+class VllmEngine:
     """Decodes with `VllmCalls`. `progress` is called when a row is finished, with its length."""
 
     def __init__(
@@ -88,7 +88,7 @@ def start_vllm_engine(
     dtype: torch.dtype,
     temperature: float,
     memory_bytes: int | None,
-) -> LoadedVllm:
+) -> VllmEngine:
     """Start vLLM beside a model that is already on the GPU.
 
     memory_bytes: how much of the GPU's memory this process may use in all; None for no limit. Raises
@@ -100,7 +100,7 @@ def start_vllm_engine(
     limit = total if memory_bytes is None else memory_bytes
     share = memory_share(model, total_bytes=total, memory_bytes=limit, dtype=dtype)
     engine = start_vllm(model.config, dtype=str(dtype).removeprefix("torch."), memory_share=share)
-    return LoadedVllm(model, eos_ids=eos_ids, dtype=dtype, engine=engine)
+    return VllmEngine(model, eos_ids=eos_ids, dtype=dtype, engine=engine)
 
 
 def check_possible(device: torch.device, temperature: float) -> None:

@@ -13,7 +13,7 @@ from swarmd.policy import Policy
 from swarmd.policy.engines import EngineWish, Subject, choose_engine
 from swarmd.rollout import EagerEngine, Engine, GenerationStoppedError
 from swarmd.rollout.sampling import draw_uniforms
-from swarmd.rollout.vllm import LoadedVllm
+from swarmd.rollout.vllm import VllmEngine
 from tests.rollout.stand_in_engine import StandInEngine
 
 
@@ -24,7 +24,7 @@ def ours(model, *, pad_id, eos_ids, dtype):
 ENGINES: dict[str, Callable[..., Engine]] = {
     "eager": EagerEngine,
     "own": lambda model, **given: ours(model, **given),
-    "vllm": lambda model, *, pad_id, **given: LoadedVllm(model, engine=stand_in(model, given), **given),
+    "vllm": lambda model, *, pad_id, **given: VllmEngine(model, engine=stand_in(model, given), **given),
 }
 EOS_IDS = frozenset(range(30))  # of 259 tokens: rows finish at different steps
 PROMPTS = [[65, 66, 67], [70] * 40, [90, 91, 92, 93, 94, 95, 96], [100]]

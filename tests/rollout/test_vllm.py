@@ -7,12 +7,12 @@ import torch
 
 from swarmd.errors import ConfigError, ModelError
 from swarmd.rollout import GenerationStoppedError, vllm
-from swarmd.rollout.vllm import LoadedVllm, check_possible, memory_share
+from swarmd.rollout.vllm import VllmEngine, check_possible, memory_share
 from tests.rollout.stand_in_engine import StandInEngine
 
 
 def decode(policy, engine, **more):
-    loaded = LoadedVllm(policy.model, eos_ids=frozenset({1}), dtype=torch.float32, engine=engine)
+    loaded = VllmEngine(policy.model, eos_ids=frozenset({1}), dtype=torch.float32, engine=engine)
     uniforms = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
     return loaded.decode([[65], [66, 67]], 2, 6, uniforms=uniforms, temperature=1.0, **more)
 
@@ -48,7 +48,7 @@ def test_a_failing_engine_is_put_to_sleep(make_policy):
 
 def test_a_row_does_not_depend_on_the_rows_beside_it(make_policy):
     policy = make_policy()
-    loaded = LoadedVllm(
+    loaded = VllmEngine(
         policy.model, eos_ids=frozenset({1}), dtype=torch.float32, engine=StandInEngine(policy.model)
     )
     uniforms = torch.rand(2, 6, generator=torch.Generator().manual_seed(0))
