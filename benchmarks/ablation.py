@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.cases import QWEN
 from benchmarks.models import prepare_model
+from benchmarks.ours import own_group
 from benchmarks.trainer import CACHE
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.groups import ScoredCompletion, ScoredGroup
@@ -76,19 +77,7 @@ def _group(policy: Policy, count: int, tokens: int, rng: random.Random) -> Score
         text = policy.tokenizer.decode_completion(ids)
         completions.append(ScoredCompletion(text, float(index % 2), False, ids, (-3.0,) * tokens))
     question = "What is " + " + ".join(str(rng.randrange(1000)) for _ in range(10)) + "?"
-    return ScoredGroup(
-        publisher="",
-        task_id=bytes(16),
-        task_name="ablation",
-        question=question,
-        completions=tuple(completions),
-        round=0,
-        step=0,
-        model=policy.family,
-        tokenizer=policy.tokenizer_fingerprint,
-        digest=None,
-        external=False,
-    )
+    return own_group(policy, question, completions)
 
 
 def main() -> None:

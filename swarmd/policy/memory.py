@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from swarmd.config.slices import EngineName
-from swarmd.hardware.arrangement import EnginesMemory
+from swarmd.hardware.arrangement import EnginesMemory, Memory
 from swarmd.llama import NotLlamaError, read_decoder
 from swarmd.llama.memory import DecodingMemory, training_memory
 from swarmd.logprobs.memory import packed_memory, padded_memory
@@ -19,12 +19,12 @@ def engines_memory(model: Any, wish: EngineName) -> EnginesMemory:
         decoder = read_decoder(model)
     except NotLlamaError:
         decoder = None
-    is_packed = why_not_packed(model) is None
-    return EnginesMemory(
-        decoding=vllm_memory
-        if wish == "vllm"
-        else eager_memory
-        if wish == "eager" or decoder is None
-        else DecodingMemory.of(decoder),
-        training=padded_memory if not is_packed else packed_memory if decoder is None else training_memory,
-    )
+    if wish == "vllm":
+        decoding: Memory = vllm_memory
+    elif wish == "eager" or decoder is None:
+        decoding = eager_memory
+    else:
+        decoding = DecodingMemory.of(decoder)
+    if why_not_packed(model) is not None:
+        return EnginesMemory(decoding, padded_memory)
+    return EnginesMemory(decoding, packed_memory if decoder is None else training_memory)

@@ -23,7 +23,7 @@ from swarmd.hardware.heap import release_freed
 from swarmd.logprobs import DistinctLogprobs
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
-from swarmd.model.adapters import adapted_modules
+from swarmd.model.adapters import ADAPTER, adapted_modules
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
 from swarmd.policy.stopping import cut_at_stop
@@ -300,8 +300,7 @@ class Policy:
 
 def _family(model: PreTrainedModel | PeftModel) -> str:
     """Architecture and number of base parameters, e.g. "qwen2-494M"."""
-    adapter = ".lora_"
-    count = sum(p.numel() for name, p in model.named_parameters() if adapter not in name)
+    count = sum(p.numel() for name, p in model.named_parameters() if ADAPTER not in name)
     for unit, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if count >= size:
             scaled = count / size
