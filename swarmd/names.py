@@ -1,4 +1,4 @@
-"""A pleasant name for each peer, such as brisk-otter, so that people can tell peers apart and talk about them.
+"""A pleasant name for each peer, such as brisk-otter, so that people can tell peers apart.
 
 The name follows from the peer id alone and is the same on every machine. It is for the eye: there are 65,536
 names, so two peers of a large swarm may share one, and anyone can make a key whose name is that of another.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-_FIRST = """
+_FIRST_WORDS = """
     able agile airy alert alpine amber ample apt arctic ardent artful astute atomic autumn azure balmy
     beaming blithe bold bonny bouncy brave breezy bright brisk bronze bubbly busy calm candid caring
     casual cheery chief chipper civil clean clear clever coastal comfy cool copper cosmic cosy crafty
@@ -27,8 +27,8 @@ _FIRST = """
     strong sturdy sunlit sunny super supple sure tame tawny tender thankful thrifty tidal tidy topaz trim
     true trusty upbeat urban valiant vast velvet verbal vernal violet vital vivid warm wavy wise witty
     woody worthy young zesty zippy
-""".split()
-_SECOND = """
+"""
+_SECOND_WORDS = """
     albatross alpaca ant anteater antelope avocet badger barbet bat beagle bear beaver bee beetle bison
     bittern boar bobcat bongo buffalo bulbul bunting bustard buzzard camel canary capybara caracal
     cardinal caribou cat cheetah chough cicada civet collie condor coot coral corgi cormorant cougar
@@ -47,8 +47,10 @@ _SECOND = """
     squirrel starling stilt stoat stork sturgeon swallow swan swift tanager tapir teal tern terrier thrush
     tiger toad tortoise toucan trout turaco turtle urchin vole wagtail walrus warbler waxwing whale wigeon
     wolf wombat woodcock woodpecker wren yak zebra
-""".split()
+"""
 """256 words each: one byte chooses one word. A word is never moved, added or removed: names would change."""
+
+_FIRST, _SECOND = _FIRST_WORDS.split(), _SECOND_WORDS.split()
 
 
 def name_of(peer_id: str) -> str:

@@ -22,7 +22,7 @@ def test_every_byte_chooses_a_word_of_its_own() -> None:
 @given(st.text())
 def test_any_text_has_a_name_of_two_plain_words(text: str) -> None:
     first, second = name_of(text).split("-")
-    assert first.isascii() and first.isalpha() and second.isascii() and second.isalpha()
+    assert all(word.isascii() and word.isalpha() for word in (first, second))
 
 
 def test_peers_that_share_a_name_are_told_apart_by_the_end_of_the_id() -> None:
