@@ -6,15 +6,15 @@ A signature proves authorship, not truth. The publisher's own rewards are ignore
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol import Manifest, Reason, RejectedRecord, VerifiedRecord
+from protocol import Manifest, PeerId, Reason, RejectedRecord, VerifiedRecord
 from protocol.limits import MICRO
 from swarmd.gossip.reputation import OVERDRAWN
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.step.accounts import Accounts
-from swarmd.tasks import Question, Score, TaskFailure, TaskRunner
+from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner
 
 REASONS = {
     "version": Reason.VERSION,
@@ -43,6 +43,24 @@ class Overdrawn:
 Outcome = ScoredGroup | RejectedRecord | Overdrawn
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """Time of the sandboxed worker, in seconds."""
+
+    cpu_s: float
+    clock_s: float
+
+    @classmethod
+    def so_far(cls, tasks: TaskRunner) -> _Cost:
+        return cls(tasks.cpu_s, tasks.clock_s)
+
+    def since(self, before: _Cost, shared_by: int = 1) -> _Cost:
+        return _Cost((self.cpu_s - before.cpu_s) / shared_by, (self.clock_s - before.clock_s) / shared_by)
+
+    def plus(self, other: _Cost) -> _Cost:
+        return _Cost(self.cpu_s + other.cpu_s, self.clock_s + other.clock_s)
+
+
 class Verification:
     """Turns verified records into scored groups with the swarm's own verifiers.
 
@@ -65,39 +83,69 @@ class Verification:
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
-        """One outcome per record, in order. Raises TaskError if the sandbox cannot run at all."""
-        now = self._monotonic()
-        open_ = [verified for verified in records if not self.accounts.is_overdrawn(verified.publisher, now)]
-        cpu_s, clock_s = self._tasks.cpu_s, self._tasks.clock_s
-        checked = await self._check(open_)
-        cpu_s, clock_s = self._tasks.cpu_s - cpu_s, self._tasks.clock_s - clock_s
-        if checked and all(isinstance(outcome, ScoredGroup) for outcome in checked):
-            self._usual_s += (clock_s - self._usual_s) * USUAL_WEIGHT
-        for verified, outcome in zip(open_, checked, strict=True):
-            if isinstance(outcome, ScoredGroup):
-                self.accounts.charge_good(verified.publisher, cpu_s / len(open_), self._monotonic())
-            else:
-                self.accounts.charge_bad(verified.publisher, clock_s / len(open_), self._monotonic())
-        found = dict(zip((verified.digest for verified in open_), checked, strict=True))
-        return [found.get(verified.digest, Overdrawn()) for verified in records]
+        """One outcome per record, in order. Raises TaskError if the sandbox cannot run at all.
+
+        What is quick is scored first, all together. Each other group is then scored alone. As soon as one by
+        a publisher is refused there, the rest of that publisher's groups are left for later.
+        """
+        outcomes: dict[int, Outcome] = {}
+        open_: dict[int, Question] = {}
+        allowed = {i: each for i, each in enumerate(records) if not self._is_overdrawn(each.publisher)}
+        shared = await self._check_together(allowed, outcomes, open_)
+        refused: set[PeerId] = set()
+        for i, question in open_.items():
+            verified = records[i]
+            if verified.publisher in refused or self._is_overdrawn(verified.publisher):
+                continue
+            outcomes[i] = await self._check_alone(verified, question, shared)
+            if isinstance(outcomes[i], RejectedRecord):
+                refused.add(verified.publisher)
+        return [outcomes.get(i, Overdrawn()) for i in range(len(records))]
 
     def hurry(self) -> None:
         """Others wait: give up a request that takes much longer than usual on this machine now."""
         if self._tasks.waiting_s > max(PATIENCE_S, PATIENCE_TIMES * self._usual_s):
             self._tasks.give_up()
 
-    async def _check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
-        questions = await self._tasks.questions([verified.record.task for verified in records])
-        outcomes = [self._compare(verified, q) for verified, q in zip(records, questions, strict=True)]
-        accepted = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Question)]
-        scores = await self._tasks.score(
-            [(records[i].record.task, [c.text for c in records[i].record.completions]) for i in accepted]
-        )
-        scored = dict(zip(accepted, scores, strict=True))
-        return [
-            outcome if isinstance(outcome, RejectedRecord) else self._judge(records[i], outcome, scored[i])
-            for i, outcome in enumerate(outcomes)
-        ]
+    async def _check_together(
+        self, records: Mapping[int, VerifiedRecord], outcomes: dict[int, Outcome], open_: dict[int, Question]
+    ) -> _Cost:
+        """Fills `outcomes` with what is quick to find out, and `open_` with the questions of all others.
+        Returns what each record cost."""
+        before = _Cost.so_far(self._tasks)
+        questions = await self._tasks.questions([verified.record.task for verified in records.values()])
+        for (i, verified), found in zip(records.items(), questions, strict=True):
+            compared = self._compare(verified, found)
+            if isinstance(compared, Question):
+                open_[i] = compared
+            else:
+                outcomes[i] = compared
+        rows = await self._tasks.score_shared([_item(records[i]) for i in open_])
+        for i, row in zip(list(open_), rows, strict=True):
+            if row is not None:
+                outcomes[i] = self._judge(records[i], open_.pop(i), row)
+        cost = _Cost.so_far(self._tasks).since(before, shared_by=max(1, len(records)))
+        if outcomes and not open_ and all(isinstance(each, ScoredGroup) for each in outcomes.values()):
+            self._usual_s += (cost.clock_s * len(records) - self._usual_s) * USUAL_WEIGHT
+        for i, outcome in outcomes.items():
+            self._charge(records[i].publisher, outcome, cost)
+        return cost
+
+    async def _check_alone(self, verified: VerifiedRecord, question: Question, shared: _Cost) -> Outcome:
+        before = _Cost.so_far(self._tasks)
+        outcome = self._judge(verified, question, await self._tasks.score_alone(*_item(verified)))
+        cost = _Cost.so_far(self._tasks).since(before)
+        self._charge(verified.publisher, outcome, cost.plus(shared))
+        return outcome
+
+    def _is_overdrawn(self, publisher: PeerId) -> bool:
+        return self.accounts.is_overdrawn(publisher, self._monotonic())
+
+    def _charge(self, publisher: PeerId, outcome: Outcome, cost: _Cost) -> None:
+        if isinstance(outcome, ScoredGroup):
+            self.accounts.charge_good(publisher, cost.cpu_s, self._monotonic())
+        else:
+            self.accounts.charge_bad(publisher, cost.clock_s, self._monotonic())
 
     def _judge(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> Outcome:
         """A completion that brings the scorer down makes its whole group worthless."""
@@ -150,3 +198,7 @@ class Verification:
             digest=verified.digest,
             external=True,
         )
+
+
+def _item(verified: VerifiedRecord) -> Item:
+    return verified.record.task, [completion.text for completion in verified.record.completions]

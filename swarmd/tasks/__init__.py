@@ -10,7 +10,7 @@ from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.outcomes import Question, Score, TaskFailure
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, find_answer, prompt_messages
-from swarmd.tasks.runner import TaskRunner
+from swarmd.tasks.runner import Item, TaskRunner
 from swarmd.tasks.source import (
     BadOptionError,
     Task,
@@ -24,6 +24,7 @@ __all__ = [
     "OPENING_TAG",
     "PRESETS",
     "BadOptionError",
+    "Item",
     "NoHeldOutQuestionError",
     "Payer",
     "Question",

@@ -28,6 +28,9 @@ from swarmd.tasks.rewards import RewardRule, reward_of
 
 log = structlog.get_logger(__name__)
 
+Item = tuple[TaskSpec, Sequence[str]]
+"""A question, and completions of it."""
+
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
 GROUPS_PER_REQUEST = 16  # those of a step; they share the time to make and score one question
 ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
@@ -146,24 +149,40 @@ class TaskRunner:
             found += [_question(spec, outcome) for spec, outcome in zip(part, outcomes, strict=True)]
         return found
 
-    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+    async def score(self, items: Sequence[Item]) -> list[list[Score]]:
         """The score of each completion of each item. Without an answer it is 0, and no scorer sees it."""
         return await self._score_as("score plain", items)
 
-    async def score_ours(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+    async def score_ours(self, items: Sequence[Item]) -> list[list[Score]]:
         """The same for texts that this program wrote: they do not need a process each."""
         return await self._score_as("score ours", items)
 
-    async def _score_as(
-        self, kind: str, items: Sequence[tuple[TaskSpec, Sequence[str]]]
-    ) -> list[list[Score]]:
-        groups = [_Group.of(spec, completions) for spec, completions in items]
-        found: list[list[Score]] = []
+    async def score_shared(self, items: Sequence[Item]) -> list[list[Score] | None]:
+        """The scores of each item whose answers may share a process; None for one to be scored alone.
+
+        One request for `GROUPS_PER_REQUEST` items, and quick: what may take long is not tried.
+        """
+        return await self._score_shared("score plain", [_Group.of(*item) for item in items])
+
+    async def score_alone(self, spec: TaskSpec, completions: Sequence[str]) -> list[Score]:
+        """The score of each completion of one item, with a process for each answer that needs one."""
+        return await self._score_alone(_Group.of(spec, completions))
+
+    async def _score_as(self, kind: str, items: Sequence[Item]) -> list[list[Score]]:
+        groups = [_Group.of(*item) for item in items]
+        rows = await self._score_shared(kind, groups)
+        return [
+            await self._score_alone(group) if row is None else row
+            for group, row in zip(groups, rows, strict=True)
+        ]
+
+    async def _score_shared(self, kind: str, groups: Sequence[_Group]) -> list[list[Score] | None]:
+        found: list[list[Score] | None] = []
         for batch in _batches(groups):
             rows = await self._score_together(kind, [group for group in batch if group.distinct])
             for group in batch:
                 row = next(rows) if group.distinct else ()
-                found.append(self._scores(group, row if row is not None else await self._score_alone(group)))
+                found.append(None if row is None else self._scores(group, row))
         return found
 
     async def _score_together(self, kind: str, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
@@ -178,14 +197,15 @@ class TaskRunner:
             return iter([None] * len(groups))
         return (row if _fits(row, group) else None for row, group in zip(rows, groups, strict=True))
 
-    async def _score_alone(self, group: _Group) -> Sequence[Any]:
-        return await self._outcomes(
+    async def _score_alone(self, group: _Group) -> list[Score]:
+        outcomes = await self._outcomes(
             group.distinct,
             lambda some: ("score", group.spec, tuple(some)),
             self._options.score_s,
             lost="timeout",  # no scorer ended the worker: scorers run in children
             once_s=self._options.question_s + self._options.group_s + self._options.score_s,
         )
+        return self._scores(group, outcomes)
 
     def _scores(self, group: _Group, outcomes: Sequence[Any]) -> list[Score]:
         scores = dict(zip(group.distinct, map(self._score, outcomes), strict=True))

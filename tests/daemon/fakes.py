@@ -16,7 +16,7 @@ from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, Standing, StandingOf
 from swarmd.observe import EventLog
-from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, extract_answer
+from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner, extract_answer
 from tests.gossip.making import START, question
 
 ScoreBy = Callable[[int, str], Score]
@@ -42,6 +42,8 @@ class KnownTasks(TaskRunner):
         self.score_by = score_by
         self.failures: dict[int, str] = {}
         """seed of a spec -> reason why it gives no question"""
+        self.slow: set[int] = set()
+        """seeds of the specs whose answers cannot share a process"""
         self.scored: list[TaskSpec] = []
 
     waiting_s = 0.0
@@ -49,9 +51,15 @@ class KnownTasks(TaskRunner):
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         return [self._question(spec) for spec in specs]
 
-    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
-        self.scored += [spec for spec, _ in items]
-        return [[self.score_by(n, text) for n, text in enumerate(texts)] for _, texts in items]
+    async def score(self, items: Sequence[Item]) -> list[list[Score]]:
+        return [await self.score_alone(*item) for item in items]
+
+    async def score_shared(self, items: Sequence[Item]) -> list[list[Score] | None]:
+        return [None if spec.seed in self.slow else await self.score_alone(spec, row) for spec, row in items]
+
+    async def score_alone(self, spec: TaskSpec, completions: Sequence[str]) -> list[Score]:
+        self.scored.append(spec)
+        return [self.score_by(position, text) for position, text in enumerate(completions)]
 
     def sandbox_report(self) -> tuple[str, ...]:
         return ("no sandbox in tests",)

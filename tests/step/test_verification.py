@@ -17,9 +17,11 @@ ALLOWED = [n for n in range(200) if not is_held_out(question(make_task(MANIFEST,
 HELD_OUT = [n for n in range(200) if is_held_out(question(make_task(MANIFEST, n)))]
 
 
-def received(number: int, rewards: tuple[float, ...] = (1.0, 0.0), **changes: bytes) -> VerifiedRecord:
+def received(
+    number: int, rewards: tuple[float, ...] = (1.0, 0.0), by: int = 1, **changes: bytes
+) -> VerifiedRecord:
     record = make_record(MANIFEST, number, START, rewards, **changes)
-    return verify_record(sign_record(key(1), record), manifest=MANIFEST, now=START)
+    return verify_record(sign_record(key(by), record), manifest=MANIFEST, now=START)
 
 
 def check(tasks: KnownTasks) -> Verification:
@@ -81,11 +83,11 @@ class CostlyTasks(KnownTasks):
         super().__init__(score_by)
         self.now, self.cpu_share = now, cpu_share
 
-    async def score(self, items):
+    async def score_alone(self, spec, completions):
         self.now[0] += 0.6 * SECONDS_MAX
         self.clock_s += 0.6 * SECONDS_MAX
         self.cpu_s += 0.6 * SECONDS_MAX * self.cpu_share
-        return await super().score(items)
+        return await super().score_alone(spec, completions)
 
 
 @pytest.mark.parametrize(("cpu_share", "groups"), [(0.1, 50), (1.0, 3)])
@@ -129,6 +131,42 @@ async def test_a_publisher_that_has_used_up_its_seconds_is_refused_until_they_ar
     now[0] += HALF_LIFE_S
     await verification.check([record])
     assert len(tasks.scored) == 3
+
+
+async def test_a_group_that_hangs_costs_its_publisher_alone_and_is_the_last_of_it_to_be_tried_in_a_batch():
+    tasks = CostlyTasks(lambda *_: Score(0.0, "hang"), [0.0])
+    honest, *hanging = [received(ALLOWED[0], by=2)] + [received(ALLOWED[n]) for n in (1, 2, 3)]
+    tasks.slow = {record.record.task.seed for record in hanging}
+    tasks.score_by = lambda *_: Score(0.0, "hang" if tasks.scored[-1].seed in tasks.slow else None)
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: tasks.now[0])
+    first, second, *rest = await verification.check([hanging[0], honest, *hanging[1:]])
+    assert isinstance(first, RejectedRecord)
+    assert isinstance(second, ScoredGroup)
+    assert rest == [Overdrawn(), Overdrawn()], "left for later, and not looked at"
+    assert [spec.seed for spec in tasks.scored] == [honest.record.task.seed, hanging[0].record.task.seed]
+    assert verification.accounts.seconds(key(1).peer_id, tasks.now[0]) > 0.6 * SECONDS_MAX
+    assert verification.accounts.seconds(key(2).peer_id, tasks.now[0]) == 0
+
+
+async def test_good_groups_that_need_a_process_each_are_all_scored():
+    tasks = KnownTasks()
+    records = [received(n) for n in ALLOWED[:3]]
+    tasks.slow = {record.record.task.seed for record in records[1:]}
+    outcomes = await check(tasks).check(records)
+    assert [outcome.digest for outcome in outcomes] == [record.digest for record in records]
+
+
+async def test_groups_that_take_long_alone_do_not_make_others_wait_longer_for_what_hangs():
+    given_up = []
+    tasks = CostlyTasks(as_claimed, [0.0])
+    tasks.slow = set(range(200))
+    tasks.give_up = lambda: given_up.append(True)
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: tasks.now[0])
+    for number in range(20):
+        await verification.check([received(ALLOWED[number])])
+    tasks.waiting_s = PATIENCE_S + 0.1
+    verification.hurry()
+    assert given_up
 
 
 async def test_a_group_that_was_accepted_proves_its_publisher():
