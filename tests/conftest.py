@@ -1,7 +1,8 @@
 """Shared fixtures: a tiny random language model with a byte tokenizer, for what needs some policy."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from swarmd.config import PolicyConfig
+from swarmd.hardware import rates
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.policy import Policy, load_policy
 
@@ -57,6 +59,14 @@ def tiny_model(seed: int = 0) -> Qwen2ForCausalLM:
         bos_token_id=None,
     )
     return Qwen2ForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_once() -> Iterator[None]:
+    """A new home measures how fast its machine is. The machine is the same for all tests of this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rates, "measure_rates", cache(rates.measure_rates))
+        yield
 
 
 @pytest.fixture(scope="session")

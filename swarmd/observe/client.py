@@ -57,7 +57,8 @@ def _require_started(home: Path, answer: httpx.Response) -> None:
 def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[httpx.Client]:
     """A client of the socket. Its errors are raised again as errors about the daemon."""
     timeout_s = ANSWER_S if timeout_s is None else timeout_s
-    transport = httpx.HTTPTransport(uds=str(socket_path))
+    # There is no TLS on a unix socket, and reading the certificates would take most of the time.
+    transport = httpx.HTTPTransport(uds=str(socket_path), verify=False)
     try:
         with httpx.Client(transport=transport, timeout=timeout_s) as client:
             yield client

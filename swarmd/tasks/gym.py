@@ -14,12 +14,15 @@ from importlib.metadata import version
 from typing import Any
 
 from numpy import random as numpy_random  # else numpy imports it at the first use, again in each child
-from reasoning_gym.composite import DatasetSpec
-from reasoning_gym.dataset import ProceduralDataset
-from reasoning_gym.factory import DATASETS
 
 from swarmd.tasks.answers import FORMS, is_bounded
+from swarmd.tasks.plotting import without_plotting
 from swarmd.tasks.source import BadOptionError, UnknownDatasetError
+
+with without_plotting():
+    from reasoning_gym.composite import DatasetSpec
+    from reasoning_gym.dataset import ProceduralDataset
+    from reasoning_gym.factory import DATASETS
 
 SEVERAL_ANSWERS = frozenset({
     "countdown", "cryptarithm", "jugs", "kakurasu", "knight_swap", "n_queens", "palindrome_generation",

@@ -67,7 +67,7 @@ def made_up_run(
         external_share=nothing,
         surprisal=nothing,
         held_out=HeldOut(
-            tuple(int(at) for at in np.linspace(0, rounds, len(held_out))), success, {"gcd": success}
+            tuple(int(at) for at in np.linspace(0, rounds, len(held_out))), (0,), success, {"gcd": success}
         ),
         asked={},
     )

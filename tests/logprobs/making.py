@@ -1,5 +1,6 @@
 """Small random models of several shapes, and rows for them."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -50,7 +51,7 @@ def make_model(shape: str) -> PreTrainedModel:
     """Every weight random and large enough to matter, biases and norms too."""
     cls, config = SHAPES[shape]
     torch.manual_seed(0)
-    model = cls(config).eval()
+    model = cls(copy.deepcopy(config)).eval()  # resizing a model changes its configuration
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             mean = 1.0 if "norm" in name else 0.0

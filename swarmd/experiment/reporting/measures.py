@@ -125,16 +125,18 @@ class Split:
 
 
 def split(held_out: HeldOut, specialities: Sequence[Sequence[str]]) -> Split:
-    """`specialities` has one list of task names per node; each node has at least one task and lacks one.
+    """`specialities` has one list of task names per node of the experiment, attackers included. Each node has
+    at least one task and lacks one.
 
     Every task counts the same, however many questions it has, and so does every node. NaN if nothing was
     asked about a node's tasks: not every task has held-out questions.
     """
     asked, nothing = held_out.tasks.items(), [np.full(len(held_out.rounds), np.nan)]
     own, others = [], []
-    for node, tasks in enumerate(specialities):
-        own.append([success[:, node] for name, success in asked if name in tasks] or nothing)
-        others.append([success[:, node] for name, success in asked if name not in tasks] or nothing)
+    for column, node in enumerate(held_out.nodes):
+        tasks = specialities[node]
+        own.append([success[:, column] for name, success in asked if name in tasks] or nothing)
+        others.append([success[:, column] for name, success in asked if name not in tasks] or nothing)
     return Split(_over_nodes(own), _over_nodes(others))
 
 

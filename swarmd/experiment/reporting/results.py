@@ -32,6 +32,8 @@ class HeldOut:
     """Success on held-out questions after each of `rounds`."""
 
     rounds: tuple[int, ...]
+    nodes: tuple[int, ...]
+    """Indices of the nodes that learn. Attackers have no column below."""
     success: Array
     """[evaluations, nodes]"""
     tasks: Mapping[str, Array]
@@ -177,6 +179,7 @@ def _held_out(lines: list[Line], nodes: int) -> HeldOut:
             tasks[name].append(result["success"])
     return HeldOut(
         rounds=tuple(line["round"] for line in lines[::nodes]),
+        nodes=tuple(line["node"] for line in lines[:nodes]),
         success=np.array([line["success"] for line in lines], dtype=np.float64).reshape(-1, nodes),
         tasks={name: np.array(values).reshape(-1, nodes) for name, values in tasks.items()},
     )

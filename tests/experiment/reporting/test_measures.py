@@ -34,6 +34,16 @@ def test_own_reward_is_smoothed_and_held_out_success_is_not() -> None:
 
 def test_a_task_without_held_out_questions_leaves_a_gap() -> None:
     success = np.array([[0.0, 0.2], [0.4, 0.6]])
-    found = split(HeldOut((0, 1), success, {"gcd": success}), [["gcd"], ["count_bits"]])
+    found = split(HeldOut((0, 1), (0, 1), success, {"gcd": success}), [["gcd"], ["count_bits"]])
     assert np.isnan(found.own).tolist() == [True, True]
-    assert split(HeldOut((0, 1), success, {"gcd": success}), [["gcd"]]).own.tolist() == [0.0, 0.4]
+    first = success[:, :1]
+    assert split(HeldOut((0, 1), (0,), first, {"gcd": first}), [["gcd"]]).own.tolist() == [0.0, 0.4]
+
+
+def test_beside_attackers_each_learner_is_judged_by_its_own_speciality() -> None:
+    """The first node attacks, so the first column is the second node's."""
+    gcd, bits = np.array([[0.1, 0.2]]), np.array([[0.3, 0.4]])
+    held_out = HeldOut((0,), (1, 2), (gcd + bits) / 2, {"gcd": gcd, "count_bits": bits})
+    found = split(held_out, [["gcd"], ["gcd"], ["count_bits"]])
+    assert found.own.tolist() == [pytest.approx((0.1 + 0.4) / 2)]
+    assert found.others.tolist() == [pytest.approx((0.3 + 0.2) / 2)]

@@ -142,3 +142,20 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, mo
     assert others["difference"] is None
     assert sharing["specialists"]["others"]["difference"]["mean"] == pytest.approx(0)
     assert "others' tasks, before" in (tmp_path / "report.md").read_text()
+
+
+def test_specialists_beside_attackers_are_reported_without_them(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(plots, "PLOTS", {})
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"specialities": [["count_bits"], ["gcd"]]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    for path in tmp_path.glob("runs/*/rounds.jsonl"):
+        begun, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+        begun["settings"]["attack"] = {"attackers": [0]}
+        learned = [begun, *(line for line in lines if line.get("node") != 0)]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in learned))
+    assert tmp_path / "specialists.svg" in write_report(tmp_path)
+    alone, _ = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    assert alone["specialists"]["own"]["after"]["mean"] == pytest.approx(0.5)
+    assert alone["specialists"]["others"]["after"]["mean"] is None
