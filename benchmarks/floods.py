@@ -10,6 +10,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,7 +130,10 @@ async def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--victim"]:
-        uvloop.run(victim(Path(sys.argv[2])))
-    else:
-        uvloop.run(main(float(sys.argv[1]) if sys.argv[1:] else 15.0))
+    parser = ArgumentParser(
+        prog="python -m benchmarks.floods", description=(__doc__ or "").partition("\n\n")[2]
+    )
+    parser.add_argument("seconds", nargs="?", type=float, default=15.0, help="of each flood (default: 15)")
+    parser.add_argument("--victim", type=Path, help=SUPPRESS)
+    options = parser.parse_args()
+    uvloop.run(main(options.seconds) if options.victim is None else victim(options.victim))

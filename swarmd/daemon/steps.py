@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
-from swarmd.daemon.accounting import account_step
+from swarmd.daemon.entering import enter_step
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.saving import SaveSchedule
@@ -154,7 +154,7 @@ class StepLoop:
         self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
-        account_step(
+        enter_step(
             parts.database,
             parts.events,
             metrics,

@@ -117,7 +117,9 @@ class _Fleet:
     def _on_signal(self) -> None:
         self.signals += 1
         if self.signals == 1:
-            self._tell("stopping: each peer finishes or drops its step; once more ends all at once")
+            self._tell(
+                "stopping: each peer finishes or drops its step; press Ctrl-C again to end all at once"
+            )
         for child in self.children:
             if self.signals == 1:
                 _ask_to_stop(child.process)

@@ -54,6 +54,7 @@ from swarmd.gossip.shards import ShardCount
 from swarmd.gossip.statistics import GossipStatistics, PeerView
 from swarmd.gossip.status import StatusIntake, sign_own_status
 from swarmd.gossip.timer import Timer
+from swarmd.network.clocks import clock_problem
 from swarmd.network.interface import Misbehaviour, Standing
 
 WAKE_S_MIN = 0.1  # never asks for more than ten ticks per second
@@ -323,7 +324,7 @@ class Gossip:
             misbehaved=dict(self._misbehaved),
             clock_offset_s=offset,
             problems=(
-                *((_clock_problem(offset),) if offset is not None else ()),
+                *((clock_problem(offset, "most peers that publish"),) if offset is not None else ()),
                 *self._namesake.problems(now),
             ),
         )
@@ -366,11 +367,3 @@ class Gossip:
             trust=self._reputation.trust(peer, now),
             points_lost=self._reputation.reasons(peer),
         )
-
-
-def _clock_problem(offset: float) -> str:
-    way = "behind" if offset > 0 else "ahead of"
-    return (
-        f"this machine's clock is about {abs(offset):.0f} s {way} the swarm's: "
-        "set it (NTP), or other peers will refuse what this one shares"
-    )

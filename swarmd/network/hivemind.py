@@ -43,7 +43,7 @@ from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.places import STREAM_SECONDS
-from swarmd.network.pulling import Puller
+from swarmd.network.pulling import BodyPuller
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
@@ -102,7 +102,7 @@ class HivemindNetwork:
             self._neighbourhood, self._supervisor, self._guard.hearing, self._doors, self._pauses
         )
         self._task: asyncio.Task[None] | None = None
-        self._puller = Puller()
+        self._puller = BodyPuller()
 
     @classmethod
     async def start(

@@ -38,7 +38,7 @@ from swarmd.network.interface import (
     Standing,
     StandingOf,
 )
-from swarmd.network.pulling import Puller
+from swarmd.network.pulling import BodyPuller
 from swarmd.network.rules import KnownManifest, StorageRules, place_all, signer_of
 from swarmd.network.shares import OWN, Source
 from swarmd.network.shelf import Shelf
@@ -162,7 +162,7 @@ class MemoryNetwork:
         self._rules = StorageRules(self._swarm)
         self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same course of events each time
         self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
-        self._puller = Puller()
+        self._puller = BodyPuller()
         self._closed = False
 
     @property

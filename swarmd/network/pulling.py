@@ -31,7 +31,7 @@ class _WrongBodyError(NetworkError):
     """The peer sent other bytes than it was asked for: asking it again would not help."""
 
 
-class Puller:
+class BodyPuller:
     """Pulls bodies, and counts them."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
-POST /peers/ORDER with {"peers": [...]} is served only if a `judge` is given. The unix socket is the
+POST /peers/ORDER with {"peers": [...]} is served only if a `carry_out` is given. The unix socket is the
 operator's own, but a page open in any browser may send requests to a loopback port.
 """
 
@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from swarmd.observe.metrics import exposition
 from swarmd.observe.snapshot import Health, Starting, StatusSnapshot
 
-Judge = Callable[[str, Sequence[str]], str | None]
+CarryOut = Callable[[str, Sequence[str]], str | None]
 """(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
 
 ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
@@ -38,7 +38,9 @@ ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
-def status_app(snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge | None = None) -> Starlette:
+def status_app(
+    snapshot: Callable[[], StatusSnapshot | Starting], carry_out: CarryOut | None = None
+) -> Starlette:
     """The application. `snapshot` is called on the event loop once per request and must be quick."""
 
     async def status(_request: Request) -> Response:
@@ -67,13 +69,13 @@ def status_app(snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge |
         Route("/metrics", metrics, methods=["GET"]),
         Route("/", dashboard, methods=["GET"]),
     ]
-    if judge is not None:
-        routes.append(Route("/peers/{order}", _judging(snapshot, judge), methods=["POST"]))
+    if carry_out is not None:
+        routes.append(Route("/peers/{order}", _judging(snapshot, carry_out), methods=["POST"]))
     return Starlette(routes=routes)
 
 
 def _judging(
-    snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge
+    snapshot: Callable[[], StatusSnapshot | Starting], carry_out: CarryOut
 ) -> Callable[[Request], Awaitable[Response]]:
     async def judging(request: Request) -> Response:
         found = snapshot()
@@ -88,7 +90,7 @@ def _judging(
             peers = _Peers.model_validate_json(body).peers
         except ValidationError:
             return _refused('expected {"peers": [...]}')
-        problem = judge(request.path_params["order"], peers)
+        problem = carry_out(request.path_params["order"], peers)
         return JSONResponse({}) if problem is None else _refused(problem)
 
     return judging

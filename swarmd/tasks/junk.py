@@ -36,7 +36,7 @@ JUNK = (
 )  # fmt: skip
 
 
-class Judge(Protocol):
+class Runner(Protocol):
     """The part of `TaskRunner` that the search needs."""
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
@@ -62,9 +62,9 @@ class Payer:
         )
 
 
-async def find_payers(judge: Judge, manifest: Manifest) -> list[Payer]:
+async def find_payers(runner: Runner, manifest: Manifest) -> list[Payer]:
     """For each task of `manifest` that pays for junk, the answer that pays best. Raises TaskError."""
-    found = [await _payer(judge, family, manifest) for family in manifest.tasks]
+    found = [await _payer(runner, family, manifest) for family in manifest.tasks]
     return [payer for payer in found if payer is not None]
 
 
@@ -73,14 +73,16 @@ def is_preset(manifest: Manifest) -> bool:
     return any(load_manifest(name).swarm_id == manifest.swarm_id for name in PRESETS)
 
 
-async def _payer(judge: Judge, family: TaskFamily, manifest: Manifest) -> Payer | None:
+async def _payer(runner: Runner, family: TaskFamily, manifest: Manifest) -> Payer | None:
     specs = [task_spec(family, index * _SEEDS_APART) for index in range(QUESTIONS)]
     asked = {
-        question.text: question for question in await judge.questions(specs) if isinstance(question, Question)
+        question.text: question
+        for question in await runner.questions(specs)
+        if isinstance(question, Question)
     }
     if len(asked) < QUESTIONS_MIN:
         return None
-    rows = await judge.score_ours(
+    rows = await runner.score_ours(
         [(question.spec, list(map(_completion, (*JUNK, text)))) for text, question in asked.items()]
     )
     payers = [

@@ -173,10 +173,10 @@ def _keep(storm: Storm, directory: Path) -> None:
     """One file a life, an event a line; and the cuts."""
     directory.mkdir(parents=True, exist_ok=True)
     for machine in storm.machines:
-        for number, life in enumerate(machine.lives):
+        for index, life in enumerate(machine.lives):
             lines = "".join(f"{json.dumps(event)}\n" for event in life.daemon.events)
-            (directory / f"machine-{machine.number}-life-{number}.jsonl").write_text(lines)
-            (directory / f"machine-{machine.number}-life-{number}.stderr").write_text(life.daemon.stderr)
+            (directory / f"machine-{machine.number}-life-{index}.jsonl").write_text(lines)
+            (directory / f"machine-{machine.number}-life-{index}.stderr").write_text(life.daemon.stderr)
     (directory / "cuts.json").write_text(json.dumps([asdict(cut) for cut in storm.cuts], indent=1))
 
 

@@ -56,12 +56,12 @@ async def partition(cut_s: float, home: Path, options: list[str]) -> list[float 
     async with Relay(ports[0]) as to_first, Relay(ports[1]) as to_second:
         relays = (to_first, to_second)
         try:
-            for number, (port, relay) in enumerate(zip(ports, relays, strict=True)):
+            for index, (port, relay) in enumerate(zip(ports, relays, strict=True)):
                 announced = f"/ip4/127.0.0.1/tcp/{relay.port}"
                 peer = ["--peer", daemons[0].address] if daemons else []
                 arguments = ["--port", str(port), "--announce", announced, *options, *peer]
-                daemons.append(DaemonProcess(home / f"peer{number}", *arguments))
-                await asyncio.to_thread(daemons[number].wait_for, "join_command")
+                daemons.append(DaemonProcess(home / f"peer{index}", *arguments))
+                await asyncio.to_thread(daemons[index].wait_for, "join_command")
             await wait_for_pulled(daemons, 0.0, WARM_UP_GROUPS, START_S)
             for relay in relays:
                 relay.cut()

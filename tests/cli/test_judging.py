@@ -71,8 +71,8 @@ def test_only_whole_peer_ids_are_taken_and_nothing_is_done_for_a_wrong_one(swarm
 def test_without_a_daemon_the_words_are_kept_for_the_next_start(swarmd, tmp_path) -> None:
     home = Home.open(tmp_path)
     with Database(home.database_path) as database:
-        for number, peer in enumerate((FIRST, SECOND)):
-            database.pool.add(external_group(number, publisher=peer), now=START)
+        for index, peer in enumerate((FIRST, SECOND)):
+            database.pool.add(external_group(index, publisher=peer), now=START)
             database.acquaintances.remember(Acquaintance(peer, 30, START, START + 9_000, "10.0.0.1"))
     assert "from the next start" in swarmd("ban", FIRST, "--home", tmp_path).out
     assert swarmd("trust", SECOND, "--home", tmp_path).code == 0

@@ -102,9 +102,9 @@ _LARGE: Mapping[str, Callable[[], bytes]] = {
 
 
 def _small(rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    for number, lie in enumerate(lying_lengths()):
-        yield f"lying length {number}", lie
-        yield f"lying length {number} in a dictionary", extension(DICTIONARY, lie)
+    for index, lie in enumerate(lying_lengths()):
+        yield f"lying length {index}", lie
+        yield f"lying length {index} in a dictionary", extension(DICTIONARY, lie)
     for name, entry in _wrong_entries(rng).items():
         yield name, dictionary([entry])
     yield "a negative size", dictionary([(b"k", b"v", 2e9)], maxsize=-1)

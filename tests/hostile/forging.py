@@ -88,10 +88,10 @@ def batches(items: Sequence[Item]) -> list[Sequence[Item]]:
     """Cut into messages, largest bodies taken into account."""
     cut: list[Sequence[Item]] = []
     start = size = 0
-    for number, each in enumerate(items):
-        if number > start and (number - start == ITEMS_PER_STORE or size + len(each.value) > 2**20):
-            cut.append(items[start:number])
-            start, size = number, 0
+    for index, each in enumerate(items):
+        if index > start and (index - start == ITEMS_PER_STORE or size + len(each.value) > 2**20):
+            cut.append(items[start:index])
+            start, size = index, 0
         size += len(each.value)
     return [*cut, items[start:]] if items[start:] else cut
 

@@ -28,14 +28,14 @@ def wait_until(
     deadline = time.monotonic() + within_s
     last: dict[int, StatusSnapshot] = {}
     while time.monotonic() < deadline:
-        for number, daemon in enumerate(daemons):
+        for index, daemon in enumerate(daemons):
             assert daemon.process.poll() is None, daemon.describe()
             try:
-                last[number] = daemon.status()
+                last[index] = daemon.status()
             except SwarmdError:
                 continue  # it is starting, or its machine is busy: asked again
         if len(last) == len(daemons) and all(map(satisfied, last.values())):
-            return [last[number] for number in range(len(daemons))]
+            return [last[index] for index in range(len(daemons))]
         time.sleep(POLL_S)
     said = "\n".join(status.model_dump_json() for status in last.values())
     pytest.fail(f"not within {within_s:.0f} s\n{said}\n" + "\n".join(d.describe() for d in daemons))

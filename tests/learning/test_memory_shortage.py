@@ -15,28 +15,28 @@ PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all"
 
 
 class Failing:
-    """A scorer whose allocator fails when a batch has more than `tokens_max` tokens: in the backward pass,
+    """An engine whose allocator fails when a batch has more than `tokens_max` tokens: in the backward pass,
     when part of the gradient is already there."""
 
-    def __init__(self, scorer, tokens_max):
-        self.scorer = scorer
-        self.factored = scorer.factored
+    def __init__(self, engine, tokens_max):
+        self.engine = engine
+        self.factored = engine.factored
         self.tokens_max = tokens_max
         self.seen = []
         self.failures = 0
 
     def tokens(self, rows):
-        return self.scorer.tokens(rows)
+        return self.engine.tokens(rows)
 
     def logprobs(self, rows, temperature):
         self.seen.append(self.tokens(rows))
-        logprobs, mask = self.scorer.logprobs(rows, temperature)
+        logprobs, mask = self.engine.logprobs(rows, temperature)
         if self.seen[-1] > self.tokens_max:
             logprobs.register_hook(self.fail)
         return logprobs, mask
 
     def logprobs_and_states(self, rows, temperature):
-        states = self.scorer.logprobs_and_states(rows, temperature)[2]
+        states = self.engine.logprobs_and_states(rows, temperature)[2]
         return *self.logprobs(rows, temperature), states
 
     def fail(self, gradient):
@@ -93,18 +93,18 @@ def test_the_second_update_of_a_batch_may_be_the_one_that_fails(fresh, own_group
     config = PLAIN.model_copy(update={"updates_per_batch": 2, "learning_rate": 1e-2})
     metrics, expected = step(fresh(), own_groups, external_group, config)
     policy = fresh(10_000)
-    scorer, groups = policy._logprobs, own_groups(policy, QUESTIONS, has_digit)
+    engine, groups = policy._logprobs, own_groups(policy, QUESTIONS, has_digit)
     trainer = Trainer(policy, config)
     update = trainer._update
 
     def then_fail(parts):
         done = update(parts)
-        scorer.tokens_max = 150
+        engine.tokens_max = 150
         return done
 
     trainer._update = then_fail
     again = trainer.step(groups, [external_group("2+2?", ("4", 1.0), ("five", 0.0))])
-    assert scorer.failures > 0
+    assert engine.failures > 0
     assert again.clip_fraction == metrics.clip_fraction, "ratios are to the policy before the first update"
     for name, tensor in policy.trainable_state().items():
         assert torch.allclose(tensor, expected[name], atol=2e-5), name

@@ -122,8 +122,8 @@ def test_n_identities_leave_an_honest_group_one_part_of_n_plus_one_however_often
 rewards = st.lists(st.sampled_from([0.0, 0.01, 0.5, 1.0]), min_size=2, max_size=8)
 pools = st.lists(st.tuples(st.integers(0, 6), rewards, st.integers(60, 102)), max_size=30).map(
     lambda drawn: [
-        group(f"p{peer}", *values, round_=round_, number=number)
-        for number, (peer, values, round_) in enumerate(drawn)
+        group(f"p{peer}", *values, round_=round_, number=index)
+        for index, (peer, values, round_) in enumerate(drawn)
     ]
 )
 contexts = st.builds(

@@ -311,7 +311,7 @@ def test_a_search_survives_whatever_a_node_answers(p2p: Any) -> None:
             "nearest_peer_ids": [place.p2p.peer_id.to_bytes()],
         }
         nested = {"type": dht_pb2.FOUND_DICTIONARY, "value": nested_extensions(400)}
-        for number, fields in enumerate((nested, this, {"type": 7}, {"nearest_node_ids": [b"id"]})):
+        for index, fields in enumerate((nested, this, {"type": 7}, {"nearest_node_ids": [b"id"]})):
 
             def answer(data: bytes, _sender: bytes, fields: Any = fields) -> bytes:
                 results = [dht_pb2.FindResult(**fields) for _ in dht_pb2.FindRequest.FromString(data).keys]
@@ -320,7 +320,7 @@ def test_a_search_survives_whatever_a_node_answers(p2p: Any) -> None:
             control.unary_handlers["SwarmDHT.rpc_find"] = answer
             assert await victim.network.connect(liar.network.addresses) == 1
             assert own in await victim.network.read_announcements([world.announcements_key])
-            body = world.record(victim.key, world.clock(), number)
+            body = world.record(victim.key, world.clock(), index)
             assert await victim.network.announce([world.announcement(victim.key, body, world.clock())]) == 1
 
     p2p.run(scenario)

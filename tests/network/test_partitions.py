@@ -30,8 +30,8 @@ async def wired(world: Any) -> AsyncIterator[tuple[Any, Any, tuple[Relay, Relay]
     """Two peers that know each other only by the wires to them; the second dialled the first."""
     async with Relay(0) as to_one, Relay(0) as to_two:
         peers = []
-        for number, relay in enumerate((to_one, to_two)):
-            peer = await world.peer(number, announce=(f"/ip4/127.0.0.1/tcp/{relay.port}",))
+        for index, relay in enumerate((to_one, to_two)):
+            peer = await world.peer(index, announce=(f"/ip4/127.0.0.1/tcp/{relay.port}",))
             relay.target_port = peer.network.port
             peers.append(peer)
         one, two = peers

@@ -104,11 +104,11 @@ def test_places_that_become_free_are_not_taken_for_good() -> None:
     """A shelf that one identity fills again whenever something expires still takes what others bring."""
     shelf = shelf_of(entries=100)
     keys = [b"%020d" % number for number in range(200)]
-    for number, key in enumerate(keys):
-        put(shelf, f"junk {number}", "attacker", key=key)
-    for number, key in enumerate(keys[:40]):
-        assert put(shelf, f"good {number}", f"sender {number % 4}", key=key)
-        put(shelf, f"more {number}", "attacker", key=key)
+    for index, key in enumerate(keys):
+        put(shelf, f"junk {index}", "attacker", key=key)
+    for index, key in enumerate(keys[:40]):
+        assert put(shelf, f"good {index}", f"sender {index % 4}", key=key)
+        put(shelf, f"more {index}", "attacker", key=key)
     assert {f"good {number}" for number in range(40)} <= held(shelf, keys)
 
 

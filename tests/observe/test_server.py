@@ -27,14 +27,17 @@ from swarmd.observe import (
     StatusSnapshot,
     ask_status,
 )
-from swarmd.observe.app import ORDER_BYTES_MAX, Judge
+from swarmd.observe.app import ORDER_BYTES_MAX, CarryOut
 
 
 @asynccontextmanager
 async def serving(
-    snapshot: Callable[[], StatusSnapshot], path: Path, http: str | None = None, judge: Judge | None = None
+    snapshot: Callable[[], StatusSnapshot],
+    path: Path,
+    http: str | None = None,
+    carry_out: CarryOut | None = None,
 ) -> AsyncIterator[StatusServer]:
-    server = StatusServer(snapshot, path, http, judge)
+    server = StatusServer(snapshot, path, http, carry_out)
     server.bind()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())
@@ -132,13 +135,13 @@ async def test_metrics_show_how_others_are_judged(snapshot, tmp_path) -> None:
 async def test_peers_are_judged_over_the_unix_socket_and_never_over_http(snapshot, tmp_path) -> None:
     orders: list[tuple[str, tuple[str, ...]]] = []
 
-    def judge(order: str, peers: Sequence[str]) -> str | None:
+    def carry_out(order: str, peers: Sequence[str]) -> str | None:
         orders.append((order, tuple(peers)))
         return None if order == "ban" else "no such order"
 
     path = tmp_path / "sock"
     async with (
-        serving(lambda: snapshot, path, "127.0.0.1:0", judge) as server,
+        serving(lambda: snapshot, path, "127.0.0.1:0", carry_out) as server,
         over(path) as own,
         httpx.AsyncClient(base_url=server.base_url or "") as browser,
     ):

@@ -93,8 +93,8 @@ def test_fifty_names_at_one_address_get_what_one_gets(sampler: GroupSampler):
     steps = Steps(sampler)
 
     def each(steps: Steps) -> None:
-        for number, peer in enumerate((HONEST, OTHER)):
-            steps.deliver(peer, 4, Way.DIRECT, f"/ip4/10.0.0.{number}/tcp/1")
+        for index, peer in enumerate((HONEST, OTHER)):
+            steps.deliver(peer, 4, Way.DIRECT, f"/ip4/10.0.0.{index}/tcp/1")
         for peer in CROWD:
             steps.deliver(peer, 1, Way.DIRECT, "/ip4/10.9.9.9/tcp/1")
 

@@ -52,8 +52,8 @@ def test_the_groups_to_read_can_be_chosen_by_their_publishers(tmp_path: Path) ->
         return [len(publishers) - 1]
 
     with Database(tmp_path / "swarmd.db") as database:
-        for number, publisher in enumerate("ABC"):
-            database.pool.add(group(publisher, round_=number, publisher=publisher), now=NOW)
+        for index, publisher in enumerate("ABC"):
+            database.pool.add(group(publisher, round_=index, publisher=publisher), now=NOW)
         assert questions(database.pool.candidates(0, 2, choose=oldest)) == "A"
     assert asked == [["C", "B", "A"]]
 

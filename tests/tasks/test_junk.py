@@ -21,7 +21,7 @@ from swarmd.tasks import (
 Reward = Callable[[TaskSpec, str], float]
 
 
-class KnownJudge:
+class KnownRunner:
     """Asks as many questions as it likes and pays what a function says."""
 
     def __init__(self, pays: Reward, different: int = 10**9) -> None:
@@ -68,23 +68,23 @@ async def test_datasets_that_pay_for_junk_are_found_and_an_honest_one_is_not() -
 
 
 async def test_the_answer_that_pays_best_is_reported() -> None:
-    judge = KnownJudge(lambda _, answer: {"nan": 0.6, "banana": 0.9}.get(answer, 0.0))
-    [payer] = await find_payers(judge, manifest("partial"))
+    runner = KnownRunner(lambda _, answer: {"nan": 0.6, "banana": 0.9}.get(answer, 0.0))
+    [payer] = await find_payers(runner, manifest("partial"))
     assert (payer.answer, payer.paid, payer.questions) == ("banana", 12, 12)
     assert payer.reward == pytest.approx(0.9)
 
 
 async def test_a_text_that_is_right_now_and_then_is_not_junk() -> None:
-    judge = KnownJudge(lambda spec, answer: float(answer == str(spec.seed % 2)))
-    assert await find_payers(judge, manifest("exact")) == []
+    runner = KnownRunner(lambda spec, answer: float(answer == str(spec.seed % 2)))
+    assert await find_payers(runner, manifest("exact")) == []
 
 
 async def test_the_question_itself_is_tried() -> None:
-    judge = KnownJudge(lambda _, answer: float(answer.startswith("What is")))
-    [payer] = await find_payers(judge, manifest("exact"))
+    runner = KnownRunner(lambda _, answer: float(answer.startswith("What is")))
+    [payer] = await find_payers(runner, manifest("exact"))
     assert payer.answer == "the question itself"
 
 
 async def test_what_scorers_give_for_an_attempt_is_no_payment_and_few_questions_are_no_proof() -> None:
-    assert await find_payers(KnownJudge(lambda *_: 0.1), manifest("partial")) == []
-    assert await find_payers(KnownJudge(lambda *_: 1.0, different=3), manifest("exact")) == []
+    assert await find_payers(KnownRunner(lambda *_: 0.1), manifest("partial")) == []
+    assert await find_payers(KnownRunner(lambda *_: 1.0, different=3), manifest("exact")) == []

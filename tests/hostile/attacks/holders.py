@@ -31,8 +31,8 @@ def judge(evidence: Evidence) -> tuple[Figure, ...]:
 
 async def hold_nothing(count: int, ways: tuple[str, ...], scene: Scene) -> Counts:
     holders = [await scene.attacker(number) for number in range(count)]
-    for number, holder in enumerate(holders):
-        await _behave(holder, ways[number % len(ways)], random.Random(number))
+    for index, holder in enumerate(holders):
+        await _behave(holder, ways[index % len(ways)], random.Random(index))
     async for _ in paced(0.5, scene.until, 1_000):
         for holder in holders:
             for target in scene.targets:

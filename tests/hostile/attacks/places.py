@@ -44,10 +44,10 @@ async def take(siblings: int, shards: int, scene: Scene) -> Counts:
     async for _ in paced(2.0, scene.until, 10_000):
         now = forger.round
         for round_ in range(now, now + AHEAD + 1):
-            for number, family in enumerate(forger.manifest.tasks):
-                if (round_, number) in done or scene.over:
+            for index, family in enumerate(forger.manifest.tasks):
+                if (round_, index) in done or scene.over:
                     continue
-                done.add((round_, number))
+                done.add((round_, index))
                 items = [
                     forger.announcement(
                         key, family, round_, shard=shard_of(key.peer_id, family.task_id, shards)

@@ -41,8 +41,8 @@ CONTENT = "somebody else's file\n"
 def symlinks(directory: Path, seed: int) -> tuple[Figure, ...]:
     """Files of a home are links to files of somebody else: none may change."""
     figures = []
-    for number, names in enumerate((("lock",), ("port", "rates.json", "budgets.json", "manifest.cbor"))):
-        home = Home.open(directory / f"home {number}")
+    for index, names in enumerate((("lock",), ("port", "rates.json", "budgets.json", "manifest.cbor"))):
+        home = Home.open(directory / f"home {index}")
         for name in names:
             (directory / name).write_text(CONTENT)
             (home.path / name).unlink(missing_ok=True)
@@ -141,10 +141,10 @@ async def _send_names(target: Target, forger: Forger) -> None:
         attacker = await opened.attacker()
         await attacker.enter(target)
         items = []
-        for number, character in enumerate(BIDIRECTIONAL):
+        for index, character in enumerate(BIDIRECTIONAL):
             name = f"a{character}b"
             names = dict.fromkeys(("model", "device", "agent", "phase"), name)
-            items.append(forger.status(forger.key(number + 1), **names))
+            items.append(forger.status(forger.key(index + 1), **names))
         await store(attacker, target, items)
 
 

@@ -40,7 +40,7 @@ def judge(evidence: Evidence) -> tuple[Figure, ...]:
 async def sit(identities: int, hosts: bool, scene: Scene) -> Counts:
     """`hosts`: each identity from an address of its own."""
     places = [f"127.66.1.{number}" if hosts else ATTACKER_HOST for number in range(1, identities + 1)]
-    attackers = [await scene.attacker(number, host) for number, host in enumerate(places)]
+    attackers = [await scene.attacker(index, host) for index, host in enumerate(places)]
     honest = await scene.attacker(HONEST_NUMBER, HONEST_HOST)
     for attacker in [*attackers, honest]:
         await attacker.dial(scene.first)

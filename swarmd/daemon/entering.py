@@ -11,7 +11,7 @@ from swarmd.observe import EventLog
 from swarmd.storage import Database
 
 
-def account_step(
+def enter_step(
     database: Database,
     events: EventLog,
     metrics: StepMetrics,
