@@ -17,11 +17,10 @@ from rich.text import Text
 
 from swarmd.observe.events import Event, EventLog
 from swarmd.observe.live_state import LiveState, describe
+from swarmd.observe.words import duration, held_out, sparkline
 
 FRAME_S = 0.25  # four frames a second: quick enough to look alive, too slow to cost anything
-CURVE_WIDTH = 60  # characters, one step each
 BAR_WIDTH = 24
-BLOCKS = "▁▂▃▄▅▆▇█"
 QUIET = frozenset({"phase", "step", "pulled", "published", "peer_seen", "external_short", "checkpoint"})
 
 
@@ -45,28 +44,6 @@ def render(state: LiveState, now: float) -> RenderableType:
         facts.add_row(name, value)
     up = "" if state.started_at is None else f"up {duration(now - state.started_at)}"
     return Panel(facts, title=Text(f"swarmd {state.peer_id}".strip()), subtitle=Text(up), title_align="left")
-
-
-def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
-    """The newest `width` values of 0..1, one block each. The scale is fixed, so that two runs compare."""
-    return "".join(
-        BLOCKS[min(int(max(value, 0.0) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values[-width:]
-    )
-
-
-def held_out(success: float | None, step: int | None) -> str:
-    """Like 0.430 at step 50; – before the first evaluation."""
-    return "–" if success is None else f"{success:.3f} at step {step}"
-
-
-def duration(seconds: float) -> str:
-    """Like 42 s, 3 min 5 s or 2 h 10 min."""
-    whole = max(int(seconds), 0)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 class LiveView:

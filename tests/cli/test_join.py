@@ -11,7 +11,7 @@ import pytest
 from swarmd import exit_codes
 from swarmd.config import Config, load_config
 from swarmd.config.settings import FLAGS
-from swarmd.daemon.beginning import Beginning
+from swarmd.daemon import Beginning
 from swarmd.storage import Home
 
 PEER = "/ip4/10.0.0.7/tcp/41000/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj"
@@ -26,7 +26,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Home]]:
         started.append((config, home))
         return 0
 
-    monkeypatch.setattr("swarmd.cli.join.run", run)
+    monkeypatch.setattr("swarmd.daemon.run", run)
     return started
 
 
@@ -106,7 +106,7 @@ def test_the_home_can_come_from_the_environment(swarmd, daemon, tmp_path, monkey
 
 
 def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("swarmd.cli.join.run", lambda *_: 130)
+    monkeypatch.setattr("swarmd.daemon.run", lambda *_: 130)
     assert swarmd("join", "--home", tmp_path).code == 130
 
 
@@ -175,7 +175,7 @@ def test_a_bug_keeps_its_traceback_and_has_an_exit_code_of_its_own(monkeypatch, 
     def broken(*_: object) -> int:
         raise KeyError("bug")
 
-    monkeypatch.setattr("swarmd.cli.join.run", broken)
+    monkeypatch.setattr("swarmd.daemon.run", broken)
     outcome = swarmd("join", "--home", tmp_path)
     assert outcome.code == exit_codes.BUG
     assert "Traceback" in outcome.err

@@ -12,7 +12,8 @@ from rich.live import Live
 
 from swarmd.config import ObserveConfig
 from swarmd.observe import EventLog, LiveState, LiveView
-from swarmd.observe.live import duration, render, sparkline
+from swarmd.observe.live import render
+from swarmd.observe.words import duration, sparkline
 
 
 class Terminal(io.StringIO):
