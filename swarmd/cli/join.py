@@ -57,9 +57,12 @@ def join(
     tried, and the command for others to join is printed. The first Ctrl-C finishes or drops the step, writes
     a checkpoint and leaves. The second leaves at once. The same home resumes where it stopped.
     """
+    from swarmd.cli.foresight import foresee, foresee_devices
     from swarmd.config import load_config
+    from swarmd.storage import Home
 
-    config = load_config(home_path(home), overrides(given))
+    path = home_path(home)
+    config = load_config(path, overrides(given))
     if devices is not None:
         if given["policy.device"] is not None:
             raise ConfigError("--device and --devices are both given: keep one of them")
@@ -68,9 +71,12 @@ def join(
                 "--from, --fresh and --new-identity concern one home: give them with --home "
                 "HOME/devices/DEVICE and without --devices"
             )
+        foresee_devices(devices)
+        foresee(config, Home(path), ports=False)
         from swarmd.cli.devices import join_devices
 
         raise typer.Exit(join_devices(config, given, devices))
+    foresee(config, Home(path), checkpoint=from_)
     from swarmd.cli.init import open_home
     from swarmd.daemon import Beginning, run
 

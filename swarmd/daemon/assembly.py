@@ -30,7 +30,7 @@ from swarmd.gossip import AddressesRemembered, Gossip, PeersRemembered
 from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
-from swarmd.network.p2pd import require_free_port
+from swarmd.network.ports import require_free_port
 from swarmd.observe import EventLog
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
