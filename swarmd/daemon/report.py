@@ -142,6 +142,7 @@ class Reporter:
         silent = self.monotonic() - self.steps.last_done_at
         if silent > stalled:
             reasons.append(f"no step for {silent:.0f} s (now: {self.steps.phase}); see the log")
+        reasons += self.steps.lacks
         if self.steps.unscored > UNSCORED_TOLD:
             reasons.append(
                 f"{self.steps.unscored:.0%} of the last completions could not be scored and count as wrong; "

@@ -154,6 +154,7 @@ class _Daemon:
     async def _assembly(self, loop: asyncio.AbstractEventLoop) -> Assembly:
         """Import it in a thread: that takes seconds, during which status and signals need answers."""
         self._events.emit("phase", name="loading libraries")
+        self._events.emit("loading", message="PyTorch and the network: some seconds")
         assembly = await asyncio.to_thread(_import_assembly)
         route_logs(self._events, loop)  # after the packages have set up theirs
         http = self._server.base_url

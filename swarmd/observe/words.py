@@ -20,6 +20,14 @@ def held_out(success: float | None, step: int | None) -> str:
     return "–" if success is None else f"{success:.3f} at step {step}"
 
 
+def short_count(number: float) -> str:
+    """Like 950, 1.42 M or 7.6 B."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.0f}"
+
+
 def duration(seconds: float) -> str:
     """Like 42 s, 3 min 5 s or 2 h 10 min."""
     whole = max(int(seconds), 0)
