@@ -42,6 +42,11 @@ COMMANDS = {
         "swarmd.cli.check:check",
         "Verify every part of a home: key, settings, database, records, checkpoints.",
     ),
+    "doctor": Command(
+        "swarmd.cli.doctor:doctor",
+        "Check everything that a peer needs, and say what to do where something is wrong.",
+    ),
+    "config": Command("swarmd.cli.config:app", "Show the settings in force, and check a file of settings."),
     "key": Command("swarmd.cli.key:app", "Back up this peer's key, and restore it."),
     "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
     "experiment": Command("swarmd.cli.experiment:app", "Run, report and compare experiments of many peers."),

@@ -87,6 +87,7 @@ class Reporter:
             pid=os.getpid(),
             steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
             tokens_per_s=self.steps.tokens_per_s,
+            plan=self.plan.reasons,
             sandbox=self.tasks.sandbox_report(),
             join_command=join_command(self.network),
             reward_history=tuple(reward for _, reward in self.database.steps.curve(CURVE_STEPS)),
