@@ -144,7 +144,7 @@ def _disk(patient: Patient) -> Check:
 
 
 def _descriptors(_: Patient) -> Check:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= WANTED:
         return Check("open files", "ok", "as many as a busy peer wants")
     text = f"{hard} at once, and a busy peer wants {WANTED}"

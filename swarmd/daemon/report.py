@@ -58,7 +58,7 @@ class Reporter:
         by_publisher = self.database.ledger.by_publisher()
         gossip = self.gossip.statistics()
         return StatusSnapshot(
-            health=self._health(),
+            health=self.health(),
             peer_id=self.network.peer_id,
             swarm=self.manifest.name,
             swarm_id=self.manifest.swarm_id.hex(),
@@ -135,7 +135,8 @@ class Reporter:
             saved_step=self.steps.progress.saved_step,
         )
 
-    def _health(self) -> Health:
+    def health(self) -> Health:
+        """Whether the peer does its work, and if not, why, and what to do."""
         reasons = list(self.problems())
         if not self.network.addresses:
             reasons.append("nobody can reach this peer yet: it has no address of its own")

@@ -131,6 +131,7 @@ class _Daemon:
             try:
                 await self._run(peer)
             finally:
+                self._events.emit("phase", name="taking leave of the others")
                 self._server.stop()
                 await asyncio.wait([serving])  # it reads the parts, which are closed next
         self._events.emit("stopped", step=peer.steps.progress.step)
@@ -219,7 +220,11 @@ class _Daemon:
         """Keep gossip up to date about this peer, and report each problem with the swarm or the connection to
         it once, when it begins."""
         before: set[str] = set()
+        health: tuple[str, ...] | None = None
         while True:
+            if (now := peer.reporter.health().reasons) != health:
+                health = now
+                self._events.emit("health", reasons=health)
             peer.exchange.handle(peer.reporter.own_status())
             problems = {_kind_of(problem): problem for problem in peer.reporter.problems()}
             for kind in problems.keys() - before:

@@ -38,6 +38,14 @@ class LiveState:
     held_out: float | None = None
     held_out_step: int | None = None
     peers: frozenset[str] = frozenset()
+    steps_here: int = 0
+    """Steps since this start; `own` and `external` count groups since then too. `step` is the peer's."""
+    health: tuple[str, ...] | None = None
+    """What is wrong, with what to do; empty if nothing is, None while the peer starts."""
+    join_command: str = ""
+    stopping: str = ""
+    """Why or how it stops; empty while it does not."""
+    stopping_at: float | None = None
     last_event: str = ""
     last_event_at: float | None = None
 
@@ -58,8 +66,16 @@ class LiveState:
         if name == "evaluated":
             success, at_step = _float(fields.get("success")), _int(fields.get("step"))
             state = replace(state, held_out=success, held_out_step=at_step)
+        if name == "health":
+            reasons = fields.get("reasons")
+            found = tuple(map(_text, reasons)) if isinstance(reasons, list | tuple) else ()
+            return replace(state, health=found)
+        if name == "join_command":
+            state = replace(state, join_command=_text(fields.get("command")))
         if name == "stopping":
-            state = replace(state, phase="stopping", phase_done=0, phase_total=0)
+            why = _text(fields.get("message")) or "stopping"
+            state = replace(state, phase="stopping", phase_done=0, phase_total=0, stopping=why)
+            state = replace(state, stopping_at=at if state.stopping_at is None else state.stopping_at)
         state = replace(state, **_taken(name, fields))
         return replace(state, last_event=describe(name, fields), last_event_at=at)
 
@@ -71,6 +87,7 @@ class LiveState:
             step=_int(fields.get("step")) or self.step,
             round=_int(fields.get("round")),
             rewards=rewards,
+            steps_here=self.steps_here + 1,
             own=self.own + (_int(fields.get("own")) or 0),
             external=self.external + (_int(fields.get("external")) or 0),
             tokens_per_s=_float(fields.get("tokens_per_s")),
