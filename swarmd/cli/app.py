@@ -1,7 +1,8 @@
 """`swarmd`: all commands, and how errors end them.
 
 Exit codes: `swarmd.exit_codes`.
-Commands import torch and the network inside their functions, which keeps --help, status and version quick.
+Each command is imported when it is called. Commands import torch and the network inside their functions.
+This keeps --help, completion, status and version quick.
 """
 
 from __future__ import annotations
@@ -16,51 +17,67 @@ from typing import NoReturn
 import typer
 
 from swarmd import exit_codes
-from swarmd.cli import (
-    check,
-    evaluate,
-    experiment,
-    health,
-    init,
-    join,
-    judging,
-    key,
-    records,
-    status,
-    version,
-)
+from swarmd.cli.commands import HELP_FLAGS, Command, group_of, print_help
 from swarmd.errors import ConfigError, SwarmdError, is_disk_full
-from swarmd.observe import printable
+from swarmd.observe.text import printable
+
+COMMANDS = {
+    "join": Command("swarmd.cli.join:join", "Join a swarm, or start one, and train until stopped."),
+    "status": Command("swarmd.cli.status:status", "Show the state of the daemon that runs in a home."),
+    "health": Command(
+        "swarmd.cli.health:health", "Print `ok` if the daemon of a home does its work, else the reasons."
+    ),
+    "ban": Command("swarmd.cli.judging:ban", "Never listen to these peers again."),
+    "unban": Command("swarmd.cli.judging:unban", "Lift bans."),
+    "trust": Command("swarmd.cli.judging:trust", "Always listen to these peers."),
+    "untrust": Command("swarmd.cli.judging:untrust", "Withdraw trust."),
+    "init": Command(
+        "swarmd.cli.init:init", "Create a home with its key and config file, and say where they are."
+    ),
+    "eval": Command(
+        "swarmd.cli.evaluate:evaluate",
+        "Score a policy greedily on held-out questions.",
+    ),
+    "check": Command(
+        "swarmd.cli.check:check",
+        "Verify every part of a home: key, settings, database, records, checkpoints.",
+    ),
+    "doctor": Command(
+        "swarmd.cli.doctor:doctor",
+        "Check everything that a peer needs, and say what to do where something is wrong.",
+    ),
+    "config": Command("swarmd.cli.config:app", "Show the settings in force, and check a file of settings."),
+    "key": Command("swarmd.cli.key:app", "Back up this peer's key, and restore it."),
+    "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
+    "experiment": Command("swarmd.cli.experiment:app", "Run, report and compare experiments of many peers."),
+    "version": Command(
+        "swarmd.cli.version:version",
+        "Print the versions of swarmd, Python and the libraries that matter most.",
+    ),
+}
+"""What `swarmd` can do, in the order of its help."""
 
 app = typer.Typer(
     name="swarmd",
+    cls=group_of(COMMANDS),
     help="Peers that teach language models to reason, together. Begin with: swarmd join",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # a bug keeps Python's own traceback
     rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": list(HELP_FLAGS)},
 )
-app.command("join")(join.join)
-app.command("status")(status.status)
-app.command("health")(health.health)
-app.command("ban")(judging.ban)
-app.command("unban")(judging.unban)
-app.command("trust")(judging.trust)
-app.command("untrust")(judging.untrust)
-app.command("init")(init.init)
-app.command("eval")(evaluate.evaluate)
-app.command("check")(check.check)
-app.add_typer(key.app, name="key")
-app.add_typer(records.app, name="records")
-app.add_typer(experiment.app, name="experiment")
-app.command("version")(version.version)
+
+
+@app.callback()
+def _swarmd() -> None:
+    """The help of the whole is above."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit. An error that a person can fix is one message; a bug keeps its traceback."""
     try:
-        app(args=arguments, prog_name="swarmd")
+        if not print_help(app, sys.argv[1:] if arguments is None else arguments):
+            app(args=arguments, prog_name="swarmd")
     except SwarmdError as error:
         _say(error)
         if is_disk_full(error):

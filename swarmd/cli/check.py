@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
-from swarmd.config import load_config
 from swarmd.errors import ConfigError
 from swarmd.observe import printable
 from swarmd.storage import Home
@@ -66,6 +65,7 @@ def check(
 
 
 def _settings(home: Home) -> Finding:
+    from swarmd.config import load_config
     from swarmd.storage.checking import Finding
 
     path = home.config_path

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -24,17 +23,6 @@ from swarmd.fleet import (
     supervise,
 )
 from swarmd.storage import Home
-
-DevicesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--devices",
-        metavar="all|DEVICE,...",
-        help="Run one peer per device, each in its own home under HOME/devices: cuda:0,cuda:1, or all "
-        "accelerators. --port and --http count up from the first peer.",
-        rich_help_panel="Model",
-    ),
-]
 
 
 def join_devices(config: Config, given: Given, devices: str) -> int:

@@ -19,9 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from protocol import Manifest
+from swarmd.cli.exam_progress import ExamProgress, ToldPolicy, ToldScorer
 from swarmd.cli.flags import Given, overrides, with_settings
+from swarmd.cli.foresight import foresee_policy
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.subject import Subject, Wanted, load_subject
+from swarmd.config import load_config
 from swarmd.observe import printable
 from swarmd.step.evaluation import Evaluation, Result
 from swarmd.step.evaluation import evaluate as answer_greedily
@@ -128,10 +131,13 @@ def evaluate(
     """
     path = home_path(home)
     wanted = Wanted(path, _is_typed(context, "home"), checkpoint, overrides({"policy.model": model, **given}))
+    if checkpoint is None:
+        foresee_policy(load_config(path, wanted.settings).policy, Home(path))
     exam = _exam(tasks, path, seed, count, samples, constant)
     limit = exam.manifest.max_new_tokens
-    subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
-    outcome = asyncio.run(_take(subject, exam))
+    with ExamProgress() as told:
+        subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
+        outcome = asyncio.run(_take(subject, exam, told))
     _warn(outcome.greedy.unscored, exam.questions)
     if as_json:
         typer.echo(json.dumps(_plain(subject, exam, outcome)))
@@ -158,18 +164,22 @@ def _at_once(exam: Exam) -> int:
     return max(exam.questions, min(exam.questions * exam.samples, SAMPLED_AT_ONCE))
 
 
-async def _take(subject: Subject, exam: Exam) -> Outcome:
+async def _take(subject: Subject, exam: Exam, told: ExamProgress) -> Outcome:
     import torch
 
-    manifest, policy, sampled, stop = exam.manifest, subject.policy, None, threading.Event()
+    manifest, policy, sampled = exam.manifest, ToldPolicy(subject.policy, told), None
+    stop = threading.Event()
+    told.phase("starting the task worker")
     try:
         async with TaskRunner(reward=manifest.reward) as runner:
+            scorer = ToldScorer(runner, told)
             for payer in [] if is_preset(manifest) else await find_payers(runner, manifest):
                 typer.echo(f"warning: {payer}", err=True)
+            told.phase("drawing questions")
             drawn = await held_out_questions(runner, manifest.tasks, exam.seed, exam.questions)
             greedy = await answer_greedily(
                 policy,
-                runner,
+                scorer,
                 drawn,
                 manifest=manifest,
                 with_constant=exam.constant,
@@ -178,7 +188,7 @@ async def _take(subject: Subject, exam: Exam) -> Outcome:
             if exam.samples:
                 sampled = await pass_at_k(
                     policy,
-                    runner,
+                    scorer,
                     drawn,
                     manifest=manifest,
                     samples=exam.samples,

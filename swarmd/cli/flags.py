@@ -1,17 +1,20 @@
-"""Settings as options of a command: help, default and type come from the setting itself."""
+"""Settings as options of a command: help, default, type and choices come from `swarmd.config.flag_list`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import typer
 
 from swarmd.cli.spelling import READERS, WRITERS
-from swarmd.config.settings import FLAGS, SETTINGS, Setting
+from swarmd.config.flag_list import FlagText, Kind, read
+
+FLAGS: Mapping[str, FlagText] = {each.key: each for each in read()}
+"""By the full name of the setting, in the order of the help."""
 
 Given = Mapping[str, object]
 """Settings by full name, such as "learning.local"; None for a flag that was not typed."""
@@ -25,6 +28,13 @@ _PANELS: Mapping[str, str] = {
     "observe": "Daemon",
 }
 
+SUGGESTED: Mapping[str, Sequence[str]] = {
+    "--device": ("auto", "cpu", "cuda", "cuda:0", "mps"),
+    "--model": ("embedded", "smollm2-135m"),
+    "--swarm": ("starter", "sapo"),
+}
+"""Values that a shell offers although others are right too."""
+
 
 def with_settings(
     *keys: str, listed_after: Mapping[str, str] | None = None
@@ -34,9 +44,9 @@ def with_settings(
     The command takes as its first argument what was typed, a `Given`. `listed_after` says where in the help
     options of its own stand: {"devices": "--device"} lists the argument `devices` after --device.
     """
-    settings: dict[str, Setting] = {}
+    settings: dict[str, FlagText] = {}
     for key in keys:
-        settings.setdefault(FLAGS[key], SETTINGS[key])  # two settings may share a flag: the first explains it
+        settings.setdefault(FLAGS[key].flag, FLAGS[key])  # two may share a flag: the first explains it
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -47,7 +57,7 @@ def with_settings(
             command(given, **values)
 
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        parameters = [_option(flag, setting) for flag, setting in settings.items()]
+        parameters = [_option(setting) for setting in settings.values()]
         for parameter in own:
             flag = (listed_after or {}).get(parameter.name)
             place = len(parameters) if flag is None else list(settings).index(flag) + 1
@@ -59,52 +69,50 @@ def with_settings(
     return decorate
 
 
-def _option(flag: str, setting: Setting) -> inspect.Parameter:
+_TYPES: Mapping[Kind, type] = {"int": int, "float": float, "path": Path, "text": str}
+
+
+def _option(setting: FlagText) -> inspect.Parameter:
     """The argument that typer fills. Without the flag it is None, and the setting stays untouched."""
     option = typer.Option(
         None,
-        flag,
+        setting.flag,
         help=_help(setting),
-        metavar=_metavar(setting),
+        metavar=setting.metavar,  # None leaves it to typer, which shows the type
         show_default=False,  # it would be this None
         rich_help_panel=_PANELS[setting.section],
+        autocompletion=suggesting(SUGGESTED.get(setting.flag, setting.choices)),
     )
-    annotation = _type(flag, setting) | None
+    annotation = _type(setting) | None
     return inspect.Parameter(
-        _argument(flag), inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation
+        _argument(setting.flag), inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation
     )
 
 
-def _help(setting: Setting) -> str:
-    text, default = setting.field.description or "", setting.field.default
-    if _is_repeated(setting):
-        return f"{text} Repeat the flag for several."
-    return text if default is None else f"{text} (default: {default})"
+def suggesting(values: Sequence[str]) -> Callable[[str], list[str]] | None:
+    """What a shell offers for an option: those of `values` that begin like the text so far."""
+
+    def suggest(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return suggest if values else None
 
 
-def _metavar(setting: Setting) -> str | None:
-    """The setting's own, else its choices; None leaves it to typer, which shows the type."""
-    if setting.flag is not None and setting.flag.metavar is not None:
-        return setting.flag.metavar
-    annotation = setting.field.annotation
-    return "|".join(get_args(annotation)) if get_origin(annotation) is Literal else None
+def _help(setting: FlagText) -> str:
+    if setting.is_repeated:
+        return f"{setting.help} Repeat the flag for several."
+    return setting.help if setting.default is None else f"{setting.help} (default: {setting.default})"
 
 
 def _argument(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 
 
-def _is_repeated(setting: Setting) -> bool:
-    return isinstance(setting.field.default, tuple | Mapping)
-
-
-def _type(flag: str, setting: Setting) -> Any:
-    """What typer makes of the text. Choices stay text: the setting itself refuses a wrong one."""
-    if _is_repeated(setting):
+def _type(setting: FlagText) -> Any:
+    """What typer makes of the text."""
+    if setting.is_repeated:
         return list[str]
-    annotation = setting.field.annotation
-    kinds = () if flag in READERS else (annotation, *get_args(annotation))
-    return next((kind for kind in (int, float, Path) if kind in kinds), str)
+    return str if setting.flag in READERS else _TYPES[setting.kind]
 
 
 def _read(flag: str, key: str, value: Any) -> dict[str, object]:
@@ -127,7 +135,7 @@ def arguments(given: Given) -> list[str]:
     """The flags that give these settings, as they would be typed."""
     typed: dict[str, list[str]] = {}
     for key, value in given.items():
-        flag = FLAGS[key]
+        flag = FLAGS[key].flag
         if value is None or flag in typed:
             continue
         several = WRITERS[flag](given) if flag in WRITERS else _texts(value)

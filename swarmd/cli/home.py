@@ -1,4 +1,4 @@
-"""The option --home, which every command takes."""
+"""The option --home, which every command takes, and --new-identity, for those that make a home."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ HomeOption = Annotated[
         metavar="DIR",
         help="Directory with this peer's key, config, checkpoints and records. (default: ~/.swarmd)",
         show_default=False,
+    ),
+]
+NewIdentityOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-identity",
+        help="If identity.key is missing, become a new peer that keeps the weights. The former peer's "
+        "database is set aside as former-swarmd.db.",
     ),
 ]
 DEFAULT_HOME = Path(places.DEFAULT_HOME)

@@ -5,28 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
-from swarmd.config import default_config_toml, load_config
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, NewIdentityOption, home_path
 from swarmd.errors import ConfigError
-from swarmd.storage import Home
-from swarmd.storage.durable import remedy, write_whole
 
-NewIdentityOption = Annotated[
-    bool,
-    typer.Option(
-        "--new-identity",
-        help="If identity.key is missing, become a new peer that keeps the weights. The former peer's "
-        "database is set aside as former-swarmd.db.",
-    ),
-]
+if TYPE_CHECKING:
+    from swarmd.storage import Home
 
 
 def init(home: HomeOption = DEFAULT_HOME, new_identity: NewIdentityOption = False) -> None:
     """Create a home with its key and config file, and say where they are. An existing home stays as it is."""
+    from swarmd.config import load_config
+
     load_config(home_path(home), {})  # better to report a wrong config file now than at the first join
     created = open_home(home, new_identity=new_identity)
     typer.echo(f"peer id  {created.key().peer_id}")
@@ -39,6 +32,8 @@ def init(home: HomeOption = DEFAULT_HOME, new_identity: NewIdentityOption = Fals
 
 def open_home(path: Path, *, new_identity: bool = False) -> Home:
     """The home at `path`, created if needed, with a config file. Raises ConfigError."""
+    from swarmd.storage import Home
+
     if new_identity and Home(home_path(path)).identity_path.exists():
         typer.echo(
             "note: --new-identity is ignored, because this home has its identity.key and stays the same peer"
@@ -54,6 +49,9 @@ def write_config(home: Home) -> bool:
     written. Raises ConfigError."""
     if os.path.lexists(home.config_path):
         return False
+    from swarmd.config import default_config_toml
+    from swarmd.storage.durable import remedy, write_whole
+
     try:
         write_whole(home.config_path, default_config_toml().encode(), beside=".writing-config.toml")
     except OSError as error:

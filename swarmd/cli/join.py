@@ -7,16 +7,21 @@ from typing import Annotated
 
 import typer
 
-from swarmd.cli.devices import DevicesOption, join_devices
-from swarmd.cli.flags import Given, overrides, with_settings
-from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
-from swarmd.cli.init import NewIdentityOption, open_home
-from swarmd.config import load_config
-from swarmd.config.settings import FLAGS
-from swarmd.daemon import run
-from swarmd.daemon.beginning import Beginning
+from swarmd.cli.flags import FLAGS, Given, overrides, suggesting, with_settings
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, NewIdentityOption, home_path
 from swarmd.errors import ConfigError
 
+DevicesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--devices",
+        metavar="all|DEVICE,...",
+        help="Run one peer per device, each in its own home under HOME/devices: cuda:0,cuda:1, or all "
+        "accelerators. --port and --http count up from the first peer.",
+        rich_help_panel="Model",
+        autocompletion=suggesting(("all", "cpu,cpu", "cuda:0,cuda:1")),
+    ),
+]
 FromOption = Annotated[
     Path | None,
     typer.Option(
@@ -52,7 +57,12 @@ def join(
     tried, and the command for others to join is printed. The first Ctrl-C finishes or drops the step, writes
     a checkpoint and leaves. The second leaves at once. The same home resumes where it stopped.
     """
-    config = load_config(home_path(home), overrides(given))
+    from swarmd.cli.foresight import foresee, foresee_devices
+    from swarmd.config import load_config
+    from swarmd.storage import Home
+
+    path = home_path(home)
+    config = load_config(path, overrides(given))
     if devices is not None:
         if given["policy.device"] is not None:
             raise ConfigError("--device and --devices are both given: keep one of them")
@@ -61,5 +71,13 @@ def join(
                 "--from, --fresh and --new-identity concern one home: give them with --home "
                 "HOME/devices/DEVICE and without --devices"
             )
+        foresee_devices(devices)
+        foresee(config, Home(path), ports=False)
+        from swarmd.cli.devices import join_devices
+
         raise typer.Exit(join_devices(config, given, devices))
+    foresee(config, Home(path), checkpoint=from_)
+    from swarmd.cli.init import open_home
+    from swarmd.daemon import Beginning, run
+
     raise typer.Exit(run(config, open_home(home, new_identity=new_identity), Beginning(from_, fresh)))

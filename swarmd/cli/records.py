@@ -34,7 +34,7 @@ from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import printable
-from swarmd.observe.live import duration
+from swarmd.observe.words import duration
 from swarmd.storage import BlobStore, Home
 from swarmd.tasks.rewards import RewardRule
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -13,20 +14,13 @@ from rich.text import Text
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import SwarmdError
-from swarmd.fleet import device_homes
-from swarmd.observe import (
-    Disk,
-    IgnoredPeer,
-    NoDaemonError,
-    PeerView,
-    SelfEvaluation,
-    StartingError,
-    StatusSnapshot,
-    ask_status,
-    printable,
-)
-from swarmd.observe.live import duration, held_out, sparkline
-from swarmd.storage import Home
+from swarmd.observe import NoDaemonError, StartingError, ask_status, printable
+from swarmd.observe.words import duration, held_out, sparkline
+from swarmd.places import socket_path
+
+if TYPE_CHECKING:
+    from swarmd.observe import Disk, IgnoredPeer, PeerView, SelfEvaluation, StatusSnapshot
+    from swarmd.storage import Home
 
 NO_DAEMON = 3
 GIGABYTE = 1e9
@@ -45,9 +39,9 @@ def status(
     """
     path = home_path(home)
     try:
-        snapshot = ask_status(path, Home(path).socket_path)
+        snapshot = ask_status(path, socket_path(path))
     except NoDaemonError as error:
-        if found := device_homes(path):
+        if (path / "devices").is_dir() and (found := _device_homes(path)):
             raise typer.Exit(_show_devices(found, as_json)) from error
         typer.echo(str(error) if isinstance(error, StartingError) else f"error: {error}", err=True)
         raise typer.Exit(NO_DAEMON) from error
@@ -55,6 +49,12 @@ def status(
         typer.echo(snapshot.model_dump_json(indent=2))
     else:
         _show(snapshot)
+
+
+def _device_homes(path: Path) -> Sequence[Home]:
+    from swarmd.fleet import device_homes
+
+    return device_homes(path)
 
 
 def _show(snapshot: StatusSnapshot) -> None:

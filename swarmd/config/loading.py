@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,7 +25,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from swarmd.config.settings import FLAGS, slice_of
+from swarmd.config.settings import FLAGS, SETTINGS, slice_of
 from swarmd.config.slices import Config, Slice
 from swarmd.errors import ConfigError
 from swarmd.toml_lines import line_of
@@ -86,21 +87,39 @@ def load_config(home: Path, overrides: Tree) -> Config:
     over everything. Raises ConfigError: the file and line, the variable or the flag, the key, and what is
     wrong with its value.
     """
+    return load_with_origins(home, overrides)[0]
+
+
+def load_with_origins(home: Path, overrides: Tree, file: Path | None = None) -> tuple[Config, dict[str, str]]:
+    """The same, and where each setting that is no default comes from: full name -> place.
+
+    `file` is read instead of the home's config.toml. Raises ConfigError.
+    """
     sources = [
         _Source(overrides),
         _Source(_environment(), environment=True),
-        _read_file(home / "config.toml"),
+        _read_file(home / "config.toml" if file is None else file),
     ]
     merged: Tree = {}
     for source in reversed(sources):
         _refuse_home(source)
         merged = _merged(merged, source.values)
     try:
-        return Config.model_validate(merged | {"home": home})
+        config = Config.model_validate(merged | {"home": home})
     except ValidationError as error:
         raise ConfigError(
             "\n".join(_explain(detail, sources) for detail in error.errors(include_url=False))
         ) from error
+    return config, dict(_origins(sources))
+
+
+def _origins(sources: list[_Source]) -> Iterator[tuple[str, str]]:
+    """The place of each setting in the first of `sources` that holds it."""
+    for name in SETTINGS:
+        key = tuple(name.split("."))
+        source = next((source for source in sources if source.holds(key)), None)
+        if source is not None:
+            yield name, source.place(key)
 
 
 def _read_file(path: Path) -> _Source:

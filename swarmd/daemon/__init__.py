@@ -4,6 +4,7 @@ It holds the parts together and decides nothing that a part could decide. `gossi
 `tasks` what a text is worth, `learning` what the gradient is.
 """
 
+from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.runtime import run
 
-__all__ = ["run"]
+__all__ = ["Beginning", "run"]

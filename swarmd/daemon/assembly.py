@@ -30,7 +30,7 @@ from swarmd.gossip import AddressesRemembered, Gossip, PeersRemembered
 from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
-from swarmd.network.p2pd import require_free_port
+from swarmd.network.ports import require_free_port
 from swarmd.observe import EventLog
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
@@ -231,6 +231,10 @@ class Assembly:
             model=plan.model,
             device=plan.device,
             dtype=plan.dtype,
+            parameters=sum(each.numel() for each in learner.policy.model.parameters()),
+            lora_rank=None if plan.lora is None else plan.lora.rank,
+            own_groups=self._config.learning.local,
+            external_groups=self._config.learning.external,
             threads=plan.threads,
             memory_limit_bytes=plan.memory_limit_bytes,
             predicted_peak_bytes=plan.predicted_peak_bytes,

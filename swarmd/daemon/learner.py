@@ -79,7 +79,7 @@ def load_learner(
     policy_config = config.policy.completed_by(trained)
     model = absolute_name(policy_config.model, trained.get("model") if isinstance(trained, dict) else None)
     policy_config = policy_config.model_copy(update={"model": model})
-    prepared = _prepare(config, policy_config, home, manifest)
+    prepared = prepare(config, policy_config, home, manifest)
     plan = prepared.plan
     if plan.lora is not None:  # chosen by the plan or set by the operator: the checkpoint names it either way
         policy_config = policy_config.model_copy(
@@ -131,8 +131,11 @@ def _require_space(home: Home, needed: int) -> None:
         )
 
 
-def _prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest) -> Prepared:
-    """The plan for this peer's steps."""
+def prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest) -> Prepared:
+    """The plan for this peer's steps. A home that is not there is not made: what is measured is forgotten.
+
+    Raises ConfigError, ModelError.
+    """
     learning = config.learning
     new_tokens = min(policy.max_new_tokens or manifest.max_new_tokens, manifest.max_new_tokens)
     work = Workload(
@@ -147,7 +150,7 @@ def _prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifes
         policy,
         work,
         train_tokens=learning.token_budget,
-        rates_cache=home.rates_path,
+        rates_cache=home.rates_path if home.path.is_dir() else None,
         remembered=home.budgets_path,
     )
 

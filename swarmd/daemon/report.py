@@ -58,7 +58,7 @@ class Reporter:
         by_publisher = self.database.ledger.by_publisher()
         gossip = self.gossip.statistics()
         return StatusSnapshot(
-            health=self._health(),
+            health=self.health(),
             peer_id=self.network.peer_id,
             swarm=self.manifest.name,
             swarm_id=self.manifest.swarm_id.hex(),
@@ -87,6 +87,7 @@ class Reporter:
             pid=os.getpid(),
             steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
             tokens_per_s=self.steps.tokens_per_s,
+            plan=self.plan.reasons,
             sandbox=self.tasks.sandbox_report(),
             join_command=join_command(self.network),
             reward_history=tuple(reward for _, reward in self.database.steps.curve(CURVE_STEPS)),
@@ -134,7 +135,8 @@ class Reporter:
             saved_step=self.steps.progress.saved_step,
         )
 
-    def _health(self) -> Health:
+    def health(self) -> Health:
+        """Whether the peer does its work, and if not, why, and what to do."""
         reasons = list(self.problems())
         if not self.network.addresses:
             reasons.append("nobody can reach this peer yet: it has no address of its own")
@@ -142,6 +144,7 @@ class Reporter:
         silent = self.monotonic() - self.steps.last_done_at
         if silent > stalled:
             reasons.append(f"no step for {silent:.0f} s (now: {self.steps.phase}); see the log")
+        reasons += self.steps.lacks
         if self.steps.unscored > UNSCORED_TOLD:
             reasons.append(
                 f"{self.steps.unscored:.0%} of the last completions could not be scored and count as wrong; "

@@ -131,6 +131,7 @@ class _Daemon:
             try:
                 await self._run(peer)
             finally:
+                self._events.emit("phase", name="taking leave of the others")
                 self._server.stop()
                 await asyncio.wait([serving])  # it reads the parts, which are closed next
         self._events.emit("stopped", step=peer.steps.progress.step)
@@ -154,6 +155,7 @@ class _Daemon:
     async def _assembly(self, loop: asyncio.AbstractEventLoop) -> Assembly:
         """Import it in a thread: that takes seconds, during which status and signals need answers."""
         self._events.emit("phase", name="loading libraries")
+        self._events.emit("loading", message="PyTorch and the network: some seconds")
         assembly = await asyncio.to_thread(_import_assembly)
         route_logs(self._events, loop)  # after the packages have set up theirs
         http = self._server.base_url
@@ -218,7 +220,11 @@ class _Daemon:
         """Keep gossip up to date about this peer, and report each problem with the swarm or the connection to
         it once, when it begins."""
         before: set[str] = set()
+        health: tuple[str, ...] | None = None
         while True:
+            if (now := peer.reporter.health().reasons) != health:
+                health = now
+                self._events.emit("health", reasons=health)
             peer.exchange.handle(peer.reporter.own_status())
             problems = {_kind_of(problem): problem for problem in peer.reporter.problems()}
             for kind in problems.keys() - before:

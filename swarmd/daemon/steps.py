@@ -20,6 +20,7 @@ from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
 from swarmd.daemon.entering import enter_step
 from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.lacks import AnswerLack, ExternalLack
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
@@ -77,6 +78,8 @@ class StepLoop:
         self.last_done_at = time.monotonic()  # a step, or an evaluation
         self.unscored = 0.0
         """Share of the last step's completions that the scorer failed on."""
+        self._external_lack = ExternalLack()
+        self._answer_lack = AnswerLack()
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
         self._stop = asyncio.Event()
@@ -97,6 +100,12 @@ class StepLoop:
         """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
         steps = worth_steps(self._parts.config.learning) if self.phase == "evaluating" else 1.0
         return steps * (self.step_seconds or 0.0)
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Why this peer learns nothing at present, with what to do; empty if it learns."""
+        reasons = (self._external_lack.reason, self._answer_lack.reason)
+        return tuple(reason for reason in reasons if reason is not None)
 
     def stop(self) -> None:
         """End after the update in progress. A step that has not reached its update is dropped."""
@@ -143,7 +152,7 @@ class StepLoop:
         if self._stop.is_set():
             return
         progress.experience.see_own(own)
-        external = self._draw_external(round_, parts.config.learning.external)
+        external = self._draw_external(round_, parts.config.learning.external, len(own))
         if not own and not external:
             await self._wait_for_external()
             return
@@ -187,6 +196,9 @@ class StepLoop:
         self._enter("scoring")
         texts = [[sample.text for sample in group] for group in samples]
         scores = await parts.tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
+        lack = self._answer_lack.see(texts, [[score.reward for score in row] for row in scores])
+        if lack is not None:
+            parts.events.emit("warning", message=lack)
         self._note_failures([score.failure for row in scores for score in row])
         groups = [
             own_group(
@@ -262,8 +274,8 @@ class StepLoop:
 
     # External groups ------------------------------------------------------------------------------
 
-    def _draw_external(self, round_: int, wanted: int) -> list[ScoredGroup]:
-        """Up to J groups from the pool. With fewer, the step goes on and an event says so."""
+    def _draw_external(self, round_: int, wanted: int, own: int) -> list[ScoredGroup]:
+        """Up to J groups from the pool. With fewer, the step goes on, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
             return []
@@ -280,8 +292,8 @@ class StepLoop:
             bare_only=parts.config.learning.external_tokens == "verified",
             shares=shares,
         )
-        if len(drawn.groups) < wanted:
-            parts.events.emit("external_short", wanted=wanted, had=len(drawn.groups))
+        if (lack := self._external_lack.see(wanted, len(drawn.groups), own)) is not None:
+            parts.events.emit("external_short", message=lack, wanted=wanted, had=len(drawn.groups))
         if drawn.other_tokenizer and not self._tokenizers_told:
             self._tokenizers_told = True  # only once, not at every step
             parts.events.emit("warning", message=OTHER_TOKENIZERS)

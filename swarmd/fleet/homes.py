@@ -11,9 +11,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from swarmd.config import load_config
 from swarmd.errors import ConfigError
 from swarmd.fleet.devices import Device
 from swarmd.storage import Home
@@ -48,6 +45,10 @@ def prepare_homes(home: Path, devices: Sequence[Device]) -> None:
 def own_settings(home: Home) -> frozenset[str]:
     """Keys, such as "policy.threads", that a device's own config.toml sets; none if it is the link.
     Raises ConfigError for a file that cannot be used."""
+    from pydantic import BaseModel
+
+    from swarmd.config import load_config
+
     if home.config_path.is_symlink() or not home.config_path.exists():
         return frozenset()
     config = load_config(home.path, {})

@@ -6,13 +6,16 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swarmd.addresses import PORT_MAX, listen_address, parse_http
-from swarmd.config import Config
 from swarmd.errors import ConfigError
 from swarmd.fleet.devices import CUDA_VISIBLE, Device, Machine
 from swarmd.fleet.homes import ADDRESSES, home_of, own_settings
 from swarmd.storage import Home
+
+if TYPE_CHECKING:
+    from swarmd.config import Config
 
 ACCELERATOR_HOST_THREADS = 4  # what a single peer takes: its host side only tokenises and launches kernels
 ONE_THREAD_MODEL = "embedded"  # too small for a second thread, which the hardware plan knows

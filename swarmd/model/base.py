@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from swarmd.errors import ModelError
 from swarmd.model.fingerprint import model_fingerprint
 from swarmd.model.locating import locate
-from swarmd.model.smollm2 import SMOLLM2
+from swarmd.model_names import SMOLLM2
 
 SHOWN_CHARS = 12  # of a fingerprint, for people
 _COMMIT = re.compile(r"[0-9a-f]{40}")

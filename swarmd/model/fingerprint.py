@@ -8,7 +8,8 @@ from pathlib import Path
 from swarmd.errors import ModelError
 from swarmd.model.hub import FILES
 from swarmd.model.locating import locate
-from swarmd.model.smollm2 import SMOLLM2, gguf_path
+from swarmd.model.smollm2 import gguf_path
+from swarmd.model_names import SMOLLM2
 
 
 def model_fingerprint(name: str) -> str:

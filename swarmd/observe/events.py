@@ -39,6 +39,7 @@ EventName = Literal[
     "evaluated",
     "checkpoint",
     "resumed",
+    "health",
     "peer_seen",
     "standing",
     "network_restarted",
@@ -50,6 +51,7 @@ OutputMode = Literal["live", "console", "json"]
 
 _LEVELS: Mapping[str, Level] = {  # the rest are info
     "phase": "debug",  # several a second
+    "health": "debug",  # each reason is a warning of its own
     "pulled": "debug",
     "published": "debug",
     "network_restarted": "warning",

@@ -6,7 +6,7 @@ Notable events are printed above the view, so that the join command and warnings
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,14 +15,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from swarmd.names import name_of, named
 from swarmd.observe.events import Event, EventLog
 from swarmd.observe.live_state import LiveState, describe
+from swarmd.observe.text import printable
+from swarmd.observe.words import duration, held_out, sparkline
 
 FRAME_S = 0.25  # four frames a second: quick enough to look alive, too slow to cost anything
-CURVE_WIDTH = 60  # characters, one step each
 BAR_WIDTH = 24
-BLOCKS = "▁▂▃▄▅▆▇█"
-QUIET = frozenset({"phase", "step", "pulled", "published", "peer_seen", "external_short", "checkpoint"})
+QUIET = frozenset({"phase", "step", "pulled", "published", "peer_seen", "health", "checkpoint"})
+NAMES_SHOWN = 4  # of other peers: one row
 
 
 def render(state: LiveState, now: float) -> RenderableType:
@@ -31,42 +33,35 @@ def render(state: LiveState, now: float) -> RenderableType:
     facts.add_column(style="dim", justify="right")
     facts.add_column(overflow="fold")
     for name, value in (
+        ("health", _health(state)),
         ("swarm", Text(f"{state.swarm or '–'} · round {'–' if state.round is None else state.round}")),
         ("model", Text(" · ".join(part for part in (state.model, state.device, state.dtype) if part) or "–")),
-        ("step", Text(str(state.step))),
-        ("phase", _phase(state)),
+        ("step", Text(f"{state.step} · {state.steps_here} since this start")),
+        ("phase", _phase(state, now)),
         ("reward", _reward(state.rewards)),
         ("held-out", Text(held_out(state.held_out, state.held_out_step))),
-        ("groups", Text(f"{state.own} own · {state.external} external")),
-        ("peers", Text(str(len(state.peers)))),
+        ("groups", Text(f"{state.own} own · {state.external} external used since this start")),
+        ("peers", _peers(state.peers)),
         ("speed", Text("–" if state.tokens_per_s is None else f"{state.tokens_per_s:,.0f} tokens/s")),
         ("last", _last(state, now)),
     ):
         facts.add_row(name, value)
     up = "" if state.started_at is None else f"up {duration(now - state.started_at)}"
-    return Panel(facts, title=Text(f"swarmd {state.peer_id}".strip()), subtitle=Text(up), title_align="left")
+    title = f"swarmd {named(state.peer_id)}" if state.peer_id else "swarmd"
+    panel = Panel(facts, title=Text(title), subtitle=Text(up), title_align="left")
+    return Group(panel, *_below(state))
 
 
-def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
-    """The newest `width` values of 0..1, one block each. The scale is fixed, so that two runs compare."""
-    return "".join(
-        BLOCKS[min(int(max(value, 0.0) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values[-width:]
-    )
-
-
-def held_out(success: float | None, step: int | None) -> str:
-    """Like 0.430 at step 50; – before the first evaluation."""
-    return "–" if success is None else f"{success:.3f} at step {step}"
-
-
-def duration(seconds: float) -> str:
-    """Like 42 s, 3 min 5 s or 2 h 10 min."""
-    whole = max(int(seconds), 0)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def _below(state: LiveState) -> Iterator[Text]:
+    """What stands below the panel. The last line is short: a terminal writes ^C behind it, and in a full line
+    that would push the panel's border out of reach."""
+    if state.join_command:
+        # Outside the border, so that it can be copied in one piece.
+        yield Text(f"others join with: {printable(state.join_command)}", overflow="fold")
+    if state.stopping:
+        yield Text("stopping · Ctrl-C again ends at once", style="dim")
+    else:
+        yield Text("Ctrl-C stops", style="dim")
 
 
 class LiveView:
@@ -100,7 +95,25 @@ class LiveView:
         live.update(render(self._log.state, self._log.now()), refresh=True)
 
 
-def _phase(state: LiveState) -> RenderableType:
+def _health(state: LiveState) -> Text:
+    if state.health is None:
+        return Text("starting", style="dim")
+    if not state.health:
+        return Text("healthy", style="green")
+    return Text("\n".join(map(printable, state.health)), style="red")
+
+
+def _peers(peers: frozenset[str]) -> Text:
+    names = sorted(name_of(peer) for peer in peers)[:NAMES_SHOWN]
+    more = "" if len(peers) <= NAMES_SHOWN else " …"
+    return Text(f"{len(peers)} seen since this start: {', '.join(names)}{more}" if names else "none yet")
+
+
+def _phase(state: LiveState, now: float) -> RenderableType:
+    if state.stopping:
+        since = "" if state.stopping_at is None else f" for {duration(now - state.stopping_at)}"
+        doing = "" if state.phase == "stopping" else f", now: {state.phase}"
+        return Text(f"stopping{since}{doing}\n{printable(state.stopping)}", style="yellow")
     if state.phase_total <= 0:
         return Text(state.phase)
     row = Table.grid(padding=(0, 1))

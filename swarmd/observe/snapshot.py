@@ -167,6 +167,8 @@ class StatusSnapshot(_Part):
     pid: int
     steps_per_minute: float | None = None
     tokens_per_s: float | None = None
+    plan: tuple[str, ...] = ()
+    """Why the peer runs its model as it does, one sentence per decision."""
     sandbox: tuple[str, ...] = ()
     """The layers of the scorers' sandbox that this machine lacks, one line each; empty is best."""
     join_command: str | None = None

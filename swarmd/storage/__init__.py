@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 
 from swarmd.storage.blobs import BlobStore
 from swarmd.storage.home import Home
-from swarmd.storage.ledger import Counts, PublisherCounts
-from swarmd.storage.peers import SeenPeer
-from swarmd.storage.steps import Rewards
 
 if TYPE_CHECKING:
     from swarmd.storage.checkpoint_files import Checkpoint
     from swarmd.storage.checkpoints import Checkpoints
     from swarmd.storage.database import Database
+    from swarmd.storage.ledger import Counts, PublisherCounts
+    from swarmd.storage.peers import SeenPeer
     from swarmd.storage.pool import Pool
+    from swarmd.storage.steps import Rewards
 
 _AT_FIRST_USE = {
     "Checkpoint": "checkpoint_files",
     "Checkpoints": "checkpoints",
+    "Counts": "ledger",
     "Database": "database",
     "Pool": "pool",
+    "PublisherCounts": "ledger",
+    "Rewards": "steps",
+    "SeenPeer": "peers",
 }
 """Imported at first use: torch takes seconds and the database a third of one, and a command like `swarmd
 status` should not wait for either."""

@@ -191,6 +191,21 @@ class Home:
         finally:
             os.close(descriptor)
 
+    def require_unused(self) -> None:
+        """Raises ConfigError if a running process holds this home. Makes nothing."""
+        if self.lock_path.exists():
+            with self.lock():
+                return
+
+    def has_checkpoints(self) -> bool:
+        """Whether there is at least one, whole or not. Raises ConfigError."""
+        try:
+            return any(self.checkpoints_path.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise ConfigError(f"home {self.path} cannot be used: {remedy(error)}") from error
+
     def read_manifest(self) -> bytes | None:
         """Bytes of the swarm's manifest, not verified; None before the first join."""
         try:

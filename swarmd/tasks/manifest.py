@@ -64,6 +64,29 @@ def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Ma
 
     Raises ConfigError that names file, line and key, TaskError if the worker cannot start.
     """
+    place, table = _read(name_or_path)
+    if name_or_path in PRESETS:  # the tests have tried these: a start need not wait for a worker
+        return place.manifest(table, {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)})
+    place.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
+    versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
+    for index, outcome in enumerate(outcomes):
+        place.check(index, outcome)
+    return place.manifest(table, versions)
+
+
+def read_manifest(name_or_path: str) -> tuple[Manifest, bool]:
+    """The manifest as it is written, in milliseconds: nobody tries whether its tasks give questions.
+
+    False: it is not the final one, because a source's version is not known without loading it. Raises
+    ConfigError that names file, line and key.
+    """
+    place, table = _read(name_or_path)
+    sources = {task.source for task in table.tasks}
+    versions = dict.fromkeys(sources, "unknown") | {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)}
+    return place.manifest(table, versions), sources == {_PRESET_SOURCE}
+
+
+def _read(name_or_path: str) -> tuple[_Place, _ManifestTable]:
     path = _find(name_or_path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -73,14 +96,7 @@ def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Ma
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
     place = _Place(path, text)
-    table = place.parse(parsed)
-    if name_or_path in PRESETS:  # the tests have tried these: a start need not wait for a worker
-        return place.manifest(table, {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)})
-    place.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
-    versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
-    for index, outcome in enumerate(outcomes):
-        place.check(index, outcome)
-    return place.manifest(table, versions)
+    return place, place.parse(parsed)
 
 
 def _find(name_or_path: str) -> Path:

@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from swarmd.network.p2pd import free_port
+from swarmd.network.ports import free_port
 from tests.chaos.relay import Relay
 from tests.integration.daemon_process import DaemonProcess, Event
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from swarmd.cli.app import main
+from swarmd.config import Config
+from swarmd.daemon import Beginning
+from swarmd.storage import Home
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,16 @@ def swarmd(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Home]]:
+    """Stands where the daemon stands and keeps what it is started with."""
+    started: list[tuple[Config, Home]] = []
+
+    def run(config: Config, home: Home, beginning: Beginning) -> int:
+        started.append((config, home))
+        return 0
+
+    monkeypatch.setattr("swarmd.daemon.run", run)
+    return started

@@ -247,13 +247,13 @@ def test_a_checkpoint_of_another_model_is_named_with_the_remedy(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--model", "no-such-model"), "unknown model 'no-such-model'"),
-        (("--device", "tpu"), "device 'tpu' is not known"),
+        (("--model", "no-such-model"), "--model 'no-such-model' is neither a directory nor a hub id"),
+        (("--device", "tpu"), "--device 'tpu' is not known"),
     ],
 )
 def test_a_model_or_device_that_is_not_there_is_named(swarmd, home, arguments, message) -> None:
     outcome = evaluate(swarmd, home, *arguments)
-    assert outcome.code != 0
+    assert outcome.code == 2
     assert message in outcome.err
     assert "Traceback" not in outcome.err
 

@@ -11,23 +11,9 @@ import pytest
 from swarmd import exit_codes
 from swarmd.config import Config, load_config
 from swarmd.config.settings import FLAGS
-from swarmd.daemon.beginning import Beginning
 from swarmd.storage import Home
 
 PEER = "/ip4/10.0.0.7/tcp/41000/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj"
-
-
-@pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Home]]:
-    """Stands where the daemon stands and keeps what it is started with."""
-    started: list[tuple[Config, Home]] = []
-
-    def run(config: Config, home: Home, beginning: Beginning) -> int:
-        started.append((config, home))
-        return 0
-
-    monkeypatch.setattr("swarmd.cli.join.run", run)
-    return started
 
 
 def test_join_without_arguments_makes_the_home_in_the_user_s_directory(swarmd, daemon, tmp_path) -> None:
@@ -38,11 +24,11 @@ def test_join_without_arguments_makes_the_home_in_the_user_s_directory(swarmd, d
     assert load_config(home.path, {}) == Config(home=home.path)
 
 
-def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
+def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -> None:
     given = {
         "--swarm": "sapo", "--steps": 7, "--seed": 8,
         "--peer": PEER, "--host": "127.0.0.1", "--port": 4000, "--announce": "/ip4/1.2.3.4/tcp/4000",
-        "--address-file": tmp_path / "addresses", "--model": "smollm2-135m", "--device": "cpu",
+        "--address-file": tmp_path / "addresses", "--model": "./model", "--device": "cpu",
         "--dtype": "float32", "--lora": "r=16,alpha=8", "--temperature": 0.5, "--max-new-tokens": 9,
         "--threads": 2, "--memory-limit": "5GiB",
         "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
@@ -53,6 +39,9 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
         "--template-arg": "enable_thinking=false",
     }  # fmt: skip
     assert set(given) == set(FLAGS.values())
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
     arguments = [str(part) for pair in given.items() for part in pair]
     outcome = swarmd("join", "--home", tmp_path / "h", *arguments)
     assert outcome.code == 0, outcome.err
@@ -62,7 +51,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path) -> None:
     assert config.network.announce == ("/ip4/1.2.3.4/tcp/4000",)
     assert config.network.address_file == tmp_path / "addresses"
     policy, learning = config.policy, config.learning
-    assert (policy.model, policy.device, policy.dtype) == ("smollm2-135m", "cpu", "float32")
+    assert (policy.model, policy.device, policy.dtype) == ("./model", "cpu", "float32")
     assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)
     assert (policy.max_new_tokens, policy.threads, policy.memory_limit) == (9, 2, "5GiB")
     assert policy.engine == "eager"
@@ -106,7 +95,7 @@ def test_the_home_can_come_from_the_environment(swarmd, daemon, tmp_path, monkey
 
 
 def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("swarmd.cli.join.run", lambda *_: 130)
+    monkeypatch.setattr("swarmd.daemon.run", lambda *_: 130)
     assert swarmd("join", "--home", tmp_path).code == 130
 
 
@@ -175,7 +164,7 @@ def test_a_bug_keeps_its_traceback_and_has_an_exit_code_of_its_own(monkeypatch, 
     def broken(*_: object) -> int:
         raise KeyError("bug")
 
-    monkeypatch.setattr("swarmd.cli.join.run", broken)
+    monkeypatch.setattr("swarmd.daemon.run", broken)
     outcome = swarmd("join", "--home", tmp_path)
     assert outcome.code == exit_codes.BUG
     assert "Traceback" in outcome.err

@@ -35,11 +35,21 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     machine = Machine(("cuda:0", "cuda:1"), cores=8)
     monkeypatch.setattr("swarmd.cli.devices.look_at_machine", lambda: machine)
     monkeypatch.setattr("swarmd.cli.devices.supervise", supervise)
+    monkeypatch.setattr("swarmd.hardware.drivers.why_no_cuda", lambda: None)
     return calls
 
 
 def test_each_peer_is_a_join_with_the_same_flags_on_its_device(swarmd, started, tmp_path) -> None:
-    flags = ["--peer", PEER, "--model", "smollm2-135m", "--lora", "r=16,alpha=8", "--port", "41000"]
+    flags = [
+        "--peer",
+        PEER,
+        "--model",
+        "Qwen/Qwen3-0.6B",
+        "--lora",
+        "r=16,alpha=8",
+        "--port",
+        "41000",
+    ]
     outcome = swarmd("join", "--home", tmp_path, "--devices", "cuda:0,cuda:1", *flags, "--steps", "5")
     assert outcome.code == 0, outcome.err
     [call] = started
@@ -52,7 +62,7 @@ def test_each_peer_is_a_join_with_the_same_flags_on_its_device(swarmd, started, 
         f"--peer={SIBLING}",
         "--port=41001",
         f"--address-file={tmp_path}/devices/cuda-1/addresses",
-        "--model=smollm2-135m",
+        "--model=Qwen/Qwen3-0.6B",
         "--device=cuda",
         "--lora=r=16,alpha=8",
         "--threads=4",

@@ -44,6 +44,7 @@ class Steps:
     usual_s: float = 2.0
     last_done_at: float = START
     unscored: float = 0.0
+    lacks: tuple[str, ...] = ()
     saves: SaveSchedule = field(default_factory=lambda: SaveSchedule(StorageConfig()))
 
 

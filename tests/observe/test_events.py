@@ -12,6 +12,7 @@ import pytest
 
 from swarmd.config import ObserveConfig
 from swarmd.observe import EventLog
+from swarmd.observe.live_state import describe
 
 NOON = 1_795_262_400.25  # 2026-11-21T12:00:00.250Z
 
@@ -93,7 +94,7 @@ def test_console_lines_are_for_people() -> None:
     log.emit("step", step=10, reward=1 / 3, note=None)
     log.emit("warning", message="the disk is nearly full")
     first, second = out.getvalue().splitlines()
-    assert re.fullmatch(r"\d\d:\d\d:\d\d step 10 reward=0.3333", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d step 10, reward 0.333, 0 own \+ 0 external groups", first)
     assert second[9:] == "warning: the disk is nearly full"
 
 
@@ -135,8 +136,13 @@ def test_the_state_follows_the_events() -> None:
     log.emit("step", round=9, step=5, reward=0.25, own=4, external=3, tokens_per_s=120.0)
     log.emit("step", round=9, step=6, reward=0.5, own=4, external=4, tokens_per_s=130.0)
     log.emit("evaluated", step=6, success=0.43, interval=(0.34, 0.53), questions=100)
+    log.emit("join_command", command="swarmd join --peer X")
+    log.emit("evaluated", step=6, success=0.43, interval=(0.34, 0.53), questions=100)
+    log.emit("health", reasons=("hears nobody",))
     log.emit("phase", name="train", done=2, total=8)
     state = log.state
+    assert (state.steps_here, state.join_command) == (2, "swarmd join --peer X")
+    assert state.health == ("hears nobody",)
     assert (state.peer_id, state.swarm, state.model) == ("12D3KooWme", "starter", "embedded")
     assert (state.round, state.step, state.rewards) == (9, 6, (0.25, 0.5))
     assert (state.own, state.external, state.tokens_per_s) == (8, 7, 130.0)
@@ -155,3 +161,25 @@ def test_progress_does_not_push_out_what_people_should_read() -> None:
         log.emit("phase", name="generating", done=done, total=1_000)
     assert [event.name for event in log.since(0)] == ["warning"]
     assert log.state.phase_done == 999
+
+
+def test_the_plan_is_one_short_line_and_its_reasons_stay_in_the_json() -> None:
+    fields = {
+        "model": "/home/somebody/models/of/a/long/path/that/has/no/end/Qwen2.5-0.5B-Instruct",
+        "device": "cuda:0",
+        "dtype": "bfloat16",
+        "parameters": 494_000_000,
+        "lora_rank": 16,
+        "own_groups": 4,
+        "external_groups": 4,
+        "predicted_peak_bytes": 1_234_000_000,
+        "memory_limit_bytes": 15_000_000_000,
+        "reasons": ["cuda:0 because it has 15 GiB free", "bfloat16 because ..."],
+    }
+    line = describe("plan", fields)
+    assert line.endswith("(494 M) on cuda:0, bfloat16, LoRA 16, 4 own + 4 external groups, 1.2 of 15 GB")
+    assert line.startswith("plan Qwen2.5-0.5B-Instruct (")
+    assert len(line) <= 110
+    stream = io.StringIO()
+    log_to(stream).emit("plan", **fields)
+    assert json.loads(stream.getvalue())["reasons"] == fields["reasons"]

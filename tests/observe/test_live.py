@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.live import Live
 
 from swarmd.config import ObserveConfig
+from swarmd.names import name_of, named
 from swarmd.observe import EventLog, LiveState, LiveView
-from swarmd.observe.live import duration, render, sparkline
+from swarmd.observe.live import render
+from swarmd.observe.words import duration, sparkline
 
 
 class Terminal(io.StringIO):
@@ -49,6 +51,9 @@ def test_everything_the_operator_wants_is_on_the_screen() -> None:
         held_out=0.43,
         held_out_step=10,
         own=48,
+        steps_here=4,
+        health=(),
+        join_command="swarmd join --peer /ip4/192.0.2.2",
         external=31,
         tokens_per_s=1234.5,
         peers=frozenset({"a", "b"}),
@@ -57,7 +62,12 @@ def test_everything_the_operator_wants_is_on_the_screen() -> None:
     )
     text = text_of(state)
     for expected in (
-        "swarmd 12D3KooWme",
+        f"swarmd {named('12D3KooWme')}",
+        "healthy",
+        "12 · 4 since this start",
+        f"2 seen since this start: {', '.join(sorted(map(name_of, 'ab')))}",
+        "others join with: swarmd join --peer /ip4/192.0.2.2",
+        "Ctrl-C stops",
         "starter · round 71",
         "embedded · cpu · float32",
         "generate",
@@ -65,7 +75,7 @@ def test_everything_the_operator_wants_is_on_the_screen() -> None:
         "last 1.000 · mean of 3 0.500",
         "▁▅█",
         "0.430 at step 10",
-        "48 own · 31 external",
+        "48 own · 31 external used since this start",
         "1,234 tokens/s",
         "3 s ago: checkpoint step=10",
         "up 1 min 0 s",
@@ -129,3 +139,24 @@ async def test_a_terminal_that_is_gone_ends_the_view_and_says_so_and_nothing_els
     await LiveView(log, Console(file=Gone(), force_terminal=True)).run()
     [event] = log.recent
     assert event.fields["message"] == "the terminal cannot be written (Input/output error): no view"
+
+
+def test_what_is_wrong_is_shown_with_its_remedy_as_text() -> None:
+    text = text_of(LiveState(health=("hears nobody; check [bold]this[/] machine",)))
+    assert "hears nobody; check [bold]this[/] machine" in text
+    assert "starting" in text_of(LiveState())
+
+
+def test_stopping_says_what_it_waits_for_and_for_how_long() -> None:
+    state = LiveState().after("stopping", {"message": "finishing or dropping the step"}, 90.0)
+    state = state.after("stopping", {"message": "finishing or dropping the step"}, 95.0)
+    state = state.after("phase", {"name": "checkpoint"}, 96.0)
+    text = text_of(state)
+    assert "stopping for 10 s, now: checkpoint" in text
+    assert "finishing or dropping the step" in text
+    assert "Ctrl-C again ends at once" in text
+
+
+def test_the_last_line_leaves_room_for_what_the_terminal_writes_at_ctrl_c() -> None:
+    state = LiveState(join_command="swarmd join --peer " + "x" * 300)
+    assert len(text_of(state).splitlines()[-1].rstrip()) < 70

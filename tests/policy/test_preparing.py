@@ -16,7 +16,7 @@ from swarmd.hardware.rates import MEASUREMENTS
 from swarmd.hardware.remembered import ENTRIES_MAX, ShrunkBudgets, read_shrunk, write_shrunk
 from swarmd.model import locating as locating_module
 from swarmd.model import on_meta, read_configuration, shape_of
-from swarmd.model.smollm2 import SMOLLM2
+from swarmd.model_names import SMOLLM2
 from swarmd.policy import prepare_plan
 from swarmd.policy import preparing as preparing_module
 

@@ -1,0 +1,86 @@
+"""Commands that are imported only when they are called, so that `swarmd --help` need not load them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command is, and the line that stands for it in the list of commands."""
+
+    place: str
+    """MODULE:NAME of a function, or of a `typer.Typer` that has commands of its own."""
+    summary: str
+    """The first sentence of its own help."""
+
+    def load(self, name: str) -> Any:
+        """The whole command, called `name`."""
+        module, _, attribute = self.place.partition(":")
+        found = getattr(import_module(module), attribute)
+        holder = typer.Typer(
+            add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", callback=_nothing
+        )
+        if isinstance(found, typer.Typer):
+            holder.add_typer(found, name=name)
+        else:
+            holder.command(name)(found)
+        command = typer.main.get_command(holder).commands[name]  # type: ignore[attr-defined]  # it is a group
+        for each in (command, *getattr(command, "commands", {}).values()):
+            each.help = _one_line_each(each.help or "")
+        return command
+
+
+def _one_line_each(text: str) -> str:
+    """Paragraphs without the line breaks of the source, which are not those of the terminal."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
+    """The class of a group that has these commands, in this order."""
+
+    class Group(TyperGroup):
+        def __init__(self, **attributes: Any) -> None:
+            summaries = {name: TyperCommand(name, help=each.summary) for name, each in commands.items()}
+            super().__init__(**{**attributes, "commands": summaries})
+
+        def list_commands(self, _: Any) -> list[str]:
+            return list(commands)
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+            """The command that is called, or whose options are completed, is the only one to be loaded."""
+            name, found, rest = super().resolve_command(ctx, args)
+            return name, found if name is None else commands[name].load(name), rest
+
+    return Group
+
+
+HELP_FLAGS = ("-h", "--help")
+
+
+def print_help(app: typer.Typer, arguments: Sequence[str]) -> bool:
+    """Print the help of the command that `arguments` name, if they end with --help and say nothing else.
+
+    Typer itself would first import pydantic, to read flags that nobody gave.
+    """
+    if not arguments or arguments[-1] not in HELP_FLAGS:
+        return False
+    command: Any = typer.main.get_command(app)
+    context = typer.Context(command, info_name=app.info.name, help_option_names=list(HELP_FLAGS))
+    for name in arguments[:-1]:
+        if not isinstance(command, TyperGroup) or name not in command.commands:
+            return False
+        _, command, _ = command.resolve_command(context, [name])
+        context = typer.Context(command, parent=context, info_name=name)
+    typer.echo(command.get_help(context))
+    return True
+
+
+def _nothing() -> None:
+    """Typer makes a group of commands only if there is something that could run before them."""

@@ -1,0 +1,265 @@
+"""What `swarmd doctor` looks at: one check per thing that can keep a peer from its work, each with a remedy.
+
+With a running daemon it asks that, and loads no model library. Without one it looks for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from swarmd import model_names
+from swarmd.cli.foresight import foresee_policy
+from swarmd.daemon.descriptors import NEEDED, WANTED
+from swarmd.errors import ConfigError, SwarmdError
+from swarmd.network.ports import require_free_port
+from swarmd.observe.words import duration
+from swarmd.storage import Home
+
+if TYPE_CHECKING:
+    from swarmd.config import Config
+    from swarmd.observe import StatusSnapshot
+
+DISK_BYTES_MIN = 200e6  # three checkpoints of the embedded model, and the records
+DISK_BYTES_ROOMY = 2e9  # the records, and checkpoints of a model of some hundred million parameters
+COMMAND_S = 3.0  # timedatectl answers in milliseconds
+HUB_S = 3.0  # to connect; a hub that takes longer is as good as unreachable
+GIGABYTE = 1e9
+
+State = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the diagnosis. `remedy` says what to do; it is empty if nothing is wrong."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A home, its settings, and what its daemon says; None if none runs."""
+
+    home: Home
+    config: Config
+    status: StatusSnapshot | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All checks, and the reasons of the plan, one sentence each."""
+
+    checks: tuple[Check, ...]
+    plan: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.state != "fail" for check in self.checks)
+
+
+def diagnose(patient: Patient) -> Diagnosis:
+    """Look at everything. Takes some seconds if no daemon runs, because libraries are loaded."""
+    checks = [check(patient) for check in _QUICK]
+    if patient.status is not None:
+        return Diagnosis((*checks, *_of_daemon(patient.status)), patient.status.plan)
+    planned, reasons = _plan(patient)
+    return Diagnosis((*checks, *planned, _sandbox(patient.home)), reasons)
+
+
+def _home(patient: Patient) -> Check:
+    home = patient.home
+    try:
+        Home.existing(home.path).key()
+    except ConfigError as error:
+        if home.path.exists() and any(home.path.iterdir()):
+            return Check("home", "fail", str(error), "`swarmd check` says what is wrong in it")
+        return Check("home", "ok", f"there is none at {home.path} yet: `swarmd join` makes it")
+    return Check("home", "ok", str(home.path))
+
+
+def _clock(patient: Patient) -> Check:
+    wrong = next((each for each in _reasons(patient) if "clock" in each), None)
+    if wrong is not None:
+        return Check("clock", "fail", wrong, "`timedatectl set-ntp true`, or `ntpdate`")
+    said = _output("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    if said == "no":
+        return Check(
+            "clock",
+            "warn",
+            "the system does not keep it in step with the world",
+            "`timedatectl set-ntp true`: beyond 30 s, others refuse what this peer signs",
+        )
+    if said == "yes":
+        return Check("clock", "ok", "kept in step by the system")
+    agrees = "it agrees with the peers" if patient.status and patient.status.peers else "not known"
+    return Check("clock", "ok", f"{agrees}: the system does not say whether it is kept in step")
+
+
+def _port(patient: Patient) -> Check:
+    network = patient.config.network
+    if patient.status is not None:
+        return Check("port", "ok", f"listens: {', '.join(patient.status.addresses) or 'no address yet'}")
+    port = network.port or patient.home.read_usual_port() or 0
+    try:
+        require_free_port(network.host, port)
+    except ConfigError as error:
+        return Check("port", "fail" if network.port else "warn", str(error), "see above")
+    return Check("port", "ok", f"TCP {port or 'any'} of {network.host} is free")
+
+
+def _reachability(patient: Patient) -> Check:
+    if patient.status is None:
+        return Check("reachability", "ok", "not known: no daemon runs, and the others are who can tell")
+    for reason in _reasons(patient):
+        if reason.startswith(("hears nobody", "others do not reach", "nobody can reach")):
+            text, _, remedy = reason.partition("; ")
+            return Check("reachability", "fail", text, remedy or "see --host and --announce")
+    return Check("reachability", "ok", f"{len(patient.status.peers)} other peers are seen")
+
+
+def _disk(patient: Patient) -> Check:
+    place = next(path for path in (patient.home.path, *patient.home.path.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    pace = patient.status.disk.bytes_a_day if patient.status is not None else None
+    written = (
+        "" if pace is None else f"; {pace / GIGABYTE:.1f} GB a day are written, and mostly deleted again"
+    )
+    text = f"{free / GIGABYTE:.1f} GB free for {place}{written}"
+    remedy = "free some space, or choose another --home: a checkpoint that does not fit ends the peer"
+    if free < DISK_BYTES_MIN:
+        return Check("disk", "fail", text, remedy)
+    return Check("disk", "warn", text, remedy) if free < DISK_BYTES_ROOMY else Check("disk", "ok", text)
+
+
+def _descriptors(_: Patient) -> Check:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard >= WANTED:
+        return Check("open files", "ok", "as many as a busy peer wants")
+    text = f"{hard} at once, and a busy peer wants {WANTED}"
+    remedy = f"`ulimit -n {WANTED}`, LimitNOFILE= of a service, --ulimit nofile= of a container"
+    return Check("open files", "fail" if hard < NEEDED else "warn", text, remedy)
+
+
+def _hub(patient: Patient) -> Check:
+    model = patient.config.policy.model
+    if model in (model_names.EMBEDDED, model_names.SMOLLM2) or Path(model).expanduser().is_dir():
+        return Check("hub", "ok", f"not needed: the model {model} is on this disk")
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        return Check("hub", "ok", "not asked, because HF_HUB_OFFLINE is set: models come from the cache")
+    url = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    try:
+        socket.create_connection((url.hostname or "", url.port or 443), timeout=HUB_S).close()
+    except OSError as error:
+        return Check(
+            "hub",
+            "warn",
+            f"{url.hostname} cannot be reached: {error}",
+            "check the connection or a proxy; a model that was downloaded before is still found",
+        )
+    return Check("hub", "ok", f"{url.hostname} can be reached")
+
+
+_QUICK: tuple[Callable[[Patient], Check], ...] = (
+    _home,
+    _clock,
+    _port,
+    _reachability,
+    _disk,
+    _descriptors,
+    _hub,
+)
+
+
+def _of_daemon(status: StatusSnapshot) -> Iterator[Check]:
+    """What a running peer knows of itself."""
+    yield Check("device", "ok", f"{status.device}, {status.dtype}")
+    yield Check("model", "ok", f"{status.model} is loaded, LoRA {status.lora or 'off'}")
+    yield _layers(status.sandbox)
+    reasons = [reason for reason in status.health.reasons if not _is_told(reason)]
+    for reason in reasons:
+        text, _, remedy = reason.partition("; ")
+        yield Check("health", "fail", text, remedy or "the log says more: `swarmd status`")
+    if not reasons:
+        yield Check("health", "ok", f"{status.phase}, step {status.step}, up {duration(status.uptime_s)}")
+
+
+def _is_told(reason: str) -> bool:
+    return "clock" in reason or reason.startswith(("hears nobody", "others do not reach", "nobody can reach"))
+
+
+def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:
+    """Model, device and memory, as a start would find them."""
+    home, config = patient.home, patient.config
+    try:
+        foresee_policy(config.policy, home)
+    except ConfigError as error:
+        return [Check("model", "fail", str(error), "see above")], ()
+    from swarmd.daemon.learner import prepare
+    from swarmd.hardware.probe import probe_hardware
+    from swarmd.tasks import load_manifest
+
+    probe = probe_hardware()
+    gpus = ", ".join(f"{each.device} ({each.name})" for each in probe.accelerators)
+    found = Check("device", "ok", gpus or f"no accelerator: {probe.cores} cores of {probe.cpu}")
+    try:
+        manifest = home.manifest() or load_manifest("starter")
+        plan = prepare(config, config.policy, home, manifest).plan
+    except SwarmdError as error:
+        return [found, Check("model", "fail", str(error), "see above")], ()
+    peak, limit = plan.predicted_peak_bytes or 0, plan.memory_limit_bytes or 0
+    memory = f"{peak / GIGABYTE:.2f} GB at most are expected, and {limit / GIGABYTE:.1f} GB may be used"
+    where = f"{plan.model} on {plan.device}, {plan.dtype}"
+    return [found, Check("model", "ok", where), Check("memory", "ok", memory)], plan.reasons
+
+
+def _sandbox(home: Home) -> Check:
+    """Start a task worker, which says which layers it could take."""
+    from swarmd.tasks import TaskRunner
+
+    async def ask() -> tuple[str, ...]:
+        async with TaskRunner(reward="exact") as runner:
+            return runner.sandbox_report()
+
+    try:
+        return _layers(asyncio.run(ask()))
+    except SwarmdError as error:
+        return Check(
+            "sandbox", "fail", f"the task worker of {home.path} does not start: {error}", "see above"
+        )
+
+
+def _layers(missing: tuple[str, ...]) -> Check:
+    if not missing:
+        return Check("sandbox", "ok", "complete: scorers have no network and no files")
+    remedy = "docs/security.md says what the other layers still hold back"
+    return Check("sandbox", "warn", "; ".join(missing), remedy)
+
+
+def _reasons(patient: Patient) -> tuple[str, ...]:
+    return () if patient.status is None else patient.status.health.reasons
+
+
+def _output(*command: str) -> str | None:
+    """What a command of the system prints; None if there is no such command or it fails."""
+    path = shutil.which(command[0])
+    if path is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603  a fixed command of the system
+            [path, *command[1:]], capture_output=True, text=True, timeout=COMMAND_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

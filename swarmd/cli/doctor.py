@@ -1,0 +1,85 @@
+"""`swarmd doctor`: whether a peer can work here, and why its plan is what it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.errors import ConfigError
+from swarmd.observe.text import printable
+
+if TYPE_CHECKING:
+    from swarmd.cli.diagnosis import Check, Diagnosis, Patient
+
+SOMETHING_WRONG = 1
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor(
+    home: HomeOption = DEFAULT_HOME,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check everything that a peer needs, and say what to do where something is wrong.
+
+    This looks at the clock, port, reachability, disk, memory, device, model, hub, sandbox and open files,
+    and shows the plan with its reasons. It works with and without a running daemon, and without a home.
+
+    Exit code 0: a peer can work. 1: a check fails.
+    """
+    from swarmd.cli.diagnosis import Check, Diagnosis, diagnose
+
+    path = home_path(home)
+    try:
+        found = diagnose(_patient(path))
+    except ConfigError as error:  # nothing else can be said before the settings can be read
+        found = Diagnosis((Check("settings", "fail", str(error), "`swarmd config check`"),), ())
+    if as_json:
+        plain = {"ok": found.ok, "home": str(path), **asdict(found)}
+        typer.echo(json.dumps(plain, indent=2))
+    else:
+        _print(found)
+    raise typer.Exit(0 if found.ok else SOMETHING_WRONG)
+
+
+def _patient(path: Path) -> Patient:
+    from swarmd.cli.diagnosis import Patient
+    from swarmd.config import load_config
+    from swarmd.observe import NoDaemonError, ask_status
+    from swarmd.storage import Home
+
+    home, config = Home(path), load_config(path, {})
+    try:
+        return Patient(home, config, ask_status(path, home.socket_path))
+    except NoDaemonError:
+        return Patient(home, config, None)
+
+
+def _print(found: Diagnosis) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for check in found.checks:
+        table.add_row(Text(check.state, style=STYLES[check.state]), check.name, _told(check))
+    console = Console()
+    console.print(table)
+    if found.plan:
+        console.print(Text("\nplan", style="bold"))
+        for reason in found.plan:
+            console.print(Text(f"  {printable(reason)}"))
+    counts = {state: sum(check.state == state for check in found.checks) for state in STYLES}
+    console.print(Text(f"\n{counts['fail']} failed, {counts['warn']} warnings, {counts['ok']} ok"))
+
+
+def _told(check: Check) -> Text:
+    """Text, not markup: peers choose some of it."""
+    text = Text(printable(check.detail))
+    return text if not check.remedy else text.append(f"\n→ {printable(check.remedy)}", style="dim")

@@ -1,0 +1,131 @@
+"""What can be known to be wrong before anything heavy is loaded: each check takes milliseconds.
+
+Whoever passes may still fail later: a model may be damaged, a port taken meanwhile. Whoever fails would fail
+later too, after half a minute of loading.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swarmd import model_names
+from swarmd.addresses import parse_http
+from swarmd.config.memory_limit import memory_limit_bytes
+from swarmd.errors import ConfigError
+from swarmd.hardware import drivers
+from swarmd.network.ports import require_free_port
+
+if TYPE_CHECKING:
+    from swarmd.config import Config, PolicyConfig
+    from swarmd.storage import Home
+
+MEMORY_BYTES_MIN = 2**28  # Python, PyTorch and the embedded model hold more than these 256 MiB
+SWARM_ID_DIGITS = 64
+
+
+def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports: bool = True) -> None:
+    """Raises ConfigError for the first thing that cannot work. Makes nothing, not even the home.
+
+    `checkpoint` is what --from names. `ports`: whether this very process would listen.
+    """
+    _swarm(config, home)
+    foresee_policy(config.policy, home)
+    _checkpoint(checkpoint)
+    _address_file(config.network.address_file)
+    home.require_unused()
+    if ports:
+        _ports(config)
+
+
+def foresee_policy(policy: PolicyConfig, home: Home) -> None:
+    """The part that concerns the model and where it runs. Raises ConfigError."""
+    if not _is_remembered(policy.model, home):
+        model_names.require_plausible(policy.model)
+    drivers.require_plausible(policy.device, "--device")
+    if policy.device == "cpu" and memory_limit_bytes(policy.memory_limit, 2**62) < MEMORY_BYTES_MIN:
+        raise ConfigError(
+            f"--memory-limit {policy.memory_limit} is less than PyTorch alone holds: give 1GiB or more, or a "
+            "share such as 80%"
+        )
+
+
+def foresee_devices(names: str) -> None:
+    """The list that --devices gives. Raises ConfigError."""
+    from swarmd.fleet.devices import ALL, Machine, choose_devices
+
+    if names.strip() == ALL:
+        cuda, mps = drivers.why_no_cuda(), drivers.why_no_mps()
+        if cuda is not None and mps is not None:
+            raise ConfigError(f"--devices all: {cuda}: leave out --devices to train on the cpu")
+        return
+    wishes = [part.strip() for part in names.split(",")]
+    for wish in wishes:
+        if wish in ("auto", "cuda"):
+            raise ConfigError(f"--devices {wish}: name each device, such as cuda:0,cuda:1, or use all")
+        if wish:
+            drivers.require_plausible(wish, "--devices")
+    choose_devices(names, Machine(tuple(dict.fromkeys(wish for wish in wishes if wish != "cpu")), cores=1))
+
+
+def _is_remembered(model: str, home: Home) -> bool:
+    """A home whose weights are of this model goes on with it by its absolute name, wherever one starts it."""
+    here = Path(model).is_absolute() or os.path.exists(model)  # noqa: PTH110  false if too long
+    return not here and home.has_checkpoints()
+
+
+def _swarm(config: Config, home: Home) -> None:
+    from swarmd.tasks.manifest import read_manifest
+
+    wanted, saved = config.swarm, home.manifest()
+    if wanted is None:
+        return
+    if len(wanted) == SWARM_ID_DIGITS and set(wanted.lower()) <= set("0123456789abcdef"):
+        if saved is None and not config.network.peers:
+            raise ConfigError(
+                f"nobody to ask what the swarm {wanted[:12]} is: name a peer of it with --peer ADDRESS"
+            )
+        named, name = wanted.lower(), wanted[:12]
+    else:
+        manifest, is_final = read_manifest(wanted)
+        if not is_final:
+            return
+        named, name = manifest.swarm_id.hex(), f"{manifest.name} ({manifest.swarm_id.hex()[:12]})"
+    if saved is not None and saved.swarm_id.hex() != named:
+        raise ConfigError(
+            f"home {home.path} belongs to the swarm {saved.name} ({saved.swarm_id.hex()[:12]}), and --swarm "
+            f"names {name}: use another --home for another swarm"
+        )
+
+
+def _checkpoint(path: Path | None) -> None:
+    if path is not None and not path.exists():
+        raise ConfigError(
+            f"--from {path}: there is nothing: give a directory such as HOME/checkpoints/00000004-step-40"
+        )
+
+
+def _address_file(path: Path | None) -> None:
+    if path is not None and not path.absolute().parent.is_dir():
+        raise ConfigError(f"--address-file {path}: there is no directory {path.parent}: make it first")
+
+
+def _ports(config: Config) -> None:
+    for host, port, flag in _listened_on(config):
+        if port:
+            require_free_port(host, port, flag)
+
+
+def _listened_on(config: Config) -> Iterator[tuple[str, int, str]]:
+    yield config.network.host, config.network.port, "--port"
+    if config.observe.http is not None:
+        host, port = parse_http(config.observe.http)
+        host = "127.0.0.1" if host == "localhost" else host
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return  # a name: resolving it may take long, and the server does it soon
+        yield host, port, "--http"

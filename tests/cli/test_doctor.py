@@ -1,0 +1,97 @@
+"""swarmd doctor: one line per thing that a peer needs, with a remedy, and the plan with its reasons."""
+
+from __future__ import annotations
+
+import json
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from swarmd.cli import diagnosis
+from swarmd.cli.diagnosis import Check, Patient, diagnose
+from swarmd.config import load_config
+from swarmd.observe import Health
+from swarmd.storage import Home
+from tests.cli.test_status import SNAPSHOT
+
+
+def states(checks) -> dict[str, str]:
+    return {check.name: check.state for check in checks}
+
+
+def patient_with(tmp_path, status=None, **settings) -> Patient:
+    home = Home.open(tmp_path / "h")
+    return Patient(home, load_config(home.path, settings), status)
+
+
+def test_without_a_home_and_a_daemon_it_says_what_a_start_would_find(swarmd, tmp_path) -> None:
+    outcome = swarmd("doctor", "--home", tmp_path / "none", "--json")
+    found = json.loads(outcome.out)
+    by_name = {check["name"]: check for check in found["checks"]}
+    assert not (tmp_path / "none").exists()
+    assert "`swarmd join` makes it" in by_name["home"]["detail"]
+    assert by_name["model"]["detail"].startswith("embedded on cpu") or by_name["device"]["state"] == "ok"
+    assert {"clock", "port", "reachability", "disk", "open files", "hub", "memory", "sandbox"} <= set(by_name)
+    assert any("threads" in reason or "thread" in reason for reason in found["plan"])
+    assert outcome.code == (0 if found["ok"] else 1)
+
+
+def test_a_running_daemon_is_asked_and_no_library_is_loaded(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(diagnosis, "_plan", lambda _: pytest.fail("it would load torch"))
+    status = SNAPSHOT.model_copy(
+        update={"health": Health(ok=True), "plan": ("cpu because it was asked for",)}
+    )
+    found = diagnose(patient_with(tmp_path, status))
+    assert states(found.checks)["health"] == "ok"
+    assert found.plan == ("cpu because it was asked for",)
+
+
+def test_what_the_daemon_complains_of_is_a_failure_with_its_remedy(tmp_path) -> None:
+    reasons = (
+        "hears nobody: none of 2 known peers has answered for 31 s; check this machine's network",
+        "this machine's clock is 9 s behind most peers",
+        "no step for 700 s (now: training); see the log",
+    )
+    found = diagnose(
+        patient_with(tmp_path, SNAPSHOT.model_copy(update={"health": Health(ok=False, reasons=reasons)}))
+    )
+    by_name = {check.name: check for check in found.checks}
+    assert not found.ok
+    assert by_name["reachability"].remedy == "check this machine's network"
+    assert by_name["clock"].state == "fail"
+    assert by_name["health"] == Check("health", "fail", "no step for 700 s (now: training)", "see the log")
+
+
+def test_a_port_that_was_asked_for_and_is_taken_fails(tmp_path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = diagnosis._port(patient_with(tmp_path, network={"host": "127.0.0.1", "port": port}))
+    assert found.state == "fail"
+    assert str(port) in found.detail
+
+
+@pytest.mark.parametrize(("free", "state"), [(1e8, "fail"), (1e9, "warn"), (1e11, "ok")])
+def test_a_full_disk_is_told_before_it_stops_the_peer(tmp_path, monkeypatch, free, state) -> None:
+    monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert diagnosis._disk(patient_with(tmp_path)).state == state
+
+
+def test_a_wrong_model_fails_with_what_to_use(tmp_path) -> None:
+    [check], _ = diagnosis._plan(patient_with(tmp_path, policy={"model": "./nowhere"}))
+    assert check.state == "fail"
+    assert "use embedded" in check.detail
+
+
+def test_a_hub_that_cannot_be_reached_is_a_warning(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    assert diagnosis._hub(patient_with(tmp_path, policy={"model": "a/b"})).state == "warn"
+    assert diagnosis._hub(patient_with(tmp_path)).detail == "not needed: the model embedded is on this disk"
+
+
+def test_settings_that_cannot_be_read_are_the_only_finding(swarmd, tmp_path) -> None:
+    (tmp_path / "config.toml").write_text("locl = 1\n")
+    outcome = swarmd("doctor", "--home", tmp_path)
+    assert outcome.code == 1
+    assert "locl: unknown" in outcome.out

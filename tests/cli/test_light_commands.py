@@ -1,0 +1,92 @@
+"""Help, completion, status and version are light: they load only what they need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from swarmd.cli.app import COMMANDS, app
+from swarmd.cli.commands import print_help
+from swarmd.config import flag_list
+
+LIBRARIES = ("torch", "transformers", "hivemind", "numpy", "starlette", "uvicorn", "httpx", "uvloop")
+MODULES = (*LIBRARIES, "cryptography", "sqlite3", "asyncio", "protocol", "swarmd.storage", "swarmd.gossip")
+
+
+def loaded(arguments: list[str], environment: Mapping[str, str] | None = None) -> set[str]:
+    """The modules that `swarmd ARGUMENTS` has imported when it ends."""
+    code = (
+        "import sys\nfrom swarmd.__main__ import main\n"
+        f"sys.argv = ['swarmd', *{arguments!r}]\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print('\\n' + ' '.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["join", "--help"], ["experiment", "--help"]])
+def test_help_loads_neither_the_libraries_nor_pydantic(arguments: list[str]) -> None:
+    assert loaded(arguments) & {*LIBRARIES, "pydantic", "protocol", "swarmd.config.slices"} == set()
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["status", "--home", "nowhere"], ["join", "--locl", "4"]])
+def test_version_status_and_wrong_flags_load_no_library(arguments: list[str]) -> None:
+    assert loaded(arguments) & set(MODULES) == set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("swarmd st", {"status"}),
+        ("swarmd join --chec", {"--checkpoint-every"}),
+        ("swarmd join --algorithm g", {"grpo", "gspo"}),
+        ("swarmd join --device cu", {"cuda", "cuda:0"}),
+    ],
+)
+def test_the_shell_completes_commands_flags_and_choices(typed: str, offered: set[str]) -> None:
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "swarmd"],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "_SWARMD_COMPLETE": "complete_bash", **words},
+    )
+    assert set(done.stdout.split()) == offered
+
+
+def test_completion_loads_no_library() -> None:
+    environment = {"_SWARMD_COMPLETE": "complete_bash", "COMP_WORDS": "swarmd join --lo", "COMP_CWORD": "2"}
+    assert loaded([], environment) & set(MODULES) == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_its_own_help_says_first(name: str) -> None:
+    command = COMMANDS[name]
+    assert " ".join(command.load(name).help.split()).startswith(command.summary.rstrip("."))
+
+
+def test_the_file_of_flags_says_what_the_settings_say() -> None:
+    assert flag_list.read() == flag_list.derive(), "run: python -m swarmd.config.flag_list"
+
+
+def test_help_is_printed_directly_only_where_nothing_else_is_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert print_help(app, ["records", "list", "--help"])
+    assert "swarmd records list" in capsys.readouterr().out
+    assert not print_help(app, ["join"])
+    assert not print_help(app, ["join", "--steps", "3", "--help"])  # typer finds its way through these
+    assert not print_help(app, ["joyn", "--help"])
+    assert not print_help(app, [])

@@ -1,0 +1,74 @@
+"""What a peer lacks to learn from is told once, with what to do, and again only when it is news."""
+
+from __future__ import annotations
+
+from swarmd.daemon.lacks import (
+    ENOUGH_STEPS,
+    FRUITLESS_STEPS,
+    NOTHING_TO_LEARN_FROM,
+    SHOWN_CHARS,
+    AnswerLack,
+    ExternalLack,
+)
+
+
+def test_too_few_groups_by_others_are_told_once() -> None:
+    lack = ExternalLack()
+    told = [lack.see(4, had, 4) for had in (0, 0, 2, 0)]
+    assert told == ["no groups by others yet: own groups alone are used until some come", None, None, None]
+    assert lack.reason is None, "a peer that trains alone learns"
+
+
+def test_a_lack_after_a_long_time_of_plenty_is_told_again() -> None:
+    lack = ExternalLack()
+    lack.see(4, 0, 4)
+    for _ in range(ENOUGH_STEPS - 1):
+        lack.see(4, 4, 4)
+    assert lack.see(4, 3, 4) is None, "it comes and goes"
+    for _ in range(ENOUGH_STEPS):
+        lack.see(4, 4, 4)
+    assert lack.see(4, 3, 4) == "3 of 4 groups by others: the step goes on with these, until more come"
+
+
+def test_a_peer_without_groups_of_its_own_learns_nothing_until_some_come() -> None:
+    lack = ExternalLack()
+    assert [lack.see(4, 0, 0), lack.see(4, 0, 0)] == [NOTHING_TO_LEARN_FROM, None]
+    assert lack.reason == NOTHING_TO_LEARN_FROM
+    lack.see(4, 1, 0)
+    assert lack.reason is None
+
+
+def test_completions_without_an_answer_are_told_after_some_steps_and_one_is_shown() -> None:
+    lack = AnswerLack()
+    told = [lack.see([["I am\x1b[31m " + "x" * 500]], [[0.0]]) for _ in range(FRUITLESS_STEPS + 5)]
+    [(step, text)] = [(step, text) for step, text in enumerate(told, 1) if text is not None]
+    assert step == FRUITLESS_STEPS
+    assert text.startswith(f"no completion had an answer tag for {FRUITLESS_STEPS} steps")
+    assert "use a --model that follows instructions" in text
+    assert "I am" in text
+    assert "\x1b" not in text
+    assert len(text) < SHOWN_CHARS + 400
+    assert lack.reason is not None
+    assert f"for {FRUITLESS_STEPS + 5} steps" in lack.reason
+
+
+def test_answers_that_are_all_wrong_are_another_lack() -> None:
+    lack = AnswerLack()
+    told = [lack.see([["<answer>7</answer>"]], [[0.0]]) for _ in range(FRUITLESS_STEPS)]
+    assert (told[-1] or "").startswith(f"no answer was right for {FRUITLESS_STEPS} steps")
+
+
+def test_one_right_answer_ends_the_lack_and_the_next_one_is_told_again() -> None:
+    lack = AnswerLack()
+    for _ in range(FRUITLESS_STEPS):
+        lack.see([["no"]], [[0.0]])
+    assert lack.see([["no", "<answer>7</answer>"]], [[0.0, 1.0]]) is None
+    assert lack.reason is None
+    told = [lack.see([["no"]], [[0.0]]) for _ in range(FRUITLESS_STEPS)]
+    assert told[-1] is not None
+
+
+def test_a_step_without_own_groups_says_nothing_about_answers() -> None:
+    lack = AnswerLack()
+    assert all(lack.see([], []) is None for _ in range(2 * FRUITLESS_STEPS))
+    assert lack.reason is None
