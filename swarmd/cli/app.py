@@ -20,6 +20,7 @@ from swarmd.cli import (
     check,
     evaluate,
     experiment,
+    export,
     health,
     init,
     join,
@@ -50,6 +51,7 @@ app.command("trust")(judging.trust)
 app.command("untrust")(judging.untrust)
 app.command("init")(init.init)
 app.command("eval")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("check")(check.check)
 app.add_typer(key.app, name="key")
 app.add_typer(records.app, name="records")
