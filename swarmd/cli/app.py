@@ -17,6 +17,7 @@ import typer
 
 from swarmd import exit_codes
 from swarmd.cli import (
+    ask,
     check,
     evaluate,
     experiment,
@@ -51,6 +52,7 @@ app.command("trust")(judging.trust)
 app.command("untrust")(judging.untrust)
 app.command("init")(init.init)
 app.command("eval")(evaluate.evaluate)
+app.command("ask")(ask.ask)
 app.command("export")(export.export)
 app.command("check")(check.check)
 app.add_typer(key.app, name="key")
