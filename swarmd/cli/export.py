@@ -86,6 +86,9 @@ def export(
     require_free(target)
     if adapter and gguf is not None:
         raise ConfigError("--gguf converts a whole model, and --adapter writes none: leave one of them out")
+    if private and push_to_hub is None:
+        raise ConfigError("--private is about a new model on the hub: name it with --push-to-hub")
+    gguf = None if gguf is None else gguf.expanduser()
     converter = None if gguf is None else require_converter(gguf)
     if push_to_hub is not None:
         from swarmd.model.publishing import require_access

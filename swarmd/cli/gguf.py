@@ -36,10 +36,10 @@ def require_converter(target: Path) -> Path:
 def convert(converter: Path, folder: Path, target: Path) -> None:
     """Write the model in `folder` to `target`, whole or not at all. Raises SwarmdError with the converter's
     last words."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.writing")
     command = [str(converter), str(folder.absolute()), "--outfile", str(beside.absolute())]
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(  # noqa: S603  the operator's own program, and arguments instead of a shell
             command,
             stdin=subprocess.DEVNULL,

@@ -153,23 +153,28 @@ def _teacher(teacher: Teacher) -> tuple[str, str, str]:
 
 def _use(facts: Facts) -> Iterator[str]:
     yield "## Use"
-    load = (
-        (
-            "from peft import AutoPeftModelForCausalLM",
-            "from transformers import AutoTokenizer, pipeline",
-            "",
-            'model = AutoPeftModelForCausalLM.from_pretrained(".")  # or PeftModel on the base model',
-            'generate = pipeline("text-generation", model, tokenizer=AutoTokenizer.from_pretrained("."))',
-        )
-        if facts.adapter
-        else ("from transformers import pipeline", "", 'generate = pipeline("text-generation", ".")')
-    )
     asked = json.dumps(facts.messages, ensure_ascii=False, indent=4)
-    code = "\n".join((*load, f"question = {asked}", "print(generate(question))"))
+    code = "\n".join((*_loading(facts), f"question = {asked}", "print(generate(question))"))
     yield f"```python\n{code}\n```"
+    if facts.adapter and facts.hub_base is None:
+        yield f"`BASE` is the folder of {_code(facts.base)}, the very model that this was trained on."
     if facts.template_args:
         given = ", ".join(f"{name}={value!r}" for name, value in facts.template_args.items())
         yield f"It was trained with these arguments of the chat template: {_code(given)}."
+
+
+def _loading(facts: Facts) -> Sequence[str]:
+    if not facts.adapter:
+        return "from transformers import pipeline", "", 'generate = pipeline("text-generation", ".")'
+    base = facts.hub_base or "BASE"
+    return (
+        "from peft import PeftModel",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline",
+        "",
+        f'base = AutoModelForCausalLM.from_pretrained("{base}")',
+        'model = PeftModel.from_pretrained(base, ".")',
+        'generate = pipeline("text-generation", model, tokenizer=AutoTokenizer.from_pretrained("."))',
+    )
 
 
 def _versions() -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,29 @@ def test_the_card_says_where_the_model_comes_from(
     assert str(tiny_model_dir.parent) not in card.text, "where it was on this machine concerns nobody"
 
 
+def test_the_card_s_example_runs_in_the_folder(
+    swarmd, home, make_policy, tiny_model_dir, tmp_path, monkeypatch, capsys
+) -> None:
+    save(home, make_policy(), tiny_model_dir)
+    assert swarmd("export", tmp_path / "out", "--home", home.path).code == 0
+    found = re.search(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
+    assert found is not None
+    monkeypatch.chdir(tmp_path / "out")
+    exec(found[1], {})  # noqa: S102  our own example
+    assert "generated_text" in capsys.readouterr().out
+
+
+def test_an_adapter_s_card_says_how_to_put_it_on_its_base(
+    swarmd, home, make_policy, tiny_model_dir, tmp_path
+) -> None:
+    save(home, make_policy(lora_rank=2), tiny_model_dir, lora_rank=2)
+    assert swarmd("export", tmp_path / "out", "--home", home.path, "--adapter").code == 0
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    assert card.data.library_name == "peft"
+    assert 'PeftModel.from_pretrained(base, ".")' in card.text
+    assert f"`BASE` is the folder of `{tiny_model_dir.name}`" in card.text
+
+
 def test_names_that_peers_wrote_are_no_markdown_in_the_card(
     swarmd, home, make_policy, tiny_model_dir, tmp_path
 ) -> None:
@@ -253,6 +277,8 @@ def test_without_a_token_or_with_a_wrong_name_nothing_is_begun(swarmd, home, tmp
     assert (outcome.code, "`hf auth login`" in outcome.err) == (2, True)
     outcome = swarmd("export", tmp_path / "out", "--home", home.path, "--push-to-hub", "a/b/c")
     assert (outcome.code, "write it as OWNER/NAME" in outcome.err) == (2, True)
+    outcome = swarmd("export", tmp_path / "out", "--home", home.path, "--private")
+    assert (outcome.code, "name it with --push-to-hub" in outcome.err) == (2, True)
 
 
 @pytest.fixture
