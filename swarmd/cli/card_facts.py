@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from swarmd.cli.model_card import Facts, HeldOut, Swarm
 from swarmd.observe import SelfEvaluation
+from swarmd.step.evaluation import wilson_interval
 from swarmd.storage import Home
-from swarmd.storage.provenance import read_learned
+from swarmd.storage.provenance import read_learned, read_untrained
 
 if TYPE_CHECKING:
     from swarmd.model import ChatTokenizer
@@ -46,7 +48,7 @@ def gather(
         peer_id=peer if isinstance(peer, str) else None,
         swarm=None if home is None else _swarm_of(home),
         learned=None if home is None else read_learned(home.database_path, checkpoint.step),
-        held_out=held_out(checkpoint),
+        held_out=_held_out(checkpoint, home),
         messages=tokenizer.asked(EXAMPLE_QUESTION),
         template_args=trained.template_args,
     )
@@ -59,13 +61,26 @@ def _shown(model: str) -> str:
     return Path(model).name if Path(model).is_dir() else model
 
 
-def held_out(checkpoint: Checkpoint) -> HeldOut:
+def _held_out(checkpoint: Checkpoint, home: Home | None) -> HeldOut:
     """What is stored of the success of `checkpoint`, and of the untrained model on the same questions."""
     try:
         found = _Progress.model_validate(checkpoint.state.get("progress") or {})
     except ValidationError:  # of a version that keeps it otherwise
         found = _Progress()
-    return HeldOut(before=None, after=found.evaluation)
+    counts = {} if home is None else read_untrained(home.database_path, checkpoint.step)
+    return HeldOut(before=_measured(counts) if counts else None, after=found.evaluation)
+
+
+def _measured(counts: Mapping[str, tuple[int, int]]) -> SelfEvaluation:
+    """The untrained model's success; `counts` is task -> (right, asked)."""
+    right, asked = (sum(column) for column in zip(*counts.values(), strict=True))
+    return SelfEvaluation(
+        step=0,
+        success=right / asked,
+        interval=wilson_interval(right, asked),
+        questions=asked,
+        tasks={task: right / asked for task, (right, asked) in counts.items()},
+    )
 
 
 def _home_of(checkpoint: Path) -> Home | None:

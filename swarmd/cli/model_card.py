@@ -112,9 +112,12 @@ def _success(found: HeldOut) -> Iterator[str]:
     if after is None:
         yield "Not measured before this export. `swarmd eval` measures it."
         return
+    fewer = ""
+    if before is not None and before.questions != after.questions:
+        fewer = f", the untrained one on {before.questions} questions"
     yield (
         f"The share of {after.questions} questions answered right, greedily, with its 95 % interval. Nobody "
-        f"in the swarm trains on these questions. The trained model was measured after step {after.step}."
+        f"in the swarm trains on these questions. The trained model was measured after step {after.step}{fewer}."
     )
     rows = [("all tasks", "unknown" if before is None else _percent(before), _percent(after))]
     earlier = {} if before is None else before.tasks
