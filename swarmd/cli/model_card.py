@@ -117,7 +117,8 @@ def _success(found: HeldOut) -> Iterator[str]:
         fewer = f", the untrained one on {before.questions} questions"
     yield (
         f"The share of {after.questions} questions answered right, greedily, with its 95 % interval. Nobody "
-        f"in the swarm trains on these questions. The trained model was measured after step {after.step}{fewer}."
+        "in the swarm trains on these questions. The trained model was measured after step "
+        f"{after.step}{fewer}."
     )
     rows = [("all tasks", "unknown" if before is None else _percent(before), _percent(after))]
     earlier = {} if before is None else before.tasks
