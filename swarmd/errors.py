@@ -4,7 +4,8 @@
     +-- ConfigError       the operator's: a flag, a file, an environment variable, a home
     +-- NetworkError      the transport's: a peer, a stream, the p2p process
     +-- TaskError         a task's: unknown dataset, bad options, a worker that cannot start
-    +-- ModelError        the model's: unknown, unreachable, does not fit
+    +-- ModelError        the model's: unknown, unreachable, damaged
+    |   +-- OutOfMemoryError  it needs more memory than there is
     +-- StorageError      the disk's: unwritable, corrupt
         +-- DiskFullError     passes once somebody frees space
 
@@ -38,6 +39,10 @@ class TaskError(SwarmdError):
 
 class ModelError(SwarmdError):
     """A model cannot be found, loaded or placed on the device."""
+
+
+class OutOfMemoryError(ModelError):
+    """The model, or what is asked of it, needs more memory than there is."""
 
 
 class StorageError(SwarmdError):

@@ -38,6 +38,14 @@ COMMANDS = {
         "swarmd.cli.evaluate:evaluate",
         "Score a policy greedily on held-out questions.",
     ),
+    "ask": Command(
+        "swarmd.cli.ask:ask",
+        "Answer a question with the present weights: QUESTION, or one after the other until Ctrl-D.",
+    ),
+    "export": Command(
+        "swarmd.cli.export:export",
+        "Write the trained model as a folder that transformers loads, with a model card.",
+    ),
     "check": Command(
         "swarmd.cli.check:check",
         "Verify every part of a home: key, settings, database, records, checkpoints.",

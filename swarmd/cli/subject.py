@@ -1,7 +1,9 @@
-"""What `swarmd eval` scores: the newest weights of a home, one checkpoint, or a published model."""
+"""Which weights a command means: the newest of a home, one checkpoint, or a published model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ from swarmd.errors import StorageError
 from swarmd.storage import Home
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from swarmd.policy import Policy
     from swarmd.storage import Checkpoint
 
@@ -27,6 +31,21 @@ class Subject:
     model: str
     weights: str
     step: int
+    former: Mapping[str, Tensor] | None = None
+    """What the trained weights replaced, in main memory. None if it was not kept or nothing is trained."""
+
+    @contextmanager
+    def untrained(self) -> Iterator[None]:
+        """The policy with its former weights for the length of the block: a second model on the device would
+        take as much memory again. Raises ValueError if they were not kept."""
+        if self.former is None:
+            raise ValueError("the former weights were not kept")
+        trained = self.policy.trainable_state()
+        self.policy.load_trainable_state(self.former)
+        try:
+            yield
+        finally:
+            self.policy.load_trainable_state(trained)
 
     def __str__(self) -> str:
         return f"{self.model}, " + (
@@ -52,11 +71,12 @@ class Wanted:
         return named and not self.home_typed and self.checkpoint is None
 
 
-def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subject:
-    """Load the model and its weights. `at_once` is how many answers are wanted at a time.
+def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_former: bool = False) -> Subject:
+    """Load the model and its weights. `at_once` is how many answers are wanted at a time. With `keep_former`
+    the subject can also answer as the untrained model.
 
-    The settings are those of the home. The home is never created, and need not exist unless its weights are
-    scored. Raises ConfigError, ModelError, StorageError.
+    The settings are those of the home. The home is never created or changed, and need not exist unless its
+    weights are used. Raises ConfigError, ModelError, StorageError.
     """
     from swarmd.hardware.arrangement import Workload
     from swarmd.model import Base, absolute_name
@@ -64,10 +84,9 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
 
     home = Home(wanted.home)
     config = load_config(home.path, wanted.settings)
-    checkpoint = _checkpoint(wanted, home, config.storage.checkpoints_kept)
+    checkpoint = find_checkpoint(wanted, home, config.storage.checkpoints_kept)
     policy_config = _policy_config(config.policy, checkpoint, wanted)
-    trained = None if checkpoint is None else checkpoint.state.get("policy")
-    known = trained.get("model") if isinstance(trained, dict) else None
+    known = saved_settings(checkpoint).get("model")
     policy_config = policy_config.model_copy(update={"model": absolute_name(policy_config.model, known)})
     work = Workload(
         own_groups=at_once,
@@ -76,28 +95,38 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int) -> Subjec
         new_tokens=min(policy_config.max_new_tokens or max_new_tokens, max_new_tokens),
         training=False,
     )
-    plan = prepare_plan(policy_config, work, rates_cache=home.rates_path).plan
+    plan = prepare_plan(policy_config, work, rates_cache=home.rates_path, only_reads=True).plan
     if checkpoint is not None and plan.lora is not None:
         Base.of(plan.model).require_same(checkpoint.state.get("base"), checkpoint.path)
     policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens)
     if checkpoint is None:
         return Subject(policy, plan.model, UNTRAINED, 0)
+    former = policy.trainable_state() if keep_former else None
     policy.load_trainable_state(checkpoint.tensors)
-    return Subject(policy, plan.model, str(checkpoint.path), checkpoint.step)
+    return Subject(policy, plan.model, str(checkpoint.path), checkpoint.step, former)
 
 
 def _policy_config(config: PolicyConfig, checkpoint: Checkpoint | None, wanted: Wanted) -> PolicyConfig:
     """`config`, completed by what the weights were trained with. For a checkpoint named on the command line,
     that wins over the home's settings, which concern the home's own weights."""
-    trained = None if checkpoint is None else checkpoint.state.get("policy")
-    if wanted.checkpoint is None or not isinstance(trained, dict):
+    trained = saved_settings(checkpoint)
+    if wanted.checkpoint is None:
         return config.completed_by(trained)
     flags = wanted.settings.get("policy", {})
     return PolicyConfig.model_validate({**config.model_dump(exclude_unset=True), **trained, **flags})
 
 
-def _checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
-    """The one named, else the home's newest. None for a published model and for a home without one."""
+def saved_settings(checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """What the weights were trained with: settings of the policy. Weights of an earlier version name none."""
+    saved = None if checkpoint is None else checkpoint.state.get("policy")
+    return saved if isinstance(saved, dict) else {}
+
+
+def find_checkpoint(wanted: Wanted, home: Home, kept: int) -> Checkpoint | None:
+    """The one named, else the home's newest. None for a published model and for a home without one.
+
+    Raises ConfigError if there is no such home, StorageError.
+    """
     if wanted.checkpoint is not None:
         return _named(wanted.checkpoint)
     if wanted.is_published_model:
@@ -121,7 +150,7 @@ def _named(path: Path) -> Checkpoint:
         ) from problem
     if salvaged.lost:
         lost = "; ".join(salvaged.lost)
-        _warn(f"{directory} is damaged, but its weights are whole and are scored; lost: {lost}")
+        _warn(f"{directory} is damaged, but its weights are whole and are used; lost: {lost}")
     return salvaged.checkpoint
 
 

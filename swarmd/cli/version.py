@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 
@@ -17,8 +18,15 @@ def version() -> None:
     """Print the versions of swarmd, Python and the libraries that matter most."""
     typer.echo(f"swarmd {__version__}")
     typer.echo(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    found = installed_versions()
     for name in SHOWN:
-        try:
-            typer.echo(f"{name} {installed(name)}")
-        except PackageNotFoundError:
-            typer.echo(f"{name} is not installed")
+        typer.echo(f"{name} {found[name]}" if name in found else f"{name} is not installed")
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of swarmd and of the libraries that are installed, by name."""
+    found = {"swarmd": __version__}
+    for name in SHOWN:
+        with suppress(PackageNotFoundError):
+            found[name] = installed(name)
+    return found

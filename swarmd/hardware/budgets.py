@@ -15,7 +15,7 @@ from typing import Literal
 
 import structlog
 
-from swarmd.errors import ModelError
+from swarmd.errors import OutOfMemoryError
 from swarmd.hardware.shortage import Shortage
 
 SHORTAGES_IN_A_ROW_MAX = 3  # by then an eighth of the work: if that does not fit, the batch is not the cause
@@ -82,12 +82,12 @@ class BudgetKeeper:
     def short(self, kind: Kind, largest: int, shortage: Shortage) -> int:
         """Memory ran out with a batch of `largest` tokens. Returns the new, smaller budget, and remembers it.
 
-        Raises ModelError, naming what to reduce, if this happened too often without any work done.
+        Raises OutOfMemoryError, naming what to reduce, if this happened too often without any work done.
         """
         self._in_a_row[kind] += 1
         doing = _DOING[kind]
         if self._in_a_row[kind] >= SHORTAGES_IN_A_ROW_MAX:
-            raise ModelError(
+            raise OutOfMemoryError(
                 f"memory ran out {SHORTAGES_IN_A_ROW_MAX} times in a row while {doing}, at last with "
                 f"{largest} tokens at once{self._twice(kind)} ({shortage.why}): try {_REMEDIES[kind]}, "
                 f"{self._remedy}a smaller --model, or a higher --memory-limit"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from swarmd.errors import ModelError
+from swarmd.errors import OutOfMemoryError
 from swarmd.hardware.arrangement import FLOAT32, Arrangement, Device, DType, EnginesMemory, Workload
 from swarmd.hardware.budgets import UNLIMITED, Budgets
 from swarmd.hardware.memory import MemoryPrediction, predict_memory
@@ -56,14 +56,14 @@ class Fit:
 def fit(situation: Situation, lora_ranks: Sequence[int | None]) -> Fit:
     """The first of `lora_ranks` (None: all weights) that fits, in its fastest arrangement.
 
-    Raises ModelError, naming the least that the last rank needs, if none fits.
+    Raises OutOfMemoryError, naming the least that the last rank needs, if none fits.
     """
     for rank in lora_ranks:
         ways = list(_ways(situation, rank))
         if ways:
             return min(ways, key=lambda way: _cost(situation, way.budgets))
     needed = _least(situation, lora_ranks[-1])
-    raise ModelError(
+    raise OutOfMemoryError(
         f"{_what(situation, lora_ranks[-1])} needs {_gib(needed)} at least, and "
         f"{_gib(situation.limit_bytes)} may be used: raise --memory-limit, use a smaller --model, "
         + ("--lora r=16, " if lora_ranks[-1] is None and situation.work.training else "")

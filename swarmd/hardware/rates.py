@@ -90,12 +90,14 @@ def rates_of(
     *,
     name: str,
     measure: Callable[[str, int], Rates] | None = None,
+    only_reads: bool = False,
 ) -> Rates:
     """The rates of `device` with `threads` threads: the best of the first MEASUREMENTS starts, then from
     `cache` alone.
 
     Another device, PyTorch version or number of threads is measured again, and so is everything if the file
-    is damaged. A cache that cannot be written only costs the next start a fraction of a second.
+    is damaged. A cache that cannot be written only costs the next start a fraction of a second. With
+    `only_reads` nothing is written, and what is known is not measured again: a daemon may use the device.
     """
     known = _read(cache)
     key = {
@@ -106,14 +108,14 @@ def rates_of(
     }
     wanted = _Entry(**key, matmul_float32=1, matmul_bfloat16=None, bandwidth=1)
     found = next((entry for entry in known.entries if entry.same_device(wanted)), None)
-    if found is not None and found.measurements >= MEASUREMENTS:
+    if found is not None and (only_reads or found.measurements >= MEASUREMENTS):
         return found.rates()
     rates = (measure or measure_rates)(device, threads)
     measurements = 1
     if found is not None:
         rates = rates.best(found.rates())
         measurements += found.measurements
-    if cache is not None:
+    if cache is not None and not only_reads:
         entry = _Entry(**key, **asdict(rates), measurements=measurements)
         others = [other for other in known.entries if not other.same_device(entry)]
         kept = [entry, *others][:CACHED_MAX]

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 
-from swarmd.errors import ModelError
+from swarmd.errors import OutOfMemoryError
 from swarmd.hardware.heap import heap_trim
 
 T = TypeVar("T")
@@ -60,13 +60,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def out_of_memory_as_model_error(remedy: str) -> Iterator[None]:
-    """For work that cannot be split: turns out-of-memory into a ModelError that names what to change."""
+    """For work that cannot be split: out-of-memory becomes an OutOfMemoryError that names what to change."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise ModelError(f"memory ran out: try {remedy} or a smaller --model") from error
+        raise OutOfMemoryError(f"memory ran out: try {remedy} or a smaller --model") from error
 
 
 def release_memory() -> None:

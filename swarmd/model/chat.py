@@ -51,6 +51,10 @@ class Chat:
         ids = self._apply([dict(message) for message in messages], add_generation_prompt=True)
         return list(ids)
 
+    def written(self, messages: Sequence[Mapping[str, str]]) -> list[Message]:
+        """`messages` in the form that the template takes."""
+        return self._write([dict(message) for message in messages])
+
     def end_of_answer(self, ends: frozenset[int], marks: frozenset[int]) -> int | None:
         """The token that the template writes behind an assistant's answer; None where it writes none.
 

@@ -20,9 +20,9 @@ from huggingface_hub.errors import (
 from swarmd.errors import ModelError
 
 try:  # huggingface_hub 2 speaks through httpx2, huggingface_hub 1 through httpx
-    from httpx2 import HTTPError
+    from httpx2 import HTTPError as HTTPError  # for the other files of this room too
 except ModuleNotFoundError:
-    from httpx import HTTPError  # type: ignore[assignment]
+    from httpx import HTTPError as HTTPError  # type: ignore[assignment]
 
 HUB_TIMEOUT_S = 10.0  # one small request; a hub that takes longer is as good as unreachable
 CONFIGURATION = "config.json"

@@ -32,6 +32,11 @@ def locate(name: str, files: tuple[str, ...] = FILES) -> Path:
     raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {NAMES}")
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether `name` is looked for on the hub: it is no directory, and no model that comes with a package."""
+    return HUB_ID.fullmatch(name) is not None and not _is_directory(Path(name).expanduser(), name)
+
+
 def _refuse_adapter(path: Path) -> None:
     """Raises ModelError for a directory that peft wrote: its base is elsewhere, if anywhere."""
     adapter = path / ADAPTER

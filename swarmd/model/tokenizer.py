@@ -18,7 +18,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
-from swarmd.model.chat import Chat, TemplateArguments
+from swarmd.model.chat import Chat, Message, TemplateArguments
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, prompt_messages
 
 FINGERPRINT_BYTES = 8
@@ -71,14 +71,19 @@ class ChatTokenizer:
 
     def render(self, question: str) -> list[int]:
         """The prompt's tokens, up to where the completion starts. Raises ModelError."""
-        messages = prompt_messages(question)
         if self._chat is not None:
-            return self._with_one_beginning(self._chat.prompt(messages))
-        text = "\n\n".join(message["content"] for message in messages) + "\n\n"
-        ids = list(self.hf(text, split_special_tokens=True)["input_ids"])
+            return self._with_one_beginning(self._chat.prompt(prompt_messages(question)))
+        ids = list(self.hf(self.asked(question), split_special_tokens=True)["input_ids"])
         while ids and ids[-1] in self._controls:  # some tokenizers end every text, and this one goes on
             ids.pop()
         return ids
+
+    def asked(self, question: str) -> list[Message] | str:
+        """How a question is put: the conversation for the chat template, or the text where there is none."""
+        messages = prompt_messages(question)
+        if self._chat is not None:
+            return self._chat.written(messages)
+        return "\n\n".join(message["content"] for message in messages) + "\n\n"
 
     def _with_one_beginning(self, ids: list[int]) -> list[int]:
         """Template and tokenizer may both have begun it."""

@@ -25,6 +25,7 @@ from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.model.adapters import ADAPTER, adapted_modules
 from swarmd.model.tokenizer import ChatTokenizer
+from swarmd.model.trained import put_back, trainable_parameters
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
 from swarmd.policy.stopping import cut_at_stop
 from swarmd.rollout.batches import Decoding, decode_all
@@ -274,28 +275,17 @@ class Policy:
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters that training changes: all weights, or the adapter's."""
-        return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
+        return trainable_parameters(self.model)
 
     def trainable_state(self, *, live: bool = False) -> dict[str, Tensor]:
         """What training changes, on the CPU. It is a copy, safe to write out while training goes on. With
         `live`, weights that are on the CPU already are not copied: use them before the next step."""
         return {name: p.detach().to("cpu", copy=not live) for name, p in self.trainable_parameters()}
 
-    @torch.no_grad()
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `trainable_state` gave. Raises ModelError and changes nothing if another model gave
         it."""
-        own = dict(self.trainable_parameters())
-        wrong = sorted(own.keys() ^ state.keys()) or sorted(
-            name for name in own if own[name].shape != state[name].shape
-        )
-        if wrong:
-            raise ModelError(
-                f"the saved weights belong to another model, not to {self.family} ({len(wrong)} tensors "
-                f"differ, first {wrong[0]}): start with the model and LoRA rank they were saved with"
-            )
-        for name, parameter in own.items():
-            parameter.copy_(state[name])
+        put_back(self.model, state, self.family)
 
 
 def _family(model: PreTrainedModel | PeftModel) -> str:

@@ -38,11 +38,13 @@ def prepare_plan(
     rates_cache: Path | None = None,
     remembered: Path | None = None,
     probe: HardwareProbe | None = None,
+    only_reads: bool = False,
 ) -> Prepared:
     """Decide how this machine does `work` with the configured model.
 
     `train_tokens` is the operator's own budget. `rates_cache` and `remembered` are files in the home; both
-    are read and written. Raises ConfigError, and ModelError for a model that is unknown or cannot fit.
+    are read and written. With `only_reads`, `rates_cache` is only read. Raises ConfigError, and ModelError
+    for a model that is unknown or cannot fit.
     """
     probe = probe or probe_hardware()
     configuration = read_configuration(config.model)
@@ -52,7 +54,7 @@ def prepare_plan(
     placement = choose_placement(config, probe)
     name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
     with out_of_memory_as_model_error("another --device"):
-        rates = rates_of(placement.device, placement.threads, rates_cache, name=name)
+        rates = rates_of(placement.device, placement.threads, rates_cache, name=name, only_reads=only_reads)
     demand = Demand(shape, engines, _within(work, shape.context), train_tokens, read_shrunk(remembered))
     plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)
 

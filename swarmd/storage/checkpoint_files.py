@@ -110,7 +110,7 @@ def write_checkpoint(
     try:
         save_file(_storable(tensors), directory / WEIGHTS, metadata={_HEADER: header})
     except SafetensorError as error:
-        raise _os_error_in(error) or error from error
+        raise os_error_in(error) or error from error
     _require_plain(optimizer)
     try:
         # A file object rather than a path: then the disk's own error is kept.
@@ -159,7 +159,7 @@ def salvage(path: Path) -> Salvaged:
         try:
             tensors, header = load_file(path / WEIGHTS), _read_header(path)
         except (SafetensorError, ValidationError) as error:
-            raise _os_error_in(error) or CorruptCheckpointError(f"{WEIGHTS}: {error}") from error
+            raise os_error_in(error) or CorruptCheckpointError(f"{WEIGHTS}: {error}") from error
         optimizer: dict[str, Any] = {}
         state = header.about
         if why := _damage(path, manifest, OPTIMIZER):
@@ -226,7 +226,7 @@ def _step_of(path: Path) -> int:
     return int(found[2]) if found else 0
 
 
-def _os_error_in(error: Exception) -> OSError | None:
+def os_error_in(error: Exception) -> OSError | None:
     """safetensors is written in Rust, and names the disk's error only in its text."""
     found = re.search(r"os error (\d+)", str(error))
     return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))

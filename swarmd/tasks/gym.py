@@ -97,6 +97,12 @@ class GymTask:
             return True
         return None if own is None or name in SEVERAL_ANSWERS else False
 
+    def expected(self, entry: Any) -> str | None:
+        """A right answer to show to people; None where the dataset gives none. Others may be as right."""
+        _, _, item = self._asked(entry)
+        own = item["answer"]
+        return None if own is None else str(own).strip()
+
     def _asked(self, entry: Any) -> tuple[str, Any, Any]:
         """The name of the question's dataset, the dataset, and the item."""
         dataset, item = entry

@@ -138,6 +138,16 @@ class TaskRunner:
             raise RuntimeError("the runner has not been entered")
         return self._worker.greeting
 
+    async def expected(self, specs: Sequence[TaskSpec]) -> list[str | None]:
+        """A right answer to the question of each spec, to show to people. None where the source gives none,
+        or fails. Nothing is scored with it."""
+        outcomes = await self._outcomes(
+            specs, lambda some: ("answers", tuple(map(_raw, some))), self._options.question_s
+        )
+        return [
+            outcome[1] if outcome[0] is True and isinstance(outcome[1], str) else None for outcome in outcomes
+        ]
+
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         """The question of each spec, in order, or why there is none."""
         found: list[Question | TaskFailure] = []

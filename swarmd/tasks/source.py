@@ -67,6 +67,8 @@ class Task(Protocol):
     answer should have; None if other texts may be as right. For None, and for a task without `is_bare`, the
     sandbox scores shorter texts instead of the answer (`bare`). An answer that is not bare is rewarded, but
     not learned from other peers.
+
+    It may also have `expected(entry) -> str | None`: a right answer, which is only shown to people.
     """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:

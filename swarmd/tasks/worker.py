@@ -6,6 +6,7 @@ it on text chosen by peers. Answers to one question share a child if the task sa
 text that is not a plain literal gets a child to itself.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
+    -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
        group = (spec, (answer, ...)); None: ask for it with "score", by itself
@@ -77,7 +78,9 @@ class Bench:
     def answer(self, request: Any) -> Sequence[object]:
         match request:
             case ("questions", specs):
-                return self._questions(specs)
+                return self._each(self._question, specs)
+            case ("answers", specs):
+                return self._each(self._expected, specs)
             case ("score", spec, answers):
                 return self._score(spec, answers)
             case ("score plain", groups):
@@ -87,8 +90,8 @@ class Bench:
             case _:
                 raise ValueError(f"no such request: {request!r:.200}")
 
-    def _questions(self, specs: Sequence[RawSpec]) -> list[Outcome]:
-        jobs: list[Job] = [partial(self._question, spec) for spec in specs]
+    def _each(self, work: Callable[[RawSpec], object], specs: Sequence[RawSpec]) -> list[Outcome]:
+        jobs: list[Job] = [partial(work, spec) for spec in specs]
         limits = Limits(self._options.question_s)
         return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
 
@@ -156,6 +159,12 @@ class Bench:
     def _question(self, spec: RawSpec) -> str:
         text, _ = self._task(spec).question(spec[4], spec[5])
         return text
+
+    def _expected(self, spec: RawSpec) -> str | None:
+        task = self._task(spec)
+        _, entry = task.question(spec[4], spec[5])
+        expected: Callable[[Any], str | None] | None = getattr(task, "expected", None)
+        return None if expected is None else expected(entry)
 
     def _task(self, spec: RawSpec) -> Task:
         source, dataset, config, version, _, _ = spec

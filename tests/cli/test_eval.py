@@ -179,7 +179,7 @@ def test_whole_weights_with_damaged_counters_are_scored_aloud(
     outcome = swarmd("eval", *named, "--questions", 2, "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["step"] == 4
-    assert f"warning: {directory} is damaged, but its weights are whole and are scored" in outcome.err
+    assert f"warning: {directory} is damaged, but its weights are whole and are used" in outcome.err
 
 
 def test_a_home_in_which_all_is_damaged_is_not_scored_as_untrained(swarmd, home, make_policy) -> None:

@@ -156,6 +156,16 @@ async def test_a_proposition_without_a_model_answer_is_still_judged(
     assert max(scores[1].reward, scores[2].reward) <= 0.05
 
 
+async def test_a_right_answer_can_be_shown_and_none_where_the_source_gives_none(
+    runner: TaskRunner, spec: Callable[..., TaskSpec]
+) -> None:
+    asked = [spec("gcd"), spec("rubiks_cube"), spec("no such dataset")]
+    [greatest, *others] = await runner.expected(asked)
+    [[score]] = await runner.score([(asked[0], [f"<answer>{greatest}</answer>"])])
+    assert score.reward == 1
+    assert others == [None, None]
+
+
 async def test_it_says_which_sources_and_which_walls_it_has(runner: TaskRunner) -> None:
     info = runner.sources["reasoning_gym"]
     assert info.version == "0.1.25"

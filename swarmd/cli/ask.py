@@ -1,0 +1,281 @@
+"""`swarmd ask`: answers questions with what the peer has learned so far.
+
+It only reads checkpoints, so it works beside a running daemon. Answers go to standard output, everything else
+to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from protocol import Manifest
+from swarmd.cli.answering import Manner, Reply, answer, draw, family_of, score
+from swarmd.cli.flags import Given, overrides, with_settings
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.replies import plain, print_reply
+from swarmd.cli.subject import Subject, Wanted, load_subject
+from swarmd.errors import ConfigError, ModelError, OutOfMemoryError
+from swarmd.observe import printable
+from swarmd.step.pass_at_k import SAMPLES_MAX
+from swarmd.storage import Home
+from swarmd.tasks import TaskRunner, load_manifest
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+DEFAULT_TASKS = "starter"
+NEW_TOKENS = 256  # where no swarm sets a limit: some paragraphs
+SEED_MAX = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Session:
+    """The loaded model and how it answers."""
+
+    subject: Subject
+    manner: Manner
+    rng: Generator
+    seed: int
+    show: Callable[[Session, Reply], None]
+
+
+@with_settings(
+    "policy.temperature",
+    "policy.max_new_tokens",
+    "policy.device",
+    "policy.memory_limit",
+    "policy.stop",
+    "policy.template_args",
+)
+def ask(
+    given: Given,
+    context: typer.Context,
+    question: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="QUESTION", help="One question. Without it, asks for questions.", show_default=False
+        ),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="DIR",
+            exists=True,
+            help="Ask this checkpoint, such as HOME/checkpoints/00000004-step-40. Needs no home.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|DIR",
+            help="Alone: ask this published model. With --home or --checkpoint: the base model of those "
+            "weights, if it was moved.",
+        ),
+    ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Show the untrained model's answers too.")
+    ] = False,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="NAME",
+            help="Draw a held-out question of this task of the swarm, and score the answers.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples",
+            min=1,
+            max=SAMPLES_MAX,
+            help="Sample N answers. (default: one greedy answer; one sample with --temperature)",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            max=SEED_MAX,
+            help="The same seed draws the same question and samples. (default: a new one each time)",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per question.")] = False,
+) -> None:
+    """Answer a question with the present weights: QUESTION, or one after the other until Ctrl-D.
+
+    By default this asks the home's newest checkpoint, or its untrained model if there is none. A running
+    daemon is not disturbed. Standard error says which weights answer. The model was trained on the swarm's
+    tasks: --task NAME asks one of their held-out questions, on which nobody in the swarm trains.
+
+    --json prints question, task, expected, seed, model, weights ("untrained" or a checkpoint's directory),
+    step, temperature (null if greedy), answers and untrained (null without --untrained). Each answer has
+    text, finished, tokens, reward and right (null without --task).
+    """
+    if question is not None and task is not None:
+        raise ConfigError("--task draws a question itself: leave out either --task or QUESTION")
+    typed = _is_typed(context, "home")
+    wanted = Wanted(home_path(home), typed, checkpoint, overrides({"policy.model": model, **given}))
+    if untrained and wanted.is_published_model:
+        raise ConfigError(
+            "--untrained compares with trained weights, and --model alone has none: leave it out"
+        )
+    manifest = None if wanted.is_published_model else Home(wanted.home).manifest()
+    manner = Manner(samples or int(given["policy.temperature"] is not None), untrained)
+    asked_of = manifest or load_manifest(DEFAULT_TASKS)
+    family = None if task is None else family_of(asked_of, task)
+    limit = given["policy.max_new_tokens"] or (manifest.max_new_tokens if manifest else NEW_TOKENS)
+    _tell("loading the model: seconds, or minutes for a large one")
+    with _remedy_beside_a_daemon():
+        session = _session(wanted, manner, int(str(limit)), seed, as_json=as_json)
+        if family is not None:
+            asyncio.run(_ask_task(session, asked_of, family.name))
+        elif question is not None:
+            _ask(session, question)
+        else:
+            _converse(session)
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _session(wanted: Wanted, manner: Manner, limit: int, seed: int | None, *, as_json: bool) -> Session:
+    import torch
+
+    seed = secrets.randbelow(SEED_MAX + 1) if seed is None else seed
+    subject = load_subject(
+        wanted, max_new_tokens=limit, at_once=max(1, manner.samples), keep_former=manner.both
+    )
+    _tell(str(subject))
+    if manner.both and subject.former is None:
+        _tell("nothing is trained yet, so only the untrained model answers")
+        manner = replace(manner, both=False)
+    return Session(
+        subject, manner, torch.Generator().manual_seed(seed), seed, _print_json if as_json else _print
+    )
+
+
+def _ask(session: Session, question: str) -> None:
+    with _progress() as progress:
+        reply = answer(session.subject, question, session.manner, rng=session.rng, progress=progress)
+    session.show(session, reply)
+
+
+async def _ask_task(session: Session, manifest: Manifest, task: str) -> None:
+    family, stop = family_of(manifest, task), threading.Event()
+    async with TaskRunner(reward=manifest.reward) as runner:
+        question, expected = await draw(runner, family, session.seed)
+        try:
+            with _progress() as progress:
+                reply = await asyncio.to_thread(
+                    answer,
+                    session.subject,
+                    question.text,
+                    session.manner,
+                    rng=session.rng,
+                    progress=progress,
+                    should_stop=stop,
+                )
+        finally:
+            stop.set()  # after Ctrl-C, the model's thread would go on to the last token
+        scored = await score(runner, question, reply)
+    session.show(session, replace(scored, task=family.name, expected=expected))
+
+
+def _converse(session: Session) -> None:
+    """Questions from the terminal until Ctrl-D, or one per line from a pipe."""
+    if sys.stdin.isatty():
+        import readline  # noqa: F401  gives input() its editing and its history
+
+        _tell("type a question and press Enter; Ctrl-D ends")
+    while (question := _next_question()) is not None:
+        if not question:
+            continue
+        try:
+            _ask(session, question)
+        except OutOfMemoryError:
+            raise
+        except ModelError as error:  # this question cannot be answered; the next one may
+            _tell(f"error: {error}")
+        except KeyboardInterrupt:
+            _tell("stopped: the next question, or Ctrl-D to end")
+
+
+def _next_question() -> str | None:
+    """None at the end, or after Ctrl-C with nothing under way."""
+    if not sys.stdin.isatty():
+        line = sys.stdin.readline()
+        return line.strip() if line else None
+    try:
+        return input("> ").strip()
+    except (EOFError, KeyboardInterrupt):
+        typer.echo(err=True)
+        return None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """Shows how many tokens were written, in a terminal."""
+    console, written = Console(stderr=True), 0
+    with console.status("answering") as status:
+
+        def see(tokens: int) -> None:
+            nonlocal written
+            written += tokens
+            status.update(f"answering: {written} tokens")
+
+        yield see
+
+
+@contextmanager
+def _remedy_beside_a_daemon() -> Iterator[None]:
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            f"{error}. A daemon on this device keeps what it has: --device cpu answers beside it"
+        ) from error
+
+
+def _print(session: Session, reply: Reply) -> None:
+    print_reply(reply, session.subject)
+
+
+def _print_json(session: Session, reply: Reply) -> None:
+    typer.echo(json.dumps(_plain(session, reply)))
+
+
+def _plain(session: Session, reply: Reply) -> dict[str, Any]:
+    subject = session.subject
+    return {
+        **plain(reply),
+        "seed": session.seed,
+        "model": subject.model,
+        "weights": subject.weights,
+        "step": subject.step,
+        "temperature": subject.policy.temperature if session.manner.samples else None,
+    }
+
+
+def _tell(what: str) -> None:
+    typer.echo(printable(what), err=True)

@@ -1,0 +1,67 @@
+"""A folder that appears under its name whole or not at all, and never in the place of anything."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from swarmd.errors import ConfigError
+
+FOLDER_MODE = 0o755  # a temporary folder is its owner's alone, and this one is meant to be passed on
+FILE_MODE = 0o644
+
+
+def require_free(folder: Path) -> None:
+    """Raises ConfigError if `folder` is a file or holds anything."""
+    try:
+        if not folder.is_dir():
+            taken = folder.exists() or folder.is_symlink()
+        else:
+            taken = next(folder.iterdir(), None) is not None
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be read: {error.strerror}; name another directory") from error
+    if taken:
+        kind = "holds something already" if folder.is_dir() else "is a file"
+        raise ConfigError(f"{folder} {kind}, and nothing is overwritten: name a new or an empty directory")
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new directory beside `folder` to write into. It gets that name if the block ends without an error,
+    and is removed otherwise.
+
+    Raises ConfigError if `folder` holds anything, before or after the block; StorageError; and whatever the
+    block raises, the disk's errors as StorageError.
+    """
+    from safetensors import SafetensorError
+
+    from swarmd.storage.checkpoint_files import os_error_in
+    from swarmd.storage.durable import disk_error, flush_to_disk
+
+    require_free(folder)
+    beside: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        yield beside
+        for path in beside.iterdir():
+            path.chmod(FILE_MODE)
+            flush_to_disk(path)
+        flush_to_disk(beside)
+        beside.chmod(FOLDER_MODE)
+        require_free(folder)
+        beside.rename(folder)  # onto an empty directory too, but onto nothing else
+        flush_to_disk(folder.parent)
+    except SafetensorError as error:
+        cause = os_error_in(error)
+        if cause is None:
+            raise
+        raise disk_error(f"write {folder}", cause) from error
+    except OSError as error:
+        raise disk_error(f"write {folder}", error) from error
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,126 @@
+"""Trained weights as a folder that transformers or peft loads, without anything of ours.
+
+It works in main memory, on no accelerator. It chooses no directory and writes no model card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.errors import ConfigError, ModelError
+from swarmd.hardware.plan import LoraPlan
+from swarmd.hardware.shortage import out_of_memory_as_model_error
+from swarmd.model.adapters import with_adapters
+from swarmd.model.base import Base
+from swarmd.model.chat import TemplateArguments
+from swarmd.model.loading import load_model
+from swarmd.model.third_party import third_party
+from swarmd.model.tokenizer import ChatTokenizer
+from swarmd.model.trained import put_back
+
+READ_AS = torch.float32  # as weights are trained; an adapter is added up in it too
+UNUSED = torch.bfloat16  # a base that is only read for its shapes takes half the memory
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds, and the model that it was trained on."""
+
+    model: str
+    tensors: Mapping[str, Tensor]
+    """By their names in the model, or in the adapted model."""
+    lora: LoraPlan | None
+    template_args: TemplateArguments
+    tokenizer: str | None = None
+    """The fingerprint in hex of the tokenizer that it was trained with; None if that is not known."""
+
+
+def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatTokenizer:
+    """Write all weights in `dtype`, an adapter added to its base, with configuration and tokenizer.
+
+    Raises ModelError: the model cannot be loaded, is another one, or its weights are quantised. Raises
+    OSError and SafetensorError, which the disk causes.
+    """
+    with out_of_memory_as_model_error("--adapter, which needs half as much,"):
+        model, tokenizer = _load(trained, READ_AS)
+        if isinstance(model, PeftModel):
+            model = _merged(model, trained.model)
+        _set_ends(model, tokenizer)
+        _write(model.to(dtype), tokenizer, folder)  # type: ignore[arg-type]  # untyped there
+    return tokenizer
+
+
+def write_adapter(trained: Trained, folder: Path) -> ChatTokenizer:
+    """Write the adapter alone, as peft saves it, with the tokenizer. It names its base.
+
+    Raises ConfigError if all weights were trained; the rest as `write_model`.
+    """
+    if trained.lora is None:
+        raise ConfigError("--adapter: all weights were trained, so there is no adapter: leave it out")
+    with out_of_memory_as_model_error("a machine with more of it"):
+        model, tokenizer = _load(trained, UNUSED)
+        settings: Any = model.peft_config["default"]
+        settings.base_model_name_or_path = str(_place_of(trained.model))
+        settings.revision = Base.of(trained.model).revision
+        _write(model, tokenizer, folder, save_embedding_layers=False)  # they are not trained
+    return tokenizer
+
+
+def _load(trained: Trained, dtype: torch.dtype) -> tuple[PreTrainedModel | PeftModel, ChatTokenizer]:
+    """The base in `dtype` with the trained weights in it, on the CPU."""
+    model, tokenizer = load_model(trained.model, dtype, trained.template_args)
+    if trained.tokenizer not in (None, tokenizer.fingerprint.hex()):
+        raise ModelError(
+            f"the weights were trained with another tokenizer than {trained.model} has now: put the former "
+            "tokenizer files back, or give the directory that has them with --model"
+        )
+    placed: PreTrainedModel | PeftModel = model
+    if trained.lora is not None:
+        with third_party(trained.model, "adding LoRA adapters", "give its own base with --model"):
+            placed = with_adapters(model, trained.lora)
+    put_back(placed, trained.tensors, str(model.config.model_type))
+    return placed, tokenizer
+
+
+def _place_of(model: str) -> str | Path:
+    """The name by which others' libraries find it."""
+    return EMBEDDED_MODEL_DIR if model == "embedded" else model
+
+
+def _merged(model: PeftModel, name: str) -> PreTrainedModel:
+    if getattr(model.get_base_model(), "is_quantized", False):
+        raise ModelError(
+            f"the weights of {name} are quantised, and an adapter cannot be added to them: export with "
+            "--adapter"
+        )
+    with third_party(name, "adding its adapter to it", "export with --adapter"):
+        merged: PreTrainedModel = model.merge_and_unload()
+    return merged
+
+
+def _write(model: Any, tokenizer: ChatTokenizer, folder: Path, **settings: Any) -> None:
+    model.save_pretrained(folder, **settings)
+    tokenizer.hf.save_pretrained(folder)
+
+
+def _set_ends(model: PreTrainedModel, tokenizer: ChatTokenizer) -> None:
+    """Generation ends where answers ended in training, also at what only the chat template writes."""
+    settings: Any = model.generation_config
+    others = sorted(tokenizer.eos_ids - {tokenizer.eos_id})
+    ends = [tokenizer.eos_id, *others] if others else tokenizer.eos_id
+    if (settings.eos_token_id, settings.pad_token_id) == (ends, tokenizer.pad_id):
+        return
+    settings.eos_token_id, settings.pad_token_id = ends, tokenizer.pad_id
+    try:
+        settings.validate(strict=True)
+    except ValueError:  # settings of sampling without it: published so, and refused once something is changed
+        settings.do_sample = True

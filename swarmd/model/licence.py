@@ -1,0 +1,42 @@
+"""The licence of a published model, as its card names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped]  # a dependency of huggingface_hub
+from huggingface_hub import HfApi, metadata_load
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+from swarmd.model.hub import HUB_TIMEOUT_S, HTTPError
+from swarmd.model.smollm2 import SMOLLM2
+
+CARD = "README.md"
+OURS = {"embedded": "apache-2.0", SMOLLM2: "apache-2.0"}
+"""Of the models that come with a package."""
+
+
+def licence_of(model: str) -> str | None:
+    """The identifier that the model's card gives, such as "apache-2.0". None if it gives none, or if the card
+    is not there or cannot be fetched."""
+    if model in OURS:
+        return OURS[model]
+    folder = Path(model).expanduser()
+    found = _in_folder(folder / CARD) if folder.is_dir() else _on_hub(model)
+    return found if isinstance(found, str) else None
+
+
+def _in_folder(card: Path) -> object:
+    try:
+        found = metadata_load(card) if card.is_file() else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return (found or {}).get("license")
+
+
+def _on_hub(model: str) -> object:
+    try:
+        card = HfApi().model_info(model, timeout=HUB_TIMEOUT_S).card_data
+    except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, ValueError):  # ValueError: no hub id
+        return None
+    return None if card is None else card.get("license")

@@ -1,0 +1,36 @@
+"""What training changes of a model, all weights or an adapter's, and how it is put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from swarmd.errors import ModelError
+
+
+def trainable_parameters(model: PreTrainedModel | PeftModel) -> Iterator[tuple[str, nn.Parameter]]:
+    """Names and parameters that training changes. Tied weights come once."""
+    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def put_back(model: PreTrainedModel | PeftModel, state: Mapping[str, Tensor], family: str) -> None:
+    """Give `model`, which people know as `family`, the trained weights `state`.
+
+    Raises ModelError and changes nothing if another model gave them.
+    """
+    own = dict(trainable_parameters(model))
+    wrong = sorted(own.keys() ^ state.keys()) or sorted(
+        name for name in own if own[name].shape != state[name].shape
+    )
+    if wrong:
+        raise ModelError(
+            f"the saved weights belong to another model, not to {family} ({len(wrong)} tensors "
+            f"differ, first {wrong[0]}): start with the model and LoRA rank they were saved with"
+        )
+    for name, parameter in own.items():
+        parameter.copy_(state[name])

@@ -1,0 +1,98 @@
+"""Where trained weights come from, as a home's database says: how many groups, and whose.
+
+It reads beside a running daemon, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmd.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A peer whose groups were verified and scored here, so that they could be drawn."""
+
+    peer_id: str
+    groups: int
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What went into the weights after some step."""
+
+    steps: int
+    """Steps that the counts cover: fewer than were made if the database is younger than the home."""
+    own: int
+    """Own groups."""
+    external: int
+    """Groups by other peers."""
+    teachers: Sequence[Teacher]
+    """Until now, the one with the most groups first."""
+
+
+def read_learned(database: Path, step: int) -> Learned | None:
+    """What the home of `database` learned from up to `step`. None without a database.
+
+    Raises StorageError for a database that cannot be read.
+    """
+    if not database.is_file():
+        return None
+    with _reading(database) as connection:
+        [(steps, own, external)] = connection.execute(
+            "SELECT COUNT(*), TOTAL(JSON_EXTRACT(metrics, '$.groups_own')),"
+            " TOTAL(JSON_EXTRACT(metrics, '$.groups_external')) FROM steps WHERE step <= ?",
+            (step,),
+        )
+        rows = connection.execute(
+            "SELECT peer_id, groups_pulled FROM publishers ORDER BY groups_pulled DESC, peer_id"
+        )
+        teachers = tuple(Teacher(peer_id, groups) for peer_id, groups in rows)
+    return Learned(steps, int(own), int(external), teachers)
+
+
+def read_untrained(database: Path, step: int) -> dict[str, tuple[int, int]]:
+    """Task -> (right, asked) of the untrained model, on the held-out questions that the weights were asked
+    too, up to `step`. Empty where the home does not know.
+
+    Raises StorageError for a database that cannot be read.
+    """
+    if not database.is_file():
+        return {}
+    counts: dict[str, tuple[int, int]] = {}
+    with _reading(database) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'held_out'").fetchall():
+            return {}  # a home of an earlier version
+        rows = connection.execute(
+            "SELECT answers FROM held_out WHERE untrained AND (model, asked) IN"
+            " (SELECT model, asked FROM held_out WHERE NOT untrained AND step <= ?)",
+            (step,),
+        )
+        for (answers,) in rows:
+            for task, marks in json.loads(answers).items():  # "1" for each right answer, "0" for a wrong one
+                right, asked = counts.get(task, (0, 0))
+                counts[task] = right + marks.count("1"), asked + len(marks)
+    return counts
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(_uri(database), uri=True)) as connection:
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise StorageError(
+            f"the database {database} cannot be read ({error}): `swarmd check` says what is wrong with it"
+        ) from error
+
+
+def _uri(database: Path) -> str:
+    """Opened in a way that makes no file: a reader of a database that nobody has open would leave a log."""
+    in_use = database.with_name(f"{database.name}-wal").exists()
+    return f"{database.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"

@@ -1,0 +1,229 @@
+"""swarmd ask with a real policy, a checkpoint on disk and, for tasks, the real sandbox."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from swarmd.cli import ask as ask_command
+from swarmd.cli.answering import Answer, Manner, Reply, answer, score
+from swarmd.cli.replies import print_reply
+from swarmd.cli.subject import Subject
+from swarmd.errors import OutOfMemoryError
+from swarmd.policy import Policy
+from swarmd.storage import Checkpoints, Home
+from swarmd.tasks import load_manifest
+
+QUESTION = "What is 2 + 3?"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.open(tmp_path / "h")
+    home.write_manifest(load_manifest("starter").to_bytes())
+    return home
+
+
+@pytest.fixture
+def trained(make_policy) -> Policy:
+    """A policy that answers otherwise than the untrained one."""
+    policy: Policy = make_policy()
+    random = torch.Generator().manual_seed(1)
+    state = policy.trainable_state()
+    changed = {n: t + 0.3 * torch.randn(t.shape, generator=random) for n, t in state.items()}
+    policy.load_trainable_state(changed)
+    return policy
+
+
+def save(home: Home, policy: Policy, model: Path, step: int = 4, lora_rank: int | None = None) -> Path:
+    state: dict[str, Any] = {"policy": {"model": str(model), "lora_rank": lora_rank}}
+    checkpoints = Checkpoints(home.checkpoints_path, keep=2)
+    return checkpoints.save(step, tensors=policy.trainable_state(), optimizer={}, state=state)
+
+
+def greedy(policy: Policy) -> str:
+    [sample] = policy.greedy([policy.render(QUESTION)], 16)
+    return sample.text
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in path.rglob("*") if p.is_file() and p.name != "lock"}
+
+
+def test_one_question_is_answered_by_the_newest_weights_beside_a_daemon_and_the_home_stays_as_it_is(
+    swarmd, home, trained, tiny_model_dir
+) -> None:
+    save(home, trained, tiny_model_dir)
+    before = files(home.path)
+    with home.lock():
+        outcome = swarmd("ask", QUESTION, "--home", home.path, "--json")
+    assert outcome.code == 0, outcome.err
+    assert files(home.path) == before
+    found = json.loads(outcome.out)
+    [given] = found["answers"]
+    assert given["text"] == greedy(trained)
+    assert (found["question"], found["step"], found["untrained"], found["task"]) == (QUESTION, 4, None, None)
+    assert (found["temperature"], given["reward"], given["right"]) == (None, None, None)
+    assert f"step 4 ({home.checkpoints_path}" in outcome.err
+
+
+@pytest.mark.parametrize("lora_rank", [None, 2])
+def test_the_untrained_model_answers_beside_the_trained_one(
+    swarmd, home, make_policy, tiny_model_dir, lora_rank
+) -> None:
+    policy = make_policy(lora_rank=lora_rank)
+    untrained = greedy(policy)
+    policy.load_trainable_state({n: t + 0.3 for n, t in policy.trainable_state().items()})
+    save(home, policy, tiny_model_dir, lora_rank=lora_rank)
+    outcome = swarmd("ask", QUESTION, "--home", home.path, "--untrained", "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["answers"][0]["text"] == greedy(policy) != untrained
+    assert found["untrained"][0]["text"] == untrained
+
+
+def test_the_trained_weights_are_back_after_the_untrained_model_answered(make_policy, trained) -> None:
+    policy = make_policy()
+    subject = Subject(policy, "tiny", "here", 4, policy.trainable_state())
+    policy.load_trainable_state(trained.trainable_state())
+    rng = torch.Generator().manual_seed(0)
+    first = answer(subject, QUESTION, Manner(samples=0, both=True), rng=rng)
+    assert greedy(policy) == greedy(trained)
+    assert answer(subject, QUESTION, Manner(samples=0, both=True), rng=rng) == first
+
+
+def test_samples_are_drawn_with_the_seed_at_the_temperature(swarmd, home, trained, tiny_model_dir) -> None:
+    save(home, trained, tiny_model_dir)
+    asked = ("ask", QUESTION, "--home", home.path, "--json", "--seed", 3)
+    three = json.loads(swarmd(*asked, "--samples", 3, "--temperature", 0.7).out)
+    assert (len(three["answers"]), three["temperature"], three["seed"]) == (3, 0.7, 3)
+    assert json.loads(swarmd(*asked, "--samples", 3, "--temperature", 0.7).out) == three
+    assert len(json.loads(swarmd(*asked, "--temperature", 0.7).out)["answers"]) == 1
+
+
+def test_a_home_that_has_not_trained_answers_with_its_untrained_model(swarmd, home, tiny_model_dir) -> None:
+    named = ("--home", home.path, "--model", tiny_model_dir)
+    outcome = swarmd("ask", QUESTION, *named, "--untrained", "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert (found["weights"], found["untrained"]) == ("untrained", None)
+    assert "nothing is trained yet" in outcome.err
+
+
+def test_questions_from_a_pipe_are_answered_one_by_one_and_one_too_long_does_not_end_it(
+    swarmd, tiny_model_dir, monkeypatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{QUESTION}\n\n{'long ' * 200}\nWhat is 7?\n"))
+    template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    monkeypatch.setattr("swarmd.cli.ask.NEW_TOKENS", 4)
+    monkeypatch.setattr("tests.conftest.CHAT_TEMPLATE", template)
+    outcome = swarmd("ask", "--model", tiny_model_dir, "--json")
+    assert outcome.code == 0, outcome.err
+    asked = [json.loads(line)["question"] for line in outcome.out.splitlines()]
+    assert (asked[0], asked[-1]) == (QUESTION, "What is 7?")
+
+
+def test_a_conversation_ends_with_ctrl_d(swarmd, tiny_model_dir, monkeypatch) -> None:
+    typed = iter([QUESTION])
+
+    def read(prompt: str) -> str:
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", read)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    outcome = swarmd("ask", "--model", tiny_model_dir, "--max-new-tokens", 4)
+    assert outcome.code == 0, outcome.err
+    assert "Ctrl-D ends" in outcome.err
+    assert outcome.out
+
+
+def test_a_task_s_question_is_held_out_and_both_answers_are_scored(
+    swarmd, home, trained, tiny_model_dir
+) -> None:
+    save(home, trained, tiny_model_dir)
+    named = ("--home", home.path, "--task", "gcd", "--seed", 1, "--untrained")
+    outcome = swarmd("ask", *named, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["task"] == "gcd"
+    assert "Greatest Common Divisor" in found["question"]
+    assert found["expected"].isdigit()
+    for given in (*found["answers"], *found["untrained"]):
+        assert given["right"] == (given["reward"] == 1)
+
+
+def test_an_unknown_task_lists_those_of_the_swarm(swarmd, home) -> None:
+    outcome = swarmd("ask", "--home", home.path, "--task", "nonesuch")
+    assert outcome.code == 2
+    assert "has no such task; its tasks are base_conversion" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((QUESTION, "--task", "gcd"), "leave out either --task or QUESTION"),
+        ((QUESTION, "--model", "embedded", "--untrained"), "--model alone has none"),
+        ((QUESTION, "--samples", 65), "Invalid value for '--samples'"),
+        ((QUESTION, "--home", "absent"), "there is no swarmd home at"),
+        ((QUESTION, "--temperature", 0), "--temperature"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(swarmd, arguments, message) -> None:
+    outcome = swarmd("ask", *arguments)
+    assert (outcome.code, message in outcome.err) == (2, True)
+
+
+def test_too_little_memory_says_how_to_ask_beside_a_daemon(swarmd, tiny_model_dir, monkeypatch) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise OutOfMemoryError("memory ran out: try a smaller --model")
+
+    monkeypatch.setattr(ask_command, "load_subject", short)
+    outcome = swarmd("ask", QUESTION, "--model", tiny_model_dir)
+    assert outcome.code == 1
+    assert "--device cpu answers beside it" in outcome.err
+
+
+class Scorer:
+    """Gives each text a reward of its own."""
+
+    async def score(self, items: Any) -> Any:
+        from swarmd.tasks import Score
+
+        return [[Score(1.0 if "5" in text else 0.0) for text in texts] for _, texts in items]
+
+
+async def test_each_answer_keeps_its_own_score() -> None:
+    answers = [Answer("5", True, 1), Answer("6", True, 1)]
+    reply = Reply(QUESTION, answers, [Answer("55", False, 2)])
+    question: Any = type("Drawn", (), {"spec": None})
+    scorer: Any = Scorer()
+    scored = await score(scorer, question, reply)
+    assert [each.is_right for each in scored.answers] == [True, False]
+    assert [each.is_right for each in scored.untrained or ()] == [True]
+
+
+def test_answers_are_shown_line_by_line_without_control_characters(capsys) -> None:
+    policy: Any = None
+    subject = Subject(policy, "tiny", "here", 4)
+    print_reply(Reply(QUESTION, [Answer("a\nb\x1b[2J[red]", True, 2)], None), subject)
+    assert capsys.readouterr().out == "a\nb\\x1b[2J[red]\n"
+    both = Reply("q?", [Answer("5", True, 2, 1.0)], [Answer("6", False, 2, 0.0)], "gcd", "5")
+    print_reply(both, subject)
+    assert capsys.readouterr().out.splitlines() == [
+        "question, held out, of gcd",
+        "  q?",
+        "expected",
+        "  5",
+        "step 4: right (reward 1)",
+        "  5",
+        "untrained: wrong (reward 0), cut off",
+        "  6",
+    ]
