@@ -289,8 +289,8 @@ class StorageConfig(Slice):
 class ObserveConfig(Slice):
     """How the daemon reports what it does."""
 
-    evaluate_every: Annotated[int, Flag("--evaluate-every")] = Field(200, ge=0)
-    """Steps between evaluations on the swarm's held-out questions, each as long as 2 to 9 steps. 0: none."""
+    evaluate_every: Annotated[int | None, Flag("--evaluate-every")] = Field(None, ge=0, examples=[200])
+    """Steps between evaluations on held-out questions. Unset: as often as 2 % of the time allows. 0: none."""
     http: Annotated[_HttpAddress | None, Flag("--http", "HOST:PORT")] = Field(
         None, examples=["127.0.0.1:8080"]
     )

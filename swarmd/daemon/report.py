@@ -74,6 +74,7 @@ class Reporter:
             http=self.http,
             reward=Reward(last=rewards.last, mean_20=rewards.mean_20, best_20=rewards.best_20),
             evaluation=self.steps.progress.evaluation,
+            learning=self.steps.learning(),
             groups=Groups(
                 own=counts.own,
                 published=counts.published,

@@ -19,7 +19,9 @@ from typing import TypeVar
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
 from swarmd.daemon.accounting import account_step
+from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
@@ -27,7 +29,7 @@ from swarmd.errors import StorageError
 from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
 from swarmd.learning import GroupSampler
-from swarmd.observe import EventLog
+from swarmd.observe import EventLog, Learning
 from swarmd.policy import Sample
 from swarmd.rollout import GenerationStoppedError
 from swarmd.step.drawing import SharedOut, draw_external
@@ -56,6 +58,7 @@ class Parts:
     sampler: GroupSampler
     tasks: TaskRunner
     draw: TrainingDraw
+    held_out: HeldOutParts
     database: Database
     exchange: Exchange
     events: EventLog
@@ -86,17 +89,26 @@ class StepLoop:
         """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
         self._evaluator = SelfEvaluator(
             manifest=parts.manifest,
+            parts=parts.held_out,
             policy=parts.learner.policy,
+            model=parts.learner.plan.model,
             tasks=parts.tasks,
+            database=parts.database,
             events=parts.events,
             stop=self._stop_generating,
+            schedule=EvaluationSchedule(parts.config.observe.evaluate_every),
+            clock=parts.clock,
         )
 
     @property
     def usual_s(self) -> float:
         """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
-        steps = worth_steps(self._parts.config.learning) if self.phase == "evaluating" else 1.0
+        steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
         return steps * (self.step_seconds or 0.0)
+
+    def learning(self) -> Learning:
+        """Whether this peer learns, over its whole life."""
+        return self._evaluator.view.learning(self._evaluator.schedule.share)
 
     def stop(self) -> None:
         """End after the update in progress. A step that has not reached its update is dropped."""
@@ -113,6 +125,7 @@ class StepLoop:
         wanted = self._parts.config.steps
         last = None if wanted is None else wanted + (self.progress.step if first is None else first)
         try:
+            await self._examine_untrained()
             while not self._stop.is_set() and (last is None or self.progress.step < last):
                 await self._take_step()
         except GenerationStoppedError:
@@ -166,8 +179,7 @@ class StepLoop:
             seconds=self.step_seconds,
             now=parts.clock(),
         )
-        every = parts.config.observe.evaluate_every
-        is_best = every > 0 and progress.step % every == 0 and await self._evaluate()
+        is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
 
@@ -301,7 +313,15 @@ class StepLoop:
         except TimeoutError:
             return
 
-    # After the update -----------------------------------------------------------------------------
+    # Evaluation and saving ------------------------------------------------------------------------
+
+    async def _examine_untrained(self) -> None:
+        """Only a model that no checkpoint has changed yet can say what it knew before training."""
+        is_untrained = self._parts.learner.resumed_step is None and self.progress.step == 0
+        if is_untrained and self._evaluator.schedule.is_on:
+            self._enter("evaluating the untrained model")
+            await self._evaluator.examine_untrained(self._in_model_thread)
+            self.last_done_at = time.monotonic()
 
     async def _evaluate(self) -> bool:
         """Whether the policy is better than ever. A stop drops the evaluation, but not the finished step."""

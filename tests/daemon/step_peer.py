@@ -8,6 +8,7 @@ from typing import Any
 
 from swarmd.config import Config, LearningConfig, ObserveConfig, StorageConfig
 from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.hardware.plan import HardwarePlan
@@ -83,6 +84,7 @@ class Peer:
                 sampler=self.sampler,
                 tasks=self.tasks,
                 draw=TrainingDraw(MANIFEST, key(1).peer_id, 0, self.progress.questions_drawn),
+                held_out=HeldOutParts(MANIFEST),
                 database=self.database,
                 exchange=self.exchange,
                 events=self.events,

@@ -20,7 +20,7 @@ from swarmd.errors import ConfigError
 from swarmd.gossip import Ignored, PeerView
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.network.interface import NetworkStatistics, Standing
-from swarmd.observe import SelfEvaluation, StatusSnapshot
+from swarmd.observe import Learning, SelfEvaluation, StatusSnapshot
 from swarmd.step.progress import Progress
 from swarmd.storage import Database
 from tests.daemon.fakes import KnownTasks, ScriptedGossip, ScriptedNetwork, external_group
@@ -45,6 +45,9 @@ class Steps:
     last_done_at: float = START
     unscored: float = 0.0
     saves: SaveSchedule = field(default_factory=lambda: SaveSchedule(StorageConfig()))
+
+    def learning(self) -> Learning:
+        return Learning(evaluation_share=0.01)
 
 
 @pytest.fixture
