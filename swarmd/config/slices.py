@@ -55,6 +55,7 @@ _MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, fre
 
 EngineName = Literal["auto", "own", "eager", "vllm"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+SinkName = Literal["tensorboard", "trackio", "wandb"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 STOPS_MAX = 8
@@ -295,6 +296,8 @@ class ObserveConfig(Slice):
         None, examples=["127.0.0.1:8080"]
     )
     """HOST:PORT of the status page, API and metrics. A port alone means loopback. Unset: unix socket only."""
+    sinks: tuple[SinkName, ...] = Field((), examples=[["tensorboard"]])
+    """Where the numbers of each step also go: tensorboard, trackio, wandb (extras; offline, in the home)."""
     log_format: Annotated[Literal["auto", "console", "json"], Flag("--log-format")] = "auto"
     """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
     log_level: Annotated[LogLevel, Flag("--log-level", "LEVEL")] = "info"

@@ -22,7 +22,9 @@ from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.learner import Learner, load_learner
+from swarmd.daemon.machine_use import ServedBodies, measure
 from swarmd.daemon.meeting import meet
+from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
 from swarmd.daemon.steps import Parts, StepLoop
@@ -33,8 +35,10 @@ from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.network.p2pd import require_free_port
 from swarmd.observe import EventLog
+from swarmd.observe.sinks import open_sinks
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
+from swarmd.storage.steps_file import StepsFile
 from swarmd.tasks import (
     FOR_PEERS,
     NoHeldOutQuestionError,
@@ -80,6 +84,7 @@ class Assembly:
         self._events = events
         self._http = http
         self._manifest: Manifest | None = None
+        self._served: ServedBodies
         self._model_thread = ThreadPoolExecutor(1, "model")
 
     @asynccontextmanager
@@ -108,7 +113,8 @@ class Assembly:
             )
             self._manifest = manifest
             database.facts.set_swarm(manifest.swarm_id)
-            network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
+            self._served = ServedBodies(blobs.get)
+            network.serve(bodies=self._served, manifest=manifest.to_bytes())
             held_out = HeldOutParts(manifest)
             tasks, learner = await self._start_worker_and_learner(
                 stack, manifest, past_of(database), held_out
@@ -117,7 +123,10 @@ class Assembly:
             # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
-            peer = self._peer(network, database, blobs, manifest, tasks, peers_tasks, learner, held_out)
+            recorder = await self._open_recorder(stack)
+            peer = self._peer(
+                network, database, blobs, manifest, tasks, peers_tasks, learner, held_out, recorder
+            )
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
             yield peer
@@ -143,6 +152,7 @@ class Assembly:
         peers_tasks: TaskRunner,
         learner: Learner,
         held_out: HeldOutParts,
+        recorder: Recorder,
     ) -> Peer:
         """Wire together what was opened. Starts nothing."""
         gossip = Gossip(
@@ -173,6 +183,12 @@ class Assembly:
             database=database,
             exchange=exchange,
             events=self._events,
+            recorder=recorder,
+            use=lambda: measure(
+                learner.policy.device,
+                pulled_bytes=network.statistics().bytes_pulled,
+                served_bytes=self._served.bytes,
+            ),
             clock=time.time,
             model_thread=self._model_thread,
         )
@@ -256,6 +272,16 @@ class Assembly:
             repeated = max(0, past.last_step - learner.resumed_step)
             self._events.emit("resumed", step=learner.resumed_step, steps_lost=repeated)
         return starting.result(), learner
+
+    async def _open_recorder(self, stack: AsyncExitStack) -> Recorder:
+        """In a thread, because a sink's package takes seconds to import."""
+        names, home = self._config.observe.sinks, self._home
+        sinks = await asyncio.to_thread(open_sinks, names, home.sinks_path, self._key.peer_id)
+        recorder = Recorder(StepsFile(home.steps_path, self._warn), sinks)
+        stack.callback(recorder.close)
+        for sink in sinks:
+            sink.warn_by(self._warn)
+        return recorder
 
     def _task_runner(self, manifest: Manifest, options: WorkerOptions | None = None) -> TaskRunner:
         return TaskRunner(

@@ -18,11 +18,14 @@ from typing import TypeVar
 
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
-from swarmd.daemon.accounting import account_step
+from swarmd.daemon.accounting import Finished, account_step
 from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
+from swarmd.daemon.machine_use import MachineUse
+from swarmd.daemon.phase_clock import PhaseClock
+from swarmd.daemon.recording import Recorder
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
 from swarmd.errors import StorageError
@@ -62,6 +65,8 @@ class Parts:
     database: Database
     exchange: Exchange
     events: EventLog
+    recorder: Recorder
+    use: Callable[[], MachineUse]
     clock: Callable[[], float]
     model_thread: ThreadPoolExecutor
 
@@ -75,6 +80,8 @@ class StepLoop:
         self.phase = "starting"
         self.tokens_per_s: float | None = None
         self.step_seconds: float | None = None
+        self.recorder = parts.recorder
+        self._phases = PhaseClock(parts.recorder.phase_ended)
         self._tokens = 0
         """Tokens generated in this step."""
         self.last_done_at = time.monotonic()  # a step, or an evaluation
@@ -105,6 +112,10 @@ class StepLoop:
         """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
         steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
         return steps * (self.step_seconds or 0.0)
+
+    def use(self) -> MachineUse:
+        """What this peer takes of its machine now."""
+        return self._parts.use()
 
     def learning(self) -> Learning:
         """Whether this peer learns, over its whole life."""
@@ -151,6 +162,8 @@ class StepLoop:
 
     async def _take_step(self) -> None:
         parts, progress, began = self._parts, self.progress, time.monotonic()
+        self._phases.begin_step()
+        self._tokens = 0
         round_ = parts.manifest.round_at(parts.clock())
         own = await self._sample_own(round_) if parts.config.learning.local else []
         if self._stop.is_set():
@@ -170,14 +183,21 @@ class StepLoop:
         account_step(
             parts.database,
             parts.events,
-            metrics,
-            step=progress.step,
-            round_=round_,
-            external=external,
-            tokens=self._tokens,
-            tokens_per_s=self.tokens_per_s,
-            seconds=self.step_seconds,
-            now=parts.clock(),
+            parts.recorder,
+            Finished(
+                step=progress.step,
+                round=round_,
+                metrics=metrics,
+                external=external,
+                completions=sum(len(group.completions) for group in own),
+                tokens=self._tokens,
+                tokens_per_s=self.tokens_per_s,
+                seconds=self.step_seconds,
+                phase_seconds=self._phases.seconds(),
+                use=parts.use(),
+                held_out_success=None if progress.evaluation is None else progress.evaluation.success,
+                at=parts.clock(),
+            ),
         )
         is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
@@ -342,6 +362,7 @@ class StepLoop:
 
     def _enter(self, phase: str, done: int = 0, total: int = 0) -> None:
         self.phase = phase
+        self._phases.enter(phase)
         self._parts.events.emit("phase", name=phase, done=done, total=total)
 
     async def _in_model_thread(self, call: Callable[[], T]) -> T:

@@ -12,8 +12,10 @@ from swarmd.observe.snapshot import (
     HeldOutCurve,
     IgnoredPeer,
     Judgement,
+    LastStep,
     Learning,
     Measured,
+    Memory,
     PeerView,
     Reward,
     RewardCurve,
@@ -21,8 +23,10 @@ from swarmd.observe.snapshot import (
     Starting,
     StatusSnapshot,
     TaskLearning,
+    Traffic,
     Trend,
 )
+from swarmd.observe.step_line import StepLine
 from swarmd.observe.text import printable
 
 __all__ = [
@@ -33,10 +37,12 @@ __all__ = [
     "HeldOutCurve",
     "IgnoredPeer",
     "Judgement",
+    "LastStep",
     "Learning",
     "LiveState",
     "LiveView",
     "Measured",
+    "Memory",
     "NoDaemonError",
     "PeerView",
     "Reward",
@@ -46,7 +52,9 @@ __all__ = [
     "StartingError",
     "StatusServer",
     "StatusSnapshot",
+    "StepLine",
     "TaskLearning",
+    "Traffic",
     "Trend",
     "ask_status",
     "ask_to_judge",

@@ -206,6 +206,44 @@ class Disk(_Part):
     """Step of the newest checkpoint; 0 or less before the first."""
 
 
+class Durations(_Part):
+    """How often something took how long, since the daemon started."""
+
+    counts: tuple[int, ...]
+    """One per bucket of `observe.durations.BUCKETS_S`, not cumulative, and one for longer."""
+    seconds: float
+    """All of them together."""
+
+
+class LastStep(_Part):
+    """Numbers of the last step; null where there was nothing to measure."""
+
+    loss: float | None = None
+    reward_external: float | None = None
+    """Mean over the completions of others' groups, as scored here, 0..1."""
+    entropy: float | None = None
+    """Nats per token of own completions."""
+    completion_tokens_mean: float | None = None
+
+
+class Memory(_Part):
+    """Bytes."""
+
+    process: int = 0
+    """Resident memory of the daemon, without p2pd and task workers."""
+    device: int | None = None
+    """Peak of what PyTorch held on the accelerator since the start; null on a CPU."""
+    limit: int | None = None
+    """What the plan allows on the device; null without a limit."""
+
+
+class Traffic(_Part):
+    """Bodies of groups since the daemon started, in bytes. The DHT's own traffic is not in it."""
+
+    pulled_bytes: int = 0
+    served_bytes: int = 0
+
+
 class Starting(_Part):
     """A daemon that is not a peer yet: it imports, opens and loads before its first step."""
 
@@ -244,6 +282,13 @@ class StatusSnapshot(_Part):
     evaluation: SelfEvaluation | None = None
     """The newest; null before the first. `learning` has its past."""
     learning: Learning = Learning()
+    last_step: LastStep = LastStep()
+    durations: dict[str, Durations] = {}
+    """"step" and its phases -> how long they took."""
+    tokens_generated: int = 0
+    """Since the daemon started."""
+    memory: Memory = Memory()
+    traffic: Traffic = Traffic()
     groups: Groups = Groups()
     peers: tuple[PeerView, ...] = ()
     """The best known first."""
