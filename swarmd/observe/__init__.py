@@ -7,6 +7,7 @@ from swarmd.observe.live_state import LiveState
 from swarmd.observe.server import StatusServer
 from swarmd.observe.snapshot import (
     Disk,
+    Durations,
     Groups,
     Health,
     HeldOutCurve,
@@ -31,6 +32,7 @@ from swarmd.observe.text import printable
 
 __all__ = [
     "Disk",
+    "Durations",
     "EventLog",
     "Groups",
     "Health",
