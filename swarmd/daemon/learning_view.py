@@ -86,11 +86,12 @@ def describe(learning: Learning) -> str:
     sentence = _words(now)
     if change is None:
         return sentence
-    since = f"since step {change.since_step}"
-    if untrained is not None:
-        since = f"untrained it was {untrained.success:.3f}"
+    before = "" if untrained is None else f"; untrained it was {untrained.success:.3f}"
     low, high = change.interval
-    return f"{sentence}; {since}: {change.word}, {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
+    return (
+        f"{sentence}{before}. Since step {change.since_step}: {change.word}, {change.difference:+.3f} on the "
+        f"same questions ({low:+.3f} to {high:+.3f})"
+    )
 
 
 def _words(found: observe.Measured) -> str:
