@@ -55,6 +55,7 @@ _MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, fre
 
 EngineName = Literal["auto", "own", "eager", "vllm"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+SinkName = Literal["tensorboard", "trackio", "wandb"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 STOPS_MAX = 8
@@ -289,12 +290,14 @@ class StorageConfig(Slice):
 class ObserveConfig(Slice):
     """How the daemon reports what it does."""
 
-    evaluate_every: Annotated[int, Flag("--evaluate-every")] = Field(200, ge=0)
-    """Steps between evaluations on the swarm's held-out questions, each as long as 2 to 9 steps. 0: none."""
+    evaluate_every: Annotated[int | None, Flag("--evaluate-every")] = Field(None, ge=0, examples=[200])
+    """Steps between evaluations on held-out questions. Unset: as often as 2 % of the time allows. 0: none."""
     http: Annotated[_HttpAddress | None, Flag("--http", "HOST:PORT")] = Field(
         None, examples=["127.0.0.1:8080"]
     )
     """HOST:PORT of the status page, API and metrics. A port alone means loopback. Unset: unix socket only."""
+    sinks: tuple[SinkName, ...] = Field((), examples=[["tensorboard"]])
+    """Where the numbers of each step also go: tensorboard, trackio, wandb (extras; offline, in the home)."""
     log_format: Annotated[Literal["auto", "console", "json"], Flag("--log-format")] = "auto"
     """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
     log_level: Annotated[LogLevel, Flag("--log-level", "LEVEL")] = "info"

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from protocol import KeyPair, Manifest
@@ -19,9 +19,12 @@ from swarmd.config import Config
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.books import past_of, require_own, settle
 from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.learner import Learner, load_learner
+from swarmd.daemon.machine_use import ServedBodies, measure
 from swarmd.daemon.meeting import meet
+from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
 from swarmd.daemon.steps import Parts, StepLoop
@@ -32,10 +35,13 @@ from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.network.ports import require_free_port
 from swarmd.observe import EventLog
+from swarmd.observe.sinks import open_sinks
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
+from swarmd.storage.steps_file import StepsFile
 from swarmd.tasks import (
     FOR_PEERS,
+    NoHeldOutQuestionError,
     Payer,
     TaskRunner,
     TrainingDraw,
@@ -78,6 +84,7 @@ class Assembly:
         self._events = events
         self._http = http
         self._manifest: Manifest | None = None
+        self._served: ServedBodies
         self._model_thread = ThreadPoolExecutor(1, "model")
 
     @asynccontextmanager
@@ -106,13 +113,20 @@ class Assembly:
             )
             self._manifest = manifest
             database.facts.set_swarm(manifest.swarm_id)
-            network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
-            tasks, learner = await self._start_worker_and_learner(stack, manifest, past_of(database))
+            self._served = ServedBodies(blobs.get)
+            network.serve(bodies=self._served, manifest=manifest.to_bytes())
+            held_out = HeldOutParts(manifest)
+            tasks, learner = await self._start_worker_and_learner(
+                stack, manifest, past_of(database), held_out
+            )
             database.rewind(learner.progress.step)
             # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
-            peer = self._peer(network, database, blobs, manifest, tasks, peers_tasks, learner)
+            recorder = await self._open_recorder(stack)
+            peer = self._peer(
+                network, database, blobs, manifest, tasks, peers_tasks, learner, held_out, recorder
+            )
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
             yield peer
@@ -137,6 +151,8 @@ class Assembly:
         tasks: TaskRunner,
         peers_tasks: TaskRunner,
         learner: Learner,
+        held_out: HeldOutParts,
+        recorder: Recorder,
     ) -> Peer:
         """Wire together what was opened. Starts nothing."""
         gossip = Gossip(
@@ -163,9 +179,16 @@ class Assembly:
             draw=TrainingDraw(
                 manifest, self._key.peer_id, self._config.seed, learner.progress.questions_drawn
             ),
+            held_out=held_out,
             database=database,
             exchange=exchange,
             events=self._events,
+            recorder=recorder,
+            use=lambda: measure(
+                learner.policy.device,
+                pulled_bytes=network.statistics().bytes_pulled,
+                served_bytes=self._served.bytes,
+            ),
             clock=time.time,
             model_thread=self._model_thread,
         )
@@ -203,16 +226,23 @@ class Assembly:
         )
 
     async def _start_worker_and_learner(
-        self, stack: AsyncExitStack, manifest: Manifest, past: Past
+        self, stack: AsyncExitStack, manifest: Manifest, past: Past, held_out: HeldOutParts
     ) -> tuple[TaskRunner, Learner]:
-        """Both at once: each takes seconds, and the task worker is a process of its own."""
+        """Both at once: each takes seconds, and the task worker is a process of its own. Once it is up, it
+        draws the held-out questions that a new home begins with."""
+
+        async def start_worker() -> TaskRunner:
+            tasks = await stack.enter_async_context(self._task_runner(manifest))
+            if past.last_step == 0 and self._config.observe.evaluate_every != 0:
+                with suppress(NoHeldOutQuestionError):  # the step loop warns of it
+                    await held_out.draw(tasks)
+            return tasks
+
         self._enter("loading the model")
         self._events.emit("loading", message="the model: seconds, or minutes for a large or a new one")
         stack.callback(self._model_thread.shutdown, wait=False)  # idle by then, or nobody waits for its load
         async with asyncio.TaskGroup() as group:
-            starting = group.create_task(
-                stack.enter_async_context(self._task_runner(manifest)), name="task worker"
-            )
+            starting = group.create_task(start_worker(), name="task worker")
             learner = await asyncio.get_running_loop().run_in_executor(
                 self._model_thread,
                 load_learner,
@@ -246,6 +276,16 @@ class Assembly:
             repeated = max(0, past.last_step - learner.resumed_step)
             self._events.emit("resumed", step=learner.resumed_step, steps_lost=repeated)
         return starting.result(), learner
+
+    async def _open_recorder(self, stack: AsyncExitStack) -> Recorder:
+        """In a thread, because a sink's package takes seconds to import."""
+        names, home = self._config.observe.sinks, self._home
+        sinks = await asyncio.to_thread(open_sinks, names, home.sinks_path, self._key.peer_id)
+        recorder = Recorder(StepsFile(home.steps_path, self._warn), sinks)
+        stack.callback(recorder.close)
+        for sink in sinks:
+            sink.warn_by(self._warn)
+        return recorder
 
     def _task_runner(self, manifest: Manifest, options: WorkerOptions | None = None) -> TaskRunner:
         return TaskRunner(

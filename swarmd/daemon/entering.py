@@ -1,54 +1,101 @@
-"""Enters a finished step in the books: the groups it used up, its metrics, and the event for people."""
+"""Enters a finished step in the books: the groups it used up, its metrics, its line, the event for people."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from swarmd.daemon.machine_use import MachineUse
+from swarmd.daemon.recording import Recorder
 from swarmd.groups import ScoredGroup
 from swarmd.learning import StepMetrics
-from swarmd.observe import EventLog
+from swarmd.observe import EventLog, StepLine
 from swarmd.storage import Database
 
 
-def enter_step(
-    database: Database,
-    events: EventLog,
-    metrics: StepMetrics,
-    *,
-    step: int,
-    round_: int,
-    external: Sequence[ScoredGroup],
-    tokens: int,
-    tokens_per_s: float | None,
-    seconds: float,
-    now: float,
-) -> None:
-    """Record one step. `external`: the groups it trained on. `tokens`: how many it generated."""
-    peers = len({group.publisher for group in external})
-    digests = [group.digest for group in external if group.digest is not None]
+@dataclass(frozen=True)
+class Finished:
+    """A step that is done, and what it took."""
+
+    step: int
+    round: int
+    metrics: StepMetrics
+    external: Sequence[ScoredGroup]
+    """The groups of others that it trained on."""
+    completions: int
+    """Own ones."""
+    tokens: int
+    """Generated."""
+    tokens_per_s: float | None
+    seconds: float
+    phase_seconds: Mapping[str, float]
+    use: MachineUse
+    held_out_success: float | None
+    at: float
+    """Unix time in seconds."""
+
+
+def enter_step(database: Database, events: EventLog, recorder: Recorder, done: Finished) -> None:
+    """Record one step everywhere."""
+    metrics = done.metrics
+    line = _line(done)
+    digests = [group.digest for group in done.external if group.digest is not None]
     fields = {
         **dataclasses.asdict(metrics),
-        "round": round_,
-        "external_peers": peers,
-        "tokens_generated": tokens,
-        "seconds": seconds,
-        "tokens_per_s": tokens_per_s,
+        "round": done.round,
+        "external_peers": line.external_peers,
+        "tokens_generated": done.tokens,
+        "seconds": done.seconds,
+        "tokens_per_s": done.tokens_per_s,
     }
     with database.transaction():
-        database.pool.mark_used(digests, step, now=now)
-        database.steps.record(step, reward=metrics.reward_own, metrics=fields, now=now)
+        database.pool.mark_used(digests, done.step, now=done.at)
+        database.steps.record(done.step, reward=metrics.reward_own, metrics=fields, now=done.at)
+    recorder.record(line)
     events.emit(
         "step",
-        step=step,
-        round=round_,
+        step=done.step,
+        round=done.round,
         reward=metrics.reward_own,
         reward_external=metrics.reward_external,
         loss=metrics.loss,
         own=metrics.groups_own,
         external=len(digests),
-        external_peers=peers,
-        tokens_per_s=tokens_per_s,
-        seconds=seconds,
+        external_peers=line.external_peers,
+        tokens_per_s=done.tokens_per_s,
+        seconds=done.seconds,
+        note=metrics.note,
+    )
+
+
+def _line(done: Finished) -> StepLine:
+    metrics, use = done.metrics, done.use
+    return StepLine(
+        step=done.step,
+        round=done.round,
+        time=done.at,
+        reward_own=metrics.reward_own,
+        reward_external=metrics.reward_external,
+        loss=metrics.loss,
+        entropy=metrics.entropy,
+        kl=metrics.kl,
+        grad_norm=metrics.grad_norm,
+        learning_rate=metrics.learning_rate,
+        completion_tokens_mean=done.tokens / done.completions if done.completions else None,
+        groups_own=metrics.groups_own,
+        groups_own_used=metrics.groups_own_used,
+        groups_external=metrics.groups_external,
+        groups_external_used=metrics.groups_external_used,
+        external_peers=len({group.publisher for group in done.external}),
+        seconds=done.seconds,
+        phase_seconds={phase: round(seconds, 6) for phase, seconds in done.phase_seconds.items()},
+        tokens_generated=done.tokens,
+        tokens_per_s=done.tokens_per_s,
+        memory_bytes=use.memory_bytes,
+        device_memory_bytes=use.device_memory_bytes,
+        pulled_bytes=use.pulled_bytes,
+        served_bytes=use.served_bytes,
+        held_out_success=done.held_out_success,
         note=metrics.note,
     )

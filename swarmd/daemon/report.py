@@ -21,7 +21,20 @@ from swarmd.gossip import Gossip, GossipStatistics, OwnStatus
 from swarmd.gossip import PeerView as SeenPeer
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.network.interface import Network, NetworkStatistics
-from swarmd.observe import Disk, Groups, Health, IgnoredPeer, Judgement, PeerView, Reward, StatusSnapshot
+from swarmd.observe import (
+    Disk,
+    Groups,
+    Health,
+    IgnoredPeer,
+    Judgement,
+    LastStep,
+    Memory,
+    PeerView,
+    Reward,
+    StatusSnapshot,
+    StepLine,
+    Traffic,
+)
 from swarmd.policy import Policy
 from swarmd.storage import Database, PublisherCounts
 from swarmd.tasks import TaskRunner
@@ -56,7 +69,7 @@ class Reporter:
         now, lora = self.clock(), self.plan.lora
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
         by_publisher = self.database.ledger.by_publisher()
-        gossip = self.gossip.statistics()
+        gossip, use = self.gossip.statistics(), self.steps.use()
         return StatusSnapshot(
             health=self.health(),
             peer_id=self.network.peer_id,
@@ -74,6 +87,14 @@ class Reporter:
             http=self.http,
             reward=Reward(last=rewards.last, mean_20=rewards.mean_20, best_20=rewards.best_20),
             evaluation=self.steps.progress.evaluation,
+            learning=self.steps.learning(),
+            last_step=_last_step(self.steps.recorder.last),
+            durations=self.steps.recorder.durations.view(),
+            tokens_generated=self.steps.recorder.tokens_generated,
+            memory=Memory(
+                process=use.memory_bytes, device=use.device_memory_bytes, limit=self.plan.memory_limit_bytes
+            ),
+            traffic=Traffic(pulled_bytes=use.pulled_bytes, served_bytes=use.served_bytes),
             groups=Groups(
                 own=counts.own,
                 published=counts.published,
@@ -176,6 +197,17 @@ def write_addresses(path: Path, addresses: Sequence[str]) -> None:
         raise ConfigError(
             f"--address-file {path} cannot be written ({error.strerror}): choose another file"
         ) from error
+
+
+def _last_step(line: StepLine | None) -> LastStep:
+    if line is None:
+        return LastStep()
+    return LastStep(
+        loss=line.loss,
+        reward_external=line.reward_external,
+        entropy=line.entropy,
+        completion_tokens_mean=line.completion_tokens_mean,
+    )
 
 
 def _judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:

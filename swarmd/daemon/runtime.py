@@ -30,6 +30,7 @@ from swarmd.daemon.logs import route_logs
 from swarmd.errors import SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
 from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
+from swarmd.observe.sinks import require_packages
 from swarmd.parent.lifeline import STOP, Lifeline
 from swarmd.parent.lives import times
 from swarmd.places import runtime_directory
@@ -47,6 +48,7 @@ def run(config: Config, home: Home, beginning: Beginning | None = None) -> int:
     Raises SwarmdError for what a person can act on; any other exception is a bug.
     """
     require_descriptors()
+    require_packages(config.observe.sinks)
     lifeline = Lifeline.from_environment()
     events = EventLog(config.observe, clock=time.time, stdout=sys.stdout, heard=_teller(lifeline))
     with (

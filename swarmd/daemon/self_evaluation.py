@@ -1,11 +1,12 @@
 """How often this peer answers right on its swarm's held-out questions, which are the same for every peer.
 
+Before its first step a peer answers all of them, as the model came. Later each evaluation answers the next
+part, and success now is that of the newest answer to each question. The history is in the home's database.
+
 Answers are greedy and use none of the peer's own randomness. So a step that is repeated after a kill is the
 same step whether or not an evaluation came before it. Evaluation decides nothing about learning.
 
-It costs three times the completions of a default step. With the embedded model it takes 0.27 s, 0.05 s of
-which is scoring, and a step takes 0.11 s: 1 % of the time at one evaluation every 200 steps. Drawing the
-questions takes another second, once (the starter tasks).
+With the embedded model a part takes 0.27 s, 0.05 s of which is scoring, and a step takes 0.11 s.
 """
 
 from __future__ import annotations
@@ -15,86 +16,169 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from protocol import Manifest, TaskSpec
 from swarmd.config import LearningConfig
-from swarmd.observe import EventLog, SelfEvaluation
+from swarmd.daemon import held_out_parts
+from swarmd.daemon.evaluation_schedule import EvaluationSchedule
+from swarmd.daemon.held_out_parts import HeldOutParts, Part
+from swarmd.daemon.learning_view import LearningView, describe
+from swarmd.observe import EventLog, Learning, SelfEvaluation
 from swarmd.rollout import GenerationStoppedError, StopSignal
-from swarmd.step.evaluation import Answers, evaluate
-from swarmd.tasks import (
-    NoHeldOutQuestionError,
-    Question,
-    Score,
-    TaskFailure,
-    TaskRunner,
-    held_out_questions,
-    held_out_seed,
-)
+from swarmd.step.evaluation import Answers, Evaluation, evaluate
+from swarmd.step.learned import counts
+from swarmd.storage import Database
+from swarmd.storage.held_out import HeldOutPoint, Sitting
+from swarmd.tasks import NoHeldOutQuestionError, Question, Score, TaskFailure, TaskRunner
 from swarmd.tasks.runner import GROUPS_PER_REQUEST
 
-QUESTIONS = 100  # half the 95 % interval is then 0.10 at most; three times a default step's completions
+UNTRAINED_S = 30.0
+"""After this the untrained model is asked no further part. A slow machine then knows its start from fewer
+questions, and takes its first step."""
+
+InModelThread = Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
 
 
 def worth_steps(learning: LearningConfig) -> float:
     """How many steps an evaluation is worth, by its number of completions; at least 1."""
-    return max(1.0, QUESTIONS / (max(1, learning.local) * learning.group_size))
+    questions = held_out_parts.QUESTIONS / held_out_parts.PARTS
+    return max(1.0, questions / (max(1, learning.local) * learning.group_size))
 
 
 class SelfEvaluator:
-    """Asks the same questions every time. They are drawn when they are first needed."""
+    """Asks the parts in turn. `schedule` says when, and `view` what came out so far."""
 
     def __init__(
-        self, *, manifest: Manifest, policy: Answers, tasks: TaskRunner, events: EventLog, stop: StopSignal
+        self,
+        *,
+        manifest: Manifest,
+        parts: HeldOutParts,
+        policy: Answers,
+        model: str,
+        tasks: TaskRunner,
+        database: Database,
+        events: EventLog,
+        stop: StopSignal,
+        schedule: EvaluationSchedule,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`model`: its name; the history of another one is not compared with this one's."""
         self._manifest = manifest
+        self._parts = parts
         self._policy = policy
+        self._model = model
         self._tasks = _UntilStopped(tasks, stop)
+        self._database = database
         self._events = events
         self._stop = stop
-        self._questions: list[Question] | None = None
+        self._clock = clock
+        self._has_questions = True
+        self.schedule = schedule
+        self.view = LearningView(database, model)
 
-    async def evaluate(
-        self, step: int, in_model_thread: Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
-    ) -> SelfEvaluation | None:
-        """Evaluate the policy after `step`. Returns None if the swarm's tasks have no held-out question.
+    async def examine_untrained(self, in_model_thread: InModelThread) -> None:
+        """Measure the model as it came, before the first step: once for the life of a home, and in order.
 
         Raises GenerationStoppedError soon after the stop signal, ModelError and TaskError as a step does.
         """
         began = time.monotonic()
-        if self._questions is None:
-            self._questions = await self._draw()
-        if not self._questions:
+        done = {sitting.part for sitting in self._database.held_out.first(self._model) if sitting.untrained}
+        wanted = [part for part in await self._draw() if part.number not in done]
+        unscored, sat = 0, 0
+        for part in wanted:
+            if (done or sat) and time.monotonic() - began >= UNTRAINED_S:
+                break
+            found = await self._sit(part, in_model_thread)
+            self._keep(part, found, step=0, untrained=True)
+            unscored, sat = unscored + found.unscored, sat + 1
+        if sat:
+            self.schedule.took(time.monotonic() - began, sat)
+            self._tell(0, unscored, time.monotonic() - began)
+
+    async def evaluate(self, step: int, in_model_thread: InModelThread) -> SelfEvaluation | None:
+        """Let the policy after `step` answer the next part. Returns success over the newest answer to each
+        question; None if the swarm's tasks have no held-out question. Raises as `examine_untrained`."""
+        began = time.monotonic()
+        parts = await self._draw()
+        if not parts:
             return None
-        found = await evaluate(
+        newest = self._database.held_out.latest(self._model, 1)
+        part = parts[(newest[0].part + 1) % len(parts) if newest else 0]
+        found = await self._sit(part, in_model_thread)
+        self._keep(part, found, step=step, untrained=False)
+        self.schedule.took(time.monotonic() - began)
+        return _as_evaluation(self._tell(step, found.unscored, time.monotonic() - began))
+
+    async def _sit(self, part: Part, in_model_thread: InModelThread) -> Evaluation:
+        return await evaluate(
             self._policy,
             self._tasks,
-            self._questions,
+            part.questions,
             manifest=self._manifest,
             should_stop=self._stop,
             in_model_thread=in_model_thread,
         )
-        total = found.total
+
+    def _keep(self, part: Part, found: Evaluation, *, step: int, untrained: bool) -> None:
+        """Write the sitting down, with the success over the newest answer to each question."""
+        sitting = Sitting(step, part.number, part.asked, self._model, found.right, untrained)
+        history = self._database.held_out
+        others = (
+            history.first(self._model) if untrained else history.latest(self._model, held_out_parts.PARTS)
+        )
+        tasks = counts([sitting, *(other for other in others if other.part != part.number)])
+        history.add(
+            sitting,
+            HeldOutPoint(
+                step=step,
+                at=self._clock(),
+                right=sum(right for right, _ in tasks.values()),
+                questions=sum(asked for _, asked in tasks.values()),
+                tasks=tasks,
+            ),
+        )
+        self.view.changed()
+
+    def _tell(self, step: int, unscored: int, seconds: float) -> Learning:
+        learning = self.view.learning()
+        shown, change = learning.now or learning.untrained, learning.trend
+        if shown is None:
+            raise RuntimeError("an evaluation left nothing behind")
         self._events.emit(
             "evaluated",
+            message=describe(learning),
             step=step,
-            success=total.success,
-            interval=total.interval,
-            questions=total.questions,
-            unscored=found.unscored or None,
-            seconds=time.monotonic() - began,
+            success=shown.success,
+            interval=shown.interval,
+            questions=shown.questions,
+            untrained=None if learning.untrained is None else learning.untrained.success,
+            trend=None if change is None else change.word,
+            difference=None if change is None else change.difference,
+            difference_interval=None if change is None else change.interval,
+            unscored=unscored or None,
+            seconds=seconds,
         )
-        return SelfEvaluation(
-            step=step,
-            success=total.success,
-            interval=total.interval,
-            questions=total.questions,
-            tasks={name: result.success for name, result in found.tasks.items()},
-        )
+        return learning
 
-    async def _draw(self) -> list[Question]:
-        manifest = self._manifest
+    async def _draw(self) -> Sequence[Part]:
+        if not self._has_questions:
+            return ()
         try:
-            return await held_out_questions(self._tasks, manifest.tasks, held_out_seed(manifest), QUESTIONS)
+            return await self._parts.draw(self._tasks)
         except NoHeldOutQuestionError as error:
+            self._has_questions = False
             self._events.emit("warning", message=f"this peer cannot evaluate itself: {error}")
-            return []
+            return ()
+
+
+def _as_evaluation(learning: Learning) -> SelfEvaluation | None:
+    now = learning.now
+    if now is None:
+        return None
+    return SelfEvaluation(
+        step=now.step,
+        success=now.success,
+        interval=now.interval,
+        questions=now.questions,
+        tasks={name: task.now.success for name, task in learning.tasks.items() if task.now is not None},
+    )
 
 
 class _UntilStopped:

@@ -18,17 +18,22 @@ from typing import TypeVar
 
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
-from swarmd.daemon.entering import enter_step
+from swarmd.daemon.entering import Finished, enter_step
+from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.lacks import AnswerLack, ExternalLack
 from swarmd.daemon.learner import Learner
+from swarmd.daemon.machine_use import MachineUse
+from swarmd.daemon.phase_clock import PhaseClock
+from swarmd.daemon.recording import Recorder
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
 from swarmd.errors import StorageError
 from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
 from swarmd.learning import GroupSampler
-from swarmd.observe import EventLog
+from swarmd.observe import EventLog, Learning
 from swarmd.policy import Sample
 from swarmd.rollout import GenerationStoppedError
 from swarmd.step.drawing import SharedOut, draw_external
@@ -57,9 +62,12 @@ class Parts:
     sampler: GroupSampler
     tasks: TaskRunner
     draw: TrainingDraw
+    held_out: HeldOutParts
     database: Database
     exchange: Exchange
     events: EventLog
+    recorder: Recorder
+    use: Callable[[], MachineUse]
     clock: Callable[[], float]
     model_thread: ThreadPoolExecutor
 
@@ -73,6 +81,8 @@ class StepLoop:
         self.phase = "starting"
         self.tokens_per_s: float | None = None
         self.step_seconds: float | None = None
+        self.recorder = parts.recorder
+        self._phases = PhaseClock(parts.recorder.phase_ended)
         self._tokens = 0
         """Tokens generated in this step."""
         self.last_done_at = time.monotonic()  # a step, or an evaluation
@@ -89,16 +99,21 @@ class StepLoop:
         """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
         self._evaluator = SelfEvaluator(
             manifest=parts.manifest,
+            parts=parts.held_out,
             policy=parts.learner.policy,
+            model=parts.learner.plan.model,
             tasks=parts.tasks,
+            database=parts.database,
             events=parts.events,
             stop=self._stop_generating,
+            schedule=EvaluationSchedule(parts.config.observe.evaluate_every),
+            clock=parts.clock,
         )
 
     @property
     def usual_s(self) -> float:
         """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
-        steps = worth_steps(self._parts.config.learning) if self.phase == "evaluating" else 1.0
+        steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
         return steps * (self.step_seconds or 0.0)
 
     @property
@@ -106,6 +121,14 @@ class StepLoop:
         """Why this peer learns nothing at present, with what to do; empty if it learns."""
         reasons = (self._external_lack.reason, self._answer_lack.reason)
         return tuple(reason for reason in reasons if reason is not None)
+
+    def use(self) -> MachineUse:
+        """What this peer takes of its machine now."""
+        return self._parts.use()
+
+    def learning(self) -> Learning:
+        """Whether this peer learns, over its whole life."""
+        return self._evaluator.view.learning(self._evaluator.schedule.share)
 
     def stop(self) -> None:
         """End after the update in progress. A step that has not reached its update is dropped."""
@@ -122,6 +145,7 @@ class StepLoop:
         wanted = self._parts.config.steps
         last = None if wanted is None else wanted + (self.progress.step if first is None else first)
         try:
+            await self._examine_untrained()
             while not self._stop.is_set() and (last is None or self.progress.step < last):
                 await self._take_step()
         except GenerationStoppedError:
@@ -147,6 +171,8 @@ class StepLoop:
 
     async def _take_step(self) -> None:
         parts, progress, began = self._parts, self.progress, time.monotonic()
+        self._phases.begin_step()
+        self._tokens = 0
         round_ = parts.manifest.round_at(parts.clock())
         own = await self._sample_own(round_) if parts.config.learning.local else []
         if self._stop.is_set():
@@ -166,17 +192,23 @@ class StepLoop:
         enter_step(
             parts.database,
             parts.events,
-            metrics,
-            step=progress.step,
-            round_=round_,
-            external=external,
-            tokens=self._tokens,
-            tokens_per_s=self.tokens_per_s,
-            seconds=self.step_seconds,
-            now=parts.clock(),
+            parts.recorder,
+            Finished(
+                step=progress.step,
+                round=round_,
+                metrics=metrics,
+                external=external,
+                completions=sum(len(group.completions) for group in own),
+                tokens=self._tokens,
+                tokens_per_s=self.tokens_per_s,
+                seconds=self.step_seconds,
+                phase_seconds=self._phases.seconds(),
+                use=parts.use(),
+                held_out_success=None if progress.evaluation is None else progress.evaluation.success,
+                at=parts.clock(),
+            ),
         )
-        every = parts.config.observe.evaluate_every
-        is_best = every > 0 and progress.step % every == 0 and await self._evaluate()
+        is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
 
@@ -313,7 +345,15 @@ class StepLoop:
         except TimeoutError:
             return
 
-    # After the update -----------------------------------------------------------------------------
+    # Evaluation and saving ------------------------------------------------------------------------
+
+    async def _examine_untrained(self) -> None:
+        """Only a model that no checkpoint has changed yet can say what it knew before training."""
+        is_untrained = self._parts.learner.resumed_step is None and self.progress.step == 0
+        if is_untrained and self._evaluator.schedule.is_on:
+            self._enter("evaluating the untrained model")
+            await self._evaluator.examine_untrained(self._in_model_thread)
+            self.last_done_at = time.monotonic()
 
     async def _evaluate(self) -> bool:
         """Whether the policy is better than ever. A stop drops the evaluation, but not the finished step."""
@@ -334,6 +374,7 @@ class StepLoop:
 
     def _enter(self, phase: str, done: int = 0, total: int = 0) -> None:
         self.phase = phase
+        self._phases.enter(phase)
         self._parts.events.emit("phase", name=phase, done=done, total=total)
 
     async def _in_model_thread(self, call: Callable[[], T]) -> T:

@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib.resources import files
 
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -53,11 +52,12 @@ def status_app(
         health = Health(ok=False, reasons=(str(found),)) if isinstance(found, Starting) else found.health
         return JSONResponse(health.model_dump(mode="json"), status_code=200 if health.ok else 503)
 
-    async def metrics(_request: Request) -> Response:
+    async def metrics(request: Request) -> Response:
         found = snapshot()
         if isinstance(found, Starting):
             return PlainTextResponse(f"{found}\n", status_code=503)
-        return Response(exposition(found), headers={"content-type": CONTENT_TYPE_LATEST})
+        text, content_type = exposition(found, request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
 
     async def dashboard(_request: Request) -> Response:
         page, policy = _dashboard()

@@ -1,19 +1,36 @@
-"""The snapshot as Prometheus metrics. No label holds text from peers: they would choose its cardinality."""
+"""The snapshot as Prometheus metrics, in OpenMetrics or in the older text format.
+
+Base units, `_total` for counters, no rates: `rate()` makes them. No label holds text from peers, who would
+choose its cardinality: a peer is labelled by the name and the end of its id, and only those with the most
+exchange have labels.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from swarmd.observe.snapshot import StatusSnapshot
+from swarmd.names import named
+from swarmd.observe.durations import BUCKETS_S
+from swarmd.observe.snapshot import Durations, PeerView, StatusSnapshot
 from swarmd.observe.text import printable
 
 STANDINGS = ("banned", "stranger", "met", "known")
+
+PEERS_MAX = 20
+"""Peers with labels of their own, those pulled from most: four series each, however large the swarm is."""
 
 
 class _SnapshotCollector(Collector):
@@ -25,8 +42,11 @@ class _SnapshotCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         status = self._status
         yield from _gauges(status)
-        yield _standings(status)
+        yield from _labelled_gauges(status)
         yield from _counters(status)
+        yield from _judgement(status)
+        yield from _durations(status.durations)
+        yield from _peers(status.peers)
         yield InfoMetricFamily(
             "swarmd",
             "What this peer is.",
@@ -42,37 +62,62 @@ class _SnapshotCollector(Collector):
         )
 
 
-def exposition(status: StatusSnapshot) -> bytes:
-    """The text that Prometheus scrapes, from a registry of its own: several daemons may share a process."""
+def exposition(status: StatusSnapshot, accept: str = "") -> tuple[bytes, str]:
+    """What Prometheus scrapes, and its content type: OpenMetrics if the Accept header asks for it.
+
+    From a registry of its own: several daemons may share a process.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_SnapshotCollector(status))
-    return generate_latest(registry)
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
 def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
+    learning, last = status.learning, status.last_step
+    trend = learning.trend
     values: tuple[tuple[str, str, float | None], ...] = (
         ("swarmd_healthy", "1 when the peer does its work, else 0.", float(status.health.ok)),
         ("swarmd_round", "The swarm's round.", status.round),
         ("swarmd_uptime_seconds", "Since the daemon started.", status.uptime_s),
-        ("swarmd_reward_last", "Mean reward of own groups in the last step, 0..1.", status.reward.last),
-        ("swarmd_reward_mean_20", "Mean reward over the last 20 steps, 0..1.", status.reward.mean_20),
+        ("swarmd_reward_mean_20", "Mean reward of own groups, last 20 steps, 0..1.", status.reward.mean_20),
         ("swarmd_reward_best_20", "The highest that mean_20 has been, 0..1.", status.reward.best_20),
+        ("swarmd_loss", "Loss of the last step. Algorithms differ in what it is averaged over.", last.loss),
+        ("swarmd_entropy_nats", "Entropy per token of own completions in the last step.", last.entropy),
         (
-            "swarmd_held_out_success",
-            "Greedy success on the swarm's held-out questions at the last evaluation, 0..1.",
-            None if status.evaluation is None else status.evaluation.success,
+            "swarmd_completion_tokens",
+            "Mean tokens per own completion in the last step.",
+            last.completion_tokens_mean,
         ),
         (
             "swarmd_held_out_step",
-            "Policy updates before the last evaluation.",
-            None if status.evaluation is None else status.evaluation.step,
+            "Policy updates before the newest evaluation.",
+            None if learning.now is None else learning.now.step,
         ),
+        (
+            "swarmd_held_out_gain_ratio",
+            "Held-out success now minus at the start, on the same questions, -1..1.",
+            None if trend is None else trend.difference,
+        ),
+        (
+            "swarmd_held_out_gain_low_ratio",
+            "Lower end of its 95 % interval: above 0, the peer has learned.",
+            None if trend is None else trend.interval[0],
+        ),
+        (
+            "swarmd_held_out_gain_high_ratio",
+            "Upper end of its 95 % interval: below 0, the peer has become worse.",
+            None if trend is None else trend.interval[1],
+        ),
+        (
+            "swarmd_evaluation_time_ratio",
+            "Share of the time since the start that evaluations took, 0..1.",
+            learning.evaluation_share,
+        ),
+        ("swarmd_memory_limit_bytes", "What the plan allows on the device.", status.memory.limit),
         ("swarmd_peers", "Other peers seen.", len(status.peers)),
         ("swarmd_ignored_peers", "Peers that are ignored now.", len(status.judgement.ignored)),
         ("swarmd_trusted_peers", "Peers that the operator trusts.", len(status.judgement.trusted)),
-        ("swarmd_steps_per_minute", "Policy updates per minute.", status.steps_per_minute),
-        ("swarmd_tokens_per_second", "Tokens sampled per second.", status.tokens_per_s),
-        ("swarmd_disk_bytes_a_day", "Bytes written per day at this pace.", status.disk.bytes_a_day),
         ("swarmd_saved_step", "Step of the newest checkpoint.", status.disk.saved_step),
     )
     for name, text, value in values:
@@ -80,30 +125,78 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
             yield GaugeMetricFamily(name, text, value=value)
 
 
-def _standings(status: StatusSnapshot) -> GaugeMetricFamily:
-    family = GaugeMetricFamily("swarmd_peers_by_standing", "Other peers, by standing.", labels=["standing"])
-    counts = Counter(peer.standing for peer in status.peers)
-    for standing in STANDINGS:
-        family.add_metric([standing], counts[standing])
+def _labelled_gauges(status: StatusSnapshot) -> Iterator[Metric]:
+    learning, memory = status.learning, status.memory
+    held_out = {"untrained": learning.untrained, "now": learning.now}
+    measured = {policy: found for policy, found in held_out.items() if found is not None}
+    text = "Share of the swarm's held-out questions answered right, 0..1"
+    yield _gauge(
+        "swarmd_held_out_success_ratio",
+        f"{text}, by the model as it came and now.",
+        "policy",
+        {policy: found.success for policy, found in measured.items()},
+    )
+    for end, which in (("low", 0), ("high", 1)):
+        yield _gauge(
+            f"swarmd_held_out_success_{end}_ratio",
+            f"{text}: {end} end of the 95 % interval.",
+            "policy",
+            {policy: found.interval[which] for policy, found in measured.items()},
+        )
+    rewards = {"own": status.reward.last, "external": status.last_step.reward_external}
+    yield _gauge(
+        "swarmd_reward",
+        "Mean reward in the last step, as scored here, 0..1, by whose groups they are.",
+        "groups",
+        {whose: value for whose, value in rewards.items() if value is not None},
+    )
+    held = {"process": float(memory.process), "device": memory.device}
+    yield _gauge(
+        "swarmd_memory_bytes",
+        "Resident memory of the daemon, and the peak that PyTorch held on the accelerator.",
+        "where",
+        {where: value for where, value in held.items() if value is not None},
+    )
+    standings = Counter(peer.standing for peer in status.peers)
+    yield _gauge(
+        "swarmd_peers_by_standing",
+        "Other peers, by standing.",
+        "standing",
+        {standing: standings[standing] for standing in STANDINGS},
+    )
+
+
+def _gauge(name: str, text: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
     return family
 
 
 def _counters(status: StatusSnapshot) -> Iterator[Metric]:
-    groups = status.groups
-    yield CounterMetricFamily("swarmd_steps", "Policy updates since the home was created.", value=status.step)
-    by_kind = CounterMetricFamily("swarmd_groups", "Groups since the home was created.", labels=["kind"])
-    for kind in ("own", "published", "pulled", "external_used"):
-        by_kind.add_metric([kind], getattr(groups, kind))
-    yield by_kind
-    rejected = CounterMetricFamily("swarmd_rejected", "Records refused, by reason.", labels=["reason"])
-    for reason, count in groups.rejected.items():
-        rejected.add_metric([reason], count)
-    yield rejected
-    yield CounterMetricFamily(
+    groups, traffic = status.groups, status.traffic
+    yield _counter("swarmd_steps", "Policy updates since the home was created.", status.step)
+    yield _counter(
+        "swarmd_generated_tokens", "Tokens generated since the daemon started.", status.tokens_generated
+    )
+    yield _counter_by(
+        "swarmd_groups",
+        "Groups since the home was created, by what became of them.",
+        "way",
+        {way: getattr(groups, way) for way in ("own", "published", "pulled", "external_used")},
+    )
+    yield _counter_by("swarmd_rejected", "Records refused, by reason.", "reason", groups.rejected)
+    since = "since the daemon started."
+    yield _counter("swarmd_pulled_bytes", f"Bodies of others' groups, {since}", traffic.pulled_bytes)
+    yield _counter("swarmd_served_bytes", f"Bodies given to others, {since}", traffic.served_bytes)
+    yield _counter(
         "swarmd_disk_written_bytes",
         "Bytes the daemon wrote to disk since it started.",
-        value=status.disk.written_bytes,
+        status.disk.written_bytes,
     )
+
+
+def _judgement(status: StatusSnapshot) -> Iterator[Metric]:
     judged = status.judgement
     for name, text, label, counts in (
         ("swarmd_points_lost", "Times a peer lost points.", "reason", judged.points_lost),
@@ -111,7 +204,60 @@ def _counters(status: StatusSnapshot) -> Iterator[Metric]:
         ("swarmd_refused", "What peers asked for and did not get.", "what", judged.refused),
         ("swarmd_junk", "Values read as announcements or statuses that are neither.", "reason", judged.junk),
     ):
-        family = CounterMetricFamily(name, f"{text} Since the daemon started.", labels=[label])
-        for value, count in counts.items():
-            family.add_metric([value], count)
-        yield family
+        yield _counter_by(name, f"{text} Since the daemon started.", label, counts)
+
+
+def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _counter_by(name: str, text: str, label: str, counts: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, count in counts.items():
+        family.add_metric([key], count)
+    return family
+
+
+def _durations(durations: dict[str, Durations]) -> Iterator[Metric]:
+    """Both histograms are there from the start, so that a dashboard finds them."""
+    steps = HistogramMetricFamily("swarmd_step_seconds", "How long policy updates took.")
+    phases = HistogramMetricFamily(
+        "swarmd_phase_seconds", "How long the phases of a step, evaluations and saves took.", labels=["phase"]
+    )
+    none = Durations(counts=(0,) * (len(BUCKETS_S) + 1), seconds=0.0)
+    step = durations.get("step", none)
+    steps.add_metric([], _buckets(step), step.seconds)
+    for name, found in durations.items():
+        if name != "step":
+            phases.add_metric([name], _buckets(found), found.seconds)
+    yield steps
+    yield phases
+
+
+def _buckets(found: Durations) -> list[tuple[str, float]]:
+    ends = [*(str(end) for end in BUCKETS_S), "+Inf"]
+    return [(end, float(count)) for end, count in zip(ends, accumulate(found.counts), strict=True)]
+
+
+def _peers(peers: Sequence[PeerView]) -> Iterator[Metric]:
+    most = sorted(peers, key=lambda peer: (-peer.groups_pulled, peer.peer_id))[:PEERS_MAX]
+    # A dict: two peers whose names and ends meet have one label, which a scrape must not hold twice.
+    labels = {named(peer.peer_id): peer for peer in most}
+    pulled = {label: peer.groups_pulled for label, peer in labels.items()}
+    taught = {label: peer.groups_taught for label, peer in labels.items()}
+    text = f"for the {PEERS_MAX} peers that were pulled from most."
+    yield _counter_by("swarmd_peer_pulled_groups", f"Groups pulled, {text}", "peer", pulled)
+    yield _counter_by("swarmd_peer_taught_groups", f"Groups that taught something, {text}", "peer", taught)
+    yield _gauge(
+        "swarmd_peer_trust_ratio",
+        f"0 (ignored) to 1 (nothing is held against it), {text}",
+        "peer",
+        {label: peer.trust for label, peer in labels.items()},
+    )
+    ages = {label: peer.age_s for label, peer in labels.items()}
+    yield _gauge(
+        "swarmd_peer_status_age_seconds",
+        f"Since its status was signed, {text}",
+        "peer",
+        {label: age for label, age in ages.items() if age is not None},
+    )

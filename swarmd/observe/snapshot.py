@@ -47,7 +47,7 @@ class SelfEvaluation(_Part):
     """Greedy success on the swarm's held-out questions, which nobody trains on, as the peer measured it."""
 
     step: int
-    """The step after which it was measured."""
+    """The step after which it was measured; of several sittings, the last."""
     success: float
     """Share of questions answered right, 0..1."""
     interval: tuple[float, float]
@@ -55,6 +55,91 @@ class SelfEvaluation(_Part):
     questions: int
     tasks: dict[str, float] = {}
     """Success by the task's name in the manifest."""
+
+
+class Measured(_Part):
+    """Success on held-out questions, from the sittings of `first_step` to `step` taken together."""
+
+    first_step: int
+    step: int
+    success: float
+    """Share of questions answered right, 0..1."""
+    interval: tuple[float, float]
+    """95 % Wilson interval of `success`."""
+    questions: int
+
+
+class Trend(_Part):
+    """Success now minus success at the start, on the same questions."""
+
+    since_step: int
+    """0 unless the home began to be measured later."""
+    difference: float
+    """-1..1."""
+    interval: tuple[float, float]
+    """95 % interval of `difference`."""
+    questions: int
+    """Asked both times."""
+    word: str
+    """learned (the interval is above 0), worse (below 0) or not yet clear."""
+
+
+class TaskLearning(_Part):
+    """What was learned of one task of the manifest."""
+
+    untrained: Measured | None = None
+    now: Measured | None = None
+    trend: Trend | None = None
+
+
+class HeldOutCurve(_Part):
+    """Held-out success over the life of the home, at most 200 points, oldest first, one list per column.
+
+    A point pools the sittings that were recent at that moment, as `Learning.now` does.
+    """
+
+    step: tuple[int, ...] = ()
+    success: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    """Lower end of the 95 % Wilson interval."""
+    high: tuple[float, ...] = ()
+    questions: tuple[int, ...] = ()
+    tasks: dict[str, tuple[float | None, ...]] = {}
+    """Success by task; null where none of its questions was asked."""
+
+
+class RewardCurve(_Part):
+    """Mean reward of own groups over the life of the home, at most 400 points, oldest first.
+
+    A point covers a stretch of steps, all equally long.
+    """
+
+    step: tuple[int, ...] = ()
+    """The last step of the stretch."""
+    mean: tuple[float, ...] = ()
+    """0..1."""
+    low: tuple[float, ...] = ()
+    """`mean` minus the standard deviation between the steps of the stretch, at least 0."""
+    high: tuple[float, ...] = ()
+    """`mean` plus it, at most 1."""
+
+
+class Learning(_Part):
+    """Whether the peer learns: held-out success at the start and now, and its reward, over its whole life."""
+
+    untrained: Measured | None = None
+    """Before the first step. Null if it is not known: evaluation is off, or the home did not begin with this
+    version and an untrained model."""
+    now: Measured | None = None
+    """The newest sitting on each part of the questions, taken together; null before the first."""
+    trend: Trend | None = None
+    """Null until questions were asked twice."""
+    tasks: dict[str, TaskLearning] = {}
+    """The same by the task's name in the manifest."""
+    held_out: HeldOutCurve = HeldOutCurve()
+    reward: RewardCurve = RewardCurve()
+    evaluation_share: float | None = None
+    """Share of the time since the daemon's first step that evaluations took, 0..1; null before the first."""
 
 
 class PeerView(_Part):
@@ -121,6 +206,44 @@ class Disk(_Part):
     """Step of the newest checkpoint; 0 or less before the first."""
 
 
+class Durations(_Part):
+    """How often something took how long, since the daemon started."""
+
+    counts: tuple[int, ...]
+    """One per bucket of `observe.durations.BUCKETS_S`, not cumulative, and one for longer."""
+    seconds: float
+    """All of them together."""
+
+
+class LastStep(_Part):
+    """Numbers of the last step; null where there was nothing to measure."""
+
+    loss: float | None = None
+    reward_external: float | None = None
+    """Mean over the completions of others' groups, as scored here, 0..1."""
+    entropy: float | None = None
+    """Nats per token of own completions."""
+    completion_tokens_mean: float | None = None
+
+
+class Memory(_Part):
+    """Bytes."""
+
+    process: int = 0
+    """Resident memory of the daemon, without p2pd and task workers."""
+    device: int | None = None
+    """Peak of what PyTorch held on the accelerator since the start; null on a CPU."""
+    limit: int | None = None
+    """What the plan allows on the device; null without a limit."""
+
+
+class Traffic(_Part):
+    """Bodies of groups since the daemon started, in bytes. The DHT's own traffic is not in it."""
+
+    pulled_bytes: int = 0
+    served_bytes: int = 0
+
+
 class Starting(_Part):
     """A daemon that is not a peer yet: it imports, opens and loads before its first step."""
 
@@ -157,7 +280,15 @@ class StatusSnapshot(_Part):
     """Base URL of the status page, null when only the unix socket is served."""
     reward: Reward = Reward()
     evaluation: SelfEvaluation | None = None
-    """The newest; null before the first."""
+    """The newest; null before the first. `learning` has its past."""
+    learning: Learning = Learning()
+    last_step: LastStep = LastStep()
+    durations: dict[str, Durations] = {}
+    """"step" and its phases -> how long they took."""
+    tokens_generated: int = 0
+    """Since the daemon started."""
+    memory: Memory = Memory()
+    traffic: Traffic = Traffic()
     groups: Groups = Groups()
     peers: tuple[PeerView, ...] = ()
     """The best known first."""

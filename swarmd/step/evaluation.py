@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocol import Manifest, TaskSpec
@@ -81,6 +81,8 @@ class Evaluation:
     tasks: Mapping[str, Result]
     unscored: int
     """Answers on which the scorer failed, because of junk or overload; they count as wrong."""
+    right: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
+    """Task -> whether each of its questions was answered right, in the order given."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ async def evaluate(
         total=_result(rewards, right_by_constant / len(rewards) if with_constant else None),
         tasks={task: _result(of_task, constants.get(task)) for task, of_task in sorted(by_task.items())},
         unscored=sum(score.failure is not None for score in scores),
+        right={task: tuple(map(_is_right, of_task)) for task, of_task in sorted(by_task.items())},
     )
 
 
@@ -190,7 +193,7 @@ def task_name(manifest: Manifest, spec: TaskSpec) -> str:
 
 
 def _result(rewards: Sequence[float], constant: float | None) -> Result:
-    right = sum(reward >= RIGHT_FROM for reward in rewards)
+    right = sum(map(_is_right, rewards))
     return Result(
         success=right / len(rewards),
         questions=len(rewards),
@@ -198,3 +201,7 @@ def _result(rewards: Sequence[float], constant: float | None) -> Result:
         reward=sum(rewards) / len(rewards),
         constant=constant,
     )
+
+
+def _is_right(reward: float) -> bool:
+    return reward >= RIGHT_FROM

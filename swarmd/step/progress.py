@@ -51,7 +51,7 @@ class Progress:
     evaluation: SelfEvaluation | None = None
     """The newest evaluation; None before the first."""
     best: SelfEvaluation | None = None
-    """The evaluation with the highest success; the earliest of equals."""
+    """The evaluation with the highest success among those on the most questions; the earliest of equals."""
 
     @classmethod
     def fresh(cls, seed: int) -> Progress:
@@ -67,7 +67,8 @@ class Progress:
     def see_evaluation(self, found: SelfEvaluation) -> bool:
         """The current policy answered held-out questions; returns whether it is the best so far."""
         self.evaluation = found
-        is_best = self.best is None or found.success > self.best.success
+        best = self.best
+        is_best = best is None or (found.questions, found.success) > (best.questions, best.success)
         if is_best:
             self.best = found
         return is_best

@@ -1,8 +1,8 @@
 """The home's SQLite database: its schema, its versions, and what happens when the file is corrupt.
 
-The tables' meanings are in `pool`, `ledger`, `steps`, `peers` and `acquaintances`, which share one
-connection, so that e.g. a group enters the pool and the ledger in one transaction. The process that holds the
-home's lock opens it.
+The tables' meanings are in `pool`, `ledger`, `steps`, `reward_history`, `held_out`, `peers` and
+`acquaintances`, which share one connection, so that e.g. a group enters the pool and the ledger in one
+transaction. The process that holds the home's lock opens it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from swarmd.storage.acquaintances import Acquaintances
 from swarmd.storage.connection import Connection, CorruptDatabaseError
 from swarmd.storage.durable import Report, disk_error, log_problem, set_aside
 from swarmd.storage.facts import Facts
+from swarmd.storage.held_out import HeldOut
 from swarmd.storage.ledger import Ledger
 from swarmd.storage.peers import Peers
 from swarmd.storage.pool import POOL_GROUPS_MAX, Pool
+from swarmd.storage.reward_history import RewardHistory
 from swarmd.storage.steps import Steps
 
 APPLICATION_ID = 0x5357_4D44
@@ -91,6 +93,29 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     """,
+    """
+    CREATE TABLE held_out (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        step INTEGER NOT NULL,
+        at REAL NOT NULL,
+        part INTEGER NOT NULL,
+        asked BLOB NOT NULL,
+        model TEXT NOT NULL,
+        untrained INTEGER NOT NULL,
+        answers TEXT NOT NULL,
+        questions INTEGER NOT NULL,
+        right_answers INTEGER NOT NULL,
+        tasks TEXT NOT NULL
+    );
+    CREATE TABLE reward_history (
+        stretch INTEGER PRIMARY KEY,
+        width INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        n INTEGER NOT NULL,
+        total REAL NOT NULL,
+        squares REAL NOT NULL
+    );
+    """,
 )
 """Script n, from 0, turns version n into version n + 1. Append; never edit one that was released."""
 
@@ -120,16 +145,20 @@ class Database:
         self.facts = Facts(self._connection)
         self.ledger = Ledger(self._connection)
         self.pool = Pool(self._connection, self.ledger, pool_groups_max, on_problem)
-        self.steps = Steps(self._connection)
+        self.reward_history = RewardHistory(self._connection)
+        self.steps = Steps(self._connection, self.reward_history)
+        self.held_out = HeldOut(self._connection)
         self.peers = Peers(self._connection)
         self.acquaintances = Acquaintances(self._connection)
 
     def rewind(self, step: int) -> None:
-        """Forget what was trained after `step`, the step that was resumed from: later metrics go, and groups
-        used later may be drawn again. Totals stay, since those events happened."""
+        """Forget what was trained after `step`, the step that was resumed from: later metrics and evaluations
+        go, and groups used later may be drawn again. Totals stay, since those events happened."""
         with self._connection.transaction():
             self.pool.release_after(step)
             self.steps.forget_after(step)
+            self.reward_history.forget_after(step)
+            self.held_out.forget_after(step)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -8,7 +8,9 @@
     rates.json       how fast its devices compute, measured at the first start with each device
     budgets.json     batches that did not fit into memory
     swarmd.sock      where the running daemon answers `swarmd status`
-    swarmd.db        pool, ledger, steps, peers
+    swarmd.db        pool, ledger, steps, held-out answers, peers
+    steps.jsonl      one line per step; steps.1.jsonl to steps.3.jsonl are older
+    sinks/           what the sinks of `observe.sinks` write
     checkpoints/     weights, optimiser and counters
     records/         envelopes, own and pulled, under their digests
     damaged-*        set aside because it was no longer what was written; swarmd never deletes it
@@ -142,6 +144,14 @@ class Home:
     @property
     def records_path(self) -> Path:
         return self.path / "records"
+
+    @property
+    def steps_path(self) -> Path:
+        return self.path / "steps.jsonl"
+
+    @property
+    def sinks_path(self) -> Path:
+        return self.path / "sinks"
 
     @property
     def devices_path(self) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from swarmd.storage.connection import Connection
+from swarmd.storage.reward_history import RewardHistory
 
 STEPS_MAX = 100_000
 """Steps kept: over two months at one per minute, 100 MiB at about 1 KiB per step. The oldest go first."""
@@ -34,8 +35,10 @@ class Rewards:
 class Steps:
     """One row per step. A step that is repeated after a restart replaces its row."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, history: RewardHistory) -> None:
+        """`history` counts each step's reward for the curve of the home's whole life."""
         self._connection = connection
+        self._history = history
 
     def record(
         self, step: int, *, reward: float | None, metrics: Mapping[str, JsonValue], now: float
@@ -46,6 +49,8 @@ class Steps:
             self._connection.execute(
                 "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, NULL, ?)", (step, now, reward, text)
             )
+            if reward is not None:
+                self._history.add(step, reward)
             window = self._window(step)
             if reward is not None and len(window) == WINDOW_STEPS:
                 mean = sum(window) / WINDOW_STEPS

@@ -8,7 +8,10 @@ from typing import Any
 
 from swarmd.config import Config, LearningConfig, ObserveConfig, StorageConfig
 from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
+from swarmd.daemon.machine_use import MachineUse
+from swarmd.daemon.recording import Recorder
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import GroupSampler, Trainer, UniformSampler
@@ -17,6 +20,7 @@ from swarmd.step import progress as saved_progress
 from swarmd.step.progress import Progress
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.storage.steps_file import StepsFile
 from swarmd.tasks import TrainingDraw
 from tests.daemon.fakes import (
     Events,
@@ -83,9 +87,12 @@ class Peer:
                 sampler=self.sampler,
                 tasks=self.tasks,
                 draw=TrainingDraw(MANIFEST, key(1).peer_id, 0, self.progress.questions_drawn),
+                held_out=HeldOutParts(MANIFEST),
                 database=self.database,
                 exchange=self.exchange,
                 events=self.events,
+                recorder=Recorder(StepsFile(self.config.home / "steps.jsonl")),
+                use=lambda: MachineUse(1_000, None, 20, 30),
                 clock=lambda: START,
                 model_thread=model_thread,
             )

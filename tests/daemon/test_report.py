@@ -14,15 +14,18 @@ from protocol import verify_status
 from swarmd import __version__
 from swarmd.config import StorageConfig
 from swarmd.daemon.health import FROZEN_S, HEARS_NOBODY_S, NOT_ASKED_S
+from swarmd.daemon.machine_use import MachineUse
+from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import STALLED_S_MIN, STALLED_STEPS, Reporter, join_command, write_addresses
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.errors import ConfigError
 from swarmd.gossip import Ignored, PeerView
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.network.interface import NetworkStatistics, Standing
-from swarmd.observe import SelfEvaluation, StatusSnapshot
+from swarmd.observe import Learning, SelfEvaluation, StatusSnapshot
 from swarmd.step.progress import Progress
 from swarmd.storage import Database
+from swarmd.storage.steps_file import StepsFile
 from tests.daemon.fakes import KnownTasks, ScriptedGossip, ScriptedNetwork, external_group
 from tests.gossip.making import START, address_of, key, make_manifest, make_status
 
@@ -45,7 +48,14 @@ class Steps:
     last_done_at: float = START
     unscored: float = 0.0
     lacks: tuple[str, ...] = ()
+    recorder: Recorder = field(default_factory=lambda: Recorder(StepsFile(Path("/nowhere"))))
     saves: SaveSchedule = field(default_factory=lambda: SaveSchedule(StorageConfig()))
+
+    def use(self) -> MachineUse:
+        return MachineUse(1_000, None, 20, 30)
+
+    def learning(self) -> Learning:
+        return Learning(evaluation_share=0.01)
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ async def test_metrics_are_prometheus_text_without_text_from_peers(snapshot, tmp
     assert samples["swarmd_groups_total", ("external_used",)] == 20
     assert samples["swarmd_rejected_total", ("signature",)] == 2
     assert samples["swarmd_reward_mean_20", ()] == 0.2
-    assert samples["swarmd_held_out_success", ()] == 0.43
+    assert samples["swarmd_held_out_success_ratio", ("now",)] == 0.43
     assert samples["swarmd_held_out_step", ()] == 10
     assert samples["swarmd_peers", ()] == 1
     assert 0.99 not in samples.values(), "what others claim of themselves is not measured here"

@@ -40,14 +40,15 @@ def test_closing_twice_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_database_of_a_newer_version_is_refused_and_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "swarmd.db"
+    path, known = tmp_path / "swarmd.db", len(MIGRATIONS)
     filled(path)
     with sqlite3.connect(path) as raw:
-        raw.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        raw.execute(f"PRAGMA user_version = {known + 1}")
     raw.close()
     before = path.read_bytes()
     with pytest.raises(
-        StorageError, match=r"has version 4 and this swarmd knows none above 3: use the newer"
+        StorageError,
+        match=rf"has version {known + 1} and this swarmd knows none above {known}: use the newer",
     ):
         Database(path)
     assert path.read_bytes() == before
@@ -78,7 +79,7 @@ def test_an_older_version_is_migrated_with_its_content(
         assert database.steps.rewards().last == 0.5
     with sqlite3.connect(path) as raw:
         assert raw.execute("SELECT DISTINCT note FROM steps").fetchall() == [("migrated",)]
-        assert raw.execute("PRAGMA user_version").fetchall() == [(4,)]
+        assert raw.execute("PRAGMA user_version").fetchall() == [(len(newer),)]
     raw.close()
 
 

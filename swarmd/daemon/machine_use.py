@@ -1,0 +1,45 @@
+"""What this peer takes of its machine: memory, and bytes of groups in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+
+@dataclass(frozen=True)
+class MachineUse:
+    """Bytes at one moment, or since the daemon started."""
+
+    memory_bytes: int
+    """Resident memory of this process."""
+    device_memory_bytes: int | None
+    """Peak of what PyTorch held on the accelerator; None on a CPU, and where it counts none (mps)."""
+    pulled_bytes: int
+    served_bytes: int
+
+
+class ServedBodies:
+    """Gives bodies to others, and counts their bytes."""
+
+    def __init__(self, get: Callable[[bytes], bytes | None]) -> None:
+        self._get = get
+        self.bytes = 0
+
+    def __call__(self, digest: bytes) -> bytes | None:
+        body = self._get(digest)
+        self.bytes += 0 if body is None else len(body)
+        return body
+
+
+def measure(device: torch.device, *, pulled_bytes: int, served_bytes: int) -> MachineUse:
+    """The use at this moment: a few microseconds."""
+    is_cuda = device.type == "cuda"
+    return MachineUse(
+        memory_bytes=psutil.Process().memory_info().rss,
+        device_memory_bytes=torch.cuda.max_memory_allocated(device) if is_cuda else None,
+        pulled_bytes=pulled_bytes,
+        served_bytes=served_bytes,
+    )

@@ -1,0 +1,83 @@
+"""What one step did, as one flat line: HOME/steps.jsonl holds it, and sinks get it.
+
+Fields are only ever added, so that a program that reads the file keeps working.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One policy update. None: there was nothing to measure."""
+
+    step: int
+    """From 1, over the life of the home. After a kill steps are repeated; the later line counts."""
+    round: int
+    """The swarm's."""
+    time: float
+    """Unix time in seconds at the end of the step."""
+    reward_own: float | None
+    """Mean over own completions, 0..1."""
+    reward_external: float | None
+    """Mean over the completions of others' groups, as scored here, 0..1."""
+    loss: float | None
+    entropy: float | None
+    """Nats per token of own completions, at the sampling temperature."""
+    kl: float | None
+    """Against the reference, nats per token; None without a KL penalty."""
+    grad_norm: float | None
+    """Before clipping."""
+    learning_rate: float
+    completion_tokens_mean: float | None
+    """Tokens per own completion."""
+    groups_own: int
+    groups_own_used: int
+    """Own groups that taught something."""
+    groups_external: int
+    groups_external_used: int
+    external_peers: int
+    """Whose groups the external ones were."""
+    seconds: float
+    """The whole step."""
+    phase_seconds: Mapping[str, float]
+    """Phase -> seconds: questions, generating, scoring, training."""
+    tokens_generated: int
+    tokens_per_s: float | None
+    """Generated, while generating."""
+    memory_bytes: int
+    """Resident memory of the process."""
+    device_memory_bytes: int | None
+    """Peak of what PyTorch held on the accelerator since the start; None on a CPU."""
+    pulled_bytes: int
+    """Bodies of others' groups pulled since the daemon started."""
+    served_bytes: int
+    """Bodies of groups given to others since the daemon started."""
+    held_out_success: float | None
+    """The newest estimate, 0..1; it changes only when there was an evaluation."""
+    note: str | None
+    """Why the weights are as before, if they are."""
+
+    def to_json(self) -> str:
+        """One line without its end. A number that is not finite is null."""
+        return json.dumps(_finite(dataclasses.asdict(self)), separators=(",", ":"), allow_nan=False)
+
+    def scalars(self) -> dict[str, float]:
+        """The numbers that are there, by name; phases as `phase_seconds/generating`."""
+        found: dict[str, float] = {}
+        for name, value in dataclasses.asdict(self).items():
+            for key, each in value.items() if isinstance(value, Mapping) else [("", value)]:
+                if isinstance(each, int | float) and math.isfinite(each):
+                    found[f"{name}/{key}" if key else name] = float(each)
+        return found
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,154 @@
+"""The history of this peer's answers to held-out questions, for the life of the home.
+
+A sitting is one part of the held-out questions, answered once. The first sitting on each part is kept for
+ever: what the peer knew at the start is compared with what it knows now, question by question. Sittings in
+between are thinned evenly, never cut off at one end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from swarmd.storage.connection import Connection
+
+POINTS_MAX = 2_000
+"""Sittings kept: about 1 MiB, and ten times what a curve on a screen can show."""
+
+POINTS_SLACK = 200
+"""Sittings above the bound before they are thinned: thinning at each would read the table each time."""
+
+_ONE_PER_STRETCH = """
+    SELECT MAX(id) FROM held_out, (SELECT MIN(step) AS low, MAX(step) AS high FROM held_out)
+    GROUP BY (step - low) * ? / (high - low + 1)
+"""
+"""The last sitting of each of so many equally long stretches of steps."""
+
+_POINT = "step, at, questions, right_answers, tasks"
+_SITTING = "step, part, asked, model, untrained, answers"
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One part of the held-out questions, answered after `step` by the weights of that moment."""
+
+    step: int
+    part: int
+    """Which part of the questions, from 0."""
+    asked: bytes
+    """Digest of the questions' texts: only sittings on the same questions are compared one by one."""
+    model: str
+    """Name of the model that answered: another model's answers are not the start of this one."""
+    right: Mapping[str, tuple[bool, ...]]
+    """Task -> whether each of its questions was answered right, in the order asked."""
+    untrained: bool = False
+    """Whether the weights were those the model came with."""
+
+
+@dataclass(frozen=True)
+class HeldOutPoint:
+    """One point of the curve: success over the sittings that counted as recent at that moment."""
+
+    step: int
+    at: float
+    """Unix time in seconds."""
+    questions: int
+    right: int
+    tasks: Mapping[str, tuple[int, int]]
+    """Task -> (right, questions)."""
+
+
+class HeldOut:
+    """Sittings by the order in which they happened."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, sitting: Sitting, point: HeldOutPoint) -> None:
+        """Keep a sitting, and the point of the curve that it makes."""
+        answers = {name: "".join("01"[right] for right in row) for name, row in sitting.right.items()}
+        tasks = {name: list(counts) for name, counts in point.tasks.items()}
+        with self._connection.transaction():
+            self._connection.execute(
+                "INSERT INTO held_out (step, at, part, asked, model, untrained, answers, questions,"
+                " right_answers, tasks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    sitting.step,
+                    point.at,
+                    sitting.part,
+                    sitting.asked,
+                    sitting.model,
+                    int(sitting.untrained),
+                    json.dumps(answers),
+                    point.questions,
+                    point.right,
+                    json.dumps(tasks),
+                ),
+            )
+            self._thin()
+
+    def first(self, model: str) -> list[Sitting]:
+        """The earliest sitting of `model` on each part, by part."""
+        return self._sittings(
+            "id IN (SELECT MIN(id) FROM held_out GROUP BY model, part, asked) ORDER BY part", model
+        )
+
+    def latest(self, model: str, parts: int) -> list[Sitting]:
+        """The newest sitting on each of the newest `parts` parts since `model` began to be trained, newest
+        first."""
+        return self._sittings(
+            "NOT untrained AND id IN (SELECT MAX(id) FROM held_out GROUP BY model, part)"
+            " ORDER BY id DESC LIMIT ?",
+            model,
+            parts,
+        )
+
+    def curve(self, points: int) -> list[HeldOutPoint]:
+        """At most `points` points, spread evenly over the steps of the home's life, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_POINT} FROM held_out WHERE id IN ({_ONE_PER_STRETCH}) ORDER BY id",  # noqa: S608  ours
+            (points,),
+        )
+        return [
+            HeldOutPoint(
+                step,
+                at,
+                questions,
+                right,
+                {name: (counts[0], counts[1]) for name, counts in json.loads(tasks).items()},
+            )
+            for step, at, questions, right, tasks in rows
+        ]
+
+    def forget_after(self, step: int) -> None:
+        """Drop the sittings after `step`: the weights they examined are lost."""
+        self._connection.execute("DELETE FROM held_out WHERE step > ?", (step,))
+
+    def _thin(self) -> None:
+        [(count,)] = self._connection.execute("SELECT COUNT(*) FROM held_out")
+        if count < POINTS_MAX + POINTS_SLACK:
+            return
+        self._connection.execute(
+            f"DELETE FROM held_out WHERE id NOT IN ({_ONE_PER_STRETCH})"  # noqa: S608  ours
+            " AND id NOT IN (SELECT MIN(id) FROM held_out GROUP BY model, part, asked)"
+            " AND id NOT IN (SELECT MAX(id) FROM held_out GROUP BY model, part)",
+            (POINTS_MAX,),
+        )
+
+    def _sittings(self, which: str, model: str, *parameters: object) -> list[Sitting]:
+        rows = self._connection.execute(
+            f"SELECT {_SITTING} FROM held_out WHERE model = ? AND {which}",  # noqa: S608  ours
+            (model, *parameters),
+        )
+        return [
+            Sitting(
+                step,
+                part,
+                asked,
+                model,
+                {name: tuple(each == "1" for each in row) for name, row in json.loads(answers).items()},
+                bool(untrained),
+            )
+            for step, part, asked, model, untrained, answers in rows
+        ]

@@ -1,0 +1,67 @@
+"""HOME/steps.jsonl: one line per step, for programs that read no SQLite. Bounded by rotation.
+
+Whole lines or none: a line that has no room on the disk leaves no part of itself. A file that cannot be
+written stops nothing, since the database has the metrics too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from swarmd.storage.durable import Report, log_problem, remedy
+
+FILE_BYTES_MAX = 16 * 2**20
+"""About 20,000 steps at 800 bytes. Then the file becomes steps.1.jsonl and a new one begins."""
+
+FILES_KEPT = 4
+"""steps.jsonl and steps.1.jsonl to steps.3.jsonl, the oldest: 64 MiB in all."""
+
+
+class StepsFile:
+    """Appends lines. Opened at each line, so that a file that was moved away or deleted begins anew."""
+
+    def __init__(self, path: Path, on_problem: Report = log_problem) -> None:
+        self._path = path
+        self._on_problem = on_problem
+        self._is_refused = False
+        self._is_first = True
+
+    def write(self, line: str) -> None:
+        """Append `line` and its end. A problem is reported once, until a line could be written again."""
+        try:
+            self._append(f"{line}\n".encode())
+            self._is_refused = False
+        except OSError as error:
+            if not self._is_refused:
+                self._on_problem(
+                    f"{self._path} cannot be written ({remedy(error).split(';')[0]}): its lines are missing "
+                    "until it can; swarmd.db has the metrics of every step"
+                )
+            self._is_refused = True
+
+    def _append(self, data: bytes) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and self._is_first and os.pread(descriptor, 1, size - 1) != b"\n":
+                data = b"\n" + data  # a power cut left a part of a line
+            if size and size + len(data) > FILE_BYTES_MAX:
+                self._rotate()
+                os.close(descriptor)
+                descriptor, size = os.open(self._path, flags, 0o600), 0
+            if os.write(descriptor, data) < len(data):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._is_first = False
+        finally:
+            os.close(descriptor)
+
+    def _rotate(self) -> None:
+        for number in range(FILES_KEPT - 1, 0, -1):
+            older = self._path.with_suffix(f".{number}.jsonl")
+            newer = self._path.with_suffix(f".{number - 1}.jsonl") if number > 1 else self._path
+            if newer.exists():
+                newer.replace(older)
