@@ -39,8 +39,8 @@ def with_adapters(model: PreTrainedModel, plan: LoraPlan, start: AdapterStart | 
         torch.manual_seed(SEED)
         config = _on_every_layer(plan) if start is None else start.lora_config()
         adapted = cast(PeftModel, get_peft_model(model, config, autocast_adapter_dtype=True))
-    if start is not None:
-        _load(adapted, start)
+        if start is not None:
+            _load(adapted, start)
     return adapted
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import pytest
 import torch
@@ -89,6 +90,14 @@ def test_the_adapter_alone_is_trained_and_the_plan_says_where_it_is_from(saved, 
     assert any(f"adapter in {folder}, on {tiny_model_dir}" in reason for reason in plan.reasons)
     assert any("adapters are on q_proj, v_proj" in reason for reason in policy.reasons)
     assert policy.family == "qwen2-27K"
+
+
+def test_nothing_is_warned_about_that_only_we_can_mend(saved, start):
+    folder = saved(**SMALL)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        start(folder)
+    assert [str(warning.message) for warning in told] == []
 
 
 @pytest.mark.parametrize("wishes", [{"lora_rank": 4}, {"lora_rank": 4, "lora_alpha": 12}])
