@@ -21,13 +21,15 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 SPECIAL = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m['role'][0] }}{{ m['content'][-20:] }}<|im_end|>{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m['role'][0] }}"
+    "{{ m['content'] if m['content'] | length >= 1000 else m['content'][-20:] }}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>a{% endif %}"
 )
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """256 bytes and three control tokens; its template keeps the last 20 characters of each message."""
+    """256 bytes and three control tokens; its template keeps the last 20 characters of each message, and
+    all of those of 1,000 and more, because a template that cuts these is refused."""
     vocabulary = {symbol: index for index, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

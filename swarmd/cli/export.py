@@ -125,21 +125,22 @@ def _checkpoint(wanted: Wanted) -> Checkpoint:
 def _trained(checkpoint: Checkpoint, wanted: Wanted, model: str | None) -> Trained:
     """What is exported, checked to be what was trained. Raises ConfigError, ModelError."""
     from swarmd.hardware.plan import LoraPlan
-    from swarmd.model import Base, absolute_name
+    from swarmd.model import Base, locate
     from swarmd.model.exporting import Trained
+    from swarmd.step.trained_on import with_model_of
 
-    saved = saved_settings(checkpoint)
     given = load_config(wanted.home, {}).policy.model_dump(exclude_unset=True)
     flags = {} if model is None else {"model": model}
-    policy = PolicyConfig.model_validate({**given, **saved, **flags})
-    name = absolute_name(policy.model, saved.get("model"))
+    policy = PolicyConfig.model_validate({**given, **saved_settings(checkpoint), **flags})
+    policy = with_model_of(policy, checkpoint)
+    located = locate(policy.model)
     lora = None
     if policy.lora_rank is not None:
         lora = LoraPlan(policy.lora_rank, policy.lora_alpha or 2 * policy.lora_rank)
-        Base.of(name).require_same(checkpoint.state.get("base"), checkpoint.path)
+        Base.of(located).require_same(checkpoint.state.get("base"), checkpoint.path)
     tokenizer = checkpoint.state.get("tokenizer")
     return Trained(
-        name,
+        located,
         checkpoint.tensors,
         lora,
         policy.template_args,

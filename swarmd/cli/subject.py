@@ -79,15 +79,14 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_form
     weights are used. Raises ConfigError, ModelError, StorageError.
     """
     from swarmd.hardware.arrangement import Workload
-    from swarmd.model import Base, absolute_name
     from swarmd.policy import load_policy, prepare_plan
+    from swarmd.step.trained_on import locate_base, with_model_of
 
     home = Home(wanted.home)
     config = load_config(home.path, wanted.settings)
     checkpoint = find_checkpoint(wanted, home, config.storage.checkpoints_kept)
     policy_config = _policy_config(config.policy, checkpoint, wanted)
-    known = saved_settings(checkpoint).get("model")
-    policy_config = policy_config.model_copy(update={"model": absolute_name(policy_config.model, known)})
+    policy_config = with_model_of(policy_config, checkpoint)
     work = Workload(
         own_groups=at_once,
         external_groups=0,
@@ -96,9 +95,8 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_form
         training=False,
     )
     plan = prepare_plan(policy_config, work, rates_cache=home.rates_path, only_reads=True).plan
-    if checkpoint is not None and plan.lora is not None:
-        Base.of(plan.model).require_same(checkpoint.state.get("base"), checkpoint.path)
-    policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens)
+    located, _ = locate_base(plan, checkpoint)
+    policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens, located=located, training=False)
     if checkpoint is None:
         return Subject(policy, plan.model, UNTRAINED, 0)
     former = policy.trainable_state() if keep_former else None

@@ -60,7 +60,22 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 STOPS_MAX = 8
 STOP_CHARS_MAX = 64  # each is looked for after every token
-_StopText = Annotated[str, Field(min_length=1, max_length=STOP_CHARS_MAX)]
+
+
+def _stops(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Pydantic expects a ValueError."""
+    if len(texts) > STOPS_MAX:
+        raise ValueError(f"{len(texts)} texts are given: at most {STOPS_MAX} can end a completion")
+    wrong = next((text for text in texts if not 0 < len(text) <= STOP_CHARS_MAX), None)
+    if wrong is not None:
+        raise ValueError(
+            f"{wrong[:STOP_CHARS_MAX]!r} has {len(wrong)} characters: a text that ends a completion has 1 to "
+            f"{STOP_CHARS_MAX}"
+        )
+    return texts
+
+
+_StopTexts = Annotated[tuple[str, ...], AfterValidator(_stops)]
 
 
 class NetworkConfig(Slice):
@@ -105,7 +120,7 @@ class PolicyConfig(Slice):
         None, ge=1, le=8192, examples=[256]
     )
     """Longest completion, in tokens. Unset: the swarm's limit."""
-    stop: Annotated[tuple[_StopText, ...], Flag("--stop", "TEXT")] = Field((), max_length=STOPS_MAX)
+    stop: Annotated[_StopTexts, Flag("--stop", "TEXT")] = ()
     """Text that ends a completion, right after its first occurrence, e.g. </answer>."""
     template_args: Annotated[TemplateArgs, Flag("--template-arg", "NAME=VALUE")] = Field(
         {}, validate_default=True

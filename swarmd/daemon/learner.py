@@ -18,10 +18,11 @@ from swarmd.errors import DiskFullError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import Trainer, policy_algorithm
-from swarmd.model import Base, absolute_name
+from swarmd.model import Base
 from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
 from swarmd.step import progress as saved_progress
 from swarmd.step.progress import Progress
+from swarmd.step.trained_on import locate_base, with_model_of
 from swarmd.storage import Checkpoints, Home
 from swarmd.storage.checkpoint_files import bytes_of
 from swarmd.storage.durable import disk_error
@@ -77,19 +78,20 @@ def load_learner(
     _require_space(home, checkpoint_bytes)
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     policy_config = config.policy.completed_by(trained)
-    model = absolute_name(policy_config.model, trained.get("model") if isinstance(trained, dict) else None)
-    policy_config = policy_config.model_copy(update={"model": model})
+    policy_config = with_model_of(policy_config, checkpoint)
     prepared = prepare(config, policy_config, home, manifest)
     plan = prepared.plan
     if plan.lora is not None:  # chosen by the plan or set by the operator: the checkpoint names it either way
         policy_config = policy_config.model_copy(
             update={"lora_rank": plan.lora.rank, "lora_alpha": plan.lora.alpha}
         )
-    base = None if plan.lora is None else Base.of(model)
-    if base is not None and checkpoint is not None:
-        base.require_same(checkpoint.state.get("base"), checkpoint.path)
+    located, base = locate_base(plan, checkpoint)
     policy = load_policy(
-        policy_config, plan, max_new_tokens=manifest.max_new_tokens, remember=prepared.remember
+        policy_config,
+        plan,
+        max_new_tokens=manifest.max_new_tokens,
+        remember=prepared.remember,
+        located=located,
     )
     trainer = Trainer(policy, config.learning)
     progress = Progress.fresh(_seed(config.seed, peer_id))

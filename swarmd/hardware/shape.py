@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -15,8 +16,8 @@ class ModelShape:
     """Weights of the linear layers, without the output layer."""
     head_parameters: int
     """vocab_size x hidden: the weights of the output layer, and again those of the embedding."""
-    adapter_parameters_per_rank: int
-    """What LoRA adapters on every linear layer (arXiv 2106.09685) add per unit of rank."""
+    adapter_parameters_per_rank: Callable[[], int]
+    """What LoRA adapters (arXiv 2106.09685) add per unit of rank. The first call may take a second."""
     vocab_size: int
     hidden: int
     layers: int
@@ -33,4 +34,4 @@ class ModelShape:
 
     def adapter_parameters(self, rank: int) -> int:
         """Parameters of adapters of this rank."""
-        return rank * self.adapter_parameters_per_rank
+        return rank * self.adapter_parameters_per_rank()

@@ -11,7 +11,7 @@ from torch import Tensor
 from swarmd.llama.batch import Batch
 from swarmd.llama.forward import LlamaForward
 from swarmd.llama.reading import Decoder
-from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, StopSignal
+from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
 
 ACCELERATOR_STEPS = 8  # tokens between checks for finished rows: each check waits for the accelerator
@@ -39,6 +39,7 @@ class LlamaEngine:
         temperature: float,
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
+        row_end: RowEnd | None = None,
     ) -> list[Decoded]:
         """As `Engine.decode`. `progress` is called every `interval` tokens."""
         forward = LlamaForward(self._decoder, self._dtype)
@@ -46,7 +47,7 @@ class LlamaEngine:
         batch, logits = forward.start([prompts[index] for index in order], num_completions, max_new_tokens)
         logits = logits.repeat_interleave(num_completions, dim=0)
         indices = [index * num_completions + copy for index in order for copy in range(num_completions)]
-        rows = _Rows(indices, batch, self._eos_ids, uniforms)
+        rows = _Rows(indices, batch, self._eos_ids, uniforms, row_end)
         for step in range(max_new_tokens):
             if should_stop is not None and should_stop.is_set():
                 raise GenerationStoppedError
@@ -80,7 +81,12 @@ class _Rows:
     [R, tokens] their uniforms."""
 
     def __init__(
-        self, indices: Sequence[int], batch: Batch, eos_ids: frozenset[int], uniforms: Tensor | None
+        self,
+        indices: Sequence[int],
+        batch: Batch,
+        eos_ids: frozenset[int],
+        uniforms: Tensor | None,
+        row_end: RowEnd | None,
     ) -> None:
         device = batch.positions.device
         self.indices = list(indices)
@@ -88,6 +94,7 @@ class _Rows:
         self.tokens = batch.positions
         self._batch = batch
         self._ends = eos_ids
+        self._row_end = row_end
         self._unread: list[tuple[Tensor, Tensor]] = []
         self._texts = {index: _Text() for index in sorted(indices)}
 
@@ -107,12 +114,13 @@ class _Rows:
         self._unread.clear()
         for tokens, logprobs in zip(*steps, strict=True):
             for text, token, logprob in zip(texts, tokens, logprobs, strict=True):
-                if not text.finished:
+                if not text.ended:
                     text.tokens.append(token)
                     text.logprobs.append(logprob)
                     text.finished = token in self._ends
+                    text.ended = text.finished or (self._row_end is not None and self._row_end(text.tokens))
                     written += 1
-        alive = [not text.finished for text in texts]
+        alive = [not text.ended for text in texts]
         if not all(alive):
             kept = self._batch.keep(torch.tensor(alive, device=self.tokens.device))
             self.indices = [self.indices[row] for row in kept.tolist()]
@@ -134,3 +142,6 @@ class _Text:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finished: bool = False
+    """By an end token."""
+    ended: bool = False
+    """By that or by `row_end`."""

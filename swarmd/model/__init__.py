@@ -6,15 +6,18 @@ Nothing is generated or trained here, and no code that comes with a model is eve
 from swarmd.model.base import Base
 from swarmd.model.fingerprint import model_fingerprint
 from swarmd.model.loading import load_model
-from swarmd.model.locating import absolute_name, read_configuration
+from swarmd.model.locating import TO_PLAN, Located, absolute_name, locate, read_configuration
 from swarmd.model.sizing import on_meta, shape_of
 from swarmd.model.tokenizer import ChatTokenizer
 
 __all__ = [
+    "TO_PLAN",
     "Base",
     "ChatTokenizer",
+    "Located",
     "absolute_name",
     "load_model",
+    "locate",
     "model_fingerprint",
     "on_meta",
     "read_configuration",

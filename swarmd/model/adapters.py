@@ -8,43 +8,77 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from swarmd.errors import ModelError
 from swarmd.hardware.plan import LoraPlan
+from swarmd.model.adapter_start import AdapterStart
 
 ADAPTER = ".lora_"  # in the names of an adapter's weights
 WRAPPED = "base_layer"  # where peft keeps what an adapter was put on
+PEFT_WARNINGS = (
+    ("fan_in_fan_out", UserWarning),  # peft sets it itself
+    (
+        r"The following (rank|alpha)_pattern keys did not match",
+        RuntimeWarning,
+    ),  # its own patterns for experts
+    ("target_parameters=", RuntimeWarning),  # the same
+)
 SEED = 0  # adapters start the same on every peer; B starts at zero, so this changes no output
 
 
-def with_adapters(model: PreTrainedModel, plan: LoraPlan) -> PeftModel:
-    """The model with fresh adapters, which alone are trained, in float32. `model` is changed in place."""
-    with torch.random.fork_rng(), _without_renaming_warnings():
+def with_adapters(model: PreTrainedModel, plan: LoraPlan, start: AdapterStart | None = None) -> PeftModel:
+    """The model with adapters, which alone are trained, in float32. `model` is changed in place.
+
+    They are fresh and on every linear layer, or those of `start`. Raises ModelError if its weights are not
+    all there, or belong to another base.
+    """
+    with torch.random.fork_rng(), _without_peft_warnings():
         torch.manual_seed(SEED)
-        adapted = get_peft_model(
-            model,
-            LoraConfig(
-                task_type=TaskType.CAUSAL_LM,
-                r=plan.rank,
-                lora_alpha=plan.alpha,
-                lora_dropout=0.0,
-                target_modules="all-linear",
-            ),
-            autocast_adapter_dtype=True,
+        config = _on_every_layer(plan) if start is None else start.lora_config()
+        adapted = cast(PeftModel, get_peft_model(model, config, autocast_adapter_dtype=True))
+        if start is not None:
+            _load(adapted, start)
+    return adapted
+
+
+def _on_every_layer(plan: LoraPlan) -> LoraConfig:
+    return LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=plan.rank,
+        lora_alpha=plan.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+    )
+
+
+def _load(adapted: PeftModel, start: AdapterStart) -> None:
+    if not start.weights.is_file():
+        raise ModelError(f"the adapter in {start.folder} has no weights: {start.weights.name} is missing")
+    loaded: Any = set_peft_model_state_dict(adapted, load_file(start.weights))
+    missing = [name for name in loaded.missing_keys if ADAPTER in name]
+    wrong = [*missing, *loaded.unexpected_keys]
+    if wrong:
+        raise ModelError(
+            f"the adapter in {start.folder} does not fit its base {start.base}: {len(wrong)} of its weights "
+            f"are missing or have no place there, {wrong[0]!r} first"
         )
-    return cast(PeftModel, adapted)
 
 
-def adapter_parameters_per_rank(model: PreTrainedModel) -> int:
-    """What adapters of rank 1 add to a model on the meta device, which is of no use afterwards.
+def adapter_parameters_per_rank(model: PreTrainedModel, start: AdapterStart | None = None) -> int:
+    """What adapters add per unit of rank to a model on the meta device, which is of no use afterwards.
 
     Counted from what peft adds, and not from the linear layers: of a mixture of experts it may adapt the
-    experts' stacked weights, which are no layers.
+    experts' stacked weights, which are no layers. Adapters of `start` are counted as they are, rounded up.
     """
-    with torch.device("meta"):
-        adapted = with_adapters(model, LoraPlan(1, 1))
-    return sum(p.numel() for name, p in adapted.named_parameters() if ADAPTER in name)
+    rank = 1 if start is None else start.settings.r
+    with torch.device("meta"), _without_peft_warnings():
+        config = _on_every_layer(LoraPlan(1, 1)) if start is None else start.lora_config()
+        adapted = get_peft_model(model, config)
+    added: int = sum(p.numel() for name, p in adapted.named_parameters() if ADAPTER in name)
+    return -(-added // rank)
 
 
 def adapted_modules(model: PeftModel) -> tuple[str, ...]:
@@ -58,11 +92,10 @@ def _adapted(parameter: str) -> str:
 
 
 @contextmanager
-def _without_renaming_warnings() -> Iterator[Any]:
-    """peft asks transformers by a name that is being renamed: nothing that the operator can mend."""
+def _without_peft_warnings() -> Iterator[Any]:
+    """What peft warns about here is its own doing, and nothing that the operator can mend."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.filterwarnings(
-            "ignore", message="fan_in_fan_out", category=UserWarning
-        )  # peft sets it itself
+        warnings.simplefilter("ignore", FutureWarning)  # it asks transformers by a name that is being renamed
+        for message, category in PEFT_WARNINGS:
+            warnings.filterwarnings("ignore", message=message, category=category)
         yield

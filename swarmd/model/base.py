@@ -7,14 +7,14 @@ says what it was trained on, and going on with something else is refused.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
 from swarmd.errors import ModelError
-from swarmd.model.fingerprint import model_fingerprint
-from swarmd.model.locating import locate
-from swarmd.model_names import SMOLLM2
+from swarmd.model.adapter_start import ADAPTER_CONFIGURATION, AdapterStart
+from swarmd.model.fingerprint import fingerprint_of
+from swarmd.model.locating import Located
 
 SHOWN_CHARS = 12  # of a fingerprint, for people
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -22,39 +22,58 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Base:
-    """A model as a checkpoint names it."""
+    """A model as a checkpoint names it, without the adapter on it."""
 
     model: str
     """An absolute path, a hub id, or the name of a model that comes with a package."""
     revision: str | None
     """The commit of a hub model."""
     files: str
-    """`model_fingerprint`."""
+    """`fingerprint_of` the base's files."""
+    adapter: AdapterStart | None = None
+    """What training started with; None for a fresh adapter."""
 
     @classmethod
-    def of(cls, model: str) -> Base:
+    def of(cls, located: Located) -> Base:
         """Reads all its files: a gigabyte takes seconds. Raises ModelError."""
-        folder = None if model == SMOLLM2 else locate(model).name
+        folder = None if located.folder is None else located.folder.name
         revision = folder if folder is not None and _COMMIT.fullmatch(folder) else None
-        return cls(model, revision, model_fingerprint(model))
+        files = fingerprint_of(replace(located, adapter=None))
+        return cls(located.base, revision, files, located.adapter)
 
     def to_state(self) -> dict[str, JsonValue]:
         """As JSON holds it."""
-        return asdict(self)
+        state: dict[str, JsonValue] = {"model": self.model, "revision": self.revision, "files": self.files}
+        if self.adapter is not None:
+            state["adapter"] = {
+                "folder": str(self.adapter.folder.absolute()),
+                "settings": self.adapter.settings.to_state(),
+            }
+        return state
 
     def require_same(self, saved: object, checkpoint: object) -> None:
-        """Raises ModelError if `saved`, what `to_state` gave when `checkpoint` was written, is another base.
+        """Raises ModelError if `saved`, what `to_state` gave when `checkpoint` was written, is another base,
+        or an adapter that computes in another way. The adapter's first weights do not matter any more.
 
         Checkpoints of earlier versions name none, and are believed.
         """
-        if not isinstance(saved, dict) or saved.get("files") in (None, self.files):
+        if not isinstance(saved, dict):
             return
-        former = Base(str(saved.get("model")), saved.get("revision"), str(saved["files"]))
-        raise ModelError(
-            f"the adapter in {checkpoint} was trained on {former}, and the model loaded is {self}: an "
-            "adapter works on its own base only. Put the former files back, give the directory that has "
-            "them with --model, or begin anew with another --home"
-        )
+        if saved.get("files") not in (None, self.files):
+            former = Base(str(saved.get("model")), saved.get("revision"), str(saved["files"]))
+            raise ModelError(
+                f"the adapter in {checkpoint} was trained on {former}, and the model loaded is {self}: an "
+                "adapter works on its own base only. Put the former files back, give the directory that has "
+                "them with --model, or begin anew with another --home"
+            )
+        started = saved.get("adapter")
+        own = None if self.adapter is None else self.adapter.settings.to_state()
+        if isinstance(started, dict) and started.get("settings") != own:
+            raise ModelError(
+                f"{checkpoint} was started with the adapter in {started.get('folder')}, which had other "
+                f"settings than the model given now: put its {ADAPTER_CONFIGURATION} back and give that "
+                "directory as --model, or begin anew with another --home"
+            )
 
     def __str__(self) -> str:
         revision = "" if self.revision is None else f"revision {self.revision[:SHOWN_CHARS]}, "

@@ -14,16 +14,18 @@ from transformers import PreTrainedTokenizerBase
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ConfigError, ModelError
+from swarmd.model.template_arguments import TemplateArguments, require_read
 from swarmd.model.third_party import third_party
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG
 
 Message = dict[str, Any]
-TemplateArguments = Mapping[str, bool | int | float | str]
 
 PROBE = (
     {"role": "system", "content": "Write <answer>."},
     {"role": "user", "content": "What is 2 + 3 < 9?"},
 )
+LONG_CHARS = 2_000  # the longest questions of reasoning-gym's tasks; some templates cut long messages
+LONG_PROBE = (PROBE[0], {"role": "user", "content": " ".join(map(str, range(LONG_CHARS)))[:LONG_CHARS]})
 PROBE_ANSWER = f"{OPENING_TAG}5{CLOSING_TAG}"
 WITHOUT_INSTRUCTION = EMBEDDED_MODEL_DIR / "chat_template.jinja"
 """The template of the embedded model, and of those that are trained from it. It leaves the instruction out on
@@ -44,6 +46,7 @@ class Chat:
         self._arguments = dict(arguments)
         self._name = str(tokenizer.name_or_path) or "this model"
         _require_free(arguments)
+        require_read(self._hf.get_chat_template(), self._name, arguments)
         self._write = self._find_writing()
 
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
@@ -100,14 +103,22 @@ class Chat:
         raise ModelError(f"the chat template of {self._name} cannot be used ({'; '.join(whys)}): {REMEDY}")
 
     def _lost(self) -> str | None:
-        """What of the probe is not in the prompt."""
-        exact: str = self._hf.decode(self.prompt(PROBE), skip_special_tokens=False)
+        """What of the probes is not in the prompt, or is there in one call and not in the next."""
+        ids = self.prompt(PROBE)
+        if self.prompt(PROBE) != ids:
+            return "it writes the same conversation differently each time"
+        exact: str = self._hf.decode(ids, skip_special_tokens=False)
         prompt = _letters(exact)
         for part, message in zip(("instruction", "question"), PROBE, strict=True):
             if _letters(message["content"]) not in prompt:
                 return f"the {part} is lost"
+        if self._write in (_in_parts, _merged_in_parts) and str(self._write(PROBE)[-1]["content"]) in exact:
+            return "content in parts is written as a list"
         if OPENING_TAG not in exact:
             return f"{OPENING_TAG} is written in another way"
+        long: str = self._hf.decode(self.prompt(LONG_PROBE), skip_special_tokens=False)
+        if _letters(LONG_PROBE[1]["content"]) not in _letters(long):
+            return f"a question of {LONG_CHARS} characters is cut"
         return None
 
     def _apply(self, messages: Sequence[Message], **wishes: bool) -> Any:

@@ -21,8 +21,9 @@ from swarmd.hardware.plan import LoraPlan
 from swarmd.hardware.shortage import out_of_memory_as_model_error
 from swarmd.model.adapters import with_adapters
 from swarmd.model.base import Base
-from swarmd.model.chat import TemplateArguments
 from swarmd.model.loading import load_model
+from swarmd.model.locating import Located
+from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.model.trained import put_back
@@ -35,13 +36,18 @@ UNUSED = torch.bfloat16  # a base that is only read for its shapes takes half th
 class Trained:
     """What a checkpoint holds, and the model that it was trained on."""
 
-    model: str
+    located: Located
     tensors: Mapping[str, Tensor]
     """By their names in the model, or in the adapted model."""
     lora: LoraPlan | None
     template_args: TemplateArguments
     tokenizer: str | None = None
     """The fingerprint in hex of the tokenizer that it was trained with; None if that is not known."""
+
+    @property
+    def model(self) -> str:
+        """The name of the base."""
+        return self.located.base
 
 
 def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatTokenizer:
@@ -70,14 +76,14 @@ def write_adapter(trained: Trained, folder: Path) -> ChatTokenizer:
         model, tokenizer = _load(trained, UNUSED)
         settings: Any = model.peft_config["default"]
         settings.base_model_name_or_path = str(_place_of(trained.model))
-        settings.revision = Base.of(trained.model).revision
+        settings.revision = Base.of(trained.located).revision
         _write(model, tokenizer, folder, save_embedding_layers=False)  # they are not trained
     return tokenizer
 
 
 def _load(trained: Trained, dtype: torch.dtype) -> tuple[PreTrainedModel | PeftModel, ChatTokenizer]:
     """The base in `dtype` with the trained weights in it, on the CPU."""
-    model, tokenizer = load_model(trained.model, dtype, trained.template_args)
+    model, tokenizer = load_model(trained.located, dtype, trained.template_args)
     if trained.tokenizer not in (None, tokenizer.fingerprint.hex()):
         raise ModelError(
             f"the weights were trained with another tokenizer than {trained.model} has now: put the former "
@@ -86,7 +92,7 @@ def _load(trained: Trained, dtype: torch.dtype) -> tuple[PreTrainedModel | PeftM
     placed: PreTrainedModel | PeftModel = model
     if trained.lora is not None:
         with third_party(trained.model, "adding LoRA adapters", "give its own base with --model"):
-            placed = with_adapters(model, trained.lora)
+            placed = with_adapters(model, trained.lora, trained.located.adapter)
     put_back(placed, trained.tensors, str(model.config.model_type))
     return placed, tokenizer
 

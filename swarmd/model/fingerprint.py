@@ -7,9 +7,8 @@ from pathlib import Path
 
 from swarmd.errors import ModelError
 from swarmd.model.hub import FILES
-from swarmd.model.locating import locate
+from swarmd.model.locating import Located, locate
 from swarmd.model.smollm2 import gguf_path
-from swarmd.model_names import SMOLLM2
 
 
 def model_fingerprint(name: str) -> str:
@@ -17,8 +16,13 @@ def model_fingerprint(name: str) -> str:
 
     A gigabyte takes seconds. Raises ModelError for a model that is unknown, unreachable or unreadable.
     """
+    return fingerprint_of(locate(name))
+
+
+def fingerprint_of(located: Located) -> str:
+    """The same of a model that was found, its adapter included. Raises ModelError."""
     whole = hashlib.sha256()
-    for path in _files(name):
+    for path in _files(located):
         try:
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256")
@@ -28,9 +32,12 @@ def model_fingerprint(name: str) -> str:
     return whole.hexdigest()
 
 
-def _files(name: str) -> list[Path]:
-    """In the order of their names."""
-    if name == SMOLLM2:
-        return [path for path in [gguf_path()] if path is not None]
-    folder = locate(name)
+def _files(located: Located) -> list[Path]:
+    """In the order of their names, those of an adapter last."""
+    gguf = gguf_path() if located.folder is None else None
+    base = _in(located.folder) if located.folder is not None else [path for path in [gguf] if path]
+    return base if located.adapter is None else [*base, *_in(located.adapter.folder)]
+
+
+def _in(folder: Path) -> list[Path]:
     return sorted({path for pattern in FILES for path in folder.glob(pattern)})

@@ -9,7 +9,7 @@ from huggingface_hub import HfApi, metadata_load
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from swarmd.model.hub import HUB_TIMEOUT_S, HTTPError
-from swarmd.model.smollm2 import SMOLLM2
+from swarmd.model_names import SMOLLM2
 
 CARD = "README.md"
 OURS = {"embedded": "apache-2.0", SMOLLM2: "apache-2.0"}

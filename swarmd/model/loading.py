@@ -14,38 +14,41 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
-from swarmd.model.chat import TemplateArguments
-from swarmd.model.locating import locate
+from swarmd.model.adapter_start import AdapterStart
+from swarmd.model.locating import Located
 from swarmd.model.smollm2 import load_smollm2
+from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
-from swarmd.model_names import SMOLLM2
 
 PACKED = ("scale", "scale_inv", "scales", "zero_point", "qweight", "qzeros", "absmax", "g_idx")
 """How the names of what quantised weights need end."""
 GENERIC_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 AGAIN = "copy or download it again, or use another model"
 
 
 def load_model(
-    name: str, dtype: torch.dtype, template_args: TemplateArguments | None = None
+    located: Located, dtype: torch.dtype, template_args: TemplateArguments | None = None
 ) -> tuple[PreTrainedModel, ChatTokenizer]:
     """The model in main memory, weights in `dtype`, and its tokenizer, whose template gets `template_args`.
 
-    Raises ModelError: unknown or unreachable model, damaged files, no tokenizer or one of another model.
+    Without its adapter; but a tokenizer that was saved with the adapter is the one that it was trained with.
+    Raises ModelError: damaged files, no tokenizer or one of another model.
     """
-    if name == SMOLLM2:
+    name = located.base
+    if located.folder is None:
         model, tokenizer = load_smollm2()
     else:
-        path = locate(name)
-        model, tokenizer = _load_weights(path, name, dtype), _load_tokenizer(path, name)
+        model = _load_weights(located.folder, name, dtype)
+        tokenizer = _load_tokenizer(_tokenizer_folder(located.folder, located.adapter), name)
     with third_party(name, "reading its tokenizer and chat template", "use another model"):
         chat = ChatTokenizer(tokenizer, _generation_eos_ids(model), template_args)
     rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     if len(chat.hf) > rows:
         raise ModelError(
-            f"the tokenizer of {name} has {len(chat.hf)} tokens and the model only {rows}: "
-            "they do not belong together"
+            f"the tokenizer of {chat.hf.name_or_path} has {len(chat.hf)} tokens and the model {name} only "
+            f"{rows}: they do not belong together"
         )
     return model, chat
 
@@ -83,28 +86,34 @@ def _require_understood(model: PreTrainedModel, unexpected: Iterable[str], path:
     """
     if getattr(model, "is_quantized", False):
         return
-    declared = getattr(model.config, "quantization_config", None)
-    scales = sorted(name for name in unexpected if name.endswith(PACKED))
-    packed = [name for name, weight in model.named_parameters() if not weight.is_floating_point()]
-    if declared is not None or scales or packed:
-        what = (
-            f"it has {scales[0]}" if scales else f"{packed[0]} is packed" if packed else "its config says so"
-        )
+    scales = [f"it has {name}" for name in sorted(unexpected) if name.endswith(PACKED)]
+    packed = [
+        f"{name} is packed" for name, weight in model.named_parameters() if not weight.is_floating_point()
+    ]
+    says_so = getattr(model.config, "quantization_config", None) is not None
+    whys = [*scales, *packed, *(["its config says so"] if says_so else [])]
+    if whys:
         raise ModelError(
-            f"the model in {path} is quantised in a way that is not known here ({what}): use its original "
+            f"the model in {path} is quantised in a way that is not known here ({whys[0]}): use its original "
             "weights, or install the package that it needs"
         )
 
 
 def _load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
-    if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise ModelError(f"{path} holds no tokenizer: tokenizer.json is missing")
     with third_party(name, "loading its tokenizer", AGAIN):
         loader: Any = PreTrainedTokenizerFast if _is_self_contained(path) else AutoTokenizer
         tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(
             path, local_files_only=True, trust_remote_code=False
         )
         return tokenizer
+
+
+def _tokenizer_folder(base: Path, adapter: AdapterStart | None) -> Path:
+    """The adapter's, if it holds one: its training may have changed the chat template. Raises ModelError."""
+    for folder in [base] if adapter is None else [adapter.folder, base]:
+        if any((folder / file).is_file() for file in TOKENIZERS):
+            return folder
+    raise ModelError(f"{base} holds no tokenizer: tokenizer.json is missing")
 
 
 def _is_self_contained(path: Path) -> bool:

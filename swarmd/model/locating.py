@@ -2,56 +2,76 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ModelError
+from swarmd.model.adapter_start import ADAPTER_CONFIGURATION, MERGE, AdapterStart, read_adapter
 from swarmd.model.hub import CONFIGURATION, FILES, fetch_snapshot
 from swarmd.model.smollm2 import smollm2_config
 from swarmd.model.third_party import third_party
 from swarmd.model_names import HUB_ID, NAMES, SMOLLM2
 
-ADAPTER = "adapter_config.json"
+TO_PLAN = (CONFIGURATION, ADAPTER_CONFIGURATION)
+"""The files that say how large a model is, before gigabytes come over the network."""
 
 
-def locate(name: str, files: tuple[str, ...] = FILES) -> Path:
-    """The directory that holds the model `name`, with `files` at least. Raises ModelError."""
+@dataclass(frozen=True)
+class Located:
+    """A model on this disk."""
+
+    base: str
+    """The name of the model itself, as it is found from any directory; without the adapter on it."""
+    folder: Path | None
+    """Its files; None for SMOLLM2, whose package has another format."""
+    adapter: AdapterStart | None = None
+    """What training starts with."""
+
+
+def locate(name: str, files: tuple[str, ...] = FILES) -> Located:
+    """The model that `--model name` means, with `files` of it at least. Raises ModelError."""
+    if name == SMOLLM2:
+        return Located(name, None)
+    folder = _folder(name, files)
+    adapter = read_adapter(folder)
+    if adapter is None:
+        return Located(absolute_name(name), folder)
+    base = _base_name(adapter)
+    try:
+        base_folder = None if base == SMOLLM2 else _folder(base, files)
+    except ModelError as error:
+        raise ModelError(
+            f"the adapter in {folder} belongs to the base {base!r}, which is not found ({error}): "
+            f"put it there, or correct base_model_name_or_path in {ADAPTER_CONFIGURATION}"
+        ) from error
+    if base_folder is not None and (base_folder / ADAPTER_CONFIGURATION).is_file():
+        raise ModelError(f"the adapter in {folder} belongs to another adapter, {base!r}: {MERGE}")
+    return Located(base, base_folder, adapter)
+
+
+def _base_name(adapter: AdapterStart) -> str:
+    """A path may be relative to the adapter's directory, or as peft reads it, to the present one."""
+    beside = adapter.folder / adapter.base
+    return str(beside.resolve()) if _is_directory(beside, adapter.base) else absolute_name(adapter.base)
+
+
+def _folder(name: str, files: tuple[str, ...]) -> Path:
     if name == "embedded":
         return EMBEDDED_MODEL_DIR
     path = Path(name).expanduser()
     if _is_directory(path, name):
-        _refuse_adapter(path)
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
-        snapshot = fetch_snapshot(name, files)
-        _refuse_adapter(snapshot)
-        return snapshot
-    raise ModelError(f"unknown model {name!r}: neither a directory nor a hub id; {NAMES}")
+        return fetch_snapshot(name, files)
+    raise ModelError(f"unknown model {name[:100]!r}: neither a directory nor a hub id; {NAMES}")
 
 
 def is_hub_id(name: str) -> bool:
     """Whether `name` is looked for on the hub: it is no directory, and no model that comes with a package."""
     return HUB_ID.fullmatch(name) is not None and not _is_directory(Path(name).expanduser(), name)
-
-
-def _refuse_adapter(path: Path) -> None:
-    """Raises ModelError for a directory that peft wrote: its base is elsewhere, if anywhere."""
-    adapter = path / ADAPTER
-    if not adapter.is_file():
-        return
-    # Beside a model, transformers would add the adapter to it and freeze everything else.
-    alone = "" if (path / CONFIGURATION).is_file() else " and no model"
-    try:
-        base = json.loads(adapter.read_text()).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
-        base = None
-    raise ModelError(
-        f"{path} holds an adapter{alone}: merge it into its base {base or ''} with peft's "
-        "merge_and_unload, save that, and give the new directory as --model"
-    )
 
 
 def _is_directory(path: Path, name: str) -> bool:
@@ -78,17 +98,17 @@ def absolute_name(name: str, trained: object = None) -> str:
     return name
 
 
-def read_configuration(name: str) -> PretrainedConfig:
-    """The configuration of the model `name`, before gigabytes come over the network.
+def read_configuration(located: Located) -> PretrainedConfig:
+    """The configuration of a model of which `TO_PLAN` at least was located.
 
-    Raises ModelError: unknown or unreachable model, or one that transformers does not know.
+    Raises ModelError for one that transformers does not know.
     """
-    if name == SMOLLM2:
+    path = located.folder
+    if path is None:
         return smollm2_config()
-    path = locate(name, (CONFIGURATION,))
     if not (path / CONFIGURATION).is_file():
         raise ModelError(f"{path} holds no model: {CONFIGURATION} is missing")
-    with third_party(name, f"reading {CONFIGURATION}", "copy or download the model again"):
+    with third_party(located.base, f"reading {CONFIGURATION}", "copy or download the model again"):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             path, local_files_only=True, trust_remote_code=False
         )

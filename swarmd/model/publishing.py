@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from swarmd.errors import ConfigError, ModelError
 from swarmd.model.hub import HTTPError
-from swarmd.model.locating import HUB_ID
+from swarmd.model_names import HUB_ID
 
 TOLD_CHARS_MAX = 300  # of the hub's own words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ from transformers.pytorch_utils import Conv1D
 
 from swarmd.errors import ModelError
 from swarmd.hardware.shape import ModelShape
+from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import adapter_parameters_per_rank
+from swarmd.model.context import context_of
 from swarmd.model.third_party import third_party
 
 
@@ -28,9 +31,12 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
     return model
 
 
-def shape_of(model: Any) -> ModelShape:
-    """The shape of a model that `on_meta` built. A model without attention is taken for one with a single
-    head: that predicts more memory than it needs."""
+def shape_of(model: Any, start: AdapterStart | None = None) -> ModelShape:
+    """The shape of a model that `on_meta` built, to be trained with the adapter `start` if that is given.
+
+    Adapters are counted only when somebody asks, because that builds the model again. A model without
+    attention is taken for one with a single head: that predicts more memory than it needs.
+    """
     head = model.get_output_embeddings()
     # GPT-2's linear layers are a class of their own, with the weight transposed.
     linear: list[Any] = [m for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
@@ -43,7 +49,9 @@ def shape_of(model: Any) -> ModelShape:
         parameters=sum(p.numel() for p in model.parameters()),
         linear_parameters=sum(module.weight.numel() for module in linear),
         head_parameters=embedding.weight.numel(),
-        adapter_parameters_per_rank=_adapter_parameters_per_rank(model, of_layers=sum(map(sum, widths))),
+        adapter_parameters_per_rank=cache(
+            partial(_adapter_parameters_per_rank, model.config, start, of_layers=sum(map(sum, widths)))
+        ),
         vocab_size=embedding.num_embeddings,
         hidden=embedding.embedding_dim,
         layers=_size(text, "num_hidden_layers") or _longest_stack(model),
@@ -51,15 +59,17 @@ def shape_of(model: Any) -> ModelShape:
         linear_inputs=sum(inputs for inputs, _ in widths),
         linear_outputs=sum(outputs for _, outputs in widths),
         attention_width=heads * head_size,
-        context=_size(text, "max_position_embeddings") or 2**31,
+        context=context_of(model.config),
     )
 
 
-def _adapter_parameters_per_rank(model: Any, *, of_layers: int) -> int:
+def _adapter_parameters_per_rank(
+    config: PretrainedConfig, start: AdapterStart | None, *, of_layers: int
+) -> int:
     """`of_layers` where peft refuses the architecture: without adapters it may be trained all the same."""
     try:
-        with third_party(model.config.model_type, "adding LoRA adapters", "train all weights"):
-            return adapter_parameters_per_rank(on_meta(model.config))
+        with third_party(config.model_type, "adding LoRA adapters", "train all weights"):
+            return adapter_parameters_per_rank(on_meta(config), start)
     except ModelError:
         return of_layers
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from swarmd.errors import ModelError
-from swarmd.model.chat import Chat, Message, TemplateArguments
+from swarmd.errors import ConfigError, ModelError
+from swarmd.model.chat import Chat, Message
+from swarmd.model.template_arguments import TemplateArguments
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, prompt_messages
 
 FINGERPRINT_BYTES = 8
@@ -49,6 +50,11 @@ class ChatTokenizer:
         self.fingerprint = tokenizer_fingerprint(tokenizer)
         known_ends = [*_own_ends(self.hf), *extra_eos_ids]
         marks = _marks(self.hf)
+        if self.hf.chat_template is None and template_args:
+            raise ConfigError(
+                f"the tokenizer of {tokenizer.name_or_path} has no chat template, so nothing reads "
+                f"the template argument {next(iter(template_args))}: leave --template-arg out"
+            )
         self._chat = None if self.hf.chat_template is None else Chat(tokenizer, template_args or {})
         end = None if self._chat is None else self._chat.end_of_answer(frozenset(known_ends), marks)
         ends = known_ends if end is None else [end, *known_ends]

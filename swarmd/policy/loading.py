@@ -16,20 +16,16 @@ from swarmd.hardware.budgets import BudgetKeeper, Budgets
 from swarmd.hardware.guard import MemoryGuard, set_accelerator_limit
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.hardware.shortage import out_of_memory_as_model_error
-from swarmd.logprobs import TokenRow
-from swarmd.model import load_model
+from swarmd.model import Located, load_model, locate
+from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import with_adapters
 from swarmd.model.third_party import third_party
 from swarmd.policy.engines import EngineWish
 from swarmd.policy.policy import Policy
+from swarmd.policy.trying_out import OTHER_MODEL, try_out
 
-PROBE_QUESTION = "What is 2 + 3?"
-TIMES = (1, 2, 12)  # that it is asked: one prompt is long enough for windows of some 100 tokens
-OTHER_MODEL = "use another model"
 NO_ADAPTERS = "train all weights (without --lora), or use another model"
-APART_MAX = 0.01  # nats, of any token in float32: rounding stays below a tenth of it
-APART_MAX_HALF = 0.2  # nats, of the median token in half precision, where single ones are chaotic
-TRIED_TOKENS = 4  # in rows of several lengths and copies: some caches go wrong later than at the first token
+UNQUANTISED = "use the model's original weights, which are not quantised"
 
 
 def load_policy(
@@ -38,27 +34,31 @@ def load_policy(
     *,
     max_new_tokens: int,
     remember: Callable[[Budgets], None] = lambda _: None,
+    located: Located | None = None,
+    training: bool = True,
 ) -> Policy:
     """Load the planned model onto its device, and let it write a few tokens and rate them.
 
     `max_new_tokens` is the swarm's limit; config may lower it. `remember` receives the budgets whenever a
-    lack of memory made them smaller. From now on the process keeps to the plan's memory limit. Sets the
+    lack of memory made them smaller. `located` is where the model is, for a caller that looked. Without
+    `training` no gradient is tried. From now on the process keeps to the plan's memory limit. Sets the
     process's PyTorch threads and silences transformers' progress bars. Raises ModelError, naming the part
     that failed.
     """
     torch.set_num_threads(plan.threads)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the daemon's own log
     dtype: torch.dtype = getattr(torch, plan.dtype)
+    located = located or locate(plan.model)
     # A base that is frozen needs no float32, not for the moment of loading either.
     model, tokenizer = load_model(
-        plan.model, torch.float32 if plan.lora is None else dtype, config.template_args
+        located, torch.float32 if plan.lora is None else dtype, config.template_args
     )
     remedy = "--lora r=16, " if plan.lora is None else ""
-    other = OTHER_MODEL if plan.lora is None else NO_ADAPTERS
+    other = _other_way(model, plan.lora)
     with out_of_memory_as_model_error(f"{remedy}another --device, a higher --memory-limit"):
         guard = _limit(plan)
         with third_party(plan.model, "adding LoRA adapters or moving it to its device", other):
-            placed = _place(model, plan.lora, dtype, plan.device)
+            placed = _place(model, plan.lora, located.adapter, dtype, plan.device)
         with third_party(plan.model, "computing a few tokens", other):
             policy = Policy(
                 placed,
@@ -71,31 +71,8 @@ def load_policy(
                 engine=EngineWish(config.engine, config.temperature, plan.memory_limit_bytes),
                 stop=config.stop,
             )
-        _try_out(policy, plan.model)
+        try_out(policy, plan.model, remedy=other, training=training)
     return policy
-
-
-def _try_out(policy: Policy, name: str) -> None:
-    """Some questions, short and long, through everything that a step goes through."""
-    with third_party(name, "writing a question with its chat template", OTHER_MODEL):
-        questions = [" ".join([PROBE_QUESTION] * times) for times in TIMES]
-        prompts = [policy.render(question) for question in questions if policy.fits(question)]
-    with third_party(name, "generating a few tokens", OTHER_MODEL):
-        groups = policy.generate(prompts, 2, TRIED_TOKENS, rng=torch.Generator().manual_seed(0))
-    pairs = [(prompt, s) for prompt, group in zip(prompts, groups, strict=True) for s in group]
-    with third_party(name, "computing log-probabilities", OTHER_MODEL):
-        logprobs, mask = policy.logprobs([TokenRow(tuple(prompt), s.token_ids) for prompt, s in pairs])
-    if not logprobs.requires_grad:
-        raise ModelError(f"nothing of model {name!r} can be trained: {OTHER_MODEL}")
-    sampled = torch.tensor([value for _, sample in pairs for value in sample.logprobs])
-    apart = (logprobs.detach()[mask].cpu() - sampled).abs()
-    is_exact = policy.dtype == torch.float32
-    worst = float(apart.max() if is_exact else apart.median())
-    if worst > (APART_MAX if is_exact else APART_MAX_HALF):
-        raise ModelError(
-            f"model {name!r} samples tokens with other probabilities than it gives them afterwards "
-            f"({worst:.2g} nats apart): {OTHER_MODEL}"
-        )
 
 
 def _limit(plan: HardwarePlan) -> MemoryGuard | None:
@@ -109,11 +86,29 @@ def _limit(plan: HardwarePlan) -> MemoryGuard | None:
 
 
 def _place(
-    model: PreTrainedModel, lora: LoraPlan | None, dtype: torch.dtype, device: str
+    model: PreTrainedModel,
+    lora: LoraPlan | None,
+    start: AdapterStart | None,
+    dtype: torch.dtype,
+    device: str,
 ) -> PreTrainedModel | PeftModel:
     """On the device, adapters added. What is trained is float32; a frozen base takes the plan's dtype."""
-    if lora is None:
-        if getattr(model, "is_quantized", False):
+    if _is_quantized(model):
+        if lora is None:
             raise ModelError("its weights are quantised and cannot be trained: add --lora r=16")
+        # Packed numbers are of no dtype of ours: what is not packed has the plan's since it was loaded.
+        return with_adapters(cast(Any, model).to(device), lora, start)
+    if lora is None:
         return cast(Any, model).to(device)
-    return with_adapters(cast(Any, model).to(device, dtype), lora)
+    return with_adapters(cast(Any, model).to(device, dtype), lora, start)
+
+
+def _is_quantized(model: PreTrainedModel) -> bool:
+    return bool(getattr(model, "is_quantized", False))
+
+
+def _other_way(model: PreTrainedModel, lora: LoraPlan | None) -> str:
+    """What to do if the model does not work as it is planned. Quantised weights have no second way."""
+    if _is_quantized(model):
+        return UNQUANTISED
+    return OTHER_MODEL if lora is None else NO_ADAPTERS

@@ -24,10 +24,11 @@ from swarmd.logprobs import DistinctLogprobs
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.model.adapters import ADAPTER, adapted_modules
+from swarmd.model.context import context_of, why_shorter
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.model.trained import put_back, trainable_parameters
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
-from swarmd.policy.stopping import cut_at_stop
+from swarmd.policy.stopping import Stops
 from swarmd.rollout.batches import Decoding, decode_all
 from swarmd.rollout.interface import Engine, Progress, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
@@ -82,11 +83,9 @@ class Policy:
         self.tokenizer_fingerprint = tokenizer.fingerprint
         self.device = next(model.parameters()).device
         self.dtype = dtype
-        self._context: int = (
-            getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 2**31
-        )
+        self._context = context_of(model.config)
         self._guard = guard
-        self._stop = tuple(stop)
+        self._stops = Stops(stop, tokenizer.decode_completion) if stop else None
         self._wish = engine or EngineWish()
         subject = Subject(model, tokenizer.pad_id, dtype)
         self._engine = self._engine_for(subject)
@@ -102,7 +101,8 @@ class Policy:
         found: tuple[str, ...] = (self.engine_reason, self.logprobs_reason)
         if isinstance(self.model, PeftModel):
             found += (f"LoRA adapters are on {', '.join(adapted_modules(self.model))}",)
-        return found
+        shorter = why_shorter(self.model.config)
+        return found if shorter is None else (*found, shorter)
 
     def _engine_for(self, subject: Subject) -> Engine:
         choice = choose_engine(self._wish, subject, eos_ids=self.tokenizer.eos_ids)
@@ -207,7 +207,15 @@ class Policy:
             self._engine,
             prompts,
             num_completions,
-            Decoding(tokens, self._context, uniforms, temperature, progress, should_stop),
+            Decoding(
+                tokens,
+                self._context,
+                uniforms,
+                temperature,
+                progress,
+                should_stop,
+                None if self._stops is None else self._stops.is_complete,
+            ),
             budgets=self.budgets,
             guard=self._guard,
         )
@@ -218,8 +226,8 @@ class Policy:
                 "back to other weights"
             )
         text_of = self.tokenizer.decode_completion
-        if self._stop:
-            decoded = [cut_at_stop(row, self._stop, text_of) for row in decoded]
+        if self._stops is not None:
+            decoded = [self._stops.cut(row) for row in decoded]
         return [Sample(row.token_ids, text_of(row.token_ids), row.logprobs, row.finished) for row in decoded]
 
     # --- log-probabilities ------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarmd.config import PolicyConfig
+from swarmd.errors import ConfigError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.budgets import Budgets
 from swarmd.hardware.plan import Demand, HardwarePlan, choose_placement, plan_hardware
@@ -17,7 +18,8 @@ from swarmd.hardware.probe import HardwareProbe, probe_hardware
 from swarmd.hardware.rates import rates_of
 from swarmd.hardware.remembered import ShrunkBudgets, read_shrunk, write_shrunk
 from swarmd.hardware.shortage import out_of_memory_as_model_error
-from swarmd.model import on_meta, read_configuration, shape_of
+from swarmd.model import TO_PLAN, locate, on_meta, read_configuration, shape_of
+from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.third_party import third_party
 from swarmd.policy.memory import engines_memory
 
@@ -47,16 +49,22 @@ def prepare_plan(
     for a model that is unknown or cannot fit.
     """
     probe = probe or probe_hardware()
-    configuration = read_configuration(config.model)
+    located = locate(config.model, TO_PLAN)
+    if located.adapter is not None:
+        config = _begun_with(located.adapter, config)
+    configuration = read_configuration(located)
     with third_party(config.model, "building it from its configuration", "use another model"):
         model = on_meta(configuration)
-        shape, engines = shape_of(model), engines_memory(model, config.engine)
+        shape, engines = shape_of(model, located.adapter), engines_memory(model, config.engine)
     placement = choose_placement(config, probe)
     name = next((gpu.name for gpu in probe.accelerators if gpu.device == placement.device), probe.cpu)
     with out_of_memory_as_model_error("another --device"):
         rates = rates_of(placement.device, placement.threads, rates_cache, name=name, only_reads=only_reads)
     demand = Demand(shape, engines, _within(work, shape.context), train_tokens, read_shrunk(remembered))
     plan = plan_hardware(config, probe=probe, demand=demand, rates=rates)
+    if located.adapter is not None:
+        begun = f"the first weights are those of the adapter in {located.adapter.folder}, on {located.base}"
+        plan = replace(plan, reasons=(*plan.reasons, begun))
 
     def remember(smaller: Budgets) -> None:
         shrunk = ShrunkBudgets(
@@ -72,6 +80,18 @@ def prepare_plan(
         write_shrunk(remembered, shrunk)
 
     return Prepared(plan, remember)
+
+
+def _begun_with(adapter: AdapterStart, config: PolicyConfig) -> PolicyConfig:
+    """The settings with the adapter's own numbers. Raises ConfigError if others were asked for."""
+    rank, alpha = adapter.settings.r, adapter.settings.lora_alpha
+    if config.lora_rank not in (None, rank) or config.lora_alpha not in (None, alpha):
+        asked = f"r={config.lora_rank}" + ("" if config.lora_alpha is None else f",alpha={config.lora_alpha}")
+        raise ConfigError(
+            f"--lora {asked} was asked for, and the adapter in {adapter.folder} has r={rank},alpha={alpha}: "
+            "leave --lora out, or start from the base"
+        )
+    return config.model_copy(update={"lora_rank": rank, "lora_alpha": alpha})
 
 
 def _within(work: Workload, context: int) -> Workload:

@@ -15,7 +15,7 @@ from torch import Tensor
 from swarmd.hardware.budgets import BudgetKeeper
 from swarmd.hardware.guard import MemoryGuard
 from swarmd.hardware.shortage import Shortage, attempt
-from swarmd.rollout.interface import Decoded, Engine, Progress, StopSignal
+from swarmd.rollout.interface import Decoded, Engine, Progress, RowEnd, StopSignal
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Decoding:
     temperature: float
     progress: Progress | None
     should_stop: StopSignal | None
+    row_end: RowEnd | None = None
 
     def room(self, prompt: Sequence[int]) -> int:
         return min(self.max_new_tokens, self.context - len(prompt))
@@ -127,6 +128,7 @@ def _decode(
         temperature=wanted.temperature,
         progress=watch,
         should_stop=wanted.should_stop,
+        row_end=wanted.row_end,
     )
 
 

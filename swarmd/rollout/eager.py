@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from swarmd.hardware.autocast import autocast
-from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, StopSignal
+from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.padding import pad_left, positions_of
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
 
@@ -38,6 +40,7 @@ class EagerEngine:
         temperature: float,
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
+        row_end: RowEnd | None = None,
     ) -> list[Decoded]:
         rows = len(prompts) * num_completions
         tokens = torch.full((rows, max_new_tokens), self._pad_id, device=self.device)
@@ -62,6 +65,9 @@ class EagerEngine:
                 finished[active] = ended
                 if progress is not None:
                     progress(len(active))
+                if row_end is not None:
+                    written = tokens[active, : step + 1].tolist()
+                    ended |= torch.tensor([row_end(row) for row in written], device=self.device)
                 if step + 1 == max_new_tokens or not state.advance(self.model, chosen, ~ended):
                     break
         return _collect(tokens.tolist(), logprobs.tolist(), lengths.tolist(), finished.tolist())
@@ -134,12 +140,19 @@ def _last_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
-        past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
+        **{_cache_argument(model): cache},
     )
     logits: Tensor = output.logits[:, -1]
     return logits
+
+
+def _cache_argument(model: Any) -> str:
+    """What the model's forward calls its cache. Newer releases of transformers warn about the former name,
+    for each model once, and will drop it."""
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    return "cache" if "cache" in signature(base.forward).parameters else "past_key_values"
 
 
 def _collect(

@@ -13,6 +13,11 @@ Progress = Callable[[int], None]
 exception from it ends decoding. A negative number takes back tokens that will be decoded again."""
 
 
+RowEnd = Callable[[Sequence[int]], bool]
+"""Receives the tokens that a row wrote so far, after each, and says whether the row is complete without an
+end token. Such a row is not `finished`."""
+
+
 class StopSignal(Protocol):
     """The part of `threading.Event` that engines need."""
 
@@ -45,11 +50,12 @@ class Engine(Protocol):
         temperature: float,
         progress: Progress | None,
         should_stop: StopSignal | None,
+        row_end: RowEnd | None = None,
     ) -> list[Decoded]:
         """`num_completions` completions of every prompt, prompt by prompt.
 
-        uniforms [prompts * num_completions, >= max_new_tokens]; None decodes greedily. Raises
-        GenerationStoppedError.
+        uniforms [prompts * num_completions, >= max_new_tokens]; None decodes greedily. An
+        engine that cannot ask `row_end` writes on. Raises GenerationStoppedError.
         """
         ...
 

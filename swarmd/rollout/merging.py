@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.errors import ConfigError
+from swarmd.model.adapters import ADAPTER, WRAPPED
 
-WRAPPED = ".base_layer."  # where peft keeps the layer that an adapter was put on
-ADAPTER = ".lora_"
+AROUND = f".{WRAPPED}."
 
 
 @torch.no_grad()
@@ -24,14 +24,14 @@ def merged_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> It
     Low-rank updates are added in float32, one weight at a time. The model in training is not changed.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
-    if any(name.count(WRAPPED) > 1 for name, _ in base.named_parameters()):
+    if any(name.count(AROUND) > 1 for name, _ in base.named_parameters()):
         raise ConfigError(
             "adapters on the experts of a mixture cannot be merged for another engine: use --engine auto"
         )
     for name, parameter in base.named_parameters():
         if ADAPTER in name:
             continue
-        owner, wrapped, kind = name.rpartition(WRAPPED)
+        owner, wrapped, kind = name.rpartition(AROUND)
         if not wrapped:
             yield name, parameter.detach().to(dtype)
         elif kind == "weight":

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from swarmd.errors import ConfigError
-from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, StopSignal
+from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.merging import merged_weights
 from swarmd.rollout.seeding import derive_seed
 from swarmd.rollout.vllm_calls import Sampling, VllmCalls, start_vllm
@@ -53,8 +53,10 @@ class VllmEngine:
         temperature: float,
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
+        row_end: RowEnd | None = None,  # noqa: ARG002  vLLM tells of a row only when it is finished
     ) -> list[Decoded]:
-        """As `Engine.decode`. Raises ModelError if vLLM fails, and torch.OutOfMemoryError."""
+        """As `Engine.decode`, without asking `row_end`. Raises ModelError if vLLM fails, and
+        torch.OutOfMemoryError."""
         going = set(range(len(prompts) * num_completions))
         finished: dict[int, Decoded] = {}
         try:

@@ -20,6 +20,7 @@ from swarmd.learning import Experience, StepMetrics, Trainer
 from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
+from swarmd.step.trained_on import how_it_is_asked
 from swarmd.storage import Checkpoint, Checkpoints
 
 
@@ -100,20 +101,6 @@ class Progress:
         self.evaluation, self.best = saved.evaluation, saved.best
 
 
-def _how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
-    """What the weights are loaded with again, and what they were trained to read and to end at."""
-    asked: dict[str, JsonValue] = {
-        "model": config.model,
-        "lora_rank": config.lora_rank,
-        "lora_alpha": config.lora_alpha,
-    }
-    if config.stop:
-        asked["stop"] = list(config.stop)
-    if config.template_args:
-        asked["template_args"] = dict(config.template_args)
-    return asked
-
-
 def save(
     checkpoints: Checkpoints,
     progress: Progress,
@@ -139,7 +126,7 @@ def save(
             "family": policy.family,
             "tokenizer": policy.tokenizer_fingerprint.hex(),
             "base": None if base is None else base.to_state(),
-            "policy": _how_it_is_asked(config),
+            "policy": how_it_is_asked(config),
         },
         keep_step=None if progress.best is None else progress.best.step,
     )

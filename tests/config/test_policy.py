@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from swarmd.config import PolicyConfig, load_config
 from swarmd.config.template import toml_value
@@ -66,10 +65,19 @@ def test_other_template_arguments_are_refused(tmp_path: Path, args: dict[str, ob
     assert str(caught.value).startswith("--template-arg: policy.template_args: ")
 
 
-@pytest.mark.parametrize("stop", [("",), ("x" * 65,), ("x",) * 9])
-def test_at_most_eight_texts_of_at_most_64_characters_end_a_completion(stop: tuple[str, ...]) -> None:
-    with pytest.raises(ValidationError):
-        PolicyConfig(stop=stop)
+@pytest.mark.parametrize(
+    ("stop", "fault"),
+    [
+        (("",), "'' has 0 characters: a text that ends a completion has 1 to 64"),
+        (("x" * 65,), "has 65 characters: a text that ends a completion has 1 to 64"),
+        (("x",) * 9, "9 texts are given: at most 8 can end a completion"),
+    ],
+)
+def test_at_most_eight_texts_of_at_most_64_characters_end_a_completion(
+    tmp_path: Path, stop: tuple[str, ...], fault: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^--stop: policy\.stop: [^\n]*{fault}$"):
+        load_config(tmp_path, {"policy": {"stop": list(stop)}})
     assert PolicyConfig(stop=("x" * 64,) * 8).stop
 
 

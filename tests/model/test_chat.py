@@ -7,7 +7,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from swarmd.errors import ConfigError, ModelError
-from swarmd.model import ChatTokenizer, load_model
+from swarmd.model import ChatTokenizer, load_model, locate
 from swarmd.tasks.prompt import extract_answer, prompt_messages
 from tests.conftest import byte_tokenizer
 
@@ -134,6 +134,9 @@ def test_question_and_instruction_are_in_the_prompt(template):
         ("{% for m in messages %}", "TemplateSyntaxError"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
         ("{{ messages[0].content + 1 }}", "TypeError"),
+        (TURNS.replace("m['content']", "m['content'][:1000]"), "a question of 2000 characters is cut"),
+        (TURNS.replace("m['content']", "m['content'][-1000:]"), "a question of 2000 characters is cut"),
+        (TURNS + "{{ range(10**5) | random }}", "differently each time"),
     ],
 )
 def test_a_template_that_cannot_be_used_is_named_with_why_and_what_to_do(template, why):
@@ -150,6 +153,29 @@ def test_template_arguments_reach_the_template():
 def test_an_argument_that_is_not_the_templates_is_refused(name):
     with pytest.raises(ConfigError, match=f"template argument {name}"):
         ChatTokenizer(tokenizer_of(TURNS), template_args={name: True})
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (TURNS, "it reads none"),
+        ("{{ thinking }}{{ style if style is defined }}" + TURNS, "it reads style, thinking"),
+        ("{% generation %}{{ style }}{% endgeneration %}" + TURNS, "it reads style"),
+        (
+            "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{% endfor %}"
+            "{% set own = namespace(x=1) %}{{ bos_token }}{{ style }}" + TURNS,
+            "it reads style",
+        ),
+    ],
+)
+def test_an_argument_that_the_template_does_not_read_is_refused_with_those_it_does(template, told):
+    with pytest.raises(ConfigError, match=rf"does not read the template argument thinkin: {told}; correct"):
+        ChatTokenizer(tokenizer_of(template), template_args={"thinkin": True})
+
+
+def test_without_a_template_no_argument_is_taken():
+    with pytest.raises(ConfigError, match="has no chat template, so nothing reads the template argument x"):
+        ChatTokenizer(tokenizer_of(None), template_args={"x": 1})
 
 
 def test_a_prompt_begins_once_also_where_the_template_begins_it_twice():
@@ -199,7 +225,7 @@ def test_an_end_token_that_is_not_in_the_vocabulary_ends_nothing():
 
 
 def test_the_embedded_model_reads_no_instruction_because_it_learned_without_one():
-    _, tokenizer = load_model("embedded", torch.float32)
+    _, tokenizer = load_model(locate("embedded"), torch.float32)
     text = tokenizer.hf.decode(tokenizer.render("What is 2 + 3?"))
     assert text == "<|im_start|>user\nWhat is 2 + 3?<|im_end|>\n<|im_start|>assistant\n"
 

@@ -14,6 +14,7 @@ from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.model.exporting import Trained, write_adapter, write_model
+from swarmd.model.locating import locate
 from swarmd.policy import Policy, load_policy
 from tests.conftest import byte_tokenizer, tiny_model
 
@@ -41,7 +42,7 @@ def train() -> Make:
         }
         policy.load_trainable_state(changed)
         fingerprint = policy.tokenizer.fingerprint.hex()
-        return policy, Trained(plan.model, policy.trainable_state(), lora, {}, fingerprint)
+        return policy, Trained(locate(plan.model), policy.trainable_state(), lora, {}, fingerprint)
 
     return make
 
@@ -156,9 +157,9 @@ def test_published_settings_that_contradict_themselves_are_written_all_the_same(
 
 def test_weights_of_another_model_or_tokenizer_are_refused(train, tiny_model_dir, tmp_path) -> None:
     _, trained = train(tiny_model_dir)
-    other = Trained(str(tiny_model_dir), trained.tensors, None, {}, "00" * 8)
+    other = Trained(locate(str(tiny_model_dir)), trained.tensors, None, {}, "00" * 8)
     with pytest.raises(ModelError, match="another tokenizer"):
         write_model(other, tmp_path, torch.float32)
     with pytest.raises(ModelError, match="belong to another model"):
-        write_model(Trained("embedded", trained.tensors, None, {}), tmp_path, torch.float32)
+        write_model(Trained(locate("embedded"), trained.tensors, None, {}), tmp_path, torch.float32)
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,9 @@
 """Any causal model of transformers works, or is refused with one clear ModelError. Never with a traceback."""
 
+import dataclasses
 import json
 import shutil
+import warnings
 
 import pytest
 import torch
@@ -12,21 +14,25 @@ from transformers import (
     MambaConfig,
     MixtralConfig,
     OlmoeConfig,
+    Phi3Config,
     Qwen2MoeConfig,
     RwkvConfig,
     XLNetConfig,
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from transformers.utils.quantization_config import QuantizationMethod
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ModelError
 from swarmd.hardware.arrangement import Workload
-from swarmd.hardware.plan import LoraPlan
+from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.hardware.probe import HardwareProbe
 from swarmd.logprobs import TokenRow
-from swarmd.model import on_meta, shape_of
+from swarmd.model import load_model, on_meta, shape_of
 from swarmd.model.adapters import ADAPTER, adapted_modules, with_adapters
-from swarmd.policy import load_policy, prepare_plan
+from swarmd.policy import PromptTooLongError, load_policy, prepare_plan
+from swarmd.policy import engines as engines_module
+from swarmd.policy import loading as loading_module
 from swarmd.policy.engines import EngineWish, Subject, choose_engine
 from tests.conftest import byte_tokenizer
 
@@ -172,6 +178,126 @@ def test_a_quantised_model_whose_package_is_missing_names_it(
         start(directory)
 
 
+def test_adapters_go_on_quantised_weights_as_these_are(tiny_model_dir, monkeypatch):
+    def quantised(*args):
+        model, tokenizer = load_model(*args)
+        model.is_quantized, model.quantization_method = True, QuantizationMethod.GPTQ
+        with pytest.raises(ValueError, match="cast a GPTQ model"):
+            model.to("cpu", torch.float32)
+        return model, tokenizer
+
+    monkeypatch.setattr(loading_module, "load_model", quantised)
+    plan = HardwarePlan(str(tiny_model_dir), "cpu", "float32", 1, LoraPlan(4, 8), ())
+    policy = load_policy(PolicyConfig(), plan, max_new_tokens=8)
+    assert all(".lora_" in name for name, _ in policy.trainable_parameters())
+    with pytest.raises(ModelError, match=r"quantised and cannot be trained: add --lora r=16"):
+        load_policy(PolicyConfig(), dataclasses.replace(plan, lora=None), max_new_tokens=8)
+
+
+def test_quantised_weights_that_take_no_adapters_are_not_said_to_be_trainable_without(
+    tiny_model_dir, monkeypatch
+):
+    def quantised(*args):
+        model, tokenizer = load_model(*args)
+        model.is_quantized = True
+        model.to = _refuse
+        return model, tokenizer
+
+    monkeypatch.setattr(loading_module, "load_model", quantised)
+    plan = HardwarePlan(str(tiny_model_dir), "cpu", "float32", 1, LoraPlan(4, 8), ())
+    with pytest.raises(ModelError, match=r"not here\): use the model's original weights"):
+        load_policy(PolicyConfig(), plan, max_new_tokens=8)
+
+
+# --- gradients ---------------------------------------------------------------------------------------
+
+
+def _refuse(*_args):
+    raise ValueError("not here")
+
+
+class OneWay(torch.autograd.Function):
+    """Computes, and cannot be learned through."""
+
+    @staticmethod
+    def forward(ctx, states):
+        return states.clone()
+
+    @staticmethod
+    def backward(ctx, *_grad_outputs):
+        return _refuse()
+
+
+def one_way(*args):
+    model, tokenizer = load_model(*args)
+    model.lm_head.register_forward_pre_hook(lambda _, inputs: (OneWay.apply(inputs[0]),))
+    return model, tokenizer
+
+
+def test_a_model_that_computes_and_cannot_be_learned_through_is_refused_at_the_start(
+    tiny_model_dir, monkeypatch
+):
+    monkeypatch.setattr(loading_module, "load_model", one_way)
+    monkeypatch.setattr(engines_module, "why_not_packed", lambda base: "this test wants the hook")
+    plan = HardwarePlan(str(tiny_model_dir), "cpu", "float32", 1, None, ())
+    with pytest.raises(ModelError, match=r"computing gradients failed .*not here.*use another model"):
+        load_policy(PolicyConfig(), plan, max_new_tokens=8)
+    assert load_policy(PolicyConfig(), plan, max_new_tokens=8, training=False)
+
+
+@pytest.mark.parametrize("lora_rank", [None, 4])
+def test_what_is_tried_at_the_start_leaves_no_gradient(make_policy, lora_rank):
+    policy = make_policy(lora_rank=lora_rank)
+    assert all(parameter.grad is None for _, parameter in policy.trainable_parameters())
+    assert policy.factored_gradients is None or not policy.factored_gradients.weights()
+
+
+# --- positions that depend on the batch ----------------------------------------------------------------
+
+
+def phi3(**more):
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    return Phi3Config(
+        **SIZES,
+        **HEADS,
+        max_position_embeddings=512,
+        original_max_position_embeddings=128,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 1e4, **factors},
+        **more,
+    )
+
+
+def test_rows_stay_within_the_context_in_which_rotary_angles_depend_on_no_other_row(written, start):
+    policy = start(written(phi3()))
+    assert any("128 of the model's 512 tokens" in reason for reason in policy.reasons)
+    policy.tokenizer.render = lambda _: [5] * 125
+    with pytest.raises(PromptTooLongError, match="context of 128"):
+        policy.render("?")
+    assert shape_of(on_meta(phi3())).context == 128
+
+
+def test_the_angles_of_such_a_model_do_depend_on_other_rows_beyond_it():
+    torch.manual_seed(0)
+    rotary = AutoModelForCausalLM.from_config(phi3()).model.rotary_emb
+    states = torch.zeros(1, 200, 32)
+    alone = rotary(states[:, :100], torch.arange(100)[None])[0]
+    beside = rotary(states, torch.arange(200)[None])[0][:, :100]
+    assert not torch.allclose(alone, beside)
+
+
+# --- warnings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wishes", [{"engine": "eager"}, {"lora_rank": 4}], ids=["decoding", "adapters"])
+@pytest.mark.parametrize("name", [*MIXTURES, "llama"])
+def test_libraries_warn_the_operator_of_nothing_that_only_we_can_mend(name, wishes, written, start):
+    directory = written(MIXTURES.get(name) or LlamaConfig(**SIZES, **HEADS))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        start(directory, **wishes)
+    assert [str(warning.message) for warning in told] == []
+
+
 # --- adapters ----------------------------------------------------------------------------------------
 
 
@@ -187,9 +313,3 @@ def test_the_adapters_of_a_mixture_of_experts_are_counted_as_they_are_made(name)
 def test_where_the_adapters_are_is_told(make_policy):
     assert "LoRA adapters are on down_proj, gate_proj, k_proj" in make_policy(lora_rank=4).reasons[-1]
     assert not any("LoRA" in reason for reason in make_policy().reasons)
-
-
-def test_an_adapter_given_as_a_model_is_refused_with_its_base(tmp_path, start):
-    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
-    with pytest.raises(ModelError, match=r"holds an adapter and no model: merge it into its base owner/base"):
-        start(tmp_path)

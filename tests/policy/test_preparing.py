@@ -14,8 +14,8 @@ from swarmd.hardware.budgets import UNLIMITED, Budgets
 from swarmd.hardware.probe import HardwareProbe
 from swarmd.hardware.rates import MEASUREMENTS
 from swarmd.hardware.remembered import ENTRIES_MAX, ShrunkBudgets, read_shrunk, write_shrunk
+from swarmd.model import TO_PLAN, locate, on_meta, read_configuration, shape_of
 from swarmd.model import locating as locating_module
-from swarmd.model import on_meta, read_configuration, shape_of
 from swarmd.model_names import SMOLLM2
 from swarmd.policy import prepare_plan
 from swarmd.policy import preparing as preparing_module
@@ -29,7 +29,7 @@ SHRUNK = ShrunkBudgets(
 
 
 def model_shape(name):
-    return shape_of(on_meta(read_configuration(name)))
+    return shape_of(on_meta(read_configuration(locate(name, TO_PLAN))))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_only_the_configuration_of_a_hub_model_is_fetched_to_plan(monkeypatch, t
 
     monkeypatch.setattr(locating_module, "fetch_snapshot", fetch)
     assert model_shape("owner/name").layers == 2
-    assert asked == [("owner/name", ("config.json",))]
+    assert asked == [("owner/name", ("config.json", "adapter_config.json"))]
 
 
 def test_the_sizes_of_smollm2_are_known_without_its_package():

@@ -7,7 +7,7 @@ from swarmd.config import PolicyConfig
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.logprobs import TokenRow
 from swarmd.policy import load_policy
-from swarmd.policy.stopping import cut_at_stop
+from swarmd.policy.stopping import Stops
 from swarmd.rollout.interface import Decoded
 
 
@@ -16,7 +16,7 @@ def written(text, finished=True):
 
 
 def cut(row, *stops):
-    return cut_at_stop(row, stops, lambda ids: "".join(map(chr, ids)))
+    return Stops(stops, lambda ids: "".join(map(chr, ids))).cut(row)
 
 
 def test_it_ends_right_after_the_first_of_the_stops():
@@ -38,7 +38,7 @@ def test_a_stop_at_its_very_end_cuts_nothing():
 def test_a_token_is_never_split():
     row = Decoded((1, 2, 3), (-1.0, -2.0, -3.0), True)
     texts = {1: "<a>5</", 2: "a>\n", 3: "more"}
-    found = cut_at_stop(row, ("</a>",), lambda ids: "".join(texts[token] for token in ids))
+    found = Stops(("</a>",), lambda ids: "".join(texts[token] for token in ids)).cut(row)
     assert found.token_ids == (1, 2)
 
 
@@ -64,3 +64,45 @@ def test_what_a_policy_samples_with_a_stop_is_the_beginning_of_what_it_samples_w
         assert scored.tolist() == pytest.approx(one.logprobs, abs=1e-4)
         if not one.finished:
             assert stopped.encode_completion(one.text, one.finished)[-1] not in stopped.tokenizer.eos_ids
+
+
+@pytest.mark.parametrize("engine", ["own", "eager"])
+def test_a_row_is_written_no_further_than_its_stop(tiny_model_dir, engine):
+    free = load(tiny_model_dir, engine=engine)
+    prompts = [free.render("2+2?"), free.render("x")]
+    samples = [row for group in free.generate(prompts, 4, rng=rng()) for row in group]
+    stop = next(sample.text for sample in samples if len(sample.text) > 2)[1:3]
+    stopped = load(tiny_model_dir, engine=engine, stop=(stop,))
+    told = []
+    found = [row for group in stopped.generate(prompts, 4, rng=rng(), progress=told.append) for row in group]
+    assert sum(told) == sum(len(row.token_ids) for row in found) < sum(len(row.token_ids) for row in samples)
+    free._stops = stopped._stops
+    free._stops.is_complete = lambda token_ids: False
+    cut_later = [row for group in free.generate(prompts, 4, rng=rng()) for row in group]
+    assert [row.token_ids for row in found] == [row.token_ids for row in cut_later]
+    assert [row.finished for row in found] == [row.finished for row in cut_later]
+
+
+def rng():
+    return torch.Generator().manual_seed(3)
+
+
+@pytest.mark.parametrize("stop", ["</a>", "\n", "é", "漢字", " a", "a "])
+def test_a_stop_is_seen_with_the_token_that_completes_it(make_policy, stop):
+    tokenizer = make_policy().tokenizer
+    stops = Stops((stop,), tokenizer.decode_completion)
+    ids = tokenizer.encode_completion("b" * 300 + stop + "b", False, 999)
+    before = len(tokenizer.encode_completion("b" * 300 + stop, False, 999))
+    assert [n for n in range(1, len(ids) + 1) if stops.is_complete(ids[:n])][:1] == [before]
+
+
+def test_a_token_that_cannot_end_a_stop_is_looked_at_once():
+    seen = []
+
+    def text_of(ids):
+        seen.append(len(ids))
+        return "".join(map(chr, ids))
+
+    stops = Stops(("</a>",), text_of)
+    assert not any(stops.is_complete([98] * length) for length in range(1, 500))
+    assert seen == [1]

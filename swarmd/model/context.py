@@ -1,0 +1,54 @@
+"""How many tokens a model can read at once such that each is read alike whatever is computed beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transformers import PretrainedConfig
+
+LENGTH_DEPENDENT = ("longrope", "dynamic")
+"""Rotary embeddings whose angles follow from the longest sequence of a batch, beyond the original context. A
+token sampled there would have another probability than when it is computed again among other rows."""
+ORIGINAL = "original_max_position_embeddings"
+UNBOUNDED = 2**31  # of models without positions
+
+
+def context_of(config: PretrainedConfig) -> int:
+    """In tokens: the model's own limit, or the original context of one with `LENGTH_DEPENDENT` angles."""
+    return min(declared_context(config), *_originals(config), UNBOUNDED)
+
+
+def why_shorter(config: PretrainedConfig) -> str | None:
+    """A sentence for people, if the model declares a longer context than `context_of`."""
+    declared, used = declared_context(config), context_of(config)
+    if used >= declared:
+        return None
+    return (
+        f"prompt and completion have {used} of the model's {declared} tokens, because beyond these its "
+        "rotary angles depend on the other rows of a batch"
+    )
+
+
+def declared_context(config: PretrainedConfig) -> int:
+    """What the configuration calls its most positions."""
+    found = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return found if isinstance(found, int) else UNBOUNDED
+
+
+def _originals(config: PretrainedConfig) -> Iterator[int]:
+    text: Any = config.get_text_config(decoder=True)
+    for rope in _ropes(getattr(text, "rope_parameters", None)):
+        original = rope.get(ORIGINAL) or getattr(text, ORIGINAL, None)
+        if rope.get("rope_type") in LENGTH_DEPENDENT and isinstance(original, int):
+            yield original
+
+
+def _ropes(parameters: object) -> Iterator[Mapping[str, Any]]:
+    """One for all layers, or one for each kind of layer."""
+    if not isinstance(parameters, Mapping):
+        return
+    if "rope_type" in parameters:
+        yield parameters
+    else:
+        yield from (kind for kind in parameters.values() if isinstance(kind, Mapping))

@@ -1,0 +1,69 @@
+"""What a step does, done once at loading: a question is written, answered, rated and learned from.
+
+The trial that chooses engines (`logprobs/trial.py`) compares each engine with the model's own forward, on
+made-up tokens. This goes through all parts together, with the prompts of real questions.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from swarmd.errors import ModelError
+from swarmd.logprobs import TokenRow
+from swarmd.model.third_party import third_party
+from swarmd.policy.policy import Policy
+
+PROBE_QUESTION = "What is 2 + 3?"
+TIMES = (1, 2, 12)  # that it is asked: one prompt is long enough for windows of some 100 tokens
+OTHER_MODEL = "use another model"
+APART_MAX = 0.01  # nats, of any token in float32: rounding stays below a tenth of it
+APART_MAX_HALF = 0.2  # nats, of the median token in half precision, where single ones are chaotic
+TRIED_TOKENS = 4  # in rows of several lengths and copies: some caches go wrong later than at the first token
+
+
+def try_out(policy: Policy, name: str, *, remedy: str, training: bool) -> None:
+    """Some questions, short and long, through everything that a step goes through.
+
+    `remedy` is what to do about a model `name` that cannot be computed. Leaves no gradient behind. Raises
+    ModelError, naming the part that failed.
+    """
+    with third_party(name, "writing a question with its chat template", OTHER_MODEL):
+        questions = [" ".join([PROBE_QUESTION] * times) for times in TIMES]
+        prompts = [policy.render(question) for question in questions if policy.fits(question)]
+    with third_party(name, "generating a few tokens", remedy):
+        groups = policy.generate(prompts, 2, TRIED_TOKENS, rng=torch.Generator().manual_seed(0))
+    pairs = [(prompt, s) for prompt, group in zip(prompts, groups, strict=True) for s in group]
+    rows = [TokenRow(tuple(prompt), sample.token_ids) for prompt, sample in pairs]
+    with third_party(name, "computing log-probabilities", remedy), torch.no_grad():
+        logprobs, mask = policy.logprobs(rows)
+    sampled = torch.tensor([value for _, sample in pairs for value in sample.logprobs])
+    apart = (logprobs[mask].cpu() - sampled).abs()
+    is_exact = policy.dtype == torch.float32
+    worst = float(apart.max() if is_exact else apart.median())
+    if worst > (APART_MAX if is_exact else APART_MAX_HALF):
+        raise ModelError(
+            f"model {name!r} samples tokens with other probabilities than it gives them afterwards "
+            f"({worst:.2g} nats apart): {OTHER_MODEL}"
+        )
+    if training:
+        with third_party(name, "computing gradients", remedy):
+            _try_gradients(policy, rows[0], name)
+
+
+def _try_gradients(policy: Policy, row: TokenRow, name: str) -> None:
+    """Forward and backward as training runs them, for one short row. Large gradients stay factored, as in a
+    step."""
+    factored = policy.factored_gradients
+    if factored is not None:
+        factored.begin(policy.budget_tokens([row]))
+    try:
+        logprobs, _ = policy.logprobs([row])
+        if not logprobs.requires_grad:
+            raise ModelError(f"nothing of model {name!r} can be trained: {OTHER_MODEL}")
+        logprobs.sum().backward()  # type: ignore[no-untyped-call]
+    finally:
+        if factored is not None:
+            factored.clear()
+        for _, parameter in policy.trainable_parameters():
+            parameter.grad = None
+        policy.release_freed_memory()

@@ -1,0 +1,46 @@
+"""What a checkpoint was trained on: written into it, and read again to load the same model under it."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from swarmd.config import PolicyConfig
+from swarmd.hardware.plan import HardwarePlan
+from swarmd.model import Base, Located, absolute_name, locate
+from swarmd.storage import Checkpoint
+
+
+def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
+    """What the weights are loaded with again, and what they were trained to read and to end at."""
+    asked: dict[str, JsonValue] = {
+        "model": config.model,
+        "lora_rank": config.lora_rank,
+        "lora_alpha": config.lora_alpha,
+    }
+    if config.stop:
+        asked["stop"] = list(config.stop)
+    if config.template_args:
+        asked["template_args"] = dict(config.template_args)
+    return asked
+
+
+def with_model_of(config: PolicyConfig, checkpoint: Checkpoint | None) -> PolicyConfig:
+    """`config` with its model's name as it is found from any directory. A relative one that is not here is
+    meant to be the checkpoint's. Raises ModelError."""
+    trained = None if checkpoint is None else checkpoint.state.get("policy")
+    known = trained.get("model") if isinstance(trained, dict) else None
+    return config.model_copy(update={"model": absolute_name(config.model, known)})
+
+
+def locate_base(plan: HardwarePlan, checkpoint: Checkpoint | None) -> tuple[Located, Base | None]:
+    """The planned model's files, and what an adapter is trained on; None where all weights are trained.
+
+    Fetches a hub model. Raises ModelError, also if the checkpoint's adapter was trained on another base.
+    """
+    located = locate(plan.model)
+    if plan.lora is None:
+        return located, None
+    base = Base.of(located)
+    if checkpoint is not None:
+        base.require_same(checkpoint.state.get("base"), checkpoint.path)
+    return located, base
