@@ -170,12 +170,12 @@ def test_what_is_no_whole_checkpoint_is_named_with_the_remedy(swarmd, home, make
 
 
 def test_whole_weights_with_damaged_counters_are_scored_aloud(
-    swarmd, home, make_policy, tiny_model_dir, tasks
+    swarmd, home, make_policy, tiny_model_dir
 ) -> None:
     save(home, make_policy(), 4)
     [directory] = home.checkpoints_path.iterdir()
     (directory / "state.json").write_text("junk")
-    named = ("--checkpoint", directory, "--model", tiny_model_dir, "--tasks", tasks)
+    named = ("--checkpoint", directory, "--model", tiny_model_dir, "--tasks", "starter")
     outcome = swarmd("eval", *named, "--questions", 2, "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["step"] == 4
