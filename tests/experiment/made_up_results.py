@@ -56,10 +56,12 @@ def made_up_run(
         rate=1e-4,
         seed=seed,
         sweep=False,
+        learners=(0,),
         reward_own=reward,
         reward_mixed=reward,
         tokens=np.broadcast_to(np.array(tokens, dtype=np.float64), rounds)[:, None],
         completions=nothing,
+        entropy=nothing,
         payload=nothing,
         phases={"generating": np.full((rounds, 1), seconds)},
         trained_own=nothing,
@@ -70,6 +72,7 @@ def made_up_run(
             tuple(int(at) for at in np.linspace(0, rounds, len(held_out))), success, {"gcd": success}
         ),
         asked={},
+        versions={},
     )
 
 

@@ -97,7 +97,7 @@ def _with_band(axes: Axes, x: NDArray[Any], curves: Array, label: str) -> None:
 
 def _of_specialists(specialities: Sequence[Sequence[str]]) -> dict[str, Plot]:
     def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
-        parts = [split(run.held_out, specialities) for run in runs]
+        parts = [split(run, specialities) for run in runs]
         rounds = runs[0].held_out.rounds
         [line] = axes.plot(rounds, np.mean([part.others for part in parts], axis=0), label=label)
         own = np.mean([part.own for part in parts], axis=0)

@@ -142,3 +142,18 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, mo
     assert others["difference"] is None
     assert sharing["specialists"]["others"]["difference"]["mean"] == pytest.approx(0)
     assert "others' tasks, before" in (tmp_path / "report.md").read_text()
+
+
+def test_specialists_are_reported_where_some_of_them_attack(tmp_path) -> None:
+    write_results(tmp_path)
+    config = CONFIG.model_dump(mode="json") | {"specialities": [["count_bits"], ["gcd"]]}
+    (tmp_path / "experiment.json").write_text(json.dumps(config))
+    for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines[0]["settings"]["attack"] = {"kind": "in_context", "attackers": [0]}
+        kept = [line for line in lines if line.get("node") != 0]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
+    write_report(tmp_path, with_plots=False)
+    _, attacked = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    assert attacked["specialists"]["own"]["after"]["mean"] == 0.5  # of node 1, whose own task is gcd
+    assert attacked["specialists"]["others"]["after"]["mean"] is None
