@@ -74,4 +74,6 @@ def test_the_curve_over_several_experiments_is_written_where_it_is_told(swarmd, 
     write_results(tmp_path / "one")
     drawn = swarmd("experiment", "curve", tmp_path / "one", "--out", tmp_path / "curve", "--no-plots")
     assert drawn.code == 0, drawn.err
-    assert drawn.out.split() == [str(tmp_path / "curve" / name) for name in ("curve.json", "curve.md")]
+    assert drawn.out.split() == [
+        str(tmp_path / "curve" / name) for name in ("curve.json", "curve.md", "curve.html")
+    ]

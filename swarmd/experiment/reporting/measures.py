@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarmd.experiment.reporting.results import Array, RunResults
-from swarmd.experiment.reporting.statistics import smoothed
+from swarmd.experiment.reporting.statistics import smoothed, window_of
 
 # One number each ----------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ def writing(run: RunResults) -> dict[str, dict[str, float]]:
 # groups; held-out success is of the same questions everywhere.
 
 CURVES: Mapping[str, Callable[[RunResults], Array]] = {
-    "own": lambda run: smoothed(run.reward_own.mean(axis=1)),
+    "own": lambda run: smoothed(run.reward_own.mean(axis=1), window_of(len(run.reward_own))),
     "held_out": lambda run: run.held_out.success.mean(axis=1),
 }
 """The curves whose stability is reported; each gives one value per round or evaluation."""
