@@ -21,7 +21,7 @@ from swarmd.experiment.reporting.page import to_page
 from swarmd.experiment.reporting.plots import ONE_INCHES, name_at_end, spread_labels, title_and_note
 from swarmd.experiment.reporting.results import Results, read_results
 from swarmd.experiment.reporting.statistics import estimate
-from swarmd.experiment.reporting.style import QUIET, SERIES, THIN, write_figure
+from swarmd.experiment.reporting.style import DOT, QUIET, SERIES, THIN, write_figure
 from swarmd.experiment.reporting.tables import PROMISED
 from swarmd.storage.durable import disk_error
 
@@ -134,14 +134,23 @@ def _draw(figure: Figure, rows: Sequence[Row]) -> None:
             there = [row for row in points if row["gains"][key] and row["gains"][key]["mean"] is not None]
             gains = [100 * row["gains"][key]["mean"] for row in there]
             bases = [row["base"]["mean"] for row in there]
-            axes.plot(bases, gains, color=colour, linestyle=dashes, marker=MARKERS[index % len(MARKERS)])
+            axes.plot(
+                bases,
+                gains,
+                color=colour,
+                linestyle=dashes,
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=DOT,
+            )
             if there and key == "rounds":
                 texts.append(name_at_end(axes, Line(label, np.array(bases), np.array(gains)), colour))
     axes.axhline(0, color=QUIET, linewidth=THIN)
     if all(row["base"]["mean"] > 0 for row in rows):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_yscale("symlog", linthresh=LINEAR_PERCENT)
-    axes.yaxis.set_major_formatter("{x:+,.0f} %")
+    axes.yaxis.set_major_formatter("{x:,.0f} %")
     axes.set(xlabel="own reward in the first round", ylabel="gain in own reward")
     title_and_note(figure, TITLE, NOTE)
     figure.draw_without_rendering()

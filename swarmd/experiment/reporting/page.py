@@ -88,8 +88,8 @@ nav a:hover, nav a:focus { text-decoration: underline }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 1.4rem 0 .6rem }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--line) }
 p, li { max-width: 46rem }
-p:has(> img) { max-width: none; margin: 1rem 0 1.8rem }
-img { display: block; width: 100%; max-width: 54rem; height: auto }
+p:has(> img) { max-width: none; margin: 1rem 0 1.8rem; overflow-x: auto }
+img { display: block; width: 100%; min-width: 40rem; max-width: 54rem; height: auto }
 .wide { overflow-x: auto; margin: 1rem 0 }
 table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums }
 th, td { padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--line); text-align: left;

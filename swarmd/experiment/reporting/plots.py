@@ -40,6 +40,7 @@ COLUMNS = {False: 4, True: 2}
 """Small panels in a row; fewer if lines are named at their ends."""
 NOTE_CHARACTERS = 132  # of SMALL text in the width of a figure
 LABEL_CHARACTERS = 24  # a longer name would take the room of the lines; the tables have it whole
+LABEL_OFFSET = 6.0  # points from the end of a line to its name
 LABEL_GAP = 1.25  # between two names, in heights of their text
 LINE_SPACING = 1.35  # of the note, in heights of its text
 MARGIN = 5.0  # points around the title
@@ -147,8 +148,8 @@ def name_at_end(axes: Axes, line: Line, colour: str, halo: float = HALO) -> Anno
     from matplotlib.patheffects import withStroke
 
     return axes.annotate(
-        short(line.label), (line.across[-1], line.mean[-1]), (4, 0), textcoords="offset points", va="center",
-        size=SMALL, color=colour, annotation_clip=False,
+        short(line.label), (line.across[-1], line.mean[-1]), (LABEL_OFFSET, 0),
+        textcoords="offset points", va="center", size=SMALL, color=colour, annotation_clip=False,
         path_effects=[withStroke(linewidth=halo, foreground=PAPER)] if halo else None,
     )  # fmt: skip
 
@@ -164,7 +165,7 @@ def spread_labels(axes: Axes, texts: Sequence[Annotation]) -> None:
     low, high = (float(axes.transData.transform((0, end))[1]) * to_points for end in axes.get_ylim())
     wanted = [float(axes.transData.transform(text.xy)[1]) * to_points for text in texts]
     for text, before, now in zip(texts, wanted, spread(wanted, SMALL * LABEL_GAP, low, high), strict=True):
-        text.set_position((4, now - before))
+        text.set_position((LABEL_OFFSET, now - before))
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

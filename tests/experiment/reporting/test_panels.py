@@ -59,9 +59,7 @@ def test_many_configurations_of_attacks_get_a_panel_per_attack_and_their_control
         ("attack: a", ["a1", "a2"], "clean"),
         ("attack: b", ["b1", "b2"], "clean"),
     ]
-    assert shown(
-        panels(arms, by_attack=True)
-    ) == [  # clean is searched for the marker of a, not for that of b
+    assert shown(panels(arms, by_attack=True)) == [  # clean is searched for a, not for b
         ("no attackers", ["clean-too"], None),
         ("attack: a", ["clean", "a1", "a2"], None),
         ("attack: b", ["b1", "b2"], None),
