@@ -73,6 +73,8 @@ def made_up_run(
         ),
         asked={},
         versions={},
+        models=(),
+        reasons=(),
     )
 
 

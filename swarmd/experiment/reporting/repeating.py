@@ -15,17 +15,20 @@ ARRAYS = ("attacks", "configurations")
 
 
 def repeating(results: Results) -> dict[str, Any]:
-    """As report.json holds it: `commands`, `settings` as TOML, and the versions of all runs."""
+    """As report.json holds it: `commands`, `settings` as TOML, and what the runs ran with."""
     config = results.config
     name = config.name.replace(" ", "-")
     start = "torchrun --nproc-per-node RANKS -m swarmd" if config.exchange == "distributed" else "swarmd"
     counts = Counter(tuple(run.versions.items()) for run in results.runs)
+    first = results.runs[0]
     return {
         "commands": [
             f"{start} experiment run {shlex.quote(f'./{name}.toml')} --out {shlex.quote(f'./{name}')}",
             f"swarmd experiment report {shlex.quote(f'./{name}')}",
         ],
         "settings": to_toml(config),
+        "models": sorted({model for run in results.runs for model in run.models}),
+        "first_run": list(first.reasons),
         "ran_with": [{"versions": dict(versions), "runs": runs} for versions, runs in counts.most_common()],
     }
 

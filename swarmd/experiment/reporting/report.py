@@ -92,10 +92,17 @@ def _pictures(curves: Sequence[Figure]) -> Iterator[str]:
 
 def _repeating(found: Table) -> Iterator[str]:
     yield "## How to run it again"
-    yield "The settings are below; a setting that is not named has its default."
+    yield (
+        "The settings are below. A setting that is not named has its default. A model or a swarm that is "
+        "named as a path has to be there."
+    )
     yield fenced("\n".join(found["commands"]))
     yield fenced(found["settings"])
     yield "## What it ran with"
+    lines = []
     for ran in found["ran_with"]:
         versions = ", ".join(f"{name} {version}" for name, version in ran["versions"].items())
-        yield f"- {ran['runs']} runs: {escaped(versions)}" if versions else f"- {ran['runs']} runs: not known"
+        lines.append(f"{ran['runs']} runs: {versions or 'not known'}")
+    lines += [f"model files, SHA-256: {model}" for model in found["models"]]
+    lines += [f"first run: {reason}" for reason in found["first_run"]]
+    yield "\n".join(f"- {escaped(line)}" for line in lines)

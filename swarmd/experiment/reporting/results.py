@@ -73,6 +73,10 @@ class RunResults:
     """The settings named in ASKED."""
     versions: Mapping[str, str]
     """Of the packages, and the machine, as the run's first line has them."""
+    models: tuple[str, ...]
+    """SHA-256 of the files of each model that nodes started from, in hex."""
+    reasons: tuple[str, ...]
+    """Why the models ran as they did on that machine: a sentence each."""
 
     @property
     def length(self) -> Array:
@@ -183,6 +187,8 @@ def _run(lines: list[Line]) -> RunResults:
         held_out=_held_out([line for line in lines if line["kind"] == "held_out"], len(learners)),
         asked={key: settings[key] for key in ASKED},
         versions={str(name): str(found) for name, found in lines[0].get("versions", {}).items()},
+        models=tuple(map(str, settings.get("model_files_sha256", ()))),
+        reasons=tuple(dict.fromkeys(str(why) for whys in lines[0].get("plan", {}).values() for why in whys)),
     )
 
 

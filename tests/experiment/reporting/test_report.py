@@ -101,12 +101,13 @@ def test_the_page_asks_for_nothing_from_elsewhere(tmp_path) -> None:
     assert '<span class="range">2.40 to 4.00</span>' in page
 
 
-def test_names_that_look_like_markup_stay_text(tmp_path) -> None:
+def test_it_is_told_what_the_runs_ran_with_and_names_that_look_like_markup_stay_text(tmp_path) -> None:
     odd = "<img src=x onerror=alert(1)>|[a](javascript:b)`*\x1b[2J"
     write_results(tmp_path)
     for path in tmp_path.glob("runs/*/rounds.jsonl"):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
-        lines[0]["versions"] = {"machine": odd}
+        lines[0] |= {"versions": {"machine": odd}, "plan": {"a/model": ["one thread because of it"]}}
+        lines[0]["settings"]["model_files_sha256"] = ["c58a"]
         for line in lines:
             if line["kind"] == "held_out":
                 line["tasks"][odd] = line["tasks"]["gcd"]
@@ -115,7 +116,8 @@ def test_names_that_look_like_markup_stay_text(tmp_path) -> None:
     page = (tmp_path / "report.html").read_text()
     as_text = "&lt;img src=x onerror=alert(1)&gt;|[a](javascript:b)`*\\x1b[2J"
     assert f"<th>{as_text}</th>" in page
-    assert f"machine {as_text}</li>" in page
+    assert f"<li>4 runs: machine {as_text}</li>" in page
+    assert "<li>model files, SHA-256: c58a</li>\n<li>first run: one thread because of it</li>" in page
     assert not re.search("<img|<a href=.javascript", page)
     assert "\x1b" not in (tmp_path / "report.md").read_text()
 
