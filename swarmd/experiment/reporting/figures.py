@@ -211,10 +211,10 @@ class _Maker:
         left out."""
         seeds = np.array([_mean(run, axis=1) for run in runs])  # [seeds, points]
         spread = seeds if self._band_of_seeds else runs[0].T
-        there = ~np.isnan(seeds).all(axis=0)
+        at = np.arange(1.0, seeds.shape[1] + 1) if across is None else across
+        there = ~np.isnan(seeds).all(axis=0) & ~np.isnan(at)
         if not there.any():
             return None
-        at = np.arange(1.0, seeds.shape[1] + 1) if across is None else across
         spread, mean = spread[:, there], _mean(seeds[:, there], axis=0)
         if len(spread) == 1:
             return Line(label, at[there], mean)

@@ -198,6 +198,6 @@ def _scales(axes: Axes, what: Figure) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     lines = [line for lines in what.lines.values() for line in lines]
-    axes.set_xlim(0, max(float(line.across[-1]) for line in lines))
+    axes.set_xlim(0, max(float(line.across[-1]) for line in lines) or 1)
     if min(float((line.mean if line.low is None else line.low).min()) for line in lines) >= 0:
         axes.set_ylim(bottom=0)

@@ -88,6 +88,12 @@ def test_rounds_without_a_value_are_left_out_of_the_line() -> None:
     assert line.across.tolist() == [10, 11, 12, 13]  # the window of two reaches one further
 
 
+def test_what_was_not_measured_has_no_figure() -> None:
+    run = made_up_run([np.nan] * 20, tokens=np.nan)
+    assert not {"reward_own", "reward_by_tokens", "reward_by_time"} & drawn(run).keys()
+    assert "reward_by_tokens" not in drawn(made_up_run([0.1] * 20, tokens=np.nan))
+
+
 def test_a_note_says_how_many_nodes_learn() -> None:
     attacked = replace(two_nodes(made_up_run([0.0] * 20)), label="4/0")
     assert (
