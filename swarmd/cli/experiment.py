@@ -111,7 +111,10 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder written by `experiment run`.")],
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Also draw plots (matplotlib).")] = True,
 ) -> None:
-    """Write report.md, report.json and plots into an experiment's folder. It need not be finished."""
+    """Write report.md, report.html, report.json and plots into an experiment's folder.
+
+    The page needs no other file. The experiment need not be finished.
+    """
     from swarmd.experiment.reporting.report import write_report
 
     for path in write_report(folder, with_plots=plots):

@@ -44,6 +44,7 @@ def test_an_experiment_runs_with_the_model_given_and_is_reported(swarmd, tiny_mo
     assert reported.code == 0, reported.err
     assert str(out / "report.md") in reported.out
     assert "| 1/1 |" in (out / "report.md").read_text()
+    assert "<td>1/1</td>" in (out / "report.html").read_text()
 
 
 def test_a_file_that_is_wrong_is_refused_by_the_key_and_nothing_is_written(
@@ -74,4 +75,6 @@ def test_the_curve_over_several_experiments_is_written_where_it_is_told(swarmd, 
     write_results(tmp_path / "one")
     drawn = swarmd("experiment", "curve", tmp_path / "one", "--out", tmp_path / "curve", "--no-plots")
     assert drawn.code == 0, drawn.err
-    assert drawn.out.split() == [str(tmp_path / "curve" / name) for name in ("curve.json", "curve.md")]
+    assert drawn.out.split() == [
+        str(tmp_path / "curve" / name) for name in ("curve.json", "curve.md", "curve.html")
+    ]

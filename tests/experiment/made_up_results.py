@@ -56,10 +56,12 @@ def made_up_run(
         rate=1e-4,
         seed=seed,
         sweep=False,
+        learners=(0,),
         reward_own=reward,
         reward_mixed=reward,
         tokens=np.broadcast_to(np.array(tokens, dtype=np.float64), rounds)[:, None],
         completions=nothing,
+        entropy=nothing,
         payload=nothing,
         phases={"generating": np.full((rounds, 1), seconds)},
         trained_own=nothing,
@@ -67,9 +69,12 @@ def made_up_run(
         external_share=nothing,
         surprisal=nothing,
         held_out=HeldOut(
-            tuple(int(at) for at in np.linspace(0, rounds, len(held_out))), (0,), success, {"gcd": success}
+            tuple(int(at) for at in np.linspace(0, rounds, len(held_out))), success, {"gcd": success}
         ),
         asked={},
+        versions={},
+        models=(),
+        reasons=(),
     )
 
 

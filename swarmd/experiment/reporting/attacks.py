@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
-
-import numpy as np
 
 from swarmd.experiment.config import Arm, ExperimentConfig
-from swarmd.experiment.reporting.results import Array, Results, RunResults
+from swarmd.experiment.reporting.measures import last_rounds, length
+from swarmd.experiment.reporting.results import Results, RunResults
 from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
-
-END_SHARE = 0.1
-"""Share of the rounds, the last ones, that "at the end" is a mean over."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ def attacked(results: Results) -> list[Attacked]:
 
 def _attacked(results: Results, arm: Arm) -> Attacked:
     attack, runs = results.config.attack_of(arm), results.of(arm.label)
-    control = _control(results.config, arm)
+    control = control_of(results.config, arm)
     pairs = _pairs(runs, results.of(control.label) if control is not None else [])
     return Attacked(
         label=arm.label,
@@ -70,7 +65,7 @@ def _attacked(results: Results, arm: Arm) -> Attacked:
     )
 
 
-def _control(config: ExperimentConfig, arm: Arm) -> Arm | None:
+def control_of(config: ExperimentConfig, arm: Arm) -> Arm | None:
     """The configuration that differs only in having no attackers; None if `arm` has none itself."""
     if not arm.attackers:
         return None
@@ -87,7 +82,7 @@ def _pairs(runs: Sequence[RunResults], controls: Sequence[RunResults]) -> list[t
 
 def payload_end(run: RunResults) -> float:
     """NaN if nothing was searched for."""
-    return float(_last(run.payload).mean())
+    return float(last_rounds(run.payload).mean())
 
 
 def payload_peak(run: RunResults) -> float:
@@ -98,8 +93,7 @@ def payload_peak(run: RunResults) -> float:
 
 def length_end(run: RunResults) -> float:
     """NaN for runs of a version that did not count completions."""
-    completions = _last(run.completions).sum()
-    return float(_last(run.tokens).sum() / completions) if completions else nan
+    return length(last_rounds(run.tokens), last_rounds(run.completions))
 
 
 def _own(run: RunResults) -> float:
@@ -109,9 +103,3 @@ def _own(run: RunResults) -> float:
 
 def _held_out(run: RunResults) -> float:
     return float(run.held_out.success[-1].mean())
-
-
-def _last(values: Array) -> Array:
-    rounds = max(1, round(END_SHARE * len(values)))
-    last: Array = np.asarray(values[-rounds:])
-    return last

@@ -11,21 +11,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from swarmd.errors import ConfigError
 from swarmd.experiment.reporting.equal_cost import BASES, Against, against, against_solo
+from swarmd.experiment.reporting.figures import Line
 from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, table
-from swarmd.experiment.reporting.plots import draw_figure
+from swarmd.experiment.reporting.page import to_page
+from swarmd.experiment.reporting.plots import ONE_INCHES, name_at_end, spread_labels, title_and_note
 from swarmd.experiment.reporting.results import Results, read_results
 from swarmd.experiment.reporting.statistics import estimate
+from swarmd.experiment.reporting.style import DOT, QUIET, SERIES, THIN, write_figure
 from swarmd.experiment.reporting.tables import PROMISED
 from swarmd.storage.durable import disk_error
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 
 NAME = "curve"
+TITLE = "Gain of sharing against base success"
 GAINS = {
     "rounds": "own reward against the baseline, equal rounds",
     "tokens": "equal tokens",
@@ -34,27 +40,33 @@ GAINS = {
     "solo_time": "equal time",
 }
 """Columns: the gains, by how they are measured."""
-LINEAR_PERCENT = (
-    100  # beyond twice the control's reward the plot is logarithmic: one such gain hides no others
-)
+LINEAR_PERCENT = 100  # beyond twice the control's reward the plot is logarithmic: one gain hides no others
+MARKERS = ("o", "s", "^", "D", "v")
+"""By configuration, so that they can be told apart in greyscale: dashes say here what is compared."""
 
 
 def write_curve(folders: Sequence[Path], out: Path, *, with_plot: bool = True) -> list[Path]:
-    """Write curve.json, curve.md and the plot into `out`; returns their paths.
+    """Write curve.json, curve.md, curve.html and the plot into `out`; returns their paths.
 
     Raises ConfigError for a folder without results, baseline or sharing, StorageError.
     """
     rows = [row for folder in folders for row in _rows(folder, read_results(folder))]
     rows.sort(key=lambda row: (row["base"]["mean"], row["folder"]))
-    texts = {f"{NAME}.json": json.dumps(rows, indent=1, allow_nan=False), f"{NAME}.md": to_markdown(rows)}
+    text = to_markdown(rows, with_plot=with_plot)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (out / name).write_text(text, encoding="utf-8")
-        drawn = draw_figure(out / NAME, partial(_draw, rows=rows)) if with_plot else []
+        drawn = write_figure(out / NAME, ONE_INCHES, partial(_draw, rows=rows)) if with_plot else []
+        pictures = {path.name: path.read_bytes() for path in drawn if path.suffix == ".svg"}
+        written = {
+            f"{NAME}.json": json.dumps(rows, indent=1, allow_nan=False),
+            f"{NAME}.md": text,
+            f"{NAME}.html": to_page(TITLE, text, pictures),
+        }
+        for name, content in written.items():
+            (out / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise disk_error(f"write the curve into {out}", error) from error
-    return [*(out / name for name in texts), *drawn]
+    return [*(out / name for name in written), *drawn]
 
 
 def _rows(folder: Path, results: Results) -> list[Row]:
@@ -85,7 +97,7 @@ def _gains(results: Results, label: str, baseline: str) -> Row:
     return {key: None if one is None else plain(one.own_gain) for key, one in found.items()}
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
+def to_markdown(rows: Sequence[Row], *, with_plot: bool) -> str:
     """curve.md."""
     head = ["experiment", "", "own reward, first round", "held-out before", *GAINS.values()]
     body = [
@@ -93,30 +105,53 @@ def to_markdown(rows: Sequence[Row]) -> str:
         + [NOTHING if row["gains"][key] is None else percent(row["gains"][key]) for key in GAINS]
         for row in rows
     ]
-    return (
-        "# Gain against base success\n\nMeans over seeds with 95 % bootstrap intervals, paired by seed. "
-        "Nobody has learned before the first round: its own reward is the success of the base policy. What "
-        "equal cost and the strongest solo control are is in each experiment's report.md.\n\n"
-        f"{table(head, body)}\n"
-    )
+    parts = [f"# {TITLE}", MEANS, table(head, body)]
+    if with_plot:
+        parts.insert(2, f"![{TITLE}. {NOTE}]({NAME}.svg)")
+    return "\n\n".join(parts) + "\n"
 
 
-def _draw(axes: Axes, rows: Sequence[Row]) -> None:
-    """One line per configuration, over all experiments; dashed: against the strongest solo control."""
-    for label in dict.fromkeys(row["label"] for row in rows):
+MEANS = """\
+Means over seeds with 95 % bootstrap intervals, paired by seed. Nobody has learned before the first round: its
+own reward is the success of the base policy. What equal cost and the strongest solo control are is in each
+experiment's report.md."""
+
+NOTE = (
+    "Mean over seeds. Solid: equal rounds, against the baseline. Dashed: equal tokens, against the "
+    "strongest solo control. Grey: no gain."
+)
+
+
+def _draw(figure: Figure, rows: Sequence[Row]) -> None:
+    """Two lines per configuration, over all experiments."""
+    axes = figure.subplots()
+    texts = []
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    for index, label in enumerate(labels):
+        colour = SERIES[index % len(SERIES)]
         points = [row for row in rows if row["label"] == label]
-        colour = None
-        for key, style, name in (("rounds", "o-", label), ("solo_tokens", "o--", None)):
+        for key, dashes in (("rounds", "-"), ("solo_tokens", "--")):
             there = [row for row in points if row["gains"][key] and row["gains"][key]["mean"] is not None]
             gains = [100 * row["gains"][key]["mean"] for row in there]
-            [line] = axes.plot([row["base"]["mean"] for row in there], gains, style, color=colour, label=name)
-            colour = line.get_color()
-    axes.axhline(0, color="grey", linewidth=0.5)
+            bases = [row["base"]["mean"] for row in there]
+            axes.plot(
+                bases,
+                gains,
+                color=colour,
+                linestyle=dashes,
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=DOT,
+            )
+            if there and key == "rounds":
+                texts.append(name_at_end(axes, Line(label, np.array(bases), np.array(gains)), colour))
+    axes.axhline(0, color=QUIET, linewidth=THIN)
     if all(row["base"]["mean"] > 0 for row in rows):
         axes.set_xscale("log")
-    axes.set(
-        title="Gain against base success",
-        xlabel="own reward in the first round",
-        ylabel="gain, %; dashed: equal tokens, strongest solo",
-    )
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_yscale("symlog", linthresh=LINEAR_PERCENT)
+    axes.yaxis.set_major_formatter("{x:,.0f} %")
+    axes.set(xlabel="own reward in the first round", ylabel="gain in own reward")
+    title_and_note(figure, TITLE, NOTE)
+    figure.draw_without_rendering()
+    spread_labels(axes, texts)

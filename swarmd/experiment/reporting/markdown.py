@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from swarmd.experiment.reporting.statistics import Estimate
+from swarmd.observe.text import printable
 
 NOTHING = "–"
+
+_MARKUP = re.compile(r"[\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w)")
+"""What Markdown could take for something else than text. An underscore inside a word is none."""
 
 
 def plain(estimated: Estimate) -> dict[str, Any]:
@@ -42,6 +47,20 @@ def percent(estimated: dict[str, Any]) -> str:
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *body]
+    """A Markdown table of plain text."""
+    lines = [[escaped(cell) for cell in cells] for cells in (head, *body)]
+    lines.insert(1, ["---"] * len(head))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def escaped(text: str) -> str:
+    """`text` as Markdown that shows it as it is, in one line."""
+    return _MARKUP.sub(r"\\\g<0>", printable(text))
+
+
+def fenced(text: str) -> str:
+    """A block of code. Lines stay lines; a fence longer than any in `text` closes it."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    shown_text = "\n".join(printable(line) for line in text.split("\n"))
+    return f"{fence}\n{shown_text}\n{fence}"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarmd.experiment.reporting.results import Array, HeldOut, RunResults
-from swarmd.experiment.reporting.statistics import smoothed
+from swarmd.experiment.reporting.results import Array, RunResults
+from swarmd.experiment.reporting.statistics import smoothed, window_of
 
 # One number each ----------------------------------------------------------------------------------
 
@@ -89,6 +89,38 @@ def _of_a_node(spent: Array) -> float:
     return float(spent.sum(axis=0).mean())
 
 
+# What nodes write ---------------------------------------------------------------------------------
+
+END_SHARE = 0.1
+"""Share of the rounds, the last ones, that "at the end" is a mean over."""
+
+
+def last_rounds(values: Array) -> Array:
+    """The rounds that are "at the end"; the first axis is the rounds."""
+    rounds = max(1, round(END_SHARE * len(values)))
+    last: Array = np.asarray(values[-rounds:])
+    return last
+
+
+def length(tokens: Array, completions: Array) -> float:
+    """Tokens per completion; NaN for runs of a version that did not count completions."""
+    written = completions.sum()
+    return float(tokens.sum() / written) if written > 0 else float("nan")
+
+
+def writing(run: RunResults) -> dict[str, dict[str, float]]:
+    """Length of own completions in tokens, and their entropy in nats per token: in the first round, in which
+    nobody has learned yet, and at the end."""
+    first, end = run.tokens[:1], last_rounds(run.tokens)
+    return {
+        "length": {
+            "first": length(first, run.completions[:1]),
+            "end": length(end, last_rounds(run.completions)),
+        },
+        "entropy": {"first": _mean(run.entropy[:1]), "end": _mean(last_rounds(run.entropy))},
+    }
+
+
 # Stability: whether a run keeps what it gained ----------------------------------------------------
 #
 #     peak    the highest point of the curve
@@ -100,7 +132,7 @@ def _of_a_node(spent: Array) -> float:
 # groups; held-out success is of the same questions everywhere.
 
 CURVES: Mapping[str, Callable[[RunResults], Array]] = {
-    "own": lambda run: smoothed(run.reward_own.mean(axis=1)),
+    "own": lambda run: smoothed(run.reward_own.mean(axis=1), window_of(len(run.reward_own))),
     "held_out": lambda run: run.held_out.success.mean(axis=1),
 }
 """The curves whose stability is reported; each gives one value per round or evaluation."""
@@ -124,16 +156,17 @@ class Split:
     others: Array
 
 
-def split(held_out: HeldOut, specialities: Sequence[Sequence[str]]) -> Split:
-    """`specialities` has one list of task names per node of the experiment, attackers included. Each node has
-    at least one task and lacks one.
+def split(run: RunResults, specialities: Sequence[Sequence[str]]) -> Split:
+    """`specialities` has one list of task names per node, attackers included, whose lists are not used.
+
+    Each node has at least one task and lacks one.
 
     Every task counts the same, however many questions it has, and so does every node. NaN if nothing was
     asked about a node's tasks: not every task has held-out questions.
     """
-    asked, nothing = held_out.tasks.items(), [np.full(len(held_out.rounds), np.nan)]
+    asked, nothing = run.held_out.tasks.items(), [np.full(len(run.held_out.rounds), np.nan)]
     own, others = [], []
-    for column, node in enumerate(held_out.nodes):
+    for column, node in enumerate(run.learners):
         tasks = specialities[node]
         own.append([success[:, column] for name, success in asked if name in tasks] or nothing)
         others.append([success[:, column] for name, success in asked if name not in tasks] or nothing)

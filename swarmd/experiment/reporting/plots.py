@@ -1,175 +1,203 @@
-"""The plots of a report, as PNG and SVG. Needs matplotlib, which is imported only when something is drawn."""
+"""Draws figures: their panels, and the name of each line at its end. Needs matplotlib, which is imported only
+when something is drawn. How all of it looks is in `style`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from swarmd.errors import ConfigError
-from swarmd.experiment.reporting.measures import split
-from swarmd.experiment.reporting.results import Array, Results, RunResults
-from swarmd.experiment.reporting.statistics import smoothed
+from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.reporting.figures import Figure, Line
+from swarmd.experiment.reporting.panels import Panel, panels_of
+from swarmd.experiment.reporting.style import (
+    BAND_ALPHA,
+    DASHES,
+    DOT,
+    HALO,
+    LARGE,
+    PAPER,
+    QUIET,
+    SERIES,
+    SMALL,
+    THIN,
+    WIDTH_INCHES,
+    write_figure,
+)
 
 if TYPE_CHECKING:
+    from matplotlib import figure as mpl
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
 
-FORMATS = ("png", "svg")
-SIZE_INCHES = (7.0, 4.2)  # half a page wide at 100 dots an inch
-BAND_ALPHA = 0.15  # the bands of six configurations still show through each other
-
-Draw = Callable[["Axes", list[RunResults], str], None]
-Plot = tuple[str, str, str, Draw]
-"""Title, x axis, y axis, and what draws one configuration."""
-
-
-def draw_plots(results: Results, folder: Path) -> list[str]:
-    """Write every plot into `folder`; returns their names without suffix.
-
-    Raises ConfigError without matplotlib, OSError.
-    """
-    plots = PLOTS | (_of_specialists(results.config.specialities) if results.config.specialities else {})
-    for name, plot in plots.items():
-        draw_figure(folder / name, partial(_draw, results=results, plot=plot))
-    return list(plots)
+ONE_INCHES = 3.6  # height of a figure of one panel: half as high as it is wide
+ROW_INCHES = 1.75  # of a row of small panels
+HEAD_INCHES = 0.9  # of title, note and the name of the lower axis, beside the rows
+COLUMNS = {False: 4, True: 2}
+"""Small panels in a row; fewer if lines are named at their ends."""
+NOTE_CHARACTERS = 132  # of SMALL text in the width of a figure
+LABEL_CHARACTERS = 24  # a longer name would take the room of the lines; the tables have it whole
+LABEL_OFFSET = 6.0  # points from the end of a line to its name
+LABEL_GAP = 1.25  # between two names, in heights of their text
+LINE_SPACING = 1.35  # of the note, in heights of its text
+MARGIN = 5.0  # points around the title
+POINTS_PER_INCH = 72
 
 
-def _draw(axes: Axes, results: Results, plot: Plot) -> None:
-    title, across, up, draw = plot
-    for label, runs in _by_label(results):
-        draw(axes, runs, label)
-    axes.set(title=title, xlabel=across, ylabel=up)
-
-
-def _by_label(results: Results) -> Iterator[tuple[str, list[RunResults]]]:
-    for arm in results.config.configurations:
-        if runs := results.of(arm.label):
-            yield arm.label, runs
-
-
-def _cumulative(of: Callable[[RunResults], Array]) -> Draw:
-    def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
-        curves = np.array([np.nancumsum(np.nansum(of(run), axis=1)) for run in runs])
-        _with_band(axes, np.arange(1, curves.shape[1] + 1), curves, label)
-
-    return draw
-
-
-def _smooth(of: Callable[[RunResults], Array]) -> Draw:
-    """The mean over all nodes and seeds that have a value, and the band from the lowest to the highest."""
-
-    def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
-        curves = np.concatenate([smoothed(of(run)).T for run in runs])
-        at = np.flatnonzero((~np.isnan(curves)).any(axis=0))
-        if at.size:
-            _with_band(axes, at + 1, curves[:, at], label)
-
-    return draw
-
-
-def _smooth_own_against(cost: Callable[[RunResults], Array]) -> Draw:
-    """The mean over nodes and seeds, against the mean cost so far over all nodes."""
-
-    def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
-        spent = np.mean([np.cumsum(cost(run).sum(axis=1)) for run in runs], axis=0)
-        axes.plot(
-            spent, np.mean([smoothed(run.reward_own).mean(axis=1) for run in runs], axis=0), label=label
-        )
-
-    return draw
-
-
-def _held_out(axes: Axes, runs: list[RunResults], label: str) -> None:
-    curves = np.array([run.held_out.success.mean(axis=1) for run in runs])
-    _with_band(axes, np.array(runs[0].held_out.rounds), curves, label)
-
-
-def _with_band(axes: Axes, x: NDArray[Any], curves: Array, label: str) -> None:
-    """`curves` is [curves, points]; at each point, at least one is not NaN."""
-    [line] = axes.plot(x, np.nanmean(curves, axis=0), label=label)
-    low, high = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
-    axes.fill_between(x, low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0)
-
-
-def _of_specialists(specialities: Sequence[Sequence[str]]) -> dict[str, Plot]:
-    def draw(axes: Axes, runs: list[RunResults], label: str) -> None:
-        parts = [split(run.held_out, specialities) for run in runs]
-        rounds = runs[0].held_out.rounds
-        [line] = axes.plot(rounds, np.mean([part.others for part in parts], axis=0), label=label)
-        own = np.mean([part.own for part in parts], axis=0)
-        axes.plot(rounds, own, color=line.get_color(), linestyle="--")
-
-    return {"specialists": ("Held-out success of specialists", ROUNDS, "others' tasks; dashed: own", draw)}
-
-
-ROUNDS = "round"
-
-PLOTS: dict[str, Plot] = {
-    "cumulative_mixed": (
-        "Cumulative reward of what was trained on (the paper's)", ROUNDS, "sum over nodes; band: seeds",
-        _cumulative(lambda run: run.reward_mixed),
-    ),
-    "cumulative_own": (
-        "Cumulative own reward", ROUNDS, "sum over nodes; band: seeds",
-        _cumulative(lambda run: run.reward_own),
-    ),
-    "reward_own": (
-        "Own reward, smoothed", ROUNDS, "mean; band: lowest to highest node",
-        _smooth(lambda run: run.reward_own),
-    ),
-    "held_out": ("Success on held-out questions", ROUNDS, "mean over nodes; band: seeds", _held_out),
-    "external_share": (
-        "Share of others' groups among those trained on", ROUNDS, "mean; band: lowest to highest node",
-        _smooth(lambda run: run.external_share),
-    ),
-    "surprisal": (
-        "Surprisal of others' text, smoothed", ROUNDS, "nats a byte; band: lowest to highest node",
-        _smooth(lambda run: run.surprisal),
-    ),
-    "reward_by_tokens": (
-        "Own reward against what it cost", "tokens generated by all nodes", "own reward, smoothed",
-        _smooth_own_against(lambda run: run.tokens),
-    ),
-    "reward_by_time": (
-        "Own reward against what it cost", "seconds of all nodes", "own reward, smoothed",
-        _smooth_own_against(lambda run: run.seconds),
-    ),
-}  # fmt: skip
-"""By file name."""
-
-
-# A figure -----------------------------------------------------------------------------------------
-
-
-def draw_figure(path: Path, draw: Callable[[Axes], None]) -> list[Path]:
-    """Write what `draw` puts on the axes to `path`, once per suffix of FORMATS; returns the files.
-
-    Raises ConfigError without matplotlib, OSError.
-    """
-    try:
-        import matplotlib as mpl
-
-        mpl.use("agg")  # there may be no display
-        mpl.rcParams["svg.hashsalt"] = "swarmd"  # the same results give the same file
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise ConfigError(
-            'plots need matplotlib: pip install "swarmd[experiment]", or use --no-plots'
-        ) from error
-    figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
-    draw(axes)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend()
-    files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
-    for file in files:
-        figure.savefig(file, metadata=_undated(file))
-    plt.close(figure)
+def draw_figures(figures: Sequence[Figure], config: ExperimentConfig, folder: Path) -> list[Path]:
+    """Write every figure into `folder`; returns the files. Raises ConfigError without matplotlib, OSError."""
+    files = []
+    for figure in figures:
+        panels = panels_of(figure, config)
+        draw = partial(draw_figure, what=figure, panels=panels)
+        files += write_figure(folder / figure.name, height_of(panels), draw)
     return files
 
 
-def _undated(file: Path) -> dict[str, Any]:
-    return {"Date": None} if file.suffix == ".svg" else {}
+def height_of(panels: Sequence[Panel]) -> float:
+    """Inches."""
+    if len(panels) == 1:
+        return ONE_INCHES
+    return HEAD_INCHES + ROW_INCHES * math.ceil(len(panels) / _columns(panels))
+
+
+def _columns(panels: Sequence[Panel]) -> int:
+    return min(len(panels), COLUMNS[_named(panels)])
+
+
+def _named(panels: Sequence[Panel]) -> bool:
+    """Whether lines are named at their ends. A panel's only line has the panel's title."""
+    return any(len(panel.lines) > 1 or not panel.title for panel in panels)
+
+
+def draw_figure(figure: mpl.Figure, what: Figure, panels: Sequence[Panel]) -> None:
+    """Draw `what` on an empty figure."""
+    columns = _columns(panels)
+    rows = math.ceil(len(panels) / columns)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    named = _named(panels)
+    labels = []
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        labels.append((axes, _draw_panel(axes, what, panel, named=named)))
+        axes.set_title(panel.title)
+    _scales(grid.flat[0], what)
+    for unused in grid.flat[len(panels) :]:
+        unused.set_visible(False)
+    for column in range(columns):  # the lowest panel of each column shows the numbers of the lower axis
+        last = max(row for row in range(rows) if row * columns + column < len(panels))
+        grid[last, column].tick_params(labelbottom=True)
+    title_and_note(figure, what.title, _note(what, panels))
+    figure.supxlabel(what.across, size=SMALL, color=QUIET)
+    figure.supylabel(what.up, size=SMALL, color=QUIET)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is known now, and costs most of the drawing
+    for axes, texts in labels:
+        spread_labels(axes, texts)
+
+
+def title_and_note(figure: mpl.Figure, title: str, note: str) -> None:
+    """The title of a figure and, smaller, what its lines are, above the room that is left to the axes."""
+    lines = wrap(note, NOTE_CHARACTERS)
+    height = figure.get_size_inches()[1] * POINTS_PER_INCH
+    below_title = 1 - (MARGIN + LARGE * LABEL_GAP) / height
+    below_note = below_title - (len(lines) * SMALL * LINE_SPACING + MARGIN) / height
+    figure.text(MARGIN / (WIDTH_INCHES * POINTS_PER_INCH), 1 - MARGIN / height, title, size=LARGE,
+                weight="bold", va="top")  # fmt: skip
+    figure.text(MARGIN / (WIDTH_INCHES * POINTS_PER_INCH), below_title, "\n".join(lines), size=SMALL,
+                color=QUIET, va="top", linespacing=LINE_SPACING)  # fmt: skip
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, below_note))
+
+
+def _note(what: Figure, panels: Sequence[Panel]) -> str:
+    """The note of the figure, and what its grey lines are."""
+    parts = [what.note]
+    behind = dict.fromkeys(short(panel.behind.label) for panel in panels if panel.behind is not None)
+    if behind:
+        parts.append(f"Grey, to compare with: {', '.join(behind)}.")
+    if what.level is not None:
+        name, value = what.level
+        parts.append(f"Dotted: {name}, {float(f'{value:.3g}'):g}.")
+    return " ".join(part for part in parts if part)
+
+
+def _draw_panel(axes: Axes, what: Figure, panel: Panel, *, named: bool) -> list[Annotation]:
+    """Returns the names at the ends of the lines."""
+    if what.level is not None:
+        axes.axhline(what.level[1], color=QUIET, linewidth=THIN, linestyle=":")
+    dots: dict[str, Any] = (
+        {"marker": "o", "markersize": DOT, "clip_on": False} if what.measured_at_points else {}
+    )
+    coloured = zip(panel.lines, SERIES, DASHES, strict=False)
+    looks: list[tuple[Line, str, Any]] = list(coloured)
+    if panel.behind is not None:
+        looks.insert(0, (panel.behind, QUIET, "-"))
+    for line, colour, dashes in looks:
+        axes.plot(line.across, line.mean, color=colour, linestyle=dashes, **dots)
+        if line.low is not None and line.high is not None:
+            axes.fill_between(line.across, line.low, line.high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+    # Only lines that end at different places have names that lie on other lines.
+    halo = 0 if what.whole else HALO
+    return [name_at_end(axes, line, colour, halo) for line, colour, _ in looks] if named else []
+
+
+def name_at_end(axes: Axes, line: Line, colour: str, halo: float = HALO) -> Annotation:
+    """The label of `line`, to the right of its last point; `halo` points of paper set it off from lines."""
+    from matplotlib.patheffects import withStroke
+
+    return axes.annotate(
+        short(line.label), (line.across[-1], line.mean[-1]), (LABEL_OFFSET, 0),
+        textcoords="offset points", va="center", size=SMALL, color=colour, annotation_clip=False,
+        path_effects=[withStroke(linewidth=halo, foreground=PAPER)] if halo else None,
+    )  # fmt: skip
+
+
+def short(label: str) -> str:
+    """`label`, or its beginning."""
+    return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"
+
+
+def spread_labels(axes: Axes, texts: Sequence[Annotation]) -> None:
+    """Move names apart that lie on each other. The layout of the figure must be known."""
+    to_points = POINTS_PER_INCH / axes.figure.dpi
+    low, high = (float(axes.transData.transform((0, end))[1]) * to_points for end in axes.get_ylim())
+    wanted = [float(axes.transData.transform(text.xy)[1]) * to_points for text in texts]
+    for text, before, now in zip(texts, wanted, spread(wanted, SMALL * LABEL_GAP, low, high), strict=True):
+        text.set_position((LABEL_OFFSET, now - before))
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places as near to those wanted as `gap` between any two allows, in the same order, within `low` and
+    `high` while there is room."""
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    # Wanted minus its rank times the gap must not fall. Pooling neighbours that would fall gives the places
+    # nearest to those wanted by least squares (isotonic regression).
+    blocks: list[tuple[float, int]] = []  # mean, count
+    for rank, index in enumerate(order):
+        mean, count = wanted[index] - rank * gap, 1
+        while blocks and blocks[-1][0] > mean:
+            before, many = blocks.pop()
+            mean, count = (before * many + mean * count) / (many + count), many + count
+        blocks.append((mean, count))
+    free = [mean for mean, count in blocks for _ in range(count)]
+    top = max(low, high - (len(wanted) - 1) * gap)
+    places = [0.0] * len(wanted)
+    for rank, index in enumerate(order):
+        places[index] = min(max(free[rank], low), top) + rank * gap
+    return places
+
+
+def _scales(axes: Axes, what: Figure) -> None:
+    """The ends and steps of the axes, which all panels share."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=what.whole, steps=[1, 2, 5, 10]))
+    if not what.whole:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    lines = [line for lines in what.lines.values() for line in lines]
+    axes.set_xlim(0, max(float(line.across[-1]) for line in lines) or 1)
+    if min(float((line.mean if line.low is None else line.low).min()) for line in lines) >= 0:
+        axes.set_ylim(bottom=0)

@@ -32,8 +32,6 @@ class HeldOut:
     """Success on held-out questions after each of `rounds`."""
 
     rounds: tuple[int, ...]
-    nodes: tuple[int, ...]
-    """Indices of the nodes that learn. Attackers have no column below."""
     success: Array
     """[evaluations, nodes]"""
     tasks: Mapping[str, Array]
@@ -42,19 +40,23 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class RunResults:
-    """One finished run. Arrays are [rounds, nodes] of the nodes that learn; NaN where there was nothing to
-    measure."""
+    """One finished run. Arrays are [rounds, learners]: attackers have no column. NaN where there was nothing
+    to measure."""
 
     label: str
     rate: float
     seed: int
     sweep: bool
+    learners: tuple[int, ...]
+    """The number of each column's node."""
     reward_own: Array
     reward_mixed: Array
     tokens: Array
     """Tokens generated."""
     completions: Array
     """Completions generated."""
+    entropy: Array
+    """Nats per token, of own completions under the policy that wrote them."""
     payload: Array
     """Share of the completions that carry the payload of an attack."""
     phases: Mapping[str, Array]
@@ -69,6 +71,18 @@ class RunResults:
     held_out: HeldOut
     asked: Mapping[str, Any]
     """The settings named in ASKED."""
+    versions: Mapping[str, str]
+    """Of the packages, and the machine, as the run's first line has them."""
+    models: tuple[str, ...]
+    """SHA-256 of the files of each model that nodes started from, in hex."""
+    reasons: tuple[str, ...]
+    """Why the models ran as they did on that machine: a sentence each."""
+
+    @property
+    def length(self) -> Array:
+        """Tokens per own completion."""
+        found: Array = np.full_like(self.tokens, np.nan)
+        return np.divide(self.tokens, self.completions, out=found, where=self.completions > 0)
 
     @property
     def seconds(self) -> Array:
@@ -143,8 +157,9 @@ def _finished(path: Path) -> RunResults | None:
 def _run(lines: list[Line]) -> RunResults:
     settings = lines[0]["settings"]
     nodes = [line for line in lines if line["kind"] == "node"]
-    learners = settings["nodes"] - len(settings.get("attack", {}).get("attackers", ()))
-    shape = settings["rounds"], learners
+    attackers = settings.get("attack", {}).get("attackers", ())
+    learners = tuple(node for node in range(settings["nodes"]) if node not in attackers)
+    shape = settings["rounds"], len(learners)
 
     def grid(value: Callable[[Line], Any]) -> Array:
         return np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)  # None becomes NaN
@@ -157,18 +172,23 @@ def _run(lines: list[Line]) -> RunResults:
         rate=settings["learning"]["learning_rate"],
         seed=settings["seed"],
         sweep=settings["sweep"],
+        learners=learners,
         reward_own=grid(lambda line: line["reward_own"]),
         reward_mixed=grid(lambda line: line["reward_mixed"]),
         tokens=grid(lambda line: line["tokens_generated"]),
         completions=grid(lambda line: line.get("completions_generated")),
+        entropy=grid(lambda line: line["metrics"].get("entropy")),
         payload=grid(lambda line: line.get("payload_share")),
         phases={phase: seconds_of(phase) for phase in nodes[0]["seconds"]},
         trained_own=grid(lambda line: line["metrics"].get("tokens_own")),
         trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
         external_share=grid(lambda line: line["external_share"]),
         surprisal=grid(lambda line: line["metrics"]["external_nats_per_byte"]),
-        held_out=_held_out([line for line in lines if line["kind"] == "held_out"], learners),
+        held_out=_held_out([line for line in lines if line["kind"] == "held_out"], len(learners)),
         asked={key: settings[key] for key in ASKED},
+        versions={str(name): str(found) for name, found in lines[0].get("versions", {}).items()},
+        models=tuple(map(str, settings.get("model_files_sha256", ()))),
+        reasons=tuple(dict.fromkeys(str(why) for whys in lines[0].get("plan", {}).values() for why in whys)),
     )
 
 
@@ -179,7 +199,6 @@ def _held_out(lines: list[Line], nodes: int) -> HeldOut:
             tasks[name].append(result["success"])
     return HeldOut(
         rounds=tuple(line["round"] for line in lines[::nodes]),
-        nodes=tuple(line["node"] for line in lines[:nodes]),
         success=np.array([line["success"] for line in lines], dtype=np.float64).reshape(-1, nodes),
         tasks={name: np.array(values).reshape(-1, nodes) for name, values in tasks.items()},
     )

@@ -111,9 +111,13 @@ def holm(p: Sequence[float]) -> list[float]:
 # Curves -------------------------------------------------------------------------------------------
 
 
-def smoothed(values: Array) -> Array:
-    """Moving mean over the first axis, over fewer values at the beginning; NaN is left out."""
-    window = max(1, len(values) // WINDOWS)
+def window_of(rounds: int) -> int:
+    """Over how many rounds a curve of `rounds` rounds is smoothed."""
+    return max(1, rounds // WINDOWS)
+
+
+def smoothed(values: Array, window: int) -> Array:
+    """Moving mean over the first axis, of `window` values and fewer at the beginning; NaN is left out."""
     there = ~np.isnan(values)
     totals = np.cumsum(np.where(there, values, 0.0), axis=0)
     counts = np.cumsum(there, axis=0).astype(np.float64)

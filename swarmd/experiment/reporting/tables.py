@@ -14,6 +14,7 @@ from swarmd.experiment.reporting.measures import (
     seconds_by_phase,
     split,
     tokens_by_use,
+    writing,
 )
 from swarmd.experiment.reporting.results import Results, RunResults
 from swarmd.experiment.reporting.statistics import estimate
@@ -60,6 +61,7 @@ def _configuration(results: Results, label: str) -> Table:
         },
         "against_baseline": _against_baseline(results, label),
         "spending": _spending(runs),
+        "writing": _writing(runs),
         "stability": _stability(runs),
         "tasks": {
             name: plain(estimate([float(run.held_out.tasks[name][-1].mean()) for run in runs]))
@@ -106,6 +108,14 @@ def _spending(runs: list[RunResults]) -> Table:
     }
 
 
+def _writing(runs: list[RunResults]) -> Table:
+    found = [writing(run) for run in runs]
+    return {
+        what: {when: plain(estimate([each[what][when] for each in found])) for when in found[0][what]}
+        for what in found[0]
+    }
+
+
 def _stability(runs: list[RunResults]) -> Table:
     return {
         name: {
@@ -119,8 +129,8 @@ def _specialists(results: Results, label: str) -> Table:
     """Held-out success on a node's own tasks and on others' tasks: before, after, and after minus the
     baseline's."""
     lists = results.config.specialities
-    after = {run.seed: split(run.held_out, lists) for run in results.of(label)}
-    of = {run.seed: split(run.held_out, lists) for run in results.of(results.config.baseline_label or "")}
+    after = {run.seed: split(run, lists) for run in results.of(label)}
+    of = {run.seed: split(run, lists) for run in results.of(results.config.baseline_label or "")}
     common = [seed for seed in after if seed in of] if label != results.config.baseline_label else []
     return {
         which: {

@@ -19,7 +19,7 @@ def test_every_sharing_configuration_is_a_row_from_the_poorest_base_up(tmp_path)
             (tmp_path / "poor" / "runs" / f"run-{arm}-{seed}" / "rounds.jsonl").unlink()
             write_lines(tmp_path / "poor", f"again-{arm}-{seed}", run_lines(arm, seed, reward, 100, None))
     paths = write_curve([tmp_path / "rich", tmp_path / "poor"], tmp_path / "out", with_plot=False)
-    assert paths == [tmp_path / "out" / "curve.json", tmp_path / "out" / "curve.md"]
+    assert paths == [tmp_path / "out" / f"curve.{end}" for end in ("json", "md", "html")]
     poor, rich = json.loads(paths[0].read_text())
     assert (poor["base"]["mean"], rich["base"]["mean"]) == (pytest.approx(0.01), pytest.approx(0.15))
     assert poor["gains"]["rounds"]["mean"] == pytest.approx(2.0)
@@ -31,6 +31,8 @@ def test_the_curve_is_drawn(tmp_path) -> None:
     pytest.importorskip("matplotlib")
     write_results(tmp_path)
     assert tmp_path / "out" / "curve.svg" in write_curve([tmp_path], tmp_path / "out")
+    assert "(curve.svg)" in (tmp_path / "out" / "curve.md").read_text()
+    assert (tmp_path / "out" / "curve.html").read_text().count('src="data:image/svg+xml') == 1
 
 
 def test_a_folder_in_which_nobody_shared_is_refused(tmp_path) -> None:

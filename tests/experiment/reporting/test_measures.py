@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from swarmd.experiment.reporting.measures import CURVES, QUANTITIES, split
+from swarmd.experiment.reporting.measures import CURVES, QUANTITIES, split, writing
 from swarmd.experiment.reporting.results import HeldOut
 from tests.experiment.made_up_results import made_up_run
+
+TWO_NODES = np.array([[0.0, 0.2], [0.4, 0.6]])
+"""Success of two nodes before and after."""
 
 
 @pytest.mark.parametrize(
@@ -33,17 +38,28 @@ def test_own_reward_is_smoothed_and_held_out_success_is_not() -> None:
 
 
 def test_a_task_without_held_out_questions_leaves_a_gap() -> None:
-    success = np.array([[0.0, 0.2], [0.4, 0.6]])
-    found = split(HeldOut((0, 1), (0, 1), success, {"gcd": success}), [["gcd"], ["count_bits"]])
-    assert np.isnan(found.own).tolist() == [True, True]
-    first = success[:, :1]
-    assert split(HeldOut((0, 1), (0,), first, {"gcd": first}), [["gcd"]]).own.tolist() == [0.0, 0.4]
+    run = made_up_run([0.0], held_out=[0.0, 0.4])
+    two = replace(run, learners=(0, 1), held_out=HeldOut((0, 1), TWO_NODES, {"gcd": TWO_NODES}))
+    assert np.isnan(split(two, [["gcd"], ["count_bits"]]).own).tolist() == [True, True]
+    assert split(run, [["gcd"]]).own.tolist() == [0.0, 0.4]
 
 
-def test_beside_attackers_each_learner_is_judged_by_its_own_speciality() -> None:
-    """The first node attacks, so the first column is the second node's."""
-    gcd, bits = np.array([[0.1, 0.2]]), np.array([[0.3, 0.4]])
-    held_out = HeldOut((0,), (1, 2), (gcd + bits) / 2, {"gcd": gcd, "count_bits": bits})
-    found = split(held_out, [["gcd"], ["gcd"], ["count_bits"]])
-    assert found.own.tolist() == [pytest.approx((0.1 + 0.4) / 2)]
-    assert found.others.tolist() == [pytest.approx((0.3 + 0.2) / 2)]
+def test_an_attacker_has_no_column_and_its_speciality_is_not_looked_at() -> None:
+    held_out = HeldOut((0, 1), TWO_NODES, {"gcd": TWO_NODES, "products": 1 - TWO_NODES})
+    run = replace(made_up_run([0.0]), learners=(0, 2), held_out=held_out)
+    found = split(run, [["gcd"], ["never asked"], ["products"]])
+    assert found.own == pytest.approx([(0.0 + 0.8) / 2, (0.4 + 0.4) / 2])
+    assert found.others == pytest.approx([(1.0 + 0.2) / 2, (0.6 + 0.6) / 2])
+
+
+def test_what_nodes_write_is_told_of_the_first_round_and_of_the_end() -> None:
+    run = made_up_run([0.0] * 20, tokens=[10.0] + [20.0] * 17 + [30.0, 50.0])
+    run = replace(run, completions=np.full((20, 1), 2.0), entropy=np.linspace(1.0, 0.05, 20)[:, None])
+    assert writing(run) == {
+        "length": {"first": 5.0, "end": 20.0},
+        "entropy": {"first": 1.0, "end": pytest.approx(0.075)},
+    }
+
+
+def test_runs_that_did_not_count_completions_have_no_length() -> None:
+    assert np.isnan(writing(made_up_run([0.0]))["length"]["end"])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tomllib
 
 import pytest
 
 from swarmd.errors import ConfigError, StorageError
-from swarmd.experiment.reporting import plots
+from swarmd.experiment import ExperimentConfig
+from swarmd.experiment.reporting.repeating import to_toml
 from swarmd.experiment.reporting.report import write_report
 from swarmd.experiment.seeding import SWEEP
 from tests.experiment.made_up_results import CONFIG, run_lines, write_lines, write_results
@@ -72,15 +75,82 @@ def test_the_markdown_names_every_configuration_with_its_interval(tmp_path) -> N
     assert "+100.0 % (+100.0 % to +100.0 %)" in text
 
 
-def test_every_plot_is_drawn_in_both_formats(tmp_path) -> None:
+def test_every_figure_is_drawn_in_both_formats_and_is_in_the_page_and_in_the_json(tmp_path) -> None:
     pytest.importorskip("matplotlib")
     write_results(tmp_path)
     paths = write_report(tmp_path)
-    assert {path.name for path in paths} >= {
-        f"{name}.{end}" for name in plots.PLOTS for end in ("png", "svg")
-    }
+    curves = json.loads((tmp_path / "report.json").read_text())["curves"]
+    assert {"reward_own", "held_out", "reward_by_tokens", "cumulative_mixed"} <= curves.keys()
+    assert "payload" not in curves  # nobody attacked
+    assert {path.name for path in paths} >= {f"{name}.{end}" for name in curves for end in ("png", "svg")}
     assert (tmp_path / "held_out.png").read_bytes().startswith(b"\x89PNG")
-    assert all(path.stat().st_size for path in paths)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('<img src="data:image/svg+xml;base64,') == len(curves)
+    for name in curves:
+        assert f"({name}.svg)" in (tmp_path / "report.md").read_text()
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    page = (tmp_path / "report.html").read_text()
+    assert "default-src 'none'" in page
+    assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)"', page))
+    assert not re.findall(r"<(?:script|link|iframe|img)|src=|url\(", page)
+    assert "3.20" in page
+    assert '<span class="range">2.40 to 4.00</span>' in page
+
+
+def test_it_is_told_what_the_runs_ran_with_and_names_that_look_like_markup_stay_text(tmp_path) -> None:
+    odd = "<img src=x onerror=alert(1)>|[a](javascript:b)`*\x1b[2J"
+    write_results(tmp_path)
+    for path in tmp_path.glob("runs/*/rounds.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines[0] |= {"versions": {"machine": odd}, "plan": {"a/model": ["one thread because of it"]}}
+        lines[0]["settings"]["model_files_sha256"] = ["c58a"]
+        for line in lines:
+            if line["kind"] == "held_out":
+                line["tasks"][odd] = line["tasks"]["gcd"]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_report(tmp_path, with_plots=False)
+    page = (tmp_path / "report.html").read_text()
+    as_text = "&lt;img src=x onerror=alert(1)&gt;|[a](javascript:b)`*\\x1b[2J"
+    assert f"<th>{as_text}</th>" in page
+    assert f"<li>4 runs: machine {as_text}</li>" in page
+    assert "<li>model files, SHA-256: c58a</li>\n<li>first run: one thread because of it</li>" in page
+    assert not re.search("<img|<a href=.javascript", page)
+    assert "\x1b" not in (tmp_path / "report.md").read_text()
+
+
+def test_the_report_holds_the_settings_as_a_file_that_runs_again(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    repeating = json.loads((tmp_path / "report.json").read_text())["repeating"]
+    assert repeating["commands"] == [
+        "swarmd experiment run ./made-up.toml --out ./made-up",
+        "swarmd experiment report ./made-up",
+    ]
+    assert ExperimentConfig.model_validate(tomllib.loads(repeating["settings"])) == CONFIG
+    assert repeating["settings"] in (tmp_path / "report.md").read_text()
+
+
+def test_settings_of_every_kind_come_back_from_their_toml() -> None:
+    config = ExperimentConfig.model_validate(
+        CONFIG.model_dump(mode="json")
+        | {
+            "policy": {"model": 'a "quoted" \\ path', "temperature": 0.5},
+            "learning": {"group_size": 4},
+            "specialities": [["gcd"], ["products", "gcd"]],
+            "attacks": [
+                {"name": "a", "kind": "in_context", "text": "\n<answer>{answer}</answer>x", "marker": "x"}
+            ],
+            "configurations": [
+                {"local": 4, "external": 0, "learning": {"group_size": 8}},
+                {"local": 2, "external": 2, "attack": "a", "attackers": [1]},
+            ],
+        }
+    )
+    assert ExperimentConfig.model_validate(tomllib.loads(to_toml(config))) == config
 
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch) -> None:
@@ -122,9 +192,7 @@ def test_a_run_that_lacks_lines_is_damaged(tmp_path) -> None:
         write_report(tmp_path, with_plots=False)
 
 
-def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, monkeypatch) -> None:
-    pytest.importorskip("matplotlib")
-    monkeypatch.setattr(plots, "PLOTS", {})  # only theirs
+def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path) -> None:
     write_results(tmp_path)
     config = CONFIG.model_dump(mode="json") | {"specialities": [["gcd"], ["count_bits"]]}
     (tmp_path / "experiment.json").write_text(json.dumps(config))
@@ -134,8 +202,13 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, mo
             if line["kind"] == "held_out":
                 line["tasks"]["count_bits"] = {"success": line["node"] * 0.2, "questions": 4}
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    assert tmp_path / "specialists.svg" in write_report(tmp_path)
-    alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    assert [line["label"] for line in tables["curves"]["specialists"]["lines"]["4/0"]] == [
+        "own tasks",
+        "others' tasks",
+    ]
+    alone, sharing = tables["configurations"]
     own, others = alone["specialists"]["own"], alone["specialists"]["others"]
     assert (own["before"]["mean"], own["after"]["mean"]) == (pytest.approx(0.1), pytest.approx(0.35))
     assert (others["before"]["mean"], others["after"]["mean"]) == (0, pytest.approx(0.25))
@@ -144,18 +217,16 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path, mo
     assert "others' tasks, before" in (tmp_path / "report.md").read_text()
 
 
-def test_specialists_beside_attackers_are_reported_without_them(tmp_path, monkeypatch) -> None:
-    pytest.importorskip("matplotlib")
-    monkeypatch.setattr(plots, "PLOTS", {})
+def test_specialists_are_reported_where_some_of_them_attack(tmp_path) -> None:
     write_results(tmp_path)
     config = CONFIG.model_dump(mode="json") | {"specialities": [["count_bits"], ["gcd"]]}
     (tmp_path / "experiment.json").write_text(json.dumps(config))
-    for path in tmp_path.glob("runs/*/rounds.jsonl"):
-        begun, *lines = [json.loads(line) for line in path.read_text().splitlines()]
-        begun["settings"]["attack"] = {"attackers": [0]}
-        learned = [begun, *(line for line in lines if line.get("node") != 0)]
-        path.write_text("".join(f"{json.dumps(line)}\n" for line in learned))
-    assert tmp_path / "specialists.svg" in write_report(tmp_path)
-    alone, _ = json.loads((tmp_path / "report.json").read_text())["configurations"]
-    assert alone["specialists"]["own"]["after"]["mean"] == pytest.approx(0.5)
-    assert alone["specialists"]["others"]["after"]["mean"] is None
+    for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines[0]["settings"]["attack"] = {"kind": "in_context", "attackers": [0]}
+        kept = [line for line in lines if line.get("node") != 0]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
+    write_report(tmp_path, with_plots=False)
+    _, attacked = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    assert attacked["specialists"]["own"]["after"]["mean"] == 0.5  # of node 1, whose own task is gcd
+    assert attacked["specialists"]["others"]["after"]["mean"] is None

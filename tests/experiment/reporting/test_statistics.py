@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmd.experiment.reporting.statistics import PAIRS_EXACT, estimate, gain, holm, sign_flip_p, smoothed
+from swarmd.experiment.reporting.statistics import (
+    PAIRS_EXACT,
+    estimate,
+    gain,
+    holm,
+    sign_flip_p,
+    smoothed,
+    window_of,
+)
 
 SEVERAL = st.lists(st.integers(-1000, 1000), min_size=2, max_size=6)
 
@@ -101,7 +109,8 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p) -> None:
 
 
 def test_a_smoothed_curve_is_the_mean_of_a_window_without_what_is_missing() -> None:
-    values = np.arange(60.0)[:, None]  # window of 3
-    assert smoothed(values)[[0, 1, 2, 10], 0] == pytest.approx([0, 0.5, 1, 9])
+    values = np.arange(60.0)[:, None]
+    assert window_of(len(values)) == 3
+    assert smoothed(values, 3)[[0, 1, 2, 10], 0] == pytest.approx([0, 0.5, 1, 9])
     values[10] = np.nan
-    assert smoothed(values)[10, 0] == pytest.approx(8.5)
+    assert smoothed(values, 3)[10, 0] == pytest.approx(8.5)

@@ -1,0 +1,221 @@
+"""The sections of a report as Markdown, from the tables of report.json. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from swarmd.experiment.reporting.markdown import NOTHING, percent, shown, signed, table
+from swarmd.experiment.reporting.measures import CURVES, QUANTITIES
+
+Table = dict[str, Any]
+
+UNITS = {"tokens": "{:,.0f}", "seconds": "{:,.0f}", "mixed": "{:.2f}", "own": "{:.2f}"}
+RATIO = "{:.3f}"  # of everything else
+USES = {
+    "generated": "tokens generated",
+    "trained_own": "trained on, own",
+    "trained_external": "trained on, others'",
+}
+CURVE_TITLES = {"own": "own reward", "held_out": "held-out"}
+
+
+def answers(tables: Table) -> Iterator[str]:
+    """What a reader wants to know first: headings, tables and notes."""
+    rows = tables["configurations"]
+    yield from ("## Results", _measures(rows, tables["measures"]))
+    if any(row["against_baseline"] for row in rows):
+        yield from (f"## Against {tables['baseline']}", _against_baseline(rows), EQUAL)
+    if tables["against_solo"]:
+        yield from ("## Against the strongest solo control", _against_solo(tables["against_solo"]), STRONGEST)
+    if tables["attacks"]:
+        yield from ("## Attacks", _attacks(tables["attacks"]), ATTACKS)
+
+
+def details(tables: Table) -> Iterator[str]:
+    """The rest, in the same form."""
+    rows = tables["configurations"]
+    yield from ("## Where time and tokens go", _spending(rows), SPENDING)
+    yield from ("## What nodes write", _writing(rows), WRITING)
+    if any(row["specialists"] for row in rows):
+        yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
+    yield from ("## Stability", _stability(rows), STABILITY)
+    yield from ("## Held-out success by task, at the end", _tasks(rows))
+    if tables["sweep"]:
+        yield from ("## Learning rates tried, on other seeds", _sweep(tables["sweep"]))
+    yield from ("## What the columns of the results are", _meanings(tables["measures"]))
+
+
+EQUAL = """\
+At equal rounds, tokens or time both runs of a pair are looked at up to what the cheaper one spent in
+all. Gains are in mean reward a round of the rounds compared, each counting the same; held-out
+differences are in success."""
+
+STRONGEST = """\
+Every configuration that shares nothing is a solo control, with its own best learning rate; the strongest
+is the one that leaves the least gain in own reward, of means over seeds, at that budget. It is chosen on
+the seeds that it is reported on, which favours it a little; report.json has all of them. Own reward is
+the mean of the rounds compared. A configuration that *ended first* had spent all its rounds before the
+other: give it more `rounds` to compare further on."""
+
+ATTACKS = """\
+On the nodes that learn; attackers count in no figure of this report. *Success*: the share of a node's own
+sampled completions that carry the payload; *end*: mean over the last tenth of the rounds; *peak*: of the
+round in which it is highest. *Length*: tokens of a completion at the end. The control has the same settings
+and no attackers, and its own reward and held-out success are what the differences are against, paired by
+seed."""
+
+SPENDING = """\
+Of a node over the whole run, mean over nodes; held-out questions are not in it. *Trained on*: in the
+completions of the groups with an advantage. Others' groups are verified and trained on, and cost no
+generating: that is why equal tokens and equal time differ."""
+
+WRITING = """\
+Own completions. *First*: in the first round, in which nobody has learned yet; *end*: mean over the last tenth
+of the rounds. Texts that grow while own reward does not are a warning: something other than the answer is
+being learned. Entropy near 0 means that nodes hardly try anything new."""
+
+SPECIALISTS = """\
+Held-out success, mean over nodes, on the tasks a node's model was good at from the start
+(`specialities`) and on the tasks of the others; each task counts the same."""
+
+STABILITY = """\
+Of means over nodes. *Peak*: the highest point; *drop*: from there to the end, so forgetting where it is
+held-out success; *falls*: all falls together, which are 0 if the curve only rises and large if it
+oscillates. Own reward is smoothed over a twentieth of the rounds; with fewer own groups a round it is
+noisier and so has more falls, whatever was learned."""
+
+
+def _measures(rows: list[Table], measures: Table) -> str:
+    keys = [key for key in measures if any(row["measures"][key]["mean"] is not None for row in rows)]
+    head = ["", "rate", "rounds", "seeds", *(measures[key]["title"] for key in keys)]
+    body = [
+        [row["label"], f"{row['learning_rate']:g}", str(row["rounds"]), str(len(row["seeds"]))]
+        + [shown(row["measures"][key], UNITS.get(key, RATIO)) for key in keys]
+        for row in rows
+    ]
+    return table(head, body)
+
+
+def _against_baseline(rows: list[Table]) -> str:
+    head = [
+        "", "paper's reward, equal rounds", "own reward, equal rounds", "equal tokens", "equal time",
+        "held-out, equal rounds", "equal tokens", "equal time",
+    ]  # fmt: skip
+    found = [
+        (row["label"], list(row["against_baseline"].values())) for row in rows if row["against_baseline"]
+    ]
+    return table(
+        head,
+        [
+            [label, percent(pairs[0]["mixed_gain"])]
+            + [percent(pair["own_gain"]) for pair in pairs]
+            + [signed(pair["held_out_difference"]) for pair in pairs]
+            for label, pairs in found
+        ],
+    )
+
+
+def _against_solo(pairs: list[Table]) -> str:
+    head = [
+        "", "at equal", "strongest solo", "seeds", "rounds, its rounds", "ended first", "own reward",
+        "the control's", "gain", "held-out", "the control's", "difference",
+    ]  # fmt: skip
+    return table(
+        head,
+        [
+            [
+                pair["label"], pair["basis"], pair["control"], str(len(pair["seeds"])),
+                f"{pair['rounds']['mean']:.1f}, {pair['control_rounds']['mean']:.1f}",
+                pair["ended_first"] or NOTHING,
+                shown(pair["own"]), shown(pair["control_own"]), percent(pair["own_gain"]),
+                shown(pair["held_out"]), shown(pair["control_held_out"]), signed(pair["held_out_difference"]),
+            ]
+            for pair in pairs
+            if pair["strongest"]
+        ],
+    )  # fmt: skip
+
+
+def _attacks(rows: list[Table]) -> str:
+    head = [
+        "", "kind", "attackers", "success, end", "success, peak", "length, end", "control",
+        "length, times the control's", "own reward", "held-out, difference",
+    ]  # fmt: skip
+    return table(
+        head,
+        [
+            [
+                row["label"], row["kind"], str(row["attackers"]),
+                shown(row["payload_end"]), shown(row["payload_peak"]), shown(row["length_end"], "{:.1f}"),
+                row["control"] or NOTHING,
+                shown(row["length_ratio"], "{:.2f}") if row["length_ratio"] else NOTHING,
+                percent(row["own_gain"]) if row["own_gain"] else NOTHING,
+                signed(row["held_out_difference"]) if row["held_out_difference"] else NOTHING,
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _spending(rows: list[Table]) -> str:
+    phases = list(rows[0]["spending"]["seconds"]) if rows else []
+    head = ["", *(f"{phase}, s" for phase in phases), *USES.values()]
+    body = []
+    for row in rows:
+        seconds, tokens = row["spending"]["seconds"], row["spending"]["tokens"]
+        cells = [shown(seconds[phase], "{:.1f}") for phase in phases]
+        body.append([row["label"], *cells, *(shown(tokens[use], UNITS["tokens"]) for use in USES)])
+    return table(head, body)
+
+
+def _writing(rows: list[Table]) -> str:
+    head = ["", "tokens per completion, first", "end", "entropy, nats per token, first", "end"]
+    body = []
+    for row in rows:
+        length, entropy = row["writing"]["length"], row["writing"]["entropy"]
+        cells = [shown(length[when], "{:.1f}") for when in ("first", "end")]
+        body.append([row["label"], *cells, *(shown(entropy[when]) for when in ("first", "end"))])
+    return table(head, body)
+
+
+def _specialists(rows: list[Table], baseline: str | None) -> str:
+    head = [""]
+    for tasks in ("own tasks", "others' tasks"):
+        head += [f"{tasks}, before", "after", f"after, against {baseline}"]
+    body = []
+    for row in rows:
+        cells = [row["label"]]
+        for which in ("own", "others"):
+            found = row["specialists"][which]
+            difference = signed(found["difference"]) if found["difference"] else NOTHING
+            cells += [shown(found["before"]), shown(found["after"]), difference]
+        body.append(cells)
+    return table(head, body)
+
+
+def _stability(rows: list[Table]) -> str:
+    head = ["", *(f"{CURVE_TITLES[curve]}, {quantity}" for curve in CURVES for quantity in QUANTITIES)]
+    return table(
+        head,
+        [
+            [row["label"], *(shown(row["stability"][curve][q]) for curve in CURVES for q in QUANTITIES)]
+            for row in rows
+        ],
+    )
+
+
+def _tasks(rows: list[Table]) -> str:
+    names = list(rows[0]["tasks"]) if rows else []
+    return table(
+        ["", *names], [[row["label"], *(shown(row["tasks"][name]) for name in names)] for row in rows]
+    )
+
+
+def _sweep(sweep: list[Table]) -> str:
+    body = [[row["label"], f"{row['learning_rate']:g}", shown(row["own"], UNITS["own"])] for row in sweep]
+    return table(["", "rate", "cumulative own reward"], body)
+
+
+def _meanings(measures: Table) -> str:
+    return "\n".join(f"- **{measure['title']}**: {measure['meaning']}" for measure in measures.values())
