@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 from swarmd.groups import ScoredGroup
@@ -37,6 +38,7 @@ def account_step(
     }
     with database.transaction():
         database.pool.mark_used(digests, step, now=now)
+        database.partners.used(Counter(group.publisher for group in external), now=now)
         database.steps.record(step, reward=metrics.reward_own, metrics=fields, now=now)
     events.emit(
         "step",

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from protocol import (
+    FULL_STATUS_BYTES_MAX,
     MANIFEST_BYTES_MAX,
     KeyPair,
     PeerId,
@@ -36,7 +37,7 @@ from swarmd.network.dht_storage import Clock
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.in_touch import InTouch
-from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
+from swarmd.network.interface import BodyProvider, Delivered, NetworkStatistics, Pulled, Report, StandingOf
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, free_port, is_running_elsewhere
@@ -50,6 +51,7 @@ from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
+    STATUS_PROTOCOL,
     AbsentError,
     AskedStreams,
     BusyError,
@@ -166,6 +168,12 @@ class HivemindNetwork:
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         self._server.serve(bodies, manifest)
 
+    def tell(self, envelope: bytes) -> None:
+        self._server.tell(envelope)
+
+    def count_by(self, delivered: Delivered) -> None:
+        self._server.count_by(delivered)
+
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         self._guard.judge_by(standing_of, report)
 
@@ -187,6 +195,10 @@ class HivemindNetwork:
 
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._publish(place_status, [envelope]) == 1
+
+    async def ask_status(self, peer_id: PeerId) -> bytes:
+        session = await self._supervisor.session()
+        return await self._ask(session, peer_id, STATUS_PROTOCOL, b"", FULL_STATUS_BYTES_MAX)
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._publish(place_body, [envelope]) == 1
@@ -246,6 +258,7 @@ class HivemindNetwork:
         streams = {
             PULL_PROTOCOL: handler(self._server.body),
             MANIFEST_PROTOCOL: handler(self._server.manifest),
+            STATUS_PROTOCOL: handler(self._server.status),
         }
         return await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams

@@ -67,7 +67,7 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
             "Policy updates before the last evaluation.",
             None if status.evaluation is None else status.evaluation.step,
         ),
-        ("swarmd_peers", "Other peers seen.", len(status.peers)),
+        ("swarmd_peers", "Other peers seen.", sum(not peer.gone for peer in status.peers)),
         ("swarmd_ignored_peers", "Peers that are ignored now.", len(status.judgement.ignored)),
         ("swarmd_trusted_peers", "Peers that the operator trusts.", len(status.judgement.trusted)),
         ("swarmd_steps_per_minute", "Policy updates per minute.", status.steps_per_minute),

@@ -14,7 +14,15 @@ from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
 from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party
 from swarmd.groups import ScoredCompletion, ScoredGroup
-from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, Standing, StandingOf
+from swarmd.network.interface import (
+    BodyProvider,
+    Delivered,
+    NetworkStatistics,
+    Pulled,
+    Report,
+    Standing,
+    StandingOf,
+)
 from swarmd.observe import EventLog
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, extract_answer
 from tests.gossip.making import START, question
@@ -116,6 +124,15 @@ class ScriptedNetwork:
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._answer("read_statuses", tuple(keys))
+
+    def tell(self, envelope: bytes) -> None:
+        self.calls.append(("tell", envelope))
+
+    def count_by(self, delivered: Delivered) -> None:
+        self.delivered = delivered
+
+    async def ask_status(self, peer_id: PeerId) -> bytes:
+        return await self._answer("ask_status", peer_id)
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._answer("store_body", envelope)

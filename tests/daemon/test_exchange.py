@@ -436,3 +436,31 @@ def test_two_peers_swap_groups_while_a_third_tells_lies_about_its_address(tmp_pa
     assert at_first <= offered(2, 100)
     assert at_second <= offered(1, 0)
     assert min(len(at_first), len(at_second)) >= 6
+
+
+async def test_who_pulls_an_own_record_is_counted_with_the_next_tick(bench: Bench) -> None:
+    own = sign_record(key(1), make_record(MANIFEST, ALLOWED[0], START))
+    others = sign_record(key(3), make_record(MANIFEST, ALLOWED[0], START))
+    for envelope in (own, own, others):
+        bench.network.delivered(OTHER, envelope)
+    async with bench.running():
+        await bench.told(g.Tick)
+    [partner] = bench.database.partners.all().values()
+    assert (partner.peer_id, partner.pulls, partner.used) == (OTHER, 2, 0)
+
+
+async def test_a_full_status_is_asked_for_told_and_remembered(bench: Bench) -> None:
+    bench.network.answers["ask_status"] = b"signed"
+    async with bench.running():
+        bench.want(g.TellStatus(b"own"), g.AskStatus(OTHER), g.RememberClaim(OTHER, 9))
+        assert await bench.told(g.FullStatusRead) == [g.FullStatusRead(OTHER, b"signed")]
+    assert ("tell", b"own") in bench.network.calls
+    assert bench.database.partners.all()[OTHER].claimed == 9
+
+
+async def test_a_peer_without_a_full_status_is_no_news(bench: Bench) -> None:
+    bench.network.error = NetworkError("protocols not supported")
+    async with bench.running():
+        bench.want(g.AskStatus(OTHER))
+        assert await bench.told(g.FullStatusRead) == [g.FullStatusRead(OTHER, None)]
+    assert bench.events.named("warning") == []

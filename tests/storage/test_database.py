@@ -47,7 +47,7 @@ def test_a_database_of_a_newer_version_is_refused_and_untouched(tmp_path: Path) 
     raw.close()
     before = path.read_bytes()
     with pytest.raises(
-        StorageError, match=r"has version 4 and this swarmd knows none above 3: use the newer"
+        StorageError, match=r"has version 5 and this swarmd knows none above 4: use the newer"
     ):
         Database(path)
     assert path.read_bytes() == before
@@ -78,7 +78,7 @@ def test_an_older_version_is_migrated_with_its_content(
         assert database.steps.rewards().last == 0.5
     with sqlite3.connect(path) as raw:
         assert raw.execute("SELECT DISTINCT note FROM steps").fetchall() == [("migrated",)]
-        assert raw.execute("PRAGMA user_version").fetchall() == [(4,)]
+        assert raw.execute("PRAGMA user_version").fetchall() == [(5,)]
     raw.close()
 
 
