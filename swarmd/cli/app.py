@@ -19,12 +19,15 @@ from swarmd import exit_codes
 from swarmd.cli import (
     check,
     evaluate,
+    events,
     experiment,
     health,
     init,
     join,
     judging,
     key,
+    peers,
+    ping,
     records,
     status,
     version,
@@ -43,6 +46,10 @@ app = typer.Typer(
 )
 app.command("join")(join.join)
 app.command("status")(status.status)
+app.command("peers")(peers.peers)
+app.command("ping")(ping.ping)
+app.command("events")(events.events)
+app.command("logs", help="The same as `events`.")(events.events)
 app.command("health")(health.health)
 app.command("ban")(judging.ban)
 app.command("unban")(judging.unban)

@@ -12,7 +12,7 @@ from swarmd.storage import PublisherCounts
 from swarmd.storage.partners import Partner
 
 GONE_S = 180.0
-"""Seconds without a sign after which a peer counts as gone: its status lives 120 s, and is kept for 60 more."""
+"""Seconds without a sign after which a peer counts as gone: a status lives 120 s, and is kept for 60 more."""
 
 GONE_SHOWN = 256
 """Peers of earlier times that are listed, the one seen last first."""

@@ -148,6 +148,10 @@ class Exchange:
         for peer in peers:
             self.handle(OperatorSaid(peer, word))
 
+    async def ping(self, peer: PeerId) -> float:
+        """Seconds of a round trip to `peer`. Raises NetworkError if it does not answer."""
+        return await self._network.ping(peer)
+
     def publish(self, group: GroupOffer, *, round_: int) -> None:
         """Offer an own group to the swarm. Gossip decides whether it can teach anybody."""
         commands = self._gossip.handle(group, self._clock())

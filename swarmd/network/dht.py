@@ -144,6 +144,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         """What is answered, by protocol id."""
         return {PING: self._on_ping, STORE: self._on_store, FIND: self._on_find}
 
+    def hide(self) -> None:
+        """Send no place of ours with requests (SPEC section 7.6.3)."""
+        self.node_info = dht_pb2.NodeInfo()
+
     def end(self) -> None:
         """Stop what runs in the background."""
         for task in self._tasks:

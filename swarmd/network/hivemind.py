@@ -79,9 +79,17 @@ class HivemindNetwork:
     """See `swarmd.network.interface.Network`."""
 
     def __init__(
-        self, settings: P2PSettings, key: KeyPair, config: NetworkConfig, swarm: KnownManifest, clock: Clock
+        self,
+        settings: P2PSettings,
+        key: KeyPair,
+        config: NetworkConfig,
+        swarm: KnownManifest,
+        clock: Clock,
+        *,
+        visiting: bool,
     ) -> None:
         """Use `start`."""
+        self._visiting = visiting
         self._settings = settings
         self._key = key
         self._dialable = config.dialable
@@ -116,11 +124,13 @@ class HivemindNetwork:
         swarm: KnownManifest,
         clock: Clock = time.time,
         runtime: Path | None = None,
+        visiting: bool = False,
     ) -> HivemindNetwork:
         """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
 
         `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: called at every store, so
-        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets. Raises
+        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets.
+        `visiting`: nobody should take this peer for a node of the DHT, because it leaves soon. Raises
         ConfigError (port in use, malformed address, key in use among `config.peers`) and NetworkError (p2pd
         does not start).
         """
@@ -138,7 +148,7 @@ class HivemindNetwork:
                 f"another peer with this key ({key.peer_id}) is running; stop it, or use a home of its own "
                 "for each peer (--home DIR), never a copied one"
             )
-        self = cls(settings, key, config, swarm, clock)
+        self = cls(settings, key, config, swarm, clock, visiting=visiting)
         session = await self._supervisor.start()
         try:
             await self._neighbourhood.refresh(session)
@@ -195,6 +205,15 @@ class HivemindNetwork:
 
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._publish(place_status, [envelope]) == 1
+
+    async def ping(self, peer_id: PeerId) -> float:
+        if self._guard.shuns(peer_id):
+            raise NetworkError(f"{peer_id} is not spoken to: it is banned, or it broke the transport's rules")
+        session = await self._supervisor.session()
+        began = time.monotonic()
+        if await session.greet(peer_id) is None:
+            raise NetworkError(f"{peer_id} does not answer: it left, or nothing leads to it from here")
+        return time.monotonic() - began
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
         session = await self._supervisor.session()
@@ -260,9 +279,12 @@ class HivemindNetwork:
             MANIFEST_PROTOCOL: handler(self._server.manifest),
             STATUS_PROTOCOL: handler(self._server.status),
         }
-        return await Session.open(
+        session = await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
         )
+        if self._visiting:
+            session.visit()
+        return session
 
     async def _background(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -198,6 +198,13 @@ class Network(Protocol):
         """All live status envelopes under the DHT keys of `protocol.membership_key`."""
         ...
 
+    async def ping(self, peer_id: PeerId) -> float:
+        """Seconds until a peer answers a greeting; dialling it is part of that if there is no connection.
+
+        Raises NetworkError if it does not answer.
+        """
+        ...
+
     async def ask_status(self, peer_id: PeerId) -> bytes:
         """The full status that a connected peer gives. Raises NetworkError, also if the peer is of an older
         version and has none."""

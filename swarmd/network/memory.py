@@ -222,6 +222,12 @@ class MemoryNetwork:
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._publish(place_status, [envelope]) == 1
 
+    async def ping(self, peer_id: PeerId) -> float:
+        self._require_open()
+        began = self._hub.clock()
+        await self._hub.reach(self._peer_id, peer_id)
+        return self._hub.clock() - began
+
     async def ask_status(self, peer_id: PeerId) -> bytes:
         self._require_open()
         status = (await self._hub.reach(self._peer_id, peer_id))._server.find_status()

@@ -1,6 +1,6 @@
 """How the daemon shows itself: events, live view, status over a socket and HTTP, metrics."""
 
-from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge
+from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge, ask_to_ping
 from swarmd.observe.events import EventLog
 from swarmd.observe.live import LiveView
 from swarmd.observe.live_state import LiveState
@@ -46,5 +46,6 @@ __all__ = [
     "StatusSnapshot",
     "ask_status",
     "ask_to_judge",
+    "ask_to_ping",
     "printable",
 ]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
+PING_ANSWER_S = 20.0  # dialling a peer may take 8 s, and its answer the rest
 ANSWER_S = 5.0  # a snapshot takes milliseconds; a loop that is busy for longer than this is stuck
 
 
@@ -46,6 +47,20 @@ def ask_to_judge(home: Path, socket_path: Path, order: str, peers: Sequence[str]
         if answer.status_code == httpx.codes.BAD_REQUEST:
             raise ConfigError(str(answer.json().get("error", "the daemon refuses")))
         answer.raise_for_status()
+
+
+def ask_to_ping(home: Path, socket_path: Path, peer_id: str) -> float:
+    """Have the daemon of `home` greet a peer; returns the seconds that the answer took.
+
+    Raises NoDaemonError, StartingError, or SwarmdError if the peer does not answer, or the daemon does not.
+    """
+    with _asking(home, socket_path, PING_ANSWER_S) as client:
+        answer = client.post("http://swarmd/ping", json={"peers": [peer_id]})
+        _require_started(home, answer)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise SwarmdError(str(answer.json().get("error", "the daemon refuses")))
+        answer.raise_for_status()
+        return float(answer.json()["seconds"])
 
 
 def _require_started(home: Path, answer: httpx.Response) -> None:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from swarmd.addresses import parse_http
 from swarmd.errors import ConfigError
-from swarmd.observe.app import Judge, KnownHostOnly, status_app
+from swarmd.observe.app import Judge, KnownHostOnly, Ping, status_app
 from swarmd.observe.connections import BriefConnection
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
@@ -73,11 +73,12 @@ class StatusServer:
         socket_path: Path,
         http: str | None = None,
         judge: Judge | None = None,
+        ping: Ping | None = None,
     ) -> None:
-        """Only the unix socket reaches `judge`."""
+        """Only the unix socket reaches `judge` and `ping`."""
         self.started = asyncio.Event()
         self._pages = status_app(snapshot)
-        self._own = status_app(snapshot, judge)
+        self._own = status_app(snapshot, judge, ping)
         self._socket_path = socket_path
         self._http = http
         self._base_url: str | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from swarmd.errors import ConfigError
 from swarmd.storage.connection import Connection, Row
 
 EVENTS_MAX = 10_000
@@ -83,7 +84,13 @@ def _happening(row: Row) -> Happening:
 def open_happenings(path: Path) -> tuple[Connection, Happenings]:
     """The events in a home's database, beside a daemon that writes them. The caller closes the connection.
 
-    Raises StorageError, also when an older swarmd wrote the database and keeps no events.
+    Raises ConfigError if there are none yet, StorageError.
     """
+    none_yet = ConfigError(f"{path.parent} has no events yet: `swarmd join` writes them")
+    if not path.is_file():
+        raise none_yet
     connection = Connection(path)
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'"):
+        connection.close()
+        raise none_yet
     return connection, Happenings(connection)

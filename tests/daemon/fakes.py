@@ -131,6 +131,9 @@ class ScriptedNetwork:
     def count_by(self, delivered: Delivered) -> None:
         self.delivered = delivered
 
+    async def ping(self, peer_id: PeerId) -> float:
+        return await self._answer("ping", peer_id)
+
     async def ask_status(self, peer_id: PeerId) -> bytes:
         return await self._answer("ask_status", peer_id)
 
