@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +24,8 @@ def show_outside(address: str, *, as_json: bool) -> None:
     """Ask the swarm of the peer at `address` and print its members. Raises ConfigError, SwarmdError."""
     if not as_json and sys.stderr.isatty():
         typer.echo("asking the swarm: this takes some seconds", err=True)
+    # The transport logs to standard output, which is for the answer.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     found = asyncio.run(visit(address))
     if as_json:
         typer.echo(json.dumps(_plain(found), indent=2))

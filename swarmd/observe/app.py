@@ -5,8 +5,8 @@
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
-POST /peers/ORDER and POST /ping with {"peers": [...]} are served only if a `judge` and a `ping` are given. A unix
-socket is the operator's own, but a page open in any browser may send requests to a loopback port.
+POST /peers/ORDER and POST /ping with {"peers": [...]} are served only if a `judge` and a `ping` are given.
+The unix socket is the operator's own, but a page open in any browser may send requests to a loopback port.
 """
 
 from __future__ import annotations
