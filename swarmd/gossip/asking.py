@@ -32,6 +32,8 @@ class Asking:
         self._limits = limits
         self._due: Kept[PeerId, float] = Kept(limits.peers_max)
         """When each peer may be asked again; who is not in here was never asked."""
+        self._misses: Kept[PeerId, int] = Kept(limits.peers_max)
+        """How often in a row each peer gave nothing."""
         self._told: Kept[PeerId, Told] = Kept(limits.full_statuses_max)
         self._timer = Timer()
         self._open: PeerId | None = None
@@ -56,7 +58,7 @@ class Asking:
             return None
         self._open = min(ready, key=lambda peer: (waits[peer], peer))
         self._timer.rest(now, self._limits.ask_answer_s)
-        self._rest(self._open, now, self._limits.unanswered_s)
+        self._missed(self._open, now)
         return self._open
 
     def answered(self, peer: PeerId, envelope: bytes | None, now: float) -> FullStatus | None:
@@ -71,7 +73,8 @@ class Asking:
         except RejectedRecord as error:
             self._junk[error.reason.value] += 1
             return None
-        self._rest(peer, now, self._limits.ask_peer_interval_s)
+        self._misses.pop(peer)
+        self._due.put(peer, now + self._limits.ask_peer_interval_s, close=False)
         before = self._told.get(peer)
         if before is not None and before.status.created > status.created:
             return None
@@ -82,5 +85,9 @@ class Asking:
         """It is banned: what it said is not shown."""
         self._told.pop(peer)
 
-    def _rest(self, peer: PeerId, now: float, seconds: float) -> None:
-        self._due.put(peer, now + seconds, close=False)
+    def _missed(self, peer: PeerId, now: float) -> None:
+        """Until it answers, it is asked half as often each time."""
+        misses = self._misses.get(peer) or 0
+        self._misses.put(peer, misses + 1, close=False)
+        pause = min(self._limits.unanswered_s, self._limits.ask_peer_interval_s * 2.0**misses)
+        self._due.put(peer, now + pause, close=False)

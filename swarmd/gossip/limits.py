@@ -75,7 +75,9 @@ class GossipLimits:
     ask_interval_s: float = 3.0  # between two questions: a swarm of twenty is asked once a minute
     ask_peer_interval_s: float = 60.0  # between two questions to one peer; its counts grow by a few a minute
     ask_answer_s: float = 30.0  # a question that was never answered; the network's own time-outs are shorter
-    unanswered_s: float = 600.0  # ... and its peer is left alone this long: it may be of an older version
+    unanswered_s: float = (
+        600.0  # at most between two questions to a peer that never answers: an older version
+    )
     full_statuses_max: int = 256  # answers kept, some KB each; those that name somebody stay longest
 
     # Contacts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 from protocol import (
     USED_MAX,
@@ -70,13 +71,27 @@ def test_only_connected_peers_are_asked_and_one_question_is_open_at_a_time() -> 
     assert asked(gossip, START + 5, OTHER, THIRD) == []
 
 
-def test_a_peer_of_an_older_version_is_left_alone_for_ten_minutes() -> None:
-    gossip = machine()
-    assert asked(gossip, START, OTHER) == [OTHER.peer_id]
-    gossip.handle(g.FullStatusRead(OTHER.peer_id, None), START)
-    assert asked(gossip, START + LIMITS.unanswered_s - 1, OTHER) == []
-    assert asked(gossip, START + LIMITS.unanswered_s, OTHER) == [OTHER.peer_id]
+def test_a_peer_of_an_older_version_is_asked_ever_more_seldom_and_a_newcomer_soon_again() -> None:
+    gossip, now, times = machine(), START, []
+    while now < START + 4_000:
+        if asked(gossip, now, OTHER):
+            times.append(now)
+            gossip.handle(g.FullStatusRead(OTHER.peer_id, None), now)
+        now += 5
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses[:4] == [60, 120, 240, 480]
+    assert set(pauses[4:]) == {LIMITS.unanswered_s}
     assert gossip.statistics().junk == {}
+
+
+def test_an_answer_ends_the_longer_pauses() -> None:
+    gossip = machine()
+    for now in (START, START + 60):
+        assert asked(gossip, now, OTHER) == [OTHER.peer_id]
+        gossip.handle(g.FullStatusRead(OTHER.peer_id, None), now)
+    assert asked(gossip, START + 180, OTHER) == [OTHER.peer_id]
+    gossip.handle(g.FullStatusRead(OTHER.peer_id, full(OTHER, START + 180)), START + 180)
+    assert asked(gossip, START + 240, OTHER) == [OTHER.peer_id]
 
 
 def test_what_a_peer_says_that_it_used_of_ours_is_for_the_database_and_all_of_it_for_people() -> None:
