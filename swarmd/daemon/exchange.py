@@ -215,8 +215,11 @@ class Exchange:
             self._database.partners.pulled(delivered, now=now)
         if not self._seen_at <= now < self._seen_at + SEEN_EVERY_S:
             self._seen_at = now
-            listed = (peer.peer_id for peer in self._gossip.statistics().peers if peer.status is not None)
-            self._database.partners.seen({*connected, *listed}, now=now)
+            peers = self._gossip.statistics().peers
+            said: dict[str, float] = {
+                peer.peer_id: now - peer.age_s for peer in peers if peer.age_s is not None
+            }
+            self._database.partners.seen(said | dict.fromkeys(connected, now))
 
     async def _keep_ticking(self) -> None:
         while True:

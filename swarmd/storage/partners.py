@@ -5,7 +5,7 @@ Used and pulled are known: counted here. Claimed is what the other says that it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swarmd.storage.connection import Connection
@@ -54,12 +54,12 @@ class Partners:
             )
             self._bound()
 
-    def seen(self, peers: Iterable[str], *, now: float) -> None:
-        """These peers are there now. Only those with counts are remembered."""
+    def seen(self, times: Mapping[str, float]) -> None:
+        """When each peer was seen, in unix seconds. Only those with counts are remembered."""
         with self._connection.transaction():
-            for peer_id in peers:
+            for peer_id, at in times.items():
                 self._connection.execute(
-                    "UPDATE partners SET last_seen = MAX(last_seen, ?) WHERE peer_id = ?", (now, peer_id)
+                    "UPDATE partners SET last_seen = MAX(last_seen, ?) WHERE peer_id = ?", (at, peer_id)
                 )
 
     def all(self) -> dict[str, Partner]:

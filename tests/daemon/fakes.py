@@ -99,6 +99,7 @@ class ScriptedNetwork:
     connected: int = 0
     unheard: frozenset[PeerId] = frozenset()
     pauses: int = 0
+    connections: dict[PeerId, str] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -159,6 +160,7 @@ class ScriptedNetwork:
             refused=self.refused,
             unheard=self.unheard,
             pauses=self.pauses,
+            connections=self.connections,
         )
 
     async def close(self) -> None:

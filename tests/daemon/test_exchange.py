@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from protocol import PeerId, Reason, is_held_out, sign_record, verify_record
+from protocol import PeerId, Reason, is_held_out, sign_record, verify_record, verify_status
 from swarmd import gossip as g
 from swarmd.daemon import exchange as exchange_module
 from swarmd.daemon.exchange import Exchange, well_formed
 from swarmd.errors import ConfigError, NetworkError, StorageError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
-from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Way
+from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Standing, Way
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import Score
@@ -464,3 +464,19 @@ async def test_a_peer_without_a_full_status_is_no_news(bench: Bench) -> None:
         bench.want(g.AskStatus(OTHER))
         assert await bench.told(g.FullStatusRead) == [g.FullStatusRead(OTHER, None)]
     assert bench.events.named("warning") == []
+
+
+async def test_a_peer_was_seen_when_it_said_so_last_or_now_if_it_is_connected(bench: Bench) -> None:
+    partners, connected = bench.database.partners, key(4).peer_id
+    partners.used({OTHER: 1, key(3).peer_id: 1, connected: 1}, now=START - 500)
+    status = verify_status(make_status(MANIFEST, key(2), START - 90), swarm=MANIFEST.swarm_id, now=START)
+    view = g.PeerView(OTHER, status.status, 90.0, 0, 0, Standing.MET, 1.0, {})
+    bench.gossip.peers = (view,)
+    bench.network.connections = {connected: "/ip4/192.0.2.7/tcp/4001"}
+    async with bench.running():
+        await bench.told(g.Tick)
+    assert {peer: START - one.last_seen for peer, one in partners.all().items()} == {
+        connected: 0,
+        OTHER: 90,
+        key(3).peer_id: 500,
+    }

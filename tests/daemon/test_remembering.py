@@ -6,6 +6,7 @@ import asyncio
 
 from swarmd.daemon import remembering
 from swarmd.daemon.remembering import keep_events
+from swarmd.errors import StorageError
 
 ALL = ("debug", "info", "warning", "error")
 
@@ -31,3 +32,16 @@ async def test_events_are_kept_as_they_come_and_once_more_at_the_end(database, e
         ("started", "info", {"version": "1"}),
         ("step", "info", {"step": 1}),
     ]
+
+
+async def test_a_database_that_cannot_be_written_is_told_once_and_stops_nothing(
+    database, events, monkeypatch
+):
+    def refuse(_batch):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(database.happenings, "add", refuse)
+    events.emit("started", version="1")
+    await keep_events(events, database)
+    [warning] = events.named("warning")
+    assert warning["message"] == "`swarmd events` shows no more events: the disk is full"

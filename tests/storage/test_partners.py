@@ -44,8 +44,8 @@ def test_a_claim_replaces_the_one_before(database: Database) -> None:
 
 def test_being_seen_moves_the_time_forward_only_and_only_of_those_with_counts(database: Database) -> None:
     database.partners.pulled({FIRST: 1}, now=NOW)
-    database.partners.seen([FIRST, SECOND], now=NOW + 60)
-    database.partners.seen([FIRST], now=NOW + 30)
+    database.partners.seen({FIRST: NOW + 60, SECOND: NOW + 60})
+    database.partners.seen({FIRST: NOW + 30})
     assert {peer: one.last_seen for peer, one in database.partners.all().items()} == {FIRST: NOW + 60}
 
 
