@@ -11,12 +11,14 @@ RECORD_BYTES_MAX = (
 )
 ANNOUNCEMENT_BYTES_MAX = 512  # 64 of them, one full shard, are 32 KiB: a store downloads the whole shard
 STATUS_BYTES_MAX = 4_096  # eight addresses of 256 bytes and the counters
+FULL_STATUS_BYTES_MAX = 8_192  # a status, and 32 publishers of 80 bytes each; no DHT node ever holds one
 MANIFEST_BYTES_MAX = 262_144  # all 106 reasoning-gym datasets with their options take some 40 KiB
 
 # --- data items of a payload, containers and map keys included: what reading a stranger's bytes may cost
 RECORD_ITEMS_MAX = 1_024  # 64 completions of 13 items and the rest make 880
 ANNOUNCEMENT_ITEMS_MAX = 32  # ten fields make 21
 STATUS_ITEMS_MAX = 64  # seventeen fields and eight addresses make 43
+FULL_STATUS_ITEMS_MAX = 256  # those, and 32 publishers of 5 items, make 205
 MANIFEST_ITEMS_MAX = 4_096  # 256 task families of 13 items and the rest make 3,343
 
 # --- shards of the DHT
@@ -54,6 +56,7 @@ COMPLETIONS_MIN = 2  # one completion has no advantage over its group
 COMPLETIONS_MAX = 64
 TASKS_MAX = 256  # twice the datasets of reasoning-gym
 RECORDS_PER_ROUND_MAX = 4_096  # of one publisher; more than a task's announcement slots would mean nothing
+USED_MAX = 32  # publishers named in a full status; a peer draws from its contacts, and those are few
 ADDRESSES_MAX = 8  # listen addresses on two families, a relay or two, and some to spare
 
 # --- text, UTF-8 bytes

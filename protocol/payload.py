@@ -22,6 +22,7 @@ from pydantic import (
 from protocol import limits
 from protocol.encoding import decode, encode
 from protocol.errors import InvalidLocal, Reason, RejectedRecord
+from protocol.keys import public_key_from_peer_id
 from protocol.names import outside_of_names
 
 _RECEIVED = "received"  # the validation context that tells their mistakes from ours
@@ -100,6 +101,14 @@ def name_text(bytes_max: int) -> AfterValidator:
     return _text(bytes_max, is_name=True)
 
 
+def _peer_id(value: str) -> str:
+    try:
+        public_key_from_peer_id(value)
+    except RejectedRecord:
+        raise ValueError("not the peer id of a usable Ed25519 key") from None
+    return value
+
+
 def _address(value: str) -> str:
     if not (value.isascii() and value.startswith("/") and " " not in value):
         raise ValueError("not a multiaddr: expected ASCII text that begins with / and has no space")
@@ -122,3 +131,5 @@ Name = Annotated[str, name_text(limits.NAME_BYTES_MAX)]
 Model = Annotated[str, name_text(limits.MODEL_BYTES_MAX)]
 Label = Annotated[str, name_text(limits.LABEL_BYTES_MAX)]
 Address = Annotated[str, name_text(limits.ADDRESS_BYTES_MAX), AfterValidator(_address)]
+PeerIdText = Annotated[str, AfterValidator(_peer_id)]
+"""A peer id in the one form of SPEC section 2.3."""

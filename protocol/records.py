@@ -1,4 +1,4 @@
-"""The three payloads that peers sign: record, announcement, peer status (SPEC section 6).
+"""The payloads that peers sign: record, announcement, peer status in two versions (SPEC section 6).
 
 Everything a publisher says about its own rollouts (rewards, logprobs, pass rates, models) is a
 hint: a receiver regenerates the question and scores the completions itself. This file signs nothing.
@@ -23,6 +23,7 @@ from protocol.payload import (
     Model,
     Name,
     Payload,
+    PeerIdText,
     TaskId,
     Timestamp,
     free_text,
@@ -35,6 +36,7 @@ STATUS_DOMAIN = "swarmd-status"
 RECORD_PAYLOAD_TYPE = b"/swarmd/record/1"
 ANNOUNCEMENT_PAYLOAD_TYPE = b"/swarmd/announcement/1"
 STATUS_PAYLOAD_TYPE = b"/swarmd/status/1"
+FULL_STATUS_PAYLOAD_TYPE = b"/swarmd/status/2"
 
 
 class TaskSpec(Payload):
@@ -140,3 +142,27 @@ class PeerStatus(Payload):
     agent: Label
     eval_milli: Milli | None
     """success on the held-out partition, or null if it was not measured"""
+
+
+class Used(Payload):
+    """How much of one publisher's work a peer trained on."""
+
+    publisher: PeerIdText
+    groups: Annotated[int, Field(ge=1, le=limits.INT_MAX)]
+    """since the peer began, like the other counts of a status"""
+
+
+class FullStatus(PeerStatus):
+    """A peer status, and whom the peer learned from: version 2, which peers give to whoever asks them."""
+
+    ITEMS_MAX: ClassVar[int] = limits.FULL_STATUS_ITEMS_MAX
+
+    used: Annotated[tuple[Used, ...], Field(max_length=limits.USED_MAX)]
+    """the publishers whose groups it trained on most; its own claim, which nobody can check"""
+
+    @field_validator("used")
+    @classmethod
+    def _names_nobody_twice(cls, value: tuple[Used, ...]) -> tuple[Used, ...]:
+        if len({used.publisher for used in value}) < len(value):
+            raise ValueError("names a publisher twice")
+        return value

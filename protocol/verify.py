@@ -19,11 +19,13 @@ from protocol.payload import Payload
 from protocol.records import (
     ANNOUNCEMENT_DOMAIN,
     ANNOUNCEMENT_PAYLOAD_TYPE,
+    FULL_STATUS_PAYLOAD_TYPE,
     RECORD_DOMAIN,
     RECORD_PAYLOAD_TYPE,
     STATUS_DOMAIN,
     STATUS_PAYLOAD_TYPE,
     Announcement,
+    FullStatus,
     PeerStatus,
     Record,
 )
@@ -58,6 +60,15 @@ class VerifiedStatus:
     envelope: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedFullStatus:
+    """As `VerifiedStatus`, of version 2."""
+
+    status: FullStatus
+    publisher: PeerId
+    envelope: bytes
+
+
 def digest_of(envelope: bytes) -> bytes:
     """SHA-256 (32 bytes) of a record's envelope: its name in announcements, stores and pulls."""
     return hashlib.sha256(envelope).digest()
@@ -78,6 +89,11 @@ def sign_announcement(key: KeyPair, announcement: Announcement) -> bytes:
 def sign_status(key: KeyPair, status: PeerStatus) -> bytes:
     """The status's envelope, at most STATUS_BYTES_MAX."""
     return _sign(key, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, status, limits.STATUS_BYTES_MAX)
+
+
+def sign_full_status(key: KeyPair, status: FullStatus) -> bytes:
+    """The full status's envelope, at most FULL_STATUS_BYTES_MAX."""
+    return _sign(key, STATUS_DOMAIN, FULL_STATUS_PAYLOAD_TYPE, status, limits.FULL_STATUS_BYTES_MAX)
 
 
 def verify_record(
@@ -132,6 +148,17 @@ def verify_status(data: bytes, *, swarm: bytes, now: float) -> VerifiedStatus:
     _check_swarm(status.swarm, swarm)
     _check_times(status.created, status.expires, now, limits.STATUS_LIFETIME_S_MAX)
     return VerifiedStatus(status, opened.peer_id, data)
+
+
+def verify_full_status(data: bytes, *, swarm: bytes, now: float, publisher: PeerId) -> VerifiedFullStatus:
+    """Check the full status that `publisher` was asked for. Otherwise as `verify_status`."""
+    opened = open_envelope(data, STATUS_DOMAIN, FULL_STATUS_PAYLOAD_TYPE, limits.FULL_STATUS_BYTES_MAX)
+    if opened.peer_id != publisher:
+        raise RejectedRecord(Reason.PUBLISHER, f"signed by {opened.peer_id}, expected {publisher}")
+    status = FullStatus.from_bytes(opened.payload)
+    _check_swarm(status.swarm, swarm)
+    _check_times(status.created, status.expires, now, limits.STATUS_LIFETIME_S_MAX)
+    return VerifiedFullStatus(status, opened.peer_id, data)
 
 
 def _sign(key: KeyPair, domain: str, payload_type: bytes, payload: Payload, size_max: int) -> bytes:

@@ -24,6 +24,21 @@ from swarmd.observe.text import printable
 COMMANDS = {
     "join": Command("swarmd.cli.join:join", "Join a swarm, or start one, and train until stopped."),
     "status": Command("swarmd.cli.status:status", "Show the state of the daemon that runs in a home."),
+    "peers": Command(
+        "swarmd.cli.peers:peers",
+        "List the other peers. `to me`: groups pulled from it. `from me`: times that it pulled from here.",
+    ),
+    "ping": Command(
+        "swarmd.cli.ping:ping", "Have the running daemon greet a peer. Exit code 1: no answer, and why."
+    ),
+    "events": Command(
+        "swarmd.cli.events:events",
+        "Show the newest events. The home keeps 10,000 of them, and 2,000 of level debug; times are UTC.",
+    ),
+    "logs": Command(
+        "swarmd.cli.events:events",
+        "Show the newest events. The home keeps 10,000 of them, and 2,000 of level debug; times are UTC.",
+    ),
     "health": Command(
         "swarmd.cli.health:health", "Print `ok` if the daemon of a home does its work, else the reasons."
     ),

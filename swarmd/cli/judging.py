@@ -14,12 +14,17 @@ import typer
 
 from protocol import PeerId
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.naming import find_peers
 from swarmd.errors import SwarmdError
-from swarmd.gossip.orders import Order, parse_peer_id
+from swarmd.gossip.orders import Order
+from swarmd.names import name_of
 from swarmd.observe import NoDaemonError, StartingError, ask_to_judge
 from swarmd.storage import Home
 
-Peers = Annotated[list[str], typer.Argument(metavar="PEER...", help="Full peer ids.", show_default=False)]
+Peers = Annotated[
+    list[str],
+    typer.Argument(metavar="PEER...", help="Peer ids, ends of them, or names.", show_default=False),
+]
 
 
 def ban(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
@@ -46,8 +51,8 @@ def untrust(peers: Peers, home: HomeOption = DEFAULT_HOME) -> None:
 
 
 def _carry_out(order: Order, peers: Sequence[str], path: Path) -> None:
-    wanted = list(dict.fromkeys(map(parse_peer_id, peers)))
     home = Home(home_path(path))
+    wanted = find_peers(peers, home)
     try:
         ask_to_judge(home.path, home.socket_path, order, wanted)
         when = "now"
@@ -57,7 +62,7 @@ def _carry_out(order: Order, peers: Sequence[str], path: Path) -> None:
         _judge_stored(order, wanted, Home.existing(home.path))
         when = "from the next start"
     for peer in wanted:
-        typer.echo(f"{peer}: {_DONE[order]} {when}")
+        typer.echo(f"{peer}: {name_of(peer)} is {_DONE[order]} {when}")
 
 
 _DONE: dict[Order, str] = {

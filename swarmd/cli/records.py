@@ -33,6 +33,7 @@ from protocol.limits import MICRO
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
+from swarmd.names import named
 from swarmd.observe import printable
 from swarmd.observe.words import duration
 from swarmd.storage import BlobStore, Home
@@ -67,19 +68,22 @@ class Authentic:
 def list_records(
     home: HomeOption = DEFAULT_HOME,
     own: Annotated[bool, typer.Option("--own", help="Show only records of this peer.")] = False,
+    others: Annotated[bool, typer.Option("--others", help="Show only records of other peers.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of records to show.")] = LISTED,
 ) -> None:
     """List the newest records, own ones and those of others."""
+    if own and others:
+        raise ConfigError("--own and --others leave nothing to show: give one of them, or neither for both")
     records = _Records(home)
     digest = Column("digest", min_width=SHOWN_HEX)  # never cut off, because people copy it
     table = Table(
         digest, "by", "round", "step", "task", "completions", "reward", "age", box=None, pad_edge=False
     )
-    for record in records.newest(limit, own_only=own):
+    for record in records.newest(limit, own=not others, others=not own):
         content = record.record
         table.add_row(
             record.digest.hex()[:SHOWN_HEX],
-            "this peer" if record.publisher == records.peer_id else f"…{record.publisher[-8:]}",
+            "this peer" if record.publisher == records.peer_id else named(record.publisher),
             str(content.round),
             str(content.step),
             Text(printable(content.task.dataset)),
@@ -182,18 +186,19 @@ class _Records:
         self.reward: RewardRule = "exact" if manifest is None else manifest.reward
         self._store = BlobStore(self._home.records_path, config.storage.records_bytes_max)
 
-    def newest(self, limit: int, *, own_only: bool) -> list[Authentic]:
+    def newest(self, limit: int, *, own: bool = True, others: bool = True) -> list[Authentic]:
+        """The newest `limit` records, of this peer if `own`, and of others if `others`."""
         found: list[Authentic] = []
         for digest in self._store.digests():
             record = self._read(digest)
-            if record is not None and (record.publisher == self.peer_id or not own_only):
+            if record is not None and (own if record.publisher == self.peer_id else others):
                 found.append(record)
             if len(found) == limit:
                 break
         return found
 
     def newest_own(self) -> Authentic:
-        found = self.newest(1, own_only=True)
+        found = self.newest(1, others=False)
         if not found:
             raise ConfigError(f"{self._home.path} holds no own record yet: the first step makes one")
         return found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ def enter_step(database: Database, events: EventLog, recorder: Recorder, done: F
     }
     with database.transaction():
         database.pool.mark_used(digests, done.step, now=done.at)
+        database.partners.used(Counter(group.publisher for group in done.external), now=done.at)
         database.steps.record(done.step, reward=metrics.reward_own, metrics=fields, now=done.at)
     recorder.record(line)
     events.emit(

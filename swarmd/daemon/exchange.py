@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 from protocol import PeerId, RejectedRecord, VerifiedRecord
@@ -19,6 +20,7 @@ from swarmd.gossip import (
     Announce,
     Announced,
     AnnouncementsRead,
+    AskStatus,
     BodyArrived,
     Command,
     Connect,
@@ -26,6 +28,7 @@ from swarmd.gossip import (
     Drop,
     Event,
     ForgetPeer,
+    FullStatusRead,
     Gossip,
     GroupOffer,
     GroupRejected,
@@ -40,11 +43,13 @@ from swarmd.gossip import (
     ReadAnnouncements,
     ReadStatuses,
     RememberAcquaintance,
+    RememberClaim,
     RememberPeer,
     StandingChanged,
     StatusesRead,
     StoreBlob,
     StoreBody,
+    TellStatus,
     Tick,
     Verify,
 )
@@ -58,6 +63,7 @@ from swarmd.network.interface import (
     PullFailure,
     Standing,
 )
+from swarmd.network.rules import signer_of
 from swarmd.observe import EventLog
 from swarmd.step.shares import Shares
 from swarmd.step.verification import Outcome, Overdrawn, Verification
@@ -68,6 +74,8 @@ T = TypeVar("T")
 WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
 HURRY_S = 1.0  # between two looks at what is being verified, while others wait
+DELIVERIES_MAX = 2_048  # peers whose pulls wait to be booked at the next tick; the network serves fewer in it
+SEEN_EVERY_S = 60.0  # between two notes of who is there: a peer counts as gone after three minutes
 VERIFY_BATCH_MAX = 8  # bodies per call to the sandbox, all by publishers whose last group was accepted
 
 
@@ -100,6 +108,9 @@ class Exchange:
         self._pauses_seen = 0
         self.shares = Shares(gossip.party, gossip.met_lately, clock)
         """How the trainer's draws are shared out among peers."""
+        self._seen_at = float("-inf")
+        self._deliveries: Counter[str] = Counter()
+        network.count_by(self._delivered)
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property
@@ -137,6 +148,10 @@ class Exchange:
         for peer in peers:
             self.handle(OperatorSaid(peer, word))
 
+    async def ping(self, peer: PeerId) -> float:
+        """Seconds of a round trip to `peer`. Raises NetworkError if it does not answer."""
+        return await self._network.ping(peer)
+
     def publish(self, group: GroupOffer, *, round_: int) -> None:
         """Offer an own group to the swarm. Gossip decides whether it can teach anybody."""
         commands = self._gossip.handle(group, self._clock())
@@ -160,6 +175,10 @@ class Exchange:
                     self._events.emit("peer_seen", peer_id=peer_id, addresses=dialable)
             case RememberAcquaintance(acquaintance=acquaintance):
                 self._database.acquaintances.remember(acquaintance)
+            case RememberClaim(peer=peer, groups=groups):
+                self._database.partners.claimed(peer, groups, now=self._clock())
+            case TellStatus(envelope=envelope):
+                self._network.tell(envelope)
             case ForgetPeer(peer=peer):
                 self._database.acquaintances.forget(peer)
                 self._database.pool.remove(peer)
@@ -183,9 +202,29 @@ class Exchange:
             self._events.emit("warning", message="too many groups wait to be verified: dropped one")
         self._may_verify.set()
 
+    def _delivered(self, peer: PeerId, envelope: bytes) -> None:
+        """`peer` pulled a record from here. Written down with the next tick: this is called amid a stream."""
+        if signer_of(None, envelope) == self.peer_id and len(self._deliveries) < DELIVERIES_MAX:
+            self._deliveries[peer] += 1
+
+    def _note_partners(self, connected: Collection[PeerId]) -> None:
+        """Write down who pulled from here since the last tick and, once a minute, who is there."""
+        now = self._clock()
+        if self._deliveries:
+            delivered, self._deliveries = self._deliveries, Counter()
+            self._database.partners.pulled(delivered, now=now)
+        if not self._seen_at <= now < self._seen_at + SEEN_EVERY_S:
+            self._seen_at = now
+            peers = self._gossip.statistics().peers
+            said: dict[str, float] = {
+                peer.peer_id: now - peer.age_s for peer in peers if peer.age_s is not None
+            }
+            self._database.partners.seen(said | dict.fromkeys(connected, now))
+
     async def _keep_ticking(self) -> None:
         while True:
             statistics = self._network.statistics()
+            self._note_partners(statistics.connections)
             if statistics.restarts > self._restarts_seen:
                 self._restarts_seen = statistics.restarts
                 self._events.emit("network_restarted", restarts=statistics.restarts)
@@ -235,6 +274,8 @@ class Exchange:
                 self.handle(StatusesRead(tuple(found)))
             case PublishStatus(envelope=envelope):
                 await self._or(False, self._network.publish_status(envelope))
+            case AskStatus(peer=peer):
+                await self._ask_status(peer)
             case StoreBody(envelope=envelope):
                 await self._or(False, self._network.store_body(envelope))
             case Connect(addresses=addresses):
@@ -253,6 +294,17 @@ class Exchange:
         except NetworkError as error:
             self._events.emit("warning", message=f"the network did not answer: {error}")
             return fallback
+
+    async def _ask_status(self, peer: PeerId) -> None:
+        """A peer that gives none is no news: it may have left, or be of an older version."""
+        try:
+            envelope = await self._network.ask_status(peer)
+        except NetworkClosedError:
+            raise
+        except NetworkError:
+            self.handle(FullStatusRead(peer, None))
+            return
+        self.handle(FullStatusRead(peer, envelope))
 
     async def _pull(self, command: Pull) -> None:
         try:

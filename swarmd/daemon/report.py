@@ -10,15 +10,15 @@ from pathlib import Path
 
 import psutil
 
-from protocol import ADDRESSES_MAX, Manifest
+from protocol import ADDRESSES_MAX, Manifest, PeerId
 from protocol.limits import MILLI
 from swarmd import __version__
+from swarmd.daemon.company import company, hearing, helping
 from swarmd.daemon.health import frozen, outages
 from swarmd.daemon.saving import DAY_S
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, GossipStatistics, OwnStatus
-from swarmd.gossip import PeerView as SeenPeer
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.network.interface import Network, NetworkStatistics
 from swarmd.observe import (
@@ -29,14 +29,13 @@ from swarmd.observe import (
     Judgement,
     LastStep,
     Memory,
-    PeerView,
     Reward,
     StatusSnapshot,
     StepLine,
     Traffic,
 )
 from swarmd.policy import Policy
-from swarmd.storage import Database, PublisherCounts
+from swarmd.storage import Database
 from swarmd.tasks import TaskRunner
 
 PACE_S_MIN = 60.0  # before that, the first save weighs too much
@@ -68,8 +67,8 @@ class Reporter:
         """Everything at this moment."""
         now, lora = self.clock(), self.plan.lora
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
-        by_publisher = self.database.ledger.by_publisher()
-        gossip, use = self.gossip.statistics(), self.steps.use()
+        gossip, network, use = self.gossip.statistics(), self.network.statistics(), self.steps.use()
+        partners = self.database.partners.all()
         return StatusSnapshot(
             health=self.health(),
             peer_id=self.network.peer_id,
@@ -102,8 +101,12 @@ class Reporter:
                 external_used=counts.external_used,
                 rejected=dict(counts.rejected),
             ),
-            peers=tuple(_peer(seen, by_publisher.get(seen.peer_id)) for seen in gossip.peers),
-            judgement=_judgement(gossip, self.network.statistics()),
+            helping=helping(counts.published, partners, now),
+            hearing=hearing(partners, now),
+            peers=company(
+                gossip.peers, partners, self.database.ledger.by_publisher(), network.connections, now=now
+            ),
+            judgement=_judgement(gossip, network),
             disk=self._disk(),
             pid=os.getpid(),
             steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
@@ -131,6 +134,7 @@ class Reporter:
             groups_external_used=counts.external_used,
             agent=f"swarmd/{__version__}",
             eval_milli=None if evaluation is None else round(MILLI * evaluation.success),
+            used={PeerId(peer): groups for peer, groups in self.database.partners.groups_used().items()},
         )
 
     def problems(self) -> tuple[str, ...]:
@@ -221,28 +225,4 @@ def _judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgemen
         misbehaved=dict(gossip.misbehaved),
         refused=dict(network.refused),
         junk=dict(gossip.junk),
-    )
-
-
-def _peer(seen: SeenPeer, counts: PublisherCounts | None) -> PeerView:
-    view = PeerView(
-        peer_id=seen.peer_id,
-        age_s=seen.age_s,
-        standing=seen.standing.name.lower(),
-        trust=seen.trust,
-        groups_taught=seen.groups_taught,
-        points_lost=dict(seen.points_lost),
-        groups_pulled=counts.groups_pulled if counts else 0,
-    )
-    status = seen.status
-    if status is None:
-        return view
-    return view.model_copy(
-        update={
-            "address": status.addresses[0] if status.addresses else None,
-            "step": status.step,
-            "model": status.model,
-            "reward_mean": status.reward_mean_milli / MILLI,
-            "held_out_claimed": None if status.eval_milli is None else status.eval_milli / MILLI,
-        }
     )

@@ -27,6 +27,7 @@ from swarmd.config import Config
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.logs import route_logs
+from swarmd.daemon.remembering import keep_events
 from swarmd.errors import SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
 from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
@@ -86,7 +87,9 @@ class _Daemon:
         self._beginning = beginning or Beginning()
         self._key: KeyPair = home.key()
         self._events = events
-        self._server = StatusServer(self._snapshot, home.socket_path, config.observe.http, self._judge)
+        self._server = StatusServer(
+            self._snapshot, home.socket_path, config.observe.http, self._judge, self._ping
+        )
         self._began = time.monotonic()
         self._peer: Peer | None = None
         self._intake: asyncio.Task[None] | None = None
@@ -183,12 +186,19 @@ class _Daemon:
             return str(error)
         return None
 
+    async def _ping(self, peer: str) -> float:
+        """Greet a peer, as asked over the unix socket. Raises SwarmdError if it does not answer."""
+        if self._peer is None:
+            raise SwarmdError("the daemon is still starting: try again")
+        return await self._peer.exchange.ping(parse_peer_id(peer))
+
     # Running --------------------------------------------------------------------------------------
 
     async def _run(self, peer: Peer) -> None:
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._keep_telling(peer), name="own status")
             self._intake = group.create_task(self._take_in(peer), name="exchange")
+            remembering = group.create_task(keep_events(self._events, peer.reporter.database), name="events")
             trying = group.create_task(self._try_junk(peer), name="junk")
             try:
                 word = self._lifeline.word
@@ -197,6 +207,7 @@ class _Daemon:
                 peer.steps.stop()
                 self._intake.cancel()
                 telling.cancel()
+                remembering.cancel()
                 trying.cancel()
         if self._failure is not None:
             raise self._failure

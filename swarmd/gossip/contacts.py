@@ -99,6 +99,11 @@ class Contacts:
         for acquaintance in acquaintances:
             self._acquaintances[acquaintance.peer_id] = acquaintance
 
+    @property
+    def connections(self) -> Mapping[PeerId, str]:
+        """The transport's connections, as taken last."""
+        return self._connections
+
     def connected(self, connections: Mapping[PeerId, str]) -> None:
         """Take the transport's connections. Of each address group the oldest `connected_per_group` count."""
         if connections == self._connections:

@@ -72,6 +72,8 @@ class OwnStatus:
     groups_external_used: int
     agent: str
     eval_milli: int | None = None
+    used: Mapping[PeerId, int] = field(default_factory=dict)
+    """Publisher -> groups of it that this peer trained on. The USED_MAX largest are told."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,14 @@ class StatusesRead:
 
 
 @dataclass(frozen=True)
+class FullStatusRead:
+    """Answer to `AskStatus`: what `peer` gave, unverified; None if it gave nothing."""
+
+    peer: PeerId
+    envelope: bytes | None
+
+
+@dataclass(frozen=True)
 class BodyArrived:
     """Answer to `Pull`: the bytes under `digest`, unverified."""
 
@@ -190,6 +200,7 @@ Event = (
     | Announced
     | AnnouncementsRead
     | StatusesRead
+    | FullStatusRead
     | BodyArrived
     | PullFailed
     | Misbehaved
@@ -241,6 +252,20 @@ class ReadStatuses:
     """`Network.read_statuses(keys)` -> `StatusesRead`. One at a time."""
 
     keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class TellStatus:
+    """`Network.tell(envelope)`: the full status for whoever asks from now on."""
+
+    envelope: bytes
+
+
+@dataclass(frozen=True)
+class AskStatus:
+    """`Network.ask_status(peer)` -> `FullStatusRead`. One at a time."""
+
+    peer: PeerId
 
 
 @dataclass(frozen=True)
@@ -298,6 +323,14 @@ class RememberAcquaintance:
 
 
 @dataclass(frozen=True)
+class RememberClaim:
+    """For the database: `peer` says that it has trained on so many groups of ours since it began."""
+
+    peer: PeerId
+    groups: int
+
+
+@dataclass(frozen=True)
 class ForgetPeer:
     """For the database and the pool: what a peer delivered no longer counts, and its groups are not drawn."""
 
@@ -323,6 +356,8 @@ Command = (
     | ReadAnnouncements
     | PublishStatus
     | ReadStatuses
+    | TellStatus
+    | AskStatus
     | Pull
     | Verify
     | Drop
@@ -330,6 +365,7 @@ Command = (
     | Disconnect
     | RememberPeer
     | RememberAcquaintance
+    | RememberClaim
     | ForgetPeer
     | StandingChanged
 )

@@ -71,6 +71,15 @@ class GossipLimits:
     reach_out_interval_s: float = 120.0  # otherwise dial one silent peer now and then: this heals a partition
     connect_peers_max: int = 4  # peers in one attempt
 
+    # Asking for full statuses
+    ask_interval_s: float = 3.0  # between two questions: a swarm of twenty is asked once a minute
+    ask_peer_interval_s: float = 60.0  # between two questions to one peer; its counts grow by a few a minute
+    ask_answer_s: float = 30.0  # a question that was never answered; the network's own time-outs are shorter
+    unanswered_s: float = (
+        600.0  # at most between two questions to a peer that never answers: an older version
+    )
+    full_statuses_max: int = 256  # answers kept, some KB each; those that name somebody stay longest
+
     # Contacts
     contact_s: float = 600.0  # delivering makes a contact for this long: a slow peer pulls every few minutes
     connected_per_group: int = 8  # connections of one address group that make contacts: a host can open many

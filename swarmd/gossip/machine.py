@@ -11,18 +11,21 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 
-from protocol import KeyPair, Manifest, PeerId
+from protocol import FullStatus, KeyPair, Manifest, PeerId
+from swarmd.gossip.asking import Asking
 from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import (
     AddressesRemembered,
     Announced,
     AnnouncementsRead,
+    AskStatus,
     BodyArrived,
     Change,
     Command,
     Demand,
     Event,
+    FullStatusRead,
     GroupOffer,
     GroupRejected,
     GroupScored,
@@ -36,8 +39,10 @@ from swarmd.gossip.events import (
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
+    RememberClaim,
     StandingChanged,
     StatusesRead,
+    TellStatus,
     Tick,
     Word,
 )
@@ -96,6 +101,7 @@ class Gossip:
         self._clock = ClockWatch(limits)
         self._status_intake = StatusIntake(swarm, self._clock, is_contact)
         self._namesake = NamesakeWatch()
+        self._asking = Asking(swarm, limits)
         self._own_status: OwnStatus | None = None
         self._status_timer = Timer()
         self._neighbours = 0
@@ -174,6 +180,8 @@ class Gossip:
                     if verified.publisher == self._key.peer_id:
                         self._namesake.read(verified, now)
                 return self._membership.answered(statuses, now)
+            case FullStatusRead(peer, envelope=answer):
+                return self._claimed(peer, self._asking.answered(peer, answer, now))
             case BodyArrived(digest, envelope, way, address):
                 return puller.arrived(digest, envelope, now, way, address)
             case PullFailed(digest=digest, kind=kind):
@@ -202,8 +210,15 @@ class Gossip:
         commands: list[Command] = [
             StandingChanged(peer, "forgiven", "its time is over") for peer in self._reputation.forgiven(now)
         ]
+        if asked := self._asking.next(self._contacts.connections, now):
+            commands.append(AskStatus(asked))
         dial = self._membership.connect(tick.neighbours, now)
         return [*commands, dial] if dial else commands
+
+    def _claimed(self, peer: PeerId, status: FullStatus | None) -> list[Command]:
+        """What `peer` says that it used of ours, if it says so."""
+        uses = () if status is None else status.used
+        return [RememberClaim(peer, use.groups) for use in uses if use.publisher == self._key.peer_id]
 
     def _start_over(self, now: float) -> None:
         """Announce everything again and look around: what was stored before may be gone or unreachable.
@@ -234,6 +249,7 @@ class Gossip:
         self._apply(peer, word)
         if word == "ban":
             self._membership.forget(peer)
+            self._asking.forget(peer)
             _, *rest = self._puller.judge.turn_away(peer, "banned")
             return [StandingChanged(peer, "banned", "by the operator"), *rest]
         return [StandingChanged(peer, "trusted" if word == "trust" else "unjudged", "by the operator")]
@@ -273,9 +289,9 @@ class Gossip:
         if self._own_status is not None and self._status_timer.due(now):
             pause = self._limits.status_interval_s * self._rng.uniform(0.75, 1.25)  # no two peers in step
             self._status_timer.rest(now, pause)
-            envelope = sign_own_status(self._key, self._manifest, self._limits, self._own_status, now)
+            envelope, full = sign_own_status(self._key, self._manifest, self._limits, self._own_status, now)
             self._namesake.signed(envelope, now)
-            commands.append(PublishStatus(envelope))
+            commands += [PublishStatus(envelope), TellStatus(full)]
         return commands
 
     def _read_due(self, now: float) -> list[Command]:
@@ -316,7 +332,7 @@ class Gossip:
             groups_pulled=puller.pulled,
             groups_accepted=puller.accepted,
             groups_rejected=puller.rejected,
-            junk=Counter(self._intake.junk) + Counter(self._status_intake.junk),
+            junk=Counter(self._intake.junk) + Counter(self._status_intake.junk) + Counter(self._asking.junk),
             announcement_keys_read=self._keys_read,
             ignored=tuple(self._reputation.ignored(now)),
             trusted=tuple(sorted(self._reputation.trusted)),
@@ -356,7 +372,7 @@ class Gossip:
         return tuple(views[: self._limits.peers_max])
 
     def _view(self, peer: PeerId, seen: PeerSeen | None, now: float) -> PeerView:
-        acquaintance = self._contacts.acquaintance(peer)
+        acquaintance, told = self._contacts.acquaintance(peer), self._asking.told(peer)
         return PeerView(
             peer_id=peer,
             status=None if seen is None else seen.status,
@@ -366,4 +382,5 @@ class Gossip:
             standing=self.standing(peer),
             trust=self._reputation.trust(peer, now),
             points_lost=self._reputation.reasons(peer),
+            used={} if told is None else {PeerId(use.publisher): use.groups for use in told.status.used},
         )

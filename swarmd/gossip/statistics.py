@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol import PeerId, PeerStatus
 from swarmd.gossip.reputation import Ignored
@@ -27,6 +27,8 @@ class PeerView:
     """from 0 (ignored) to 1 (nothing is held against it)"""
     points_lost: Mapping[str, int]
     """how often it lost points, by reason"""
+    used: Mapping[PeerId, int] = field(default_factory=dict)
+    """publisher -> groups that this peer says it trained on; empty if it said nothing"""
 
 
 @dataclass(frozen=True)

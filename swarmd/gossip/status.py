@@ -1,4 +1,4 @@
-"""Signs this peer's own status, and verifies the statuses of others."""
+"""Signs this peer's own status in both versions, and verifies the statuses of others."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from protocol import (
     STATUS_BYTES_MAX,
     STATUS_DOMAIN,
     STATUS_PAYLOAD_TYPE,
+    USED_MAX,
+    FullStatus,
     KeyPair,
     Manifest,
     PeerId,
     PeerStatus,
     Reason,
     RejectedRecord,
+    Used,
     VerifiedStatus,
     open_envelope,
+    sign_full_status,
     sign_status,
     verify_status,
 )
@@ -30,13 +34,23 @@ from swarmd.gossip.publishing import fit
 
 def sign_own_status(
     key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStatus, now: float
-) -> bytes:
-    """The envelope of `own` as of `now`. Long texts are cut; raises InvalidLocal for bad numbers."""
+) -> tuple[bytes, bytes]:
+    """The envelopes of `own` as of `now`: the status for the DHT, and the full one for whoever asks.
+
+    Long texts are cut; raises InvalidLocal for bad numbers.
+    """
+    status = _status(key, manifest, limits, own, now)
+    most = sorted(own.used.items(), key=lambda use: (-use[1], use[0]))[:USED_MAX]
+    used = tuple(Used(publisher=publisher, groups=groups) for publisher, groups in most)
+    return sign_status(key, status), sign_full_status(key, FullStatus(**dict(status), used=used))
+
+
+def _status(key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStatus, now: float) -> PeerStatus:
     created = int(now)
     addresses = [
         a for a in own.addresses if a.endswith(f"/p2p/{key.peer_id}") and len(a) <= ADDRESS_BYTES_MAX
     ]
-    status = PeerStatus(
+    return PeerStatus(
         swarm=manifest.swarm_id,
         created=created,
         expires=created + int(limits.status_lifetime_s),
@@ -54,7 +68,6 @@ def sign_own_status(
         agent=fit(own.agent, LABEL_BYTES_MAX),
         eval_milli=own.eval_milli,
     )
-    return sign_status(key, status)
 
 
 class StatusIntake:

@@ -144,6 +144,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         """What is answered, by protocol id."""
         return {PING: self._on_ping, STORE: self._on_store, FIND: self._on_find}
 
+    def hide(self) -> None:
+        """Send no place of ours with requests (SPEC section 7.6.3)."""
+        self.node_info = dht_pb2.NodeInfo()
+
     def end(self) -> None:
         """Stop what runs in the background."""
         for task in self._tasks:
@@ -370,9 +374,13 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._enter(peer_id)
 
     def _met(self, sender: bytes, place: bytes) -> None:
-        """A request came. `place` is the DHT id that its sender states."""
-        peer = peer_of(sender)
-        if place == node_id_of(peer).to_bytes():
+        """A request came. `place` is the DHT id that its sender states; a visitor states none."""
+        peer, hearing = peer_of(sender), self._guard.hearing
+        if not place:
+            hearing.visits(read_peer_id(sender))
+            self._forget(peer)
+        elif place == node_id_of(peer).to_bytes():
+            hearing.stays(read_peer_id(sender))
             self._enter(peer)
 
     def _shunned(self, peer: PeerID) -> bool:
@@ -382,6 +390,8 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         node_id = node_id_of(peer)
         if self._shunned(peer):
             self._forget(peer)
+            return
+        if self._guard.hearing.is_visitor(read_peer_id(peer.to_bytes())):
             return
         if node_id not in self.routing_table:
             self._handing_over.met(peer)

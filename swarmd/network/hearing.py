@@ -16,7 +16,7 @@ from protocol import PeerId
 V = TypeVar("V")
 
 PEERS_MAX = 1_024
-"""Peers remembered in each table: who answered, who asked, who is in doubt, who is unheard."""
+"""Peers remembered in each table: who answered, who asked, who is in doubt, who is unheard, who visits."""
 
 FRESH_S = 4.0
 """Seconds for which an answer shows that a connection works. That is longer than two peers take to greet each
@@ -35,6 +35,7 @@ class Hearing:
         self._asked: OrderedDict[PeerId, float] = OrderedDict()
         self._doubted: OrderedDict[PeerId, None] = OrderedDict()
         self._unheard: OrderedDict[PeerId, int] = OrderedDict()
+        self._visitors: OrderedDict[PeerId, None] = OrderedDict()
         self.away: frozenset[PeerId] = frozenset()
         """Peers that are not connected, and are knocked at."""
         self.answered_at: float | None = None
@@ -56,13 +57,30 @@ class Hearing:
         """Peers that are unheard, and peers that may not answer any more."""
         return (*self._unheard, *(peer for peer in self._doubted if peer not in self._unheard))
 
+    def visits(self, peer: PeerId) -> None:
+        """It only looks at the swarm (SPEC section 7.6.3: it states no place), so nobody waits for it."""
+        _put(self._visitors, peer, None)
+        for table in (self._answered, self._asked, self._doubted, self._unheard):
+            table.pop(peer, None)
+
+    def stays(self, peer: PeerId) -> None:
+        """It states its place in the DHT."""
+        self._visitors.pop(peer, None)
+
+    def is_visitor(self, peer: PeerId) -> bool:
+        return peer in self._visitors
+
     def answered(self, peer: PeerId) -> None:
         """An answer came, whatever it says."""
+        if peer in self._visitors:
+            return
         self.answered_at = self._now()
         self._hear(self._answered, peer)
 
     def asked(self, peer: PeerId) -> None:
         """It asked this peer for something."""
+        if peer in self._visitors:
+            return
         self.asked_at = self._now()
         self._hear(self._asked, peer)
 
@@ -73,6 +91,8 @@ class Hearing:
 
     def unanswered(self, peer: PeerId) -> None:
         """It did not answer at all."""
+        if peer in self._visitors:
+            return
         _put(self._unheard, peer, self._unheard.pop(peer, 0) + 1)
         self._doubted.pop(peer, None)
 
@@ -82,6 +102,8 @@ class Hearing:
 
     def doubt(self, peer: PeerId) -> None:
         """It did not do what it was asked for: does it answer at all?"""
+        if peer in self._visitors:
+            return
         _put(self._doubted, peer, None)
 
     def unanswering_s(self, peer: PeerId) -> float:

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from protocol import (
+    FULL_STATUS_BYTES_MAX,
     MANIFEST_BYTES_MAX,
     KeyPair,
     PeerId,
@@ -36,7 +37,7 @@ from swarmd.network.dht_storage import Clock
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.in_touch import InTouch
-from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, StandingOf
+from swarmd.network.interface import BodyProvider, Delivered, NetworkStatistics, Pulled, Report, StandingOf
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, is_running_elsewhere
@@ -51,6 +52,7 @@ from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
+    STATUS_PROTOCOL,
     AbsentError,
     AskedStreams,
     BusyError,
@@ -78,9 +80,17 @@ class HivemindNetwork:
     """See `swarmd.network.interface.Network`."""
 
     def __init__(
-        self, settings: P2PSettings, key: KeyPair, config: NetworkConfig, swarm: KnownManifest, clock: Clock
+        self,
+        settings: P2PSettings,
+        key: KeyPair,
+        config: NetworkConfig,
+        swarm: KnownManifest,
+        clock: Clock,
+        *,
+        visiting: bool,
     ) -> None:
         """Use `start`."""
+        self._visiting = visiting
         self._settings = settings
         self._key = key
         self._dialable = config.dialable
@@ -115,11 +125,13 @@ class HivemindNetwork:
         swarm: KnownManifest,
         clock: Clock = time.time,
         runtime: Path | None = None,
+        visiting: bool = False,
     ) -> HivemindNetwork:
         """Start p2pd and a DHT node that knows nobody yet; `connect` joins others.
 
         `identity_path`: `key` as a libp2p key file (`KeyPair.to_libp2p`). `swarm`: called at every store, so
-        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets. Raises
+        that a peer can start before it knows its swarm. `runtime`: the directory for p2pd's sockets.
+        `visiting`: nobody should take this peer for a node of the DHT, because it leaves soon. Raises
         ConfigError (port in use, malformed address, key in use among `config.peers`) and NetworkError (p2pd
         does not start).
         """
@@ -137,7 +149,7 @@ class HivemindNetwork:
                 f"another peer with this key ({key.peer_id}) is running; stop it, or use a home of its own "
                 "for each peer (--home DIR), never a copied one"
             )
-        self = cls(settings, key, config, swarm, clock)
+        self = cls(settings, key, config, swarm, clock, visiting=visiting)
         session = await self._supervisor.start()
         try:
             await self._neighbourhood.refresh(session)
@@ -167,6 +179,12 @@ class HivemindNetwork:
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         self._server.serve(bodies, manifest)
 
+    def tell(self, envelope: bytes) -> None:
+        self._server.tell(envelope)
+
+    def count_by(self, delivered: Delivered) -> None:
+        self._server.count_by(delivered)
+
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         self._guard.judge_by(standing_of, report)
 
@@ -188,6 +206,19 @@ class HivemindNetwork:
 
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._publish(place_status, [envelope]) == 1
+
+    async def ping(self, peer_id: PeerId) -> float:
+        if self._guard.shuns(peer_id):
+            raise NetworkError(f"{peer_id} is not spoken to: it is banned, or it broke the transport's rules")
+        session = await self._supervisor.session()
+        began = time.monotonic()
+        if await session.greet(peer_id) is None:
+            raise NetworkError(f"{peer_id} does not answer: it left, or nothing leads to it from here")
+        return time.monotonic() - began
+
+    async def ask_status(self, peer_id: PeerId) -> bytes:
+        session = await self._supervisor.session()
+        return await self._ask(session, peer_id, STATUS_PROTOCOL, b"", FULL_STATUS_BYTES_MAX)
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._publish(place_body, [envelope]) == 1
@@ -247,10 +278,14 @@ class HivemindNetwork:
         streams = {
             PULL_PROTOCOL: handler(self._server.body),
             MANIFEST_PROTOCOL: handler(self._server.manifest),
+            STATUS_PROTOCOL: handler(self._server.status),
         }
-        return await Session.open(
+        session = await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
         )
+        if self._visiting:
+            session.visit()
+        return session
 
     async def _background(self) -> None:
         async with asyncio.TaskGroup() as group:

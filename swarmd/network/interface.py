@@ -18,6 +18,10 @@ BodyProvider = Callable[[bytes], bytes | None]
 """digest (32 bytes) -> the record's envelope, or None if not held. Called on the event loop: be quick."""
 
 
+Delivered = Callable[[PeerId, bytes], None]
+"""(who, the record's envelope): a peer pulled a body and said that it has it. On the event loop: be quick."""
+
+
 class Standing(IntEnum):
     """How well this peer knows another, worst first. Gossip decides; the network serves in this order."""
 
@@ -146,6 +150,14 @@ class Network(Protocol):
         """Answer pulls from `bodies` and manifest requests with `manifest` (canonical bytes) from now on."""
         ...
 
+    def tell(self, envelope: bytes) -> None:
+        """Give this signed full status to whoever asks for it, from now on."""
+        ...
+
+    def count_by(self, delivered: Delivered) -> None:
+        """Call `delivered` for each body that a peer pulls from here, from now on."""
+        ...
+
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         """From now on serve peers by their standing, banned ones not at all, and report misbehaviour.
 
@@ -184,6 +196,18 @@ class Network(Protocol):
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         """All live status envelopes under the DHT keys of `protocol.membership_key`."""
+        ...
+
+    async def ping(self, peer_id: PeerId) -> float:
+        """Seconds until a peer answers a greeting; dialling it is part of that if there is no connection.
+
+        Raises NetworkError if it does not answer.
+        """
+        ...
+
+    async def ask_status(self, peer_id: PeerId) -> bytes:
+        """The full status that a connected peer gives. Raises NetworkError, also if the peer is of an older
+        version and has none."""
         ...
 
     async def store_body(self, envelope: bytes) -> bool:

@@ -31,6 +31,7 @@ from swarmd.addresses import parse_peer_address
 from swarmd.errors import NetworkError
 from swarmd.network.interface import (
     BodyProvider,
+    Delivered,
     NetworkClosedError,
     NetworkStatistics,
     Pulled,
@@ -180,6 +181,12 @@ class MemoryNetwork:
             self._served = None  # a peer that serves nonsense to others, and so has no swarm itself
         self._server.serve(bodies, manifest)
 
+    def tell(self, envelope: bytes) -> None:
+        self._server.tell(envelope)
+
+    def count_by(self, delivered: Delivered) -> None:
+        self._server.count_by(delivered)
+
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:  # noqa: ARG002  see below
         """Only the shelf looks at standing: there is no flood in memory, and nobody misbehaves."""
         self._standing_of = standing_of
@@ -215,6 +222,19 @@ class MemoryNetwork:
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._publish(place_status, [envelope]) == 1
 
+    async def ping(self, peer_id: PeerId) -> float:
+        self._require_open()
+        began = self._hub.clock()
+        await self._hub.reach(self._peer_id, peer_id)
+        return self._hub.clock() - began
+
+    async def ask_status(self, peer_id: PeerId) -> bytes:
+        self._require_open()
+        status = (await self._hub.reach(self._peer_id, peer_id))._server.find_status()
+        if status is None:
+            raise AbsentError("the peer does not hold it")
+        return status
+
     async def store_body(self, envelope: bytes) -> bool:
         return await self._publish(place_body, [envelope]) == 1
 
@@ -232,6 +252,7 @@ class MemoryNetwork:
                 raise AbsentError("the peer does not hold it")
             if len(body) > bytes_max:
                 raise NetworkError(f"the peer offers {len(body)} bytes where at most {bytes_max} are allowed")
+            peer._server.delivered(self._peer_id, body)
             return body, parse_peer_address(peer._address).transport
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))

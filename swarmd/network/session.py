@@ -172,6 +172,10 @@ class Session:
         """Ask again the peers that did not answer a search lately: a peer that was away is back."""
         self.node.blacklist.clear()
 
+    def visit(self) -> None:
+        """From now on no request says where this node is, so nobody enters it into a routing table."""
+        self.node.protocol.hide()
+
     async def dial(self, address: PeerAddress) -> None:
         """Connect to a peer. Raises NetworkError if it does not answer there."""
         async with self.call(f"dialling {address}", CONNECT_SECONDS):

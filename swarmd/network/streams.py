@@ -1,4 +1,4 @@
-"""Request and reply over one byte stream: how bodies and manifests are pulled. No libp2p in here.
+"""Request and reply over one byte stream: how bodies, manifests and full statuses are pulled. No libp2p.
 
     client -> server   the request, of a length known from the protocol id (body: 32 bytes, manifest: 0)
     server -> client   1 byte status, 4 bytes big-endian length, that many bytes
@@ -21,12 +21,13 @@ from weakref import WeakValueDictionary
 
 from protocol import PeerId
 from swarmd.errors import NetworkError
-from swarmd.network.interface import BodyProvider, Standing
+from swarmd.network.interface import BodyProvider, Delivered, Standing
 from swarmd.network.malformed import Malformed, MessageError
 from swarmd.network.places import STREAMS_PER_PEER, Places
 
 PULL_PROTOCOL = "/swarmd/body/1"
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
+STATUS_PROTOCOL = "/swarmd/status/2"
 PULL_REQUEST_BYTES = 32
 """A SHA-256 digest."""
 
@@ -74,25 +75,42 @@ class BusyError(NetworkError):
 
 
 class StreamServer:
-    """Serves bodies and the manifest to every peer, within the bounds. Holds nothing before `serve`."""
+    """Serves bodies, the manifest and the own full status to every peer, within the bounds.
+
+    Holds nothing before `serve` and `tell`.
+    """
 
     def __init__(self) -> None:
         self._bodies: BodyProvider = lambda _digest: None
         self._manifest: bytes | None = None
+        self._status: bytes | None = None
+        self._delivered: Delivered = lambda _peer, _body: None
         self._places = Places()
 
     def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
         self._bodies, self._manifest = bodies, manifest
 
+    def tell(self, status: bytes) -> None:
+        self._status = status
+
+    def count_by(self, delivered: Delivered) -> None:
+        self._delivered = delivered
+
+    def delivered(self, peer: PeerId, body: bytes) -> None:
+        """`peer` says that it has this body."""
+        self._delivered(peer, body)
+
     async def body(
         self,
-        peer: str,
+        peer: PeerId,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         standing: Standing = Standing.STRANGER,
     ) -> None:
         """Serve one PULL_PROTOCOL stream of `peer` to its end."""
-        await self._serve(peer, reader, writer, standing, PULL_REQUEST_BYTES, self.find_body)
+        body = await self._serve(peer, reader, writer, standing, PULL_REQUEST_BYTES, self.find_body)
+        if body is not None:
+            self.delivered(peer, body)
 
     async def manifest(
         self,
@@ -104,11 +122,24 @@ class StreamServer:
         """Serve one MANIFEST_PROTOCOL stream of `peer` to its end."""
         await self._serve(peer, reader, writer, standing, 0, self.find_manifest)
 
+    async def status(
+        self,
+        peer: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing = Standing.STRANGER,
+    ) -> None:
+        """Serve one STATUS_PROTOCOL stream of `peer` to its end."""
+        await self._serve(peer, reader, writer, standing, 0, self.find_status)
+
     def find_body(self, digest: bytes) -> bytes | None:
         return self._bodies(digest)
 
     def find_manifest(self, _request: bytes = b"") -> bytes | None:
         return self._manifest
+
+    def find_status(self, _request: bytes = b"") -> bytes | None:
+        return self._status
 
     async def _serve(
         self,
@@ -118,22 +149,24 @@ class StreamServer:
         standing: Standing,
         request_bytes: int,
         reply: Callable[[bytes], bytes | None],
-    ) -> None:
+    ) -> bytes | None:
+        """Returns the reply's body if the client sent a receipt for it."""
         with closing(writer):
             try:
                 async with asyncio.timeout(REQUEST_SECONDS) as deadline:
                     with self._places.take(peer, standing, deadline) as place:
                         if place is None:
                             await refuse(reader, writer)
-                            return
+                            return None
                         body = reply(await reader.readexactly(request_bytes))
                         place.answered(len(body or b""))
                         status = ReplyStatus.ABSENT if body is None else ReplyStatus.OK
                         writer.write(bytes([status]) + len(body or b"").to_bytes(4, "big") + (body or b""))
                         await writer.drain()
-                        await reader.read(1)  # the client's receipt or end of file; see above
+                        receipt = await reader.read(1)  # empty if the client closed; see above
+                        return body if receipt else None
             except (TimeoutError, OSError, EOFError):
-                return  # a client that breaks off or dawdles harms only itself
+                return None  # a client that breaks off or dawdles harms only itself
 
 
 class AskedStreams:

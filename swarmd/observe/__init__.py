@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge
+    from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge, ask_to_ping
     from swarmd.observe.events import EventLog
     from swarmd.observe.live import LiveView
     from swarmd.observe.live_state import LiveState
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
         Durations,
         Groups,
         Health,
+        HeardPeer,
+        Hearing,
         HeldOutCurve,
+        HelpedPeer,
+        Helping,
         IgnoredPeer,
         Judgement,
         LastStep,
@@ -40,7 +44,11 @@ __all__ = [
     "EventLog",
     "Groups",
     "Health",
+    "HeardPeer",
+    "Hearing",
     "HeldOutCurve",
+    "HelpedPeer",
+    "Helping",
     "IgnoredPeer",
     "Judgement",
     "LastStep",
@@ -64,6 +72,7 @@ __all__ = [
     "Trend",
     "ask_status",
     "ask_to_judge",
+    "ask_to_ping",
     "printable",
 ]
 
@@ -77,6 +86,7 @@ _MODULES = {
     "StepLine": "step_line",
     "ask_status": "client",
     "ask_to_judge": "client",
+    "ask_to_ping": "client",
     "printable": "text",
 }
 """The rest are of `snapshot`."""

@@ -5,8 +5,9 @@
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
-POST /peers/ORDER with {"peers": [...]} is served only if a `carry_out` is given. The unix socket is the
-operator's own, but a page open in any browser may send requests to a loopback port.
+POST /peers/ORDER and POST /ping with {"peers": [...]} are served only if a `carry_out` and a `ping` are
+given. The unix socket is the operator's own, but a page open in any browser may send requests to a loopback
+port.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.metrics import exposition
 from swarmd.observe.snapshot import Health, Starting, StatusSnapshot
 
 CarryOut = Callable[[str, Sequence[str]], str | None]
 """(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
+
+Ping = Callable[[str], Awaitable[float]]
+"""peer id -> seconds of a round trip to it. Raises SwarmdError if it does not answer."""
 
 ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
 
@@ -38,7 +43,9 @@ _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def status_app(
-    snapshot: Callable[[], StatusSnapshot | Starting], carry_out: CarryOut | None = None
+    snapshot: Callable[[], StatusSnapshot | Starting],
+    carry_out: CarryOut | None = None,
+    ping: Ping | None = None,
 ) -> Starlette:
     """The application. `snapshot` is called on the event loop once per request and must be quick."""
 
@@ -71,6 +78,8 @@ def status_app(
     ]
     if carry_out is not None:
         routes.append(Route("/peers/{order}", _judging(snapshot, carry_out), methods=["POST"]))
+    if ping is not None:
+        routes.append(Route("/ping", _pinging(snapshot, ping), methods=["POST"]))
     return Starlette(routes=routes)
 
 
@@ -81,19 +90,44 @@ def _judging(
         found = snapshot()
         if isinstance(found, Starting):
             return Response(found.model_dump_json(), status_code=503, media_type="application/json")
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > ORDER_BYTES_MAX:
-                return _refused("too many peers at once")
         try:
-            peers = _Peers.model_validate_json(body).peers
-        except ValidationError:
-            return _refused('expected {"peers": [...]}')
-        problem = carry_out(request.path_params["order"], peers)
+            problem = carry_out(request.path_params["order"], await _peers(request))
+        except ConfigError as error:
+            return _refused(str(error))
         return JSONResponse({}) if problem is None else _refused(problem)
 
     return judging
+
+
+def _pinging(
+    snapshot: Callable[[], StatusSnapshot | Starting], ping: Ping
+) -> Callable[[Request], Awaitable[Response]]:
+    async def pinging(request: Request) -> Response:
+        found = snapshot()
+        if isinstance(found, Starting):
+            return Response(found.model_dump_json(), status_code=503, media_type="application/json")
+        try:
+            peers = await _peers(request)
+            if len(peers) != 1:
+                return _refused("one peer at a time")
+            return JSONResponse({"seconds": await ping(peers[0])})
+        except SwarmdError as error:
+            return _refused(str(error))
+
+    return pinging
+
+
+async def _peers(request: Request) -> tuple[str, ...]:
+    """The peers that the request names. Raises ConfigError."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > ORDER_BYTES_MAX:
+            raise ConfigError("too many peers at once")
+    try:
+        return _Peers.model_validate_json(body).peers
+    except ValidationError as error:
+        raise ConfigError('expected {"peers": [...]}') from error
 
 
 def _refused(problem: str) -> Response:

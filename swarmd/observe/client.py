@@ -15,6 +15,7 @@ from swarmd.observe.socket_http import Answer, NobodyListensError, ask
 if TYPE_CHECKING:
     from swarmd.observe.snapshot import StatusSnapshot
 
+PING_ANSWER_S = 20.0  # dialling a peer may take 8 s, and its answer the rest
 ANSWER_S = 5.0  # a snapshot takes milliseconds; a loop that is busy for longer than this is stuck
 
 
@@ -50,6 +51,19 @@ def ask_to_judge(home: Path, socket_path: Path, order: str, peers: Sequence[str]
         if answer.code == HTTPStatus.BAD_REQUEST:
             raise ConfigError(str(answer.json().get("error", "the daemon refuses")))
         _require(home, answer, HTTPStatus.OK)
+
+
+def ask_to_ping(home: Path, socket_path: Path, peer_id: str) -> float:
+    """Have the daemon of `home` greet a peer; returns the seconds that the answer took.
+
+    Raises NoDaemonError, StartingError, or SwarmdError if the peer does not answer, or the daemon does not.
+    """
+    with _asking(home, socket_path, PING_ANSWER_S) as timeout:
+        answer = ask(socket_path, "/ping", timeout_s=timeout, post={"peers": [peer_id]})
+        if answer.code == HTTPStatus.BAD_REQUEST:
+            raise SwarmdError(str(answer.json().get("error", "the daemon refuses")))
+        _require(home, answer, HTTPStatus.OK)
+        return float(answer.json()["seconds"])
 
 
 def _require(home: Path, answer: Answer, code: HTTPStatus) -> None:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from swarmd.addresses import parse_http
 from swarmd.errors import ConfigError
-from swarmd.observe.app import CarryOut, KnownHostOnly, status_app
+from swarmd.observe.app import CarryOut, KnownHostOnly, Ping, status_app
 from swarmd.observe.connections import BriefConnection
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 
@@ -73,11 +73,12 @@ class StatusServer:
         socket_path: Path,
         http: str | None = None,
         carry_out: CarryOut | None = None,
+        ping: Ping | None = None,
     ) -> None:
-        """Only the unix socket reaches `carry_out`."""
+        """Only the unix socket reaches `carry_out` and `ping`."""
         self.started = asyncio.Event()
         self._pages = status_app(snapshot)
-        self._own = status_app(snapshot, carry_out)
+        self._own = status_app(snapshot, carry_out, ping)
         self._socket_path = socket_path
         self._http = http
         self._base_url: str | None = None

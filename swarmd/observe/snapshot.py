@@ -146,6 +146,13 @@ class PeerView(_Part):
     """Another peer, as its last status and our own counts describe it."""
 
     peer_id: str
+    name: str = ""
+    """Two words that follow from the id. Names are not unique, and nothing depends on them."""
+    gone: bool = False
+    """True if nothing was seen of it for three minutes."""
+    last_seen: float | None = None
+    """Unix time of the newest sign of it; null if there never was one."""
+    connected: bool = False
     address: str | None = None
     age_s: float | None = None
     """Seconds since its status was signed; null if none was read recently."""
@@ -159,11 +166,72 @@ class PeerView(_Part):
     """Reason -> how often it lost points."""
     step: int | None = None
     model: str | None = None
+    device: str | None = None
     groups_pulled: int = 0
-    """How many of its groups this peer has pulled."""
+    """How many of its groups this peer has pulled. Known: counted here."""
+    groups_used: int = 0
+    """How many of its groups this peer has trained on. Known."""
+    pulls: int = 0
+    """How often it pulled a record of this peer. Known: the connection proves who pulled."""
+    groups_trained_on_claimed: int = 0
+    """How many groups of this peer it says that it has trained on. Nobody can check it."""
+    used_claimed: dict[str, int] = {}
+    """Publisher -> groups: whom it says that it learned from, 32 publishers at most. Its claim."""
     reward_mean: float | None = None
     held_out_claimed: float | None = None
     """The success on held-out questions that it claims, 0..1. Nobody checks it, and nothing depends on it."""
+
+
+class HelpedPeer(_Part):
+    """A peer that took something from this one. Counts are since the home was created."""
+
+    peer_id: str
+    name: str
+    pulls: int
+    """How often it pulled a record of this peer. Known."""
+    groups_trained_on_claimed: int
+    """How many groups of this peer it says that it has trained on."""
+    last_seen: float
+    """Unix time."""
+    gone: bool
+
+
+class Helping(_Part):
+    """What this peer gave to others. Counts are since the home was created, of the 4,096 newest peers."""
+
+    groups_published: int = 0
+    pulls: int = 0
+    """How often others pulled a record. Known."""
+    pulled_by: int = 0
+    """By how many peers. Known."""
+    groups_trained_on_claimed: int = 0
+    """How many groups of this peer others say that they have trained on, summed over them."""
+    trained_on_by_claimed: int = 0
+    """How many peers say so."""
+    peers: tuple[HelpedPeer, ...] = ()
+    """Those that took most first; 256 at most."""
+
+
+class HeardPeer(_Part):
+    """A peer that taught this one."""
+
+    peer_id: str
+    name: str
+    groups_used: int
+    """Its groups that this peer has trained on, since the home was created. Known."""
+    last_seen: float
+    """Unix time."""
+    gone: bool
+
+
+class Hearing(_Part):
+    """What this peer learned from others. All of it is known."""
+
+    groups_used: int = 0
+    taught_by: int = 0
+    """From how many peers."""
+    peers: tuple[HeardPeer, ...] = ()
+    """Those that taught most first; 256 at most."""
 
 
 class IgnoredPeer(_Part):
@@ -290,8 +358,10 @@ class StatusSnapshot(_Part):
     memory: Memory = Memory()
     traffic: Traffic = Traffic()
     groups: Groups = Groups()
+    helping: Helping = Helping()
+    hearing: Hearing = Hearing()
     peers: tuple[PeerView, ...] = ()
-    """The best known first."""
+    """The best known first, then those that are gone."""
     judgement: Judgement = Judgement()
     disk: Disk = Disk()
     version: str = __version__

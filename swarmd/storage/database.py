@@ -1,8 +1,8 @@
 """The home's SQLite database: its schema, its versions, and what happens when the file is corrupt.
 
-The tables' meanings are in `pool`, `ledger`, `steps`, `reward_history`, `held_out`, `peers` and
-`acquaintances`, which share one connection, so that e.g. a group enters the pool and the ledger in one
-transaction. The process that holds the home's lock opens it.
+The tables' meanings are in `pool`, `ledger`, `steps`, `reward_history`, `held_out`, `peers`, `acquaintances`,
+`partners` and `happenings`. They share one connection, so that e.g. a group enters the pool and the ledger in
+one transaction. The process that holds the home's lock opens it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from swarmd.storage.acquaintances import Acquaintances
 from swarmd.storage.connection import Connection, CorruptDatabaseError
 from swarmd.storage.durable import Report, disk_error, log_problem, set_aside
 from swarmd.storage.facts import Facts
+from swarmd.storage.happenings import Happenings
 from swarmd.storage.held_out import HeldOut
 from swarmd.storage.ledger import Ledger
+from swarmd.storage.partners import Partners
 from swarmd.storage.peers import Peers
 from swarmd.storage.pool import POOL_GROUPS_MAX, Pool
 from swarmd.storage.reward_history import RewardHistory
@@ -116,6 +118,22 @@ MIGRATIONS: tuple[str, ...] = (
         squares REAL NOT NULL
     );
     """,
+    """
+    CREATE TABLE partners (
+        peer_id TEXT PRIMARY KEY,
+        used INTEGER NOT NULL DEFAULT 0,
+        pulls INTEGER NOT NULL DEFAULT 0,
+        claimed INTEGER NOT NULL DEFAULT 0,
+        last_seen REAL NOT NULL
+    );
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        name TEXT NOT NULL,
+        level TEXT NOT NULL,
+        fields TEXT NOT NULL
+    );
+    """,
 )
 """Script n, from 0, turns version n into version n + 1. Append; never edit one that was released."""
 
@@ -150,6 +168,8 @@ class Database:
         self.held_out = HeldOut(self._connection)
         self.peers = Peers(self._connection)
         self.acquaintances = Acquaintances(self._connection)
+        self.partners = Partners(self._connection)
+        self.happenings = Happenings(self._connection)
 
     def rewind(self, step: int) -> None:
         """Forget what was trained after `step`, the step that was resumed from: later metrics and evaluations

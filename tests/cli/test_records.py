@@ -123,6 +123,11 @@ def test_list_tells_own_from_pulled_newest_first(swarmd, stocked) -> None:
     assert "0.500" in lines[0]
     only_own = swarmd("records", "list", "--own", "--limit", "1", "--home", stocked.home.path).out
     assert len(only_own.splitlines()) == 2
+    others = swarmd("records", "list", "--others", "--home", stocked.home.path).out.splitlines()[1:]
+    assert [line.split()[0] for line in others] == [digest_of(stocked.pulled).hex()[:16]]
+    neither = swarmd("records", "list", "--own", "--others", "--home", stocked.home.path)
+    assert neither.code == 2
+    assert "leave nothing to show" in neither.err
 
 
 def test_a_listed_digest_can_be_copied_in_a_narrow_terminal_too(swarmd, stocked, monkeypatch) -> None:

@@ -6,13 +6,18 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from swarmd.names import named
 from swarmd.observe import (
     Groups,
     Health,
+    HeardPeer,
+    Hearing,
+    HelpedPeer,
+    Helping,
     IgnoredPeer,
     Judgement,
     PeerView,
@@ -23,11 +28,14 @@ from swarmd.observe import (
 from swarmd.storage import Home
 from tests.observe import made_up_peer
 
+OTHER = "12D3KooWxxxxxxother"
 SNAPSHOT = made_up_peer.SNAPSHOT.model_copy(
     update={
         "health": Health(ok=False, reasons=("no step for 10 min",)),
         "phase": "generating",
-        "groups": Groups(own=48, published=47, pulled=30, external_used=20, rejected={"signature": 2}),
+        "groups": Groups(
+            own=48, published=47, pulled=30, external_used=20, rejected={"signature": 2, "pull": 4}
+        ),
         "peers": (
             PeerView(
                 peer_id="12D3KooWxxxxxxother",
@@ -63,6 +71,7 @@ def daemon_in(
     home: Path,
     snapshot: StatusSnapshot | Starting = SNAPSHOT,
     judge: Callable[[str, Sequence[str]], str | None] | None = None,
+    ping: Callable[[str], Awaitable[float]] | None = None,
 ) -> Iterator[None]:
     """A daemon as far as `status` can tell, in a thread of its own as it is in a process of its own."""
     path = Home.open(home).socket_path
@@ -70,7 +79,7 @@ def daemon_in(
     stop: list[tuple[asyncio.AbstractEventLoop, StatusServer]] = []
 
     async def serve() -> None:
-        server = StatusServer(lambda: snapshot, path, judge=judge)
+        server = StatusServer(lambda: snapshot, path, judge=judge, ping=ping)
         server.bind()
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve())
@@ -106,18 +115,24 @@ def test_json_has_everything_the_issue_asks_for(swarmd, tmp_path) -> None:
     assert set(status["reward"]) == {"last", "mean_20", "best_20"}
     assert set(status["groups"]) == {"own", "published", "pulled", "external_used", "rejected"}
     assert set(status["peers"][0]) == {
-        "peer_id", "address", "age_s", "step", "model", "groups_pulled", "reward_mean",
+        "peer_id", "name", "gone", "last_seen", "connected", "address", "age_s", "step", "model", "device",
+        "groups_pulled", "groups_used", "pulls", "groups_trained_on_claimed", "used_claimed", "reward_mean",
         "held_out_claimed", "standing", "trust", "groups_taught", "points_lost",
     }  # fmt: skip
+    assert set(status["helping"]) == {
+        "groups_published", "pulls", "pulled_by", "groups_trained_on_claimed", "trained_on_by_claimed",
+        "peers",
+    }  # fmt: skip
+    assert set(status["hearing"]) == {"groups_used", "taught_by", "peers"}
     assert status["judgement"]["ignored"] == [
         {"peer_id": "12D3KooWxxxxxxother", "reason": "absent", "seconds_left": 250.0},
         {"peer_id": "12D3KooWyyyyyybanned", "reason": "banned", "seconds_left": None},
     ]
 
 
-def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
+def test_all_facts_are_shown_to_people_who_ask_for_them(swarmd, tmp_path) -> None:
     with daemon_in(tmp_path):
-        out = swarmd("status", "--home", tmp_path).out
+        out = swarmd("status", "--all", "--home", tmp_path).out
     for expected in (
         "no step for 10 min",
         "12D3KooWme",
@@ -127,17 +142,14 @@ def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
         "last 0.250 · mean of 20 0.200 · best 0.220",
         "▁█",
         "0.430 at step 10 · 0.340 – 0.530 · 100 questions",
-        "claimed",
-        "0.987",
         "48 own · 47 published · 30 pulled · 20 used from others",
         "signature 2",
+        "4 groups, because their peers left or were slow",
         "swarmd join --peer",
-        "3 s ago",
         "met",
-        "0.50",
         "absent 2",
-        "12D3KooW…xother for 4 min 10 s more: absent",
-        "12D3KooW…banned until `swarmd unban`: banned",
+        f"{named('12D3KooWxxxxxxother')} for 4 min 10 s more: absent",
+        f"{named('12D3KooWyyyyyybanned')} until `swarmd unban`: banned",
         "flood 7",
         "streams 9",
         "clock 4",
@@ -145,19 +157,97 @@ def test_the_table_shows_the_same_to_people(swarmd, tmp_path) -> None:
         assert expected in out
 
 
+def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
+    swarmd, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    helping = Helping(
+        groups_published=47,
+        pulls=31,
+        pulled_by=2,
+        groups_trained_on_claimed=12,
+        trained_on_by_claimed=1,
+        peers=(
+            HelpedPeer(
+                peer_id=OTHER, name="", pulls=30, groups_trained_on_claimed=12, last_seen=0.0, gone=False
+            ),
+        ),
+    )
+    heard = HeardPeer(peer_id=OTHER, name="", groups_used=20, last_seen=0.0, gone=True)
+    full = SNAPSHOT.model_copy(
+        update={"helping": helping, "hearing": Hearing(groups_used=20, taught_by=3, peers=(heard,))}
+    )
+    with daemon_in(tmp_path, full):
+        out = swarmd("status", "--home", tmp_path).out
+    screen, _, join = out.partition("others join with: ")
+    assert join.startswith("swarmd join --peer /ip4/")
+    assert all(len(line.rstrip()) <= 80 for line in screen.splitlines())
+    assert len(screen.splitlines()) <= 24
+    for expected in (
+        "● no step for 10 min",
+        "held-out success 0.430 (0.340 – 0.530), 100 questions at step 10",
+        "reward 0.200 over the last 20 steps, at best 0.220",
+        "▁█",
+        "47 groups published, pulled 31 times by 2 peers",
+        "1 peer says that it trained on 12 of them:",
+        f"{named(OTHER)} 12",
+        "learned from 20 groups of 3 peers:",
+        f"{named(OTHER)} 20 (gone) and 2 more",
+    ):
+        assert expected in screen
+
+
+def test_peers_that_are_gone_are_counted_and_listed_only_on_request(swarmd, tmp_path) -> None:
+    gone = PeerView(peer_id="12D3KooWlonggone01", gone=True, last_seen=1.0, points_lost={"unreachable": 9})
+    with daemon_in(tmp_path, SNAPSHOT.model_copy(update={"peers": (*SNAPSHOT.peers, gone)})):
+        out = swarmd("status", "--home", tmp_path).out
+        listed, everybody = (swarmd("peers", *flags, "--home", tmp_path).out for flags in ((), ("--all",)))
+        plain = json.loads(swarmd("peers", "--all", "--json", "--home", tmp_path).out)
+    assert "gone: 1, listed by `swarmd peers --all`" in out
+    assert named(gone.peer_id) not in out + listed
+    assert "gone: 1, listed with --all" in listed
+    [line] = [line for line in everybody.splitlines() if named(gone.peer_id) in line]
+    assert "gone" in line.replace(named(gone.peer_id), "")
+    assert "unreachable" not in everybody
+    assert [peer["peer_id"] for peer in plain] == [OTHER, gone.peer_id]
+
+
+def test_watching_is_for_one_home_on_a_screen(swarmd, tmp_path) -> None:
+    for other in (("--json",), ("--peer", "/ip4/127.0.0.1/tcp/1/p2p/x")):
+        outcome = swarmd("status", "--watch", *other, "--home", tmp_path)
+        assert outcome.code == 2
+        assert "leave --json and --peer away" in outcome.err
+
+
+def test_watching_redraws_until_interrupted_and_says_when_the_daemon_is_gone(
+    swarmd, tmp_path, monkeypatch
+) -> None:
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("swarmd.cli.status.time.sleep", sleep)
+    outcome = swarmd("status", "--watch", "--home", tmp_path)
+    assert (outcome.code, len(naps)) == (0, 2)
+    assert "no daemon is running" in outcome.out
+
+
 def test_a_flood_of_names_does_not_scroll_the_known_away(swarmd, tmp_path) -> None:
     names = tuple(PeerView(peer_id=f"12D3KooWname{n:07}") for n in range(1_000))
     with daemon_in(tmp_path, SNAPSHOT.model_copy(update={"peers": (*SNAPSHOT.peers, *names)})):
         out = swarmd("status", "--home", tmp_path).out
-    assert "0.987" in out
-    assert "and 937 more, all with --json" in out
-    assert len(out.splitlines()) < 120
+    assert named(OTHER) in out
+    assert "and 969 more: `swarmd peers --json` lists all" in out
+    assert len(out.splitlines()) < 60
 
 
 def test_what_a_peer_calls_itself_is_neither_markup_nor_an_escape_sequence(swarmd, tmp_path) -> None:
     with daemon_in(tmp_path):
         out = swarmd("status", "--home", tmp_path).out
-    assert "[red]\\x1b[2Jm\\u202e" in out
+    assert "[red]\\x1b[2Jm…" in out
     assert "\x1b" not in out
 
 

@@ -14,7 +14,15 @@ from swarmd.config import ObserveConfig
 from swarmd.errors import NetworkError
 from swarmd.gossip import Command, Event, GossipStatistics, Ignored, Party
 from swarmd.groups import ScoredCompletion, ScoredGroup
-from swarmd.network.interface import BodyProvider, NetworkStatistics, Pulled, Report, Standing, StandingOf
+from swarmd.network.interface import (
+    BodyProvider,
+    Delivered,
+    NetworkStatistics,
+    Pulled,
+    Report,
+    Standing,
+    StandingOf,
+)
 from swarmd.observe import EventLog
 from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner, extract_answer
 from tests.gossip.making import START, question
@@ -99,6 +107,7 @@ class ScriptedNetwork:
     connected: int = 0
     unheard: frozenset[PeerId] = frozenset()
     pauses: int = 0
+    connections: dict[PeerId, str] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -125,6 +134,18 @@ class ScriptedNetwork:
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._answer("read_statuses", tuple(keys))
 
+    def tell(self, envelope: bytes) -> None:
+        self.calls.append(("tell", envelope))
+
+    def count_by(self, delivered: Delivered) -> None:
+        self.delivered = delivered
+
+    async def ping(self, peer_id: PeerId) -> float:
+        return await self._answer("ping", peer_id)
+
+    async def ask_status(self, peer_id: PeerId) -> bytes:
+        return await self._answer("ask_status", peer_id)
+
     async def store_body(self, envelope: bytes) -> bool:
         return await self._answer("store_body", envelope)
 
@@ -147,6 +168,7 @@ class ScriptedNetwork:
             refused=self.refused,
             unheard=self.unheard,
             pauses=self.pauses,
+            connections=self.connections,
         )
 
     async def close(self) -> None:

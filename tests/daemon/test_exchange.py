@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from protocol import PeerId, Reason, is_held_out, sign_record, verify_record
+from protocol import PeerId, Reason, is_held_out, sign_record, verify_record, verify_status
 from swarmd import gossip as g
 from swarmd.daemon import exchange as exchange_module
 from swarmd.daemon.exchange import Exchange, well_formed
 from swarmd.errors import ConfigError, NetworkError, StorageError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
-from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Way
+from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Standing, Way
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import Score
@@ -436,3 +436,47 @@ def test_two_peers_swap_groups_while_a_third_tells_lies_about_its_address(tmp_pa
     assert at_first <= offered(2, 100)
     assert at_second <= offered(1, 0)
     assert min(len(at_first), len(at_second)) >= 6
+
+
+async def test_who_pulls_an_own_record_is_counted_with_the_next_tick(bench: Bench) -> None:
+    own = sign_record(key(1), make_record(MANIFEST, ALLOWED[0], START))
+    others = sign_record(key(3), make_record(MANIFEST, ALLOWED[0], START))
+    for envelope in (own, own, others):
+        bench.network.delivered(OTHER, envelope)
+    async with bench.running():
+        await bench.told(g.Tick)
+    [partner] = bench.database.partners.all().values()
+    assert (partner.peer_id, partner.pulls, partner.used) == (OTHER, 2, 0)
+
+
+async def test_a_full_status_is_asked_for_told_and_remembered(bench: Bench) -> None:
+    bench.network.answers["ask_status"] = b"signed"
+    async with bench.running():
+        bench.want(g.TellStatus(b"own"), g.AskStatus(OTHER), g.RememberClaim(OTHER, 9))
+        assert await bench.told(g.FullStatusRead) == [g.FullStatusRead(OTHER, b"signed")]
+    assert ("tell", b"own") in bench.network.calls
+    assert bench.database.partners.all()[OTHER].claimed == 9
+
+
+async def test_a_peer_without_a_full_status_is_no_news(bench: Bench) -> None:
+    bench.network.error = NetworkError("protocols not supported")
+    async with bench.running():
+        bench.want(g.AskStatus(OTHER))
+        assert await bench.told(g.FullStatusRead) == [g.FullStatusRead(OTHER, None)]
+    assert bench.events.named("warning") == []
+
+
+async def test_a_peer_was_seen_when_it_said_so_last_or_now_if_it_is_connected(bench: Bench) -> None:
+    partners, connected = bench.database.partners, key(4).peer_id
+    partners.used({OTHER: 1, key(3).peer_id: 1, connected: 1}, now=START - 500)
+    status = verify_status(make_status(MANIFEST, key(2), START - 90), swarm=MANIFEST.swarm_id, now=START)
+    view = g.PeerView(OTHER, status.status, 90.0, 0, 0, Standing.MET, 1.0, {})
+    bench.gossip.peers = (view,)
+    bench.network.connections = {connected: "/ip4/192.0.2.7/tcp/4001"}
+    async with bench.running():
+        await bench.told(g.Tick)
+    assert {peer: START - one.last_seen for peer, one in partners.all().items()} == {
+        connected: 0,
+        OTHER: 90,
+        key(3).peer_id: 500,
+    }

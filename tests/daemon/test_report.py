@@ -13,6 +13,7 @@ import pytest
 from protocol import verify_status
 from swarmd import __version__
 from swarmd.config import StorageConfig
+from swarmd.daemon.company import GONE_S
 from swarmd.daemon.health import FROZEN_S, HEARS_NOBODY_S, NOT_ASKED_S
 from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.recording import Recorder
@@ -21,6 +22,7 @@ from swarmd.daemon.saving import SaveSchedule
 from swarmd.errors import ConfigError
 from swarmd.gossip import Ignored, PeerView
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
+from swarmd.names import name_of
 from swarmd.network.interface import NetworkStatistics, Standing
 from swarmd.observe import Learning, SelfEvaluation, StatusSnapshot
 from swarmd.step.progress import Progress
@@ -295,3 +297,38 @@ def test_a_worker_that_does_not_answer_is_named(parts, which):
     worker.waiting_s = FROZEN_S + 1
     [reason] = report(parts, **{which: worker}).snapshot().health.reasons
     assert f"has not answered for {FROZEN_S + 1:.0f} s: frozen" in reason
+
+
+def test_what_was_given_and_taken_is_told_with_what_is_only_claimed(parts):
+    partners = parts.database.partners
+    meet(parts)
+    partners.used({OTHER.peer_id: 3}, now=START)
+    partners.pulled({OTHER.peer_id: 2, key(3).peer_id: 5}, now=START)
+    partners.claimed(OTHER.peer_id, 4, now=START)
+    said = report(parts).snapshot()
+    helped = said.helping
+    assert (helped.pulls, helped.pulled_by) == (7, 2)
+    assert (helped.groups_trained_on_claimed, helped.trained_on_by_claimed) == (4, 1)
+    assert [(one.peer_id, one.pulls, one.groups_trained_on_claimed) for one in helped.peers] == [
+        (OTHER.peer_id, 2, 4),
+        (key(3).peer_id, 5, 0),
+    ]
+    assert (said.hearing.groups_used, said.hearing.taught_by) == (3, 1)
+    assert [one.name for one in said.hearing.peers] == [name_of(OTHER.peer_id)]
+    other = next(peer for peer in said.peers if peer.peer_id == OTHER.peer_id)
+    assert (other.groups_used, other.pulls, other.groups_trained_on_claimed) == (3, 2, 4)
+    assert report(parts).own_status().used == {OTHER.peer_id: 3}
+
+
+def test_a_peer_without_a_sign_for_three_minutes_is_gone_and_listed_last(parts):
+    partners = parts.database.partners
+    meet(parts)
+    partners.used({key(3).peer_id: 1}, now=START - GONE_S - 1)
+    partners.pulled({key(4).peer_id: 1}, now=START - GONE_S)
+    listed = report(parts).snapshot().peers
+    assert [(peer.peer_id, peer.gone) for peer in listed] == [
+        (OTHER.peer_id, False),
+        (key(4).peer_id, False),
+        (key(3).peer_id, True),
+    ]
+    assert [peer.last_seen for peer in listed] == [START - 3, START - GONE_S, START - GONE_S - 1]

@@ -23,7 +23,7 @@ from swarmd.daemon.runtime import _Daemon, _one_of
 from swarmd.errors import ConfigError, StorageError, is_disk_full
 from swarmd.network.interface import NetworkClosedError
 from swarmd.observe import EventLog, StartingError, ask_status
-from swarmd.storage import Home
+from swarmd.storage import Database, Home
 from swarmd.storage.durable import disk_error
 from swarmd.tasks import load_manifest
 from tests.daemon.fakes import Events
@@ -63,11 +63,17 @@ class LostExchange:
         raise LOST
 
 
-async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(tmp_path: Path):
+async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(
+    tmp_path: Path, database: Database
+):
     events, steps = Events(), Steps()
     daemon = _Daemon(Config(home=tmp_path), Home.open(tmp_path), events)
     reporter: Any = SimpleNamespace(
-        own_status=lambda: None, problems=lambda: (), manifest=load_manifest("starter"), tasks=None
+        own_status=lambda: None,
+        problems=lambda: (),
+        manifest=load_manifest("starter"),
+        tasks=None,
+        database=database,
     )
     parts: Any = (LostExchange(), steps, reporter)
     with pytest.raises(BaseExceptionGroup) as raised:

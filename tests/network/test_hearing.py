@@ -111,6 +111,24 @@ def test_what_is_remembered_of_peers_is_bounded():
     assert len(hearing.unheard) == len(hearing.ever_heard) == len(hearing.uncertain) == PEERS_MAX
 
 
+def test_nobody_waits_for_a_visitor_until_it_states_its_place():
+    hearing = Hearing(Time())
+    hearing.asked(peer(1))
+    hearing.answered(peer(2))
+    answered_at = hearing.answered_at
+    for number in (1, 2):
+        hearing.visits(peer(number))
+    assert hearing.ever_heard == frozenset()
+    for say in (Hearing.answered, Hearing.asked, Hearing.unanswered, Hearing.doubt):
+        say(hearing, peer(1))
+    assert (hearing.ever_heard, hearing.unheard, hearing.uncertain) == (frozenset(), frozenset(), ())
+    assert hearing.answered_at == answered_at
+    hearing.stays(peer(1))
+    assert not hearing.is_visitor(peer(1))
+    hearing.answered(peer(1))
+    assert hearing.ever_heard == {peer(1)}
+
+
 # Doors -----------------------------------------------------------------------------------------------
 
 

@@ -275,3 +275,28 @@ def test_a_closed_network_says_so_and_closes_twice(world: Any) -> None:
             await network.connect([DEAD])
 
     world.run(scenario)
+
+
+def test_a_full_status_is_given_to_whoever_asks_once_there_is_one(world: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one, other = await world.swarm(2)
+        with pytest.raises(NetworkError, match="does not hold it"):
+            await other.network.ask_status(one.network.peer_id)
+        one.network.tell(b"signed")
+        assert await other.network.ask_status(one.network.peer_id) == b"signed"
+
+    world.run(scenario)
+
+
+def test_who_pulled_a_body_is_reported_to_the_peer_that_served_it(world: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one, other = await world.swarm(2)
+        delivered: list[tuple[str, bytes]] = []
+        one.network.count_by(lambda peer, body: delivered.append((peer, body)))
+        body = world.record(one.key, world.clock())
+        await other.network.pull(one.network.peer_id, one.hold(body), len(body))
+        with pytest.raises(PullFailedError):
+            await other.network.pull(one.network.peer_id, bytes(32), len(body))
+        assert delivered == [(other.network.peer_id, body)]
+
+    world.run(scenario)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from protocol import (
     Announcement,
     Completion,
+    FullStatus,
     InvalidLocal,
     Manifest,
     PeerStatus,
@@ -18,6 +19,7 @@ from protocol import (
     RejectedRecord,
     TaskFamily,
     TaskSpec,
+    Used,
     decode,
     encode,
     limits,
@@ -139,6 +141,10 @@ def test_every_largest_payload_has_room_among_its_items():
         Record: 1 + 2 * (fields[Record] + fields[TaskSpec]) + completions * (1 + 2 * fields[Completion]),
         Announcement: 1 + 2 * len(Announcement.model_fields),
         PeerStatus: 1 + 2 * len(PeerStatus.model_fields) + limits.ADDRESSES_MAX,
+        FullStatus: 1
+        + 2 * len(FullStatus.model_fields)
+        + limits.ADDRESSES_MAX
+        + limits.USED_MAX * (1 + 2 * len(Used.model_fields)),
         Manifest: 1 + 2 * fields[Manifest] + tasks * (1 + 2 * fields[TaskFamily]),
     }
     assert all(items + 8 <= kind.ITEMS_MAX for kind, items in largest.items())

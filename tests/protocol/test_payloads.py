@@ -10,18 +10,23 @@ from pydantic import ValidationError
 from protocol import (
     ANNOUNCEMENT_BYTES_MAX,
     COMPLETION_TEXT_BYTES_MAX,
+    FULL_STATUS_BYTES_MAX,
     RECORD_BYTES_MAX,
     STATUS_BYTES_MAX,
+    USED_MAX,
     Announcement,
     Completion,
+    FullStatus,
     InvalidLocal,
     KeyPair,
     PeerStatus,
     Reason,
     RejectedRecord,
+    Used,
     decode,
     encode,
     sign_announcement,
+    sign_full_status,
     sign_record,
     sign_status,
 )
@@ -128,6 +133,21 @@ def test_the_largest_announcement_and_status_fit(publisher, announcement, status
 
     assert len(sign_announcement(publisher, widest)) <= ANNOUNCEMENT_BYTES_MAX
     assert len(sign_status(publisher, fullest)) <= STATUS_BYTES_MAX
+    peers = [KeyPair.from_seed(bytes([n]) * 32).peer_id for n in range(USED_MAX)]
+    uses = tuple(Used(publisher=peer, groups=INT_MAX) for peer in peers)
+    assert len(sign_full_status(publisher, FullStatus(**dict(fullest), used=uses))) <= FULL_STATUS_BYTES_MAX
+
+
+def test_a_full_status_names_no_publisher_twice(status, publisher):
+    use = Used(publisher=publisher.peer_id, groups=1)
+    with pytest.raises(InvalidLocal, match="names a publisher twice"):
+        FullStatus(**dict(status), used=(use, use))
+
+
+def test_a_use_names_a_peer_that_can_exist(publisher):
+    for text in ("", "12D3KooW", publisher.peer_id[:-1] + "0", publisher.peer_id.lower()):
+        with pytest.raises(InvalidLocal, match="not the peer id"):
+            Used(publisher=text, groups=1)
 
 
 def test_a_record_may_fill_its_limit_and_not_exceed_it(publisher, record):

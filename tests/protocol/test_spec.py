@@ -11,12 +11,14 @@ import protocol
 from protocol import (
     Announcement,
     Completion,
+    FullStatus,
     Manifest,
     PeerStatus,
     Reason,
     Record,
     TaskFamily,
     TaskSpec,
+    Used,
     limits,
 )
 
@@ -51,11 +53,17 @@ def test_every_limit_stands_in_the_table_with_its_value():
         ("6.7", Record),
         ("6.8", Announcement),
         ("6.9", PeerStatus),
+        ("6.11", Used),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_every_payload_has_exactly_the_fields_of_its_table(number, payload):
     assert sorted(first_cells(section(number))) == sorted(payload.model_fields)
+
+
+def test_a_full_status_is_a_status_with_one_field_more():
+    assert set(FullStatus.model_fields) - set(PeerStatus.model_fields) == {"used"}
+    assert "and `used`:" in section("6.11")
 
 
 def test_every_reason_is_listed():
@@ -67,6 +75,7 @@ def test_domains_and_payload_types_are_those_of_the_table():
         (protocol.RECORD_DOMAIN, protocol.RECORD_PAYLOAD_TYPE),
         (protocol.ANNOUNCEMENT_DOMAIN, protocol.ANNOUNCEMENT_PAYLOAD_TYPE),
         (protocol.STATUS_DOMAIN, protocol.STATUS_PAYLOAD_TYPE),
+        (protocol.STATUS_DOMAIN, protocol.FULL_STATUS_PAYLOAD_TYPE),
     ):
         assert f"| `{domain}` | `{kind.decode()}` |" in section("5")
 

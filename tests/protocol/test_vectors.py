@@ -25,6 +25,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
     RECORDS,
     ANNOUNCEMENTS,
     STATUSES,
+    FULL_STATUSES,
     STORAGE,
     TOPICS,
     HELD_OUT,
@@ -40,6 +41,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
         "records",
         "announcements",
         "statuses",
+        "full_statuses",
         "storage",
         "topics",
         "held_out",
@@ -255,6 +257,28 @@ def test_refused_statuses(case):
     swarm, data = bytes.fromhex(STATUSES["swarm"]), bytes.fromhex(case["envelope"])
 
     assert reason_of(lambda: p.verify_status(data, swarm=swarm, now=case["now"])) == case["reason"]
+
+
+def verified_full(case: dict) -> p.VerifiedFullStatus:
+    return p.verify_full_status(
+        bytes.fromhex(case["envelope"]),
+        swarm=bytes.fromhex(FULL_STATUSES["swarm"]),
+        now=case["now"],
+        publisher=p.PeerId(case["expected_publisher"]),
+    )
+
+
+@pytest.mark.parametrize("case", named(FULL_STATUSES["valid"]))
+def test_full_statuses(case):
+    verified = verified_full(case)
+
+    assert readable(verified.status.model_dump()) == case["fields"]
+    assert verified.publisher == case["expected_publisher"]
+
+
+@pytest.mark.parametrize("case", named(FULL_STATUSES["invalid"]))
+def test_refused_full_statuses(case):
+    assert reason_of(lambda: verified_full(case)) == case["reason"]
 
 
 def check_stored(case: dict) -> None:

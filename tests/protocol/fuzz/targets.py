@@ -51,6 +51,7 @@ KINDS: dict[str, tuple[str, bytes, type[Payload]]] = {
     "records": (p.RECORD_DOMAIN, p.RECORD_PAYLOAD_TYPE, p.Record),
     "announcements": (p.ANNOUNCEMENT_DOMAIN, p.ANNOUNCEMENT_PAYLOAD_TYPE, p.Announcement),
     "statuses": (p.STATUS_DOMAIN, p.STATUS_PAYLOAD_TYPE, p.PeerStatus),
+    "full_statuses": (p.STATUS_DOMAIN, p.FULL_STATUS_PAYLOAD_TYPE, p.FullStatus),
 }
 ENVELOPES = {name: _both(_vectors(name), "envelope") for name in KINDS}
 
@@ -221,6 +222,8 @@ def _verify(name: str, data: bytes) -> None:
         p.verify_record(data, manifest=MANIFEST, now=NOW)
     elif name == "announcements":
         p.verify_announcement(data, manifest=MANIFEST, now=NOW)
+    elif name == "full_statuses":
+        p.verify_full_status(data, swarm=MANIFEST.swarm_id, now=NOW, publisher=KEY.peer_id)
     else:
         p.verify_status(data, swarm=MANIFEST.swarm_id, now=NOW)
 

@@ -31,6 +31,7 @@ MAKERS = {
     "records.json": vector_payloads.records_file,
     "announcements.json": vector_payloads.announcements_file,
     "statuses.json": vector_payloads.statuses_file,
+    "full_statuses.json": vector_payloads.full_statuses_file,
     "storage.json": vector_storage.storage_file,
     "messages.json": vector_messages.messages_file,
 }

@@ -7,6 +7,8 @@ from vector_subjects import (
     ANNOUNCEMENT,
     ANNOUNCEMENT_KIND,
     BOB,
+    FULL_STATUS,
+    FULL_STATUS_KIND,
     GCD,
     MANIFEST,
     NOW,
@@ -337,5 +339,67 @@ def statuses_file() -> Json:
             bad("created minutes ahead", "clock", now=STATUS.created - 180),
             bad("expires now", "expired", now=STATUS.expires),
             bad("lives too long", "lifetime", expires=STATUS.created + life + 1),
+            {
+                "name": "version 2",
+                "now": NOW,
+                "envelope": p.sign_full_status(ALICE, FULL_STATUS).hex(),
+                "reason": "payload_type",
+            },
+        ],
+    }
+
+
+def full_statuses_file() -> Json:
+    """What a status may be is in `statuses_file`; here is what version 2 adds."""
+
+    def case(name: str, envelope: bytes, now: int = NOW, publisher: str = ALICE.peer_id) -> Json:
+        return {"name": name, "now": now, "expected_publisher": publisher, "envelope": envelope.hex()}
+
+    def valid(name: str, *used: p.Used) -> Json:
+        status = FULL_STATUS.model_copy(update={"used": used})
+        return case(name, p.sign_full_status(ALICE, status)) | {"fields": readable(status.model_dump())}
+
+    def bad(name: str, reason: str, now: int = NOW, **fields: object) -> Json:
+        envelope = sealed(FULL_STATUS_KIND, changed(FULL_STATUS, **fields))
+        return case(name, envelope, now) | {"reason": reason}
+
+    def use(publisher: object = BOB.peer_id, groups: object = 1) -> Json:
+        return {"publisher": publisher, "groups": groups}
+
+    others = [p.KeyPair.from_seed(bytes([n]) * 32).peer_id for n in range(limits.USED_MAX + 1)]
+    good = p.sign_full_status(ALICE, FULL_STATUS)
+    return {
+        "swarm": MANIFEST.swarm_id.hex(),
+        "valid": [
+            valid("learned from one", *FULL_STATUS.used),
+            valid("learned from nobody"),
+            valid(
+                "learned from 32",
+                *(p.Used(publisher=peer, groups=limits.INT_MAX) for peer in others[: limits.USED_MAX]),
+            ),
+        ],
+        "invalid": [
+            bad("33 publishers", "schema", used=tuple(use(peer) for peer in others)),
+            bad("a publisher twice", "schema", used=(use(), use(groups=2))),
+            bad("no groups", "schema", used=(use(groups=0),)),
+            bad("a truth value for groups", "schema", used=(use(groups=True),)),
+            bad("a publisher that is no peer id", "schema", used=(use(BOB.peer_id[:-1]),)),
+            bad("a publisher in bytes", "schema", used=(use(BOB.public_key),)),
+            bad("a use with another field", "schema", used=(use() | {"reward": 1},)),
+            bad("without uses", "schema", used=...),
+            bad("an address too many", "schema", addresses=STATUS.addresses * 9),
+            bad("a thousand data items too many", "encoding", used=(0,) * 1_024),
+            bad("above 8192 bytes", "size", agent="a" * 8192),
+            bad("another swarm", "swarm", swarm=OTHER_SWARM),
+            bad("created minutes ahead", "clock", now=STATUS.created - 180),
+            bad("expires now", "expired", now=STATUS.expires),
+            bad("lives too long", "lifetime", expires=STATUS.created + limits.STATUS_LIFETIME_S_MAX + 1),
+            case("another peer's", good, publisher=BOB.peer_id) | {"reason": "publisher"},
+            case("version 1", p.sign_status(ALICE, STATUS)) | {"reason": "payload_type"},
+            case(
+                "version 2 in a record's domain",
+                sealed((p.RECORD_DOMAIN, p.FULL_STATUS_PAYLOAD_TYPE), changed(FULL_STATUS)),
+            )
+            | {"reason": "signature"},
         ],
     }

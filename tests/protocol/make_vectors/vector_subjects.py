@@ -93,9 +93,12 @@ STATUS = p.PeerStatus(
     eval_milli=None,
 )
 
+FULL_STATUS = p.FullStatus(**dict(STATUS), used=(p.Used(publisher=BOB.peer_id, groups=24),))
+
 RECORD_KIND = (p.RECORD_DOMAIN, p.RECORD_PAYLOAD_TYPE)
 ANNOUNCEMENT_KIND = (p.ANNOUNCEMENT_DOMAIN, p.ANNOUNCEMENT_PAYLOAD_TYPE)
 STATUS_KIND = (p.STATUS_DOMAIN, p.STATUS_PAYLOAD_TYPE)
+FULL_STATUS_KIND = (p.STATUS_DOMAIN, p.FULL_STATUS_PAYLOAD_TYPE)
 
 
 def readable(value: object) -> object:

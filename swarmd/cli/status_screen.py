@@ -1,0 +1,127 @@
+"""`swarmd status`: one screen of 80 columns. Is the peer well, does it learn, help and hear, who is there?
+
+What other peers only say about themselves is marked as what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from swarmd.cli.peer_table import peer_table
+from swarmd.names import named
+from swarmd.observe import Hearing, Helping, SelfEvaluation, StatusSnapshot, printable
+from swarmd.observe.words import duration, sparkline
+
+CURVE_WIDTH = 40  # of the reward's curve
+NAMED = 2  # peers named in a line; `swarmd peers` has all
+
+
+def screen(status: StatusSnapshot, now: float | None = None) -> RenderableType:
+    """The snapshot for people. `now`: unix time; None is the present."""
+    here = [peer for peer in status.peers if not peer.gone]
+    gone = len(status.peers) - len(here)
+    parts: list[RenderableType] = [_head(status), _health(status), Text(), _sections(status), Text()]
+    if here:
+        parts.append(peer_table(here, now))
+    else:
+        parts.append(Text("No other peer is here: training alone.", style="dim"))
+    if gone:
+        parts.append(Text(f"gone: {gone}, listed by `swarmd peers --all`", style="dim"))
+    return Group(*parts)
+
+
+def _head(status: StatusSnapshot) -> Text:
+    where = f"{status.swarm} · step {status.step}, {status.phase} · up {duration(status.uptime_s)}"
+    return Text(named(status.peer_id), style="bold") + Text(printable(f" in {where}"), style="not bold")
+
+
+def _health(status: StatusSnapshot) -> Text:
+    if status.health.ok:
+        return Text("● well", style="green")
+    return Text("\n").join(
+        Text(printable(f"● {reason}"), style="red") for reason in status.health.reasons or ("not well",)
+    )
+
+
+def _sections(status: StatusSnapshot) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, lines in (
+        ("learning", _learning(status)),
+        ("helping", _helping(status.helping)),
+        ("hearing", _hearing(status.hearing)),
+    ):
+        table.add_row(name, Text("\n".join(map(printable, lines))))
+    return table
+
+
+def _learning(status: StatusSnapshot) -> Iterable[str]:
+    yield _held_out(status.evaluation)
+    reward = status.reward
+    if reward.mean_20 is None:
+        yield "reward: no step yet"
+        return
+    best = "" if reward.best_20 is None else f", at best {reward.best_20:.3f}"
+    yield f"reward {reward.mean_20:.3f} over the last 20 steps{best}"
+    yield sparkline(status.reward_history, CURVE_WIDTH)
+
+
+def _held_out(found: SelfEvaluation | None) -> str:
+    if found is None:
+        return "held-out success: not measured yet"
+    low, high = found.interval
+    return (
+        f"held-out success {found.success:.3f} ({low:.3f} – {high:.3f}), {found.questions} questions "
+        f"at step {found.step}"
+    )
+
+
+def _helping(helping: Helping) -> Iterable[str]:
+    if not helping.pulls and not helping.groups_trained_on_claimed:
+        yield f"{_groups(helping.groups_published)} published, none pulled yet"
+        return
+    yield (
+        f"{_groups(helping.groups_published)} published, pulled {helping.pulls} times by "
+        f"{_peers(helping.pulled_by)}"
+    )
+    users = [peer for peer in helping.peers if peer.groups_trained_on_claimed]
+    if not users:
+        yield "no peer says yet that it trained on one"
+        return
+    names = [f"{named(peer.peer_id)} {peer.groups_trained_on_claimed}" for peer in users[:NAMED]]
+    many = helping.trained_on_by_claimed != 1
+    yield (
+        f"{_peers(helping.trained_on_by_claimed)} {'say' if many else 'says'} that "
+        f"{'they' if many else 'it'} trained on {helping.groups_trained_on_claimed} of them:"
+    )
+    yield _list(names, helping.trained_on_by_claimed)
+
+
+def _hearing(hearing: Hearing) -> Iterable[str]:
+    if not hearing.groups_used:
+        yield "learned from nobody yet"
+        return
+    yield f"learned from {_groups(hearing.groups_used)} of {_peers(hearing.taught_by)}:"
+    names = [
+        f"{named(peer.peer_id)} {peer.groups_used}{' (gone)' if peer.gone else ''}"
+        for peer in hearing.peers[:NAMED]
+    ]
+    yield _list(names, hearing.taught_by)
+
+
+def _list(names: list[str], count: int) -> str:
+    more = f" and {count - len(names)} more" if count > len(names) else ""
+    return ", ".join(names) + more
+
+
+def _groups(count: int) -> str:
+    return f"{count} group" if count == 1 else f"{count} groups"
+
+
+def _peers(count: int) -> str:
+    return f"{count} peer" if count == 1 else f"{count} peers"

@@ -1,0 +1,153 @@
+"""The other peers in the status snapshot: who is there, who is gone, and what each gave the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from protocol.limits import MILLI
+from swarmd.gossip import PeerView as SeenPeer
+from swarmd.names import name_of
+from swarmd.observe import HeardPeer, Hearing, HelpedPeer, Helping, PeerView
+from swarmd.storage import PublisherCounts
+from swarmd.storage.partners import Partner
+
+GONE_S = 180.0
+"""Seconds without a sign after which a peer counts as gone: a status lives 120 s, and is kept for 60 more."""
+
+GONE_SHOWN = 256
+"""Peers of earlier times that are listed, the one seen last first."""
+
+LISTED = 256
+"""Peers named in `helping` and in `hearing`, those with the most first."""
+
+
+def company(
+    seen: Sequence[SeenPeer],
+    partners: Mapping[str, Partner],
+    by_publisher: Mapping[str, PublisherCounts],
+    connected: Collection[str],
+    *,
+    now: float,
+) -> tuple[PeerView, ...]:
+    """All other peers: those that are there as in `seen`, then those that are gone, newest first."""
+    listed = [_view(peer, partners, by_publisher, connected, now) for peer in seen]
+    names = {peer.peer_id for peer in seen}
+    earlier = [
+        _of_earlier(partner, by_publisher.get(partner.peer_id), connected, now)
+        for partner in list(partners.values())[: GONE_SHOWN + len(names)]
+        if partner.peer_id not in names
+    ]
+    everybody = [*listed, *earlier[:GONE_SHOWN]]
+    gone = sorted((peer for peer in everybody if peer.gone), key=lambda peer: -(peer.last_seen or 0.0))
+    return (*(peer for peer in everybody if not peer.gone), *gone)
+
+
+def helping(published: int, partners: Mapping[str, Partner], now: float) -> Helping:
+    """What this peer gave to others."""
+    took = [one for one in partners.values() if one.pulls or one.claimed]
+    took.sort(key=lambda one: (-one.claimed, -one.pulls, one.peer_id))
+    return Helping(
+        groups_published=published,
+        pulls=sum(one.pulls for one in took),
+        pulled_by=sum(one.pulls > 0 for one in took),
+        groups_trained_on_claimed=sum(one.claimed for one in took),
+        trained_on_by_claimed=sum(one.claimed > 0 for one in took),
+        peers=tuple(
+            HelpedPeer(
+                peer_id=one.peer_id,
+                name=name_of(one.peer_id),
+                pulls=one.pulls,
+                groups_trained_on_claimed=one.claimed,
+                last_seen=one.last_seen,
+                gone=_is_gone(one.last_seen, now),
+            )
+            for one in took[:LISTED]
+        ),
+    )
+
+
+def hearing(partners: Mapping[str, Partner], now: float) -> Hearing:
+    """What this peer took from others."""
+    gave = [one for one in partners.values() if one.used]
+    gave.sort(key=lambda one: (-one.used, one.peer_id))
+    return Hearing(
+        groups_used=sum(one.used for one in gave),
+        taught_by=len(gave),
+        peers=tuple(
+            HeardPeer(
+                peer_id=one.peer_id,
+                name=name_of(one.peer_id),
+                groups_used=one.used,
+                last_seen=one.last_seen,
+                gone=_is_gone(one.last_seen, now),
+            )
+            for one in gave[:LISTED]
+        ),
+    )
+
+
+def _is_gone(last_seen: float | None, now: float) -> bool:
+    return last_seen is None or now - last_seen > GONE_S
+
+
+def _view(
+    seen: SeenPeer,
+    partners: Mapping[str, Partner],
+    by_publisher: Mapping[str, PublisherCounts],
+    connected: Collection[str],
+    now: float,
+) -> PeerView:
+    counts, partner = by_publisher.get(seen.peer_id), partners.get(seen.peer_id)
+    signs = [
+        *([now] if seen.peer_id in connected else []),
+        *([] if seen.age_s is None else [now - seen.age_s]),
+        *([] if partner is None else [partner.last_seen]),
+    ]
+    last_seen = max(signs, default=None)
+    view = PeerView(
+        peer_id=seen.peer_id,
+        name=name_of(seen.peer_id),
+        age_s=seen.age_s,
+        last_seen=last_seen,
+        gone=_is_gone(last_seen, now),
+        connected=seen.peer_id in connected,
+        standing=seen.standing.name.lower(),
+        trust=seen.trust,
+        groups_taught=seen.groups_taught,
+        points_lost=dict(seen.points_lost),
+        groups_pulled=counts.groups_pulled if counts else 0,
+        groups_used=partner.used if partner else 0,
+        pulls=partner.pulls if partner else 0,
+        groups_trained_on_claimed=partner.claimed if partner else 0,
+        used_claimed={str(publisher): groups for publisher, groups in seen.used.items()},
+    )
+    status = seen.status
+    if status is None:
+        return view
+    return view.model_copy(
+        update={
+            "address": status.addresses[0] if status.addresses else None,
+            "step": status.step,
+            "model": status.model,
+            "device": status.device,
+            "reward_mean": status.reward_mean_milli / MILLI,
+            "held_out_claimed": None if status.eval_milli is None else status.eval_milli / MILLI,
+        }
+    )
+
+
+def _of_earlier(
+    partner: Partner, counts: PublisherCounts | None, connected: Collection[str], now: float
+) -> PeerView:
+    last_seen = now if partner.peer_id in connected else partner.last_seen
+    return PeerView(
+        peer_id=partner.peer_id,
+        name=name_of(partner.peer_id),
+        last_seen=last_seen,
+        gone=_is_gone(last_seen, now),
+        connected=partner.peer_id in connected,
+        groups_pulled=counts.groups_pulled if counts else 0,
+        groups_used=partner.used,
+        pulls=partner.pulls,
+        groups_trained_on_claimed=partner.claimed,
+    )

@@ -1,0 +1,96 @@
+"""The newest events of this peer. `swarmd events` shows them, beside the daemon and after a restart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from swarmd.errors import ConfigError
+from swarmd.storage.connection import Connection, Row
+
+EVENTS_MAX = 10_000
+"""Events kept; a peer has some ten a minute, so about a day. At 300 bytes they take 3 MiB."""
+
+DEBUG_EVENTS_MAX = 2_000
+"""Debug events kept beside them: they come by the second, and must not push out what people should read."""
+
+EVENT_CHARACTERS_MAX = 4_000
+"""Fields of one event as JSON; longer ones are left out, since peers choose some of the text."""
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One event. Numbers grow and are never used again."""
+
+    number: int
+    at: float
+    """Unix time in seconds."""
+    name: str
+    level: str
+    fields: Mapping[str, JsonValue]
+
+
+class Happenings:
+    """A ring of events."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, events: Sequence[tuple[float, str, str, Mapping[str, object]]]) -> None:
+        """Keep events, each as time, name, level and JSON fields; the oldest make room."""
+        with self._connection.transaction():
+            for at, name, level, fields in events:
+                text = json.dumps(dict(fields))
+                kept = text if len(text) <= EVENT_CHARACTERS_MAX else '{"message": "too long to be kept"}'
+                self._connection.execute(
+                    "INSERT INTO events (at, name, level, fields) VALUES (?, ?, ?, ?)",
+                    (at, name, level, kept),
+                )
+            for is_debug, kept_max in ((0, EVENTS_MAX), (1, DEBUG_EVENTS_MAX)):
+                self._connection.execute(
+                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE (level = 'debug') = ?"
+                    " ORDER BY id DESC LIMIT -1 OFFSET ?)",
+                    (is_debug, kept_max),
+                )
+
+    def newest(self, limit: int, levels: Sequence[str]) -> list[Happening]:
+        """The newest `limit` events of these levels, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, at, name, level, fields FROM events"
+            " WHERE level IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT ?",
+            (json.dumps(levels), limit),
+        )
+        return [_happening(row) for row in reversed(rows)]
+
+    def since(self, number: int, levels: Sequence[str]) -> list[Happening]:
+        """The events of these levels after that number, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, at, name, level, fields FROM events"
+            " WHERE id > ? AND level IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (number, json.dumps(levels)),
+        )
+        return [_happening(row) for row in rows]
+
+
+def _happening(row: Row) -> Happening:
+    number, at, name, level, fields = row
+    return Happening(number, at, name, level, json.loads(fields))
+
+
+def open_happenings(path: Path) -> tuple[Connection, Happenings]:
+    """The events in a home's database, beside a daemon that writes them. The caller closes the connection.
+
+    Raises ConfigError if there are none yet, StorageError.
+    """
+    none_yet = ConfigError(f"{path.parent} has no events yet: `swarmd join` writes them")
+    if not path.is_file():
+        raise none_yet
+    connection = Connection(path)
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'"):
+        connection.close()
+        raise none_yet
+    return connection, Happenings(connection)

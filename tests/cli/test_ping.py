@@ -1,0 +1,39 @@
+"""swarmd ping: the daemon greets the peer, and says how long it took or why there is no answer."""
+
+from __future__ import annotations
+
+from swarmd.errors import NetworkError
+from swarmd.names import name_of, named
+from swarmd.observe import PeerView
+from tests.cli.test_status import SNAPSHOT, daemon_in
+from tests.gossip.making import key
+
+PEER = key(1).peer_id
+STATUS = SNAPSHOT.model_copy(update={"peers": (PeerView(peer_id=PEER),)})
+
+
+async def answers(peer: str) -> float:
+    assert peer == PEER
+    return 0.0123
+
+
+async def silent(peer: str) -> float:
+    raise NetworkError(f"{peer} does not answer")
+
+
+def test_a_peer_is_greeted_by_name_id_or_ending(swarmd, tmp_path) -> None:
+    with daemon_in(tmp_path, STATUS, ping=answers):
+        for text in (PEER, PEER[-5:], name_of(PEER)):
+            assert swarmd("ping", text, "--home", tmp_path).out == f"{named(PEER)} answers in 12 ms\n"
+
+
+def test_no_answer_is_an_error_with_the_reason(swarmd, tmp_path) -> None:
+    with daemon_in(tmp_path, STATUS, ping=silent):
+        outcome = swarmd("ping", PEER, "--home", tmp_path)
+    assert (outcome.code, outcome.err) == (1, f"error: {PEER} does not answer\n")
+
+
+def test_an_unknown_name_is_refused_and_no_daemon_is_an_error(swarmd, tmp_path) -> None:
+    with daemon_in(tmp_path, STATUS, ping=silent):
+        assert swarmd("ping", "nobody-here", "--home", tmp_path).code == 2
+    assert "no daemon is running" in swarmd("ping", PEER, "--home", tmp_path).err
