@@ -147,7 +147,7 @@ def _step(fields: Mapping[str, object]) -> str:
     parts = [
         f"step {fields.get('step')}",
         "" if reward is None else f"reward {reward:.3f}",
-        "" if loss is None else f"loss {loss:.3g}",
+        "" if loss is None else f"loss {round(loss, 4) + 0.0:.4f}",
         f"{fields.get('own', 0)} own + {fields.get('external', 0)} external groups",
         "" if speed is None else f"{speed:,.0f} tokens/s",
         "" if (seconds := _float(fields.get("seconds"))) is None else f"{seconds:.2g} s",
