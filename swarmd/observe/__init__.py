@@ -17,9 +17,11 @@ from swarmd.observe.snapshot import (
     Starting,
     StatusSnapshot,
 )
+from swarmd.observe.sources import CompletionView, RecordKind, RecordView, Sources
 from swarmd.observe.text import printable
 
 __all__ = [
+    "CompletionView",
     "Disk",
     "EventLog",
     "Groups",
@@ -30,8 +32,11 @@ __all__ = [
     "LiveView",
     "NoDaemonError",
     "PeerView",
+    "RecordKind",
+    "RecordView",
     "Reward",
     "SelfEvaluation",
+    "Sources",
     "Starting",
     "StartingError",
     "StatusServer",

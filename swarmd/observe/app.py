@@ -1,7 +1,8 @@
 """The status pages as an ASGI application, and a way to judge peers, on the unix socket only.
 
 /status   the snapshot as JSON          /healthz   200 when healthy, else 503 with the reasons
-/metrics  Prometheus text               /          the dashboard, one page without outside resources
+/metrics  Prometheus text               /          the page; it loads nothing from elsewhere
+/stream, /state, /records, /settings and /page/ are for the page.
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
@@ -11,35 +12,43 @@ operator's own, but a page open in any browser may send requests to a loopback p
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
-from importlib.resources import files
+from typing import get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swarmd.observe.metrics import exposition
-from swarmd.observe.snapshot import Health, Starting, StatusSnapshot
+from swarmd.observe.page_files import index, page_file
+from swarmd.observe.snapshot import Health, Starting
+from swarmd.observe.sources import RECORDS_MAX, RecordKind, Sources
+from swarmd.observe.stream import Snapshot, Streams, names_in, page_state
 
 Judge = Callable[[str, Sequence[str]], str | None]
 """(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
 
 ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
 
-_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
+def status_app(
+    snapshot: Snapshot,
+    judge: Judge | None = None,
+    sources: Sources | None = None,
+    streams: Streams | None = None,
+) -> Starlette:
+    """The application. `snapshot` is called on the event loop for each request and update, and must be quick.
 
-def status_app(snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge | None = None) -> Starlette:
-    """The application. `snapshot` is called on the event loop once per request and must be quick."""
+    `streams` are the caller's if it wants to close them.
+    """
+    sources = sources or Sources()
+    streams = streams or Streams(snapshot, sources)
 
     async def status(_request: Request) -> Response:
         found = snapshot()
@@ -57,24 +66,44 @@ def status_app(snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge |
             return PlainTextResponse(f"{found}\n", status_code=503)
         return Response(exposition(found), headers={"content-type": CONTENT_TYPE_LATEST})
 
-    async def dashboard(_request: Request) -> Response:
-        page, policy = _dashboard()
-        return HTMLResponse(page, headers={"content-security-policy": policy})
+    async def state(_request: Request) -> Response:
+        return Response(page_state(snapshot()), media_type="application/json")
+
+    async def settings(_request: Request) -> Response:
+        return JSONResponse(dict(sources.settings()))
 
     routes = [
         Route("/status", status, methods=["GET"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
-        Route("/", dashboard, methods=["GET"]),
+        Route("/", index, methods=["GET"]),
+        Route("/page/{name}", page_file, methods=["GET"]),
+        Route("/stream", streams.answer, methods=["GET"]),
+        Route("/state", state, methods=["GET"]),
+        Route("/records", _records(sources), methods=["GET"]),
+        Route("/settings", settings, methods=["GET"]),
     ]
     if judge is not None:
         routes.append(Route("/peers/{order}", _judging(snapshot, judge), methods=["POST"]))
     return Starlette(routes=routes)
 
 
-def _judging(
-    snapshot: Callable[[], StatusSnapshot | Starting], judge: Judge
-) -> Callable[[Request], Awaitable[Response]]:
+def _records(sources: Sources) -> Callable[[Request], Awaitable[Response]]:
+    async def records(request: Request) -> Response:
+        kind, limit = request.query_params.get("kind", "own"), request.query_params.get("limit", "20")
+        if kind not in get_args(RecordKind):
+            return _refused(f"kind is one of {', '.join(get_args(RecordKind))}")
+        if not (re.fullmatch(r"[0-9]{1,2}", limit) and 1 <= int(limit) <= RECORDS_MAX):
+            return _refused(f"limit is a number from 1 to {RECORDS_MAX}")
+        found = await sources.records(kind, int(limit))
+        shown = [record.model_dump(mode="json") for record in found]
+        names = names_in(" ".join(record.publisher or "" for record in found))
+        return JSONResponse({"records": shown, "names": names})
+
+    return records
+
+
+def _judging(snapshot: Snapshot, judge: Judge) -> Callable[[Request], Awaitable[Response]]:
     async def judging(request: Request) -> Response:
         found = snapshot()
         if isinstance(found, Starting):
@@ -100,19 +129,6 @@ def _refused(problem: str) -> Response:
 
 class _Peers(BaseModel):
     peers: tuple[str, ...]
-
-
-@cache
-def _dashboard() -> tuple[str, str]:
-    """The page and the content security policy that lets its own script run and nothing else."""
-    page = files("swarmd.observe").joinpath("dashboard.html").read_text(encoding="utf-8")
-    script = _SCRIPT.findall(page)[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return page, policy
 
 
 class KnownHostOnly:

@@ -20,6 +20,8 @@ from swarmd.errors import ConfigError
 from swarmd.observe.app import Judge, KnownHostOnly, status_app
 from swarmd.observe.connections import BriefConnection
 from swarmd.observe.snapshot import Starting, StatusSnapshot
+from swarmd.observe.sources import Sources
+from swarmd.observe.stream import Streams
 
 BACKLOG = 64  # connections that wait in the kernel; a person and a scraper need two
 CONNECTIONS_MAX = 64  # at once; the oldest idle one makes room for the next
@@ -73,11 +75,13 @@ class StatusServer:
         socket_path: Path,
         http: str | None = None,
         judge: Judge | None = None,
+        sources: Sources | None = None,
     ) -> None:
         """Only the unix socket reaches `judge`."""
         self.started = asyncio.Event()
-        self._pages = status_app(snapshot)
-        self._own = status_app(snapshot, judge)
+        self._streams = Streams(snapshot, sources or Sources())
+        self._pages = status_app(snapshot, None, sources, self._streams)
+        self._own = status_app(snapshot, judge, sources, self._streams)
         self._socket_path = socket_path
         self._http = http
         self._base_url: str | None = None
@@ -117,6 +121,7 @@ class StatusServer:
 
     def stop(self) -> None:
         """Finish the requests in progress, then leave. Idempotent."""
+        self._streams.close()
         for server in self._servers:
             server.should_exit = True
 
