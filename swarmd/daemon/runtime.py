@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvloop
+from pydantic import JsonValue
 from rich.console import Console
 
 from protocol import KeyPair
@@ -29,7 +30,17 @@ from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.logs import route_logs
 from swarmd.errors import SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
-from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
+from swarmd.observe import (
+    EventLog,
+    LiveView,
+    RecordKind,
+    RecordView,
+    Sources,
+    Starting,
+    StatusServer,
+    StatusSnapshot,
+)
+from swarmd.observe.settings_view import settings_view
 from swarmd.parent.lifeline import STOP, Lifeline
 from swarmd.parent.lives import times
 from swarmd.places import runtime_directory
@@ -84,7 +95,10 @@ class _Daemon:
         self._beginning = beginning or Beginning()
         self._key: KeyPair = home.key()
         self._events = events
-        self._server = StatusServer(self._snapshot, home.socket_path, config.observe.http, self._judge)
+        sources = Sources(self._records, events.since, self._settings)
+        self._server = StatusServer(
+            self._snapshot, home.socket_path, config.observe.http, self._judge, sources
+        )
         self._began = time.monotonic()
         self._peer: Peer | None = None
         self._intake: asyncio.Task[None] | None = None
@@ -168,6 +182,13 @@ class _Daemon:
             peer_id=self._key.peer_id,
             pid=os.getpid(),
         )
+
+    async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
+        return [] if self._peer is None else await self._peer.rollouts.newest(kind, limit)
+
+    def _settings(self) -> Mapping[str, JsonValue]:
+        plan = () if self._peer is None else self._peer.reporter.plan.reasons
+        return settings_view(self._config, plan)
 
     def _judge(self, order: str, peers: Sequence[str]) -> str | None:
         """Carry out an operator's order about peers, sent to the unix socket. Returns why it cannot."""

@@ -34,6 +34,8 @@ from swarmd.observe.stream import Snapshot, Streams, names_in, page_state
 Judge = Callable[[str, Sequence[str]], str | None]
 """(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
 
+KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
+
 ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
 
 
@@ -91,11 +93,12 @@ def status_app(
 def _records(sources: Sources) -> Callable[[Request], Awaitable[Response]]:
     async def records(request: Request) -> Response:
         kind, limit = request.query_params.get("kind", "own"), request.query_params.get("limit", "20")
-        if kind not in get_args(RecordKind):
-            return _refused(f"kind is one of {', '.join(get_args(RecordKind))}")
+        wanted = next((each for each in KINDS if each == kind), None)
+        if wanted is None:
+            return _refused(f"kind is one of {', '.join(KINDS)}")
         if not (re.fullmatch(r"[0-9]{1,2}", limit) and 1 <= int(limit) <= RECORDS_MAX):
             return _refused(f"limit is a number from 1 to {RECORDS_MAX}")
-        found = await sources.records(kind, int(limit))
+        found = await sources.records(wanted, int(limit))
         shown = [record.model_dump(mode="json") for record in found]
         names = names_in(" ".join(record.publisher or "" for record in found))
         return JSONResponse({"records": shown, "names": names})

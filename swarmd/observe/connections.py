@@ -38,9 +38,8 @@ class BriefConnection(H11Protocol):
         super().connection_lost(exc)
 
     def _expire(self) -> None:
-        left = (
-            self.scope.get(LIVES_UNTIL, 0.0) - time.monotonic() if self._is_answering and self.scope else 0.0
-        )
+        until = self.scope.get(LIVES_UNTIL) if self._is_answering and self.scope else None
+        left = until - time.monotonic() if isinstance(until, float) else 0.0
         if left <= 0:
             self.transport.abort()
         else:

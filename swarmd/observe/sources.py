@@ -25,10 +25,10 @@ class CompletionView(BaseModel):
 
     text: str
     finished: bool
-    claimed: float
-    """The reward that its publisher gave it, 0..1."""
-    reward: float | None = None
-    """The reward given here, 0..1; null if it was not scored here."""
+    reward: float
+    """As scored here, 0..1."""
+    claimed: float | None = None
+    """The reward that its publisher gave it, 0..1; null for own groups, and if it is not known."""
 
 
 class RecordView(BaseModel):

@@ -214,7 +214,7 @@ async def full_records(kind: RecordKind, limit: int) -> Sequence[RecordView]:
                     if n
                     else HOSTILE,
                     finished=bool(right) or each % 3 > 0,
-                    claimed=float(right) if n != 3 else 1.0,
+                    claimed=None if kind == "own" else float(right) if n != 3 else 1.0,
                     reward=float(right),
                 )
                 for each, right in enumerate(rng.random() < 0.5 for _ in range(8))

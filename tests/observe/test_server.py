@@ -305,10 +305,8 @@ async def test_the_page_is_kept_up_to_date_by_a_bounded_number_of_streams(
             assert first[0] == "event: state"
             assert json.loads(first[1].removeprefix("data: "))["status"]["step"] == 12
             assert json.loads(first[4].removeprefix("data: ")) == {"reset": True, "events": []}
-            assert (await anext(lines), json.loads((await anext(lines))[6:])["status"]["step"]) == (
-                first[0],
-                13,
-            )
+            assert await anext(lines) == "event: state"
+            assert json.loads((await anext(lines)).removeprefix("data: "))["status"]["step"] == 13
             assert (await client.get("/stream")).status_code == 503, "all places are taken"
             assert (await client.get("/state")).json()["status"]["step"] == 12
         async with httpx.AsyncClient(base_url=url) as client, client.stream("GET", "/stream") as again:
@@ -320,17 +318,17 @@ async def test_a_stream_outlives_other_connections_and_does_not_delay_the_stop(
 ) -> None:
     monkeypatch.setattr("swarmd.observe.connections.LIFETIME_S", 0.01)
     monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.02)
-    async with serving(lambda: snapshot, tmp_path / "sock", "0") as server:
-        async with (
-            httpx.AsyncClient(base_url=server.base_url or "") as client,
-            client.stream("GET", "/stream") as stream,
-        ):
-            lines = stream.aiter_lines()
-            for _ in range(20):
-                await anext(lines)
-            server.stop()
-            rest = [line async for line in lines]  # ends: the server closed it in order
-            assert len(rest) < 100
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", "0") as server,
+        httpx.AsyncClient(base_url=server.base_url or "") as client,
+        client.stream("GET", "/stream") as stream,
+    ):
+        lines = stream.aiter_lines()
+        for _ in range(20):
+            await anext(lines)
+        server.stop()
+        rest = [line async for line in lines]  # ends: the server closed it in order
+        assert len(rest) < 100
 
 
 async def test_records_are_asked_for_by_kind_and_within_a_bound(snapshot, tmp_path) -> None:
@@ -353,7 +351,7 @@ async def test_records_are_asked_for_by_kind_and_within_a_bound(snapshot, tmp_pa
             "limit=0",
             "limit=51",
             "limit=x",
-            "limit=99999999999999999999",
+            "limit=00501",
             "limit=1e9",
         ):
             assert (await client.get(f"/records?{wrong}")).status_code == 400

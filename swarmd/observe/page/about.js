@@ -1,5 +1,5 @@
 // How others join, what this peer is, and how it was set.
-import { UNKNOWN, bytes, count, duration, empty, facts, h, rate, table } from "./text.js";
+import { bytes, count, duration, empty, facts, h, rate, table } from "./text.js";
 
 export function joinSection() {
   const command = h("code", { id: "join-command" }), said = h("span", { role: "status", class: "dim" });
@@ -36,7 +36,7 @@ export function aboutSection() {
     asked = pid;
     try {
       const found = await (await fetch("settings", { cache: "no-store" })).json();
-      settings.replaceChildren(plan(found.plan), listed(found.settings ?? {}, found.changed ?? {}));
+      settings.replaceChildren(plan(found.plan), listed(found.settings ?? {}, found.changed ?? []));
     } catch { asked = null; }
   }
 
@@ -61,7 +61,6 @@ function listed(settings, changed) {
     else rows.push([key, value === null ? "unset" : Array.isArray(value) ? value.join(", ") || "none" : String(value)]);
   };
   walk(settings, "");
-  const set = new Set(Object.keys(changed));
-  const cells = rows.map(([key, value]) => ({ cells: [h("code", null, key), value, changed.includes?.(key) || set.has(key) ? "set" : "default"] }));
+  const cells = rows.map(([key, value]) => ({ cells: [h("code", null, key), value, changed.includes(key) ? "set" : "default"] }));
   return h("details", { class: "more" }, h("summary", null, "Settings"), table("Settings", ["setting", "value", "from"], cells));
 }

@@ -58,7 +58,7 @@ export function rolloutsSection() {
   }
 
   function group(record) {
-    const right = record.completions.map((c) => c.reward ?? c.claimed);
+    const right = record.completions.map((c) => c.reward);
     const mean = right.reduce((sum, r) => sum + r, 0) / Math.max(1, right.length);
     return h("details", { class: "group" },
       h("summary", null, h("span", { class: "head" }, h("span", { class: "when" }, clock(record.at)), h("b", null, record.task),
@@ -72,10 +72,10 @@ export function rolloutsSection() {
   }
 
   function completion(found) {
-    const here = found.reward, differs = here !== null && Math.abs(here - found.claimed) > 0.005;
+    const here = found.reward, claimed = found.claimed, differs = claimed !== null && Math.abs(here - claimed) > 0.005;
     return h("li", null, h("p", { class: "verdict" },
-      h("span", { class: "chip " + ((here ?? found.claimed) >= 0.99 ? "good" : "none") }, here === null ? `claimed ${reward(found.claimed)}` : `${reward(here)} here`),
-      here === null ? null : h("span", { class: differs ? "chip bad" : "dim" }, `${reward(found.claimed)} ${differs ? "claimed: not the same" : "claimed"}`),
+      h("span", { class: "chip " + (here >= 0.99 ? "good" : "none") }, `${reward(here)} here`),
+      claimed === null ? null : h("span", { class: differs ? "chip bad" : "dim" }, `${reward(claimed)} ${differs ? "claimed: not the same" : "claimed"}`),
       found.finished ? null : h("span", { class: "dim" }, "cut off at the token limit")), h("pre", null, found.text || "(nothing)"));
   }
 
