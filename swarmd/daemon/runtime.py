@@ -41,6 +41,8 @@ from swarmd.observe import (
     StatusSnapshot,
 )
 from swarmd.observe.settings_view import settings_view
+from swarmd.observe.token import FILE as TOKEN_FILE
+from swarmd.observe.token import page_token
 from swarmd.parent.lifeline import STOP, Lifeline
 from swarmd.parent.lives import times
 from swarmd.places import runtime_directory
@@ -96,9 +98,9 @@ class _Daemon:
         self._key: KeyPair = home.key()
         self._events = events
         sources = Sources(self._records, events.since, self._settings)
-        self._server = StatusServer(
-            self._snapshot, home.socket_path, config.observe.http, self._judge, sources
-        )
+        http = config.observe.http
+        self._token, self._token_is_new = page_token(http, config.observe.http_token, home.path)
+        self._server = StatusServer(self._snapshot, home.socket_path, http, self._judge, sources, self._token)
         self._began = time.monotonic()
         self._peer: Peer | None = None
         self._intake: asyncio.Task[None] | None = None
@@ -122,6 +124,7 @@ class _Daemon:
                 message=f"started again: the peer {word.last_end} ({times(word.deaths)} so far)",
             )
         self._server.bind()  # first, so that a port in use is reported before a model is loaded
+        self._tell_page()
         try:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._server.serve(), name="status")
@@ -136,6 +139,15 @@ class _Daemon:
                         view.cancel()
         finally:
             self._server.close()
+
+    def _tell_page(self) -> None:
+        """Where the page is. A new token is told this once; later it is in the home's file."""
+        if self._server.base_url is None:
+            return
+        url = f"{self._server.base_url}/"
+        if self._token_is_new:
+            url += f"?token={self._token} (the token is kept in {self._home.path / TOKEN_FILE})"
+        self._events.emit("page", message=url)
 
     async def _be_a_peer(self, serving: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
         assembly = await self._assembly(loop)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from protocol import sign_record
@@ -63,8 +61,8 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(home: Home, database: Database) -> Iterator[Shelf]:
-    yield Shelf(home, database)
+def shelf(home: Home, database: Database) -> Shelf:
+    return Shelf(home, database)
 
 
 async def test_own_groups_come_newest_first_with_their_question_made_again(shelf: Shelf) -> None:
