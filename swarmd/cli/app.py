@@ -25,6 +25,7 @@ from swarmd.cli import (
     join,
     judging,
     key,
+    observe,
     records,
     status,
     version,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command("join")(join.join)
 app.command("status")(status.status)
+app.command("observe")(observe.observe)
 app.command("health")(health.health)
 app.command("ban")(judging.ban)
 app.command("unban")(judging.unban)

@@ -100,7 +100,9 @@ class _Daemon:
         sources = Sources(self._records, events.since, self._settings)
         http = config.observe.http
         self._token, self._token_is_new = page_token(http, config.observe.http_token, home.path)
-        self._server = StatusServer(self._snapshot, home.socket_path, http, self._judge, sources, self._token)
+        self._server = StatusServer(
+            self._snapshot, home.socket_path, http, self._judge, sources=sources, token=self._token
+        )
         self._began = time.monotonic()
         self._peer: Peer | None = None
         self._intake: asyncio.Task[None] | None = None

@@ -12,10 +12,12 @@ from swarmd.observe.snapshot import (
     IgnoredPeer,
     Judgement,
     PeerView,
+    Ranked,
     Reward,
     SelfEvaluation,
     Starting,
     StatusSnapshot,
+    SwarmView,
 )
 from swarmd.observe.sources import CompletionView, RecordKind, RecordView, Sources
 from swarmd.observe.text import printable
@@ -32,6 +34,7 @@ __all__ = [
     "LiveView",
     "NoDaemonError",
     "PeerView",
+    "Ranked",
     "RecordKind",
     "RecordView",
     "Reward",
@@ -41,6 +44,7 @@ __all__ = [
     "StartingError",
     "StatusServer",
     "StatusSnapshot",
+    "SwarmView",
     "ask_status",
     "ask_to_judge",
     "printable",

@@ -42,6 +42,7 @@ ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
 def status_app(
     snapshot: Snapshot,
     judge: Judge | None = None,
+    *,
     sources: Sources | None = None,
     streams: Streams | None = None,
 ) -> Starlette:

@@ -76,14 +76,15 @@ class StatusServer:
         socket_path: Path,
         http: str | None = None,
         judge: Judge | None = None,
+        *,
         sources: Sources | None = None,
         token: str | None = None,
     ) -> None:
         """Only the unix socket reaches `judge`, and needs no token."""
         self.started = asyncio.Event()
         self._streams = Streams(snapshot, sources or Sources())
-        self._pages = status_app(snapshot, None, sources, self._streams)
-        self._own = status_app(snapshot, judge, sources, self._streams)
+        self._pages = status_app(snapshot, sources=sources, streams=self._streams)
+        self._own = status_app(snapshot, judge, sources=sources, streams=self._streams)
         self._socket_path = socket_path
         self._http = http
         self._token = token

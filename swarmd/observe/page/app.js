@@ -6,18 +6,19 @@ import { learningSection } from "./learning.js";
 import { peers } from "./peers.js";
 import { rolloutsSection } from "./rollouts.js";
 import { connect } from "./stream.js";
+import { swarmAnswers, swarmSection } from "./swarm.js";
 import { clock, h, plain } from "./text.js";
 import { together } from "./together.js";
 import { answers } from "./well.js";
 
 const at = (id) => document.getElementById(id);
-const SECTIONS = [["learning", "Learning"], ["together", "Together"], ["rollouts", "Rollouts"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
+const OBSERVED = [["members", "The swarm"], ["board", "Success"], ["rollouts", "Rollouts"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
+const TRAINING = [["learning", "Learning"], ["together", "Together"], ["rollouts", "Rollouts"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
 
-const events = eventsSection(), learning = learningSection(), rollouts = rolloutsSection(), join = joinSection(), about = aboutSection();
+const events = eventsSection(), learning = learningSection(), rollouts = rolloutsSection(), join = joinSection(), about = aboutSection(), swarm = swarmSection();
 const top = h("div", { id: "top" }), togetherBox = h("div"), peersBox = h("div");
-const later = [learning.element, togetherBox, rollouts.element, peersBox, events.element, join.element, about.element];
+const later = [swarm.element, learning.element, togetherBox, rollouts.element, peersBox, events.element, join.element, about.element];
 
-at("sections").append(...SECTIONS.map(([id, label]) => h("a", { href: "#" + id }, label)));
 at("main").append(top, ...later);
 for (const element of later) element.hidden = true;
 
@@ -47,15 +48,28 @@ function onState(state) {
   at("title").textContent = plain(status.swarm ?? "swarmd");
   at("identity").replaceChildren(plain(names[status.peer_id] ?? ""), h("span", { class: "tail" }, " …" + status.peer_id.slice(-6)));
   at("identity").title = plain(status.peer_id);
-  redraw(top, state, answers, status);
+  const observes = Boolean(status.swarm_view);
+  redraw(top, state, observes ? swarmAnswers : answers, status);
   if (!status.health) return;  // still starting: the answers say so
   for (const element of later) element.hidden = false;
-  learning.show(status);
-  redraw(togetherBox, state, together, status.groups, lessonsKey(status), names);
+  swarm.element.hidden = !observes;
+  learning.element.hidden = togetherBox.hidden = observes;
+  navigate(observes ? OBSERVED : TRAINING);
+  if (observes) swarm.show(state);
+  else {
+    learning.show(status);
+    redraw(togetherBox, state, together, status.groups, lessonsKey(status), names);
+  }
   redraw(peersBox, state, peers, status.peers, status.judgement?.ignored, names);
   rollouts.show(state);
   join.show(status);
   about.show(status);
+}
+
+function navigate(sections) {
+  if (at("sections").childElementCount !== sections.length || at("sections").firstChild.hash !== "#" + sections[0][0]) {
+    at("sections").replaceChildren(...sections.map(([id, label]) => h("a", { href: "#" + id }, label)));
+  }
 }
 
 function onLink(since) {

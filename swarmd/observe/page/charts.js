@@ -4,7 +4,7 @@ import { count, h, table } from "./text.js";
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const FONT = "12px system-ui, sans-serif";
 const LABEL_PX = 74;    // room for labels right of the last point
-const SMOOTHED = 24;  // a curve of more points than this many times two is smoothed over one in so many of them
+const SMOOTHED = 12;  // a curve of more points than this many times two is smoothed over one in so many of them
 const TABLE_ROWS = 24;  // rows of a chart's table; a longer curve is thinned out
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7];
 
@@ -12,7 +12,7 @@ const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4,
  * A chart of `mean` with a band from `low` to `high` over `x`, both kept from 0 up.
  * `show({x, mean, low, high, baseline, summary, latest, note})` draws; `baseline` is {value, label} or null.
  */
-export function bandChart({ title, unit, format, tone, label }) {
+export function bandChart({ title, unit, format, tone, label, time = false }) {
   const plot = h("div", { class: "plot", role: "img" });
   const readout = h("output", { class: "readout" });
   const asTable = h("details", { class: "as-table" }, h("summary", null, "As a table"));
@@ -21,6 +21,8 @@ export function bandChart({ title, unit, format, tone, label }) {
     h("figcaption", null, h("h3", null, title), h("p", { class: "dim" }, unit), readout), plot, note, asTable);
   let chart = null, shown = null, markers = false;
 
+  const where = (x) => (time ? new Date(1000 * x).toLocaleString("en-GB") : `step ${count(x)}`);
+
   function options() {
     const line = colour(tone), dim = colour("dim"), rule = colour("line");
     const axis = { stroke: dim, font: FONT, ticks: { show: false }, border: { show: false } };
@@ -28,10 +30,10 @@ export function bandChart({ title, unit, format, tone, label }) {
       width: plot.clientWidth || 320, height: plot.clientHeight || 220, padding: [14, LABEL_PX, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7, fill: line, stroke: line } },
-      scales: { x: { time: false, range: (_, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) },
+      scales: { x: { time, range: (_, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) },
         y: { range: () => [0, ceiling(shown)] } },
       axes: [
-        { ...axis, incrs: STEPS, grid: { show: false }, size: 30, values: (_, values) => values.map(count), border: { show: true, stroke: rule, width: 1 } },
+        { ...axis, ...(time ? {} : { incrs: STEPS, values: (_, values) => values.map(count) }), grid: { show: false }, size: time ? 42 : 30, border: { show: true, stroke: rule, width: 1 } },
         { ...axis, grid: { stroke: rule, width: 1 }, size: 44, values: (_, values) => values.map(format) }],
       series: [{}, { stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } },
         { stroke: line, width: 2, points: { show: () => markers, size: 5, fill: line, stroke: line } }],
@@ -70,7 +72,7 @@ export function bandChart({ title, unit, format, tone, label }) {
   function readOut(u) {
     const at = u.cursor.idx;
     readout.textContent = at === null || at === undefined ? shown.latest
-      : `step ${shown.x[at]}: ${format(shown.mean[at])} (${format(shown.low[at])} to ${format(shown.high[at])})`;
+      : `${where(shown.x[at])}: ${format(shown.mean[at])}` + (shown.low[at] < shown.high[at] ? ` (${format(shown.low[at])} to ${format(shown.high[at])})` : "");
   }
 
   function draw() {
@@ -101,8 +103,8 @@ export function bandChart({ title, unit, format, tone, label }) {
   function tabulate() {
     const every = Math.ceil(shown.x.length / TABLE_ROWS), end = shown.x.length - 1;
     const rows = [...shown.x.keys()].filter((i) => (end - i) % every === 0).reverse()
-      .map((i) => ({ cells: [String(shown.x[i]), format(shown.mean[i]), `${format(shown.low[i])} to ${format(shown.high[i])}`] }));
-    asTable.replaceChildren(asTable.firstChild, table(title, ["step", label, "band"], rows));
+      .map((i) => ({ cells: [where(shown.x[i]), format(shown.mean[i]), `${format(shown.low[i])} to ${format(shown.high[i])}`] }));
+    asTable.replaceChildren(asTable.firstChild, table(title, [time ? "time" : "step", label, "band"], rows));
   }
 }
 
@@ -117,8 +119,8 @@ export function smoothed({ step, mean, low, high }) {
   return { step, mean: smooth(mean), low: smooth(low), high: smooth(high), steps: Math.max(1, steps) };
 }
 
-/** The next tenth above everything shown, so that curves use the height and 0 stays in sight. */
+/** A little above everything shown, so that curves use the height and 0 stays in sight: rates end at the next tenth. */
 function ceiling({ high, baseline }) {
   const top = Math.max(0.15, baseline?.value ?? 0, ...high);
-  return Math.min(1.02, Math.ceil(10.5 * top) / 10);
+  return top > 1 ? Math.ceil(1.1 * top) + 1 : Math.min(1.02, Math.ceil(10.5 * top) / 10);
 }

@@ -1,6 +1,6 @@
 // Whether it learns: reward over the whole life, held-out success with its start, and each task by itself.
 import { bandChart, smoothed } from "./charts.js";
-import { UNKNOWN, count, empty, h, percent, points, range, reward, s } from "./text.js";
+import { count, empty, h, percent, points, range, reward, s } from "./text.js";
 
 const SPARK = { width: 180, height: 60, pad: 4 };
 
@@ -56,7 +56,7 @@ export function learningSection() {
   function showTasks(found, status) {
     const names = Object.keys(found.tasks ?? {}).length ? Object.keys(found.tasks) : Object.keys(status.evaluation?.tasks ?? {});
     if (!names.length) { tasksBox.replaceChildren(); return; }
-    const everything = names.flatMap((name) => [...(found.held_out?.tasks?.[name] ?? []), found.tasks?.[name]?.untrained?.success ?? 0]);
+    const everything = names.flatMap((name) => [...(found.held_out?.tasks?.[name] ?? []), found.tasks?.[name]?.untrained?.success ?? 0, found.tasks?.[name]?.now?.success ?? status.evaluation?.tasks?.[name] ?? 0]);
     const top = Math.max(0.2, ...everything);
     tasks.replaceChildren(...names.map((name) => task(name, found, status, top)));
     if (!tasks.isConnected) tasksBox.replaceChildren(h("h3", null, "Task by task"), tasks);
@@ -78,8 +78,8 @@ function task(name, found, status, top) {
   const tone = { learned: "good", worse: "bad" }[at.trend?.word] ?? "dim";
   return h("article", { class: "task" },
     h("header", null, h("h4", null, name), h("span", { class: "num" }, percent(now))),
-    spark(curve, before, top, `${name}: ${percent(now)} right now` + (typeof before === "number" ? `, ${percent(before)} untrained` : "")),
-    h("p", { class: tone }, change || UNKNOWN));
+    spark(curve.length || typeof now !== "number" ? curve : [now], before, top, `${name}: ${percent(now)} right now` + (typeof before === "number" ? `, ${percent(before)} untrained` : "")),
+    change ? h("p", { class: tone }, change) : null);
 }
 
 /** `top` is the value at the upper edge, the same for all tasks so that they compare. */

@@ -86,6 +86,10 @@ export function rolloutsSection() {
     own = state.status.peer_id;
     if (begun) return;
     begun = true;
+    const observes = Boolean(state.status.swarm_view);
+    tabs[0].hidden = observes;  // an observer has none
+    if (observes) kind = "others";
+    mark();
     load();
   } };
 }

@@ -1,7 +1,7 @@
 // The three questions a person asks first: is it well, is it learning, is it helping.
 import { count, duration, h, percent, plural, points, range, rate, reward } from "./text.js";
 
-const answer = (question, tone, mark, word, said, more) => h("section", { class: "answer " + tone, "aria-label": question },
+export const answer = (question, tone, mark, word, said, more) => h("section", { class: "answer " + tone, "aria-label": question },
   h("h2", null, question), h("p", { class: "word" }, h("span", { class: "mark", "aria-hidden": "true" }, mark), word),
   h("p", { class: "said" }, said), more);
 
