@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from protocol import Manifest, PeerStatus
 from protocol.limits import MILLI
-from swarmd.gossip import Gossip
+from swarmd.gossip import Gossip, GossipStatistics
 from swarmd.gossip import PeerView as SeenPeer
-from swarmd.network.interface import Network
-from swarmd.observe import Groups, Health, PeerView, Ranked, StatusSnapshot, SwarmView
+from swarmd.network.interface import Network, NetworkStatistics
+from swarmd.observe import Groups, Health, IgnoredPeer, Judgement, PeerView, Ranked, StatusSnapshot, SwarmView
 from swarmd.observer.board import Board
 from swarmd.observer.members import Members
 from swarmd.storage import Database
@@ -68,6 +68,7 @@ class View:
             http=self.http,
             groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
             peers=tuple(_peer(seen, pulled.get(seen.peer_id, 0)) for seen in gossip.peers),
+            judgement=_judgement(gossip, network),
             pid=os.getpid(),
             join_command=f"swarmd join --peer {self.joined_through}",
             swarm_view=self._swarm(here, counts.pulled, network.bytes_pulled, network.connected_peers),
@@ -104,6 +105,21 @@ class View:
             )
             for peer, success in found
         )
+
+
+def _judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:
+    ignored = tuple(
+        IgnoredPeer(peer_id=found.peer_id, reason=found.reason, seconds_left=found.seconds_left)
+        for found in gossip.ignored
+    )
+    return Judgement(
+        ignored=ignored,
+        trusted=gossip.trusted,
+        points_lost=dict(gossip.points_lost),
+        misbehaved=dict(gossip.misbehaved),
+        refused=dict(network.refused),
+        junk=dict(gossip.junk),
+    )
 
 
 def _is_here(peer: SeenPeer) -> bool:

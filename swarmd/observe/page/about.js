@@ -41,10 +41,12 @@ export function aboutSection() {
   }
 
   return { element, show(status) {
-    now.replaceChildren(facts([["swarm", status.swarm], ["round", count(status.round)], ["model", status.model], ["device", `${status.device}, ${status.dtype}`],
+    const always = [["swarm", status.swarm], ["round", count(status.round)], ["sandbox", status.sandbox?.length ? status.sandbox.join("; ") : "all layers"],
+      ["version", status.version], ["peer id", status.peer_id]];
+    now.replaceChildren(facts(status.swarm_view ? always : [...always.slice(0, 2), ["model", status.model], ["device", `${status.device}, ${status.dtype}`],
       ["trained", status.lora ? `LoRA ${status.lora}` : "all weights"], ["tokens a second", rate(status.tokens_per_s)],
       ["written a day", bytes(status.disk?.bytes_a_day)], ["checkpoint every", duration(status.disk?.save_every_s || null)],
-      ["sandbox", status.sandbox?.length ? status.sandbox.join("; ") : "all layers"], ["version", status.version], ["peer id", status.peer_id]]));
+      ...always.slice(2)]));
     if (asked !== status.pid) ask(status.pid);  // settings change only with the process
   } };
 }

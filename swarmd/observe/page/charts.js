@@ -33,7 +33,7 @@ export function bandChart({ title, unit, format, tone, label, time = false }) {
       scales: { x: { time, range: (_, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) },
         y: { range: () => [0, ceiling(shown)] } },
       axes: [
-        { ...axis, ...(time ? {} : { incrs: STEPS, values: (_, values) => values.map(count) }), grid: { show: false }, size: time ? 42 : 30, border: { show: true, stroke: rule, width: 1 } },
+        { ...axis, space: time ? 70 : 50, ...(time ? { values: (_, values) => values.map((x) => moment(x, values)) } : { incrs: STEPS, values: (_, values) => values.map(count) }), grid: { show: false }, size: 30, border: { show: true, stroke: rule, width: 1 } },
         { ...axis, grid: { stroke: rule, width: 1 }, size: 44, values: (_, values) => values.map(format) }],
       series: [{}, { stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } },
         { stroke: line, width: 2, points: { show: () => markers, size: 5, fill: line, stroke: line } }],
@@ -106,6 +106,13 @@ export function bandChart({ title, unit, format, tone, label, time = false }) {
       .map((i) => ({ cells: [where(shown.x[i]), format(shown.mean[i]), `${format(shown.low[i])} to ${format(shown.high[i])}`] }));
     asTable.replaceChildren(asTable.firstChild, table(title, [time ? "time" : "step", label, "band"], rows));
   }
+}
+
+/** The time of day, or the day where the axis spans several. */
+function moment(x, values) {
+  const date = new Date(1000 * x);
+  return values.at(-1) - values[0] > 2 * 86400 ? date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })
+    : date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
 /** Centred means over about one in SMOOTHED of the points, so that a trend shows; `window` says over how many. */

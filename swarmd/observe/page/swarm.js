@@ -48,7 +48,7 @@ export function swarmAnswers({ status }) {
       here ? `${plural(Object.keys(view.models).length, "model", "models")} on ${plural(Object.keys(view.devices).length, "kind of device", "kinds of devices")}.`
         : "Peers announce themselves every half minute. They appear here as they do."),
     answer("How good are they?", ranked.length ? "good" : "wait", ranked.length ? "✓" : "…",
-      ranked.length ? `${reward(ranked.at(-1).success)} to ${reward(ranked[0].success)}` : "Not known yet",
+      ranked.length > 1 ? `${reward(ranked.at(-1).success)} to ${reward(ranked[0].success)}` : ranked.length ? reward(ranked[0].success) : "Not known yet",
       ranked.length ? `Mean reward, scored here, of the newest groups of ${plural(ranked.length, "peer", "peers")}.`
         : `A peer is ranked once ${GROUPS_MIN} of its groups were pulled and scored here.`));
 }
