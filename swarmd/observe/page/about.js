@@ -46,9 +46,15 @@ export function aboutSection() {
     now.replaceChildren(facts(status.swarm_view ? always : [...always.slice(0, 2), ["model", status.model], ["device", `${status.device}, ${status.dtype}`],
       ["trained", status.lora ? `LoRA ${status.lora}` : "all weights"], ["tokens a second", rate(status.tokens_per_s)],
       ["written a day", bytes(status.disk?.bytes_a_day)], ["checkpoint every", duration(status.disk?.save_every_s || null)],
-      ...always.slice(2)]));
+      ...machine(status), ...always.slice(2)]));
     if (asked !== status.pid) ask(status.pid);  // settings change only with the process
   } };
+}
+
+/** What a peer that counts it says of memory and traffic. */
+function machine({ memory, traffic }) {
+  const used = memory ? [["memory", bytes(memory.process) + (memory.limit ? `, ${bytes(memory.limit)} allowed on the device` : "")]] : [];
+  return traffic ? [...used, ["groups in, out", `${bytes(traffic.pulled_bytes)}, ${bytes(traffic.served_bytes)}`]] : used;
 }
 
 function plan(found) {

@@ -58,7 +58,7 @@ function onState(state) {
   if (observes) swarm.show(state);
   else {
     learning.show(status);
-    redraw(togetherBox, state, together, status.groups, lessonsKey(status), names);
+    redraw(togetherBox, state, together, status.groups, status.last_step, lessonsKey(status), names);
   }
   redraw(peersBox, state, peers, status.peers, status.judgement?.ignored, names);
   rollouts.show(state);

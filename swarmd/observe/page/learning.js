@@ -77,10 +77,13 @@ function task(name, found, status, top) {
   const change = at.trend ? `${points(at.trend.difference)} points, ${at.trend.word}` : typeof before === "number" ? `start ${percent(before)}` : "";
   const tone = { learned: "good", worse: "bad" }[at.trend?.word] ?? "dim";
   return h("article", { class: "task" },
-    h("header", null, h("h4", null, name), h("span", { class: "num" }, percent(now))),
-    spark(curve.length || typeof now !== "number" ? curve : [now], before, top, `${name}: ${percent(now)} right now` + (typeof before === "number" ? `, ${percent(before)} untrained` : "")),
+    h("header", null, h("h4", null, broken(name)), h("span", { class: "num" }, percent(now))),
+    curve.length < 2 && before === undefined ? null : spark(curve, before, top, `${name}: ${percent(now)} right now` + (typeof before === "number" ? `, ${percent(before)} untrained` : "")),
     change ? h("p", { class: tone }, change) : null);
 }
+
+/** Names of tasks are long words: they may break after an underscore. */
+const broken = (name) => name.split("_").flatMap((part, i) => (i ? ["_", h("wbr"), part] : [part]));
 
 /** `top` is the value at the upper edge, the same for all tasks so that they compare. */
 function spark(values, baseline, top, label) {

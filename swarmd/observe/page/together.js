@@ -1,6 +1,6 @@
 // What this peer and the others give each other: shares, who learned from whom, and what was refused.
 import { lessons } from "./helping.js";
-import { compact, count, empty, h, percent, plural } from "./text.js";
+import { compact, count, empty, h, percent, plural, reward } from "./text.js";
 
 const SHOWN = 10;  // peers in the matrix: more would not be read
 
@@ -13,10 +13,10 @@ const MEANING = {
 export function together({ status, names }) {
   return h("section", { id: "together", "aria-labelledby": "together-title" },
     h("h2", { id: "together-title" }, "Together"),
-    h("div", { class: "pair uneven" }, h("div", null, shares(status.groups), refused(status.groups?.rejected ?? {})), matrix(status, names)));
+    h("div", { class: "pair uneven" }, h("div", null, shares(status), refused(status.groups?.rejected ?? {})), matrix(status, names)));
 }
 
-function shares(groups) {
+function shares({ groups, reward: ofOwn, last_step: step }) {
   const own = groups?.own ?? 0, others = groups?.external_used ?? 0, all = own + others;
   if (!all) return h("div", null, h("h3", null, "What it trains on"), empty("After the first step: the share of own groups, and of groups by others."));
   const bar = h("div", { class: "shares", role: "img", "aria-label": `${percent(own / all)} own groups, ${percent(others / all)} by others` },
@@ -25,7 +25,8 @@ function shares(groups) {
   bar.children[1].style.flexGrow = others;
   return h("div", null, h("h3", null, "What it trains on"), bar, h("ul", { class: "keys" },
     h("li", { class: "own" }, h("b", null, percent(own / all)), ` own: ${plural(own, "group", "groups")} made, ${count(groups.published)} published`),
-    h("li", { class: "others" }, h("b", null, percent(others / all)), ` by others: ${count(groups.pulled)} pulled and checked, ${count(others)} trained on`)));
+    h("li", { class: "others" }, h("b", null, percent(others / all)), ` by others: ${count(groups.pulled)} pulled and checked, ${count(others)} trained on`)),
+    typeof step?.reward_external === "number" ? h("p", { class: "note" }, `Reward in the last step: own groups ${reward(ofOwn?.last)}, those of others ${reward(step.reward_external)}, all scored here.`) : null);
 }
 
 function refused(by) {
