@@ -32,6 +32,7 @@ from swarmd.observe import (
     ask_status,
 )
 from swarmd.observe.app import ORDER_BYTES_MAX, Judge
+from swarmd.observe.connections import LIVES_UNTIL
 from tests.observe.full_peer import IDS
 
 
@@ -316,19 +317,37 @@ async def test_the_page_is_kept_up_to_date_by_a_bounded_number_of_streams(
 async def test_a_stream_outlives_other_connections_and_does_not_delay_the_stop(
     snapshot, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("swarmd.observe.connections.LIFETIME_S", 0.01)
-    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.02)
+    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.01)
     async with (
         serving(lambda: snapshot, tmp_path / "sock", "0") as server,
         httpx.AsyncClient(base_url=server.base_url or "") as client,
         client.stream("GET", "/stream") as stream,
     ):
         lines = stream.aiter_lines()
+        await anext(lines)
+        for connection in server._servers[1].server_state.connections:
+            connection._expire()  # as its timer does after LIFETIME_S
         for _ in range(20):
             await anext(lines)
         server.stop()
         rest = [line async for line in lines]  # ends: the server closed it in order
         assert len(rest) < 100
+
+
+async def test_a_stream_ends_when_its_own_time_is_over(snapshot, tmp_path, monkeypatch) -> None:
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", "0") as server,
+        httpx.AsyncClient(base_url=server.base_url or "") as client,
+        client.stream("GET", "/stream") as stream,
+    ):
+        lines = stream.aiter_lines()
+        await anext(lines)
+        for connection in server._servers[1].server_state.connections:
+            connection.scope[LIVES_UNTIL] = 0.0
+            connection._expire()
+        with pytest.raises(httpx.RemoteProtocolError):
+            async for _ in lines:
+                pass
 
 
 async def test_records_are_asked_for_by_kind_and_within_a_bound(snapshot, tmp_path) -> None:
