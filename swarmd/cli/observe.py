@@ -11,6 +11,7 @@ import typer
 from swarmd.cli.flags import Given, overrides, with_settings
 from swarmd.cli.home import home_path
 from swarmd.config import load_config
+from swarmd.errors import ConfigError
 from swarmd.storage import Home
 
 DEFAULT_HTTP = "127.0.0.1:8080"
@@ -43,12 +44,15 @@ def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
     measured here, on the groups that the peers publish: they are pulled and scored again at a bounded rate.
     What a peer claims of itself stands beside it.
     """
-    from swarmd.observer import run
-
     settings = overrides(given)
     told = settings.setdefault("observe", {})
     told.setdefault("http", DEFAULT_HTTP)
     if sys.stdout.isatty():
         told.setdefault("log_format", "console")  # the live view is about training
     path = home_path(home)
-    raise typer.Exit(run(load_config(path, settings), Home.open(path)))
+    config = load_config(path, settings)
+    if not config.network.peers:  # known at once, and the network's libraries take seconds
+        raise ConfigError("name a peer of the swarm to observe: --peer /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID")
+    from swarmd.observer import run
+
+    raise typer.Exit(run(config, Home.open(path)))

@@ -50,11 +50,9 @@ STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(config: Config, home: Home) -> int:
     """Observe the swarm of `config.network.peers` until a signal comes. Returns the exit code.
 
-    Raises SwarmdError for what a person can act on: ConfigError without a peer or for another swarm than the
-    home's, NetworkError if no peer answers. Any other exception is a bug.
+    Raises SwarmdError for what a person can act on: ConfigError for another swarm than the home's,
+    NetworkError if no peer answers. Any other exception is a bug.
     """
-    if not config.network.peers:
-        raise ConfigError("name a peer of the swarm to observe: --peer /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID")
     require_descriptors()
     board = Board()
     events = EventLog(config.observe, clock=time.time, heard=_teller(board))
@@ -270,7 +268,7 @@ async def find_swarm(network: Network, addresses: Sequence[str]) -> tuple[str, M
         except TimeoutError:
             said.append(f"{address}: no answer within {ANSWER_S:.0f} s")
         except (NetworkError, RejectedRecord) as error:
-            said.append(f"{address}: {error}")
+            said.append(f"{address}: {' '.join(str(error).split())}")
     raise NetworkError(
         "cannot observe: no peer given answers. Check that one runs there, that this machine reaches its "
         f"port, and that the address is the one its `swarmd status` shows ({'; '.join(said)})"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarmd.config import Config, NetworkConfig
-from swarmd.errors import ConfigError, NetworkError
+from swarmd.errors import NetworkError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
 from swarmd.observer import runtime
 from swarmd.observer.runtime import find_swarm
@@ -41,11 +41,6 @@ def test_nobody_and_nonsense_are_one_error_that_says_what_each_did() -> None:
         assert liar.addresses[0] in str(caught.value)
 
     run_simulated(main())
-
-
-def test_without_a_peer_the_error_shows_how_to_name_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"name a peer of the swarm to observe: --peer /ip4/"):
-        runtime.run(Config(home=tmp_path), Home.open(tmp_path))
 
 
 @pytest.mark.p2p
