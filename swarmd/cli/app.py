@@ -42,6 +42,10 @@ COMMANDS = {
     "health": Command(
         "swarmd.cli.health:health", "Print `ok` if the daemon of a home does its work, else the reasons."
     ),
+    "observe": Command(
+        "swarmd.cli.observe:observe",
+        "Observe a swarm without training: --peer names one of its peers.",
+    ),
     "ban": Command("swarmd.cli.judging:ban", "Never listen to these peers again."),
     "unban": Command("swarmd.cli.judging:unban", "Lift bans."),
     "trust": Command("swarmd.cli.judging:trust", "Always listen to these peers."),

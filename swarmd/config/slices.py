@@ -313,6 +313,10 @@ class ObserveConfig(Slice):
     """HOST:PORT of the status page, API and metrics. A port alone means loopback. Unset: unix socket only."""
     sinks: tuple[SinkName, ...] = Field((), examples=[["tensorboard"]])
     """Where the numbers of each step also go: tensorboard, trackio, wandb (extras; offline, in the home)."""
+    http_token: Annotated[str | None, Flag("--http-token", "TOKEN")] = Field(
+        None, pattern=r"^[A-Za-z0-9_.~-]{16,128}$", examples=["a-long-random-word"], repr=False
+    )
+    """Token that the page asks for. Unset: none on loopback; elsewhere one is made, kept and printed once."""
     log_format: Annotated[Literal["auto", "console", "json"], Flag("--log-format")] = "auto"
     """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
     log_level: Annotated[LogLevel, Flag("--log-level", "LEVEL")] = "info"

@@ -27,6 +27,7 @@ from swarmd.daemon.meeting import meet
 from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
+from swarmd.daemon.rollouts import Rollouts
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import AddressesRemembered, Gossip, PeersRemembered
@@ -58,6 +59,7 @@ class Peer:
     exchange: Exchange
     steps: StepLoop
     reporter: Reporter
+    rollouts: Rollouts
 
     async def find_payers(self) -> list[Payer]:
         """The tasks of its swarm that pay for junk. Raises TaskError."""
@@ -206,7 +208,10 @@ class Assembly:
             clock=time.time,
             http=self._http,
         )
-        return Peer(exchange, steps, reporter)
+        rollouts = Rollouts(
+            manifest=manifest, peer_id=self._key.peer_id, database=database, blobs=blobs, tasks=tasks
+        )
+        return Peer(exchange, steps, reporter, rollouts)
 
     async def _start_network(self, usual: int | None) -> HivemindNetwork:
         """On the configured port, else on the usual one if it is free, else on any port for this run."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from protocol import PeerId
-from swarmd.daemon.resuming import Past
 from swarmd.errors import ConfigError
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
 from swarmd.storage.durable import FORMER
 from swarmd.storage.reconciling import reconcile
+
+if TYPE_CHECKING:  # an observer has no past and need not load the models' libraries
+    from swarmd.daemon.resuming import Past
 
 
 def require_own(database: Database, home: Home, peer_id: PeerId) -> None:
@@ -26,6 +29,8 @@ def require_own(database: Database, home: Home, peer_id: PeerId) -> None:
 
 def past_of(database: Database) -> Past:
     """How far this home got, before anything is rewound."""
+    from swarmd.daemon.resuming import Past
+
     return Past(database.steps.last(), database.facts.saved_step)
 
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvloop
+from pydantic import JsonValue
 from rich.console import Console
 
 from protocol import KeyPair
@@ -30,8 +31,20 @@ from swarmd.daemon.logs import route_logs
 from swarmd.daemon.remembering import keep_events
 from swarmd.errors import SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
-from swarmd.observe import EventLog, LiveView, Starting, StatusServer, StatusSnapshot
+from swarmd.observe import (
+    EventLog,
+    LiveView,
+    RecordKind,
+    RecordView,
+    Sources,
+    Starting,
+    StatusServer,
+    StatusSnapshot,
+)
+from swarmd.observe.settings_view import settings_view
 from swarmd.observe.sinks import require_packages
+from swarmd.observe.token import FILE as TOKEN_FILE
+from swarmd.observe.token import page_token
 from swarmd.parent.lifeline import STOP, Lifeline
 from swarmd.parent.lives import times
 from swarmd.places import runtime_directory
@@ -87,8 +100,17 @@ class _Daemon:
         self._beginning = beginning or Beginning()
         self._key: KeyPair = home.key()
         self._events = events
+        sources = Sources(self._records, events.since, self._settings)
+        http = config.observe.http
+        self._token, self._token_is_new = page_token(http, config.observe.http_token, home.path)
         self._server = StatusServer(
-            self._snapshot, home.socket_path, config.observe.http, self._judge, self._ping
+            self._snapshot,
+            home.socket_path,
+            http,
+            self._judge,
+            self._ping,
+            sources=sources,
+            token=self._token,
         )
         self._began = time.monotonic()
         self._peer: Peer | None = None
@@ -113,6 +135,7 @@ class _Daemon:
                 message=f"started again: the peer {word.last_end} ({times(word.deaths)} so far)",
             )
         self._server.bind()  # first, so that a port in use is reported before a model is loaded
+        self._tell_page()
         try:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._server.serve(), name="status")
@@ -127,6 +150,15 @@ class _Daemon:
                         view.cancel()
         finally:
             self._server.close()
+
+    def _tell_page(self) -> None:
+        """Where the page is. A new token is told this once; later it is in the home's file."""
+        if self._server.base_url is None:
+            return
+        url = f"{self._server.base_url}/"
+        if self._token_is_new:
+            url += f"?token={self._token} (the token is kept in {self._home.path / TOKEN_FILE})"
+        self._events.emit("page", message=url)
 
     async def _be_a_peer(self, serving: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
         assembly = await self._assembly(loop)
@@ -175,6 +207,13 @@ class _Daemon:
             peer_id=self._key.peer_id,
             pid=os.getpid(),
         )
+
+    async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
+        return [] if self._peer is None else await self._peer.rollouts.newest(kind, limit)
+
+    def _settings(self) -> Mapping[str, JsonValue]:
+        plan = () if self._peer is None else self._peer.reporter.plan.reasons
+        return settings_view(self._config, plan)
 
     def _judge(self, order: str, peers: Sequence[str]) -> str | None:
         """Carry out an operator's order about peers, sent to the unix socket. Returns why it cannot."""

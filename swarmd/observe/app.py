@@ -1,7 +1,8 @@
 """The status pages as an ASGI application, and a way to judge peers, on the unix socket only.
 
 /status   the snapshot as JSON          /healthz   200 when healthy, else 503 with the reasons
-/metrics  Prometheus text               /          the dashboard, one page without outside resources
+/metrics  Prometheus text               /          the page; it loads nothing from elsewhere
+/stream, /state, /records, /settings and /page/ are for the page.
 
 Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
@@ -12,24 +13,24 @@ port.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
-from importlib.resources import files
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.metrics import exposition
-from swarmd.observe.snapshot import Health, Starting, StatusSnapshot
+from swarmd.observe.page_files import index, page_file
+from swarmd.observe.snapshot import Health, Starting
+from swarmd.observe.sources import RECORDS_MAX, RecordKind, Sources
+from swarmd.observe.stream import Snapshot, Streams, names_in, page_state
 
 CarryOut = Callable[[str, Sequence[str]], str | None]
 """(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
@@ -37,17 +38,25 @@ CarryOut = Callable[[str, Sequence[str]], str | None]
 Ping = Callable[[str], Awaitable[float]]
 """peer id -> seconds of a round trip to it. Raises SwarmdError if it does not answer."""
 
-ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
+KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 
-_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+ORDER_BYTES_MAX = 65_536  # a thousand peer ids; no person names more at once
 
 
 def status_app(
-    snapshot: Callable[[], StatusSnapshot | Starting],
+    snapshot: Snapshot,
     carry_out: CarryOut | None = None,
     ping: Ping | None = None,
+    *,
+    sources: Sources | None = None,
+    streams: Streams | None = None,
 ) -> Starlette:
-    """The application. `snapshot` is called on the event loop once per request and must be quick."""
+    """The application. `snapshot` is called on the event loop for each request and update, and must be quick.
+
+    `streams` are the caller's if it wants to close them.
+    """
+    sources = sources or Sources()
+    streams = streams or Streams(snapshot, sources)
 
     async def status(_request: Request) -> Response:
         found = snapshot()
@@ -66,15 +75,22 @@ def status_app(
         text, content_type = exposition(found, request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 
-    async def dashboard(_request: Request) -> Response:
-        page, policy = _dashboard()
-        return HTMLResponse(page, headers={"content-security-policy": policy})
+    async def state(_request: Request) -> Response:
+        return Response(page_state(snapshot()), media_type="application/json")
+
+    async def settings(_request: Request) -> Response:
+        return JSONResponse(dict(sources.settings()))
 
     routes = [
         Route("/status", status, methods=["GET"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
-        Route("/", dashboard, methods=["GET"]),
+        Route("/", index, methods=["GET"]),
+        Route("/page/{name}", page_file, methods=["GET"]),
+        Route("/stream", streams.answer, methods=["GET"]),
+        Route("/state", state, methods=["GET"]),
+        Route("/records", _records(sources), methods=["GET"]),
+        Route("/settings", settings, methods=["GET"]),
     ]
     if carry_out is not None:
         routes.append(Route("/peers/{order}", _judging(snapshot, carry_out), methods=["POST"]))
@@ -83,9 +99,23 @@ def status_app(
     return Starlette(routes=routes)
 
 
-def _judging(
-    snapshot: Callable[[], StatusSnapshot | Starting], carry_out: CarryOut
-) -> Callable[[Request], Awaitable[Response]]:
+def _records(sources: Sources) -> Callable[[Request], Awaitable[Response]]:
+    async def records(request: Request) -> Response:
+        kind, limit = request.query_params.get("kind", "own"), request.query_params.get("limit", "20")
+        wanted = next((each for each in KINDS if each == kind), None)
+        if wanted is None:
+            return _refused(f"kind is one of {', '.join(KINDS)}")
+        if not (re.fullmatch(r"[0-9]{1,2}", limit) and 1 <= int(limit) <= RECORDS_MAX):
+            return _refused(f"limit is a number from 1 to {RECORDS_MAX}")
+        found = await sources.records(wanted, int(limit))
+        shown = [record.model_dump(mode="json") for record in found]
+        names = names_in(" ".join(record.publisher or "" for record in found))
+        return JSONResponse({"records": shown, "names": names})
+
+    return records
+
+
+def _judging(snapshot: Snapshot, carry_out: CarryOut) -> Callable[[Request], Awaitable[Response]]:
     async def judging(request: Request) -> Response:
         found = snapshot()
         if isinstance(found, Starting):
@@ -99,9 +129,7 @@ def _judging(
     return judging
 
 
-def _pinging(
-    snapshot: Callable[[], StatusSnapshot | Starting], ping: Ping
-) -> Callable[[Request], Awaitable[Response]]:
+def _pinging(snapshot: Snapshot, ping: Ping) -> Callable[[Request], Awaitable[Response]]:
     async def pinging(request: Request) -> Response:
         found = snapshot()
         if isinstance(found, Starting):
@@ -136,19 +164,6 @@ def _refused(problem: str) -> Response:
 
 class _Peers(BaseModel):
     peers: tuple[str, ...]
-
-
-@cache
-def _dashboard() -> tuple[str, str]:
-    """The page and the content security policy that lets its own script run and nothing else."""
-    page = files("swarmd.observe").joinpath("dashboard.html").read_text(encoding="utf-8")
-    script = _SCRIPT.findall(page)[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return page, policy
 
 
 class KnownHostOnly:

@@ -7,11 +7,15 @@ headers for ever.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-LIFETIME_S = 10.0  # of a connection; the page asks every 2 s, and a browser reconnects silently
+LIFETIME_S = 10.0  # of a connection; a browser reconnects silently
+LIVES_UNTIL = "swarmd.lives_until"
+"""In the scope of a request: the monotonic time until which its answer may go on, beyond LIFETIME_S. The
+application sets it for the few answers whose number it bounds."""
 
 
 class BriefConnection(H11Protocol):
@@ -26,12 +30,20 @@ class BriefConnection(H11Protocol):
         self._make_room()
         super().connection_made(transport)
         self._opened = self.loop.time()
-        self._end = self.loop.call_later(LIFETIME_S, transport.abort)
+        self._end = self.loop.call_later(LIFETIME_S, self._expire)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._end is not None:
             self._end.cancel()
         super().connection_lost(exc)
+
+    def _expire(self) -> None:
+        until = self.scope.get(LIVES_UNTIL) if self._is_answering and self.scope else None
+        left = until - time.monotonic() if isinstance(until, float) else 0.0
+        if left <= 0:
+            self.transport.abort()
+        else:
+            self._end = self.loop.call_later(left + LIFETIME_S, self._expire)
 
     @property
     def _is_answering(self) -> bool:

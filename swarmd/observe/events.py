@@ -30,6 +30,7 @@ EventName = Literal[
     "joined",
     "alone",
     "join_command",
+    "page",
     "step",
     "phase",
     "external_short",

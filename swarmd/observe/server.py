@@ -20,6 +20,9 @@ from swarmd.errors import ConfigError
 from swarmd.observe.app import CarryOut, KnownHostOnly, Ping, status_app
 from swarmd.observe.connections import BriefConnection
 from swarmd.observe.snapshot import Starting, StatusSnapshot
+from swarmd.observe.sources import Sources
+from swarmd.observe.stream import Streams
+from swarmd.observe.token import TokenOnly, is_loopback
 
 BACKLOG = 64  # connections that wait in the kernel; a person and a scraper need two
 CONNECTIONS_MAX = 64  # at once; the oldest idle one makes room for the next
@@ -74,13 +77,18 @@ class StatusServer:
         http: str | None = None,
         carry_out: CarryOut | None = None,
         ping: Ping | None = None,
+        *,
+        sources: Sources | None = None,
+        token: str | None = None,
     ) -> None:
-        """Only the unix socket reaches `carry_out` and `ping`."""
+        """Only the unix socket reaches `carry_out` and `ping`, and needs no token."""
         self.started = asyncio.Event()
-        self._pages = status_app(snapshot)
-        self._own = status_app(snapshot, carry_out, ping)
+        self._streams = Streams(snapshot, sources or Sources())
+        self._pages = status_app(snapshot, sources=sources, streams=self._streams)
+        self._own = status_app(snapshot, carry_out, ping, sources=sources, streams=self._streams)
         self._socket_path = socket_path
         self._http = http
+        self._token = token
         self._base_url: str | None = None
         self._servers: list[_Server] = []
 
@@ -90,19 +98,30 @@ class StatusServer:
         return self._base_url
 
     def bind(self) -> None:
-        """Take the sockets. Raises ConfigError if one cannot be taken; none is then held."""
+        """Take the sockets. Raises ConfigError if one cannot be taken, or if others could reach the page
+        and there is no token; none is then held."""
         try:
             unix = self._bind_unix()
             self._servers.append(_Server(self._own, unix))
             if self._http is not None:
-                host, port = parse_http(self._http)
-                tcp = _bind_tcp(host, port)
-                shown = f"[{host}]" if ":" in host else host
-                self._base_url = f"http://{shown}:{tcp.getsockname()[1]}"
-                self._servers.append(_Server(KnownHostOnly(self._pages, host), tcp))
+                self._servers.append(self._bind_pages(*parse_http(self._http)))
         except ConfigError:
             self.close()
             raise
+
+    def _bind_pages(self, host: str, port: int) -> _Server:
+        if self._token is None and not is_loopback(host):
+            raise ConfigError(
+                f"--http {self._http}: other machines can reach {host}, so the page needs a token: "
+                "give --http-token, or listen on 127.0.0.1"
+            )
+        listener = _bind_tcp(host, port)
+        shown, port = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
+        self._base_url = f"http://{shown}:{port}"
+        pages: ASGIApp = self._pages
+        if self._token is not None:
+            pages = TokenOnly(pages, self._token, port)
+        return _Server(KnownHostOnly(pages, host), listener)
 
     async def serve(self) -> None:
         """Answer until `stop` or cancellation; the unix socket is gone afterwards."""
@@ -118,6 +137,7 @@ class StatusServer:
 
     def stop(self) -> None:
         """Finish the requests in progress, then leave. Idempotent."""
+        self._streams.close()
         for server in self._servers:
             server.should_exit = True
 

@@ -312,6 +312,42 @@ class Traffic(_Part):
     served_bytes: int = 0
 
 
+class Ranked(_Part):
+    """A peer on an observer's board."""
+
+    peer_id: str
+    groups: int
+    """Of its newest groups, those that were scored here: 100 at most."""
+    success: float
+    """Their mean reward as scored here, 0..1."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of `success`; null with fewer than two groups."""
+    claimed: float | None = None
+    """The mean reward of its last 20 steps that it claims, 0..1. Nobody checks it."""
+
+
+class SwarmView(_Part):
+    """A swarm as an observer sees it, which does not train."""
+
+    board: tuple[Ranked, ...] = ()
+    """The most successful first; 256 at most."""
+    members_at: tuple[float, ...] = ()
+    """Unix times, oldest first, 400 at most."""
+    members: tuple[int, ...] = ()
+    """How many peers were there at these times."""
+    models: dict[str, int] = {}
+    """Model -> peers that say they train it, the most frequent first; 32 at most."""
+    devices: dict[str, int] = {}
+    """Device -> peers that say they compute on it; 32 at most."""
+    groups_published_claimed: int = 0
+    """By the peers that are here, since each began. Their claim."""
+    groups_scored: int = 0
+    """By this observer, since its home was made."""
+    bytes_pulled: int = 0
+    """By this observer, since it started."""
+    connections: int = 0
+
+
 class Starting(_Part):
     """A daemon that is not a peer yet: it imports, opens and loads before its first step."""
 
@@ -374,5 +410,7 @@ class StatusSnapshot(_Part):
     """The layers of the scorers' sandbox that this machine lacks, one line each; empty is best."""
     join_command: str | None = None
     """The command with which another machine joins through this peer."""
+    swarm_view: SwarmView | None = None
+    """Only of an observer; then what belongs to training is empty."""
     reward_history: tuple[float, ...] = ()
     """Mean reward of the most recent steps, oldest first: the curve on the status page."""

@@ -12,13 +12,16 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from protocol import PeerId
 from swarmd.gossip import Party
 from swarmd.gossip.turns import NEWCOMERS_SHARE_MAX, StrangersShare, allot
 from swarmd.groups import ScoredGroup
-from swarmd.learning import DrawContext, GroupSampler
 from swarmd.network.interface import Standing
+
+if TYPE_CHECKING:  # an observer shares nothing out and need not load the models' libraries
+    from swarmd.learning import DrawContext, GroupSampler
 
 FINALISTS = 1.5  # per group drawn: a choice for the sampler, and a bound on what it may prefer
 

@@ -158,12 +158,12 @@ class Ledger:
         )
         return {peer_id: PublisherCounts(n, reward_sum / n) for peer_id, n, reward_sum in rows}
 
-    def entries(self, limit: int) -> list[Entry]:
-        """The newest `limit` events, newest first."""
+    def entries(self, limit: int, event: Event | None = None) -> list[Entry]:
+        """The newest `limit` events, or those of one kind, newest first."""
         rows = self._connection.execute(
             "SELECT at, event, digest, peer_id, round, step, reason, detail FROM ledger"
-            " ORDER BY id DESC LIMIT ?",
-            (limit,),
+            " WHERE ?1 IS NULL OR event = ?1 ORDER BY id DESC LIMIT ?2",
+            (event, limit),
         )
         return [Entry(*row) for row in rows]
 

@@ -7,6 +7,7 @@ back into the dataclass. Which groups a step draws is decided by the sampler, no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import cbor2
 from pydantic import TypeAdapter, ValidationError
@@ -90,6 +91,15 @@ class Pool:
                     f"a group in the pool was corrupt and has been removed: {type(error).__name__}"
                 )
         return groups
+
+    def newest(self, limit: int) -> list[tuple[ScoredGroup, int | None]]:
+        """The `limit` groups that came last, newest first, each with the step that it was used in."""
+        rows = self._connection.execute("SELECT body, used_step FROM pool ORDER BY id DESC LIMIT ?", (limit,))
+        found = []
+        for body, used_step in rows:
+            with suppress(cbor2.CBORDecodeError, ValidationError):  # `candidates` reports and removes it
+                found.append((_GROUP.validate_python(cbor2.loads(body)), used_step))
+        return found
 
     def mark_used(self, digests: Sequence[bytes], step: int, *, now: float) -> int:
         """These groups were in the batch of `step`: they are no longer candidates, and the ledger counts

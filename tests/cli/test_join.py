@@ -35,6 +35,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
         "--algorithm": "gspo", "--external-loss": "topr", "--sampler": "scored",
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
         "--evaluate-every": 20, "--http": "127.0.0.1:0", "--log-format": "json",
+        "--http-token": "a-long-enough-token",
         "--log-level": "debug", "--engine": "eager", "--stop": "</answer>",
         "--template-arg": "enable_thinking=false",
     }  # fmt: skip

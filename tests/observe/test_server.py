@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import socket
@@ -16,11 +17,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from swarmd.errors import ConfigError, SwarmdError
+from swarmd.names import name_of
 from swarmd.observe import (
     Health,
     IgnoredPeer,
     Judgement,
     NoDaemonError,
+    RecordView,
+    Sources,
     Starting,
     StartingError,
     StatusServer,
@@ -28,6 +32,8 @@ from swarmd.observe import (
     ask_status,
 )
 from swarmd.observe.app import ORDER_BYTES_MAX, CarryOut
+from swarmd.observe.connections import LIVES_UNTIL
+from tests.observe.full_peer import IDS
 
 
 @asynccontextmanager
@@ -190,18 +196,24 @@ async def test_no_connection_is_held_open_for_long(snapshot, tmp_path, monkeypat
         writer.close()
 
 
-async def test_http_serves_the_dashboard_with_a_policy_for_its_own_script_only(snapshot, tmp_path) -> None:
+async def test_the_page_and_its_files_load_nothing_from_elsewhere(snapshot, tmp_path) -> None:
     async with (
         serving(lambda: snapshot, tmp_path / "sock", "127.0.0.1:0") as server,
         httpx.AsyncClient(base_url=server.base_url or "") as client,
     ):
         page = await client.get("/")
-        assert (await client.get("/status")).json()["peer_id"] == snapshot.peer_id
-    policy = page.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert "innerHTML" not in page.text
-    assert "http://" not in page.text
-    assert "https://" not in page.text
+        names = re.findall(r'(?:href|src)="([^"#]+)"', page.text)
+        files = [await client.get(f"/{name}") for name in names]
+        assert (await client.get("/page/app.py")).status_code == 404
+        assert (await client.get("/page/../app.py")).status_code == 404
+    assert "page/app.js" in names
+    for answer in (page, *files):
+        assert answer.status_code == 200
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert "unsafe" not in policy
+        assert "innerHTML" not in answer.text
+    assert not any(name.startswith(("http", "/")) for name in names), "relative, for a path prefix"
 
 
 @pytest.mark.parametrize(
@@ -280,3 +292,90 @@ async def test_until_it_is_a_peer_every_page_says_what_it_is_doing(tmp_path) -> 
         assert metrics.text == said + "\n"
         with pytest.raises(StartingError, match=re.escape(said)):
             await asyncio.to_thread(ask_status, tmp_path, tmp_path / "sock")
+
+
+async def test_the_page_is_kept_up_to_date_by_a_bounded_number_of_streams(
+    snapshot, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("swarmd.observe.stream.STREAMS_MAX", 1)
+    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.01)
+    seen = iter([snapshot, snapshot.model_copy(update={"step": 13})])
+    async with serving(lambda: next(seen, snapshot), tmp_path / "sock", "0") as server:
+        url = server.base_url or ""
+        async with httpx.AsyncClient(base_url=url) as client, client.stream("GET", "/stream") as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            lines = stream.aiter_lines()
+            first = [await anext(lines) for _ in range(6)]
+            assert first[0] == "event: state"
+            assert json.loads(first[1].removeprefix("data: "))["status"]["step"] == 12
+            assert json.loads(first[4].removeprefix("data: ")) == {"reset": True, "events": []}
+            assert await anext(lines) == "event: state"
+            assert json.loads((await anext(lines)).removeprefix("data: "))["status"]["step"] == 13
+            assert (await client.get("/stream")).status_code == 503, "all places are taken"
+            assert (await client.get("/state")).json()["status"]["step"] == 12
+        async with httpx.AsyncClient(base_url=url) as client, client.stream("GET", "/stream") as again:
+            assert again.status_code == 200, "a place is free again"
+
+
+async def test_a_stream_outlives_other_connections_and_does_not_delay_the_stop(
+    snapshot, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.01)
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", "0") as server,
+        httpx.AsyncClient(base_url=server.base_url or "") as client,
+        client.stream("GET", "/stream") as stream,
+    ):
+        lines = stream.aiter_lines()
+        await anext(lines)
+        for connection in server._servers[1].server_state.connections:
+            connection._expire()  # as its timer does after LIFETIME_S
+        for _ in range(20):
+            await anext(lines)
+        server.stop()
+        rest = [line async for line in lines]  # ends: the server closed it in order
+        assert len(rest) < 100
+
+
+async def test_a_stream_ends_when_its_own_time_is_over(snapshot, tmp_path, monkeypatch) -> None:
+    async with (
+        serving(lambda: snapshot, tmp_path / "sock", "0") as server,
+        httpx.AsyncClient(base_url=server.base_url or "") as client,
+        client.stream("GET", "/stream") as stream,
+    ):
+        lines = stream.aiter_lines()
+        await anext(lines)
+        for connection in server._servers[1].server_state.connections:
+            connection.scope[LIVES_UNTIL] = 0.0
+            connection._expire()
+        with pytest.raises(httpx.RemoteProtocolError):
+            async for _ in lines:
+                pass
+
+
+async def test_records_are_asked_for_by_kind_and_within_a_bound(snapshot, tmp_path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def records(kind: str, limit: int) -> list[RecordView]:
+        asked.append((kind, limit))
+        return [RecordView(digest="ab", at=1.0, publisher=IDS[1], fate="it is too old")]
+
+    server = StatusServer(lambda: snapshot, tmp_path / "sock", sources=Sources(records=records))
+    server.bind()
+    async with asyncio.TaskGroup() as group, over(tmp_path / "sock") as client:
+        group.create_task(server.serve())
+        await server.started.wait()
+        found = (await client.get("/records?kind=others&limit=7")).json()
+        assert found["names"] == {IDS[1]: name_of(IDS[1])}
+        assert found["records"][0]["fate"] == "it is too old"
+        for wrong in (
+            "kind=all",
+            "limit=0",
+            "limit=51",
+            "limit=x",
+            "limit=00501",
+            "limit=1e9",
+        ):
+            assert (await client.get(f"/records?{wrong}")).status_code == 400
+        server.stop()
+    assert asked == [("others", 7)]

@@ -1,0 +1,58 @@
+"""`swarmd observe`: serves the page for a whole swarm from a peer that does not train."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swarmd.cli.flags import Given, overrides, with_settings
+from swarmd.cli.home import home_path
+from swarmd.config import load_config
+from swarmd.errors import ConfigError
+from swarmd.storage import Home
+
+DEFAULT_HTTP = "127.0.0.1:8080"
+OBSERVER_HOME = Path("~/.swarmd-observer")
+ObserverHomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Directory with the observer's key and what it saw. (default: ~/.swarmd-observer)",
+        show_default=False,
+    ),
+]
+
+
+@with_settings(
+    "network.peers",
+    "network.host",
+    "network.port",
+    "network.announce",
+    "observe.http",
+    "observe.http_token",
+    "observe.log_format",
+    "observe.log_level",
+)
+def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
+    """Observe a swarm without training: --peer names one of its peers.
+
+    The page shows the members over time, models and devices, and a board of the peers by success. Success is
+    measured here, on the groups that the peers publish: they are pulled and scored again at a bounded rate.
+    What a peer claims of itself stands beside it.
+    """
+    settings = overrides(given)
+    told = settings.setdefault("observe", {})
+    told.setdefault("http", DEFAULT_HTTP)
+    if sys.stdout.isatty():
+        told.setdefault("log_format", "console")  # the live view is about training
+    path = home_path(home)
+    config = load_config(path, settings)
+    if not config.network.peers:  # known at once, and the network's libraries take seconds
+        raise ConfigError("name a peer of the swarm to observe: --peer /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID")
+    from swarmd.observer import run
+
+    raise typer.Exit(run(config, Home.open(path)))

@@ -1,0 +1,177 @@
+"""The newest groups for people to read: own ones, those of others, and what was not taken.
+
+It reads the books and the records, and makes own questions again, which records do not hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from protocol import (
+    RECORD_BYTES_MAX,
+    RECORD_DOMAIN,
+    RECORD_PAYLOAD_TYPE,
+    Manifest,
+    PeerId,
+    Record,
+    RejectedRecord,
+    TaskSpec,
+    open_envelope,
+)
+from protocol.limits import MICRO
+from swarmd.errors import TaskError
+from swarmd.groups import ScoredGroup
+from swarmd.observe import CompletionView, RecordKind, RecordView
+from swarmd.storage import BlobStore, Database
+from swarmd.tasks import Question, TaskRunner
+
+QUESTIONS_KEPT = 256  # own questions made again, by digest: several screens, at 1 KiB or so each
+
+_WHY = {
+    "pull": "It could not be fetched.",
+    "uninformative": "All its rewards are equal: it teaches nothing.",
+    "question": "Its question is not the one that its task gives.",
+    "held_out": "Its question is held out: nobody trains on it.",
+    "expired": "It is too old.",
+    "scorer": "It could not be scored here.",
+    "completion": "One of its completions hung the scorer, or ended it.",
+    "signature": "Its signature is wrong.",
+    "digest": "It is not what was announced.",
+    "version": "It needs another version of its task than the one here.",
+}
+
+
+class Rollouts:
+    """What the rollout browser shows. Used on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        manifest: Manifest,
+        peer_id: PeerId,
+        database: Database,
+        blobs: BlobStore,
+        tasks: TaskRunner,
+    ) -> None:
+        self._manifest = manifest
+        self._peer_id = peer_id
+        self._database = database
+        self._blobs = blobs
+        self._tasks = tasks
+        self._questions: dict[bytes, str] = {}
+        self._asking = asyncio.Lock()
+
+    async def newest(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
+        """At most `limit`, newest first. Raises StorageError."""
+        match kind:
+            case "own":
+                return await self._own(limit)
+            case "others":
+                return [self._of_other(*found) for found in self._database.pool.newest(limit)]
+            case "refused":
+                return self._refused(limit)
+
+    async def _own(self, limit: int) -> list[RecordView]:
+        entries = self._database.ledger.entries(limit, "published")
+        digests = [entry.digest for entry in entries if entry.digest is not None]
+        records = [(digest, record) for digest in digests if (record := self._record(digest)) is not None]
+        await self._make_questions([record.task for _, record in records])
+        return [self._published(digest, record) for digest, record in records]
+
+    def _published(self, digest: bytes, record: Record) -> RecordView:
+        return RecordView(
+            digest=digest.hex(),
+            at=record.created,
+            publisher=self._peer_id,
+            task=self._task_name(record.task.task_id),
+            step=record.step,
+            round=record.round,
+            model=record.model,
+            question=self._questions.get(_key(record.task)),
+            completions=tuple(
+                CompletionView(text=c.text, finished=c.finished, reward=c.reward_micro / MICRO)
+                for c in record.completions
+            ),
+            fate="Published: its rewards differ, so it can teach.",
+        )
+
+    def _of_other(self, group: ScoredGroup, used_step: int | None) -> RecordView:
+        record = None if group.digest is None else self._record(group.digest)
+        claimed = _unknown(group) if record is None else _claims(record)
+        return RecordView(
+            digest="" if group.digest is None else group.digest.hex(),
+            at=self._manifest.round_start(group.round) if record is None else record.created,
+            publisher=group.publisher,
+            task=group.task_name,
+            step=group.step,
+            round=group.round,
+            model=group.model,
+            question=group.question,
+            completions=tuple(
+                CompletionView(text=c.text, finished=c.finished, reward=c.reward, claimed=claim)
+                for c, claim in zip(group.completions, claimed, strict=True)
+            ),
+            fate=_fate(group, used_step),
+        )
+
+    def _refused(self, limit: int) -> list[RecordView]:
+        entries = self._database.ledger.entries(limit, "rejected")
+        return [
+            RecordView(
+                digest="" if entry.digest is None else entry.digest.hex(),
+                at=entry.at,
+                publisher=entry.peer_id,
+                fate=_WHY.get(entry.reason or "", f"It fails the check: {entry.reason}."),
+            )
+            for entry in entries
+        ]
+
+    def _record(self, digest: bytes) -> Record | None:
+        """None if its file is gone, or is of another version."""
+        envelope = self._blobs.get(digest)
+        if envelope is None:
+            return None
+        try:
+            opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
+            return Record.from_bytes(opened.payload)
+        except RejectedRecord:
+            return None
+
+    def _task_name(self, task_id: bytes) -> str:
+        family = self._manifest.family(task_id)
+        return "a task that the swarm no longer has" if family is None else family.name
+
+    async def _make_questions(self, tasks: Sequence[TaskSpec]) -> None:
+        """Make the questions that are not known yet. One that cannot be made stays unknown."""
+        async with self._asking:
+            missing = [task for task in tasks if _key(task) not in self._questions]
+            try:
+                found = await self._tasks.questions(missing) if missing else []
+            except TaskError:  # the step loop meets it too, and ends the daemon in order
+                return
+            for task, question in zip(missing, found, strict=True):
+                if isinstance(question, Question):
+                    self._questions[_key(task)] = question.text
+            while len(self._questions) > QUESTIONS_KEPT:
+                del self._questions[next(iter(self._questions))]
+
+
+def _key(task: TaskSpec) -> bytes:
+    return task.to_bytes()
+
+
+def _unknown(group: ScoredGroup) -> list[float | None]:
+    return [None] * len(group.completions)
+
+
+def _claims(record: Record) -> list[float | None]:
+    return [completion.reward_micro / MICRO for completion in record.completions]
+
+
+def _fate(group: ScoredGroup, used_step: int | None) -> str:
+    if used_step is not None:
+        return f"Kept, and trained on in step {used_step}."
+    if not group.is_informative:
+        return "Kept, but never trained on: all its rewards are equal here, so it teaches nothing."
+    return "Kept: it waits to be drawn."

@@ -1,0 +1,83 @@
+// The page: which sections there are, and what makes each of them draw again.
+import { aboutSection, joinSection } from "./about.js";
+import { eventsSection } from "./happenings.js";
+import { lessons } from "./helping.js";
+import { learningSection } from "./learning.js";
+import { peers } from "./peers.js";
+import { rolloutsSection } from "./rollouts.js";
+import { connect } from "./stream.js";
+import { swarmAnswers, swarmSection } from "./swarm.js";
+import { clock, h, plain } from "./text.js";
+import { together } from "./together.js";
+import { answers } from "./well.js";
+
+const at = (id) => document.getElementById(id);
+const OBSERVED = [["members", "The swarm"], ["board", "Success"], ["rollouts", "Rollouts"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
+const TRAINING = [["learning", "Learning"], ["together", "Together"], ["rollouts", "Rollouts"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
+
+const events = eventsSection(), learning = learningSection(), rollouts = rolloutsSection(), join = joinSection(), about = aboutSection(), swarm = swarmSection();
+const top = h("div", { id: "top" }), togetherBox = h("div"), peersBox = h("div");
+const later = [swarm.element, learning.element, togetherBox, rollouts.element, peersBox, events.element, join.element, about.element];
+
+at("main").append(top, ...later);
+for (const element of later) element.hidden = true;
+
+const drawn = new Map();
+
+/** Draw again only what changed, and never under a person's selection or focus. */
+function redraw(box, state, render, ...from) {
+  const key = JSON.stringify(from);
+  if (drawn.get(box) === key || isInUse(box)) return;
+  drawn.set(box, key);
+  const open = [...box.querySelectorAll("details")].map((details) => details.open);
+  box.replaceChildren(render(state));
+  box.querySelectorAll("details").forEach((details, i) => { details.open = open[i] ?? false; });
+}
+
+function isInUse(box) {
+  const selection = getSelection();
+  return box.contains(document.activeElement) || (!selection.isCollapsed && box.contains(selection.anchorNode));
+}
+
+/** Without the ages, which change all the time. */
+const lessonsKey = (status) => [...lessons(status)].map(([learner, teachers]) => [learner, ...teachers]);
+
+function onState(state) {
+  const { status, names } = state;
+  document.title = `${status.health && !status.health.ok ? "! " : ""}${plain(names[status.peer_id] ?? "swarmd")} · swarmd`;
+  at("title").textContent = plain(status.swarm ?? "swarmd");
+  at("identity").replaceChildren(plain(names[status.peer_id] ?? ""), h("span", { class: "tail" }, " …" + status.peer_id.slice(-6)));
+  at("identity").title = plain(status.peer_id);
+  const observes = Boolean(status.swarm_view);
+  redraw(top, state, observes ? swarmAnswers : answers, status);
+  if (!status.health) return;  // still starting: the answers say so
+  for (const element of later) element.hidden = false;
+  swarm.element.hidden = !observes;
+  learning.element.hidden = togetherBox.hidden = observes;
+  navigate(observes ? OBSERVED : TRAINING);
+  if (observes) swarm.show(state);
+  else {
+    learning.show(status);
+    redraw(togetherBox, state, together, status.groups, status.last_step, lessonsKey(status), names);
+  }
+  redraw(peersBox, state, peers, status.peers, status.judgement?.ignored, names);
+  rollouts.show(state);
+  join.show(status);
+  about.show(status);
+}
+
+function navigate(sections) {
+  if (at("sections").childElementCount !== sections.length || at("sections").firstChild.hash !== "#" + sections[0][0]) {
+    at("sections").replaceChildren(...sections.map(([id, label]) => h("a", { href: "#" + id }, label)));
+  }
+}
+
+function onLink(since) {
+  const link = at("link");
+  link.className = "link " + (since === null ? "good" : "bad");
+  link.textContent = since === null ? "live" : since === "unauthorised" ? "needs its token: open the address that swarmd printed"
+    : `the peer does not answer since ${clock(since / 1000)}`;
+  document.body.classList.toggle("stale", since !== null);
+}
+
+connect({ onState, onEvents: (found) => events.add(found), onLink });

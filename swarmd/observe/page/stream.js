@@ -1,0 +1,45 @@
+// Keeps the page in touch with the peer: server-sent events, and plain requests where there are none.
+
+const SILENT_MS = 7000;  // three missed updates: then the page says so
+const RETRY_MS = 3000;   // between two tries to reach a peer that does not answer
+
+/** `onState` gets each update, merged into the last one; `onLink` gets null, or since when nobody answers. */
+export function connect({ onState, onEvents, onLink }) {
+  let state = {}, source = null, heardAt = Date.now(), since = null;
+
+  function heard() {
+    heardAt = Date.now();
+    since = null;
+    onLink(null);
+  }
+
+  function open() {
+    source?.close();
+    source = new EventSource("stream");
+    source.addEventListener("state", (message) => { heard(); state = { ...state, ...JSON.parse(message.data) }; onState(state); });
+    source.addEventListener("events", (message) => onEvents(JSON.parse(message.data)));
+    source.onerror = () => { if (source.readyState === EventSource.CLOSED) ask(); };
+  }
+
+  // All streams are taken, or a proxy does not pass them on: ask for the page's state instead.
+  async function ask() {
+    try {
+      const answer = await fetch("state", { cache: "no-store" });
+      if (answer.status === 401) { onLink("unauthorised"); return; }
+      if (answer.ok) { heard(); state = { ...state, ...(await answer.json()) }; onState(state); }
+    } catch { /* the watch below says since when nobody answers */ }
+  }
+
+  function watch() {
+    if (Date.now() - heardAt > SILENT_MS) {
+      since ??= heardAt;
+      onLink(since);
+      if (source.readyState !== EventSource.CONNECTING) open();
+    }
+    if (source.readyState === EventSource.CLOSED) open();
+  }
+
+  open();
+  setInterval(watch, RETRY_MS);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) watch(); });
+}

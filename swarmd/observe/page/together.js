@@ -1,0 +1,69 @@
+// What this peer and the others give each other: shares, who learned from whom, and what was refused.
+import { lessons } from "./helping.js";
+import { compact, count, empty, h, percent, plural, reward } from "./text.js";
+
+const SHOWN = 10;  // peers in the matrix: more would not be read
+
+const MEANING = {
+  pull: "it could not be fetched", uninformative: "all its rewards are equal, so it teaches nothing", question: "its question is not the task's",
+  held_out: "its question is held out", expired: "it is too old", scorer: "it could not be scored here", completion: "a completion hung the scorer",
+  signature: "its signature is wrong", digest: "it is not what was announced", version: "it needs another version of a task",
+};
+
+export function together({ status, names }) {
+  return h("section", { id: "together", "aria-labelledby": "together-title" },
+    h("h2", { id: "together-title" }, "Together"),
+    h("div", { class: "pair uneven" }, h("div", null, shares(status), refused(status.groups?.rejected ?? {})), matrix(status, names)));
+}
+
+function shares({ groups, reward: ofOwn, last_step: step }) {
+  const own = groups?.own ?? 0, others = groups?.external_used ?? 0, all = own + others;
+  if (!all) return h("div", null, h("h3", null, "What it trains on"), empty("After the first step: the share of own groups, and of groups by others."));
+  const bar = h("div", { class: "shares", role: "img", "aria-label": `${percent(own / all)} own groups, ${percent(others / all)} by others` },
+    h("span", { class: "own" }), h("span", { class: "others" }));
+  bar.children[0].style.flexGrow = own;
+  bar.children[1].style.flexGrow = others;
+  return h("div", null, h("h3", null, "What it trains on"), bar, h("ul", { class: "keys" },
+    h("li", { class: "own" }, h("b", null, percent(own / all)), ` own: ${plural(own, "group", "groups")} made, ${count(groups.published)} published`),
+    h("li", { class: "others" }, h("b", null, percent(others / all)), ` by others: ${count(groups.pulled)} pulled and checked, ${count(others)} trained on`)),
+    typeof step?.reward_external === "number" ? h("p", { class: "note" }, `Reward in the last step: own groups ${reward(ofOwn?.last)}, those of others ${reward(step.reward_external)}, all scored here.`) : null);
+}
+
+function refused(by) {
+  const rows = Object.entries(by).sort((a, b) => b[1] - a[1]);
+  return h("div", null, h("h3", null, "What was not taken"), rows.length
+    ? h("ul", { class: "plainlist" }, rows.map(([why, n]) => h("li", null, h("b", null, count(n)), " ", MEANING[why] ?? why.replaceAll("_", " "))))
+    : empty("Nothing so far. Groups that fail a check here are counted by reason."));
+}
+
+function matrix(status, names) {
+  const found = lessons(status);
+  const weight = new Map();
+  for (const [learner, teachers] of found) {
+    for (const [teacher, n] of teachers) for (const id of [learner, teacher]) weight.set(id, (weight.get(id) ?? 0) + n);
+  }
+  weight.delete(status.peer_id);
+  const ids = [status.peer_id, ...[...weight].sort((a, b) => b[1] - a[1]).map(([id]) => id).slice(0, SHOWN - 1)];
+  const title = h("h3", null, "Who learned from whom");
+  if (ids.length === 1) {
+    return h("div", null, title, empty("When peers train on each other's groups, this shows who taught whom: a row for each learner, ",
+      "a column for each teacher."));
+  }
+  const learners = ids.filter((id) => found.has(id)), silent = ids.length - learners.length;
+  const top = Math.max(...[...found.values()].flatMap((row) => [...row.values()]), 1);
+  const label = (id) => (id === status.peer_id ? "this peer" : names[id] ?? id.slice(-6));
+  const cell = (learner, teacher) => {
+    const n = found.get(learner)?.get(teacher);
+    if (learner === teacher) return h("td", { class: "self" }, "");
+    if (!n) return h("td", null, "·");
+    return h("td", { class: "level" + Math.max(1, Math.ceil(4 * Math.sqrt(n / top))), title: `${label(learner)} trained on ${count(n)} groups by ${label(teacher)}` }, compact(n));
+  };
+  return h("div", null, title,
+    h("p", { class: "dim" }, "Groups that the peer of a row trained on, by the peer of a column. The first row is counted here; the others are what the peers say."),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Who learned from whom" }, h("table", { class: "matrix" },
+      h("caption", { class: "hidden" }, "Rows are learners, columns are teachers, cells are groups"),
+      h("thead", null, h("tr", null, h("td", { class: "corner" }, "learner ↓ teacher →"), ids.map((id) => h("th", { scope: "col" }, h("span", null, label(id)))))),
+      h("tbody", null, learners.map((learner) => h("tr", null, h("th", { scope: "row" }, label(learner)), ids.map((teacher) => cell(learner, teacher))))))),
+    silent ? h("p", { class: "note" }, `${plural(silent, "peer has", "peers have")} not said whom they learned from.`) : null,
+    weight.size > SHOWN - 1 ? h("p", { class: "note" }, `${plural(weight.size - SHOWN + 1, "peer", "peers")} with fewer groups are not shown.`) : null);
+}

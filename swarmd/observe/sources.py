@@ -1,0 +1,68 @@
+"""Where the pages get what they show besides the snapshot: callables that the daemon or the observer gives.
+
+Each is called on the event loop, once for a request or an update, and must be quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from swarmd.observe.events import Event
+
+RecordKind = Literal["own", "others", "refused"]
+
+RECORDS_MAX = 50  # records of one answer: 64 KiB each at the very worst
+
+
+class CompletionView(BaseModel):
+    """One completion of a group, with both rewards."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    finished: bool
+    reward: float
+    """As scored here, 0..1."""
+    claimed: float | None = None
+    """The reward that its publisher gave it, 0..1; null for own groups, and if it is not known."""
+
+
+class RecordView(BaseModel):
+    """A group as the rollout browser shows it. All text in it may come from a stranger."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    """Hex; empty where a refusal names none."""
+    at: float
+    """Unix time in seconds: when the group was made or, for a refusal, refused."""
+    publisher: str | None
+    task: str = ""
+    step: int = 0
+    round: int = 0
+    model: str = ""
+    question: str | None = None
+    """Null if it cannot be made again here."""
+    completions: tuple[CompletionView, ...] = ()
+    fate: str
+    """What became of it and why, one sentence."""
+
+
+async def _no_records(_kind: RecordKind, _limit: int) -> Sequence[RecordView]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the pages can show. The defaults show nothing."""
+
+    records: Callable[[RecordKind, int], Awaitable[Sequence[RecordView]]] = _no_records
+    """(which, at most how many) -> the newest, newest first."""
+    events_since: Callable[[int], Sequence[Event]] = lambda _number: ()
+    """The events after this number that are still remembered, oldest first."""
+    settings: Callable[[], Mapping[str, JsonValue]] = dict
+    """settings: by section. changed: names of those that were set. plan: reasons."""

@@ -1,0 +1,120 @@
+"""The token that the page asks for where others could reach it, and how it is checked.
+
+A browser gives it once, as ?token=..., and keeps it as a cookie. A scraper sends `Authorization: Bearer`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from swarmd.addresses import parse_http
+from swarmd.errors import ConfigError
+
+FILE = "http-token"
+TOKEN = re.compile(r"[A-Za-z0-9_.~-]{16,128}")
+"""What a URL and a cookie carry as it is. From 16 characters on, guessing over a network is hopeless."""
+
+TOKEN_BYTES = 24  # of a token made here: 192 random bits
+COOKIE_S = 365 * 24 * 3600  # how long a browser keeps it
+PRIVATE = 0o600
+
+_ASKED = (
+    "401: this page needs its token.\n\n"
+    "Open the address that swarmd printed when it made the token, or add ?token=TOKEN to this address.\n"
+    f"The token is in the file {FILE} in the peer's home, unless --http-token gave another.\n"
+    "Scripts send it as the header  Authorization: Bearer TOKEN\n"
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`. Only localhost is a safe name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def page_token(http: str | None, given: str | None, home: Path) -> tuple[str | None, bool]:
+    """(the token that `http` needs or None, whether it was made just now and so has to be told).
+
+    A token made here is kept in the home, so that a browser's cookie outlives a restart. Raises ConfigError
+    if the home's file cannot be read or written, or holds something else.
+    """
+    if given is not None or http is None or is_loopback(parse_http(http)[0]):
+        return given, False
+    path = home / FILE
+    try:
+        if path.exists():
+            return _read(path), False
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        path.touch(PRIVATE)
+        path.write_text(f"{token}\n", encoding="ascii")
+    except OSError as error:
+        raise ConfigError(
+            f"the token of the page cannot be kept in {path} ({error.strerror}): check the rights, or give "
+            "one with --http-token"
+        ) from error
+    return token, True
+
+
+def _read(path: Path) -> str:
+    token = path.read_text(encoding="utf-8", errors="replace").strip()
+    if not TOKEN.fullmatch(token):
+        raise ConfigError(
+            f"{path} holds no token (16 to 128 letters, digits, - _ . ~): delete it to have a new one made"
+        )
+    return token
+
+
+class TokenOnly:
+    """Answers 401 to every request that does not give the token."""
+
+    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+        """`port` is part of the cookie's name: a browser gives the cookies of a host to all of its ports."""
+        self._app = app
+        self._token = token
+        self._cookie = f"swarmd_{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        asked = request.query_params.get("token")
+        if asked is not None and request.url.path == "/" and self._is_right(asked):
+            await self._welcome()(scope, receive, send)
+        elif self._is_right(asked) or self._is_right(self._sent(request)):
+            await self._app(scope, receive, send)
+        else:
+            refusal = PlainTextResponse(_ASKED, status_code=401, headers={"www-authenticate": "Bearer"})
+            await refusal(scope, receive, send)
+
+    def _welcome(self) -> RedirectResponse:
+        """Takes the token out of the address bar. The address is relative: there may be a path prefix."""
+        answer = RedirectResponse("./", status_code=303, headers={"referrer-policy": "no-referrer"})
+        answer.set_cookie(
+            self._cookie, self._token, max_age=COOKIE_S, path=None, httponly=True, samesite="lax"
+        )
+        return answer
+
+    def _sent(self, request: Request) -> str | None:
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return credentials.strip()
+        try:
+            cookies = SimpleCookie(request.headers.get("cookie", ""))
+        except CookieError:
+            return None
+        found = cookies.get(self._cookie)
+        return None if found is None else found.value
+
+    def _is_right(self, given: str | None) -> bool:
+        return given is not None and secrets.compare_digest(given.encode(), self._token.encode())

@@ -1,0 +1,294 @@
+"""The observer's lifetime: reach the swarm, listen to it, verify what it publishes, serve the page, stop.
+
+It stops on Ctrl-C, SIGTERM or SIGHUP. It holds nothing that a kill could damage beyond its last minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+
+import uvloop
+from pydantic import JsonValue
+
+from protocol import Manifest, PeerId, RejectedRecord
+from swarmd import exit_codes
+from swarmd.addresses import parse_peer_address
+from swarmd.config import Config
+from swarmd.daemon.books import require_own
+from swarmd.daemon.descriptors import require_descriptors
+from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.logs import route_logs
+from swarmd.daemon.rollouts import Rollouts
+from swarmd.errors import ConfigError, NetworkError, SwarmdError
+from swarmd.gossip import AddressesRemembered, Demand, Gossip, PeersRemembered
+from swarmd.network.hivemind import HivemindNetwork
+from swarmd.network.interface import Network
+from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
+from swarmd.observe.settings_view import settings_view
+from swarmd.observe.token import FILE as TOKEN_FILE
+from swarmd.observe.token import page_token
+from swarmd.observer.board import Board
+from swarmd.observer.members import EVERY_S, Members
+from swarmd.observer.view import View
+from swarmd.places import runtime_directory
+from swarmd.step.verification import Verification
+from swarmd.storage import BlobStore, Database, Home
+from swarmd.tasks import FOR_PEERS, TaskRunner
+
+GROUPS_A_MINUTE = 30  # pulled and scored, half of them asked for: a second or two of CPU a minute
+ANSWER_S = 20.0  # for one address to say which swarm it is in; a dead one behind a router never answers
+REMEMBERED_MAX = 64  # peers of earlier runs that gossip may dial
+STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(config: Config, home: Home) -> int:
+    """Observe the swarm of `config.network.peers` until a signal comes. Returns the exit code.
+
+    Raises SwarmdError for what a person can act on: ConfigError for another swarm than the home's,
+    NetworkError if no peer answers. Any other exception is a bug.
+    """
+    require_descriptors()
+    board = Board()
+    events = EventLog(config.observe, clock=time.time, heard=_teller(board))
+    with (
+        home.lock(),
+        runtime_directory(home.path),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        try:
+            runner.run(_Observer(config, home, events, board).live())
+        except BaseExceptionGroup as group:
+            raise _worst(group) from group
+    return exit_codes.DONE
+
+
+class _Observer:
+    """One run of `swarmd observe`."""
+
+    def __init__(self, config: Config, home: Home, events: EventLog, board: Board) -> None:
+        self._config = config
+        self._home = home
+        self._events = events
+        self._board = board
+        self._key = home.key()
+        self._began = time.monotonic()
+        self._stop = asyncio.Event()
+        self._view: View | None = None
+        self._rollouts: Rollouts | None = None
+        http, given = config.observe.http, config.observe.http_token
+        self._token, self._token_is_new = page_token(http, given, home.path)
+        sources = Sources(self._records, events.since, self._settings)
+        self._server = StatusServer(
+            self._snapshot, home.socket_path, http, sources=sources, token=self._token
+        )
+
+    async def live(self) -> None:
+        """Serve, reach the swarm and observe until stopped."""
+        loop = asyncio.get_running_loop()
+        for number in STOP:
+            loop.add_signal_handler(number, self._on_signal)
+        route_logs(self._events, loop)
+        self._server.bind()
+        try:
+            async with asyncio.TaskGroup() as group:
+                serving = group.create_task(self._server.serve(), name="status")
+                try:
+                    async with asyncio.TaskGroup() as watching:
+                        watch = watching.create_task(self._watch(serving), name="watch")
+                        await self._stop.wait()
+                        watch.cancel()
+                finally:
+                    self._server.stop()
+        finally:
+            self._server.close()
+        self._events.emit("stopped")
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            os._exit(exit_codes.FORCED)  # SQLite keeps its files whole
+        self._stop.set()
+
+    async def _stop_serving(self, serving: asyncio.Task[None]) -> None:
+        """Before the parts close that the pages read."""
+        self._server.stop()
+        await asyncio.wait([serving])
+
+    async def _watch(self, serving: asyncio.Task[None]) -> None:
+        """Open the parts, then observe until cancelled. What was opened first is closed last."""
+        config, home = self._config, self._home
+        async with AsyncExitStack() as stack:
+            database = stack.enter_context(
+                Database(
+                    home.database_path, pool_groups_max=config.storage.pool_groups_max, on_problem=self._warn
+                )
+            )
+            require_own(database, home, self._key.peer_id)
+            blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
+            members = Members(home.path / "members.db")
+            stack.callback(members.close)
+            self._enter("opening the network")
+            manifests: list[Manifest] = []
+            network = await HivemindNetwork.start(
+                key=self._key,
+                identity_path=home.identity_path,
+                config=config.network,
+                swarm=lambda: manifests[0] if manifests else None,
+                runtime=home.runtime_path,
+            )
+            stack.push_async_callback(network.close)
+            self._enter("asking which swarm this is")
+            address, manifest = await find_swarm(network, config.network.peers)
+            manifests.append(manifest)
+            self._keep(manifest, database)
+            network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
+            tasks = TaskRunner(
+                reward=manifest.reward,
+                options=FOR_PEERS,
+                directory=home.runtime_path,
+                on_problem=self._warn,
+            )
+            stack.push_async_callback(tasks.close)
+            gossip = Gossip(
+                key=self._key,
+                manifest=manifest,
+                rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
+                dialable=network.statistics().dialable,
+            )
+            exchange = Exchange(
+                gossip=gossip,
+                network=network,
+                verification=Verification(manifest=manifest, tasks=tasks),
+                database=database,
+                blobs=blobs,
+                events=self._events,
+                clock=time.time,
+            )
+            self._meet(exchange, database)
+            with suppress(NetworkError):  # gossip goes on trying
+                await network.connect([address], named=True)
+            for scored, _ in reversed(database.pool.newest(config.storage.pool_groups_max)):
+                self._board.add(scored.publisher, scored.mean_reward)
+            self._rollouts = Rollouts(
+                manifest=manifest,
+                peer_id=self._key.peer_id,
+                database=database,
+                blobs=blobs,
+                tasks=tasks,
+            )
+            self._view = View(
+                manifest=manifest,
+                network=network,
+                gossip=gossip,
+                database=database,
+                board=self._board,
+                members=members,
+                joined_through=address,
+                clock=time.time,
+                http=self._server.base_url,
+            )
+            stack.push_async_callback(self._stop_serving, serving)
+            self._tell_page(manifest)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(exchange.run(), name="exchange")
+                group.create_task(self._keep_counting(self._view, members), name="members")
+
+    async def _keep_counting(self, view: View, members: Members) -> None:
+        while True:
+            members.count(view.here, now=time.time())
+            await asyncio.sleep(EVERY_S)
+
+    def _meet(self, exchange: Exchange, database: Database) -> None:
+        acquaintances = database.acquaintances
+        exchange.handle(PeersRemembered(tuple(acquaintances.all()), acquaintances.words()))
+        known: dict[PeerId, tuple[str, ...]] = {
+            PeerId(seen.peer_id): seen.addresses for seen in database.peers.known(REMEMBERED_MAX)
+        }
+        for address in map(parse_peer_address, self._config.network.peers):
+            known[address.peer_id] = (address.text, *known.get(address.peer_id, ()))
+        exchange.handle(AddressesRemembered(tuple(known.items())))
+        exchange.handle(Demand(groups=GROUPS_A_MINUTE // 2, step_seconds=60.0))
+
+    def _keep(self, manifest: Manifest, database: Database) -> None:
+        """A home observes one swarm: its counts are of that swarm."""
+        kept = self._home.manifest()
+        if kept is not None and kept.swarm_id != manifest.swarm_id:
+            raise ConfigError(
+                f"{self._home.path} has observed the swarm {kept.name} ({kept.swarm_id.hex()[:12]}), and "
+                f"this peer is in {manifest.name} ({manifest.swarm_id.hex()[:12]}): give another --home"
+            )
+        if kept is None:
+            self._home.write_manifest(manifest.to_bytes())
+        database.facts.set_swarm(manifest.swarm_id)
+
+    def _tell_page(self, manifest: Manifest) -> None:
+        url = f"{self._server.base_url}/"
+        if self._token_is_new:
+            url += f"?token={self._token} (the token is kept in {self._home.path / TOKEN_FILE})"
+        self._events.emit("page", message=f"{url} shows the swarm {manifest.name}")
+
+    async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
+        return [] if self._rollouts is None else await self._rollouts.newest(kind, limit)
+
+    def _settings(self) -> Mapping[str, JsonValue]:
+        return settings_view(self._config, ())
+
+    def _snapshot(self) -> StatusSnapshot | Starting:
+        if self._view is not None:
+            return self._view.snapshot()
+        return Starting(
+            phase=self._events.state.phase,
+            uptime_s=time.monotonic() - self._began,
+            peer_id=self._key.peer_id,
+            pid=os.getpid(),
+        )
+
+    def _enter(self, phase: str) -> None:
+        self._events.emit("phase", name=phase)
+
+    def _warn(self, message: str) -> None:
+        self._events.emit("warning", message=message)
+
+
+async def find_swarm(network: Network, addresses: Sequence[str]) -> tuple[str, Manifest]:
+    """(the first address that answers, the manifest of its swarm).
+
+    Raises NetworkError that says what each address did, if none answers with a manifest.
+    """
+    said = []
+    for address in addresses:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return address, Manifest.from_bytes(await network.fetch_manifest(address))
+        except TimeoutError:
+            said.append(f"{address}: no answer within {ANSWER_S:.0f} s")
+        except (NetworkError, RejectedRecord) as error:
+            said.append(f"{address}: {' '.join(str(error).split())}")
+    raise NetworkError(
+        "cannot observe: no peer given answers. Check that one runs there, that this machine reaches its "
+        f"port, and that the address is the one its `swarmd status` shows ({'; '.join(said)})"
+    )
+
+
+def _teller(board: Board) -> Callable[[str, Mapping[str, object]], None]:
+    """Counts what was scored here."""
+
+    def heard(name: str, fields: Mapping[str, object]) -> None:
+        if name == "pulled":
+            board.add(str(fields["publisher"]), float(str(fields["reward"])))
+
+    return heard
+
+
+def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first bug in `group`, else the first error that a person can act on."""
+    _, bugs = group.split(SwarmdError)
+    found: BaseException = bugs or group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,154 @@
+"""What the observer says: the snapshot of a peer that does not train, with its view of the swarm."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from protocol import Manifest, PeerStatus
+from protocol.limits import MILLI
+from swarmd.gossip import Gossip, GossipStatistics
+from swarmd.gossip import PeerView as SeenPeer
+from swarmd.network.interface import Network, NetworkStatistics
+from swarmd.observe import Groups, Health, IgnoredPeer, Judgement, PeerView, Ranked, StatusSnapshot, SwarmView
+from swarmd.observer.board import Board
+from swarmd.observer.members import Members
+from swarmd.storage import Database
+
+RANKED_MAX = 256  # peers of the board that are shown
+KINDS_MAX = 32  # models or devices that are counted by name; peers choose these texts
+GONE_S = 180.0  # without a status for so long a peer is gone; statuses live for two minutes
+
+
+@dataclass(frozen=True)
+class View:
+    """Reads the parts; changes none of them."""
+
+    manifest: Manifest
+    network: Network
+    gossip: Gossip
+    database: Database
+    board: Board
+    members: Members
+    joined_through: str
+    clock: Callable[[], float]
+    http: str | None
+    monotonic: Callable[[], float] = time.monotonic
+    started_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def here(self) -> int:
+        """How many members are there now; the observer is none."""
+        return sum(_is_here(peer) for peer in self.gossip.statistics().peers)
+
+    def snapshot(self) -> StatusSnapshot:
+        """Everything at this moment."""
+        gossip, network = self.gossip.statistics(), self.network.statistics()
+        counts = self.database.ledger.counts()
+        reasons = tuple(network.problems or gossip.problems)
+        here = [peer.status for peer in gossip.peers if _is_here(peer) and peer.status is not None]
+        by_publisher = self.database.ledger.by_publisher()
+        pulled = {peer: found.groups_pulled for peer, found in by_publisher.items()}
+        return StatusSnapshot(
+            health=Health(ok=not reasons, reasons=reasons),
+            peer_id=self.network.peer_id,
+            swarm=self.manifest.name,
+            swarm_id=self.manifest.swarm_id.hex(),
+            round=self.manifest.round_at(self.clock()),
+            step=0,
+            phase="observing",
+            uptime_s=self.monotonic() - self.started_at,
+            model="none: it observes",
+            device="cpu",
+            dtype="none",
+            addresses=self.network.addresses,
+            http=self.http,
+            groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
+            peers=tuple(_peer(seen, pulled.get(seen.peer_id, 0)) for seen in gossip.peers),
+            judgement=_judgement(gossip, network),
+            pid=os.getpid(),
+            join_command=f"swarmd join --peer {self.joined_through}",
+            swarm_view=self._swarm(here, counts.pulled, network.bytes_pulled, network.connected_peers),
+        )
+
+    def _swarm(self, here: list[PeerStatus], scored: int, bytes_pulled: int, connections: int) -> SwarmView:
+        at, members = self.members.curve()
+        return SwarmView(
+            board=self._ranked(),
+            members_at=at,
+            members=members,
+            models=_most(status.model for status in here),
+            devices=_most(status.device for status in here),
+            groups_published_claimed=sum(status.groups_published for status in here),
+            groups_scored=scored,
+            bytes_pulled=bytes_pulled,
+            connections=connections,
+        )
+
+    def _ranked(self) -> tuple[Ranked, ...]:
+        claims = {
+            peer.peer_id: peer.status.reward_mean_milli / MILLI
+            for peer in self.gossip.statistics().peers
+            if peer.status is not None
+        }
+        found = list(self.board.successes().items())[:RANKED_MAX]
+        return tuple(
+            Ranked(
+                peer_id=peer,
+                groups=success.groups,
+                success=success.mean,
+                interval=success.interval,
+                claimed=claims.get(peer),  # type: ignore[call-overload]  # a PeerId is text
+            )
+            for peer, success in found
+        )
+
+
+def _judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:
+    ignored = tuple(
+        IgnoredPeer(peer_id=found.peer_id, reason=found.reason, seconds_left=found.seconds_left)
+        for found in gossip.ignored
+    )
+    return Judgement(
+        ignored=ignored,
+        trusted=gossip.trusted,
+        points_lost=dict(gossip.points_lost),
+        misbehaved=dict(gossip.misbehaved),
+        refused=dict(network.refused),
+        junk=dict(gossip.junk),
+    )
+
+
+def _is_here(peer: SeenPeer) -> bool:
+    return peer.age_s is not None and peer.age_s < GONE_S
+
+
+def _most(names: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(names).most_common(KINDS_MAX))
+
+
+def _peer(seen: SeenPeer, groups_pulled: int) -> PeerView:
+    view = PeerView(
+        peer_id=seen.peer_id,
+        age_s=seen.age_s,
+        standing=seen.standing.name.lower(),
+        trust=seen.trust,
+        groups_taught=seen.groups_taught,
+        points_lost=dict(seen.points_lost),
+        groups_pulled=groups_pulled,
+    )
+    status = seen.status
+    if status is None:
+        return view
+    return view.model_copy(
+        update={
+            "address": status.addresses[0] if status.addresses else None,
+            "step": status.step,
+            "model": status.model,
+            "reward_mean": status.reward_mean_milli / MILLI,
+            "held_out_claimed": None if status.eval_milli is None else status.eval_milli / MILLI,
+        }
+    )

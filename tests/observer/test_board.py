@@ -1,0 +1,53 @@
+"""The board: success by what was scored here, of the newest groups of each peer, within bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from swarmd.observer import board as board_module
+from swarmd.observer.board import RECENT_GROUPS, Board
+
+
+def test_the_most_successful_comes_first() -> None:
+    board = Board()
+    for reward in (0.25, 0.5):
+        board.add("slow", reward)
+        board.add("good", reward + 0.5)
+    found = board.successes()
+    assert list(found) == ["good", "slow"]
+    assert found["good"].mean == pytest.approx(0.875)
+    assert found["good"].groups == 2
+
+
+def test_the_interval_is_that_of_the_mean_and_needs_two_groups() -> None:
+    board = Board()
+    board.add("one", 0.5)
+    assert board.successes()["one"].interval is None
+    for _ in range(50):
+        board.add("many", 0.25)
+        board.add("many", 0.75)
+    low, high = board.successes()["many"].interval or (0, 0)
+    assert (low, high) == pytest.approx((0.4507, 0.5493), abs=1e-3)
+
+
+def test_an_interval_stays_within_what_a_reward_can_be() -> None:
+    board = Board()
+    board.add("lucky", 1.0)
+    board.add("lucky", 0.0)
+    assert board.successes()["lucky"].interval == (0.0, 1.0)
+
+
+def test_old_groups_are_forgotten_since_a_peer_learns() -> None:
+    board = Board()
+    board.add("peer", 0.0)
+    for _ in range(RECENT_GROUPS):
+        board.add("peer", 1.0)
+    assert board.successes()["peer"].mean == 1.0
+
+
+def test_the_peer_heard_longest_ago_makes_room(monkeypatch) -> None:
+    monkeypatch.setattr(board_module, "PEERS_MAX", 2)
+    board = Board()
+    for peer in ("a", "b", "a", "c"):
+        board.add(peer, 0.5)
+    assert set(board.successes()) == {"a", "c"}

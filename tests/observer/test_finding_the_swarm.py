@@ -1,0 +1,51 @@
+"""An observer asks the peers given which swarm they are in, and says in one error why it cannot observe."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from swarmd.config import Config, NetworkConfig
+from swarmd.errors import NetworkError
+from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
+from swarmd.observer import runtime
+from swarmd.observer.runtime import find_swarm
+from swarmd.storage import Home
+from tests.gossip.making import key, make_manifest
+
+MANIFEST = make_manifest()
+NOBODY = f"/ip4/127.0.0.1/tcp/9/p2p/{key(9).peer_id}"
+
+
+def test_the_first_peer_that_answers_names_the_swarm() -> None:
+    async def main() -> None:
+        hub = MemoryHub(random.Random(0), simulated_wall_clock)
+        member, observer = hub.network(key(1)), hub.network(key(2), lambda: None)
+        member.serve(bodies=lambda _digest: None, manifest=MANIFEST.to_bytes())
+        address = member.addresses[0]
+        assert await find_swarm(observer, [NOBODY, address]) == (address, MANIFEST)
+
+    run_simulated(main())
+
+
+def test_nobody_and_nonsense_are_one_error_that_says_what_each_did() -> None:
+    async def main() -> None:
+        hub = MemoryHub(random.Random(0), simulated_wall_clock)
+        liar, observer = hub.network(key(1)), hub.network(key(2), lambda: None)
+        liar.serve(bodies=lambda _digest: None, manifest=b"nonsense")
+        with pytest.raises(NetworkError, match=r"cannot observe: no peer given answers\. Check") as caught:
+            await find_swarm(observer, [NOBODY, liar.addresses[0]])
+        assert NOBODY in str(caught.value)
+        assert liar.addresses[0] in str(caught.value)
+
+    run_simulated(main())
+
+
+@pytest.mark.p2p
+def test_an_address_where_nobody_listens_ends_it_with_one_error(tmp_path: Path) -> None:
+    config = Config(home=tmp_path, network=NetworkConfig(host="127.0.0.1", peers=(NOBODY,)))
+    with pytest.raises(NetworkError, match="cannot observe") as caught:
+        runtime.run(config, Home.open(tmp_path))
+    assert NOBODY in str(caught.value)
