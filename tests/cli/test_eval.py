@@ -14,6 +14,7 @@ import pytest
 
 from protocol import Manifest
 from swarmd.cli.evaluate import Exam, _take
+from swarmd.cli.exam_progress import ExamProgress
 from swarmd.cli.subject import Subject
 from swarmd.model import Base
 from swarmd.policy import Policy
@@ -300,7 +301,7 @@ async def test_an_interrupt_does_not_wait_for_the_model_s_last_token(manifest) -
     with ThreadPoolExecutor(1) as threads:
         loop.set_default_executor(threads)
         async with asyncio.TaskGroup() as group:
-            taken = group.create_task(_take(Subject(policy, "any", "untrained", 0), exam))
+            taken = group.create_task(_take(Subject(policy, "any", "untrained", 0), exam, ExamProgress()))
             policy.interrupt = lambda: loop.call_soon_threadsafe(taken.cancel)
     assert taken.cancelled()
     assert policy.told

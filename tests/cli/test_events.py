@@ -27,7 +27,7 @@ def home(tmp_path) -> Home:
 
 def test_events_are_one_line_each_oldest_first_without_escape_sequences(swarmd, home) -> None:
     assert swarmd("events", "--home", home.path).out.splitlines() == [
-        "2027-01-15 08:00:01 step 3 reward=0.25",
+        "2027-01-15 08:00:01 step 3, reward 0.250, 0 own + 0 external groups",
         "2027-01-15 08:00:02 warning: a peer wrote \\x1b[2J",
     ]
 
@@ -61,7 +61,7 @@ def test_following_shows_what_is_added_until_interrupted(swarmd, home, monkeypat
     monkeypatch.setattr("swarmd.cli.events.time.sleep", sleep)
     outcome = swarmd("events", "-f", "--limit", "1", "--home", home.path)
     assert outcome.code == 0
-    assert outcome.out.splitlines()[1:] == ["2027-01-15 08:00:09 step 4"]
+    assert outcome.out.splitlines()[1:] == ["2027-01-15 08:00:09 step 4, 0 own + 0 external groups"]
 
 
 def test_a_home_without_events_or_no_home_is_one_clear_error(swarmd, tmp_path) -> None:

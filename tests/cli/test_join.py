@@ -131,7 +131,10 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
             ["--template-arg", "a-b=1"],
             "error: --template-arg: policy.template_args: 'a-b' is not a name that a chat template can read",
         ),
-        (["--stop", ""], "error: --stop: policy.stop: string should have at least 1 character"),
+        (
+            ["--stop", ""],
+            "error: --stop: policy.stop: '' has 0 characters: a text that ends a completion has 1 to 64",
+        ),
         (["--steps", "many"], "Invalid value for '--steps'"),
         (["--locl", "4"], "No such option: --locl"),
     ],

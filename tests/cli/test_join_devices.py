@@ -15,6 +15,7 @@ from swarmd.cli.spelling import read_lora, read_template_args
 from swarmd.config.settings import FLAGS
 from swarmd.fleet import Machine, Member, prepare_homes
 from swarmd.fleet.devices import Device
+from swarmd.names import named
 from swarmd.storage import Home
 from tests.cli.test_join import PEER
 from tests.cli.test_status import SNAPSHOT, daemon_in
@@ -171,7 +172,7 @@ def test_status_of_a_home_of_devices_shows_each_peer(swarmd, tmp_path) -> None:
         table = swarmd("status", "--home", tmp_path)
         plain = swarmd("status", "--home", tmp_path, "--json")
     assert table.code == plain.code == 0
-    for expected in ("── cuda-0", "── cuda-1", "12D3KooWme", "12D3KooWyou"):
+    for expected in ("── cuda-0", "── cuda-1", named("12D3KooWme"), named("12D3KooWyou")):
         assert expected in table.out
     found = json.loads(plain.out)["devices"]
     assert {name: status["peer_id"] for name, status in found.items()} == {
