@@ -7,6 +7,8 @@ event loop busy.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -29,6 +31,10 @@ HANDED_AT_ONCE = 8
 HAND_OVER_S = 2.0
 """Messages handed to a newcomer at once, and seconds before each further one: half of `rates.py`'s limit."""
 
+AGAIN_S = 60.0
+"""Seconds within which a newcomer that is met again is handed nothing at once: a table may forget a peer and
+meet it again several times while it starts, and several bursts would look like a flood to it."""
+
 KEYS_AT_ONCE = 64
 """Keys checked before other tasks have their turn: 64 take 3 ms."""
 
@@ -42,24 +48,40 @@ Store = Callable[[PeerID, Sequence[Packed]], Awaitable[Any]]
 class HandingOver:
     """Newcomers that wait for what they should hold."""
 
-    def __init__(self, node_id: DHTID, table: RoutingTable, shelf: Shelf, clock: Clock, store: Store) -> None:
+    def __init__(
+        self,
+        node_id: DHTID,
+        table: RoutingTable,
+        shelf: Shelf,
+        clock: Clock,
+        store: Store,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._node_id = node_id
         self._table = table
         self._shelf = shelf
         self._clock = clock
         self._store = store
-        self._newcomers: asyncio.Queue[PeerID] = asyncio.Queue(NEWCOMERS_MAX)
+        self._monotonic = monotonic
+        self._newcomers: dict[PeerID, None] = {}
+        self._some = asyncio.Event()
+        self._last_burst: OrderedDict[PeerID, float] = OrderedDict()
 
     def met(self, newcomer: PeerID) -> None:
         """It was not in the routing table before."""
-        if not self._newcomers.full():
-            self._newcomers.put_nowait(newcomer)
+        if len(self._newcomers) < NEWCOMERS_MAX:
+            self._newcomers[newcomer] = None
+            self._some.set()
 
     async def run(self) -> None:
         """Give newcomers what they should hold from now on, one after the other; until cancelled."""
         while True:
-            newcomer = await self._newcomers.get()
+            await self._some.wait()
+            newcomer = next(iter(self._newcomers))
             await self._hand_over(newcomer)
+            del self._newcomers[newcomer]
+            if not self._newcomers:
+                self._some.clear()
 
     async def _hand_over(self, newcomer: PeerID) -> None:
         theirs: list[bytes] = []
@@ -69,11 +91,22 @@ class HandingOver:
             if self._belongs_to(newcomer, DHTID.from_bytes(name)):
                 theirs.append(name)
         things = (thing for name in theirs for thing in self._held(name))
+        at_once = HANDED_AT_ONCE if self._may_burst(newcomer) else 0
         for index, batch in enumerate(messages_of(things)):
-            if index >= HANDED_AT_ONCE:
+            if index >= at_once:
                 await asyncio.sleep(HAND_OVER_S)
             if await self._store(newcomer, batch) is None:
                 return
+
+    def _may_burst(self, newcomer: PeerID) -> bool:
+        now = self._monotonic()
+        may = now - self._last_burst.get(newcomer, -AGAIN_S) >= AGAIN_S
+        if may:
+            self._last_burst[newcomer] = now
+            self._last_burst.move_to_end(newcomer)
+            if len(self._last_burst) > NEWCOMERS_MAX:
+                self._last_burst.popitem(last=False)
+        return may
 
     def _belongs_to(self, newcomer: PeerID, key: DHTID) -> bool:
         """hivemind's rule: it is among the nearest to the key, and this peer is the nearest of all others."""

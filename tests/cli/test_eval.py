@@ -288,7 +288,9 @@ class Interrupted:
     def render(self, question: str) -> list[int]:
         return [1]
 
-    def greedy(self, prompts: Any, max_new_tokens: int, *, should_stop: threading.Event) -> Any:
+    def greedy(
+        self, prompts: Any, max_new_tokens: int, *, progress: Any, should_stop: threading.Event
+    ) -> Any:
         self.interrupt()
         self.told = should_stop.wait(30)
         raise GenerationStoppedError

@@ -22,7 +22,7 @@ from swarmd.daemon.assembly import Peer
 from swarmd.daemon.runtime import _Daemon, _one_of
 from swarmd.errors import ConfigError, StorageError, is_disk_full
 from swarmd.network.interface import NetworkClosedError
-from swarmd.observe import EventLog, StartingError, ask_status
+from swarmd.observe import EventLog, Health, StartingError, ask_status
 from swarmd.storage import Database, Home
 from swarmd.storage.durable import disk_error
 from swarmd.tasks import load_manifest
@@ -71,11 +71,12 @@ async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(
     reporter: Any = SimpleNamespace(
         own_status=lambda: None,
         problems=lambda: (),
+        health=lambda: Health(ok=True),
         manifest=load_manifest("starter"),
         tasks=None,
         database=database,
     )
-    parts: Any = (LostExchange(), steps, reporter)
+    parts: Any = (LostExchange(), steps, reporter, None)
     with pytest.raises(BaseExceptionGroup) as raised:
         await daemon._run(Peer(*parts))
     assert steps.checkpointed
@@ -116,8 +117,10 @@ async def test_each_problem_is_told_when_it_begins_though_another_ends_with_it_a
         return found or ()
 
     monkeypatch.setattr(runtime, "OWN_STATUS_EVERY_S", 0.0)
-    reporter: Any = SimpleNamespace(own_status=lambda: None, problems=next_problems)
-    parts: Any = (LostExchange(), Steps(), reporter)
+    reporter: Any = SimpleNamespace(
+        own_status=lambda: None, problems=next_problems, health=lambda: Health(ok=True)
+    )
+    parts: Any = (LostExchange(), Steps(), reporter, None)
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(
             _Daemon(Config(home=tmp_path), Home.open(tmp_path), events)._keep_telling(Peer(*parts))
@@ -142,7 +145,7 @@ class LoadingForGood:
         self._events.emit("phase", name="loading the model")
         self.loading.set()
         await asyncio.Event().wait()
-        yield Peer(None, None, None)
+        yield Peer(None, None, None, None)
 
 
 async def test_a_daemon_that_is_still_loading_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
