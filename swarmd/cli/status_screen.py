@@ -13,10 +13,10 @@ from rich.text import Text
 
 from swarmd.cli.peer_table import peer_table
 from swarmd.names import named
-from swarmd.observe import Hearing, Helping, SelfEvaluation, StatusSnapshot, printable
-from swarmd.observe.words import duration, sparkline
+from swarmd.observe import Hearing, Helping, Learning, StatusSnapshot, printable
+from swarmd.observe.words import duration, sparkline, squeezed
 
-CURVE_WIDTH = 40  # of the reward's curve
+CURVE_WIDTH = 60  # of the reward's curve
 NAMED = 2  # peers named in a line; `swarmd peers` has all
 
 
@@ -61,24 +61,31 @@ def _sections(status: StatusSnapshot) -> Table:
 
 
 def _learning(status: StatusSnapshot) -> Iterable[str]:
-    yield _held_out(status.evaluation)
+    yield from _held_out(status.learning)
     reward = status.reward
     if reward.mean_20 is None:
         yield "reward: no step yet"
         return
     best = "" if reward.best_20 is None else f", at best {reward.best_20:.3f}"
-    yield f"reward {reward.mean_20:.3f} over the last 20 steps{best}"
-    yield sparkline(status.reward_history, CURVE_WIDTH)
+    yield f"reward {reward.mean_20:.3f} over the last 20 steps{best}; since step 1:"
+    yield sparkline(squeezed(status.learning.reward.mean, CURVE_WIDTH))
 
 
-def _held_out(found: SelfEvaluation | None) -> str:
-    if found is None:
-        return "held-out success: not measured yet"
-    low, high = found.interval
-    return (
-        f"held-out success {found.success:.3f} ({low:.3f} – {high:.3f}), {found.questions} questions "
-        f"at step {found.step}"
-    )
+def _held_out(learning: Learning) -> Iterable[str]:
+    now, trend, untrained = learning.now, learning.trend, learning.untrained
+    newest = now or untrained
+    if newest is None:
+        yield "held-out success: not measured yet"
+        return
+    low, high = newest.interval
+    when = "untrained" if now is None else f"at step {now.step}"
+    measured = f"{newest.success:.3f} ({low:.3f} – {high:.3f}) of {newest.questions} questions"
+    yield f"held-out success {measured}, {when}"
+    if trend is not None:
+        low, high = trend.interval
+        since = f"since step {trend.since_step}"
+        before = since if untrained is None else f"untrained {untrained.success:.3f}"
+        yield f"{before}; {trend.word}: {trend.difference:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _helping(helping: Helping) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 CURVE_WIDTH = 60  # characters, one step each
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -13,6 +14,14 @@ def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
     return "".join(
         BLOCKS[min(int(max(value, 0.0) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values[-width:]
     )
+
+
+def squeezed(values: Sequence[float], width: int) -> list[float]:
+    """All of `values` in at most `width` numbers, each the mean of a stretch of about the same length."""
+    if len(values) <= width:
+        return list(values)
+    edges = [index * len(values) // width for index in range(width + 1)]
+    return [sum(values[i:j]) / (j - i) for i, j in pairwise(edges)]
 
 
 def held_out(success: float | None, step: int | None) -> str:

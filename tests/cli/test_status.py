@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from swarmd.names import named
 from swarmd.observe import (
     Groups,
@@ -20,10 +22,14 @@ from swarmd.observe import (
     Helping,
     IgnoredPeer,
     Judgement,
+    Learning,
+    Measured,
     PeerView,
+    RewardCurve,
     Starting,
     StatusServer,
     StatusSnapshot,
+    Trend,
 )
 from swarmd.storage import Home
 from tests.observe import made_up_peer
@@ -79,7 +85,7 @@ def daemon_in(
     stop: list[tuple[asyncio.AbstractEventLoop, StatusServer]] = []
 
     async def serve() -> None:
-        server = StatusServer(lambda: snapshot, path, judge=judge, ping=ping)
+        server = StatusServer(lambda: snapshot, path, carry_out=judge, ping=ping)
         server.bind()
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve())
@@ -157,6 +163,30 @@ def test_all_facts_are_shown_to_people_who_ask_for_them(swarmd, tmp_path) -> Non
         assert expected in out
 
 
+LEARNING = Learning(
+    untrained=Measured(first_step=0, step=0, success=0.3, interval=(0.257, 0.347), questions=400),
+    now=Measured(first_step=10, step=40, success=0.438, interval=(0.390, 0.486), questions=400),
+    trend=Trend(since_step=0, difference=0.138, interval=(0.093, 0.181), questions=400, word="learned"),
+    reward=RewardCurve(step=(1, 2), mean=(0.0, 1.0), low=(0.0, 1.0), high=(0.0, 1.0)),
+)
+
+
+@pytest.mark.parametrize(
+    ("learning", "line"),
+    [
+        (Learning(), "held-out success: not measured yet"),
+        (
+            Learning(untrained=LEARNING.untrained),
+            "held-out success 0.300 (0.257 – 0.347) of 400 questions, untrained",
+        ),
+        (LEARNING.model_copy(update={"untrained": None}), "since step 0; learned: +0.138 (+0.093 to +0.181)"),
+    ],
+)
+def test_what_is_known_of_learning_so_far_is_said(swarmd, tmp_path, learning, line) -> None:
+    with daemon_in(tmp_path, SNAPSHOT.model_copy(update={"learning": learning})):
+        assert line in swarmd("status", "--home", tmp_path).out
+
+
 def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
     swarmd, tmp_path, monkeypatch
 ) -> None:
@@ -175,7 +205,11 @@ def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
     )
     heard = HeardPeer(peer_id=OTHER, name="", groups_used=20, last_seen=0.0, gone=True)
     full = SNAPSHOT.model_copy(
-        update={"helping": helping, "hearing": Hearing(groups_used=20, taught_by=3, peers=(heard,))}
+        update={
+            "learning": LEARNING,
+            "helping": helping,
+            "hearing": Hearing(groups_used=20, taught_by=3, peers=(heard,)),
+        }
     )
     with daemon_in(tmp_path, full):
         out = swarmd("status", "--home", tmp_path).out
@@ -185,8 +219,9 @@ def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
     assert len(screen.splitlines()) <= 24
     for expected in (
         "● no step for 10 min",
-        "held-out success 0.430 (0.340 – 0.530), 100 questions at step 10",
-        "reward 0.200 over the last 20 steps, at best 0.220",
+        "held-out success 0.438 (0.390 – 0.486) of 400 questions, at step 40",
+        "untrained 0.300; learned: +0.138 (+0.093 to +0.181)",
+        "reward 0.200 over the last 20 steps, at best 0.220; since step 1:",
         "▁█",
         "47 groups published, pulled 31 times by 2 peers",
         "1 peer says that it trained on 12 of them:",
