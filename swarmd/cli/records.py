@@ -34,7 +34,7 @@ from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.peer_table import short_age
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
-from swarmd.names import named
+from swarmd.names import name_of, named
 from swarmd.observe import printable
 from swarmd.storage import BlobStore, Home
 from swarmd.tasks.rewards import RewardRule
@@ -228,7 +228,8 @@ def _print_head(record: Authentic) -> None:
     content = record.record
     made = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(content.created))
     typer.echo(f"digest   {record.digest.hex()}")
-    typer.echo(f"by       {record.publisher} at step {content.step}, with {printable(content.model)}")
+    typer.echo(f"by       {name_of(record.publisher)} {record.publisher}")
+    typer.echo(f"policy   {printable(content.model)} at step {content.step}")
     typer.echo(f"made     {made}, in round {content.round} of swarm {content.swarm.hex()[:12]}")
     typer.echo(f"task     {printable(content.task.source)}/{printable(content.task.dataset)}")
     mean = f"mean reward {record.reward_mean:.3f} by its publisher"
