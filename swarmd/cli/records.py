@@ -31,11 +31,11 @@ from protocol import (
 )
 from protocol.limits import MICRO
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.peer_table import short_age
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
-from swarmd.names import named
+from swarmd.names import name_of, named
 from swarmd.observe import printable
-from swarmd.observe.words import duration
 from swarmd.storage import BlobStore, Home
 from swarmd.tasks.rewards import RewardRule
 
@@ -76,8 +76,10 @@ def list_records(
         raise ConfigError("--own and --others leave nothing to show: give one of them, or neither for both")
     records = _Records(home)
     digest = Column("digest", min_width=SHOWN_HEX)  # never cut off, because people copy it
+    by = Column("by", no_wrap=True)
+    task = Column("task", no_wrap=True, overflow="ellipsis")
     table = Table(
-        digest, "by", "round", "step", "task", "completions", "reward", "age", box=None, pad_edge=False
+        digest, by, "round", "step", task, "reward", "age", box=None, pad_edge=False, padding=(0, 1)
     )
     for record in records.newest(limit, own=not others, others=not own):
         content = record.record
@@ -87,11 +89,11 @@ def list_records(
             str(content.round),
             str(content.step),
             Text(printable(content.task.dataset)),
-            str(len(content.completions)),
             f"{record.reward_mean:.3f}",
-            duration(time.time() - content.created),
+            short_age(time.time() - content.created),
         )
-    Console().print(table if table.row_count else Text("no records yet", style="dim"))
+    none = "no records of other peers yet" if others else "no records yet"
+    Console().print(table if table.row_count else Text(none, style="dim"))
 
 
 @app.command("show")
@@ -226,7 +228,8 @@ def _print_head(record: Authentic) -> None:
     content = record.record
     made = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(content.created))
     typer.echo(f"digest   {record.digest.hex()}")
-    typer.echo(f"by       {record.publisher} at step {content.step}, with {printable(content.model)}")
+    typer.echo(f"by       {name_of(record.publisher)} {record.publisher}")
+    typer.echo(f"policy   {printable(content.model)} at step {content.step}")
     typer.echo(f"made     {made}, in round {content.round} of swarm {content.swarm.hex()[:12]}")
     typer.echo(f"task     {printable(content.task.source)}/{printable(content.task.dataset)}")
     mean = f"mean reward {record.reward_mean:.3f} by its publisher"

@@ -79,27 +79,22 @@ class LearningView:
 
 
 def describe(learning: Learning) -> str:
-    """One sentence for people: success now, at the start, and what the difference says."""
+    """One sentence for people: success now, at the start, and what the difference on the same questions says.
+    Intervals of 95 % are in parentheses."""
     now, untrained, change = learning.now, learning.untrained, learning.trend
     if now is None:
         return "" if untrained is None else f"{_words(untrained)} before any training"
     sentence = _words(now)
     if change is None:
         return sentence
-    before = "" if untrained is None else f"; untrained it was {untrained.success:.3f}"
+    before = f"since step {change.since_step}" if untrained is None else f"untrained {untrained.success:.3f}"
     low, high = change.interval
-    return (
-        f"{sentence}{before}. Since step {change.since_step}: {change.word}, {change.difference:+.3f} on the "
-        f"same questions ({low:+.3f} to {high:+.3f})"
-    )
+    return f"{sentence}, {before}: {change.word}, {change.difference:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _words(found: observe.Measured) -> str:
     low, high = found.interval
-    return (
-        f"{found.success:.3f} of {found.questions} held-out questions right "
-        f"(95 % interval {low:.3f} to {high:.3f})"
-    )
+    return f"{found.success:.3f} of {found.questions} held-out questions right ({low:.3f} to {high:.3f})"
 
 
 def _measured(sittings: Sequence[Sitting], task: str | None = None) -> observe.Measured | None:

@@ -155,7 +155,29 @@ def _step(fields: Mapping[str, object]) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _joined(fields: Mapping[str, object]) -> str:
+    count = fields.get("peers")
+    return f"joined {fields.get('swarm')}: {count} {'peer answers' if count == 1 else 'peers answer'}"
+
+
+def _resumed(fields: Mapping[str, object]) -> str:
+    lost = _int(fields.get("steps_lost")) or 0
+    again = f": {lost} later {'step is' if lost == 1 else 'steps are'} done again" if lost else ""
+    return f"resumed at step {fields.get('step')}{again}"
+
+
 _LINES: Mapping[str, Callable[[Mapping[str, object]], str]] = {
+    "joined": _joined,
+    "peer_seen": lambda fields: f"peer_seen: {named(str(fields.get('peer_id')))}",
+    "standing": lambda fields: (
+        f"standing: {named(str(fields.get('peer_id')))}: {fields.get('change')} ({fields.get('why')})"
+    ),
+    "rejected": lambda fields: (
+        f"rejected: a group of {named(str(fields.get('publisher')))}: {fields.get('reason')}"
+    ),
+    "checkpoint": lambda fields: f"checkpoint at step {fields.get('step')}",
+    "resumed": _resumed,
+    "stopped": lambda fields: f"stopped at step {fields.get('step')}",
     "started": _started,
     "plan": _plan,
     "step": _step,

@@ -115,10 +115,10 @@ async def test_the_log_says_what_was_learned_since_the_untrained_model(make_peer
     one.tasks.score_by = lambda position, text: Score(float(position == 0 and one.progress.step > 0))
     loop = await run(one)
     messages = [line["message"] for line in one.events.named("evaluated")]
-    assert messages[0].startswith("0.000 of 6 held-out questions right (95 % interval 0.000 to 0.390)")
+    assert messages[0].startswith("0.000 of 6 held-out questions right (0.000 to 0.390)")
     assert messages[0].endswith("before any training")
-    assert messages[2].startswith("1.000 of 6 held-out questions right (95 % interval 0.610 to 1.000); ")
-    assert "; untrained it was 0.000. Since step 0: learned, +1.000 on the same questions (" in messages[2]
+    assert messages[2].startswith("1.000 of 6 held-out questions right (0.610 to 1.000), untrained 0.000: ")
+    assert ": learned, +1.000 (" in messages[2]
     learning = loop.learning()
     assert learning.trend is not None
     assert (learning.trend.word, learning.trend.since_step) == ("learned", 0)
@@ -153,7 +153,7 @@ async def test_a_home_of_an_earlier_version_is_compared_with_its_first_evaluatio
     one.tasks.score_by = lambda position, text: Score(float(position == 0 and one.progress.step > 502))
     await run(one)
     last = one.events.named("evaluated")[-1]
-    assert "). Since step 501: learned, +1.000 on the same questions (" in last["message"]
+    assert "), since step 501: learned, +1.000 (" in last["message"]
     assert last["untrained"] is None
 
 

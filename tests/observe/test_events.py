@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from swarmd.config import ObserveConfig
+from swarmd.names import named
 from swarmd.observe import EventLog
 from swarmd.observe.live_state import describe
 
@@ -101,10 +102,36 @@ def test_console_lines_are_for_people() -> None:
 def test_escape_sequences_of_strangers_do_not_reach_the_terminal() -> None:
     out = io.StringIO()
     log = log_to(out, "console")
-    log.emit("rejected", detail="\x1b[2Jgone\u202e", publisher="\x9b")
+    log.emit("rejected", reason="\x1b[2Jgone\u202e", publisher="\x9b")
+    log.emit("network_restarted", restarts="\x1b[2J")
     assert "\x1b" not in out.getvalue()
     assert "\\x1b[2Jgone\\u202e" in out.getvalue()
-    assert log.state.last_event == "rejected detail=\\x1b[2Jgone\\u202e publisher=\\x9b"
+    assert log.state.last_event == "network_restarted restarts=\\x1b[2J"
+
+
+def test_lines_about_peers_name_them_and_say_what_happened() -> None:
+    log, other = log_to(io.StringIO()), "12D3KooWother"
+    lines = []
+    for name, fields in (
+        ("joined", {"peers": 1, "swarm": "starter"}),
+        ("peer_seen", {"peer_id": other, "addresses": ["/ip4/192.0.2.2/tcp/1"]}),
+        ("standing", {"peer_id": other, "change": "ignored", "why": "absent"}),
+        ("rejected", {"publisher": other, "reason": "question", "digest": "ab" * 32}),
+        ("resumed", {"step": 9, "steps_lost": 2}),
+        ("checkpoint", {"step": 12}),
+        ("stopped", {"step": 12}),
+    ):
+        log.emit(name, **fields)
+        lines.append(log.state.last_event)
+    assert lines == [
+        "joined starter: 1 peer answers",
+        f"peer_seen: {named(other)}",
+        f"standing: {named(other)}: ignored (absent)",
+        f"rejected: a group of {named(other)}: question",
+        "resumed at step 9: 2 later steps are done again",
+        "checkpoint at step 12",
+        "stopped at step 12",
+    ]
 
 
 def test_memory_is_bounded_and_can_be_read_from_where_one_left_off() -> None:

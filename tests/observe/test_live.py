@@ -127,7 +127,7 @@ async def test_the_last_frame_stays_after_cancellation() -> None:
         await asyncio.sleep(0)
         log.emit("stopped", step=3)
         task.cancel()
-    assert "stopped step=3" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "stopped at step 3" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 async def test_a_terminal_that_is_gone_ends_the_view_and_says_so_and_nothing_else() -> None:

@@ -1,0 +1,137 @@
+"""Every command in docs/first-hour.md and docs/operating.md works: in blocks it runs, in the text it parses.
+
+A block marked `<!-- runs -->` is run beside one daemon for each document. Any other block of commands says
+after `<!-- not run: ` what runs it instead, or why nothing does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from swarmd.cli.app import COMMANDS, main
+from tests.integration.daemon_process import ONE_THREAD, WITHOUT_HELD_OUT
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("docs/first-hour.md", "docs/operating.md")
+BLOCK = re.compile(r"(<!-- [^\n]* -->\n)?(?:<!-- use -->\n)?```(console|sh)\n(.*?)```", re.DOTALL)
+INLINE = re.compile(r"`(swarmd [^`]+)`")
+DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
+COLUMNS = 100  # of the terminal that is shown
+REST = re.compile(r"[.…|#<].*| \[.*")
+"""What in a command's mention is not typed: an ellipsis, a comment, an optional part."""
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """The marker of each block of commands, and its text."""
+    return [(marker, text) for marker, _, text in BLOCK.findall((ROOT / document).read_text())]
+
+
+def commands(text: str) -> list[str]:
+    return [line.removeprefix("$ ").strip() for line in text.splitlines() if line.startswith("$ ")]
+
+
+def run_blocks(document: str) -> Iterator[str]:
+    for marker, text in blocks(document):
+        if marker == "<!-- runs -->\n":
+            yield from commands(text)
+
+
+@contextmanager
+def daemon(command: str) -> Iterator[None]:
+    """The command that starts a daemon, until it has written its first checkpoint; stopped in the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *shlex.split(command)],
+        env={**os.environ, **ONE_THREAD, **WITHOUT_HELD_OUT, "SWARMD_NETWORK__HOST": "127.0.0.1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert any("checkpoint" in line for line in process.stdout), "no step was done"
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_block_of_commands_is_run_or_says_why_not(document: str) -> None:
+    unmarked = [
+        text for marker, text in blocks(document) if not re.match(r"<!-- (runs|not run: .{10,}) -->", marker)
+    ]
+    assert unmarked == []
+
+
+def test_output_in_the_first_hour_is_no_wider_than_a_terminal() -> None:
+    lines = (ROOT / "docs/first-hour.md").read_text().splitlines()
+    assert [line for line in lines if len(line) > 120] == []
+    shown = [line for _, text in blocks("docs/first-hour.md") for line in text.splitlines()]
+    assert [line for line in shown if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "README.md"])
+def test_each_command_in_the_text_exists_with_its_flags(document: str) -> None:
+    text = (ROOT / document).read_text()
+    typed = INLINE.findall(text) + [line for _, block in blocks(document) for line in block.splitlines()]
+    wrong = [
+        command for command in typed if command.startswith(("swarmd ", "$ swarmd ")) and not known(command)
+    ]
+    assert wrong == []
+
+
+def known(command: str) -> bool:
+    """Whether the command line has this command, and the command these flags."""
+    name, *words = REST.sub("", command.removeprefix("$ ")).split()[1:] or ["--help"]
+    if name.startswith("--"):
+        return True
+    if name not in COMMANDS:
+        return False
+    found = COMMANDS[name].load(name)
+    if further := getattr(found, "commands", {}):
+        found = further.get(words[0], found) if words else found
+    flags = {name for option in found.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+    return {word.partition("=")[0].strip(",") for word in words if word.startswith("--")} <= flags
+
+
+@pytest.mark.daemon
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_commands_shown_work_beside_a_daemon(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SWARMD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(tmp_path)
+    join, *others = ["swarmd join --log-format console", *run_blocks(document)]
+    assert others
+    with daemon(join):
+        for command in others:
+            if command.startswith("swarmd join"):
+                assert command == join, "the daemon that runs is the one that the document starts"
+                continue
+            words = shlex.split(DIGEST.sub(lambda _: newest_record(capsys), command))
+            with pytest.raises(SystemExit) as ended:
+                main(words[1:])
+            shown = capsys.readouterr()
+            assert ended.value.code in (0, None), f"{command}: {shown.err}"
+            assert shown.out + shown.err, command
+
+
+def newest_record(capsys: pytest.CaptureFixture[str]) -> str:
+    """A digest of the home, instead of the one in the document."""
+    with pytest.raises(SystemExit):
+        main(["records", "list", "--limit", "1"])
+    found = DIGEST.search(capsys.readouterr().out)
+    assert found is not None
+    return found[0]
