@@ -18,6 +18,7 @@ from protocol import KeyPair, Manifest
 from swarmd.config import Config
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.books import past_of, require_own, settle
+from swarmd.daemon.download_word import DownloadWord
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.joining import choose_manifest
@@ -50,6 +51,8 @@ from swarmd.tasks import (
     find_payers,
     is_preset,
 )
+
+LOADING = "loading the model"
 
 
 @dataclass(frozen=True)
@@ -243,11 +246,13 @@ class Assembly:
                     await held_out.draw(tasks)
             return tasks
 
-        self._enter("loading the model")
+        self._enter(LOADING)
         self._events.emit("loading", message="the model: seconds, or minutes for a large or a new one")
         stack.callback(self._model_thread.shutdown, wait=False)  # idle by then, or nobody waits for its load
         async with asyncio.TaskGroup() as group:
             starting = group.create_task(start_worker(), name="task worker")
+            download = DownloadWord(self._events, after=LOADING, clock=time.monotonic)
+            telling = group.create_task(download.keep_telling(), name="download")
             learner = await asyncio.get_running_loop().run_in_executor(
                 self._model_thread,
                 load_learner,
@@ -257,7 +262,9 @@ class Assembly:
                 self._key.peer_id,
                 self._beginning,
                 past,
+                download.heard,
             )
+            telling.cancel()
         for problem in learner.problems:
             self._warn(problem)
         plan = learner.plan

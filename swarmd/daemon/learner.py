@@ -18,7 +18,7 @@ from swarmd.errors import DiskFullError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import Trainer, policy_algorithm
-from swarmd.model import Base
+from swarmd.model import Base, Watch
 from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
 from swarmd.step import progress as saved_progress
 from swarmd.step.progress import Progress
@@ -66,8 +66,10 @@ def load_learner(
     peer_id: PeerId,
     beginning: Beginning = Beginning(),  # noqa: B008  frozen
     past: Past = Past(),  # noqa: B008  frozen
+    watch: Watch | None = None,
 ) -> Learner:
-    """Load the model and restore the checkpoint to continue from. Blocks for seconds, or for a download.
+    """Load the model and restore the checkpoint to continue from. Blocks for seconds, or for a download, of
+    which `watch` is told how far it is.
 
     Raises ConfigError (an impossible setting, a checkpoint of another model), ModelError, StorageError.
     """
@@ -85,7 +87,7 @@ def load_learner(
         policy_config = policy_config.model_copy(
             update={"lora_rank": plan.lora.rank, "lora_alpha": plan.lora.alpha}
         )
-    located, base = locate_base(plan, checkpoint)
+    located, base = locate_base(plan, checkpoint, watch)
     policy = load_policy(
         policy_config,
         plan,

@@ -2,9 +2,6 @@
 
 Several processes may work on one folder: each takes runs that no other process has taken. A lock on the run's
 directory says so. The kernel drops the lock of a process that dies, so nothing is ever left taken.
-
-    FOLDER/experiment.json     the experiment as it was last started
-    FOLDER/runs/NAME/          a run (`rounds`, or `daemons`)
 """
 
 from __future__ import annotations
@@ -22,12 +19,13 @@ from swarmd.experiment.attacker import Oracle, gym_answer
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.exchanges.daemons import DaemonSwarms
 from swarmd.experiment.exchanges.interface import ProcessExchange, RoundExchange, agreed
+from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.rounds import Rounds, Watcher
 from swarmd.experiment.schedule import RunSpec, best_rates, main_runs, possible_runs, sweep_runs
 from swarmd.storage.durable import disk_error, write_whole
 from swarmd.tasks import TaskRunner
 
-EXPERIMENT_FILE, RUNS, LOCK_FILE = "experiment.json", "runs", "lock"
+LOCK_FILE = "lock"  # in the directory of a run
 TAKEN_WAIT_S = 1.0  # between two looks at runs that another process has taken; they last minutes
 
 

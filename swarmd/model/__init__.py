@@ -4,6 +4,7 @@ Nothing is generated or trained here, and no code that comes with a model is eve
 """
 
 from swarmd.model.base import Base
+from swarmd.model.download import Downloaded, Watch
 from swarmd.model.fingerprint import model_fingerprint
 from swarmd.model.loading import load_model
 from swarmd.model.locating import TO_PLAN, Located, absolute_name, locate, read_configuration
@@ -14,7 +15,9 @@ __all__ = [
     "TO_PLAN",
     "Base",
     "ChatTokenizer",
+    "Downloaded",
     "Located",
+    "Watch",
     "absolute_name",
     "load_model",
     "locate",

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from swarmd.errors import ModelError
+from swarmd.model.download import Watch, bar_for
 
 try:  # huggingface_hub 2 speaks through httpx2, huggingface_hub 1 through httpx
     from httpx2 import HTTPError as HTTPError  # for the other files of this room too
@@ -36,8 +37,11 @@ FILES = (
 OFFLINE_REMEDY = "check the connection, give a local directory with --model ./dir, or use --model embedded"
 
 
-def fetch_snapshot(model: str, files: tuple[str, ...] = FILES) -> Path:
-    """The directory with `files` of the hub model `model` ("owner/name"). Raises ModelError."""
+def fetch_snapshot(model: str, files: tuple[str, ...] = FILES, watch: Watch | None = None) -> Path:
+    """The directory with `files` of the hub model `model` ("owner/name"). Raises ModelError.
+
+    Without `watch`, huggingface_hub draws its own bars on stderr.
+    """
     why_offline = _unreachable(model)
     try:
         return Path(
@@ -46,6 +50,7 @@ def fetch_snapshot(model: str, files: tuple[str, ...] = FILES) -> Path:
                 allow_patterns=list(files),
                 etag_timeout=HUB_TIMEOUT_S,
                 local_files_only=why_offline is not None,
+                tqdm_class=None if watch is None else bar_for(model, watch),
             )
         )
     except LocalEntryNotFoundError as error:
@@ -55,6 +60,9 @@ def fetch_snapshot(model: str, files: tuple[str, ...] = FILES) -> Path:
         ) from error
     except (HTTPError, HfHubHTTPError, OSError) as error:
         raise ModelError(f"downloading {model} failed: {error}: {OFFLINE_REMEDY}") from error
+    finally:
+        if watch is not None:
+            watch(None)
 
 
 def _unreachable(model: str) -> str | None:

@@ -10,6 +10,7 @@ from transformers import AutoConfig, PretrainedConfig
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ModelError
 from swarmd.model.adapter_start import ADAPTER_CONFIGURATION, MERGE, AdapterStart, read_adapter
+from swarmd.model.download import Watch
 from swarmd.model.hub import CONFIGURATION, FILES, fetch_snapshot
 from swarmd.model.smollm2 import smollm2_config
 from swarmd.model.third_party import third_party
@@ -31,17 +32,20 @@ class Located:
     """What training starts with."""
 
 
-def locate(name: str, files: tuple[str, ...] = FILES) -> Located:
-    """The model that `--model name` means, with `files` of it at least. Raises ModelError."""
+def locate(name: str, files: tuple[str, ...] = FILES, watch: Watch | None = None) -> Located:
+    """The model that `--model name` means, with `files` of it at least. Raises ModelError.
+
+    `watch` is told how far a download is.
+    """
     if name == SMOLLM2:
         return Located(name, None)
-    folder = _folder(name, files)
+    folder = _folder(name, files, watch)
     adapter = read_adapter(folder)
     if adapter is None:
         return Located(absolute_name(name), folder)
     base = _base_name(adapter)
     try:
-        base_folder = None if base == SMOLLM2 else _folder(base, files)
+        base_folder = None if base == SMOLLM2 else _folder(base, files, watch)
     except ModelError as error:
         raise ModelError(
             f"the adapter in {folder} belongs to the base {base!r}, which is not found ({error}): "
@@ -58,14 +62,14 @@ def _base_name(adapter: AdapterStart) -> str:
     return str(beside.resolve()) if _is_directory(beside, adapter.base) else absolute_name(adapter.base)
 
 
-def _folder(name: str, files: tuple[str, ...]) -> Path:
+def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
     if name == "embedded":
         return EMBEDDED_MODEL_DIR
     path = Path(name).expanduser()
     if _is_directory(path, name):
         return path
     if HUB_ID.fullmatch(name) and not name.startswith("."):
-        return fetch_snapshot(name, files)
+        return fetch_snapshot(name, files, watch)
     raise ModelError(f"unknown model {name[:100]!r}: neither a directory nor a hub id; {NAMES}")
 
 

@@ -26,6 +26,7 @@ Level = Literal["debug", "info", "warning", "error"]
 EventName = Literal[
     "started",
     "loading",
+    "downloading",
     "plan",
     "joined",
     "alone",

@@ -23,7 +23,9 @@ from swarmd.observe.words import duration, held_out, sparkline
 
 FRAME_S = 0.25  # four frames a second: quick enough to look alive, too slow to cost anything
 BAR_WIDTH = 24
-QUIET = frozenset({"phase", "step", "pulled", "published", "peer_seen", "health", "checkpoint"})
+QUIET = frozenset(
+    {"phase", "step", "pulled", "published", "peer_seen", "health", "checkpoint", "downloading"}
+)
 NAMES_SHOWN = 4  # of other peers: one row
 
 

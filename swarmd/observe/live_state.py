@@ -8,7 +8,7 @@ from typing import Any
 
 from swarmd.names import named
 from swarmd.observe.text import printable
-from swarmd.observe.words import short_count
+from swarmd.observe.words import downloading, short_count
 
 REWARDS_KEPT = 240  # steps in the curve: wider than any terminal
 MODEL_CHARS = 30  # of a model's name in the plan, whose line is then about 100 characters
@@ -166,6 +166,10 @@ def _resumed(fields: Mapping[str, object]) -> str:
     return f"resumed at step {fields.get('step')}{again}"
 
 
+def _downloading(fields: Mapping[str, object]) -> str:
+    return downloading(str(fields.get("model")), *(_int(fields.get(key)) or 0 for key in ("done", "total")))
+
+
 _LINES: Mapping[str, Callable[[Mapping[str, object]], str]] = {
     "joined": _joined,
     "peer_seen": lambda fields: f"peer_seen: {named(str(fields.get('peer_id')))}",
@@ -181,6 +185,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, object]], str]] = {
     "started": _started,
     "plan": _plan,
     "step": _step,
+    "downloading": _downloading,
 }
 """Events whose fields are too many for a line: the JSON log has them all."""
 

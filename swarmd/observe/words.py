@@ -7,6 +7,7 @@ from itertools import pairwise
 
 CURVE_WIDTH = 60  # characters, one step each
 BLOCKS = "▁▂▃▄▅▆▇█"
+MEGABYTE = 1e6
 
 
 def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
@@ -45,3 +46,8 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def downloading(model: str, done: int, total: int) -> str:
+    """Like downloading Qwen/Qwen2.5-0.5B: 120 of 988 MB; both are given in bytes."""
+    return f"downloading {model}: {done / MEGABYTE:.0f} of {total / MEGABYTE:.0f} MB"

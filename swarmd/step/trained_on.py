@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from swarmd.config import PolicyConfig
 from swarmd.hardware.plan import HardwarePlan
-from swarmd.model import Base, Located, absolute_name, locate
+from swarmd.model import Base, Located, Watch, absolute_name, locate
 from swarmd.storage import Checkpoint
 
 
@@ -32,12 +32,15 @@ def with_model_of(config: PolicyConfig, checkpoint: Checkpoint | None) -> Policy
     return config.model_copy(update={"model": absolute_name(config.model, known)})
 
 
-def locate_base(plan: HardwarePlan, checkpoint: Checkpoint | None) -> tuple[Located, Base | None]:
+def locate_base(
+    plan: HardwarePlan, checkpoint: Checkpoint | None, watch: Watch | None = None
+) -> tuple[Located, Base | None]:
     """The planned model's files, and what an adapter is trained on; None where all weights are trained.
 
-    Fetches a hub model. Raises ModelError, also if the checkpoint's adapter was trained on another base.
+    Fetches a hub model; `watch` is told how far that is. Raises ModelError, also if the checkpoint's adapter
+    was trained on another base.
     """
-    located = locate(plan.model)
+    located = locate(plan.model, watch=watch)
     if plan.lora is None:
         return located, None
     base = Base.of(located)

@@ -24,6 +24,7 @@ from swarmd.storage.database import APPLICATION_ID, MIGRATIONS
 from swarmd.storage.durable import DAMAGED, FORMER, disk_error, remedy
 from swarmd.storage.home import Home
 from swarmd.storage.ledger import RECORDS
+from swarmd.storage.read_only import read_only
 from swarmd.storage.reconciling import own_record, without_file
 
 RECORDS_BYTES_ANY = 2**62
@@ -142,7 +143,7 @@ def _database(path: Path) -> Finding:
         if path.stat().st_size == 0:
             return "wrong", "empty: totals, ledger and known peers are lost unless a backup is put back"
         try:
-            with _read_only(path) as sqlite:
+            with read_only(path) as sqlite:
                 [(application,)] = sqlite.execute("PRAGMA application_id")
                 [(version,)] = sqlite.execute("PRAGMA user_version")
                 [(verdict,)] = sqlite.execute("PRAGMA integrity_check(1)")
@@ -163,25 +164,11 @@ def _database(path: Path) -> Finding:
 
 def _fact(path: Path, name: str) -> str | None:
     try:
-        with _read_only(path) as sqlite:
+        with read_only(path) as sqlite:
             rows = sqlite.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchall()
     except sqlite3.DatabaseError:
         return None  # `_database` says what is wrong with it
     return rows[0][0] if rows else None
-
-
-class _read_only:  # noqa: N801  used as a function
-    """A connection that changes nothing, closed at the end."""
-
-    def __init__(self, path: Path) -> None:
-        self._uri = f"{path.absolute().as_uri()}?mode=ro"
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._sqlite = sqlite3.connect(self._uri, uri=True)
-        return self._sqlite
-
-    def __exit__(self, *_: object) -> None:
-        self._sqlite.close()
 
 
 def _checkpoints(home: Home) -> Iterator[Finding]:
@@ -224,7 +211,7 @@ def _ledger(home: Home) -> Finding:
     def state() -> tuple[State, str]:
         if not home.database_path.stat().st_size:
             return "absent", ""
-        with _read_only(home.database_path) as sqlite:
+        with read_only(home.database_path) as sqlite:
             entered = [digest for digest, _ in sqlite.execute(RECORDS)]
         blobs = BlobStore(home.records_path, RECORDS_BYTES_ANY)
         known, own = frozenset(entered), home.key().peer_id

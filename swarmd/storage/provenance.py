@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from swarmd.errors import StorageError
+from swarmd.storage.read_only import read_only
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,9 @@ def read_untrained(database: Path, step: int) -> dict[str, tuple[int, int]]:
 @contextmanager
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(_uri(database), uri=True)) as connection:
+        with read_only(database) as connection:
             yield connection
     except sqlite3.DatabaseError as error:
         raise StorageError(
             f"the database {database} cannot be read ({error}): `swarmd check` says what is wrong with it"
         ) from error
-
-
-def _uri(database: Path) -> str:
-    """Opened in a way that makes no file: a reader of a database that nobody has open would leave a log."""
-    in_use = database.with_name(f"{database.name}-wal").exists()
-    return f"{database.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"

@@ -56,6 +56,23 @@ def test_a_whole_home_has_nothing_wrong(swarmd, home: Home) -> None:
         assert part in done.out
 
 
+def test_a_look_leaves_no_file_behind(swarmd, home: Home) -> None:
+    before = sorted(home.path.rglob("*"))
+    assert swarmd("check", "--home", home.path).code == 0
+    assert sorted(home.path.rglob("*")) == before
+
+
+def test_a_look_sees_what_a_running_daemon_has_just_written(swarmd, home: Home) -> None:
+    with Database(home.database_path) as database:
+        digest = BlobStore(home.records_path, 2**20).put(
+            sign_record(home.key(), make_record(MANIFEST, 3, START))
+        )
+        database.ledger.published(digest, 1, 1, now=START)
+        done = swarmd("check", "--home", home.path)
+    assert done.code == 0
+    assert "3 entries of records" in done.out
+
+
 def test_what_is_damaged_is_named_and_nothing_is_changed(swarmd, home: Home) -> None:
     flip(home.checkpoints_path / "00000002-step-2" / "state.json")
     record = next(home.records_path.iterdir())

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from swarmd.cli.app import COMMANDS, app
 from swarmd.cli.commands import print_help
 from swarmd.config import flag_list
+from tests.experiment.made_up_results import write_results
 
 LIBRARIES = ("torch", "transformers", "hivemind", "numpy", "starlette", "uvicorn", "httpx", "uvloop")
 MODULES = (*LIBRARIES, "cryptography", "sqlite3", "asyncio", "protocol", "swarmd.storage", "swarmd.gossip")
@@ -90,3 +92,9 @@ def test_help_is_printed_directly_only_where_nothing_else_is_asked(
     assert not print_help(app, ["join", "--steps", "3", "--help"])  # typer finds its way through these
     assert not print_help(app, ["joyn", "--help"])
     assert not print_help(app, [])
+
+
+def test_a_report_of_an_experiment_loads_neither_torch_nor_transformers(tmp_path: Path) -> None:
+    write_results(tmp_path)
+    assert loaded(["experiment", "report", str(tmp_path), "--no-plots"]) & {"torch", "transformers"} == set()
+    assert (tmp_path / "report.html").exists()

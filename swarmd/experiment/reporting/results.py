@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import ROUNDS_FILE, Line, read_lines
-from swarmd.experiment.run import EXPERIMENT_FILE, RUNS
+from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.schedule import RunSpec, best_rates
 from swarmd.experiment.seeding import SWEEP
 

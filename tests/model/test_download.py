@@ -1,0 +1,102 @@
+"""How far a download is, told by the installed huggingface_hub itself, from a hub on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+from huggingface_hub import constants
+
+from swarmd.errors import ModelError
+from swarmd.model import Downloaded
+from swarmd.model.hub import fetch_snapshot
+
+COMMIT = "c" * 40
+FILES = {"config.json": b"{}" * 500, "model.safetensors": bytes(30_000)}
+BYTES = sum(map(len, FILES.values()))
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The hub's answers about one model, owner/name."""
+
+    refused: ClassVar[set[tuple[str, str]]] = set()
+    """Methods and files."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        name = path.rpartition("/")[2]
+        if path.startswith("/api/models/owner/name/tree/"):
+            entries = [{"type": "file", "path": n, "size": len(b), "oid": "0"} for n, b in FILES.items()]
+            self._answer(json.dumps(entries).encode())
+        elif path.startswith("/api/models/owner/name"):
+            siblings = [{"rfilename": name} for name in FILES]
+            self._answer(json.dumps({"id": "owner/name", "sha": COMMIT, "siblings": siblings}).encode())
+        elif name in FILES:
+            self._answer(FILES[name], 403 if (self.command, name) in self.refused else 200)
+        else:
+            self._answer(b"", 404)
+
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_download_tells_its_bytes_and_its_end_and_draws_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[Downloaded | None] = []
+    folder = fetch_snapshot("owner/name", watch=told.append)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    assert told[-2:] == [Downloaded("owner/name", BYTES, BYTES), None]
+    counts = [each.done for each in told if each is not None]
+    assert counts == sorted(counts)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_model_in_the_cache_is_no_download() -> None:
+    fetch_snapshot("owner/name")
+    told: list[Downloaded | None] = []
+    fetch_snapshot("owner/name", watch=told.append)
+    assert told == [None]
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_download_that_fails_has_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hub, "refused", {("GET", "model.safetensors")})
+    told: list[Downloaded | None] = []
+    with pytest.raises(ModelError, match="downloading owner/name failed"):
+        fetch_snapshot("owner/name", watch=told.append)
+    assert told[-1] is None
