@@ -6,6 +6,7 @@ Only Ed25519 keys are accepted. Nothing here is random: seeds come from the call
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NewType
 
 from cryptography.exceptions import InvalidSignature
@@ -18,6 +19,10 @@ PeerId = NewType("PeerId", str)
 
 PEER_ID_BYTES = 52
 """Base58 characters of every Ed25519 peer id, and so its bytes in ASCII."""
+
+PEER_IDS_REMEMBERED = 4_096
+"""Peers whose text and key are remembered, some 250 bytes each. Base 58 takes 20 us and more, and a peer
+meets the same few hundred again and again."""
 
 _KEY_BYTES = 32
 _ED25519_PUBLIC = bytes.fromhex("08011220")  # protobuf PublicKey{Type=Ed25519(1), Data=32 bytes}
@@ -98,11 +103,21 @@ def public_key_from_libp2p(data: bytes) -> bytes:
 
 def peer_id_from_public_key(public_key: bytes) -> PeerId:
     """The peer id of 32 raw bytes. Raises RejectedRecord(key) unless they are a usable Ed25519 key."""
-    return PeerId(_base58_encode(_IDENTITY_MULTIHASH + public_key_to_libp2p(_checked(public_key))))
+    return _peer_id_of(public_key)
 
 
 def public_key_from_peer_id(peer_id: str) -> bytes:
     """The 32 raw bytes inside `peer_id`. Raises RejectedRecord(key) for anything but an Ed25519 peer id."""
+    return _public_key_in(peer_id)
+
+
+@lru_cache(PEER_IDS_REMEMBERED)  # what raises is not kept
+def _peer_id_of(public_key: bytes) -> PeerId:
+    return PeerId(_base58_encode(_IDENTITY_MULTIHASH + public_key_to_libp2p(_checked(public_key))))
+
+
+@lru_cache(PEER_IDS_REMEMBERED)
+def _public_key_in(peer_id: str) -> bytes:
     raw = _base58_decode(peer_id) if len(peer_id) == PEER_ID_BYTES else b""
     if raw[:2] != _IDENTITY_MULTIHASH or _base58_encode(raw) != peer_id:
         raise RejectedRecord(Reason.KEY, f"not an Ed25519 peer id: {peer_id[:PEER_ID_BYTES]}")

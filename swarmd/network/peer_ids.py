@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from protocol import PeerId, ProtocolError, public_key_from_peer_id
 from protocol.keys import peer_id_from_public_key
 from swarmd.network.malformed import Malformed, MessageError
@@ -11,25 +9,17 @@ from swarmd.network.malformed import Malformed, MessageError
 _PREFIX = bytes.fromhex("002408011220")  # identity multihash of 36 bytes, then a protobuf PublicKey
 _BYTES = len(_PREFIX) + 32
 
-REMEMBERED_MAX = 4_096
-"""Peer ids whose text is remembered; base 58 costs 20 us."""
-
 
 def read_peer_id(data: bytes) -> PeerId:
     """The text of a binary peer id. Raises MessageError unless it is that of a usable Ed25519 key."""
     if len(data) != _BYTES or not data.startswith(_PREFIX):
         raise MessageError(Malformed.PEER_ID, f"{len(data)} bytes that are not an Ed25519 peer id")
-    return _text(bytes(data))
+    try:
+        return peer_id_from_public_key(bytes(data[len(_PREFIX) :]))
+    except ProtocolError as error:
+        raise MessageError(Malformed.PEER_ID, str(error)) from error
 
 
 def write_peer_id(peer: PeerId) -> bytes:
     """The binary form of a peer id that was checked already."""
     return _PREFIX + public_key_from_peer_id(peer)
-
-
-@lru_cache(REMEMBERED_MAX)
-def _text(data: bytes) -> PeerId:
-    try:
-        return peer_id_from_public_key(data[len(_PREFIX) :])
-    except ProtocolError as error:
-        raise MessageError(Malformed.PEER_ID, str(error)) from error

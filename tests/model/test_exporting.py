@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, pipeline
 
 from swarmd.config import PolicyConfig
@@ -116,6 +116,38 @@ def test_an_adapter_alone_is_what_peft_loads_on_its_base(train, tiny_model_dir, 
     assert float((logits_of(policy.model, prompt) - logits_of(loaded, prompt)).abs().max()) < EXACT
     assert loaded.peft_config["default"].base_model_name_or_path == str(tiny_model_dir)
     assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"use_rslora": True},
+        {"rank_pattern": {"v_proj": 2}, "alpha_pattern": {"v_proj": 9}},
+        {"layers_to_transform": [1]},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_what_began_as_an_adapter_of_peft_is_merged_as_peft_merges_it(
+    tiny_model_dir, tmp_path, settings
+) -> None:
+    """As `train` makes it, but from a start with a scale, ranks or layers of its own."""
+    start, out = tmp_path / "start", tmp_path / "out"
+    config = LoraConfig(
+        task_type="CAUSAL_LM", r=4, lora_alpha=12, target_modules=["q_proj", "v_proj"], **settings
+    )
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model_dir), config)
+    adapted.save_pretrained(start)
+    trained = {name: tensor for name, tensor in adapted.named_parameters() if tensor.requires_grad}
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for tensor in trained.values():
+            tensor += 0.3 * torch.randn(tensor.shape, generator=random)
+    write_model(Trained(locate(str(start)), trained, LoraPlan(4, 12), {}), out, torch.float32)
+    ids = byte_tokenizer()(QUESTION)["input_ids"]
+    untrained = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
+    found = logits_of(AutoModelForCausalLM.from_pretrained(out), ids)
+    assert float((found - logits_of(adapted.merge_and_unload(), ids)).abs().max()) < EXACT
+    assert float((found - logits_of(untrained, ids)).abs().max()) > 0.1
 
 
 def test_there_is_no_adapter_where_all_weights_were_trained(train, tiny_model_dir, tmp_path) -> None:

@@ -110,3 +110,13 @@ def test_the_refused_points_are_those_whose_order_divides_eight():
         assert x * x % P == square, "not on the curve"
         assert doubled(doubled(doubled((x, y)))) == (0, 1)
     assert len(SMALL_ORDER_Y) == 5  # eight points: two signs each for the three y with x != 0
+
+
+def test_what_is_no_peer_id_is_refused_each_time(publisher):
+    wrong = publisher.peer_id[:-1] + "0"  # not a digit of base 58
+    for _ in range(2):
+        with pytest.raises(RejectedRecord):
+            public_key_from_peer_id(wrong)
+        with pytest.raises(RejectedRecord):
+            peer_id_from_public_key(bytes(32))
+    assert public_key_from_peer_id(publisher.peer_id) == publisher.public_key
