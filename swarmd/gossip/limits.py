@@ -19,6 +19,9 @@ class GossipLimits:
         16  # a quarter of SHARD_ENTRIES_MAX: publishers disagree about the swarm's size
     )
     announce_batch_s: float = 1.0  # own groups of one step are announced together
+    # Twice what a peer may publish in that time. A receiver's 64 tokens per second (network/rates.py) are 26
+    # announcements, and a newcomer is handed what it should hold at the same time.
+    announce_batch_max: int = 16
     announce_answer_s: float = 60.0  # a batch that was never answered counts as failed
     announce_tries: int = (
         2  # the first failure is usually a restart of the transport; the second is the swarm's

@@ -109,14 +109,15 @@ class Publisher:
         return commands
 
     def batch(self, now: float) -> Announce | None:
-        """Everything that waits, once a tick and one batch at a time."""
+        """What waits, the newest first; once a tick, one batch at a time, and no more than a receiver takes."""
         if self._offered:
             if now - self._offered_at < self._limits.announce_answer_s:
                 return None
             self.answered(0)
         self._offered_at = now
-        self._offered = [a for a in self._waiting if a.expires > now]
-        self._waiting = []
+        waiting = [a for a in self._waiting if a.expires > now]
+        most = self._limits.announce_batch_max
+        self._waiting, self._offered = waiting[:-most], waiting[-most:]
         return Announce(tuple(a.envelope for a in self._offered)) if self._offered else None
 
     def answered(self, stored: int) -> None:
@@ -124,7 +125,7 @@ class Publisher:
         self.announced += stored
         self._tries += 1
         if stored < len(self._offered) and self._tries < self._limits.announce_tries:
-            self._waiting = self._offered + self._waiting
+            self._waiting += self._offered
         else:
             self._tries = 0
         self._offered = []

@@ -183,3 +183,21 @@ def test_after_a_restart_everything_unexpired_is_announced_again():
     gossip.handle(g.NetworkRestarted(), START + 350)
     (announce,) = of_type(gossip.handle(g.Tick(1), START + 351), g.Announce)
     assert len(announce.envelopes) == 1, "the first has expired after 300 s"
+
+
+def test_what_piled_up_alone_is_announced_the_newest_first_in_batches_that_are_no_flood():
+    """A peer that trained alone for long meets a newcomer, which would take it all for a flood."""
+    manifest = make_manifest(records_per_round_max=64)
+    gossip, most = machine(manifest), GossipLimits().announce_batch_max
+    count = 2 * most + 3
+    for number in range(count):
+        (last,) = of_type(gossip.handle(make_group(manifest, number, (1.0, 0.0)), START + 1), g.StoreBlob)
+    batches = []
+    for second in range(2, 7):
+        for announce in of_type(gossip.handle(g.Tick(1), START + second), g.Announce):
+            batches.append(announce.envelopes)
+            gossip.handle(g.Announced(len(announce.envelopes)), START + second)
+    assert [len(batch) for batch in batches] == [most, most, 3]
+    assert len({envelope for batch in batches for envelope in batch}) == count
+    newest = verify_announcement(batches[0][-1], manifest=manifest, now=START + 2).announcement
+    assert newest.digest == last.digest
