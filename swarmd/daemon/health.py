@@ -23,15 +23,16 @@ def outages(network: NetworkStatistics, *, started_at: float, now: float) -> Ite
     """What is wrong between this peer and the others. All times are monotonic, in seconds."""
     if not network.known_peers:
         return
-    silent_s = now - (network.answered_at or started_at)
+    alone_until = max(started_at, network.known_since or started_at)
+    silent_s = now - (network.answered_at or alone_until)
     if silent_s >= HEARS_NOBODY_S:
-        since = "" if network.answered_at else " since the start"
+        since = "" if network.answered_at else " so far"
         yield (
             f"hears nobody{since}: none of {network.known_peers} known peers has answered for "
             f"{silent_s:.0f} s; {_way_on(network.dialable)}"
         )
         return
-    unasked_s = now - (network.asked_at or started_at)
+    unasked_s = now - (network.asked_at or alone_until)
     if unasked_s >= NOT_ASKED_S and network.connected_peers:
         yield (
             f"others do not reach this peer: {network.connected_peers} answer it, and none has asked it for "

@@ -109,7 +109,7 @@ class Publisher:
         return commands
 
     def batch(self, now: float) -> Announce | None:
-        """What waits, the newest first; once a tick, one batch at a time, and no more than a receiver takes."""
+        """What waits, the newest first: once a tick, one batch at a time, no more than a receiver takes."""
         if self._offered:
             if now - self._offered_at < self._limits.announce_answer_s:
                 return None

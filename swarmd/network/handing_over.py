@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from hivemind.dht.routing import DHTID, RoutingTable
@@ -30,6 +31,10 @@ NEWCOMERS_MAX = 64
 HANDED_AT_ONCE = 8
 HAND_OVER_S = 2.0
 """Messages handed to a newcomer at once, and seconds before each further one: half of `rates.py`'s limit."""
+
+HANDED_MAX = 64
+"""Messages for one newcomer: two minutes, in which others wait, and 4,096 things. The replicas that met
+it hand over as many."""
 
 AGAIN_S = 60.0
 """Seconds within which a newcomer that is met again is handed nothing at once: a table may forget a peer and
@@ -92,7 +97,7 @@ class HandingOver:
                 theirs.append(name)
         things = (thing for name in theirs for thing in self._held(name))
         at_once = HANDED_AT_ONCE if self._may_burst(newcomer) else 0
-        for index, batch in enumerate(messages_of(things)):
+        for index, batch in enumerate(islice(messages_of(things), HANDED_MAX)):
             if index >= at_once:
                 await asyncio.sleep(HAND_OVER_S)
             if await self._store(newcomer, batch) is None:

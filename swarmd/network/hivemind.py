@@ -112,6 +112,7 @@ class HivemindNetwork:
         self._in_touch = InTouch(
             self._neighbourhood, self._supervisor, self._guard.hearing, self._doors, self._pauses
         )
+        self._known_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._puller = BodyPuller()
 
@@ -241,7 +242,9 @@ class HivemindNetwork:
 
     def statistics(self) -> NetworkStatistics:
         connections, hearing = self._neighbourhood.connections, self._guard.hearing
-        unheard = hearing.unheard
+        unheard, known = hearing.unheard, len(hearing.ever_heard | self._doors.peers)
+        if known and self._known_since is None:
+            self._known_since = time.monotonic()
         return NetworkStatistics(
             connected_peers=sum(peer not in unheard for peer in connections),
             restarts=self._supervisor.restarts,
@@ -251,7 +254,8 @@ class HivemindNetwork:
             problems=tuple(filter(None, [self._neighbourhood.clock_problem, *self._guard.problems])),
             connections={peer: at for peer, at in connections.items() if peer not in unheard},
             refused=dict(self._guard.refused),
-            known_peers=len(hearing.ever_heard | self._doors.peers),
+            known_peers=known,
+            known_since=self._known_since,
             unheard=unheard,
             pauses=self._pauses.times,
             answered_at=hearing.answered_at,

@@ -129,6 +129,8 @@ class NetworkStatistics:
     """Peers that did not answer when last asked, or are away; none of them is in `connections`."""
     pauses: int = 0
     """How often this machine slept, or this process stood still."""
+    known_since: float | None = None
+    """When the first of them became known, by the monotonic clock."""
     answered_at: float | None = None
     """When a peer last answered this one, by the monotonic clock; None: none did yet."""
     asked_at: float | None = None

@@ -13,7 +13,7 @@ from hivemind.dht.routing import DHTID
 from hivemind.p2p import PeerID
 
 from swarmd.network import handing_over
-from swarmd.network.handing_over import AGAIN_S, HAND_OVER_S, HANDED_AT_ONCE, HandingOver, Packed
+from swarmd.network.handing_over import AGAIN_S, HAND_OVER_S, HANDED_AT_ONCE, HANDED_MAX, HandingOver, Packed
 from swarmd.network.messages import STORE_BYTES_MAX
 from tests.gossip.making import key
 
@@ -25,7 +25,7 @@ OTHER = PeerID.from_base58(key(2).peer_id)
 class Hands:
     """A peer with a full shelf that is nearest to all its keys. It sleeps in no time."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, held_messages: int = MESSAGES) -> None:
         self.now = 0.0
         self.given: list[PeerID] = []
         self.waits = 0
@@ -39,7 +39,7 @@ class Hands:
         monkeypatch.setattr(handing_over.asyncio, "sleep", counted)
         held = SimpleNamespace(value=bytes(STORE_BYTES_MAX), expires=1e9)
         shelf: Any = SimpleNamespace(
-            held_keys=lambda: [bytes([index]) * 20 for index in range(MESSAGES)],
+            held_keys=lambda: [bytes([index]) * 20 for index in range(held_messages)],
             plain=lambda _name, _now: held,
             entries=lambda _name, _now: {},
         )
@@ -101,3 +101,13 @@ async def test_one_that_is_met_again_while_it_waits_is_served_once(monkeypatch):
         await hands.give()
         await hands.give()
         assert hands.given == [NEWCOMER] * MESSAGES + [OTHER] * MESSAGES
+
+
+async def test_one_newcomer_holds_up_the_others_for_a_bounded_time(monkeypatch):
+    hands = Hands(monkeypatch, held_messages=HANDED_MAX + 20)
+    hands.over.met(NEWCOMER)
+    hands.over.met(OTHER)
+    async with hands.serving():
+        while OTHER not in hands.given:
+            await hands.give()
+        assert hands.given.count(NEWCOMER) == HANDED_MAX
