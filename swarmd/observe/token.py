@@ -8,6 +8,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
+import sys
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
@@ -63,6 +65,19 @@ def page_token(http: str | None, given: str | None, home: Path) -> tuple[str | N
             "one with --http-token"
         ) from error
     return token, True
+
+
+def tell_token(url: str, token: str, home: Path) -> None:
+    """Say a token that was made just now, once, on standard error.
+
+    It is no event: events go to the logs, to a table of the database and to the page itself.
+    """
+    with suppress(OSError):  # nobody reads it any more; the file has the token
+        print(
+            f"the page with its new token (kept in {home / FILE}): {url}?token={token}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _read(path: Path) -> str:

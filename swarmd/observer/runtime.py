@@ -31,8 +31,7 @@ from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
 from swarmd.observe.settings_view import settings_view
-from swarmd.observe.token import FILE as TOKEN_FILE
-from swarmd.observe.token import page_token
+from swarmd.observe.token import page_token, tell_token
 from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
@@ -228,8 +227,8 @@ class _Observer:
 
     def _tell_page(self, manifest: Manifest) -> None:
         url = f"{self._server.base_url}/"
-        if self._token_is_new:
-            url += f"?token={self._token} (the token is kept in {self._home.path / TOKEN_FILE})"
+        if self._token is not None and self._token_is_new:
+            tell_token(url, self._token, self._home.path)
         self._events.emit("page", message=f"{url} shows the swarm {manifest.name}")
 
     async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
