@@ -94,6 +94,8 @@ class _Observer:
             loop.add_signal_handler(number, self._on_signal)
         route_logs(self._events, loop)
         self._server.bind()
+        if self._token is not None and self._token_is_new:  # at once: no later run tells it
+            tell_token(f"{self._server.base_url}/", self._token, self._home.path)
         try:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._server.serve(), name="status")
@@ -226,10 +228,7 @@ class _Observer:
         database.facts.set_swarm(manifest.swarm_id)
 
     def _tell_page(self, manifest: Manifest) -> None:
-        url = f"{self._server.base_url}/"
-        if self._token is not None and self._token_is_new:
-            tell_token(url, self._token, self._home.path)
-        self._events.emit("page", message=f"{url} shows the swarm {manifest.name}")
+        self._events.emit("page", message=f"{self._server.base_url}/ shows the swarm {manifest.name}")
 
     async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
         return [] if self._rollouts is None else await self._rollouts.newest(kind, limit)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swarmd.config import Config, NetworkConfig
+from swarmd.config import Config, NetworkConfig, ObserveConfig
 from swarmd.errors import NetworkError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
 from swarmd.observer import runtime
@@ -49,3 +49,17 @@ def test_an_address_where_nobody_listens_ends_it_with_one_error(tmp_path: Path) 
     with pytest.raises(NetworkError, match="cannot observe") as caught:
         runtime.run(config, Home.open(tmp_path))
     assert NOBODY in str(caught.value)
+
+
+def test_a_run_that_finds_nobody_has_told_its_new_token(tmp_path: Path, monkeypatch, capsys) -> None:
+    async def fail(*_: object) -> None:
+        raise NetworkError("nobody answers")
+
+    monkeypatch.setattr(runtime._Observer, "_watch", fail)
+    config = Config(home=tmp_path, observe=ObserveConfig(http="0.0.0.0:0"))
+    with pytest.raises(NetworkError, match="nobody answers"):
+        runtime.run(config, Home.open(tmp_path))
+    token = (tmp_path / "http-token").read_text().strip()
+    told = capsys.readouterr()
+    assert f"/?token={token}\n" in told.err
+    assert token not in told.out
