@@ -10,7 +10,6 @@ import re
 import secrets
 import sys
 from contextlib import suppress
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from starlette.requests import Request
@@ -124,12 +123,7 @@ class TokenOnly:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return credentials.strip()
-        try:
-            cookies = SimpleCookie(request.headers.get("cookie", ""))
-        except CookieError:
-            return None
-        found = cookies.get(self._cookie)
-        return None if found is None else found.value
+        return request.cookies.get(self._cookie)
 
     def _is_right(self, given: str | None) -> bool:
         return given is not None and secrets.compare_digest(given.encode(), self._token.encode())

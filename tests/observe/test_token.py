@@ -106,6 +106,13 @@ async def test_the_token_in_the_address_becomes_a_cookie_and_leaves_the_address(
         assert (await client.get("/status")).status_code == 200, "the client kept the cookie"
 
 
+async def test_cookies_of_others_on_the_same_host_do_not_hide_it(tmp_path) -> None:
+    async with browser(tmp_path) as client:
+        name = f"swarmd_{client.base_url.port}"
+        for cookies in (f'prefs={{"a":1}}; {name}={RIGHT}', f"a b=c; =; {name}={RIGHT}; d"):
+            assert (await client.get("/status", headers={"cookie": cookies})).status_code == 200
+
+
 @pytest.mark.parametrize("header", [f"Bearer {RIGHT}", f"bearer  {RIGHT}"])
 async def test_a_scraper_sends_a_header(header, tmp_path) -> None:
     async with browser(tmp_path) as client:
