@@ -1,6 +1,7 @@
 """The token that the page asks for where others could reach it, and how it is checked.
 
-A browser gives it once, as ?token=..., and keeps it as a cookie. A scraper sends `Authorization: Bearer`.
+A browser gives it once, as /?token=..., and keeps it as a cookie. No other path takes it from the address,
+since it would stay in histories and in the logs of proxies. A scraper sends `Authorization: Bearer`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PRIVATE = 0o600
 
 _ASKED = (
     "401: this page needs its token.\n\n"
-    "Open the address that swarmd printed when it made the token, or add ?token=TOKEN to this address.\n"
+    "Open the address that swarmd printed when it made the token, or add ?token=TOKEN to the address of the page, /.\n"
     f"The token is in the file {FILE} in the peer's home, unless --http-token gave another.\n"
     "Scripts send it as the header  Authorization: Bearer TOKEN\n"
 )
@@ -102,10 +103,9 @@ class TokenOnly:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        asked = request.query_params.get("token")
-        if asked is not None and request.url.path == "/" and self._is_right(asked):
+        if request.url.path == "/" and self._is_right(request.query_params.get("token")):
             await self._welcome()(scope, receive, send)
-        elif self._is_right(asked) or self._is_right(self._sent(request)):
+        elif self._is_right(self._sent(request)):
             await self._app(scope, receive, send)
         else:
             refusal = PlainTextResponse(_ASKED, status_code=401, headers={"www-authenticate": "Bearer"})

@@ -87,6 +87,8 @@ async def test_nothing_is_served_without_the_token_and_the_answer_says_how(tmp_p
             "/absent",
             "/?token=wrong",
             "/?token=",
+            f"/status?token={RIGHT}",
+            f"/page/app.js?token={RIGHT}",
         ):
             answer = await client.get(url)
             assert answer.status_code == 401
