@@ -7,6 +7,7 @@ since it would stay in histories and in the logs of proxies. A scraper sends `Au
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import secrets
 import sys
@@ -57,14 +58,25 @@ def page_token(http: str | None, given: str | None, home: Path) -> tuple[str | N
         if path.exists():
             return _read(path), False
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        path.touch(PRIVATE)
-        path.write_text(f"{token}\n", encoding="ascii")
+        _write(path, token)
     except OSError as error:
         raise ConfigError(
             f"the token of the page cannot be kept in {path} ({error.strerror}): check the rights, or give "
             "one with --http-token"
         ) from error
     return token, True
+
+
+def _write(path: Path, token: str) -> None:
+    """Whole or not at all: an empty file, left by a crash, would stop the next start. Raises OSError."""
+    written = path.with_name(f"{path.name}.writing")
+    written.unlink(missing_ok=True)
+    descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{token}\n")
+        file.flush()
+        os.fsync(descriptor)
+    written.replace(path)
 
 
 def tell_token(url: str, token: str, home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,6 +51,20 @@ def test_elsewhere_one_is_made_told_once_and_kept_private(http, tmp_path) -> Non
     assert is_new
     assert page_token(http, None, tmp_path) == (token, False)
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+
+
+def test_a_crash_while_it_is_written_stops_no_later_start(tmp_path, monkeypatch) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", crash)
+        with pytest.raises(KeyboardInterrupt):
+            page_token("0.0.0.0:8080", None, tmp_path)
+    assert not (tmp_path / FILE).exists()
+    _, is_new = page_token("0.0.0.0:8080", None, tmp_path)
+    assert is_new
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 def test_a_given_token_is_taken_as_it_is(tmp_path) -> None:
