@@ -31,7 +31,7 @@ PRIVATE = 0o600
 
 _ASKED = (
     "401: this page needs its token.\n\n"
-    "Open the address that swarmd printed when it made the token, or add ?token=TOKEN to the address of the page, /.\n"
+    "Open the address that swarmd printed when it made the token, or add /?token=TOKEN behind HOST:PORT.\n"
     f"The token is in the file {FILE} in the peer's home, unless --http-token gave another.\n"
     "Scripts send it as the header  Authorization: Bearer TOKEN\n"
 )
