@@ -79,6 +79,13 @@ def _write(path: Path, token: str) -> None:
     written.replace(path)
 
 
+def page_words(url: str, given: str | None, token: str | None, home: Path) -> str:
+    """The page's address, and where its token is if it needs one: for everybody to read."""
+    if token is None:
+        return url
+    return f"{url} needs its token ({home / FILE if given is None else '--http-token'})"
+
+
 def tell_token(url: str, token: str, home: Path) -> None:
     """Say a token that was made just now, once, on standard error.
 

@@ -31,7 +31,7 @@ from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
 from swarmd.observe.settings_view import settings_view
-from swarmd.observe.token import page_token, tell_token
+from swarmd.observe.token import page_token, page_words, tell_token
 from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
@@ -228,7 +228,9 @@ class _Observer:
         database.facts.set_swarm(manifest.swarm_id)
 
     def _tell_page(self, manifest: Manifest) -> None:
-        self._events.emit("page", message=f"{self._server.base_url}/ shows the swarm {manifest.name}")
+        url, given = f"{self._server.base_url}/", self._config.observe.http_token
+        page = page_words(url, given, self._token, self._home.path)
+        self._events.emit("page", message=f"{page}: it shows the swarm {manifest.name}")
 
     async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
         return [] if self._rollouts is None else await self._rollouts.newest(kind, limit)

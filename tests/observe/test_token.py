@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from swarmd.config import Config, ObserveConfig
 from swarmd.errors import ConfigError
 from swarmd.observe import StatusServer
 from swarmd.observe.settings_view import settings_view
-from swarmd.observe.token import FILE, TOKEN, is_loopback, page_token
+from swarmd.observe.token import FILE, TOKEN, is_loopback, page_token, page_words
 from tests.observe.made_up_peer import SNAPSHOT
 
 RIGHT = "a-long-enough-token"
@@ -89,6 +91,28 @@ def test_a_server_that_others_can_reach_does_not_start_without_a_token(tmp_path)
     with pytest.raises(ConfigError, match=r"other machines can reach 0\.0\.0\.0.*--http-token"):
         server.bind()
     assert not (tmp_path / "sock").exists()
+
+
+@pytest.mark.parametrize("every", ["0.0.0.0:0", "[::]:0"])
+def test_the_address_told_can_be_opened_where_every_one_is_listened_on(every, tmp_path) -> None:
+    if every.startswith("[") and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    server = StatusServer(lambda: SNAPSHOT, tmp_path / "sock", every, token=RIGHT)
+    server.bind()
+    try:
+        told = httpx.URL(server.base_url or "")
+        assert not ipaddress.ip_address(told.host).is_unspecified
+        assert told.port
+        socket.create_connection((told.host, told.port), 5).close()
+    finally:
+        server.close()
+
+
+def test_what_is_said_of_the_page_names_the_place_of_its_token_and_never_the_token(tmp_path) -> None:
+    url = "http://192.0.2.7:8080/"
+    assert page_words(url, None, None, tmp_path) == url
+    assert page_words(url, None, RIGHT, tmp_path) == f"{url} needs its token ({tmp_path / FILE})"
+    assert page_words(url, RIGHT, RIGHT, tmp_path) == f"{url} needs its token (--http-token)"
 
 
 async def test_nothing_is_served_without_the_token_and_the_answer_says_how(tmp_path) -> None:
