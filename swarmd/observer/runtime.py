@@ -42,6 +42,8 @@ from swarmd.tasks import FOR_PEERS, TaskRunner
 
 GROUPS_A_MINUTE = 30  # pulled and scored, half of them asked for: a second or two of CPU a minute
 ANSWER_S = 20.0  # for one address to say which swarm it is in; a dead one behind a router never answers
+PATIENCE_S = 60.0  # for a peer that is restarting to answer again
+AGAIN_S = 5.0  # from one try of all addresses to the next
 REMEMBERED_MAX = 64  # peers of earlier runs that gossip may dial
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -144,7 +146,7 @@ class _Observer:
             )
             stack.push_async_callback(network.close)
             self._enter("asking which swarm this is")
-            address, manifest = await find_swarm(network, config.network.peers)
+            address, manifest = await find_swarm(network, config.network.peers, self._warn)
             manifests.append(manifest)
             self._keep(manifest, database)
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
@@ -255,11 +257,30 @@ class _Observer:
         self._events.emit("warning", message=message)
 
 
-async def find_swarm(network: Network, addresses: Sequence[str]) -> tuple[str, Manifest]:
-    """(the first address that answers, the manifest of its swarm).
+async def find_swarm(
+    network: Network, addresses: Sequence[str], say: Callable[[str], None]
+) -> tuple[str, Manifest]:
+    """(the first address that answers, the manifest of its swarm). Tries for a minute, and says so once.
 
     Raises NetworkError that says what each address did, if none answers with a manifest.
     """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + PATIENCE_S
+    is_first = True
+    while True:
+        try:
+            return await _ask_each(network, addresses)
+        except NetworkError as error:
+            if loop.time() + AGAIN_S > until:
+                raise
+            if is_first:
+                say(f"no answer yet, trying for {PATIENCE_S:.0f} s in case a peer is restarting: {error}")
+            is_first = False
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _ask_each(network: Network, addresses: Sequence[str]) -> tuple[str, Manifest]:
+    """As `find_swarm`, once."""
     said = []
     for address in addresses:
         try:
