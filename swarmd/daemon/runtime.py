@@ -43,8 +43,7 @@ from swarmd.observe import (
 )
 from swarmd.observe.settings_view import settings_view
 from swarmd.observe.sinks import require_packages
-from swarmd.observe.token import FILE as TOKEN_FILE
-from swarmd.observe.token import page_token
+from swarmd.observe.token import page_token, page_words, tell_token
 from swarmd.parent.lifeline import STOP, Lifeline
 from swarmd.parent.lives import times
 from swarmd.places import runtime_directory
@@ -156,9 +155,10 @@ class _Daemon:
         if self._server.base_url is None:
             return
         url = f"{self._server.base_url}/"
-        if self._token_is_new:
-            url += f"?token={self._token} (the token is kept in {self._home.path / TOKEN_FILE})"
-        self._events.emit("page", message=url)
+        if self._token is not None and self._token_is_new:
+            tell_token(url, self._token, self._home.path)
+        given = self._config.observe.http_token
+        self._events.emit("page", message=page_words(url, given, self._token, self._home.path))
 
     async def _be_a_peer(self, serving: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
         assembly = await self._assembly(loop)

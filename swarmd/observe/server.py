@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -94,7 +95,7 @@ class StatusServer:
 
     @property
     def base_url(self) -> str | None:
-        """http://HOST:PORT once bound, None without HTTP."""
+        """http://HOST:PORT once bound, None without HTTP. HOST can be opened: it is not 0.0.0.0."""
         return self._base_url
 
     def bind(self) -> None:
@@ -116,8 +117,8 @@ class StatusServer:
                 "give --http-token, or listen on 127.0.0.1"
             )
         listener = _bind_tcp(host, port)
-        shown, port = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
-        self._base_url = f"http://{shown}:{port}"
+        shown, port = _openable(host), listener.getsockname()[1]
+        self._base_url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
         pages: ASGIApp = self._pages
         if self._token is not None:
             pages = TokenOnly(pages, self._token, port)
@@ -163,6 +164,27 @@ class StatusServer:
             with suppress(OSError):  # a home that has become read-only; the next start removes the file
                 self._socket_path.unlink(missing_ok=True)
         self._servers.clear()
+
+
+def _openable(host: str) -> str:
+    """`host`, or for 0.0.0.0 and :: the address with which this machine reaches others, else loopback."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if not ip.is_unspecified:
+        return host
+    family, elsewhere, loopback = (
+        (socket.AF_INET, "192.0.2.1", "127.0.0.1")
+        if ip.version == 4
+        else (socket.AF_INET6, "2001:db8::1", "::1")
+    )
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))  # sends nothing: the system only chooses the own address
+            return str(probe.getsockname()[0])
+    except OSError:
+        return loopback
 
 
 def _bind_tcp(host: str, port: int) -> socket.socket:

@@ -1,14 +1,17 @@
 """The token that the page asks for where others could reach it, and how it is checked.
 
-A browser gives it once, as ?token=..., and keeps it as a cookie. A scraper sends `Authorization: Bearer`.
+A browser gives it once, as /?token=..., and keeps it as a cookie. No other path takes it from the address,
+since it would stay in histories and in the logs of proxies. A scraper sends `Authorization: Bearer`.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import secrets
-from http.cookies import CookieError, SimpleCookie
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.requests import Request
@@ -28,7 +31,7 @@ PRIVATE = 0o600
 
 _ASKED = (
     "401: this page needs its token.\n\n"
-    "Open the address that swarmd printed when it made the token, or add ?token=TOKEN to this address.\n"
+    "Open the address that swarmd printed when it made the token, or add /?token=TOKEN behind HOST:PORT.\n"
     f"The token is in the file {FILE} in the peer's home, unless --http-token gave another.\n"
     "Scripts send it as the header  Authorization: Bearer TOKEN\n"
 )
@@ -55,14 +58,45 @@ def page_token(http: str | None, given: str | None, home: Path) -> tuple[str | N
         if path.exists():
             return _read(path), False
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        path.touch(PRIVATE)
-        path.write_text(f"{token}\n", encoding="ascii")
+        _write(path, token)
     except OSError as error:
         raise ConfigError(
             f"the token of the page cannot be kept in {path} ({error.strerror}): check the rights, or give "
             "one with --http-token"
         ) from error
     return token, True
+
+
+def _write(path: Path, token: str) -> None:
+    """Whole or not at all: an empty file, left by a crash, would stop the next start. Raises OSError."""
+    written = path.with_name(f"{path.name}.writing")
+    written.unlink(missing_ok=True)
+    descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{token}\n")
+        file.flush()
+        os.fsync(descriptor)
+    written.replace(path)
+
+
+def page_words(url: str, given: str | None, token: str | None, home: Path) -> str:
+    """The page's address, and where its token is if it needs one: for everybody to read."""
+    if token is None:
+        return url
+    return f"{url} needs its token ({home / FILE if given is None else '--http-token'})"
+
+
+def tell_token(url: str, token: str, home: Path) -> None:
+    """Say a token that was made just now, once, on standard error.
+
+    It is no event: events go to the logs, to a table of the database and to the page itself.
+    """
+    with suppress(OSError):  # nobody reads it any more; the file has the token
+        print(
+            f"the page with its new token (kept in {home / FILE}): {url}?token={token}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _read(path: Path) -> str:
@@ -88,10 +122,9 @@ class TokenOnly:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        asked = request.query_params.get("token")
-        if asked is not None and request.url.path == "/" and self._is_right(asked):
+        if request.url.path == "/" and self._is_right(request.query_params.get("token")):
             await self._welcome()(scope, receive, send)
-        elif self._is_right(asked) or self._is_right(self._sent(request)):
+        elif self._is_right(self._sent(request)):
             await self._app(scope, receive, send)
         else:
             refusal = PlainTextResponse(_ASKED, status_code=401, headers={"www-authenticate": "Bearer"})
@@ -109,12 +142,7 @@ class TokenOnly:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return credentials.strip()
-        try:
-            cookies = SimpleCookie(request.headers.get("cookie", ""))
-        except CookieError:
-            return None
-        found = cookies.get(self._cookie)
-        return None if found is None else found.value
+        return request.cookies.get(self._cookie)
 
     def _is_right(self, given: str | None) -> bool:
         return given is not None and secrets.compare_digest(given.encode(), self._token.encode())

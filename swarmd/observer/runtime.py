@@ -31,8 +31,7 @@ from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
 from swarmd.observe.settings_view import settings_view
-from swarmd.observe.token import FILE as TOKEN_FILE
-from swarmd.observe.token import page_token
+from swarmd.observe.token import page_token, page_words, tell_token
 from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
@@ -43,6 +42,8 @@ from swarmd.tasks import FOR_PEERS, TaskRunner
 
 GROUPS_A_MINUTE = 30  # pulled and scored, half of them asked for: a second or two of CPU a minute
 ANSWER_S = 20.0  # for one address to say which swarm it is in; a dead one behind a router never answers
+PATIENCE_S = 60.0  # for a peer that is restarting to answer again
+AGAIN_S = 5.0  # from one try of all addresses to the next
 REMEMBERED_MAX = 64  # peers of earlier runs that gossip may dial
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -95,6 +96,8 @@ class _Observer:
             loop.add_signal_handler(number, self._on_signal)
         route_logs(self._events, loop)
         self._server.bind()
+        if self._token is not None and self._token_is_new:  # at once: no later run tells it
+            tell_token(f"{self._server.base_url}/", self._token, self._home.path)
         try:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._server.serve(), name="status")
@@ -143,7 +146,7 @@ class _Observer:
             )
             stack.push_async_callback(network.close)
             self._enter("asking which swarm this is")
-            address, manifest = await find_swarm(network, config.network.peers)
+            address, manifest = await find_swarm(network, config.network.peers, self._warn)
             manifests.append(manifest)
             self._keep(manifest, database)
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
@@ -227,10 +230,9 @@ class _Observer:
         database.facts.set_swarm(manifest.swarm_id)
 
     def _tell_page(self, manifest: Manifest) -> None:
-        url = f"{self._server.base_url}/"
-        if self._token_is_new:
-            url += f"?token={self._token} (the token is kept in {self._home.path / TOKEN_FILE})"
-        self._events.emit("page", message=f"{url} shows the swarm {manifest.name}")
+        url, given = f"{self._server.base_url}/", self._config.observe.http_token
+        page = page_words(url, given, self._token, self._home.path)
+        self._events.emit("page", message=f"{page}: it shows the swarm {manifest.name}")
 
     async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
         return [] if self._rollouts is None else await self._rollouts.newest(kind, limit)
@@ -255,11 +257,30 @@ class _Observer:
         self._events.emit("warning", message=message)
 
 
-async def find_swarm(network: Network, addresses: Sequence[str]) -> tuple[str, Manifest]:
-    """(the first address that answers, the manifest of its swarm).
+async def find_swarm(
+    network: Network, addresses: Sequence[str], say: Callable[[str], None]
+) -> tuple[str, Manifest]:
+    """(the first address that answers, the manifest of its swarm). Tries for a minute, and says so once.
 
     Raises NetworkError that says what each address did, if none answers with a manifest.
     """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + PATIENCE_S
+    is_first = True
+    while True:
+        try:
+            return await _ask_each(network, addresses)
+        except NetworkError as error:
+            if loop.time() + AGAIN_S > until:
+                raise
+            if is_first:
+                say(f"no answer yet, trying for {PATIENCE_S:.0f} s in case a peer is restarting: {error}")
+            is_first = False
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _ask_each(network: Network, addresses: Sequence[str]) -> tuple[str, Manifest]:
+    """As `find_swarm`, once."""
     said = []
     for address in addresses:
         try:

@@ -50,8 +50,9 @@ class StepsFile:
                 data = b"\n" + data  # a power cut left a part of a line
             if size and size + len(data) > FILE_BYTES_MAX:
                 self._rotate()
+                fresh = os.open(self._path, flags, 0o600)
                 os.close(descriptor)
-                descriptor, size = os.open(self._path, flags, 0o600), 0
+                descriptor, size = fresh, 0
             if os.write(descriptor, data) < len(data):
                 os.ftruncate(descriptor, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -173,3 +173,19 @@ async def test_a_status_port_in_use_is_told_before_anything_is_loaded(
         config = Config(home=tmp_path, observe=ObserveConfig(http=f"127.0.0.1:{taken.getsockname()[1]}"))
         with pytest.raises(ConfigError, match="is in use"):
             await _Daemon(config, Home.open(tmp_path), Events()).live()
+
+
+async def test_a_new_token_is_told_on_standard_error_once_and_is_in_no_event(tmp_path: Path, capsys) -> None:
+    log = io.StringIO()
+    config = Config(home=tmp_path, observe=ObserveConfig(http="0.0.0.0:0", log_format="json"))
+    home = Home.open(tmp_path)
+    for times in (1, 0):
+        events = EventLog(config.observe, clock=time.time, stdout=log)
+        daemon = _Daemon(config, home, events)
+        daemon._server.bind()
+        daemon._tell_page()
+        daemon._server.close()
+        token = (tmp_path / "http-token").read_text().strip()
+        assert capsys.readouterr().err.count(f"/?token={token}\n") == times
+        assert token not in repr(events.recent) + log.getvalue()
+        assert [event.name for event in events.recent] == ["page"]

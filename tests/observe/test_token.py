@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
+import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +19,7 @@ from swarmd.config import Config, ObserveConfig
 from swarmd.errors import ConfigError
 from swarmd.observe import StatusServer
 from swarmd.observe.settings_view import settings_view
-from swarmd.observe.token import FILE, TOKEN, is_loopback, page_token
+from swarmd.observe.token import FILE, TOKEN, is_loopback, page_token, page_words
 from tests.observe.made_up_peer import SNAPSHOT
 
 RIGHT = "a-long-enough-token"
@@ -52,6 +55,20 @@ def test_elsewhere_one_is_made_told_once_and_kept_private(http, tmp_path) -> Non
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
+def test_a_crash_while_it_is_written_stops_no_later_start(tmp_path, monkeypatch) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", crash)
+        with pytest.raises(KeyboardInterrupt):
+            page_token("0.0.0.0:8080", None, tmp_path)
+    assert not (tmp_path / FILE).exists()
+    _, is_new = page_token("0.0.0.0:8080", None, tmp_path)
+    assert is_new
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
 def test_a_given_token_is_taken_as_it_is(tmp_path) -> None:
     assert page_token("0.0.0.0:8080", RIGHT, tmp_path) == (RIGHT, False)
     assert not (tmp_path / FILE).exists()
@@ -76,6 +93,28 @@ def test_a_server_that_others_can_reach_does_not_start_without_a_token(tmp_path)
     assert not (tmp_path / "sock").exists()
 
 
+@pytest.mark.parametrize("every", ["0.0.0.0:0", "[::]:0"])
+def test_the_address_told_can_be_opened_where_every_one_is_listened_on(every, tmp_path) -> None:
+    if every.startswith("[") and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    server = StatusServer(lambda: SNAPSHOT, tmp_path / "sock", every, token=RIGHT)
+    server.bind()
+    try:
+        told = httpx.URL(server.base_url or "")
+        assert not ipaddress.ip_address(told.host).is_unspecified
+        assert told.port
+        socket.create_connection((told.host, told.port), 5).close()
+    finally:
+        server.close()
+
+
+def test_what_is_said_of_the_page_names_the_place_of_its_token_and_never_the_token(tmp_path) -> None:
+    url = "http://192.0.2.7:8080/"
+    assert page_words(url, None, None, tmp_path) == url
+    assert page_words(url, None, RIGHT, tmp_path) == f"{url} needs its token ({tmp_path / FILE})"
+    assert page_words(url, RIGHT, RIGHT, tmp_path) == f"{url} needs its token (--http-token)"
+
+
 async def test_nothing_is_served_without_the_token_and_the_answer_says_how(tmp_path) -> None:
     async with browser(tmp_path) as client:
         for url in (
@@ -87,6 +126,8 @@ async def test_nothing_is_served_without_the_token_and_the_answer_says_how(tmp_p
             "/absent",
             "/?token=wrong",
             "/?token=",
+            f"/status?token={RIGHT}",
+            f"/page/app.js?token={RIGHT}",
         ):
             answer = await client.get(url)
             assert answer.status_code == 401
@@ -104,6 +145,13 @@ async def test_the_token_in_the_address_becomes_a_cookie_and_leaves_the_address(
         assert "SameSite=lax" in cookie
         assert "Path" not in cookie, "the browser then keeps it for the path prefix that it sees"
         assert (await client.get("/status")).status_code == 200, "the client kept the cookie"
+
+
+async def test_cookies_of_others_on_the_same_host_do_not_hide_it(tmp_path) -> None:
+    async with browser(tmp_path) as client:
+        name = f"swarmd_{client.base_url.port}"
+        for cookies in (f'prefs={{"a":1}}; {name}={RIGHT}', f"a b=c; =; {name}={RIGHT}; d"):
+            assert (await client.get("/status", headers={"cookie": cookies})).status_code == 200
 
 
 @pytest.mark.parametrize("header", [f"Bearer {RIGHT}", f"bearer  {RIGHT}"])

@@ -85,3 +85,34 @@ def test_a_link_to_another_file_is_not_followed(path: Path, tmp_path: Path) -> N
     StepsFile(path, problems.append).write("1")
     assert other.read_text() == "somebody's"
     assert len(problems) == 1
+
+
+def test_a_new_file_that_cannot_be_opened_after_a_rotation_is_told_with_its_cause(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps_file, "FILE_BYTES_MAX", 10)
+    problems: list[str] = []
+    lines = StepsFile(path, problems.append)
+    lines.write("12345678")
+    open_file, close = os.open, os.close
+    opened: list[int] = []
+    closed: list[int] = []
+
+    def open_once(*given: object) -> int:
+        if opened:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        opened.append(open_file(*given))  # type: ignore[arg-type]
+        return opened[0]
+
+    def close_counted(descriptor: int) -> None:
+        closed.append(descriptor)
+        close(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", open_once)
+        patched.setattr(os, "close", close_counted)
+        lines.write("lost")
+    assert closed == opened, "closed once: another thread may have the number by then"
+    assert ["too many" in problem for problem in problems] == [True]
+    lines.write("kept")
+    assert path.read_text() == "kept\n"
