@@ -59,6 +59,6 @@ function helping(status) {
   const trained = found.trained_on_by_claimed
     ? `${plural(found.trained_on_by_claimed, "peer says that it", "peers say that they")} trained on ${count(found.groups_trained_on_claimed)}.`
     : "Nobody has said yet that it trained on one.";
-  if (found.trained_on_by_claimed || found.pulled_by) return answered("good", "✓", found.trained_on_by_claimed ? "Yes" : "It is heard", `${published} ${pulled} ${trained}`);
+  if (found.pulled_by) return answered("good", "✓", "Yes", `${published} ${pulled} ${trained}`);
   return answered("wait", "…", "Not yet", `${published} ${pulled} ${trained}`);
 }
