@@ -30,6 +30,11 @@ const WORDS = { learned: ["good", "✓", "Yes"], worse: ["bad", "!", "It got wor
 function learning(status) {
   const found = status.learning ?? {}, now = found.now ?? status.evaluation ?? null, mean = status.reward?.mean_20;
   const rewardNow = typeof mean === "number" ? `Reward of the last 20 steps: ${reward(mean)}.` : "";
+  if (!now && found.untrained) {
+    const { success, interval, questions } = found.untrained;
+    return answer("Is it learning?", "wait", "…", `${percent(success)} right, untrained`, `95 % interval ${range(interval)}, on ` +
+      `${plural(questions, "held-out question", "held-out questions")}. The next evaluation shows what training changed. ${rewardNow}`);
+  }
   if (!now) {
     return answer("Is it learning?", "wait", "…", "Not known yet", `${rewardNow} The first answer comes with the first ` +
       "evaluation on held-out questions, which nobody trains on.");
