@@ -89,13 +89,13 @@ def _held_out(learning: Learning) -> Iterable[str]:
 
 
 def _helping(helping: Helping) -> Iterable[str]:
-    if not helping.pulls and not helping.groups_trained_on_claimed:
-        yield f"{_groups(helping.groups_published)} published, none pulled yet"
-        return
-    yield (
-        f"{_groups(helping.groups_published)} published, pulled {helping.pulls} times by "
-        f"{_peers(helping.pulled_by)}"
-    )
+    published = f"{_groups(helping.groups_published)} published"
+    if not helping.pulls:
+        yield f"{published}, none pulled yet"
+        if not helping.groups_trained_on_claimed:
+            return
+    else:
+        yield f"{published}, pulled {helping.pulls} times by {_peers(helping.pulled_by)}"
     users = [peer for peer in helping.peers if peer.groups_trained_on_claimed]
     if not users:
         yield "no peer says yet that it trained on one"

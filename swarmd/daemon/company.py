@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from protocol.limits import MILLI
 from swarmd.gossip import PeerView as SeenPeer
@@ -19,6 +20,11 @@ GONE_SHOWN = 256
 
 LISTED = 256
 """Peers named in `helping` and in `hearing`, those with the most first."""
+
+
+def credible(partners: Mapping[str, Partner], published: int) -> dict[str, Partner]:
+    """The partners, where none claims to have trained on more groups than this peer published."""
+    return {peer_id: replace(one, claimed=min(one.claimed, published)) for peer_id, one in partners.items()}
 
 
 def company(

@@ -13,7 +13,7 @@ import psutil
 from protocol import ADDRESSES_MAX, Manifest, PeerId
 from protocol.limits import MILLI
 from swarmd import __version__
-from swarmd.daemon.company import company, hearing, helping
+from swarmd.daemon.company import company, credible, hearing, helping
 from swarmd.daemon.health import frozen, outages
 from swarmd.daemon.saving import DAY_S
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
@@ -68,7 +68,7 @@ class Reporter:
         now, lora = self.clock(), self.plan.lora
         rewards, counts = self.database.steps.rewards(), self.database.ledger.counts()
         gossip, network, use = self.gossip.statistics(), self.network.statistics(), self.steps.use()
-        partners = self.database.partners.all()
+        partners = credible(self.database.partners.all(), counts.published)
         return StatusSnapshot(
             health=self.health(),
             peer_id=self.network.peer_id,

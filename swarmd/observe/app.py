@@ -25,12 +25,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from swarmd.errors import ConfigError, SwarmdError
+from swarmd.errors import ConfigError, StorageError, SwarmdError
 from swarmd.observe.metrics import exposition
 from swarmd.observe.page_files import index, page_file
 from swarmd.observe.snapshot import Health, Starting
 from swarmd.observe.sources import RECORDS_MAX, RecordKind, Sources
-from swarmd.observe.stream import Snapshot, Streams, names_in, page_state
+from swarmd.observe.stream import Snapshot, Streams, names_in
 
 CarryOut = Callable[[str, Sequence[str]], str | None]
 """(order, peer ids) -> None when it is done, else why not. Called on the event loop."""
@@ -51,7 +51,8 @@ def status_app(
     sources: Sources | None = None,
     streams: Streams | None = None,
 ) -> Starlette:
-    """The application. `snapshot` is called on the event loop for each request and update, and must be quick.
+    """The application. `snapshot` is called on the event loop, for the pages once a second, and must
+    be quick. Where it or a source raises StorageError, the answer is 503 with the message.
 
     `streams` are the caller's if it wants to close them.
     """
@@ -76,7 +77,7 @@ def status_app(
         return Response(text, headers={"content-type": content_type})
 
     async def state(_request: Request) -> Response:
-        return Response(page_state(snapshot()), media_type="application/json")
+        return Response(streams.state(), media_type="application/json")
 
     async def settings(_request: Request) -> Response:
         return JSONResponse(dict(sources.settings()))
@@ -96,7 +97,7 @@ def status_app(
         routes.append(Route("/peers/{order}", _judging(snapshot, carry_out), methods=["POST"]))
     if ping is not None:
         routes.append(Route("/ping", _pinging(snapshot, ping), methods=["POST"]))
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, exception_handlers={StorageError: _unreadable})
 
 
 def _records(sources: Sources) -> Callable[[Request], Awaitable[Response]]:
@@ -156,6 +157,10 @@ async def _peers(request: Request) -> tuple[str, ...]:
         return _Peers.model_validate_json(body).peers
     except ValidationError as error:
         raise ConfigError('expected {"peers": [...]}') from error
+
+
+async def _unreadable(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=503)
 
 
 def _refused(problem: str) -> Response:

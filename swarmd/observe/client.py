@@ -67,8 +67,10 @@ def ask_to_ping(home: Path, socket_path: Path, peer_id: str) -> float:
 
 
 def _require(home: Path, answer: Answer, code: HTTPStatus) -> None:
-    """Raises StartingError, or HTTPException for another code."""
+    """Raises StartingError, SwarmdError when the daemon says what it cannot read, or HTTPException."""
     if answer.code == HTTPStatus.SERVICE_UNAVAILABLE:
+        if problem := answer.json().get("error"):
+            raise SwarmdError(f"the daemon in {home} cannot tell its state: {problem}")
         from swarmd.observe.snapshot import Starting
 
         raise StartingError(f"the daemon in {home} is {Starting.model_validate_json(answer.body)}")

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal, TextIO
 
 import structlog
@@ -21,6 +22,7 @@ from swarmd.observe.live_state import LiveState, describe
 
 EVENTS_KEPT = 256  # more than the daemon emits between two frames of the live view
 FIELD_CHARS_MAX = 2_000  # one field of one line; peers choose some of the text
+FIELD_ITEMS_MAX = 1_024  # of one list or mapping; the rest is left out
 
 Level = Literal["debug", "info", "warning", "error"]
 EventName = Literal[
@@ -180,8 +182,11 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return value.hex()[:FIELD_CHARS_MAX]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_bounded(str(key)): _plain(item) for key, item in islice(value.items(), FIELD_ITEMS_MAX)}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    text = str(value)
+        return [_plain(item) for item in islice(value, FIELD_ITEMS_MAX)]
+    return _bounded(str(value))
+
+
+def _bounded(text: str) -> str:
     return text if len(text) <= FIELD_CHARS_MAX else text[: FIELD_CHARS_MAX - 1] + "…"

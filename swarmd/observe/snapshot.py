@@ -330,7 +330,7 @@ class SwarmView(_Part):
     """A swarm as an observer sees it, which does not train."""
 
     board: tuple[Ranked, ...] = ()
-    """The most successful first; 256 at most."""
+    """Those with ten groups, by the lower bound of their interval, then the others; 256 at most."""
     members_at: tuple[float, ...] = ()
     """Unix times, oldest first, 400 at most."""
     members: tuple[int, ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,7 @@ from functools import lru_cache
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from swarmd.errors import StorageError
 from swarmd.names import name_of
 from swarmd.observe.connections import LIVES_UNTIL
 from swarmd.observe.live_state import describe
@@ -23,6 +25,7 @@ from swarmd.observe.sources import Sources
 
 STREAMS_MAX = 16  # pages open at once; a further one asks every few seconds instead
 PERIOD_S = 2.0  # between two updates: quick enough for a person
+FRESH_S = 1.0  # a state is shown to all pages for so long: to build one takes the event loop tens of ms
 STREAM_S = 900.0  # then the browser connects anew, so that a stalled reader does not hold a place for good
 NAMES_MAX = 1_024  # peers named in one update: those of the snapshot, and then some
 
@@ -54,12 +57,22 @@ class Streams:
     def __init__(self, snapshot: Snapshot, sources: Sources) -> None:
         self._snapshot = snapshot
         self._sources = sources
+        self._state = ""
+        self._state_at = -math.inf
         self._open = 0
         self._closing = asyncio.Event()
 
     def close(self) -> None:
         """End all streams now, so that a server that stops need not wait for them. Idempotent."""
         self._closing.set()
+
+    def state(self) -> str:
+        """The JSON of one update, at most FRESH_S old. Raises StorageError."""
+        now = time.monotonic()
+        if now - self._state_at >= FRESH_S:
+            self._state = page_state(self._snapshot())
+            self._state_at = now
+        return self._state
 
     async def answer(self, request: Request) -> Response:
         """A stream of `state` and `events`, or 503 if all places are taken."""
@@ -77,7 +90,11 @@ class Streams:
             last = 0
             began = time.monotonic()
             while time.monotonic() - began < STREAM_S and not self._closing.is_set():
-                yield _message("state", page_state(self._snapshot()))
+                try:
+                    state = self.state()
+                except StorageError:  # the page asks for /state then, which says why
+                    return
+                yield _message("state", state)
                 events = self._sources.events_since(last)
                 if events or last == 0:
                     shown = [

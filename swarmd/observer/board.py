@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 RECENT_GROUPS = 100  # of one peer: it learns, so older ones say little about it now
-PEERS_MAX = 1_024  # as many as gossip lists; whoever was heard longest ago goes first
+RANKED_GROUPS = 10  # below that a success says little: the peer is not ranked
+PEERS_MAX = (
+    1_024  # as many as gossip lists; whoever has the fewest groups goes first, then the longest silent
+)
 NORMAL_95 = 1.96  # standard errors on either side of a mean, for a 95 % interval
 
 
@@ -34,12 +37,20 @@ class Board:
         self._rewards.setdefault(publisher, deque(maxlen=RECENT_GROUPS)).append(reward)
         self._rewards.move_to_end(publisher)
         if len(self._rewards) > PEERS_MAX:
-            self._rewards.popitem(last=False)
+            others = (peer for peer in self._rewards if peer != publisher)
+            del self._rewards[min(others, key=lambda peer: len(self._rewards[peer]))]
 
     def successes(self) -> Mapping[str, Success]:
-        """Peer id -> success, the highest mean first."""
+        """Peer id -> success: those with RANKED_GROUPS by the lower bound of their interval, the
+        highest first, then the others, those with the most groups first."""
         found = {peer: _success(rewards) for peer, rewards in self._rewards.items()}
-        return dict(sorted(found.items(), key=lambda item: (-item[1].mean, item[0])))
+        return dict(sorted(found.items(), key=lambda item: (*_rank(item[1]), item[0])))
+
+
+def _rank(success: Success) -> tuple[bool, float, float]:
+    if success.groups >= RANKED_GROUPS and success.interval is not None:
+        return False, -success.interval[0], -success.mean
+    return True, -success.groups, -success.mean
 
 
 def _success(rewards: deque[float]) -> Success:

@@ -17,6 +17,7 @@ class Members:
     def __init__(self, path: Path) -> None:
         """Open or create the file. Raises StorageError."""
         self._connection = Connection(path)
+        self._curve: tuple[tuple[float, ...], tuple[int, ...]] | None = None
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS members (at REAL NOT NULL, here INTEGER NOT NULL)"
         )
@@ -27,6 +28,7 @@ class Members:
 
     def count(self, here: int, *, now: float) -> None:
         """The swarm has `here` members at `now` (Unix seconds)."""
+        self._curve = None
         with self._connection.transaction():
             self._connection.execute("INSERT INTO members VALUES (?, ?)", (now, here))
             self._connection.execute(
@@ -34,7 +36,15 @@ class Members:
             )
 
     def curve(self) -> tuple[tuple[float, ...], tuple[int, ...]]:
-        """(times, the most members around each), oldest first, at most POINTS_MAX of each."""
+        """(times, the most members around each), oldest first, at most POINTS_MAX of each.
+
+        Read anew after a count only: that takes tens of ms, and pages ask every second.
+        """
+        if self._curve is None:
+            self._curve = self._read()
+        return self._curve
+
+    def _read(self) -> tuple[tuple[float, ...], tuple[int, ...]]:
         rows = self._connection.execute(
             "WITH bounds AS (SELECT MIN(rowid) AS first, MAX(rowid) - MIN(rowid) + 1 AS n FROM members)"
             " SELECT MAX(at), MAX(here) FROM members, bounds"

@@ -18,6 +18,9 @@ EVENTS_MAX = 10_000
 DEBUG_EVENTS_MAX = 2_000
 """Debug events kept beside them: they come by the second, and must not push out what people should read."""
 
+SLACK = 0.01
+"""Of a ring, by which it may be over before the oldest make room: that takes 6 ms on the event loop."""
+
 EVENT_CHARACTERS_MAX = 4_000
 """Fields of one event as JSON; longer ones are left out, since peers choose some of the text."""
 
@@ -39,6 +42,8 @@ class Happenings:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._untrimmed: dict[bool, int | None] = {False: None, True: None}
+        """Debug or not -> events that were added since the oldest made room; None before the first time."""
 
     def add(self, events: Sequence[tuple[float, str, str, Mapping[str, object]]]) -> None:
         """Keep events, each as time, name, level and JSON fields; the oldest make room."""
@@ -50,7 +55,13 @@ class Happenings:
                     "INSERT INTO events (at, name, level, fields) VALUES (?, ?, ?, ?)",
                     (at, name, level, kept),
                 )
-            for is_debug, kept_max in ((0, EVENTS_MAX), (1, DEBUG_EVENTS_MAX)):
+            for is_debug, kept_max in ((False, EVENTS_MAX), (True, DEBUG_EVENTS_MAX)):
+                added = sum((level == "debug") == is_debug for _, _, level, _ in events)
+                untrimmed = self._untrimmed[is_debug]
+                if untrimmed is not None and untrimmed + added <= SLACK * kept_max:
+                    self._untrimmed[is_debug] = untrimmed + added
+                    continue
+                self._untrimmed[is_debug] = 0
                 self._connection.execute(
                     "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE (level = 'debug') = ?"
                     " ORDER BY id DESC LIMIT -1 OFFSET ?)",

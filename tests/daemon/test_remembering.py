@@ -34,14 +34,24 @@ async def test_events_are_kept_as_they_come_and_once_more_at_the_end(database, e
     ]
 
 
-async def test_a_database_that_cannot_be_written_is_told_once_and_stops_nothing(
-    database, events, monkeypatch
-):
-    def refuse(_batch):
-        raise StorageError("the disk is full")
+async def test_a_database_that_cannot_be_written_is_told_once_and_tried_again(database, events, monkeypatch):
+    add, refusals, kept = database.happenings.add, iter(range(2)), asyncio.Event()
 
-    monkeypatch.setattr(database.happenings, "add", refuse)
+    def refuse_twice(batch):
+        if next(refusals, None) is not None:
+            raise StorageError("the database is locked")
+        add(batch)
+        kept.set()
+
+    monkeypatch.setattr(database.happenings, "add", refuse_twice)
+    monkeypatch.setattr(remembering, "RETRY_S", 0.0)
     events.emit("started", version="1")
-    await keep_events(events, database)
+    task = asyncio.get_running_loop().create_task(keep_events(events, database))
+    await kept.wait()
+    task.cancel()
+    await asyncio.wait([task])
     [warning] = events.named("warning")
-    assert warning["message"] == "`swarmd events` shows no more events: the disk is full"
+    assert (
+        warning["message"] == "`swarmd events` misses events, tried again every 0 s: the database is locked"
+    )
+    assert [one.name for one in database.happenings.newest(9, ALL)] == ["started", "warning"]

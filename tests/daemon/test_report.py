@@ -303,6 +303,8 @@ def test_a_worker_that_does_not_answer_is_named(parts, which):
 def test_what_was_given_and_taken_is_told_with_what_is_only_claimed(parts):
     partners = parts.database.partners
     meet(parts)
+    for n in range(4):
+        parts.database.ledger.published(bytes([n]) * 32, 70, 1, now=START)
     partners.used({OTHER.peer_id: 3}, now=START)
     partners.pulled({OTHER.peer_id: 2, key(3).peer_id: 5}, now=START)
     partners.claimed(OTHER.peer_id, 4, now=START)
@@ -319,6 +321,15 @@ def test_what_was_given_and_taken_is_told_with_what_is_only_claimed(parts):
     other = next(peer for peer in said.peers if peer.peer_id == OTHER.peer_id)
     assert (other.groups_used, other.pulls, other.groups_trained_on_claimed) == (3, 2, 4)
     assert report(parts).own_status().used == {OTHER.peer_id: 3}
+
+
+def test_a_claim_to_have_trained_on_more_than_was_published_is_cut_to_it(parts):
+    meet(parts)
+    parts.database.ledger.published(bytes(32), 70, 1, now=START)
+    parts.database.partners.claimed(OTHER.peer_id, 2**53 - 1, now=START)
+    said = report(parts).snapshot()
+    assert (said.helping.groups_trained_on_claimed, said.helping.peers[0].groups_trained_on_claimed) == (1, 1)
+    assert next(p for p in said.peers if p.peer_id == OTHER.peer_id).groups_trained_on_claimed == 1
 
 
 def test_a_peer_without_a_sign_for_three_minutes_is_gone_and_listed_last(parts):

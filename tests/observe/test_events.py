@@ -13,6 +13,7 @@ import pytest
 from swarmd.config import ObserveConfig
 from swarmd.names import named
 from swarmd.observe import EventLog
+from swarmd.observe.events import FIELD_CHARS_MAX, FIELD_ITEMS_MAX
 from swarmd.observe.live_state import describe
 
 NOON = 1_795_262_400.25  # 2026-11-21T12:00:00.250Z
@@ -210,3 +211,12 @@ def test_the_plan_is_one_short_line_and_its_reasons_stay_in_the_json() -> None:
     stream = io.StringIO()
     log_to(stream).emit("plan", **fields)
     assert json.loads(stream.getvalue())["reasons"] == fields["reasons"]
+
+
+def test_keys_and_the_number_of_items_are_bounded_too() -> None:
+    out = io.StringIO()
+    log = log_to(out)
+    log.emit("plan", named={"k" * 9_000: 1}, many=list(range(9_000)), more={str(n): n for n in range(9_000)})
+    line = json.loads(out.getvalue())
+    assert [len(key) for key in line["named"]] == [FIELD_CHARS_MAX]
+    assert len(line["many"]) == len(line["more"]) == FIELD_ITEMS_MAX

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from swarmd.errors import ConfigError, SwarmdError
+from swarmd.errors import ConfigError, StorageError, SwarmdError
 from swarmd.names import name_of
 from swarmd.observe import (
     Health,
@@ -33,6 +33,7 @@ from swarmd.observe import (
 )
 from swarmd.observe.app import ORDER_BYTES_MAX, CarryOut
 from swarmd.observe.connections import LIVES_UNTIL
+from swarmd.observe.stream import Streams
 from tests.observe.full_peer import IDS
 
 
@@ -299,6 +300,7 @@ async def test_the_page_is_kept_up_to_date_by_a_bounded_number_of_streams(
 ) -> None:
     monkeypatch.setattr("swarmd.observe.stream.STREAMS_MAX", 1)
     monkeypatch.setattr("swarmd.observe.stream.PERIOD_S", 0.01)
+    monkeypatch.setattr("swarmd.observe.stream.FRESH_S", 0.0)
     seen = iter([snapshot, snapshot.model_copy(update={"step": 13})])
     async with serving(lambda: next(seen, snapshot), tmp_path / "sock", "0") as server:
         url = server.base_url or ""
@@ -315,6 +317,26 @@ async def test_the_page_is_kept_up_to_date_by_a_bounded_number_of_streams(
             assert (await client.get("/state")).json()["status"]["step"] == 12
         async with httpx.AsyncClient(base_url=url) as client, client.stream("GET", "/stream") as again:
             assert again.status_code == 200, "a place is free again"
+
+
+async def test_all_pages_share_one_state_a_second(snapshot) -> None:
+    built = []
+    streams = Streams(lambda: built.append(1) or snapshot, Sources())
+    assert streams.state() == streams.state()
+    assert len(built) == 1
+
+
+async def test_a_database_that_cannot_be_read_is_503_with_the_message(tmp_path) -> None:
+    def broken(*_arguments: object) -> StatusSnapshot:
+        raise StorageError("database is locked")
+
+    async with serving(broken, tmp_path / "sock"), over(tmp_path / "sock") as client:
+        for page in ("/status", "/healthz", "/metrics", "/state"):
+            answer = await client.get(page)
+            assert (answer.status_code, answer.json()) == (503, {"error": "database is locked"})
+        assert (await client.get("/stream")).text == ""
+        with pytest.raises(SwarmdError, match="cannot tell its state: database is locked"):
+            await asyncio.to_thread(ask_status, tmp_path, tmp_path / "sock")
 
 
 async def test_a_stream_outlives_other_connections_and_does_not_delay_the_stop(

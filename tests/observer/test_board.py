@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swarmd.observer import board as board_module
-from swarmd.observer.board import RECENT_GROUPS, Board
+from swarmd.observer.board import RANKED_GROUPS, RECENT_GROUPS, Board
 
 
 def test_the_most_successful_comes_first() -> None:
@@ -45,9 +45,20 @@ def test_old_groups_are_forgotten_since_a_peer_learns() -> None:
     assert board.successes()["peer"].mean == 1.0
 
 
-def test_the_peer_heard_longest_ago_makes_room(monkeypatch) -> None:
-    monkeypatch.setattr(board_module, "PEERS_MAX", 2)
+def test_few_lucky_groups_do_not_come_before_ten_and_a_sure_success_comes_first() -> None:
     board = Board()
-    for peer in ("a", "b", "a", "c"):
+    for n in range(RANKED_GROUPS):
+        board.add("sure", 0.5)
+        board.add("unsure", float(n < 6))
+    for _ in range(RANKED_GROUPS - 1):
+        board.add("lucky", 1.0)
+    board.add("luckier", 1.0)
+    assert list(board.successes()) == ["sure", "unsure", "lucky", "luckier"]
+
+
+def test_the_peer_with_the_fewest_groups_makes_room_then_the_one_heard_longest_ago(monkeypatch) -> None:
+    monkeypatch.setattr(board_module, "PEERS_MAX", 3)
+    board = Board()
+    for peer in ("a", "a", "b", "c", "d", "e"):
         board.add(peer, 0.5)
-    assert set(board.successes()) == {"a", "c"}
+    assert set(board.successes()) == {"a", "d", "e"}

@@ -42,3 +42,12 @@ def test_the_oldest_rows_make_room(tmp_path, monkeypatch) -> None:
         members.count(minute, now=float(minute))
     assert members.curve() == ((3.0, 4.0), (3, 4))
     members.close()
+
+
+def test_the_curve_is_read_once_between_two_counts(tmp_path) -> None:
+    members = Members(tmp_path / "members.db")
+    members.count(3, now=60.0)
+    assert members.curve() is members.curve()
+    members.count(5, now=120.0)
+    assert members.curve() == ((60.0, 120.0), (3, 5))
+    members.close()

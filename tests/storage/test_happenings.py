@@ -50,3 +50,16 @@ def test_fields_of_any_length_are_bounded(tmp_path: Path) -> None:
         database.happenings.add([(NOW, "warning", "warning", {"message": "x" * 10_000})])
         [event] = database.happenings.newest(1, ALL)
         assert event.fields == {"message": "too long to be kept"}
+
+
+def test_the_oldest_make_room_once_the_ring_is_one_percent_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(happenings, "EVENTS_MAX", 200)
+    with Database(tmp_path / "swarmd.db") as database:
+        database.happenings.add([(NOW, "step", "info", {})] * 200)
+        kept = []
+        for _ in range(4):
+            database.happenings.add([(NOW, "step", "info", {})])
+            kept.append(len(database.happenings.newest(300, ALL)))
+        assert kept == [201, 202, 200, 201]

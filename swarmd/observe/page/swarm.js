@@ -48,7 +48,7 @@ export function swarmAnswers({ status }) {
       here ? `${plural(Object.keys(view.models).length, "model", "models")} on ${plural(Object.keys(view.devices).length, "kind of device", "kinds of devices")}.`
         : "Peers announce themselves every half minute. They appear here as they do."),
     answer("How good are they?", ranked.length ? "good" : "wait", ranked.length ? "✓" : "…",
-      ranked.length > 1 ? `${reward(ranked.at(-1).success)} to ${reward(ranked[0].success)}` : ranked.length ? reward(ranked[0].success) : "Not known yet",
+      ranked.length > 1 ? `${reward(Math.min(...ranked.map((peer) => peer.success)))} to ${reward(Math.max(...ranked.map((peer) => peer.success)))}` : ranked.length ? reward(ranked[0].success) : "Not known yet",
       ranked.length ? `Mean reward, scored here, of the newest groups of ${plural(ranked.length, "peer", "peers")}.`
         : `A peer is ranked once ${GROUPS_MIN} of its groups were pulled and scored here.`));
 }
@@ -69,6 +69,6 @@ function ranking(board, names) {
     found.interval ? found.interval.map(reward).join(" to ") : "not known yet", count(found.groups), reward(found.claimed)] });
   const enough = board.filter((found) => found.groups >= GROUPS_MIN), rest = board.filter((found) => found.groups < GROUPS_MIN);
   return h("div", null, table("Peers by success", HEADS, [...enough, ...rest].slice(0, SHOWN).map(row)),
-    h("p", { class: "note" }, "Success is the mean reward of a peer's newest groups, at most 100, pulled and scored again here. Peers publish only groups whose ",
+    h("p", { class: "note" }, "Success is the mean reward of a peer's newest groups, at most 100, pulled and scored again here. The rank is by the lower end of its interval. Peers publish only groups whose ",
       "rewards differ, so it is nearer to one half than the peer's success on all questions. The claimed value is the peer's own word, over all its groups."));
 }

@@ -30,6 +30,11 @@ const WORDS = { learned: ["good", "✓", "Yes"], worse: ["bad", "!", "It got wor
 function learning(status) {
   const found = status.learning ?? {}, now = found.now ?? status.evaluation ?? null, mean = status.reward?.mean_20;
   const rewardNow = typeof mean === "number" ? `Reward of the last 20 steps: ${reward(mean)}.` : "";
+  if (!now && found.untrained) {
+    const { success, interval, questions } = found.untrained;
+    return answer("Is it learning?", "wait", "…", `${percent(success)} right, untrained`, `95 % interval ${range(interval)}, on ` +
+      `${plural(questions, "held-out question", "held-out questions")}. The next evaluation shows what training changed. ${rewardNow}`);
+  }
   if (!now) {
     return answer("Is it learning?", "wait", "…", "Not known yet", `${rewardNow} The first answer comes with the first ` +
       "evaluation on held-out questions, which nobody trains on.");
@@ -59,6 +64,6 @@ function helping(status) {
   const trained = found.trained_on_by_claimed
     ? `${plural(found.trained_on_by_claimed, "peer says that it", "peers say that they")} trained on ${count(found.groups_trained_on_claimed)}.`
     : "Nobody has said yet that it trained on one.";
-  if (found.trained_on_by_claimed || found.pulled_by) return answered("good", "✓", found.trained_on_by_claimed ? "Yes" : "It is heard", `${published} ${pulled} ${trained}`);
+  if (found.pulled_by) return answered("good", "✓", "Yes", `${published} ${pulled} ${trained}`);
   return answered("wait", "…", "Not yet", `${published} ${pulled} ${trained}`);
 }
