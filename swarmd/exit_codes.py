@@ -9,7 +9,7 @@ FAILED = 1
 MISUSED = 2
 """A wrong flag, setting, file or home; said before anything is started."""
 NO_DAEMON = 3
-"""`status`, `health`: no daemon runs in that home, or it is still starting."""
+"""A daemon is needed, and none runs in that home, or it is still starting."""
 DISK_FULL = 75
 """No space is left (EX_TEMPFAIL of sysexits.h). `join` starts again if it has finished a step before."""
 BUG = 70

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _say(error)
         if is_disk_full(error):
             leave(exit_codes.DISK_FULL)
-        leave(exit_codes.MISUSED if isinstance(error, ConfigError) else exit_codes.FAILED)
+        leave(_code_of(error))
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
     except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, the code of errors that people can fix
@@ -119,6 +119,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         traceback.print_exc()
         leave(exit_codes.BUG)
     leave(exit_codes.DONE)
+
+
+def _code_of(error: SwarmdError) -> int:
+    from swarmd.observe import NoDaemonError
+
+    if isinstance(error, NoDaemonError):
+        return exit_codes.NO_DAEMON
+    return exit_codes.MISUSED if isinstance(error, ConfigError) else exit_codes.FAILED
 
 
 def _say(error: Exception) -> None:

@@ -50,6 +50,8 @@ def show(
             rows[key] = {"value": HIDDEN if name.endswith(SECRET) and value else value, "origin": origin}
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
+    elif not rows:
+        typer.echo("all settings have their defaults")
     else:
         _print(rows)
 
@@ -70,6 +72,8 @@ def check(
 
     path = home_path(home)
     chosen = path / "config.toml" if file is None else file
+    if chosen.is_dir():
+        raise ConfigError(f"{chosen} is a directory: name the file in it, or give the home with --home")
     if not chosen.is_file():
         hint = "all settings have their defaults" if file is None else "name a file"
         raise ConfigError(f"there is no file {chosen}: {hint}")

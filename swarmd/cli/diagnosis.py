@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shlex
 import shutil
 import socket
 import subprocess
@@ -84,7 +85,8 @@ def _home(patient: Patient) -> Check:
         Home.existing(home.path).key()
     except ConfigError as error:
         if home.path.exists() and any(home.path.iterdir()):
-            return Check("home", "fail", str(error), "`swarmd check` says what is wrong in it")
+            command = f"swarmd check --home {shlex.quote(str(home.path))}"
+            return Check("home", "fail", str(error), f"`{command}` says what is wrong in it")
         return Check("home", "ok", f"there is none at {home.path} yet: `swarmd join` makes it")
     return Check("home", "ok", str(home.path))
 
@@ -126,7 +128,9 @@ def _reachability(patient: Patient) -> Check:
         if reason.startswith(("hears nobody", "others do not reach", "nobody can reach")):
             text, _, remedy = reason.partition("; ")
             return Check("reachability", "fail", text, remedy or "see --host and --announce")
-    return Check("reachability", "ok", f"{len(patient.status.peers)} other peers are seen")
+    seen = sum(not peer.gone for peer in patient.status.peers)
+    text = "1 other peer is seen" if seen == 1 else f"{seen} other peers are seen"
+    return Check("reachability", "ok", text)
 
 
 def _disk(patient: Patient) -> Check:
@@ -158,9 +162,19 @@ def _hub(patient: Patient) -> Check:
         return Check("hub", "ok", f"not needed: the model {model} is on this disk")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return Check("hub", "ok", "not asked, because HF_HUB_OFFLINE is set: models come from the cache")
-    url = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     try:
-        socket.create_connection((url.hostname or "", url.port or 443), timeout=HUB_S).close()
+        url = urlsplit(endpoint)
+        port = url.port or 443
+    except ValueError as error:
+        return Check(
+            "hub",
+            "warn",
+            f"HF_ENDPOINT is {endpoint!r}, which is no address: {error}",
+            "unset it, or set it to one such as https://huggingface.co",
+        )
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=HUB_S).close()
     except OSError as error:
         return Check(
             "hub",

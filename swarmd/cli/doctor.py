@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -38,9 +40,14 @@ def doctor(
 
     path = home_path(home)
     try:
-        found = diagnose(_patient(path))
+        if path.exists() and not path.is_dir():
+            file = Check("home", "fail", f"{path} is a file", "name a directory with --home")
+            found = Diagnosis((file,), ())
+        else:
+            found = diagnose(_patient(path))
     except ConfigError as error:  # nothing else can be said before the settings can be read
-        found = Diagnosis((Check("settings", "fail", str(error), "`swarmd config check`"),), ())
+        remedy = f"`swarmd config check --home {shlex.quote(str(path))}`"
+        found = Diagnosis((Check("settings", "fail", str(error), remedy),), ())
     if as_json:
         plain = {"ok": found.ok, "home": str(path), **asdict(found)}
         typer.echo(json.dumps(plain, indent=2))
@@ -74,7 +81,7 @@ def _print(found: Diagnosis) -> None:
     if found.plan:
         console.print(Text("\nplan", style="bold"))
         for reason in found.plan:
-            console.print(Text(f"  {printable(reason)}"))
+            console.print(Padding(Text(printable(reason)), (0, 0, 0, 2), expand=False))
     counts = {state: sum(check.state == state for check in found.checks) for state in STYLES}
     console.print(Text(f"\n{counts['fail']} failed, {counts['warn']} warnings, {counts['ok']} ok"))
 

@@ -83,6 +83,8 @@ def export(
     The model card names the swarm, its tasks, the held-out success and the peers learned from, by their ids.
     """
     target = folder.expanduser().absolute()
+    if target.is_dir():
+        target = target.resolve()  # a link is kept, and what it points to is written
     require_free(target)
     if adapter and gguf is not None:
         raise ConfigError("--gguf converts a whole model, and --adapter writes none: leave one of them out")

@@ -15,17 +15,24 @@ FILE_MODE = 0o644
 
 
 def require_free(folder: Path) -> None:
-    """Raises ConfigError if `folder` is a file or holds anything."""
+    """Raises ConfigError if `folder` is a file, holds anything or is the working directory."""
+    here = False
     try:
         if not folder.is_dir():
             taken = folder.exists() or folder.is_symlink()
         else:
             taken = next(folder.iterdir(), None) is not None
+            here = folder.samefile(".")
     except OSError as error:
         raise ConfigError(f"{folder} cannot be read: {error.strerror}; name another directory") from error
     if taken:
         kind = "holds something already" if folder.is_dir() else "is a file"
         raise ConfigError(f"{folder} {kind}, and nothing is overwritten: name a new or an empty directory")
+    if here:
+        raise ConfigError(
+            f"{folder} is the working directory, and the new one would take its place under this shell: "
+            "name a new directory in it, such as ./model"
+        )
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import typer
 from protocol import PeerId
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.naming import find_peers
-from swarmd.errors import SwarmdError
 from swarmd.gossip.orders import Order
 from swarmd.names import name_of
 from swarmd.observe import NoDaemonError, StartingError, ask_to_judge
@@ -57,7 +56,7 @@ def _carry_out(order: Order, peers: Sequence[str], path: Path) -> None:
         ask_to_judge(home.path, home.socket_path, order, wanted)
         when = "now"
     except StartingError as error:
-        raise SwarmdError(f"{error}: try again in a moment") from error
+        raise StartingError(f"{error}: try again in a moment") from error
     except NoDaemonError:
         _judge_stored(order, wanted, Home.existing(home.path))
         when = "from the next start"

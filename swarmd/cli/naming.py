@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from protocol import PeerId
-from swarmd.errors import ConfigError, SwarmdError
+from swarmd.errors import ConfigError
 from swarmd.gossip.orders import parse_peer_id
 from swarmd.names import name_of, named
 from swarmd.observe import NoDaemonError, StartingError, ask_status
@@ -19,7 +19,7 @@ SUGGESTED_MAX = 3  # near names in an error
 def find_peers(texts: Sequence[str], home: Home) -> list[PeerId]:
     """The peers that `texts` name, each once, in order. Whole ids need not be known here.
 
-    Raises ConfigError for a text that names nobody or several, SwarmdError while the daemon starts.
+    Raises ConfigError for a text that names nobody or several, StartingError while the daemon starts.
     """
     if all(map(_is_whole, texts)):
         return list(dict.fromkeys(map(PeerId, texts)))
@@ -46,14 +46,22 @@ def find_peer(text: str, known: Iterable[str]) -> PeerId:
 def known_peers(home: Home) -> set[str]:
     """Everybody that the home's daemon lists, or else that its database names.
 
-    Raises ConfigError if there is no home, SwarmdError while the daemon starts, StorageError.
+    Raises ConfigError if there is no home, StartingError while the daemon starts, StorageError.
     """
+    try:
+        return listed_peers(home)
+    except StartingError:
+        raise
+    except NoDaemonError:
+        return _stored_peers(Home.existing(home.path))
+
+
+def listed_peers(home: Home) -> set[str]:
+    """Everybody that the home's daemon lists. Raises NoDaemonError, StartingError, SwarmdError."""
     try:
         status = ask_status(home.path, home.socket_path)
     except StartingError as error:
-        raise SwarmdError(f"{error}: try again in a moment") from error
-    except NoDaemonError:
-        return _stored_peers(Home.existing(home.path))
+        raise StartingError(f"{error}: try again in a moment") from error
     return {
         *(peer.peer_id for peer in status.peers),
         *(peer.peer_id for peer in status.judgement.ignored),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
-from swarmd.cli.naming import find_peer, known_peers
+from swarmd.cli.naming import find_peer, listed_peers
 from swarmd.names import named
 from swarmd.observe import ask_to_ping
 from swarmd.storage import Home
@@ -19,8 +19,8 @@ def ping(
     ],
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Have the running daemon greet a peer. Exit code 1: no answer, and why."""
+    """Have the running daemon greet a peer. Exit code 1: no answer, and why. 3: no daemon runs."""
     found = Home(home_path(home))
-    wanted = find_peer(peer, known_peers(found))
+    wanted = find_peer(peer, listed_peers(found))
     seconds = ask_to_ping(found.path, found.socket_path, wanted)
     typer.echo(f"{named(wanted)} answers in {seconds * 1000:.0f} ms")

@@ -75,20 +75,17 @@ def list_records(
     if own and others:
         raise ConfigError("--own and --others leave nothing to show: give one of them, or neither for both")
     records = _Records(home)
-    digest = Column("digest", min_width=SHOWN_HEX)  # never cut off, because people copy it
-    by = Column("by", no_wrap=True)
-    task = Column("task", no_wrap=True, overflow="ellipsis")
-    table = Table(
-        digest, by, "round", "step", task, "reward", "age", box=None, pad_edge=False, padding=(0, 1)
-    )
+    digest = Column("digest", min_width=SHOWN_HEX, no_wrap=True)  # never cut off, because people copy it
+    by, step, reward, age = (Column(name, no_wrap=True) for name in ("by", "step", "reward", "age"))
+    # The task may shrink, and nothing else, so that all columns fit 80 characters.
+    table = Table(digest, by, step, "task", reward, age, box=None, pad_edge=False, padding=(0, 1))
     for record in records.newest(limit, own=not others, others=not own):
         content = record.record
         table.add_row(
             record.digest.hex()[:SHOWN_HEX],
             "this peer" if record.publisher == records.peer_id else named(record.publisher),
-            str(content.round),
             str(content.step),
-            Text(printable(content.task.dataset)),
+            Text(printable(content.task.dataset), no_wrap=True, overflow="ellipsis"),
             f"{record.reward_mean:.3f}",
             short_age(time.time() - content.created),
         )

@@ -89,6 +89,8 @@ def _show(snapshot: StatusSnapshot, *, everything: bool) -> None:
 
 def render(snapshot: StatusSnapshot, *, everything: bool = False) -> RenderableType:
     """The snapshot for people: one screen, or every fact and all peers."""
+    if everything and not snapshot.peers:
+        return facts(snapshot)
     if everything:
         return Group(facts(snapshot), Text(), peer_table(snapshot.peers))
     return screen(snapshot)

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd.names import name_of, named
-from swarmd.observe import Disk, IgnoredPeer, SelfEvaluation, StatusSnapshot, printable
-from swarmd.observe.words import duration, held_out, sparkline
+from swarmd.observe import Disk, IgnoredPeer, Learning, StatusSnapshot, printable
+from swarmd.observe.words import duration, sparkline
 
 GIGABYTE = 1e9
 IGNORED_SHOWN = 16
@@ -45,7 +45,7 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("model", (f"{status.model} on {status.device}, {status.dtype}, LoRA {status.lora or 'off'}",)),
         ("speed", (f"{steps} steps/min · {tokens} tokens/s",)),
         ("reward", (f"last {last} · mean of 20 {mean} · best {best}", sparkline(status.reward_history))),
-        ("held-out", (_held_out(status.evaluation),)),
+        ("held-out", (_held_out(status.learning),)),
         ("groups", (f"{made} · {taken}",)),
         ("rejected", (_counts(refused) or "none",)),
         ("not fetched", (_not_fetched(groups.rejected.get("pull", 0)),)),
@@ -83,11 +83,13 @@ def _not_fetched(count: int) -> str:
     return f"{count} groups, because their peers left or were slow" if count else "none"
 
 
-def _held_out(found: SelfEvaluation | None) -> str:
-    if found is None:
-        return held_out(None, None)
-    low, high = found.interval
-    return f"{held_out(found.success, found.step)} · {low:.3f} – {high:.3f} · {found.questions} questions"
+def _held_out(learning: Learning) -> str:
+    newest = learning.now or learning.untrained
+    if newest is None:
+        return "–"
+    low, high = newest.interval
+    when = "untrained" if learning.now is None else f"at step {newest.step}"
+    return f"{newest.success:.3f} {when} · {low:.3f} – {high:.3f} · {newest.questions} questions"
 
 
 def _plain(text: str, style: str = "") -> Text:

@@ -32,7 +32,8 @@ def show_outside(address: str, *, as_json: bool) -> None:
         return
     name, count = printable(found.manifest.name), len(found.members)
     round_ = found.manifest.round_at(found.at)
-    typer.echo(f"swarm {name} ({found.manifest.swarm_id.hex()[:12]}), round {round_}: {count} members")
+    members = "1 member" if count == 1 else f"{count} members"
+    typer.echo(f"swarm {name} ({found.manifest.swarm_id.hex()[:12]}), round {round_}: {members}")
     Console().print(_table(found))
 
 

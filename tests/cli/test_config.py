@@ -49,3 +49,15 @@ def test_a_wrong_file_is_named_with_its_line(swarmd, tmp_path) -> None:
         f"{tmp_path}/config.toml, line 2: learning.locl: unknown; did you mean learning.local?" in outcome.err
     )
     assert swarmd("config", "check", tmp_path / "none.toml").code == 2
+
+
+def test_nothing_changed_is_said_without_a_table(swarmd, tmp_path) -> None:
+    assert (
+        swarmd("config", "show", "--home", tmp_path, "--changed").out == "all settings have their defaults\n"
+    )
+
+
+def test_a_directory_is_not_called_a_missing_file(swarmd, tmp_path) -> None:
+    outcome = swarmd("config", "check", tmp_path)
+    assert outcome.code == 2
+    assert f"{tmp_path} is a directory" in outcome.err

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from swarmd.cli import diagnosis
+from swarmd.cli import diagnosis, doctor
 from swarmd.cli.diagnosis import Check, Patient, diagnose
 from swarmd.config import load_config
-from swarmd.observe import Health
+from swarmd.observe import Health, PeerView
 from swarmd.storage import Home
 from tests.cli.test_status import SNAPSHOT
 
@@ -95,3 +95,33 @@ def test_settings_that_cannot_be_read_are_the_only_finding(swarmd, tmp_path) -> 
     outcome = swarmd("doctor", "--home", tmp_path)
     assert outcome.code == 1
     assert "locl: unknown" in outcome.out
+    assert f"`swarmd config check --home {tmp_path}`" in outcome.out
+
+
+def test_an_endpoint_that_is_no_address_is_a_warning(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://h:notaport")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    found = diagnosis._hub(patient_with(tmp_path, policy={"model": "a/b"}))
+    assert found.state == "warn"
+    assert "http://h:notaport" in found.detail
+
+
+def test_peers_that_are_gone_are_not_counted_as_seen(tmp_path) -> None:
+    peers = (PeerView(peer_id="a"), PeerView(peer_id="b", gone=True))
+    status = SNAPSHOT.model_copy(update={"health": Health(ok=True), "peers": peers})
+    assert diagnosis._reachability(patient_with(tmp_path, status)).detail == "1 other peer is seen"
+
+
+def test_a_home_that_is_a_file_is_called_one(swarmd, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    outcome = swarmd("doctor", "--home", tmp_path / "file")
+    assert outcome.code == 1
+    assert "is a file" in outcome.out
+
+
+def test_a_long_line_of_the_plan_stays_indented(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    doctor._print(diagnosis.Diagnosis((), ("many words " * 8,)))
+    plan = capsys.readouterr().out.split("plan\n")[1].split("\n\n")[0].splitlines()
+    assert len(plan) > 1
+    assert all(line.startswith(("  many", "  words")) for line in plan)

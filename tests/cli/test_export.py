@@ -341,3 +341,27 @@ def test_too_little_memory_says_what_to_do(
     outcome = swarmd("export", tmp_path / "out", "--home", home.path)
     assert outcome.code == 1
     assert "memory ran out: try" in outcome.err
+
+
+def test_the_working_directory_is_refused(swarmd, home, tmp_path, monkeypatch) -> None:
+    here = tmp_path / "empty"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    before = here.stat().st_ino
+    outcome = swarmd("export", ".", "--home", home.path)
+    assert outcome.code == 2
+    assert "is the working directory" in outcome.err
+    assert here.stat().st_ino == before
+
+
+def test_a_link_to_an_empty_directory_stays_and_the_directory_is_written(
+    swarmd, home, make_policy, tiny_model_dir, tmp_path
+) -> None:
+    save(home, make_policy(), tiny_model_dir)
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "real")
+    outcome = swarmd("export", link, "--home", home.path)
+    assert outcome.code == 0, outcome.err
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "config.json").is_file()

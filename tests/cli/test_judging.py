@@ -52,7 +52,7 @@ def test_a_daemon_that_is_starting_is_asked_again_later(swarmd, tmp_path) -> Non
     starting = Starting(phase="loading the model", uptime_s=3, peer_id=FIRST, pid=1)
     with daemon_in(tmp_path, starting, Daemon().judge):
         outcome = swarmd("ban", SECOND, "--home", tmp_path)
-    assert outcome.code == 1
+    assert outcome.code == 3
     assert "loading the model" in outcome.err
     assert "try again" in outcome.err
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from swarmd.errors import NetworkError
 from swarmd.names import name_of, named
 from swarmd.observe import PeerView
+from swarmd.storage import Home
 from tests.cli.test_status import SNAPSHOT, daemon_in
 from tests.gossip.making import key
 
@@ -37,3 +38,13 @@ def test_an_unknown_name_is_refused_and_no_daemon_is_an_error(swarmd, tmp_path) 
     with daemon_in(tmp_path, STATUS, ping=silent):
         assert swarmd("ping", "nobody-here", "--home", tmp_path).code == 2
     assert "no daemon is running" in swarmd("ping", PEER, "--home", tmp_path).err
+
+
+def test_a_command_that_needs_a_daemon_ends_with_3_where_none_runs_or_there_is_no_home(
+    swarmd, tmp_path
+) -> None:
+    for home in (tmp_path / "absent", Home.open(tmp_path / "idle").path):
+        for command in (("ping", PEER), ("ping", "brisk-otter"), ("peers",)):
+            outcome = swarmd(*command, "--home", home)
+            assert outcome.code == 3
+            assert "no daemon is running" in outcome.err

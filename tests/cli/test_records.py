@@ -202,3 +202,10 @@ def test_show_regenerates_the_question_and_scores_here(swarmd, stocked) -> None:
     assert "completion 1: reward 1.000 by its publisher, 0.000 here" in outcome.out
     assert "\\x1b[2J<answer>[b]</answer>" in outcome.out
     assert "\x1b" not in outcome.out
+
+
+def test_the_list_has_all_its_columns_in_80_characters(swarmd, stocked, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    head, *lines = swarmd("records", "list", "--home", stocked.home.path).out.splitlines()
+    assert head.split() == ["digest", "by", "step", "task", "reward", "age"]
+    assert all(line.split()[-2:][1] in ("s", "min") and "0.500" in line for line in lines)

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from swarmd.cli.status import render
 from swarmd.names import named
 from swarmd.observe import (
     Groups,
@@ -310,3 +312,13 @@ def test_a_daemon_that_does_not_answer_is_not_called_absent(swarmd, tmp_path, mo
         outcome = swarmd("status", "--home", tmp_path)
     assert outcome.code == 1
     assert "does not answer within 0.05 s" in outcome.err
+
+
+def test_all_facts_tell_the_untrained_success_and_no_table_of_nobody() -> None:
+    learning = Learning(untrained=LEARNING.untrained)
+    alone = SNAPSHOT.model_copy(update={"learning": learning, "evaluation": None, "peers": ()})
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(render(alone, everything=True))
+    assert "0.300 untrained · 0.257 – 0.347 · 400 questions" in shown.get()
+    assert "standing" not in shown.get()
