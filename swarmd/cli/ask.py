@@ -143,6 +143,7 @@ def ask(
     asked_of = manifest or load_manifest(DEFAULT_TASKS)
     family = None if task is None else family_of(asked_of, task)
     limit = given["policy.max_new_tokens"] or (manifest.max_new_tokens if manifest else NEW_TOKENS)
+    wanted.require_home()
     _tell("loading the model: seconds, or minutes for a large one")
     with _remedy_beside_a_daemon():
         session = _session(wanted, manner, int(str(limit)), seed, as_json=as_json)

@@ -134,6 +134,7 @@ def evaluate(
     if checkpoint is None:
         foresee_policy(load_config(path, wanted.settings).policy, Home(path))
     exam = _exam(tasks, path, seed, count, samples, constant)
+    wanted.require_home()
     limit = exam.manifest.max_new_tokens
     with ExamProgress() as told:
         subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))

@@ -97,6 +97,7 @@ def export(
 
         require_access(push_to_hub)
     wanted = Wanted(home_path(home), True, checkpoint, {})
+    wanted.require_home()
     _say("reading the checkpoint")
     found = _checkpoint(wanted)
     _say(f"step {found.step} ({found.path})")

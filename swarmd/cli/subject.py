@@ -70,6 +70,11 @@ class Wanted:
         named = "model" in self.settings.get("policy", {})
         return named and not self.home_typed and self.checkpoint is None
 
+    def require_home(self) -> None:
+        """Raises ConfigError if the home's weights are meant and there is no home. Loads nothing."""
+        if self.checkpoint is None and not self.is_published_model:
+            Home.existing(self.home)
+
 
 def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_former: bool = False) -> Subject:
     """Load the model and its weights. `at_once` is how many answers are wanted at a time. With `keep_former`

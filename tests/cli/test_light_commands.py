@@ -98,3 +98,8 @@ def test_a_report_of_an_experiment_loads_neither_torch_nor_transformers(tmp_path
     write_results(tmp_path)
     assert loaded(["experiment", "report", str(tmp_path), "--no-plots"]) & {"torch", "transformers"} == set()
     assert (tmp_path / "report.html").exists()
+
+
+def test_a_missing_home_is_said_before_the_model_libraries_are_loaded() -> None:
+    arguments = ["export", "new", "--home", "nowhere"]
+    assert loaded(arguments) & {"torch", "transformers"} == set()
