@@ -71,7 +71,10 @@ class Wanted:
         return named and not self.home_typed and self.checkpoint is None
 
     def require_home(self) -> None:
-        """Raises ConfigError if the home's weights are meant and there is no home. Loads nothing."""
+        """Raises ConfigError for a wrong setting, and if the home's weights are meant and there is no home.
+
+        Loads nothing heavy."""
+        load_config(self.home, self.settings)
         if self.checkpoint is None and not self.is_published_model:
             Home.existing(self.home)
 
