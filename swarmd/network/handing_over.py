@@ -30,12 +30,12 @@ NEWCOMERS_MAX = 64
 
 HANDED_AT_ONCE = 8
 HAND_OVER_S = 4.0
-"""Messages handed to a newcomer at once, and seconds before each further one: half of `rates.py`'s burst, and a
-quarter of its pace. Announcements may take two thirds of that pace at the same time."""
+"""Messages handed to a newcomer at once, and seconds before each further one: half of the burst of `rates.py`,
+and a quarter of its pace. Announcements may take two thirds of that pace at the same time."""
 
 HANDED_MAX = 32
-"""Messages for one newcomer: 96 seconds, in which others wait, and 2,048 things. The replicas that met it hand
-over as many."""
+"""Messages for one newcomer: 96 seconds, in which others wait, and 2,048 things. The replicas that met it
+hand over as many."""
 
 AGAIN_S = 60.0
 """Seconds within which a newcomer that is met again is handed nothing at once: a table may forget a peer and
