@@ -30,7 +30,7 @@ NEWCOMERS_MAX = 64
 
 HANDED_AT_ONCE = 8
 HAND_OVER_S = 4.0
-"""Messages handed to a newcomer at once, and seconds before each further one: half of the burst of `rates.py`,
+"""Messages handed to a newcomer at once, and seconds before each further one: half the burst of `rates.py`
 and a quarter of its pace. Announcements may take two thirds of that pace at the same time."""
 
 HANDED_MAX = 32
