@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import structlog
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -25,6 +26,13 @@ CHAT_TEMPLATE = (
     "{{ m['content'] if m['content'] | length >= 1000 else m['content'][-20:] }}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>a{% endif %}"
 )
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A daemon in this process sends all log lines to its own stream, which is closed with its test."""
+    yield
+    structlog.reset_defaults()
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

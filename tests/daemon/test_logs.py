@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 import structlog
 
 from swarmd.daemon.logs import route_logs
 from tests.daemon.fakes import Events
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before():
-    yield
-    structlog.reset_defaults()
 
 
 async def test_warnings_and_errors_become_events_with_their_fields(events: Events):
