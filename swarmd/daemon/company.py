@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from protocol import PeerStatus
 from protocol.limits import MILLI
+from swarmd.gossip import GossipStatistics
 from swarmd.gossip import PeerView as SeenPeer
 from swarmd.names import name_of
-from swarmd.observe import HeardPeer, Hearing, HelpedPeer, Helping, PeerView
+from swarmd.network.interface import NetworkStatistics
+from swarmd.observe import HeardPeer, Hearing, HelpedPeer, Helping, IgnoredPeer, Judgement, PeerView
 from swarmd.storage import PublisherCounts
 from swarmd.storage.partners import Partner
 
@@ -127,7 +130,11 @@ def _view(
         groups_trained_on_claimed=partner.claimed if partner else 0,
         used_claimed={str(publisher): groups for publisher, groups in seen.used.items()},
     )
-    status = seen.status
+    return as_stated(view, seen.status)
+
+
+def as_stated(view: PeerView, status: PeerStatus | None) -> PeerView:
+    """`view` with what the peer's status says; as it is without one."""
     if status is None:
         return view
     return view.model_copy(
@@ -156,4 +163,19 @@ def _of_earlier(
         groups_used=partner.used,
         pulls=partner.pulls,
         groups_trained_on_claimed=partner.claimed,
+    )
+
+
+def judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:
+    """Who is listened to, and what peers did."""
+    return Judgement(
+        ignored=tuple(
+            IgnoredPeer(peer_id=found.peer_id, reason=found.reason, seconds_left=found.seconds_left)
+            for found in gossip.ignored
+        ),
+        trusted=gossip.trusted,
+        points_lost=dict(gossip.points_lost),
+        misbehaved=dict(gossip.misbehaved),
+        refused=dict(network.refused),
+        junk=dict(gossip.junk),
     )

@@ -13,20 +13,18 @@ import psutil
 from protocol import ADDRESSES_MAX, Manifest, PeerId
 from protocol.limits import MILLI
 from swarmd import __version__
-from swarmd.daemon.company import company, credible, hearing, helping
+from swarmd.daemon.company import company, credible, hearing, helping, judgement
 from swarmd.daemon.health import frozen, outages
 from swarmd.daemon.saving import DAY_S
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
-from swarmd.gossip import Gossip, GossipStatistics, OwnStatus
+from swarmd.gossip import Gossip, OwnStatus
 from swarmd.hardware.plan import HardwarePlan
-from swarmd.network.interface import Network, NetworkStatistics
+from swarmd.network.interface import Network
 from swarmd.observe import (
     Disk,
     Groups,
     Health,
-    IgnoredPeer,
-    Judgement,
     LastStep,
     Memory,
     Reward,
@@ -106,7 +104,7 @@ class Reporter:
             peers=company(
                 gossip.peers, partners, self.database.ledger.by_publisher(), network.connections, now=now
             ),
-            judgement=_judgement(gossip, network),
+            judgement=judgement(gossip, network),
             disk=self._disk(),
             pid=os.getpid(),
             steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
@@ -211,18 +209,4 @@ def _last_step(line: StepLine | None) -> LastStep:
         reward_external=line.reward_external,
         entropy=line.entropy,
         completion_tokens_mean=line.completion_tokens_mean,
-    )
-
-
-def _judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:
-    return Judgement(
-        ignored=tuple(
-            IgnoredPeer(peer_id=found.peer_id, reason=found.reason, seconds_left=found.seconds_left)
-            for found in gossip.ignored
-        ),
-        trusted=gossip.trusted,
-        points_lost=dict(gossip.points_lost),
-        misbehaved=dict(gossip.misbehaved),
-        refused=dict(network.refused),
-        junk=dict(gossip.junk),
     )

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from protocol import Manifest, PeerStatus
 from protocol.limits import MILLI
-from swarmd.gossip import Gossip, GossipStatistics
+from swarmd.daemon.company import as_stated, judgement
+from swarmd.gossip import Gossip
 from swarmd.gossip import PeerView as SeenPeer
-from swarmd.network.interface import Network, NetworkStatistics
-from swarmd.observe import Groups, Health, IgnoredPeer, Judgement, PeerView, Ranked, StatusSnapshot, SwarmView
+from swarmd.network.interface import Network
+from swarmd.observe import Groups, Health, PeerView, Ranked, StatusSnapshot, SwarmView
 from swarmd.observer.board import Board
 from swarmd.observer.members import Members
 from swarmd.storage import Database
@@ -68,7 +69,7 @@ class View:
             http=self.http,
             groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
             peers=tuple(_peer(seen, pulled.get(seen.peer_id, 0)) for seen in gossip.peers),
-            judgement=_judgement(gossip, network),
+            judgement=judgement(gossip, network),
             pid=os.getpid(),
             join_command=f"swarmd join --peer {self.joined_through}",
             swarm_view=self._swarm(here, counts.pulled, network.bytes_pulled, network.connected_peers),
@@ -107,21 +108,6 @@ class View:
         )
 
 
-def _judgement(gossip: GossipStatistics, network: NetworkStatistics) -> Judgement:
-    ignored = tuple(
-        IgnoredPeer(peer_id=found.peer_id, reason=found.reason, seconds_left=found.seconds_left)
-        for found in gossip.ignored
-    )
-    return Judgement(
-        ignored=ignored,
-        trusted=gossip.trusted,
-        points_lost=dict(gossip.points_lost),
-        misbehaved=dict(gossip.misbehaved),
-        refused=dict(network.refused),
-        junk=dict(gossip.junk),
-    )
-
-
 def _is_here(peer: SeenPeer) -> bool:
     return peer.age_s is not None and peer.age_s < GONE_S
 
@@ -140,15 +126,4 @@ def _peer(seen: SeenPeer, groups_pulled: int) -> PeerView:
         points_lost=dict(seen.points_lost),
         groups_pulled=groups_pulled,
     )
-    status = seen.status
-    if status is None:
-        return view
-    return view.model_copy(
-        update={
-            "address": status.addresses[0] if status.addresses else None,
-            "step": status.step,
-            "model": status.model,
-            "reward_mean": status.reward_mean_milli / MILLI,
-            "held_out_claimed": None if status.eval_milli is None else status.eval_milli / MILLI,
-        }
-    )
+    return as_stated(view, seen.status)
