@@ -6,8 +6,6 @@ Importing this loads torch and the network, which takes seconds: `runtime` does 
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,7 @@ from swarmd.config import Config
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.books import past_of, require_own, settle
 from swarmd.daemon.download_word import DownloadWord
-from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.joining import choose_manifest
 from swarmd.daemon.learner import Learner, load_learner
@@ -31,14 +29,13 @@ from swarmd.daemon.resuming import Past
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.daemon.steps import Parts, StepLoop
 from swarmd.errors import ConfigError
-from swarmd.gossip import AddressesRemembered, Gossip, PeersRemembered
+from swarmd.gossip import AddressesRemembered, PeersRemembered
 from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.network.ports import require_free_port
 from swarmd.observe import EventLog
 from swarmd.observe.sinks import open_sinks
-from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.storage.steps_file import StepsFile
 from swarmd.tasks import (
@@ -160,20 +157,14 @@ class Assembly:
         recorder: Recorder,
     ) -> Peer:
         """Wire together what was opened. Starts nothing."""
-        gossip = Gossip(
-            key=self._key,
-            manifest=manifest,
-            rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
-            dialable=network.statistics().dialable,
-        )
-        exchange = Exchange(
-            gossip=gossip,
+        gossip, exchange = open_exchange(
+            self._key,
+            manifest,
             network=network,
-            verification=Verification(manifest=manifest, tasks=peers_tasks),
+            tasks=peers_tasks,
             database=database,
             blobs=blobs,
             events=self._events,
-            clock=time.time,
         )
         parts = Parts(
             config=self._config,

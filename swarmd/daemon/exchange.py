@@ -7,12 +7,14 @@ on the network, so that one slow peer does not hold up the others. One task veri
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
-from protocol import PeerId, RejectedRecord, VerifiedRecord
+from protocol import KeyPair, Manifest, PeerId, RejectedRecord, VerifiedRecord
 from swarmd.addresses import parse_peer_address
 from swarmd.daemon.turns import Turns
 from swarmd.errors import ConfigError, NetworkError
@@ -68,6 +70,7 @@ from swarmd.observe import EventLog
 from swarmd.step.shares import Shares
 from swarmd.step.verification import Outcome, Overdrawn, Verification
 from swarmd.storage import BlobStore, Database
+from swarmd.tasks import TaskRunner
 
 T = TypeVar("T")
 
@@ -346,6 +349,35 @@ class Exchange:
             "pulled", digest=verified.digest, publisher=verified.publisher, reward=outcome.mean_reward
         )
         self.handle(GroupScored(verified.digest, outcome.is_informative))
+
+
+def open_exchange(
+    key: KeyPair,
+    manifest: Manifest,
+    *,
+    network: Network,
+    tasks: TaskRunner,
+    database: Database,
+    blobs: BlobStore,
+    events: EventLog,
+) -> tuple[Gossip, Exchange]:
+    """Gossip and its exchange over what was opened. `tasks` judges the groups of others. Starts nothing."""
+    gossip = Gossip(
+        key=key,
+        manifest=manifest,
+        rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
+        dialable=network.statistics().dialable,
+    )
+    exchange = Exchange(
+        gossip=gossip,
+        network=network,
+        verification=Verification(manifest=manifest, tasks=tasks),
+        database=database,
+        blobs=blobs,
+        events=events,
+        clock=time.time,
+    )
+    return gossip, exchange
 
 
 def well_formed(addresses: Sequence[str]) -> tuple[str, ...]:

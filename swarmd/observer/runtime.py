@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +21,11 @@ from swarmd.addresses import parse_peer_address
 from swarmd.config import Config
 from swarmd.daemon.books import require_own
 from swarmd.daemon.descriptors import require_descriptors
-from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.logs import route_logs
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.errors import ConfigError, NetworkError, SwarmdError
-from swarmd.gossip import AddressesRemembered, Demand, Gossip, PeersRemembered
+from swarmd.gossip import AddressesRemembered, Demand, PeersRemembered
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
@@ -36,7 +35,6 @@ from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
 from swarmd.places import runtime_directory
-from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import FOR_PEERS, TaskRunner
 
@@ -157,20 +155,14 @@ class _Observer:
                 on_problem=self._warn,
             )
             stack.push_async_callback(tasks.close)
-            gossip = Gossip(
-                key=self._key,
-                manifest=manifest,
-                rng=random.Random(os.urandom(16)),  # noqa: S311  spreads peers over shards; nothing secret
-                dialable=network.statistics().dialable,
-            )
-            exchange = Exchange(
-                gossip=gossip,
+            gossip, exchange = open_exchange(
+                self._key,
+                manifest,
                 network=network,
-                verification=Verification(manifest=manifest, tasks=tasks),
+                tasks=tasks,
                 database=database,
                 blobs=blobs,
                 events=self._events,
-                clock=time.time,
             )
             self._meet(exchange, database)
             with suppress(NetworkError):  # gossip goes on trying
