@@ -23,7 +23,7 @@ from rich.console import Console
 from protocol import Manifest
 from swarmd.cli.answering import Manner, Reply, answer, draw, family_of, score
 from swarmd.cli.flags import Given, overrides, with_settings
-from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, checkpoint_option, home_path, model_option
 from swarmd.cli.replies import plain, print_reply
 from swarmd.cli.subject import Subject, Wanted, load_subject
 from swarmd.errors import ConfigError, ModelError, OutOfMemoryError
@@ -69,24 +69,8 @@ def ask(
         ),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint",
-            metavar="DIR",
-            exists=True,
-            help="Ask this checkpoint, such as HOME/checkpoints/00000004-step-40. Needs no home.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="NAME|DIR",
-            help="Alone: ask this published model. With --home or --checkpoint: the base model of those "
-            "weights, if it was moved.",
-        ),
-    ] = None,
+    checkpoint: Annotated[Path | None, checkpoint_option("Ask")] = None,
+    model: Annotated[str | None, model_option("ask")] = None,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Show the untrained model's answers too.")
     ] = False,

@@ -22,7 +22,7 @@ from protocol import Manifest
 from swarmd.cli.exam_progress import ExamProgress, ToldPolicy, ToldScorer
 from swarmd.cli.flags import Given, overrides, with_settings
 from swarmd.cli.foresight import foresee_policy
-from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, checkpoint_option, home_path, model_option
 from swarmd.cli.subject import Subject, Wanted, load_subject
 from swarmd.config import load_config
 from swarmd.observe import printable
@@ -64,24 +64,8 @@ def evaluate(
     given: Given,
     context: typer.Context,
     home: HomeOption = DEFAULT_HOME,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint",
-            metavar="DIR",
-            exists=True,
-            help="Score this checkpoint, such as HOME/checkpoints/00000004-step-40. Needs no home.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="NAME|DIR",
-            help="Alone: score this published model. With --home or --checkpoint: the base model of those "
-            "weights, if it was moved.",
-        ),
-    ] = None,
+    checkpoint: Annotated[Path | None, checkpoint_option("Score")] = None,
+    model: Annotated[str | None, model_option("score")] = None,
     tasks: Annotated[
         str | None,
         typer.Option(

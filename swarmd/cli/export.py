@@ -13,7 +13,7 @@ import typer
 
 from swarmd.cli.folder import require_free, whole_folder
 from swarmd.cli.gguf import convert, require_converter
-from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, checkpoint_option, home_path
 from swarmd.cli.subject import Wanted, find_checkpoint, saved_settings
 from swarmd.config import PolicyConfig, load_config
 from swarmd.errors import ConfigError
@@ -38,15 +38,7 @@ def export(
         Path, typer.Argument(metavar="DIR", help="New or empty directory to write.", show_default=False)
     ],
     home: HomeOption = DEFAULT_HOME,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint",
-            metavar="DIR",
-            exists=True,
-            help="Export this checkpoint, such as HOME/checkpoints/00000004-step-40. Needs no home.",
-        ),
-    ] = None,
+    checkpoint: Annotated[Path | None, checkpoint_option("Export")] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="NAME|DIR", help="The base model of these weights, if it was moved."),

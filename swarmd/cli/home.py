@@ -1,9 +1,9 @@
-"""The option --home, which every command takes, and --new-identity, for those that make a home."""
+"""Options that several commands share: --home, --new-identity, --checkpoint and --model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,26 @@ NewIdentityOption = Annotated[
     ),
 ]
 DEFAULT_HOME = Path(places.DEFAULT_HOME)
+
+
+def checkpoint_option(verb: str) -> Any:
+    """The option --checkpoint of a command that does something with weights, such as Ask."""
+    return typer.Option(
+        "--checkpoint",
+        metavar="DIR",
+        exists=True,
+        help=f"{verb} this checkpoint, such as HOME/checkpoints/00000004-step-40. Needs no home.",
+    )
+
+
+def model_option(verb: str) -> Any:
+    """The option --model of a command that takes published models as well as trained weights."""
+    return typer.Option(
+        "--model",
+        metavar="NAME|DIR",
+        help=f"Alone: {verb} this published model. With --home or --checkpoint: the base model of those "
+        "weights, if it was moved.",
+    )
 
 
 def home_path(home: Path) -> Path:
