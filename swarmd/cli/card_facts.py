@@ -34,6 +34,7 @@ def gather(
     """What is known of `checkpoint`. Raises ConfigError for a damaged manifest, StorageError."""
     from swarmd.model.licence import licence_of
     from swarmd.model.locating import is_hub_id
+    from swarmd.step.trained_on import examples_of
 
     home = _home_of(checkpoint.path)
     peer = checkpoint.state.get("peer")
@@ -49,7 +50,7 @@ def gather(
         swarm=None if home is None else _swarm_of(home),
         learned=None if home is None else read_learned(home.database_path, checkpoint.step),
         held_out=_held_out(checkpoint, home),
-        messages=tokenizer.asked(EXAMPLE_QUESTION),
+        messages=tokenizer.asked(EXAMPLE_QUESTION, examples_of(checkpoint)),
         template_args=trained.template_args,
     )
 

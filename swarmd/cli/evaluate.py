@@ -30,7 +30,15 @@ from swarmd.step.evaluation import Evaluation, Result
 from swarmd.step.evaluation import evaluate as answer_greedily
 from swarmd.step.pass_at_k import SAMPLED_AT_ONCE, SAMPLES_MAX, Chance, PassAtK, pass_at_k
 from swarmd.storage import Home
-from swarmd.tasks import TaskRunner, find_payers, held_out_questions, held_out_seed, is_preset, load_manifest
+from swarmd.tasks import (
+    TaskRunner,
+    find_payers,
+    held_out_questions,
+    held_out_seed,
+    is_preset,
+    load_manifest,
+    solved_examples,
+)
 
 DEFAULT_TASKS = "starter"
 SEED_MAX = 2**32 - 1
@@ -47,6 +55,8 @@ class Exam:
     questions: int
     samples: int
     constant: bool
+    examples: int | None
+    """Solved questions before each; None for those that the weights were trained with."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,12 @@ class Outcome:
 
 
 @with_settings(
-    "policy.temperature", "policy.lora_rank", "policy.device", "policy.stop", "policy.template_args"
+    "policy.temperature",
+    "policy.lora_rank",
+    "policy.device",
+    "policy.stop",
+    "policy.template_args",
+    "policy.examples",
 )
 def evaluate(
     given: Given,
@@ -117,7 +132,7 @@ def evaluate(
     wanted = Wanted(path, _is_typed(context, "home"), checkpoint, overrides({"policy.model": model, **given}))
     if checkpoint is None:
         foresee_policy(load_config(path, wanted.settings).policy, Home(path))
-    exam = _exam(tasks, path, seed, count, samples, constant)
+    exam = _exam(tasks, path, seed, count, samples, constant, given["policy.examples"])
     wanted.require_home()
     limit = exam.manifest.max_new_tokens
     with ExamProgress() as told:
@@ -137,12 +152,20 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 
 
 def _exam(
-    tasks: str | None, home: Path, seed: int | None, questions: int, samples: int, constant: bool
+    tasks: str | None,
+    home: Path,
+    seed: int | None,
+    questions: int,
+    samples: int,
+    constant: bool,
+    examples: object,
 ) -> Exam:
     """Asks what --tasks names, else the home's swarm, else the default."""
     saved = Home(home).manifest() if tasks is None else None
     manifest = saved or load_manifest(tasks or DEFAULT_TASKS)
-    return Exam(manifest, held_out_seed(manifest) if seed is None else seed, questions, samples, constant)
+    seed = held_out_seed(manifest) if seed is None else seed
+    shown = examples if isinstance(examples, int) else None
+    return Exam(manifest, seed, questions, samples, constant, shown)
 
 
 def _at_once(exam: Exam) -> int:
@@ -161,6 +184,8 @@ async def _take(subject: Subject, exam: Exam, told: ExamProgress) -> Outcome:
             for payer in [] if is_preset(manifest) else await find_payers(runner, manifest):
                 typer.echo(f"warning: {payer}", err=True)
             told.phase("drawing questions")
+            if exam.examples is not None:
+                subject.policy.examples = await solved_examples(runner, manifest, exam.examples)
             drawn = await held_out_questions(runner, manifest.tasks, exam.seed, exam.questions)
             greedy = await answer_greedily(
                 policy,

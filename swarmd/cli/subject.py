@@ -88,7 +88,7 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_form
     """
     from swarmd.hardware.arrangement import Workload
     from swarmd.policy import load_policy, prepare_plan
-    from swarmd.step.trained_on import locate_base, with_model_of
+    from swarmd.step.trained_on import examples_of, locate_base, with_model_of
 
     home = Home(wanted.home)
     config = load_config(home.path, wanted.settings)
@@ -105,6 +105,7 @@ def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_form
     plan = prepare_plan(policy_config, work, rates_cache=home.rates_path, only_reads=True).plan
     located, _ = locate_base(plan, checkpoint)
     policy = load_policy(policy_config, plan, max_new_tokens=max_new_tokens, located=located, training=False)
+    policy.examples = examples_of(checkpoint)
     if checkpoint is None:
         return Subject(policy, plan.model, UNTRAINED, 0)
     former = policy.trainable_state() if keep_former else None

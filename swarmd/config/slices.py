@@ -126,6 +126,9 @@ class PolicyConfig(Slice):
         {}, validate_default=True
     )
     """Argument of the model's chat template, e.g. enable_thinking=false."""
+    examples: Annotated[int | None, Flag("--examples", "N")] = Field(None, ge=0, le=8)
+    """Solved questions of the swarm's tasks to show before each question, for a model that does not write its
+    answers in <answer> tags. Unset: as the checkpoint was trained, else 0."""
     threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model. Unset: chosen by the hardware probe."""
     memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"

@@ -47,6 +47,7 @@ from swarmd.tasks import (
     WorkerOptions,
     find_payers,
     is_preset,
+    solved_examples,
 )
 
 LOADING = "loading the model"
@@ -121,6 +122,7 @@ class Assembly:
             tasks, learner = await self._start_worker_and_learner(
                 stack, manifest, past_of(database), held_out
             )
+            await self._show_examples(tasks, learner, manifest)
             database.rewind(learner.progress.step)
             # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
@@ -279,6 +281,23 @@ class Assembly:
             repeated = max(0, past.last_step - learner.resumed_step)
             self._events.emit("resumed", step=learner.resumed_step, steps_lost=repeated)
         return starting.result(), learner
+
+    async def _show_examples(self, tasks: TaskRunner, learner: Learner, manifest: Manifest) -> None:
+        """As many as the operator wants; if nothing is set, those that the checkpoint was trained with."""
+        wanted, policy = self._config.policy.examples, learner.policy
+        if wanted is None or wanted == len(policy.examples):
+            return
+        if learner.resumed_step:
+            self._warn(
+                f"{wanted} solved examples stand before each question from now on; it was trained with "
+                f"{len(policy.examples)}: success before and after do not compare"
+            )
+        policy.examples = await solved_examples(tasks, manifest, wanted)
+        if len(policy.examples) < wanted:
+            self._warn(
+                f"--examples {wanted}: only {len(policy.examples)} were found: the other tasks of "
+                f"{manifest.name} give no answers, or their questions are long"
+            )
 
     async def _open_recorder(self, stack: AsyncExitStack) -> Recorder:
         """In a thread, because a sink's package takes seconds to import."""

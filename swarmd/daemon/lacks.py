@@ -79,7 +79,8 @@ class AnswerLack:
         if self._unanswered >= FRUITLESS_STEPS:
             return (
                 f"no completion had an answer tag for {self._unanswered} steps, and none is right without: "
-                "use a --model that follows instructions, or a larger --max-new-tokens if answers are cut off"
+                "show it how with --examples 4, use a --model that follows instructions, or a larger "
+                "--max-new-tokens if answers are cut off"
             )
         if self._fruitless >= FRUITLESS_STEPS:
             return (

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from swarmd.errors import ConfigError, ModelError
 from swarmd.model.chat import Chat, Message
 from swarmd.model.template_arguments import TemplateArguments
-from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, prompt_messages
+from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, Example, extract_answer, prompt_messages
 
 FINGERPRINT_BYTES = 8
 ENCODINGS_KEPT = 256  # completions: more than a step's, whose texts repeat and are asked for again
@@ -75,18 +75,18 @@ class ChatTokenizer:
         self._encode = lru_cache(maxsize=ENCODINGS_KEPT)(self._encode_anew)
         self._require_answers_kept()
 
-    def render(self, question: str) -> list[int]:
+    def render(self, question: str, examples: Sequence[Example] = ()) -> list[int]:
         """The prompt's tokens, up to where the completion starts. Raises ModelError."""
         if self._chat is not None:
-            return self._with_one_beginning(self._chat.prompt(prompt_messages(question)))
-        ids = list(self.hf(self.asked(question), split_special_tokens=True)["input_ids"])
+            return self._with_one_beginning(self._chat.prompt(prompt_messages(question, examples)))
+        ids = list(self.hf(self.asked(question, examples), split_special_tokens=True)["input_ids"])
         while ids and ids[-1] in self._controls:  # some tokenizers end every text, and this one goes on
             ids.pop()
         return ids
 
-    def asked(self, question: str) -> list[Message] | str:
+    def asked(self, question: str, examples: Sequence[Example] = ()) -> list[Message] | str:
         """How a question is put: the conversation for the chat template, or the text where there is none."""
-        messages = prompt_messages(question)
+        messages = prompt_messages(question, examples)
         if self._chat is not None:
             return self._chat.written(messages)
         return "\n\n".join(message["content"] for message in messages) + "\n\n"

@@ -32,6 +32,7 @@ from swarmd.policy.stopping import Stops
 from swarmd.rollout.batches import Decoding, decode_all
 from swarmd.rollout.interface import Engine, Progress, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
+from swarmd.tasks import Example
 
 
 class PromptTooLongError(ModelError):
@@ -85,6 +86,8 @@ class Policy:
         self.dtype = dtype
         self._context = context_of(model.config)
         self._guard = guard
+        self.examples: tuple[Example, ...] = ()
+        """Solved questions that stand before every question in the prompt."""
         self._stops = Stops(stop, tokenizer.decode_completion) if stop else None
         self._wish = engine or EngineWish()
         subject = Subject(model, tokenizer.pad_id, dtype)
@@ -122,7 +125,7 @@ class Policy:
 
     def render(self, question: str) -> list[int]:
         """The prompt's token ids. Raises PromptTooLongError if too little room is left."""
-        prompt = self.tokenizer.render(question)
+        prompt = self.tokenizer.render(question, self.examples)
         longest = self._context - min(self.max_new_tokens, self._context // 2)
         if len(prompt) > longest:
             raise PromptTooLongError(

@@ -20,7 +20,7 @@ from swarmd.learning import Experience, StepMetrics, Trainer
 from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
-from swarmd.step.trained_on import how_it_is_asked
+from swarmd.step.trained_on import examples_of, how_it_is_asked
 from swarmd.storage import Checkpoint, Checkpoints
 
 
@@ -127,6 +127,7 @@ def save(
             "tokenizer": policy.tokenizer_fingerprint.hex(),
             "base": None if base is None else base.to_state(),
             "policy": how_it_is_asked(config),
+            "examples": [list(example) for example in policy.examples],
         },
         keep_step=None if progress.best is None else progress.best.step,
     )
@@ -160,6 +161,7 @@ def resume(
             "now: put the former tokenizer files back, or use another --home"
         )
     policy.load_trainable_state(checkpoint.tensors)
+    policy.examples = examples_of(checkpoint)
     if checkpoint.optimizer:
         trainer.load_state_dict(checkpoint.optimizer)
     whose = checkpoint.state.get("peer")

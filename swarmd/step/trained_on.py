@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from swarmd.config import PolicyConfig
+from swarmd.errors import ConfigError
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.model import Base, Located, Watch, absolute_name, locate
 from swarmd.storage import Checkpoint
+from swarmd.tasks import Example
+
+_EXAMPLES = TypeAdapter(tuple[Example, ...])
 
 
 def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
@@ -22,6 +26,18 @@ def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
     if config.template_args:
         asked["template_args"] = dict(config.template_args)
     return asked
+
+
+def examples_of(checkpoint: Checkpoint | None) -> tuple[Example, ...]:
+    """The solved questions that stood before every question when it was trained. Raises ConfigError."""
+    saved = None if checkpoint is None else checkpoint.state.get("examples")
+    try:
+        return _EXAMPLES.validate_python(saved or ())
+    except ValidationError as error:
+        raise ConfigError(
+            f"the examples in the checkpoint {checkpoint and checkpoint.path} are no pairs of texts: `swarmd "
+            "check` says which files are damaged"
+        ) from error
 
 
 def with_model_of(config: PolicyConfig, checkpoint: Checkpoint | None) -> PolicyConfig:

@@ -5,11 +5,19 @@ imported here.
 """
 
 from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
+from swarmd.tasks.examples import solved_examples
 from swarmd.tasks.junk import Payer, find_payers, is_preset
 from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.outcomes import Question, Score, TaskFailure
-from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, find_answer, prompt_messages
+from swarmd.tasks.prompt import (
+    CLOSING_TAG,
+    OPENING_TAG,
+    Example,
+    extract_answer,
+    find_answer,
+    prompt_messages,
+)
 from swarmd.tasks.runner import Item, TaskRunner
 from swarmd.tasks.source import (
     BadOptionError,
@@ -24,6 +32,7 @@ __all__ = [
     "OPENING_TAG",
     "PRESETS",
     "BadOptionError",
+    "Example",
     "Item",
     "NoHeldOutQuestionError",
     "Payer",
@@ -44,5 +53,6 @@ __all__ = [
     "is_preset",
     "load_manifest",
     "prompt_messages",
+    "solved_examples",
     "task_spec",
 ]

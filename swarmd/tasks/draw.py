@@ -76,6 +76,14 @@ def held_out_seed(manifest: Manifest) -> int:
     return int.from_bytes(manifest.swarm_id[:4], "big")
 
 
+def example_specs(family: TaskFamily, start: int, count: int) -> list[TaskSpec]:
+    """`count` specs of `family` from number `start` on, the same on every machine, to make examples of."""
+    return [
+        task_spec(family, _seed_of(_hash(["example", family.task_id, index])))
+        for index in range(start, start + count)
+    ]
+
+
 async def held_out_questions(
     runner: QuestionSource, tasks: Sequence[TaskFamily], seed: int, count: int
 ) -> list[Question]:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 _SYSTEM = (
     "Think briefly, then give the final answer inside <answer></answer> tags, and nothing else inside them."
 )
 OPENING_TAG, CLOSING_TAG = "<answer>", "</answer>"
 
 
-def prompt_messages(question: str) -> list[dict[str, str]]:
-    """The chat messages (system, user) that ask `question`; every policy is asked with the same words."""
-    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": question}]
+class Example(NamedTuple):
+    """A question, and a right answer to it without tags."""
+
+    question: str
+    answer: str
+
+
+def prompt_messages(question: str, examples: Sequence[Example] = ()) -> list[dict[str, str]]:
+    """The chat messages that ask `question`: system, each example as a user's and an assistant's turn, user.
+
+    Every policy is asked with the same words; `examples` are this peer's own choice.
+    """
+    turns = [{"role": "system", "content": _SYSTEM}]
+    for example in examples:
+        turns.append({"role": "user", "content": example.question})
+        turns.append({"role": "assistant", "content": f"{OPENING_TAG}{example.answer}{CLOSING_TAG}"})
+    return [*turns, {"role": "user", "content": question}]
 
 
 def find_answer(completion: str) -> slice | None:

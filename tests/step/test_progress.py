@@ -16,6 +16,7 @@ from swarmd.observe import SelfEvaluation
 from swarmd.step import progress as saved_progress
 from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoints
+from swarmd.tasks import Example
 from tests.daemon.fakes import external_group
 
 PROMPT = "What is 1 + 1?"
@@ -165,3 +166,16 @@ def test_the_checkpoint_of_the_best_evaluation_is_kept(make_policy, tmp_path: Pa
     saved_progress.resume(checkpoint, again, policy, trainer)
     assert again.best is not None
     assert again.best.step == 2
+
+
+def test_a_checkpoint_keeps_the_examples_it_was_trained_with(make_policy, tmp_path: Path):
+    policy, progress = make_policy(), used()
+    policy.examples = (Example("2+2?", "4"),)
+    trainer = Trainer(policy, LearningConfig())
+    checkpoints = Checkpoints(tmp_path, 1)
+    saved_progress.save(checkpoints, progress, policy, trainer, PolicyConfig())
+    other = make_policy()
+    checkpoint = checkpoints.load_latest()
+    saved_progress.resume(checkpoint, Progress.fresh(1), other, Trainer(other, LearningConfig()))
+    assert other.examples == policy.examples
+    assert "4" in other.tokenizer.hf.decode(other.render("3+3?"))

@@ -1,0 +1,51 @@
+"""Solved questions of a swarm's tasks, to show a model how its answers should look.
+
+A pre-trained model may know an answer and write it in its own way. Without a right answer in the tags there
+is nothing to reinforce. A few solved questions before each question show the form (in-context examples, arXiv
+2005.14165). They concern this peer alone: it shares the question and its completions, as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+from typing import Protocol
+
+from protocol import Manifest, TaskFamily, TaskSpec
+from swarmd.tasks.draw import QuestionSource, example_specs
+from swarmd.tasks.outcomes import Question
+from swarmd.tasks.prompt import Example
+
+CHARS_MAX = 600  # of a question with its answer: a paragraph, because every prompt carries all examples
+TRIED_MAX = 32  # questions per example: enough to find a short one that is not held out
+
+
+class Solver(QuestionSource, Protocol):
+    """The part of `TaskRunner` that is needed."""
+
+    async def expected(self, specs: Sequence[TaskSpec]) -> Sequence[str | None]: ...
+
+
+async def solved_examples(runner: Solver, manifest: Manifest, count: int) -> tuple[Example, ...]:
+    """At most `count` examples, the tasks in turn, the same for the same manifest on every machine.
+
+    None is held out. A task without short questions, or whose source gives no answers, is left out.
+    """
+    used = [0] * len(manifest.tasks)
+    found: list[Example] = []
+    for index, family in islice(cycle(enumerate(manifest.tasks)), count):
+        candidates = await _candidates(runner, family, used[index])
+        used[index] += TRIED_MAX
+        found += candidates[:1]
+    return tuple(found)
+
+
+async def _candidates(runner: Solver, family: TaskFamily, start: int) -> list[Example]:
+    drawn = await runner.questions(example_specs(family, start, TRIED_MAX))
+    asked = [question for question in drawn if isinstance(question, Question) and not question.held_out]
+    answers = await runner.expected([question.spec for question in asked])
+    return [
+        Example(question.text, answer)
+        for question, answer in zip(asked, answers, strict=True)
+        if answer is not None and len(question.text) + len(answer) <= CHARS_MAX
+    ]
