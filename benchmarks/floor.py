@@ -18,8 +18,10 @@ from functools import partial
 import torch
 
 READ_BYTES = 2**30  # larger than the caches of ordinary machines
-MATRIX = 2_048
-REPEATS = 20  # the best counts: other processes can only slow it down
+SIDES = (256, 512, 1024, 2048)  # of square matrices: small ones first, because some CPUs emulate bfloat16
+RATE_S = 1.0  # for each rate: long enough to meet a quiet moment, and all rates together take seconds
+REPEATS_MIN = 3  # the best counts: other processes can only slow it down
+REPEATS_MAX = 20
 BYTES = {"float32": 4, "bfloat16": 2}
 ADAM_NUMBERS = 7  # reads weight, gradient and two moments; writes weight and moments
 
@@ -61,16 +63,24 @@ class Floor:
 
 
 def measure_rates(device: str, threads: int) -> Rates:
-    """Measure by reading and multiplying for a few seconds."""
+    """Measure by reading and multiplying, for about RATE_S seconds each, whatever the machine."""
     torch.set_num_threads(threads)
     numbers = torch.ones(READ_BYTES // 4, device=device)
     read = READ_BYTES / _best_seconds(numbers.sum, device)
     del numbers
-    rates = {}
-    for name in BYTES:
-        matrix = torch.ones(MATRIX, MATRIX, device=device, dtype=getattr(torch, name))
-        rates[name] = 2 * MATRIX**3 / _best_seconds(partial(torch.matmul, matrix, matrix), device)
-    return Rates(read, rates)
+    return Rates(read, {name: _matmul_rate(getattr(torch, name), device) for name in BYTES})
+
+
+def _matmul_rate(dtype: torch.dtype, device: str) -> float:
+    """Operations per second, with the largest matrices that leave time for REPEATS_MIN products."""
+    best = 0.0
+    for side in SIDES:
+        matrix = torch.ones(side, side, device=device, dtype=dtype)
+        seconds = _best_seconds(partial(torch.matmul, matrix, matrix), device)
+        best = max(best, 2 * side**3 / seconds)
+        if seconds * (2**3) * REPEATS_MIN > RATE_S:  # a side of twice the length is eight times the work
+            break
+    return best
 
 
 def floor(shape: Shape, rates: Rates) -> Floor:
@@ -91,9 +101,11 @@ def floor(shape: Shape, rates: Rates) -> Floor:
 
 
 def _best_seconds(work: Callable[[], object], device: str) -> float:
-    best = float("inf")
-    for _ in range(REPEATS):
+    best, until = float("inf"), time.perf_counter() + RATE_S
+    for repeat in range(REPEATS_MAX):
         began = time.perf_counter()
+        if repeat >= REPEATS_MIN and began > until:
+            break
         work()
         if device.startswith("cuda"):
             torch.cuda.synchronize()

@@ -14,7 +14,7 @@ from benchmarks.job import Job
 from benchmarks.prepare import Prepared
 from benchmarks.processes import call
 
-SECONDS = ("step", "generation", "loss_backward", "optimizer")
+SECONDS = ("step", "cpu", "generation", "loss_backward", "optimizer")
 THEIRS = ("trl", "genrl")
 Result = dict[str, Any]
 """The result of a trainer in a case, or of a whole case: plain values, as in the JSON."""
@@ -106,12 +106,14 @@ def summarise(case: Case, sides: dict[str, Result], prepared: Prepared, rates: R
 
 
 def ratio(ours: Result | None, theirs: Result | None, device: str = "cpu") -> Result | None:
-    """step: how many times as fast ours is. memory: our peak over theirs, on the device if there is one."""
+    """step: how many times as fast ours is; cpu: the same by CPU time. memory: our peak over theirs, on the
+    device if there is one."""
     if ours is None or theirs is None:
         return None
     memory = "peak_bytes" if device == "cpu" else "peak_device_bytes"
     return {
         "step": theirs["step_s"]["median"] / ours["step_s"]["median"],
+        "cpu": theirs["cpu_s"]["median"] / ours["cpu_s"]["median"],
         "memory": ours[memory]["median"] / theirs[memory]["median"],
     }
 

@@ -13,9 +13,9 @@ SIDES = ("ours", *THEIRS)
 def table(results: Sequence[Result]) -> str:
     """One row per case and trainer: medians, and the minimum and maximum of whole steps."""
     lines = [
-        "| case | trainer | step s (least – most) | generation | loss + backward | optimiser | tokens/s "
-        "| peak GB | ours is faster | our memory |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| case | trainer | step s (least – most) | CPU s | generation | loss + backward | optimiser "
+        "| tokens/s | peak GB | ours is faster | by CPU time | our memory |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         lines += [_row(result, side) for side in SIDES if result[side] is not None]
@@ -57,13 +57,16 @@ def _row(result: Result, side: str) -> str:
     if found["peak_device_bytes"] is not None:
         memory += f" + {found['peak_device_bytes']['median'] / GB:.2f} on the device"
     ratio = result["ratio"].get(side)
-    ratios = "| |" if ratio is None else f"| {ratio['step']:.2f}x | {ratio['memory']:.2f}x |"
+    ratios = "| | |"
+    if ratio is not None:
+        ratios = f"| {ratio['step']:.2f}x | {ratio['cpu']:.2f}x | {ratio['memory']:.2f}x |"
     tokens = found["tokens_per_s"]["median"]
-    return f"| {result['name']} | {side} | {spread} | {seconds} | {tokens:.0f} | {memory} {ratios}"
+    cpu = f"{found['cpu_s']['median']:.3g}"
+    return f"| {result['name']} | {side} | {spread} | {cpu} | {seconds} | {tokens:.0f} | {memory} {ratios}"
 
 
 def _floor_row(result: Result) -> str:
     least = result["floor"]
-    parts = [least[f"{key}_s"] for key in ("step", "generation", "loss_backward", "optimizer")]
+    parts = [least[f"{key}_s"] for key in ("generation", "loss_backward", "optimizer")]
     seconds = " | ".join(f"{value:.2g}" for value in parts)
-    return f"| {result['name']} | *floor* | {seconds} | | | | |"
+    return f"| {result['name']} | *floor* | {least['step_s']:.2g} | | {seconds} | | | | | |"

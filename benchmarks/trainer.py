@@ -6,7 +6,8 @@ A step is generation, rewards (the same constants for all, so that scoring costs
 optimiser. One step warms a process up. The docstrings of `cases`, `trl_side`, `genrl_side`, `stopwatch`,
 `memory` and `floor` say in detail what makes the comparison fair.
 
-The table, or one object with --json, is printed at the end. Progress goes to standard error.
+The table, or one object with --json, is printed at the end. Progress goes to standard error. --short compares
+the embedded model with TRL's alone, in some minutes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from benchmarks.status import SECONDS as STATUS_SECONDS
 from benchmarks.status import measure_status, status_table
 
 RUNS = 5
+SHORT = {"cases": ["embedded"], "only": ["ours", "trl"], "runs": 2, "check": False}
+"""What --short sets: under ten minutes on 2 cores."""
 THREADS = 2
 CACHE = Path.home() / ".cache" / "swarmd-benchmarks"
 NEEDS = {"trl": "trl", "genrl": "genrl"}
@@ -88,6 +91,7 @@ def _run(cases: Sequence[Case], settings: Settings, options: argparse.Namespace)
     agreement = []
     if options.check and "ours" in settings.sides and len(settings.sides) > 1:
         agreement = check_gradients(cases, settings, _progress)
+    _progress("measuring how fast this machine reads and multiplies")
     rates = call(
         "rates",
         {"device": options.device, "threads": settings.threads},
@@ -165,6 +169,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--runs", type=int, default=RUNS, help="processes per trainer and case; 0: compare gradients only"
     )
+    parser.add_argument(
+        "--short", action="store_true", help="the embedded model against TRL, two runs, no gradients"
+    )
     parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda for its own cases")
     parser.add_argument(
@@ -177,7 +184,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--table", nargs="+", metavar="FILE", help="print the tables of earlier --json output"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.short:
+        vars(options).update(SHORT)
+    return options
 
 
 def _print_tables(results: Sequence[Result]) -> None:

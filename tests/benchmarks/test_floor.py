@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import floor as measuring
 from benchmarks.floor import Rates, Shape, floor
 
 SHAPE = Shape(
@@ -31,3 +32,37 @@ def test_where_multiplying_is_slow_every_token_goes_through_the_weights_once_and
 
 def test_training_multiplies_three_times_and_skips_the_output_layer_for_prompts():
     assert floor(SHAPE, SLOW_MULTIPLY).loss_backward == pytest.approx(6 * (50 * 900 + 40 * 100))
+
+
+class Clock:
+    """Time passes only while a matrix is multiplied, at `flop` operations per second."""
+
+    def __init__(self, flop):
+        self.now, self.products, self._flop = 0.0, [], flop
+
+    def perf_counter(self):
+        return self.now
+
+    def matmul(self, left, right):
+        self.products.append(len(left))
+        self.now += 2 * len(left) ** 3 / self._flop
+
+
+@pytest.mark.parametrize("flop", [1e8, 1e10, 1e13])
+def test_a_rate_is_measured_within_seconds_on_the_slowest_and_the_fastest_machine(flop, monkeypatch):
+    clock = Clock(flop)
+    monkeypatch.setattr(measuring, "time", clock)
+    monkeypatch.setattr(measuring.torch, "matmul", clock.matmul)
+    assert measuring._matmul_rate(measuring.torch.float32, "cpu") == pytest.approx(flop)
+    assert clock.now < 4 * measuring.RATE_S
+
+
+def test_a_slow_machine_multiplies_small_matrices_and_a_fast_one_large_ones(monkeypatch):
+    sides = []
+    for flop in (1e8, 1e13):
+        clock = Clock(flop)
+        monkeypatch.setattr(measuring, "time", clock)
+        monkeypatch.setattr(measuring.torch, "matmul", clock.matmul)
+        measuring._matmul_rate(measuring.torch.float32, "cpu")
+        sides.append(max(clock.products))
+    assert sides == [measuring.SIDES[0], measuring.SIDES[-1]]

@@ -16,7 +16,7 @@ def answer(step, peak, device_peak=None, warm_up=100.0):
 
     def times(seconds):
         parts = {"generation": seconds / 2, "loss_backward": seconds / 4, "optimizer": seconds / 4}
-        return {"step": seconds, **parts, "tokens": 1024}
+        return {"step": seconds, "cpu": 2 * seconds, **parts, "tokens": 1024}
 
     steps = [times(warm_up), times(step), times(step)]
     return {"steps": steps, "peak_bytes": peak, "imported_bytes": 1, "peak_device_bytes": device_peak}
@@ -30,6 +30,7 @@ def test_medians_and_spread_are_over_the_runs():
     found = summary([answer(step, peak) for step, peak in [(1.0, 5), (9.0, 7), (2.0, 6)]])
     assert found["step_s"] == {"median": 2.0, "min": 1.0, "max": 9.0}
     assert found["generation_s"]["median"] == 1.0
+    assert found["cpu_s"]["median"] == 4.0
     assert found["peak_bytes"] == {"median": 6, "min": 5, "max": 7}
     assert found["tokens_per_s"]["median"] == 512
     assert found["peak_device_bytes"] is None
@@ -37,12 +38,12 @@ def test_medians_and_spread_are_over_the_runs():
 
 def test_ratios_say_how_many_times_faster_ours_is_and_what_share_of_their_memory_it_takes():
     ours, theirs = summary([answer(1.0, 60)]), summary([answer(4.0, 100)])
-    assert ratio(ours, theirs) == {"step": 4.0, "memory": 0.6}
+    assert ratio(ours, theirs) == {"step": 4.0, "cpu": 4.0, "memory": 0.6}
 
 
 def test_on_an_accelerator_the_memory_compared_is_the_device_s():
     ours, theirs = summary([answer(1.0, 60, 30)]), summary([answer(4.0, 100, 40)])
-    assert ratio(ours, theirs, "cuda") == {"step": 4.0, "memory": 0.75}
+    assert ratio(ours, theirs, "cuda") == {"step": 4.0, "cpu": 4.0, "memory": 0.75}
 
 
 def test_a_case_s_entry_has_every_trainer_and_null_for_those_not_run():
@@ -51,7 +52,7 @@ def test_a_case_s_entry_has_every_trainer_and_null_for_those_not_run():
     assert found["name"] == "embedded 16x64 float32 fixed"
     assert found["ours"]["step_s"]["median"] == 1.0
     assert found["genrl"] is None
-    assert found["ratio"] == {"trl": {"step": 4.0, "memory": 0.6}, "genrl": None}
+    assert found["ratio"] == {"trl": {"step": 4.0, "cpu": 4.0, "memory": 0.6}, "genrl": None}
 
 
 def test_the_floor_follows_from_the_tokens_ours_wrote():

@@ -36,9 +36,19 @@ def test_saved_results_are_printed_as_tables(tmp_path, capsys):
     printed = capsys.readouterr().out
     rows = [line for line in printed.splitlines() if line.startswith("| embedded 16x64 float32 fixed | trl")]
     assert len(rows) == 2
-    assert rows[0].endswith("| 4.00x | 0.60x |")
+    assert rows[0].endswith("| 4.00x | 4.00x | 0.60x |")
     assert "2.0e-06" in printed
     assert "20.0 GB/s" in printed
+
+
+def test_the_short_form_is_the_embedded_model_against_trl():
+    options = command._options(["--short", "--threads", "1"])
+    assert (options.cases, options.only, options.runs, options.threads) == (
+        ["embedded"],
+        ["ours", "trl"],
+        2,
+        1,
+    )
 
 
 def test_a_case_that_does_not_exist_is_answered_with_those_that_do(capsys):
