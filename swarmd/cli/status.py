@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.peer_table import peer_table
-from swarmd.cli.status_facts import facts
 from swarmd.cli.status_screen import screen
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import NoDaemonError, StartingError, ask_status, printable
@@ -89,15 +87,19 @@ def _show(snapshot: StatusSnapshot, *, everything: bool) -> None:
 
 def render(snapshot: StatusSnapshot, *, everything: bool = False) -> RenderableType:
     """The snapshot for people: one screen, or every fact and all peers."""
-    if everything and not snapshot.peers:
-        return facts(snapshot)
     if everything:
+        from swarmd.cli.status_facts import facts
+
+        if not snapshot.peers:
+            return facts(snapshot)
         return Group(facts(snapshot), Text(), peer_table(snapshot.peers))
     return screen(snapshot)
 
 
 def _watch(home: Path, *, everything: bool) -> None:
     """Redraw in place until Ctrl-C. A daemon that stops or starts meanwhile is shown as such."""
+    from rich.live import Live
+
     with Live(console=Console(), auto_refresh=False, transient=False) as live:
         try:
             while True:

@@ -12,7 +12,7 @@ from swarmd import __version__
 
 class _Part(BaseModel):
     # extra="ignore": a status command may read a newer daemon. NaN has no JSON: it is written as null.
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", defer_build=True)
 
 
 class Health(_Part):

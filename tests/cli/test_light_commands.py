@@ -47,6 +47,18 @@ def test_version_status_and_wrong_flags_load_no_library(arguments: list[str]) ->
     assert loaded(arguments) & set(MODULES) == set()
 
 
+@pytest.mark.parametrize("arguments", [["version"], ["status", "--home", "nowhere"]])
+def test_texts_paths_and_flags_are_read_without_pydantic(arguments: list[str]) -> None:
+    assert "pydantic" not in loaded(arguments)
+
+
+def test_what_is_not_plain_is_read_by_typer(swarmd) -> None:
+    assert "not a valid integer" in swarmd("join", "--local", "many").err
+    outcome = swarmd("ask", "question", "--checkpoint", "nowhere")
+    assert outcome.code == 2
+    assert "does not exist" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
