@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from swarmd.cli.status import render
+from swarmd.cli.showing_status import render
 from swarmd.names import named
 from swarmd.observe import (
     Groups,
