@@ -19,6 +19,9 @@ def main() -> None:
 
             sys.exit(keep(peer_command(sys.argv[1:])))
     from swarmd.cli import app
+
+    if sys.argv[1:2] != ["join"]:  # only a peer has a parent
+        app.main()
     from swarmd.parent import lifeline
 
     is_peer = lifeline.has_parent()

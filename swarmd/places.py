@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_HOME = "~/.swarmd"
 HOME_VARIABLE = "SWARMD_HOME"
+OBSERVER_MARK = "members.db"
+"""The file that only the home of `swarmd observe` has."""
 
 SOCKET_PATH_BYTES_MAX = 100
 """sun_path holds 104 bytes on macOS and 108 on Linux, including the final NUL (sys/un.h). Some servers bind

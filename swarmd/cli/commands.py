@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from swarmd.cli.plain_values import read_simply
+
 
 @dataclass(frozen=True)
 class Command:
@@ -30,7 +32,7 @@ class Command:
         if isinstance(found, typer.Typer):
             holder.add_typer(found, name=name)
         else:
-            holder.command(name)(found)
+            holder.command(name, cls=_Command)(found)
         command = typer.main.get_command(holder).commands[name]  # type: ignore[attr-defined]  # it is a group
         for each in (command, *getattr(command, "commands", {}).values()):
             each.help = _one_line_each(each.help or "")
@@ -42,10 +44,23 @@ def _one_line_each(text: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
+class _ReadSimply:
+    """Its parameters, among them --help, are read without pydantic where they are plain."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # of a command
+        read_simply(parameters)
+        return parameters
+
+
+class _Command(_ReadSimply, TyperCommand):
+    pass
+
+
 def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
     """The class of a group that has these commands, in this order."""
 
-    class Group(TyperGroup):
+    class Group(_ReadSimply, TyperGroup):
         def __init__(self, **attributes: Any) -> None:
             summaries = {name: TyperCommand(name, help=each.summary) for name, each in commands.items()}
             super().__init__(**{**attributes, "commands": summaries})

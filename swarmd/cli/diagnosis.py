@@ -34,7 +34,8 @@ DISK_BYTES_MIN = 200e6  # three checkpoints of the embedded model, and the recor
 DISK_BYTES_ROOMY = 2e9  # the records, and checkpoints of a model of some hundred million parameters
 COMMAND_S = 3.0  # timedatectl answers in milliseconds
 HUB_S = 3.0  # to connect; a hub that takes longer is as good as unreachable
-GIGABYTE = 1e9
+GIGABYTE = 1e9  # of disks
+GIB = 2**30  # of memory
 
 State = Literal["ok", "warn", "fail"]
 
@@ -233,7 +234,7 @@ def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:
     except SwarmdError as error:
         return [found, Check("model", "fail", str(error), "see above")], ()
     peak, limit = plan.predicted_peak_bytes or 0, plan.memory_limit_bytes or 0
-    memory = f"{peak / GIGABYTE:.2f} GB at most are expected, and {limit / GIGABYTE:.1f} GB may be used"
+    memory = f"{peak / GIB:.2f} GiB at most are expected, and {limit / GIB:.1f} GiB may be used"
     where = f"{plan.model} on {plan.device}, {plan.dtype}"
     return [found, Check("model", "ok", where), Check("memory", "ok", memory)], plan.reasons
 

@@ -38,7 +38,7 @@ def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports
     _address_file(config.network.address_file)
     home.require_unused()
     if ports:
-        _ports(config)
+        foresee_ports(config)
 
 
 def foresee_policy(policy: PolicyConfig, home: Home) -> None:
@@ -113,7 +113,8 @@ def _address_file(path: Path | None) -> None:
         raise ConfigError(f"--address-file {path}: there is no directory {path.parent}: make it first")
 
 
-def _ports(config: Config) -> None:
+def foresee_ports(config: Config) -> None:
+    """Where it would listen. Raises ConfigError for a port that is taken, and an address of elsewhere."""
     for host, port, flag in _listened_on(config):
         if port:
             require_free_port(host, port, flag)

@@ -9,6 +9,7 @@ import typer
 
 from swarmd.cli.flags import FLAGS, Given, overrides, suggesting, with_settings
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, NewIdentityOption, home_path
+from swarmd.cli.open_token import warn_of_open_token
 from swarmd.errors import ConfigError
 
 DevicesOption = Annotated[
@@ -63,6 +64,7 @@ def join(
 
     path = home_path(home)
     config = load_config(path, overrides(given))
+    warn_of_open_token(given)
     if devices is not None:
         if given["policy.device"] is not None:
             raise ConfigError("--device and --devices are both given: keep one of them")

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from swarmd.cli.flags import Given, overrides, with_settings
+from swarmd.cli.foresight import foresee_ports
 from swarmd.cli.home import home_path
+from swarmd.cli.open_token import warn_of_open_token
 from swarmd.config import load_config
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
@@ -34,6 +36,7 @@ ObserverHomeOption = Annotated[
     "network.announce",
     "observe.http",
     "observe.http_token",
+    "observe.http_hosts",
     "observe.log_format",
     "observe.log_level",
 )
@@ -53,6 +56,9 @@ def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
     config = load_config(path, settings)
     if not config.network.peers:  # known at once, and the network's libraries take seconds
         raise ConfigError("name a peer of the swarm to observe: --peer /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID")
+    warn_of_open_token(given)
+    Home(path).require_unused()
+    foresee_ports(config)
     from swarmd.observer import run
 
     raise typer.Exit(run(config, Home.open(path)))

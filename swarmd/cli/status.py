@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.text import Text
 
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
-from swarmd.cli.peer_table import peer_table
-from swarmd.cli.status_facts import facts
-from swarmd.cli.status_screen import screen
 from swarmd.errors import ConfigError, SwarmdError
-from swarmd.observe import NoDaemonError, StartingError, ask_status, printable
+from swarmd.observe import NoDaemonError, StartingError, ask_status
 from swarmd.places import socket_path
 
 if TYPE_CHECKING:
@@ -26,7 +19,6 @@ if TYPE_CHECKING:
     from swarmd.storage import Home
 
 NO_DAEMON = 3
-WATCH_EVERY_S = 2.0  # between two looks: a snapshot costs the daemon some milliseconds
 
 
 def status(
@@ -58,7 +50,9 @@ def status(
         return
     path = home_path(home)
     if watch:
-        _watch(path, everything=everything)
+        from swarmd.cli.showing_status import watch_status
+
+        watch_status(path, everything=everything)
         return
     try:
         snapshot = ask_status(path, socket_path(path))
@@ -70,48 +64,15 @@ def status(
     if as_json:
         typer.echo(snapshot.model_dump_json(indent=2))
     else:
-        _show(snapshot, everything=everything)
+        from swarmd.cli.showing_status import show
+
+        show(snapshot, everything=everything)
 
 
 def _device_homes(path: Path) -> Sequence[Home]:
     from swarmd.fleet import device_homes
 
     return device_homes(path)
-
-
-def _show(snapshot: StatusSnapshot, *, everything: bool) -> None:
-    console = Console()
-    console.print(render(snapshot, everything=everything))
-    if snapshot.join_command:
-        # Outside the table, where only the terminal wraps it, so that it can be copied in one piece.
-        console.print("\nothers join with:", Text(printable(snapshot.join_command)), soft_wrap=True)
-
-
-def render(snapshot: StatusSnapshot, *, everything: bool = False) -> RenderableType:
-    """The snapshot for people: one screen, or every fact and all peers."""
-    if everything and not snapshot.peers:
-        return facts(snapshot)
-    if everything:
-        return Group(facts(snapshot), Text(), peer_table(snapshot.peers))
-    return screen(snapshot)
-
-
-def _watch(home: Path, *, everything: bool) -> None:
-    """Redraw in place until Ctrl-C. A daemon that stops or starts meanwhile is shown as such."""
-    with Live(console=Console(), auto_refresh=False, transient=False) as live:
-        try:
-            while True:
-                live.update(_look(home, everything=everything), refresh=True)
-                time.sleep(WATCH_EVERY_S)
-        except KeyboardInterrupt:
-            return
-
-
-def _look(home: Path, *, everything: bool) -> RenderableType:
-    try:
-        return render(ask_status(home, socket_path(home)), everything=everything)
-    except SwarmdError as error:
-        return Text(printable(str(error)), style="yellow")
 
 
 def _show_devices(homes: Sequence[Home], as_json: bool, *, everything: bool) -> int:
@@ -132,11 +93,13 @@ def _show_devices(homes: Sequence[Home], as_json: bool, *, everything: bool) -> 
         plain = {name: each and each.model_dump(mode="json") for name, each in found.items()}
         typer.echo(json.dumps({"devices": plain}, indent=2))
     else:
+        from swarmd.cli.showing_status import show
+
         for name, each in found.items():
-            Console().print(Text(f"── {name}", style="bold"))
+            typer.secho(f"── {name}", bold=True)
             if each is None:
                 typer.echo("no daemon answers")
             else:
-                _show(each, everything=everything)
+                show(each, everything=everything)
             typer.echo()
     return 0 if any(found.values()) else NO_DAEMON

@@ -24,7 +24,7 @@ def screen(status: StatusSnapshot, now: float | None = None) -> RenderableType:
     """The snapshot for people. `now`: unix time; None is the present."""
     here = [peer for peer in status.peers if not peer.gone]
     gone = len(status.peers) - len(here)
-    parts: list[RenderableType] = [_head(status), _health(status), Text(), _sections(status), Text()]
+    parts: list[RenderableType] = [_head(status), health_line(status), Text(), _sections(status), Text()]
     if here:
         parts.append(peer_table(here, now))
     else:
@@ -39,7 +39,8 @@ def _head(status: StatusSnapshot) -> Text:
     return Text(named(status.peer_id), style="bold") + Text(printable(f" in {where}"), style="not bold")
 
 
-def _health(status: StatusSnapshot) -> Text:
+def health_line(status: StatusSnapshot) -> Text:
+    """Well, or each reason why not on a line of its own."""
     if status.health.ok:
         return Text("● well", style="green")
     return Text("\n").join(

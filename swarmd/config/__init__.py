@@ -1,7 +1,8 @@
 """The configuration: what can be set, how it is read, and the file that a person edits."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from swarmd.lazy import at_first_use
 
 if TYPE_CHECKING:
     from swarmd.config.loading import load_config
@@ -26,10 +27,12 @@ __all__ = [
     "load_config",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Imported at first use: pydantic takes a third of a second, and --help should not wait for it."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = {"default_config_toml": "template", "load_config": "loading"}.get(name, "slices")
-    return getattr(import_module(f"swarmd.config.{module}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        **dict.fromkeys(__all__, "slices"),
+        "default_config_toml": "template",
+        "load_config": "loading",
+    },
+)
+"""pydantic takes a third of a second, and --help should not wait for it."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from swarmd.addresses import PORT_MAX, check_announced_address, parse_http, parse_ip, parse_peer_address
 from swarmd.config.chat_template import TemplateArgs
 from swarmd.config.memory_limit import memory_limit_bytes
+from swarmd.config.page_token import PageToken
 from swarmd.errors import ConfigError
 
 
@@ -49,6 +50,7 @@ def _read_by(read: Callable[[str], object]) -> AfterValidator:
 
 _IpAddress = Annotated[str, _read_by(parse_ip)]
 _HttpAddress = Annotated[str, _read_by(parse_http)]
+_HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,253}$")]
 _PeerAddress = Annotated[str, _read_by(parse_peer_address)]
 _AnnouncedAddress = Annotated[str, _read_by(check_announced_address)]
 _MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
@@ -314,12 +316,16 @@ class ObserveConfig(Slice):
         None, examples=["127.0.0.1:8080"]
     )
     """HOST:PORT of the status page, API and metrics. A port alone means loopback. Unset: unix socket only."""
+    http_hosts: Annotated[tuple[_HostName, ...], Flag("--http-host", "NAME")] = Field(
+        (), max_length=16, examples=[["trainer.local"]]
+    )
+    """Names under which browsers may open the page, besides IP addresses and localhost."""
     sinks: tuple[SinkName, ...] = Field((), examples=[["tensorboard"]])
     """Where the numbers of each step also go: tensorboard, trackio, wandb (extras; offline, in the home)."""
-    http_token: Annotated[str | None, Flag("--http-token", "TOKEN")] = Field(
-        None, pattern=r"^[A-Za-z0-9_.~-]{16,128}$", examples=["a-long-random-word"], repr=False
+    http_token: Annotated[PageToken | None, Flag("--http-token", "@FILE")] = Field(
+        None, examples=["a-long-random-word"], repr=False
     )
-    """Token that the page asks for. Unset: none on loopback; elsewhere one is made, kept and printed once."""
+    """Token of the page, or @FILE that holds it. Unset: one is made and told if others can reach the page."""
     log_format: Annotated[Literal["auto", "console", "json"], Flag("--log-format")] = "auto"
     """auto shows a live view in a terminal and json elsewhere; console prints lines for people."""
     log_level: Annotated[LogLevel, Flag("--log-level", "LEVEL")] = "info"

@@ -205,7 +205,11 @@ class Assembly:
             http=self._http,
         )
         rollouts = Rollouts(
-            manifest=manifest, peer_id=self._key.peer_id, database=database, blobs=blobs, tasks=tasks
+            manifest=manifest,
+            peer_id=self._key.peer_id,
+            database_path=self._home.database_path,
+            blobs=blobs,
+            tasks=tasks,
         )
         return Peer(exchange, steps, reporter, rollouts)
 

@@ -6,7 +6,9 @@ It reads the books and the records, and makes own questions again, which records
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 from protocol import (
     RECORD_BYTES_MAX,
@@ -23,8 +25,11 @@ from protocol.limits import MICRO
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredGroup
 from swarmd.observe import CompletionView, RecordKind, RecordView
-from swarmd.storage import BlobStore, Database
+from swarmd.storage import BlobStore
+from swarmd.storage.beside import reading
 from swarmd.tasks import Question, TaskRunner
+
+T = TypeVar("T")
 
 QUESTIONS_KEPT = 256  # own questions made again, by digest: several screens, at 1 KiB or so each
 
@@ -42,42 +47,58 @@ _WHY = {
 }
 
 
+READ_AT_ONCE = 2
+"""Answers that are read from disk at once, each in a thread: two open pages. Further ones wait."""
+
+
 class Rollouts:
-    """What the rollout browser shows. Used on the event loop."""
+    """What the rollout browser shows. Used on the event loop; the disk is read in threads."""
 
     def __init__(
         self,
         *,
         manifest: Manifest,
         peer_id: PeerId,
-        database: Database,
+        database_path: Path,
         blobs: BlobStore,
         tasks: TaskRunner,
     ) -> None:
         self._manifest = manifest
         self._peer_id = peer_id
-        self._database = database
+        self._database_path = database_path
         self._blobs = blobs
         self._tasks = tasks
         self._questions: dict[bytes, str] = {}
         self._asking = asyncio.Lock()
+        self._reading = asyncio.Semaphore(READ_AT_ONCE)
 
     async def newest(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
         """At most `limit`, newest first. Raises StorageError."""
         match kind:
             case "own":
-                return await self._own(limit)
+                records = await self._in_thread(self._own, limit)
+                await self._make_questions([record.task for _, record in records])
+                return [self._published(digest, record) for digest, record in records]
             case "others":
-                return [self._of_other(*found) for found in self._database.pool.newest(limit)]
+                return await self._in_thread(self._others, limit)
             case "refused":
-                return self._refused(limit)
+                return await self._in_thread(self._refused, limit)
 
-    async def _own(self, limit: int) -> list[RecordView]:
-        entries = self._database.ledger.entries(limit, "published")
+    async def _in_thread(self, read: Callable[[int], list[T]], limit: int) -> list[T]:
+        """A slow disk, or thousands of characters to decode, would hold up the whole peer."""
+        async with self._reading:
+            return await asyncio.to_thread(read, limit)
+
+    def _own(self, limit: int) -> list[tuple[bytes, Record]]:
+        with reading(self._database_path) as (ledger, _):
+            entries = ledger.entries(limit, "published")
         digests = [entry.digest for entry in entries if entry.digest is not None]
-        records = [(digest, record) for digest in digests if (record := self._record(digest)) is not None]
-        await self._make_questions([record.task for _, record in records])
-        return [self._published(digest, record) for digest, record in records]
+        return [(digest, record) for digest in digests if (record := self._record(digest)) is not None]
+
+    def _others(self, limit: int) -> list[RecordView]:
+        with reading(self._database_path) as (_, pool):
+            newest = pool.newest(limit)
+        return [self._of_other(*found) for found in newest]
 
     def _published(self, digest: bytes, record: Record) -> RecordView:
         return RecordView(
@@ -116,7 +137,8 @@ class Rollouts:
         )
 
     def _refused(self, limit: int) -> list[RecordView]:
-        entries = self._database.ledger.entries(limit, "rejected")
+        with reading(self._database_path) as (ledger, _):
+            entries = ledger.entries(limit, "rejected")
         return [
             RecordView(
                 digest="" if entry.digest is None else entry.digest.hex(),
@@ -129,7 +151,7 @@ class Rollouts:
 
     def _record(self, digest: bytes) -> Record | None:
         """None if its file is gone, or is of another version."""
-        envelope = self._blobs.get(digest)
+        envelope = self._blobs.peek(digest)
         if envelope is None:
             return None
         try:

@@ -4,8 +4,9 @@ Nodes run the same code as a daemon: learning, sampling, records and verificatio
 network and no clock, unless the nodes are daemons.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from swarmd.lazy import at_first_use
 
 if TYPE_CHECKING:
     from swarmd.experiment.config import Arm, ExperimentConfig
@@ -16,18 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Arm", "Experiment", "ExperimentConfig", "RunSpec", "Watcher", "read_experiment"]
 
-_MODULES = {
-    "Arm": "config",
-    "Experiment": "run",
-    "ExperimentConfig": "config",
-    "RunSpec": "schedule",
-    "Watcher": "rounds",
-    "read_experiment": "reading",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Imported at first use: a run needs torch, which takes seconds to load, and a report does not."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"swarmd.experiment.{_MODULES[name]}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "Arm": "config",
+        "Experiment": "run",
+        "ExperimentConfig": "config",
+        "RunSpec": "schedule",
+        "Watcher": "rounds",
+        "read_experiment": "reading",
+    },
+)
+"""A run needs torch, which takes seconds to load, and a report does not."""

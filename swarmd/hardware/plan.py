@@ -25,6 +25,7 @@ ACCELERATOR_FREE_BYTES_MIN = (
 )  # a CUDA context alone takes 0.5 GiB; with less free than this, a step fails midway
 ACCELERATOR_HOST_THREADS = 4  # a GPU's host side only tokenises and launches kernels
 SMALL_MODELS = frozenset({"embedded"})  # matrices too small to gain from a second thread or a reduced dtype
+CRAWL = 0.05  # times float32's rate; less would be shown as 0.0
 BFLOAT16_GAIN_MIN = 1.2  # times float32's rate; below that, its rounding is not worth it
 LORA_RANK = 16  # if all weights do not fit: enough for RL on small tasks, a few percent of the weights
 
@@ -242,11 +243,13 @@ def _choose_dtype(
 
 def _faster_dtype(device: str, rates: Rates) -> tuple[DType, str]:
     where = "this CPU" if device == "cpu" else device
+    if rates.matmul_bfloat16 is None:
+        return "float32", f"float32 because {where} has no bfloat16"
+    if rates.bfloat16_gain < CRAWL:
+        return "float32", f"float32 because {where} multiplies bfloat16 slowly"
     measured = f"{rates.bfloat16_gain:.1f} times as fast as float32"
     if rates.bfloat16_gain >= BFLOAT16_GAIN_MIN:
         return "bfloat16", f"bfloat16 because {where} multiplies it {measured}; what is trained is float32"
-    if rates.matmul_bfloat16 is None:
-        return "float32", f"float32 because {where} has no bfloat16"
     return "float32", f"float32 because {where} multiplies bfloat16 only {measured}"
 
 

@@ -50,7 +50,9 @@ class Rates:
         )
 
     def __str__(self) -> str:
-        reduced = "" if self.matmul_bfloat16 is None else f", {self.matmul_bfloat16 / 1e9:.0f} in bfloat16"
+        reduced = ""
+        if self.matmul_bfloat16 is not None and self.matmul_bfloat16 >= 1e9:
+            reduced = f", {self.matmul_bfloat16 / 1e9:.0f} in bfloat16"
         return (
             f"{self.matmul_float32 / 1e9:.0f} GFLOP/s in float32{reduced}, "
             f"{self.bandwidth / 1e9:.1f} GB/s from memory"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from protocol import PeerId, Reason
+from swarmd.names import named
 from swarmd.network.address_groups import UNKNOWN, group_of_address, group_of_ip
 from swarmd.network.binary_addresses import ip_of
 from swarmd.network.conduct import Conduct
@@ -111,8 +112,8 @@ class Guard:
             return ()
         others = f" and {len(flooding) - NAMED_MAX} more" if len(flooding) > NAMED_MAX else ""
         return (
-            f"flooded by {', '.join(flooding[:NAMED_MAX])}{others}: refused and disconnected; nothing to do, "
-            "unless it is a peer of yours that is too fast",
+            f"flooded by {', '.join(map(named, flooding[:NAMED_MAX]))}{others}: refused and "
+            "disconnected; nothing to do, unless it is a peer of yours that is too fast",
         )
 
     def standing(self, peer: PeerId) -> Standing:

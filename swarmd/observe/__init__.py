@@ -1,11 +1,21 @@
 """How the daemon shows itself: events, live view, status over a socket and HTTP, metrics."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from swarmd.lazy import at_first_use
 
 if TYPE_CHECKING:
     from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge, ask_to_ping
     from swarmd.observe.events import EventLog
+    from swarmd.observe.learning import (
+        HeldOutCurve,
+        Learning,
+        Measured,
+        RewardCurve,
+        SelfEvaluation,
+        TaskLearning,
+        Trend,
+    )
     from swarmd.observe.live import LiveView
     from swarmd.observe.live_state import LiveState
     from swarmd.observe.server import StatusServer
@@ -16,26 +26,19 @@ if TYPE_CHECKING:
         Health,
         HeardPeer,
         Hearing,
-        HeldOutCurve,
         HelpedPeer,
         Helping,
         IgnoredPeer,
         Judgement,
         LastStep,
-        Learning,
-        Measured,
         Memory,
         PeerView,
         Ranked,
         Reward,
-        RewardCurve,
-        SelfEvaluation,
         Starting,
         StatusSnapshot,
         SwarmView,
-        TaskLearning,
         Traffic,
-        Trend,
     )
     from swarmd.observe.sources import CompletionView, RecordKind, RecordView, Sources
     from swarmd.observe.step_line import StepLine
@@ -85,25 +88,30 @@ __all__ = [
     "printable",
 ]
 
-_MODULES = {
-    "EventLog": "events",
-    "LiveState": "live_state",
-    "LiveView": "live",
-    "NoDaemonError": "client",
-    "StartingError": "client",
-    **dict.fromkeys(("CompletionView", "RecordKind", "RecordView", "Sources"), "sources"),
-    "StatusServer": "server",
-    "StepLine": "step_line",
-    "ask_status": "client",
-    "ask_to_judge": "client",
-    "ask_to_ping": "client",
-    "printable": "text",
-}
-"""The rest are of `snapshot`."""
+_LEARNING = (
+    "HeldOutCurve",
+    "Learning",
+    "Measured",
+    "RewardCurve",
+    "SelfEvaluation",
+    "TaskLearning",
+    "Trend",
+)
 
-
-def __getattr__(name: str) -> object:
-    """Imported at first use: the server and its HTTP take half a second, and most commands need neither."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"swarmd.observe.{_MODULES.get(name, 'snapshot')}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        **dict.fromkeys(__all__, "snapshot"),
+        **dict.fromkeys(_LEARNING, "learning"),
+        **dict.fromkeys(("NoDaemonError", "StartingError"), "client"),
+        **dict.fromkeys(("ask_status", "ask_to_judge", "ask_to_ping"), "client"),
+        **dict.fromkeys(("CompletionView", "RecordKind", "RecordView", "Sources"), "sources"),
+        "EventLog": "events",
+        "LiveState": "live_state",
+        "LiveView": "live",
+        "StatusServer": "server",
+        "StepLine": "step_line",
+        "printable": "text",
+    },
+)
+"""The server and its HTTP take half a second, and most commands need neither."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -171,6 +171,13 @@ class _Peers(BaseModel):
     peers: tuple[str, ...]
 
 
+_UNKNOWN_HOST = (
+    "421: this page is not served under this host name.\n\n"
+    "Open it by its IP address, or start swarmd with  --http-host NAME  to allow the name in the address bar "
+    "(observe.http_hosts in config.toml).\n"
+)
+
+
 class KnownHostOnly:
     """Refuses requests whose Host header is a name we were not given.
 
@@ -178,13 +185,14 @@ class KnownHostOnly:
     then carry that name. An IP address in Host cannot be rebound, so these always pass, as does localhost.
     """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        """`names`: those that the operator gave."""
         self._app = app
-        self._names = {"localhost", host.lower()}
+        self._names = {"localhost", *(name.lower() for name in names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._known(Request(scope).headers.get("host", "")):
-            response = PlainTextResponse("unknown Host: use an IP address or localhost\n", status_code=421)
+            response = PlainTextResponse(_UNKNOWN_HOST, status_code=421)
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)

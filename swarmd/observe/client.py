@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.socket_http import Answer, NobodyListensError, ask
+from swarmd.places import OBSERVER_MARK
 
 if TYPE_CHECKING:
     from swarmd.observe.snapshot import StatusSnapshot
@@ -85,9 +86,7 @@ def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[
     try:
         yield timeout_s
     except NobodyListensError as error:
-        raise NoDaemonError(
-            f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home"
-        ) from error
+        raise NoDaemonError(_nobody(home)) from error
     except TimeoutError as error:
         raise SwarmdError(
             f"the daemon in {home} does not answer within {timeout_s:g} s: "
@@ -95,3 +94,9 @@ def _asking(home: Path, socket_path: Path, timeout_s: float | None) -> Iterator[
         ) from error
     except (HTTPException, OSError, ValueError) as error:  # a ValueError: no JSON, or not what it should hold
         raise SwarmdError(f"{socket_path} does not answer like a swarmd daemon: {error}") from error
+
+
+def _nobody(home: Path) -> str:
+    if (home / OBSERVER_MARK).exists():
+        return f"no observer is running in {home}: start it with `swarmd observe --home {home} --peer ADDR`"
+    return f"no daemon is running in {home}: start one with `swarmd join`, or name another home with --home"

@@ -12,7 +12,7 @@ from swarmd.observe.words import downloading, short_count
 
 REWARDS_KEPT = 240  # steps in the curve: wider than any terminal
 MODEL_CHARS = 30  # of a model's name in the plan, whose line is then about 100 characters
-GIGABYTE = 1e9
+GIB = 2**30
 PEERS_KEPT = 256  # distinct peers counted by the view; the status snapshot has the list
 
 
@@ -108,7 +108,7 @@ def describe(name: str, fields: Mapping[str, object]) -> str:
 
 
 def _plan(fields: Mapping[str, object]) -> str:
-    """Like plan embedded (1.4 M) on cpu, float32, 4 own + 4 external groups, 0.71 of 16.9 GB.
+    """Like plan embedded (1.4 M) on cpu, float32, 4 own + 4 external groups, 0.71 of 16.9 GiB.
 
     The reasons are for `swarmd doctor` and the JSON log: they would fill the screen.
     """
@@ -128,7 +128,7 @@ def _plan(fields: Mapping[str, object]) -> str:
         parts.append(f"{own} own + {external} external groups")
     peak, limit = _float(fields.get("predicted_peak_bytes")), _float(fields.get("memory_limit_bytes"))
     if peak is not None and limit is not None:
-        parts.append(f"{peak / GIGABYTE:.2g} of {limit / GIGABYTE:.3g} GB")
+        parts.append(f"{peak / GIB:.2g} of {limit / GIB:.3g} GiB")
     return ", ".join(parts)
 
 

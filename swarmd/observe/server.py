@@ -9,7 +9,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -81,8 +81,10 @@ class StatusServer:
         *,
         sources: Sources | None = None,
         token: str | None = None,
+        http_hosts: Sequence[str] = (),
     ) -> None:
-        """Only the unix socket reaches `carry_out` and `ping`, and needs no token."""
+        """Only the unix socket reaches `carry_out` and `ping`, and needs no token. `http_hosts`: names under
+        which browsers may open the page, besides addresses."""
         self.started = asyncio.Event()
         self._streams = Streams(snapshot, sources or Sources())
         self._pages = status_app(snapshot, sources=sources, streams=self._streams)
@@ -90,6 +92,7 @@ class StatusServer:
         self._socket_path = socket_path
         self._http = http
         self._token = token
+        self._http_hosts = http_hosts
         self._base_url: str | None = None
         self._servers: list[_Server] = []
 
@@ -122,7 +125,7 @@ class StatusServer:
         pages: ASGIApp = self._pages
         if self._token is not None:
             pages = TokenOnly(pages, self._token, port)
-        return _Server(KnownHostOnly(pages, host), listener)
+        return _Server(KnownHostOnly(pages, (host, *self._http_hosts)), listener)
 
     async def serve(self) -> None:
         """Answer until `stop` or cancellation; the unix socket is gone afterwards."""

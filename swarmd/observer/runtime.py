@@ -23,9 +23,11 @@ from swarmd.daemon.books import require_own
 from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.logs import route_logs
+from swarmd.daemon.remembering import keep_events
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.errors import ConfigError, NetworkError, SwarmdError
 from swarmd.gossip import AddressesRemembered, Demand, PeersRemembered
+from swarmd.gossip.orders import parse_peer_id
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
@@ -34,7 +36,7 @@ from swarmd.observe.token import page_token, page_words, tell_token
 from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
-from swarmd.places import runtime_directory
+from swarmd.places import OBSERVER_MARK, runtime_directory
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import FOR_PEERS, TaskRunner
 
@@ -80,11 +82,18 @@ class _Observer:
         self._stop = asyncio.Event()
         self._view: View | None = None
         self._rollouts: Rollouts | None = None
+        self._exchange: Exchange | None = None
         http, given = config.observe.http, config.observe.http_token
         self._token, self._token_is_new = page_token(http, given, home.path)
         sources = Sources(self._records, events.since, self._settings)
         self._server = StatusServer(
-            self._snapshot, home.socket_path, http, sources=sources, token=self._token
+            self._snapshot,
+            home.socket_path,
+            http,
+            ping=self._ping,
+            sources=sources,
+            token=self._token,
+            http_hosts=config.observe.http_hosts,
         )
 
     async def live(self) -> None:
@@ -131,7 +140,7 @@ class _Observer:
             )
             require_own(database, home, self._key.peer_id)
             blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
-            members = Members(home.path / "members.db")
+            members = Members(home.path / OBSERVER_MARK)
             stack.callback(members.close)
             self._enter("opening the network")
             manifests: list[Manifest] = []
@@ -165,6 +174,7 @@ class _Observer:
                 events=self._events,
             )
             self._meet(exchange, database)
+            self._exchange = exchange
             with suppress(NetworkError):  # gossip goes on trying
                 await network.connect([address], named=True)
             for scored, _ in reversed(database.pool.newest(config.storage.pool_groups_max)):
@@ -172,7 +182,7 @@ class _Observer:
             self._rollouts = Rollouts(
                 manifest=manifest,
                 peer_id=self._key.peer_id,
-                database=database,
+                database_path=home.database_path,
                 blobs=blobs,
                 tasks=tasks,
             )
@@ -191,6 +201,7 @@ class _Observer:
             self._tell_page(manifest)
             async with asyncio.TaskGroup() as group:
                 group.create_task(exchange.run(), name="exchange")
+                group.create_task(keep_events(self._events, database), name="events")
                 group.create_task(self._keep_counting(self._view, members), name="members")
 
     async def _keep_counting(self, view: View, members: Members) -> None:
@@ -228,6 +239,12 @@ class _Observer:
 
     async def _records(self, kind: RecordKind, limit: int) -> Sequence[RecordView]:
         return [] if self._rollouts is None else await self._rollouts.newest(kind, limit)
+
+    async def _ping(self, peer: str) -> float:
+        """Greet a peer, as asked over the unix socket. Raises SwarmdError if it does not answer."""
+        if self._exchange is None:
+            raise SwarmdError("the observer is still starting: try again")
+        return await self._exchange.ping(parse_peer_id(peer))
 
     def _settings(self) -> Mapping[str, JsonValue]:
         return settings_view(self._config, ())

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from protocol import Manifest, PeerStatus
 from protocol.limits import MILLI
-from swarmd.daemon.company import as_stated, judgement
+from swarmd.daemon.company import GONE_S, as_stated, judgement
 from swarmd.gossip import Gossip
 from swarmd.gossip import PeerView as SeenPeer
+from swarmd.names import name_of
 from swarmd.network.interface import Network
 from swarmd.observe import Groups, Health, PeerView, Ranked, StatusSnapshot, SwarmView
 from swarmd.observer.board import Board
@@ -21,7 +22,6 @@ from swarmd.storage import Database
 
 RANKED_MAX = 256  # peers of the board that are shown
 KINDS_MAX = 32  # models or devices that are counted by name; peers choose these texts
-GONE_S = 180.0  # without a status for so long a peer is gone; statuses live for two minutes
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ class View:
             addresses=self.network.addresses,
             http=self.http,
             groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
-            peers=tuple(_peer(seen, pulled.get(seen.peer_id, 0)) for seen in gossip.peers),
+            peers=tuple(
+                self._peer(seen, pulled.get(seen.peer_id, 0), seen.peer_id in network.connections)
+                for seen in gossip.peers
+            ),
             judgement=judgement(gossip, network),
             pid=os.getpid(),
             join_command=f"swarmd join --peer {self.joined_through}",
@@ -107,6 +110,22 @@ class View:
             for peer, success in found
         )
 
+    def _peer(self, seen: SeenPeer, groups_pulled: int, connected: bool) -> PeerView:
+        view = PeerView(
+            peer_id=seen.peer_id,
+            name=name_of(seen.peer_id),
+            age_s=seen.age_s,
+            last_seen=None if seen.age_s is None else self.clock() - seen.age_s,
+            gone=not _is_here(seen),
+            connected=connected,
+            standing=seen.standing.name.lower(),
+            trust=seen.trust,
+            groups_taught=seen.groups_taught,
+            points_lost=dict(seen.points_lost),
+            groups_pulled=groups_pulled,
+        )
+        return as_stated(view, seen.status)
+
 
 def _is_here(peer: SeenPeer) -> bool:
     return peer.age_s is not None and peer.age_s < GONE_S
@@ -114,16 +133,3 @@ def _is_here(peer: SeenPeer) -> bool:
 
 def _most(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(names).most_common(KINDS_MAX))
-
-
-def _peer(seen: SeenPeer, groups_pulled: int) -> PeerView:
-    view = PeerView(
-        peer_id=seen.peer_id,
-        age_s=seen.age_s,
-        standing=seen.standing.name.lower(),
-        trust=seen.trust,
-        groups_taught=seen.groups_taught,
-        points_lost=dict(seen.points_lost),
-        groups_pulled=groups_pulled,
-    )
-    return as_stated(view, seen.status)

@@ -35,7 +35,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
         "--algorithm": "gspo", "--external-loss": "topr", "--sampler": "scored",
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
         "--evaluate-every": 20, "--http": "127.0.0.1:0", "--log-format": "json",
-        "--http-token": "a-long-enough-token",
+        "--http-token": "a-long-enough-token", "--http-host": "trainer.local",
         "--log-level": "debug", "--engine": "eager", "--stop": "</answer>",
         "--template-arg": "enable_thinking=false",
     }  # fmt: skip
@@ -64,6 +64,28 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
     observe = config.observe
     assert observe.evaluate_every == 20
     assert (observe.http, observe.log_format, observe.log_level) == ("127.0.0.1:0", "json", "debug")
+    assert (observe.http_token, observe.http_hosts) == ("a-long-enough-token", ("trainer.local",))
+    assert "can read --http-token TOKEN in the list of processes: use --http-token @FILE" in outcome.err
+
+
+def test_a_token_in_a_file_stays_out_of_the_list_of_processes(swarmd, daemon, tmp_path) -> None:
+    (tmp_path / "token").write_text("a-long-enough-token\n")
+    outcome = swarmd("join", "--home", tmp_path / "h", "--http-token", f"@{tmp_path / 'token'}")
+    assert outcome.code == 0, outcome.err
+    assert "list of processes" not in outcome.err
+    assert daemon[0][0].observe.http_token == "a-long-enough-token"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "token cannot be read"), (b"short\n", "http_token"), (b"\xff" * 20, "it is not plain text")],
+)
+def test_a_file_without_a_token_is_refused_and_not_quoted(swarmd, daemon, tmp_path, content, said) -> None:
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    outcome = swarmd("join", "--home", tmp_path / "h", "--http-token", f"@{tmp_path / 'token'}")
+    assert (outcome.code, daemon) == (2, [])
+    assert said in outcome.err
 
 
 def test_template_arguments_are_true_false_numbers_or_text(swarmd, daemon, tmp_path) -> None:

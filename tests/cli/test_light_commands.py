@@ -13,6 +13,7 @@ import pytest
 from swarmd.cli.app import COMMANDS, app
 from swarmd.cli.commands import print_help
 from swarmd.config import flag_list
+from swarmd.storage import Home
 from tests.experiment.made_up_results import write_results
 
 LIBRARIES = ("torch", "transformers", "hivemind", "numpy", "starlette", "uvicorn", "httpx", "uvloop")
@@ -45,6 +46,18 @@ def test_help_loads_neither_the_libraries_nor_pydantic(arguments: list[str]) -> 
 @pytest.mark.parametrize("arguments", [["version"], ["status", "--home", "nowhere"], ["join", "--locl", "4"]])
 def test_version_status_and_wrong_flags_load_no_library(arguments: list[str]) -> None:
     assert loaded(arguments) & set(MODULES) == set()
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["status", "--home", "nowhere"]])
+def test_texts_paths_and_flags_are_read_without_pydantic(arguments: list[str]) -> None:
+    assert "pydantic" not in loaded(arguments)
+
+
+def test_what_is_not_plain_is_read_by_typer(swarmd) -> None:
+    assert "'--local'" in swarmd("join", "--local", "many").err
+    outcome = swarmd("ask", "question", "--checkpoint", "nowhere")
+    assert outcome.code == 2
+    assert "does not exist" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -103,3 +116,12 @@ def test_a_report_of_an_experiment_loads_neither_torch_nor_transformers(tmp_path
 def test_a_missing_home_is_said_before_the_model_libraries_are_loaded() -> None:
     arguments = ["export", "new", "--home", "nowhere"]
     assert loaded(arguments) & {"torch", "transformers"} == set()
+
+
+def test_an_export_of_a_home_that_never_trained_is_refused_before_the_model_libraries_are_loaded(
+    tmp_path: Path,
+) -> None:
+    Home.open(tmp_path / "h")
+    arguments = ["export", str(tmp_path / "new"), "--home", str(tmp_path / "h")]
+    assert loaded(arguments) & {"torch", "transformers"} == set()
+    assert not (tmp_path / "new").exists()

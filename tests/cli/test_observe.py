@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 import pytest
 
 from swarmd.config import Config
+from swarmd.names import named
+from swarmd.observe import PeerView, Ranked, StatusSnapshot, SwarmView
 from swarmd.storage import Home
+from tests.cli.test_status import daemon_in
+from tests.observe import made_up_peer
 
 PEER = "/ip4/10.0.0.7/tcp/41000/p2p/12D3KooWHBcFcrGPXKUrHcxvd8MXEeUzRYyvY8fQcpEBxncSUwhj"
+
+SOMEBODY = PEER.rpartition("/")[2]
+
+
+def observing(view: SwarmView, peers: tuple[PeerView, ...]) -> StatusSnapshot:
+    """What an observer of the swarm says."""
+    changes = {"swarm_view": view, "peers": peers, "phase": "observing", "join_command": None}
+    return made_up_peer.SNAPSHOT.model_copy(update=changes)
 
 
 @pytest.fixture
@@ -47,6 +60,46 @@ def test_without_a_peer_the_error_shows_how_to_name_one(swarmd, observer) -> Non
     assert outcome.code == 2
     assert "error: name a peer of the swarm to observe: --peer /ip4/" in outcome.err
     assert observer == []
+
+
+def test_a_port_in_use_and_a_home_in_use_are_said_before_the_network_is_loaded(
+    swarmd, observer, tmp_path
+) -> None:
+    given = ("observe", "--peer", PEER, "--home", tmp_path / "o")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = swarmd(*given, "--http", f"127.0.0.1:{port}")
+        assert (outcome.code, f"cannot listen on TCP port {port}" in outcome.err) == (2, True)
+        outcome = swarmd(*given, "--host", "127.0.0.1", "--port", port)
+        assert (outcome.code, f"cannot listen on TCP port {port}" in outcome.err) == (2, True)
+    with Home.open(tmp_path / "o").lock():
+        assert swarmd(*given).code == 2
+    assert observer == []
+
+
+def test_status_in_its_home_shows_what_an_observer_knows(swarmd, tmp_path) -> None:
+    ranked = Ranked(peer_id=SOMEBODY, groups=12, success=0.5, interval=(0.3, 0.7), claimed=0.9)
+    view = SwarmView(board=(ranked,), models={"[b]m\x1b": 1}, groups_scored=12, connections=1)
+    peer = PeerView(peer_id=SOMEBODY, last_seen=0.0, model="m")
+    with daemon_in(tmp_path, observing(view, (peer,))):
+        outcome = swarmd("status", "--home", tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert "observes starter, without training" in outcome.out
+    assert "1 here now, 1 connected" in outcome.out
+    assert f"{named(SOMEBODY)} " in outcome.out
+    assert "0.500" in outcome.out
+    assert "0.900" in outcome.out
+    assert "\x1b[" not in outcome.out
+    assert "training alone" not in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_its_home_without_an_observer_says_how_to_start_one(swarmd, tmp_path) -> None:
+    (tmp_path / "members.db").touch()
+    outcome = swarmd("status", "--home", tmp_path)
+    assert outcome.code == 3
+    assert "no observer is running" in outcome.err
+    assert "swarmd observe --home" in outcome.err
 
 
 def test_a_short_token_is_refused(swarmd, observer) -> None:

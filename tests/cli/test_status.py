@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from swarmd.cli.status import render
+from swarmd.cli.showing_status import render
 from swarmd.names import named
 from swarmd.observe import (
     Groups,
@@ -266,7 +266,7 @@ def test_watching_redraws_until_interrupted_and_says_when_the_daemon_is_gone(
         if len(naps) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("swarmd.cli.status.time.sleep", sleep)
+    monkeypatch.setattr("swarmd.cli.showing_status.time.sleep", sleep)
     outcome = swarmd("status", "--watch", "--home", tmp_path)
     assert (outcome.code, len(naps)) == (0, 2)
     assert "no daemon is running" in outcome.out

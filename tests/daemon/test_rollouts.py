@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
 
 from protocol import sign_record
-from swarmd.daemon.rollouts import Rollouts
+from swarmd.daemon.rollouts import READ_AT_ONCE, Rollouts
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.storage import BlobStore, Database, Home
 from tests.daemon.fakes import KnownTasks
@@ -25,7 +28,7 @@ class Shelf:
         self.rollouts = Rollouts(
             manifest=MANIFEST,
             peer_id=OWN.peer_id,
-            database=database,
+            database_path=home.database_path,
             blobs=self.blobs,
             tasks=self.tasks,  # type: ignore[arg-type]
         )
@@ -122,3 +125,36 @@ async def test_refusals_name_publisher_and_reason(shelf: Shelf) -> None:
     (found,) = await shelf.rollouts.newest("refused", 5)
     assert (found.publisher, found.at) == (OTHER.peer_id, START)
     assert found.fate == "Its question is not the one that its task gives."
+
+
+async def test_the_event_loop_goes_on_while_the_disk_is_read_for_a_few_at_once(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.publish(1)
+    disk, entered = threading.Event(), threading.Semaphore(0)
+    inside: list[int] = []
+    peek = shelf.blobs.peek
+
+    def slow(digest: bytes) -> bytes | None:
+        inside.append(threading.get_ident())
+        entered.release()
+        assert disk.wait(timeout=60)
+        return peek(digest)
+
+    monkeypatch.setattr(shelf.blobs, "peek", slow)
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(shelf.rollouts.newest("own", 5)) for _ in range(READ_AT_ONCE + 1)]
+        for _ in range(READ_AT_ONCE):
+            await asyncio.to_thread(entered.acquire)
+        assert len(inside) == READ_AT_ONCE
+        assert threading.get_ident() not in inside
+        disk.set()
+    assert all(len(each.result()) == 1 for each in asked)
+
+
+async def test_a_damaged_record_is_left_out_and_left_alone(shelf: Shelf, home: Home) -> None:
+    digest = shelf.publish(1)
+    path = home.records_path / digest.hex()
+    path.write_bytes(b"damaged")
+    assert await shelf.rollouts.newest("own", 5) == []
+    assert path.read_bytes() == b"damaged"

@@ -59,6 +59,13 @@ def test_bfloat16_is_taken_where_it_was_measured_to_be_faster(gain, dtype):
         assert chosen.reasons[1].endswith("what is trained is float32")
 
 
+def test_a_crawl_in_bfloat16_is_called_slow_and_not_zero():
+    rates = Rates(1e11, 1e8, 1e10)
+    chosen = plan_hardware(PolicyConfig(model=REAL), probe=LAPTOP, rates=rates)
+    assert chosen.reasons[1] == "float32 because this CPU multiplies bfloat16 slowly"
+    assert str(rates) == "100 GFLOP/s in float32, 10.0 GB/s from memory"
+
+
 def test_a_device_that_could_not_multiply_bfloat16_gets_float32():
     chosen = plan_hardware(PolicyConfig(model=REAL), probe=LAPTOP, rates=Rates(1e11, None, 1e10))
     assert (chosen.dtype, chosen.reasons[1]) == ("float32", "float32 because this CPU has no bfloat16")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol import KeyPair, PeerId, Reason
+from swarmd.names import named
 from swarmd.network.guard import HANG_UPS_WAITING_MAX, Guard
 from swarmd.network.interface import Misbehaviour, Standing
 from swarmd.network.malformed import Malformed, MessageError
@@ -44,7 +45,7 @@ def test_a_flood_is_refused_reported_once_and_disconnected_whenever_it_comes_bac
     assert served == PEER[Kind.FIND].burst
     assert world.told == [(name(0), Misbehaviour.FLOOD)]
     assert world.to_disconnect() == [name(0), name(0)]
-    assert "flooded by " + name(0) in world.guard.problems[0]
+    assert "flooded by " + named(name(0)) in world.guard.problems[0]
     assert world.guard.shuns(name(0))
     world.now = 10.0
     assert not world.guard.admits_stream(PEER_ID, LOOPBACK)

@@ -205,7 +205,7 @@ def test_the_plan_is_one_short_line_and_its_reasons_stay_in_the_json() -> None:
         "reasons": ["cuda:0 because it has 15 GiB free", "bfloat16 because ..."],
     }
     line = describe("plan", fields)
-    assert line.endswith("(494 M) on cuda:0, bfloat16, LoRA 16, 4 own + 4 external groups, 1.2 of 15 GB")
+    assert line.endswith("(494 M) on cuda:0, bfloat16, LoRA 16, 4 own + 4 external groups, 1.1 of 14 GiB")
     assert line.startswith("plan Qwen2.5-0.5B-Instruct (")
     assert len(line) <= 110
     stream = io.StringIO()

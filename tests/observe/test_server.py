@@ -237,6 +237,21 @@ async def test_a_name_that_a_web_page_rebound_is_refused(snapshot, tmp_path, hos
         assert (await client.get("/status", headers={"host": host})).status_code == code
 
 
+async def test_a_name_that_the_operator_gave_is_served_and_the_refusal_says_how(snapshot, tmp_path) -> None:
+    server = StatusServer(lambda: snapshot, tmp_path / "sock", "0", http_hosts=("Trainer.local",))
+    server.bind()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve())
+        await server.started.wait()
+        async with httpx.AsyncClient(base_url=server.base_url or "") as client:
+            given = await client.get("/status", headers={"host": "trainer.LOCAL:8080"})
+            other = await client.get("/status", headers={"host": "evil.example"})
+        server.stop()
+    assert (given.status_code, other.status_code) == (200, 421)
+    assert "--http-host NAME" in other.text
+    assert "evil.example" not in other.text
+
+
 async def test_only_get_is_answered(snapshot, tmp_path) -> None:
     async with serving(lambda: snapshot, tmp_path / "sock"), over(tmp_path / "sock") as client:
         assert (await client.post("/status")).status_code == 405

@@ -1,0 +1,65 @@
+"""A snapshot in the terminal, once or repeatedly. `swarmd status` loads this only if a daemon answers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from swarmd.cli.peer_table import peer_table
+from swarmd.cli.status_screen import screen
+from swarmd.errors import SwarmdError
+from swarmd.observe import ask_status, printable
+from swarmd.places import socket_path
+
+if TYPE_CHECKING:
+    from swarmd.observe import StatusSnapshot
+
+WATCH_EVERY_S = 2.0  # between two looks: a snapshot costs the daemon some milliseconds
+
+
+def show(snapshot: StatusSnapshot, *, everything: bool) -> None:
+    """Print it, with the command to join beneath."""
+    console = Console()
+    console.print(render(snapshot, everything=everything))
+    if snapshot.join_command:
+        # Outside the table, where only the terminal wraps it, so that it can be copied in one piece.
+        console.print("\nothers join with:", Text(printable(snapshot.join_command)), soft_wrap=True)
+
+
+def render(snapshot: StatusSnapshot, *, everything: bool = False) -> RenderableType:
+    """The snapshot for people: one screen, or every fact and all peers."""
+    if snapshot.swarm_view is not None:
+        from swarmd.cli.observer_screen import observer_screen
+
+        return observer_screen(snapshot, snapshot.swarm_view, everything=everything)
+    if everything:
+        from swarmd.cli.status_facts import facts
+
+        if not snapshot.peers:
+            return facts(snapshot)
+        return Group(facts(snapshot), Text(), peer_table(snapshot.peers))
+    return screen(snapshot)
+
+
+def watch_status(home: Path, *, everything: bool) -> None:
+    """Redraw in place until Ctrl-C. A daemon that stops or starts meanwhile is shown as such."""
+    from rich.live import Live
+
+    with Live(console=Console(), auto_refresh=False, transient=False) as live:
+        try:
+            while True:
+                live.update(_look(home, everything=everything), refresh=True)
+                time.sleep(WATCH_EVERY_S)
+        except KeyboardInterrupt:
+            return
+
+
+def _look(home: Path, *, everything: bool) -> RenderableType:
+    try:
+        return render(ask_status(home, socket_path(home)), everything=everything)
+    except SwarmdError as error:
+        return Text(printable(str(error)), style="yellow")
