@@ -4,6 +4,14 @@ No asyncio, sockets, files, clock or randomness, and nothing of `swarmd`. `SPEC.
 this file are enough to write a second implementation.
 """
 
+from protocol.charter import (
+    CHARTER_DOMAIN,
+    CHARTER_PAYLOAD_TYPE,
+    Charter,
+    VerifiedCharter,
+    sign_charter,
+    verify_charter,
+)
 from protocol.encoding import decode, encode
 from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
@@ -12,6 +20,7 @@ from protocol.keys import PEER_ID_BYTES, KeyPair, PeerId, peer_id_from_public_ke
 from protocol.limits import (
     ADDRESSES_MAX,
     ANNOUNCEMENT_BYTES_MAX,
+    CHARTER_BYTES_MAX,
     CLOCK_SKEW_S_MAX,
     COMPLETION_TEXT_BYTES_MAX,
     COMPLETIONS_MAX,
@@ -68,6 +77,9 @@ __all__ = [
     "ANNOUNCEMENT_BYTES_MAX",
     "ANNOUNCEMENT_DOMAIN",
     "ANNOUNCEMENT_PAYLOAD_TYPE",
+    "CHARTER_BYTES_MAX",
+    "CHARTER_DOMAIN",
+    "CHARTER_PAYLOAD_TYPE",
     "CLOCK_SKEW_S_MAX",
     "COMPLETIONS_MAX",
     "COMPLETIONS_MIN",
@@ -90,6 +102,7 @@ __all__ = [
     "STATUS_PAYLOAD_TYPE",
     "USED_MAX",
     "Announcement",
+    "Charter",
     "Completion",
     "FullStatus",
     "InvalidLocal",
@@ -108,6 +121,7 @@ __all__ = [
     "TaskSpec",
     "Used",
     "VerifiedAnnouncement",
+    "VerifiedCharter",
     "VerifiedFullStatus",
     "VerifiedRecord",
     "VerifiedStatus",
@@ -131,10 +145,12 @@ __all__ = [
     "seal",
     "shard_of",
     "sign_announcement",
+    "sign_charter",
     "sign_full_status",
     "sign_record",
     "sign_status",
     "verify_announcement",
+    "verify_charter",
     "verify_full_status",
     "verify_record",
     "verify_status",
