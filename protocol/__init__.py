@@ -9,6 +9,7 @@ from protocol.charter import (
     CHARTER_PAYLOAD_TYPE,
     Charter,
     VerifiedCharter,
+    join_charter,
     sign_charter,
     verify_charter,
 )
@@ -35,6 +36,7 @@ from protocol.limits import (
     STATUS_BYTES_MAX,
     STATUS_LIFETIME_S_MAX,
     USED_MAX,
+    VERSIONS_BYTES_MAX,
 )
 from protocol.manifest import Manifest, TaskFamily, canonical_json
 from protocol.names import outside_of_names
@@ -71,6 +73,7 @@ from protocol.verify import (
     verify_record,
     verify_status,
 )
+from protocol.versions import PROTOCOL_VERSIONS, Versions
 
 __all__ = [
     "ADDRESSES_MAX",
@@ -90,6 +93,7 @@ __all__ = [
     "MANIFEST_BYTES_MAX",
     "MEMBERSHIP_SHARDS",
     "PEER_ID_BYTES",
+    "PROTOCOL_VERSIONS",
     "RECORD_BYTES_MAX",
     "RECORD_DOMAIN",
     "RECORD_LIFETIME_S_MAX",
@@ -101,6 +105,7 @@ __all__ = [
     "STATUS_LIFETIME_S_MAX",
     "STATUS_PAYLOAD_TYPE",
     "USED_MAX",
+    "VERSIONS_BYTES_MAX",
     "Announcement",
     "Charter",
     "Completion",
@@ -125,6 +130,7 @@ __all__ = [
     "VerifiedFullStatus",
     "VerifiedRecord",
     "VerifiedStatus",
+    "Versions",
     "announcement_key",
     "body_key",
     "canonical_json",
@@ -134,6 +140,7 @@ __all__ = [
     "digest_of",
     "encode",
     "is_held_out",
+    "join_charter",
     "membership_key",
     "open_envelope",
     "outside_of_names",

@@ -13,14 +13,15 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from protocol import limits
-from protocol.envelope import open_envelope, seal
+from protocol.envelope import assemble, open_envelope, seal
 from protocol.errors import InvalidLocal, Reason, RejectedRecord
-from protocol.keys import KeyPair, PeerId
+from protocol.keys import KeyPair, PeerId, public_key_from_peer_id
 from protocol.payload import Address, Digest, Name, Payload, Timestamp
 
 CHARTER_DOMAIN = "swarmd-charter"
 CHARTER_PAYLOAD_TYPE = b"/swarmd/charter/1"
 
+_SIGNATURE_BYTES = 64  # of Ed25519
 _URL = re.compile(r"https://[!-~]+")
 
 
@@ -61,6 +62,11 @@ class VerifiedCharter:
     author: PeerId
     envelope: bytes
 
+    @property
+    def signature(self) -> bytes:
+        """The last field of the envelope: 64 bytes."""
+        return self.envelope[-_SIGNATURE_BYTES:]
+
     def replaces(self, other: VerifiedCharter) -> bool:
         """Whether this is a later version of the same author's swarm."""
         same = (self.author, self.charter.name) == (other.author, other.charter.name)
@@ -76,6 +82,14 @@ def sign_charter(key: KeyPair, charter: Charter) -> bytes:
             "addresses"
         )
     return envelope
+
+
+def join_charter(author: PeerId, charter: Charter, signature: bytes) -> bytes:
+    """The envelope of a charter that was kept in parts, as in a manifest file. Checks no signature.
+
+    Raises RejectedRecord(key) for an unusable author.
+    """
+    return assemble(public_key_from_peer_id(author), CHARTER_PAYLOAD_TYPE, charter.to_bytes(), signature)
 
 
 def verify_charter(data: bytes, *, author: PeerId | None = None) -> VerifiedCharter:

@@ -12,6 +12,7 @@ RECORD_BYTES_MAX = (
 ANNOUNCEMENT_BYTES_MAX = 512  # 64 of them, one full shard, are 32 KiB: a store downloads the whole shard
 STATUS_BYTES_MAX = 4_096  # eight addresses of 256 bytes and the counters
 FULL_STATUS_BYTES_MAX = 8_192  # a status, and 32 publishers of 80 bytes each; no DHT node ever holds one
+VERSIONS_BYTES_MAX = 256  # two numbers and an agent of 64 bytes
 CHARTER_BYTES_MAX = 4_096  # eight addresses and four URLs of 256 bytes each, and the rest
 MANIFEST_BYTES_MAX = 262_144  # all 106 reasoning-gym datasets with their options take some 40 KiB
 
@@ -20,6 +21,7 @@ RECORD_ITEMS_MAX = 1_024  # 64 completions of 13 items and the rest make 880
 ANNOUNCEMENT_ITEMS_MAX = 32  # ten fields make 21
 STATUS_ITEMS_MAX = 64  # seventeen fields and eight addresses make 43
 FULL_STATUS_ITEMS_MAX = 256  # those, and 32 publishers of 5 items, make 205
+VERSIONS_ITEMS_MAX = 16  # three fields make 7
 CHARTER_ITEMS_MAX = 32  # six fields, eight addresses and four URLs make 25
 MANIFEST_ITEMS_MAX = 4_096  # 256 task families of 13 items and the rest make 3,343
 

@@ -25,6 +25,7 @@ from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.logs import route_logs
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.errors import ConfigError, NetworkError, SwarmdError
+from swarmd.finding.bootstrap import look_up_named
 from swarmd.gossip import AddressesRemembered, Demand, PeersRemembered
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
@@ -133,6 +134,9 @@ class _Observer:
             blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
             members = Members(home.path / "members.db")
             stack.callback(members.close)
+            peers = await look_up_named(config.network.peers, self._warn)
+            config = config.model_copy(update={"network": config.network.model_copy(update={"peers": peers})})
+            self._config = config
             self._enter("opening the network")
             manifests: list[Manifest] = []
             network = await HivemindNetwork.start(

@@ -7,7 +7,7 @@ imported here.
 from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
 from swarmd.tasks.junk import Payer, find_payers, is_preset
 from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
-from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
+from swarmd.tasks.manifest import PRESETS, SwarmFile, load_manifest, load_swarm_file, task_spec
 from swarmd.tasks.outcomes import Question, Score, TaskFailure
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, extract_answer, find_answer, prompt_messages
 from swarmd.tasks.runner import Item, TaskRunner
@@ -29,6 +29,7 @@ __all__ = [
     "Payer",
     "Question",
     "Score",
+    "SwarmFile",
     "Task",
     "TaskFailure",
     "TaskRunner",
@@ -43,6 +44,7 @@ __all__ = [
     "held_out_seed",
     "is_preset",
     "load_manifest",
+    "load_swarm_file",
     "prompt_messages",
     "task_spec",
 ]

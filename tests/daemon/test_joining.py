@@ -10,10 +10,11 @@ import pytest
 
 from protocol import Manifest
 from swarmd.daemon import joining
-from swarmd.daemon.joining import choose_manifest, is_swarm_id
+from swarmd.daemon.joining import choose_manifest, read_invitation
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network import MemoryHub, NetworkClosedError, run_simulated, simulated_wall_clock
 from swarmd.storage import Home
+from swarmd.tasks import SwarmFile
 from tests.daemon.fakes import Events
 from tests.gossip.making import key, make_manifest
 
@@ -41,8 +42,12 @@ max_n = 100
 @pytest.fixture(autouse=True)
 def _presets(monkeypatch):
     """Trying every task of a preset takes a worker seconds; that belongs to the tests of manifests."""
-    real, named = joining.load_manifest, {"starter": STARTER, "other": OTHER, "third": THIRD}
-    monkeypatch.setattr(joining, "load_manifest", lambda name: named[name] if name in named else real(name))
+    real, named = joining.find_swarm, {"starter": STARTER, "other": OTHER, "third": THIRD}
+    monkeypatch.setattr(
+        joining,
+        "find_swarm",
+        lambda name: SwarmFile(named[name], None, "") if name in named else real(name),
+    )
 
 
 Scene = Callable[..., Manifest]
@@ -62,7 +67,15 @@ def choose(home: Home, events: Events) -> Scene:
                 if manifest is not None:
                     other.serve(bodies=lambda digest: None, manifest=manifest.to_bytes())
                 addresses += other.addresses
-            return await choose_manifest(wanted, home=home, network=network, peers=addresses, events=events)
+            invitation = await read_invitation(wanted, home)
+            return await choose_manifest(
+                wanted,
+                named=invitation.named,
+                home=home,
+                network=network,
+                peers=addresses,
+                events=events,
+            )
 
         return run_simulated(main())
 
@@ -249,10 +262,3 @@ def test_a_manifest_that_was_damaged_is_named_with_the_remedy(choose, home):
     home.write_manifest(b"\x00" * 100)
     with pytest.raises(ConfigError, match=r"manifest\.cbor is not a manifest .* move it away"):
         choose(None)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_id"), [("ab" * 32, True), ("AB" * 32, True), ("ab" * 31, False), ("starter", False)]
-)
-def test_an_id_is_64_hex_digits(text, is_id):
-    assert is_swarm_id(text) is is_id

@@ -68,6 +68,11 @@ def test_a_full_status_is_a_status_with_one_field_more():
     assert "and `used`:" in section("6.11")
 
 
+def test_the_answer_about_versions_has_exactly_the_fields_of_its_table():
+    table = section("10").partition("10.6.")[2].partition("10.7.")[0]
+    assert sorted(first_cells(table)) == sorted(protocol.Versions.model_fields)
+
+
 def test_every_reason_is_listed():
     assert first_cells(section("8.7")) == [reason.value for reason in Reason]
 
