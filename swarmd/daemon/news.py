@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from protocol import PeerId
-from swarmd.errors import NetworkError
+from swarmd.errors import ConfigError, NetworkError
 from swarmd.finding.news import News
 from swarmd.finding.upgrading import refusal
 from swarmd.network.interface import Network, NetworkClosedError
@@ -38,6 +38,7 @@ class Newsroom:
         self._news = News(home.charter())
         self._asked: OrderedDict[PeerId, bool] = OrderedDict()
         """Peers by when they were asked last; whether their version of the protocol is known."""
+        self._problem: str | None = None
         self._look_at_home()
 
     @property
@@ -89,18 +90,33 @@ class Newsroom:
             self._events.emit("warning", message=why)
 
     def _hear_charter(self, _: PeerId, answer: bytes) -> None:
+        before = self._news.newest
         self._hear(answer)
         newest = self._news.newest
-        if newest is not None and newest != self._home.news():
+        if newest is None or newest == before:
+            return
+        try:
             self._home.write_news(newest)
+        except ConfigError as error:
+            self._warn_once(str(error))
 
     def _look_at_home(self) -> None:
         """`swarmd swarm announce` may have left something there."""
-        kept = self._home.news()
+        try:
+            kept = self._home.news()
+        except ConfigError as error:
+            kept = None
+            self._warn_once(str(error))
         if kept is not None:
             self._hear(kept.envelope)
         if (mine := self._news.to_tell) is not None:
             self._network.tell_charter(mine)
+
+    def _warn_once(self, problem: str) -> None:
+        """News is no reason to stop training: it is heard again, from others or after a restart."""
+        if problem != self._problem:
+            self._problem = problem
+            self._events.emit("warning", message=problem)
 
     def _hear(self, envelope: bytes) -> None:
         before, self._news = self._news, self._news.after(envelope)

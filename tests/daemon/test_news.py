@@ -78,6 +78,16 @@ def test_what_is_announced_while_it_runs_is_passed_on(home, events):
     assert run_simulated(main()) == NEWER.envelope
 
 
+def test_damaged_news_are_told_once_and_replaced_when_they_are_heard_again(home, events):
+    home.news_path.write_bytes(b"junk")
+    network = live(home, events, charter(1), seconds=5 * ASK_S)
+    [warning] = events.named("warning")
+    assert "news.signed is not what an author signed" in warning["message"]
+    assert network._server.find_charter() == charter(1).envelope
+    live(home, events, NEWER, seconds=2 * ASK_S)
+    assert home.news() == NEWER
+
+
 def test_a_peer_that_knows_no_author_asks_nobody_and_tells_nothing(home, events):
     home.charter_path.unlink()
     network = live(home, events, NEWER, seconds=5 * ASK_S)
