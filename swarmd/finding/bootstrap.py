@@ -110,8 +110,12 @@ async def _require_address(address: str, resolve: Resolve) -> None:
         raise ConfigError(f"the DNS did not answer for {name} within {LOOKUP_S:.0f} s; trying on") from None
     except (OSError, UnicodeError) as error:
         raise ConfigError(
-            f"the DNS name {name} of the peer address {address} gives no address ({getattr(error, 'strerror', None) or error}): check the "
+            f"the DNS name {name} of the peer address {address} gives no address ({_why(error)}): check the "
             "spelling and this machine's DNS, or name another peer; trying on"
         ) from error
     if not found:
         raise ConfigError(f"the DNS name {name} of the peer address {address} gives no address; trying on")
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
