@@ -4,6 +4,15 @@ No asyncio, sockets, files, clock or randomness, and nothing of `swarmd`. `SPEC.
 this file are enough to write a second implementation.
 """
 
+from protocol.charter import (
+    CHARTER_DOMAIN,
+    CHARTER_PAYLOAD_TYPE,
+    Charter,
+    VerifiedCharter,
+    join_charter,
+    sign_charter,
+    verify_charter,
+)
 from protocol.encoding import decode, encode
 from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
@@ -12,6 +21,7 @@ from protocol.keys import PEER_ID_BYTES, KeyPair, PeerId, peer_id_from_public_ke
 from protocol.limits import (
     ADDRESSES_MAX,
     ANNOUNCEMENT_BYTES_MAX,
+    CHARTER_BYTES_MAX,
     CLOCK_SKEW_S_MAX,
     COMPLETION_TEXT_BYTES_MAX,
     COMPLETIONS_MAX,
@@ -26,6 +36,7 @@ from protocol.limits import (
     STATUS_BYTES_MAX,
     STATUS_LIFETIME_S_MAX,
     USED_MAX,
+    VERSIONS_BYTES_MAX,
 )
 from protocol.manifest import Manifest, TaskFamily, canonical_json
 from protocol.names import outside_of_names
@@ -62,12 +73,16 @@ from protocol.verify import (
     verify_record,
     verify_status,
 )
+from protocol.versions import PROTOCOL_VERSIONS, Versions
 
 __all__ = [
     "ADDRESSES_MAX",
     "ANNOUNCEMENT_BYTES_MAX",
     "ANNOUNCEMENT_DOMAIN",
     "ANNOUNCEMENT_PAYLOAD_TYPE",
+    "CHARTER_BYTES_MAX",
+    "CHARTER_DOMAIN",
+    "CHARTER_PAYLOAD_TYPE",
     "CLOCK_SKEW_S_MAX",
     "COMPLETIONS_MAX",
     "COMPLETIONS_MIN",
@@ -78,6 +93,7 @@ __all__ = [
     "MANIFEST_BYTES_MAX",
     "MEMBERSHIP_SHARDS",
     "PEER_ID_BYTES",
+    "PROTOCOL_VERSIONS",
     "RECORD_BYTES_MAX",
     "RECORD_DOMAIN",
     "RECORD_LIFETIME_S_MAX",
@@ -89,7 +105,9 @@ __all__ = [
     "STATUS_LIFETIME_S_MAX",
     "STATUS_PAYLOAD_TYPE",
     "USED_MAX",
+    "VERSIONS_BYTES_MAX",
     "Announcement",
+    "Charter",
     "Completion",
     "FullStatus",
     "InvalidLocal",
@@ -108,9 +126,11 @@ __all__ = [
     "TaskSpec",
     "Used",
     "VerifiedAnnouncement",
+    "VerifiedCharter",
     "VerifiedFullStatus",
     "VerifiedRecord",
     "VerifiedStatus",
+    "Versions",
     "announcement_key",
     "body_key",
     "canonical_json",
@@ -120,6 +140,7 @@ __all__ = [
     "digest_of",
     "encode",
     "is_held_out",
+    "join_charter",
     "membership_key",
     "open_envelope",
     "outside_of_names",
@@ -131,10 +152,12 @@ __all__ = [
     "seal",
     "shard_of",
     "sign_announcement",
+    "sign_charter",
     "sign_full_status",
     "sign_record",
     "sign_status",
     "verify_announcement",
+    "verify_charter",
     "verify_full_status",
     "verify_record",
     "verify_status",

@@ -38,8 +38,13 @@ def seal(key: KeyPair, domain: str, payload_type: bytes, payload: bytes) -> byte
     if not (domain and payload_type and payload):
         raise InvalidLocal("domain, payload type and payload of an envelope must not be empty")
     signature = key.sign(_signed_bytes(domain, payload_type, payload))
+    return assemble(key.public_key, payload_type, payload, signature)
+
+
+def assemble(public_key: bytes, payload_type: bytes, payload: bytes, signature: bytes) -> bytes:
+    """The envelope of parts that were kept apart. Checks nothing: `open_envelope` does."""
     fields = (
-        (_PUBLIC_KEY, public_key_to_libp2p(key.public_key)),
+        (_PUBLIC_KEY, public_key_to_libp2p(public_key)),
         (_PAYLOAD_TYPE, payload_type),
         (_PAYLOAD, payload),
         (_SIGNATURE, signature),

@@ -12,6 +12,8 @@ RECORD_BYTES_MAX = (
 ANNOUNCEMENT_BYTES_MAX = 512  # 64 of them, one full shard, are 32 KiB: a store downloads the whole shard
 STATUS_BYTES_MAX = 4_096  # eight addresses of 256 bytes and the counters
 FULL_STATUS_BYTES_MAX = 8_192  # a status, and 32 publishers of 80 bytes each; no DHT node ever holds one
+VERSIONS_BYTES_MAX = 256  # two numbers and an agent of 64 bytes
+CHARTER_BYTES_MAX = 4_096  # eight addresses and four URLs of 256 bytes each, and the rest
 MANIFEST_BYTES_MAX = 262_144  # all 106 reasoning-gym datasets with their options take some 40 KiB
 
 # --- data items of a payload, containers and map keys included: what reading a stranger's bytes may cost
@@ -19,6 +21,8 @@ RECORD_ITEMS_MAX = 1_024  # 64 completions of 13 items and the rest make 880
 ANNOUNCEMENT_ITEMS_MAX = 32  # ten fields make 21
 STATUS_ITEMS_MAX = 64  # seventeen fields and eight addresses make 43
 FULL_STATUS_ITEMS_MAX = 256  # those, and 32 publishers of 5 items, make 205
+VERSIONS_ITEMS_MAX = 16  # three fields make 7
+CHARTER_ITEMS_MAX = 32  # six fields, eight addresses and four URLs make 25
 MANIFEST_ITEMS_MAX = 4_096  # 256 task families of 13 items and the rest make 3,343
 
 # --- shards of the DHT
@@ -57,6 +61,7 @@ COMPLETIONS_MAX = 64
 TASKS_MAX = 256  # twice the datasets of reasoning-gym
 RECORDS_PER_ROUND_MAX = 4_096  # of one publisher; more than a task's announcement slots would mean nothing
 USED_MAX = 32  # publishers named in a full status; a peer draws from its contacts, and those are few
+URLS_MAX = 4  # places of one file: more are no safer
 ADDRESSES_MAX = 8  # listen addresses on two families, a relay or two, and some to spare
 
 # --- text, UTF-8 bytes
@@ -66,6 +71,7 @@ NAME_BYTES_MAX = 64  # swarm, task, source, dataset, version
 MODEL_BYTES_MAX = 128  # a hub id: owner and name of up to 96 characters in all, and some to spare
 ANNOUNCED_MODEL_BYTES_MAX = 64  # the announcement must stay within 512
 ADDRESS_BYTES_MAX = 256
+URL_BYTES_MAX = 256
 PHASE_BYTES_MAX = 32
 LABEL_BYTES_MAX = 64  # device and agent of a status
 

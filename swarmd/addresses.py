@@ -28,7 +28,7 @@ _RIGHT_FORM = (
     "for example /ip4/192.0.2.7/tcp/41000/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 )
 _DNS_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DNS_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
+DNS_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 _WITHOUT_VALUE = frozenset({"quic", "quic-v1", "ws", "wss", "tls", "p2p-circuit"})
 
 
@@ -79,6 +79,29 @@ def parse_peer_address(text: str) -> PeerAddress:
     """A multiaddr with a peer id at its end. Raises ConfigError: the address, the fault, the right form."""
     components = _dialable("peer address", text, ends_in_peer_id=True)
     return PeerAddress(text=_join(components), peer_id=PeerId(components[-1][1]))
+
+
+def parse_dnsaddr(text: str) -> tuple[str, PeerId | None] | None:
+    """DNS name and peer id of /dnsaddr/NAME or /dnsaddr/NAME/p2p/PEER_ID; None for another kind of address.
+
+    Raises ConfigError for a malformed one.
+    """
+    if not text.startswith("/dnsaddr/"):
+        return None
+    try:
+        components = _components(text)
+    except _MalformedError as error:
+        raise ConfigError(f"peer address {text!r} is malformed: {error}") from error
+    if [name for name, _ in components] not in (["dnsaddr"], ["dnsaddr", "p2p"]):
+        raise ConfigError(f"peer address {text!r} is malformed: expected /dnsaddr/NAME[/p2p/PEER_ID]")
+    return components[0][1], PeerId(components[1][1]) if len(components) > 1 else None
+
+
+def check_named_address(text: str) -> str:
+    """`text` as given, if a peer can be looked for there: a peer address or /dnsaddr. Raises ConfigError."""
+    if parse_dnsaddr(text) is None:
+        parse_peer_address(text)
+    return text
 
 
 def check_announced_address(text: str) -> str:
@@ -164,8 +187,8 @@ def _checked(name: str, value: str) -> str:
         if not value.isascii() or not value.isdecimal() or not 0 < int(value) <= PORT_MAX:
             raise _MalformedError(f"port {value!r} is not a number from 1 to {PORT_MAX}")
         return str(int(value))
-    if name in ("dns", "dns4", "dns6"):
-        if not _DNS_NAME.fullmatch(value):
+    if name in ("dns", "dns4", "dns6", "dnsaddr"):
+        if not DNS_NAME.fullmatch(value):
             raise _MalformedError(f"{value!r} is not a DNS name")
         return value
     if name == "p2p":

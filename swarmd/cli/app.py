@@ -75,6 +75,9 @@ COMMANDS = {
     ),
     "config": Command("swarmd.cli.config:app", "Show the settings in force, and check a file of settings."),
     "key": Command("swarmd.cli.key:app", "Back up this peer's key, and restore it."),
+    "swarm": Command(
+        "swarmd.cli.swarm:app", "Make, sign, look at and verify manifests, and move to a swarm's new version."
+    ),
     "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
     "experiment": Command("swarmd.cli.experiment:app", "Run, report and compare experiments of many peers."),
     "version": Command(

@@ -134,6 +134,31 @@ def _reachability(patient: Patient) -> Check:
     return Check("reachability", "ok", text)
 
 
+def _swarm(patient: Patient) -> Check:
+    """Whether the names of peers give addresses, and whether its author has a newer version."""
+    from swarmd.finding.bootstrap import look_up_addresses
+    from swarmd.finding.news import News
+
+    home = patient.home
+    try:
+        charter, news = home.charter(), home.news()
+    except ConfigError as error:
+        return Check("swarm", "fail", str(error), "see above")
+    newer = News(charter).after(news.envelope).words(str(home.path)) if news is not None else None
+    if newer is not None:
+        return Check("swarm", "warn", newer, "docs/swarms.md says what moves and what stays")
+    bootstrap = () if charter is None else charter.charter.bootstrap
+    warnings: list[str] = []
+    asyncio.run(look_up_addresses((*patient.config.network.peers, *bootstrap), warnings.append))
+    if warnings:
+        return Check("swarm", "warn", "; ".join(warnings), "known peers are tried as well")
+    if charter is None:
+        return Check("swarm", "ok", "nobody signed it, or its author is not known")
+    return Check(
+        "swarm", "ok", f"{charter.charter.name}, version {charter.charter.version}, by {charter.author}"
+    )
+
+
 def _disk(patient: Patient) -> Check:
     place = next(path for path in (patient.home.path, *patient.home.path.parents) if path.exists())
     free = shutil.disk_usage(place).free
@@ -191,6 +216,7 @@ _QUICK: tuple[Callable[[Patient], Check], ...] = (
     _clock,
     _port,
     _reachability,
+    _swarm,
     _disk,
     _descriptors,
     _hub,

@@ -31,8 +31,9 @@ def doctor(
 ) -> None:
     """Check everything that a peer needs, and say what to do where something is wrong.
 
-    This looks at the clock, port, reachability, disk, memory, device, model, hub, sandbox and open files,
-    and shows the plan with its reasons. It works with and without a running daemon, and without a home.
+    This looks at the clock, port, reachability, swarm, disk, memory, device, model, hub, sandbox and open
+    files, and shows the plan with its reasons. It works with and without a running daemon, and without a
+    home.
 
     Exit code 0: a peer can work. 1: a check fails.
     """

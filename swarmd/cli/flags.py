@@ -69,7 +69,7 @@ def with_settings(
     return decorate
 
 
-_TYPES: Mapping[Kind, type] = {"int": int, "float": float, "path": Path, "text": str}
+_TYPES: Mapping[Kind, type] = {"int": int, "float": float, "path": Path, "text": str, "off": bool}
 
 
 def _option(setting: FlagText) -> inspect.Parameter:
@@ -118,6 +118,8 @@ def _type(setting: FlagText) -> Any:
 def _read(flag: str, key: str, value: Any) -> dict[str, object]:
     if value is None or value == []:
         return {key: None}
+    if FLAGS[key].kind == "off":
+        return {key: False if value else None}
     return READERS[flag](value) if flag in READERS else {key: value}
 
 
@@ -137,6 +139,9 @@ def arguments(given: Given) -> list[str]:
     for key, value in given.items():
         flag = FLAGS[key].flag
         if value is None or flag in typed:
+            continue
+        if FLAGS[key].kind == "off":
+            typed[flag] = [] if value else [flag]
             continue
         several = WRITERS[flag](given) if flag in WRITERS else _texts(value)
         typed[flag] = [f"{flag}={text}" for text in several]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from swarmd.storage import Home
 
 MEMORY_BYTES_MIN = 2**28  # Python, PyTorch and the embedded model hold more than these 256 MiB
-SWARM_ID_DIGITS = 64
 
 
 def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports: bool = True) -> None:
@@ -78,19 +77,22 @@ def _is_remembered(model: str, home: Home) -> bool:
 
 
 def _swarm(config: Config, home: Home) -> None:
-    from swarmd.tasks.manifest import read_manifest
+    from swarmd.finding import Kind, kind_of, require_charter
+    from swarmd.tasks.manifest import read_swarm_file
 
     wanted, saved = config.swarm, home.manifest()
-    if wanted is None:
+    if wanted is None or kind_of(wanted).is_remote:  # the daemon fetches it, and may wait for it
         return
-    if len(wanted) == SWARM_ID_DIGITS and set(wanted.lower()) <= set("0123456789abcdef"):
+    if kind_of(wanted) is Kind.ID:
         if saved is None and not config.network.peers:
             raise ConfigError(
                 f"nobody to ask what the swarm {wanted[:12]} is: name a peer of it with --peer ADDRESS"
             )
         named, name = wanted.lower(), wanted[:12]
     else:
-        manifest, is_final = read_manifest(wanted)
+        found, is_final = read_swarm_file(wanted)
+        manifest = found.manifest
+        require_charter(home.charter(), found, wanted, home=str(home.path))
         if not is_final:
             return
         named, name = manifest.swarm_id.hex(), f"{manifest.name} ({manifest.swarm_id.hex()[:12]})"

@@ -25,7 +25,7 @@ def backup(file: File, home: HomeOption = DEFAULT_HOME) -> None:
     """Write the key to FILE, readable by this user only. The key of another peer is not overwritten."""
     key = Home.existing(home_path(home)).key()
     path = file.absolute()
-    if os.path.lexists(path) and _read(path).peer_id != key.peer_id:
+    if os.path.lexists(path) and read_key_file(path).peer_id != key.peer_id:
         raise ConfigError(f"{path} is the key of another peer: choose another file")
     try:
         write_whole(path, key.to_libp2p(), beside=f".writing-{path.name}")
@@ -46,13 +46,13 @@ def restore(
     ] = False,
 ) -> None:
     """Make the key in FILE the key of this home. The home is created if there is none."""
-    key = _read(file.absolute())
+    key = read_key_file(file.absolute())
     target = Home(home_path(home))
     verdict = target.restore_key(key, replace=replace)
     typer.echo(f"{target.path} is the home of {key.peer_id}{verdict}")
 
 
-def _read(path: Path) -> KeyPair:
+def read_key_file(path: Path) -> KeyPair:
     """The key in a file. Raises ConfigError."""
     try:
         with path.open("rb") as file:

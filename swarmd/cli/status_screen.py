@@ -24,7 +24,10 @@ def screen(status: StatusSnapshot, now: float | None = None) -> RenderableType:
     """The snapshot for people. `now`: unix time; None is the present."""
     here = [peer for peer in status.peers if not peer.gone]
     gone = len(status.peers) - len(here)
-    parts: list[RenderableType] = [_head(status), health_line(status), Text(), _sections(status), Text()]
+    parts: list[RenderableType] = [_head(status), health_line(status)]
+    if status.news is not None:
+        parts.append(Text(printable(f"● {status.news}"), style="yellow"))
+    parts += [Text(), _sections(status), Text()]
     if here:
         parts.append(peer_table(here, now))
     else:

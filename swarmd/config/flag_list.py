@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("flags.json")
 
-Kind = Literal["int", "float", "path", "text"]
+Kind = Literal["int", "float", "path", "text", "off"]
+"""What the text becomes. off: there is none, the flag alone sets the setting to false."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _text(setting: Setting, flag: Flag) -> FlagText:
         key=setting.key,
         flag=flag.name,
         help=field.description or "",
-        default=None if is_repeated or field.default is None else str(field.default),
+        default=None if is_repeated or field.default is None or field.default is True else str(field.default),
         metavar=flag.metavar or "|".join(choices) or None,
         kind=_kind(field.annotation),
         is_repeated=is_repeated,
@@ -75,7 +76,7 @@ def _text(setting: Setting, flag: Flag) -> FlagText:
 
 def _kind(annotation: object) -> Kind:
     """What the text becomes. Choices stay text: the setting itself refuses a wrong one."""
-    kinds: dict[object, Kind] = {int: "int", float: "float", Path: "path"}
+    kinds: dict[object, Kind] = {bool: "off", int: "int", float: "float", Path: "path"}
     candidates = (annotation, *get_args(annotation))
     return next((kinds[each] for each in candidates if each in kinds), "text")
 

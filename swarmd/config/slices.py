@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from swarmd.addresses import PORT_MAX, check_announced_address, parse_http, parse_ip, parse_peer_address
+from swarmd.addresses import PORT_MAX, check_announced_address, check_named_address, parse_http, parse_ip
 from swarmd.config.chat_template import TemplateArgs
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.config.page_token import PageToken
@@ -51,7 +51,7 @@ def _read_by(read: Callable[[str], object]) -> AfterValidator:
 _IpAddress = Annotated[str, _read_by(parse_ip)]
 _HttpAddress = Annotated[str, _read_by(parse_http)]
 _HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,253}$")]
-_PeerAddress = Annotated[str, _read_by(parse_peer_address)]
+_PeerAddress = Annotated[str, _read_by(check_named_address)]
 _AnnouncedAddress = Annotated[str, _read_by(check_announced_address)]
 _MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
 
@@ -89,6 +89,10 @@ class NetworkConfig(Slice):
     """IP address to listen on."""
     port: Annotated[int, Flag("--port")] = Field(0, ge=0, le=PORT_MAX)
     """TCP port to listen on. 0 picks a free port and keeps it for later starts."""
+    ipv6: bool = True
+    """Listen on IPv6 too, on the same port, if host is 0.0.0.0 and this machine has IPv6."""
+    lan: Annotated[bool, Flag("--no-lan")] = True
+    """Whether to look for peers in the local network and tell them of this one (mDNS). --no-lan: do not."""
     announce: Annotated[tuple[_AnnouncedAddress, ...], Flag("--announce", "MULTIADDR")] = ()
     """Addresses to announce instead of those listened on, for a NAT or a container."""
     address_file: Annotated[Path | None, Flag("--address-file", "FILE")] = Field(
@@ -337,8 +341,11 @@ class Config(Slice):
 
     home: Path
     """Directory that holds key, config, checkpoints and records."""
-    swarm: Annotated[str | None, Flag("--swarm", "NAME|FILE|ID")] = Field(None, examples=["starter"])
-    """Preset name, path of a TOML manifest, or swarm id in hex. Unset: what the peers or the home say."""
+    swarm: Annotated[str | None, Flag("--swarm", "NAME|FILE|URL|dns:NAME|ID")] = Field(
+        None, examples=["starter"]
+    )
+    """Preset name, TOML manifest (path, https URL or dns:NAME), or swarm id in hex. Unset: what the peers or
+    the home say."""
     steps: Annotated[int | None, Flag("--steps")] = Field(None, ge=1, examples=[100])
     """Stop after this many more steps. Unset: run until stopped."""
     seed: Annotated[int, Flag("--seed")] = Field(0, ge=0, lt=2**32)

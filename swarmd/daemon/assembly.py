@@ -7,33 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from protocol import KeyPair, Manifest
+from protocol import KeyPair, Manifest, VerifiedCharter
 from swarmd.config import Config
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.books import past_of, require_own, settle
 from swarmd.daemon.download_word import DownloadWord
 from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
-from swarmd.daemon.joining import choose_manifest
+from swarmd.daemon.joining import choose_manifest, read_invitation
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.daemon.machine_use import ServedBodies, measure
 from swarmd.daemon.meeting import meet
+from swarmd.daemon.news import Newsroom
 from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.daemon.steps import Parts, StepLoop
-from swarmd.errors import ConfigError
+from swarmd.errors import NetworkError
+from swarmd.finding.bootstrap import look_up_addresses, look_up_named
+from swarmd.finding.lan import LocalNetwork, Self, private_ips
 from swarmd.gossip import AddressesRemembered, PeersRemembered
 from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
-from swarmd.network.ports import require_free_port
+from swarmd.network.ports import is_free
 from swarmd.observe import EventLog
 from swarmd.observe.sinks import open_sinks
 from swarmd.storage import BlobStore, Database, Home
@@ -61,6 +64,9 @@ class Peer:
     steps: StepLoop
     reporter: Reporter
     rollouts: Rollouts
+    newsroom: Newsroom
+    neighbours: LocalNetwork | None
+    """None: not looked for."""
 
     async def find_payers(self) -> list[Payer]:
         """The tasks of its swarm that pay for junk. Raises TaskError."""
@@ -87,6 +93,8 @@ class Assembly:
         self._events = events
         self._http = http
         self._manifest: Manifest | None = None
+        self._peers: tuple[str, ...] = ()
+        """Those that the operator named, and the author's."""
         self._served: ServedBodies
         self._model_thread = ThreadPoolExecutor(1, "model")
 
@@ -100,21 +108,27 @@ class Assembly:
         config, home, events = self._config, self._home, self._events
         async with AsyncExitStack() as stack:
             database, blobs = self._open_books(stack)
+            self._enter("finding its swarm")
+            invitation = await read_invitation(config.swarm, home)
+            named = await look_up_named(config.network.peers, self._warn)
+            bootstrap = await look_up_addresses(invitation.bootstrap, self._warn)
+            self._peers = tuple(dict.fromkeys((*named, *bootstrap)))
             self._enter("opening the network")
             usual = home.read_usual_port() if config.network.port == 0 else None
             network = await self._start_network(usual)
             stack.push_async_callback(network.close)
             home.write_port(network.port, usual)
-            self._enter("finding its swarm")
             manifest = await choose_manifest(
                 config.swarm,
+                named=invitation.named,
                 home=home,
                 network=network,
-                peers=config.network.peers,
+                peers=named,
                 events=events,
                 belongs_to=database.facts.swarm_id,
             )
             self._manifest = manifest
+            self._keep_charter(invitation.charter, manifest)
             database.facts.set_swarm(manifest.swarm_id)
             self._served = ServedBodies(blobs.get)
             network.serve(bodies=self._served, manifest=manifest.to_bytes())
@@ -135,6 +149,12 @@ class Assembly:
             await self._join(network, database, peer.exchange, manifest)
             yield peer
 
+    def _keep_charter(self, charter: VerifiedCharter | None, manifest: Manifest) -> None:
+        """Remember whose word counts in this swarm."""
+        of_this_swarm = charter is not None and charter.charter.swarm == manifest.swarm_id
+        if charter is not None and of_this_swarm and charter != self._home.charter():
+            self._home.write_charter(charter)
+
     def _open_books(self, stack: AsyncExitStack) -> tuple[Database, BlobStore]:
         """Opened first, so that a problem with them is reported before the peer meets anybody."""
         home, storage = self._home, self._config.storage
@@ -148,7 +168,7 @@ class Assembly:
 
     def _peer(
         self,
-        network: Network,
+        network: HivemindNetwork,
         database: Database,
         blobs: BlobStore,
         manifest: Manifest,
@@ -191,6 +211,7 @@ class Assembly:
             model_thread=self._model_thread,
         )
         steps = StepLoop(parts)
+        newsroom = Newsroom(self._home, network, self._events)
         reporter = Reporter(
             manifest=manifest,
             policy=learner.policy,
@@ -203,6 +224,7 @@ class Assembly:
             steps=steps,
             clock=time.time,
             http=self._http,
+            news=lambda: newsroom.words,
         )
         rollouts = Rollouts(
             manifest=manifest,
@@ -211,12 +233,24 @@ class Assembly:
             blobs=blobs,
             tasks=tasks,
         )
-        return Peer(exchange, steps, reporter, rollouts)
+        return Peer(exchange, steps, reporter, rollouts, newsroom, self._neighbours(network, manifest))
+
+    def _neighbours(self, network: HivemindNetwork, manifest: Manifest) -> LocalNetwork | None:
+        """Those in the local network, unless this peer is in none, or should not look."""
+        ips = private_ips(network.addresses) if self._config.network.lan else []
+
+        async def dial(addresses: Sequence[str]) -> None:
+            with suppress(NetworkError):  # they are heard again
+                await network.connect(addresses)
+
+        me = Self(network.peer_id, manifest.swarm_id, network.port)
+        return LocalNetwork(me, ips, dial, self._warn) if ips else None
 
     async def _start_network(self, usual: int | None) -> HivemindNetwork:
         """On the configured port, else on the usual one if it is free, else on any port for this run."""
-        config, home = self._config.network, self._home
-        if usual is not None and _is_free(config.host, usual):
+        home = self._home
+        config = self._config.network.model_copy(update={"peers": self._peers})
+        if usual is not None and is_free(config.host, usual):
             config = config.model_copy(update={"port": usual})
         elif usual is not None:
             self._warn(
@@ -329,7 +363,7 @@ class Assembly:
         acquaintances = database.acquaintances
         exchange.handle(PeersRemembered(tuple(acquaintances.all()), acquaintances.words()))
         known = await meet(
-            config.peers,
+            self._peers,
             manifest=manifest,
             network=network,
             database=database,
@@ -346,11 +380,3 @@ class Assembly:
 
     def _warn(self, message: str) -> None:
         self._events.emit("warning", message=message)
-
-
-def _is_free(host: str, port: int) -> bool:
-    try:
-        require_free_port(host, port)
-    except ConfigError:
-        return False
-    return True

@@ -8,26 +8,58 @@ home whose peers do not answer waits for them. It never joins the built-in swarm
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from protocol import Manifest, RejectedRecord
+from protocol import Manifest, RejectedRecord, VerifiedCharter
 from swarmd.addresses import parse_peer_address
 from swarmd.errors import ConfigError, NetworkError
+from swarmd.finding import Kind, find_swarm, kind_of, require_charter
+from swarmd.finding.upgrading import refusal
 from swarmd.network.interface import Network, NetworkClosedError
 from swarmd.observe import EventLog
 from swarmd.storage import Home
-from swarmd.tasks import load_manifest
+from swarmd.tasks import SwarmFile
 
 DEFAULT_SWARM = "starter"
 MANIFEST_ANSWER_S = 10.0  # a dead address behind a silent router never answers; p2pd gives up after 5 s
+VERSIONS_ANSWER_S = 3.0  # only asked of a peer that gave no manifest: most are simply away
+_NO_ANSWER = f"no answer within {MANIFEST_ANSWER_S:.0f} s"
 MANIFEST_ASK_S = 5.0  # between two rounds of asking every peer for a swarm that only they know
 MANIFEST_ASK_MAX_S = 60.0  # it doubles up to this: a peer that is back should not be kept waiting for long
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What is known of the swarm before anybody is asked."""
+
+    named: SwarmFile | None
+    """What the operator named; None for nothing, or an id that only peers know."""
+    charter: VerifiedCharter | None
+    """The author's word that this home keeps from now on."""
+
+    @property
+    def bootstrap(self) -> tuple[str, ...]:
+        """Where the author says that peers are."""
+        return () if self.charter is None else self.charter.charter.bootstrap
+
+
+async def read_invitation(wanted: str | None, home: Home) -> Invitation:
+    """Read what `--swarm` names, in a thread because it takes seconds. Changes nothing in the home.
+
+    Raises ConfigError for what cannot be read or believed; see `swarmd.finding`.
+    """
+    saved = home.charter()
+    if wanted is None or kind_of(wanted) is Kind.ID:
+        return Invitation(None, saved)
+    named = await asyncio.to_thread(find_swarm, wanted)
+    return Invitation(named, require_charter(saved, named, wanted, home=str(home.path)))
 
 
 async def choose_manifest(
     wanted: str | None,
     *,
+    named: SwarmFile | None = None,
     home: Home,
     network: Network,
     peers: Sequence[str],
@@ -36,8 +68,8 @@ async def choose_manifest(
 ) -> Manifest:
     """The manifest of the swarm to join. It is kept in the home.
 
-    `wanted` and `peers` are the operator's, `belongs_to` is the id of the swarm that the home's database
-    knows. Waits as long as no peer answers and only they know the swarm.
+    `wanted` and `peers` are the operator's, `named` is what `wanted` stands for. `belongs_to` is the id of
+    the swarm that the home's database knows. Waits as long as no peer answers and only they know the swarm.
 
     Raises ConfigError if the operator, the peers and the home contradict one another, or if no peer serves a
     manifest that can be read; NetworkClosedError.
@@ -50,10 +82,10 @@ async def choose_manifest(
             f"{_short(belongs_to)}. Put a backup of it back, or move it away and name the swarm with --swarm "
             "FILE, or with --peer one of its peers"
         )
-    if wanted is None:
+    if named is not None:
+        manifest = named.manifest
+    elif wanted is None:
         manifest = await _unnamed(saved, network, others, events)
-    elif not is_swarm_id(wanted):
-        manifest = await _read(wanted)
     elif saved is not None and saved.swarm_id.hex() == wanted.lower():
         manifest = saved
     else:
@@ -74,17 +106,8 @@ async def choose_manifest(
     return manifest
 
 
-def is_swarm_id(text: str) -> bool:
-    """Whether `text` is a swarm id in hex rather than a name or a path."""
-    return re.fullmatch(r"[0-9a-fA-F]{64}", text) is not None
-
-
 def _short(swarm_id: bytes | None) -> str:
     return "none" if swarm_id is None else swarm_id.hex()[:12]
-
-
-async def _read(name_or_path: str) -> Manifest:
-    return await asyncio.to_thread(load_manifest, name_or_path)
 
 
 async def _unnamed(
@@ -92,7 +115,7 @@ async def _unnamed(
 ) -> Manifest:
     """The swarm to join if the operator named none."""
     if not peers:
-        return saved or await _read(DEFAULT_SWARM)
+        return saved or (await asyncio.to_thread(find_swarm, DEFAULT_SWARM)).manifest
     if saved is None:
         return await _wait_for_manifest(network, peers, events)
     manifest, _ = await _ask_each(network, peers, events)
@@ -136,6 +159,16 @@ async def _wait_for_manifest(network: Network, peers: Sequence[str], events: Eve
         pause = min(2 * pause, MANIFEST_ASK_MAX_S)
 
 
+async def _other_version(network: Network, address: str) -> str | None:
+    """Why the peer at `address` cannot be understood, if it says that it speaks another protocol."""
+    peer = parse_peer_address(address).peer_id
+    try:
+        async with asyncio.timeout(VERSIONS_ANSWER_S):
+            return refusal(peer, await network.ask_versions(peer))
+    except (NetworkError, TimeoutError):
+        return None
+
+
 async def _ask_each(network: Network, peers: Sequence[str], events: EventLog) -> tuple[Manifest | None, int]:
     """The manifest of the first of `peers` that serves one, and how many before it did not answer."""
     silent = 0
@@ -147,7 +180,7 @@ async def _ask_each(network: Network, peers: Sequence[str], events: EventLog) ->
             raise
         except (NetworkError, TimeoutError) as error:
             silent += 1
-            why = str(error) or f"no answer within {MANIFEST_ANSWER_S:.0f} s"
+            why = await _other_version(network, address) or str(error) or _NO_ANSWER
         except RejectedRecord as error:
             why = str(error)
         events.emit("warning", message=f"{address} did not say which swarm it is in: {why}")

@@ -58,6 +58,8 @@ class Reporter:
     clock: Callable[[], float]
     http: str | None
     monotonic: Callable[[], float] = time.monotonic
+    news: Callable[[], str | None] = lambda: None
+    """A newer version of the swarm, in words."""
     started_at: float = field(default_factory=time.monotonic)
     """Monotonic, like `StepLoop.last_done_at`: correcting the wall clock must not look like a stall."""
 
@@ -110,6 +112,7 @@ class Reporter:
             steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
             tokens_per_s=self.steps.tokens_per_s,
             plan=self.plan.reasons,
+            news=self.news(),
             sandbox=self.tasks.sandbox_report(),
             join_command=join_command(self.network),
             reward_history=tuple(reward for _, reward in self.database.steps.curve(CURVE_STEPS)),

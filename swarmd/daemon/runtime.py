@@ -235,19 +235,23 @@ class _Daemon:
 
     async def _run(self, peer: Peer) -> None:
         async with asyncio.TaskGroup() as group:
-            telling = group.create_task(self._keep_telling(peer), name="own status")
             self._intake = group.create_task(self._take_in(peer), name="exchange")
-            remembering = group.create_task(keep_events(self._events, peer.reporter.database), name="events")
-            trying = group.create_task(self._try_junk(peer), name="junk")
+            beside = [
+                group.create_task(self._keep_telling(peer), name="own status"),
+                group.create_task(keep_events(self._events, peer.reporter.database), name="events"),
+                group.create_task(self._try_junk(peer), name="junk"),
+                group.create_task(peer.newsroom.keep_asking(), name="news"),
+            ]
+            if peer.neighbours is not None:
+                beside.append(group.create_task(peer.neighbours.run(), name="local network"))
             try:
                 word = self._lifeline.word
                 await peer.steps.run(None if word is None else word.first_step)
             finally:
                 peer.steps.stop()
                 self._intake.cancel()
-                telling.cancel()
-                remembering.cancel()
-                trying.cancel()
+                for task in beside:
+                    task.cancel()
         if self._failure is not None:
             raise self._failure
 

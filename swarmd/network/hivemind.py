@@ -18,8 +18,10 @@ from typing import Any
 import structlog
 
 from protocol import (
+    CHARTER_BYTES_MAX,
     FULL_STATUS_BYTES_MAX,
     MANIFEST_BYTES_MAX,
+    VERSIONS_BYTES_MAX,
     KeyPair,
     PeerId,
     Place,
@@ -50,9 +52,11 @@ from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
+    CHARTER_PROTOCOL,
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
     STATUS_PROTOCOL,
+    VERSIONS_PROTOCOL,
     AbsentError,
     AskedStreams,
     BusyError,
@@ -143,6 +147,7 @@ class HivemindNetwork:
             port=config.port or free_port(config.host),
             announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
             relays=tuple(map(str, strangers)),
+            ipv6=config.ipv6,
             runtime=runtime,
         )
         if strangers and await is_running_elsewhere(key.peer_id, strangers, runtime):
@@ -183,6 +188,9 @@ class HivemindNetwork:
     def tell(self, envelope: bytes) -> None:
         self._server.tell(envelope)
 
+    def tell_charter(self, envelope: bytes) -> None:
+        self._server.tell_charter(envelope)
+
     def count_by(self, delivered: Delivered) -> None:
         self._server.count_by(delivered)
 
@@ -220,6 +228,14 @@ class HivemindNetwork:
     async def ask_status(self, peer_id: PeerId) -> bytes:
         session = await self._supervisor.session()
         return await self._ask(session, peer_id, STATUS_PROTOCOL, b"", FULL_STATUS_BYTES_MAX)
+
+    async def ask_charter(self, peer_id: PeerId) -> bytes:
+        session = await self._supervisor.session()
+        return await self._ask(session, peer_id, CHARTER_PROTOCOL, b"", CHARTER_BYTES_MAX)
+
+    async def ask_versions(self, peer_id: PeerId) -> bytes:
+        session = await self._supervisor.session()
+        return await self._ask(session, peer_id, VERSIONS_PROTOCOL, b"", VERSIONS_BYTES_MAX)
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._publish(place_body, [envelope]) == 1
@@ -283,6 +299,8 @@ class HivemindNetwork:
             PULL_PROTOCOL: handler(self._server.body),
             MANIFEST_PROTOCOL: handler(self._server.manifest),
             STATUS_PROTOCOL: handler(self._server.status),
+            CHARTER_PROTOCOL: handler(self._server.charter),
+            VERSIONS_PROTOCOL: handler(self._server.versions),
         }
         session = await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams

@@ -156,6 +156,10 @@ class Network(Protocol):
         """Give this signed full status to whoever asks for it, from now on."""
         ...
 
+    def tell_charter(self, envelope: bytes) -> None:
+        """Give this charter to whoever asks for the newest one, from now on."""
+        ...
+
     def count_by(self, delivered: Delivered) -> None:
         """Call `delivered` for each body that a peer pulls from here, from now on."""
         ...
@@ -210,6 +214,15 @@ class Network(Protocol):
     async def ask_status(self, peer_id: PeerId) -> bytes:
         """The full status that a connected peer gives. Raises NetworkError, also if the peer is of an older
         version and has none."""
+        ...
+
+    async def ask_charter(self, peer_id: PeerId) -> bytes:
+        """The newest charter that a connected peer knows. Raises NetworkError, also if it knows none."""
+        ...
+
+    async def ask_versions(self, peer_id: PeerId) -> bytes:
+        """Which versions of the protocol a connected peer speaks. Raises NetworkError, also if it is older
+        than the question."""
         ...
 
     async def store_body(self, envelope: bytes) -> bool:

@@ -184,6 +184,9 @@ class MemoryNetwork:
     def tell(self, envelope: bytes) -> None:
         self._server.tell(envelope)
 
+    def tell_charter(self, envelope: bytes) -> None:
+        self._server.tell_charter(envelope)
+
     def count_by(self, delivered: Delivered) -> None:
         self._server.count_by(delivered)
 
@@ -234,6 +237,17 @@ class MemoryNetwork:
         if status is None:
             raise AbsentError("the peer does not hold it")
         return status
+
+    async def ask_charter(self, peer_id: PeerId) -> bytes:
+        self._require_open()
+        charter = (await self._hub.reach(self._peer_id, peer_id))._server.find_charter()
+        if charter is None:
+            raise AbsentError("the peer does not hold it")
+        return charter
+
+    async def ask_versions(self, peer_id: PeerId) -> bytes:
+        self._require_open()
+        return (await self._hub.reach(self._peer_id, peer_id))._server.find_versions()
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._publish(place_body, [envelope]) == 1

@@ -25,7 +25,7 @@ from swarmd.errors import NetworkError
 from swarmd.network.binary_addresses import write_address
 from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Connector, Control
 from swarmd.network.peer_ids import write_peer_id
-from swarmd.network.ports import require_free_port
+from swarmd.network.ports import is_free, require_free_port
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,8 @@ ASK_TIMES = 30
 """Attempts: a peer can be asked for others only once it said that it speaks libp2p's DHT, after 0.1 s."""
 
 _NO_ONE_TO_ASK = "failed to find any peer in table"  # go-libp2p-kad-dht, ErrLookupFailure
+
+EVERYWHERE_IPV4, EVERYWHERE_IPV6 = "0.0.0.0", "::"  # noqa: S104  what the operator may have chosen
 
 EXIT_SECONDS = 3.0
 """Between SIGTERM and SIGKILL."""
@@ -64,6 +66,8 @@ class P2PSettings:
     port: int
     announce: tuple[str, ...] = ()
     relays: tuple[str, ...] = ()
+    ipv6: bool = True
+    """Whether all interfaces means those of IPv6 as well."""
     runtime: Path | None = None
     """The directory for its sockets; None: hivemind's own choice."""
 
@@ -72,13 +76,20 @@ class P2PSettings:
         """Whether to look for gateways and relays: on loopback there are none."""
         return not self.host.startswith("127.") and self.host != "::1"
 
+    @property
+    def listen(self) -> list[str]:
+        """The multiaddrs to listen on. go-libp2p takes 0.0.0.0 for IPv4 alone, and :: for IPv6 alone."""
+        both = self.ipv6 and self.host == EVERYWHERE_IPV4 and is_free(EVERYWHERE_IPV6, self.port)
+        hosts = (self.host, EVERYWHERE_IPV6) if both else (self.host,)
+        return [listen_address(host, self.port) for host in hosts]
+
 
 async def spawn(settings: P2PSettings) -> Any:
     """A running hivemind `P2P`. Raises ConfigError (port, host) or NetworkError (p2pd); leaves no child."""
     require_free_port(settings.host, settings.port)
     outside = settings.reachable_from_outside
     return await _create(
-        host_maddrs=[listen_address(settings.host, settings.port)],
+        host_maddrs=settings.listen,
         announce_maddrs=list(settings.announce) or None,
         identity_path=str(settings.identity_path),
         check_if_identity_free=False,  # hivemind reads RSA keys only; `is_running_elsewhere` asks instead

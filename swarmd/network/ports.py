@@ -12,6 +12,8 @@ def require_free_port(host: str, port: int, flag: str = "--port") -> None:
     """Raises ConfigError if something listens on the TCP port, or this machine does not have the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as p2pd listens
         # REUSEADDR ignores past connections (TIME_WAIT); without REUSEPORT a listener is still noticed.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -20,6 +22,15 @@ def require_free_port(host: str, port: int, flag: str = "--port") -> None:
             raise ConfigError(
                 f"cannot listen on TCP port {port} of {host}: {error.strerror}; {_remedy(error, flag)}"
             ) from error
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether this machine has the address, and nothing listens on the TCP port."""
+    try:
+        require_free_port(host, port)
+    except (ConfigError, OSError):  # the latter: a machine without IPv6 has no such socket
+        return False
+    return True
 
 
 def _remedy(error: OSError, flag: str) -> str:

@@ -19,7 +19,8 @@ from contextlib import asynccontextmanager, closing
 from enum import IntEnum
 from weakref import WeakValueDictionary
 
-from protocol import PeerId
+from protocol import PROTOCOL_VERSIONS, PeerId, Versions
+from swarmd import __version__
 from swarmd.errors import NetworkError
 from swarmd.network.interface import BodyProvider, Delivered, Standing
 from swarmd.network.malformed import Malformed, MessageError
@@ -28,6 +29,8 @@ from swarmd.network.places import STREAMS_PER_PEER, Places
 PULL_PROTOCOL = "/swarmd/body/1"
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 STATUS_PROTOCOL = "/swarmd/status/2"
+CHARTER_PROTOCOL = "/swarmd/charter/1"
+VERSIONS_PROTOCOL = "/swarmd/versions"
 PULL_REQUEST_BYTES = 32
 """A SHA-256 digest."""
 
@@ -75,15 +78,18 @@ class BusyError(NetworkError):
 
 
 class StreamServer:
-    """Serves bodies, the manifest and the own full status to every peer, within the bounds.
+    """Serves bodies, the manifest, the own full status and the charter to every peer, within the bounds.
 
-    Holds nothing before `serve` and `tell`.
+    Holds nothing before `serve`, `tell` and `tell_charter`, except which versions it speaks.
     """
 
     def __init__(self) -> None:
         self._bodies: BodyProvider = lambda _digest: None
         self._manifest: bytes | None = None
         self._status: bytes | None = None
+        self._charter: bytes | None = None
+        oldest, newest = PROTOCOL_VERSIONS
+        self._versions = Versions(oldest=oldest, newest=newest, agent=f"swarmd/{__version__}").to_bytes()
         self._delivered: Delivered = lambda _peer, _body: None
         self._places = Places()
 
@@ -92,6 +98,9 @@ class StreamServer:
 
     def tell(self, status: bytes) -> None:
         self._status = status
+
+    def tell_charter(self, charter: bytes) -> None:
+        self._charter = charter
 
     def count_by(self, delivered: Delivered) -> None:
         self._delivered = delivered
@@ -132,6 +141,26 @@ class StreamServer:
         """Serve one STATUS_PROTOCOL stream of `peer` to its end."""
         await self._serve(peer, reader, writer, standing, 0, self.find_status)
 
+    async def charter(
+        self,
+        peer: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing = Standing.STRANGER,
+    ) -> None:
+        """Serve one CHARTER_PROTOCOL stream of `peer` to its end."""
+        await self._serve(peer, reader, writer, standing, 0, self.find_charter)
+
+    async def versions(
+        self,
+        peer: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing = Standing.STRANGER,
+    ) -> None:
+        """Serve one VERSIONS_PROTOCOL stream of `peer` to its end."""
+        await self._serve(peer, reader, writer, standing, 0, self.find_versions)
+
     def find_body(self, digest: bytes) -> bytes | None:
         return self._bodies(digest)
 
@@ -140,6 +169,12 @@ class StreamServer:
 
     def find_status(self, _request: bytes = b"") -> bytes | None:
         return self._status
+
+    def find_charter(self, _request: bytes = b"") -> bytes | None:
+        return self._charter
+
+    def find_versions(self, _request: bytes = b"") -> bytes:
+        return self._versions
 
     async def _serve(
         self,

@@ -307,6 +307,8 @@ class StatusSnapshot(_Part):
     tokens_per_s: float | None = None
     plan: tuple[str, ...] = ()
     """Why the peer runs its model as it does, one sentence per decision."""
+    news: str | None = None
+    """A newer version of the swarm, signed by its author, and how to join it; null if there is none."""
     sandbox: tuple[str, ...] = ()
     """The layers of the scorers' sandbox that this machine lacks, one line each; empty is best."""
     join_command: str | None = None

@@ -26,6 +26,7 @@ from swarmd.daemon.logs import route_logs
 from swarmd.daemon.remembering import keep_events
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.errors import ConfigError, NetworkError, SwarmdError
+from swarmd.finding.bootstrap import look_up_named
 from swarmd.gossip import AddressesRemembered, Demand, PeersRemembered
 from swarmd.gossip.orders import parse_peer_id
 from swarmd.network.hivemind import HivemindNetwork
@@ -142,6 +143,9 @@ class _Observer:
             blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
             members = Members(home.path / OBSERVER_MARK)
             stack.callback(members.close)
+            peers = await look_up_named(config.network.peers, self._warn)
+            config = config.model_copy(update={"network": config.network.model_copy(update={"peers": peers})})
+            self._config = config
             self._enter("opening the network")
             manifests: list[Manifest] = []
             network = await HivemindNetwork.start(

@@ -3,6 +3,8 @@
     identity.key     libp2p private key (protobuf, Ed25519), mode 0600; never overwritten
     config.toml      the operator's settings; the configuration code writes and reads it
     manifest.cbor    canonical bytes of the manifest of the swarm this home belongs to
+    charter.signed   what the swarm's author signed about it; absent if nobody did, or it is not known
+    news.signed      the author's charter of a newer version that was heard of
     port             the TCP port taken at the first start, kept so that addresses others remember stay valid
     lock             flock, and the pid of the process that holds it
     rates.json       how fast its devices compute, measured at the first start with each device
@@ -18,7 +20,7 @@
     devices/         homes of the peers of `join --devices`, one per device; of the above, such a home has
                      only lock and config.toml, unless it was the home of one peer before
 
-This module knows names and rights, not contents; the key and the manifest are the exceptions.
+This module knows names and rights, not contents; the key, the manifest and the charters are the exceptions.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from protocol import KeyPair, Manifest, ProtocolError
+from protocol import KeyPair, Manifest, ProtocolError, VerifiedCharter
 from swarmd import places
 from swarmd.errors import ConfigError
+from swarmd.storage.charters import read_charter
 from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
 from swarmd.storage.identity import make_key, put_key, read_key
 
@@ -116,6 +119,14 @@ class Home:
     @property
     def manifest_path(self) -> Path:
         return self.path / "manifest.cbor"
+
+    @property
+    def charter_path(self) -> Path:
+        return self.path / "charter.signed"
+
+    @property
+    def news_path(self) -> Path:
+        return self.path / "news.signed"
 
     @property
     def port_path(self) -> Path:
@@ -238,6 +249,20 @@ class Home:
 
     def write_manifest(self, manifest: bytes) -> None:
         self._write(self.manifest_path, manifest)
+
+    def charter(self) -> VerifiedCharter | None:
+        """The author's word on the swarm of this home. Raises ConfigError for a damaged file."""
+        return read_charter(self.charter_path)
+
+    def news(self) -> VerifiedCharter | None:
+        """The author's word on a newer version. Raises ConfigError for a damaged file."""
+        return read_charter(self.news_path)
+
+    def write_charter(self, charter: VerifiedCharter) -> None:
+        self._write(self.charter_path, charter.envelope)
+
+    def write_news(self, charter: VerifiedCharter) -> None:
+        self._write(self.news_path, charter.envelope)
 
     def read_port(self) -> int | None:
         """The port that this peer listens on, or did last; None when there is none or it is not a port.

@@ -120,6 +120,10 @@ class Pool:
             "DELETE FROM pool WHERE publisher = ? AND used_step IS NULL", (publisher,)
         )
 
+    def clear(self) -> int:
+        """Drop all unused groups: the swarm has other rules from now on. Returns how many."""
+        return self._connection.changed("DELETE FROM pool WHERE used_step IS NULL")
+
     def release_after(self, step: int) -> int:
         """Groups used after `step` become candidates again; returns how many."""
         return self._connection.changed("UPDATE pool SET used_step = NULL WHERE used_step > ?", (step,))

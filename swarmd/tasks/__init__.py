@@ -8,7 +8,7 @@ from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_que
 from swarmd.tasks.examples import solved_examples
 from swarmd.tasks.junk import Payer, find_payers, is_preset
 from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
-from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
+from swarmd.tasks.manifest import PRESETS, SwarmFile, load_manifest, load_swarm_file, task_spec
 from swarmd.tasks.outcomes import Question, Score, TaskFailure
 from swarmd.tasks.prompt import (
     CLOSING_TAG,
@@ -38,6 +38,7 @@ __all__ = [
     "Payer",
     "Question",
     "Score",
+    "SwarmFile",
     "Task",
     "TaskFailure",
     "TaskRunner",
@@ -52,6 +53,7 @@ __all__ = [
     "held_out_seed",
     "is_preset",
     "load_manifest",
+    "load_swarm_file",
     "prompt_messages",
     "solved_examples",
     "task_spec",

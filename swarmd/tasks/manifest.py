@@ -1,7 +1,7 @@
 """Reads a swarm's manifest from a preset or a TOML file, checked down to each dataset's options.
 
-The file does not name the versions of the sources. The installed versions are filled in, and so become part
-of the swarm's id.
+The rules in the file do not name the versions of the sources. The installed versions are filled in, and so
+become part of the swarm's id. What an author signed about the rules is read by `signed.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +21,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, canonical_json
+from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, VerifiedCharter, canonical_json
 from swarmd.errors import ConfigError, TaskError
 from swarmd.tasks.frames import pack, split_frames
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
+from swarmd.tasks.signed import SignedTable, charter_of, require_signed_rules, without_signature
 from swarmd.toml_lines import line_of
 
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
 _PRESET_SOURCE, _PRESET_DISTRIBUTION = "reasoning_gym", "reasoning-gym"  # presets have no other source
+FILE_BYTES_MAX = 262_144  # bytes of a manifest file: as many as its canonical form may have
 _SHOWN_CHARS = 100  # of a wrong name, in messages
 _START_S = 120.0  # of the worker that checks the tasks; beyond that, each task has its own limit
 
@@ -37,6 +40,25 @@ def _with_zone(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("needs a zone, such as 2026-01-01T00:00:00Z")
     return value
+
+
+@dataclass(frozen=True)
+class SwarmFile:
+    """What a manifest file says: the rules, and who vouches for them."""
+
+    manifest: Manifest
+    charter: VerifiedCharter | None
+    """None: nobody signed the file."""
+    text: str
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The versions of the task sources that its swarm id follows from."""
+        return {task.source: task.version for task in self.manifest.tasks}
+
+    def unsigned(self) -> str:
+        """The text without what was signed, for whoever is about to sign it."""
+        return without_signature(self.text)
 
 
 class _TaskTable(BaseModel):
@@ -57,46 +79,72 @@ class _ManifestTable(BaseModel):
     max_new_tokens: int
     records_per_round_max: int
     tasks: list[_TaskTable]
+    signed: SignedTable | None = None
 
 
 def load_manifest(name_or_path: str, options: WorkerOptions | None = None) -> Manifest:
-    """The manifest of a preset (`PRESETS`) or of a TOML file. A worker tries a file's tasks (seconds).
+    """The manifest of a preset (`PRESETS`) or of a TOML file; see `load_swarm_file`."""
+    return load_swarm_file(name_or_path, options=options).manifest
 
-    Raises ConfigError that names file, line and key, TaskError if the worker cannot start.
+
+def load_swarm_file(
+    place: str, text: str | None = None, *, options: WorkerOptions | None = None
+) -> SwarmFile:
+    """A preset, a TOML file, or the `text` that was found at `place`. A worker tries its tasks (seconds).
+
+    Raises ConfigError that names place, line and key, also if a signature does not hold, and TaskError if the
+    worker cannot start.
     """
-    place, table = _read(name_or_path)
-    if name_or_path in PRESETS:  # the tests have tried these: a start need not wait for a worker
-        return place.manifest(table, {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)})
-    place.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
+    found, table = _read(place) if text is None else _parse(place, text)
+    if place in PRESETS:  # the tests have tried these: a start need not wait for a worker
+        versions = {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)}
+        return SwarmFile(found.manifest(table, versions), None, found.text)
+    found.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
+    charter = found.charter(table)
     versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
     for index, outcome in enumerate(outcomes):
-        place.check(index, outcome)
-    return place.manifest(table, versions)
+        found.check(index, outcome)
+    manifest = found.manifest(table, versions)
+    found.require_signed(table, manifest, versions)
+    return SwarmFile(manifest, charter, found.text)
 
 
-def read_manifest(name_or_path: str) -> tuple[Manifest, bool]:
-    """The manifest as it is written, in milliseconds: nobody tries whether its tasks give questions.
+def read_swarm_file(place: str, text: str | None = None) -> tuple[SwarmFile, bool]:
+    """The file as it is written, in milliseconds: nobody tries whether its tasks give questions.
 
-    False: it is not the final one, because a source's version is not known without loading it. Raises
-    ConfigError that names file, line and key.
+    False: the manifest is not the final one, because a source's version is not known without loading it.
+    Raises ConfigError that names place, line and key.
     """
-    place, table = _read(name_or_path)
+    found, table = _read(place) if text is None else _parse(place, text)
     sources = {task.source for task in table.tasks}
     versions = dict.fromkeys(sources, "unknown") | {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)}
-    return place.manifest(table, versions), sources == {_PRESET_SOURCE}
+    manifest, charter = found.manifest(table, versions), found.charter(table)
+    is_final = sources == {_PRESET_SOURCE}
+    if is_final:
+        found.require_signed(table, manifest, versions)
+    return SwarmFile(manifest, charter, found.text), is_final
 
 
 def _read(name_or_path: str) -> tuple[_Place, _ManifestTable]:
     path = _find(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
-        parsed = tomllib.loads(text)
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    place = _Place(path, text)
-    return place, place.parse(parsed)
+    if len(data) > FILE_BYTES_MAX:
+        raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no swarm manifest")
+    return _parse(str(path), text)
+
+
+def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
+    try:
+        parsed = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{place}: {error}") from error
+    found = _Place(place, text)
+    return found, found.parse(parsed)
 
 
 def _find(name_or_path: str) -> Path:
@@ -119,13 +167,13 @@ def _find(name_or_path: str) -> Path:
 class _Place:
     """Turns a mistake in the file into a ConfigError that says where it is."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
-        self._text = text
+    def __init__(self, place: str, text: str) -> None:
+        self._place = place
+        self.text = text
 
     def error(self, key: Sequence[str | int], message: str) -> ConfigError:
         name = ".".join(map(str, key)) or "the file"
-        return ConfigError(f"{self._path}, line {line_of(self._text, key)}, {name}: {message}")
+        return ConfigError(f"{self._place}, line {line_of(self.text, key)}, {name}: {message}")
 
     def parse(self, parsed: dict[str, Any]) -> _ManifestTable:
         try:
@@ -134,6 +182,21 @@ class _Place:
             errors = error.errors(include_url=False, include_context=False)
             first = min(errors, key=lambda found: found["type"] != "extra_forbidden")  # a typo makes two
             raise self.error(first["loc"], _explain(first["type"], first["msg"], first["loc"])) from None
+
+    def charter(self, table: _ManifestTable) -> VerifiedCharter | None:
+        """Raises ConfigError if the author did not sign what stands here."""
+        try:
+            return None if table.signed is None else charter_of(table.signed, table.name)
+        except ValueError as error:
+            raise self.error(("signed",), str(error)) from error
+
+    def require_signed(self, table: _ManifestTable, manifest: Manifest, versions: Mapping[str, str]) -> None:
+        """Raises ConfigError if the author signed other rules than these."""
+        try:
+            if table.signed is not None:
+                require_signed_rules(table.signed, manifest.swarm_id, versions)
+        except ValueError as error:
+            raise self.error(("signed",), str(error)) from error
 
     def check(self, index: int, outcome: tuple[object, ...]) -> None:
         """Raise ConfigError unless the task at `index` gave a question."""
@@ -158,7 +221,7 @@ class _Place:
                 fields["config"] = canonical_json(task.config)
             with self._located(("tasks", index)):
                 families.append(TaskFamily(**fields))
-        fields = table.model_dump(exclude={"tasks", "genesis"})
+        fields = table.model_dump(exclude={"tasks", "genesis", "signed"})
         with self._located(()):
             return Manifest(**fields, genesis=int(table.genesis.timestamp()), tasks=tuple(families))
 
@@ -173,7 +236,8 @@ class _Place:
 
 
 def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
-    model = _TaskTable if location[0] == "tasks" and len(location) > 1 else _ManifestTable
+    tables: dict[str, type[BaseModel]] = {"tasks": _TaskTable, "signed": SignedTable}
+    model = tables.get(str(location[0]), _ManifestTable) if len(location) > 1 else _ManifestTable
     if kind != "extra_forbidden":
         return "is missing" if kind == "missing" else message
     near = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)

@@ -39,15 +39,16 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
         "--log-level": "debug", "--engine": "eager", "--stop": "</answer>",
         "--template-arg": "enable_thinking=false",
     }  # fmt: skip
-    assert set(given) == set(FLAGS.values())
+    assert {*given, "--no-lan"} == set(FLAGS.values())
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     arguments = [str(part) for pair in given.items() for part in pair]
-    outcome = swarmd("join", "--home", tmp_path / "h", *arguments)
+    outcome = swarmd("join", "--home", tmp_path / "h", "--no-lan", *arguments)
     assert outcome.code == 0, outcome.err
     [(config, _)] = daemon
     assert (config.swarm, config.steps, config.seed) == ("sapo", 7, 8)
+    assert config.network.lan is False
     assert (config.network.peers, config.network.host, config.network.port) == ((PEER,), "127.0.0.1", 4000)
     assert config.network.announce == ("/ip4/1.2.3.4/tcp/4000",)
     assert config.network.address_file == tmp_path / "addresses"

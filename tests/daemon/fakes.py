@@ -137,6 +137,9 @@ class ScriptedNetwork:
     def tell(self, envelope: bytes) -> None:
         self.calls.append(("tell", envelope))
 
+    def tell_charter(self, envelope: bytes) -> None:
+        self.calls.append(("tell_charter", envelope))
+
     def count_by(self, delivered: Delivered) -> None:
         self.delivered = delivered
 
@@ -145,6 +148,12 @@ class ScriptedNetwork:
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
         return await self._answer("ask_status", peer_id)
+
+    async def ask_charter(self, peer_id: PeerId) -> bytes:
+        return await self._answer("ask_charter", peer_id)
+
+    async def ask_versions(self, peer_id: PeerId) -> bytes:
+        return await self._answer("ask_versions", peer_id)
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._answer("store_body", envelope)

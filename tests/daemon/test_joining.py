@@ -8,13 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
-from protocol import Manifest
+from protocol import Manifest, PeerId, Versions
 from swarmd.daemon import joining
-from swarmd.daemon.joining import choose_manifest, is_swarm_id
+from swarmd.daemon.joining import Invitation, choose_manifest, read_invitation
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network import MemoryHub, NetworkClosedError, run_simulated, simulated_wall_clock
 from swarmd.storage import Home
+from swarmd.tasks import SwarmFile
+from swarmd.tasks.manifest import read_swarm_file
 from tests.daemon.fakes import Events
+from tests.finding.making import ADDRESS, AUTHOR, RULES, signed
 from tests.gossip.making import key, make_manifest
 
 STARTER = make_manifest(tasks=2)
@@ -41,8 +44,12 @@ max_n = 100
 @pytest.fixture(autouse=True)
 def _presets(monkeypatch):
     """Trying every task of a preset takes a worker seconds; that belongs to the tests of manifests."""
-    real, named = joining.load_manifest, {"starter": STARTER, "other": OTHER, "third": THIRD}
-    monkeypatch.setattr(joining, "load_manifest", lambda name: named[name] if name in named else real(name))
+    real, named = joining.find_swarm, {"starter": STARTER, "other": OTHER, "third": THIRD}
+    monkeypatch.setattr(
+        joining,
+        "find_swarm",
+        lambda name: SwarmFile(named[name], None, "") if name in named else real(name),
+    )
 
 
 Scene = Callable[..., Manifest]
@@ -62,7 +69,15 @@ def choose(home: Home, events: Events) -> Scene:
                 if manifest is not None:
                     other.serve(bodies=lambda digest: None, manifest=manifest.to_bytes())
                 addresses += other.addresses
-            return await choose_manifest(wanted, home=home, network=network, peers=addresses, events=events)
+            invitation = await read_invitation(wanted, home)
+            return await choose_manifest(
+                wanted,
+                named=invitation.named,
+                home=home,
+                network=network,
+                peers=addresses,
+                events=events,
+            )
 
         return run_simulated(main())
 
@@ -251,8 +266,62 @@ def test_a_manifest_that_was_damaged_is_named_with_the_remedy(choose, home):
         choose(None)
 
 
-@pytest.mark.parametrize(
-    ("text", "is_id"), [("ab" * 32, True), ("AB" * 32, True), ("ab" * 31, False), ("starter", False)]
-)
-def test_an_id_is_64_hex_digits(text, is_id):
-    assert is_swarm_id(text) is is_id
+def test_a_peer_of_another_protocol_version_is_told_as_such(home, events, monkeypatch):
+    async def newer(peer: PeerId) -> bytes:
+        return Versions(oldest=2, newest=2, agent="swarmd/9.0").to_bytes()
+
+    async def refuse(address: str) -> bytes:
+        raise NetworkError("protocols not supported")
+
+    async def main() -> Manifest:
+        hub = MemoryHub(random.Random(0), simulated_wall_clock)
+        network, other, good = hub.network(key(1)), hub.network(key(10)), hub.network(key(11))
+        good.serve(bodies=lambda digest: None, manifest=OTHER.to_bytes())
+        monkeypatch.setattr(network, "ask_versions", newer)
+        fetch = network.fetch_manifest
+        monkeypatch.setattr(
+            network,
+            "fetch_manifest",
+            lambda address: refuse(address) if address in other.addresses else fetch(address),
+        )
+        peers = [*other.addresses, *good.addresses]
+        return await choose_manifest(None, home=home, network=network, peers=peers, events=events)
+
+    assert run_simulated(main()) == OTHER
+    [warning] = events.named("warning")
+    assert "did not say which swarm it is in" in warning["message"]
+    assert "speaks version 2 of the protocol and newer, and this swarmd speaks 1" in warning["message"]
+    assert "upgrade swarmd here" in warning["message"]
+
+
+@pytest.fixture
+def invitation_of(home: Home) -> Callable[[str], Invitation]:
+    return lambda wanted: asyncio.run(read_invitation(wanted, home))
+
+
+def test_a_signed_file_brings_addresses_and_its_author(invitation_of, home, tmp_path):
+    path = tmp_path / "garden.toml"
+    path.write_text(signed())
+    invitation = invitation_of(str(path))
+    assert invitation.bootstrap == (ADDRESS,)
+    assert invitation.charter is not None
+    assert invitation.charter.author == AUTHOR.peer_id
+    assert home.charter() is None  # nothing is kept before the swarm is chosen
+
+
+def test_without_a_word_the_author_of_the_home_is_remembered(home, tmp_path):
+    path = tmp_path / "garden.toml"
+    path.write_text(signed())
+    charter = read_swarm_file(str(path))[0].charter
+    assert charter is not None
+    home.write_charter(charter)
+    assert asyncio.run(read_invitation(None, home)).bootstrap == (ADDRESS,)
+    assert asyncio.run(read_invitation("ab" * 32, home)).charter == charter
+
+
+def test_an_unsigned_file_is_refused_where_a_signed_one_was(invitation_of, home, tmp_path):
+    test_without_a_word_the_author_of_the_home_is_remembered(home, tmp_path)
+    path = tmp_path / "plain.toml"
+    path.write_text(RULES)
+    with pytest.raises(ConfigError, match=r"plain\.toml is not signed"):
+        invitation_of(str(path))

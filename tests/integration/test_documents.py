@@ -1,4 +1,4 @@
-"""Every command in docs/first-hour.md and docs/operating.md works: in blocks it runs, in the text it parses.
+"""Every command in first-hour.md, operating.md and swarms.md works: in blocks it runs, in the text it parses.
 
 A block marked `<!-- runs -->` is run beside one daemon for each document. Any other block of commands says
 after `<!-- not run: ` what runs it instead, or why nothing does.
@@ -21,7 +21,7 @@ from swarmd.cli.app import COMMANDS, main
 from tests.integration.daemon_process import ONE_THREAD, WITHOUT_HELD_OUT
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("docs/first-hour.md", "docs/operating.md")
+DOCUMENTS = ("docs/first-hour.md", "docs/operating.md", "docs/swarms.md")
 BLOCK = re.compile(r"(<!-- [^\n]* -->\n)?(?:<!-- use -->\n)?```(console|sh)\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(swarmd [^`]+)`")
 DIGEST = re.compile(r"\b[0-9a-f]{16}\b")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protocol import digest_of
+from protocol import PROTOCOL_VERSIONS, Versions, digest_of
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network import Network, NetworkClosedError, PullFailedError
 
@@ -284,6 +284,20 @@ def test_a_full_status_is_given_to_whoever_asks_once_there_is_one(world: Any) ->
             await other.network.ask_status(one.network.peer_id)
         one.network.tell(b"signed")
         assert await other.network.ask_status(one.network.peer_id) == b"signed"
+
+    world.run(scenario)
+
+
+def test_a_charter_is_given_once_there_is_one_and_the_versions_at_any_time(world: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one, other = await world.swarm(2)
+        with pytest.raises(NetworkError, match="does not hold it"):
+            await other.network.ask_charter(one.network.peer_id)
+        one.network.tell_charter(b"signed")
+        assert await other.network.ask_charter(one.network.peer_id) == b"signed"
+        versions = Versions.from_bytes(await other.network.ask_versions(one.network.peer_id))
+        assert (versions.oldest, versions.newest) == PROTOCOL_VERSIONS
+        assert versions.agent.startswith("swarmd/")
 
     world.run(scenario)
 

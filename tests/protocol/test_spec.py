@@ -10,6 +10,7 @@ import pytest
 import protocol
 from protocol import (
     Announcement,
+    Charter,
     Completion,
     FullStatus,
     Manifest,
@@ -54,6 +55,7 @@ def test_every_limit_stands_in_the_table_with_its_value():
         ("6.8", Announcement),
         ("6.9", PeerStatus),
         ("6.11", Used),
+        ("6.12", Charter),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -66,6 +68,11 @@ def test_a_full_status_is_a_status_with_one_field_more():
     assert "and `used`:" in section("6.11")
 
 
+def test_the_answer_about_versions_has_exactly_the_fields_of_its_table():
+    table = section("10").partition("10.6.")[2].partition("10.7.")[0]
+    assert sorted(first_cells(table)) == sorted(protocol.Versions.model_fields)
+
+
 def test_every_reason_is_listed():
     assert first_cells(section("8.7")) == [reason.value for reason in Reason]
 
@@ -76,6 +83,7 @@ def test_domains_and_payload_types_are_those_of_the_table():
         (protocol.ANNOUNCEMENT_DOMAIN, protocol.ANNOUNCEMENT_PAYLOAD_TYPE),
         (protocol.STATUS_DOMAIN, protocol.STATUS_PAYLOAD_TYPE),
         (protocol.STATUS_DOMAIN, protocol.FULL_STATUS_PAYLOAD_TYPE),
+        (protocol.CHARTER_DOMAIN, protocol.CHARTER_PAYLOAD_TYPE),
     ):
         assert f"| `{domain}` | `{kind.decode()}` |" in section("5")
 

@@ -26,6 +26,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
     ANNOUNCEMENTS,
     STATUSES,
     FULL_STATUSES,
+    CHARTERS,
     STORAGE,
     TOPICS,
     HELD_OUT,
@@ -42,6 +43,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
         "announcements",
         "statuses",
         "full_statuses",
+        "charters",
         "storage",
         "topics",
         "held_out",
@@ -279,6 +281,23 @@ def test_full_statuses(case):
 @pytest.mark.parametrize("case", named(FULL_STATUSES["invalid"]))
 def test_refused_full_statuses(case):
     assert reason_of(lambda: verified_full(case)) == case["reason"]
+
+
+def verified_charter(case: dict) -> p.VerifiedCharter:
+    return p.verify_charter(bytes.fromhex(case["envelope"]), author=case["expected_author"])
+
+
+@pytest.mark.parametrize("case", named(CHARTERS["valid"]))
+def test_charters(case):
+    verified = verified_charter(case)
+
+    assert readable(verified.charter.model_dump()) == case["fields"]
+    assert verified.author == case["author"]
+
+
+@pytest.mark.parametrize("case", named(CHARTERS["invalid"]))
+def test_refused_charters(case):
+    assert reason_of(lambda: verified_charter(case)) == case["reason"]
 
 
 def check_stored(case: dict) -> None:

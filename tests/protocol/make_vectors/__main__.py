@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import vector_charters
 import vector_formats
 import vector_messages
 import vector_payloads
@@ -32,6 +33,7 @@ MAKERS = {
     "announcements.json": vector_payloads.announcements_file,
     "statuses.json": vector_payloads.statuses_file,
     "full_statuses.json": vector_payloads.full_statuses_file,
+    "charters.json": vector_charters.charters_file,
     "storage.json": vector_storage.storage_file,
     "messages.json": vector_messages.messages_file,
 }

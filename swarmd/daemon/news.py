@@ -1,0 +1,128 @@
+"""Asks the peers around, one at a time, for a newer version of the swarm and for the protocol they speak.
+
+What a peer answers changes nothing but what is told: the operator decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from protocol import PeerId
+from swarmd.errors import ConfigError, NetworkError
+from swarmd.finding.news import News
+from swarmd.finding.upgrading import refusal
+from swarmd.network.interface import Network, NetworkClosedError
+from swarmd.observe import EventLog
+from swarmd.storage import Home
+
+ASK_S = 20.0
+"""Seconds between two questions. A peer with ten neighbours hears of a version within some minutes."""
+
+ASKED_MAX = 256
+"""Peers of which it is remembered when they were asked; the one asked longest ago is forgotten first."""
+
+
+Ask = Callable[[PeerId], Awaitable[bytes]]
+Hear = Callable[[PeerId, bytes], None]
+
+
+class Newsroom:
+    """What this peer knows of versions, kept in its home."""
+
+    def __init__(self, home: Home, network: Network, events: EventLog) -> None:
+        self._home = home
+        self._network = network
+        self._events = events
+        self._news = News(home.charter())
+        self._asked: OrderedDict[PeerId, bool] = OrderedDict()
+        """Peers by when they were asked last; whether their version of the protocol is known."""
+        self._problem: str | None = None
+        self._look_at_home()
+
+    @property
+    def words(self) -> str | None:
+        """What the operator should know; None if there is nothing new."""
+        return self._news.words(str(self._home.path))
+
+    async def keep_asking(self) -> None:
+        """Ask one peer after the other, until cancelled or the network is closed."""
+        while True:
+            await asyncio.sleep(ASK_S)
+            self._look_at_home()
+            peer = self._next()
+            if peer is None:
+                continue
+            try:
+                await self._ask(peer)
+            except NetworkClosedError:
+                return
+
+    def _next(self) -> PeerId | None:
+        """A connected peer that was never asked, or else the one asked longest ago."""
+        connected = self._network.statistics().connections
+        fresh = next((peer for peer in connected if peer not in self._asked), None)
+        return fresh or next((peer for peer in self._asked if peer in connected), None)
+
+    async def _ask(self, peer: PeerId) -> None:
+        knows_version = self._asked.pop(peer, False)
+        if not knows_version:
+            await self._answer(self._network.ask_versions, peer, self._hear_versions)
+        self._asked[peer] = True
+        if len(self._asked) > ASKED_MAX:
+            self._asked.popitem(last=False)
+        if self._news.mine is not None:
+            await self._answer(self._network.ask_charter, peer, self._hear_charter)
+
+    async def _answer(self, ask: Ask, peer: PeerId, hear: Hear) -> None:
+        """A peer that gives no answer is no news: it may know nothing, or be older than the question."""
+        try:
+            answer = await ask(peer)
+        except NetworkClosedError:
+            raise
+        except NetworkError:
+            return
+        hear(peer, answer)
+
+    def _hear_versions(self, peer: PeerId, answer: bytes) -> None:
+        if (why := refusal(peer, answer)) is not None:
+            self._events.emit("warning", message=why)
+
+    def _hear_charter(self, _: PeerId, answer: bytes) -> None:
+        before = self._news.newest
+        self._hear(answer)
+        newest = self._news.newest
+        if newest is None or newest == before:
+            return
+        try:
+            self._home.write_news(newest)
+        except ConfigError as error:
+            self._warn_once(str(error))
+
+    def _look_at_home(self) -> None:
+        """`swarmd swarm announce` may have left something there."""
+        try:
+            kept = self._home.news()
+        except ConfigError as error:
+            kept = None
+            self._warn_once(str(error))
+        if kept is not None:
+            self._hear(kept.envelope)
+        if (mine := self._news.to_tell) is not None:
+            self._network.tell_charter(mine)
+
+    def _warn_once(self, problem: str) -> None:
+        """News is no reason to stop training: it is heard again, from others or after a restart."""
+        if problem != self._problem:
+            self._problem = problem
+            self._events.emit("warning", message=problem)
+
+    def _hear(self, envelope: bytes) -> None:
+        before, self._news = self._news, self._news.after(envelope)
+        if self._news == before:
+            return
+        if (told := self._news.to_tell) is not None:
+            self._network.tell_charter(told)
+        if (words := self.words) is not None:
+            self._events.emit("warning", message=words)

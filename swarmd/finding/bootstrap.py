@@ -1,0 +1,121 @@
+"""Addresses with DNS names: what they stand for now, and a word to the operator if that is nothing.
+
+/dns4, /dns6 and /dns stay as they are: p2pd and the knocking at doors look them up each time, so a home whose
+address changes stays reachable. /dnsaddr is a list kept by the owner of a name, and is replaced by what it
+lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Sequence
+
+from swarmd.addresses import parse_dnsaddr, parse_peer_address
+from swarmd.errors import ConfigError
+from swarmd.finding.records import LOOKUP_S, Lookup, look_up
+
+LISTED_MAX = 16  # addresses taken from all /dnsaddr lists together: a start dials as many
+NESTED_MAX = 2  # a list may name another list; libp2p's own bootstrap nodes do so once
+
+_PREFIX = "dnsaddr="
+
+Resolve = Callable[[str, int], Iterable[object]]
+"""(DNS name, address family) -> its addresses. Raises OSError."""
+_FAMILIES = {"dns": socket.AF_UNSPEC, "dns4": socket.AF_INET, "dns6": socket.AF_INET6}
+
+
+def _resolve(name: str, family: int) -> Iterable[object]:
+    return socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)
+
+
+async def look_up_addresses(
+    addresses: Sequence[str],
+    warn: Callable[[str], None],
+    *,
+    lookup: Lookup = look_up,
+    resolve: Resolve = _resolve,
+) -> tuple[str, ...]:
+    """`addresses` without /dnsaddr, each once. Warns of malformed ones and of names that give nothing.
+
+    A name without an address stays: the next try may find one.
+    """
+    found: dict[str, None] = {}
+    for text in addresses:
+        try:
+            if (listed := parse_dnsaddr(text)) is None:
+                found[str(parse_peer_address(text))] = None
+                await _require_address(text, resolve)
+                continue
+            several = await asyncio.to_thread(_listed, *listed, lookup, NESTED_MAX)
+        except ConfigError as error:
+            warn(str(error))
+            continue
+        found.update(dict.fromkeys(several[:LISTED_MAX]))
+    return tuple(found)
+
+
+async def look_up_named(addresses: Sequence[str], warn: Callable[[str], None]) -> tuple[str, ...]:
+    """The same for addresses that the operator gave, of which at least one must be left.
+
+    Raises ConfigError if there is none: a peer that then went elsewhere would be in the wrong swarm for good.
+    """
+    found = await look_up_addresses(addresses, warn)
+    if addresses and not found:
+        raise ConfigError(
+            f"none of the addresses given with --peer leads anywhere ({', '.join(addresses)[:300]}): see the "
+            "warnings above; check the DNS, or name a peer by its IP address"
+        )
+    return found
+
+
+def _listed(name: str, peer_id: str | None, lookup: Lookup, levels: int) -> list[str]:
+    """The addresses in the list of `name`, those of `peer_id` if one is asked for.
+
+    Raises ConfigError if there is none.
+    """
+    several: list[str] = []
+    for record in lookup(f"_dnsaddr.{name}"):
+        text = record.removeprefix(_PREFIX)
+        try:
+            inner = parse_dnsaddr(text)
+            if text == record or len(several) >= LISTED_MAX:
+                continue
+            if inner is None:
+                address = parse_peer_address(text)
+                several += [str(address)] if peer_id in (None, address.peer_id) else []
+            elif levels > 1 and peer_id in (None, inner[1]):
+                several += _listed(*inner, lookup, levels - 1)
+        except ConfigError:
+            continue  # other libp2p nodes may have addresses that swarmd cannot dial
+    if not several:
+        whose = "" if peer_id is None else f" of {peer_id}"
+        raise ConfigError(
+            f"the DNS name {name} lists no address{whose}: its owner publishes TXT records at "
+            f"_dnsaddr.{name} such "
+            'as "dnsaddr=/ip4/ADDRESS/tcp/PORT/p2p/PEER_ID"; check the spelling, or name another peer'
+        )
+    return several
+
+
+async def _require_address(address: str, resolve: Resolve) -> None:
+    """Raises ConfigError if the DNS name in an address gives nothing."""
+    _, kind, name, *_ = address.split("/")
+    if kind not in _FAMILIES:
+        return
+    try:
+        async with asyncio.timeout(LOOKUP_S):
+            found = list(await asyncio.to_thread(resolve, name, _FAMILIES[kind]))
+    except TimeoutError:
+        raise ConfigError(f"the DNS did not answer for {name} within {LOOKUP_S:.0f} s; trying on") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"the DNS name {name} of the peer address {address} gives no address ({_why(error)}): check the "
+            "spelling and this machine's DNS, or name another peer; trying on"
+        ) from error
+    if not found:
+        raise ConfigError(f"the DNS name {name} of the peer address {address} gives no address; trying on")
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

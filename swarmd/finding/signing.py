@@ -1,0 +1,72 @@
+"""Signs the text of a manifest file as its author."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocol import Charter, InvalidLocal, KeyPair, PeerId, VerifiedCharter, sign_charter, verify_charter
+from swarmd.addresses import check_named_address
+from swarmd.errors import ConfigError
+from swarmd.tasks import load_swarm_file
+from swarmd.tasks.signed import read_signature, with_signature, without_signature
+
+
+def signed_before(place: str, text: str, author: PeerId) -> VerifiedCharter | None:
+    """What `author` signed in an earlier version of the text; None if nothing was signed.
+
+    The rules may have changed since. Raises ConfigError if the file is another author's.
+    """
+    try:
+        before = read_signature(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{place} has a [signed] table that does not hold: {error}. To sign it as a new swarm, remove "
+            "the table first"
+        ) from error
+    if before is not None and before.author != author:
+        raise ConfigError(
+            f"{place} is signed by {before.author}, and this key is that of {author}: members of that swarm "
+            "would refuse the file. Sign with the author's key (--key FILE); to found a swarm of your own, "
+            "copy the file, remove [signed], and give the swarm another name"
+        )
+    return before
+
+
+def sign(
+    place: str,
+    text: str,
+    author: KeyPair,
+    *,
+    version: int | None,
+    bootstrap: Sequence[str] | None,
+    urls: Sequence[str] | None,
+    now: int,
+    before: VerifiedCharter | None,
+) -> str:
+    """The text with its signature. `version`, `bootstrap` and `urls`: None is as `before`, a version later.
+
+    Raises ConfigError for a mistake in the text, an address or a URL, and for a version that is no higher.
+    """
+    last = None if before is None else before.charter
+    number = (1 if last is None else last.version + 1) if version is None else version
+    if last is not None and number <= last.version:
+        raise ConfigError(
+            f"{place} is signed as version {last.version} already, and --version says {number}: members "
+            f"keep the higher one; leave --version out for {last.version + 1}"
+        )
+    found = load_swarm_file(place, without_signature(text))
+    addresses = (() if last is None else last.bootstrap) if bootstrap is None else bootstrap
+    places = (() if last is None else last.urls) if urls is None else urls
+    try:
+        charter = Charter(
+            name=found.manifest.name,
+            version=number,
+            swarm=found.manifest.swarm_id,
+            created=now,
+            bootstrap=tuple(map(check_named_address, addresses)),
+            urls=tuple(places),
+        )
+        envelope = sign_charter(author, charter)
+    except InvalidLocal as error:
+        raise ConfigError(f"{place} cannot be signed: {error}") from error
+    return with_signature(text, verify_charter(envelope), found.sources)

@@ -1,0 +1,27 @@
+"""Charters in a home: envelopes as they were signed, checked each time they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protocol import CHARTER_BYTES_MAX, RejectedRecord, VerifiedCharter, verify_charter
+from swarmd.errors import ConfigError
+from swarmd.storage.durable import remedy
+
+
+def read_charter(path: Path) -> VerifiedCharter | None:
+    """What an author signed; None if there is no such file. Raises ConfigError for a damaged one."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CHARTER_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {remedy(error)}") from error
+    try:
+        return verify_charter(data)
+    except RejectedRecord as error:
+        raise ConfigError(
+            f"{path} is not what an author signed ({error}): put a backup back, or move it away and give "
+            "--swarm with the signed file once more"
+        ) from error

@@ -1,0 +1,148 @@
+"""swarmd swarm: files are made, signed, shown and verified; a home moves to a new version and back never."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from protocol import KeyPair
+from swarmd.storage import Home
+from tests.finding.making import ADDRESS
+
+SMALL = """\
+name = "small"
+genesis = 2026-01-01T00:00:00Z
+round_seconds = 30
+reward = "exact"
+max_new_tokens = 64
+records_per_round_max = 8
+
+[[tasks]]
+dataset = "gcd"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+
+
+@pytest.fixture
+def author(swarmd, tmp_path: Path) -> Home:
+    assert swarmd("init", "--home", tmp_path / "author").code == 0
+    return Home(tmp_path / "author")
+
+
+@pytest.fixture
+def garden(swarmd, author: Home, tmp_path: Path) -> Path:
+    """A signed file of a swarm with one task."""
+    done = swarmd(
+        "swarm", "create", "garden", "--like", "small.toml", "--bootstrap", ADDRESS, "--home", author.path
+    )
+    assert done.code == 0, done.err
+    return tmp_path / "garden.toml"
+
+
+def shown(swarmd, file: Path) -> dict:
+    return json.loads(swarmd("swarm", "show", file, "--json").out)
+
+
+def test_a_new_swarm_is_a_signed_file_that_says_where_to_meet(swarmd, author, garden):
+    said = shown(swarmd, garden)
+    assert (said["name"], said["version"], said["author"]) == ("garden", 1, author.key().peer_id)
+    assert said["bootstrap"] == [ADDRESS]
+    assert said["tasks"] == ["gcd"]
+    assert author.key().peer_id in swarmd("swarm", "show", garden).out
+
+
+def test_a_file_that_is_there_is_not_written_over(swarmd, author, garden):
+    before = garden.read_text()
+    outcome = swarmd("swarm", "create", "garden", "--home", author.path)
+    assert outcome.code == 2
+    assert "garden.toml is there already" in outcome.err
+    assert garden.read_text() == before
+
+
+def test_signing_after_a_change_is_the_next_version_with_the_same_addresses(swarmd, author, garden):
+    first = shown(swarmd, garden)
+    garden.write_text(garden.read_text().replace("round_seconds = 30", "round_seconds = 60"))
+    outcome = swarmd("swarm", "verify", garden)
+    assert outcome.code == 2
+    assert "rules above were changed after they were signed" in outcome.err
+    assert swarmd("swarm", "sign", garden, "--home", author.path).code == 0
+    second = shown(swarmd, garden)
+    assert (second["version"], second["bootstrap"]) == (2, first["bootstrap"])
+    assert second["id"] != first["id"]
+    verified = swarmd("swarm", "verify", garden, "--author", author.key().peer_id)
+    assert verified.code == 0
+    assert "garden, version 2, is signed by" in verified.out
+
+
+def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
+    key = KeyPair.from_seed(bytes([9]) * 32)
+    (tmp_path / "author.key").write_bytes(key.to_libp2p())
+    assert swarmd("swarm", "create", "other", "--like", "small.toml", "--key", "author.key").code == 0
+    assert shown(swarmd, tmp_path / "other.toml")["author"] == key.peer_id
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sign", "nothing.toml"], "nothing.toml cannot be read"),
+        (["sign", "garden.toml", "--key", "small.toml"], "small.toml is not the key of a peer"),
+        (["sign", "garden.toml", "--version", "1"], "is signed as version 1 already"),
+        (["sign", "garden.toml", "--bootstrap", "example.org:41000"], "'example.org:41000' is malformed"),
+        (["sign", "garden.toml", "--url", "http://example.org/"], "cannot be signed: .*https://"),
+        (["verify", "small.toml"], "small.toml is not signed"),
+        (["verify", "garden.toml", "--author", "x"], "is signed by 12D3KooW.*, not by x"),
+        (["verify", "starter"], "starter is not signed"),
+        (["show", "0" * 64], "is a swarm id, and only peers can say"),
+        (["show", "http://127.0.0.1/x"], "is not https://"),
+        (["show", "dns:a b"], "names no swarm"),
+        (["accept"], "has heard of no new version"),
+        (["accept", "garden.toml"], "knows no author of its swarm"),
+        (["announce", "garden.toml"], "knows no author of its swarm"),
+    ],
+    ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_message_with_the_remedy(swarmd, author, garden, arguments, message):
+    before = garden.read_text()
+    home = [] if "--key" in arguments or arguments[0] in ("show", "verify") else ["--home", str(author.path)]
+    outcome = swarmd("swarm", *arguments, *home)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    assert re.search(message, outcome.err.replace("\n", " ")), outcome.err
+    assert garden.read_text() == before
+
+
+def test_a_home_moves_to_the_authors_next_version_and_never_back(swarmd, author, garden, tmp_path):
+    from swarmd.tasks import load_swarm_file
+
+    old = load_swarm_file(str(garden))
+    assert old.charter is not None
+    member = Home.open(tmp_path / "member")
+    member.write_manifest(old.manifest.to_bytes())
+    member.write_charter(old.charter)
+    (tmp_path / "old.toml").write_text(garden.read_text())
+    garden.write_text(garden.read_text().replace("round_seconds = 30", "round_seconds = 60"))
+    assert swarmd("swarm", "sign", garden, "--home", author.path).code == 0
+
+    refused = swarmd("join", "--home", member.path, "--swarm", garden)
+    assert refused.code == 2
+    assert "`swarmd swarm accept" in refused.err
+
+    assert swarmd("swarm", "announce", garden, "--home", member.path).code == 0
+    assert member.news() is not None
+    moved = swarmd("swarm", "accept", garden, "--home", member.path)
+    assert moved.code == 0
+    assert "garden, version 2 now" in moved.out
+    assert member.news() is None
+    assert member.manifest() == load_swarm_file(str(garden)).manifest
+
+    back = swarmd("swarm", "accept", "old.toml", "--home", member.path)
+    assert back.code == 2
+    assert "is version 1, and" in back.err
