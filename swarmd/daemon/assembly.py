@@ -201,6 +201,7 @@ class Assembly:
             steps=steps,
             clock=time.time,
             http=self._http,
+            announces=bool(self._config.network.announce),
         )
         rollouts = Rollouts(
             manifest=manifest, peer_id=self._key.peer_id, database=database, blobs=blobs, tasks=tasks

@@ -29,7 +29,7 @@ from protocol import (
     place_body,
     place_status,
 )
-from swarmd.addresses import parse_announced_address, parse_peer_address
+from swarmd.addresses import parse_announced_address, parse_peer_address, tcp_port
 from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.control import IncomingStream, StreamHandler
@@ -46,6 +46,7 @@ from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.places import STREAM_SECONDS
 from swarmd.network.ports import free_port
 from swarmd.network.pulling import BodyPuller
+from swarmd.network.reach.reachability import Reaching
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
@@ -115,6 +116,16 @@ class HivemindNetwork:
         self._known_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._puller = BodyPuller()
+        self._reaching = Reaching(
+            self._supervisor,
+            self._neighbourhood,
+            self._guard,
+            ask=self._ask,
+            port=next(filter(None, map(tcp_port, announced)), settings.port),
+            relays=config.relay,
+            delivered=self._puller.delivered,
+            monotonic=time.monotonic,
+        )
 
     @classmethod
     async def start(
@@ -142,7 +153,6 @@ class HivemindNetwork:
             host=config.host,
             port=config.port or free_port(config.host),
             announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
-            relays=tuple(map(str, strangers)),
             runtime=runtime,
         )
         if strangers and await is_running_elsewhere(key.peer_id, strangers, runtime):
@@ -250,7 +260,7 @@ class HivemindNetwork:
             restarts=self._supervisor.restarts,
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
-            dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
+            dialable=self._reaching.dialable if self._dialable is None else self._dialable,
             problems=tuple(filter(None, [self._neighbourhood.clock_problem, *self._guard.problems])),
             connections={peer: at for peer, at in connections.items() if peer not in unheard},
             refused=dict(self._guard.refused),
@@ -260,6 +270,8 @@ class HivemindNetwork:
             pauses=self._pauses.times,
             answered_at=hearing.answered_at,
             asked_at=hearing.asked_at,
+            reach=self._reaching.view(),
+            ways=dict(self._puller.ways),
         )
 
     async def close(self) -> None:
@@ -283,6 +295,7 @@ class HivemindNetwork:
             PULL_PROTOCOL: handler(self._server.body),
             MANIFEST_PROTOCOL: handler(self._server.manifest),
             STATUS_PROTOCOL: handler(self._server.status),
+            **self._reaching.handlers(),
         }
         session = await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
@@ -299,6 +312,8 @@ class HivemindNetwork:
             group.create_task(self._in_touch.keep())
             group.create_task(self._neighbourhood.keep_located())
             group.create_task(self._neighbourhood.keep_hanging_up())
+            if not self._visiting:
+                group.create_task(self._reaching.keep())
 
     def _background_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
