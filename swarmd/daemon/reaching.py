@@ -43,8 +43,8 @@ def _says(reach: Reachability) -> str:
             return f"relayed: others reach this peer through {relays}"
         case Reach.INLINE:
             return (
-                f"inline only: TCP port {reach.port} opens to {reach.opened} of {asked} networks that tried, and "
-                "no relay takes this peer; others find its groups in the DHT"
+                f"inline only: TCP port {reach.port} opens to {reach.opened} of {asked} networks that tried, "
+                "and no relay takes this peer; others find its groups in the DHT"
             )
     if reach.alone:
         return "not known: there is nobody to ask yet"
@@ -65,8 +65,8 @@ def _remedy(reach: Reachability, announces: bool) -> str:
     if announces:
         return f"check the firewall, and that the router forwards TCP port {reach.port} to this machine"
     open_it = (
-        f"to be dialled directly, forward TCP port {reach.port} to this machine in the router (open it in the "
-        f"firewall), and start with --port {reach.port} --announce /{family}/{at}/tcp/{reach.port}"
+        f"to be dialled directly, forward TCP port {reach.port} to this machine in the router (open it in "
+        f"the firewall), and start with --port {reach.port} --announce /{family}/{at}/tcp/{reach.port}"
     )
     if reach.state is Reach.INLINE:
         return f"{open_it}; or join through a peer that others can dial and that relays"
