@@ -32,6 +32,7 @@ ObserverHomeOption = Annotated[
     "network.host",
     "network.port",
     "network.announce",
+    "network.relay",
     "observe.http",
     "observe.http_token",
     "observe.log_format",
