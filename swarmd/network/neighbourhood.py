@@ -67,7 +67,7 @@ class Neighbourhood:
         self._announced = tuple(str(address) for address in announced)
         self._met: tuple[PeerAddress, ...] = ()
         self._own: tuple[str, ...] = self._announced
-        self._relayed: tuple[str, ...] = ()
+        self._found: tuple[str, ...] = ()
         self.came_by_relay: OrderedDict[PeerId, None] = OrderedDict()
         """Peers that were connected through a relay, the newest last."""
         self.addresses: tuple[str, ...] = self._announced
@@ -85,14 +85,14 @@ class Neighbourhood:
         """A guess: it has a public (or relayed) address, or everybody it is connected to is as private."""
         return any(map(is_public, self._own)) or not any(is_public(str(peer)) for peer in self._met)
 
-    def reach_through(self, relayed: Sequence[str]) -> None:
-        """These multiaddrs, without this peer's id at the end, lead here through relays."""
-        self._relayed = tuple(f"{address}/p2p/{self._own_id}" for address in relayed)
+    def reach_at(self, found: Sequence[str]) -> None:
+        """These multiaddrs, without this peer's id at the end, lead here too: others said so, or relays."""
+        self._found = tuple(f"{address}/p2p/{self._own_id}" for address in found)
         self._tell_addresses()
 
     def _tell_addresses(self) -> None:
-        """Relayed addresses stand first: whoever holds a place at a relay cannot be dialled otherwise."""
-        self.addresses = (*self._relayed, *self._own)[:ADDRESSES_MAX]
+        """What was found stands first: it leads here from everywhere, and own addresses may not."""
+        self.addresses = tuple(dict.fromkeys((*self._found, *self._own)))[:ADDRESSES_MAX]
 
     async def connect(self, addresses: Sequence[str], *, named: bool) -> int:
         """As `Network.connect`. Raises ConfigError for a malformed address and ClockSkewError."""

@@ -53,8 +53,9 @@ class DaemonProcess:
         errors_in: Path | None = None,
         command: str = "join",
     ) -> None:
-        """`command`: join, or observe. `prefix` stands before the command, `environment` goes beside that of the test, and what it writes
-        to stderr is kept in `errors_in`, which is the home's own directory if nothing else is said."""
+        """`command`: join, or observe. `prefix` stands before it, `environment` goes beside that of the test,
+        and what it writes to stderr is kept in `errors_in`, which is the home's own directory if nothing else
+        is said."""
         self.home = Home(home)
         name = f"{home.name}.{threading.get_ident()}.{os.urandom(4).hex()}.stderr"
         self.errors_path = (errors_in or home.parent) / name

@@ -1,8 +1,8 @@
 """`python -m tests.nat`: real daemons behind routers of several kinds, and what reaches whom which way.
 
-Public machines run one peer and observers, each home one peer. Prints how each is reached, when the first group
-of each home came to each other home and which way, how long a dead relay is missed, and what remains when the
-last public peer is gone. Needs root; leaves nothing behind.
+Public machines run one peer and observers, each home one peer. Prints how each is reached, when the first
+group of each home came to each other home and which way, how long a dead relay is missed, and what remains
+when the last public peer is gone. Needs root; leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -66,14 +66,21 @@ class Member:
     """One daemon on one machine."""
 
     def __init__(
-        self, name: str, street: Street, number: int, home: Path, command: str, options: Sequence[str]
+        self,
+        name: str,
+        street: Street,
+        number: int,
+        home: Path,
+        command: str,
+        options: Sequence[str],
+        port: int,
     ) -> None:
         self.name = name
         self.number = number
         host = street.address(number) if number < street.public else street.home_address(number)
         self.process = DaemonProcess(
             home,
-            *("--host", host, "--port", str(street.INNER_PORT), *options),
+            *("--host", host, "--port", str(port), *options),
             prefix=street.inside(number),
             command=command,
         )
@@ -110,8 +117,9 @@ def _until(is_done: Callable[[], bool], seconds: float) -> float | None:
 class Laboratory:
     """All machines of one run."""
 
-    def __init__(self, street: Street, directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, street: Street, directory: Path, public_port: int, say: Callable[[str], None]) -> None:
         self._street = street
+        self._public_port = public_port
         self._directory = directory
         self._say = say
         self.public: list[Member] = []
@@ -121,7 +129,7 @@ class Laboratory:
         street = self._street
         first = self._member("public 0", 0, "join", [*OPTIONS, *options])
         self.public.append(first)
-        address = f"/ip4/{street.address(0)}/tcp/{street.INNER_PORT}/p2p/"
+        address = f"/ip4/{street.address(0)}/tcp/{self._public_port}/p2p/"
         first.process.wait_for("join_command", timeout_s=START_S)
         named = ["--peer", address + first.peer_id]
         for number in range(1, street.public):
@@ -135,7 +143,9 @@ class Laboratory:
 
     def _member(self, name: str, number: int, command: str, options: Sequence[str]) -> Member:
         self._say(f"starting {name}")
-        return Member(name, self._street, number, self._directory / f"m{number}", command, options)
+        port = self._public_port if number < self._street.public else self._street.INNER_PORT
+        home = self._directory / f"m{number}"
+        return Member(name, self._street, number, home, command, options, port)
 
     def firsts(self) -> list[First]:
         """The first group of each home at each other home, once all came or the time is over."""
@@ -217,7 +227,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--homes", default="full,port,port,symmetric", help=", ".join(KINDS))
     parser.add_argument("--public", type=int, default=PUBLIC, help="public machines")
     parser.add_argument("--alone", type=float, default=90.0, help="seconds without any public peer; 0: never")
-    parser.add_argument("--only-port", type=int, help="the last home lets nothing out but TCP to this port")
+    parser.add_argument(
+        "--only-port",
+        type=int,
+        help="where public peers listen; the last home lets nothing out but TCP to it",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here too")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write there what each daemon said")
     given, options = parser.parse_known_args(arguments)
@@ -232,7 +246,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.only_port:
             street.allow_out(street.count - 1, given.only_port)
         laboratory = Laboratory(
-            street, directory, lambda text: print(f"{time.monotonic() - began:6.1f} {text}", flush=True)
+            street,
+            directory,
+            given.only_port or street.INNER_PORT,
+            lambda text: print(f"{time.monotonic() - began:6.1f} {text}", flush=True),
         )
         stack.callback(laboratory.close)
         laboratory.start(options)

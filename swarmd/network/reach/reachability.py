@@ -168,10 +168,17 @@ class Reaching:
     async def _round(self, session: Session) -> None:
         self._punched &= self._connections().keys()
         await self._reservations.round(needed=self._needs_relays())
-        self._neighbourhood.reach_through(self._reservations.addresses)
+        self._neighbourhood.reach_at((*self._outside(), *self._reservations.addresses))
         peer = self._next()
         if peer is not None:
             await self._question(session, peer)
+
+    def _outside(self) -> tuple[str, ...]:
+        """Where most others saw this peer and found its port open, as behind a router that forwards it."""
+        seen_at = self._voices.seen_at(self._now())
+        if not self.opens() or not seen_at:
+            return ()
+        return (f"/ip{'6' if ':' in seen_at else '4'}/{seen_at}/tcp/{self._port}",)
 
     def _needs_relays(self) -> bool:
         """Nobody can dial this peer, and there are others than those on this machine."""
