@@ -122,7 +122,7 @@ class HivemindNetwork:
             self._guard,
             ask=self._ask,
             port=next(filter(None, map(tcp_port, announced)), settings.port),
-            relays=config.relay,
+            relays=config.relay and not visiting,
             delivered=self._puller.delivered,
             monotonic=time.monotonic,
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from protocol import Manifest, PeerStatus
 from protocol.limits import MILLI
 from swarmd.daemon.company import as_stated, judgement
+from swarmd.daemon.reaching import reach_view
 from swarmd.gossip import Gossip
 from swarmd.gossip import PeerView as SeenPeer
 from swarmd.network.interface import Network
@@ -66,6 +67,7 @@ class View:
             device="cpu",
             dtype="none",
             addresses=self.network.addresses,
+            reach=reach_view(network.reach, network.ways, announces=False),
             http=self.http,
             groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
             peers=tuple(_peer(seen, pulled.get(seen.peer_id, 0)) for seen in gossip.peers),

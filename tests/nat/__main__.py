@@ -169,8 +169,9 @@ class Laboratory:
             said[member.name] = reach
         return said
 
-    def kill_a_relay(self) -> dict[str, float | None]:
-        """Kill the relay that most homes use; seconds until each of these has as many as before."""
+    def lose_a_relay(self, *, silently: bool) -> dict[str, float | None]:
+        """End the relay that most homes use, or its wire; seconds until each of these holds places at others
+        only."""
         users: dict[str, list[Member]] = {}
         for home in self.homes:
             status = home.status()
@@ -181,8 +182,11 @@ class Laboratory:
         if not used:
             return {}
         relay = max(used, key=lambda one: len(used[one]))
-        self._say(f"killing {victims[relay].name}, a relay of {len(used[relay])} homes")
-        victims[relay].process.kill()
+        self._say(f"ending {victims[relay].name}, a relay of {len(used[relay])} homes")
+        if silently:
+            self._street.unplug(victims[relay].number)
+        else:
+            victims[relay].process.kill()
         began = time.monotonic()
         missed: dict[str, float | None] = dict.fromkeys((home.name for home in used[relay]), None)
 
@@ -232,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         help="where public peers listen; the last home lets nothing out but TCP to it",
     )
+    parser.add_argument("--unplug", action="store_true", help="a relay loses its wire instead of its process")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here too")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write there what each daemon said")
     given, options = parser.parse_known_args(arguments)
@@ -255,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         laboratory.start(options)
         result.firsts = laboratory.firsts()
         result.reached = laboratory.reached()
-        result.relay_missed_s = laboratory.kill_a_relay()
+        result.relay_missed_s = laboratory.lose_a_relay(silently=given.unplug)
         if given.alone:
             result.alone = laboratory.kill_all_public(given.alone)
         if given.keep:
@@ -284,7 +289,7 @@ def _print(result: Result) -> None:
         seconds = "none" if first.seconds is None else f"{first.seconds:6.1f}"
         print(f"  {first.publisher:<20} {first.reader:<20} {seconds} {first.way}")
     for name, missed in result.relay_missed_s.items():
-        print(f"relay killed: {name} has others after {'never' if missed is None else f'{missed:.1f} s'}")
+        print(f"relay lost: {name} has others after {'never' if missed is None else f'{missed:.1f} s'}")
     for name, said in result.alone.items():
         print(f"no public peer left: {name}: {said}")
 

@@ -103,6 +103,10 @@ class Street(Wires):
         for what in (("tcp", "dport", "!=", str(port)), ("meta", "l4proto", "udp")):
             run_command(*super().inside(number), *rule, *what, "drop")
 
+    def unplug(self, number: int) -> None:
+        """A public machine loses its wire: nobody is told, as in a power cut."""
+        run_command(*self.inside(number), "ip", "link", "set", "eth0", "down")
+
     def _lay(self, number: int) -> None:
         # Homes do not exist yet while the wires are laid: `inside` must mean the router.
         name, outside = self.namespace(number), self._outside(number)
