@@ -138,6 +138,23 @@ def is_public(address: str) -> bool:
     return _nearness(address) == 0
 
 
+def is_relayed(address: str) -> bool:
+    """Whether it leads through a relay."""
+    return "/p2p-circuit" in address
+
+
+def tcp_port(address: PeerAddress) -> int | None:
+    """The TCP port at which the peer itself is dialled; None for QUIC and for a relayed address."""
+    parts = address.transport.split("/")
+    return int(parts[4]) if parts[3] == "tcp" and not is_relayed(address.transport) else None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether it is on the machine that dials it."""
+    ip = _ip_of(address)
+    return ip is not None and ip.is_loopback
+
+
 def _nearness(address: str) -> int:
     ip = _ip_of(address)
     if "/p2p-circuit" in address or ip is None or ip.is_global:

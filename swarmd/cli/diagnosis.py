@@ -129,9 +129,10 @@ def _reachability(patient: Patient) -> Check:
         if reason.startswith(("hears nobody", "others do not reach", "nobody can reach")):
             text, _, remedy = reason.partition("; ")
             return Check("reachability", "fail", text, remedy or "see --host and --announce")
-    seen = sum(not peer.gone for peer in patient.status.peers)
+    seen, reach = sum(not peer.gone for peer in patient.status.peers), patient.status.reach
     text = "1 other peer is seen" if seen == 1 else f"{seen} other peers are seen"
-    return Check("reachability", "ok", text)
+    state: State = "warn" if reach.state == "inline" else "ok"
+    return Check("reachability", state, f"{text}; {reach.says}" if reach.says else text, reach.remedy)
 
 
 def _swarm(patient: Patient) -> Check:

@@ -69,7 +69,7 @@ def with_settings(
     return decorate
 
 
-_TYPES: Mapping[Kind, type] = {"int": int, "float": float, "path": Path, "text": str, "off": bool}
+_TYPES: Mapping[Kind, type] = {"int": int, "float": float, "path": Path, "text": str, "switch": bool}
 
 
 def _option(setting: FlagText) -> inspect.Parameter:
@@ -101,7 +101,8 @@ def suggesting(values: Sequence[str]) -> Callable[[str], list[str]] | None:
 def _help(setting: FlagText) -> str:
     if setting.is_repeated:
         return f"{setting.help} Repeat the flag for several."
-    return setting.help if setting.default is None else f"{setting.help} (default: {setting.default})"
+    shown = setting.default if setting.kind != "switch" else None
+    return setting.help if shown is None else f"{setting.help} (default: {setting.default})"
 
 
 def _argument(flag: str) -> str:
@@ -115,11 +116,16 @@ def _type(setting: FlagText) -> Any:
     return str if setting.flag in READERS else _TYPES[setting.kind]
 
 
+def _switched(setting: FlagText) -> bool:
+    """What a switch sets: --no-relay switches off."""
+    return not setting.flag.startswith("--no-")
+
+
 def _read(flag: str, key: str, value: Any) -> dict[str, object]:
     if value is None or value == []:
         return {key: None}
-    if FLAGS[key].kind == "off":
-        return {key: False if value else None}
+    if FLAGS[key].kind == "switch":
+        return {key: _switched(FLAGS[key])}
     return READERS[flag](value) if flag in READERS else {key: value}
 
 
@@ -140,8 +146,8 @@ def arguments(given: Given) -> list[str]:
         flag = FLAGS[key].flag
         if value is None or flag in typed:
             continue
-        if FLAGS[key].kind == "off":
-            typed[flag] = [] if value else [flag]
+        if FLAGS[key].kind == "switch":
+            typed[flag] = [flag] if value == _switched(FLAGS[key]) else []
             continue
         several = WRITERS[flag](given) if flag in WRITERS else _texts(value)
         typed[flag] = [f"{flag}={text}" for text in several]

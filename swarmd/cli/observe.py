@@ -34,6 +34,7 @@ ObserverHomeOption = Annotated[
     "network.host",
     "network.port",
     "network.announce",
+    "network.relay",
     "observe.http",
     "observe.http_token",
     "observe.http_hosts",

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd.names import name_of, named
-from swarmd.observe import Disk, IgnoredPeer, Learning, StatusSnapshot, printable
-from swarmd.observe.words import duration, sparkline
+from swarmd.observe import Disk, IgnoredPeer, Learning, ReachView, StatusSnapshot, printable
+from swarmd.observe.words import MEGABYTE, duration, sparkline
 
 GIGABYTE = 1e9
 IGNORED_SHOWN = 16
@@ -51,6 +51,9 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("not fetched", (_not_fetched(groups.rejected.get("pull", 0)),)),
         ("disk", (_disk(status.disk),)),
         ("addresses", status.addresses),
+        ("reached", (status.reach.says, status.reach.remedy)),
+        ("groups came", (_counts(status.reach.ways),)),
+        ("relays for", (_relaying(status.reach),)),
         ("http", (status.http or "off",)),
         ("sandbox", status.sandbox or ("complete",)),
         ("ignored", tuple(map(_ignored, status.judgement.ignored[:IGNORED_SHOWN])) or ("nobody",)),
@@ -60,6 +63,11 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("refused", (_counts(status.judgement.refused),)),
         ("junk read", (_counts(status.judgement.junk),)),
     )
+
+
+def _relaying(reach: ReachView) -> str:
+    passed = f"{reach.relayed_bytes / MEGABYTE:.1f} MB"
+    return f"{reach.places} peers · {reach.circuits} connections · {passed} · {reach.relay_refused} refused"
 
 
 def _ignored(found: IgnoredPeer) -> str:

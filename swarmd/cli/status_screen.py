@@ -13,8 +13,8 @@ from rich.text import Text
 
 from swarmd.cli.peer_table import peer_table
 from swarmd.names import named
-from swarmd.observe import Hearing, Helping, Learning, StatusSnapshot, printable
-from swarmd.observe.words import duration, sparkline, squeezed
+from swarmd.observe import Hearing, Helping, Learning, ReachView, StatusSnapshot, printable
+from swarmd.observe.words import MEGABYTE, duration, sparkline, squeezed
 
 CURVE_WIDTH = 60  # of the reward's curve
 NAMED = 2  # peers named in a line; `swarmd peers` has all
@@ -59,6 +59,7 @@ def _sections(status: StatusSnapshot) -> Table:
         ("learning", _learning(status)),
         ("helping", _helping(status.helping)),
         ("hearing", _hearing(status.hearing)),
+        ("reached", _reached(status.reach)),
     ):
         table.add_row(name, Text("\n".join(map(printable, lines))))
     return table
@@ -123,6 +124,18 @@ def _hearing(hearing: Hearing) -> Iterable[str]:
         for peer in hearing.peers[:NAMED]
     ]
     yield _list(names, hearing.taught_by)
+
+
+def _reached(reach: ReachView) -> Iterable[str]:
+    yield reach.says or "not known"
+    if reach.remedy:
+        yield f"→ {reach.remedy}"
+    ways = reach.ways
+    if any(ways.values()):
+        came = [f"{ways.get('direct', 0)} directly", f"{ways.get('relay', 0)} through relays"]
+        yield f"groups came: {', '.join(came)}, {ways.get('inline', 0)} from the DHT"
+    if reach.places:
+        yield f"relays for {_peers(reach.places)}: {reach.relayed_bytes / MEGABYTE:.1f} MB so far"
 
 
 def _list(names: list[str], count: int) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("flags.json")
 
-Kind = Literal["int", "float", "path", "text", "off"]
-"""What the text becomes. off: there is none, the flag alone sets the setting to false."""
+Kind = Literal["int", "float", "path", "text", "switch"]
+"""What the text becomes; a switch has no text."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _text(setting: Setting, flag: Flag) -> FlagText:
 
 def _kind(annotation: object) -> Kind:
     """What the text becomes. Choices stay text: the setting itself refuses a wrong one."""
-    kinds: dict[object, Kind] = {bool: "off", int: "int", float: "float", Path: "path"}
+    kinds: dict[object, Kind] = {int: "int", float: "float", Path: "path", bool: "switch"}
     candidates = (annotation, *get_args(annotation))
     return next((kinds[each] for each in candidates if each in kinds), "text")
 

@@ -101,6 +101,8 @@ class NetworkConfig(Slice):
     """File to write this peer's addresses to, one per line. --peer @FILE reads it."""
     dialable: bool | None = Field(None, examples=[False])
     """Whether others can dial this peer. If false, bodies are also stored in the DHT. Unset: probed."""
+    relay: Annotated[bool, Flag("--no-relay")] = True
+    """Whether to relay for peers that nobody can dial, at most 256 KiB/s. --no-relay: do not relay."""
 
 
 class PolicyConfig(Slice):

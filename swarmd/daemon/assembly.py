@@ -225,6 +225,7 @@ class Assembly:
             clock=time.time,
             http=self._http,
             news=lambda: newsroom.words,
+            announces=bool(self._config.network.announce),
         )
         rollouts = Rollouts(
             manifest=manifest,

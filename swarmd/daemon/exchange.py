@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
@@ -64,6 +64,7 @@ from swarmd.network.interface import (
     PullFailedError,
     PullFailure,
     Standing,
+    Way,
 )
 from swarmd.network.rules import signer_of
 from swarmd.observe import EventLog
@@ -78,6 +79,7 @@ WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
 HURRY_S = 1.0  # between two looks at what is being verified, while others wait
 DELIVERIES_MAX = 2_048  # peers whose pulls wait to be booked at the next tick; the network serves fewer in it
+CAME_MAX = 2_048  # bodies of which is remembered how they came, until they are verified
 SEEN_EVERY_S = 60.0  # between two notes of who is there: a peer counts as gone after three minutes
 VERIFY_BATCH_MAX = 8  # bodies per call to the sandbox, all by publishers whose last group was accepted
 
@@ -113,6 +115,7 @@ class Exchange:
         """How the trainer's draws are shared out among peers."""
         self._seen_at = float("-inf")
         self._deliveries: Counter[str] = Counter()
+        self._came: OrderedDict[bytes, Way] = OrderedDict()
         network.count_by(self._delivered)
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
@@ -318,6 +321,9 @@ class Exchange:
             kind = error.kind if isinstance(error, PullFailedError) else PullFailure.LOCAL
             self.handle(PullFailed(command.digest, str(error), kind))
             return
+        self._came[command.digest] = pulled.way
+        if len(self._came) > CAME_MAX:
+            self._came.popitem(last=False)
         self.handle(BodyArrived(command.digest, pulled.envelope, pulled.way, pulled.address))
 
     async def _keep_verifying(self) -> None:
@@ -346,7 +352,11 @@ class Exchange:
         self._blobs.put(verified.envelope)  # first, as in `publish`
         self._database.pool.add(outcome, now=self._clock())
         self._events.emit(
-            "pulled", digest=verified.digest, publisher=verified.publisher, reward=outcome.mean_reward
+            "pulled",
+            digest=verified.digest,
+            publisher=verified.publisher,
+            reward=outcome.mean_reward,
+            way=self._came.pop(verified.digest, Way.DIRECT).value,
         )
         self.handle(GroupScored(verified.digest, outcome.is_informative))
 

@@ -53,11 +53,12 @@ def frozen(waiting_s: float, worker: str) -> Iterator[str]:
 def _way_on(dialable: bool) -> str:
     if dialable:
         return (
-            "check this machine's network and firewall; their addresses are tried every 2 s, and if those "
-            "peers have left for good, name another with --peer"
+            "check this machine's network and firewall (swarmd needs TCP alone; a network that lets nothing "
+            "out but port 443 needs a peer that listens there, with --port 443); their addresses are tried "
+            "every 2 s, and if those peers have left for good, name another with --peer"
         )
     return (
         "this peer is behind a NAT, and the others may be too: peers behind NATs need one that everybody can "
-        "dial. Start one on a machine with a public address (or a forwarded port and --announce), and name "
-        "it with --peer on both sides"
+        "dial. Start one on a machine with a public address (or a forwarded port and --announce), with "
+        "--port 443 if a network lets nothing else out, and name it with --peer on both sides"
     )

@@ -15,6 +15,7 @@ from protocol.limits import MILLI
 from swarmd import __version__
 from swarmd.daemon.company import company, credible, hearing, helping, judgement
 from swarmd.daemon.health import frozen, outages
+from swarmd.daemon.reaching import reach_view
 from swarmd.daemon.saving import DAY_S
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
@@ -27,6 +28,7 @@ from swarmd.observe import (
     Health,
     LastStep,
     Memory,
+    ReachView,
     Reward,
     StatusSnapshot,
     StepLine,
@@ -60,6 +62,8 @@ class Reporter:
     monotonic: Callable[[], float] = time.monotonic
     news: Callable[[], str | None] = lambda: None
     """A newer version of the swarm, in words."""
+    announces: bool = False
+    """Whether the operator said under which addresses this peer is reached."""
     started_at: float = field(default_factory=time.monotonic)
     """Monotonic, like `StepLoop.last_done_at`: correcting the wall clock must not look like a stall."""
 
@@ -94,6 +98,7 @@ class Reporter:
                 process=use.memory_bytes, device=use.device_memory_bytes, limit=self.plan.memory_limit_bytes
             ),
             traffic=Traffic(pulled_bytes=use.pulled_bytes, served_bytes=use.served_bytes),
+            reach=self.reach(),
             groups=Groups(
                 own=counts.own,
                 published=counts.published,
@@ -117,6 +122,11 @@ class Reporter:
             join_command=join_command(self.network),
             reward_history=tuple(reward for _, reward in self.database.steps.curve(CURVE_STEPS)),
         )
+
+    def reach(self) -> ReachView:
+        """How others reach this peer, and what to do about it."""
+        network = self.network.statistics()
+        return reach_view(network.reach, network.ways, announces=self.announces)
 
     def own_status(self) -> OwnStatus:
         """What other peers see of this one."""

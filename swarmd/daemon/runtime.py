@@ -277,7 +277,11 @@ class _Daemon:
         it once, when it begins."""
         before: set[str] = set()
         health: tuple[str, ...] | None = None
+        reach = "unknown"
         while True:
+            if (found := peer.reporter.reach()).state != reach:
+                reach = found.state
+                self._events.emit("reach", state=reach, message=found.says, remedy=found.remedy)
             if (now := peer.reporter.health().reasons) != health:
                 health = now
                 self._events.emit("health", reasons=health)

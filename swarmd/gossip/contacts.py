@@ -122,7 +122,7 @@ class Contacts:
 
     def delivered(self, peer: PeerId, way: Way, address: str | None, now: float) -> Acquaintance:
         """A group of `peer` was verified, scored here, and teaches something."""
-        met = group_of_address(address) if way is Way.DIRECT else None
+        met = group_of_address(address) if way is not Way.INLINE else None
         known = self._acquaintances.pop(peer, None) or Acquaintance(peer, 0, now, now)
         entry = replace(known, groups=known.groups + 1, last=now, met_at=met or known.met_at)
         self._acquaintances[peer] = entry

@@ -71,6 +71,8 @@ class GossipLimits:
     addresses_max: int = 512  # peers whose addresses are remembered, also after they fell silent
     neighbours_min: int = 4  # with fewer, dial
     connect_interval_s: float = 20.0  # between two attempts while there are too few neighbours
+    missed_interval_s: float = 5.0  # between two dials of peers whose bodies had to come from the DHT
+    missed_max: int = 64  # such peers that wait; the transport dials each 12 times an hour at most
     reach_out_interval_s: float = 120.0  # otherwise dial one silent peer now and then: this heals a partition
     connect_peers_max: int = 4  # peers in one attempt
 

@@ -44,6 +44,7 @@ from swarmd.gossip.events import (
     StatusesRead,
     TellStatus,
     Tick,
+    Verify,
     Word,
 )
 from swarmd.gossip.intake import Intake
@@ -60,7 +61,7 @@ from swarmd.gossip.statistics import GossipStatistics, PeerView
 from swarmd.gossip.status import StatusIntake, sign_own_status
 from swarmd.gossip.timer import Timer
 from swarmd.network.clocks import clock_problem
-from swarmd.network.interface import Misbehaviour, Standing
+from swarmd.network.interface import Misbehaviour, Standing, Way
 
 WAKE_S_MIN = 0.1  # never asks for more than ten ticks per second
 TOLD_EVERY_S = 60.0  # between two reports of the same misbehaviour of the same peer
@@ -183,7 +184,10 @@ class Gossip:
             case FullStatusRead(peer, envelope=answer):
                 return self._claimed(peer, self._asking.answered(peer, answer, now))
             case BodyArrived(digest, envelope, way, address):
-                return puller.arrived(digest, envelope, now, way, address)
+                arrived = puller.arrived(digest, envelope, now, way, address)
+                if way is Way.INLINE:
+                    self._missed(arrived)
+                return arrived
             case PullFailed(digest=digest, kind=kind):
                 return puller.failed(digest, kind, now)
             case GroupScored(digest, informative):
@@ -214,6 +218,12 @@ class Gossip:
             commands.append(AskStatus(asked))
         dial = self._membership.connect(tick.neighbours, now)
         return [*commands, dial] if dial else commands
+
+    def _missed(self, arrived: list[Command]) -> None:
+        """These bodies came from the DHT, because their publishers did not answer: dial them."""
+        for command in arrived:
+            if isinstance(command, Verify) and command.record.publisher not in self._contacts.connections:
+                self._membership.missed(command.record.publisher)
 
     def _claimed(self, peer: PeerId, status: FullStatus | None) -> list[Command]:
         """What `peer` says that it used of ours, if it says so."""

@@ -8,6 +8,7 @@ name that was only read never displaces a contact, or a peer that was a contact 
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,8 @@ class Membership:
         self.read_timer = Timer()
         self.connect_timer = Timer()
         self.reach_out_timer = Timer()
+        self._missed: OrderedDict[PeerId, None] = OrderedDict()
+        self._missed_timer = Timer()
 
     # Reading ---------------------------------------------------------------------------------------
 
@@ -147,11 +150,16 @@ class Membership:
                 self._remember_addresses(peer, addresses, close=True)
 
     def connect(self, neighbours: int, now: float) -> Connect | None:
-        """Dial when neighbours are few; also one silent peer now and then, which heals a split swarm."""
+        """Dial when neighbours are few, then peers that were missed; also one silent peer now and then, which
+        heals a split swarm."""
         few = neighbours < min(self._limits.neighbours_min, len(self._addresses))
         if few and self.connect_timer.due(now):
             self.connect_timer.rest(now, self._limits.connect_interval_s)
             return self._dial(self._some(self._limits.connect_peers_max))
+        if self._missed and self._missed_timer.due(now):
+            self._missed_timer.rest(now, self._limits.missed_interval_s)
+            peer, _ = self._missed.popitem(last=False)
+            return self._dial([peer])
         if self.reach_out_timer.due(now):
             self.reach_out_timer.rest(now, self._limits.reach_out_interval_s)
             silent = [p for p in self._addresses if p not in self._peers]
@@ -159,6 +167,13 @@ class Membership:
             chosen = reached if reached and self._rng.random() < 1 / 2 else silent
             return self._dial(self._rng.sample(chosen, min(1, len(chosen))))
         return None
+
+    def missed(self, peer: PeerId) -> None:
+        """A body of it came, and it was not connected: it may live behind a relay. Dial it soon."""
+        if self._addresses.get(peer):
+            self._missed[peer] = None
+            if len(self._missed) > self._limits.missed_max:
+                self._missed.popitem(last=False)
 
     def _some(self, count: int) -> list[PeerId]:
         """Peers to dial: half of them reached before, if there are any."""

@@ -253,7 +253,7 @@ class Puller:
             return []
         publisher = verifying.publisher
         self.judge.scored(publisher, now)
-        self._note_stranger(verifying.standing, proved=informative and verifying.way is Way.DIRECT)
+        self._note_stranger(verifying.standing, proved=informative and verifying.way is not Way.INLINE)
         if not informative:
             return self._drop(digest, publisher, UNINFORMATIVE, now)
         self.accepted += 1

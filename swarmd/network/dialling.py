@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,13 +100,24 @@ class Dialling:
         self._failures: OrderedDict[str, _Failure] = OrderedDict()
 
     def choose(
-        self, addresses: Iterable[PeerAddress], *, own: Sequence[str], standing: Standing, now: float
+        self,
+        addresses: Iterable[PeerAddress],
+        *,
+        own: Sequence[str],
+        standing: Standing,
+        now: float,
+        relays: Container[PeerId] = (),
     ) -> Choice:
-        """Which of one peer's addresses to dial. `own`: this peer's addresses, multiaddrs."""
+        """Which of one peer's addresses to dial. `own`: this peer's addresses, multiaddrs.
+
+        `relays`: peers that this one is connected to. What leads through them opens no connection to anybody
+        else, so it may stand anywhere.
+        """
         dial: list[PeerAddress] = []
         refused: list[Refused] = []
         for address in dict.fromkeys(addresses):
-            why = self._why_not(address, own, standing, now, chosen=len(dial))
+            near = relay_of(address) in relays
+            why = self._why_not(address, own, standing, now, chosen=len(dial), near=near)
             if why is None:
                 dial.append(address)
             else:
@@ -126,15 +137,22 @@ class Dialling:
         self._failures.pop(address.text, None)
 
     def _why_not(
-        self, address: PeerAddress, own: Sequence[str], standing: Standing, now: float, *, chosen: int
+        self,
+        address: PeerAddress,
+        own: Sequence[str],
+        standing: Standing,
+        now: float,
+        *,
+        chosen: int,
+        near: bool,
     ) -> Refused | None:
         target = _target_of(address.transport)
         if target is None:
             return Refused.NAME
         ip, port = target
-        if not is_reachable(ip, own):
+        if not near and not is_reachable(ip, own):
             return Refused.RANGE
-        if port < PRIVILEGED_PORTS and (port != PORT_OF_FIREWALLS or standing < Standing.MET):
+        if not near and port < PRIVILEGED_PORTS and (port != PORT_OF_FIREWALLS or standing < Standing.MET):
             return Refused.PORT
         failure = self._failures.get(address.text)
         if failure is not None and now < failure.until:
@@ -151,6 +169,12 @@ class Dialling:
         return self._dials.take(("target", ip), TARGET, 1.0, now) and self._dials.take(
             "never met", NEVER_MET, 1.0, now
         )
+
+
+def relay_of(address: PeerAddress) -> PeerId | None:
+    """The relay that the address leads through; None if it leads through none."""
+    before, _, _ = address.transport.partition("/p2p-circuit")
+    return PeerId(before.rpartition("/p2p/")[2]) if before != address.transport else None
 
 
 def is_reachable(ip: Address, own: Sequence[str]) -> bool:

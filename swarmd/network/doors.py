@@ -90,12 +90,15 @@ class Doors:
 async def opens(address: PeerAddress) -> bool:
     """Knock. Returns whether something that speaks libp2p answers; also True if nobody can knock (QUIC)."""
     _, _, host, protocol, port, *_ = address.transport.split("/")
-    if protocol != "tcp":
-        return True
+    return protocol != "tcp" or await opens_at(host, int(port))
+
+
+async def opens_at(host: str, port: int) -> bool:
+    """Whether something that speaks libp2p answers at this TCP port."""
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(ANSWER_S):
-            reader, writer = await asyncio.open_connection(host, int(port))
+            reader, writer = await asyncio.open_connection(host, port)
             writer.write(MULTISTREAM)
             return await reader.readexactly(len(MULTISTREAM)) == MULTISTREAM
     except (OSError, EOFError, TimeoutError):

@@ -31,7 +31,7 @@ from protocol import (
     place_body,
     place_status,
 )
-from swarmd.addresses import parse_announced_address, parse_peer_address
+from swarmd.addresses import parse_announced_address, parse_peer_address, tcp_port
 from swarmd.config import NetworkConfig
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.control import IncomingStream, StreamHandler
@@ -48,6 +48,7 @@ from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.places import STREAM_SECONDS
 from swarmd.network.ports import free_port
 from swarmd.network.pulling import BodyPuller
+from swarmd.network.reach.reachability import Reaching
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
@@ -119,6 +120,16 @@ class HivemindNetwork:
         self._known_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._puller = BodyPuller()
+        self._reaching = Reaching(
+            self._supervisor,
+            self._neighbourhood,
+            self._guard,
+            ask=self._ask,
+            port=next(filter(None, map(tcp_port, announced)), settings.port),
+            relays=config.relay and not visiting,
+            delivered=self._puller.delivered,
+            monotonic=time.monotonic,
+        )
 
     @classmethod
     async def start(
@@ -146,7 +157,6 @@ class HivemindNetwork:
             host=config.host,
             port=config.port or free_port(config.host),
             announce=tuple(parse_announced_address(text, key.peer_id).transport for text in config.announce),
-            relays=tuple(map(str, strangers)),
             ipv6=config.ipv6,
             runtime=runtime,
         )
@@ -266,7 +276,7 @@ class HivemindNetwork:
             restarts=self._supervisor.restarts,
             bytes_pulled=self._puller.bytes_pulled,
             pulls_failed=self._puller.pulls_failed,
-            dialable=self._neighbourhood.seems_dialable if self._dialable is None else self._dialable,
+            dialable=self._reaching.dialable if self._dialable is None else self._dialable,
             problems=tuple(filter(None, [self._neighbourhood.clock_problem, *self._guard.problems])),
             connections={peer: at for peer, at in connections.items() if peer not in unheard},
             refused=dict(self._guard.refused),
@@ -276,6 +286,8 @@ class HivemindNetwork:
             pauses=self._pauses.times,
             answered_at=hearing.answered_at,
             asked_at=hearing.asked_at,
+            reach=self._reaching.view(),
+            ways=dict(self._puller.ways),
         )
 
     async def close(self) -> None:
@@ -301,6 +313,7 @@ class HivemindNetwork:
             STATUS_PROTOCOL: handler(self._server.status),
             CHARTER_PROTOCOL: handler(self._server.charter),
             VERSIONS_PROTOCOL: handler(self._server.versions),
+            **self._reaching.handlers(),
         }
         session = await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
@@ -317,6 +330,8 @@ class HivemindNetwork:
             group.create_task(self._in_touch.keep())
             group.create_task(self._neighbourhood.keep_located())
             group.create_task(self._neighbourhood.keep_hanging_up())
+            if not self._visiting:
+                group.create_task(self._reaching.keep())
 
     def _background_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -66,6 +66,8 @@ class Way(StrEnum):
 
     DIRECT = "direct"
     """over a connection to its publisher, which proves that the publisher is there"""
+    RELAY = "relay"
+    """the same, through a relay: where the publisher is, nobody has seen"""
     INLINE = "inline"
     """from the DHT: nothing shows that its publisher was ever there"""
 
@@ -77,7 +79,51 @@ class Pulled:
     envelope: bytes
     way: Way
     address: str | None = None
-    """The multiaddr at the other end of the connection, if it came directly and the transport knows it."""
+    """The multiaddr at the other end of the connection, if there was one and the transport knows it."""
+
+
+class Reach(StrEnum):
+    """How others reach this peer."""
+
+    DIRECT = "direct"
+    """they dial it"""
+    PUNCHED = "punched"
+    """they cannot dial it, but hole punching through its NAT works"""
+    RELAYED = "relayed"
+    """through relays, where it holds places"""
+    INLINE = "inline"
+    """not at all: what it publishes lies in the DHT"""
+    UNKNOWN = "unknown"
+    """too few others could say"""
+
+
+@dataclass(frozen=True)
+class Reachability:
+    """How others reach this peer, and what it does as a relay for them. A snapshot."""
+
+    state: Reach = Reach.UNKNOWN
+    port: int = 0
+    """The TCP port at which others are asked to knock."""
+    opened: int = 0
+    """Networks that knocked lately and were let in."""
+    closed: int = 0
+    """Networks that knocked lately in vain."""
+    seen_at: str = ""
+    """The IP address at which most others see this peer; empty if it is not known."""
+    relays: tuple[PeerId, ...] = ()
+    """Relays at which it holds a place."""
+    alone: bool = True
+    """It is connected to nobody."""
+    on_this_machine: bool = True
+    """All peers that it is connected to are on this machine."""
+    places: int = 0
+    """Peers that hold a place here."""
+    circuits: int = 0
+    """Connections that this peer relays."""
+    relayed_bytes: int = 0
+    """Bytes relayed since the start."""
+    relay_refused: int = 0
+    """Requests for a place or a circuit that were refused since the start."""
 
 
 StandingOf = Callable[[PeerId], Standing]
@@ -135,6 +181,9 @@ class NetworkStatistics:
     """When a peer last answered this one, by the monotonic clock; None: none did yet."""
     asked_at: float | None = None
     """When a peer last asked this one for anything."""
+    reach: Reachability = field(default_factory=Reachability)
+    ways: Mapping[Way, int] = field(default_factory=dict)
+    """How many bodies came which way since the start."""
 
 
 class Network(Protocol):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 import structlog
 
 from protocol import ADDRESSES_MAX, CLOCK_SKEW_S_MAX, PeerId
-from swarmd.addresses import PeerAddress, is_public, most_public_first, parse_peer_address
+from swarmd.addresses import PeerAddress, is_public, is_relayed, most_public_first, parse_peer_address
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network.clocks import Clocks, clock_problem
 from swarmd.network.dialling import Dialling
@@ -37,6 +38,9 @@ LOCATE_S = 1.0
 
 LOOK_AROUND_S = 60.0
 """Seconds between two walks through the DHT: newcomers nearby are met, the dead are forgotten."""
+
+RELAYED_MAX = 1_024
+"""Peers of whom is remembered that they were connected through a relay."""
 
 MET_MAX = 64
 """Peers met whose addresses are dialled after a restart of p2pd."""
@@ -62,6 +66,10 @@ class Neighbourhood:
         self._own_id = own_id
         self._announced = tuple(str(address) for address in announced)
         self._met: tuple[PeerAddress, ...] = ()
+        self._own: tuple[str, ...] = self._announced
+        self._found: tuple[str, ...] = ()
+        self.came_by_relay: OrderedDict[PeerId, None] = OrderedDict()
+        """Peers that were connected through a relay, the newest last."""
         self.addresses: tuple[str, ...] = self._announced
         self.connections: dict[PeerId, str] = {}
         """The peers p2pd is connected to, each with the multiaddr at the other end."""
@@ -75,7 +83,16 @@ class Neighbourhood:
     @property
     def seems_dialable(self) -> bool:
         """A guess: it has a public (or relayed) address, or everybody it is connected to is as private."""
-        return any(map(is_public, self.addresses)) or not any(is_public(str(peer)) for peer in self._met)
+        return any(map(is_public, self._own)) or not any(is_public(str(peer)) for peer in self._met)
+
+    def reach_at(self, found: Sequence[str]) -> None:
+        """These multiaddrs, without this peer's id at the end, lead here too: others said so, or relays."""
+        self._found = tuple(f"{address}/p2p/{self._own_id}" for address in found)
+        self._tell_addresses()
+
+    def _tell_addresses(self) -> None:
+        """What was found stands first: it leads here from everywhere, and own addresses may not."""
+        self.addresses = tuple(dict.fromkeys((*self._found, *self._own)))[:ADDRESSES_MAX]
 
     async def connect(self, addresses: Sequence[str], *, named: bool) -> int:
         """As `Network.connect`. Raises ConfigError for a malformed address and ClockSkewError."""
@@ -105,7 +122,9 @@ class Neighbourhood:
                 chosen.append(several[0])  # p2pd does not dial a peer that it is connected to
                 continue
             standing = self._guard.standing(peer)
-            choice = self._dialling.choose(several, own=self.addresses, standing=standing, now=self._now())
+            choice = self._dialling.choose(
+                several, own=self._own, standing=standing, now=self._now(), relays=self.connections
+            )
             self._guard.refused.update(f"dial_{why}" for why in choice.refused)
             chosen.extend(choice.dial)
         return chosen
@@ -125,13 +144,20 @@ class Neighbourhood:
         """Ask p2pd anew for own addresses and connections. Raises NetworkError."""
         if not self._announced:
             own = most_public_first(await session.own_addresses())
-            self.addresses = tuple(str(address) for address in _readable(own))[:ADDRESSES_MAX]
+            self._own = tuple(str(address) for address in _readable(own))
+        self._tell_addresses()
         await self.locate(session)
 
     async def locate(self, session: Session) -> None:
         """Ask p2pd anew for connections. Raises NetworkError."""
         met = _readable(await session.connections())
-        self.connections = {address.peer_id: address.transport for address in met}
+        direct, relayed = _by_way(met)
+        self.connections = relayed | direct  # p2pd opens its streams on a direct one where there are both
+        for peer in relayed:
+            self.came_by_relay[peer] = None
+            self.came_by_relay.move_to_end(peer)
+        while len(self.came_by_relay) > RELAYED_MAX:
+            self.came_by_relay.popitem(last=False)
         self._guard.located(self.connections)
         if met:
             self._met = tuple(met[:MET_MAX])
@@ -201,6 +227,8 @@ class Neighbourhood:
     def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:
         """Remember those `addresses` at which their peers really are: p2pd may have found them elsewhere."""
         for address in addresses:
+            if is_relayed(address.transport):
+                continue  # the relay opens, whether the peer is there or not
             if self.connections.get(address.peer_id) == address.transport:
                 self._doors.remember(address)
 
@@ -229,6 +257,15 @@ class Neighbourhood:
         if skew is not None:
             self._clocks.observe(peer, skew, self._now())
         return skew
+
+
+def _by_way(met: Iterable[PeerAddress]) -> tuple[dict[PeerId, str], dict[PeerId, str]]:
+    """Peer -> the multiaddr at the other end: those that are connected directly, and through a relay."""
+    direct: dict[PeerId, str] = {}
+    relayed: dict[PeerId, str] = {}
+    for address in met:
+        (relayed if is_relayed(address.transport) else direct)[address.peer_id] = address.transport
+    return direct, relayed
 
 
 def _with_my_time(skews: Sequence[float]) -> int:

@@ -65,7 +65,6 @@ class P2PSettings:
     host: str
     port: int
     announce: tuple[str, ...] = ()
-    relays: tuple[str, ...] = ()
     ipv6: bool = True
     """Whether all interfaces means those of IPv6 as well."""
     runtime: Path | None = None
@@ -73,7 +72,7 @@ class P2PSettings:
 
     @property
     def reachable_from_outside(self) -> bool:
-        """Whether to look for gateways and relays: on loopback there are none."""
+        """Whether to look for gateways and punch holes: on loopback there are none."""
         return not self.host.startswith("127.") and self.host != "::1"
 
     @property
@@ -94,9 +93,7 @@ async def spawn(settings: P2PSettings) -> Any:
         identity_path=str(settings.identity_path),
         check_if_identity_free=False,  # hivemind reads RSA keys only; `is_running_elsewhere` asks instead
         nat_port_map=outside,
-        auto_nat=outside,
-        use_auto_relay=outside,
-        trusted_relays=list(settings.relays) if outside and settings.relays else None,
+        auto_nat=outside,  # brings hole punching; what it finds out, p2pd tells nobody
         runtime=settings.runtime,
     )
 
@@ -154,7 +151,8 @@ async def _create(*, runtime: Path | None, **options: Any) -> Any:
 
         @staticmethod
         def _make_process_args(*args: Any, **kwargs: Any) -> list[str]:
-            return [sys.executable, "-ISc", _IN_OWN_SESSION, *P2P._make_process_args(*args, **kwargs)]
+            options = {"relayService": False, **kwargs}  # `reach/relay.py` relays
+            return [sys.executable, "-ISc", _IN_OWN_SESSION, *P2P._make_process_args(*args, **options)]
 
     try:
         p2p = await Tracked.create(

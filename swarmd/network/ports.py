@@ -36,6 +36,11 @@ def is_free(host: str, port: int) -> bool:
 def _remedy(error: OSError, flag: str) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return "is it an address of this machine?"
+    if error.errno == errno.EACCES:
+        return (
+            "ports below 1024 are not for everybody: forward this one to a higher port and --announce it, or "
+            "allow it with `sysctl net.ipv4.ip_unprivileged_port_start=443`"
+        )
     free = "--port 0 for any free one" if flag == "--port" else "HOST:0 for any free one"
     return f"is another daemon running? Choose another port with {flag}, or {free}"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from protocol import RECORD_BYTES_MAX, PeerId, digest_of
+from swarmd.addresses import is_relayed
 from swarmd.errors import NetworkError
 from swarmd.network.interface import (
     LocalFailureError,
@@ -26,6 +28,9 @@ FromPeer = Callable[[int], Awaitable[tuple[bytes, str | None]]]
 FromDHT = Callable[[], Awaitable[bytes | None]]
 """The inline copy, if the DHT holds one; raises NetworkError."""
 
+DELIVERERS_MAX = 1_024
+"""Peers whose deliveries are counted, some 100 bytes each."""
+
 
 class _WrongBodyError(NetworkError):
     """The peer sent other bytes than it was asked for: asking it again would not help."""
@@ -37,6 +42,12 @@ class BodyPuller:
     def __init__(self) -> None:
         self.bytes_pulled = 0
         self.pulls_failed = 0
+        self.ways: Counter[Way] = Counter()
+        self._delivered: OrderedDict[PeerId, int] = OrderedDict()
+
+    def delivered(self, peer: PeerId) -> int:
+        """How many bodies that peer delivered over a connection; the newest DELIVERERS_MAX are remembered."""
+        return self._delivered.get(peer, 0)
 
     async def pull(
         self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
@@ -53,6 +64,11 @@ class BodyPuller:
                 f"record {digest.hex()[:16]} of {peer_id}: {error}", _kind_of(error)
             ) from error
         self.bytes_pulled += len(pulled.envelope)
+        self.ways[pulled.way] += 1
+        if pulled.way is not Way.INLINE:
+            self._delivered[peer_id] = self._delivered.pop(peer_id, 0) + 1
+            if len(self._delivered) > DELIVERERS_MAX:
+                self._delivered.popitem(last=False)
         return pulled
 
     async def _pull(self, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT) -> Pulled:
@@ -73,7 +89,7 @@ async def _from_peer(digest: bytes, size: int, from_peer: FromPeer) -> Pulled:
     body, address = await from_peer(min(size, RECORD_BYTES_MAX))
     if digest_of(body) != digest:
         raise _WrongBodyError(f"the peer sent other bytes, of digest {digest_of(body).hex()[:16]}")
-    return Pulled(body, Way.DIRECT, address)
+    return Pulled(body, Way.RELAY if address and is_relayed(address) else Way.DIRECT, address)
 
 
 def _kind_of(error: NetworkError) -> PullFailure:

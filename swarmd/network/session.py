@@ -214,6 +214,13 @@ class Session:
             addresses = await self._control.own_addresses()
         return list(_readable(self._p2p.peer_id.to_bytes(), addresses))
 
+    async def open_stream(
+        self, peer_id: PeerId, protocol_id: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A byte stream that outlives the call: the caller bounds its time, and closes it. Raises
+        P2PD_ERRORS."""
+        return await self._control.open_stream(write_peer_id(peer_id), protocol_id)
+
     @asynccontextmanager
     async def stream(
         self, peer_id: PeerId, protocol_id: str, what: str, seconds: float

@@ -44,6 +44,7 @@ EventName = Literal[
     "checkpoint",
     "resumed",
     "health",
+    "reach",
     "peer_seen",
     "standing",
     "network_restarted",

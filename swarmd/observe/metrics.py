@@ -24,9 +24,11 @@ from prometheus_client.registry import Collector
 
 from swarmd.names import named
 from swarmd.observe.durations import BUCKETS_S
-from swarmd.observe.snapshot import Durations, PeerView, StatusSnapshot
+from swarmd.observe.snapshot import Durations, PeerView, ReachView, StatusSnapshot
 from swarmd.observe.text import printable
 
+REACH_STATES = ("direct", "punched", "relayed", "inline", "unknown")
+WAYS = ("direct", "relay", "inline")
 STANDINGS = ("banned", "stranger", "met", "known")
 
 PEERS_MAX = 20
@@ -45,6 +47,7 @@ class _SnapshotCollector(Collector):
         yield from _labelled_gauges(status)
         yield from _counters(status)
         yield from _judgement(status)
+        yield from _reach(status.reach)
         yield from _durations(status.durations)
         yield from _peers(status.peers)
         yield InfoMetricFamily(
@@ -205,6 +208,27 @@ def _judgement(status: StatusSnapshot) -> Iterator[Metric]:
         ("swarmd_junk", "Values read as announcements or statuses that are neither.", "reason", judged.junk),
     ):
         yield _counter_by(name, f"{text} Since the daemon started.", label, counts)
+
+
+def _reach(reach: ReachView) -> Iterator[Metric]:
+    yield _gauge(
+        "swarmd_reach",
+        "How others reach this peer: 1 for the state that holds.",
+        "state",
+        {state: float(state == reach.state) for state in REACH_STATES},
+    )
+    yield GaugeMetricFamily("swarmd_relays", "Peers that relay for this one.", value=len(reach.relays))
+    yield GaugeMetricFamily("swarmd_relay_places", "Peers for which this one relays.", value=reach.places)
+    yield GaugeMetricFamily("swarmd_relay_circuits", "Connections relayed now.", value=reach.circuits)
+    ways = {way: reach.ways.get(way, 0) for way in WAYS}
+    yield _counter_by(
+        "swarmd_arrived_groups", "Groups of others since the daemon started, by how they came.", "way", ways
+    )
+    since = "since the daemon started."
+    yield _counter("swarmd_relayed_bytes", f"Bytes relayed for others, {since}", reach.relayed_bytes)
+    yield _counter(
+        "swarmd_relay_refused", f"Requests to relay that were refused, {since}", reach.relay_refused
+    )
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -213,6 +213,36 @@ class Traffic(_Part):
     served_bytes: int = 0
 
 
+class ReachView(_Part):
+    """How others reach this peer, and what it does as a relay. Counts begin when the daemon starts."""
+
+    state: str = "unknown"
+    """direct, punched (hole punching works), relayed, inline or unknown."""
+    says: str = ""
+    """The same in a sentence."""
+    remedy: str = ""
+    """What to do to be reached better; empty if there is nothing to do."""
+    port: int = 0
+    """The TCP port at which others knock."""
+    seen_at: str = ""
+    """The IP address at which most others see this peer; empty if it is not known."""
+    opened: int = 0
+    """Networks that knocked in the last half hour and were let in."""
+    closed: int = 0
+    """Networks that knocked in vain."""
+    relays: tuple[str, ...] = ()
+    """Peers that relay for this one."""
+    ways: dict[str, int] = {}
+    """direct, relay, inline (from the DHT) -> groups that others made and that came this way."""
+    places: int = 0
+    """Peers for which this one relays."""
+    circuits: int = 0
+    """Connections that it relays now."""
+    relayed_bytes: int = 0
+    relay_refused: int = 0
+    """Requests for a place or a connection that were refused."""
+
+
 class Ranked(_Part):
     """A peer on an observer's board."""
 
@@ -294,6 +324,7 @@ class StatusSnapshot(_Part):
     """Since the daemon started."""
     memory: Memory = Memory()
     traffic: Traffic = Traffic()
+    reach: ReachView = ReachView()
     groups: Groups = Groups()
     helping: Helping = Helping()
     hearing: Hearing = Hearing()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from protocol import Manifest, PeerStatus
 from protocol.limits import MILLI
 from swarmd.daemon.company import GONE_S, as_stated, judgement
+from swarmd.daemon.reaching import reach_view
 from swarmd.gossip import Gossip
 from swarmd.gossip import PeerView as SeenPeer
 from swarmd.names import name_of
@@ -66,6 +67,7 @@ class View:
             device="cpu",
             dtype="none",
             addresses=self.network.addresses,
+            reach=reach_view(network.reach, network.ways, announces=False),
             http=self.http,
             groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
             peers=tuple(

@@ -42,7 +42,11 @@ def are_possible() -> bool:
 
 @dataclass
 class Wires:
-    """One bridge and a namespace a peer, with addresses from a private network of documentation's kind."""
+    """One bridge and a namespace a peer, with addresses from a private network of documentation's kind.
+
+    The bridge has a namespace of its own: where docker runs, the machine's own firewall drops what passes a
+    bridge that it does not know.
+    """
 
     count: int
     network: ipaddress.IPv4Network = field(default=ipaddress.ip_network("10.77.0.0/24"))
@@ -51,7 +55,12 @@ class Wires:
 
     @property
     def bridge(self) -> str:
+        """The bridge's name, and that of its namespace."""
         return f"chaos{os.getpid()}"
+
+    def on_bridge(self, *command: str) -> None:
+        """Run a command where the bridge and its ends of the wires are."""
+        run_command("nsenter", f"--net=/var/run/netns/{self.bridge}", *command)
 
     def namespace(self, number: int) -> str:
         return f"chaos{os.getpid()}-{number}"
@@ -71,23 +80,21 @@ class Wires:
     def laid(self) -> Iterator[Wires]:
         """All of it, until the end of the block; nothing of it is left."""
         try:
-            run_command("ip", "link", "add", self.bridge, "type", "bridge")
-            run_command("ip", "link", "set", self.bridge, "up")
+            run_command("ip", "netns", "add", self.bridge)
+            self.on_bridge("ip", "link", "add", self.bridge, "type", "bridge")
+            self.on_bridge("ip", "link", "set", self.bridge, "up")
             for number in range(self.count):
                 self._lay(number)
             yield self
         finally:
-            for number in range(self.count):
-                subprocess.run(
-                    ("ip", "netns", "del", self.namespace(number)), capture_output=True, check=False
-                )
-            subprocess.run(("ip", "link", "del", self.bridge), capture_output=True, check=False)
+            for name in (*map(self.namespace, range(self.count)), self.bridge):
+                subprocess.run(("ip", "netns", "del", name), capture_output=True, check=False)
 
     def _lay(self, number: int) -> None:
         name, outside = self.namespace(number), self._outside(number)
         run_command("ip", "netns", "add", name)
-        run_command("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
-        run_command("ip", "link", "set", outside, "master", self.bridge, "up")
+        self.on_bridge("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
+        self.on_bridge("ip", "link", "set", outside, "master", self.bridge, "up")
         prefix = self.network.prefixlen
         run_command(
             *self.inside(number), "ip", "addr", "add", f"{self.address(number)}/{prefix}", "dev", "eth0"
@@ -113,14 +120,14 @@ class Wires:
     def narrow(self, number: int) -> None:
         """Little passes from and to this peer, and what comes too fast is lost."""
         self._narrow.add(number)
-        run_command("tc", "qdisc", "replace", "dev", self._outside(number), "root", "tbf", *NARROW)
+        self.on_bridge("tc", "qdisc", "replace", "dev", self._outside(number), "root", "tbf", *NARROW)
         run_command(*self.inside(number), "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf", *NARROW)
 
     def widen(self, number: int) -> None:
         """Its link is as before."""
         if number in self._narrow:
             self._narrow.remove(number)
-            run_command("tc", "qdisc", "del", "dev", self._outside(number), "root")
+            self.on_bridge("tc", "qdisc", "del", "dev", self._outside(number), "root")
             run_command(*self.inside(number), "tc", "qdisc", "del", "dev", "eth0", "root")
 
     def _outside(self, number: int) -> str:

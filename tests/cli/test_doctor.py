@@ -11,7 +11,7 @@ import pytest
 from swarmd.cli import diagnosis, doctor
 from swarmd.cli.diagnosis import Check, Patient, diagnose
 from swarmd.config import load_config
-from swarmd.observe import Health, PeerView
+from swarmd.observe import Health, PeerView, ReachView
 from swarmd.storage import Home
 from tests.cli.test_status import SNAPSHOT
 
@@ -110,6 +110,14 @@ def test_peers_that_are_gone_are_not_counted_as_seen(tmp_path) -> None:
     peers = (PeerView(peer_id="a"), PeerView(peer_id="b", gone=True))
     status = SNAPSHOT.model_copy(update={"health": Health(ok=True), "peers": peers})
     assert diagnosis._reachability(patient_with(tmp_path, status)).detail == "1 other peer is seen"
+
+
+def test_a_peer_that_nobody_can_dial_is_a_warning_with_the_remedy(tmp_path) -> None:
+    reach = ReachView(state="inline", says="inline only", remedy="forward TCP port 41000")
+    status = SNAPSHOT.model_copy(update={"health": Health(ok=True), "reach": reach})
+    found = diagnosis._reachability(patient_with(tmp_path, status))
+    assert (found.state, found.remedy) == ("warn", "forward TCP port 41000")
+    assert found.detail.endswith("inline only")
 
 
 def test_a_home_that_is_a_file_is_called_one(swarmd, tmp_path) -> None:

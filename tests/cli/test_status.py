@@ -27,6 +27,7 @@ from swarmd.observe import (
     Learning,
     Measured,
     PeerView,
+    ReachView,
     RewardCurve,
     Starting,
     StatusServer,
@@ -211,6 +212,13 @@ def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
             "learning": LEARNING,
             "helping": helping,
             "hearing": Hearing(groups_used=20, taught_by=3, peers=(heard,)),
+            "reach": ReachView(
+                says="relayed: others reach this peer through a relay",
+                remedy="forward TCP port 41000",
+                ways={"direct": 20, "relay": 3, "inline": 1},
+                places=1,
+                relayed_bytes=2_500_000,
+            ),
         }
     )
     with daemon_in(tmp_path, full):
@@ -230,6 +238,10 @@ def test_one_screen_of_80_columns_says_whether_the_peer_learns_helps_and_hears(
         f"{named(OTHER)} 12",
         "learned from 20 groups of 3 peers:",
         f"{named(OTHER)} 20 (gone) and 2 more",
+        "relayed: others reach this peer through a relay",
+        "→ forward TCP port 41000",
+        "groups came: 20 directly, 3 through relays, 1 from the DHT",
+        "relays for 1 peer: 2.5 MB so far",
     ):
         assert expected in screen
 

@@ -158,6 +158,18 @@ def test_with_enough_neighbours_it_only_reaches_out_to_silent_peers_now_and_then
     assert members.connect(5, START + 121) == g.Connect((address_of(key(9)),))
 
 
+def test_peers_whose_bodies_had_to_come_from_the_dht_are_dialled_one_after_the_other():
+    members = membership()
+    members.answered(statuses(range(1, 6)), START)
+    members.connect(5, START)
+    for number in (1, 2, 1, 9):  # of peer 9 no address is known
+        members.missed(key(number).peer_id)
+    assert members.connect(5, START + 1) == g.Connect((address_of(key(1)),))
+    assert members.connect(5, START + 2) is None
+    assert members.connect(5, START + 1 + LIMITS.missed_interval_s) == g.Connect((address_of(key(2)),))
+    assert members.connect(5, START + 100) is None
+
+
 # The own status, and clocks --------------------------------------------------------------------------
 
 

@@ -51,9 +51,11 @@ class DaemonProcess:
         prefix: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         errors_in: Path | None = None,
+        command: str = "join",
     ) -> None:
-        """`prefix` stands before the command, `environment` goes beside that of the test, and what it writes
-        to stderr is kept in `errors_in`, which is the home's own directory if nothing else is said."""
+        """`command`: join, or observe. `prefix` stands before it, `environment` goes beside that of the test,
+        and what it writes to stderr is kept in `errors_in`, which is the home's own directory if nothing else
+        is said."""
         self.home = Home(home)
         name = f"{home.name}.{threading.get_ident()}.{os.urandom(4).hex()}.stderr"
         self.errors_path = (errors_in or home.parent) / name
@@ -64,7 +66,7 @@ class DaemonProcess:
             self.process = subprocess.Popen(
                 [
                     *prefix,
-                    *(sys.executable, "-m", "swarmd", "join"),
+                    *(sys.executable, "-m", "swarmd", command),
                     *("--home", str(home), "--host", "127.0.0.1"),
                     *("--log-format", "json", "--log-level", "debug"),
                     *arguments,

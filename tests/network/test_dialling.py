@@ -179,3 +179,12 @@ def test_every_address_has_a_verdict_and_public_ones_do_not_depend_on_ones_own(
     if is_reachable(ip, []):
         assert ip.is_global
         assert is_reachable(ip, mine)
+
+
+def test_what_leads_through_a_relay_that_is_connected_may_stand_anywhere() -> None:
+    relay = IDS[1]
+    for host in ("192.168.7.2/tcp/4000", "8.8.8.8/tcp/443"):
+        relayed = address(f"/ip4/{host}/p2p/{relay}/p2p-circuit")
+        far = Dialling().choose([relayed], own=[], standing=Standing.STRANGER, now=0.0)
+        near = Dialling().choose([relayed], own=[], standing=Standing.STRANGER, now=0.0, relays={relay})
+        assert (far.dial, near.dial) == ((), (relayed,))

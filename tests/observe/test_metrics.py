@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from swarmd.names import named
-from swarmd.observe import PeerView, StatusSnapshot
-from swarmd.observe.metrics import PEERS_MAX, exposition
+from swarmd.observe import PeerView, ReachView, StatusSnapshot
+from swarmd.observe.metrics import PEERS_MAX, REACH_STATES, exposition
 from tests.observe.made_up_peer import HOSTILE, SNAPSHOT
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -181,3 +181,13 @@ def test_no_panel_lies_on_another_or_beside_the_grid(dashboard: dict[str, Any]) 
 def test_it_asks_first_what_a_person_asks_first(dashboard: dict[str, Any]) -> None:
     rows = [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"]
     assert rows == ["Is it well?", "Is it learning?", "Is it helping, and who helps it?"]
+
+
+def test_how_it_is_reached_and_which_way_groups_came_have_few_labels() -> None:
+    reach = ReachView(state="relayed", relays=("a", "b"), ways={"relay": 7, "else": 1}, places=2)
+    found = samples(SNAPSHOT.model_copy(update={"reach": reach}))
+    states = {labels: value for (name, labels), value in found.items() if name == "swarmd_reach"}
+    assert states == {(state,): float(state == "relayed") for state in REACH_STATES}
+    ways = {labels: value for (name, labels), value in found.items() if name == "swarmd_arrived_groups_total"}
+    assert ways == {("direct",): 0.0, ("relay",): 7.0, ("inline",): 0.0}
+    assert (found["swarmd_relays", ()], found["swarmd_relay_places", ()]) == (2.0, 2.0)

@@ -41,7 +41,7 @@ export function aboutSection() {
   }
 
   return { element, show(status) {
-    const always = [["swarm", status.swarm], ["round", count(status.round)], ["sandbox", status.sandbox?.length ? status.sandbox.join("; ") : "all layers"],
+    const always = [...reached(status.reach), ["swarm", status.swarm], ["round", count(status.round)], ["sandbox", status.sandbox?.length ? status.sandbox.join("; ") : "all layers"],
       ["version", status.version], ["peer id", status.peer_id]];
     now.replaceChildren(facts(status.swarm_view ? always : [...always.slice(0, 2), ["model", status.model], ["device", `${status.device}, ${status.dtype}`],
       ["trained", status.lora ? `LoRA ${status.lora}` : "all weights"], ["tokens a second", rate(status.tokens_per_s)],
@@ -49,6 +49,14 @@ export function aboutSection() {
       ...machine(status), ...always.slice(2)]));
     if (asked !== status.pid) ask(status.pid);  // settings change only with the process
   } };
+}
+
+/** How others reach it, and which way groups came; nothing of a peer that does not say so. */
+function reached(reach) {
+  if (!reach?.says) return [];
+  const ways = reach.ways ?? {}, came = `${count(ways.direct ?? 0)} directly, ${count(ways.relay ?? 0)} through relays, ${count(ways.inline ?? 0)} from the DHT`;
+  const relaying = reach.places ? [["relays for", `${count(reach.places)} peers, ${bytes(reach.relayed_bytes)}`]] : [];
+  return [["reached", reach.remedy ? `${reach.says}. To improve it: ${reach.remedy}` : reach.says], ["groups came", came], ...relaying];
 }
 
 /** What a peer that counts it says of memory and traffic. */

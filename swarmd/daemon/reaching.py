@@ -1,0 +1,73 @@
+"""How others reach this peer, in words: one sentence, and what to do if it could be better. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swarmd.names import named
+from swarmd.network.interface import Reach, Reachability, Way
+from swarmd.observe import ReachView
+
+RELAYS_NAMED = 3
+"""All that a peer holds at once (`network/reach/reservations.py`)."""
+
+
+def reach_view(reach: Reachability, ways: Mapping[Way, int], *, announces: bool) -> ReachView:
+    """`announces`: the operator said under which addresses this peer is reached."""
+    return ReachView(
+        state=reach.state.value,
+        says=_says(reach),
+        remedy=_remedy(reach, announces),
+        port=reach.port,
+        seen_at=reach.seen_at,
+        opened=reach.opened,
+        closed=reach.closed,
+        relays=tuple(reach.relays),
+        ways={way.value: ways.get(way, 0) for way in Way},
+        places=reach.places,
+        circuits=reach.circuits,
+        relayed_bytes=reach.relayed_bytes,
+        relay_refused=reach.relay_refused,
+    )
+
+
+def _says(reach: Reachability) -> str:
+    asked = reach.opened + reach.closed
+    match reach.state:
+        case Reach.DIRECT:
+            return f"direct: TCP port {reach.port} opens to {reach.opened} of {asked} networks that tried"
+        case Reach.PUNCHED:
+            return "behind a NAT, and hole punching works: others reach this peer without a relay"
+        case Reach.RELAYED:
+            relays = ", ".join(map(named, reach.relays[:RELAYS_NAMED]))
+            return f"relayed: others reach this peer through {relays}"
+        case Reach.INLINE:
+            return (
+                f"inline only: TCP port {reach.port} opens to {reach.opened} of {asked} networks that tried, "
+                "and no relay takes this peer; others find its groups in the DHT"
+            )
+    if reach.alone:
+        return "not known: there is nobody to ask yet"
+    if reach.on_this_machine:
+        return "not known: all other peers are on this machine, and reach it there"
+    return f"not known: {asked} {_networks(asked)} tried TCP port {reach.port}, and two must agree"
+
+
+def _networks(count: int) -> str:
+    return "network" if count == 1 else "networks"
+
+
+def _remedy(reach: Reachability, announces: bool) -> str:
+    if reach.state in (Reach.DIRECT, Reach.UNKNOWN):
+        return ""
+    at = reach.seen_at or "ADDRESS"
+    family = "ip6" if ":" in at else "ip4"
+    if announces:
+        return f"check the firewall, and that the router forwards TCP port {reach.port} to this machine"
+    open_it = (
+        f"to be dialled directly, forward TCP port {reach.port} to this machine in the router (open it in "
+        f"the firewall), and start with --port {reach.port} --announce /{family}/{at}/tcp/{reach.port}"
+    )
+    if reach.state is Reach.INLINE:
+        return f"{open_it}; or join through a peer that others can dial and that relays"
+    return open_it

@@ -1,0 +1,1 @@
+"""How others reach this peer: whether they can dial it, and relays for peers that nobody can dial."""

@@ -1,0 +1,142 @@
+"""A peer asks another: at which address do you see me, and does my port open to you? SPEC section 10.8.
+
+The answerer knocks only at the address that the question came from, whatever the question says, so nobody can
+have a third party knocked at. The port is claimed. It must be one that a peer could have (`dialling.py`), and
+knocks are few for each network and in all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from enum import IntEnum
+
+from protocol import PeerId
+from swarmd.addresses import ADDRESS_CHARS_MAX
+from swarmd.network.address_groups import group_of_address
+from swarmd.network.dialling import PORT_OF_FIREWALLS, PRIVILEGED_PORTS
+from swarmd.network.interface import Standing
+from swarmd.network.malformed import Malformed, MessageError
+from swarmd.network.rates import Buckets, Rate
+from swarmd.network.streams import REQUEST_SECONDS, ReplyStatus, refuse
+
+REACH_PROTOCOL = "/swarmd/reach/1"
+REQUEST_BYTES = 2
+"""A TCP port, big-endian; 0 asks for the address alone."""
+
+REPLY_BYTES_MAX = 2 + ADDRESS_CHARS_MAX
+
+KNOCKS_OF_GROUP = Rate(1 / 30, 4)
+"""Knocks per second for one address group: a newcomer's first, and then one every half a minute."""
+
+KNOCKS = Rate(1, 16)
+"""Knocks per second for everybody: each is one TCP connection of 1.8 s at most."""
+
+RECEIPT_S = 2.0
+"""For the client to take the reply."""
+
+
+class Knock(IntEnum):
+    """What came of a knock."""
+
+    NOT_TRIED = 0
+    OPENED = 1
+    CLOSED = 2
+
+
+class Own(IntEnum):
+    """What the answerer says of itself. Nothing is decided by it alone."""
+
+    UNKNOWN = 0
+    DIRECT = 1
+    NOT_DIRECT = 2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a peer says; only its form was checked."""
+
+    knock: Knock
+    own: Own
+    seen_at: str
+    """The multiaddr, ASCII, that the question came from."""
+
+    def to_bytes(self) -> bytes:
+        return bytes([self.knock, self.own]) + self.seen_at.encode("ascii")
+
+    @classmethod
+    def read(cls, body: bytes) -> Answer:
+        """Raises MessageError."""
+        if not 2 <= len(body) <= REPLY_BYTES_MAX:
+            raise MessageError(Malformed.SIZE, f"a reach answer of {len(body)} bytes")
+        if body[0] not in tuple(Knock) or body[1] not in tuple(Own):
+            raise MessageError(Malformed.TYPE, "a reach answer with unknown words")
+        seen_at = body[2:]
+        if not seen_at.isascii() or not seen_at.decode().isprintable():
+            raise MessageError(Malformed.ADDRESS, "an address that is no text")
+        return cls(Knock(body[0]), Own(body[1]), seen_at.decode())
+
+
+OpensAt = Callable[[str, int], Awaitable[bool]]
+"""(host, TCP port): whether something that speaks libp2p answers there."""
+
+
+class Answerer:
+    """Serves REACH_PROTOCOL streams."""
+
+    def __init__(
+        self, opens_at: OpensAt, monotonic: Callable[[], float], own: Callable[[], bool | None]
+    ) -> None:
+        """`own`: whether others can dial this peer itself, as far as it knows."""
+        self._opens_at = opens_at
+        self._now = monotonic
+        self._own = own
+        self._knocks = Buckets()
+
+    async def serve(
+        self,
+        _peer: PeerId,
+        address: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing,
+    ) -> None:
+        """Serve one stream of a peer that is connected from `address` to its end."""
+        with closing(writer):
+            try:
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    port = int.from_bytes(await reader.readexactly(REQUEST_BYTES), "big")
+                if standing <= Standing.BANNED:
+                    await refuse(reader, writer)
+                    return
+                knock = await self._knock(address, port, standing)
+                body = Answer(knock, _own(self._own()), address[:ADDRESS_CHARS_MAX]).to_bytes()
+                writer.write(bytes([ReplyStatus.OK]) + len(body).to_bytes(4, "big") + body)
+                await writer.drain()
+                async with asyncio.timeout(RECEIPT_S):
+                    await reader.read(1)
+            except (TimeoutError, OSError, EOFError):
+                return  # a client that breaks off harms only itself
+
+    async def _knock(self, address: str, port: int, standing: Standing) -> Knock:
+        parts = address.split("/")
+        if "p2p-circuit" in parts or parts[1:2] not in (["ip4"], ["ip6"]) or not _may_be(port, standing):
+            return Knock.NOT_TRIED
+        now = self._now()
+        group = group_of_address(address)
+        if not self._knocks.take(group, KNOCKS_OF_GROUP, 1.0, now):
+            return Knock.NOT_TRIED
+        if not self._knocks.take("all", KNOCKS, 1.0, now):
+            return Knock.NOT_TRIED
+        return Knock.OPENED if await self._opens_at(parts[2], port) else Knock.CLOSED
+
+
+def _may_be(port: int, standing: Standing) -> bool:
+    """Whether a peer may listen there, as for dialling."""
+    return port >= PRIVILEGED_PORTS or (port == PORT_OF_FIREWALLS and standing >= Standing.MET)
+
+
+def _own(opens: bool | None) -> Own:
+    return Own.UNKNOWN if opens is None else Own.DIRECT if opens else Own.NOT_DIRECT

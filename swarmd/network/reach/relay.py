@@ -1,0 +1,240 @@
+"""A relay for peers that nobody can dial: places for them, and circuits to them. Everything is bounded.
+
+p2pd has a relay of its own. It limits places and what a circuit carries, but no rate, and it does not know
+whom this peer believes. It cannot be switched off without losing relayed connections too. So this one takes
+over its protocol id (decision 21). What passes is encrypted between the two ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+import structlog
+
+from protocol import PeerId
+from swarmd.addresses import is_relayed
+from swarmd.errors import NetworkError
+from swarmd.network.address_groups import group_of_address
+from swarmd.network.control import P2PD_ERRORS
+from swarmd.network.delimited import read_delimited
+from swarmd.network.interface import Standing
+from swarmd.network.malformed import MessageError
+from swarmd.network.reach.circuit import MESSAGE_BYTES_MAX, Hop, Kind, Limit, Status, Stop, with_length
+from swarmd.network.reach.pipe import Allowance, join
+
+log = structlog.get_logger(__name__)
+
+PLACES_MAX = 32
+"""Peers that hold a place: far more than a home's line could serve at once, and a few KB of memory."""
+
+PLACES_OF_GROUP_MAX = 8
+"""Of one address group: an attacker with one address must not take all places."""
+
+CIRCUITS_MAX = 64
+CIRCUITS_OF_PEER_MAX = 8
+"""Circuits at once, and those that one peer opens or takes: each costs four descriptors and two tasks."""
+
+PLACE_S = 600
+"""Seconds that a place is held unless it is asked for again."""
+
+LIMIT = Limit(seconds=600, bytes=16 * 2**20)
+"""Of one circuit: ten minutes, and 256 of the largest bodies each way. Then the two dial again."""
+
+BYTES_PER_S = 256 * 1024
+"""Bytes per second for all circuits together: 2 Mbit/s, which is what 20 peers of an ordinary swarm exchange
+(11 KB/s each)."""
+
+MESSAGE_S = 5.0
+"""For one message to be here, some round trips."""
+
+OPEN_S = 10.0
+"""For the peer behind the relay to accept."""
+
+OpenStop = Callable[[PeerId], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+"""A stop stream to a connected peer. Raises NetworkError, P2PD_ERRORS."""
+
+
+@dataclass(frozen=True)
+class RelayCounts:
+    """What this peer does as a relay, now and since the start."""
+
+    places: int = 0
+    circuits: int = 0
+    bytes_passed: int = 0
+    refused: int = 0
+
+
+@dataclass
+class _Place:
+    group: str
+    expires: float
+
+
+class Relay:
+    """Serves HOP_PROTOCOL streams."""
+
+    def __init__(
+        self,
+        connections: Callable[[], Mapping[PeerId, str]],
+        open_stop: OpenStop,
+        *,
+        enabled: bool,
+        monotonic: Callable[[], float] = time.monotonic,
+        bytes_per_s: int = BYTES_PER_S,
+    ) -> None:
+        """`connections`: the connected peers, each with the multiaddr at the other end."""
+        self._connections = connections
+        self._open_stop = open_stop
+        self._enabled = enabled
+        self._now = monotonic
+        self._allowance = Allowance(bytes_per_s)
+        self._places: dict[PeerId, _Place] = {}
+        self._circuits: Counter[PeerId] = Counter()
+        self._open = 0
+        self._refused = 0
+
+    def counts(self) -> RelayCounts:
+        self._expire()
+        return RelayCounts(len(self._places), self._open, self._allowance.passed, self._refused)
+
+    async def serve(
+        self,
+        peer: PeerId,
+        address: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing,
+    ) -> None:
+        """Serve one stream of `peer`, which is connected from `address`, to its end."""
+        with closing(writer):
+            try:
+                async with asyncio.timeout(MESSAGE_S):
+                    asked = Hop.read(await read_delimited(reader, MESSAGE_BYTES_MAX))
+            except (TimeoutError, EOFError, OSError, MessageError) as error:
+                log.debug("relay: no request", peer=peer, error=str(error))
+                return
+            if asked.kind is Kind.CONNECT and asked.peer is not None:
+                await self._connect(peer, asked.peer, address, reader, writer)
+                return
+            status = Status.UNEXPECTED_MESSAGE
+            if asked.kind is Kind.RESERVE:
+                status = self._reserve(peer, address, standing)
+            await self._answer(writer, status, expires=int(time.time()) + PLACE_S)
+            await _wait_for_close(reader)
+
+    # Places -----------------------------------------------------------------------------------------
+
+    def _reserve(self, peer: PeerId, address: str, standing: Standing) -> Status:
+        """Give or extend a place, if there is one."""
+        self._expire()
+        if not self._enabled or is_relayed(address) or standing <= Standing.BANNED:
+            return Status.PERMISSION_DENIED
+        group = group_of_address(address)
+        others = [place for holder, place in self._places.items() if holder != peer]
+        full = len(others) >= PLACES_MAX or sum(p.group == group for p in others) >= PLACES_OF_GROUP_MAX
+        if full:
+            return Status.RESERVATION_REFUSED
+        self._places[peer] = _Place(group, self._now() + PLACE_S)
+        return Status.OK
+
+    def _expire(self) -> None:
+        """A place ends with its time, and with the connection of its holder."""
+        now, connected = self._now(), self._connections()
+        gone = [p for p, place in self._places.items() if place.expires <= now or p not in connected]
+        for peer in gone:
+            del self._places[peer]
+
+    # Circuits ---------------------------------------------------------------------------------------
+
+    async def _connect(
+        self,
+        source: PeerId,
+        target: PeerId,
+        address: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        status = self._why_not(source, target, address)
+        if status is not Status.OK:
+            await self._answer(writer, status)
+            await _wait_for_close(reader)
+            return
+        self._open += 1
+        self._circuits.update((source, target))
+        try:
+            behind = await self._ask(source, target)
+            if behind is None:
+                await self._answer(writer, Status.CONNECTION_FAILED)
+                await _wait_for_close(reader)
+                return
+            await self._answer(writer, Status.OK, limit=LIMIT)
+            await join(
+                (reader, writer),
+                behind,
+                allowance=self._allowance,
+                seconds=LIMIT.seconds,
+                bytes_max=LIMIT.bytes,
+            )
+        finally:
+            self._open -= 1
+            self._circuits.subtract((source, target))
+            self._circuits += Counter()  # drops peers at zero
+
+    def _why_not(self, source: PeerId, target: PeerId, address: str) -> Status:
+        self._expire()
+        if not self._enabled or is_relayed(address):
+            return Status.PERMISSION_DENIED
+        if target not in self._places:
+            return Status.NO_RESERVATION
+        most = max(self._circuits[source], self._circuits[target])
+        if self._open >= CIRCUITS_MAX or most >= CIRCUITS_OF_PEER_MAX:
+            return Status.RESOURCE_LIMIT_EXCEEDED
+        return Status.OK
+
+    async def _ask(
+        self, source: PeerId, target: PeerId
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Ask the holder of a place to accept a circuit. Returns the stream to it, None if it does not."""
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(OPEN_S):
+                reader, writer = await self._open_stop(target)
+                writer.write(with_length(Stop(source, LIMIT)))
+                answer = Stop.read(await read_delimited(reader, MESSAGE_BYTES_MAX))
+            if answer.status is Status.OK:
+                return reader, writer
+        except (TimeoutError, NetworkError, *P2PD_ERRORS) as error:
+            log.debug("relay: the peer does not accept", peer=target, error=str(error))
+        if writer is not None:
+            writer.close()
+        return None
+
+    async def _answer(
+        self,
+        writer: asyncio.StreamWriter,
+        status: Status,
+        *,
+        expires: int | None = None,
+        limit: Limit | None = None,
+    ) -> None:
+        self._refused += status is not Status.OK
+        told = expires if status is Status.OK else None
+        try:
+            writer.write(with_length(Hop(Kind.STATUS, expires=told, limit=limit, status=status)))
+            await writer.drain()
+        except OSError as error:
+            log.debug("relay: the answer was not taken", error=str(error))
+
+
+async def _wait_for_close(reader: asyncio.StreamReader) -> None:
+    """Closing at once loses replies in flight (SPEC section 10.3)."""
+    try:
+        async with asyncio.timeout(MESSAGE_S):
+            await reader.read(1)
+    except (TimeoutError, OSError):
+        return

@@ -1,0 +1,70 @@
+"""The routers of the NAT laboratory do what their kinds say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.nat.homes import Kind, Street, why_not_possible
+
+LISTEN = """
+import socket
+server = socket.create_server(("", 41000), reuse_port=True)
+print("listening", flush=True)
+for _ in range(2):
+    one, where = server.accept()
+    print(where[1], flush=True)
+"""
+
+CALL = """
+import socket, sys
+caller = socket.socket()
+caller.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+caller.bind(("", int(sys.argv[2])))
+caller.settimeout(2.0)
+try:
+    caller.connect((sys.argv[1], 41000))
+    print("reached")
+except OSError:
+    print("silence")
+"""
+
+pytestmark = pytest.mark.skipif(bool(why_not_possible()), reason=why_not_possible() or "possible")
+
+
+def listening(street: Street, number: int) -> subprocess.Popen[str]:
+    command = (*street.inside(number), sys.executable, "-c", LISTEN)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    assert server.stdout.readline().strip() == "listening"
+    return server
+
+
+def call(street: Street, here: int, address: str, port: int = 0) -> str:
+    command = (*street.inside(here), sys.executable, "-c", CALL, address, str(port))
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("kind", "a_stranger_finds", "keeps_its_port"),
+    [
+        (Kind.FULL_CONE, "reached", True),
+        (Kind.PORT_RESTRICTED, "silence", True),
+        (Kind.SYMMETRIC, "silence", False),
+    ],
+)
+def test_a_router_is_of_its_kind(kind: Kind, a_stranger_finds: str, keeps_its_port: bool) -> None:
+    with Street(3, kinds=(kind,)).laid() as street:
+        home = street.public
+        servers = [listening(street, number) for number in (0, 1, home)]
+        try:
+            assert [call(street, home, street.address(n), 45_000) for n in (0, 1)] == ["reached"] * 2
+            ports = [server.stdout.readline().strip() for server in servers[:2] if server.stdout]
+            assert (ports == ["45000", "45000"]) is keeps_its_port
+            assert call(street, 0, street.address(home)) == a_stranger_finds
+        finally:
+            for server in servers:
+                server.kill()
+                server.wait()

@@ -1,0 +1,62 @@
+"""Real p2pd: our relay and our places fit libp2p's own circuits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swarmd.network.interface import Reach, Way
+from tests.network.test_network_p2p import eventually
+
+pytestmark = pytest.mark.p2p
+
+
+def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_that_way(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        relay = await world.peer(0)
+        hidden = await world.peer(1, to=relay)
+        await hidden.network._reaching._reservations.round(needed=True)
+        assert hidden.network.statistics().reach.relays == (relay.network.peer_id,)
+        assert relay.network.statistics().reach.places == 1
+        through = hidden.network._reaching._reservations.addresses
+        caller = await world.peer(2, to=relay)
+        address = f"{through[0]}/p2p/{hidden.network.peer_id}"
+        assert await caller.network.connect([address], named=True) == 1
+        body = world.record(hidden.key, world.clock())
+        digest = hidden.hold(body)
+        caller.network._neighbourhood.connections[hidden.network.peer_id] = through[0]
+        pulled = await caller.network.pull(hidden.network.peer_id, digest, len(body))
+        assert (pulled.envelope, pulled.way) == (body, Way.RELAY)
+        assert caller.network.statistics().ways == {Way.RELAY: 1}
+        assert relay.network.statistics().reach.relayed_bytes > len(body)
+
+    p2p.run(scenario)
+
+
+def test_an_owner_who_does_not_want_to_relay_gives_no_place(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        owner = await world.peer(0, relay=False)
+        hidden = await world.peer(1, to=owner)
+        await hidden.network._reaching._reservations.round(needed=True)
+        assert hidden.network.statistics().reach.relays == ()
+        assert owner.network.statistics().reach.relay_refused == 1
+
+    p2p.run(scenario)
+
+
+def test_a_swarm_on_one_machine_is_not_called_broken_and_uses_no_relay(p2p: Any) -> None:
+    async def scenario(world: Any) -> None:
+        one, other = await world.swarm(2)
+        reaching = one.network._reaching
+
+        async def located() -> bool:
+            return other.network.peer_id in one.network.statistics().connections
+
+        await eventually(located)
+        assert not reaching._needs_relays()
+        assert reaching._next() is None
+        reach = one.network.statistics().reach
+        assert (reach.state, reach.on_this_machine, reach.alone) == (Reach.UNKNOWN, True, False)
+
+    p2p.run(scenario)
