@@ -76,6 +76,7 @@ COMMANDS = {
     "config": Command("swarmd.cli.config:app", "Show the settings in force, and check a file of settings."),
     "key": Command("swarmd.cli.key:app", "Back up this peer's key, and restore it."),
     "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
+    "service": Command("swarmd.cli.service:app", "Keep a peer running as a service of this user."),
     "experiment": Command("swarmd.cli.experiment:app", "Run, report and compare experiments of many peers."),
     "version": Command(
         "swarmd.cli.version:version",
