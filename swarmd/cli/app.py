@@ -79,6 +79,7 @@ COMMANDS = {
         "swarmd.cli.swarm:app", "Make, sign, look at and verify manifests, and move to a swarm's new version."
     ),
     "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
+    "service": Command("swarmd.cli.service:app", "Keep a peer running as a service of this user."),
     "experiment": Command("swarmd.cli.experiment:app", "Run, report and compare experiments of many peers."),
     "version": Command(
         "swarmd.cli.version:version",

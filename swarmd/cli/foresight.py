@@ -31,6 +31,7 @@ def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports
 
     `checkpoint` is what --from names. `ports`: whether this very process would listen.
     """
+    home.require_known_versions()
     _swarm(config, home)
     foresee_policy(config.policy, home)
     _checkpoint(checkpoint)

@@ -20,12 +20,12 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.blobs import BLOB_NAME, BlobStore
 from swarmd.storage.checkpoint_files import CorruptCheckpointError, load_checkpoint
 from swarmd.storage.checkpoints import Checkpoints
-from swarmd.storage.database import APPLICATION_ID, MIGRATIONS
 from swarmd.storage.durable import DAMAGED, FORMER, disk_error, remedy
 from swarmd.storage.home import Home
 from swarmd.storage.ledger import RECORDS
 from swarmd.storage.read_only import read_only
 from swarmd.storage.reconciling import own_record, without_file
+from swarmd.storage.schema import APPLICATION_ID, MIGRATIONS
 
 RECORDS_BYTES_ANY = 2**62
 """No bound: nothing is put, so nothing is dropped."""
@@ -156,7 +156,7 @@ def _database(path: Path) -> Finding:
         if application != APPLICATION_ID:
             return "wrong", "the database of another program"
         if version > len(MIGRATIONS):
-            return "wrong", f"of a newer swarmd (version {version})"
+            return "wrong", f"of a newer swarmd (version {version}): install that one again"
         return "whole", f"version {version}"
 
     return _finding("swarmd.db", path, state)

@@ -28,14 +28,11 @@ from safetensors.torch import load_file, save_file
 
 from swarmd.errors import StorageError
 from swarmd.storage.durable import disk_error, flush_to_disk
-
-FORMAT = 1
-"""Goes up when an older swarmd could no longer read what a newer one writes."""
+from swarmd.storage.versions import CHECKPOINT_FORMAT, CHECKPOINT_MANIFEST
 
 WEIGHTS: Final = "weights.safetensors"
 OPTIMIZER: Final = "optimizer.pt"
 STATE: Final = "state.json"
-MANIFEST: Final = "manifest.json"
 NAME = re.compile(r"(\d{8})-step-(\d+)")
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 _HEADER = "swarmd"  # the key of safetensors' own metadata, which holds text only
@@ -274,22 +271,25 @@ def _write_manifest(directory: Path, step: int) -> None:
     files: dict[str, JsonValue] = {
         name: _describe(directory / name).model_dump() for name in (WEIGHTS, OPTIMIZER, STATE)
     }
-    manifest: dict[str, JsonValue] = {"format": FORMAT, "step": step, "files": files}
-    (directory / MANIFEST).write_text(_Sealed(manifest=manifest, sha256=_seal(manifest)).model_dump_json())
-    flush_to_disk(directory / MANIFEST)
+    manifest: dict[str, JsonValue] = {"format": CHECKPOINT_FORMAT, "step": step, "files": files}
+    (directory / CHECKPOINT_MANIFEST).write_text(
+        _Sealed(manifest=manifest, sha256=_seal(manifest)).model_dump_json()
+    )
+    flush_to_disk(directory / CHECKPOINT_MANIFEST)
 
 
 def _read_manifest(path: Path) -> _Manifest:
     try:
-        sealed = _Sealed.model_validate_json((path / MANIFEST).read_bytes())
+        sealed = _Sealed.model_validate_json((path / CHECKPOINT_MANIFEST).read_bytes())
     except ValidationError as error:
-        raise CorruptCheckpointError(f"{MANIFEST} is not what was written") from error
+        raise CorruptCheckpointError(f"{CHECKPOINT_MANIFEST} is not what was written") from error
     if _seal(sealed.manifest) != sealed.sha256:
-        raise CorruptCheckpointError(f"{MANIFEST} does not match its own hash")
-    if sealed.manifest.get("format") != FORMAT:
+        raise CorruptCheckpointError(f"{CHECKPOINT_MANIFEST} does not match its own hash")
+    if sealed.manifest.get("format") != CHECKPOINT_FORMAT:
         raise StorageError(
-            f"checkpoint {path} has format {sealed.manifest.get('format')} and this swarmd reads {FORMAT}: "
-            "use the version that wrote it, or move the checkpoint away to go on from the one before"
+            f"checkpoint {path} has format {sealed.manifest.get('format')} and this swarmd reads "
+            f"{CHECKPOINT_FORMAT}: use the version that wrote it, or move the checkpoint away to go on from "
+            "the one before"
         )
     return _Manifest.model_validate(sealed.manifest)
 

@@ -42,6 +42,7 @@ from swarmd.errors import ConfigError
 from swarmd.storage.charters import read_charter
 from swarmd.storage.durable import FORMER, remedy, set_aside, write_whole
 from swarmd.storage.identity import make_key, put_key, read_key
+from swarmd.storage.versions import require_known_versions
 
 PID_BYTES = 16
 """Length of the lock file's content, always the same, so that it need not be truncated."""
@@ -61,8 +62,8 @@ class Home:
         """The home at `path`, made with a key if it is not there yet.
 
         A home that was a peer's and lost its key becomes another peer only with `new_identity`. Raises
-        ConfigError if the home cannot be made or written, if its key is missing or damaged, or if another
-        process is making it just now.
+        ConfigError if the home cannot be made or written, if a newer swarmd wrote it, if its key is missing
+        or damaged, or if another process is making it just now.
         """
         home = cls(path.expanduser().resolve())
         try:
@@ -72,6 +73,7 @@ class Home:
             _require_writable(home.path)
             _require_own(home.path)
             home._require_plain_files()
+            home.require_known_versions()
             if home.socket_path.parent != home.path:
                 places.make_runtime_directory(home.path)
             if not home.identity_path.exists():
@@ -90,7 +92,8 @@ class Home:
 
     @classmethod
     def existing(cls, path: Path) -> Self:
-        """The home at `path` for a command that only reads. Raises ConfigError when there is none."""
+        """The home at `path` for a command that only reads. Raises ConfigError when there is none, and for
+        one that a newer swarmd wrote."""
         home = cls(path.expanduser().resolve())
         try:
             home.identity_path.stat()
@@ -106,6 +109,7 @@ class Home:
             ) from error
         except OSError as error:
             raise ConfigError(f"home {home.path} cannot be read: {remedy(error)}") from error
+        home.require_known_versions()
         return home
 
     @property
@@ -217,6 +221,10 @@ class Home:
         if self.lock_path.exists():
             with self.lock():
                 return
+
+    def require_known_versions(self) -> None:
+        """Raises ConfigError if a newer swarmd wrote this home. Changes nothing."""
+        require_known_versions(self.path, self.database_path, self.checkpoints_path)
 
     def has_checkpoints(self) -> bool:
         """Whether there is at least one, whole or not. Raises ConfigError."""

@@ -1,0 +1,196 @@
+"""`swarmd service`: have this user's service manager keep a peer running. See `swarmd.service`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swarmd import exit_codes
+from swarmd.cli.flags import FLAGS, Given, arguments, overrides, with_settings
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.join import DevicesOption
+from swarmd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from swarmd.service import ServiceManager
+
+app = typer.Typer(help="Keep a peer running as a service of this user.", no_args_is_help=True)
+
+MEMORY_MAX = "90%"
+"""Of the machine's memory: the system keeps the rest. `--memory-limit` is what a peer aims at."""
+LINES = 50  # about a screen, as `swarmd events` shows
+PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
+"""Variables that change what a peer does, beside SWARMD_*; a service sees no others of the shell."""
+CACHES = (".cache/vllm", ".triton")
+"""Where engines keep what they compiled, in this user's directory; a peer may write there if they exist."""
+
+
+@app.command("install")
+@with_settings(*FLAGS, listed_after={"devices": "--device"})
+def install(
+    given: Given,
+    home: HomeOption = DEFAULT_HOME,
+    devices: DevicesOption = None,
+    memory_max: Annotated[
+        str,
+        typer.Option(
+            "--memory-max",
+            metavar="SIZE|SHARE",
+            help="Bound of all processes of the peer together, enforced by systemd: 6GiB, or 80% of the "
+            "machine's memory. --memory-limit is what the peer itself plans with.",
+        ),
+    ] = MEMORY_MAX,
+) -> None:
+    """Start a peer now and at each login, and again when it ended by mistake.
+
+    Takes the flags of `swarmd join`, checks them first, and makes the home if there is none. Linux: a
+    systemd user unit in which only the home can be written. macOS: a LaunchAgent.
+    """
+    from swarmd.cli.foresight import foresee, foresee_devices
+    from swarmd.cli.init import open_home
+    from swarmd.config import load_config
+    from swarmd.config.memory_limit import memory_limit_bytes
+    from swarmd.names import named
+    from swarmd.service import Wish, choose_manager
+    from swarmd.storage import Home
+
+    manager = choose_manager()
+    path = home_path(home)
+    if manager.file(path).exists():
+        raise ConfigError(
+            f"home {path} has a service already ({manager.file(path)}): `swarmd service status{_at(path)}` "
+            f"shows it; to change it, `swarmd service remove{_at(path)}` and install it again"
+        )
+    memory_limit_bytes(memory_max, 0)  # better to report a wrong amount now than in systemd's words
+    given = {**given, **_absolute(given)}
+    config = load_config(path, overrides(given))
+    if devices is not None:
+        foresee_devices(devices)
+    foresee(config, Home(path), ports=devices is None)
+    of_all = [] if devices is None else [f"--devices={devices}"]
+    peer = "peers" if devices else f"peer {named(open_home(path).key().peer_id)}"
+    wish = Wish(
+        home=path,
+        command=[*_swarmd(), "join", f"--home={path}", *of_all, *arguments(given)],
+        description=f"swarmd {peer}",
+        memory_max=memory_max,
+        writable=list(_writable(config.policy.model, config.network.address_file)),
+        environment={
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name in PASSED_ON or name.startswith("SWARMD_")
+        },
+    )
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    notes = manager.install(wish)
+    state = manager.state(path)
+    typer.echo(f"installed {state.name} ({state.file})")
+    for note in notes:
+        typer.echo(f"note: {note}")
+    at = _at(path)
+    typer.echo(f"next: swarmd service status{at}, swarmd service logs{at}, swarmd status{at}")
+
+
+@app.command("status")
+def status(
+    home: HomeOption = DEFAULT_HOME,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show whether the service of a home runs, and how its peer is. Exit code 3: it does not run."""
+    from swarmd.health import look
+
+    path = home_path(home)
+    state = _manager_of(path).state(path)
+    _, health = look(str(path))
+    if as_json:
+        typer.echo(json.dumps({**asdict(state), "file": str(state.file), "health": health}))
+    else:
+        typer.echo(f"service  {state.name} ({state.file})")
+        typer.echo(f"home     {path}")
+        typer.echo(f"state    {state.text}")
+        typer.echo(f"starts   {state.starts}")
+        typer.echo(f"health   {health}")
+    raise typer.Exit(exit_codes.DONE if state.is_running else exit_codes.NO_DAEMON)
+
+
+@app.command("logs")
+def logs(
+    home: HomeOption = DEFAULT_HOME,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on showing new lines.")] = False,
+    lines: Annotated[int, typer.Option("--lines", min=1, help="Number of lines to show.")] = LINES,
+) -> None:
+    """Show what the service of a home wrote. `swarmd events` shows what its peer lived through."""
+    path = home_path(home)
+    command = _manager_of(path).log_command(path, lines, follow=follow)
+    try:
+        code = subprocess.run(command, check=False).returncode  # noqa: S603  the system's own reader
+    except OSError as error:
+        raise ConfigError(
+            f"`{command[0]}` cannot be run ({error.strerror}): `swarmd events` shows what happened"
+        ) from error
+    except KeyboardInterrupt:
+        code = exit_codes.DONE
+    raise typer.Exit(code)
+
+
+@app.command("remove")
+def remove(home: HomeOption = DEFAULT_HOME) -> None:
+    """Stop the service of a home and remove it. The home stays as it is."""
+    path = home_path(home)
+    manager = _manager_of(path)
+    manager.remove(path)
+    typer.echo(f"stopped, and removed {manager.file(path)}; the home {path} is as it was")
+
+
+def _swarmd() -> list[str]:
+    """This very installation, whatever is on the PATH; -P: whatever lies in the working directory."""
+    return [sys.executable, "-P", "-m", "swarmd"]
+
+
+def _absolute(given: Given) -> dict[str, object]:
+    """Files and directories that were named from where the person is; the service is elsewhere."""
+    found = {key: value for key, value in given.items() if isinstance(value, Path)}
+    for key in ("policy.model", "swarm"):
+        name = given[key]
+        if isinstance(name, str) and os.path.exists(name):  # noqa: PTH110  false if too long
+            found[key] = Path(name)
+    return {key: str(Path(value).absolute()) for key, value in found.items()}
+
+
+def _manager_of(home: Path) -> ServiceManager:
+    """The manager of the service of this home. Raises ConfigError if it has none."""
+    from swarmd.service import choose_manager
+
+    manager = choose_manager()
+    if not manager.file(home).exists():
+        raise ConfigError(
+            f"home {home} has no service: `swarmd service install{_at(home)}` makes one, or name another "
+            "--home"
+        )
+    return manager
+
+
+def _at(home: Path) -> str:
+    return "" if home == home_path(DEFAULT_HOME) else f" --home {home}"
+
+
+def _writable(model: str, address_file: Path | None) -> Iterator[Path]:
+    """What a peer writes outside its home."""
+    from swarmd.model_names import EMBEDDED
+
+    if address_file is not None:
+        yield address_file.parent
+    if model != EMBEDDED and not Path(model).is_absolute():
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        hub = Path(os.environ.get("HF_HOME") or cache / "huggingface")
+        hub.mkdir(parents=True, exist_ok=True)
+        yield hub
+    yield from (Path.home() / name for name in CACHES)

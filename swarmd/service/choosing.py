@@ -1,0 +1,41 @@
+"""Which service manager this machine has, or why none will do and what to do instead."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from swarmd.errors import ConfigError
+from swarmd.places import DEFAULT_HOME
+from swarmd.service.interface import ServiceManager
+
+FOREGROUND = "`swarmd join` runs in the foreground under any other service manager: see docs/install.md"
+
+
+def choose_manager() -> ServiceManager:
+    """The service manager of this user. Raises ConfigError."""
+    system = platform.system()
+    if system not in ("Linux", "Darwin"):
+        raise ConfigError(
+            f"swarmd does not run as a service of {system}: use WSL 2 (`wsl --install`), and `swarmd service "
+            "install` inside it"
+        )
+    if os.geteuid() == 0:
+        raise ConfigError(
+            "a service of root's would give a peer every right of this machine, and it needs none: log in as "
+            "the user who shall own the peer and install it there, or write a unit with User=, as "
+            "docs/install.md shows"
+        )
+    usual = Path(DEFAULT_HOME).expanduser().resolve()
+    if system == "Darwin":
+        from swarmd.service.launchd import Launchd
+
+        return Launchd(usual, Path.home() / "Library/LaunchAgents", os.getuid())
+    if shutil.which("systemctl") is None:
+        raise ConfigError(f"this machine has no systemd (`systemctl` is not on the PATH): {FOREGROUND}")
+    from swarmd.service.systemd import Systemd
+
+    settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return Systemd(usual, settings / "systemd/user")

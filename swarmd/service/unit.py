@@ -1,0 +1,113 @@
+"""The text of a systemd user unit for one peer, hardened as far as a user's manager can (systemd.exec(5)).
+
+A user's manager has no privileges. What needs a file system of its own therefore needs a user namespace
+(PrivateUsers=), which some systems refuse; without it the other walls stay. ProtectKernelTunables= and
+ProtectKernelLogs= are left out: they fail in a user namespace (systemd 252), and guard what this user cannot
+write anyway. MemoryDenyWriteExecute= and PrivateDevices= are left out because PyTorch compiles and GPUs are
+devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swarmd import exit_codes
+from swarmd.config.memory_limit import memory_limit_bytes
+from swarmd.places import socket_name
+from swarmd.service.interface import AGAIN_S, STOP_S, Wish
+
+SANDBOX_CALLS = "landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp"
+"""System calls with which swarmd confines its own task workers; @system-service lacks them (systemd 252)."""
+
+WALLS = f"""\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service {SANDBOX_CALLS}
+SystemCallErrorNumber=EPERM
+UMask=0077
+"""
+
+FILE_WALLS = """\
+PrivateUsers=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelModules=yes
+"""
+
+
+def unit_text(wish: Wish, *, own_file_system: bool) -> str:
+    """The unit. `own_file_system`: everything but the home and `wish.writable` is read-only for the peer."""
+    return "\n".join(
+        [
+            "# Written by `swarmd service install`; `swarmd service remove` removes it.",
+            "[Unit]",
+            f"Description={_plain(wish.description)}",
+            "# A peer is started again for as long as it takes.",
+            "StartLimitIntervalSec=0",
+            "",
+            "[Service]",
+            "Type=exec",
+            f"ExecStart={' '.join(_argument(word) for word in wish.command)}",
+            f"WorkingDirectory={_plain(str(wish.home))}",
+            *(f"Environment={_quoted(f'{name}={value}')}" for name, value in wish.environment.items()),
+            "Restart=on-failure",
+            f"RestartPreventExitStatus={exit_codes.MISUSED} {exit_codes.FORCED}",
+            f"RestartSec={AGAIN_S}",
+            "# The parent passes the signal on: a second one would end the peer without a checkpoint.",
+            "KillMode=mixed",
+            f"TimeoutStopSec={STOP_S}",
+            f"MemoryMax={_memory(wish.memory_max)}",
+            "# The parent itself starts the peer again when memory ran out.",
+            "OOMPolicy=continue",
+            "",
+            WALLS + ("".join(f"{line}\n" for line in _file_walls(wish)) if own_file_system else ""),
+            "[Install]",
+            "WantedBy=default.target",
+            "",
+        ]
+    )
+
+
+def _file_walls(wish: Wish) -> Iterator[str]:
+    yield from FILE_WALLS.splitlines()
+    yield "ReadWritePaths=/tmp" if _needs_common_tmp(wish) else "PrivateTmp=yes"
+    yield f"ReadWritePaths={_quoted(str(wish.home))}"
+    for path in wish.writable:
+        yield f"ReadWritePaths={_quoted(f'-{path}')}"
+
+
+def _needs_common_tmp(wish: Wish) -> bool:
+    """Whether the program or the home is there, or `swarmd status` meets the daemon there, because the home's
+    path is too long for a socket."""
+    used = (wish.command[0], str(wish.home), socket_name(str(wish.home)))
+    return any(path.startswith(("/tmp/", "/var/tmp/")) for path in used)  # noqa: S108  nothing is made there
+
+
+def _memory(text: str) -> str:
+    """As systemd writes it: a share of the machine's memory, or bytes."""
+    return text.replace(" ", "") if text.strip().endswith("%") else str(memory_limit_bytes(text, 0))
+
+
+def _plain(text: str) -> str:
+    """A value that is not split into words: `%` is the only character with a meaning (systemd.unit(5))."""
+    return " ".join(text.split("\n")).replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    """One word of a list (systemd.syntax(7), "Quoting")."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{_plain(escaped)}"'
+
+
+def _argument(text: str) -> str:
+    """One word of a command line, in which `$` is a variable as well (systemd.service(5))."""
+    return _quoted(text).replace("$", "$$")

@@ -1,0 +1,89 @@
+"""The text of a systemd unit: its walls, what starts again, and paths with characters that mean something."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from swarmd.service.unit import unit_text
+from tests.service.making import make_wish
+
+HOME = Path("/home/you/.swarmd")
+
+
+def settings(text: str) -> list[tuple[str, str]]:
+    return [
+        tuple(line.split("=", 1)) for line in text.splitlines() if "=" in line and not line.startswith("#")
+    ]
+
+
+def test_only_the_home_and_what_is_named_can_be_written() -> None:
+    found = settings(unit_text(make_wish(HOME, writable=[Path("/join")]), own_file_system=True))
+    assert ("ProtectSystem", "strict") in found
+    assert ("PrivateTmp", "yes") in found
+    assert [value for name, value in found if name == "ReadWritePaths"] == ['"/home/you/.swarmd"', '"-/join"']
+
+
+def test_without_namespaces_the_other_walls_stand() -> None:
+    found = dict(settings(unit_text(make_wish(HOME), own_file_system=False)))
+    assert {"PrivateUsers", "ProtectSystem", "PrivateTmp", "ReadWritePaths"}.isdisjoint(found)
+    assert found["NoNewPrivileges"] == "yes"
+    assert "landlock_restrict_self" in found["SystemCallFilter"], "the peer's own sandbox needs it"
+
+
+def test_a_peer_is_started_again_unless_it_would_be_wrong_again() -> None:
+    found = dict(settings(unit_text(make_wish(HOME), own_file_system=True)))
+    assert found["Restart"] == "on-failure"
+    assert found["RestartPreventExitStatus"] == "2 130"
+    assert found["StartLimitIntervalSec"] == "0"
+
+
+def test_only_the_parent_is_told_to_stop_and_memory_that_runs_out_is_its_affair() -> None:
+    found = dict(settings(unit_text(make_wish(HOME), own_file_system=True)))
+    assert found["KillMode"] == "mixed"
+    assert found["OOMPolicy"] == "continue"
+
+
+@pytest.mark.parametrize(("given", "written"), [("90%", "90%"), ("6GiB", str(6 * 2**30)), ("80 %", "80%")])
+def test_memory_is_bounded_as_asked(given: str, written: str) -> None:
+    found = dict(settings(unit_text(make_wish(HOME, memory_max=given), own_file_system=True)))
+    assert found["MemoryMax"] == written
+
+
+def test_characters_that_mean_something_to_systemd_are_escaped() -> None:
+    home = Path('/home/you/50% "peer" \\ $HOME')
+    wish = make_wish(home, command=["/bin/python", f"--home={home}"], environment={"SWARMD_X": "$a %b"})
+    found = dict(settings(unit_text(wish, own_file_system=True)))
+    escaped = '/home/you/50%% \\"peer\\" \\\\ '
+    assert found["ExecStart"] == f'"/bin/python" "--home={escaped}$$HOME"'
+    assert found["ReadWritePaths"] == f'"{escaped}$HOME"'
+    assert found["Environment"] == '"SWARMD_X=$a %%b"'
+
+
+def test_a_line_break_begins_no_setting_of_its_own() -> None:
+    wish = make_wish(HOME, command=["/bin/python", "a\nExecStop=/bin/false"], description="a\nUser=root")
+    found = dict(settings(unit_text(wish, own_file_system=True)))
+    assert "ExecStop" not in found
+    assert "User" not in found
+
+
+@pytest.mark.parametrize("home", [Path("/tmp/peer"), Path("/home/you") / ("long" * 25)])
+def test_a_peer_that_is_met_in_the_common_tmp_keeps_it(home: Path) -> None:
+    found = settings(unit_text(make_wish(home), own_file_system=True))
+    assert ("ReadWritePaths", "/tmp") in found
+    assert "PrivateTmp" not in dict(found)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
+    unit = tmp_path / "swarmd.service"
+    wish = make_wish(tmp_path, command=["/bin/sh", "-c", "true"], environment={"HF_HOME": "/hub"})
+    unit.write_text(unit_text(wish, own_file_system=True))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert unit.name not in done.stderr
+    assert done.returncode == 0, done.stderr
