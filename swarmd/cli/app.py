@@ -76,6 +76,9 @@ COMMANDS = {
     "config": Command("swarmd.cli.config:app", "Show the settings in force, and check a file of settings."),
     "key": Command("swarmd.cli.key:app", "Back up this peer's key, and restore it."),
     "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
+    "testnet": Command(
+        "swarmd.cli.testnet:run", "Run a whole swarm on this machine, show its peers together, and sum it up."
+    ),
     "experiment": Command("swarmd.cli.experiment:app", "Run, report and compare experiments of many peers."),
     "version": Command(
         "swarmd.cli.version:version",

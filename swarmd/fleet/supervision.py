@@ -67,6 +67,8 @@ class Fleet:
     listener: Listener
     stops_at_failure: bool = False
     """Whether all are asked to stop when one has failed."""
+    together: bool = False
+    """Whether all are started at once: `command` knows how they reach one another before anybody is up."""
     failed: list[str] = field(default_factory=list)
     _children: dict[str, _Child] = field(default_factory=dict)
     """The newest process of each member, by the member's name."""
@@ -134,7 +136,7 @@ class Fleet:
             self.listener.ended(member)
             return
         self._group.create_task(self._live(child), name=member.name)
-        if not way_in:
+        if not way_in and not self.together:
             await child.settled.wait()
 
     def _ways_in(self) -> list[str]:
