@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.errors import ConfigError
 from swarmd.hardware.machine import free_memory_bytes, usable_cores
 from swarmd.model_names import EMBEDDED, SMOLLM2
@@ -65,11 +66,16 @@ def require_room(models: Sequence[str], here: Machine) -> None:
         )
 
 
-def memory_limit(models: Sequence[str], number: int, here: Machine) -> str:
-    """The `--memory-limit` of peer `number`, from 1: its share by size. A size instead of a percentage, so
-    that a peer that is started again later, with less memory free, may take as much as before."""
+def memory_limit(models: Sequence[str], number: int, here: Machine, given: str) -> str:
+    """The `--memory-limit` of peer `number`, from 1, if `given` is for all: a size is for each of them, and
+    a share of the free memory is divided by what their models take.
+
+    It becomes a size, so that a peer that is started again later, with less memory free, may take as much.
+    """
+    if not given.strip().endswith("%"):
+        return given
     share = bytes_of(models[number - 1]) / sum(map(bytes_of, models))
-    return f"{int(USABLE * here.free_bytes * share / MIB)}MiB"
+    return f"{int(memory_limit_bytes(given, here.free_bytes) * share / MIB)}MiB"
 
 
 def threads(peers: int, here: Machine) -> int:

@@ -17,7 +17,7 @@ from swarmd.storage import Home
 from swarmd.testnet import attackers
 from swarmd.testnet.asked import Asked
 from swarmd.testnet.homes import HOST, OBSERVER, Settler
-from swarmd.testnet.machine import Machine, memory_limit, threads
+from swarmd.testnet.machine import USABLE, Machine, memory_limit, threads
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 DEFAULT_SWARM = "starter"  # the one that `swarmd join` starts alone
@@ -33,11 +33,12 @@ def peers(settlers: Sequence[Settler], asked: Asked, here: Machine) -> tuple[Mem
     """One member per peer. What the operator set is left as it is; the rest is a fair share."""
     models = [asked.model_of(each.number) for each in settlers]
     given = {key: value for key, value in asked.settings.items() if value is not None}
+    limit = str(given.pop("policy.memory_limit", f"{USABLE:.0%}"))
     members = []
     for each, model in zip(settlers, models, strict=True):
         settings: dict[str, object] = {
             "policy.device": "cpu",
-            "policy.memory_limit": memory_limit(models, each.number, here),
+            "policy.memory_limit": memory_limit(models, each.number, here, limit),
             "observe.evaluate_every": _evaluate_every(asked),
             **given,
             "policy.model": model,

@@ -15,6 +15,7 @@ from swarmd.testnet.summary import AttackersSummary, PeerSummary, Summary
 
 MODEL_CHARS = 18
 HEALTH_CHARS = 40
+MATRIX_PEERS_MAX = 16  # a column each; the JSON has all
 NONE = "–"
 
 
@@ -42,7 +43,14 @@ def running(rows: Sequence[Row], *, seconds: float, hint: str) -> RenderableType
 
 def summed_up(summary: Summary) -> RenderableType:
     """What a testnet came to."""
-    parts: list[RenderableType] = [_peers(summary.peers), Text(), _matrix(summary.peers)]
+    peers = summary.peers
+    parts: list[RenderableType] = [_peers(peers), Text(), _learning(peers), Text()]
+    if len(peers) <= MATRIX_PEERS_MAX:
+        parts.append(_matrix(peers))
+    if not any(peer.learned_from for peer in peers):
+        parts.append(
+            Text("no peer trained on groups of another: they arrive after 10 to 30 s; run it longer")
+        )
     if summary.faults:
         parts += [Text(), *_faults(summary)]
     if summary.attackers is not None:
@@ -54,22 +62,28 @@ def _peers(peers: Sequence[PeerSummary]) -> Table:
     table = _table()
     table.add_column("peer", no_wrap=True)
     table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=MODEL_CHARS)
-    for name in ("steps", "reward", "held-out", "from others", "starts"):
+    for name in ("steps", "groups from others", "starts"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("end", no_wrap=True)
     for peer in peers:
-        reward, held_out = peer.reward, peer.held_out
-        cells = (
-            f"{peer.number} {peer.name}",
-            _short(peer.model),
-            str(peer.steps),
-            _change(reward.start, reward.now, reward.interval),
-            NONE if held_out is None else _success(held_out),
-            str(sum(peer.learned_from.values())),
-            str(peer.starts),
-            peer.end,
-        )
+        others = str(sum(peer.learned_from.values()))
+        cells = (_named(peer), _short(peer.model), str(peer.steps), others, str(peer.starts), peer.end)
         table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def _learning(peers: Sequence[PeerSummary]) -> Table:
+    """Reward and held-out success: at the start, now, and the 95 % interval of now."""
+    table = _table()
+    table.add_column("peer", no_wrap=True)
+    for name in ("reward", "95 %", "held-out", "95 %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for peer in peers:
+        reward, held_out = peer.reward, peer.held_out
+        score = (NONE, NONE, "") if held_out is None else _success(held_out)
+        cells = (_named(peer), _change(reward.start, reward.now), _interval(reward.interval), *score)
+        table.add_row(*map(Text, cells))
     return table
 
 
@@ -84,7 +98,7 @@ def _matrix(peers: Sequence[PeerSummary]) -> RenderableType:
         cells = [
             "·" if other.number == peer.number else str(taught.get(str(other.number), 0)) for other in peers
         ]
-        table.add_row(Text(f"{peer.number} {peer.name}"), *map(Text, cells))
+        table.add_row(Text(_named(peer)), *map(Text, cells))
     return table
 
 
@@ -122,17 +136,24 @@ def _short(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2]
 
 
-def _success(held_out: HeldOut) -> str:
-    trend = "" if held_out.trend is None else f" {held_out.trend}"
-    return _change(held_out.start, held_out.now, held_out.interval) + trend
+def _named(peer: PeerSummary) -> str:
+    return f"{peer.number} {peer.name}"
 
 
-def _change(start: float | None, now: float | None, interval: tuple[float, float] | None) -> str:
-    """Like 0.310 > 0.402 (0.350–0.454)."""
+def _success(held_out: HeldOut) -> tuple[str, str, str]:
+    change = _change(held_out.start, held_out.now)
+    return change, _interval(held_out.interval), held_out.trend or ""
+
+
+def _change(start: float | None, now: float | None) -> str:
+    """Like 0.310 > 0.402."""
     if now is None:
         return NONE
-    before = "" if start is None else f"{start:.3f} > "
-    return before + f"{now:.3f}" + ("" if interval is None else f" ({interval[0]:.3f}–{interval[1]:.3f})")
+    return f"{now:.3f}" if start is None else f"{start:.3f} > {now:.3f}"
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return NONE if interval is None else f"{interval[0]:.3f}–{interval[1]:.3f}"
 
 
 def _number(value: float | None) -> str:

@@ -47,9 +47,10 @@ def test_memory_is_shared_by_size_and_does_not_shrink_for_a_peer_that_starts_aga
         file.truncate(PEER_BYTES // 2)  # so that a peer of this model takes three times as much
     models = ["embedded", str(tmp_path)]
     here = Machine(cores=2, free_bytes=10 * 2**30)
-    shares = [int(memory_limit(models, number, here).removesuffix("MiB")) for number in (1, 2)]
+    shares = [int(memory_limit(models, number, here, "50%").removesuffix("MiB")) for number in (1, 2)]
     assert shares[1] == pytest.approx(3 * shares[0], rel=0.01)
-    assert sum(shares) == pytest.approx(USABLE * here.free_bytes / MIB, rel=0.01)
+    assert sum(shares) == pytest.approx(here.free_bytes / 2 / MIB, rel=0.01)
+    assert memory_limit(models, 2, here, "3GiB") == "3GiB"
 
 
 @pytest.mark.parametrize(("peers", "cores", "each"), [(4, 2, 1), (4, 8, 2), (2, 9, 4)])
