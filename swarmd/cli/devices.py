@@ -14,6 +14,7 @@ from swarmd.cli.init import write_config
 from swarmd.config import Config, load_config
 from swarmd.fleet import (
     Member,
+    Printed,
     choose_devices,
     device_homes,
     look_at_machine,
@@ -51,12 +52,24 @@ def join_devices(config: Config, given: Given, devices: str) -> int:
                 members,
                 command=lambda member, way_in: command(member, (*config.network.peers, *way_in)),
                 host=config.network.host,
-                as_json=members[0].settings["observe.log_format"] == "json",
-                out=sys.stdout,
-                err=sys.stderr,
-                reachable=lambda member: _publish_addresses(member, config.network.address_file),
+                listener=_Devices(members, config.network.address_file),
             )
         )
+
+
+class _Devices(Printed):
+    """Prints what the peers say. --address-file holds the addresses of the first that is up: through it,
+    others meet the rest."""
+
+    def __init__(self, members: Sequence[Member], address_file: Path | None) -> None:
+        as_json = members[0].settings["observe.log_format"] == "json"
+        width = max(len(member.name) for member in members)
+        super().__init__(sys.stdout, sys.stderr, as_json=as_json, width=width)
+        self._address_file = address_file
+
+    def reachable(self, member: Member, *, first: bool) -> None:
+        if first and self._address_file is not None:
+            _publish_addresses(member, self._address_file)
 
 
 def command(member: Member, peers: Sequence[str]) -> list[str]:
@@ -66,10 +79,7 @@ def command(member: Member, peers: Sequence[str]) -> list[str]:
     return [*program, f"--home={member.home.path}", *arguments(settings)]
 
 
-def _publish_addresses(member: Member, path: Path | None) -> None:
-    """--address-file holds the addresses of the first peer that is up: through it, others meet the rest."""
-    if path is None:
-        return
+def _publish_addresses(member: Member, path: Path) -> None:
     try:
         path.write_text(member.addresses_path.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,17 @@ def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports
     home.require_unused()
     if ports:
         foresee_ports(config)
+
+
+def foresee_testnet(config: Config, models: Sequence[str], first: Home) -> None:
+    """The same for peers of these models; `first` is the home of the first of them. Raises ConfigError."""
+    _swarm(config, first)
+    device = config.policy.device if "device" in config.policy.model_fields_set else "cpu"
+    for model in models:
+        model_names.require_plausible(model, "--models")
+        foresee_policy(config.policy.model_copy(update={"model": model, "device": device}), first)
+    # Each peer listens on a free port of its own, whatever a variable says.
+    _ports(config.model_copy(update={"network": config.network.model_copy(update={"port": 0})}))
 
 
 def foresee_policy(policy: PolicyConfig, home: Home) -> None:

@@ -3,19 +3,24 @@
 The command becomes a parent that starts one `swarmd join` per device, passes their output on under the
 device's name, and stops them together. Each is a whole peer with a home of its own; they share through the
 swarm, as any other peers do. The parent holds no model, no driver and no key, and imports no torch: it lives
-as long as its children and leaves the devices' memory to them.
+as long as its children and leaves the devices' memory to them. `swarmd testnet` runs its peers with the same
+`Fleet`.
 """
 
 from swarmd.fleet.devices import Device, Machine, choose_devices, look_at_machine
 from swarmd.fleet.homes import device_homes, prepare_homes
 from swarmd.fleet.members import Member, members_of, require_addresses_apart
-from swarmd.fleet.supervision import FORCED_EXIT_CODE, supervise
+from swarmd.fleet.output import Listener, Printed
+from swarmd.fleet.supervision import FORCED_EXIT_CODE, Fleet, supervise
 
 __all__ = [
     "FORCED_EXIT_CODE",
     "Device",
+    "Fleet",
+    "Listener",
     "Machine",
     "Member",
+    "Printed",
     "choose_devices",
     "device_homes",
     "look_at_machine",

@@ -14,14 +14,14 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TextIO
 
 from swarmd import exit_codes
 from swarmd.errors import SwarmdError
-from swarmd.fleet.lines import labelled, labelled_json
 from swarmd.fleet.members import Member, address_on_this_machine
+from swarmd.fleet.output import Listener
 from swarmd.parent.lifeline import STOP
 from swarmd.storage.durable import remedy
 
@@ -30,6 +30,7 @@ LOOK_EVERY_S = 0.2  # between two checks whether a peer wrote its addresses, whi
 LINE_BYTES_MAX = 2**20  # an event takes a few KiB; a longer line is left out, not kept in memory
 LAST_LINES = 20  # of standard error: enough for a message; the last line is quoted
 DRAIN_S = 2.0  # what a dead child wrote is there at once; its own children may hold the pipe a little longer
+ABANDONED_S = 60.0  # for a checkpoint, when a bug or a cancellation here ends the fleet; then all are killed
 
 Command = Callable[[Member, Sequence[str]], Sequence[str]]
 """The program and arguments that start a member, given the addresses of siblings to join through."""
@@ -43,88 +44,108 @@ class _Child:
     """Set once it can be reached or has ended."""
     address: str | None = None
     last_words: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    again: bool = False
+    """Whether it is started again when it has ended in order."""
 
 
-async def supervise(
-    members: Sequence[Member],
-    *,
-    command: Command,
-    host: str,
-    as_json: bool,
-    out: TextIO,
-    err: TextIO,
-    reachable: Callable[[Member], None],
-) -> int:
+async def supervise(members: Sequence[Member], *, command: Command, host: str, listener: Listener) -> int:
     """Run all members to their end; returns the exit code for orderly ends, forced or not.
 
-    `host` is the IP address they listen on, `reachable` is told which one is up first. Their lines go to
-    `out` and `err`. Takes SIGINT, SIGTERM and SIGHUP for itself. Raises SwarmdError naming those that failed.
+    `host` is the IP address they listen on. Takes SIGINT, SIGTERM and SIGHUP for itself. Raises SwarmdError
+    naming those that failed.
     """
-    return await _Fleet(members, command, host, as_json, out, err, reachable).run()
+    return await Fleet(members, command, host, listener).run()
 
 
 @dataclass
-class _Fleet:
-    """One run of the parent; see `supervise`."""
+class Fleet:
+    """One run of the parent; see `supervise`. Use it directly to stop, restart or add members meanwhile."""
 
     members: Sequence[Member]
     command: Command
     host: str
-    as_json: bool
-    out: TextIO | None
-    err: TextIO | None
-    reachable: Callable[[Member], None]
-    children: list[_Child] = field(default_factory=list)
-    signals: int = 0
+    listener: Listener
+    stops_at_failure: bool = False
+    """Whether all are asked to stop when one has failed."""
+    together: bool = False
+    """Whether all are started at once: `command` knows how they reach one another before anybody is up."""
     failed: list[str] = field(default_factory=list)
+    _children: dict[str, _Child] = field(default_factory=dict)
+    """The newest process of each member, by the member's name."""
+    _group: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
+    _stops: int = 0
 
     async def run(self) -> int:
+        """See `supervise`."""
         loop = asyncio.get_running_loop()
         for number in STOP:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:  # nohup
                 continue
             loop.add_signal_handler(number, self._on_signal)
-        async with asyncio.TaskGroup() as group:
-            for member in self.members:
-                if self.signals:
-                    break
-                way_in = self._ways_in()
-                child = await self._start(member, way_in)
-                if child is None:
-                    continue
-                group.create_task(self._watch(child), name=member.name)
-                if not way_in:
-                    await child.settled.wait()
-                    if child.address is not None:
-                        self.reachable(member)
-        if self.signals > 1:
+        try:
+            async with self._group:
+                for member in self.members:
+                    await self._begin(member)
+        finally:
+            await self._end_all()
+        if self._stops > 1:
             return FORCED_EXIT_CODE
         if self.failed:
             raise SwarmdError(
                 f"{len(self.failed)} of {len(self.members)} peers failed: {', '.join(self.failed)}; "
                 "see what they said above"
             )
-        return 0
+        return exit_codes.DONE
+
+    # What can be asked meanwhile ------------------------------------------------------------------
+
+    def stop(self, why: str) -> None:
+        """Ask all to stop, and tell why; nothing if that was done before."""
+        if self._stops:
+            return
+        self._stops = 1
+        self.listener.told(why)
+        for child in self._children.values():
+            _ask_to_stop(child.process)
+
+    def add(self, member: Member) -> None:
+        """Start one more. Only while others run."""
+        self.members = (*self.members, member)
+        self._group.create_task(self._begin(member), name=f"start {member.name}")
+
+    def restart(self, member: Member) -> None:
+        """Ask a member to stop, and start it again once it has ended in order."""
+        child = self._children[member.name]
+        child.again = True
+        _ask_to_stop(child.process)
+
+    def parent_pid(self, member: Member) -> int | None:
+        """The process id of its small parent; None while it does not run."""
+        child = self._children.get(member.name)
+        return None if child is None or child.process.returncode is not None else child.process.pid
+
+    # The life of one ------------------------------------------------------------------------------
+
+    async def _begin(self, member: Member) -> None:
+        """Start it, and wait until it is up if nobody is yet."""
+        if self._stops:
+            return
+        way_in = self._ways_in()
+        child = await self._start(member, way_in)
+        if child is None:
+            self.listener.ended(member)
+            return
+        self._group.create_task(self._live(child), name=member.name)
+        if not way_in and not self.together:
+            await child.settled.wait()
 
     def _ways_in(self) -> list[str]:
         """Addresses of the peers that are up."""
         return [
             child.address
-            for child in self.children
+            for child in self._children.values()
             if child.address is not None and child.process.returncode is None
         ]
-
-    def _on_signal(self) -> None:
-        self.signals += 1
-        if self.signals == 1:
-            self._tell(
-                "stopping: each peer finishes or drops its step; press Ctrl-C again to end all at once"
-            )
-        for child in self.children:
-            if self.signals == 1:
-                _ask_to_stop(child.process)
-            elif child.process.returncode is None:
-                child.process.kill()
 
     async def _start(self, member: Member, way_in: Sequence[str]) -> _Child | None:
         """Start it in a session of its own: a Ctrl-C in the terminal is for the parent, which passes it on.
@@ -145,11 +166,20 @@ class _Fleet:
         except OSError as error:
             self._fail(member, "it could not be started", remedy(error))
             return None
-        child = _Child(member, process)
-        self.children.append(child)
-        if self.signals:  # while it was being started
+        child = self._children[member.name] = _Child(member, process)
+        if self._stops:  # while it was being started
             _ask_to_stop(process)
         return child
+
+    async def _live(self, child: _Child) -> None:
+        """Watch it to its end, and through each start that was asked for."""
+        following: _Child | None = child
+        while following is not None:
+            child = following
+            await self._watch(child)
+            again = child.again and not self._stops and child.process.returncode == 0
+            following = await self._start(child.member, self._ways_in()) if again else None
+        self.listener.ended(child.member)
 
     async def _watch(self, child: _Child) -> None:
         """Pass on what the child says, until it has ended."""
@@ -157,8 +187,10 @@ class _Fleet:
         async with asyncio.TaskGroup() as group:
             meeting = group.create_task(self._meet(child))
             pumps = [
-                group.create_task(_each_line(process.stdout, partial(self._say, child))),
-                group.create_task(_each_line(process.stderr, partial(self._complain, child))),
+                group.create_task(
+                    _each_line(process.stdout, partial(self.listener.said, child.member)), name="stdout"
+                ),
+                group.create_task(_each_line(process.stderr, partial(self._complain, child)), name="stderr"),
             ]
             code = await process.wait()
             meeting.cancel()
@@ -167,8 +199,8 @@ class _Fleet:
                 pump.cancel()
         child.settled.set()
         # If a child did not listen for signals yet, the signal itself ended it.
-        stopped_early = self.signals > 0 and code == -signal.SIGTERM
-        if code != 0 and not stopped_early and self.signals < 2:
+        stopped_early = self._stops > 0 and code == -signal.SIGTERM
+        if code != 0 and not stopped_early and self._stops < 2:
             words = child.last_words[-1] if child.last_words else "it said nothing on standard error"
             self._fail(child.member, _how_it_ended(code), words)
 
@@ -176,28 +208,49 @@ class _Fleet:
         """Wait until the child wrote its addresses, without limit: it may have to download its model."""
         while not _is_written(child.member):  # noqa: ASYNC110  it is another process that writes it
             await asyncio.sleep(LOOK_EVERY_S)
+        first = not self._ways_in()
         child.address = address_on_this_machine(child.member, self.host)
+        self.listener.reachable(child.member, first=first)
         child.settled.set()
-
-    def _say(self, child: _Child, line: str) -> None:
-        text = labelled_json(line, child.member.name) if self.as_json else self._labelled(child, line)
-        self.out = _print(text, self.out)
 
     def _complain(self, child: _Child, line: str) -> None:
         if line.strip():
             child.last_words.append(line.strip())
-        self.err = _print(self._labelled(child, line), self.err)
-
-    def _labelled(self, child: _Child, line: str) -> str:
-        width = max(len(member.name) for member in self.members)
-        return labelled(line, child.member.name, width)
+        self.listener.complained(child.member, line)
 
     def _fail(self, member: Member, what: str, last_words: str) -> None:
         self.failed.append(member.name)
-        self._tell(f"error: the peer on {member.name} failed: {what}: {last_words}")
+        self.listener.failed(member, f"{what}: {last_words}")
+        if self.stops_at_failure:
+            self.stop("stopping the others: each finishes or drops its step")
 
-    def _tell(self, text: str) -> None:
-        self.err = _print(text, self.err)
+    # The end of all -------------------------------------------------------------------------------
+
+    def _on_signal(self) -> None:
+        if not self._stops:
+            self.stop("stopping: each peer finishes or drops its step; press Ctrl-C again to end all at once")
+            return
+        self._stops += 1
+        self._kill_all()
+
+    def _kill_all(self) -> None:
+        for child in self._children.values():
+            if child.process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.process.pid, signal.SIGKILL)
+
+    async def _end_all(self) -> None:
+        """Leave no process behind, however the fleet ends."""
+        running = [child for child in self._children.values() if child.process.returncode is None]
+        for child in running:
+            _ask_to_stop(child.process)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ABANDONED_S):
+                for child in running:
+                    await child.process.wait()
+        self._kill_all()
+        for child in running:
+            await child.process.wait()
 
 
 def _ask_to_stop(process: Process) -> None:
@@ -225,19 +278,6 @@ async def _each_line(stream: asyncio.StreamReader | None, take: Callable[[str], 
         if not line:
             return
         take(line.decode("utf-8", "replace"))
-
-
-def _print(text: str, stream: TextIO | None) -> TextIO | None:
-    """The stream, or None once it cannot be written: the peers go on without a reader."""
-    if stream is None:
-        return None
-    try:
-        print(text, file=stream, flush=True)
-    except UnicodeEncodeError:  # the child wrote letters that the terminal does not have
-        return _print(text.encode("ascii", "backslashreplace").decode(), stream)
-    except OSError:
-        return None
-    return stream
 
 
 def _how_it_ended(code: int) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from swarmd.hardware import cgroups
 from swarmd.hardware.guard import resident_bytes
+from swarmd.hardware.machine import free_memory_bytes, usable_cores
 
 GIB = 2**30
 
@@ -46,11 +46,11 @@ def probe_hardware() -> HardwareProbe:
     held = resident_bytes()
     return HardwareProbe(
         accelerators=(*_cuda_devices(), *_mps_device()),
-        cores=_usable_cores(),
+        cores=usable_cores(),
         busy_cores=psutil.getloadavg()[0],
         fast_bfloat16=torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
         omp_threads=int(omp) if omp.isdigit() and int(omp) > 0 else None,
-        free_bytes=int(min(psutil.virtual_memory().available, cgroups.free_bytes())) + held,
+        free_bytes=free_memory_bytes() + held,
         held_bytes=held,
         cpu=_cpu_name(Path("/proc/cpuinfo")),
     )
@@ -84,11 +84,3 @@ def _cpu_name(path: Path) -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
-
-
-def _usable_cores() -> int:
-    """Physical cores, bounded by affinity and by control group quotas."""
-    logical = os.cpu_count() or 1
-    physical = psutil.cpu_count(logical=False) or logical
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
-    return max(1, int(min(physical, allowed, cgroups.cores())))

@@ -160,6 +160,7 @@ class _Keeper:
         self._stops += 1
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number if self._stops < KILL_AT else signal.SIGKILL)
+            self._signal_session(signal.SIGCONT)  # somebody may have frozen it: it could not stop
 
     def _pause(self) -> None:
         """Ctrl-Z: pause the peer first, then this process, until the shell wakes it."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from swarmd.errors import SwarmdError
-from swarmd.fleet import FORCED_EXIT_CODE, Member, supervise
+from swarmd.fleet import FORCED_EXIT_CODE, Fleet, Member, Printed, supervise
 
 PORT = 41_000
 WAIT_S = 30  # a script starts in 0.1 s; one that never does fails the test rather than hang it
@@ -47,7 +47,7 @@ class Output(io.StringIO):
 
 
 @dataclass
-class Fleet:
+class Run:
     """One run: what each member's script is, what it was started with, and what came out."""
 
     scripts: Mapping[str, str]
@@ -55,6 +55,9 @@ class Fleet:
     out: Output = field(default_factory=Output)
     err: Output = field(default_factory=Output)
     first_up: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    met: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether somebody is up."""
 
     def command(self, member: Member, peers: Sequence[str]) -> list[str]:
         self.given[member.name] = list(peers)
@@ -64,14 +67,27 @@ class Fleet:
     async def run(self, members: Sequence[Member], *, as_json: bool = False) -> int:
         async with asyncio.timeout(WAIT_S):
             return await supervise(
-                members,
-                command=self.command,
-                host="127.0.0.1",
-                as_json=as_json,
-                out=self.out,
-                err=self.err,
-                reachable=lambda member: self.first_up.append(member.name),
+                members, command=self.command, host="127.0.0.1", listener=self.listener(members, as_json)
             )
+
+    def listener(self, members: Sequence[Member], as_json: bool = False) -> Printed:
+        return Heard(self, as_json, max(len(member.name) for member in members))
+
+
+class Heard(Printed):
+    """Prints, and remembers who was up first and who has ended."""
+
+    def __init__(self, run: Run, as_json: bool, width: int) -> None:
+        super().__init__(run.out, run.err, as_json=as_json, width=width)
+        self._run = run
+
+    def reachable(self, member: Member, *, first: bool) -> None:
+        if first:
+            self._run.first_up.append(member.name)
+        self._run.met.set()
+
+    def ended(self, member: Member) -> None:
+        self._run.ended.append(member.name)
 
 
 def address(member: Member) -> str:
@@ -80,7 +96,7 @@ def address(member: Member) -> str:
 
 async def test_the_first_to_be_up_is_the_way_in_for_the_others(make_members) -> None:
     members = make_members(3)
-    fleet = Fleet({"cpu:0": UP + UNTIL_STOPPED, "cpu:1": UP, "cpu:2": UP + "print('up')"})
+    fleet = Run({"cpu:0": UP + UNTIL_STOPPED, "cpu:1": UP, "cpu:2": UP + "print('up')"})
     async with asyncio.TaskGroup() as group:
         running = group.create_task(fleet.run(members))
         await fleet.out.holds("up")
@@ -95,7 +111,7 @@ async def test_addresses_of_an_earlier_run_are_not_taken_for_those_of_this_one(m
     members = make_members(2)
     members[0].addresses_path.write_text("old\n")
     members[0].home.write_port(PORT)
-    fleet = Fleet({"cpu:0": "pass", "cpu:1": "pass"})
+    fleet = Run({"cpu:0": "pass", "cpu:1": "pass"})
     assert await fleet.run(members) == 0
     assert fleet.given["cpu:1"] == []
 
@@ -103,7 +119,7 @@ async def test_addresses_of_an_earlier_run_are_not_taken_for_those_of_this_one(m
 async def test_one_that_fails_is_named_with_its_last_words_and_the_others_go_on(make_members) -> None:
     members = make_members(3)
     fails = "import sys\nprint('first\\nerror: no room', file=sys.stderr)\nsys.exit(2)\n"
-    fleet = Fleet({"cpu:0": fails, "cpu:1": UP + UNTIL_STOPPED, "cpu:2": "print('hello')"})
+    fleet = Run({"cpu:0": fails, "cpu:1": UP + UNTIL_STOPPED, "cpu:2": "print('hello')"})
     async with asyncio.TaskGroup() as group:
         running = group.create_task(expect_failure(fleet, members))
         await fleet.out.holds("hello")
@@ -118,20 +134,20 @@ async def test_one_that_fails_is_named_with_its_last_words_and_the_others_go_on(
     assert fleet.first_up == ["cpu:1"]
 
 
-async def expect_failure(fleet: Fleet, members: Sequence[Member]) -> str:
+async def expect_failure(fleet: Run, members: Sequence[Member]) -> str:
     with pytest.raises(SwarmdError) as failed:
         await fleet.run(members)
     return str(failed.value)
 
 
 async def test_one_that_is_killed_is_a_failure_with_a_hint(make_members) -> None:
-    fleet = Fleet({"cpu:0": "import os\nos.kill(os.getpid(), 9)\n"})
+    fleet = Run({"cpu:0": "import os\nos.kill(os.getpid(), 9)\n"})
     assert "cpu:0" in await expect_failure(fleet, make_members(1))
     assert "SIGKILL, as the system does when memory runs out" in fleet.err.getvalue()
 
 
 async def test_one_that_cannot_be_started_is_a_failure_and_the_next_is_started(make_members) -> None:
-    fleet = Fleet({"cpu:0": "", "cpu:1": "print('here')"})
+    fleet = Run({"cpu:0": "", "cpu:1": "print('here')"})
     whole = fleet.command
 
     def broken(member: Member, peers: Sequence[str]) -> list[str]:
@@ -145,7 +161,7 @@ async def test_one_that_cannot_be_started_is_a_failure_and_the_next_is_started(m
 
 async def test_one_signal_asks_all_to_stop_and_waits_for_what_they_still_do(make_members) -> None:
     tidy = UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"
-    fleet = Fleet({"cpu:0": tidy, "cpu:1": tidy})
+    fleet = Run({"cpu:0": tidy, "cpu:1": tidy})
     async with asyncio.TaskGroup() as group:
         running = group.create_task(fleet.run(make_members(2)))
         await fleet.out.holds("up", times=2)
@@ -156,7 +172,7 @@ async def test_one_signal_asks_all_to_stop_and_waits_for_what_they_still_do(make
 
 
 async def test_a_second_signal_ends_all_at_once(make_members) -> None:
-    fleet = Fleet(dict.fromkeys(("cpu:0", "cpu:1"), UP + "print('up', flush=True)\n" + DEAF))
+    fleet = Run(dict.fromkeys(("cpu:0", "cpu:1"), UP + "print('up', flush=True)\n" + DEAF))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(fleet.run(make_members(2)))
         await fleet.out.holds("up", times=2)
@@ -168,7 +184,7 @@ async def test_a_second_signal_ends_all_at_once(make_members) -> None:
 
 
 async def test_a_stop_while_the_first_is_starting_starts_no_others(make_members) -> None:
-    fleet = Fleet({"cpu:0": "print('loading', flush=True)\n" + UNTIL_STOPPED})
+    fleet = Run({"cpu:0": "print('loading', flush=True)\n" + UNTIL_STOPPED})
     async with asyncio.TaskGroup() as group:
         running = group.create_task(fleet.run(make_members(2)))
         await fleet.out.holds("loading")
@@ -181,7 +197,7 @@ async def test_each_has_its_own_environment_besides_the_parents(make_members, mo
     monkeypatch.setenv("OF_ALL", "here")
     (member,) = make_members(1)
     own = dataclasses.replace(member, environment={"CUDA_VISIBLE_DEVICES": "7"})
-    fleet = Fleet({"cpu:0": "import os\nprint(os.environ['OF_ALL'], os.environ['CUDA_VISIBLE_DEVICES'])\n"})
+    fleet = Run({"cpu:0": "import os\nprint(os.environ['OF_ALL'], os.environ['CUDA_VISIBLE_DEVICES'])\n"})
     assert await fleet.run([own]) == 0
     assert fleet.out.getvalue() == "cpu:0 | here 7\n"
 
@@ -189,7 +205,7 @@ async def test_each_has_its_own_environment_besides_the_parents(make_members, mo
 async def test_json_lines_stay_json_and_a_line_without_end_costs_no_memory(make_members, monkeypatch) -> None:
     monkeypatch.setattr("swarmd.fleet.supervision.LINE_BYTES_MAX", 1_000)
     says = 'print(\'{"event": "step"}\')\nprint(\'x\' * 5000)\nprint(\'{"event": "last"}\')\n'
-    fleet = Fleet({"cpu:0": says})
+    fleet = Run({"cpu:0": says})
     assert await fleet.run(make_members(1), as_json=True) == 0
     events = [json.loads(line) for line in fleet.out.getvalue().splitlines()]
     assert {event["on"] for event in events} == {"cpu:0"}
@@ -204,7 +220,7 @@ async def test_a_reader_that_left_stops_nobody(make_members) -> None:
         def write(self, _: str) -> int:
             raise BrokenPipeError
 
-    fleet = Fleet({"cpu:0": "import sys\nfor n in range(9): print(n, flush=True)\n"}, out=Gone())
+    fleet = Run({"cpu:0": "import sys\nfor n in range(9): print(n, flush=True)\n"}, out=Gone())
     assert await fleet.run(make_members(1)) == 0
 
 
@@ -212,7 +228,7 @@ async def test_letters_that_the_output_cannot_show_are_written_out_and_stop_nobo
     written = io.BytesIO()
     narrow = io.TextIOWrapper(written, encoding="ascii")
     says = "import sys\nsys.stdout.buffer.write(b'caf\\xc3\\xa9 \\xb7\\n')\nprint('on')\n"
-    fleet = Fleet({"cpu:0": says}, out=narrow)  # type: ignore[arg-type]
+    fleet = Run({"cpu:0": says}, out=narrow)  # type: ignore[arg-type]
     assert await fleet.run(make_members(1)) == 0
     assert written.getvalue() == b"cpu:0 | caf\\xe9 \\ufffd\ncpu:0 | on\n"
 
@@ -231,3 +247,63 @@ def test_a_peer_stops_when_its_parents_end_of_the_pipe_closes(tmp_path, ends: bo
         process.stdin.close()
     assert process.wait(WAIT_S) == 0
     process.stdin.close()
+
+
+def fleet_of(run: Run, members: Sequence[Member], *, stops_at_failure: bool = False) -> Fleet:
+    return Fleet(members, run.command, "127.0.0.1", run.listener(members), stops_at_failure)
+
+
+async def test_a_member_that_is_restarted_ends_in_order_and_lives_again(make_members) -> None:
+    members = make_members(2)
+    tidy = UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint', flush=True)\n"
+    run = Run({"cpu:0": tidy, "cpu:1": tidy})
+    fleet = fleet_of(run, members)
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run())
+        await run.out.holds("up", times=2)
+        before = fleet.parent_pid(members[1])
+        fleet.restart(members[1])
+        await run.out.holds("up", times=3)
+        assert run.out.getvalue().count("checkpoint") == 1
+        assert fleet.parent_pid(members[1]) not in (None, before)
+        assert run.ended == []
+        fleet.stop("enough")
+    assert running.result() == 0
+    assert sorted(run.ended) == ["cpu:0", "cpu:1"]
+    assert run.err.getvalue() == "enough\n"
+
+
+async def test_a_member_that_is_added_later_joins_through_those_that_are_up(make_members) -> None:
+    members = make_members(2)
+    run = Run({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED, "cpu:1": "print('hello')"})
+    fleet = fleet_of(run, members[:1])
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run())
+        await run.out.holds("up")
+        await run.met.wait()
+        fleet.add(members[1])
+        await run.out.holds("hello")
+        fleet.stop("enough")
+    assert running.result() == 0
+    assert run.given["cpu:1"] == [address(members[0])]
+
+
+async def test_if_asked_to_one_failure_stops_the_others_in_order(make_members) -> None:
+    tidy = UP + UNTIL_STOPPED + "print('checkpoint')\n"
+    run = Run({"cpu:0": tidy, "cpu:1": "import sys\nsys.exit('no room')\n"})
+    async with asyncio.timeout(WAIT_S):
+        with pytest.raises(SwarmdError, match="1 of 2 peers failed: cpu:1"):
+            await fleet_of(run, make_members(2), stops_at_failure=True).run()
+    assert "cpu:0 | checkpoint" in run.out.getvalue()
+
+
+async def test_a_fleet_that_is_cancelled_leaves_no_process(make_members) -> None:
+    members = make_members(1)
+    run = Run({"cpu:0": UP + "print('up', flush=True)\n" + UNTIL_STOPPED + "print('checkpoint')\n"})
+    fleet = fleet_of(run, members)
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run())
+        await run.out.holds("up")
+        running.cancel()
+    assert running.cancelled()
+    assert fleet.parent_pid(members[0]) is None

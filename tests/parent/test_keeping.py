@@ -229,6 +229,16 @@ def test_ctrl_z_stops_the_child_too_and_fg_wakes_both(keep) -> None:
     assert process.stdout.read() == "had 15\n"
 
 
+def test_a_child_that_somebody_froze_stops_too_when_it_is_asked(keep) -> None:
+    process = keep(WAITS)
+    child = until_up(process)
+    os.killpg(child, signal.SIGSTOP)
+    until_stopped(psutil.Process(child))
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=WAIT_S)
+    assert (out, process.returncode) == (f"had {signal.SIGTERM.value}\n", 0)
+
+
 def test_the_parent_imports_nothing_heavy_and_stays_small(keep) -> None:
     code = (
         "import sys; from swarmd.parent import keeping; "

@@ -1,0 +1,215 @@
+"""`swarmd testnet`: a whole swarm on this machine, from one command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swarmd import exit_codes
+from swarmd.cli.flags import Given, arguments, overrides, with_settings
+from swarmd.errors import ConfigError
+from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
+
+if TYPE_CHECKING:
+    from swarmd.testnet.running import Outcome
+
+MODELS_MAX = 8  # distinct ones; more than anybody compares on one machine
+PLAIN_COLUMNS = 110  # of tables that no terminal shows
+STDOUT = "-"
+OF_THE_WHOLE = ("steps", "seed", "swarm", "observe.http")
+"""Settings that are not simply handed to every peer."""
+
+PeersOption = Annotated[
+    int,
+    typer.Option(
+        "--peers", "-n", metavar="N", min=PEERS_MIN, max=PEERS_MAX, help="How many peers, from 2 on."
+    ),
+]
+ModelsOption = Annotated[
+    str, typer.Option("--models", metavar="NAME|DIR,...", help="Models, given to the peers in turn.")
+]
+SecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds",
+        metavar="S",
+        min=1.0,
+        max=SECONDS_MAX,
+        help="Stop so many seconds after all peers are up.",
+    ),
+]
+ChaosOption = Annotated[
+    bool,
+    typer.Option("--chaos", help="Kill, freeze and restart peers at random, and say whether they come back."),
+]
+AttackersOption = Annotated[
+    int,
+    typer.Option(
+        "--attackers",
+        metavar="K",
+        min=0,
+        max=ATTACKERS_MAX,
+        help="Attack the peers with so many attackers. Needs a checkout of the repository.",
+    ),
+]
+AttackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--attack",
+        metavar="KIND,...",
+        help="Kinds of attackers, given in turn: draws-50, holders-3 and others.",
+    ),
+]
+KeptHomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", help="Keep the peers' homes here, and go on with those that are here."
+    ),
+]
+KeepOption = Annotated[bool, typer.Option("--keep", help="Keep the temporary homes, and say where they are.")]
+JsonOption = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE|-", help="Write the summary as JSON too; - is standard output."),
+]
+
+
+@with_settings(
+    "swarm",
+    "steps",
+    "seed",
+    "policy.device",
+    "policy.threads",
+    "policy.memory_limit",
+    "policy.max_new_tokens",
+    "learning.local",
+    "learning.external",
+    "learning.group_size",
+    "storage.checkpoint_every",
+    "observe.evaluate_every",
+    "observe.http",
+    listed_after={"seconds": "--steps"},
+)
+def run(
+    given: Given,
+    peers: PeersOption = 4,
+    models: ModelsOption = "embedded",
+    seconds: SecondsOption = None,
+    chaos: ChaosOption = False,
+    attackers: AttackersOption = 0,
+    attack: AttackOption = None,
+    home: KeptHomeOption = None,
+    keep: KeepOption = False,
+    json_: JsonOption = None,
+) -> None:
+    """Run a whole swarm on this machine, show its peers together, and sum it up.
+
+    Each peer is a real daemon on loopback, with a home and a port of its own: it trains as `swarmd join`
+    does. --steps ends each peer after so many steps, --seconds ends the whole, and so does Ctrl-C. --http
+    serves the page of an observer. Nothing is left behind unless --home or --keep is given.
+    """
+    from swarmd.cli.foresight import foresee_testnet
+    from swarmd.cli.home import home_path
+    from swarmd.config import load_config
+    from swarmd.storage import Home
+    from swarmd.testnet import attackers as hostile
+    from swarmd.testnet import homes
+    from swarmd.testnet.machine import machine, require_room
+
+    named = _models(models)
+    kinds = hostile.kinds(attackers, _parts(attack))
+    place = None if home is None else home_path(home)
+    nowhere = place or Path(tempfile.gettempdir(), homes.PREFIX)  # holds no config.toml
+    config = load_config(nowhere, overrides(given))
+    if place is not None:
+        homes.require_ours(place)
+    foresee_testnet(config, named, Home(nowhere / "peer-1"))
+    _require_writable(json_)
+    asked = Asked(
+        peers=peers,
+        models=named,
+        settings={key: value for key, value in given.items() if key not in OF_THE_WHOLE},
+        swarm=config.swarm,
+        evaluate_every=config.observe.evaluate_every,
+        steps=config.steps,
+        seconds=seconds,
+        chaos=chaos,
+        attacks=kinds,
+        seed=config.seed,
+        http=config.observe.http,
+    )
+    require_room([asked.model_of(number) for number in range(1, peers + 1)], machine())
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # while no fleet listens for them, so that files are removed
+    with homes.directory(place, keep=keep) as directory:
+        outcome = _play(asked, directory, to_stderr=json_ == STDOUT)
+        if keep or place is not None:
+            typer.echo(f"the homes are in {directory}", err=True)
+    _write_json(json_, outcome)
+    if outcome.failure is not None:
+        raise outcome.failure
+    raise typer.Exit(outcome.code)
+
+
+def _leave(number: int, _frame: object) -> None:
+    sys.exit(exit_codes.of_signal(number))
+
+
+def _models(text: str) -> tuple[str, ...]:
+    named = _parts(text)
+    if len(named) > MODELS_MAX:
+        raise ConfigError(f"--models names {len(named)} models: at most {MODELS_MAX}")
+    return named
+
+
+def _parts(text: str | None) -> tuple[str, ...]:
+    parts = () if text is None else tuple(part.strip() for part in text.split(","))
+    if "" in parts:
+        raise ConfigError(f"{text!r} has an empty name in it: write names with a comma between two")
+    return parts
+
+
+def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
+    import asyncio
+
+    from rich.console import Console
+
+    from swarmd.testnet import homes, tables
+    from swarmd.testnet.machine import machine
+    from swarmd.testnet.running import Run
+    from swarmd.testnet.screen import Screen
+
+    stream = sys.stderr if to_stderr else sys.stdout
+    console = Console(file=stream, width=None if stream.isatty() else PLAIN_COLUMNS, highlight=False)
+    screen = Screen(console)
+    settlers = homes.settle(directory, asked.peers)
+    outcome = asyncio.run(Run(asked, directory, settlers, machine(), arguments, screen).run())
+    screen.show(tables.summed_up(outcome.summary))
+    return outcome
+
+
+def _require_writable(json_file: str | None) -> None:
+    """Before anything runs: a summary that cannot be written would be lost. Raises ConfigError."""
+    if json_file in (None, STDOUT):
+        return
+    path = Path(json_file or "").absolute()
+    if path.is_dir():
+        raise ConfigError(f"--json {json_file} is a directory: give a file in it")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--json {json_file}: there is no directory {path.parent}: make it first")
+
+
+def _write_json(json_file: str | None, outcome: Outcome) -> None:
+    text = json.dumps(outcome.summary.to_json(), indent=1)
+    if json_file == STDOUT:
+        typer.echo(text)
+    elif json_file is not None:
+        try:
+            Path(json_file).write_text(f"{text}\n", encoding="utf-8")
+        except OSError as error:
+            typer.echo(f"warning: --json {json_file} cannot be written: {error.strerror}", err=True)

@@ -1,0 +1,116 @@
+"""Where the peers of a testnet live: a temporary directory that is removed, or one that is kept.
+
+DIR/peer-1/ ...     home of a peer, like any other
+DIR/observer/       home of the observer, with --http
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarmd.addresses import listen_address
+from swarmd.errors import ConfigError
+from swarmd.names import name_of
+from swarmd.storage import Home
+from swarmd.storage.durable import remedy
+
+HOST = "127.0.0.1"
+PREFIX = "swarmd-testnet-"  # of temporary directories
+OBSERVER = "observer"
+PEER = re.compile(r"peer-(\d{1,4})")
+OURS = re.compile(rf"{PEER.pattern}|{OBSERVER}")
+
+
+@dataclass(frozen=True)
+class Settler:
+    """A peer and its home. Peers count from 1."""
+
+    number: int
+    home: Home
+    peer_id: str
+
+    @property
+    def address(self) -> str:
+        """Where the others reach it, before it is up too."""
+        return f"{listen_address(HOST, self.home.read_port() or 0)}/p2p/{self.peer_id}"
+
+    @property
+    def label(self) -> str:
+        """Like "2 brisk-otter": two peers may share a name, and no two share a number."""
+        return f"{self.number} {name_of(self.peer_id)}"
+
+
+@contextmanager
+def directory(path: Path | None, *, keep: bool) -> Iterator[Path]:
+    """`path`, made if it is missing; or a temporary directory, removed in the end unless `keep`.
+
+    Raises ConfigError.
+    """
+    if path is not None:
+        require_ours(path)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--home {path} cannot be made: {remedy(error)}") from error
+        yield path
+        return
+    try:
+        made = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    except OSError as error:
+        raise ConfigError(f"no temporary directory can be made: {remedy(error)}; give --home DIR") from error
+    try:
+        yield made
+    finally:
+        if not keep:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def require_ours(path: Path) -> None:
+    """Raises ConfigError if `path` holds anything that no testnet put there. Makes nothing."""
+    try:
+        names = sorted(each.name for each in path.iterdir())
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise ConfigError(f"--home {path} is a file: give a directory") from error
+    except OSError as error:
+        raise ConfigError(f"--home {path} cannot be read: {remedy(error)}") from error
+    other = next((name for name in names if not OURS.fullmatch(name)), None)
+    if other is not None:
+        raise ConfigError(
+            f"--home {path} holds {other!r}, which is no testnet's: give an empty directory, or one that a "
+            "testnet made before"
+        )
+
+
+def settle(path: Path, count: int) -> list[Settler]:
+    """The first `count` peers of `path`, their homes, keys and ports made if they are missing.
+
+    Raises ConfigError, also if somebody runs one of them.
+    """
+    homes = [Home.open(path / f"peer-{number}") for number in range(1, count + 1)]
+    for home in homes:
+        home.require_unused()
+    with ExitStack() as stack:  # all are held until the last is chosen, so that none is chosen twice
+        for home in homes:
+            if home.read_port() is None:
+                free = stack.enter_context(socket.create_server((HOST, 0)))
+                home.write_port(free.getsockname()[1])
+    return [_settler(number, home) for number, home in enumerate(homes, 1)]
+
+
+def settled(path: Path) -> list[Settler]:
+    """All peers that live there, those of earlier and larger runs too, by number. Raises ConfigError."""
+    found = [(int(match[1]), each) for each in path.iterdir() if (match := PEER.fullmatch(each.name))]
+    return [_settler(number, Home(each)) for number, each in sorted(found)]
+
+
+def _settler(number: int, home: Home) -> Settler:
+    return Settler(number, home, home.key().peer_id)

@@ -1,0 +1,154 @@
+"""The processes of a testnet as members of a fleet, and the hands that chaos lays on peers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from swarmd.fleet import Device, Fleet, Member
+from swarmd.model_names import EMBEDDED
+from swarmd.storage import Home
+from swarmd.testnet import attackers
+from swarmd.testnet.asked import Asked
+from swarmd.testnet.homes import HOST, OBSERVER, Settler
+from swarmd.testnet.machine import USABLE, Machine, memory_limit, threads
+
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+DEFAULT_SWARM = "starter"  # the one that `swarmd join` starts alone
+SHORT_STEPS = 200  # some minutes: after more, the daemon's own schedule has evaluated several times
+PER_PEER = ("SWARMD_NETWORK__", "SWARMD_OBSERVE__HTTP", "SWARMD_STEPS")
+"""Beginnings of variables that mean a single peer: its port, its addresses, its page, its end."""
+
+Flags = Callable[[Mapping[str, object]], list[str]]
+"""Settings by full name -> the flags that give them."""
+
+
+def peers(settlers: Sequence[Settler], asked: Asked, here: Machine) -> tuple[Member, ...]:
+    """One member per peer. What the operator set is left as it is; the rest is a fair share."""
+    models = [asked.model_of(each.number) for each in settlers]
+    given = {key: value for key, value in asked.settings.items() if value is not None}
+    limit = str(given.pop("policy.memory_limit", f"{USABLE:.0%}"))
+    members = []
+    for each, model in zip(settlers, models, strict=True):
+        settings: dict[str, object] = {
+            "policy.device": "cpu",
+            "policy.memory_limit": memory_limit(models, each.number, here, limit),
+            "observe.evaluate_every": _evaluate_every(asked),
+            **given,
+            "policy.model": model,
+            "swarm": _swarm(settlers, asked),
+            "seed": asked.seed,
+            "network.host": HOST,
+            "network.address_file": each.home.path / "addresses",
+            "observe.log_format": "json",
+            "observe.log_level": "debug",  # phases and health, for the rows
+        }
+        share = 1 if model == EMBEDDED else threads(len(settlers), here)  # it is too small for a second
+        members.append(Member(Device(each.label, "cpu"), each.home, settings, _environment(share)))
+    return tuple(members)
+
+
+def _swarm(settlers: Sequence[Settler], asked: Asked) -> str | None:
+    """New peers that start together have nobody yet to ask which swarm to join; homes know theirs."""
+    is_new = not any(each.home.manifest_path.exists() for each in settlers)
+    return DEFAULT_SWARM if asked.swarm is None and is_new else asked.swarm
+
+
+def _evaluate_every(asked: Asked) -> int | None:
+    """A short run has two evaluations: before the first step, and after the last."""
+    if asked.evaluate_every is None and asked.steps is not None and asked.steps <= SHORT_STEPS:
+        return asked.steps
+    return asked.evaluate_every
+
+
+def observer(directory: Path, http: str) -> Member:
+    """A member that serves the page of the whole swarm."""
+    settings: dict[str, object] = {
+        "network.host": HOST,
+        "observe.http": http,
+        "observe.log_format": "json",
+    }
+    home = Home(directory / OBSERVER)
+    return Member(Device(OBSERVER, "cpu"), home, settings, _environment(1))
+
+
+def attacker(directory: Path, number: int, kind: str) -> Member:
+    """A member that attacks. It keeps nothing, so its home is never made."""
+    label = f"attacker {number} {kind}"
+    root = str(attackers.checkout())
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+    return Member(
+        Device(label, "cpu"),
+        Home(directory / f"attacker-{number}"),
+        {},
+        {"PYTHONPATH": path, **_environment(1)},
+    )
+
+
+def _environment(share: int) -> dict[str, str]:
+    """Threads of the libraries, where the operator has not set them. An empty variable counts as unset."""
+    mine = {} if THREADS_VARIABLE in os.environ else {THREADS_VARIABLE: str(share)}
+    emptied = dict.fromkeys((name for name in os.environ if name.startswith(PER_PEER)), "")
+    return {"TOKENIZERS_PARALLELISM": "false", **mine, **emptied}
+
+
+def join_command(member: Member, way_in: Sequence[str], steps: int | None, flags: Flags) -> list[str]:
+    """The command of a peer that takes so many more steps."""
+    settings = {**member.settings, "network.peers": list(way_in), "steps": steps}
+    return [sys.executable, "-m", "swarmd.parent", "join", f"--home={member.home.path}", *flags(settings)]
+
+
+def observe_command(member: Member, way_in: Sequence[str], flags: Flags) -> list[str]:
+    """The command of the observer."""
+    settings = {**member.settings, "network.peers": list(way_in)}
+    return [sys.executable, "-m", "swarmd.parent", "observe", f"--home={member.home.path}", *flags(settings)]
+
+
+@dataclass(frozen=True)
+class Handling:
+    """The hands of chaos. Signals go to the peer itself: its small parent starts it again when it dies."""
+
+    fleet: Fleet
+    members: Mapping[str, Member]
+
+    def kill(self, label: str) -> bool:
+        peer = self._peer(label)
+        return peer is not None and _signal(os.kill, peer, signal.SIGKILL)
+
+    def freeze(self, label: str) -> bool:
+        """The whole session: peer, p2pd and workers."""
+        peer = self._peer(label)
+        return peer is not None and _signal(os.killpg, peer, signal.SIGSTOP)
+
+    def thaw(self, label: str) -> bool:
+        peer = self._peer(label)
+        return peer is not None and _signal(os.killpg, peer, signal.SIGCONT)
+
+    def restart(self, label: str) -> bool:
+        if self._peer(label) is None:
+            return False
+        self.fleet.restart(self.members[label])
+        return True
+
+    def _peer(self, label: str) -> int | None:
+        """Its process id, which is that of its session too; None while it does not run."""
+        parent = self.fleet.parent_pid(self.members[label])
+        try:
+            found = [] if parent is None else psutil.Process(parent).children()
+        except psutil.NoSuchProcess:
+            return None
+        return found[0].pid if found else None
+
+
+def _signal(how: Callable[[int, int], None], pid: int, number: signal.Signals) -> bool:
+    try:
+        how(pid, number)
+    except ProcessLookupError:
+        return False
+    return True

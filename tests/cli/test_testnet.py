@@ -1,0 +1,104 @@
+"""`swarmd testnet`: everything that cannot work is said before anything is made or loaded."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swarmd import exit_codes
+from swarmd.cli.app import main
+from swarmd.testnet import machine
+
+
+def refused(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["testnet", *arguments])
+    assert ended.value.code == exit_codes.MISUSED
+
+
+@pytest.fixture(autouse=True)
+def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--models", "embedded,nosuch"), "--models 'nosuch' is neither a directory nor a hub id"),
+        (("--models", "embedded,,"), "has an empty name in it"),
+        (("--models", ",".join("abcdefghi")), "--models names 9 models: at most 8"),
+        (("--attackers", "1", "--attack", "foo"), "--attack 'foo' is not known: use draws-50"),
+        (("--attack", "draws-50"), "give --attackers K too"),
+        (("--swarm", "startr"), "did you mean 'starter'?"),
+        (("--swarm", "ab" * 32), "nobody to ask what the swarm abababababab is"),
+        (("--device", "gpu"), "--device 'gpu' is not known"),
+        (("--memory-limit", "10MB"), "is less than PyTorch alone holds"),
+        (("--local", "-1"), "--local"),
+        (("--json", "/nonexistent/a.json"), "there is no directory /nonexistent"),
+        (("--json", "/tmp"), "--json /tmp is a directory"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_reason(
+    arguments: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    refused(*arguments)
+    said = capsys.readouterr().err
+    assert why in said
+    assert said.count("\n") == 1
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--peers", "1"), ("--peers", "65"), ("--seconds", "0"), ("--attackers", "9"), ("--attackers", "-1")],
+)
+def test_numbers_out_of_range_are_refused_with_the_range(
+    arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(*arguments)
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused("--http", f"127.0.0.1:{port}")
+    assert f"cannot listen on TCP port {port}" in capsys.readouterr().err
+
+
+def test_more_peers_than_memory_allows_are_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "machine", lambda: machine.Machine(cores=2, free_bytes=4 * 2**30))
+    refused("--peers", "64")
+    assert "--peers 64: they need about" in capsys.readouterr().err
+
+
+def test_a_directory_that_is_no_testnets_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "identity.key").touch()
+    refused("--home", str(mine))
+    assert "holds 'identity.key', which is no testnet's" in capsys.readouterr().err
+    assert [each.name for each in mine.iterdir()] == ["identity.key"]
+
+
+def test_a_refusal_loads_neither_torch_nor_the_network() -> None:
+    code = (
+        "import sys\nfrom swarmd.__main__ import main\n"
+        "sys.argv = ['swarmd', 'testnet', '--models', 'nosuch']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, env=dict(os.environ)
+    )
+    assert set(done.stdout.split()) & {"torch", "transformers", "hivemind", "numpy"} == set()

@@ -1,0 +1,223 @@
+"""A whole run, with small scripts instead of daemons: what is started with what, and every way to end."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from swarmd.cli.flags import arguments
+from swarmd.errors import SwarmdError
+from swarmd.fleet import FORCED_EXIT_CODE, Member
+from swarmd.testnet import processes
+from swarmd.testnet.asked import Asked
+from swarmd.testnet.homes import settle
+from swarmd.testnet.machine import Machine
+from swarmd.testnet.running import Outcome, Run
+from swarmd.testnet.screen import Screen
+
+WAIT_S = 60  # a script starts in 0.1 s; one that never does fails the test rather than hang it
+HERE = Machine(cores=2, free_bytes=8 * 2**30)
+SAYS = """
+import json, sys
+def say(event, **fields):
+    print(json.dumps({"event": event, "level": "info", **fields}), flush=True)
+say("started")
+open(home + "/addresses", "w").write("announced\\n")
+"""
+STEPS = "for step in range(1, 4): say('step', step=step, reward=0.5, own=4, external=2)\n"
+UNTIL_STOPPED = "sys.stdin.read()\nsay('stopped', step=3)\n"
+DEAF = "import time\ntime.sleep(60)\n"
+
+
+class Output(io.StringIO):
+    """What was shown, for a test that waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grew = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self._grew.set()
+        return super().write(text)
+
+    async def holds(self, text: str, times: int = 1) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while self.getvalue().count(text) < times:
+                self._grew.clear()
+                await self._grew.wait()
+
+
+def asked(**changes: object) -> Asked:
+    plain: dict[str, object] = {
+        "peers": 2, "models": ("embedded",), "settings": {}, "swarm": None, "evaluate_every": None,
+        "steps": None, "seconds": None, "chaos": False, "attacks": (), "seed": 0, "http": None,
+    }  # fmt: skip
+    return Asked(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+class Scripted:
+    """A run whose peers are scripts; `scripts` by the peer's number, from 1."""
+
+    def __init__(
+        self, directory: Path, scripts: Sequence[str], monkeypatch: pytest.MonkeyPatch, **changes: object
+    ) -> None:
+        self.out = Output()
+        self.steps_left: dict[str, list[int | None]] = {}
+        self.ways_in: dict[str, Sequence[str]] = {}
+        self.settlers = settle(directory, len(scripts))
+        self._scripts = {each.label: text for each, text in zip(self.settlers, scripts, strict=True)}
+        monkeypatch.setattr(processes, "join_command", self._command)
+        screen = Screen(Console(file=self.out, width=110))
+        wanted = asked(peers=len(scripts), **changes)
+        self.run_ = Run(wanted, directory, self.settlers, HERE, arguments, screen)
+
+    async def run(self) -> Outcome:
+        async with asyncio.timeout(WAIT_S):
+            return await self.run_.run()
+
+    def _command(
+        self, member: Member, way_in: Sequence[str], steps: int | None, _flags: processes.Flags
+    ) -> list[str]:
+        self.steps_left.setdefault(member.name, []).append(steps)
+        self.ways_in[member.name] = way_in
+        home = f"home = {str(member.home.path)!r}\n"
+        return [sys.executable, "-S", "-c", home + SAYS + self._scripts[member.name]]
+
+
+async def test_it_ends_when_all_have_done_their_steps(tmp_path, monkeypatch) -> None:
+    run = Scripted(tmp_path, [STEPS, STEPS], monkeypatch, steps=3)
+    outcome = await run.run()
+    assert (outcome.code, outcome.failure) == (0, None)
+    assert [(peer.steps, peer.end, peer.starts) for peer in outcome.summary.peers] == [(3, "done", 1)] * 2
+    assert list(run.steps_left.values()) == [[3], [3]]
+    assert run.out.getvalue().count("| step 3, reward 0.500") == 2
+
+
+async def test_each_peer_knows_the_addresses_of_all_others_from_the_start(tmp_path, monkeypatch) -> None:
+    run = Scripted(tmp_path, [STEPS] * 3, monkeypatch, steps=3)
+    await run.run()
+    for each in run.settlers:
+        assert list(run.ways_in[each.label]) == [o.address for o in run.settlers if o != each]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_all_in_order(tmp_path, monkeypatch, number: signal.Signals) -> None:
+    run = Scripted(tmp_path, [STEPS + UNTIL_STOPPED] * 2, monkeypatch)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run.run())
+        await run.out.holds("step 3", times=2)
+        os.kill(os.getpid(), number)
+    outcome = running.result()
+    assert (outcome.code, outcome.failure) == (0, None)
+    assert run.out.getvalue().count("| stopped at step 3") == 2
+    assert {peer.end for peer in outcome.summary.peers} == {"stopped"}
+
+
+async def test_a_second_signal_ends_all_at_once(tmp_path, monkeypatch) -> None:
+    run = Scripted(tmp_path, [STEPS + DEAF] * 2, monkeypatch)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run.run())
+        await run.out.holds("step 3", times=2)
+        os.kill(os.getpid(), signal.SIGINT)
+        await run.out.holds("stopping")
+        os.kill(os.getpid(), signal.SIGINT)
+    assert running.result().code == FORCED_EXIT_CODE
+
+
+async def test_when_the_time_is_over_all_stop_in_order(tmp_path, monkeypatch) -> None:
+    run = Scripted(tmp_path, [STEPS + UNTIL_STOPPED] * 2, monkeypatch, seconds=0.01)
+    outcome = await run.run()
+    assert (outcome.code, outcome.failure) == (0, None)
+    shown = run.out.getvalue()
+    assert shown.index("all 2 peers are up") < shown.index("the time is over")
+    assert outcome.summary.seconds > 0
+
+
+async def test_one_failure_stops_the_others_and_is_told_with_its_reason(tmp_path, monkeypatch) -> None:
+    fails = "sys.exit('error: no room')\n"
+    run = Scripted(tmp_path, [STEPS + UNTIL_STOPPED, fails], monkeypatch)
+    outcome = await run.run()
+    bad = run.settlers[1].label
+    assert isinstance(outcome.failure, SwarmdError)
+    assert f"1 of 2 peers failed: {bad}" in str(outcome.failure)
+    assert f"{bad} | failed: it ended with exit code 1: error: no room" in run.out.getvalue()
+    assert [peer.end for peer in outcome.summary.peers] == ["stopped", "failed"]
+    assert outcome.summary.failed == (bad,)
+
+
+async def test_a_bug_in_the_testnet_itself_leaves_no_process(tmp_path, monkeypatch) -> None:
+    run = Scripted(tmp_path, [STEPS + UNTIL_STOPPED] * 2, monkeypatch)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(run.run_, "_add_others", broken)
+    with pytest.raises(ExceptionGroup) as bug:
+        await run.run()
+    assert bug.group_contains(ZeroDivisionError)
+    fleet = run.run_._fleet
+    assert [fleet.parent_pid(member) for member in fleet.members] == [None, None]
+
+
+async def test_the_end_of_all_peers_is_the_end_of_observer_and_attackers(tmp_path, monkeypatch) -> None:
+    extra = [sys.executable, "-S", "-c", "import sys\nprint('here', flush=True)\nsys.stdin.read()\n"]
+    monkeypatch.setattr(processes, "observe_command", lambda *_: extra)
+    monkeypatch.setattr("swarmd.testnet.attackers.command", lambda *_: extra)
+    run = Scripted(
+        tmp_path, [STEPS + UNTIL_STOPPED] * 2, monkeypatch, http="127.0.0.1:0", attacks=("flood-stores",)
+    )
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run.run())
+        await run.out.holds("observer | here")
+        await run.out.holds("attacker 1 flood-stores | here")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert (running.result().code, running.result().failure) == (0, None)
+
+
+def settings_of(directory: Path, **changes: object) -> list[Mapping[str, object]]:
+    settlers = settle(directory, 2)
+    return [member.settings for member in processes.peers(settlers, asked(**changes), HERE)]
+
+
+def test_new_peers_start_in_one_swarm_and_kept_ones_in_their_own(tmp_path) -> None:
+    assert [each["swarm"] for each in settings_of(tmp_path)] == ["starter", "starter"]
+    settle(tmp_path, 1)[0].home.write_manifest(b"x")
+    assert [each["swarm"] for each in settings_of(tmp_path)] == [None, None]
+    assert [each["swarm"] for each in settings_of(tmp_path, swarm="sapo")] == ["sapo", "sapo"]
+
+
+def test_what_is_given_wins_over_fair_shares_and_models_are_given_in_turn(tmp_path) -> None:
+    given = {"policy.memory_limit": "1GiB", "learning.local": 2, "policy.threads": None}
+    first, second = settings_of(tmp_path, settings=given, models=("embedded", "/m"))
+    assert (first["policy.model"], second["policy.model"]) == ("embedded", "/m")
+    assert first["policy.memory_limit"] == second["policy.memory_limit"] == "1GiB"
+    assert first["learning.local"] == 2
+    assert "policy.threads" not in first
+
+
+@pytest.mark.parametrize(
+    ("steps", "asked_for", "every"), [(20, None, 20), (20, 7, 7), (20, 0, 0), (1_000, None, None)]
+)
+def test_a_short_run_is_evaluated_at_its_end(
+    tmp_path, steps: int, asked_for: int | None, every: object
+) -> None:
+    first, _ = settings_of(tmp_path, steps=steps, evaluate_every=asked_for)
+    assert first["observe.evaluate_every"] == every
+
+
+def test_variables_that_mean_a_single_peer_are_kept_from_all(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_NETWORK__PORT", "41000")
+    monkeypatch.setenv("SWARMD_OBSERVE__HTTP", "8080")
+    monkeypatch.setenv("SWARMD_LEARNING__LOCAL", "2")
+    for member in processes.peers(settle(tmp_path, 2), asked(), HERE):
+        assert member.environment["SWARMD_NETWORK__PORT"] == ""
+        assert member.environment["SWARMD_OBSERVE__HTTP"] == ""
+        assert "SWARMD_LEARNING__LOCAL" not in member.environment
