@@ -49,7 +49,7 @@ def foresee_testnet(config: Config, models: Sequence[str], first: Home) -> None:
         model_names.require_plausible(model, "--models")
         foresee_policy(config.policy.model_copy(update={"model": model, "device": device}), first)
     # Each peer listens on a free port of its own, whatever a variable says.
-    _ports(config.model_copy(update={"network": config.network.model_copy(update={"port": 0})}))
+    foresee_ports(config.model_copy(update={"network": config.network.model_copy(update={"port": 0})}))
 
 
 def foresee_policy(policy: PolicyConfig, home: Home) -> None:
