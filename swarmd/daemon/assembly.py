@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from protocol import KeyPair, Manifest, VerifiedCharter
 from swarmd.config import Config
@@ -55,6 +56,9 @@ from swarmd.tasks import (
 
 LOADING = "loading the model"
 
+Watch = Callable[[], Coroutine[Any, Any, None]]
+"""Something that a peer keeps doing."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -64,9 +68,8 @@ class Peer:
     steps: StepLoop
     reporter: Reporter
     rollouts: Rollouts
-    newsroom: Newsroom
-    neighbours: LocalNetwork | None
-    """None: not looked for."""
+    beside: Mapping[str, Watch] = field(default_factory=dict)
+    """What runs beside the steps until it is cancelled, by name."""
 
     async def find_payers(self) -> list[Payer]:
         """The tasks of its swarm that pay for junk. Raises TaskError."""
@@ -234,10 +237,13 @@ class Assembly:
             blobs=blobs,
             tasks=tasks,
         )
-        return Peer(exchange, steps, reporter, rollouts, newsroom, self._neighbours(network, manifest))
+        beside: dict[str, Watch] = {"news": newsroom.keep_asking}
+        if (neighbours := self._neighbours(network, manifest)) is not None:
+            beside["local network"] = neighbours.run
+        return Peer(exchange, steps, reporter, rollouts, beside)
 
     def _neighbours(self, network: HivemindNetwork, manifest: Manifest) -> LocalNetwork | None:
-        """Those in the local network, unless this peer is in none, or should not look."""
+        """Those in the local network; None if this peer is in none, or should not look."""
         ips = private_ips(network.addresses) if self._config.network.lan else []
 
         async def dial(addresses: Sequence[str]) -> None:

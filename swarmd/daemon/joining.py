@@ -1,8 +1,8 @@
 """Which swarm this peer is in.
 
 In this order: the swarm that the operator named; the one that the given peers are in; the one that this home
-was in before; the built-in one. A home never changes its swarm, so a temporary failure decides nothing. A new
-home whose peers do not answer waits for them. It never joins the built-in swarm instead.
+was in before; the built-in one. Only `swarmd swarm accept` moves a home, so a temporary failure decides
+nothing. A new home whose peers do not answer waits for them. It never joins the built-in swarm instead.
 """
 
 from __future__ import annotations

@@ -240,10 +240,8 @@ class _Daemon:
                 group.create_task(self._keep_telling(peer), name="own status"),
                 group.create_task(keep_events(self._events, peer.reporter.database), name="events"),
                 group.create_task(self._try_junk(peer), name="junk"),
-                group.create_task(peer.newsroom.keep_asking(), name="news"),
+                *(group.create_task(run(), name=name) for name, run in peer.beside.items()),
             ]
-            if peer.neighbours is not None:
-                beside.append(group.create_task(peer.neighbours.run(), name="local network"))
             try:
                 word = self._lifeline.word
                 await peer.steps.run(None if word is None else word.first_step)

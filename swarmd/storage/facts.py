@@ -18,7 +18,7 @@ class Facts:
 
     @property
     def swarm_id(self) -> bytes | None:
-        """The swarm that this home belongs to, for good."""
+        """The swarm that this home belongs to; only `moving.py` changes it."""
         found = self._get("swarm")
         return None if found is None else bytes.fromhex(found)
 

@@ -99,6 +99,7 @@ async def test_without_multicast_there_is_one_line_and_no_error(monkeypatch):
     assert "mDNS does not work here" in warnings[0]
 
 
+@pytest.mark.p2p
 async def test_two_peers_of_one_swarm_hear_each_other_and_another_swarm_is_silent(monkeypatch):
     """Real packets, on loopback."""
     monkeypatch.setattr(lan, "_is_private", lambda ip: ip == "127.0.0.1")

@@ -19,7 +19,8 @@ function well(status) {
   const saved = status.disk?.saved_step > 0 ? `saved at step ${count(status.disk.saved_step)}` : "nothing saved yet";
   const pace = status.steps_per_minute ? `${rate(status.steps_per_minute)} a minute, ` : "";
   const facts = `Step ${count(status.step)}, ${pace}up ${duration(status.uptime_s)}, ${saved}.`;
-  return ok ? answer("Is it well?", "good", "✓", "Yes", `${sentence(status.phase)}. ${facts}`)
+  const news = status.news ? h("p", { class: "said" }, sentence(status.news)) : undefined;  // a newer version of the swarm
+  return ok ? answer("Is it well?", "good", "✓", "Yes", `${sentence(status.phase)}. ${facts}`, news)
     : answer("Is it well?", "bad", "!", "It needs you", facts, h("ul", { class: "reasons" }, reasons.map((r) => h("li", null, r))));
 }
 
