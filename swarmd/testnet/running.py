@@ -64,8 +64,8 @@ class Run:
     _stopping: bool = False
     _lost: SwarmdError | None = None
     _everybody_up: asyncio.Event = field(default_factory=asyncio.Event)
-    _attacks_began: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set at once where there are no attackers: they take as long to start as peers."""
+    _others_began: asyncio.Event = field(default_factory=asyncio.Event)
+    """Observer and attackers, which take as long to start as peers; set at once where there are none."""
 
     def __post_init__(self) -> None:
         models = [self.asked.model_of(each.number) for each in self.settlers]
@@ -74,7 +74,7 @@ class Run:
         self._members = {member.name: member for member in members}
         self._attacks: dict[str, str] = {}
         self._unheard: set[str] = set()
-        """Attackers that have not begun yet."""
+        """Observer and attackers that have not said anything yet."""
         self._fleet = Fleet(members, self._command, HOST, self, stops_at_failure=True, together=True)
         self._chaos = Chaos(
             self._board,
@@ -124,7 +124,7 @@ class Run:
             if self.asked.chaos:
                 group.create_task(self._chaos.run(), name="chaos")
             if self.asked.seconds is not None:
-                await self._attacks_began.wait()
+                await self._others_began.wait()
                 await asyncio.sleep(self.asked.seconds)
                 self._chaos.stopped = True
                 await self._all_back()
@@ -148,14 +148,16 @@ class Run:
 
     def _add_others(self) -> None:
         if self.asked.http is not None:
-            self._fleet.add(processes.observer(self.directory, self.asked.http))
+            observer = processes.observer(self.directory, self.asked.http)
+            self._unheard.add(observer.name)
+            self._fleet.add(observer)
         for number, kind in enumerate(self.asked.attacks, 1):
             member = processes.attacker(self.directory, number, kind)
             self._attacks[member.name] = kind
             self._unheard.add(member.name)
             self._fleet.add(member)
         if not self._unheard:
-            self._attacks_began.set()
+            self._others_began.set()
 
     def _command(self, member: Member, way_in: Sequence[str]) -> Sequence[str]:  # noqa: ARG002  addresses are known
         row = self._board.rows.get(member.name)
@@ -191,7 +193,7 @@ class Run:
         elif member.name in self._unheard:
             self._unheard.discard(member.name)
             if not self._unheard:
-                self._attacks_began.set()
+                self._others_began.set()
 
     def complained(self, member: Member, line: str) -> None:
         if line.strip():
