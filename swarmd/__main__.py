@@ -18,15 +18,13 @@ def main() -> None:
             from swarmd.parent.keeping import keep, peer_command
 
             sys.exit(keep(peer_command(sys.argv[1:])))
-    from swarmd.cli import app
-
-    if sys.argv[1:2] != ["join"]:  # only a peer has a parent
-        app.main()
     from swarmd.parent import lifeline
 
     is_peer = lifeline.has_parent()
     if is_peer:
-        lifeline.begin()
+        lifeline.begin()  # before anything that takes a while to import
+    from swarmd.cli import app
+
     try:
         app.main()
     finally:

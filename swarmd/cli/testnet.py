@@ -41,7 +41,7 @@ SecondsOption = Annotated[
         metavar="S",
         min=1.0,
         max=SECONDS_MAX,
-        help="Stop so many seconds after all peers are up.",
+        help="Stop so many seconds after all are up.",
     ),
 ]
 ChaosOption = Annotated[
@@ -177,15 +177,13 @@ def _parts(text: str | None) -> tuple[str, ...]:
 def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
     import asyncio
 
-    from rich.console import Console
-
     from swarmd.testnet import homes, tables
     from swarmd.testnet.machine import machine
     from swarmd.testnet.running import Run
-    from swarmd.testnet.screen import Screen
+    from swarmd.testnet.screen import Output, Screen
 
     stream = sys.stderr if to_stderr else sys.stdout
-    console = Console(file=stream, width=None if stream.isatty() else PLAIN_COLUMNS, highlight=False)
+    console = Output(file=stream, width=None if stream.isatty() else PLAIN_COLUMNS, highlight=False)
     screen = Screen(console)
     settlers = homes.settle(directory, asked.peers)
     outcome = asyncio.run(Run(asked, directory, settlers, machine(), arguments, screen).run())

@@ -1,6 +1,7 @@
 """What happens to a testnet's peers with `--chaos`: who is hit, how and when, and whether they came back.
 
-One fault at a time, by chance with a seed. A peer is hit again only after it took a step since.
+One fault at a time, by chance with a seed. A peer is hit again only after it took a step since, and nobody is
+hit while half of all are not back: what is left would be no swarm.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ class Chaos:
         return is_over and row.state.steps_here > fault.steps_here
 
     def _within_reach(self) -> list[str]:
-        """Peers that are under way, and that have steps left."""
+        """Peers that are under way, and that have steps left; none while half of all are not back."""
+        if len(self.missing) * 2 >= len(self.board.rows):
+            return []
         return [
             row.label
             for row in self.board.rows.values()

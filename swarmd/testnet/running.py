@@ -27,9 +27,9 @@ from swarmd.testnet.machine import Machine
 from swarmd.testnet.screen import Screen
 from swarmd.testnet.summary import Summary, sum_up
 
-BACK_S = 180.0
-"""When the time is over, peers that were hit may take so long to come back: a start takes half a minute on a
-busy machine, and a small parent waits 15 s at most before it."""
+BACK_S = 300.0
+"""When the time is over, peers that were hit may take so long to come back: 192 s were seen on two cores with
+a load of 40, and a small parent waits 15 s at most before a start."""
 
 SEEDS = 100
 """Between the seeds of two runs' attackers: more than there are attackers in one."""
@@ -64,6 +64,8 @@ class Run:
     _stopping: bool = False
     _lost: SwarmdError | None = None
     _everybody_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _others_began: asyncio.Event = field(default_factory=asyncio.Event)
+    """Observer and attackers, which take as long to start as peers; set at once where there are none."""
 
     def __post_init__(self) -> None:
         models = [self.asked.model_of(each.number) for each in self.settlers]
@@ -71,6 +73,8 @@ class Run:
         members = processes.peers(self.settlers, self.asked, self.here)
         self._members = {member.name: member for member in members}
         self._attacks: dict[str, str] = {}
+        self._unheard: set[str] = set()
+        """Observer and attackers that have not said anything yet."""
         self._fleet = Fleet(members, self._command, HOST, self, stops_at_failure=True, together=True)
         self._chaos = Chaos(
             self._board,
@@ -120,6 +124,7 @@ class Run:
             if self.asked.chaos:
                 group.create_task(self._chaos.run(), name="chaos")
             if self.asked.seconds is not None:
+                await self._others_began.wait()
                 await asyncio.sleep(self.asked.seconds)
                 self._chaos.stopped = True
                 await self._all_back()
@@ -143,11 +148,16 @@ class Run:
 
     def _add_others(self) -> None:
         if self.asked.http is not None:
-            self._fleet.add(processes.observer(self.directory, self.asked.http))
+            observer = processes.observer(self.directory, self.asked.http)
+            self._unheard.add(observer.name)
+            self._fleet.add(observer)
         for number, kind in enumerate(self.asked.attacks, 1):
             member = processes.attacker(self.directory, number, kind)
             self._attacks[member.name] = kind
+            self._unheard.add(member.name)
             self._fleet.add(member)
+        if not self._unheard:
+            self._others_began.set()
 
     def _command(self, member: Member, way_in: Sequence[str]) -> Sequence[str]:  # noqa: ARG002  addresses are known
         row = self._board.rows.get(member.name)
@@ -176,10 +186,14 @@ class Run:
 
     def said(self, member: Member, line: str) -> None:
         found = self._board.heard(member.name, line, self.wall())
-        if member.name in self._board.rows:
-            self._chaos.heard(member.name)
         if found is not None and not self._is_shown_in_rows(found):
             self.screen.line(found.label, found.text, found.level)
+        if member.name in self._board.rows:
+            self._chaos.heard(member.name)
+        elif member.name in self._unheard:
+            self._unheard.discard(member.name)
+            if not self._unheard:
+                self._others_began.set()
 
     def complained(self, member: Member, line: str) -> None:
         if line.strip():

@@ -16,10 +16,17 @@ FRAME_S = 0.5
 STYLES = {"warning": "yellow", "error": "red"}
 
 
+class Output(Console):
+    """Goes quiet when its reader leaves. rich would end the program, and with it the peers."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Screen:
     """Goes quiet once its stream cannot be written: the peers go on without a reader."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Output) -> None:
         self._console = console
         self._live: Live | None = None
 

@@ -40,7 +40,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-def test_each_peer_is_a_join_with_the_same_flags_on_its_device(swarmd, started, tmp_path) -> None:
+def test_each_peer_is_a_join_with_the_same_flags_on_its_device(swarmd, started, tmp_path, capsys) -> None:
     flags = [
         "--peer",
         PEER,
@@ -69,7 +69,9 @@ def test_each_peer_is_a_join_with_the_same_flags_on_its_device(swarmd, started, 
         "--threads=4",
         "--log-format=json",
     ]
-    assert (call["host"], call["as_json"]) == ("0.0.0.0", True)  # noqa: S104
+    assert call["host"] == "0.0.0.0"  # noqa: S104
+    call["listener"].said(second, '{"event": "step"}')
+    assert json.loads(capsys.readouterr().out) == {"on": "cuda:1", "event": "step"}
 
 
 def test_settings_of_the_home_s_file_reach_every_peer(swarmd, started, tmp_path) -> None:
@@ -100,9 +102,11 @@ def test_the_address_file_gets_the_way_to_the_first_that_is_up(swarmd, started, 
     given = tmp_path / "addresses"
     swarmd("join", "--home", tmp_path / "h", "--devices", "all", "--address-file", given)
     [call] = started
-    second = call["members"][1]
+    first, second = call["members"]
+    first.addresses_path.write_text(f"{PEER}\n")
     second.addresses_path.write_text(f"{SIBLING}\n")
-    call["reachable"](second)
+    call["listener"].reachable(second, first=True)
+    call["listener"].reachable(first, first=False)
     assert given.read_text() == f"{SIBLING}\n"
 
 

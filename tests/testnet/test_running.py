@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from swarmd.cli.flags import arguments
 from swarmd.errors import SwarmdError
@@ -21,6 +20,7 @@ from swarmd.testnet.asked import Asked
 from swarmd.testnet.homes import settle
 from swarmd.testnet.machine import Machine
 from swarmd.testnet.running import Outcome, Run
+from swarmd.testnet.screen import Output as Shown
 from swarmd.testnet.screen import Screen
 
 WAIT_S = 60  # a script starts in 0.1 s; one that never does fails the test rather than hang it
@@ -75,7 +75,7 @@ class Scripted:
         self.settlers = settle(directory, len(scripts))
         self._scripts = {each.label: text for each, text in zip(self.settlers, scripts, strict=True)}
         monkeypatch.setattr(processes, "join_command", self._command)
-        screen = Screen(Console(file=self.out, width=110))
+        screen = Screen(Shown(file=self.out, width=110))
         wanted = asked(peers=len(scripts), **changes)
         self.run_ = Run(wanted, directory, self.settlers, HERE, arguments, screen)
 
