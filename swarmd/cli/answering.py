@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from protocol import Manifest, TaskFamily
 from swarmd.cli.subject import Subject
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 
 Progress = Callable[[int], None]
+
+
+class Listener(Protocol):
+    """Hears one answer as it grows."""
+
+    def write(self, text: str) -> None:
+        """All of it so far."""
+
+    def end(self, answer: Answer) -> None:
+        """It is whole."""
+
+
+Listen = Callable[[bool], Listener]
+"""(whether the untrained model answers) -> who hears it. Only for a single answer of each."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ def answer(
     rng: Generator,
     progress: Progress | None = None,
     should_stop: Stop | None = None,
+    listen: Listen | None = None,
 ) -> Reply:
     """Ask the trained policy, and the untrained one with the same random numbers.
 
@@ -71,21 +86,31 @@ def answer(
     policy, state = subject.policy, rng.get_state()
     prompt = policy.render(question)
 
-    def complete() -> list[Answer]:
+    def complete(*, untrained: bool) -> list[Answer]:
+        listener = None if listen is None else listen(untrained)
+        written = None if listener is None else listener.write
         if manner.samples:
             [samples] = policy.generate(
-                [prompt], manner.samples, rng=rng, progress=progress, should_stop=should_stop
+                [prompt],
+                manner.samples,
+                rng=rng,
+                progress=progress,
+                should_stop=should_stop,
+                written=written,
             )
         else:
-            samples = policy.greedy([prompt], progress=progress, should_stop=should_stop)
-        return [Answer(each.text, each.finished, len(each.token_ids)) for each in samples]
+            samples = policy.greedy([prompt], progress=progress, should_stop=should_stop, written=written)
+        answers = [Answer(each.text, each.finished, len(each.token_ids)) for each in samples]
+        if listener is not None:
+            listener.end(answers[0])
+        return answers
 
-    answers = complete()
+    answers = complete(untrained=False)
     if not manner.both:
         return Reply(question, answers, None)
     rng.set_state(state)
     with subject.untrained():
-        return Reply(question, answers, complete())
+        return Reply(question, answers, complete(untrained=True))
 
 
 async def draw(runner: TaskRunner, family: TaskFamily, seed: int) -> tuple[Question, str | None]:

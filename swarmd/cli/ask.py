@@ -24,8 +24,9 @@ from protocol import Manifest
 from swarmd.cli.answering import Manner, Reply, answer, draw, family_of, score
 from swarmd.cli.flags import Given, overrides, with_settings
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, checkpoint_option, home_path, model_option
+from swarmd.cli.live_answer import LiveAnswer
 from swarmd.cli.replies import plain, print_reply
-from swarmd.cli.subject import Subject, Wanted, load_subject
+from swarmd.cli.subject import UNTRAINED, Subject, Wanted, load_subject
 from swarmd.errors import ConfigError, ModelError, OutOfMemoryError
 from swarmd.observe import printable
 from swarmd.step.pass_at_k import SAMPLES_MAX
@@ -49,6 +50,8 @@ class Session:
     rng: Generator
     seed: int
     show: Callable[[Session, Reply], None]
+    is_live: bool
+    """Whether an answer is shown while it is written: a single one, in a terminal."""
 
 
 @with_settings(
@@ -107,8 +110,9 @@ def ask(
     """Answer a question with the present weights: QUESTION, or one after the other until Ctrl-D.
 
     By default this asks the home's newest checkpoint, or its untrained model if there is none. A running
-    daemon is not disturbed. Standard error says which weights answer. The model was trained on the swarm's
-    tasks: --task NAME asks one of their held-out questions, on which nobody in the swarm trains.
+    daemon is not disturbed. In a terminal one reads the answer while it is written. Standard error says which
+    weights answer. The model was trained on the swarm's tasks: --task NAME asks one of their held-out
+    questions, on which nobody in the swarm trains.
 
     --json prints question, task, expected, seed, model, weights ("untrained" or a checkpoint's directory),
     step, temperature (null if greedy), answers and untrained (null without --untrained). Each answer has
@@ -128,6 +132,9 @@ def ask(
     family = None if task is None else family_of(asked_of, task)
     limit = given["policy.max_new_tokens"] or (manifest.max_new_tokens if manifest else NEW_TOKENS)
     wanted.require_home()
+    if wanted.is_untrained():
+        _tell(f"nothing is trained yet in {wanted.home}, so only the untrained model answers")
+        manner = replace(manner, both=False)
     _tell("loading the model: seconds, or minutes for a large one")
     with _remedy_beside_a_daemon():
         session = _session(wanted, manner, int(str(limit)), seed, as_json=as_json)
@@ -153,17 +160,34 @@ def _session(wanted: Wanted, manner: Manner, limit: int, seed: int | None, *, as
     )
     _tell(str(subject))
     if manner.both and subject.former is None:
-        _tell("nothing is trained yet, so only the untrained model answers")
         manner = replace(manner, both=False)
-    return Session(
-        subject, manner, torch.Generator().manual_seed(seed), seed, _print_json if as_json else _print
-    )
+    rng = torch.Generator().manual_seed(seed)
+    is_live = sys.stdout.isatty() and not as_json and manner.samples <= 1
+    return Session(subject, manner, rng, seed, _print_json if as_json else _print, is_live)
 
 
 def _ask(session: Session, question: str) -> None:
+    if session.is_live:
+        _ask_live(session, question)
+        return
     with _progress() as progress:
         reply = answer(session.subject, question, session.manner, rng=session.rng, progress=progress)
     session.show(session, reply)
+
+
+def _ask_live(session: Session, question: str) -> None:
+    """A person reads along while the answer is written."""
+    subject, manner = session.subject, session.manner
+
+    def listen(untrained: bool) -> LiveAnswer:
+        head = UNTRAINED if untrained else subject.head
+        return LiveAnswer(sys.stdout, head if manner.both else None)
+
+    try:
+        answer(subject, question, manner, rng=session.rng, listen=listen)
+    except (KeyboardInterrupt, ModelError):
+        typer.echo()  # what follows begins on a line of its own
+        raise
 
 
 async def _ask_task(session: Session, manifest: Manifest, task: str) -> None:

@@ -134,6 +134,8 @@ def evaluate(
         foresee_policy(load_config(path, wanted.settings).policy, Home(path))
     exam = _exam(tasks, path, seed, count, samples, constant, given["policy.examples"])
     wanted.require_home()
+    if wanted.is_untrained():
+        typer.echo(f"nothing is trained yet in {path}: this scores its untrained model", err=True)
     limit = exam.manifest.max_new_tokens
     with ExamProgress() as told:
         subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))

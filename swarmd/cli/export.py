@@ -90,6 +90,8 @@ def export(
         require_access(push_to_hub)
     wanted = Wanted(home_path(home), True, checkpoint, {})
     wanted.require_home()
+    if wanted.is_untrained():
+        raise _nothing_trained(wanted.home)
     _say("reading the checkpoint")
     found = _checkpoint(wanted)
     _say(f"step {found.step} ({found.path})")
@@ -110,11 +112,15 @@ def _checkpoint(wanted: Wanted) -> Checkpoint:
     kept = load_config(wanted.home, {}).storage.checkpoints_kept
     found = find_checkpoint(wanted, Home(wanted.home), kept)
     if found is None:
-        raise ConfigError(
-            f"{wanted.home} holds no checkpoint, so nothing was trained there yet: `swarmd join` writes the "
-            "first one after its first step, or name another --home"
-        )
+        raise _nothing_trained(wanted.home)
     return found
+
+
+def _nothing_trained(home: Path) -> ConfigError:
+    return ConfigError(
+        f"{home} holds no checkpoint, so nothing was trained there yet: `swarmd join` writes the "
+        "first one after its first step, or name another --home"
+    )
 
 
 def _trained(checkpoint: Checkpoint, wanted: Wanted, model: str | None) -> Trained:

@@ -44,9 +44,7 @@ def print_reply(reply: Reply, subject: Subject) -> None:
     if reply.task is not None:
         _print_part(console, f"question, held out, of {printable(reply.task)}", reply.question)
         _print_part(console, "expected", "unknown" if reply.expected is None else reply.expected)
-    _print_answers(
-        console, UNTRAINED if subject.weights == UNTRAINED else f"step {subject.step}", reply.answers
-    )
+    _print_answers(console, subject.head, reply.answers)
     if reply.untrained is not None:
         _print_answers(console, UNTRAINED, reply.untrained)
 

@@ -34,6 +34,11 @@ class Subject:
     former: Mapping[str, Tensor] | None = None
     """What the trained weights replaced, in main memory. None if it was not kept or nothing is trained."""
 
+    @property
+    def head(self) -> str:
+        """What stands above its answers where there are others."""
+        return UNTRAINED if self.weights == UNTRAINED else f"step {self.step}"
+
     @contextmanager
     def untrained(self) -> Iterator[None]:
         """The policy with its former weights for the length of the block: a second model on the device would
@@ -77,6 +82,11 @@ class Wanted:
         load_config(self.home, self.settings)
         if self.checkpoint is None and not self.is_published_model:
             Home.existing(self.home)
+
+    def is_untrained(self) -> bool:
+        """Whether the home's weights are meant and it has none. Loads nothing heavy. Raises ConfigError."""
+        named = self.checkpoint is not None or self.is_published_model
+        return not named and not Home(self.home).has_checkpoints()
 
 
 def load_subject(wanted: Wanted, *, max_new_tokens: int, at_once: int, keep_former: bool = False) -> Subject:

@@ -9,6 +9,7 @@ from protocol import PeerStatus
 from protocol.limits import MILLI
 from swarmd.gossip import GossipStatistics
 from swarmd.gossip import PeerView as SeenPeer
+from swarmd.gossip.membership import LEFT
 from swarmd.names import name_of
 from swarmd.network.interface import NetworkStatistics
 from swarmd.observe import HeardPeer, Hearing, HelpedPeer, Helping, IgnoredPeer, Judgement, PeerView
@@ -99,6 +100,11 @@ def _is_gone(last_seen: float | None, now: float) -> bool:
     return last_seen is None or now - last_seen > GONE_S
 
 
+def _has_left(seen: SeenPeer, connected: Collection[str]) -> bool:
+    """Whether its last word was goodbye. Whoever is connected is there, whatever it says."""
+    return seen.status is not None and seen.status.phase == LEFT and seen.peer_id not in connected
+
+
 def _view(
     seen: SeenPeer,
     partners: Mapping[str, Partner],
@@ -118,7 +124,7 @@ def _view(
         name=name_of(seen.peer_id),
         age_s=seen.age_s,
         last_seen=last_seen,
-        gone=_is_gone(last_seen, now),
+        gone=_is_gone(last_seen, now) or _has_left(seen, connected),
         connected=seen.peer_id in connected,
         standing=seen.standing.name.lower(),
         trust=seen.trust,

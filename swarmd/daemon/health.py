@@ -5,8 +5,9 @@ Pure: everything comes in as numbers. `docs/operating.md` has the table of these
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from protocol import PeerId
 from swarmd.network.interface import NetworkStatistics
 
 HEARS_NOBODY_S = 30.0
@@ -19,13 +20,20 @@ FROZEN_S = 60.0
 """Seconds that one request to the task worker may take. A step's questions or scores take less than one."""
 
 
-def outages(network: NetworkStatistics, *, started_at: float, now: float) -> Iterator[str]:
-    """What is wrong between this peer and the others. All times are monotonic, in seconds."""
+def outages(
+    network: NetworkStatistics, left: Collection[PeerId], *, started_at: float, now: float
+) -> Iterator[str]:
+    """What is wrong between this peer and the others. All times are monotonic, in seconds.
+
+    `left` are peers that said goodbye: a peer that is alone because of that is well.
+    """
     if not network.known_peers:
         return
     alone_until = max(started_at, network.known_since or started_at)
     silent_s = now - (network.answered_at or alone_until)
     if silent_s >= HEARS_NOBODY_S:
+        if network.unheard and network.unheard.issubset(left):
+            return
         since = "" if network.answered_at else " so far"
         yield (
             f"hears nobody{since}: none of {network.known_peers} known peers has answered for "

@@ -150,10 +150,10 @@ class Reporter:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the swarm or the connection to it, and what to do; empty if nothing is."""
-        network = self.network.statistics()
+        network, gossip = self.network.statistics(), self.gossip.statistics()
         return (
-            *(network.problems or self.gossip.statistics().problems),
-            *outages(network, started_at=self.started_at, now=self.monotonic()),
+            *(network.problems or gossip.problems),
+            *outages(network, gossip.left, started_at=self.started_at, now=self.monotonic()),
             *(text for name, worker in self._workers() for text in frozen(worker.waiting_s, name)),
         )
 

@@ -27,6 +27,7 @@ from swarmd import __version__, exit_codes
 from swarmd.config import Config
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.descriptors import require_descriptors
+from swarmd.daemon.goodbye import say_goodbye
 from swarmd.daemon.logs import route_logs
 from swarmd.daemon.remembering import keep_events
 from swarmd.errors import SwarmdError, TaskError
@@ -110,6 +111,7 @@ class _Daemon:
             self._ping,
             sources=sources,
             token=self._token,
+            http_hosts=config.observe.http_hosts,
         )
         self._began = time.monotonic()
         self._peer: Peer | None = None
@@ -169,6 +171,7 @@ class _Daemon:
                 await self._run(peer)
             finally:
                 self._events.emit("phase", name="taking leave of the others")
+                await say_goodbye(peer.reporter.gossip, peer.reporter.network, time.time())
                 self._server.stop()
                 await asyncio.wait([serving])  # it reads the parts, which are closed next
         self._events.emit("stopped", step=peer.steps.progress.step)

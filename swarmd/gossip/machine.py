@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from protocol import FullStatus, KeyPair, Manifest, PeerId
 from swarmd.gossip.asking import Asking
@@ -50,7 +51,7 @@ from swarmd.gossip.events import (
 from swarmd.gossip.intake import Intake
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.membership import Membership, PeerSeen
+from swarmd.gossip.membership import LEFT, Membership, PeerSeen
 from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.publishing import Publisher
 from swarmd.gossip.pulling import Puller
@@ -304,6 +305,16 @@ class Gossip:
             commands += [PublishStatus(envelope), TellStatus(full)]
         return commands
 
+    def goodbye(self, now: float) -> bytes | None:
+        """The last status of this peer, for whom it leaves behind; None before the first.
+
+        It is dated a second ahead, because a status replaces only one that is older."""
+        if self._own_status is None:
+            return None
+        own = replace(self._own_status, phase=LEFT)
+        envelope, _ = sign_own_status(self._key, self._manifest, self._limits, own, now + 1.0)
+        return envelope
+
     def _read_due(self, now: float) -> list[Command]:
         commands: list[Command] = []
         if self._reader.due(now):
@@ -346,6 +357,7 @@ class Gossip:
             announcement_keys_read=self._keys_read,
             ignored=tuple(self._reputation.ignored(now)),
             trusted=tuple(sorted(self._reputation.trusted)),
+            left=self._membership.left(),
             points_lost=dict(self._reputation.lost),
             misbehaved=dict(self._misbehaved),
             clock_offset_s=offset,

@@ -19,6 +19,9 @@ from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
 
 STATUSES_PER_READ = 16  # enough to notice newcomers; a read's bytes do not depend on the swarm's size
+LEFT = "left"
+"""The phase in the last status of a peer that leaves in good order."""
+
 SILENCE_S = (
     60.0  # a peer is listed this long past its expiry: enough to read all shards of a small swarm twice
 )
@@ -52,6 +55,7 @@ class Membership:
         self._addresses: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
         self._told: Kept[PeerId, tuple[str, ...]] = Kept(limits.addresses_max)
         """What `RememberPeer` was sent for."""
+        self._left: Kept[PeerId, None] = Kept(limits.peers_max)
         self._turn = list(range(MEMBERSHIP_SHARDS))
         rng.shuffle(self._turn)
         self._asked: tuple[int, ...] = ()
@@ -103,6 +107,9 @@ class Membership:
         if known is not None and known.status.created > status.created:
             return None
         close = self._is_contact(peer, now)
+        self._left.pop(peer)
+        if status.phase == LEFT:
+            self._left.put(peer, None, close=close)
         self._peers.put(peer, PeerSeen(peer, status, now), close=close)
         own = self._remember_addresses(peer, status.addresses, close=close)
         # Also if a peer is back at a known address: it should be among the newest at the next start.
@@ -127,6 +134,10 @@ class Membership:
     def peers(self) -> tuple[PeerSeen, ...]:
         """Peers whose status was read lately, newest last."""
         return self._peers.values()
+
+    def left(self) -> frozenset[PeerId]:
+        """Peers whose last word was that they leave, however long ago."""
+        return frozenset(self._left)
 
     def expire(self, now: float) -> None:
         for seen in self._peers.values():

@@ -65,6 +65,8 @@ class GossipStatistics:
     """who is ignored now, by the operator's word or for what it did"""
     trusted: tuple[PeerId, ...]
     """by the operator's word"""
+    left: frozenset[PeerId]
+    """peers that said goodbye, and were not heard since"""
     points_lost: Mapping[str, int]
     """how often any peer lost points, by reason"""
     misbehaved: Mapping[str, int]

@@ -60,7 +60,9 @@ def _below(state: LiveState) -> Iterator[Text]:
     if state.join_command:
         # Outside the border, so that it can be copied in one piece.
         yield Text(f"others join with: {printable(state.join_command)}", overflow="fold")
-    if state.stopping:
+    if state.phase == "stopped":
+        yield Text("stopped", style="dim")
+    elif state.stopping:
         yield Text("stopping · Ctrl-C again ends at once", style="dim")
     else:
         yield Text("Ctrl-C stops", style="dim")

@@ -76,6 +76,8 @@ class LiveState:
             why = _text(fields.get("message")) or "stopping"
             state = replace(state, phase="stopping", phase_done=0, phase_total=0, stopping=why)
             state = replace(state, stopping_at=at if state.stopping_at is None else state.stopping_at)
+        if name == "stopped":
+            state = replace(state, phase="stopped", phase_done=0, phase_total=0, stopping="")
         state = replace(state, **_taken(name, fields))
         return replace(state, last_event=describe(name, fields), last_event_at=at)
 
@@ -99,7 +101,7 @@ def describe(name: str, fields: Mapping[str, object]) -> str:
     if name == "join_command":
         return printable(f"others join with: {fields.get('command')}")
     if isinstance(message := fields.get("message"), str):
-        return printable(message if name == "warning" else f"{name}: {message}")
+        return printable(message if name in ("warning", "external_short") else f"{name}: {message}")
     if name in _LINES:
         return printable(_LINES[name](fields))
     given = {key: _short(value) for key, value in fields.items() if value is not None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,9 +30,13 @@ from swarmd.model.trained import put_back, trainable_parameters
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
 from swarmd.policy.stopping import Stops
 from swarmd.rollout.batches import Decoding, decode_all
-from swarmd.rollout.interface import Engine, Progress, StopSignal
+from swarmd.rollout.interface import Engine, Progress, RowEnd, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
 from swarmd.tasks import Example
+
+Written = Callable[[str], None]
+"""Receives the text of a completion so far, after each token or some. The last characters may still change,
+and an engine that tells of rows only when they are finished never calls it."""
 
 
 class PromptTooLongError(ModelError):
@@ -169,18 +173,27 @@ class Policy:
         rng: torch.Generator,
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
+        written: Written | None = None,
     ) -> list[list[Sample]]:
         """`group_size` samples for every prompt (ids from `render`), in one pass as far as memory allows.
 
         `rng` is on the CPU. It alone decides, so its saved state is all the randomness. `progress` receives
         the number of new tokens after every decoding step, and a negative number for tokens that will be
-        decoded again. Raises GenerationStoppedError once `should_stop` is set. Raises ModelError if even
-        small batches do not fit into memory, or if the model computes NaN (float16 overflows easily).
+        decoded again. `written` hears a single completion. Raises GenerationStoppedError once `should_stop`
+        is set. Raises ModelError if even small batches do not fit into memory, or if the model computes NaN
+        (float16 overflows easily).
         """
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
         uniforms = draw_uniforms(len(prompts) * group_size, tokens, rng)
         flat = self._decode(
-            prompts, group_size, tokens, uniforms, temperature or self.temperature, progress, should_stop
+            prompts,
+            group_size,
+            tokens,
+            uniforms,
+            temperature or self.temperature,
+            progress,
+            should_stop,
+            written,
         )
         return [flat[start : start + group_size] for start in range(0, len(flat), group_size)]
 
@@ -191,10 +204,11 @@ class Policy:
         *,
         progress: Progress | None = None,
         should_stop: StopSignal | None = None,
+        written: Written | None = None,
     ) -> list[Sample]:
         """The greedy completion of every prompt: no randomness, for evaluation. Raises as `generate`."""
         tokens = min(max_new_tokens or self.max_new_tokens, self.max_new_tokens)
-        return self._decode(prompts, 1, tokens, None, 1.0, progress, should_stop)
+        return self._decode(prompts, 1, tokens, None, 1.0, progress, should_stop, written)
 
     def _decode(
         self,
@@ -205,6 +219,7 @@ class Policy:
         temperature: float,
         progress: Progress | None,
         should_stop: StopSignal | None,
+        written: Written | None,
     ) -> list[Sample]:
         decoded = decode_all(
             self._engine,
@@ -217,7 +232,7 @@ class Policy:
                 temperature,
                 progress,
                 should_stop,
-                None if self._stops is None else self._stops.is_complete,
+                self._row_end(written),
             ),
             budgets=self.budgets,
             guard=self._guard,
@@ -232,6 +247,19 @@ class Policy:
         if self._stops is not None:
             decoded = [self._stops.cut(row) for row in decoded]
         return [Sample(row.token_ids, text_of(row.token_ids), row.logprobs, row.finished) for row in decoded]
+
+    def _row_end(self, written: Written | None) -> RowEnd | None:
+        """What engines ask after each token, and so the place to hear a completion as it grows."""
+        is_complete = None if self._stops is None else self._stops.is_complete
+        if written is None:
+            return is_complete
+        text_of = self.tokenizer.decode_completion
+
+        def row_end(token_ids: Sequence[int]) -> bool:
+            written(text_of(token_ids))
+            return is_complete is not None and is_complete(token_ids)
+
+        return row_end
 
     # --- log-probabilities ------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import torch
 
 from swarmd.cli import ask as ask_command
 from swarmd.cli.answering import Answer, Manner, Reply, answer, score
+from swarmd.cli.live_answer import LiveAnswer
 from swarmd.cli.replies import print_reply
 from swarmd.cli.subject import Subject
 from swarmd.errors import OutOfMemoryError
@@ -227,3 +228,38 @@ def test_answers_are_shown_line_by_line_without_control_characters(capsys) -> No
         "untrained: wrong (reward 0), cut off",
         "  6",
     ]
+
+
+def test_an_answer_is_heard_while_it_grows_and_is_the_same_as_unheard(trained, make_policy) -> None:
+    subject = Subject(trained, "tiny", "here", 4, make_policy().trainable_state())
+    rng = torch.Generator().manual_seed(0)
+    heard: dict[bool, list[str]] = {False: [], True: []}
+
+    class Listener:
+        def __init__(self, untrained: bool) -> None:
+            self.texts = heard[untrained]
+
+        def write(self, text: str) -> None:
+            self.texts.append(text)
+
+        def end(self, answer: Answer) -> None:
+            self.texts.append(answer.text)
+
+    manner = Manner(samples=0, both=True)
+    reply = answer(subject, QUESTION, manner, rng=rng, listen=Listener)
+    assert reply == answer(subject, QUESTION, manner, rng=rng)
+    for untrained, answers in ((False, reply.answers), (True, reply.untrained or ())):
+        assert len(heard[untrained]) > 2
+        assert heard[untrained][-1] == answers[0].text
+
+
+def test_a_growing_answer_is_printed_once_and_safely() -> None:
+    out = io.StringIO()
+    live = LiveAnswer(out, "step 4")
+    for text in ("a", "a\n", "a", "a\nb\ufffd", "a\nb\x1b[2J"):
+        live.write(text)
+    live.end(Answer("a\nb\x1b[2J!\ufffd", False, 5))
+    assert out.getvalue() == "step 4\n  a\n  b\\x1b[2J!\ufffd\n  (cut off)\n"
+    alone = io.StringIO()
+    LiveAnswer(alone).end(Answer("whole", True, 1))
+    assert alone.getvalue() == "whole\n"

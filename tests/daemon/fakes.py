@@ -202,6 +202,7 @@ class ScriptedGossip:
         self.distrusted: set[str] = set()
         self.peers: tuple[Any, ...] = ()
         self.ignored: tuple[Ignored, ...] = ()
+        self.left: frozenset[PeerId] = frozenset()
         self.heard = asyncio.Event()
 
     def standing(self, peer: PeerId) -> Standing:
@@ -221,6 +222,9 @@ class ScriptedGossip:
         self.heard.set()
         wants, self.wants = self.wants, []
         return wants
+
+    def goodbye(self, now: float) -> bytes | None:
+        return None
 
     @property
     def next_wakeup(self) -> float:
@@ -250,6 +254,7 @@ class ScriptedGossip:
             announcement_keys_read=0,
             ignored=self.ignored,
             trusted=(),
+            left=self.left,
             points_lost={},
             misbehaved={},
             clock_offset_s=None,

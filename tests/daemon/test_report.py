@@ -290,6 +290,18 @@ def test_an_outage_is_named_with_the_way_on(parts, monkeypatch, changes, words):
         assert word in health.reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("silent", "ok"), [({OTHER.peer_id}, True), ({OTHER.peer_id, key(3).peer_id}, False), (set(), False)]
+)
+def test_alone_since_everybody_said_goodbye_is_well_and_one_silent_peer_is_an_outage(
+    parts, monkeypatch, silent, ok
+):
+    quiet = network_of(answered_at=START - 95, connected_peers=0, unheard=frozenset(silent))
+    monkeypatch.setattr(parts.network, "statistics", lambda: quiet)
+    parts.gossip.left = frozenset({OTHER.peer_id, key(4).peer_id})
+    assert report(parts, started_at=START - 600).snapshot().health.ok is ok
+
+
 @pytest.mark.parametrize("which", ["tasks", "peers_tasks"])
 def test_a_worker_that_does_not_answer_is_named(parts, which):
     worker = KnownTasks()

@@ -11,7 +11,7 @@ from protocol import MEMBERSHIP_SHARDS, verify_status
 from swarmd import gossip as g
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.clock import ClockWatch
-from swarmd.gossip.membership import Membership
+from swarmd.gossip.membership import LEFT, Membership
 from swarmd.gossip.status import StatusIntake
 from tests.gossip.making import START, address_of, key, make_manifest, make_own_status, make_status
 
@@ -252,3 +252,15 @@ def test_a_clock_that_was_set_right_is_no_longer_complained_about():
         for number in range(5):
             clock.observe(key(number).peer_id, int(START) + 60 * minute, START + 60 * minute - wrong_by)
     assert clock.offset_s(START + 480) is None
+
+
+def test_whoever_said_goodbye_has_left_until_it_is_heard_again():
+    members = membership()
+    members.keys(START)
+    members.answered([*statuses(range(1, 3)), *statuses(range(2, 3), START + 1, phase=LEFT)], START + 1)
+    assert members.left() == {key(2).peer_id}
+    members.expire(START + 10_000)
+    assert members.peers() == ()
+    assert members.left() == {key(2).peer_id}, "however long ago"
+    members.answered(statuses(range(2, 3), START + 20_000), START + 20_000)
+    assert members.left() == frozenset()

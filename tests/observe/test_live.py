@@ -14,6 +14,7 @@ from swarmd.config import ObserveConfig
 from swarmd.names import name_of, named
 from swarmd.observe import EventLog, LiveState, LiveView
 from swarmd.observe.live import render
+from swarmd.observe.live_state import describe
 from swarmd.observe.words import duration, sparkline
 
 
@@ -155,6 +156,18 @@ def test_stopping_says_what_it_waits_for_and_for_how_long() -> None:
     assert "stopping for 10 s, now: checkpoint" in text
     assert "finishing or dropping the step" in text
     assert "Ctrl-C again ends at once" in text
+
+
+def test_once_stopped_nothing_is_asked_of_the_terminal_any_more() -> None:
+    text = text_of(
+        LiveState().after("stopping", {"message": "why"}, 90.0).after("stopped", {"step": 3}, 95.0)
+    )
+    assert text.splitlines()[-1].strip() == "stopped"
+    assert "Ctrl-C" not in text
+
+
+def test_a_lack_of_groups_by_others_is_told_in_its_own_words() -> None:
+    assert describe("external_short", {"message": "no groups yet", "had": 0}) == "no groups yet"
 
 
 def test_the_last_line_leaves_room_for_what_the_terminal_writes_at_ctrl_c() -> None:

@@ -1,0 +1,23 @@
+"""The last word of a peer that leaves in good order, so that nobody takes its silence for an outage."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from swarmd.errors import NetworkError
+from swarmd.gossip import Gossip
+from swarmd.network.interface import Network
+
+GOODBYE_S = 2.0
+"""Seconds for the goodbye to reach those who hold it. Tenths of one are usual; nobody should wait long."""
+
+
+async def say_goodbye(gossip: Gossip, network: Network, now: float) -> None:
+    """Publish a last status. Those who stay read it within their usual 15 seconds."""
+    envelope = gossip.goodbye(now)
+    if envelope is None:
+        return
+    with suppress(NetworkError, TimeoutError):
+        async with asyncio.timeout(GOODBYE_S):
+            await network.publish_status(envelope)
