@@ -37,20 +37,22 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
         "--evaluate-every": 20, "--http": "127.0.0.1:0", "--log-format": "json",
         "--http-token": "a-long-enough-token", "--http-host": "trainer.local",
         "--log-level": "debug", "--engine": "eager", "--stop": "</answer>",
-        "--template-arg": "enable_thinking=false",
+        "--template-arg": "enable_thinking=false", "--no-relay": None,
+        "--no-lan": None,
     }  # fmt: skip
-    assert {*given, "--no-lan"} == set(FLAGS.values())
+    assert set(given) == set(FLAGS.values())
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    arguments = [str(part) for pair in given.items() for part in pair]
-    outcome = swarmd("join", "--home", tmp_path / "h", "--no-lan", *arguments)
+    arguments = [str(part) for pair in given.items() for part in pair if part is not None]
+    outcome = swarmd("join", "--home", tmp_path / "h", *arguments)
     assert outcome.code == 0, outcome.err
     [(config, _)] = daemon
     assert (config.swarm, config.steps, config.seed) == ("sapo", 7, 8)
     assert config.network.lan is False
     assert (config.network.peers, config.network.host, config.network.port) == ((PEER,), "127.0.0.1", 4000)
     assert config.network.announce == ("/ip4/1.2.3.4/tcp/4000",)
+    assert not config.network.relay
     assert config.network.address_file == tmp_path / "addresses"
     policy, learning = config.policy, config.learning
     assert (policy.model, policy.device, policy.dtype) == ("./model", "cpu", "float32")

@@ -170,11 +170,13 @@ class Laboratory:
         return said
 
     def lose_a_relay(self, *, silently: bool) -> dict[str, float | None]:
-        """End the relay that most homes use, or its wire; seconds until each of these holds places at others
-        only."""
+        """End the relay that most homes use, or its wire; seconds until each of these holds as many places as
+        before, all at others. Needs a public machine to spare: homes hold places at three."""
         users: dict[str, list[Member]] = {}
+        before: dict[str, int] = {}
         for home in self.homes:
             status = home.status()
+            before[home.name] = 0 if status is None else len(status.reach.relays)
             for relay in () if status is None else status.reach.relays:
                 users.setdefault(relay, []).append(home)
         victims = {member.peer_id: member for member in self.public[1:]}
@@ -195,7 +197,7 @@ class Laboratory:
                 status = home.status()
                 if missed[home.name] is None and status is not None:
                     relays = status.reach.relays
-                    if relay not in relays and relays:
+                    if relay not in relays and len(relays) >= before[home.name]:
                         missed[home.name] = time.monotonic() - began
             return all(seconds is not None for seconds in missed.values())
 

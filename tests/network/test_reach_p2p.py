@@ -6,16 +6,28 @@ from typing import Any
 
 import pytest
 
+from swarmd.network import p2pd
 from swarmd.network.interface import Reach, Way
 from tests.network.test_network_p2p import eventually
 
 pytestmark = pytest.mark.p2p
+create = p2pd._create
 
 
-def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_that_way(p2p: Any) -> None:
+async def without_a_door(**options: Any) -> Any:
+    """A p2pd that listens nowhere, as one behind a router seems to."""
+    return await create(**options | {"no_listen": True, "host_maddrs": None})
+
+
+def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_that_way(
+    p2p: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario(world: Any) -> None:
         relay = await world.peer(0)
-        hidden = await world.peer(1, to=relay)
+        with monkeypatch.context() as patch:
+            patch.setattr(p2pd, "_create", without_a_door)
+            hidden = await world.peer(1)
+        assert await hidden.network.connect(relay.network.addresses, named=True) == 1
         await hidden.network._reaching._reservations.round(needed=True)
         assert hidden.network.statistics().reach.relays == (relay.network.peer_id,)
         assert relay.network.statistics().reach.places == 1
@@ -25,7 +37,6 @@ def test_a_peer_that_nobody_can_dial_is_reached_through_a_relay_and_bodies_come_
         assert await caller.network.connect([address], named=True) == 1
         body = world.record(hidden.key, world.clock())
         digest = hidden.hold(body)
-        caller.network._neighbourhood.connections[hidden.network.peer_id] = through[0]
         pulled = await caller.network.pull(hidden.network.peer_id, digest, len(body))
         assert (pulled.envelope, pulled.way) == (body, Way.RELAY)
         assert caller.network.statistics().ways == {Way.RELAY: 1}
