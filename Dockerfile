@@ -2,7 +2,7 @@
 # downloaded while building. docs/testnet.md has the commands.
 #
 #   --build-arg BASE=python:3.11-slim@sha256:...   the base by digest, where a registry is at hand
-#   --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128   torch from there instead of from wheels/
+#   --build-arg TORCH_INDEX=URL                     torch from this package index instead of from wheels/
 #   --build-arg REVISION=$(git rev-parse HEAD)     what the labels say
 ARG BASE=python:3.11-slim
 
