@@ -70,6 +70,7 @@ async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(
     daemon = _Daemon(Config(home=tmp_path), Home.open(tmp_path), events)
     reporter: Any = SimpleNamespace(
         own_status=lambda: None,
+        reach=lambda: SimpleNamespace(state="unknown"),
         problems=lambda: (),
         health=lambda: Health(ok=True),
         manifest=load_manifest("starter"),
@@ -118,7 +119,10 @@ async def test_each_problem_is_told_when_it_begins_though_another_ends_with_it_a
 
     monkeypatch.setattr(runtime, "OWN_STATUS_EVERY_S", 0.0)
     reporter: Any = SimpleNamespace(
-        own_status=lambda: None, problems=next_problems, health=lambda: Health(ok=True)
+        own_status=lambda: None,
+        reach=lambda: SimpleNamespace(state="unknown"),
+        problems=next_problems,
+        health=lambda: Health(ok=True),
     )
     parts: Any = (LostExchange(), Steps(), reporter, None)
     async with asyncio.TaskGroup() as group:

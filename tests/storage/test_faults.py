@@ -27,6 +27,7 @@ from swarmd.daemon.resuming import find_resumption
 from swarmd.errors import SwarmdError
 from swarmd.hardware.remembered import read_shrunk
 from swarmd.storage import BlobStore, Checkpoints, Database, Home
+from swarmd.tasks import SwarmFile
 from tests.daemon.fakes import Events, ScriptedNetwork
 from tests.gossip.making import START, make_manifest, make_record
 from tests.storage.faults import DAMAGE, FAULTS, READ_ERRORS, contents, lost, refusing
@@ -170,7 +171,7 @@ def killed(homes: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "load_manifest", lambda _: MANIFEST)
+    monkeypatch.setattr(joining, "find_swarm", lambda _: SwarmFile(MANIFEST, None, ""))
 
 
 def start(path: Path, beginning: Beginning | None = None) -> tuple[int, str]:
