@@ -26,6 +26,8 @@ class Finished:
     """The groups of others that it trained on."""
     completions: int
     """Own ones."""
+    finished: int
+    """Of these, those that ended by themselves."""
     tokens: int
     """Generated."""
     tokens_per_s: float | None
@@ -85,6 +87,7 @@ def _line(done: Finished) -> StepLine:
         grad_norm=metrics.grad_norm,
         learning_rate=metrics.learning_rate,
         completion_tokens_mean=done.tokens / done.completions if done.completions else None,
+        completions_finished=done.finished / done.completions if done.completions else None,
         groups_own=metrics.groups_own,
         groups_own_used=metrics.groups_own_used,
         groups_external=metrics.groups_external,

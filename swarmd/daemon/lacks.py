@@ -1,10 +1,11 @@
-"""What a peer lacks to learn from: groups by others, or right answers. Each is told once, not every step.
+"""What a peer lacks: groups by others, right answers, or texts that end. Each is told once, not every step.
 
 Pure: a step says what it saw, and gets back what to tell, if anything.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 
@@ -13,6 +14,8 @@ from swarmd.tasks import extract_answer
 
 ENOUGH_STEPS = 50  # with enough groups in a row: a lack after that is news again
 FRUITLESS_STEPS = 50  # in a row; the embedded model answers in its first step, and a slow one within some
+FIRST_STEPS, LAST_STEPS = 20, 50  # whose completions are compared: hundreds each with the default 32 a step
+ENDING_SHARE = 0.5  # of what it was: half as many completions end by themselves as at first
 SHOWN_CHARS = 300  # of one completion: a few lines of a log
 
 NOTHING_TO_LEARN_FROM = (
@@ -88,3 +91,40 @@ class AnswerLack:
                 "stronger --model or easier tasks (--swarm), or join peers that are right at times (--peer)"
             )
         return None
+
+
+class EndLack:
+    """Texts that stop ending: the share of own completions that end by themselves, now and at first.
+
+    Reward does not show it, because what follows an answer costs nothing. Generation takes longer, and entropy
+    falls.
+    """
+
+    def __init__(self) -> None:
+        self._first: list[float] = []
+        self._last: deque[float] = deque(maxlen=LAST_STEPS)
+        self.reason: str | None = None
+        """What is wrong at present; None if nothing is."""
+
+    def see(self, finished: Sequence[bool]) -> str | None:
+        """What to tell after a step's completions, of which these ended by themselves."""
+        if not finished:
+            return None
+        share = sum(finished) / len(finished)
+        if len(self._first) < FIRST_STEPS:
+            self._first.append(share)
+            return None
+        self._last.append(share)
+        was = self.reason
+        self.reason = self._found()
+        return self.reason if was is None else None
+
+    def _found(self) -> str | None:
+        first, last = sum(self._first) / FIRST_STEPS, sum(self._last) / len(self._last)
+        if len(self._last) < LAST_STEPS or last >= ENDING_SHARE * first:
+            return None
+        return (
+            f"completions stopped ending: {last:.0%} end by themselves in the last {LAST_STEPS} steps, "
+            f"{first:.0%} did at first. The others are cut off at the limit, which costs time and teaches "
+            "nothing: end them after the answer with --stop '</answer>', or lower --learning-rate"
+        )

@@ -222,4 +222,5 @@ def _last_step(line: StepLine | None) -> LastStep:
         reward_external=line.reward_external,
         entropy=line.entropy,
         completion_tokens_mean=line.completion_tokens_mean,
+        completions_finished=line.completions_finished,
     )

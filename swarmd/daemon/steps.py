@@ -22,7 +22,7 @@ from swarmd.daemon.entering import Finished, enter_step
 from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
-from swarmd.daemon.lacks import AnswerLack, ExternalLack
+from swarmd.daemon.lacks import AnswerLack, EndLack, ExternalLack
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.phase_clock import PhaseClock
@@ -90,6 +90,7 @@ class StepLoop:
         """Share of the last step's completions that the scorer failed on."""
         self._external_lack = ExternalLack()
         self._answer_lack = AnswerLack()
+        self._end_lack = EndLack()
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
         self._stop = asyncio.Event()
@@ -118,8 +119,8 @@ class StepLoop:
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """Why this peer learns nothing at present, with what to do; empty if it learns."""
-        reasons = (self._external_lack.reason, self._answer_lack.reason)
+        """Why this peer learns nothing or less at present, with what to do; empty if it learns."""
+        reasons = (self._external_lack.reason, self._answer_lack.reason, self._end_lack.reason)
         return tuple(reason for reason in reasons if reason is not None)
 
     def use(self) -> MachineUse:
@@ -199,6 +200,7 @@ class StepLoop:
                 metrics=metrics,
                 external=external,
                 completions=sum(len(group.completions) for group in own),
+                finished=sum(each.finished for group in own for each in group.completions),
                 tokens=self._tokens,
                 tokens_per_s=self.tokens_per_s,
                 seconds=self.step_seconds,
@@ -228,8 +230,11 @@ class StepLoop:
         self._enter("scoring")
         texts = [[sample.text for sample in group] for group in samples]
         scores = await parts.tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
-        lack = self._answer_lack.see(texts, [[score.reward for score in row] for row in scores])
-        if lack is not None:
+        found = (
+            self._answer_lack.see(texts, [[score.reward for score in row] for row in scores]),
+            self._end_lack.see([sample.finished for group in samples for sample in group]),
+        )
+        for lack in filter(None, found):
             parts.events.emit("warning", message=lack)
         self._note_failures([score.failure for row in scores for score in row])
         groups = [

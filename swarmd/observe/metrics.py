@@ -93,6 +93,11 @@ def _gauges(status: StatusSnapshot) -> Iterator[Metric]:
             last.completion_tokens_mean,
         ),
         (
+            "swarmd_completions_finished_ratio",
+            "Share of own completions in the last step that ended by themselves.",
+            last.completions_finished,
+        ),
+        (
             "swarmd_held_out_step",
             "Policy updates before the newest evaluation.",
             None if learning.now is None else learning.now.step,

@@ -193,6 +193,8 @@ class LastStep(_Part):
     entropy: float | None = None
     """Nats per token of own completions."""
     completion_tokens_mean: float | None = None
+    completions_finished: float | None = None
+    """Share of own completions that ended by themselves, 0..1."""
 
 
 class Memory(_Part):

@@ -36,6 +36,8 @@ class StepLine:
     learning_rate: float
     completion_tokens_mean: float | None
     """Tokens per own completion."""
+    completions_finished: float | None
+    """Share of own completions that ended by themselves, 0..1; the others were cut off at the limit."""
     groups_own: int
     groups_own_used: int
     """Own groups that taught something."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from swarmd.daemon.lacks import (
     ENOUGH_STEPS,
+    FIRST_STEPS,
     FRUITLESS_STEPS,
+    LAST_STEPS,
     NOTHING_TO_LEARN_FROM,
     SHOWN_CHARS,
     AnswerLack,
+    EndLack,
     ExternalLack,
 )
 
@@ -71,4 +74,33 @@ def test_one_right_answer_ends_the_lack_and_the_next_one_is_told_again() -> None
 def test_a_step_without_own_groups_says_nothing_about_answers() -> None:
     lack = AnswerLack()
     assert all(lack.see([], []) is None for _ in range(2 * FRUITLESS_STEPS))
+    assert lack.reason is None
+
+
+def test_texts_that_stop_ending_are_told_once_with_both_shares() -> None:
+    lack = EndLack()
+    for _ in range(FIRST_STEPS):
+        assert lack.see([True, True, True, False]) is None
+    told = [lack.see([False, False, False, True]) for _ in range(2 * LAST_STEPS)]
+    found = [each for each in told if each is not None]
+    assert len(found) == 1
+    assert "25% end by themselves" in found[0]
+    assert "75% did at first" in found[0]
+    assert "--stop '</answer>'" in found[0]
+    assert told.index(found[0]) == LAST_STEPS - 1, "a few odd steps are no rule"
+
+
+def test_texts_that_end_again_end_the_lack() -> None:
+    lack = EndLack()
+    for share in [[True, True]] * FIRST_STEPS + [[False, False]] * LAST_STEPS:
+        lack.see(share)
+    assert lack.reason is not None
+    for _ in range(LAST_STEPS):
+        lack.see([True, True])
+    assert lack.reason is None
+
+
+def test_a_model_whose_texts_never_ended_lacks_nothing_that_it_had() -> None:
+    lack = EndLack()
+    assert all(lack.see([False, False]) is None for _ in range(FIRST_STEPS + 2 * LAST_STEPS))
     assert lack.reason is None

@@ -17,6 +17,7 @@ async def test_each_step_leaves_one_line_in_the_home(make_peer, run, home):
     assert set(last["phase_seconds"]) == {"questions", "generating", "scoring", "training"}
     assert sum(last["phase_seconds"].values()) <= last["seconds"] * 1.01
     assert last["completion_tokens_mean"] == last["tokens_generated"] / 4
+    assert 0 <= last["completions_finished"] <= 1
     assert (last["memory_bytes"], last["pulled_bytes"], last["served_bytes"]) == (1_000, 20, 30)
     assert loop.recorder.tokens_generated == sum(line["tokens_generated"] for line in lines)
     durations = loop.recorder.durations.view()

@@ -53,7 +53,9 @@ SNAPSHOT = StatusSnapshot(
         tasks={HOSTILE: TaskLearning(now=NOW)},
         evaluation_share=0.012,
     ),
-    last_step=LastStep(loss=0.004, reward_external=0.5, entropy=1.2, completion_tokens_mean=20.0),
+    last_step=LastStep(
+        loss=0.004, reward_external=0.5, entropy=1.2, completion_tokens_mean=20.0, completions_finished=0.9
+    ),
     durations={
         "step": Durations(counts=(0, 0, 0, 10, 2, 0, 0, 0, 0, 0, 0, 0), seconds=3.6),
         "generating": Durations(counts=(0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0), seconds=2.4),

@@ -19,6 +19,7 @@ LINE = StepLine(
     grad_norm=0.1,
     learning_rate=1e-4,
     completion_tokens_mean=12.0,
+    completions_finished=0.75,
     groups_own=4,
     groups_own_used=3,
     groups_external=0,
