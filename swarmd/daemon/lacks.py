@@ -96,8 +96,8 @@ class AnswerLack:
 class EndLack:
     """Texts that stop ending: the share of own completions that end by themselves, now and at first.
 
-    Reward does not show it, because what follows an answer costs nothing. Generation takes longer, and entropy
-    falls.
+    Reward does not show it, because what follows an answer costs nothing. Generation takes longer, and
+    entropy falls.
     """
 
     def __init__(self) -> None:
