@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -179,7 +180,8 @@ def _manager_of(home: Path) -> ServiceManager:
 
 
 def _at(home: Path) -> str:
-    return "" if home == home_path(DEFAULT_HOME) else f" --home {home}"
+    """The option that names this home in a command to copy."""
+    return "" if home == home_path(DEFAULT_HOME) else f" --home {shlex.quote(str(home))}"
 
 
 def _writable(model: str, address_file: Path | None) -> Iterator[Path]:
