@@ -180,7 +180,6 @@ def _manager_of(home: Path) -> ServiceManager:
 
 
 def _at(home: Path) -> str:
-    """The option that names this home in a command to copy."""
     return "" if home == home_path(DEFAULT_HOME) else f" --home {shlex.quote(str(home))}"
 
 
