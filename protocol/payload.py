@@ -50,9 +50,10 @@ class Payload(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(part)[:64] for part in (cls.__name__, *first["loc"]))
+            what = f"{where}: {first['msg'].removeprefix('Value error, ')}"
             if info.context == _RECEIVED:
-                raise RejectedRecord(Reason.SCHEMA, f"{where}: {first['msg']}") from None
-            raise InvalidLocal(f"{where}: {first['msg']}") from None
+                raise RejectedRecord(Reason.SCHEMA, what) from None
+            raise InvalidLocal(what) from None
 
     def to_bytes(self) -> bytes:
         """The canonical encoding."""

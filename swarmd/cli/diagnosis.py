@@ -52,11 +52,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Patient:
-    """A home, its settings, and what its daemon says; None if none runs."""
+    """A home, its settings, and what its daemon says; None if none runs, or it is still starting."""
 
     home: Home
     config: Config
     status: StatusSnapshot | None
+    starting: str = ""
+    """What a daemon that is still starting says of itself."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def _port(patient: Patient) -> Check:
     network = patient.config.network
     if patient.status is not None:
         return Check("port", "ok", f"listens: {', '.join(patient.status.addresses) or 'no address yet'}")
+    if patient.starting:
+        return Check("port", "ok", f"not known yet: {patient.starting}")
     port = network.port or patient.home.read_usual_port() or 0
     try:
         require_free_port(network.host, port)
@@ -123,8 +127,10 @@ def _port(patient: Patient) -> Check:
 
 
 def _reachability(patient: Patient) -> Check:
+    if patient.starting:
+        return Check("reachability", "ok", f"not known yet: {patient.starting}")
     if patient.status is None:
-        return Check("reachability", "ok", "not known: no daemon runs, and the others are who can tell")
+        return Check("reachability", "ok", "not known: no daemon runs, and only other peers can tell")
     for reason in _reasons(patient):
         if reason.startswith(("hears nobody", "others do not reach", "nobody can reach")):
             text, _, remedy = reason.partition("; ")

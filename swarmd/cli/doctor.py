@@ -60,12 +60,14 @@ def doctor(
 def _patient(path: Path) -> Patient:
     from swarmd.cli.diagnosis import Patient
     from swarmd.config import load_config
-    from swarmd.observe import NoDaemonError, ask_status
+    from swarmd.observe import NoDaemonError, StartingError, ask_status
     from swarmd.storage import Home
 
     home, config = Home(path), load_config(path, {})
     try:
         return Patient(home, config, ask_status(path, home.socket_path))
+    except StartingError as error:
+        return Patient(home, config, None, starting=str(error))
     except NoDaemonError:
         return Patient(home, config, None)
 
@@ -84,7 +86,8 @@ def _print(found: Diagnosis) -> None:
         for reason in found.plan:
             console.print(Padding(Text(printable(reason)), (0, 0, 0, 2), expand=False))
     counts = {state: sum(check.state == state for check in found.checks) for state in STYLES}
-    console.print(Text(f"\n{counts['fail']} failed, {counts['warn']} warnings, {counts['ok']} ok"))
+    warnings = "1 warning" if counts["warn"] == 1 else f"{counts['warn']} warnings"
+    console.print(Text(f"\n{counts['fail']} failed, {warnings}, {counts['ok']} ok"))
 
 
 def _told(check: Check) -> Text:

@@ -73,6 +73,8 @@ def create(
     from swarmd.finding.signing import sign
 
     author = _author(key, home)
+    if out is None and Path(name).name != name:
+        raise ConfigError(f"{name!r} cannot be the name of a file: name the file with --out FILE")
     path = Path(f"{name}.toml") if out is None else out
     if os.path.lexists(path):
         raise ConfigError(f"{path} is there already: choose another name with --out FILE")
@@ -230,7 +232,10 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}; give a manifest file") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(
+            f"{file} cannot be read ({why}): name a manifest file, such as `swarmd swarm create` writes"
+        ) from error
 
 
 def _write(file: Path, text: str) -> None:

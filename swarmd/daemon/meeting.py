@@ -48,11 +48,7 @@ async def meet(
     if answered:
         events.emit("joined", peers=answered, **fields)
     else:
-        why = (
-            f"none of {len(addresses)} known addresses answers; trying again"
-            if addresses
-            else "no peer is known"
-        )
+        why = "no known address answers, trying again" if addresses else "no peer is known"
         events.emit("alone", message=f"{why}: training alone until others come", **fields)
     return known
 

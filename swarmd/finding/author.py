@@ -1,7 +1,8 @@
-"""Whose word a home believes about its swarm: the author of the first charter it was given, and nobody "
-"else."""
+"""Whose word a home believes about its swarm: that of the author of its first charter, and nobody else's."""
 
 from __future__ import annotations
+
+import shlex
 
 from protocol import PeerId, VerifiedCharter
 from swarmd.errors import ConfigError
@@ -79,6 +80,6 @@ def require_charter(
         )
     raise ConfigError(
         f"{wanted} is version {given.charter.version} of the swarm {mine.name}, and {home} is in version "
-        f"{mine.version}. Nothing was changed. `swarmd swarm accept {wanted} --home {home}` moves there and "
-        "keeps weights and ledger"
+        f"{mine.version}. Nothing was changed. `swarmd swarm accept {shlex.quote(wanted)} --home "
+        f"{shlex.quote(home)}` moves there and keeps weights and ledger"
     )

@@ -15,7 +15,7 @@ from swarmd.addresses import parse_dnsaddr, parse_peer_address
 from swarmd.errors import ConfigError
 from swarmd.finding.records import LOOKUP_S, Lookup, look_up
 
-LISTED_MAX = 16  # addresses taken from all /dnsaddr lists together: a start dials as many
+LISTED_MAX = 16  # addresses taken from one /dnsaddr list, and those it names: a start dials as many
 NESTED_MAX = 2  # a list may name another list; libp2p's own bootstrap nodes do so once
 
 _PREFIX = "dnsaddr="

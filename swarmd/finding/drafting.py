@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from itertools import dropwhile
 
 from swarmd.errors import ConfigError
 from swarmd.finding.naming import look_at_swarm
@@ -14,13 +15,12 @@ _GENESIS = re.compile(r"^genesis\s*=.*$", re.MULTILINE)
 
 
 def draft(like: str, name: str, genesis: int) -> str:
-    """`like`: any swarm that can be named; its comments are left out, because they speak of that one.
+    """`like`: any swarm that can be named; the comments at its top are left out: they speak of that one.
 
     `genesis`: Unix seconds. Raises ConfigError for what cannot be read or has no `name` and `genesis` line.
     """
     text = look_at_swarm(like).unsigned()
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    plain = "\n".join(lines).strip() + "\n"
+    plain = "\n".join(dropwhile(_is_comment, text.splitlines())).strip() + "\n"
     begins = datetime.fromtimestamp(genesis, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for pattern, line in (
         (_NAME, f"name = {json.dumps(name, ensure_ascii=False)}"),
@@ -30,3 +30,8 @@ def draft(like: str, name: str, genesis: int) -> str:
             raise ConfigError(f"{like} has no line {line.split()[0]} = ...: name another swarm with --like")
         plain = pattern.sub(lambda _, line=line: line, plain, count=1)  # type: ignore[misc]
     return plain
+
+
+def _is_comment(line: str) -> bool:
+    """Asked of the lines above the first key alone: further down, such a line may be part of a text."""
+    return not line.strip() or line.lstrip().startswith("#")

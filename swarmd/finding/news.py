@@ -20,8 +20,7 @@ class News:
     """The newest that was heard of; None: no other."""
 
     def after(self, envelope: bytes) -> News:
-        """The same, having heard this charter. Whatever is not the author's, or not newer, changes "
-        "nothing."""
+        """The same, having heard this charter; it changes nothing unless it is the author's, and newer."""
         if self.mine is None:
             return self
         try:

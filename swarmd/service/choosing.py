@@ -25,7 +25,7 @@ def choose_manager() -> ServiceManager:
     if os.geteuid() == 0:
         raise ConfigError(
             "a service of root's would give a peer every right of this machine, and it needs none: log in as "
-            "the user who shall own the peer and install it there, or write a unit with User=, as "
+            "the user who owns the peer and install it there, or write a unit with User=, as "
             "docs/install.md shows"
         )
     usual = Path(DEFAULT_HOME).expanduser().resolve()

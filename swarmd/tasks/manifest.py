@@ -157,6 +157,8 @@ def _find(name_or_path: str) -> Path:
         raise ConfigError(f"{name_or_path[:_SHOWN_CHARS]!r} cannot be read: {error.strerror}") from error
     if found:
         return path
+    if path.is_dir():
+        raise ConfigError(f"{path} is a directory: name the manifest file in it")
     if path.suffix or len(path.parts) > 1:
         raise ConfigError(f"there is no swarm manifest at {path}; presets are {', '.join(PRESETS)}")
     near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
@@ -239,7 +241,7 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
     tables: dict[str, type[BaseModel]] = {"tasks": _TaskTable, "signed": SignedTable}
     model = tables.get(str(location[0]), _ManifestTable) if len(location) > 1 else _ManifestTable
     if kind != "extra_forbidden":
-        return "is missing" if kind == "missing" else message
+        return "is missing" if kind == "missing" else message.removeprefix("Value error, ")
     near = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
     return "unknown key; " + (
         f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(model.model_fields)}"

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from swarmd import observe
 from swarmd.cli import diagnosis, doctor
 from swarmd.cli.diagnosis import Check, Patient, diagnose
 from swarmd.config import load_config
-from swarmd.observe import Health, PeerView, ReachView
+from swarmd.observe import Health, PeerView, ReachView, StartingError
 from swarmd.storage import Home
 from tests.cli.test_status import SNAPSHOT
 
@@ -69,6 +70,21 @@ def test_a_port_that_was_asked_for_and_is_taken_fails(tmp_path) -> None:
         found = diagnosis._port(patient_with(tmp_path, network={"host": "127.0.0.1", "port": port}))
     assert found.state == "fail"
     assert str(port) in found.detail
+
+
+def test_the_port_of_a_daemon_that_is_still_starting_is_not_called_taken(tmp_path, monkeypatch) -> None:
+    def still_starting(*_):
+        raise StartingError("the daemon in h is starting for 20 s: loading the model")
+
+    monkeypatch.setattr(observe, "ask_status", still_starting)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        home = Home.open(tmp_path / "h")
+        (home.path / "config.toml").write_text(
+            f'[network]\nhost = "127.0.0.1"\nport = {taken.getsockname()[1]}\n'
+        )
+        patient = doctor._patient(home.path)
+        for check in (diagnosis._port(patient), diagnosis._reachability(patient)):
+            assert (check.state, check.detail) == ("ok", f"not known yet: {patient.starting}")
 
 
 @pytest.mark.parametrize(("free", "state"), [(1e8, "fail"), (1e9, "warn"), (1e11, "ok")])

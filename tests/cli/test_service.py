@@ -116,6 +116,11 @@ def test_a_home_without_a_service_is_told_how_to_get_one(
     assert f"`swarmd service install --home {tmp_path / 'other'}` makes one" in done.err
 
 
+def test_a_command_to_copy_quotes_a_home_with_a_space(swarmd, programs: Programs, tmp_path: Path) -> None:
+    done = swarmd("service", "status", "--home", tmp_path / "my peer")
+    assert f"`swarmd service install --home '{tmp_path / 'my peer'}'` makes one" in done.err
+
+
 def test_status_says_how_the_service_and_its_peer_are(swarmd, programs: Programs, tmp_path: Path) -> None:
     swarmd("service", "install")
     programs.says("state", "ActiveState=active\nActiveEnterTimestamp=Thu 15:02\nUnitFileState=enabled\n")
@@ -158,7 +163,7 @@ def test_root_is_told_to_use_another_user(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     done = swarmd("service", "install")
     assert done.code == 2
-    assert "log in as the user who shall own the peer" in done.err
+    assert "log in as the user who owns the peer" in done.err
 
 
 def test_windows_is_told_to_use_wsl(swarmd, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:

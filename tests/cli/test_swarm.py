@@ -92,11 +92,17 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sign", "nothing.toml"], "nothing.toml cannot be read"),
+        (["sign", "nothing.toml"], r"nothing.toml cannot be read \(No such file or directory\): name a"),
+        (["create", "a/b"], "'a/b' cannot be the name of a file: name the file with --out FILE"),
+        (["create", ""], "name: must not be empty"),
+        (["show", "."], "is a directory: name the manifest file in it"),
         (["sign", "garden.toml", "--key", "small.toml"], "small.toml is not the key of a peer"),
         (["sign", "garden.toml", "--version", "1"], "is signed as version 1 already"),
         (["sign", "garden.toml", "--bootstrap", "example.org:41000"], "'example.org:41000' is malformed"),
-        (["sign", "garden.toml", "--url", "http://example.org/"], "cannot be signed: .*https://"),
+        (
+            ["sign", "garden.toml", "--url", "http://example.org/"],
+            "cannot be signed: .*urls.0: not a URL",
+        ),
         (["verify", "small.toml"], "small.toml is not signed"),
         (["verify", "garden.toml", "--author", "x"], "is signed by 12D3KooW.*, not by x"),
         (["verify", "starter"], "starter is not signed"),

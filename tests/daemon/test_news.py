@@ -1,5 +1,4 @@
-"""A running peer asks the others for a newer version of its swarm, tells its operator once, and passes it "
-"on."""
+"""A running peer asks others for a newer version of its swarm, tells its operator once, and passes it on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The local network: whoever answers is a stranger, and only private addresses of this swarm's peers "
-"count."""
+"""The local network: whoever answers is a stranger; only private addresses of this swarm's peers count."""
 
 from __future__ import annotations
 
