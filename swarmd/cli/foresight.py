@@ -89,11 +89,14 @@ def _is_remembered(model: str, home: Home) -> bool:
 
 
 def _swarm(config: Config, home: Home) -> None:
-    from swarmd.finding import Kind, kind_of, require_charter
+    from swarmd.finding import Kind, kind_of, require_charter, require_plausible
     from swarmd.tasks.manifest import read_swarm_file
 
     wanted, saved = config.swarm, home.manifest()
-    if wanted is None or kind_of(wanted).is_remote:  # the daemon fetches it, and may wait for it
+    if wanted is None:
+        return
+    require_plausible(wanted)
+    if kind_of(wanted).is_remote:  # the daemon fetches it, and may wait for it
         return
     if kind_of(wanted) is Kind.ID:
         if saved is None and not config.network.peers:

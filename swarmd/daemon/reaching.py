@@ -66,7 +66,8 @@ def _remedy(reach: Reachability, announces: bool) -> str:
         return f"check the firewall, and that the router forwards TCP port {reach.port} to this machine"
     open_it = (
         f"to be dialled directly, forward TCP port {reach.port} to this machine in the router (open it in "
-        f"the firewall), and start with --port {reach.port} --announce /{family}/{at}/tcp/{reach.port}"
+        f"the firewall), and start with --port {reach.port}; if the router's own port is another one, add "
+        f"--announce /{family}/{at}/tcp/ROUTER_PORT"
     )
     if reach.state is Reach.INLINE:
         return f"{open_it}; or join through a peer that others can dial and that relays"

@@ -5,6 +5,14 @@ times are bounded before anything is read, and only a signature is believed.
 """
 
 from swarmd.finding.author import require_charter, require_newer
-from swarmd.finding.naming import Kind, find_swarm, kind_of, look_at_swarm
+from swarmd.finding.naming import Kind, find_swarm, kind_of, look_at_swarm, require_plausible
 
-__all__ = ["Kind", "find_swarm", "kind_of", "look_at_swarm", "require_charter", "require_newer"]
+__all__ = [
+    "Kind",
+    "find_swarm",
+    "kind_of",
+    "look_at_swarm",
+    "require_charter",
+    "require_newer",
+    "require_plausible",
+]

@@ -6,7 +6,7 @@ import re
 from enum import Enum
 
 from swarmd.errors import ConfigError
-from swarmd.finding.records import DNS_PREFIX, Pointer, find_pointer
+from swarmd.finding.records import DNS_PREFIX, Pointer, dns_name, find_pointer
 from swarmd.tasks import PRESETS, SwarmFile, load_swarm_file
 from swarmd.tasks.manifest import read_swarm_file
 
@@ -37,6 +37,18 @@ def kind_of(wanted: str) -> Kind:
     if "://" in wanted:
         return Kind.URL
     return Kind.PRESET if wanted in PRESETS else Kind.FILE
+
+
+def require_plausible(wanted: str) -> None:
+    """Raises ConfigError for what can name no swarm. Nothing is opened or asked."""
+    match kind_of(wanted):
+        case Kind.DNS:
+            dns_name(wanted)
+        case Kind.URL if not wanted.startswith("https://"):
+            raise ConfigError(
+                f"{wanted[:200]} is not https://, so nobody can be sure who answers there: give an https "
+                "address, or save the file and give --swarm FILE"
+            )
 
 
 def find_swarm(wanted: str) -> SwarmFile:

@@ -39,12 +39,7 @@ class Pointer:
 
 def find_pointer(wanted: str, lookup: Lookup | None = None) -> Pointer:
     """The record of `dns:NAME`. Raises ConfigError if there is none, more than one, or a wrong one."""
-    name = wanted.removeprefix(DNS_PREFIX)
-    if not DNS_NAME.fullmatch(name):
-        raise ConfigError(
-            f"{wanted[:100]!r} names no swarm: expected dns:NAME, such as dns:swarm.example.org"
-        )
-    place = f"_swarmd.{name}"
+    place = f"_swarmd.{dns_name(wanted)}"
     mine = [text for text in (lookup or look_up)(place) if text.split(" ")[0] == _FIRST_WORD]
     if len(mine) != 1:
         raise ConfigError(
@@ -52,6 +47,16 @@ def find_pointer(wanted: str, lookup: Lookup | None = None) -> Pointer:
             f'{_FIRST_WORD}: its owner publishes exactly one, "{_FIRST_WORD} url=https://... author=PEER_ID"'
         )
     return _read(place, mine[0])
+
+
+def dns_name(wanted: str) -> str:
+    """The name in `dns:NAME`. Raises ConfigError if nothing can have it; nobody is asked."""
+    name = wanted.removeprefix(DNS_PREFIX)
+    if not DNS_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{wanted[:100]!r} names no swarm: expected dns:NAME, such as dns:swarm.example.org"
+        )
+    return name
 
 
 def _read(place: str, text: str) -> Pointer:

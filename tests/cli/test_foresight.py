@@ -43,6 +43,8 @@ def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--swarm", "./no.toml"], "there is no swarm manifest at no.toml"),
         (["--swarm", "bad.toml"], "bad.toml, line 1, nme: unknown key; did you mean 'name'?"),
         (["--swarm", "0" * 64], "nobody to ask what the swarm 000000000000 is"),
+        (["--swarm", "dns:no name"], "'dns:no name' names no swarm: expected dns:NAME"),
+        (["--swarm", "http://example.org/s.toml"], "is not https://, so nobody can be sure who answers"),
         (["--from", "nothing"], "--from nothing: there is nothing: give a directory"),
         (["--address-file", "no/where"], "--address-file no/where: there is no directory no: make it first"),
     ],
