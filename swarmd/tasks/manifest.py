@@ -143,7 +143,7 @@ def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.count(".") > DOTS_OF_LINE_MAX:
             raise ConfigError(
-                f"{place}, line {number}: more than {DOTS_OF_LINE_MAX} dots on one line; no manifest needs them"
+                f"{place}, line {number}: more than {DOTS_OF_LINE_MAX} dots, which no manifest needs"
             )
     try:
         parsed = tomllib.loads(text)
