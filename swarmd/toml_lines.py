@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
+_HEADER = re.compile(r"\s*(\[\[?)([^\]]+)\]")  # no two parts of it can match the same: strangers write files
 _KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
 
 

@@ -43,3 +43,8 @@ dataset = "letter_counting"
 )
 def test_a_key_is_found_on_its_line_or_at_the_table_round_it(key: tuple[str | int, ...], line: int) -> None:
     assert line_of(TEXT, key) == line
+
+
+def test_text_that_looks_like_the_beginning_of_a_header_costs_no_time() -> None:
+    text = f'a = """\n[{" " * 100_000}\n"""\nb = 1\n'
+    assert line_of(text, ("b",)) == 4

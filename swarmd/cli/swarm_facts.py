@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from swarmd.names import name_of
 from swarmd.tasks import SwarmFile
 
+LAST_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
+"""The last second of the calendar; a stranger's manifest may name a later one."""
+
 
 def facts_of(found: SwarmFile, now: float) -> Iterator[tuple[str, str]]:
     """Name and value of each line. `now`: Unix seconds."""
@@ -53,4 +56,6 @@ def plain_of(found: SwarmFile) -> dict[str, object]:
 
 
 def _time(seconds: int) -> str:
+    if seconds > LAST_S:
+        return "after the year 9999"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

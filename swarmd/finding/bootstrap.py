@@ -17,6 +17,7 @@ from swarmd.finding.records import LOOKUP_S, Lookup, look_up
 
 LISTED_MAX = 16  # addresses taken from one /dnsaddr list, and those it names: a start dials as many
 NESTED_MAX = 2  # a list may name another list; libp2p's own bootstrap nodes do so once
+LISTS_MAX = 6  # lists that one list may name: each takes LOOKUP_S where the DNS does not answer
 
 _PREFIX = "dnsaddr="
 
@@ -75,6 +76,7 @@ def _listed(name: str, peer_id: str | None, lookup: Lookup, levels: int) -> list
     Raises ConfigError if there is none.
     """
     several: list[str] = []
+    lists = 0
     for record in lookup(f"_dnsaddr.{name}"):
         text = record.removeprefix(_PREFIX)
         try:
@@ -84,7 +86,8 @@ def _listed(name: str, peer_id: str | None, lookup: Lookup, levels: int) -> list
             if inner is None:
                 address = parse_peer_address(text)
                 several += [str(address)] if peer_id in (None, address.peer_id) else []
-            elif levels > 1 and peer_id in (None, inner[1]):
+            elif levels > 1 and lists < LISTS_MAX and peer_id in (None, inner[1]):
+                lists += 1
                 several += _listed(*inner, lookup, levels - 1)
         except ConfigError:
             continue  # other libp2p nodes may have addresses that swarmd cannot dial

@@ -86,7 +86,7 @@ def _text_of(pointer: Pointer, wanted: str) -> str:
     """The file to which a DNS record points. Raises ConfigError if another author signed it."""
     from swarmd.finding.fetching import fetch_text
 
-    text = fetch_text(pointer.url)
+    text = fetch_text(pointer.url, local=False)
     found, _ = read_swarm_file(pointer.url, text)
     author = None if found.charter is None else found.charter.author
     if pointer.author is not None and author != pointer.author:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from swarmd import exit_codes
+from swarmd.errors import ConfigError
 
 STOP_S = 300
 """Seconds that a peer has to finish its step and write its checkpoint; a large model needs minutes."""
@@ -24,6 +25,10 @@ MEANING = {
 """Of the exit codes of `swarmd join`, in a few words."""
 
 
+_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+"""systemd ends a line at a carriage return too; property lists have no control characters."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """The service that a person wants."""
@@ -37,6 +42,19 @@ class Wish:
     writable: Sequence[Path] = ()
     """Directories beside the home that the peer may write."""
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for text that no manager's file can hold, or that would end a line of it."""
+        home = str(self.home)
+        words = [*self.command, *map(str, self.writable), *(f"{k}={v}" for k, v in self.environment.items())]
+        wrong = [word for word in (home, *words) if _UNWRITABLE.search(word)]
+        if "\n" in home or home.endswith(("\\", " ")):  # it stands on a line of its own, without quotes
+            wrong.append(home)
+        if wrong:
+            raise ConfigError(
+                f"{ascii(wrong[0])[:200]} cannot stand in the file of a service: it has a control character, "
+                "is not UTF-8, or is a home that ends in a backslash or a space. Use another name or value"
+            )
 
 
 @dataclass(frozen=True)

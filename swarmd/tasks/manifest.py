@@ -32,6 +32,7 @@ _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
 _PRESET_SOURCE, _PRESET_DISTRIBUTION = "reasoning_gym", "reasoning-gym"  # presets have no other source
 FILE_BYTES_MAX = 262_144  # bytes of a manifest file: as many as its canonical form may have
+DOTS_OF_LINE_MAX = 256  # the reader takes the square of a key's parts; 8 addresses on one line have 60 dots
 _SHOWN_CHARS = 100  # of a wrong name, in messages
 _START_S = 120.0  # of the worker that checks the tasks; beyond that, each task has its own limit
 
@@ -139,9 +140,14 @@ def _read(name_or_path: str) -> tuple[_Place, _ManifestTable]:
 
 
 def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > DOTS_OF_LINE_MAX:
+            raise ConfigError(
+                f"{place}, line {number}: more than {DOTS_OF_LINE_MAX} dots, which no manifest needs"
+            )
     try:
         parsed = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
         raise ConfigError(f"{place}: {error}") from error
     found = _Place(place, text)
     return found, found.parse(parsed)

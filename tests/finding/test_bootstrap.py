@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from swarmd.errors import ConfigError
-from swarmd.finding.bootstrap import LISTED_MAX, look_up_addresses, look_up_named
+from swarmd.finding.bootstrap import LISTED_MAX, LISTS_MAX, look_up_addresses, look_up_named
 from tests.finding.making import ADDRESS, AUTHOR, PEER
 
 NAMED = f"/dns4/peer.example.org/tcp/41000/p2p/{PEER.peer_id}"
@@ -66,6 +66,18 @@ def test_a_list_may_name_a_list_and_that_one_no_other():
         "_dnsaddr.b.org": [f"dnsaddr={ADDRESS}", "dnsaddr=/dnsaddr/a.org"],
     }
     assert look_up("/dnsaddr/a.org", records=records) == ((ADDRESS,), [])
+
+
+def test_a_list_of_lists_that_never_answer_asks_for_few_of_them():
+    asked: list[str] = []
+
+    def lookup(name: str) -> list[str]:
+        asked.append(name)
+        return [f"dnsaddr=/dnsaddr/{number}.org" for number in range(32)] if "a.org" in name else []
+
+    warnings: list[str] = []
+    asyncio.run(look_up_addresses(["/dnsaddr/a.org"], warnings.append, lookup=lookup))
+    assert len(asked) == 1 + LISTS_MAX
 
 
 def test_an_empty_list_is_told():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -34,7 +35,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """DNS name -> its address."""
     known: dict[str, str] = {}
 
-    def getaddrinfo(host, port, **_):
+    def getaddrinfo(host, port, *_):
         if host not in known:
             raise socket.gaierror(-2, "Name or service not known")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], port))]
@@ -73,7 +74,7 @@ def test_only_https_addresses_are_asked(url: str):
 def test_an_endless_answer_is_not_read_to_its_end():
     read: list[int] = []
 
-    def endless() -> Iterator[bytes]:
+    async def endless() -> AsyncIterator[bytes]:
         while True:
             read.append(1)
             yield b"a" * 16_384
@@ -96,8 +97,57 @@ def test_a_redirect_goes_to_the_address_that_was_checked(names):
     assert fetch(redirect("https://www.example.net/x")) == "93.184.215.14 www.example.net"
 
 
+def test_an_answer_that_only_looks_small_is_not_unpacked():
+    asked: list[httpx.Request] = []
+
+    def bomb(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, headers={"content-encoding": "gzip, gzip"}, stream=httpx.ByteStream(b"x"))
+
+    with pytest.raises(ConfigError, match="compressed bytes unasked"):
+        fetch(bomb)
+    assert asked[0].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("slow", ["head", "body"])
+def test_a_server_that_takes_its_time_has_no_more_than_all_may_take(monkeypatch, slow: str):
+    monkeypatch.setattr(fetching, "FETCH_S", 0.05)
+    never = asyncio.Event()
+
+    async def dribble() -> AsyncIterator[bytes]:
+        yield b"a"
+        await never.wait()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if slow == "head":
+            await never.wait()
+        return httpx.Response(200, content=dribble())
+
+    with pytest.raises(ConfigError, match="takes longer than"):
+        fetch(answer)  # type: ignore[arg-type]
+
+
+def test_what_a_stranger_points_to_is_not_asked_in_a_private_network(names):
+    names["example.org"] = "192.168.1.1"
+    with pytest.raises(ConfigError, match=r"is example.org \(192.168.1.1\), which is no public address"):
+        fetch_text(URL, local=False, transport=httpx.MockTransport(lambda _: pytest.fail("nobody is asked")))
+
+
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "192.168.1.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1"]
+    "address",
+    [
+        "127.0.0.1",
+        "192.168.1.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "::1",
+        "fd00::1",
+        "fe80::1%1",
+        "::ffff:192.168.1.1",
+        "64:ff9b::c0a8:101",
+        "2002:7f00:1::1",
+        "224.0.0.1",
+    ],
 )
 def test_a_redirect_into_a_private_network_is_refused(names, address: str):
     names["inside.example.net"] = address

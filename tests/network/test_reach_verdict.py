@@ -58,6 +58,37 @@ def test_the_address_that_others_see_is_believed_if_two_networks_see_it() -> Non
 
 
 @pytest.mark.parametrize(
+    "lie",
+    [
+        "/ip4/x.example/tcp/1",
+        "/ip4/0.0.0.0/tcp/1",
+        "/ip4/127.0.0.1/tcp/1",
+        "/ip4/224.0.0.1/tcp/1",
+        "/ip6/fe80::1%;reboot/tcp/1",
+        "/ip4",
+    ],
+)
+def test_what_is_no_address_to_dial_is_never_announced_whoever_says_it(lie: str) -> None:
+    assert heard(("8.8.8.8", True), ("9.9.9.9", True), ("1.1.1.1", True), seen_at=lie).seen_at(0.0) == ""
+
+
+def test_two_networks_among_five_have_no_address_of_a_third_party_announced() -> None:
+    voices = heard(("8.8.8.8", True), ("9.9.9.9", True))
+    for number in range(3):  # this peer is behind a router with three addresses
+        seen = f"/ip4/4.4.4.{number}/tcp/1"
+        voices.heard(f"/ip4/7.7.{number}.1/tcp/1", opened=True, seen_at=seen, now=0.0)
+    assert voices.seen_at(0.0) == ""
+
+
+def test_an_address_of_the_other_family_is_no_disagreement() -> None:
+    voices = heard(("8.8.8.8", True), ("9.9.9.9", True))
+    for number in (1, 2):
+        seen = "/ip6/2001:4860::1/tcp/1"
+        voices.heard(f"/ip6/2001:{number}::1/tcp/1", opened=True, seen_at=seen, now=0.0)
+    assert voices.seen_at(0.0) == "8.8.4.4"
+
+
+@pytest.mark.parametrize(
     ("opens", "relays", "punched", "state"),
     [
         (True, 0, False, Reach.DIRECT),

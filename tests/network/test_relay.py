@@ -14,6 +14,7 @@ from swarmd.network.delimited import read_delimited
 from swarmd.network.interface import Standing
 from swarmd.network.reach.circuit import MESSAGE_BYTES_MAX, Hop, Kind, Status, Stop, with_length
 from swarmd.network.reach.relay import (
+    CIRCUITS_OF_GROUP_MAX,
     CIRCUITS_OF_PEER_MAX,
     LIMIT,
     PLACE_S,
@@ -21,6 +22,7 @@ from swarmd.network.reach.relay import (
     PLACES_OF_GROUP_MAX,
     Relay,
 )
+from swarmd.network.reach.waiting import WAITING_MAX, WAITING_OF_GROUP_MAX
 from tests.network.conftest import key_of
 
 HIDDEN, CALLER = key_of(0).peer_id, key_of(1).peer_id
@@ -78,13 +80,17 @@ class Stand:
         theirs[1].write(with_length(Stop(status=self.accepts)))
         return ours
 
+    def open(self, peer: PeerId, address: str, standing: Standing = Standing.MET) -> tuple[Ends, Ends]:
+        """A stream of `peer` on which it has said nothing yet: its end, and the relay's."""
+        ours, theirs = pair()
+        serving = self.relay.serve(peer, address, theirs[0], theirs[1], standing)  # type: ignore[arg-type]
+        self._tasks.append(asyncio.get_running_loop().create_task(serving))
+        return ours, theirs
+
     async def ask(
         self, peer: PeerId, message: Hop, standing: Standing = Standing.MET, address: str | None = None
     ) -> tuple[Hop, Ends]:
-        ours, theirs = pair()
-        where = address or self.connections[peer]
-        serving = self.relay.serve(peer, where, theirs[0], theirs[1], standing)  # type: ignore[arg-type]
-        self._tasks.append(asyncio.get_running_loop().create_task(serving))
+        ours = self.open(peer, address or self.connections[peer], standing)[0]
         ours[1].write(with_length(message))
         return Hop.read(await read_delimited(ours[0], MESSAGE_BYTES_MAX)), ours
 
@@ -209,6 +215,41 @@ def test_one_peer_has_few_circuits() -> None:
     run(scenario)
 
 
+def test_the_peers_of_one_network_leave_circuits_for_others() -> None:
+    async def scenario(stand: Stand) -> None:
+        hidden = [key_of(number).peer_id for number in range(300, 308)]
+        callers = [key_of(number).peer_id for number in range(400, 408)]
+        stand.connections |= {peer: f"/ip4/8.8.{n}.1/tcp/1" for n, peer in enumerate(hidden)}
+        stand.connections |= {peer: f"/ip4/6.6.6.{n}/tcp/1" for n, peer in enumerate(callers)}
+        for peer in (HIDDEN, *hidden):
+            await stand.reserve(peer)
+        opened = 0
+        for caller, target in zip(callers, hidden, strict=True):
+            for _ in range(CIRCUITS_OF_PEER_MAX):
+                answer, (_, writer) = await stand.ask(caller, Hop(Kind.CONNECT, peer=target))
+                if answer.status is Status.OK:
+                    opened += 1
+                else:
+                    writer.close()
+        assert opened == CIRCUITS_OF_GROUP_MAX
+        assert (await stand.connect())[0] is Status.OK
+
+    run(scenario)
+
+
+def test_streams_that_say_nothing_are_bounded_and_keep_no_other_network_out() -> None:
+    async def scenario(stand: Stand) -> None:
+        silent = [stand.open(CALLER, f"/ip4/6.6.6.{n}/tcp/1")[1] for n in range(100)]
+        await asyncio.sleep(1)
+        assert sum(not writer.closed for _, writer in silent) == WAITING_OF_GROUP_MAX
+        assert await stand.reserve(HIDDEN) is Status.OK
+        more = [stand.open(CALLER, f"/ip4/7.7.{n}.1/tcp/1")[1] for n in range(100)]
+        await asyncio.sleep(1)
+        assert sum(not writer.closed for _, writer in silent + more) == WAITING_MAX
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("circuits", [1, 4])
 def test_all_circuits_together_pass_no_more_than_the_rate(circuits: int) -> None:
     async def scenario(stand: Stand) -> None:
@@ -222,6 +263,25 @@ def test_all_circuits_together_pass_no_more_than_the_rate(circuits: int) -> None
             await reader.readexactly(400_000 // circuits)
         seconds = asyncio.get_running_loop().time() - began
         assert 2.5 < seconds < 3.5  # 100 KB at once, and 300 KB at 100 KB/s
+
+    run(scenario, bytes_per_s=100_000)
+
+
+def test_circuits_that_end_at_once_keep_nobody_waiting() -> None:
+    async def scenario(stand: Stand) -> None:
+        await stand.reserve(HIDDEN)
+        for _ in range(100):  # 1.6 MB that never pass: 16 s
+            _, (reader, writer) = await stand.connect()
+            writer.write(bytes(16_384))
+            stand.behind.pop()[1].close()
+            assert await reader.read() == b""
+        began = asyncio.get_running_loop().time()
+        _, (_, writer) = await stand.connect()
+        writer.write(b"honest")
+        [(far_reader, _)] = stand.behind
+        await read_delimited(far_reader, MESSAGE_BYTES_MAX)
+        assert await far_reader.readexactly(6) == b"honest"
+        assert asyncio.get_running_loop().time() - began < 1.0
 
     run(scenario, bytes_per_s=100_000)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from swarmd.errors import ConfigError
 from swarmd.service.unit import unit_text
 from tests.service.making import make_wish
 
@@ -68,6 +69,23 @@ def test_a_line_break_begins_no_setting_of_its_own() -> None:
     found = dict(settings(unit_text(wish, own_file_system=True)))
     assert "ExecStop" not in found
     assert "User" not in found
+
+
+@pytest.mark.parametrize(
+    ("home", "word"),
+    [
+        ("/home/a\nb", "x"),
+        ("/home/a\\", "x"),
+        ("/home/a ", "x"),
+        ("/home/a\rExecStop=b", "x"),
+        ("/home/a", "x\rExecStopPost=/bin/false"),
+        ("/home/a", "x\x1b"),
+        ("/home/a", "x\udcff"),
+    ],
+)
+def test_what_no_file_of_a_service_can_hold_is_refused(home: str, word: str) -> None:
+    with pytest.raises(ConfigError, match="cannot stand in the file of a service"):
+        make_wish(Path(home), command=["/bin/python", word])
 
 
 @pytest.mark.parametrize("home", [Path("/tmp/peer"), Path("/home/you") / ("long" * 25)])

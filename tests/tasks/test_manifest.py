@@ -8,6 +8,7 @@ import pytest
 
 from swarmd.errors import ConfigError
 from swarmd.tasks import PRESETS, load_manifest, task_spec
+from swarmd.tasks.manifest import read_swarm_file
 
 GOOD = """\
 # a swarm of two tasks
@@ -107,6 +108,22 @@ def test_a_task_that_cannot_be_made_is_named_with_line_and_key(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         load_manifest(write(tmp_path, GOOD.replace(right, wrong, 1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1" + "0" * 5_000, "4300 digits"),
+        ("a." * 100_000 + "b = 1", "line 1: more than 256 dots"),
+        ("x = 1\n" + '"\u2028".' * 50_000 + "b = 1", "line 2: more than 256 dots"),
+        ("x = " + "[" * 100_000, "recursion"),
+        ('name = "a"\nname = "b"', "overwrite"),
+    ],
+    ids=["digits", "dotted key", "dotted key with line separators", "depth", "a key twice"],
+)
+def test_a_file_that_a_stranger_made_to_hurt_is_refused_at_once(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_swarm_file("https://example.org/swarm.toml", text)
 
 
 def test_a_name_no_file_could_have_is_a_config_error() -> None:

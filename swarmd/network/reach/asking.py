@@ -20,6 +20,7 @@ from swarmd.network.dialling import PORT_OF_FIREWALLS, PRIVILEGED_PORTS
 from swarmd.network.interface import Standing
 from swarmd.network.malformed import Malformed, MessageError
 from swarmd.network.rates import Buckets, Rate
+from swarmd.network.reach.waiting import Waiting
 from swarmd.network.streams import REQUEST_SECONDS, ReplyStatus, refuse
 
 REACH_PROTOCOL = "/swarmd/reach/1"
@@ -94,6 +95,7 @@ class Answerer:
         self._now = monotonic
         self._own = own
         self._knocks = Buckets()
+        self._waiting = Waiting()
 
     async def serve(
         self,
@@ -104,13 +106,13 @@ class Answerer:
         standing: Standing,
     ) -> None:
         """Serve one stream of a peer that is connected from `address` to its end."""
-        with closing(writer):
+        with closing(writer), self._waiting.place(address) as there_is_room:
+            if not there_is_room or standing <= Standing.BANNED:
+                await refuse(reader, writer)
+                return
             try:
                 async with asyncio.timeout(REQUEST_SECONDS):
                     port = int.from_bytes(await reader.readexactly(REQUEST_BYTES), "big")
-                if standing <= Standing.BANNED:
-                    await refuse(reader, writer)
-                    return
                 knock = await self._knock(address, port, standing)
                 body = Answer(knock, _own(self._own()), address[:ADDRESS_CHARS_MAX]).to_bytes()
                 writer.write(bytes([ReplyStatus.OK]) + len(body).to_bytes(4, "big") + body)

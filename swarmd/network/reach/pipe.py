@@ -22,11 +22,19 @@ class Allowance:
         """Bytes so far."""
 
     async def take(self, count: int) -> None:
-        """Wait until `count` bytes may pass."""
+        """Wait until `count` bytes may pass.
+
+        Whoever gives up waiting has used nothing: circuits that end at once would hold up all others.
+        """
         now = asyncio.get_running_loop().time()
-        self._spent_until = max(self._spent_until, now - BURST_S) + count / self._bytes_per_s
+        seconds = count / self._bytes_per_s
+        self._spent_until = max(self._spent_until, now - BURST_S) + seconds
+        try:
+            await asyncio.sleep(max(0.0, self._spent_until - now))
+        except asyncio.CancelledError:
+            self._spent_until -= seconds
+            raise
         self.passed += count
-        await asyncio.sleep(max(0.0, self._spent_until - now))
 
 
 async def join(

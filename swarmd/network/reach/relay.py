@@ -26,6 +26,7 @@ from swarmd.network.interface import Standing
 from swarmd.network.malformed import MessageError
 from swarmd.network.reach.circuit import MESSAGE_BYTES_MAX, Hop, Kind, Limit, Status, Stop, with_length
 from swarmd.network.reach.pipe import Allowance, join
+from swarmd.network.reach.waiting import Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,9 @@ PLACES_OF_GROUP_MAX = 8
 CIRCUITS_MAX = 64
 CIRCUITS_OF_PEER_MAX = 8
 """Circuits at once, and those that one peer opens or takes: each costs four descriptors and two tasks."""
+
+CIRCUITS_OF_GROUP_MAX = 16
+"""Circuits that the peers of one address group open: names are free, and others must find room."""
 
 PLACE_S = 600
 """Seconds that a place is held unless it is asked for again."""
@@ -94,8 +98,10 @@ class Relay:
         self._now = monotonic
         self._allowance = Allowance(bytes_per_s)
         self._places: dict[PeerId, _Place] = {}
-        self._circuits: Counter[PeerId] = Counter()
+        self._circuits: Counter[str] = Counter()
+        """By peer, and by address group of who opened them."""
         self._open = 0
+        self._waiting = Waiting()
         self._refused = 0
 
     def counts(self) -> RelayCounts:
@@ -112,20 +118,36 @@ class Relay:
     ) -> None:
         """Serve one stream of `peer`, which is connected from `address`, to its end."""
         with closing(writer):
-            try:
-                async with asyncio.timeout(MESSAGE_S):
-                    asked = Hop.read(await read_delimited(reader, MESSAGE_BYTES_MAX))
-            except (TimeoutError, EOFError, OSError, MessageError) as error:
-                log.debug("relay: no request", peer=peer, error=str(error))
-                return
-            if asked.kind is Kind.CONNECT and asked.peer is not None:
-                await self._connect(peer, asked.peer, address, reader, writer)
-                return
-            status = Status.UNEXPECTED_MESSAGE
-            if asked.kind is Kind.RESERVE:
-                status = self._reserve(peer, address, standing)
-            await self._answer(writer, status, expires=int(time.time()) + PLACE_S)
-            await _wait_for_close(reader)
+            with self._waiting.place(address) as there_is_room:
+                target = await self._hear(peer, address, reader, writer, standing) if there_is_room else None
+            if target is not None:
+                await self._connect(peer, target, address, reader, writer)
+
+    async def _hear(
+        self,
+        peer: PeerId,
+        address: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        standing: Standing,
+    ) -> PeerId | None:
+        """Read one request and answer it. Returns whom to connect with if that is granted."""
+        try:
+            async with asyncio.timeout(MESSAGE_S):
+                asked = Hop.read(await read_delimited(reader, MESSAGE_BYTES_MAX))
+        except (TimeoutError, EOFError, OSError, MessageError) as error:
+            log.debug("relay: no request", peer=peer, error=str(error))
+            return None
+        status = Status.UNEXPECTED_MESSAGE
+        if asked.kind is Kind.RESERVE:
+            status = self._reserve(peer, address, standing)
+        elif asked.kind is Kind.CONNECT and asked.peer is not None:
+            status = self._why_not(peer, asked.peer, address)
+            if status is Status.OK:
+                return asked.peer
+        await self._answer(writer, status, expires=int(time.time()) + PLACE_S)
+        await _wait_for_close(reader)
+        return None
 
     # Places -----------------------------------------------------------------------------------------
 
@@ -159,13 +181,9 @@ class Relay:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        status = self._why_not(source, target, address)
-        if status is not Status.OK:
-            await self._answer(writer, status)
-            await _wait_for_close(reader)
-            return
         self._open += 1
-        self._circuits.update((source, target))
+        ends = (source, target, group_of_address(address))
+        self._circuits.update(ends)
         try:
             behind = await self._ask(source, target)
             if behind is None:
@@ -182,7 +200,7 @@ class Relay:
             )
         finally:
             self._open -= 1
-            self._circuits.subtract((source, target))
+            self._circuits.subtract(ends)
             self._circuits += Counter()  # drops peers at zero
 
     def _why_not(self, source: PeerId, target: PeerId, address: str) -> Status:
@@ -191,8 +209,9 @@ class Relay:
             return Status.PERMISSION_DENIED
         if target not in self._places:
             return Status.NO_RESERVATION
-        most = max(self._circuits[source], self._circuits[target])
-        if self._open >= CIRCUITS_MAX or most >= CIRCUITS_OF_PEER_MAX:
+        of_peer = max(self._circuits[source], self._circuits[target])
+        of_group = self._circuits[group_of_address(address)]
+        if self._open >= CIRCUITS_MAX or of_peer >= CIRCUITS_OF_PEER_MAX or of_group >= CIRCUITS_OF_GROUP_MAX:
             return Status.RESOURCE_LIMIT_EXCEEDED
         return Status.OK
 

@@ -7,9 +7,11 @@ believe that it is reachable, or that it is not.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
+from swarmd.addresses import IpAddress
 from swarmd.network.address_groups import group_of_address
 from swarmd.network.interface import Reach
 
@@ -61,10 +63,16 @@ class Voices:
         return None if yes + no < VOICES_MIN or yes == no else yes > no
 
     def seen_at(self, now: float) -> str:
-        """The IP address at which most see this peer; empty if at most one does."""
-        seen = Counter(host for voice in self._fresh(now) if (host := _host(voice.seen_at)))
-        host, count = next(iter(seen.most_common(1)), ("", 0))
-        return host if count >= VOICES_MIN else ""
+        """The IP address at which most see this peer; empty if they disagree, or at most one says so.
+
+        It is announced. So fewer than most must not have a third party's address announced.
+        """
+        seen = Counter(ip for voice in self._fresh(now) if (ip := _ip_of(voice.seen_at)) is not None)
+        ip, count = next(iter(seen.most_common(1)), (None, 0))
+        of_family = sum(
+            times for other, times in seen.items() if ip is not None and other.version == ip.version
+        )
+        return str(ip) if count >= VOICES_MIN and 2 * count > of_family else ""
 
     def _fresh(self, now: float) -> list[_Voice]:
         return [voice for voice in self._voices.values() if now - voice.at < ANSWER_S]
@@ -81,6 +89,14 @@ def reach_of(opens: bool | None, *, relays: int, punched: bool) -> Reach:
     return Reach.UNKNOWN if opens is None else Reach.INLINE
 
 
-def _host(multiaddr: str) -> str:
+def _ip_of(multiaddr: str) -> IpAddress | None:
+    """The IP address that a peer names; None if it names none that anybody else could dial."""
     parts = multiaddr.split("/")
-    return parts[2] if len(parts) > 2 and parts[1] in ("ip4", "ip6") else ""
+    if len(parts) < 3 or parts[1] not in ("ip4", "ip6"):
+        return None
+    try:
+        ip = ipaddress.ip_address(parts[2])
+    except ValueError:
+        return None
+    has_scope = isinstance(ip, ipaddress.IPv6Address) and ip.scope_id is not None
+    return None if has_scope or ip.is_unspecified or ip.is_loopback or ip.is_multicast else ip
