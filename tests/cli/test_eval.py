@@ -298,7 +298,7 @@ class Interrupted:
 
 async def test_an_interrupt_does_not_wait_for_the_model_s_last_token(manifest) -> None:
     policy: Any = Interrupted()
-    exam = Exam(manifest, seed=1, questions=2, samples=0, constant=False)
+    exam = Exam(manifest, seed=1, questions=2, samples=0, constant=False, examples=None)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as threads:
         loop.set_default_executor(threads)

@@ -143,6 +143,7 @@ def test_a_home_in_use_is_refused_as_that_of_one_peer_is(swarmd, started, tmp_pa
 def test_every_setting_with_a_flag_can_be_passed_on() -> None:
     given = {
         **dict.fromkeys(FLAGS, "x"),
+        **{key: False for key, flag in FLAGS.items() if flag.startswith("--no-")},
         "network.peers": ["a", "b"],
         **read_lora("r=4,alpha=9"),
         **read_template_args(["a=1", "b=false", "c=x=y"]),

@@ -270,7 +270,7 @@ def phi3(**more):
 def test_rows_stay_within_the_context_in_which_rotary_angles_depend_on_no_other_row(written, start):
     policy = start(written(phi3()))
     assert any("128 of the model's 512 tokens" in reason for reason in policy.reasons)
-    policy.tokenizer.render = lambda _: [5] * 125
+    policy.tokenizer.render = lambda *_: [5] * 125
     with pytest.raises(PromptTooLongError, match="context of 128"):
         policy.render("?")
     assert shape_of(on_meta(phi3())).context == 128
