@@ -37,6 +37,6 @@ COPY --from=build /opt/swarmd /opt/swarmd
 ENV PATH=/opt/swarmd/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 USER swarmd
 WORKDIR /home/swarmd
-HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=6 CMD ["swarmd", "health"]
+HEALTHCHECK --interval=10s --timeout=30s --start-period=600s --retries=6 CMD ["swarmd", "health"]
 ENTRYPOINT ["swarmd"]
 CMD ["join"]

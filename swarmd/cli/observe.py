@@ -50,11 +50,13 @@ def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
     """
     settings = overrides(given)
     told = settings.setdefault("observe", {})
-    told.setdefault("http", DEFAULT_HTTP)
     if sys.stdout.isatty():
         told.setdefault("log_format", "console")  # the live view is about training
     path = home_path(home)
     config = load_config(path, settings)
+    if config.observe.http is None:  # no flag, variable or file named one; as an override it would beat them
+        told["http"] = DEFAULT_HTTP
+        config = load_config(path, settings)
     if not config.network.peers:  # known at once, and the network's libraries take seconds
         raise ConfigError("name a peer of the swarm to observe: --peer /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID")
     warn_of_open_token(given)

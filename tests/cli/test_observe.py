@@ -55,6 +55,13 @@ def test_an_address_and_a_token_may_be_given(swarmd, observer, tmp_path) -> None
     assert (config.observe.http, config.observe.http_token) == ("0.0.0.0:9000", "a-long-enough-token")
 
 
+def test_a_variable_names_the_address_as_a_flag_does(swarmd, observer, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_OBSERVE__HTTP", "0.0.0.0:9000")
+    assert swarmd("observe", "--peer", PEER, "--http-token", "a-long-enough-token").code == 0
+    [(config, _)] = observer
+    assert config.observe.http == "0.0.0.0:9000"
+
+
 def test_without_a_peer_the_error_shows_how_to_name_one(swarmd, observer) -> None:
     outcome = swarmd("observe")
     assert outcome.code == 2

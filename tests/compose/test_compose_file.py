@@ -43,6 +43,14 @@ def test_our_containers_are_judged_by_the_cheap_check_and_stop_in_good_order(nam
     assert service["stop_grace_period"] == "60s"
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_a_start_of_minutes_on_a_busy_machine_is_not_taken_for_a_sick_peer(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert (check["start_period"], check["timeout"]) == ("600s", "30s")
+    image = (ROOT / "Dockerfile").read_text()
+    assert f"--timeout={check['timeout']} --start-period={check['start_period']}" in image
+
+
 def test_only_this_machine_reaches_what_is_published() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 2
