@@ -40,6 +40,13 @@ def observer(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Home]]:
     return started
 
 
+@pytest.fixture
+def ports_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else runs on this machine."""
+    monkeypatch.setattr("swarmd.cli.observe.foresee_ports", lambda _: None)
+
+
+@pytest.mark.usefixtures("ports_free")
 def test_it_serves_the_page_on_loopback_from_a_home_of_its_own(swarmd, observer, tmp_path) -> None:
     assert swarmd("observe", "--peer", PEER).code == 0
     [(config, home)] = observer
@@ -48,6 +55,7 @@ def test_it_serves_the_page_on_loopback_from_a_home_of_its_own(swarmd, observer,
     assert config.network.peers == (PEER,)
 
 
+@pytest.mark.usefixtures("ports_free")
 def test_an_address_and_a_token_may_be_given(swarmd, observer, tmp_path) -> None:
     given = ("--http", "0.0.0.0:9000", "--http-token", "a-long-enough-token")
     assert swarmd("observe", "--peer", PEER, "--home", tmp_path / "o", *given).code == 0
@@ -55,6 +63,7 @@ def test_an_address_and_a_token_may_be_given(swarmd, observer, tmp_path) -> None
     assert (config.observe.http, config.observe.http_token) == ("0.0.0.0:9000", "a-long-enough-token")
 
 
+@pytest.mark.usefixtures("ports_free")
 def test_a_variable_names_the_address_as_a_flag_does(swarmd, observer, monkeypatch) -> None:
     monkeypatch.setenv("SWARMD_OBSERVE__HTTP", "0.0.0.0:9000")
     assert swarmd("observe", "--peer", PEER, "--http-token", "a-long-enough-token").code == 0

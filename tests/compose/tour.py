@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -213,6 +214,7 @@ def main() -> int:
     parser.add_argument("--peers", type=int, default=3, help="beside the bootstrap peer (default: 3)")
     parser.add_argument("--keep", action="store_true", help="leave the containers running at the end")
     wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the containers go, too
     try:
         net = Testnet()
         require_free_port()
