@@ -136,6 +136,8 @@ def _reachability(patient: Patient) -> Check:
             text, _, remedy = reason.partition("; ")
             return Check("reachability", "fail", text, remedy or "see --host and --announce")
     seen, reach = sum(not peer.gone for peer in patient.status.peers), patient.status.reach
+    if seen == 0 and reach.state == "unknown":
+        return Check("reachability", "ok", "not known: no other peer is seen, and only others can tell")
     text = "1 other peer is seen" if seen == 1 else f"{seen} other peers are seen"
     state: State = "warn" if reach.state == "inline" else "ok"
     return Check("reachability", state, f"{text}; {reach.says}" if reach.says else text, reach.remedy)
