@@ -14,6 +14,7 @@ UNKNOWN = "unknown"
 """The one group of all peers whose address is not known or not understood."""
 
 IPV4_BITS, IPV6_BITS = 24, 48
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
 GROUPS_KEPT = 4_096
 """Answers that are remembered, a few hundred bytes each: connections are asked about again and again."""
 
@@ -24,12 +25,20 @@ def group_of_ip(ip: bytes) -> str:
     if len(ip) not in (4, 16):
         return UNKNOWN
     address = ipaddress.ip_address(ip)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        address = _inside(address) or address
     if address.is_loopback or (address.version == 4 and not address.is_global):
         return str(address)
     bits = IPV4_BITS if address.version == 4 else IPV6_BITS
     return str(ipaddress.ip_network((address, bits), strict=False))
+
+
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that this one stands for: behind NAT64 all IPv4 peers would be one group, and with 6to4
+    each IPv4 address would be a group of its own."""
+    if address in NAT64:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
 
 
 @lru_cache(maxsize=GROUPS_KEPT)

@@ -18,6 +18,8 @@ from swarmd.network.address_groups import UNKNOWN, group_of_address, group_of_ip
         ("/ip4/192.168.7.9/udp/1/quic-v1", "192.168.7.9"),
         ("/ip6/2a00:1450:4001:81b::200e/tcp/1", "2a00:1450:4001::/48"),
         ("/ip6/::ffff:8.8.8.8/tcp/1", "8.8.8.0/24"),
+        ("/ip6/64:ff9b::8.8.8.8/tcp/1", "8.8.8.0/24"),
+        ("/ip6/2002:808:808::1/tcp/1", "8.8.8.0/24"),
         ("/ip6/::1/tcp/1", "::1"),
         ("/ip6/fd00:1:2:3::1/tcp/1", "fd00:1:2::/48"),
         ("/dns4/A.example/tcp/1", "dns4:a.example"),
