@@ -34,8 +34,10 @@ def group_of_ip(ip: bytes) -> str:
 
 
 def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that this one stands for: behind NAT64 all IPv4 peers would be one group, and with 6to4
-    each IPv4 address would be a group of its own."""
+    """The IPv4 address that this one stands for.
+
+    Behind NAT64 all IPv4 peers would be one group, and with 6to4 each of them would be a group of its own.
+    """
     if address in NAT64:
         return ipaddress.IPv4Address(address.packed[-4:])
     return address.ipv4_mapped or address.sixtofour
