@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from swarmd.errors import ConfigError
+from swarmd.finding.urls import require_https
 
 BYTES_MAX = 262_144  # as many as a manifest may have
 FETCH_S = 20.0  # for all of it, redirects included
@@ -49,7 +50,7 @@ async def _fetch(asked: str, local: bool, transport: httpx.AsyncBaseTransport | 
         ) as client,
     ):
         for _ in range(REDIRECTS_MAX + 1):
-            _require_https(asked, at)
+            require_https(asked, at)
             try:
                 if local and at == asked:
                     request = client.build_request("GET", at)
@@ -97,17 +98,6 @@ async def _get(client: httpx.AsyncClient, asked: str, request: httpx.Request) ->
         return data.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{asked} is no text: it is no swarm manifest") from error
-
-
-def _require_https(asked: str, at: str) -> None:
-    try:
-        parts = urlsplit(at)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"{asked} is no URL: {error}") from error
-    if parts.scheme != "https" or not host:
-        through = "" if asked == at else f"{asked} redirects to "
-        raise ConfigError(f"{through}{at[:200]} is not https://: nobody can be sure who answers there")
 
 
 async def _to_public(client: httpx.AsyncClient, asked: str, at: str) -> httpx.Request:

@@ -7,6 +7,7 @@ from enum import Enum
 
 from swarmd.errors import ConfigError
 from swarmd.finding.records import DNS_PREFIX, Pointer, dns_name, find_pointer
+from swarmd.finding.urls import require_https
 from swarmd.tasks import PRESETS, SwarmFile, load_swarm_file
 from swarmd.tasks.manifest import read_swarm_file
 
@@ -44,11 +45,8 @@ def require_plausible(wanted: str) -> None:
     match kind_of(wanted):
         case Kind.DNS:
             dns_name(wanted)
-        case Kind.URL if not wanted.startswith("https://"):
-            raise ConfigError(
-                f"{wanted[:200]} is not https://, so nobody can be sure who answers there: give an https "
-                "address, or save the file and give --swarm FILE"
-            )
+        case Kind.URL:
+            require_https(wanted, wanted)
 
 
 def find_swarm(wanted: str) -> SwarmFile:
