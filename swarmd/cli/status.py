@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarmd.addresses import parse_peer_address
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import NoDaemonError, StartingError, ask_status
@@ -44,6 +45,9 @@ def status(
     if watch and (as_json or peer is not None):
         raise ConfigError("--watch shows one home on a screen: leave --json and --peer away")
     if peer is not None:
+        parse_peer_address(peer)
+        if not as_json:
+            typer.echo("loading the network, then asking the swarm: some seconds", err=True)
         from swarmd.cli.status_outside import show_outside
 
         show_outside(peer, as_json=as_json)
