@@ -136,6 +136,7 @@ def evaluate(
     wanted.require_home()
     if wanted.is_untrained():
         typer.echo(f"nothing is trained yet in {path}: this scores its untrained model", err=True)
+    typer.echo(f"loading PyTorch and the model; then it answers {count} questions", err=True)
     limit = exam.manifest.max_new_tokens
     with ExamProgress() as told:
         subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))
