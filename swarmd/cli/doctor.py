@@ -47,9 +47,7 @@ def doctor(
         else:
             patient = _patient(path)
             if patient.status is None and not as_json:
-                typer.echo(
-                    "no daemon answers here: loading PyTorch to look for itself, some seconds", err=True
-                )
+                typer.echo("no daemon answers here: loading PyTorch to look itself: some seconds", err=True)
             found = diagnose(patient)
     except ConfigError as error:  # nothing else can be said before the settings can be read
         remedy = f"`swarmd config check --home {shlex.quote(str(path))}`"

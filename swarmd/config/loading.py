@@ -143,8 +143,8 @@ def _read_file(path: Path) -> _Source:
     if values.keys() >= OF_A_MANIFEST:
         named = shlex.quote(str(path))
         raise ConfigError(
-            f"{path} is a swarm manifest, not a file of settings: check it with `swarmd swarm verify {named}`, "
-            f"and join its swarm with --swarm {named}"
+            f"{path} is a swarm manifest, not a file of settings: check it with `swarmd swarm verify "
+            f"{named}`, and join its swarm with --swarm {named}"
         )
     return _Source(values, file=path, text=text)
 

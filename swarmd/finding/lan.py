@@ -84,7 +84,7 @@ def read_answer(
 class Heard:
     """Which addresses were dialled lately. Pure: `now` is in seconds of any clock that never goes back.
 
-    Addresses and not peers: a false answer under a peer's id must not keep its true address from being dialled.
+    Addresses and not peers: a false answer under a peer's id must not keep others from dialling the true one.
     """
 
     _at: OrderedDict[str, float] = field(default_factory=OrderedDict)
