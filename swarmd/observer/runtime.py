@@ -23,6 +23,7 @@ from swarmd.daemon.books import require_own
 from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.logs import route_logs
+from swarmd.daemon.news import Newsroom
 from swarmd.daemon.remembering import keep_events
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.errors import ConfigError, NetworkError, SwarmdError
@@ -34,6 +35,7 @@ from swarmd.network.interface import Network
 from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
 from swarmd.observe.settings_view import settings_view
 from swarmd.observe.token import page_token, page_words, tell_token
+from swarmd.observer.author import learn_author
 from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
@@ -181,6 +183,14 @@ class _Observer:
             self._exchange = exchange
             with suppress(NetworkError):  # gossip goes on trying
                 await network.connect([address], named=True)
+            await learn_author(home, manifest, network, parse_peer_address(address).peer_id)
+            newsroom = Newsroom(
+                home,
+                network,
+                self._events,
+                gossip.standing,
+                lambda news: news.words_for_observer(manifest.swarm_id),
+            )
             for scored, _ in reversed(database.pool.newest(config.storage.pool_groups_max)):
                 self._board.add(scored.publisher, scored.mean_reward)
             self._rollouts = Rollouts(
@@ -200,11 +210,13 @@ class _Observer:
                 joined_through=address,
                 clock=time.time,
                 http=self._server.base_url,
+                news=lambda: newsroom.words,
             )
             stack.push_async_callback(self._stop_serving, serving)
             self._tell_page(manifest)
             async with asyncio.TaskGroup() as group:
                 group.create_task(exchange.run(), name="exchange")
+                group.create_task(newsroom.keep_asking(), name="news")
                 group.create_task(keep_events(self._events, database), name="events")
                 group.create_task(self._keep_counting(self._view, members), name="members")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 
 import pytest
 
 from protocol import PeerId, VerifiedCharter, Versions
 from swarmd.daemon.news import ASK_S, Newsroom
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
+from swarmd.network.interface import Standing
 from swarmd.network.memory import MemoryNetwork
 from swarmd.storage import Home
 from tests.daemon.fakes import Events
@@ -35,15 +37,21 @@ def live(home: Home, events: Events, *told: VerifiedCharter, seconds: float) -> 
             other = hub.network(key(number))
             other.tell_charter(each.envelope)
             await network.connect(other.addresses)
-        await for_a_while(Newsroom(home, network, events), seconds)
+        await for_a_while(newsroom(home, network, events), seconds)
         return network
 
     return run_simulated(main())
 
 
-async def for_a_while(newsroom: Newsroom, seconds: float) -> None:
+def newsroom(
+    home: Home, network: MemoryNetwork, events: Events, standings: Mapping[PeerId, Standing] | None = None
+) -> Newsroom:
+    return Newsroom(home, network, events, lambda peer: (standings or {}).get(peer, Standing.MET))
+
+
+async def for_a_while(room: Newsroom, seconds: float) -> None:
     async with asyncio.TaskGroup() as group:
-        asking = group.create_task(newsroom.keep_asking())
+        asking = group.create_task(room.keep_asking())
         await asyncio.sleep(seconds)
         asking.cancel()
 
@@ -68,10 +76,10 @@ def test_what_is_announced_while_it_runs_is_passed_on(home, events):
     async def main() -> bytes | None:
         hub = MemoryHub(random.Random(0), simulated_wall_clock)
         network = hub.network(key(1))
-        newsroom = Newsroom(home, network, events)
+        room = newsroom(home, network, events)
         assert network._server.find_charter() == charter(1).envelope
         home.write_news(NEWER)
-        await for_a_while(newsroom, 2 * ASK_S)
+        await for_a_while(room, 2 * ASK_S)
         return network._server.find_charter()
 
     assert run_simulated(main()) == NEWER.envelope
@@ -92,6 +100,30 @@ def test_a_peer_that_knows_no_author_asks_nobody_and_tells_nothing(home, events)
     network = live(home, events, NEWER, seconds=5 * ASK_S)
     assert events.named("warning") == []
     assert network._server.find_charter() is None
+
+
+def test_newcomers_delay_no_question_to_a_known_peer_by_more_than_a_turn(home, events, monkeypatch):
+    asked: list[PeerId] = []
+
+    async def ask_charter(self, peer: PeerId) -> bytes:
+        asked.append(peer)
+        return charter(1).envelope
+
+    monkeypatch.setattr(MemoryNetwork, "ask_charter", ask_charter)
+    banned, known, *newcomers = (key(number).peer_id for number in range(10, 30))
+    standings = {banned: Standing.BANNED, known: Standing.KNOWN}
+
+    async def main() -> None:
+        hub = MemoryHub(random.Random(0), simulated_wall_clock)
+        network = hub.network(key(1))
+        for number in reversed(range(10, 30)):
+            await network.connect(hub.network(key(number)).addresses)
+        await for_a_while(newsroom(home, network, events, standings), 40 * ASK_S)
+
+    run_simulated(main())
+    assert set(asked[::2]) == {known}
+    assert set(asked[1::2]) == set(newcomers)
+    assert banned not in asked
 
 
 def test_a_peer_of_another_protocol_is_told_once(home, events, monkeypatch):
