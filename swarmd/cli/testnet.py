@@ -119,7 +119,7 @@ def run(
     from swarmd.storage import Home
     from swarmd.testnet import attackers as hostile
     from swarmd.testnet import homes
-    from swarmd.testnet.machine import machine, require_room
+    from swarmd.testnet.capacity import capacity, require_room
 
     named = _models(models)
     kinds = hostile.kinds(attackers, _parts(attack))
@@ -143,7 +143,7 @@ def run(
         seed=config.seed,
         http=config.observe.http,
     )
-    require_room([asked.model_of(number) for number in range(1, peers + 1)], machine())
+    require_room([asked.model_of(number) for number in range(1, peers + 1)], capacity())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)  # while no fleet listens for them, so that files are removed
     with homes.directory(place, keep=keep) as directory:
@@ -178,7 +178,7 @@ def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
     import asyncio
 
     from swarmd.testnet import homes, tables
-    from swarmd.testnet.machine import machine
+    from swarmd.testnet.capacity import capacity
     from swarmd.testnet.running import Run
     from swarmd.testnet.screen import Output, Screen
 
@@ -186,7 +186,7 @@ def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
     console = Output(file=stream, width=None if stream.isatty() else PLAIN_COLUMNS, highlight=False)
     screen = Screen(console)
     settlers = homes.settle(directory, asked.peers)
-    outcome = asyncio.run(Run(asked, directory, settlers, machine(), arguments, screen).run())
+    outcome = asyncio.run(Run(asked, directory, settlers, capacity(), arguments, screen).run())
     screen.show(tables.summed_up(outcome.summary))
     return outcome
 

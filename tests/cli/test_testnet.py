@@ -12,7 +12,7 @@ import pytest
 
 from swarmd import exit_codes
 from swarmd.cli.app import main
-from swarmd.testnet import machine
+from swarmd.testnet import capacity
 
 
 def refused(*arguments: str) -> None:
@@ -75,7 +75,7 @@ def test_a_port_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 def test_more_peers_than_memory_allows_are_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "machine", lambda: machine.Machine(cores=2, free_bytes=4 * 2**30))
+    monkeypatch.setattr(capacity, "capacity", lambda: capacity.Capacity(cores=2, free_bytes=4 * 2**30))
     refused("--peers", "64")
     assert "--peers 64: they need about" in capsys.readouterr().err
 
