@@ -13,6 +13,7 @@ from swarmd.daemon.news import ASK_S, Newsroom
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
 from swarmd.network.interface import Standing
 from swarmd.network.memory import MemoryNetwork
+from swarmd.network.streams import CHARTER_PROTOCOL
 from swarmd.storage import Home
 from tests.daemon.fakes import Events
 from tests.finding.test_news import charter
@@ -62,7 +63,7 @@ def test_a_version_that_one_peer_knows_is_told_once_kept_and_passed_on(home, eve
     assert "garden, version 2" in warning["message"]
     assert "swarmd swarm accept" in warning["message"]
     assert home.news() == NEWER
-    assert network._server.find_charter() == NEWER.envelope
+    assert network._server.find(CHARTER_PROTOCOL) == NEWER.envelope
     assert home.charter() == charter(1)
 
 
@@ -77,10 +78,10 @@ def test_what_is_announced_while_it_runs_is_passed_on(home, events):
         hub = MemoryHub(random.Random(0), simulated_wall_clock)
         network = hub.network(key(1))
         room = newsroom(home, network, events)
-        assert network._server.find_charter() == charter(1).envelope
+        assert network._server.find(CHARTER_PROTOCOL) == charter(1).envelope
         home.write_news(NEWER)
         await for_a_while(room, 2 * ASK_S)
-        return network._server.find_charter()
+        return network._server.find(CHARTER_PROTOCOL)
 
     assert run_simulated(main()) == NEWER.envelope
 
@@ -90,7 +91,7 @@ def test_damaged_news_are_told_once_and_replaced_when_they_are_heard_again(home,
     network = live(home, events, charter(1), seconds=5 * ASK_S)
     [warning] = events.named("warning")
     assert "news.signed is not what an author signed" in warning["message"]
-    assert network._server.find_charter() == charter(1).envelope
+    assert network._server.find(CHARTER_PROTOCOL) == charter(1).envelope
     live(home, events, NEWER, seconds=2 * ASK_S)
     assert home.news() == NEWER
 
@@ -99,7 +100,7 @@ def test_a_peer_that_knows_no_author_asks_nobody_and_tells_nothing(home, events)
     home.charter_path.unlink()
     network = live(home, events, NEWER, seconds=5 * ASK_S)
     assert events.named("warning") == []
-    assert network._server.find_charter() is None
+    assert network._server.find(CHARTER_PROTOCOL) is None
 
 
 def test_newcomers_delay_no_question_to_a_known_peer_by_more_than_a_turn(home, events, monkeypatch):
