@@ -41,7 +41,7 @@ from swarmd.storage import BlobStore, Home
 from swarmd.tasks.rewards import RewardRule
 
 LISTED = 20  # records shown by default: one screen
-DIGEST = re.compile(r"[0-9a-f]{1,64}")
+DIGEST = re.compile(r"[0-9a-f]{0,64}")
 SHOWN_HEX = 16  # characters of a digest: no two records share that many
 
 app = typer.Typer(help="List, show, export and verify the records in a home.", no_args_is_help=True)

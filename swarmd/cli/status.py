@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swarmd.addresses import parse_peer_address
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe import NoDaemonError, StartingError, ask_status
@@ -45,6 +44,8 @@ def status(
     if watch and (as_json or peer is not None):
         raise ConfigError("--watch shows one home on a screen: leave --json and --peer away")
     if peer is not None:
+        from swarmd.addresses import parse_peer_address
+
         parse_peer_address(peer)
         if not as_json:
             typer.echo("loading the network, then asking the swarm: some seconds", err=True)

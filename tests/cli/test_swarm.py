@@ -11,20 +11,10 @@ import pytest
 from protocol import KeyPair
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
-from tests.finding.making import ADDRESS, STRANGER, URL
+from tests.finding.making import ADDRESS, RULES, STRANGER, URL
 from tests.finding.test_news import charter
 
-SMALL = """\
-name = "small"
-genesis = 2026-01-01T00:00:00Z
-round_seconds = 30
-reward = "exact"
-max_new_tokens = 64
-records_per_round_max = 8
-
-[[tasks]]
-dataset = "gcd"
-"""
+SMALL = RULES.replace("garden", "small")
 
 
 @pytest.fixture(autouse=True)
