@@ -14,6 +14,7 @@ import typer
 from swarmd import exit_codes
 from swarmd.cli.flags import Given, arguments, overrides, with_settings
 from swarmd.errors import ConfigError
+from swarmd.model_names import EMBEDDED, SMOLLM2
 from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ JsonOption = Annotated[
     "policy.threads",
     "policy.memory_limit",
     "policy.max_new_tokens",
+    "policy.examples",
     "learning.local",
     "learning.external",
     "learning.group_size",
@@ -164,7 +166,18 @@ def _models(text: str) -> tuple[str, ...]:
     named = _parts(text)
     if len(named) > MODELS_MAX:
         raise ConfigError(f"--models names {len(named)} models: at most {MODELS_MAX}")
-    return named
+    return tuple(map(_from_anywhere, named))
+
+
+def _from_anywhere(model: str) -> str:
+    """A directory by its absolute name: kept homes go on with it wherever one starts them."""
+    if model in (EMBEDDED, SMOLLM2):
+        return model
+    path = Path(model).expanduser()
+    try:
+        return str(path.resolve()) if path.is_dir() else model
+    except OSError:  # no name that a directory could have: told where models are checked
+        return model
 
 
 def _parts(text: str | None) -> tuple[str, ...]:

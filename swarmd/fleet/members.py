@@ -24,12 +24,12 @@ ONE_THREAD_MODEL = "embedded"  # too small for a second thread, which the hardwa
 @dataclass(frozen=True)
 class Member:
     """One peer: its device, its home, its settings by name ("policy.device"), and its environment variables
-    besides the parent's."""
+    besides the parent's; None takes one of those away."""
 
     device: Device
     home: Home
     settings: Mapping[str, object]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str | None]
 
     @property
     def name(self) -> str:
