@@ -15,6 +15,7 @@ from swarmd.errors import NetworkError
 from swarmd.network.interface import Standing
 from swarmd.network.places import RESERVED, STREAMS_PER_PEER, STREAMS_SERVED
 from swarmd.network.streams import (
+    MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
     AbsentError,
     AskedStreams,
@@ -55,13 +56,13 @@ async def test_a_body_is_asked_for_by_digest() -> None:
 
 async def test_the_manifest_is_asked_for_by_opening_the_stream() -> None:
     async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server_with({}).manifest("peer", *other))
+        group.create_task(server_with({}).answer(MANIFEST_PROTOCOL, "peer", *other))
         assert await ask(reader, writer, b"", bytes_max=8) == b"manifest"
 
 
 async def test_an_empty_body_is_a_body() -> None:
     async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server_with({DIGEST: b""}).body("peer", *other))
+        group.create_task(server_with({DIGEST: b""}).answer(PULL_PROTOCOL, "peer", *other))
         assert await ask(reader, writer, DIGEST, bytes_max=8) == b""
 
 
@@ -75,7 +76,9 @@ async def test_what_is_not_held_is_absent_before_and_after_serving_begins() -> N
 
 async def test_the_server_closes_only_after_the_client_did() -> None:
     async with pipe() as (reader, writer, *other):
-        serving = asyncio.get_running_loop().create_task(server_with({DIGEST: b"body"}).body("peer", *other))
+        serving = asyncio.get_running_loop().create_task(
+            server_with({DIGEST: b"body"}).answer(PULL_PROTOCOL, "peer", *other)
+        )
         writer.write(DIGEST)
         assert await reader.readexactly(9) == b"\x00\x00\x00\x00\x04body"
         assert not serving.done()
@@ -210,7 +213,7 @@ async def test_a_client_that_sends_no_request_loses_its_place_in_time(
 
 async def test_a_reply_larger_than_allowed_is_not_read() -> None:
     async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server_with({DIGEST: b"body"}).body("peer", *other))
+        group.create_task(server_with({DIGEST: b"body"}).answer(PULL_PROTOCOL, "peer", *other))
         with pytest.raises(NetworkError, match="offers 4 bytes where at most 3"):
             await ask(reader, writer, DIGEST, bytes_max=3)
 
