@@ -40,6 +40,42 @@ DEFAULT_TASKS = "starter"
 NEW_TOKENS = 256  # where no swarm sets a limit: some paragraphs
 SEED_MAX = 2**32 - 1
 
+QuestionArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="QUESTION", help="One question. Without it, asks for questions.", show_default=False
+    ),
+]
+UntrainedOption = Annotated[bool, typer.Option("--untrained", help="Show the untrained model's answers too.")]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="Draw a held-out question of this task of the swarm, and score the answers.",
+    ),
+]
+SamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        min=1,
+        max=SAMPLES_MAX,
+        help="Sample N answers. (default: one greedy answer; one sample with --temperature)",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=SEED_MAX,
+        help="The same seed draws the same question and samples. (default: a new one each time)",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Session:
@@ -65,46 +101,14 @@ class Session:
 def ask(
     given: Given,
     context: typer.Context,
-    question: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="QUESTION", help="One question. Without it, asks for questions.", show_default=False
-        ),
-    ] = None,
+    question: QuestionArgument = None,
     home: HomeOption = DEFAULT_HOME,
     checkpoint: Annotated[Path | None, checkpoint_option("Ask")] = None,
     model: Annotated[str | None, model_option("ask")] = None,
-    untrained: Annotated[
-        bool, typer.Option("--untrained", help="Show the untrained model's answers too.")
-    ] = False,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task",
-            metavar="NAME",
-            help="Draw a held-out question of this task of the swarm, and score the answers.",
-        ),
-    ] = None,
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            "--samples",
-            min=1,
-            max=SAMPLES_MAX,
-            help="Sample N answers. (default: one greedy answer; one sample with --temperature)",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            min=0,
-            max=SEED_MAX,
-            help="The same seed draws the same question and samples. (default: a new one each time)",
-            show_default=False,
-        ),
-    ] = None,
+    untrained: UntrainedOption = False,
+    task: TaskOption = None,
+    samples: SamplesOption = None,
+    seed: SeedOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per question.")] = False,
 ) -> None:
     """Answer a question with the present weights: QUESTION, or one after the other until Ctrl-D.

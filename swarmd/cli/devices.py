@@ -32,9 +32,11 @@ def join_devices(config: Config, given: Given, devices: str) -> int:
     `given` holds the settings of the command line; `config` adds those of the environment and the file.
     Raises ConfigError before anything is started, and SwarmdError if some peers failed.
     """
-    machine = look_at_machine()
-    chosen = choose_devices(devices, machine)
-    members = members_of(chosen, config=config, given=given, machine=machine, terminal=sys.stdout.isatty())
+    equipment = look_at_machine()
+    chosen = choose_devices(devices, equipment)
+    members = members_of(
+        chosen, config=config, given=given, equipment=equipment, terminal=sys.stdout.isatty()
+    )
     home = Home(config.home)
     if home.identity_path.exists() and not device_homes(home.path):
         typer.echo(

@@ -45,6 +45,36 @@ SEED_MAX = 2**32 - 1
 QUESTIONS = 200  # half of the 95 % interval is then at most 0.07
 QUESTIONS_MAX = 10_000  # half of the interval is then at most 0.01; all prompts and answers are in memory
 
+TasksOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tasks",
+        metavar="NAME|FILE",
+        help="Preset or TOML manifest to draw questions from. (default: the home's swarm, else starter)",
+        show_default=False,
+    ),
+]
+QuestionsOption = Annotated[
+    int, typer.Option("--questions", min=1, max=QUESTIONS_MAX, help="Number of questions over all tasks.")
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=SEED_MAX,
+        help="The same seed gives the same questions. (default: the seed that the swarm's daemons use)",
+        show_default=False,
+    ),
+]
+SamplesOption = Annotated[
+    int,
+    typer.Option("--samples", min=0, max=SAMPLES_MAX, help="Also sample N answers per question, for pass@k."),
+]
+ConstantOption = Annotated[
+    bool, typer.Option("--constant", help="Also score constant answers as a baseline. Takes longer.")
+]
+
 
 @dataclass(frozen=True)
 class Exam:
@@ -81,40 +111,11 @@ def evaluate(
     home: HomeOption = DEFAULT_HOME,
     checkpoint: Annotated[Path | None, checkpoint_option("Score")] = None,
     model: Annotated[str | None, model_option("score")] = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option(
-            "--tasks",
-            metavar="NAME|FILE",
-            help="Preset or TOML manifest to draw questions from. (default: the home's swarm, else starter)",
-            show_default=False,
-        ),
-    ] = None,
-    count: Annotated[
-        int, typer.Option("--questions", min=1, max=QUESTIONS_MAX, help="Number of questions over all tasks.")
-    ] = QUESTIONS,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            min=0,
-            max=SEED_MAX,
-            help="The same seed gives the same questions. (default: the seed that the swarm's daemons use)",
-            show_default=False,
-        ),
-    ] = None,
-    samples: Annotated[
-        int,
-        typer.Option(
-            "--samples",
-            min=0,
-            max=SAMPLES_MAX,
-            help="Also sample N answers per question, for pass@k.",
-        ),
-    ] = 0,
-    constant: Annotated[
-        bool, typer.Option("--constant", help="Also score constant answers as a baseline. Takes longer.")
-    ] = False,
+    tasks: TasksOption = None,
+    count: QuestionsOption = QUESTIONS,
+    seed: SeedOption = None,
+    samples: SamplesOption = 0,
+    constant: ConstantOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a policy greedily on held-out questions, and by pass@k (k = 1, 2, 4 .. N) with --samples N.
@@ -136,6 +137,7 @@ def evaluate(
     wanted.require_home()
     if wanted.is_untrained():
         typer.echo(f"nothing is trained yet in {path}: this scores its untrained model", err=True)
+    typer.echo(f"loading PyTorch and the model; then it answers {count} questions", err=True)
     limit = exam.manifest.max_new_tokens
     with ExamProgress() as told:
         subject = load_subject(wanted, max_new_tokens=limit, at_once=_at_once(exam))

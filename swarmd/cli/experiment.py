@@ -52,6 +52,7 @@ def run(
 
     The whole file is checked before anything runs. A larger --seeds adds runs to those that exist.
     """
+    typer.echo(f"loading PyTorch, then checking {file} and its tasks: some seconds", err=True)
     from swarmd.experiment import read_experiment
 
     config, manifest = read_experiment(file, seeds=seeds, exchange=exchange, model=model)

@@ -33,38 +33,45 @@ class Format(enum.StrEnum):
     FLOAT16 = "float16"
 
 
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="DIR", help="New or empty directory to write.", show_default=False)
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME|DIR", help="The base model of these weights, if it was moved."),
+]
+AdapterOption = Annotated[
+    bool, typer.Option("--adapter", help="Write the LoRA adapter alone, as peft saves it.")
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option(
+        "--dtype",
+        help="Number format of the weights. float32 is what was trained; the others take half the space and "
+        "round.",
+    ),
+]
+GgufOption = Annotated[
+    Path | None,
+    typer.Option("--gguf", metavar="FILE", help="Also write a GGUF file. Needs llama.cpp's converter."),
+]
+HubOption = Annotated[
+    str | None,
+    typer.Option("--push-to-hub", metavar="REPO", help="Also upload DIR to this model of the hub."),
+]
+PrivateOption = Annotated[bool, typer.Option("--private", help="Make a new REPO private instead of public.")]
+
+
 def export(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="New or empty directory to write.", show_default=False)
-    ],
+    folder: FolderArgument,
     home: HomeOption = DEFAULT_HOME,
     checkpoint: Annotated[Path | None, checkpoint_option("Export")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="NAME|DIR", help="The base model of these weights, if it was moved."),
-    ] = None,
-    adapter: Annotated[
-        bool, typer.Option("--adapter", help="Write the LoRA adapter alone, as peft saves it.")
-    ] = False,
-    dtype: Annotated[
-        Format,
-        typer.Option(
-            "--dtype",
-            help="Number format of the weights. float32 is what was trained; the others take half the space "
-            "and round.",
-        ),
-    ] = Format.FLOAT32,
-    gguf: Annotated[
-        Path | None,
-        typer.Option("--gguf", metavar="FILE", help="Also write a GGUF file. Needs llama.cpp's converter."),
-    ] = None,
-    push_to_hub: Annotated[
-        str | None,
-        typer.Option("--push-to-hub", metavar="REPO", help="Also upload DIR to this model of the hub."),
-    ] = None,
-    private: Annotated[
-        bool, typer.Option("--private", help="Make a new REPO private instead of public.")
-    ] = False,
+    model: BaseOption = None,
+    adapter: AdapterOption = False,
+    dtype: FormatOption = Format.FLOAT32,
+    gguf: GgufOption = None,
+    push_to_hub: HubOption = None,
+    private: PrivateOption = False,
 ) -> None:
     """Write the trained model as a folder that transformers loads, with a model card.
 

@@ -66,7 +66,7 @@ def foresee_policy(policy: PolicyConfig, home: Home) -> None:
 
 def foresee_devices(names: str) -> None:
     """The list that --devices gives. Raises ConfigError."""
-    from swarmd.fleet.devices import ALL, Machine, choose_devices
+    from swarmd.fleet.devices import ALL, Equipment, choose_devices
 
     if names.strip() == ALL:
         cuda, mps = drivers.why_no_cuda(), drivers.why_no_mps()
@@ -79,7 +79,7 @@ def foresee_devices(names: str) -> None:
             raise ConfigError(f"--devices {wish}: name each device, such as cuda:0,cuda:1, or use all")
         if wish:
             drivers.require_plausible(wish, "--devices")
-    choose_devices(names, Machine(tuple(dict.fromkeys(wish for wish in wishes if wish != "cpu")), cores=1))
+    choose_devices(names, Equipment(tuple(dict.fromkeys(wish for wish in wishes if wish != "cpu")), cores=1))
 
 
 def _is_remembered(model: str, home: Home) -> bool:

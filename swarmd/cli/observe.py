@@ -12,7 +12,7 @@ from swarmd.cli.flags import Given, overrides, with_settings
 from swarmd.cli.foresight import foresee_ports
 from swarmd.cli.home import home_path
 from swarmd.cli.open_token import warn_of_open_token
-from swarmd.config import load_config
+from swarmd.config import Config, load_config
 from swarmd.errors import ConfigError
 from swarmd.storage import Home
 
@@ -48,20 +48,25 @@ def observe(given: Given, home: ObserverHomeOption = OBSERVER_HOME) -> None:
     measured here, on the groups that the peers publish: they are pulled and scored again at a bounded rate.
     What a peer claims of itself stands beside it.
     """
-    settings = overrides(given)
-    told = settings.setdefault("observe", {})
-    if sys.stdout.isatty():
-        told.setdefault("log_format", "console")  # the live view is about training
     path = home_path(home)
-    config = load_config(path, settings)
-    if config.observe.http is None:  # no flag, variable or file named one; as an override it would beat them
-        told["http"] = DEFAULT_HTTP
-        config = load_config(path, settings)
+    config = _with_own_defaults(load_config(path, overrides(given)), in_terminal=sys.stdout.isatty())
     if not config.network.peers:  # known at once, and the network's libraries take seconds
         raise ConfigError("name a peer of the swarm to observe: --peer /ip4/ADDRESS/tcp/PORT/p2p/PEER_ID")
     warn_of_open_token(given)
     Home(path).require_unused()
     foresee_ports(config)
+    typer.echo(
+        "loading the network: some seconds; then the peers given say which swarm they are in", err=True
+    )
     from swarmd.observer import run
 
     raise typer.Exit(run(config, Home.open(path)))
+
+
+def _with_own_defaults(config: Config, *, in_terminal: bool) -> Config:
+    """An observer always serves its page, and the live view of a terminal is about training."""
+    http = config.observe.http or DEFAULT_HTTP
+    wanted = config.observe.log_format
+    log_format = "console" if wanted == "auto" and in_terminal else wanted
+    told = config.observe.model_copy(update={"http": http, "log_format": log_format})
+    return config.model_copy(update={"observe": told})

@@ -33,7 +33,10 @@ def observer_screen(
     table.add_column(overflow="fold")
     for name, text in _facts(view, len(here)):
         table.add_row(name, Text(printable(text)))
-    parts: list[RenderableType] = [head, health_line(status), Text(), table, Text()]
+    parts: list[RenderableType] = [head, health_line(status)]
+    if status.news is not None:
+        parts.append(Text(printable(f"● {status.news}"), style="yellow"))
+    parts += [Text(), table, Text()]
     if view.board:
         parts += [_board(view.board if everything else view.board[:RANKED_SHOWN]), Text()]
     parts.append(peer_table(status.peers if everything else here, now) if here else Text("No peer is here."))

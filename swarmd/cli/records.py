@@ -6,6 +6,7 @@ It only reads the home, so it works beside a running daemon.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ from swarmd.storage import BlobStore, Home
 from swarmd.tasks.rewards import RewardRule
 
 LISTED = 20  # records shown by default: one screen
+DIGEST = re.compile(r"[0-9a-f]{0,64}")
 SHOWN_HEX = 16  # characters of a digest: no two records share that many
 
 app = typer.Typer(help="List, show, export and verify the records in a home.", no_args_is_help=True)
@@ -204,6 +206,11 @@ class _Records:
 
     def find(self, prefix: str) -> Authentic:
         wanted = prefix.lower()
+        if not DIGEST.fullmatch(wanted):
+            raise ConfigError(
+                f"{prefix!r} is not a digest: give up to 64 characters of 0-9 and a-f, as `swarmd records "
+                "list` shows them"
+            )
         matching = [digest for digest in self._store.digests() if digest.hex().startswith(wanted)]
         if len(matching) > 1:
             raise ConfigError(f"{len(matching)} records begin with {prefix!r}: give more characters")

@@ -32,6 +32,15 @@ PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE",
 """Variables that change what a peer does, beside SWARMD_*; a service sees no others of the shell."""
 CACHES = (".cache/vllm", ".triton")
 """Where engines keep what they compiled, in this user's directory; a peer may write there if they exist."""
+MemoryMaxOption = Annotated[
+    str,
+    typer.Option(
+        "--memory-max",
+        metavar="SIZE|SHARE",
+        help="Bound of all processes of the peer together, enforced by systemd: 6GiB, or 80% of the "
+        "machine's memory. --memory-limit is what the peer itself plans with.",
+    ),
+]
 
 
 @app.command("install")
@@ -40,15 +49,7 @@ def install(
     given: Given,
     home: HomeOption = DEFAULT_HOME,
     devices: DevicesOption = None,
-    memory_max: Annotated[
-        str,
-        typer.Option(
-            "--memory-max",
-            metavar="SIZE|SHARE",
-            help="Bound of all processes of the peer together, enforced by systemd: 6GiB, or 80% of the "
-            "machine's memory. --memory-limit is what the peer itself plans with.",
-        ),
-    ] = MEMORY_MAX,
+    memory_max: MemoryMaxOption = MEMORY_MAX,
 ) -> None:
     """Start a peer now and at each login, and again when it ended by mistake.
 

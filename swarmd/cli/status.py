@@ -44,6 +44,11 @@ def status(
     if watch and (as_json or peer is not None):
         raise ConfigError("--watch shows one home on a screen: leave --json and --peer away")
     if peer is not None:
+        from swarmd.addresses import parse_peer_address
+
+        parse_peer_address(peer)
+        if not as_json:
+            typer.echo("loading the network, then asking the swarm: some seconds", err=True)
         from swarmd.cli.status_outside import show_outside
 
         show_outside(peer, as_json=as_json)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 
 import structlog
 import typer
@@ -22,8 +21,6 @@ from swarmd.observe import printable
 
 def show_outside(address: str, *, as_json: bool) -> None:
     """Ask the swarm of the peer at `address` and print its members. Raises ConfigError, SwarmdError."""
-    if not as_json and sys.stderr.isatty():
-        typer.echo("asking the swarm: this takes some seconds", err=True)
     # The transport logs to standard output, which is for the answer.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     found = asyncio.run(visit(address))

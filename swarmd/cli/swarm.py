@@ -78,6 +78,8 @@ def create(
     path = Path(f"{name}.toml") if out is None else out
     if os.path.lexists(path):
         raise ConfigError(f"{path} is there already: choose another name with --out FILE")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no directory {path.parent}: make it first")
     text = draft(like, name, int(time.time()))
     signed = sign(
         str(path), text, author, version=1, bootstrap=bootstrap, urls=url, now=int(time.time()), before=None
@@ -142,7 +144,13 @@ def verify(
     Exit code 0: all of it holds. Otherwise the message says what does not.
     """
     from swarmd.finding import find_swarm
+    from swarmd.gossip.orders import parse_peer_id
 
+    if author is not None:
+        try:
+            parse_peer_id(author)
+        except ConfigError as error:
+            raise ConfigError(f"--author {error}; an author shows theirs with `swarmd init`") from error
     found = find_swarm(swarm)
     if found.charter is None:
         raise ConfigError(f"{swarm} is not signed: its author signs it with `swarmd swarm sign FILE`")
@@ -176,7 +184,7 @@ def accept(
 
     target = Home.existing(home_path(home))
     wanted = _announced(target) if swarm is None else swarm
-    found = find_swarm(wanted)
+    found = find_swarm(wanted, by_operator=swarm is not None)
     charter = require_newer(target.charter(), found, wanted, home=str(target.path))
     dropped = move_home(target, found.manifest, charter)
     typer.echo(

@@ -14,6 +14,7 @@ import typer
 from swarmd import exit_codes
 from swarmd.cli.flags import Given, arguments, overrides, with_settings
 from swarmd.errors import ConfigError
+from swarmd.model_names import EMBEDDED, SMOLLM2
 from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ JsonOption = Annotated[
     "policy.threads",
     "policy.memory_limit",
     "policy.max_new_tokens",
+    "policy.examples",
     "learning.local",
     "learning.external",
     "learning.group_size",
@@ -119,7 +121,7 @@ def run(
     from swarmd.storage import Home
     from swarmd.testnet import attackers as hostile
     from swarmd.testnet import homes
-    from swarmd.testnet.machine import machine, require_room
+    from swarmd.testnet.capacity import capacity, require_room
 
     named = _models(models)
     kinds = hostile.kinds(attackers, _parts(attack))
@@ -143,7 +145,7 @@ def run(
         seed=config.seed,
         http=config.observe.http,
     )
-    require_room([asked.model_of(number) for number in range(1, peers + 1)], machine())
+    require_room([asked.model_of(number) for number in range(1, peers + 1)], capacity())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)  # while no fleet listens for them, so that files are removed
     with homes.directory(place, keep=keep) as directory:
@@ -164,7 +166,18 @@ def _models(text: str) -> tuple[str, ...]:
     named = _parts(text)
     if len(named) > MODELS_MAX:
         raise ConfigError(f"--models names {len(named)} models: at most {MODELS_MAX}")
-    return named
+    return tuple(map(_from_anywhere, named))
+
+
+def _from_anywhere(model: str) -> str:
+    """A directory by its absolute name: kept homes go on with it wherever one starts them."""
+    if model in (EMBEDDED, SMOLLM2):
+        return model
+    path = Path(model).expanduser()
+    try:
+        return str(path.resolve()) if path.is_dir() else model
+    except OSError:  # no name that a directory could have: told where models are checked
+        return model
 
 
 def _parts(text: str | None) -> tuple[str, ...]:
@@ -178,7 +191,7 @@ def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
     import asyncio
 
     from swarmd.testnet import homes, tables
-    from swarmd.testnet.machine import machine
+    from swarmd.testnet.capacity import capacity
     from swarmd.testnet.running import Run
     from swarmd.testnet.screen import Output, Screen
 
@@ -186,7 +199,7 @@ def _play(asked: Asked, directory: Path, *, to_stderr: bool) -> Outcome:
     console = Output(file=stream, width=None if stream.isatty() else PLAIN_COLUMNS, highlight=False)
     screen = Screen(console)
     settlers = homes.settle(directory, asked.peers)
-    outcome = asyncio.run(Run(asked, directory, settlers, machine(), arguments, screen).run())
+    outcome = asyncio.run(Run(asked, directory, settlers, capacity(), arguments, screen).run())
     screen.show(tables.summed_up(outcome.summary))
     return outcome
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from swarmd.toml_lines import line_of
 CONFIG_BYTES_MAX = 2**20  # a config.toml has a few KiB; what exceeds 1 MiB is some other file
 ENV_PREFIX = "SWARMD_"
 ENV_DELIMITER = "__"
+OF_A_MANIFEST = frozenset({"genesis", "round_seconds", "tasks"})
+"""Keys that every swarm manifest has at its top, and no file of settings."""
 CLOSE_ENOUGH = 0.6  # difflib's own default: `locl` finds `local`, `banana` finds nothing
 
 Tree = dict[str, Any]
@@ -137,6 +140,12 @@ def _read_file(path: Path) -> _Source:
         raise ConfigError(f"{path} is not valid TOML: {error}{_quoted(text, str(error))}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    if values.keys() >= OF_A_MANIFEST:
+        named = shlex.quote(str(path))
+        raise ConfigError(
+            f"{path} is a swarm manifest, not a file of settings: check it with `swarmd swarm verify "
+            f"{named}`, and join its swarm with --swarm {named}"
+        )
     return _Source(values, file=path, text=text)
 
 

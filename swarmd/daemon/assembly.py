@@ -214,7 +214,7 @@ class Assembly:
             model_thread=self._model_thread,
         )
         steps = StepLoop(parts)
-        newsroom = Newsroom(self._home, network, self._events)
+        newsroom = Newsroom(self._home, network, self._events, gossip.standing)
         reporter = Reporter(
             manifest=manifest,
             policy=learner.policy,

@@ -10,12 +10,13 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import KeyPair, Manifest, PeerId, RejectedRecord, VerifiedRecord
 from swarmd.addresses import parse_peer_address
+from swarmd.daemon.encounters import Encounters
 from swarmd.daemon.turns import Turns
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
@@ -66,7 +67,6 @@ from swarmd.network.interface import (
     Standing,
     Way,
 )
-from swarmd.network.rules import signer_of
 from swarmd.observe import EventLog
 from swarmd.step.shares import Shares
 from swarmd.step.verification import Outcome, Overdrawn, Verification
@@ -78,9 +78,7 @@ T = TypeVar("T")
 WORKERS = 16  # commands waiting on the network at once: gossip's 8 pulls, reads and announcements beside them
 OUTBOX_MAX = 1_024  # commands waiting for a worker; gossip keeps a few dozen in flight
 HURRY_S = 1.0  # between two looks at what is being verified, while others wait
-DELIVERIES_MAX = 2_048  # peers whose pulls wait to be booked at the next tick; the network serves fewer in it
 CAME_MAX = 2_048  # bodies of which is remembered how they came, until they are verified
-SEEN_EVERY_S = 60.0  # between two notes of who is there: a peer counts as gone after three minutes
 VERIFY_BATCH_MAX = 8  # bodies per call to the sandbox, all by publishers whose last group was accepted
 
 
@@ -113,10 +111,9 @@ class Exchange:
         self._pauses_seen = 0
         self.shares = Shares(gossip.party, gossip.met_lately, clock)
         """How the trainer's draws are shared out among peers."""
-        self._seen_at = float("-inf")
-        self._deliveries: Counter[str] = Counter()
         self._came: OrderedDict[bytes, Way] = OrderedDict()
-        network.count_by(self._delivered)
+        self.encounters = Encounters(network.peer_id, gossip, database, clock)
+        network.count_by(self.encounters.delivered)
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property
@@ -208,29 +205,10 @@ class Exchange:
             self._events.emit("warning", message="too many groups wait to be verified: dropped one")
         self._may_verify.set()
 
-    def _delivered(self, peer: PeerId, envelope: bytes) -> None:
-        """`peer` pulled a record from here. Written down with the next tick: this is called amid a stream."""
-        if signer_of(None, envelope) == self.peer_id and len(self._deliveries) < DELIVERIES_MAX:
-            self._deliveries[peer] += 1
-
-    def _note_partners(self, connected: Collection[PeerId]) -> None:
-        """Write down who pulled from here since the last tick and, once a minute, who is there."""
-        now = self._clock()
-        if self._deliveries:
-            delivered, self._deliveries = self._deliveries, Counter()
-            self._database.partners.pulled(delivered, now=now)
-        if not self._seen_at <= now < self._seen_at + SEEN_EVERY_S:
-            self._seen_at = now
-            peers = self._gossip.statistics().peers
-            said: dict[str, float] = {
-                peer.peer_id: now - peer.age_s for peer in peers if peer.age_s is not None
-            }
-            self._database.partners.seen(said | dict.fromkeys(connected, now))
-
     async def _keep_ticking(self) -> None:
         while True:
             statistics = self._network.statistics()
-            self._note_partners(statistics.connections)
+            self.encounters.note(statistics.connections)
             if statistics.restarts > self._restarts_seen:
                 self._restarts_seen = statistics.restarts
                 self._events.emit("network_restarted", restarts=statistics.restarts)

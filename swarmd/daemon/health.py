@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from protocol import PeerId
 from swarmd.network.interface import NetworkStatistics
 
 HEARS_NOBODY_S = 30.0
@@ -21,11 +20,12 @@ FROZEN_S = 60.0
 
 
 def outages(
-    network: NetworkStatistics, left: Collection[PeerId], *, started_at: float, now: float
+    network: NetworkStatistics, left: Collection[str], *, started_at: float, now: float
 ) -> Iterator[str]:
     """What is wrong between this peer and the others. All times are monotonic, in seconds.
 
-    `left` are peers that said goodbye: a peer that is alone because of that is well.
+    `left` are peers whose last word was a goodbye, perhaps before this peer was started again: a peer that is
+    alone because of that is well.
     """
     if not network.known_peers:
         return

@@ -6,14 +6,15 @@ What a peer answers changes nothing but what is told: the operator decides.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from protocol import PeerId
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.finding.news import News
 from swarmd.finding.upgrading import refusal
-from swarmd.network.interface import Network, NetworkClosedError
+from swarmd.network.interface import Network, NetworkClosedError, Standing, StandingOf
 from swarmd.observe import EventLog
 from swarmd.storage import Home
 
@@ -31,20 +32,33 @@ Hear = Callable[[PeerId, bytes], None]
 class Newsroom:
     """What this peer knows of versions, kept in its home."""
 
-    def __init__(self, home: Home, network: Network, events: EventLog) -> None:
+    def __init__(
+        self,
+        home: Home,
+        network: Network,
+        events: EventLog,
+        standing_of: StandingOf,
+        words: Callable[[News], str | None] | None = None,
+    ) -> None:
+        """`words` says what the operator should know of the news; without it, how a member joins them."""
         self._home = home
         self._network = network
         self._events = events
+        self._standing_of = standing_of
+        self._words = words or (lambda news: news.words(str(home.path)))
         self._news = News(home.charter())
         self._asked: OrderedDict[PeerId, bool] = OrderedDict()
         """Peers by when they were asked last; whether their version of the protocol is known."""
+        self._turns: dict[Standing, int] = {}
+        """The number of the last turn of each standing."""
+        self._numbers = count(1)
         self._problem: str | None = None
         self._look_at_home()
 
     @property
     def words(self) -> str | None:
         """What the operator should know; None if there is nothing new."""
-        return self._news.words(str(self._home.path))
+        return self._words(self._news)
 
     async def keep_asking(self) -> None:
         """Ask one peer after the other, until cancelled or the network is closed."""
@@ -60,10 +74,20 @@ class Newsroom:
                 return
 
     def _next(self) -> PeerId | None:
-        """A connected peer that was never asked, or else the one asked longest ago."""
-        connected = self._network.statistics().connections
-        fresh = next((peer for peer in connected if peer not in self._asked), None)
-        return fresh or next((peer for peer in self._asked if peer in connected), None)
+        """A connected peer. Standings take turns, the best first, and so do the peers of each.
+
+        So newcomers delay no question to a known peer by more than a turn, however many they are.
+        """
+        peers: defaultdict[Standing, list[PeerId]] = defaultdict(list)
+        for peer in self._network.statistics().connections:
+            peers[self._standing_of(peer)].append(peer)
+        peers.pop(Standing.BANNED, None)
+        if not peers:
+            return None
+        standing = min(peers, key=lambda each: (self._turns.get(each, 0), -each))
+        self._turns[standing] = next(self._numbers)
+        asked_at = {peer: place for place, peer in enumerate(self._asked)}
+        return min(peers[standing], key=lambda peer: asked_at.get(peer, -1))
 
     async def _ask(self, peer: PeerId) -> None:
         knows_version = self._asked.pop(peer, False)

@@ -14,6 +14,7 @@ from protocol import ADDRESSES_MAX, Manifest, PeerId
 from protocol.limits import MILLI
 from swarmd import __version__
 from swarmd.daemon.company import company, credible, hearing, helping, judgement
+from swarmd.daemon.encounters import counting
 from swarmd.daemon.health import frozen, outages
 from swarmd.daemon.reaching import reach_view
 from swarmd.daemon.saving import DAY_S
@@ -151,9 +152,10 @@ class Reporter:
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the swarm or the connection to it, and what to do; empty if nothing is."""
         network, gossip = self.network.statistics(), self.gossip.statistics()
+        left = {*gossip.left, *counting(self.database.facts.goodbyes, self.clock())}
         return (
             *(network.problems or gossip.problems),
-            *outages(network, gossip.left, started_at=self.started_at, now=self.monotonic()),
+            *outages(network, left, started_at=self.started_at, now=self.monotonic()),
             *(text for name, worker in self._workers() for text in frozen(worker.waiting_s, name)),
         )
 

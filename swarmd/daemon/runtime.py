@@ -30,7 +30,7 @@ from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.goodbye import say_goodbye
 from swarmd.daemon.logs import route_logs
 from swarmd.daemon.remembering import keep_events
-from swarmd.errors import SwarmdError, TaskError
+from swarmd.errors import StorageError, SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
 from swarmd.observe import (
     EventLog,
@@ -171,6 +171,8 @@ class _Daemon:
                 await self._run(peer)
             finally:
                 self._events.emit("phase", name="taking leave of the others")
+                with suppress(StorageError):  # the next start then waits for whoever left
+                    peer.exchange.encounters.note_goodbyes()
                 await say_goodbye(peer.reporter.gossip, peer.reporter.network, time.time())
                 self._server.stop()
                 await asyncio.wait([serving])  # it reads the parts, which are closed next

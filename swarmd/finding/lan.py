@@ -24,9 +24,10 @@ SWARM_DIGITS = 16  # of the swarm id in hex: enough to tell swarms apart, and a 
 WAITING_MAX = 64  # names heard and not yet looked at; further ones are heard again later
 LOOK_EVERY_S = 2.0  # between two looks at a name: thirty a minute, whoever shouts
 ANSWER_MS = 3_000  # milliseconds for the details of a name; a local network answers at once
-AGAIN_S = 300.0  # before a peer that was dialled is dialled once more because it was heard
-REMEMBERED_MAX = 256  # peers that were dialled; the oldest is forgotten first
-ADDRESSES_MAX = 4  # of one peer: a machine with two interfaces, on IPv4 and IPv6
+AGAIN_S = 300.0  # before an address that was dialled is dialled once more because it was heard
+REMEMBERED_MAX = 1_024  # addresses that were dialled; the oldest is forgotten first
+ADDRESSES_MAX = 4  # dialled at a time: a machine with two interfaces, on IPv4 and IPv6
+READ_MAX = 16  # of one answer: others in the network can add some to a peer's own
 
 Dial = Callable[[Sequence[str]], Awaitable[object]]
 
@@ -68,7 +69,7 @@ def read_answer(
     if peer == me.peer_id or port is None or not 0 < port <= PORT_MAX:
         return ()
     found = []
-    for ip in ips[:ADDRESSES_MAX]:
+    for ip in ips[:READ_MAX]:
         if not _is_private(ip):
             continue
         try:
@@ -81,22 +82,22 @@ def read_answer(
 
 @dataclass
 class Heard:
-    """Which peers were dialled lately. Pure: `now` is in seconds of any clock that never goes back."""
+    """Which addresses were dialled lately. Pure: `now` is in seconds of any clock that never goes back.
+
+    Addresses and not peers: a false answer under a peer's id must not keep others from dialling the true one.
+    """
 
     _at: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
-    def is_due(self, addresses: Sequence[str], now: float) -> bool:
-        """Whether to dial these addresses of one peer now; they count as dialled then."""
-        if not addresses:
-            return False
-        peer = parse_peer_address(addresses[0]).peer_id
-        if now - self._at.get(peer, float("-inf")) < AGAIN_S:
-            return False
-        self._at.pop(peer, None)
-        self._at[peer] = now
-        if len(self._at) > REMEMBERED_MAX:
-            self._at.popitem(last=False)
-        return True
+    def due(self, addresses: Sequence[str], now: float) -> tuple[str, ...]:
+        """Those of one peer's addresses to dial now; they count as dialled then."""
+        fresh = [each for each in addresses if now - self._at.get(each, float("-inf")) >= AGAIN_S]
+        for address in fresh[:ADDRESSES_MAX]:
+            self._at.pop(address, None)
+            self._at[address] = now
+            if len(self._at) > REMEMBERED_MAX:
+                self._at.popitem(last=False)
+        return tuple(fresh[:ADDRESSES_MAX])
 
 
 class LocalNetwork:
@@ -164,8 +165,8 @@ class LocalNetwork:
                 answered = False  # a name that is none
             if answered:
                 addresses = read_answer(self._me, info.properties, info.parsed_addresses(), info.port)
-                if self._heard.is_due(addresses, asyncio.get_running_loop().time()):
-                    await self._dial(addresses)
+                if due := self._heard.due(addresses, asyncio.get_running_loop().time()):
+                    await self._dial(due)
             await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -49,27 +49,28 @@ def require_plausible(wanted: str) -> None:
             require_https(wanted, wanted)
 
 
-def find_swarm(wanted: str) -> SwarmFile:
+def find_swarm(wanted: str, *, by_operator: bool = True) -> SwarmFile:
     """The swarm that `wanted` names, its tasks tried and its signature checked. Takes seconds.
 
-    Raises ConfigError for what cannot be found, read or believed, and for an id; TaskError.
+    `by_operator`: the operator gave the name, so a URL may lead to this machine or its network. Raises
+    ConfigError for what cannot be found, read or believed, and for an id; TaskError.
     """
-    return _require_signed(wanted, load_swarm_file(*_place_and_text(wanted)))
+    return _require_signed(wanted, load_swarm_file(*_place_and_text(wanted, local=by_operator)))
 
 
 def look_at_swarm(wanted: str) -> SwarmFile:
     """As `find_swarm`, but no task is tried: a file whose source is not the usual one has no final id."""
-    found, _ = read_swarm_file(*_place_and_text(wanted))
+    found, _ = read_swarm_file(*_place_and_text(wanted, local=True))
     return _require_signed(wanted, found)
 
 
-def _place_and_text(wanted: str) -> tuple[str, str | None]:
-    """Where the manifest stands, and its text if it is not on this disk."""
+def _place_and_text(wanted: str, *, local: bool) -> tuple[str, str | None]:
+    """Where the manifest stands, and its text if it is not on this disk. `local`: as in `fetch_text`."""
     from swarmd.finding.fetching import fetch_text  # httpx is slow to load, and files need none
 
     match kind_of(wanted):
         case Kind.URL:
-            return wanted, fetch_text(wanted)
+            return wanted, fetch_text(wanted, local=local)
         case Kind.DNS:
             return wanted, _text_of(find_pointer(wanted), wanted)
         case Kind.ID:

@@ -39,14 +39,27 @@ class News:
         """For the operator: what is new, and how to join it. None if the rules are the same."""
         if self.mine is None or self.newest is None:
             return None
-        new = self.newest.charter
-        if new.swarm == self.mine.charter.swarm:
+        if self.newest.charter.swarm == self.mine.charter.swarm:
             return None
-        places = " or ".join(new.urls)
-        where = f"its file is at {places}" if places else "get its file from the author"
         return (
-            f"a new version of the swarm is there: {new.name}, version {new.version}, signed by "
-            f"{name_of(self.newest.author)}; {where}. This peer stays in version "
-            f"{self.mine.charter.version} until you stop it and run `swarmd swarm accept --home "
-            f"{shlex.quote(home)}`" + ("" if places else " with the file")
+            f"{_announced(self.newest)}. This peer stays in version {self.mine.charter.version} until you "
+            f"stop it and run `swarmd swarm accept --home {shlex.quote(home)}`"
+            + ("" if self.newest.charter.urls else " with the file")
         )
+
+    def words_for_observer(self, swarm: bytes) -> str | None:
+        """The same for whoever observes the swarm of this id, and may have come after the new version."""
+        newest = self.newest or self.mine
+        if newest is None or newest.charter.swarm == swarm:
+            return None
+        return f"{_announced(newest)}. To observe it, name one of its peers with --peer, and another --home"
+
+
+def _announced(newest: VerifiedCharter) -> str:
+    new = newest.charter
+    places = " or ".join(new.urls)
+    where = f"its file is at {places}" if places else "get its file from the author"
+    return (
+        f"a new version of the swarm is there: {new.name}, version {new.version}, signed by "
+        f"{name_of(newest.author)}; {where}"
+    )

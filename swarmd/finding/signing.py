@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol import Charter, InvalidLocal, KeyPair, PeerId, VerifiedCharter, sign_charter, verify_charter
+from protocol import (
+    Charter,
+    InvalidLocal,
+    KeyPair,
+    Manifest,
+    PeerId,
+    VerifiedCharter,
+    sign_charter,
+    verify_charter,
+)
 from swarmd.addresses import check_named_address
 from swarmd.errors import ConfigError
 from swarmd.tasks import load_swarm_file
+from swarmd.tasks.manifest import read_swarm_file
 from swarmd.tasks.signed import read_signature, with_signature, without_signature
 
 
@@ -54,19 +64,26 @@ def sign(
             f"{place} is signed as version {last.version} already, and --version says {number}: members "
             f"keep the higher one; leave --version out for {last.version + 1}"
         )
-    found = load_swarm_file(place, without_signature(text))
     addresses = (() if last is None else last.bootstrap) if bootstrap is None else bootstrap
     places = (() if last is None else last.urls) if urls is None else urls
-    try:
-        charter = Charter(
-            name=found.manifest.name,
-            version=number,
-            swarm=found.manifest.swarm_id,
-            created=now,
-            bootstrap=tuple(map(check_named_address, addresses)),
-            urls=tuple(places),
-        )
-        envelope = sign_charter(author, charter)
-    except InvalidLocal as error:
-        raise ConfigError(f"{place} cannot be signed: {error}") from error
-    return with_signature(text, verify_charter(envelope), found.sources)
+
+    def envelope(manifest: Manifest) -> bytes:
+        try:
+            charter = Charter(
+                name=manifest.name,
+                version=number,
+                swarm=manifest.swarm_id,
+                created=now,
+                bootstrap=tuple(map(check_named_address, addresses)),
+                urls=tuple(places),
+            )
+            return sign_charter(author, charter)
+        except InvalidLocal as error:
+            raise ConfigError(f"{place} cannot be signed: {error}") from error
+
+    rules = without_signature(text)
+    envelope(
+        read_swarm_file(place, rules)[0].manifest
+    )  # a mistake is told before the tasks are tried: seconds
+    found = load_swarm_file(place, rules)
+    return with_signature(text, verify_charter(envelope(found.manifest)), found.sources)

@@ -7,7 +7,7 @@ as long as its children and leaves the devices' memory to them. `swarmd testnet`
 `Fleet`.
 """
 
-from swarmd.fleet.devices import Device, Machine, choose_devices, look_at_machine
+from swarmd.fleet.devices import Device, Equipment, choose_devices, look_at_machine
 from swarmd.fleet.homes import device_homes, prepare_homes
 from swarmd.fleet.members import Member, members_of, require_addresses_apart
 from swarmd.fleet.output import Listener, Printed
@@ -16,9 +16,9 @@ from swarmd.fleet.supervision import FORCED_EXIT_CODE, Fleet, supervise
 __all__ = [
     "FORCED_EXIT_CODE",
     "Device",
+    "Equipment",
     "Fleet",
     "Listener",
-    "Machine",
     "Member",
     "Printed",
     "choose_devices",

@@ -17,7 +17,7 @@ CUDA_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
-class Machine:
+class Equipment:
     """What the peers share: accelerators by PyTorch's names, and CPU cores that may be used."""
 
     accelerators: tuple[str, ...]
@@ -41,12 +41,12 @@ class Device:
         return self.name.replace(":", "-")
 
 
-def choose_devices(text: str, machine: Machine) -> tuple[Device, ...]:
+def choose_devices(text: str, equipment: Equipment) -> tuple[Device, ...]:
     """The devices in `text`, "all" or a list with commas, in its order. Raises ConfigError.
 
     An accelerator can be named once. `cpu` can be named several times: its peers share the cores.
     """
-    wishes = _wishes(text, machine)
+    wishes = _wishes(text, equipment)
     if len(wishes) > DEVICES_MAX:
         raise ConfigError(f"--devices names {len(wishes)} devices: at most {DEVICES_MAX} at once")
     chosen: list[Device] = []
@@ -54,14 +54,14 @@ def choose_devices(text: str, machine: Machine) -> tuple[Device, ...]:
         if wish == "cpu":
             chosen.append(Device(f"cpu:{sum(each.device == 'cpu' for each in chosen)}", "cpu"))
             continue
-        _require_present(wish, machine)
+        _require_present(wish, equipment)
         if any(each.device == wish for each in chosen):
             raise ConfigError(f"--devices names {wish} twice: one peer fills a device, name it once")
         chosen.append(Device(wish, wish))
     return tuple(chosen)
 
 
-def _wishes(text: str, machine: Machine) -> list[str]:
+def _wishes(text: str, equipment: Equipment) -> list[str]:
     if text.strip() != ALL:
         wishes = [part.strip() for part in text.split(",")]
         if "" in wishes:
@@ -69,24 +69,24 @@ def _wishes(text: str, machine: Machine) -> list[str]:
                 f"--devices {text!r} has an empty name in it: expected all, or cuda:0,cuda:1 and the like"
             )
         return wishes
-    if not machine.accelerators:
+    if not equipment.accelerators:
         raise ConfigError(
             "--devices all: PyTorch sees no accelerator on this machine: leave out --devices to train on "
             "the cpu, or install a PyTorch build (and driver) for your devices"
         )
-    return list(machine.accelerators)
+    return list(equipment.accelerators)
 
 
-def _require_present(wish: str, machine: Machine) -> None:
-    if wish in machine.accelerators:
+def _require_present(wish: str, equipment: Equipment) -> None:
+    if wish in equipment.accelerators:
         return
-    there = ", ".join((*machine.accelerators, "cpu"))
+    there = ", ".join((*equipment.accelerators, "cpu"))
     raise ConfigError(
         f"--devices names {wish!r}, but PyTorch sees {there} on this machine: use these names, or all"
     )
 
 
-def look_at_machine() -> Machine:
+def look_at_machine() -> Equipment:
     """Ask PyTorch in a separate process, whose driver contexts end with it.
 
     Raises SwarmdError with the last thing that process said.
@@ -108,4 +108,4 @@ def look_at_machine() -> Machine:
         raise SwarmdError(f"the devices of this machine could not be determined: {last}")
     found = json.loads(done.stdout.splitlines()[-1])
     visible = os.environ.get(CUDA_VISIBLE) or None
-    return Machine(tuple(found["accelerators"]), found["cores"], found["omp_threads"], visible)
+    return Equipment(tuple(found["accelerators"]), found["cores"], found["omp_threads"], visible)

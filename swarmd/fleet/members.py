@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from swarmd.addresses import PORT_MAX, listen_address, parse_http
 from swarmd.errors import ConfigError
-from swarmd.fleet.devices import CUDA_VISIBLE, Device, Machine
+from swarmd.fleet.devices import CUDA_VISIBLE, Device, Equipment
 from swarmd.fleet.homes import ADDRESSES, home_of, own_settings
 from swarmd.storage import Home
 
@@ -24,12 +24,12 @@ ONE_THREAD_MODEL = "embedded"  # too small for a second thread, which the hardwa
 @dataclass(frozen=True)
 class Member:
     """One peer: its device, its home, its settings by name ("policy.device"), and its environment variables
-    besides the parent's."""
+    besides the parent's; None takes one of those away."""
 
     device: Device
     home: Home
     settings: Mapping[str, object]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str | None]
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ def members_of(
     *,
     config: Config,
     given: Mapping[str, object],
-    machine: Machine,
+    equipment: Equipment,
     terminal: bool,
 ) -> tuple[Member, ...]:
     """One peer per device, in that order.
@@ -68,7 +68,7 @@ def members_of(
             "observe.log_format": _log_format(config, terminal),
         }
         share = {
-            "policy.threads": _threads(device, config, machine, len(devices)),
+            "policy.threads": _threads(device, config, equipment, len(devices)),
             "policy.memory_limit": _memory_limit(device, config, on_cpu),
             "network.port": config.network.port + index if config.network.port else None,
             "observe.http": _http(config.observe.http, index),
@@ -76,7 +76,7 @@ def members_of(
         said = {key for key in own_settings(home) if given.get(key) is None}
         share = {key: value for key, value in share.items() if value is not None and key not in said}
         settings = {**given, **fixed, **share}
-        members.append(Member(device, home, settings, {CUDA_VISIBLE: _visible(device, machine)}))
+        members.append(Member(device, home, settings, {CUDA_VISIBLE: _visible(device, equipment)}))
     return tuple(members)
 
 
@@ -140,12 +140,12 @@ def _cuda_index(device: Device) -> int | None:
     return int(index) if kind == "cuda" else None
 
 
-def _visible(device: Device, machine: Machine) -> str:
+def _visible(device: Device, equipment: Equipment) -> str:
     """CUDA_VISIBLE_DEVICES for its GPU; empty for a peer on another kind of device."""
     index = _cuda_index(device)
     if index is None:
         return ""
-    return str(index) if machine.cuda_visible is None else machine.cuda_visible.split(",")[index].strip()
+    return str(index) if equipment.cuda_visible is None else equipment.cuda_visible.split(",")[index].strip()
 
 
 def _memory_limit(device: Device, config: Config, on_cpu: int) -> str | None:
@@ -156,14 +156,14 @@ def _memory_limit(device: Device, config: Config, on_cpu: int) -> str | None:
     return f"{float(limit.removesuffix('%')) / on_cpu:.4g}%"
 
 
-def _threads(device: Device, config: Config, machine: Machine, count: int) -> int | None:
+def _threads(device: Device, config: Config, equipment: Equipment, count: int) -> int | None:
     """An equal share of the cores: otherwise peers that start together would each take all of them.
 
     None leaves it to the hardware plan of each.
     """
-    if config.policy.threads is not None or machine.omp_threads is not None:
+    if config.policy.threads is not None or equipment.omp_threads is not None:
         return None
     if config.policy.model == ONE_THREAD_MODEL:
         return None
-    share = max(1, machine.cores // count)
+    share = max(1, equipment.cores // count)
     return share if device.device == "cpu" else min(share, ACCELERATOR_HOST_THREADS)

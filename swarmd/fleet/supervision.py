@@ -13,8 +13,8 @@ import os
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -77,17 +77,13 @@ class Fleet:
 
     async def run(self) -> int:
         """See `supervise`."""
-        loop = asyncio.get_running_loop()
-        for number in STOP:
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:  # nohup
-                continue
-            loop.add_signal_handler(number, self._on_signal)
-        try:
-            async with self._group:
-                for member in self.members:
-                    await self._begin(member)
-        finally:
-            await self._end_all()
+        with _listening(self._on_signal):
+            try:
+                async with self._group:
+                    for member in self.members:
+                        await self._begin(member)
+            finally:
+                await self._end_all()
         if self._stops > 1:
             return FORCED_EXIT_CODE
         if self.failed:
@@ -159,7 +155,7 @@ class Fleet:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
-                env={**os.environ, **member.environment},
+                env=_environment(member),
                 limit=LINE_BYTES_MAX,
                 start_new_session=True,
             )
@@ -251,6 +247,28 @@ class Fleet:
         self._kill_all()
         for child in running:
             await child.process.wait()
+
+
+@contextmanager
+def _listening(on_signal: Callable[[], None]) -> Iterator[None]:
+    """Takes the signals that stop a process, and gives them back: the caller may go on with other work."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in STOP}
+    if before.get(signal.SIGHUP) is signal.SIG_IGN:  # nohup
+        del before[signal.SIGHUP]
+    for number in before:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _environment(member: Member) -> dict[str, str]:
+    changed = {**os.environ, **member.environment}
+    return {name: value for name, value in changed.items() if value is not None}
 
 
 def _ask_to_stop(process: Process) -> None:

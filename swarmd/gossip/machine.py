@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 from protocol import FullStatus, KeyPair, Manifest, PeerId
 from swarmd.gossip.asking import Asking
@@ -36,14 +35,12 @@ from swarmd.gossip.events import (
     OwnStatus,
     Paused,
     PeersRemembered,
-    PublishStatus,
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
     RememberClaim,
     StandingChanged,
     StatusesRead,
-    TellStatus,
     Tick,
     Verify,
     Word,
@@ -51,7 +48,7 @@ from swarmd.gossip.events import (
 from swarmd.gossip.intake import Intake
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.membership import LEFT, Membership, PeerSeen
+from swarmd.gossip.membership import Membership, PeerSeen
 from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.publishing import Publisher
 from swarmd.gossip.pulling import Puller
@@ -59,8 +56,8 @@ from swarmd.gossip.reading import Reader
 from swarmd.gossip.reputation import Reputation
 from swarmd.gossip.shards import ShardCount
 from swarmd.gossip.statistics import GossipStatistics, PeerView
-from swarmd.gossip.status import StatusIntake, sign_own_status
-from swarmd.gossip.timer import Timer
+from swarmd.gossip.status import StatusIntake
+from swarmd.gossip.telling import Telling
 from swarmd.network.clocks import clock_problem
 from swarmd.network.interface import Misbehaviour, Standing, Way
 
@@ -104,8 +101,7 @@ class Gossip:
         self._status_intake = StatusIntake(swarm, self._clock, is_contact)
         self._namesake = NamesakeWatch()
         self._asking = Asking(swarm, limits)
-        self._own_status: OwnStatus | None = None
-        self._status_timer = Timer()
+        self._telling = Telling(key, manifest, limits, rng, self._namesake)
         self._neighbours = 0
         self._unheard: frozenset[PeerId] = frozenset()
         self._keys_read = 0
@@ -130,7 +126,7 @@ class Gossip:
     @property
     def next_wakeup(self) -> float:
         """Unix time at which the next `Tick` is due, as of the last event."""
-        timers = [self._membership.read_timer, self._membership.connect_timer, self._status_timer]
+        timers = [self._membership.read_timer, self._membership.connect_timer, self._telling.timer]
         longest = self._limits.tick_s_unheard if self._unheard else self._limits.tick_s_max
         wishes = [self._now + longest, *(t.at for t in timers if t.at > self._now)]
         if self._publisher.has_waiting:
@@ -156,7 +152,7 @@ class Gossip:
                 )
                 return self._publisher.publish(event, self._shards.publish, budget, now)
             case OwnStatus():
-                self._own_status = event
+                self._telling.own = event
             case AddressesRemembered(peers):
                 self._membership.remembered(peers)
             case PeersRemembered(acquaintances, words):
@@ -238,7 +234,7 @@ class Gossip:
         """
         self._puller.all_back()
         self._publisher.announce_again(now)
-        self._status_timer.wake()
+        self._telling.timer.wake()
         self._reader.hurry()
         self._membership.hurry()
 
@@ -293,27 +289,12 @@ class Gossip:
         self._shards.update(round_, self._contacts.size(now), self._publisher.per_round)
 
     def _publish_due(self, now: float) -> list[Command]:
-        commands: list[Command] = []
         batch = self._publisher.batch(now)
-        if batch:
-            commands.append(batch)
-        if self._own_status is not None and self._status_timer.due(now):
-            pause = self._limits.status_interval_s * self._rng.uniform(0.75, 1.25)  # no two peers in step
-            self._status_timer.rest(now, pause)
-            envelope, full = sign_own_status(self._key, self._manifest, self._limits, self._own_status, now)
-            self._namesake.signed(envelope, now)
-            commands += [PublishStatus(envelope), TellStatus(full)]
-        return commands
+        return [*([batch] if batch else []), *self._telling.due(now)]
 
     def goodbye(self, now: float) -> bytes | None:
-        """The last status of this peer, for whom it leaves behind; None before the first.
-
-        It is dated a second ahead, because a status replaces only one that is older."""
-        if self._own_status is None:
-            return None
-        own = replace(self._own_status, phase=LEFT)
-        envelope, _ = sign_own_status(self._key, self._manifest, self._limits, own, now + 1.0)
-        return envelope
+        """The last status of this peer, for whom it leaves behind; None before the first."""
+        return self._telling.goodbye(now)
 
     def _read_due(self, now: float) -> list[Command]:
         commands: list[Command] = []

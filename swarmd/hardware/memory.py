@@ -46,19 +46,19 @@ def predict_memory(
     return MemoryPrediction(int(SLACK * peak), decoding, training)
 
 
-def _standing(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+def _standing(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
     """What is held all the time."""
-    trained = way.trained_parameters(shape)
-    adapters = trained if way.lora_rank is not None else 0
+    trained = arrangement.trained_parameters(shape)
+    adapters = trained if arrangement.lora_rank is not None else 0
     # What is trained is float32. A frozen base has the plan's dtype.
-    weight = FLOAT32 if way.lora_rank is None else way.itemsize
+    weight = FLOAT32 if arrangement.lora_rank is None else arrangement.itemsize
     return {
         "weights": weight * shape.parameters + FLOAT32 * adapters,
         "optimiser": 2 * FLOAT32 * trained if work.training else 0,
         # With adapters the base itself is the reference.
-        "reference": FLOAT32 * shape.parameters if work.reference and way.lora_rank is None else 0,
+        "reference": FLOAT32 * shape.parameters if work.reference and arrangement.lora_rank is None else 0,
     }
 
 
-def _training(shape: ModelShape, way: Arrangement, work: Workload, memory: Memory) -> dict[str, int]:
-    return {"gradients": FLOAT32 * way.trained_parameters(shape), **memory(shape, way, work)}
+def _training(shape: ModelShape, arrangement: Arrangement, work: Workload, memory: Memory) -> dict[str, int]:
+    return {"gradients": FLOAT32 * arrangement.trained_parameters(shape), **memory(shape, arrangement, work)}

@@ -33,41 +33,45 @@ class DecodingMemory:
         sizes = [sum(linear_numel(m) for m in linears) for linears in decoder.by_input()]
         return cls(sum(size for size in sizes if size < LARGE_NUMEL_MIN))
 
-    def __call__(self, shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+    def __call__(self, shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
         return {
-            "working copy": self._working_copy(shape, way),
-            "cache": cache_bytes(shape, way),
-            "logits": sampling_bytes(shape, way, work),
-            "prompts": prompt_bytes(shape, way, work, PREFILL_TOKENS_MAX),
+            "working copy": self._working_copy(shape, arrangement),
+            "cache": cache_bytes(shape, arrangement),
+            "logits": sampling_bytes(shape, arrangement, work),
+            "prompts": prompt_bytes(shape, arrangement, work, PREFILL_TOKENS_MAX),
         }
 
-    def _working_copy(self, shape: ModelShape, way: Arrangement) -> int:
+    def _working_copy(self, shape: ModelShape, arrangement: Arrangement) -> int:
         """Bytes of the weights that are copied into the layout in which they are multiplied."""
-        dtype: torch.dtype = getattr(torch, way.dtype)
+        dtype: torch.dtype = getattr(torch, arrangement.dtype)
         every = shape.linear_parameters + shape.head_parameters
-        copied = every if way.is_cast else 0
-        if is_laid_out(way.device, dtype, LARGE_NUMEL_MIN):
+        copied = every if arrangement.is_cast else 0
+        if is_laid_out(arrangement.device, dtype, LARGE_NUMEL_MIN):
             copied = every
-        elif is_laid_out(way.device, dtype, 1):
+        elif is_laid_out(arrangement.device, dtype, 1):
             copied = max(copied, self.small_parameters)
-        rank = way.lora_rank
+        rank = arrangement.lora_rank
         adapters = 0 if rank is None else ADAPTER_COPIES * shape.adapter_parameters(rank)
-        return way.itemsize * (copied + adapters)
+        return arrangement.itemsize * (copied + adapters)
 
 
-def training_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+def training_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
     """What `PackedLogprobs` with `LlamaBody` holds. With adapters, transformers' own layers are used."""
-    if way.lora_rank is not None:
-        return packed_memory(shape, way, work)
-    tokens = way.budgets.train_tokens
+    if arrangement.lora_rank is not None:
+        return packed_memory(shape, arrangement, work)
+    tokens = arrangement.budgets.train_tokens
     # Each layer keeps its weights as they were multiplied.
-    layer = tokens * _kept(shape, way, work) + cast_bytes(shape, way) / shape.layers
-    return {"activations": beside_gradients(shape, way, work, over_layers(shape, way, tokens, layer))}
+    layer = tokens * _kept(shape, arrangement, work) + cast_bytes(shape, arrangement) / shape.layers
+    return {
+        "activations": beside_gradients(
+            shape, arrangement, work, over_layers(shape, arrangement, tokens, layer)
+        )
+    }
 
 
-def _kept(shape: ModelShape, way: Arrangement, work: Workload) -> float:
+def _kept(shape: ModelShape, arrangement: Arrangement, work: Workload) -> float:
     """Bytes that a layer keeps per token for the backward pass (`layers.py`, `logprobs/attention.py`)."""
-    attention = 3 * shape.attention_width + keys_per_token(way, work) * shape.cache_width
+    attention = 3 * shape.attention_width + keys_per_token(arrangement, work) * shape.cache_width
     outputs = shape.linear_outputs / shape.layers
     gated = outputs - shape.attention_width - shape.cache_width - 2 * shape.hidden
-    return way.itemsize * (gated + attention) + FLOAT32 * 2 * shape.hidden
+    return arrangement.itemsize * (gated + attention) + FLOAT32 * 2 * shape.hidden

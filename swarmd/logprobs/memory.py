@@ -16,64 +16,64 @@ LOGIT_SLICES = 4  # of float32 logits at once: a slice, what is computed from it
 STATE_COPIES = 2  # of the float32 states that a value head reads: by token, and by row and position
 
 
-def padded_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+def padded_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
     """What `PaddedLogprobs` holds."""
     # A padded token may count several times, and there is at least one row, whatever the budget.
-    tokens = max(work.row_tokens, way.budgets.train_tokens // tokens_weight(shape.vocab_size))
-    layer = tokens * _kept_by_transformers(shape, way, 1)
+    tokens = max(work.row_tokens, arrangement.budgets.train_tokens // tokens_weight(shape.vocab_size))
+    layer = tokens * _kept_by_transformers(shape, arrangement, 1)
     logits = LOGIT_BYTES * shape.vocab_size * tokens * work.new_tokens // work.row_tokens
-    layers = over_layers(shape, way, tokens, layer) + cast_bytes(shape, way)
+    layers = over_layers(shape, arrangement, tokens, layer) + cast_bytes(shape, arrangement)
     return {"activations": layers + logits + _states(shape, work, tokens)}
 
 
-def packed_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+def packed_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
     """What `PackedLogprobs` with transformers' own layers holds."""
-    tokens = way.budgets.train_tokens
-    layer = tokens * _kept_by_transformers(shape, way, keys_per_token(way, work))
-    layers = over_layers(shape, way, tokens, layer) + cast_bytes(shape, way)
-    return {"activations": beside_gradients(shape, way, work, layers)}
+    tokens = arrangement.budgets.train_tokens
+    layer = tokens * _kept_by_transformers(shape, arrangement, keys_per_token(arrangement, work))
+    layers = over_layers(shape, arrangement, tokens, layer) + cast_bytes(shape, arrangement)
+    return {"activations": beside_gradients(shape, arrangement, work, layers)}
 
 
-def beside_gradients(shape: ModelShape, way: Arrangement, work: Workload, layers: int) -> int:
+def beside_gradients(shape: ModelShape, arrangement: Arrangement, work: Workload, layers: int) -> int:
     """For packed rows: what `layers` and the logits take beside the gradients, which appear meanwhile."""
-    tokens = way.budgets.train_tokens
-    forward = layers + _sliced_logits(shape, way, tokens) + _states(shape, work, tokens)
-    if work.is_one_micro_batch(tokens) and way.lora_rank is None:
+    tokens = arrangement.budgets.train_tokens
+    forward = layers + _sliced_logits(shape, arrangement, tokens) + _states(shape, work, tokens)
+    if work.is_one_micro_batch(tokens) and arrangement.lora_rank is None:
         # Activations are freed as gradients appear, and the output layer's gradient appears first.
-        gradients = FLOAT32 * way.trained_parameters(shape)
+        gradients = FLOAT32 * arrangement.trained_parameters(shape)
         return max(0, forward + FLOAT32 * shape.head_parameters - gradients)
     return forward
 
 
-def over_layers(shape: ModelShape, way: Arrangement, tokens: int, layer: float) -> int:
+def over_layers(shape: ModelShape, arrangement: Arrangement, tokens: int, layer: float) -> int:
     """All layers; or one layer and the inputs of all, if activations are computed again."""
-    if way.budgets.gradient_checkpointing:
+    if arrangement.budgets.gradient_checkpointing:
         return int(layer + shape.layers * tokens * FLOAT32 * shape.hidden)
     return int(layer * shape.layers)
 
 
-def cast_bytes(shape: ModelShape, way: Arrangement) -> int:
+def cast_bytes(shape: ModelShape, arrangement: Arrangement) -> int:
     """The weights as autocast multiplies with them. They are kept until the forward pass has ended."""
-    return way.itemsize * shape.linear_parameters if way.is_cast else 0
+    return arrangement.itemsize * shape.linear_parameters if arrangement.is_cast else 0
 
 
-def keys_per_token(way: Arrangement, work: Workload) -> float:
+def keys_per_token(arrangement: Arrangement, work: Workload) -> float:
     """Keys laid out per token of packed rows. Every completion has its prompt's keys beside its own."""
-    room = way.budgets.train_tokens - work.prompt_tokens
+    room = arrangement.budgets.train_tokens - work.prompt_tokens
     together = min(work.group_size, max(1, room // work.new_tokens))
     keys = work.prompt_tokens + together * work.row_tokens
     return keys / (work.prompt_tokens + together * work.new_tokens)
 
 
-def _kept_by_transformers(shape: ModelShape, way: Arrangement, keys: float) -> float:
+def _kept_by_transformers(shape: ModelShape, arrangement: Arrangement, keys: float) -> float:
     attention = 3 * shape.attention_width + keys * shape.cache_width
     linear = TRANSFORMERS_KEEP * (shape.linear_inputs + shape.linear_outputs) / shape.layers
-    return way.itemsize * (linear + attention) + FLOAT32 * 4 * shape.hidden
+    return arrangement.itemsize * (linear + attention) + FLOAT32 * 4 * shape.hidden
 
 
-def _sliced_logits(shape: ModelShape, way: Arrangement, tokens: int) -> int:
+def _sliced_logits(shape: ModelShape, arrangement: Arrangement, tokens: int) -> int:
     count = tokens * shape.vocab_size
-    kept = way.itemsize * count if way.itemsize * count <= KEPT_BYTES else 0
+    kept = arrangement.itemsize * count if arrangement.itemsize * count <= KEPT_BYTES else 0
     return kept + LOGIT_SLICES * min(SLICE_BYTES, FLOAT32 * count)
 
 

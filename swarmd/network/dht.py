@@ -22,12 +22,11 @@ from hivemind.dht.protocol import DHTProtocol
 from hivemind.dht.routing import DHTID
 from hivemind.p2p import P2P, PeerID
 from hivemind.proto import dht_pb2
-from hivemind.utils.timed_storage import ValueWithExpiration
 
-from protocol import Reason
 from swarmd.network.control import P2PD_ERRORS, Control, Handler
 from swarmd.network.dht_ids import node_id_of, peer_of
-from swarmd.network.dht_storage import BinSerializer, Clock, RulesValidator, ShelfStorage, dictionary
+from swarmd.network.dht_keeping import Keeping
+from swarmd.network.dht_storage import BinSerializer, Clock, RulesValidator, ShelfStorage
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import REPLICAS, HandingOver, Packed, messages_of, packed_subkey
 from swarmd.network.malformed import MessageError
@@ -45,10 +44,9 @@ from swarmd.network.messages import (
     read_store_answer,
     read_store_request,
 )
-from swarmd.network.packing import Item, write_bin
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.rules import StorageRules, signer_of
-from swarmd.network.shelf import Held, Shelf
+from swarmd.network.rules import StorageRules
+from swarmd.network.shelf import Shelf
 from swarmd.network.streams import BusyError
 
 log = structlog.get_logger(__name__)
@@ -64,10 +62,6 @@ RPCS_AT_ONCE = 64
 
 PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
 """Protocol ids of the three calls."""
-
-JUNK_MAX = 3
-"""Things that were never sound in one message, or under one key of one answer, after which the rest is not
-checked: each check takes 0.4 ms."""
 
 
 async def open_node(
@@ -102,8 +96,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     _rpc_handlers = None  # hivemind collects them once per class and would take its base class's names
     _stub_type = None
     _control: Control
-    _rules: StorageRules
-    _shelf: Shelf
+    _keeping: Keeping
     _guard: Guard
     _clock: Clock
     _tasks: set[asyncio.Task[Any]]
@@ -125,13 +118,8 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             client_mode=True,  # hivemind's handlers decode before they ask: they are never registered
             record_validator=RulesValidator(rules, clock),
         )
-        self._control, self._rules, self._shelf, self._guard, self._clock = (
-            control,
-            rules,
-            shelf,
-            guard,
-            clock,
-        )
+        self._control, self._guard, self._clock = control, guard, clock
+        self._keeping = Keeping(rules, shelf, guard, clock)
         self.storage = self.cache = ShelfStorage(shelf, clock)
         self.node_info = dht_pb2.NodeInfo(node_id=node_id.to_bytes())
         self._tasks = set()
@@ -162,11 +150,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _on_store(self, data: bytes, sender: bytes) -> bytes:
         request = read_store_request(data)
         self._met(sender, request.place)
-        kept, junk = [], 0
-        for item in request.items:
-            refusal = self._refusal(item) if junk < JUNK_MAX else Reason.SIGNATURE
-            junk += refusal is not None and self._guard.judged(sender, refusal)
-            kept.append(item is not None and refusal is None and self._keep(item, sender))
+        kept = self._keeping.keep(request.items, sender)
         return self._packed(dht_pb2.StoreResponse(store_ok=kept, peer=self.node_info))
 
     def _on_find(self, data: bytes, sender: bytes) -> bytes:
@@ -174,17 +158,6 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._met(sender, request.place)
         results = [self._found(key, node_id_of(peer_of(sender))) for key in request.keys]
         return self._packed(dht_pb2.FindResponse(results=results, peer=self.node_info))
-
-    def _refusal(self, item: Item | None) -> Reason | None:
-        if item is None:
-            return Reason.ENCODING
-        return self._rules.refusal(item.key, item.subkey, item.value, item.expires, self._clock())
-
-    def _keep(self, item: Item, sender: bytes) -> bool:
-        now, source = self._clock(), self._guard.source(sender, signer_of(item.subkey, item.value))
-        if item.subkey is None:
-            return self._shelf.put_plain(item.key, item.value, item.expires, now, source)
-        return self._shelf.put_entry(item.key, item.subkey, item.value, item.expires, now, source)
 
     def _found(self, name: bytes, asking: DHTID) -> dht_pb2.FindResult:
         key = DHTID.from_bytes(name)
@@ -336,24 +309,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             return None
         self._enter(peer)
         return {
-            key: (self._believed(peer, result), self._neighbours(result))
+            key: (self._keeping.believed(result, peer.to_bytes()), self._neighbours(result))
             for key, result in zip(keys, found, strict=True)
         }
-
-    def _believed(self, peer: PeerID, found: Found) -> ValueWithExpiration | None:
-        now, junk = self._clock(), 0
-        entries: dict[bytes, Held] = {}
-        for item in found.items:
-            refusal = self._rules.refusal(item.key, item.subkey, item.value, item.expires, now)
-            if refusal is not None:
-                junk += self._guard.judged(peer.to_bytes(), refusal)
-                if junk == JUNK_MAX:
-                    break
-            elif item.subkey is None:
-                return ValueWithExpiration(write_bin(item.value), item.expires)
-            else:
-                entries[item.subkey] = Held(item.value, item.expires)
-        return dictionary(entries) if entries else None
 
     def _neighbours(self, found: Found) -> dict[DHTID, PeerID]:
         """The neighbours without this peer itself, at which hivemind's search would fail."""

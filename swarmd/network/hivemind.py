@@ -12,16 +12,13 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from protocol import (
-    CHARTER_BYTES_MAX,
-    FULL_STATUS_BYTES_MAX,
-    MANIFEST_BYTES_MAX,
-    VERSIONS_BYTES_MAX,
     KeyPair,
     PeerId,
     Place,
@@ -56,6 +53,8 @@ from swarmd.network.streams import (
     CHARTER_PROTOCOL,
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
+    REPLY_BYTES_MAX,
+    SERVED,
     STATUS_PROTOCOL,
     VERSIONS_PROTOCOL,
     AbsentError,
@@ -218,7 +217,7 @@ class HivemindNetwork:
         peer = parse_peer_address(address)
         session = await self._supervisor.session()
         await session.dial(peer)
-        return await self._ask(session, peer.peer_id, MANIFEST_PROTOCOL, b"", MANIFEST_BYTES_MAX)
+        return await self._ask(session, peer.peer_id, MANIFEST_PROTOCOL)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
         return await self._publish(place_announcement, envelopes)
@@ -236,16 +235,13 @@ class HivemindNetwork:
         return time.monotonic() - began
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
-        session = await self._supervisor.session()
-        return await self._ask(session, peer_id, STATUS_PROTOCOL, b"", FULL_STATUS_BYTES_MAX)
+        return await self._ask(await self._supervisor.session(), peer_id, STATUS_PROTOCOL)
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:
-        session = await self._supervisor.session()
-        return await self._ask(session, peer_id, CHARTER_PROTOCOL, b"", CHARTER_BYTES_MAX)
+        return await self._ask(await self._supervisor.session(), peer_id, CHARTER_PROTOCOL)
 
     async def ask_versions(self, peer_id: PeerId) -> bytes:
-        session = await self._supervisor.session()
-        return await self._ask(session, peer_id, VERSIONS_PROTOCOL, b"", VERSIONS_BYTES_MAX)
+        return await self._ask(await self._supervisor.session(), peer_id, VERSIONS_PROTOCOL)
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._publish(place_body, [envelope]) == 1
@@ -308,11 +304,7 @@ class HivemindNetwork:
             return handle
 
         streams = {
-            PULL_PROTOCOL: handler(self._server.body),
-            MANIFEST_PROTOCOL: handler(self._server.manifest),
-            STATUS_PROTOCOL: handler(self._server.status),
-            CHARTER_PROTOCOL: handler(self._server.charter),
-            VERSIONS_PROTOCOL: handler(self._server.versions),
+            **{protocol: handler(partial(self._server.answer, protocol)) for protocol in SERVED},
             **self._reaching.handlers(),
         }
         session = await Session.open(
@@ -383,14 +375,20 @@ class HivemindNetwork:
         return found.value if found is not None and isinstance(found.value, bytes) else None
 
     async def _ask(
-        self, session: Session, peer_id: PeerId, protocol_id: str, request: bytes, bytes_max: int
+        self,
+        session: Session,
+        peer_id: PeerId,
+        protocol_id: str,
+        request: bytes = b"",
+        bytes_max: int | None = None,
     ) -> bytes:
+        limit = REPLY_BYTES_MAX[protocol_id] if bytes_max is None else bytes_max
         what = f"asking {peer_id} for {protocol_id}"
         stream = session.stream(peer_id, protocol_id, what, STREAM_SECONDS)
         hearing = self._guard.hearing
         try:
             async with self._asked.place(peer_id), stream as (reader, writer):
-                reply = await ask(reader, writer, request, bytes_max=bytes_max)
+                reply = await ask(reader, writer, request, bytes_max=limit)
         except (AbsentError, BusyError):
             hearing.answered(peer_id)
             raise

@@ -43,7 +43,15 @@ from swarmd.network.pulling import BodyPuller
 from swarmd.network.rules import KnownManifest, StorageRules, place_all, signer_of
 from swarmd.network.shares import OWN, Source
 from swarmd.network.shelf import Shelf
-from swarmd.network.streams import AbsentError, StreamServer
+from swarmd.network.streams import (
+    CHARTER_PROTOCOL,
+    MANIFEST_PROTOCOL,
+    PULL_PROTOCOL,
+    STATUS_PROTOCOL,
+    VERSIONS_PROTOCOL,
+    AbsentError,
+    StreamServer,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -214,10 +222,7 @@ class MemoryNetwork:
 
     async def fetch_manifest(self, address: str) -> bytes:
         peer = parse_peer_address(address)
-        manifest = (await self._dial(peer.peer_id, str(peer)))._server.find_manifest()
-        if manifest is None:
-            raise AbsentError("the peer does not hold it")
-        return manifest
+        return _held(await self._dial(peer.peer_id, str(peer)), MANIFEST_PROTOCOL)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
         return await self._publish(place_announcement, envelopes)
@@ -233,21 +238,15 @@ class MemoryNetwork:
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
         self._require_open()
-        status = (await self._hub.reach(self._peer_id, peer_id))._server.find_status()
-        if status is None:
-            raise AbsentError("the peer does not hold it")
-        return status
+        return _held(await self._hub.reach(self._peer_id, peer_id), STATUS_PROTOCOL)
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:
         self._require_open()
-        charter = (await self._hub.reach(self._peer_id, peer_id))._server.find_charter()
-        if charter is None:
-            raise AbsentError("the peer does not hold it")
-        return charter
+        return _held(await self._hub.reach(self._peer_id, peer_id), CHARTER_PROTOCOL)
 
     async def ask_versions(self, peer_id: PeerId) -> bytes:
         self._require_open()
-        return (await self._hub.reach(self._peer_id, peer_id))._server.find_versions()
+        return _held(await self._hub.reach(self._peer_id, peer_id), VERSIONS_PROTOCOL)
 
     async def store_body(self, envelope: bytes) -> bool:
         return await self._publish(place_body, [envelope]) == 1
@@ -261,9 +260,7 @@ class MemoryNetwork:
     async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
         async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
             peer = await self._dial(peer_id)
-            body = peer._server.find_body(digest)
-            if body is None:
-                raise AbsentError("the peer does not hold it")
+            body = _held(peer, PULL_PROTOCOL, digest)
             if len(body) > bytes_max:
                 raise NetworkError(f"the peer offers {len(body)} bytes where at most {bytes_max} are allowed")
             peer._server.delivered(self._peer_id, body)
@@ -375,3 +372,11 @@ class MemoryNetwork:
     def _require_open(self) -> None:
         if self._closed:
             raise NetworkClosedError("the network is closed: it was left")
+
+
+def _held(peer: MemoryNetwork, protocol: str, request: bytes = b"") -> bytes:
+    """What `peer` replies. Raises AbsentError."""
+    reply = peer._server.find(protocol, request)
+    if reply is None:
+        raise AbsentError("the peer does not hold it")
+    return reply

@@ -14,12 +14,20 @@ Both sides bound everything: sizes, seconds, and how many streams one peer and a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from enum import IntEnum
 from weakref import WeakValueDictionary
 
-from protocol import PROTOCOL_VERSIONS, PeerId, Versions
+from protocol import (
+    CHARTER_BYTES_MAX,
+    FULL_STATUS_BYTES_MAX,
+    MANIFEST_BYTES_MAX,
+    PROTOCOL_VERSIONS,
+    VERSIONS_BYTES_MAX,
+    PeerId,
+    Versions,
+)
 from swarmd import __version__
 from swarmd.errors import NetworkError
 from swarmd.network.interface import BodyProvider, Delivered, Standing
@@ -31,8 +39,21 @@ MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 STATUS_PROTOCOL = "/swarmd/status/2"
 CHARTER_PROTOCOL = "/swarmd/charter/1"
 VERSIONS_PROTOCOL = "/swarmd/versions"
-PULL_REQUEST_BYTES = 32
-"""A SHA-256 digest."""
+SERVED = (PULL_PROTOCOL, MANIFEST_PROTOCOL, STATUS_PROTOCOL, CHARTER_PROTOCOL, VERSIONS_PROTOCOL)
+"""What every peer answers (SPEC section 10)."""
+
+REQUEST_BYTES = {PULL_PROTOCOL: 32}
+"""A SHA-256 digest; the other requests are empty."""
+
+REQUEST_BYTES_MAX = max(REQUEST_BYTES.values())
+
+REPLY_BYTES_MAX = {
+    MANIFEST_PROTOCOL: MANIFEST_BYTES_MAX,
+    STATUS_PROTOCOL: FULL_STATUS_BYTES_MAX,
+    CHARTER_PROTOCOL: CHARTER_BYTES_MAX,
+    VERSIONS_PROTOCOL: VERSIONS_BYTES_MAX,
+}
+"""A body's size is announced."""
 
 REQUEST_SECONDS = 2.0
 """Until the 32 bytes of a request are here: a client sends them with the first packet."""
@@ -64,7 +85,7 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         async with asyncio.timeout(REFUSAL_SECONDS):
             writer.write(bytes([ReplyStatus.BUSY]) + bytes(4))
             await writer.drain()
-            await reader.read(PULL_REQUEST_BYTES)  # closing on unread bytes takes back what was written
+            await reader.read(REQUEST_BYTES_MAX)  # closing on unread bytes takes back what was written
     except (TimeoutError, OSError):
         return
 
@@ -85,22 +106,21 @@ class StreamServer:
 
     def __init__(self) -> None:
         self._bodies: BodyProvider = lambda _digest: None
-        self._manifest: bytes | None = None
-        self._status: bytes | None = None
-        self._charter: bytes | None = None
         oldest, newest = PROTOCOL_VERSIONS
-        self._versions = Versions(oldest=oldest, newest=newest, agent=f"swarmd/{__version__}").to_bytes()
+        versions = Versions(oldest=oldest, newest=newest, agent=f"swarmd/{__version__}")
+        self._held: dict[str, bytes] = {VERSIONS_PROTOCOL: versions.to_bytes()}
+        """What there is one of, by protocol."""
         self._delivered: Delivered = lambda _peer, _body: None
         self._places = Places()
 
     def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
-        self._bodies, self._manifest = bodies, manifest
+        self._bodies, self._held[MANIFEST_PROTOCOL] = bodies, manifest
 
     def tell(self, status: bytes) -> None:
-        self._status = status
+        self._held[STATUS_PROTOCOL] = status
 
     def tell_charter(self, charter: bytes) -> None:
-        self._charter = charter
+        self._held[CHARTER_PROTOCOL] = charter
 
     def count_by(self, delivered: Delivered) -> None:
         self._delivered = delivered
@@ -109,81 +129,30 @@ class StreamServer:
         """`peer` says that it has this body."""
         self._delivered(peer, body)
 
-    async def body(
+    def find(self, protocol: str, request: bytes = b"") -> bytes | None:
+        """The reply to a request of one of SERVED; None: nothing of the kind is held."""
+        return self._bodies(request) if protocol == PULL_PROTOCOL else self._held.get(protocol)
+
+    async def answer(
         self,
+        protocol: str,
         peer: PeerId,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         standing: Standing = Standing.STRANGER,
     ) -> None:
-        """Serve one PULL_PROTOCOL stream of `peer` to its end."""
-        body = await self._serve(peer, reader, writer, standing, PULL_REQUEST_BYTES, self.find_body)
-        if body is not None:
+        """Serve one stream of `peer`, by one of SERVED, to its end."""
+        body = await self._serve(protocol, peer, reader, writer, standing)
+        if protocol == PULL_PROTOCOL and body is not None:
             self.delivered(peer, body)
-
-    async def manifest(
-        self,
-        peer: str,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        standing: Standing = Standing.STRANGER,
-    ) -> None:
-        """Serve one MANIFEST_PROTOCOL stream of `peer` to its end."""
-        await self._serve(peer, reader, writer, standing, 0, self.find_manifest)
-
-    async def status(
-        self,
-        peer: str,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        standing: Standing = Standing.STRANGER,
-    ) -> None:
-        """Serve one STATUS_PROTOCOL stream of `peer` to its end."""
-        await self._serve(peer, reader, writer, standing, 0, self.find_status)
-
-    async def charter(
-        self,
-        peer: str,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        standing: Standing = Standing.STRANGER,
-    ) -> None:
-        """Serve one CHARTER_PROTOCOL stream of `peer` to its end."""
-        await self._serve(peer, reader, writer, standing, 0, self.find_charter)
-
-    async def versions(
-        self,
-        peer: str,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        standing: Standing = Standing.STRANGER,
-    ) -> None:
-        """Serve one VERSIONS_PROTOCOL stream of `peer` to its end."""
-        await self._serve(peer, reader, writer, standing, 0, self.find_versions)
-
-    def find_body(self, digest: bytes) -> bytes | None:
-        return self._bodies(digest)
-
-    def find_manifest(self, _request: bytes = b"") -> bytes | None:
-        return self._manifest
-
-    def find_status(self, _request: bytes = b"") -> bytes | None:
-        return self._status
-
-    def find_charter(self, _request: bytes = b"") -> bytes | None:
-        return self._charter
-
-    def find_versions(self, _request: bytes = b"") -> bytes:
-        return self._versions
 
     async def _serve(
         self,
-        peer: str,
+        protocol: str,
+        peer: PeerId,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         standing: Standing,
-        request_bytes: int,
-        reply: Callable[[bytes], bytes | None],
     ) -> bytes | None:
         """Returns the reply's body if the client sent a receipt for it."""
         with closing(writer):
@@ -193,7 +162,7 @@ class StreamServer:
                         if place is None:
                             await refuse(reader, writer)
                             return None
-                        body = reply(await reader.readexactly(request_bytes))
+                        body = self.find(protocol, await reader.readexactly(REQUEST_BYTES.get(protocol, 0)))
                         place.answered(len(body or b""))
                         status = ReplyStatus.ABSENT if body is None else ReplyStatus.OK
                         writer.write(bytes([status]) + len(body or b"").to_bytes(4, "big") + (body or b""))

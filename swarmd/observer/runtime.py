@@ -23,6 +23,7 @@ from swarmd.daemon.books import require_own
 from swarmd.daemon.descriptors import require_descriptors
 from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.logs import route_logs
+from swarmd.daemon.news import Newsroom
 from swarmd.daemon.remembering import keep_events
 from swarmd.daemon.rollouts import Rollouts
 from swarmd.errors import ConfigError, NetworkError, SwarmdError
@@ -34,6 +35,7 @@ from swarmd.network.interface import Network
 from swarmd.observe import EventLog, RecordKind, RecordView, Sources, Starting, StatusServer, StatusSnapshot
 from swarmd.observe.settings_view import settings_view
 from swarmd.observe.token import page_token, page_words, tell_token
+from swarmd.observer.author import learn_author
 from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
@@ -132,33 +134,10 @@ class _Observer:
 
     async def _watch(self, serving: asyncio.Task[None]) -> None:
         """Open the parts, then observe until cancelled. What was opened first is closed last."""
-        config, home = self._config, self._home
+        home = self._home
         async with AsyncExitStack() as stack:
-            database = stack.enter_context(
-                Database(
-                    home.database_path, pool_groups_max=config.storage.pool_groups_max, on_problem=self._warn
-                )
-            )
-            require_own(database, home, self._key.peer_id)
-            blobs = BlobStore(home.records_path, config.storage.records_bytes_max, on_problem=self._warn)
-            members = Members(home.path / OBSERVER_MARK)
-            stack.callback(members.close)
-            peers = await look_up_named(config.network.peers, self._warn)
-            config = config.model_copy(update={"network": config.network.model_copy(update={"peers": peers})})
-            self._config = config
-            self._enter("opening the network")
-            manifests: list[Manifest] = []
-            network = await HivemindNetwork.start(
-                key=self._key,
-                identity_path=home.identity_path,
-                config=config.network,
-                swarm=lambda: manifests[0] if manifests else None,
-                runtime=home.runtime_path,
-            )
-            stack.push_async_callback(network.close)
-            self._enter("asking which swarm this is")
-            address, manifest = await find_swarm(network, config.network.peers, self._warn)
-            manifests.append(manifest)
+            database, blobs, members = self._open_books(stack)
+            network, address, manifest = await self._open_network(stack)
             self._keep(manifest, database)
             network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             tasks = TaskRunner(
@@ -181,7 +160,15 @@ class _Observer:
             self._exchange = exchange
             with suppress(NetworkError):  # gossip goes on trying
                 await network.connect([address], named=True)
-            for scored, _ in reversed(database.pool.newest(config.storage.pool_groups_max)):
+            await learn_author(home, manifest, network, parse_peer_address(address).peer_id)
+            newsroom = Newsroom(
+                home,
+                network,
+                self._events,
+                gossip.standing,
+                lambda news: news.words_for_observer(manifest.swarm_id),
+            )
+            for scored, _ in reversed(database.pool.newest(self._config.storage.pool_groups_max)):
                 self._board.add(scored.publisher, scored.mean_reward)
             self._rollouts = Rollouts(
                 manifest=manifest,
@@ -200,13 +187,47 @@ class _Observer:
                 joined_through=address,
                 clock=time.time,
                 http=self._server.base_url,
+                news=lambda: newsroom.words,
             )
             stack.push_async_callback(self._stop_serving, serving)
             self._tell_page(manifest)
             async with asyncio.TaskGroup() as group:
                 group.create_task(exchange.run(), name="exchange")
+                group.create_task(newsroom.keep_asking(), name="news")
                 group.create_task(keep_events(self._events, database), name="events")
                 group.create_task(self._keep_counting(self._view, members), name="members")
+
+    def _open_books(self, stack: AsyncExitStack) -> tuple[Database, BlobStore, Members]:
+        home, storage = self._home, self._config.storage
+        database = stack.enter_context(
+            Database(home.database_path, pool_groups_max=storage.pool_groups_max, on_problem=self._warn)
+        )
+        require_own(database, home, self._key.peer_id)
+        blobs = BlobStore(home.records_path, storage.records_bytes_max, on_problem=self._warn)
+        members = Members(home.path / OBSERVER_MARK)
+        stack.callback(members.close)
+        return database, blobs, members
+
+    async def _open_network(self, stack: AsyncExitStack) -> tuple[HivemindNetwork, str, Manifest]:
+        """The network, the address given that answered first, and the manifest of its swarm."""
+        network_config = self._config.network
+        peers = await look_up_named(network_config.peers, self._warn)
+        network_config = network_config.model_copy(update={"peers": peers})
+        self._config = self._config.model_copy(update={"network": network_config})
+        self._enter("opening the network")
+        manifests: list[Manifest] = []
+        network = await HivemindNetwork.start(
+            key=self._key,
+            identity_path=self._home.identity_path,
+            config=network_config,
+            swarm=lambda: manifests[0] if manifests else None,
+            runtime=self._home.runtime_path,
+        )
+        stack.push_async_callback(network.close)
+        self._enter("asking which swarm this is")
+        address, manifest = await find_swarm(network, peers, self._warn)
+        manifests.append(manifest)
+        return network, address, manifest
 
     async def _keep_counting(self, view: View, members: Members) -> None:
         while True:

@@ -38,6 +38,8 @@ class View:
     joined_through: str
     clock: Callable[[], float]
     http: str | None
+    news: Callable[[], str | None] = lambda: None
+    """A newer version of the swarm, in words."""
     monotonic: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.monotonic)
 
@@ -69,6 +71,7 @@ class View:
             addresses=self.network.addresses,
             reach=reach_view(network.reach, network.ways, announces=False),
             http=self.http,
+            news=self.news(),
             groups=Groups(pulled=counts.pulled, rejected=dict(counts.rejected)),
             peers=tuple(
                 self._peer(seen, pulled.get(seen.peer_id, 0), seen.peer_id in network.connections)

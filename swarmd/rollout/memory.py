@@ -13,47 +13,51 @@ PREFILL_COPIES = 2  # of what a layer's linear layers output for a prompt's toke
 VLLM_PREFILL_TOKENS = 2_048  # prompt tokens that vLLM runs together
 
 
-def eager_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+def eager_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
     """What `EagerEngine` holds."""
     # A layer's cache grows by copying, and is then repeated for the heads that share it.
-    layer = way.itemsize * shape.cache_width * (shape.layers + 1)
-    repeated = 2 * way.itemsize * shape.attention_width
+    layer = arrangement.itemsize * shape.cache_width * (shape.layers + 1)
+    repeated = 2 * arrangement.itemsize * shape.attention_width
     linear = shape.linear_parameters + shape.head_parameters
     return {
-        "working copy": way.itemsize * linear if way.is_cast else 0,  # autocast's, kept for a whole batch
-        "cache": way.budgets.decode_tokens * (layer + repeated),
-        "logits": sampling_bytes(shape, way, work),
-        "prompts": prompt_bytes(shape, way, work, None),
+        "working copy": arrangement.itemsize * linear
+        if arrangement.is_cast
+        else 0,  # autocast's, kept for a whole batch
+        "cache": arrangement.budgets.decode_tokens * (layer + repeated),
+        "logits": sampling_bytes(shape, arrangement, work),
+        "prompts": prompt_bytes(shape, arrangement, work, None),
     }
 
 
-def vllm_memory(shape: ModelShape, way: Arrangement, work: Workload) -> dict[str, int]:
+def vllm_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
     """What `VllmEngine` holds: its own copy of the model and its own cache."""
     return {
-        "working copy": way.itemsize * shape.parameters,
-        "cache": cache_bytes(shape, way),
-        "logits": sampling_bytes(shape, way, work),
-        "prompts": prompt_bytes(shape, way, work, VLLM_PREFILL_TOKENS),
+        "working copy": arrangement.itemsize * shape.parameters,
+        "cache": cache_bytes(shape, arrangement),
+        "logits": sampling_bytes(shape, arrangement, work),
+        "prompts": prompt_bytes(shape, arrangement, work, VLLM_PREFILL_TOKENS),
     }
 
 
-def cache_bytes(shape: ModelShape, way: Arrangement) -> int:
+def cache_bytes(shape: ModelShape, arrangement: Arrangement) -> int:
     """Keys and values, in memory that is allocated once."""
-    return way.budgets.decode_tokens * way.itemsize * shape.cache_width * shape.layers
+    return arrangement.budgets.decode_tokens * arrangement.itemsize * shape.cache_width * shape.layers
 
 
-def sampling_bytes(shape: ModelShape, way: Arrangement, work: Workload) -> int:
+def sampling_bytes(shape: ModelShape, arrangement: Arrangement, work: Workload) -> int:
     """Logits of all rows, while one token of each row is drawn."""
-    return SAMPLING_COPIES * FLOAT32 * _rows(way, work) * shape.vocab_size
+    return SAMPLING_COPIES * FLOAT32 * _rows(arrangement, work) * shape.vocab_size
 
 
-def prompt_bytes(shape: ModelShape, way: Arrangement, work: Workload, together_max: int | None) -> int:
+def prompt_bytes(
+    shape: ModelShape, arrangement: Arrangement, work: Workload, together_max: int | None
+) -> int:
     """Activations while prompts run, one layer at a time. `together_max` bounds the tokens run at once."""
-    together = -(-_rows(way, work) // work.group_size) * work.prompt_tokens
+    together = -(-_rows(arrangement, work) // work.group_size) * work.prompt_tokens
     if together_max is not None:
         together = min(together, max(together_max, work.prompt_tokens))
-    return PREFILL_COPIES * way.itemsize * together * shape.linear_outputs // shape.layers
+    return PREFILL_COPIES * arrangement.itemsize * together * shape.linear_outputs // shape.layers
 
 
-def _rows(way: Arrangement, work: Workload) -> int:
-    return max(1, way.budgets.decode_tokens // work.row_tokens)
+def _rows(arrangement: Arrangement, work: Workload) -> int:
+    return max(1, arrangement.budgets.decode_tokens // work.row_tokens)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from swarmd.storage.connection import Connection
 
 
@@ -28,6 +31,12 @@ class Facts:
         found = self._get("saved_step")
         return None if found is None else int(found)
 
+    @property
+    def goodbyes(self) -> dict[str, int]:
+        """Peers whose last word was that they leave, with the unix time at which that was noted."""
+        found: dict[str, int] = json.loads(self._get("goodbyes") or "{}")
+        return found
+
     def set_peer(self, peer_id: str) -> None:
         self._set("peer", peer_id)
 
@@ -36,6 +45,9 @@ class Facts:
 
     def set_saved_step(self, step: int) -> None:
         self._set("saved_step", str(step))
+
+    def set_goodbyes(self, goodbyes: Mapping[str, int]) -> None:
+        self._set("goodbyes", json.dumps(goodbyes, sort_keys=True))
 
     def _get(self, name: str) -> str | None:
         rows = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,))

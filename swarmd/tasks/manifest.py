@@ -32,6 +32,8 @@ _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
 _PRESET_SOURCE, _PRESET_DISTRIBUTION = "reasoning_gym", "reasoning-gym"  # presets have no other source
 FILE_BYTES_MAX = 262_144  # bytes of a manifest file: as many as its canonical form may have
+OF_SETTINGS = frozenset({"swarm", "steps", "seed", "network", "policy", "learning", "storage", "observe"})
+"""Keys at the top of a peer's config.toml; a manifest has none of them."""
 DOTS_OF_LINE_MAX = 256  # the reader takes the square of a key's parts; 8 addresses on one line have 60 dots
 _SHOWN_CHARS = 100  # of a wrong name, in messages
 _START_S = 120.0  # of the worker that checks the tasks; beyond that, each task has its own limit
@@ -149,6 +151,11 @@ def _parse(place: str, text: str) -> tuple[_Place, _ManifestTable]:
         parsed = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
         raise ConfigError(f"{place}: {error}") from error
+    if parsed.keys() & OF_SETTINGS and not parsed.keys() & _ManifestTable.model_fields.keys():
+        raise ConfigError(
+            f"{place} is a file of settings, not a swarm manifest: `swarmd config check FILE` checks such a "
+            "file, and `swarmd swarm create NAME` writes a manifest"
+        )
     found = _Place(place, text)
     return found, found.parse(parsed)
 

@@ -2,6 +2,7 @@
 
 DIR/peer-1/ ...     home of a peer, like any other
 DIR/observer/       home of the observer, with --http
+DIR/swarmd-testnet  says that a testnet made them: others may call a directory peer-1 too
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ HOST = "127.0.0.1"
 PREFIX = "swarmd-testnet-"  # of temporary directories
 OBSERVER = "observer"
 PEER = re.compile(r"peer-(\d{1,4})")
-OURS = re.compile(rf"{PEER.pattern}|{OBSERVER}")
+MARK = "swarmd-testnet"
+"""An empty file that says that a testnet made the directory, and the homes in it."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,14 @@ def directory(path: Path | None, *, keep: bool) -> Iterator[Path]:
         require_ours(path)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (path / MARK).touch()
         except OSError as error:
             raise ConfigError(f"--home {path} cannot be made: {remedy(error)}") from error
         yield path
         return
     try:
         made = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        (made / MARK).touch()
     except OSError as error:
         raise ConfigError(f"no temporary directory can be made: {remedy(error)}; give --home DIR") from error
     try:
@@ -82,11 +86,13 @@ def require_ours(path: Path) -> None:
         raise ConfigError(f"--home {path} is a file: give a directory") from error
     except OSError as error:
         raise ConfigError(f"--home {path} cannot be read: {remedy(error)}") from error
-    other = next((name for name in names if not OURS.fullmatch(name)), None)
-    if other is not None:
+    others = [name for name in names if name not in (MARK, OBSERVER) and not PEER.fullmatch(name)]
+    if MARK not in names:
+        others += names
+    if others:
         raise ConfigError(
-            f"--home {path} holds {other!r}, which is no testnet's: give an empty directory, or one that a "
-            "testnet made before"
+            f"--home {path} holds {others[0]!r}, which no testnet made: give a new or an empty directory, or "
+            f"one that a testnet made before (one of an earlier version needs an empty file {path / MARK})"
         )
 
 

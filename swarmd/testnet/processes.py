@@ -16,8 +16,8 @@ from swarmd.model_names import EMBEDDED
 from swarmd.storage import Home
 from swarmd.testnet import attackers
 from swarmd.testnet.asked import Asked
+from swarmd.testnet.capacity import USABLE, Capacity, memory_limit, threads
 from swarmd.testnet.homes import HOST, OBSERVER, Settler
-from swarmd.testnet.machine import USABLE, Machine, memory_limit, threads
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 DEFAULT_SWARM = "starter"  # the one that `swarmd join` starts alone
@@ -29,7 +29,7 @@ Flags = Callable[[Mapping[str, object]], list[str]]
 """Settings by full name -> the flags that give them."""
 
 
-def peers(settlers: Sequence[Settler], asked: Asked, here: Machine) -> tuple[Member, ...]:
+def peers(settlers: Sequence[Settler], asked: Asked, here: Capacity) -> tuple[Member, ...]:
     """One member per peer. What the operator set is left as it is; the rest is a fair share."""
     models = [asked.model_of(each.number) for each in settlers]
     given = {key: value for key, value in asked.settings.items() if value is not None}

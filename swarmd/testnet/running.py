@@ -21,9 +21,9 @@ from swarmd.fleet import Fleet, Member
 from swarmd.testnet import attackers, processes, tables
 from swarmd.testnet.asked import Asked
 from swarmd.testnet.board import Board, Line
+from swarmd.testnet.capacity import Capacity
 from swarmd.testnet.chaos import Chaos
 from swarmd.testnet.homes import HOST, Settler, settled
-from swarmd.testnet.machine import Machine
 from swarmd.testnet.screen import Screen
 from swarmd.testnet.summary import Summary, sum_up
 
@@ -55,7 +55,7 @@ class Run:
     asked: Asked
     directory: Path
     settlers: Sequence[Settler]
-    here: Machine
+    here: Capacity
     flags: processes.Flags
     screen: Screen
     clock: Callable[[], float] = time.monotonic

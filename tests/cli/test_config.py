@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from swarmd.config.loading import OF_A_MANIFEST
 from swarmd.config.settings import SETTINGS
+from swarmd.config.slices import Config
+from swarmd.tasks.manifest import OF_SETTINGS
 
 
 def test_each_setting_says_where_it_comes_from(swarmd, tmp_path, monkeypatch) -> None:
@@ -61,3 +66,31 @@ def test_a_directory_is_not_called_a_missing_file(swarmd, tmp_path) -> None:
     outcome = swarmd("config", "check", tmp_path)
     assert outcome.code == 2
     assert f"{tmp_path} is a directory" in outcome.err
+
+
+def test_a_manifest_is_not_a_list_of_unknown_settings(swarmd, tmp_path) -> None:
+    assert swarmd("init", "--home", tmp_path / "author").code == 0
+    file = tmp_path / "my garden.toml"
+    assert swarmd("swarm", "create", "garden", "--out", file, "--home", tmp_path / "author").code == 0
+    outcome = swarmd("config", "check", file)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.count("\n") == 1
+    assert f"{file} is a swarm manifest, not a file of settings" in outcome.err
+    assert f"`swarmd swarm verify '{file}'`" in outcome.err
+
+
+@pytest.mark.parametrize("command", [["swarm", "verify"], ["swarm", "show"], ["join", "--swarm"]])
+@pytest.mark.parametrize("written", ["[learning]\nlocal = 3\n", None], ids=["changed", "as init writes it"])
+def test_a_file_of_settings_is_not_a_manifest_with_unknown_keys(swarmd, tmp_path, command, written) -> None:
+    assert swarmd("init", "--home", tmp_path / "home").code == 0
+    file = tmp_path / "home" / "config.toml"
+    if written is not None:
+        file.write_text(written)
+    outcome = swarmd(*command, file)
+    assert outcome.code == 2
+    assert f"{file} is a file of settings, not a swarm manifest: `swarmd config check" in outcome.err
+
+
+def test_both_files_are_told_apart_by_keys_that_they_have() -> None:
+    assert set(Config.model_fields) - {"home"} == OF_SETTINGS
+    assert not OF_A_MANIFEST & set(Config.model_fields)

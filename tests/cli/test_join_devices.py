@@ -13,7 +13,7 @@ import pytest
 from swarmd.cli.flags import arguments, overrides
 from swarmd.cli.spelling import read_lora, read_template_args
 from swarmd.config.settings import FLAGS
-from swarmd.fleet import Machine, Member, prepare_homes
+from swarmd.fleet import Equipment, Member, prepare_homes
 from swarmd.fleet.devices import Device
 from swarmd.names import named
 from swarmd.storage import Home
@@ -33,8 +33,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append({"members": members, **given})
         return 0
 
-    machine = Machine(("cuda:0", "cuda:1"), cores=8)
-    monkeypatch.setattr("swarmd.cli.devices.look_at_machine", lambda: machine)
+    equipment = Equipment(("cuda:0", "cuda:1"), cores=8)
+    monkeypatch.setattr("swarmd.cli.devices.look_at_machine", lambda: equipment)
     monkeypatch.setattr("swarmd.cli.devices.supervise", supervise)
     monkeypatch.setattr("swarmd.hardware.drivers.why_no_cuda", lambda: None)
     return calls

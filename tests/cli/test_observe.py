@@ -71,6 +71,33 @@ def test_a_variable_names_the_address_as_a_flag_does(swarmd, observer, monkeypat
     assert config.observe.http == "0.0.0.0:9000"
 
 
+@pytest.mark.usefixtures("ports_free")
+def test_in_a_terminal_it_prints_lines_unless_somebody_said_otherwise(
+    swarmd, observer, monkeypatch, tmp_path
+) -> None:
+    def chosen(*flags: str) -> str:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        assert swarmd("observe", "--peer", PEER, "--home", tmp_path / "o", *flags).code == 0
+        return observer[-1][0].observe.log_format
+
+    assert chosen() == "console"
+    (tmp_path / "o").mkdir(exist_ok=True)
+    (tmp_path / "o" / "config.toml").write_text("[observe]\nlog_format = 'json'\n")
+    assert chosen() == "json"
+    monkeypatch.setenv("SWARMD_OBSERVE__LOG_FORMAT", "console")
+    assert chosen() == "console"
+    assert chosen("--log-format", "json") == "json"
+
+
+@pytest.mark.usefixtures("ports_free")
+def test_it_says_at_once_what_is_loaded_and_what_comes_next(swarmd, observer) -> None:
+    outcome = swarmd("observe", "--peer", PEER)
+    assert outcome.err == (
+        "loading the network: some seconds; then the peers given say which swarm they are in\n"
+    )
+    assert outcome.out == ""
+
+
 def test_without_a_peer_the_error_shows_how_to_name_one(swarmd, observer) -> None:
     outcome = swarmd("observe")
     assert outcome.code == 2

@@ -177,6 +177,13 @@ def test_what_is_stored_but_no_record_is_passed_over(swarmd, stocked) -> None:
     assert "has no record" in shown.err
 
 
+@pytest.mark.parametrize("text", ["shady-rabbit", "0" * 65, "0x12"])
+def test_what_can_be_no_digest_is_told_as_that(swarmd, stocked, text) -> None:
+    shown = swarmd("records", "show", text, "--home", stocked.home.path)
+    assert shown.code == 2
+    assert f"{text!r} is not a digest: give up to 64 characters of 0-9 and a-f" in shown.err
+
+
 def test_a_corrupt_manifest_is_not_blamed_on_the_record(swarmd, stocked, tmp_path) -> None:
     (tmp_path / "r").write_bytes(stocked.own)
     stocked.home.write_manifest(b"junk")

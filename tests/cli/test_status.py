@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -334,3 +335,11 @@ def test_all_facts_tell_the_untrained_success_and_no_table_of_nobody() -> None:
         console.print(render(alone, everything=True))
     assert "0.300 untrained · 0.257 – 0.347 · 400 questions" in shown.get()
     assert "standing" not in shown.get()
+
+
+def test_a_wrong_address_is_told_before_the_network_is_loaded(swarmd, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "swarmd.cli.status_outside", None)
+    outcome = swarmd("status", "--peer", "127.0.0.1:41000")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "peer address '127.0.0.1:41000' is malformed" in outcome.err
+    assert "loading" not in outcome.err

@@ -9,20 +9,12 @@ from pathlib import Path
 import pytest
 
 from protocol import KeyPair
+from swarmd.errors import ConfigError
 from swarmd.storage import Home
-from tests.finding.making import ADDRESS
+from tests.finding.making import ADDRESS, RULES, STRANGER, URL
+from tests.finding.test_news import charter
 
-SMALL = """\
-name = "small"
-genesis = 2026-01-01T00:00:00Z
-round_seconds = 30
-reward = "exact"
-max_new_tokens = 64
-records_per_round_max = 8
-
-[[tasks]]
-dataset = "gcd"
-"""
+SMALL = RULES.replace("garden", "small")
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +96,10 @@ def test_a_key_in_a_file_signs_too(swarmd, author, garden, tmp_path):
             "cannot be signed: .*urls.0: not a URL",
         ),
         (["verify", "small.toml"], "small.toml is not signed"),
-        (["verify", "garden.toml", "--author", "x"], "is signed by 12D3KooW.*, not by x"),
+        (["verify", "garden.toml", "--author", "foo"], "--author 'foo' is not a peer id: expected 52"),
+        (["verify", "nothing.toml", "--author", "foo"], "--author 'foo' is not a peer id"),
+        (["verify", "garden.toml", "--author", STRANGER.peer_id], "is signed by 12D3KooW.*, not by 12D3"),
+        (["create", "other", "--out", "none/other.toml"], "cannot be written: there is no directory none"),
         (["verify", "starter"], "starter is not signed"),
         (["show", "0" * 64], "is a swarm id, and only peers can say"),
         (["show", "http://127.0.0.1/x"], "is not https://"),
@@ -123,6 +118,30 @@ def test_a_mistake_is_one_message_with_the_remedy(swarmd, author, garden, argume
     assert "Traceback" not in outcome.err
     assert re.search(message, outcome.err.replace("\n", " ")), outcome.err
     assert garden.read_text() == before
+
+
+def test_a_wrong_address_is_told_before_the_tasks_are_tried(swarmd, author, monkeypatch):
+    monkeypatch.setattr("swarmd.finding.signing.load_swarm_file", lambda *_: pytest.fail("tasks were tried"))
+    for wrong in (["--bootstrap", "example.org:41000"], ["--url", "http://example.org/"]):
+        outcome = swarmd("swarm", "create", "x", "--like", "small.toml", *wrong, "--home", author.path)
+        assert outcome.code == 2, outcome.err
+
+
+def test_a_place_that_the_author_named_cannot_lead_into_the_own_network(swarmd, tmp_path, monkeypatch):
+    """Unless the operator names it."""
+    asked: list[tuple[str, bool]] = []
+
+    def fetch_text(url: str, *, local: bool) -> str:
+        asked.append((url, local))
+        raise ConfigError("not now")
+
+    monkeypatch.setattr("swarmd.finding.fetching.fetch_text", fetch_text)
+    member = Home.open(tmp_path / "member")
+    member.write_charter(charter(1))
+    member.write_news(charter(2, rules=1))
+    assert swarmd("swarm", "accept", "--home", member.path).code == 2
+    assert swarmd("swarm", "accept", URL, "--home", member.path).code == 2
+    assert asked == [(URL, False), (URL, True)]
 
 
 def test_a_home_moves_to_the_authors_next_version_and_never_back(swarmd, author, garden, tmp_path):

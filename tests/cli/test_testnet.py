@@ -12,7 +12,8 @@ import pytest
 
 from swarmd import exit_codes
 from swarmd.cli.app import main
-from swarmd.testnet import machine
+from swarmd.testnet import capacity
+from swarmd.testnet.asked import Asked
 
 
 def refused(*arguments: str) -> None:
@@ -75,7 +76,7 @@ def test_a_port_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 def test_more_peers_than_memory_allows_are_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "machine", lambda: machine.Machine(cores=2, free_bytes=4 * 2**30))
+    monkeypatch.setattr(capacity, "capacity", lambda: capacity.Capacity(cores=2, free_bytes=4 * 2**30))
     refused("--peers", "64")
     assert "--peers 64: they need about" in capsys.readouterr().err
 
@@ -87,8 +88,27 @@ def test_a_directory_that_is_no_testnets_is_left_alone(
     mine.mkdir()
     (mine / "identity.key").touch()
     refused("--home", str(mine))
-    assert "holds 'identity.key', which is no testnet's" in capsys.readouterr().err
+    assert "holds 'identity.key', which no testnet made" in capsys.readouterr().err
     assert [each.name for each in mine.iterdir()] == ["identity.key"]
+
+
+def test_a_model_may_be_a_directory_and_is_found_again_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[Asked] = []
+
+    def play(asked: Asked, directory: Path, *, to_stderr: bool) -> None:
+        played.append(asked)
+        raise SystemExit(exit_codes.DONE)
+
+    monkeypatch.setattr("swarmd.cli.testnet._play", play)
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "embedded"):  # a directory hides no model that comes with swarmd
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").touch()
+    with pytest.raises(SystemExit):
+        main(["testnet", "--peers", "2", "--models", "embedded,./mine"])
+    assert played[0].models == ("embedded", str(tmp_path / "mine"))
 
 
 def test_a_refusal_loads_neither_torch_nor_the_network() -> None:

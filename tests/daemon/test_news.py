@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 
 import pytest
 
 from protocol import PeerId, VerifiedCharter, Versions
 from swarmd.daemon.news import ASK_S, Newsroom
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
+from swarmd.network.interface import Standing
 from swarmd.network.memory import MemoryNetwork
+from swarmd.network.streams import CHARTER_PROTOCOL
 from swarmd.storage import Home
 from tests.daemon.fakes import Events
 from tests.finding.test_news import charter
@@ -35,15 +38,21 @@ def live(home: Home, events: Events, *told: VerifiedCharter, seconds: float) -> 
             other = hub.network(key(number))
             other.tell_charter(each.envelope)
             await network.connect(other.addresses)
-        await for_a_while(Newsroom(home, network, events), seconds)
+        await for_a_while(newsroom(home, network, events), seconds)
         return network
 
     return run_simulated(main())
 
 
-async def for_a_while(newsroom: Newsroom, seconds: float) -> None:
+def newsroom(
+    home: Home, network: MemoryNetwork, events: Events, standings: Mapping[PeerId, Standing] | None = None
+) -> Newsroom:
+    return Newsroom(home, network, events, lambda peer: (standings or {}).get(peer, Standing.MET))
+
+
+async def for_a_while(room: Newsroom, seconds: float) -> None:
     async with asyncio.TaskGroup() as group:
-        asking = group.create_task(newsroom.keep_asking())
+        asking = group.create_task(room.keep_asking())
         await asyncio.sleep(seconds)
         asking.cancel()
 
@@ -54,7 +63,7 @@ def test_a_version_that_one_peer_knows_is_told_once_kept_and_passed_on(home, eve
     assert "garden, version 2" in warning["message"]
     assert "swarmd swarm accept" in warning["message"]
     assert home.news() == NEWER
-    assert network._server.find_charter() == NEWER.envelope
+    assert network._server.find(CHARTER_PROTOCOL) == NEWER.envelope
     assert home.charter() == charter(1)
 
 
@@ -68,11 +77,11 @@ def test_what_is_announced_while_it_runs_is_passed_on(home, events):
     async def main() -> bytes | None:
         hub = MemoryHub(random.Random(0), simulated_wall_clock)
         network = hub.network(key(1))
-        newsroom = Newsroom(home, network, events)
-        assert network._server.find_charter() == charter(1).envelope
+        room = newsroom(home, network, events)
+        assert network._server.find(CHARTER_PROTOCOL) == charter(1).envelope
         home.write_news(NEWER)
-        await for_a_while(newsroom, 2 * ASK_S)
-        return network._server.find_charter()
+        await for_a_while(room, 2 * ASK_S)
+        return network._server.find(CHARTER_PROTOCOL)
 
     assert run_simulated(main()) == NEWER.envelope
 
@@ -82,7 +91,7 @@ def test_damaged_news_are_told_once_and_replaced_when_they_are_heard_again(home,
     network = live(home, events, charter(1), seconds=5 * ASK_S)
     [warning] = events.named("warning")
     assert "news.signed is not what an author signed" in warning["message"]
-    assert network._server.find_charter() == charter(1).envelope
+    assert network._server.find(CHARTER_PROTOCOL) == charter(1).envelope
     live(home, events, NEWER, seconds=2 * ASK_S)
     assert home.news() == NEWER
 
@@ -91,7 +100,31 @@ def test_a_peer_that_knows_no_author_asks_nobody_and_tells_nothing(home, events)
     home.charter_path.unlink()
     network = live(home, events, NEWER, seconds=5 * ASK_S)
     assert events.named("warning") == []
-    assert network._server.find_charter() is None
+    assert network._server.find(CHARTER_PROTOCOL) is None
+
+
+def test_newcomers_delay_no_question_to_a_known_peer_by_more_than_a_turn(home, events, monkeypatch):
+    asked: list[PeerId] = []
+
+    async def ask_charter(self, peer: PeerId) -> bytes:
+        asked.append(peer)
+        return charter(1).envelope
+
+    monkeypatch.setattr(MemoryNetwork, "ask_charter", ask_charter)
+    banned, known, *newcomers = (key(number).peer_id for number in range(10, 30))
+    standings = {banned: Standing.BANNED, known: Standing.KNOWN}
+
+    async def main() -> None:
+        hub = MemoryHub(random.Random(0), simulated_wall_clock)
+        network = hub.network(key(1))
+        for number in reversed(range(10, 30)):
+            await network.connect(hub.network(key(number)).addresses)
+        await for_a_while(newsroom(home, network, events, standings), 40 * ASK_S)
+
+    run_simulated(main())
+    assert set(asked[::2]) == {known}
+    assert set(asked[1::2]) == set(newcomers)
+    assert banned not in asked
 
 
 def test_a_peer_of_another_protocol_is_told_once(home, events, monkeypatch):

@@ -302,6 +302,14 @@ def test_alone_since_everybody_said_goodbye_is_well_and_one_silent_peer_is_an_ou
     assert report(parts, started_at=START - 600).snapshot().health.ok is ok
 
 
+@pytest.mark.parametrize(("days", "ok"), [(0, True), (6, True), (8, False)])
+def test_a_goodbye_before_the_start_explains_a_silence_for_a_week(parts, monkeypatch, days, ok):
+    quiet = network_of(answered_at=None, connected_peers=0, unheard=frozenset({OTHER.peer_id}))
+    monkeypatch.setattr(parts.network, "statistics", lambda: quiet)
+    parts.database.facts.set_goodbyes({OTHER.peer_id: int(START) - days * 86_400})
+    assert report(parts, started_at=START - 600).snapshot().health.ok is ok
+
+
 @pytest.mark.parametrize("which", ["tasks", "peers_tasks"])
 def test_a_worker_that_does_not_answer_is_named(parts, which):
     worker = KnownTasks()

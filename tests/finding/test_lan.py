@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from protocol import KeyPair
 from swarmd.finding import lan
 from swarmd.finding.lan import AGAIN_S, REMEMBERED_MAX, Heard, LocalNetwork, Self, private_ips, read_answer
 from tests.finding.making import AUTHOR, PEER, STRANGER
@@ -56,24 +55,36 @@ def test_another_swarm_this_peer_itself_and_nonsense_are_left_alone(changed):
 
 def test_of_many_addresses_a_few_count():
     many = [f"192.168.1.{number}" for number in range(1, 100)]
-    assert len(read_answer(ME, ANSWER, many, 41_001)) == lan.ADDRESSES_MAX
+    found = read_answer(ME, ANSWER, many, 41_001)
+    assert len(found) == lan.READ_MAX
+    assert len(Heard().due(found, 0.0)) == lan.ADDRESSES_MAX
 
 
-def test_a_peer_is_dialled_once_in_a_while_however_often_it_is_heard():
+def test_an_address_is_dialled_once_in_a_while_however_often_it_is_heard():
     heard = Heard()
-    assert heard.is_due(read(), 0.0)
-    assert not heard.is_due(read("192.168.1.8"), AGAIN_S - 1)
-    assert heard.is_due(read(), AGAIN_S)
-    assert not heard.is_due((), AGAIN_S)
+    assert heard.due(read(), 0.0) == read()
+    assert heard.due(read(), AGAIN_S - 1) == ()
+    assert heard.due(read(), AGAIN_S) == read()
+    assert heard.due((), AGAIN_S) == ()
+
+
+def test_a_false_address_under_a_peers_id_does_not_keep_the_true_one_from_being_dialled():
+    heard, true = Heard(), "192.168.1.7"
+    false = [f"192.168.1.{number}" for number in range(100, 100 + lan.ADDRESSES_MAX)]
+    spoofed = read_answer(ME, ANSWER, false, 41_001)
+    assert heard.due(spoofed, 0.0) == spoofed
+    assert heard.due(read(true), 1.0) == read(true)
+    merged = read_answer(ME, ANSWER, [*false, "192.168.1.8"], 41_001)
+    assert heard.due(merged, 2.0) == read("192.168.1.8")
 
 
 def test_the_memory_of_who_was_dialled_is_bounded_and_the_oldest_is_forgotten():
     heard = Heard()
-    peers = [KeyPair.from_seed(number.to_bytes(32, "big")) for number in range(1, REMEMBERED_MAX + 2)]
-    several = [(f"/ip4/192.168.1.7/tcp/1/p2p/{peer.peer_id}",) for peer in peers]
-    assert all(heard.is_due(addresses, 0.0) for addresses in several)
-    assert heard.is_due(several[0], 1.0)
-    assert not heard.is_due(several[-1], 1.0)
+    ports = range(1, REMEMBERED_MAX + 2)
+    several = [(f"/ip4/192.168.1.7/tcp/{port}/p2p/{PEER.peer_id}",) for port in ports]
+    assert all(heard.due(addresses, 0.0) for addresses in several)
+    assert heard.due(several[0], 1.0)
+    assert not heard.due(several[-1], 1.0)
 
 
 def test_only_private_addresses_are_told():

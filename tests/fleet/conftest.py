@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarmd.config import Config
-from swarmd.fleet import Device, Machine, Member, members_of, prepare_homes
+from swarmd.fleet import Device, Equipment, Member, members_of, prepare_homes
 
 
 @pytest.fixture
@@ -18,7 +18,9 @@ def make_members(tmp_path: Path) -> Callable[..., tuple[Member, ...]]:
     def make(count: int) -> tuple[Member, ...]:
         devices = [Device(f"cpu:{number}", "cpu") for number in range(count)]
         prepare_homes(tmp_path, devices)
-        machine = Machine((), cores=2)
-        return members_of(devices, config=Config(home=tmp_path), given={}, machine=machine, terminal=False)
+        equipment = Equipment((), cores=2)
+        return members_of(
+            devices, config=Config(home=tmp_path), given={}, equipment=equipment, terminal=False
+        )
 
     return make

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 
 from swarmd.errors import ConfigError, SwarmdError
-from swarmd.fleet import Device, Machine, choose_devices, look_at_machine
+from swarmd.fleet import Device, Equipment, choose_devices, look_at_machine
 
-TWO_GPUS = Machine(("cuda:0", "cuda:1"), cores=16)
-NONE = Machine((), cores=2)
+TWO_GPUS = Equipment(("cuda:0", "cuda:1"), cores=16)
+NONE = Equipment((), cores=2)
 
 
 def test_accelerators_are_taken_in_the_order_given() -> None:
@@ -34,7 +34,7 @@ def test_the_cpu_can_be_named_several_times_and_its_peers_are_told_apart() -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "machine", "message"),
+    ("text", "equipment", "message"),
     [
         ("cuda:0,cuda:0", TWO_GPUS, "names cuda:0 twice"),
         ("cuda:2", TWO_GPUS, "'cuda:2', but PyTorch sees cuda:0, cuda:1, cpu on this machine"),
@@ -52,16 +52,18 @@ def test_the_cpu_can_be_named_several_times_and_its_peers_are_told_apart() -> No
         (",".join(["cpu"] * 65), NONE, "names 65 devices: at most 64"),
     ],
 )
-def test_devices_that_cannot_be_had_are_refused_by_name(text: str, machine: Machine, message: str) -> None:
+def test_devices_that_cannot_be_had_are_refused_by_name(
+    text: str, equipment: Equipment, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
-        choose_devices(text, machine)
+        choose_devices(text, equipment)
 
 
 def test_the_machine_is_what_the_probing_process_says_last(monkeypatch: pytest.MonkeyPatch) -> None:
     said = 'a driver greets\n{"accelerators": ["cuda:0"], "cores": 3, "omp_threads": null}\n'
     done = subprocess.CompletedProcess([], 0, stdout=said, stderr="")
     monkeypatch.setattr("swarmd.fleet.devices.subprocess.run", lambda *_, **__: done)
-    assert look_at_machine() == Machine(("cuda:0",), cores=3, omp_threads=None)
+    assert look_at_machine() == Equipment(("cuda:0",), cores=3, omp_threads=None)
 
 
 def test_a_probing_process_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

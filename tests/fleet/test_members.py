@@ -9,27 +9,29 @@ import pytest
 
 from swarmd.config import Config
 from swarmd.errors import ConfigError
-from swarmd.fleet import Device, Machine, Member, members_of, prepare_homes, require_addresses_apart
+from swarmd.fleet import Device, Equipment, Member, members_of, prepare_homes, require_addresses_apart
 from swarmd.fleet import members as members_module
 from swarmd.fleet.members import address_on_this_machine
 from swarmd.hardware import plan
 
 GPUS = (Device("cuda:0", "cuda:0"), Device("cuda:1", "cuda:1"))
 CPUS = (Device("cpu:0", "cpu"), Device("cpu:1", "cpu"))
-MACHINE = Machine(("cuda:0", "cuda:1"), cores=12)
+EQUIPMENT = Equipment(("cuda:0", "cuda:1"), cores=12)
 ANNOUNCED = "/ip4/198.51.100.7/tcp/41000"
 
 
 def settings(
     devices: tuple[Device, ...] = GPUS,
     *,
-    machine: Machine = MACHINE,
+    equipment: Equipment = EQUIPMENT,
     given: dict[str, object] | None = None,
     terminal: bool = False,
     **config: Any,
 ) -> list[dict[str, object]]:
     configured = Config.model_validate({"home": "/h", **config})
-    members = members_of(devices, config=configured, given=given or {}, machine=machine, terminal=terminal)
+    members = members_of(
+        devices, config=configured, given=given or {}, equipment=equipment, terminal=terminal
+    )
     return [dict(member.settings) for member in members]
 
 
@@ -42,7 +44,7 @@ def test_each_has_its_device_and_home_and_what_was_given_to_all() -> None:
         GPUS,
         config=Config(home=Path("/h")),
         given={"swarm": "sapo", "policy.model": None, "learning.local": 8},
-        machine=MACHINE,
+        equipment=EQUIPMENT,
         terminal=False,
     )
     assert [(member.name, str(member.home.path)) for member in members] == [
@@ -59,19 +61,19 @@ def test_each_has_its_device_and_home_and_what_was_given_to_all() -> None:
     }
 
 
-def environments(devices: tuple[Device, ...], machine: Machine) -> list[dict[str, str]]:
+def environments(devices: tuple[Device, ...], equipment: Equipment) -> list[dict[str, str]]:
     config = Config(home=Path("/h"))
-    members = members_of(devices, config=config, given={}, machine=machine, terminal=False)
+    members = members_of(devices, config=config, given={}, equipment=equipment, terminal=False)
     return [dict(member.environment) for member in members]
 
 
 def test_each_peer_sees_its_own_gpu_alone_and_one_on_the_cpu_sees_none() -> None:
     devices = (*GPUS, CPUS[0])
-    assert environments(devices, MACHINE) == [{"CUDA_VISIBLE_DEVICES": seen} for seen in ("0", "1", "")]
+    assert environments(devices, EQUIPMENT) == [{"CUDA_VISIBLE_DEVICES": seen} for seen in ("0", "1", "")]
 
 
 def test_gpus_that_the_operator_chose_from_are_named_as_the_operator_named_them() -> None:
-    chosen_from = Machine(("cuda:0", "cuda:1"), cores=12, cuda_visible="3, GPU-8932f937")
+    chosen_from = Equipment(("cuda:0", "cuda:1"), cores=12, cuda_visible="3, GPU-8932f937")
     assert environments(GPUS[::-1], chosen_from) == [
         {"CUDA_VISIBLE_DEVICES": seen} for seen in ("GPU-8932f937", "3")
     ]
@@ -108,8 +110,8 @@ def test_ports_that_do_not_exist_are_refused(config: dict[str, Any]) -> None:
 
 def test_cpu_peers_share_the_cores() -> None:
     assert each("policy.threads", settings(CPUS, policy={"model": "smollm2-135m"})) == [6, 6]
-    few = Machine((), cores=1)
-    assert each("policy.threads", settings(CPUS, machine=few, policy={"model": "smollm2-135m"})) == [1, 1]
+    few = Equipment((), cores=1)
+    assert each("policy.threads", settings(CPUS, equipment=few, policy={"model": "smollm2-135m"})) == [1, 1]
 
 
 def test_a_devices_own_file_decides_unless_a_flag_does(tmp_path: Path) -> None:
@@ -135,21 +137,23 @@ def test_what_the_hardware_plan_would_decide_is_decided_the_same_way_here() -> N
 
 def test_accelerators_take_few_threads_and_never_more_than_their_share() -> None:
     assert each("policy.threads", settings(policy={"model": "smollm2-135m"})) == [4, 4]
-    few = Machine(("cuda:0", "cuda:1"), cores=3)
-    assert each("policy.threads", settings(machine=few, policy={"model": "smollm2-135m"})) == [1, 1]
+    few = Equipment(("cuda:0", "cuda:1"), cores=3)
+    assert each("policy.threads", settings(equipment=few, policy={"model": "smollm2-135m"})) == [1, 1]
 
 
 @pytest.mark.parametrize(
-    ("machine", "policy"),
+    ("equipment", "policy"),
     [
-        (MACHINE, {"model": "embedded"}),
-        (MACHINE, {"model": "smollm2-135m", "threads": 9}),
-        (Machine((), cores=12, omp_threads=5), {"model": "smollm2-135m"}),
+        (EQUIPMENT, {"model": "embedded"}),
+        (EQUIPMENT, {"model": "smollm2-135m", "threads": 9}),
+        (Equipment((), cores=12, omp_threads=5), {"model": "smollm2-135m"}),
     ],
     ids=["a model too small for two", "asked for", "OMP_NUM_THREADS"],
 )
-def test_threads_that_something_else_decides_are_not_set(machine: Machine, policy: dict[str, Any]) -> None:
-    assert each("policy.threads", settings(CPUS, machine=machine, policy=policy)) == [None, None]
+def test_threads_that_something_else_decides_are_not_set(
+    equipment: Equipment, policy: dict[str, Any]
+) -> None:
+    assert each("policy.threads", settings(CPUS, equipment=equipment, policy=policy)) == [None, None]
 
 
 def test_the_log_is_for_people_in_a_terminal_and_json_elsewhere_unless_asked_for() -> None:
@@ -165,7 +169,7 @@ def test_the_log_is_for_people_in_a_terminal_and_json_elsewhere_unless_asked_for
 )
 def test_a_sibling_is_dialled_where_it_listens_on_this_machine(tmp_path: Path, host, expected) -> None:
     prepare_homes(tmp_path, CPUS)
-    member = members_of(CPUS, config=Config(home=tmp_path), given={}, machine=MACHINE, terminal=False)[0]
+    member = members_of(CPUS, config=Config(home=tmp_path), given={}, equipment=EQUIPMENT, terminal=False)[0]
     assert address_on_this_machine(member, host) is None
     member.home.write_port(41000)
     peer_id = member.home.key().peer_id

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import protocol as p
+from protocol import limits
 
 VECTORS = Path(p.__file__).parent / "vectors"
 (
@@ -27,6 +28,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
     STATUSES,
     FULL_STATUSES,
     CHARTERS,
+    VERSIONS,
     STORAGE,
     TOPICS,
     HELD_OUT,
@@ -44,6 +46,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
         "statuses",
         "full_statuses",
         "charters",
+        "versions",
         "storage",
         "topics",
         "held_out",
@@ -298,6 +301,21 @@ def test_charters(case):
 @pytest.mark.parametrize("case", named(CHARTERS["invalid"]))
 def test_refused_charters(case):
     assert reason_of(lambda: verified_charter(case)) == case["reason"]
+
+
+@pytest.mark.parametrize("case", named(VERSIONS["valid"]))
+def test_versions(case):
+    versions = p.Versions.from_bytes(bytes.fromhex(case["reply"]))
+
+    assert len(bytes.fromhex(case["reply"])) <= limits.VERSIONS_BYTES_MAX
+    assert versions.model_dump() == case["fields"]
+    assert all(versions.meets(*mine) for mine in case["meets"])
+    assert not any(versions.meets(*mine) for mine in case["misses"])
+
+
+@pytest.mark.parametrize("case", named(VERSIONS["invalid"]))
+def test_refused_versions(case):
+    assert reason_of(lambda: p.Versions.from_bytes(bytes.fromhex(case["reply"]))) == case["reason"]
 
 
 def check_stored(case: dict) -> None:

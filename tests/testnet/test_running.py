@@ -17,14 +17,14 @@ from swarmd.errors import SwarmdError
 from swarmd.fleet import FORCED_EXIT_CODE, Member
 from swarmd.testnet import processes
 from swarmd.testnet.asked import Asked
+from swarmd.testnet.capacity import Capacity
 from swarmd.testnet.homes import settle
-from swarmd.testnet.machine import Machine
 from swarmd.testnet.running import Outcome, Run
 from swarmd.testnet.screen import Output as Shown
 from swarmd.testnet.screen import Screen
 
 WAIT_S = 60  # a script starts in 0.1 s; one that never does fails the test rather than hang it
-HERE = Machine(cores=2, free_bytes=8 * 2**30)
+HERE = Capacity(cores=2, free_bytes=8 * 2**30)
 SAYS = """
 import json, sys
 def say(event, **fields):

@@ -1,31 +1,34 @@
-"""Runs daemons on this machine until each has done its steps; ends all if one fails or none moves.
+"""Runs daemons on this machine as a fleet until each has done its steps; ends all if one fails or none moves.
 
-They also end with this process (`swarmd.parent`). A home goes on where its daemon stopped.
+What they say goes into their logs, and how far they are comes from there. A home goes on where its daemon
+stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TextIO
 
 from swarmd.config.loading import ENV_PREFIX
 from swarmd.errors import SwarmdError
-from swarmd.observe import ask_status
+from swarmd.fleet import Device, Fleet, Member
 from swarmd.storage import Home
 from swarmd.storage.durable import remedy
 
+HOST = "127.0.0.1"
 LOG_FILE = "daemon.log"
-LOG_TAIL_BYTES = 4_096  # its last line, an error's message, is quoted
-LOOK_EVERY_S = 2.0  # between two looks at how far they are; a step takes seconds
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+LOOK_EVERY_S = 2.0  # between two looks whether any moves; a step takes seconds
 STALLED_S = 1800.0  # without a step by any daemon: far longer than a step, or loading a model
-STOP_S = 120.0  # to finish or drop a step and write a checkpoint; after it, killed
+STOP_S = 120.0  # to finish or drop a step and write a checkpoint; after it, the fleet kills them
 
 Looked = Callable[[int, float | None], None]
 """Is told how many steps the slowest has done, and the mean own reward of the last steps."""
@@ -44,100 +47,109 @@ class Daemon:
         return self.home.path / LOG_FILE
 
 
-@dataclass
-class _Running:
-    daemon: Daemon
-    process: Process
-    step: int
-    reward: float | None = None
-
-
 async def live(daemons: Sequence[Daemon], looked: Looked, *, stalled_s: float = STALLED_S) -> None:
-    """Run all to their last step. Raises SwarmdError naming the one that failed, or how far all are."""
-    running: list[_Running] = []
-    try:
-        for daemon in daemons:
-            running.append(_Running(daemon, await _start(daemon, len(daemons)), daemon.done))
-        moved_at, steps = time.monotonic(), 0
-        ended = False
-        while not ended:
-            await asyncio.sleep(LOOK_EVERY_S)
-            ended = all(each.process.returncode is not None for each in running)  # before they are looked at
-            for each in running:
-                await _look(each)
-            if (now := sum(each.step for each in running)) > steps:
-                moved_at, steps = time.monotonic(), now
-                rewards = [each.reward for each in running if each.reward is not None]
-                looked(min(each.step for each in running), sum(rewards) / len(rewards) if rewards else None)
-            if time.monotonic() - moved_at > stalled_s:
-                raise SwarmdError(
-                    f"no daemon took a step for {stalled_s:.0f} s ({_how_far(running)}): see {LOG_FILE} "
-                    "there; the same command goes on"
+    """Run all to their last step. Raises SwarmdError naming the one that failed, or how far all are, and
+    KeyboardInterrupt after a signal."""
+    await _LocalSwarm({daemon.home.path.name: daemon for daemon in daemons}, looked, stalled_s).live()
+
+
+@dataclass
+class _LocalSwarm:
+    """Listens to its own fleet."""
+
+    daemons: dict[str, Daemon]
+    looked: Looked
+    stalled_s: float
+    _logs: dict[str, TextIO] = field(default_factory=dict)
+    _steps: dict[str, int] = field(default_factory=dict)
+    _rewards: dict[str, float] = field(default_factory=dict)
+    _moved_at: float = field(default_factory=time.monotonic)
+    _failure: str | None = None
+    _is_told_to_stop: bool = False
+
+    async def live(self) -> None:
+        members = [self._member(name) for name in self.daemons]
+        fleet = Fleet(members, self._command, HOST, self, stops_at_failure=True, together=True)
+        with ExitStack() as opened:
+            for name, daemon in self.daemons.items():
+                self._steps[name] = daemon.done
+                try:
+                    self._logs[name] = opened.enter_context(daemon.log_path.open("a", encoding="utf-8"))
+                except OSError as error:
+                    raise SwarmdError(f"{daemon.log_path} cannot be written: {remedy(error)}") from error
+            try:
+                async with asyncio.TaskGroup() as group:
+                    await self._watch(fleet, group.create_task(fleet.run(), name="daemons"))
+            except* SwarmdError:
+                pass  # the fleet says which daemon failed, and `failed` has heard why
+        if self._failure is not None:
+            raise SwarmdError(f"{self._failure}; the same command goes on")
+        if self._is_told_to_stop:
+            raise KeyboardInterrupt
+
+    async def _watch(self, fleet: Fleet, running: asyncio.Task[int]) -> None:
+        """Wait for the end, and bring it about if no daemon moves."""
+        while not running.done():
+            await asyncio.wait([running], timeout=LOOK_EVERY_S)
+            if time.monotonic() - self._moved_at > self.stalled_s and not running.done():
+                far = ", ".join(
+                    f"{self.daemons[name].home.path}: step {n}" for name, n in self._steps.items()
                 )
-    finally:
-        await _stop([each.process for each in running])
+                self._failure = (
+                    f"no daemon took a step for {self.stalled_s:.0f} s ({far}): see {LOG_FILE} there"
+                )
+                fleet.stop("stopping all")
+                await asyncio.wait([running], timeout=STOP_S)
+                running.cancel()
+                return
 
+    def _member(self, name: str) -> Member:
+        """Without the variables of this process: the home has all settings."""
+        share = max(1, (os.cpu_count() or 1) // len(self.daemons))  # each would take all cores
+        threads = {} if THREADS_VARIABLE in os.environ else {THREADS_VARIABLE: str(share)}
+        unset = dict.fromkeys(variable for variable in os.environ if variable.startswith(ENV_PREFIX))
+        return Member(Device(name, "cpu"), self.daemons[name].home, {}, {**threads, **unset})
 
-async def _start(daemon: Daemon, share: int) -> Process:
-    """Start it in its own session: a Ctrl-C is for this process, which asks all daemons to stop."""
-    command = [sys.executable, "-m", "swarmd.parent", "join"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(ENV_PREFIX)}
-    threads = max(1, (os.cpu_count() or 1) // share)  # all start together, and each would take all cores
-    try:
-        with daemon.log_path.open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *command,
-                f"--home={daemon.home.path}",
-                f"--steps={daemon.steps - daemon.done}",
-                stdin=PIPE,
-                stdout=log,
-                stderr=log,
-                env={"OMP_NUM_THREADS": str(threads), **environment},
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise SwarmdError(f"the daemon of {daemon.home.path} could not start: {remedy(error)}") from error
+    def _command(self, member: Member, _way_in: Sequence[str]) -> list[str]:
+        daemon = self.daemons[member.name]
+        return [
+            *(sys.executable, "-m", "swarmd.parent", "join"),
+            f"--home={daemon.home.path}",
+            f"--steps={daemon.steps - daemon.done}",
+            f"--address-file={member.addresses_path}",
+        ]
 
+    # What the fleet says ----------------------------------------------------------------------------
 
-async def _look(each: _Running) -> None:
-    """Ask how far it is. Raises SwarmdError if it failed."""
-    code, daemon = each.process.returncode, each.daemon
-    if code == 0:
-        each.step = daemon.steps
-    elif code is not None:
-        raise SwarmdError(
-            f"the daemon of {daemon.home.path} ended with exit code {code}: {_last_words(daemon.log_path)}; "
-            "the same command goes on"
-        )
-    else:
+    def said(self, member: Member, line: str) -> None:
+        self._log(member, line)
         try:
-            status = await asyncio.to_thread(ask_status, daemon.home.path, daemon.home.socket_path)
-        except SwarmdError:
-            return  # it is loading its model, or just ending
-        each.step, each.reward = max(each.step, status.step), status.reward.last
+            event: Any = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(event, dict) and event.get("event") == "step":
+            self._moved_at = time.monotonic()
+            self._steps[member.name] = event["step"]
+            if event.get("reward") is not None:
+                self._rewards[member.name] = event["reward"]
+            rewards = self._rewards.values()
+            self.looked(min(self._steps.values()), sum(rewards) / len(rewards) if rewards else None)
 
+    def complained(self, member: Member, line: str) -> None:
+        self._log(member, line)
 
-async def _stop(processes: Sequence[Process]) -> None:
-    """Ask all that still run to stop, as `swarmd.parent` expects it; kill those that do not."""
-    for process in processes:
-        if process.stdin is not None:
-            process.stdin.close()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(STOP_S):
-            for process in processes:
-                await process.wait()
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    def reachable(self, member: Member, *, first: bool) -> None:
+        """All know all from their settings."""
 
+    def failed(self, member: Member, why: str) -> None:
+        if self._failure is None:  # others may fail because they are stopped
+            self._failure = f"the daemon of {member.home.path} failed: {why}"
 
-def _last_words(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-        lines = file.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    def ended(self, member: Member) -> None:
+        """Its last step was heard of."""
 
+    def told(self, text: str) -> None:  # noqa: ARG002  a signal came, or `failed` and `_watch` know more
+        self._is_told_to_stop = True
 
-def _how_far(running: Sequence[_Running]) -> str:
-    return ", ".join(f"{each.daemon.home.path}: step {each.step}" for each in running)
+    def _log(self, member: Member, line: str) -> None:
+        print(line.rstrip("\n"), file=self._logs[member.name], flush=True)

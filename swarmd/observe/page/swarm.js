@@ -1,6 +1,6 @@
 // A whole swarm, as an observer that does not train sees it.
 import { bandChart } from "./charts.js";
-import { answer } from "./well.js";
+import { answer, news } from "./well.js";
 import { bytes, count, duration, empty, facts, h, peer as peerName, percent, plural, reward, table } from "./text.js";
 
 const SHOWN = 50;        // peers of the board
@@ -42,7 +42,7 @@ export function swarmAnswers({ status }) {
   const ranked = view.board.filter((peer) => peer.groups >= GROUPS_MIN);
   const { ok, reasons } = status.health;
   return h("div", { class: "answers" },
-    ok ? answer("Is it well?", "good", "✓", "Yes", `It has observed for ${duration(status.uptime_s)}, and trains nothing.`)
+    ok ? answer("Is it well?", "good", "✓", "Yes", `It has observed for ${duration(status.uptime_s)}, and trains nothing.`, news(status))
       : answer("Is it well?", "bad", "!", "It needs you", "", h("ul", { class: "reasons" }, reasons.map((reason) => h("li", null, reason)))),
     answer("Who is here?", here ? "good" : "wait", here ? "✓" : "…", plural(here, "peer", "peers"),
       here ? `${plural(Object.keys(view.models).length, "model", "models")} on ${plural(Object.keys(view.devices).length, "kind of device", "kinds of devices")}.`

@@ -19,9 +19,12 @@ function well(status) {
   const saved = status.disk?.saved_step > 0 ? `saved at step ${count(status.disk.saved_step)}` : "nothing saved yet";
   const pace = status.steps_per_minute ? `${rate(status.steps_per_minute)} a minute, ` : "";
   const facts = `Step ${count(status.step)}, ${pace}up ${duration(status.uptime_s)}, ${saved}.`;
-  const news = status.news ? h("p", { class: "said" }, sentence(status.news)) : undefined;  // a newer version of the swarm
-  return ok ? answer("Is it well?", "good", "✓", "Yes", `${sentence(status.phase)}. ${facts}`, news)
+  return ok ? answer("Is it well?", "good", "✓", "Yes", `${sentence(status.phase)}. ${facts}`, news(status))
     : answer("Is it well?", "bad", "!", "It needs you", facts, h("ul", { class: "reasons" }, reasons.map((r) => h("li", null, r))));
+}
+
+export function news(status) {  // a newer version of the swarm
+  return status.news ? h("p", { class: "said" }, sentence(status.news)) : undefined;
 }
 
 const sentence = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);

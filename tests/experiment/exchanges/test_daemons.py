@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +14,7 @@ from swarmd.experiment.exchanges import local_swarm
 from swarmd.experiment.exchanges.local_swarm import LOG_FILE
 from swarmd.experiment.exchanges.node_homes import make_home
 from swarmd.experiment.seeding import node_key
+from swarmd.storage import Home
 from tests.experiment.making import MANIFEST
 from tests.experiment.test_run import of_kind, read
 
@@ -36,11 +39,58 @@ external = 1
 
 
 async def test_a_daemon_that_fails_ends_the_others_with_its_last_words(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(local_swarm, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setenv("SWARMD_SEED", "7")  # this process's own settings are not the daemons'
     home = make_home(tmp_path / "node-0", node_key(0, 0), MANIFEST)
     home.config_path.write_text("stepps = 3\n")
-    with pytest.raises(SwarmdError, match=r"node-0 ended with exit code 2: .*stepps"):
+    with pytest.raises(SwarmdError, match=r"node-0 failed: it ended with exit code 2: .*stepps.*goes on"):
         await local_swarm.live([local_swarm.Daemon(home, steps=2, done=0)], lambda steps, reward: None)
+    assert "stepps" in (home.path / LOG_FILE).read_text()
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Runs a few lines of Python instead of each daemon."""
+
+    def use(text: str) -> None:
+        command = [sys.executable, "-c", text]
+        monkeypatch.setattr(local_swarm._LocalSwarm, "_command", lambda *_: command)
+
+    return use
+
+
+async def test_what_daemons_say_is_logged_and_tells_how_far_they_are(tmp_path, script, monkeypatch) -> None:
+    monkeypatch.setenv("SWARMD_SEED", "7")
+    script(
+        "import json, os\nprint('SWARMD_SEED' in os.environ)\n"
+        "for step in (1, 2): print(json.dumps({'event': 'step', 'step': step, 'reward': step / 4}))\n"
+    )
+    homes = [Home.open(tmp_path / f"node-{number}") for number in range(2)]
+    seen: list[tuple[int, float | None]] = []
+    await local_swarm.live(
+        [local_swarm.Daemon(home, steps=2, done=0) for home in homes],
+        lambda steps, reward: seen.append((steps, reward)),
+    )
+    assert len(seen) == 4
+    assert seen[-1] == (2, 0.5)
+    for home in homes:
+        assert (home.path / LOG_FILE).read_text().splitlines()[0] == "False"
+
+
+async def test_daemons_that_do_not_move_are_ended_with_how_far_they_are(
+    tmp_path, script, monkeypatch
+) -> None:
+    monkeypatch.setattr(local_swarm, "LOOK_EVERY_S", 0.01)
+    script("import sys\nsys.stdin.read()\n")
+    home = Home.open(tmp_path / "node-0")
+    with pytest.raises(SwarmdError, match=r"no daemon took a step for 0 s \(.*node-0: step 3\)"):
+        await local_swarm.live([local_swarm.Daemon(home, 9, 3)], lambda steps, reward: None, stalled_s=0.05)
+
+
+async def test_a_signal_ends_the_daemons_and_then_the_experiment(tmp_path, script) -> None:
+    script("import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\nimport sys\nsys.stdin.read()\n")
+    home = Home.open(tmp_path / "node-0")
+    with pytest.raises(KeyboardInterrupt):
+        await local_swarm.live([local_swarm.Daemon(home, 9, 3)], lambda steps, reward: None)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import vector_messages
 import vector_payloads
 import vector_storage
 import vector_texts
+import vector_versions
 
 import protocol
 
@@ -34,6 +35,7 @@ MAKERS = {
     "statuses.json": vector_payloads.statuses_file,
     "full_statuses.json": vector_payloads.full_statuses_file,
     "charters.json": vector_charters.charters_file,
+    "versions.json": vector_versions.versions_file,
     "storage.json": vector_storage.storage_file,
     "messages.json": vector_messages.messages_file,
 }

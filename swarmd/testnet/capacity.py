@@ -1,6 +1,6 @@
 """What each peer may take of this machine: refuses more peers than memory allows, and shares cores.
 
-Pure but for `machine`, which looks. An estimate: each daemon makes an exact plan of its own later.
+Pure but for `capacity`, which looks. An estimate: each daemon makes an exact plan of its own later.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What is free."""
+class Capacity:
+    """What is free on this machine."""
 
     cores: int
     free_bytes: int
 
 
-def machine() -> Machine:
-    """This one, now."""
-    return Machine(usable_cores(), free_memory_bytes())
+def capacity() -> Capacity:
+    """That of this machine, now."""
+    return Capacity(usable_cores(), free_memory_bytes())
 
 
 def bytes_of(model: str) -> int:
@@ -52,7 +52,7 @@ def _weights(directory: Path) -> Iterable[Path]:
     return (path for pattern in WEIGHTS for path in directory.glob(pattern))
 
 
-def require_room(models: Sequence[str], here: Machine) -> None:
+def require_room(models: Sequence[str], here: Capacity) -> None:
     """`models`: that of each peer. Raises ConfigError if they do not fit together, and says how many do."""
     usable, needed, fits = int(USABLE * here.free_bytes), 0, 0
     for model in models:
@@ -66,7 +66,7 @@ def require_room(models: Sequence[str], here: Machine) -> None:
         )
 
 
-def memory_limit(models: Sequence[str], number: int, here: Machine, given: str) -> str:
+def memory_limit(models: Sequence[str], number: int, here: Capacity, given: str) -> str:
     """The `--memory-limit` of peer `number`, from 1, if `given` is for all: a size is for each of them, and
     a share of the free memory is divided by what their models take.
 
@@ -78,7 +78,7 @@ def memory_limit(models: Sequence[str], number: int, here: Machine, given: str) 
     return f"{int(memory_limit_bytes(given, here.free_bytes) * share / MIB)}MiB"
 
 
-def threads(peers: int, here: Machine) -> int:
+def threads(peers: int, here: Capacity) -> int:
     """Of each peer: an equal share of the cores, since peers that start together would each take them all."""
     return max(1, here.cores // peers)
 

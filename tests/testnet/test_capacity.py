@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from swarmd.errors import ConfigError
-from swarmd.testnet.machine import (
+from swarmd.testnet.capacity import (
     MIB,
     PEER_BYTES,
     USABLE,
-    Machine,
+    Capacity,
     bytes_of,
     memory_limit,
     require_room,
     threads,
 )
 
-ROOMY = Machine(cores=2, free_bytes=2**40)
+ROOMY = Capacity(cores=2, free_bytes=2**40)
 
 
 def test_more_peers_than_memory_allows_are_refused_with_the_numbers() -> None:
-    here = Machine(cores=2, free_bytes=int(3.5 * PEER_BYTES / USABLE))
+    here = Capacity(cores=2, free_bytes=int(3.5 * PEER_BYTES / USABLE))
     require_room(["embedded"] * 3, here)
     with pytest.raises(ConfigError) as refused:
         require_room(["embedded"] * 4, here)
@@ -33,7 +33,7 @@ def test_more_peers_than_memory_allows_are_refused_with_the_numbers() -> None:
 
 def test_without_room_for_two_the_advice_is_another_one() -> None:
     with pytest.raises(ConfigError, match="free some memory"):
-        require_room(["embedded"] * 2, Machine(cores=2, free_bytes=PEER_BYTES))
+        require_room(["embedded"] * 2, Capacity(cores=2, free_bytes=PEER_BYTES))
 
 
 def test_a_local_model_counts_with_its_optimiser(tmp_path) -> None:
@@ -46,7 +46,7 @@ def test_memory_is_shared_by_size_and_does_not_shrink_for_a_peer_that_starts_aga
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(PEER_BYTES // 2)  # so that a peer of this model takes three times as much
     models = ["embedded", str(tmp_path)]
-    here = Machine(cores=2, free_bytes=10 * 2**30)
+    here = Capacity(cores=2, free_bytes=10 * 2**30)
     shares = [int(memory_limit(models, number, here, "50%").removesuffix("MiB")) for number in (1, 2)]
     assert shares[1] == pytest.approx(3 * shares[0], rel=0.01)
     assert sum(shares) == pytest.approx(here.free_bytes / 2 / MIB, rel=0.01)
@@ -55,4 +55,4 @@ def test_memory_is_shared_by_size_and_does_not_shrink_for_a_peer_that_starts_aga
 
 @pytest.mark.parametrize(("peers", "cores", "each"), [(4, 2, 1), (4, 8, 2), (2, 9, 4)])
 def test_cores_are_shared_and_each_peer_has_one(peers: int, cores: int, each: int) -> None:
-    assert threads(peers, Machine(cores=cores, free_bytes=0)) == each
+    assert threads(peers, Capacity(cores=cores, free_bytes=0)) == each
