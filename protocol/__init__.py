@@ -16,7 +16,7 @@ from protocol.charter import (
 from protocol.encoding import decode, encode
 from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
-from protocol.held_out import HELD_OUT_BYTE_BELOW, is_held_out
+from protocol.held_out import HELD_OUT_BYTE_BELOW, is_digest_held_out, is_held_out
 from protocol.keys import PEER_ID_BYTES, KeyPair, PeerId, peer_id_from_public_key, public_key_from_peer_id
 from protocol.limits import (
     ADDRESSES_MAX,
@@ -51,6 +51,7 @@ from protocol.records import (
     STATUS_PAYLOAD_TYPE,
     TURNS_RECORD_PAYLOAD_TYPE,
     Announcement,
+    AnyCompletion,
     AnyRecord,
     Completion,
     Episode,
@@ -118,6 +119,7 @@ __all__ = [
     "USED_MAX",
     "VERSIONS_BYTES_MAX",
     "Announcement",
+    "AnyCompletion",
     "AnyRecord",
     "Charter",
     "Completion",
@@ -154,6 +156,7 @@ __all__ = [
     "dht_id",
     "digest_of",
     "encode",
+    "is_digest_held_out",
     "is_held_out",
     "join_charter",
     "membership_key",

@@ -139,6 +139,7 @@ class TurnsRecord(RecordHead):
 
 
 AnyRecord = Record | TurnsRecord
+AnyCompletion = Completion | Episode
 
 
 def question_digest(text: str) -> bytes:
@@ -146,9 +147,10 @@ def question_digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def prompt_digest(text: str, images: Sequence[bytes] = ()) -> bytes:
-    """What a record of version 2 is about: the prompt's text, and the digest (32 bytes) of each image."""
-    return sha256_of(["swarmd-prompt", text, list(images)])
+def prompt_digest(text: str, images: Sequence[bytes] = (), hidden: str = "") -> bytes:
+    """What a record of version 2 is about: the prompt's text, the digest (32 bytes) of each of its images,
+    and what tells it from other questions of the same text and images."""
+    return sha256_of(["swarmd-prompt", text, list(images), hidden])
 
 
 class Announcement(Payload):

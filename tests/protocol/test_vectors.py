@@ -244,7 +244,7 @@ def test_refused_records(file, case):
 def test_digests_of_prompts(case):
     images = list(map(bytes.fromhex, case["images"]))
 
-    assert p.prompt_digest(case["text"], images).hex() == case["digest"]
+    assert p.prompt_digest(case["text"], images, case["hidden"]).hex() == case["digest"]
 
 
 @pytest.mark.parametrize("case", named(ANNOUNCEMENTS["valid"]))

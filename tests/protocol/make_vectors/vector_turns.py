@@ -22,7 +22,7 @@ SECOND = p.Episode(turns=(turn("5, I think", finished=False),), reward_micro=0)
 TURNS_RECORD = p.TurnsRecord(
     **{
         **{name: getattr(RECORD, name) for name in p.TurnsRecord.model_fields},
-        "question_digest": p.prompt_digest(PROMPT),
+        "question_digest": p.prompt_digest(PROMPT, hidden="7"),
         "completions": (FIRST, SECOND),
     }
 )
@@ -48,9 +48,15 @@ def turns_records_file() -> Json:
             {
                 "text": text,
                 "images": [image.hex() for image in images],
-                "digest": p.prompt_digest(text, images).hex(),
+                "hidden": hidden,
+                "digest": p.prompt_digest(text, images, hidden).hex(),
             }
-            for text, images in ((PROMPT, ()), ("", ()), ("How many squares?", IMAGES))
+            for text, images, hidden in (
+                (PROMPT, (), "7"),
+                (PROMPT, (), "8"),
+                ("", (), ""),
+                ("How many squares?", IMAGES, ""),
+            )
         ],
         "valid": [
             valid("two turns and one", TURNS_RECORD),
