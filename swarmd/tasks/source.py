@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from swarmd.errors import TaskError
 
 ENTRY_POINT_GROUP = "swarmd.tasks"
-BUILT_IN = {"reasoning_gym": "swarmd.tasks.gym:ReasoningGym"}
+BUILT_IN = {"reasoning_gym": "swarmd.tasks.gym:ReasoningGym", "games": "swarmd.tasks.games:Games"}
 
 
 class RefusedTaskError(TaskError):
@@ -134,7 +134,7 @@ class TaskSource(Protocol):
 
 
 def find_sources(extra: Sequence[str] = ()) -> dict[str, TaskSource]:
-    """Every source by name: the built-in one, the entry points', and `extra` ("name=module:attribute").
+    """Every source by name: the built-in ones, the entry points', and `extra` ("name=module:attribute").
 
     Raises TaskError if one cannot be imported or is not a source.
     """

@@ -7,6 +7,7 @@ text that is not a plain literal gets a child to itself.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, (text, turns, hidden))
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
+    -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): it is steady
     -> ("replies", ((spec, answers), ...))     <- (outcome, ...)   outcome = (True, text, or None: it is over)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
        or (True, (millionths, bare, observations)): of a completion of turns, whose answer is a tuple of them
@@ -26,6 +27,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import re
 import resource
 import signal
@@ -36,6 +38,8 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import compress
 from typing import Any
+
+import numpy
 
 from protocol import TURNS_MAX
 from swarmd.tasks.answers import is_bounded, is_plain_literal
@@ -55,6 +59,7 @@ from swarmd.tasks.launch import BEAT_S, WorkerOptions
 from swarmd.tasks.rewards import score_micro
 from swarmd.tasks.sandbox import Sandbox, kernel
 from swarmd.tasks.source import (
+    RefusedTaskError,
     Task,
     TaskSource,
     TurnsTask,
@@ -63,6 +68,7 @@ from swarmd.tasks.source import (
     find_sources,
     source_directories,
 )
+from swarmd.tasks.steady import Facts, facts_of, require_same
 
 # Numbers, dates, words: no bracket, quote, underscore or operator that evaluated text could call or hide
 # anything with. Most answers are like that, and all of a request can share one child: a fork of the warm
@@ -99,6 +105,8 @@ class Bench:
                 return self._each(self._question, specs)
             case ("answers", specs):
                 return self._each(self._expected, specs)
+            case ("try", specs):
+                return [self._try(spec) for spec in specs]
             case ("replies", items):
                 return self._replies(items)
             case ("score", spec, answers):
@@ -115,16 +123,39 @@ class Bench:
         limits = Limits(self._options.question_s)
         return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
 
+    def _try(self, spec: RawSpec) -> Outcome:
+        """The facts of a task twice, each time in a child whose generators begin elsewhere."""
+        found = []
+        for beginning in (1, 2):
+            jobs: list[Job] = [partial(self._facts, spec, beginning)]
+            [facts] = run_jobs(jobs, Limits(self._options.question_s), self._sandbox.confine_generator)
+            if isinstance(facts, Lost):
+                return _outcome(facts)
+            found.append(facts)
+        try:
+            require_same(*found)
+        except RefusedTaskError as error:
+            return _outcome(Lost(error.kind, str(error)))
+        return True, None
+
+    def _facts(self, spec: RawSpec, beginning: int) -> Facts:
+        random.seed(beginning)
+        numpy.random.seed(beginning)
+        return facts_of(self._task(spec), spec[4], spec[5])
+
     def _replies(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> list[Outcome]:
         """All in one child; if it is lost, each in one of its own."""
-        limits = Limits(self._options.question_s + self._options.score_s)
-        confine = self._sandbox.confine_generator
-        [together] = run_jobs([partial(self._reply_together, items)], limits, confine)
+        together = self._replies_by_one(items)
         if not isinstance(together, Lost):
             return list(together)
-        alone: list[Job] = [partial(self._reply_together, [item]) for item in items]
-        found = run_jobs(alone, limits, confine)
-        return [_outcome(each) if isinstance(each, Lost) else each[0] for each in found]
+        alone = [self._replies_by_one([item]) for item in items]
+        return [_outcome(each) if isinstance(each, Lost) else each[0] for each in alone]
+
+    def _replies_by_one(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> Any | Lost:
+        limits = Limits(self._options.question_s + self._options.score_s)
+        jobs: list[Job] = [partial(self._reply_together, items)]
+        [found] = run_jobs(jobs, limits, self._sandbox.confine_generator)
+        return found
 
     def _reply_together(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> list[Outcome]:
         scorers = [self._scorer(spec) for spec, _ in items]
