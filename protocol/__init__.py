@@ -16,7 +16,7 @@ from protocol.charter import (
 from protocol.encoding import decode, encode
 from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
-from protocol.held_out import HELD_OUT_BYTE_BELOW, is_held_out
+from protocol.held_out import HELD_OUT_BYTE_BELOW, is_digest_held_out, is_held_out
 from protocol.keys import PEER_ID_BYTES, KeyPair, PeerId, peer_id_from_public_key, public_key_from_peer_id
 from protocol.limits import (
     ADDRESSES_MAX,
@@ -35,6 +35,7 @@ from protocol.limits import (
     SHARDS_MAX,
     STATUS_BYTES_MAX,
     STATUS_LIFETIME_S_MAX,
+    TURNS_MAX,
     USED_MAX,
     VERSIONS_BYTES_MAX,
 )
@@ -48,13 +49,21 @@ from protocol.records import (
     RECORD_PAYLOAD_TYPE,
     STATUS_DOMAIN,
     STATUS_PAYLOAD_TYPE,
+    TURNS_RECORD_PAYLOAD_TYPE,
     Announcement,
+    AnyCompletion,
+    AnyRecord,
     Completion,
+    Episode,
     FullStatus,
     PeerStatus,
     Record,
     TaskSpec,
+    Turn,
+    TurnsRecord,
     Used,
+    prompt_digest,
+    question_digest,
 )
 from protocol.storage import Place, Placement, check_stored, place_announcement, place_body, place_status
 from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of
@@ -64,6 +73,7 @@ from protocol.verify import (
     VerifiedRecord,
     VerifiedStatus,
     digest_of,
+    open_record,
     sign_announcement,
     sign_full_status,
     sign_record,
@@ -104,11 +114,16 @@ __all__ = [
     "STATUS_DOMAIN",
     "STATUS_LIFETIME_S_MAX",
     "STATUS_PAYLOAD_TYPE",
+    "TURNS_MAX",
+    "TURNS_RECORD_PAYLOAD_TYPE",
     "USED_MAX",
     "VERSIONS_BYTES_MAX",
     "Announcement",
+    "AnyCompletion",
+    "AnyRecord",
     "Charter",
     "Completion",
+    "Episode",
     "FullStatus",
     "InvalidLocal",
     "KeyPair",
@@ -124,6 +139,8 @@ __all__ = [
     "RejectedRecord",
     "TaskFamily",
     "TaskSpec",
+    "Turn",
+    "TurnsRecord",
     "Used",
     "VerifiedAnnouncement",
     "VerifiedCharter",
@@ -139,16 +156,20 @@ __all__ = [
     "dht_id",
     "digest_of",
     "encode",
+    "is_digest_held_out",
     "is_held_out",
     "join_charter",
     "membership_key",
     "open_envelope",
+    "open_record",
     "outside_of_names",
     "peer_id_from_public_key",
     "place_announcement",
     "place_body",
     "place_status",
+    "prompt_digest",
     "public_key_from_peer_id",
+    "question_digest",
     "seal",
     "shard_of",
     "sign_announcement",

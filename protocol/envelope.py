@@ -31,6 +31,7 @@ class Opened:
 
     peer_id: PeerId
     payload: bytes
+    payload_type: bytes
 
 
 def seal(key: KeyPair, domain: str, payload_type: bytes, payload: bytes) -> bytes:
@@ -52,9 +53,10 @@ def assemble(public_key: bytes, payload_type: bytes, payload: bytes, signature: 
     return b"".join(bytes([tag]) + _prefixed(value) for tag, value in fields)
 
 
-def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int) -> Opened:
+def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int, *others: bytes) -> Opened:
     """Check `data` in the order of SPEC section 8.1 and return signer and payload.
 
+    `others` are payload types that will do as well: other versions of the same thing.
     Raises RejectedRecord with reason size, envelope, key, payload_type or signature.
     """
     if len(data) > size_max:
@@ -68,7 +70,7 @@ def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int) 
     if not payload:
         raise RejectedRecord(Reason.ENVELOPE, "an empty payload")
     public_key = public_key_from_libp2p(public)
-    if kind != payload_type:
+    if kind not in (payload_type, *others):
         raise RejectedRecord(
             Reason.PAYLOAD_TYPE, f"payload type {kind[:64]!r} where {payload_type!r} belongs"
         )
@@ -77,7 +79,7 @@ def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int) 
             Reason.SIGNATURE, f"a signature of {len(signature)} bytes, not {_SIGNATURE_BYTES}"
         )
     verify_signature(public_key, signature, _signed_bytes(domain, kind, payload))
-    return Opened(peer_id_from_public_key(public_key), payload)
+    return Opened(peer_id_from_public_key(public_key), payload, kind)
 
 
 def _signed_bytes(domain: str, payload_type: bytes, payload: bytes) -> bytes:

@@ -18,6 +18,7 @@ MANIFEST_BYTES_MAX = 262_144  # all 106 reasoning-gym datasets with their option
 
 # --- data items of a payload, containers and map keys included: what reading a stranger's bytes may cost
 RECORD_ITEMS_MAX = 1_024  # 64 completions of 13 items and the rest make 880
+TURNS_RECORD_ITEMS_MAX = 12_288  # 64 completions of 16 turns of 11 items and the rest make 11,632
 ANNOUNCEMENT_ITEMS_MAX = 32  # ten fields make 21
 STATUS_ITEMS_MAX = 64  # seventeen fields and eight addresses make 43
 FULL_STATUS_ITEMS_MAX = 256  # those, and 32 publishers of 5 items, make 205
@@ -58,6 +59,7 @@ COMPLETION_TOKENS_MAX = 16_384  # as many as the bytes of the longest completion
 # --- collections
 COMPLETIONS_MIN = 2  # one completion has no advantage over its group
 COMPLETIONS_MAX = 64
+TURNS_MAX = 16  # of one completion: the observations in between are made again for every receiver
 TASKS_MAX = 256  # twice the datasets of reasoning-gym
 RECORDS_PER_ROUND_MAX = 4_096  # of one publisher; more than a task's announcement slots would mean nothing
 USED_MAX = 32  # publishers named in a full status; a peer draws from its contacts, and those are few

@@ -1,4 +1,4 @@
-"""The payloads that peers sign: record, announcement, peer status in two versions (SPEC section 6).
+"""The payloads that peers sign: record and peer status in two versions, announcement (SPEC section 6).
 
 Everything a publisher says about its own rollouts (rewards, logprobs, pass rates, models) is a
 hint: a receiver regenerates the question and scores the completions itself. This file signs nothing.
@@ -6,11 +6,14 @@ hint: a receiver regenerates the question and scores the completions itself. Thi
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol import limits
+from protocol.encoding import sha256_of
 from protocol.manifest import derive_task_id
 from protocol.payload import (
     Address,
@@ -34,6 +37,7 @@ RECORD_DOMAIN = "swarmd-record"
 ANNOUNCEMENT_DOMAIN = "swarmd-announcement"
 STATUS_DOMAIN = "swarmd-status"
 RECORD_PAYLOAD_TYPE = b"/swarmd/record/1"
+TURNS_RECORD_PAYLOAD_TYPE = b"/swarmd/record/2"
 ANNOUNCEMENT_PAYLOAD_TYPE = b"/swarmd/announcement/1"
 STATUS_PAYLOAD_TYPE = b"/swarmd/status/1"
 FULL_STATUS_PAYLOAD_TYPE = b"/swarmd/status/2"
@@ -55,12 +59,10 @@ class TaskSpec(Payload):
         return derive_task_id(self.source, self.dataset, self.config, self.version)
 
 
-class Completion(Payload):
-    """One answer of the publisher's policy, as decoded text, with the publisher's view of it."""
+class Turn(Payload):
+    """What the publisher's policy wrote in one go, as decoded text."""
 
     text: Annotated[str, free_text(limits.COMPLETION_TEXT_BYTES_MAX)]
-    reward_micro: Micro
-    """the publisher's score; the receiver computes its own"""
     logprob_sum_micro: Annotated[int, Field(ge=-limits.INT_MAX, le=0)]
     """nats x 10^6, summed over the tokens, under the behaviour policy at its temperature"""
     tokens: Annotated[int, Field(ge=0, le=limits.COMPLETION_TOKENS_MAX)]
@@ -78,8 +80,31 @@ class Completion(Payload):
         return value
 
 
-class Record(Payload):
-    """A group: one question and its completions by one policy."""
+class Completion(Turn):
+    """One answer of the publisher's policy, with the publisher's view of it."""
+
+    reward_micro: Micro
+    """the publisher's score; the receiver computes its own"""
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """An answer is one turn."""
+        return (self,)
+
+
+class Episode(Payload):
+    """One completion of a task of several turns: what the policy wrote, not what it was told in between.
+
+    The receiver makes the observations again, from the question and the turns.
+    """
+
+    turns: Annotated[tuple[Turn, ...], Field(min_length=1, max_length=limits.TURNS_MAX)]
+    reward_micro: Micro
+    """the publisher's score of all turns together; the receiver computes its own"""
+
+
+class RecordHead(Payload):
+    """What records of both versions say of a group."""
 
     swarm: Digest
     round: Count
@@ -90,13 +115,42 @@ class Record(Payload):
     expires: Timestamp
     task: TaskSpec
     question_digest: Digest
-    """SHA-256 of the question's UTF-8 text"""
-    completions: Annotated[
-        tuple[Completion, ...], Field(min_length=limits.COMPLETIONS_MIN, max_length=limits.COMPLETIONS_MAX)
-    ]
     temperature_milli: Annotated[int, Field(ge=0, le=limits.TEMPERATURE_MILLI_MAX)]
     model: Model
     tokenizer: Fingerprint
+
+
+class Record(RecordHead):
+    """A group: one question and its completions by one policy. Its digest is `question_digest`."""
+
+    completions: Annotated[
+        tuple[Completion, ...], Field(min_length=limits.COMPLETIONS_MIN, max_length=limits.COMPLETIONS_MAX)
+    ]
+
+
+class TurnsRecord(RecordHead):
+    """Version 2: a group of a task of several turns, or with images. Its digest is `prompt_digest`."""
+
+    ITEMS_MAX: ClassVar[int] = limits.TURNS_RECORD_ITEMS_MAX
+
+    completions: Annotated[
+        tuple[Episode, ...], Field(min_length=limits.COMPLETIONS_MIN, max_length=limits.COMPLETIONS_MAX)
+    ]
+
+
+AnyRecord = Record | TurnsRecord
+AnyCompletion = Completion | Episode
+
+
+def question_digest(text: str) -> bytes:
+    """SHA-256 of the question's UTF-8 text: what a record of version 1 is about."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def prompt_digest(text: str, images: Sequence[bytes] = (), hidden: str = "") -> bytes:
+    """What a record of version 2 is about: the prompt's text, the digest (32 bytes) of each of its images,
+    and what tells it from other questions of the same text and images."""
+    return sha256_of(["swarmd-prompt", text, list(images), hidden])
 
 
 class Announcement(Payload):

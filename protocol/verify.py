@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 from protocol import limits
-from protocol.envelope import open_envelope, seal
+from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, Reason, RejectedRecord
 from protocol.keys import KeyPair, PeerId
 from protocol.manifest import Manifest
@@ -24,10 +24,13 @@ from protocol.records import (
     RECORD_PAYLOAD_TYPE,
     STATUS_DOMAIN,
     STATUS_PAYLOAD_TYPE,
+    TURNS_RECORD_PAYLOAD_TYPE,
     Announcement,
+    AnyRecord,
     FullStatus,
     PeerStatus,
     Record,
+    TurnsRecord,
 )
 from protocol.topics import is_shard_of
 
@@ -36,7 +39,7 @@ from protocol.topics import is_shard_of
 class VerifiedRecord:
     """A record of this swarm, in time, with the bytes that prove it."""
 
-    record: Record
+    record: AnyRecord
     publisher: PeerId
     digest: bytes
     envelope: bytes
@@ -74,9 +77,21 @@ def digest_of(envelope: bytes) -> bytes:
     return hashlib.sha256(envelope).digest()
 
 
-def sign_record(key: KeyPair, record: Record) -> bytes:
+def sign_record(key: KeyPair, record: AnyRecord) -> bytes:
     """The record's envelope. Raises InvalidLocal above RECORD_BYTES_MAX."""
-    return _sign(key, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, record, limits.RECORD_BYTES_MAX)
+    payload_type = RECORD_PAYLOAD_TYPE if isinstance(record, Record) else TURNS_RECORD_PAYLOAD_TYPE
+    return _sign(key, RECORD_DOMAIN, payload_type, record, limits.RECORD_BYTES_MAX)
+
+
+def open_record(data: bytes) -> tuple[AnyRecord, PeerId]:
+    """A record of either version and its signer. What needs a manifest or a clock is not checked.
+
+    Raises RejectedRecord with the first reason of SPEC sections 8.1 and 6.
+    """
+    opened = open_envelope(
+        data, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, limits.RECORD_BYTES_MAX, TURNS_RECORD_PAYLOAD_TYPE
+    )
+    return _parse_record(opened), opened.peer_id
 
 
 def sign_announcement(key: KeyPair, announcement: Announcement) -> bytes:
@@ -113,10 +128,12 @@ def verify_record(
     found = digest_of(data)
     if digest is not None and found != digest:
         raise RejectedRecord(Reason.DIGEST, f"SHA-256 is {found.hex()}, asked for {digest.hex()}")
-    opened = open_envelope(data, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, limits.RECORD_BYTES_MAX)
+    opened = open_envelope(
+        data, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, limits.RECORD_BYTES_MAX, TURNS_RECORD_PAYLOAD_TYPE
+    )
     if publisher is not None and opened.peer_id != publisher:
         raise RejectedRecord(Reason.PUBLISHER, f"signed by {opened.peer_id}, expected {publisher}")
-    record = Record.from_bytes(opened.payload)
+    record = _parse_record(opened)
     _check_swarm(record.swarm, manifest.swarm_id)
     _check_times(record.created, record.expires, now, limits.RECORD_LIFETIME_S_MAX)
     if record.round != manifest.round_at(record.created):
@@ -209,11 +226,19 @@ def _check_announced_times(announcement: Announcement, manifest: Manifest, now: 
         )
 
 
-def _check_allowed(record: Record, manifest: Manifest) -> None:
+def _parse_record(opened: Opened) -> AnyRecord:
+    kind = TurnsRecord if opened.payload_type == TURNS_RECORD_PAYLOAD_TYPE else Record
+    return kind.from_bytes(opened.payload)
+
+
+def _check_allowed(record: AnyRecord, manifest: Manifest) -> None:
     family = manifest.family(record.task.task_id)
     if family is None:
         raise RejectedRecord(
             Reason.TASK, f"the manifest has no task {record.task.dataset} of this configuration"
         )
-    if any(completion.tokens > manifest.max_new_tokens for completion in record.completions):
-        raise RejectedRecord(Reason.TASK, f"a completion of more than {manifest.max_new_tokens} tokens")
+    turns = (turn for completion in record.completions for turn in completion.turns)
+    if any(turn.tokens > manifest.max_new_tokens for turn in turns):
+        raise RejectedRecord(
+            Reason.TASK, f"a completion, or a turn of one, of more than {manifest.max_new_tokens} tokens"
+        )

@@ -6,6 +6,7 @@ Rewards were given by this peer's own verifier, whoever wrote the completions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,8 +27,37 @@ class Sampled(Protocol):
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What a policy wrote before one observation, and the observation, which nobody trains on.
+
+    The fields are those of `ScoredCompletion`, whose own text is the last turn.
+    """
+
+    text: str
+    finished: bool
+    observation: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    behaviour_logprob_sum: float | None = None
+    token_count: int | None = None
+
+    @classmethod
+    def from_sample(cls, sample: Sampled, observation: str = "") -> Turn:
+        """An own turn as it was sampled, and what the environment said to it."""
+        return cls(
+            text=sample.text,
+            finished=sample.finished,
+            observation=observation,
+            token_ids=sample.token_ids,
+            logprobs=sample.logprobs,
+            behaviour_logprob_sum=sum(sample.logprobs),
+            token_count=len(sample.token_ids),
+        )
+
+
+@dataclass(frozen=True)
 class ScoredCompletion:
-    """One completion with its reward in [0, 1].
+    """One completion with its reward in [0, 1]: one turn, or the last of several.
 
     Own completions carry the sampled tokens and their log-probabilities (nats, at the sampling temperature).
     External ones are text. Their publisher's sum of log-probabilities and token count are hints and may be
@@ -43,19 +73,43 @@ class ScoredCompletion:
     token_count: int | None = None
     bare: bool = False
     """External completions only: whether the answer holds nothing that its writer could have left out."""
+    earlier: tuple[Turn, ...] = ()
+    """The turns before this one, each with the observation that followed it."""
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """All turns in their order; the last has no observation."""
+        last = Turn(
+            self.text,
+            self.finished,
+            "",
+            self.token_ids,
+            self.logprobs,
+            self.behaviour_logprob_sum,
+            self.token_count,
+        )
+        return (*self.earlier, last)
+
+    @classmethod
+    def from_turns(cls, turns: Sequence[Turn], reward: float, *, bare: bool = False) -> ScoredCompletion:
+        """A completion of these turns, at least one."""
+        last = turns[-1]
+        return cls(
+            text=last.text,
+            reward=reward,
+            finished=last.finished,
+            token_ids=last.token_ids,
+            logprobs=last.logprobs,
+            behaviour_logprob_sum=last.behaviour_logprob_sum,
+            token_count=last.token_count,
+            bare=bare,
+            earlier=tuple(turns[:-1]),
+        )
 
     @classmethod
     def from_sample(cls, sample: Sampled, reward: float) -> ScoredCompletion:
-        """An own completion as it was sampled, with the verifier's reward."""
-        return cls(
-            text=sample.text,
-            reward=reward,
-            finished=sample.finished,
-            token_ids=sample.token_ids,
-            logprobs=sample.logprobs,
-            behaviour_logprob_sum=sum(sample.logprobs),
-            token_count=len(sample.token_ids),
-        )
+        """An own completion of one turn as it was sampled, with the verifier's reward."""
+        return cls.from_turns((Turn.from_sample(sample),), reward)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from protocol import TaskSpec
     from swarmd.policy import Policy, Sample
-    from swarmd.tasks import Score, TaskRunner
+    from swarmd.tasks import Exchange, Item, Score, TaskFailure, TaskRunner
 
 
 class ExamProgress:
@@ -61,11 +61,11 @@ class ToldPolicy:
     policy: Policy
     told: ExamProgress
 
-    def fits(self, question: str) -> bool:
-        return self.policy.fits(question)
+    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool:
+        return self.policy.fits(question, exchanges)
 
-    def render(self, question: str) -> list[int]:
-        return self.policy.render(question)
+    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]:
+        return self.policy.render(question, exchanges)
 
     def greedy(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int | None = None, *, should_stop: Any = None
@@ -95,6 +95,11 @@ class ToldScorer:
     tasks: TaskRunner
     told: ExamProgress
 
-    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+    async def replies(
+        self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> Sequence[str | TaskFailure | None]:
+        return await self.tasks.replies(items)
+
+    async def score(self, items: Sequence[Item]) -> list[list[Score]]:
         self.told.phase(f"scoring {sum(len(texts) for _, texts in items)} answers")
         return await self.tasks.score(items)

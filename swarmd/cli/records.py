@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +21,14 @@ from rich.text import Text
 from protocol import (
     RECORD_BYTES_MAX,
     RECORD_DOMAIN,
-    RECORD_PAYLOAD_TYPE,
+    AnyCompletion,
+    AnyRecord,
     Manifest,
     PeerId,
     Reason,
-    Record,
     RejectedRecord,
     digest_of,
-    open_envelope,
+    open_record,
     verify_record,
 )
 from protocol.limits import MICRO
@@ -38,6 +39,8 @@ from swarmd.errors import ConfigError, SwarmdError
 from swarmd.names import name_of, named
 from swarmd.observe import printable
 from swarmd.storage import BlobStore, Home
+from swarmd.tasks.outcomes import Question, Score
+from swarmd.tasks.prompt import transcript
 from swarmd.tasks.rewards import RewardRule
 
 LISTED = 20  # records shown by default: one screen
@@ -54,7 +57,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A file with the sign
 class Authentic:
     """A record whose signature is valid. Its swarm, time, question and rewards are not checked."""
 
-    record: Record
+    record: AnyRecord
     publisher: PeerId
     digest: bytes
     envelope: bytes
@@ -101,18 +104,20 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     records = _Records(home)
     record = records.find(digest)
     _print_head(record)
-    question, rewards = asyncio.run(_regenerate(record.record, records.reward))
-    same = digest_of(question.encode()) == record.record.question_digest
+    question, scores = asyncio.run(_regenerate(record.record, records.reward))
+    same = question.digest == record.record.question_digest
     matches = "as signed" if same else "NOT the one signed"
     console = Console(highlight=False)
     console.print(Text(f"question ({matches})", style="bold"))
-    console.print(_lines(question), soft_wrap=True)
-    for number, completion in enumerate(record.record.completions, start=1):
-        mine = rewards[number - 1]
+    console.print(_lines(question.text), soft_wrap=True)
+    completions: Sequence[AnyCompletion] = record.record.completions
+    for number, completion in enumerate(completions, start=1):
+        mine, turns = scores[number - 1], completion.turns
         theirs = completion.reward_micro / MICRO
-        head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine:.3f} here"
-        console.print(Text(head if completion.finished else f"{head}, cut off", style="bold"))
-        console.print(_lines(completion.text), soft_wrap=True)
+        head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine.reward:.3f} here"
+        console.print(Text(head if turns[-1].finished else f"{head}, cut off", style="bold"))
+        said = mine.observations if len(mine.observations) == len(turns) - 1 else ("?",) * (len(turns) - 1)
+        console.print(_lines(transcript([turn.text for turn in turns], said)), soft_wrap=True)
 
 
 @app.command("export")
@@ -157,8 +162,8 @@ def verify(file: File, home: HomeOption = DEFAULT_HOME) -> None:
 
 def authenticate(envelope: bytes) -> Authentic:
     """Check size, envelope, signature and form. Raises RejectedRecord."""
-    opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
-    return Authentic(Record.from_bytes(opened.payload), opened.peer_id, digest_of(envelope), envelope)
+    record, publisher = open_record(envelope)
+    return Authentic(record, publisher, digest_of(envelope), envelope)
 
 
 def _check_swarm(record: Authentic, manifest: Manifest | None) -> None:
@@ -240,9 +245,9 @@ def _print_head(record: Authentic) -> None:
     typer.echo(f"group    {len(content.completions)} completions, {mean}")
 
 
-async def _regenerate(record: Record, reward: RewardRule) -> tuple[str, list[float]]:
-    """The question's text and each completion's reward here. Raises SwarmdError."""
-    from swarmd.tasks import TaskFailure, TaskRunner
+async def _regenerate(record: AnyRecord, reward: RewardRule) -> tuple[Question, list[Score]]:
+    """The question and each completion's score here. Raises SwarmdError."""
+    from swarmd.tasks import TaskFailure, TaskRunner, written
 
     async with TaskRunner(reward=reward) as runner:
         (question,) = await runner.questions([record.task])
@@ -250,8 +255,8 @@ async def _regenerate(record: Record, reward: RewardRule) -> tuple[str, list[flo
             raise SwarmdError(
                 f"the question cannot be regenerated here ({question.reason}): {question.detail}"
             )
-        (scores,) = await runner.score([(record.task, [c.text for c in record.completions])])
-    return question.text, [score.reward for score in scores]
+        (scores,) = await runner.score([(record.task, list(map(written, record.completions)))])
+    return question, scores
 
 
 def _lines(text: str) -> Text:

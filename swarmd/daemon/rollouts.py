@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from protocol import (
-    RECORD_BYTES_MAX,
-    RECORD_DOMAIN,
-    RECORD_PAYLOAD_TYPE,
+    AnyCompletion,
+    AnyRecord,
     Manifest,
     PeerId,
-    Record,
     RejectedRecord,
     TaskSpec,
-    open_envelope,
+    TurnsRecord,
+    open_record,
 )
 from protocol.limits import MICRO
 from swarmd.errors import TaskError
-from swarmd.groups import ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.observe import CompletionView, RecordKind, RecordView
 from swarmd.storage import BlobStore
 from swarmd.storage.beside import reading
-from swarmd.tasks import Question, TaskRunner
+from swarmd.tasks import Question, TaskRunner, transcript, written
 
 T = TypeVar("T")
 
@@ -69,6 +68,7 @@ class Rollouts:
         self._blobs = blobs
         self._tasks = tasks
         self._questions: dict[bytes, str] = {}
+        self._observations: dict[bytes, tuple[tuple[str, ...], ...]] = {}
         self._asking = asyncio.Lock()
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
 
@@ -78,6 +78,7 @@ class Rollouts:
             case "own":
                 records = await self._in_thread(self._own, limit)
                 await self._make_questions([record.task for _, record in records])
+                await self._play_again(records)
                 return [self._published(digest, record) for digest, record in records]
             case "others":
                 return await self._in_thread(self._others, limit)
@@ -89,7 +90,7 @@ class Rollouts:
         async with self._reading:
             return await asyncio.to_thread(read, limit)
 
-    def _own(self, limit: int) -> list[tuple[bytes, Record]]:
+    def _own(self, limit: int) -> list[tuple[bytes, AnyRecord]]:
         with reading(self._database_path) as (ledger, _):
             entries = ledger.entries(limit, "published")
         digests = [entry.digest for entry in entries if entry.digest is not None]
@@ -100,7 +101,8 @@ class Rollouts:
             newest = pool.newest(limit)
         return [self._of_other(*found) for found in newest]
 
-    def _published(self, digest: bytes, record: Record) -> RecordView:
+    def _published(self, digest: bytes, record: AnyRecord) -> RecordView:
+        completions: Sequence[AnyCompletion] = record.completions
         return RecordView(
             digest=digest.hex(),
             at=record.created,
@@ -111,8 +113,8 @@ class Rollouts:
             model=record.model,
             question=self._questions.get(_key(record.task)),
             completions=tuple(
-                CompletionView(text=c.text, finished=c.finished, reward=c.reward_micro / MICRO)
-                for c in record.completions
+                CompletionView(text=text, finished=c.turns[-1].finished, reward=c.reward_micro / MICRO)
+                for c, text in zip(completions, self._texts(digest, record), strict=True)
             ),
             fate="Published: its rewards differ, so it can teach.",
         )
@@ -130,7 +132,7 @@ class Rollouts:
             model=group.model,
             question=group.question,
             completions=tuple(
-                CompletionView(text=c.text, finished=c.finished, reward=c.reward, claimed=claim)
+                CompletionView(text=_text(c), finished=c.finished, reward=c.reward, claimed=claim)
                 for c, claim in zip(group.completions, claimed, strict=True)
             ),
             fate=_fate(group, used_step),
@@ -149,14 +151,13 @@ class Rollouts:
             for entry in entries
         ]
 
-    def _record(self, digest: bytes) -> Record | None:
+    def _record(self, digest: bytes) -> AnyRecord | None:
         """None if its file is gone, or is of another version."""
         envelope = self._blobs.peek(digest)
         if envelope is None:
             return None
         try:
-            opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
-            return Record.from_bytes(opened.payload)
+            return open_record(envelope)[0]
         except RejectedRecord:
             return None
 
@@ -178,6 +179,43 @@ class Rollouts:
             while len(self._questions) > QUESTIONS_KEPT:
                 del self._questions[next(iter(self._questions))]
 
+    async def _play_again(self, records: Sequence[tuple[bytes, AnyRecord]]) -> None:
+        """Make the observations of own records of turns, which they do not hold, unless they are known."""
+        async with self._asking:
+            missing = [
+                (digest, record)
+                for digest, record in records
+                if isinstance(record, TurnsRecord) and digest not in self._observations
+            ]
+            items = [(record.task, list(map(written, record.completions))) for _, record in missing]
+            try:
+                rows = await self._tasks.score(items) if items else []
+            except TaskError:  # the step loop meets it too, and ends the daemon in order
+                return
+            for (digest, _), row in zip(missing, rows, strict=True):
+                self._observations[digest] = tuple(score.observations for score in row)
+            while len(self._observations) > QUESTIONS_KEPT:
+                del self._observations[next(iter(self._observations))]
+
+    def _texts(self, digest: bytes, record: AnyRecord) -> list[str]:
+        """Each completion for people, with what it was told between its turns where that is known."""
+        completions: Sequence[AnyCompletion] = record.completions
+        known = self._observations.get(digest, ((),) * len(completions))
+        return [
+            _shown([turn.text for turn in completion.turns], said)
+            for completion, said in zip(completions, known, strict=True)
+        ]
+
+
+def _text(completion: ScoredCompletion) -> str:
+    turns = completion.turns
+    return _shown([turn.text for turn in turns], [turn.observation for turn in turns[:-1]])
+
+
+def _shown(texts: Sequence[str], observations: Sequence[str]) -> str:
+    missing = len(texts) - 1 - len(observations)
+    return transcript(texts, [*observations, *["?"] * missing])
+
 
 def _key(task: TaskSpec) -> bytes:
     return task.to_bytes()
@@ -187,7 +225,7 @@ def _unknown(group: ScoredGroup) -> list[float | None]:
     return [None] * len(group.completions)
 
 
-def _claims(record: Record) -> list[float | None]:
+def _claims(record: AnyRecord) -> list[float | None]:
     return [completion.reward_micro / MICRO for completion in record.completions]
 
 

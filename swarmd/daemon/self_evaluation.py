@@ -26,7 +26,7 @@ from swarmd.step.evaluation import Answers, Evaluation, evaluate
 from swarmd.step.learned import counts
 from swarmd.storage import Database
 from swarmd.storage.held_out import HeldOutPoint, Sitting
-from swarmd.tasks import NoHeldOutQuestionError, Question, Score, TaskFailure, TaskRunner
+from swarmd.tasks import Item, NoHeldOutQuestionError, Question, Score, TaskFailure, TaskRunner
 from swarmd.tasks.runner import GROUPS_PER_REQUEST
 
 UNTRAINED_S = 30.0
@@ -192,7 +192,13 @@ class _UntilStopped:
         self._check()
         return await self._tasks.questions(specs)
 
-    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]:
+    async def replies(
+        self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> Sequence[str | TaskFailure | None]:
+        self._check()
+        return await self._tasks.replies(items)
+
+    async def score(self, items: Sequence[Item]) -> list[list[Score]]:
         rows: list[list[Score]] = []
         for start in range(0, len(items), GROUPS_PER_REQUEST):
             self._check()

@@ -39,6 +39,7 @@ from swarmd.rollout import GenerationStoppedError
 from swarmd.step.drawing import SharedOut, draw_external
 from swarmd.step.offering import to_offer
 from swarmd.step.own_groups import fitting_questions, own_group
+from swarmd.step.playing import Episode, play, score
 from swarmd.storage import Database
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
@@ -190,6 +191,7 @@ class StepLoop:
         self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
+        turns = [turn for group in own for completion in group.completions for turn in completion.turns]
         enter_step(
             parts.database,
             parts.events,
@@ -199,8 +201,8 @@ class StepLoop:
                 round=round_,
                 metrics=metrics,
                 external=external,
-                completions=sum(len(group.completions) for group in own),
-                finished=sum(each.finished for group in own for each in group.completions),
+                completions=len(turns),
+                finished=sum(turn.finished for turn in turns),
                 tokens=self._tokens,
                 tokens_per_s=self.tokens_per_s,
                 seconds=self.step_seconds,
@@ -223,39 +225,52 @@ class StepLoop:
         questions = await self._draw_questions(learning.local)
         self._enter("generating", total=self._tokens_max(len(questions)))
         began = time.monotonic()
-        samples = await self._in_model_thread(lambda: self._generate(questions))
-        tokens = sum(len(sample.token_ids) for group in samples for sample in group)
+        episodes = await self._write_completions(questions)
+        samples = [sample for group in episodes for episode in group for sample in episode.samples]
+        tokens = sum(len(sample.token_ids) for sample in samples)
         self._tokens = tokens
         self.tokens_per_s = tokens / max(time.monotonic() - began, 1e-9)
         self._enter("scoring")
-        texts = [[sample.text for sample in group] for group in samples]
-        scores = await parts.tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
+        texts = [[episode.texts[-1] for episode in group] for group in episodes]
+        scores = await score(parts.tasks, questions, episodes)
         found = (
-            self._answer_lack.see(texts, [[score.reward for score in row] for row in scores]),
-            self._end_lack.see([sample.finished for group in samples for sample in group]),
+            self._answer_lack.see(texts, [[each.reward for each in row] for row in scores]),
+            self._end_lack.see([sample.finished for sample in samples]),
         )
         for lack in filter(None, found):
             parts.events.emit("warning", message=lack)
-        self._note_failures([score.failure for row in scores for score in row])
+        self._note_failures([each.failure for row in scores for each in row])
         groups = [
             own_group(
                 question,
                 group,
-                [score.reward for score in row],
+                [each.reward for each in row],
                 manifest=parts.manifest,
                 policy=parts.learner.policy,
                 publisher=parts.exchange.peer_id,
                 round_=round_,
                 step=self.progress.step,
             )
-            for question, group, row in zip(questions, samples, scores, strict=True)
+            for question, group, row in zip(questions, episodes, scores, strict=True)
         ]
         with parts.database.transaction():  # one write for all of them
             for scored, question, row in zip(groups, questions, scores, strict=True):
-                if not any(score.is_lost for score in row):  # others would reject it, and hold it against us
+                if not any(each.is_lost for each in row):  # others would reject it, and hold it against us
                     self._publish(scored, question)
             parts.database.ledger.own(len(groups))
         return groups
+
+    async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
+        """One group of completions per question, each written to its end."""
+        parts = self._parts
+        first = await self._in_model_thread(lambda: self._generate(questions))
+        policy = parts.learner.policy
+        return await play(questions, first, tasks=parts.tasks, policy=policy, write=self._write_turns)
+
+    async def _write_turns(self, prompts: list[list[int]]) -> list[Sample]:
+        """The next turn behind each prompt."""
+        rows = await self._in_model_thread(lambda: self._sample(prompts, 1))
+        return [sample for row in rows for sample in row]
 
     def _note_failures(self, failures: Sequence[str | None]) -> None:
         """Junk may crash a scorer, and earns nothing. If most texts do, a warning says so."""
@@ -277,9 +292,14 @@ class StepLoop:
         return questions
 
     def _generate(self, questions: Sequence[Question]) -> list[list[Sample]]:
-        """Generate the completions. Runs in the model thread."""
+        """Generate the first turn of each completion. Runs in the model thread."""
+        policy = self._parts.learner.policy
+        prompts = [policy.render(question.text) for question in questions]
+        return self._sample(prompts, self._parts.config.learning.group_size)
+
+    def _sample(self, prompts: Sequence[Sequence[int]], group_size: int) -> list[list[Sample]]:
         parts, loop = self._parts, self._loop
-        total, done = self._tokens_max(len(questions)), 0
+        total, done = len(prompts) * group_size * parts.learner.policy.max_new_tokens, 0
 
         def report(tokens: int) -> None:
             nonlocal done
@@ -287,8 +307,8 @@ class StepLoop:
             loop.call_soon_threadsafe(self._enter, "generating", done, total)
 
         return parts.learner.policy.generate(
-            [parts.learner.policy.render(question.text) for question in questions],
-            parts.config.learning.group_size,
+            prompts,
+            group_size,
             rng=self.progress.sampling_rng,
             progress=report,
             should_stop=self._stop_generating,

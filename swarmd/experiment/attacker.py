@@ -15,6 +15,7 @@ from swarmd.experiment.round_groups import sign_groups
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy, Sample
 from swarmd.step.own_groups import fitting_questions, own_group
+from swarmd.step.playing import Episode
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 CLAIMED_NATS_PER_BYTE = 3.0
@@ -121,7 +122,7 @@ class Attacker:
     ) -> ScoredGroup:
         return own_group(
             question,
-            [self._as_if_sampled(text) for text in texts],
+            [Episode.begin(question, self._as_if_sampled(text)) for text in texts],
             rewards,
             manifest=self._manifest,
             policy=self._policy,

@@ -15,11 +15,12 @@ from swarmd.experiment.config import Arm
 from swarmd.experiment.round_groups import OthersGroups, sign_groups
 from swarmd.groups import ScoredGroup
 from swarmd.learning import GroupSampler, StepMetrics, Trainer
-from swarmd.policy import Policy
+from swarmd.policy import Policy, Sample
 from swarmd.step.drawing import draw_external
 from swarmd.step.own_groups import fitting_questions, own_group
+from swarmd.step.playing import Episode, play, score
 from swarmd.step.progress import Progress
-from swarmd.tasks import TaskRunner, TrainingDraw
+from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 Timer = Callable[[], float]
 
@@ -108,26 +109,21 @@ class Node:
         questions = await fitting_questions(self._draw, self._tasks, self.policy, count)
         self.progress.questions_drawn = self._draw.counter
         began = self._timer()
-        samples = self.policy.generate(
-            [self.policy.render(question.text) for question in questions],
-            self._group_size,
-            rng=self.progress.sampling_rng,
-        )
+        episodes = await self._write_completions(questions)
         generated = self._timer()
-        texts = [[sample.text for sample in group] for group in samples]
-        scores = await self._tasks.score(list(zip([q.spec for q in questions], texts, strict=True)))
+        scores = await score(self._tasks, questions, episodes)
         groups = tuple(
             own_group(
                 question,
                 group,
-                [score.reward for score in row],
+                [each.reward for each in row],
                 manifest=self._manifest,
                 policy=self.policy,
                 publisher=self.peer_id,
                 round_=round_,
                 step=self.progress.step,
             )
-            for question, group, row in zip(questions, samples, scores, strict=True)
+            for question, group, row in zip(questions, episodes, scores, strict=True)
         )
         return Sampled(
             groups=groups,
@@ -143,11 +139,23 @@ class Node:
             )
             if self._arm.external
             else (),
-            tokens=sum(len(sample.token_ids) for group in samples for sample in group),
-            unscored=sum(score.failure is not None for row in scores for score in row),
+            tokens=sum(
+                len(sample.token_ids) for group in episodes for episode in group for sample in episode.samples
+            ),
+            unscored=sum(each.failure is not None for row in scores for each in row),
             generating_s=generated - began,
             scoring_s=self._timer() - generated,
         )
+
+    async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
+        def sample(prompts: Sequence[Sequence[int]], group_size: int) -> list[list[Sample]]:
+            return self.policy.generate(prompts, group_size, rng=self.progress.sampling_rng)
+
+        async def write(prompts: list[list[int]]) -> list[Sample]:
+            return [row[0] for row in sample(prompts, 1)]
+
+        first = sample([self.policy.render(question.text) for question in questions], self._group_size)
+        return await play(questions, first, tasks=self._tasks, policy=self.policy, write=write)
 
     def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
         """One update on `own` and on J groups drawn from `others`. Raises ModelError."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from protocol import Completion, PeerId, TaskSpec, VerifiedRecord
+from protocol import Completion, Episode, PeerId, TaskSpec, VerifiedRecord
 from swarmd.gossip.contacts import Acquaintance
 from swarmd.network.interface import Misbehaviour, PullFailure, Way
 
@@ -47,7 +47,8 @@ class GroupOffer:
     step: int
     task: TaskSpec
     question_digest: bytes
-    completions: tuple[Completion, ...]
+    completions: tuple[Completion, ...] | tuple[Episode, ...]
+    """Episodes if the task has several turns: the record is then of version 2."""
     temperature_milli: int
     model: str
     tokenizer: bytes

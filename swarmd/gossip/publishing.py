@@ -9,16 +9,20 @@ import unicodedata
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from protocol import (
     RECORD_LIFETIME_S_MAX,
     Announcement,
+    AnyRecord,
     Completion,
+    Episode,
     InvalidLocal,
     KeyPair,
     Manifest,
     Record,
     RejectedRecord,
+    TurnsRecord,
     digest_of,
     outside_of_names,
     shard_of,
@@ -143,13 +147,14 @@ class Publisher:
             return "before_genesis"
         return "round_budget" if self._this_round >= budget else ""
 
-    def _record(self, group: GroupOffer, now: float) -> Record:
+    def _record(self, group: GroupOffer, now: float) -> AnyRecord:
         lifetime = max(
             self._limits.record_lifetime_s_min,
             self._limits.record_lifetime_rounds * self._manifest.round_seconds,
         )
         created = int(now)
-        return Record(
+        kind = Record if isinstance(group.completions[0], Completion) else TurnsRecord
+        return kind(
             swarm=self._swarm,
             round=self._round,
             step=group.step,
@@ -157,13 +162,13 @@ class Publisher:
             expires=created + int(min(lifetime, RECORD_LIFETIME_S_MAX)),
             task=group.task,
             question_digest=group.question_digest,
-            completions=group.completions,
+            completions=cast(Any, group.completions),
             temperature_milli=group.temperature_milli,
             model=fit(group.model, MODEL_BYTES_MAX),
             tokenizer=group.tokenizer,
         )
 
-    def _announce(self, record: Record, envelope: bytes, shards: int) -> _Announced:
+    def _announce(self, record: AnyRecord, envelope: bytes, shards: int) -> _Announced:
         task_id = record.task.task_id
         announcement = Announcement(
             swarm=record.swarm,
@@ -190,7 +195,7 @@ def fit(text: str, bytes_max: int) -> str:
     return shown.strip().encode()[:bytes_max].decode(errors="ignore").rstrip() or "_"
 
 
-def pass_rate_milli(completions: tuple[Completion, ...]) -> int:
+def pass_rate_milli(completions: tuple[Completion, ...] | tuple[Episode, ...]) -> int:
     """Mean reward in thousandths, kept off 0 and 1000, which would say that the group teaches nothing."""
     mean_micro = sum(c.reward_micro for c in completions) / len(completions)
     return min(MILLI - 1, max(1, round(mean_micro * MILLI / MICRO)))

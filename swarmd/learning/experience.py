@@ -41,10 +41,10 @@ class Experience:
         nats = size = 0.0
         for group in groups:
             _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
-            for completion in group.completions:
-                if completion.behaviour_logprob_sum is not None:
-                    nats -= completion.behaviour_logprob_sum
-                    size += len(completion.text.encode())
+            for turn in (turn for completion in group.completions for turn in completion.turns):
+                if turn.behaviour_logprob_sum is not None:
+                    nats -= turn.behaviour_logprob_sum
+                    size += len(turn.text.encode())
         if size:
             _observe(self._own_surprisal, OWN, nats / size, 1)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.learning.advantages import group_advantages
 from swarmd.learning.algorithms import Denominators
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.verified import Standing, standings
 from swarmd.logprobs import TokenRow
 from swarmd.policy import Policy, PromptTooLongError
+from swarmd.tasks import Exchange
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ def select_rows(
 ) -> Selection:
     """Rows of the informative groups whose question fits the context.
 
+    A row is one turn. Its prompt holds what was said before, so observations are never trained on. All turns
+    of a completion have its advantage. A turn whose prompt does not fit here is left out.
+
     Rows that are not trained on are left out, but count in the denominators. `with_equal_rewards`: groups
     that are not informative count too. `advantages_of`: rewards of a group [G] -> advantages [G].
     `verified_only`: external rows say what each of their tokens is a part of.
@@ -51,22 +55,22 @@ def select_rows(
         if not (group.is_informative or with_equal_rewards):
             continue
         try:
-            prompt = tuple(policy.render(group.question))
+            prompts = _Prompts(policy, group.question)
         except PromptTooLongError:
             too_long += 1
             continue
         used += 1
-        completions += len(group.completions)
+        completions += sum(len(completion.turns) for completion in group.completions)
         advantages = advantages_of(torch.tensor(group.rewards, dtype=torch.float64)).tolist()
-        for completion, advantage in zip(group.completions, advantages, strict=True):
-            row = _row(policy, prompt, completion, advantage, external=group.external)
+        for prompt, turn, bare, advantage in prompts.turns(group.completions, advantages):
+            row = _row(policy, prompt, turn, advantage, external=group.external)
             if group.external:
                 same = group.tokenizer == policy.tokenizer_fingerprint
                 row = replace(
                     row,
-                    same_tokens=same and completion.token_count == len(row.tokens.completion_ids),
+                    same_tokens=same and turn.token_count == len(row.tokens.completion_ids),
                     publisher=group.publisher,
-                    standings=_standings(policy, prompt, completion) if verified_only else None,
+                    standings=_standings(policy, prompt, turn, bare=bare) if verified_only else None,
                 )
             tokens += len(row.tokens.completion_ids)
             if not row.teaches:
@@ -76,8 +80,32 @@ def select_rows(
     return Selection(tuple(rows), Denominators(completions, tokens), used, too_long, untaught)
 
 
+class _Prompts:
+    """The prompts of one question: of the first turn, and of each later one behind what was said before."""
+
+    def __init__(self, policy: Policy, question: str) -> None:
+        """Raises PromptTooLongError if the question alone does not fit."""
+        self._policy = policy
+        self._question = question
+        self._first = tuple(policy.render(question))
+
+    def turns(
+        self, completions: Sequence[ScoredCompletion], advantages: Sequence[float]
+    ) -> Iterator[tuple[tuple[int, ...], Turn, bool, float]]:
+        """(prompt, turn, whether its answer is bare, advantage) of each turn that fits."""
+        for completion, advantage in zip(completions, advantages, strict=True):
+            said: list[Exchange] = []
+            for turn in completion.turns:
+                try:
+                    prompt = tuple(self._policy.render(self._question, said)) if said else self._first
+                except PromptTooLongError:
+                    break
+                yield prompt, turn, completion.bare, advantage
+                said.append(Exchange(turn.text, turn.observation))
+
+
 def _row(
-    policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion, advantage: float, *, external: bool
+    policy: Policy, prompt: tuple[int, ...], completion: Turn, advantage: float, *, external: bool
 ) -> TrainRow:
     # Another peer's token ids may mean something else here, so external text is always encoded anew.
     sampled = () if external else completion.token_ids
@@ -93,10 +121,10 @@ def _row(
     )
 
 
-def _standings(policy: Policy, prompt: tuple[int, ...], completion: ScoredCompletion) -> tuple[Standing, ...]:
+def _standings(policy: Policy, prompt: tuple[int, ...], turn: Turn, *, bare: bool) -> tuple[Standing, ...]:
     """What each token is a part of. An answer that is not bare is as unverified as the text around it."""
-    spans = policy.completion_spans(completion.text, completion.finished, len(prompt))
-    return standings(completion.text, spans) if completion.bare else (Standing.OTHER,) * len(spans)
+    spans = policy.completion_spans(turn.text, turn.finished, len(prompt))
+    return standings(turn.text, spans) if bare else (Standing.OTHER,) * len(spans)
 
 
 def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:
@@ -106,7 +134,7 @@ def mean_reward(groups: Sequence[ScoredGroup]) -> float | None:
 
 def sampled_entropy(groups: Sequence[ScoredGroup]) -> float | None:
     """Mean of -log p over sampled tokens: an unbiased estimate of the policy's entropy at no cost."""
-    return _mean([-logprob for group in groups for c in group.completions for logprob in c.logprobs])
+    return _mean([-logprob for turn in _turns_of(groups) for logprob in turn.logprobs])
 
 
 def share_reencoded_differently(policy: Policy, groups: Sequence[ScoredGroup]) -> float | None:
@@ -117,13 +145,17 @@ def share_reencoded_differently(policy: Policy, groups: Sequence[ScoredGroup]) -
     """
     differs: list[float] = []
     for group in groups:
-        for completion in group.completions:
+        for completion in _turns_of([group]):
             encoded = policy.encode_completion(completion.text, completion.finished)
             if not group.external and completion.token_ids:
                 differs.append(encoded != completion.token_ids)
             elif group.tokenizer == policy.tokenizer_fingerprint and completion.token_count is not None:
                 differs.append(len(encoded) != completion.token_count)
     return _mean(differs)
+
+
+def _turns_of(groups: Sequence[ScoredGroup]) -> Iterator[Turn]:
+    return (turn for group in groups for completion in group.completions for turn in completion.turns)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from swarmd.errors import ConfigError, ModelError
 from swarmd.model.chat import Chat, Message
 from swarmd.model.template_arguments import TemplateArguments
-from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, Example, extract_answer, prompt_messages
+from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, Example, Exchange, extract_answer, prompt_messages
 
 FINGERPRINT_BYTES = 8
 ENCODINGS_KEPT = 256  # completions: more than a step's, whose texts repeat and are asked for again
@@ -72,24 +72,38 @@ class ChatTokenizer:
         # Special tokens are split where others' text spells them. These are not, unless it is cut there.
         unsplit = (marks - _special(self.hf)) & (self.eos_ids | frozenset(self._render_probe()))
         self._cuts = _pattern([*self._tags, *(_text(self.hf, token) for token in unsplit)])
+        spelled = (self._controls | marks) - set(self._tags.values())
+        self._spelled_controls = _pattern([_text(self.hf, token) for token in spelled])
         self._encode = lru_cache(maxsize=ENCODINGS_KEPT)(self._encode_anew)
         self._require_answers_kept()
 
-    def render(self, question: str, examples: Sequence[Example] = ()) -> list[int]:
-        """The prompt's tokens, up to where the completion starts. Raises ModelError."""
+    def render(
+        self, question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
+    ) -> list[int]:
+        """The prompt's tokens, up to where the completion, or its next turn, starts. Raises ModelError."""
         if self._chat is not None:
-            return self._with_one_beginning(self._chat.prompt(prompt_messages(question, examples)))
-        ids = list(self.hf(self.asked(question, examples), split_special_tokens=True)["input_ids"])
+            messages = prompt_messages(question, examples, list(map(self._without_controls, exchanges)))
+            return self._with_one_beginning(self._chat.prompt(messages))
+        ids = list(self.hf(self.asked(question, examples, exchanges), split_special_tokens=True)["input_ids"])
         while ids and ids[-1] in self._controls:  # some tokenizers end every text, and this one goes on
             ids.pop()
         return ids
 
-    def asked(self, question: str, examples: Sequence[Example] = ()) -> list[Message] | str:
+    def asked(
+        self, question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
+    ) -> list[Message] | str:
         """How a question is put: the conversation for the chat template, or the text where there is none."""
-        messages = prompt_messages(question, examples)
+        messages = prompt_messages(question, examples, exchanges)
         if self._chat is not None:
             return self._chat.written(messages)
         return "\n\n".join(message["content"] for message in messages) + "\n\n"
+
+    def _without_controls(self, exchange: Exchange) -> Exchange:
+        """What was said before, without the spelling of control tokens: a peer or a policy may have written
+        it, and the template would open a turn for it. A space takes the place of each."""
+        if self._spelled_controls is None:
+            return exchange
+        return Exchange(*(self._spelled_controls.sub(" ", text) for text in exchange))
 
     def _with_one_beginning(self, ids: list[int]) -> list[int]:
         """Template and tokenizer may both have begun it."""

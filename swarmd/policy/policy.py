@@ -32,7 +32,7 @@ from swarmd.policy.stopping import Stops
 from swarmd.rollout.batches import Decoding, decode_all
 from swarmd.rollout.interface import Engine, Progress, RowEnd, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
-from swarmd.tasks import Example
+from swarmd.tasks import Example, Exchange
 
 Written = Callable[[str], None]
 """Receives the text of a completion so far, after each token or some. The last characters may still change,
@@ -127,9 +127,10 @@ class Policy:
 
     # --- text to tokens ---------------------------------------------------------------------------
 
-    def render(self, question: str) -> list[int]:
-        """The prompt's token ids. Raises PromptTooLongError if too little room is left."""
-        prompt = self.tokenizer.render(question, self.examples)
+    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]:
+        """The prompt's token ids, with what has been said since. Raises PromptTooLongError if too little
+        room is left."""
+        prompt = self.tokenizer.render(question, self.examples, exchanges)
         longest = self._context - min(self.max_new_tokens, self._context // 2)
         if len(prompt) > longest:
             raise PromptTooLongError(
@@ -139,10 +140,10 @@ class Policy:
             )
         return prompt
 
-    def fits(self, question: str) -> bool:
+    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool:
         """Whether `render` takes this question."""
         try:
-            self.render(question)
+            self.render(question, exchanges)
         except PromptTooLongError:
             return False
         return True

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocol import Manifest, TaskSpec
 from protocol.limits import MICRO
-from swarmd.tasks import Question, Score, extract_answer
+from swarmd.step.asking import Answered, InModelThread, Prompts, Scorer, put
+from swarmd.step.playing import Text
+from swarmd.tasks import Exchange, Question, Score, extract_answer
 from swarmd.tasks.rewards import EXACT_FROM_MICRO
 
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
@@ -27,8 +29,8 @@ SMALL_NUMBERS = tuple(str(number) for number in range(11))  # also tried as cons
 class Answers(Protocol):
     """The part of `swarmd.policy.Policy` that is needed."""
 
-    def fits(self, question: str) -> bool: ...
-    def render(self, question: str) -> list[int]: ...
+    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool: ...
+    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]: ...
     def greedy(
         self,
         prompts: Sequence[Sequence[int]],
@@ -42,19 +44,6 @@ class Stop(Protocol):
     """The part of `threading.Event` that is needed."""
 
     def is_set(self) -> bool: ...
-
-
-class Text(Protocol):
-    """The part of `swarmd.policy.Sample` that is needed."""
-
-    @property
-    def text(self) -> str: ...
-
-
-class Scorer(Protocol):
-    """The part of `swarmd.tasks.TaskRunner` that is needed."""
-
-    async def score(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]: ...
 
 
 @dataclass(frozen=True)
@@ -85,13 +74,6 @@ class Evaluation:
     """Task -> whether each of its questions was answered right, in the order given."""
 
 
-@dataclass(frozen=True)
-class _Answered:
-    question: Question
-    task: str
-    text: str
-
-
 async def evaluate(
     policy: Answers,
     scorer: Scorer,
@@ -100,7 +82,7 @@ async def evaluate(
     manifest: Manifest,
     with_constant: bool = False,
     should_stop: Stop | None = None,
-    in_model_thread: Callable[[Callable[[], list[str]]], Awaitable[list[str]]] = asyncio.to_thread,
+    in_model_thread: InModelThread = asyncio.to_thread,
 ) -> Evaluation:
     """Answer `questions` greedily and score them. `in_model_thread` runs the model off the event loop.
 
@@ -112,17 +94,18 @@ async def evaluate(
     """
     if not questions:
         raise ValueError("no questions to evaluate on")
-    texts = await in_model_thread(lambda: _answer(policy, questions, manifest.max_new_tokens, should_stop))
-    answered = [
-        _Answered(question, task_name(manifest, question.spec), text)
-        for question, text in zip(questions, texts, strict=True)
-    ]
-    scores = [row[0] for row in await scorer.score([(a.question.spec, [a.text]) for a in answered])]
+
+    def sample(prompts: Prompts, _one: int) -> list[list[Text]]:
+        return [[each] for each in policy.greedy(prompts, manifest.max_new_tokens, should_stop=should_stop)]
+
+    answered = await put(questions, 1, sample, policy=policy, scorer=scorer, in_model_thread=in_model_thread)
+    names = [task_name(manifest, question.spec) for question in questions]
+    scores = [each.scores[0] if each.scores else Score(0.0) for each in answered]
     rewards = [score.reward for score in scores]
-    constants = await _constant_successes(scorer, answered) if with_constant else {}
+    constants = await _constant_successes(scorer, names, answered) if with_constant else {}
     by_task: defaultdict[str, list[float]] = defaultdict(list)
-    for item, reward in zip(answered, rewards, strict=True):
-        by_task[item.task].append(reward)
+    for name, reward in zip(names, rewards, strict=True):
+        by_task[name].append(reward)
     right_by_constant = sum(share * len(by_task[task]) for task, share in constants.items())
     return Evaluation(
         total=_result(rewards, right_by_constant / len(rewards) if with_constant else None),
@@ -150,36 +133,28 @@ def wilson_interval(right: float, questions: int, z: float = Z_95) -> tuple[floa
     return low, high
 
 
-def _answer(
-    policy: Answers, questions: Sequence[Question], max_new_tokens: int, should_stop: Stop | None
-) -> list[str]:
-    """One text per question; empty if the question does not fit."""
-    fitting = [index for index, question in enumerate(questions) if policy.fits(question.text)]
-    prompts = [policy.render(questions[index].text) for index in fitting]
-    samples = policy.greedy(prompts, max_new_tokens, should_stop=should_stop)
-    texts = [""] * len(questions)
-    for index, sample in zip(fitting, samples, strict=True):
-        texts[index] = sample.text
-    return texts
-
-
-async def _constant_successes(scorer: Scorer, answered: Sequence[_Answered]) -> dict[str, float]:
-    """For each task, the success of its best constant answer."""
-    candidates = {task: _constants(answered, task) for task in {item.task for item in answered}}
-    scores = await scorer.score([(item.question.spec, candidates[item.task]) for item in answered])
+async def _constant_successes(
+    scorer: Scorer, names: Sequence[str], answered: Sequence[Answered]
+) -> dict[str, float]:
+    """For each task, the success of its best constant answer, in the first turn of several."""
+    texts: defaultdict[str, list[str]] = defaultdict(list)
+    for name, each in zip(names, answered, strict=True):
+        texts[name] += each.texts
+    candidates = {name: _constants(written) for name, written in texts.items()}
+    scores = await scorer.score(
+        [(each.question.spec, candidates[name]) for name, each in zip(names, answered, strict=True)]
+    )
     right: defaultdict[str, list[list[bool]]] = defaultdict(list)
-    for item, row in zip(answered, scores, strict=True):
-        right[item.task].append([score.reward >= RIGHT_FROM for score in row])
+    for name, row in zip(names, scores, strict=True):
+        right[name].append([score.reward >= RIGHT_FROM for score in row])
     return {
         task: max(sum(column) for column in zip(*rows, strict=True)) / len(rows)
         for task, rows in right.items()
     }
 
 
-def _constants(answered: Sequence[_Answered], task: str) -> list[str]:
-    answers = Counter(
-        answer for item in answered if item.task == task if (answer := extract_answer(item.text))
-    )
+def _constants(texts: Sequence[str]) -> list[str]:
+    answers = Counter(answer for text in texts if (answer := extract_answer(text)))
     common = [answer for answer, _ in answers.most_common(CONSTANTS_MAX)]
     return [f"<answer>{answer}</answer>" for answer in dict.fromkeys([*common, *SMALL_NUMBERS])]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from protocol import Completion
+from protocol import Completion, Episode, Turn
 from protocol.limits import MICRO, MILLI
+from swarmd import groups
 from swarmd.gossip import GroupOffer
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question
@@ -15,19 +16,33 @@ def to_offer(group: ScoredGroup, question: Question, temperature: float) -> Grou
         step=group.step,
         task=question.spec,
         question_digest=question.digest,
-        completions=tuple(map(_to_wire, group.completions)),
+        completions=tuple(map(_to_completion, group.completions))
+        if question.turns == 1
+        else tuple(map(_to_episode, group.completions)),
         temperature_milli=round(MILLI * temperature),
         model=group.model,
         tokenizer=group.tokenizer,
     )
 
 
-def _to_wire(completion: ScoredCompletion) -> Completion:
-    return Completion(
-        text=completion.text,
-        reward_micro=round(completion.reward * MICRO),
-        logprob_sum_micro=min(0, round((completion.behaviour_logprob_sum or 0.0) * MICRO)),
-        tokens=len(completion.token_ids),
-        bytes=len(completion.text.encode()),
-        finished=completion.finished,
+def _to_completion(completion: ScoredCompletion) -> Completion:
+    [turn] = map(_to_turn, completion.turns)
+    return Completion(**dict(turn), reward_micro=_micro(completion))
+
+
+def _to_episode(completion: ScoredCompletion) -> Episode:
+    return Episode(turns=tuple(map(_to_turn, completion.turns)), reward_micro=_micro(completion))
+
+
+def _to_turn(turn: groups.Turn) -> Turn:
+    return Turn(
+        text=turn.text,
+        logprob_sum_micro=min(0, round((turn.behaviour_logprob_sum or 0.0) * MICRO)),
+        tokens=len(turn.token_ids),
+        bytes=len(turn.text.encode()),
+        finished=turn.finished,
     )
+
+
+def _micro(completion: ScoredCompletion) -> int:
+    return round(completion.reward * MICRO)

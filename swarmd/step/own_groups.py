@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from protocol import Manifest
 from swarmd.errors import TaskError
-from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.policy import Policy, Sample
+from swarmd.step.playing import Episode
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 DRAWS_MAX = 8  # a step goes on with fewer questions instead of searching for ever
@@ -36,7 +37,7 @@ async def fitting_questions(
 
 def own_group(
     question: Question,
-    samples: Sequence[Sample],
+    episodes: Sequence[Episode[Sample]],
     rewards: Sequence[float],
     *,
     manifest: Manifest,
@@ -45,7 +46,7 @@ def own_group(
     round_: int,
     step: int,
 ) -> ScoredGroup:
-    """The group of what `policy` sampled for `question`, with one reward per sample."""
+    """The group of what `policy` wrote for `question`, with one reward per episode."""
     family = manifest.family(question.spec.task_id)
     if family is None:
         raise RuntimeError("a question was drawn for a task that the manifest does not have")
@@ -54,7 +55,7 @@ def own_group(
         task_id=family.task_id,
         task_name=family.name,
         question=question.text,
-        completions=tuple(map(ScoredCompletion.from_sample, samples, rewards)),
+        completions=tuple(map(_scored, episodes, rewards)),
         round=round_,
         step=step,
         model=policy.family,
@@ -62,3 +63,9 @@ def own_group(
         digest=None,
         external=False,
     )
+
+
+def _scored(episode: Episode[Sample], reward: float) -> ScoredCompletion:
+    observations = [*episode.observations, ""][: len(episode.samples)]
+    turns = tuple(map(Turn.from_sample, episode.samples, observations))
+    return ScoredCompletion.from_turns(turns, reward)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from protocol import Manifest
-from swarmd.step.evaluation import RIGHT_FROM, Scorer, Stop, Text, task_name, wilson_interval
-from swarmd.tasks import Question
+from swarmd.step.asking import InModelThread, Prompts, Scorer, put
+from swarmd.step.evaluation import RIGHT_FROM, Stop, task_name, wilson_interval
+from swarmd.step.playing import Text
+from swarmd.tasks import Exchange, Question
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
 SAMPLES_MAX = 64  # per question: the largest group, which scoring one question is made for
 SAMPLED_AT_ONCE = 1_024  # completions per call; their random numbers take 32 MiB at 8192 tokens
 
-Prompts = Sequence[Sequence[int]]  # token ids
-
 
 class Sampler(Protocol):
     """The part of `swarmd.policy.Policy` that is needed."""
 
-    def fits(self, question: str) -> bool: ...
-    def render(self, question: str) -> list[int]: ...
+    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool: ...
+    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]: ...
     def generate(
         self,
         prompts: Prompts,
@@ -73,9 +72,7 @@ async def pass_at_k(
     samples: int,
     rng: Generator,
     should_stop: Stop | None = None,
-    in_model_thread: Callable[
-        [Callable[[], list[list[str]]]], Awaitable[list[list[str]]]
-    ] = asyncio.to_thread,
+    in_model_thread: InModelThread = asyncio.to_thread,
 ) -> PassAtK:
     """Sample each question `samples` times at the policy's temperature; `rng` alone decides the draws.
 
@@ -88,17 +85,18 @@ async def pass_at_k(
     by_task: defaultdict[str, list[int]] = defaultdict(list)
     together = SAMPLED_AT_ONCE // samples
 
-    def sample(prompts: Prompts) -> Sequence[Sequence[Text]]:
+    def sample(prompts: Prompts, count: int) -> Sequence[Sequence[Text]]:
         limit = manifest.max_new_tokens
-        return policy.generate(prompts, samples, limit, rng=rng, should_stop=should_stop)
+        return policy.generate(prompts, count, limit, rng=rng, should_stop=should_stop)
 
     for start in range(0, len(questions), together):
         part = questions[start : start + together]
-        texts = await in_model_thread(partial(_texts, policy, part, sample))
-        scores = await scorer.score([(q.spec, row) for q, row in zip(part, texts, strict=True)])
-        for question, row in zip(part, scores, strict=True):
-            right = sum(score.reward >= RIGHT_FROM for score in row)
-            by_task[task_name(manifest, question.spec)].append(right)
+        answered = await put(
+            part, samples, sample, policy=policy, scorer=scorer, in_model_thread=in_model_thread
+        )
+        for each in answered:
+            right = sum(score.reward >= RIGHT_FROM for score in each.scores)
+            by_task[task_name(manifest, each.question.spec)].append(right)
     return PassAtK(
         total=_chances([right for of_task in by_task.values() for right in of_task], samples),
         tasks={task: _chances(of_task, samples) for task, of_task in sorted(by_task.items())},
@@ -114,20 +112,6 @@ def chance_of_any(right: int, samples: int, k: int) -> float:
     if not (0 <= right <= samples and 1 <= k <= samples):
         raise ValueError(f"{k} of {samples} samples, {right} of them right")
     return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
-
-
-def _texts(
-    policy: Sampler,
-    questions: Sequence[Question],
-    sample: Callable[[Prompts], Sequence[Sequence[Text]]],
-) -> list[list[str]]:
-    """The texts sampled for each question; none if the question does not fit."""
-    fitting = [index for index, question in enumerate(questions) if policy.fits(question.text)]
-    prompts = [policy.render(questions[index].text) for index in fitting]
-    texts: list[list[str]] = [[] for _ in questions]
-    for index, group in zip(fitting, sample(prompts), strict=True):
-        texts[index] = [each.text for each in group]
-    return texts
 
 
 def _chances(right: Sequence[int], samples: int) -> dict[int, Chance]:

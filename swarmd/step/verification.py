@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol import Manifest, PeerId, Reason, RejectedRecord, VerifiedRecord
+from protocol import AnyCompletion, Manifest, PeerId, Reason, RejectedRecord, VerifiedRecord
 from protocol.limits import MICRO
 from swarmd.gossip.reputation import OVERDRAWN
-from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.step.accounts import Accounts
-from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner
+from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner, written
 
 REASONS = {
     "version": Reason.VERSION,
@@ -151,6 +151,10 @@ class Verification:
         """A completion that brings the scorer down makes its whole group worthless."""
         if any(score.failure in HARMFUL for score in scores):
             return RejectedRecord(Reason.COMPLETION, "a completion hangs the scorer, or ends it")
+        if any(score.failure == "turns" for score in scores):
+            return RejectedRecord(Reason.COMPLETION, "a completion has more turns than its task")
+        if question.turns > 1 and any(score.failure == "error" for score in scores):
+            return RejectedRecord(Reason.SCORER, "its turns cannot be played again here")
         if any(score.is_lost for score in scores):
             return RejectedRecord(Reason.SCORER, "there was no time to score its completions")
         return self._group(verified, question, scores)
@@ -174,16 +178,10 @@ class Verification:
         family = self._manifest.family(record.task.task_id)
         if family is None:
             raise RuntimeError("verify_record let a task pass that the manifest does not have")
+        published: Sequence[AnyCompletion] = record.completions
         completions = tuple(
-            ScoredCompletion(
-                text=completion.text,
-                reward=score.reward,
-                finished=completion.finished,
-                bare=score.bare,
-                behaviour_logprob_sum=completion.logprob_sum_micro / MICRO,
-                token_count=completion.tokens,
-            )
-            for completion, score in zip(record.completions, scores, strict=True)
+            ScoredCompletion.from_turns(_turns(completion, score), score.reward, bare=score.bare)
+            for completion, score in zip(published, scores, strict=True)
         )
         return ScoredGroup(
             publisher=verified.publisher,
@@ -201,4 +199,19 @@ class Verification:
 
 
 def _item(verified: VerifiedRecord) -> Item:
-    return verified.record.task, [completion.text for completion in verified.record.completions]
+    return verified.record.task, [written(completion) for completion in verified.record.completions]
+
+
+def _turns(completion: AnyCompletion, score: Score) -> tuple[Turn, ...]:
+    """What was written, with the observations that were made here."""
+    observations = (*score.observations, "")
+    return tuple(
+        Turn(
+            text=turn.text,
+            finished=turn.finished,
+            observation=observation,
+            behaviour_logprob_sum=turn.logprob_sum_micro / MICRO,
+            token_count=turn.tokens,
+        )
+        for turn, observation in zip(completion.turns, observations, strict=True)
+    )

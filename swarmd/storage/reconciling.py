@@ -10,15 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from protocol import (
-    RECORD_BYTES_MAX,
-    RECORD_DOMAIN,
-    RECORD_PAYLOAD_TYPE,
-    PeerId,
-    Record,
-    RejectedRecord,
-    open_envelope,
-)
+from protocol import AnyRecord, PeerId, RejectedRecord, open_record
 from swarmd.storage.blobs import BlobStore
 from swarmd.storage.database import Database
 from swarmd.storage.ledger import ENTRIES_MAX
@@ -71,10 +63,10 @@ def without_file(entered: Sequence[bytes], held: Container[bytes]) -> list[bytes
     return [digest for digest in entered[oldest:] if digest not in held]
 
 
-def own_record(envelope: bytes, own: PeerId) -> Record | None:
+def own_record(envelope: bytes, own: PeerId) -> AnyRecord | None:
     """The record in `envelope` if `own` signed it; None for anything else."""
     try:
-        opened = open_envelope(envelope, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, RECORD_BYTES_MAX)
-        return Record.from_bytes(opened.payload) if opened.peer_id == own else None
+        record, publisher = open_record(envelope)
     except RejectedRecord:
         return None
+    return record if publisher == own else None

@@ -9,20 +9,23 @@ from swarmd.tasks.examples import solved_examples
 from swarmd.tasks.junk import Payer, find_payers, is_preset
 from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
 from swarmd.tasks.manifest import PRESETS, SwarmFile, load_manifest, load_swarm_file, task_spec
-from swarmd.tasks.outcomes import Question, Score, TaskFailure
+from swarmd.tasks.outcomes import Question, Score, TaskFailure, written
 from swarmd.tasks.prompt import (
     CLOSING_TAG,
     OPENING_TAG,
     Example,
+    Exchange,
     extract_answer,
     find_answer,
     prompt_messages,
+    transcript,
 )
-from swarmd.tasks.runner import Item, TaskRunner
+from swarmd.tasks.runner import Item, TaskRunner, Written
 from swarmd.tasks.source import (
     BadOptionError,
     Task,
     TaskSource,
+    TurnsTask,
     UnknownDatasetError,
 )
 
@@ -33,6 +36,7 @@ __all__ = [
     "PRESETS",
     "BadOptionError",
     "Example",
+    "Exchange",
     "Item",
     "NoHeldOutQuestionError",
     "Payer",
@@ -44,8 +48,10 @@ __all__ = [
     "TaskRunner",
     "TaskSource",
     "TrainingDraw",
+    "TurnsTask",
     "UnknownDatasetError",
     "WorkerOptions",
+    "Written",
     "extract_answer",
     "find_answer",
     "find_payers",
@@ -57,4 +63,6 @@ __all__ = [
     "prompt_messages",
     "solved_examples",
     "task_spec",
+    "transcript",
+    "written",
 ]

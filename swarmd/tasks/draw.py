@@ -99,7 +99,7 @@ async def held_out_questions(
         if share
     ]
     questions = [question for part in found for question in part]
-    pool = [question for part in found for question in dict.fromkeys(part)]
+    pool = [question for part in found for question in {each.digest: each for each in part}.values()]
     if not pool:
         raise NoHeldOutQuestionError(
             f"no held-out question was found in {', '.join(family.name for family in tasks)}"
@@ -108,14 +108,14 @@ async def held_out_questions(
 
 
 async def _held_out_of(runner: QuestionSource, family: TaskFamily, seed: int, share: int) -> list[Question]:
-    distinct: dict[str, Question] = {}
+    distinct: dict[bytes, Question] = {}
     candidates = max(_CANDIDATES_MIN, share * _CANDIDATES_PER_HELD_OUT)
     batch = max(64, 4 * share)
     for start in range(0, candidates, batch):
         digests = [_hash(["held out", family.task_id, seed, index]) for index in range(start, start + batch)]
         for found in await runner.questions([task_spec(family, _seed_of(digest)) for digest in digests]):
             if isinstance(found, Question) and found.held_out:
-                distinct.setdefault(found.text, found)
+                distinct.setdefault(found.digest, found)
         if len(distinct) >= share:
             break
     questions = list(distinct.values())

@@ -15,7 +15,6 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,11 +25,11 @@ from swarmd.errors import ConfigError, TaskError
 from swarmd.tasks.frames import pack, split_frames
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
 from swarmd.tasks.signed import SignedTable, charter_of, require_signed_rules, without_signature
+from swarmd.tasks.versions import built_in_versions
 from swarmd.toml_lines import line_of
 
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
-_PRESET_SOURCE, _PRESET_DISTRIBUTION = "reasoning_gym", "reasoning-gym"  # presets have no other source
 FILE_BYTES_MAX = 262_144  # bytes of a manifest file: as many as its canonical form may have
 OF_SETTINGS = frozenset({"swarm", "steps", "seed", "network", "policy", "learning", "storage", "observe"})
 """Keys at the top of a peer's config.toml; a manifest has none of them."""
@@ -100,8 +99,7 @@ def load_swarm_file(
     """
     found, table = _read(place) if text is None else _parse(place, text)
     if place in PRESETS:  # the tests have tried these: a start need not wait for a worker
-        versions = {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)}
-        return SwarmFile(found.manifest(table, versions), None, found.text)
+        return SwarmFile(found.manifest(table, built_in_versions()), None, found.text)
     found.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
     charter = found.charter(table)
     versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
@@ -120,9 +118,9 @@ def read_swarm_file(place: str, text: str | None = None) -> tuple[SwarmFile, boo
     """
     found, table = _read(place) if text is None else _parse(place, text)
     sources = {task.source for task in table.tasks}
-    versions = dict.fromkeys(sources, "unknown") | {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)}
+    versions = dict.fromkeys(sources, "unknown") | built_in_versions()
     manifest, charter = found.manifest(table, versions), found.charter(table)
-    is_final = sources == {_PRESET_SOURCE}
+    is_final = sources <= built_in_versions().keys()
     if is_final:
         found.require_signed(table, manifest, versions)
     return SwarmFile(manifest, charter, found.text), is_final
@@ -214,11 +212,13 @@ class _Place:
             raise self.error(("signed",), str(error)) from error
 
     def check(self, index: int, outcome: tuple[object, ...]) -> None:
-        """Raise ConfigError unless the task at `index` gave a question."""
+        """Raise ConfigError unless the task at `index` gave a question, and the same one twice."""
         at = ("tasks", index)
         match outcome:
-            case (True, str()):
+            case (True, _):
                 return
+            case (False, "unsteady", detail, _):
+                raise self.error(at, f"no peer could check it: {detail}")
             case (False, "option", detail, str(option)):
                 raise self.error((*at, "config", option), str(detail))
             case (False, ("source" | "dataset") as key, detail, _):
@@ -264,9 +264,9 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
 def _try_tasks(
     tasks: Sequence[_TaskTable], options: WorkerOptions
 ) -> tuple[dict[str, str], list[tuple[object, ...]]]:
-    """The sources' versions, and per task the outcome of making a first question in a separate worker."""
+    """The sources' versions, and per task the outcome of trying it in a separate worker."""
     specs = [(task.source, task.dataset, canonical_json(task.config), None, 0, 0) for task in tasks]
-    requests = b"".join(pack(("questions", (spec,))) for spec in specs)
+    requests = b"".join(pack(("try", (spec,))) for spec in specs)
     try:
         with tempfile.TemporaryDirectory(prefix="swarmd-worker-") as directory:
             done = subprocess.run(  # noqa: S603  our own interpreter and module

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
-from protocol import TaskSpec, is_held_out
+from protocol import Completion, Episode, TaskSpec, is_digest_held_out, prompt_digest, question_digest
 
 
 @dataclass(frozen=True)
@@ -14,16 +13,20 @@ class Question:
 
     spec: TaskSpec
     text: str
+    turns: int = 1
+    """How many turns a completion may have at most."""
+    hidden: str = ""
+    """What tells it from others with the same text, if its task has several turns."""
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the text in UTF-8: what a record carries."""
-        return hashlib.sha256(self.text.encode()).digest()
+        """What a record says that it is about."""
+        return question_digest(self.text) if self.turns == 1 else prompt_digest(self.text, (), self.hidden)
 
     @property
     def held_out(self) -> bool:
         """Whether it is for evaluation only."""
-        return is_held_out(self.text)
+        return is_digest_held_out(self.digest)
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,29 @@ class TaskFailure:
 class Score:
     """The reward in [0, 1]; `failure` is set if this text broke the scorer.
 
-    "hang" (it used up its CPU time), "timeout" (by the clock), "crash", "error" (the scorer raised), or
-    "skipped" (it came after one that hung or crashed, and the worker stops at the first).
+    "hang" (it used up its CPU time), "timeout" (by the clock), "crash", "error" (the scorer raised),
+    "skipped" (it came after one that hung or crashed, and the worker stops at the first), or "turns" (it has
+    more turns than its task).
     """
 
     reward: float
     failure: str | None = None
     bare: bool = False
     """Whether the answer is bare: see `swarmd.tasks.bare`."""
+    observations: tuple[str, ...] = ()
+    """Of a completion of turns: what the task said after each turn but the last."""
 
     @property
     def is_lost(self) -> bool:
         """Whether the text brought the scorer down: no peer would accept a group that holds it."""
         return self.failure not in (None, "error")
+
+
+def written(completion: Completion | Episode) -> str | tuple[str, ...]:
+    """What a record's completion says, in the form in which it is scored: one text, or one for each turn."""
+    if isinstance(completion, Episode):
+        return tuple(turn.text for turn in completion.turns)
+    return completion.text
 
 
 @dataclass(frozen=True)

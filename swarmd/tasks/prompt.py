@@ -18,16 +18,38 @@ class Example(NamedTuple):
     answer: str
 
 
-def prompt_messages(question: str, examples: Sequence[Example] = ()) -> list[dict[str, str]]:
+class Exchange(NamedTuple):
+    """A turn that the policy has written already, and what the environment said to it."""
+
+    written: str
+    observation: str
+
+
+def prompt_messages(
+    question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
+) -> list[dict[str, str]]:
     """The chat messages that ask `question`: system, each example as a user's and an assistant's turn, user.
 
-    Every policy is asked with the same words; `examples` are this peer's own choice.
+    After them comes what has been said since, in a task of several turns. Every policy is asked with the same
+    words; `examples` are this peer's own choice.
     """
     turns = [{"role": "system", "content": _SYSTEM}]
     for example in examples:
         turns.append({"role": "user", "content": example.question})
         turns.append({"role": "assistant", "content": f"{OPENING_TAG}{example.answer}{CLOSING_TAG}"})
-    return [*turns, {"role": "user", "content": question}]
+    turns.append({"role": "user", "content": question})
+    for exchange in exchanges:
+        turns.append({"role": "assistant", "content": exchange.written})
+        turns.append({"role": "user", "content": exchange.observation})
+    return turns
+
+
+def transcript(texts: Sequence[str], observations: Sequence[str]) -> str:
+    """A completion of several turns for people: each turn, and after it, marked with >, what it was told."""
+    parts = [texts[0]]
+    for text, observation in zip(texts[1:], observations, strict=True):
+        parts += ["\n".join(f"> {line}" for line in observation.split("\n")), text]
+    return "\n".join(parts)
 
 
 def find_answer(completion: str) -> slice | None:

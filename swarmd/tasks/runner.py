@@ -20,6 +20,7 @@ import structlog
 from protocol import TaskSpec
 from protocol.limits import MICRO
 from swarmd.errors import TaskError
+from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
 from swarmd.tasks.process import WorkerLostError, WorkerProcess, WorkerStartError
@@ -28,8 +29,11 @@ from swarmd.tasks.rewards import RewardRule, reward_of
 
 log = structlog.get_logger(__name__)
 
-Item = tuple[TaskSpec, Sequence[str]]
+Written = str | Sequence[str]
+"""What a policy wrote: a text, or one for each turn."""
+Item = tuple[TaskSpec, Sequence[Written]]
 """A question, and completions of it."""
+Answer = bytes | tuple[bytes | None, ...]
 
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
 GROUPS_PER_REQUEST = 16  # those of a step; they share the time to make and score one question
@@ -46,15 +50,19 @@ class _Group:
     """The completions of one question, in the form that the worker takes."""
 
     spec: tuple[object, ...]
-    answers: tuple[bytes | None, ...]
-    """One per completion; None without an answer."""
-    distinct: tuple[bytes, ...]
+    answers: tuple[Answer | None, ...]
+    """One per completion; None without an answer. A completion of turns has a tuple of them."""
+    distinct: tuple[Answer, ...]
 
     @classmethod
-    def of(cls, spec: TaskSpec, completions: Sequence[str]) -> _Group:
-        extracted = map(extract_answer, completions)
-        answers = tuple(None if each is None else each.encode(errors="replace") for each in extracted)
+    def of(cls, spec: TaskSpec, completions: Sequence[Written]) -> _Group:
+        answers = tuple(map(_answers_of, completions))
         return cls(_raw(spec), answers, tuple(dict.fromkeys(each for each in answers if each is not None)))
+
+    @property
+    def bytes(self) -> int:
+        """What a request for it holds, and at most its reply."""
+        return sum(map(_bytes_of, self.distinct))
 
 
 class TaskRunner:
@@ -159,6 +167,20 @@ class TaskRunner:
             found += [_question(spec, outcome) for spec, outcome in zip(part, outcomes, strict=True)]
         return found
 
+    async def replies(
+        self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> list[str | TaskFailure | None]:
+        """What each task says to the turns so far: text, None if it is over, or why it says nothing."""
+        asked = [(_raw(spec), tuple(map(_encoded, turns))) for spec, turns in items]
+        found: list[str | TaskFailure | None] = []
+        for start in range(0, len(asked), QUESTIONS_PER_REQUEST):
+            part = asked[start : start + QUESTIONS_PER_REQUEST]
+            seconds = self._options.question_s + self._options.score_s
+            outcomes = await self._outcomes(part, lambda some: ("replies", tuple(some)), seconds)
+            specs = [spec for spec, _ in items[start : start + QUESTIONS_PER_REQUEST]]
+            found += [_reply(spec, outcome) for spec, outcome in zip(specs, outcomes, strict=True)]
+        return found
+
     async def score(self, items: Sequence[Item]) -> list[list[Score]]:
         """The score of each completion of each item. Without an answer it is 0, and no scorer sees it."""
         return await self._score_as("score plain", items)
@@ -174,7 +196,7 @@ class TaskRunner:
         """
         return await self._score_shared("score plain", [_Group.of(*item) for item in items])
 
-    async def score_alone(self, spec: TaskSpec, completions: Sequence[str]) -> list[Score]:
+    async def score_alone(self, spec: TaskSpec, completions: Sequence[Written]) -> list[Score]:
         """The score of each completion of one item, with a process for each answer that needs one."""
         return await self._score_alone(_Group.of(spec, completions))
 
@@ -225,7 +247,9 @@ class TaskRunner:
         match outcome:
             case (True, (int(micro), bool(bare))):
                 return Score(reward_of(micro, self._reward), bare=bare)
-            case (False, "hang" | "timeout" | "crash" | "skipped" as kind, *_):
+            case (True, (int(micro), bool(bare), tuple(said))) if all(isinstance(each, str) for each in said):
+                return Score(reward_of(micro, self._reward), bare=bare, observations=said)
+            case (False, "hang" | "timeout" | "crash" | "skipped" | "turns" as kind, *_):
                 return Score(0.0, kind)
             case _:
                 return Score(0.0, "error")
@@ -301,7 +325,7 @@ def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
     batch: list[_Group] = []
     held = 0
     for group in groups:
-        size = sum(map(len, group.distinct))
+        size = group.bytes
         if batch and (len(batch) == GROUPS_PER_REQUEST or held + size > ANSWER_BYTES_PER_REQUEST):
             yield batch
             batch, held = [], 0
@@ -316,14 +340,39 @@ def _fits(row: object, group: _Group) -> bool:
     return isinstance(row, tuple) and len(row) == len(group.distinct)
 
 
+def _encoded(text: str) -> bytes | None:
+    answer = extract_answer(text)
+    return None if answer is None else answer.encode(errors="replace")
+
+
+def _answers_of(written: Written) -> Answer | None:
+    return _encoded(written) if isinstance(written, str) else tuple(map(_encoded, written))
+
+
+def _bytes_of(answer: Answer) -> int:
+    if isinstance(answer, bytes):
+        return len(answer)
+    return sum(len(each or b"") + OBSERVATION_BYTES_MAX for each in answer)
+
+
+def _reply(spec: TaskSpec, outcome: Any) -> str | TaskFailure | None:
+    match outcome:
+        case (True, str() | None as said):
+            return said
+        case (False, str(kind), str(detail), _):
+            return TaskFailure(spec, kind, _printable(detail))
+        case _:
+            return TaskFailure(spec, "error", "what the task says is not text")
+
+
 def _raw(spec: TaskSpec) -> tuple[object, ...]:
     return spec.source, spec.dataset, spec.config, spec.version, spec.seed, spec.index
 
 
 def _question(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
     match outcome:
-        case (True, str(text)):
-            return Question(spec, text)
+        case (True, (str(text), int(turns), str(hidden))):
+            return Question(spec, text, turns, hidden)
         case (False, str(kind), str(detail), option):
             return TaskFailure(spec, kind, _printable(detail), option if isinstance(option, str) else None)
         case _:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from swarmd.errors import TaskError
 
 ENTRY_POINT_GROUP = "swarmd.tasks"
-BUILT_IN = {"reasoning_gym": "swarmd.tasks.gym:ReasoningGym"}
+BUILT_IN = {"reasoning_gym": "swarmd.tasks.gym:ReasoningGym", "games": "swarmd.tasks.games:Games"}
 
 
 class RefusedTaskError(TaskError):
@@ -85,6 +85,36 @@ class Task(Protocol):
         ...
 
 
+class TurnsTask(Protocol):
+    """A task of several turns: the policy writes, is told what came of it, and writes again.
+
+    Only what policies write travels between peers. Each receiver makes the observations again, so they may
+    depend on nothing but the entry and the answers so far. `admits` and `is_bare` may be there as in `Task`;
+    `is_bare` gets all answers. A question's text is often the same for all seeds. So a task may have
+    `hidden(entry) -> str`, which tells questions of the same text apart, for example the number to guess.
+    Without it every seed and index is another question.
+    """
+
+    turns: int
+    """How many a policy may write at most, 2 to `protocol.TURNS_MAX`."""
+
+    def question(self, seed: int, index: int) -> tuple[str, Any]:
+        """As in `Task`. The text says how the task goes on."""
+        ...
+
+    def reply(self, answers: Sequence[str | None], entry: Any) -> str | None:
+        """What the policy is told after its answers so far, at most `OBSERVATION_BYTES_MAX` bytes of UTF-8.
+
+        None: it is over. One answer per turn; None for a turn without an answer. Not asked after the last of
+        `turns`.
+        """
+        ...
+
+    def score(self, answers: Sequence[str | None], entry: Any) -> float:
+        """How well the answers did together, in [0, 1]. They may end before the task is over."""
+        ...
+
+
 @runtime_checkable
 class TaskSource(Protocol):
     """Where tasks come from."""
@@ -98,13 +128,13 @@ class TaskSource(Protocol):
         """The names that `build` takes."""
         ...
 
-    def build(self, dataset: str, config: Mapping[str, Any]) -> Task:
+    def build(self, dataset: str, config: Mapping[str, Any]) -> Task | TurnsTask:
         """The task of `dataset` with these options. Raises UnknownDatasetError and BadOptionError."""
         ...
 
 
 def find_sources(extra: Sequence[str] = ()) -> dict[str, TaskSource]:
-    """Every source by name: the built-in one, the entry points', and `extra` ("name=module:attribute").
+    """Every source by name: the built-in ones, the entry points', and `extra` ("name=module:attribute").
 
     Raises TaskError if one cannot be imported or is not a source.
     """

@@ -92,6 +92,30 @@ def test_two_daemons_use_one_anothers_groups(join: Join):
 
 
 @pytest.mark.daemon
+@pytest.mark.timeout(400)
+def test_two_daemons_use_one_anothers_groups_of_several_turns(join: Join):
+    first = join("first", "--swarm", "guessing")
+    second = join("second", "--swarm", "guessing", "--peer", first.address)
+
+    def has_exchanged(status: StatusSnapshot) -> bool:
+        return min(status.groups.external_used, status.groups.published, status.groups.pulled) > 0
+
+    for status in wait_until([first, second], has_exchanged, 240):
+        assert status.swarm == "guessing"
+        assert not {"question", "completion", "scorer", "schema"} & status.groups.rejected.keys()
+    stop_all([first, second])
+    with Database(second.home.database_path) as database:
+        groups = [group for group, _ in database.pool.newest(100)]
+    completions = [completion for group in groups for completion in group.completions]
+    assert any(len(completion.turns) > 1 for completion in completions)
+    told = {turn.observation for completion in completions for turn in completion.earlier}
+    assert told <= {"It is higher.", "It is lower."} | {
+        f"Guess a whole number from 1 to {largest}." for largest in (20, 50)
+    }
+    assert_no_exception([first, second])
+
+
+@pytest.mark.daemon
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_a_swarm_trains_through_a_kill_and_a_late_joiner(join: Join):

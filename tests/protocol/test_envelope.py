@@ -20,7 +20,7 @@ def open_test(data: bytes) -> Opened:
 def test_what_is_sealed_opens_to_signer_and_payload(seed, payload):
     key = KeyPair.from_seed(seed)
 
-    assert open_test(seal(key, DOMAIN, KIND, payload)) == Opened(key.peer_id, payload)
+    assert open_test(seal(key, DOMAIN, KIND, payload)) == Opened(key.peer_id, payload, KIND)
 
 
 @pytest.mark.parametrize("size", [127, 128, 16_383, 16_384, 65_536])

@@ -12,6 +12,7 @@ from protocol import (
     Announcement,
     Charter,
     Completion,
+    Episode,
     FullStatus,
     Manifest,
     PeerStatus,
@@ -19,6 +20,8 @@ from protocol import (
     Record,
     TaskFamily,
     TaskSpec,
+    Turn,
+    TurnsRecord,
     Used,
     limits,
 )
@@ -56,6 +59,7 @@ def test_every_limit_stands_in_the_table_with_its_value():
         ("6.9", PeerStatus),
         ("6.11", Used),
         ("6.12", Charter),
+        ("6.13", Episode),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -66,6 +70,13 @@ def test_every_payload_has_exactly_the_fields_of_its_table(number, payload):
 def test_a_full_status_is_a_status_with_one_field_more():
     assert set(FullStatus.model_fields) - set(PeerStatus.model_fields) == {"used"}
     assert "and `used`:" in section("6.11")
+
+
+def test_a_record_of_turns_has_the_fields_of_a_record_and_turns_those_of_a_completion():
+    assert set(TurnsRecord.model_fields) == set(Record.model_fields)
+    assert set(Completion.model_fields) - set(Turn.model_fields) == {"reward_micro"}
+    stated = section("6.13").partition("A turn has the fields")[2].partition("of 6.6")[0]
+    assert set(re.findall(r"`(\w+)`", stated)) == set(Turn.model_fields)
 
 
 def test_the_answer_about_versions_has_exactly_the_fields_of_its_table():
@@ -81,6 +92,7 @@ def test_domains_and_payload_types_are_those_of_the_table():
     for domain, kind in (
         (protocol.RECORD_DOMAIN, protocol.RECORD_PAYLOAD_TYPE),
         (protocol.ANNOUNCEMENT_DOMAIN, protocol.ANNOUNCEMENT_PAYLOAD_TYPE),
+        (protocol.RECORD_DOMAIN, protocol.TURNS_RECORD_PAYLOAD_TYPE),
         (protocol.STATUS_DOMAIN, protocol.STATUS_PAYLOAD_TYPE),
         (protocol.STATUS_DOMAIN, protocol.FULL_STATUS_PAYLOAD_TYPE),
         (protocol.CHARTER_DOMAIN, protocol.CHARTER_PAYLOAD_TYPE),

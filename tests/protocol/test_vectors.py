@@ -24,6 +24,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
     CONFIGS,
     MANIFESTS,
     RECORDS,
+    TURNS_RECORDS,
     ANNOUNCEMENTS,
     STATUSES,
     FULL_STATUSES,
@@ -42,6 +43,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
         "configs",
         "manifests",
         "records",
+        "turns_records",
         "announcements",
         "statuses",
         "full_statuses",
@@ -136,7 +138,9 @@ def test_envelopes(case):
     key, payload = p.KeyPair.from_seed(bytes.fromhex(case["seed"])), bytes.fromhex(case["payload"])
 
     assert p.seal(key, domain, kind, payload) == data
-    assert p.open_envelope(data, domain, kind, ENVELOPES["size_max"]) == p.Opened(case["peer_id"], payload)
+    assert p.open_envelope(data, domain, kind, ENVELOPES["size_max"]) == p.Opened(
+        case["peer_id"], payload, kind
+    )
     assert key.sign(bytes.fromhex(case["signed_bytes"])) == data[-64:]
 
 
@@ -198,12 +202,22 @@ def test_refused_names():
         assert reason_of(lambda text=case["text"]: manifest_named(text)) == case["reason"], case["name"]
 
 
-@pytest.mark.parametrize("case", named(RECORDS["valid"]))
-def test_records(case):
+BOTH_VALID, BOTH_INVALID = (
+    [
+        pytest.param(file, case, id=f"{version}-{case['name']}")
+        for version, file in enumerate((RECORDS, TURNS_RECORDS), start=1)
+        for case in file[kind]
+    ]
+    for kind in ("valid", "invalid")
+)
+
+
+@pytest.mark.parametrize(("file", "case"), BOTH_VALID)
+def test_records(file, case):
     data = bytes.fromhex(case["envelope"])
     verified = p.verify_record(
         data,
-        manifest=manifest_of(RECORDS),
+        manifest=manifest_of(file),
         now=case["now"],
         digest=bytes.fromhex(case["digest"]),
         publisher=case["publisher"],
@@ -214,19 +228,26 @@ def test_records(case):
     assert (verified.publisher, verified.envelope) == (case["publisher"], data)
 
 
-@pytest.mark.parametrize("case", named(RECORDS["invalid"]))
-def test_refused_records(case):
+@pytest.mark.parametrize(("file", "case"), BOTH_INVALID)
+def test_refused_records(file, case):
     digest = case.get("expected_digest")
 
     assert case["reason"] == reason_of(
         lambda: p.verify_record(
             received(case, "envelope"),
-            manifest=manifest_of(RECORDS),
+            manifest=manifest_of(file),
             now=case["now"],
             digest=None if digest is None else bytes.fromhex(digest),
             publisher=case.get("expected_publisher"),
         )
     )
+
+
+@pytest.mark.parametrize("case", TURNS_RECORDS["prompts"])
+def test_digests_of_prompts(case):
+    images = list(map(bytes.fromhex, case["images"]))
+
+    assert p.prompt_digest(case["text"], images, case["hidden"]).hex() == case["digest"]
 
 
 @pytest.mark.parametrize("case", named(ANNOUNCEMENTS["valid"]))

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
+from protocol import (
+    Episode,
+    Reason,
+    RejectedRecord,
+    TaskSpec,
+    Turn,
+    TurnsRecord,
+    VerifiedRecord,
+    is_held_out,
+    sign_record,
+    verify_record,
+)
 from swarmd.groups import ScoredGroup
 from swarmd.step.accounts import HALF_LIFE_S, SECONDS_MAX
+from swarmd.step.offering import to_offer
 from swarmd.step.verification import PATIENCE_S, Overdrawn, Verification
-from swarmd.tasks import Score
+from swarmd.tasks import Question, Score
 from tests.daemon.fakes import KnownTasks, as_claimed
 from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
 
@@ -222,3 +236,90 @@ async def test_outcomes_keep_the_order_of_the_records():
         if isinstance(outcome, ScoredGroup):
             assert outcome.digest == record.digest
     assert await check(tasks).check([]) == []
+
+
+def turns_received(*completions: tuple[str, ...], turns: int = 3) -> tuple[VerifiedRecord, TurnTasks]:
+    """A record of turns; its task answers each turn with `no`, and pays for `right`."""
+    plain = make_record(MANIFEST, ALLOWED[0], START, (1.0, 0.0))
+    tasks = TurnTasks(turns)
+    asked = tasks.asked(plain.task)
+    record = TurnsRecord(
+        **{
+            **{name: getattr(plain, name) for name in TurnsRecord.model_fields},
+            "question_digest": asked.digest,
+            "completions": tuple(
+                Episode(
+                    turns=tuple(
+                        Turn(text=text, logprob_sum_micro=-9, tokens=2, bytes=len(text), finished=True)
+                        for text in written
+                    ),
+                    reward_micro=0,
+                )
+                for written in completions
+            ),
+        }
+    )
+    return verify_record(sign_record(key(1), record), manifest=MANIFEST, now=START), tasks
+
+
+class TurnTasks(KnownTasks):
+    """Tasks of several turns without a worker."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.turns = turns
+
+    def asked(self, spec: TaskSpec) -> Question:
+        hidden = next(n for n in map(str, range(99)) if not Question(spec, "guess", self.turns, n).held_out)
+        return Question(spec, "guess", self.turns, hidden)
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> list[Question]:
+        return list(map(self.asked, specs))
+
+    async def score_alone(self, spec: TaskSpec, completions: Sequence[tuple[str, ...]]) -> list[Score]:
+        return [
+            Score(0.0, "turns")
+            if len(written) > self.turns
+            else Score(0.0, "error")
+            if written[0] == "raise"
+            else Score(float(written[-1] == "right"), bare=True, observations=("no",) * (len(written) - 1))
+            for written in completions
+        ]
+
+
+async def test_a_group_of_turns_is_rebuilt_with_the_observations_made_here():
+    record, tasks = turns_received(("5", "right"), ("6",))
+    [group] = await check(tasks).check([record])
+    assert isinstance(group, ScoredGroup)
+    assert group.rewards == (1.0, 0.0)
+    assert [turn.text for turn in group.completions[0].turns] == ["5", "right"]
+    assert [turn.observation for turn in group.completions[0].turns] == ["no", ""]
+    assert group.completions[0].turns[0].behaviour_logprob_sum == -9e-6
+    assert (group.completions[0].bare, group.completions[1].earlier) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("completions", "reason"),
+    [((("1", "2", "3", "right"), ("6",)), Reason.COMPLETION), ((("raise", "2"), ("6",)), Reason.SCORER)],
+)
+async def test_turns_that_cannot_be_played_again_cost_the_whole_group(completions, reason):
+    record, tasks = turns_received(*completions)
+    [outcome] = await check(tasks).check([record])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is reason
+
+
+async def test_a_record_of_turns_about_a_task_that_has_one_is_about_another_question():
+    record, _ = turns_received(("5", "right"), ("6",))
+    [outcome] = await check(KnownTasks()).check([record])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is Reason.QUESTION
+
+
+async def test_what_is_offered_of_a_group_of_turns_is_what_a_receiver_finds():
+    record, tasks = turns_received(("5", "right"), ("6",))
+    [group] = await check(tasks).check([record])
+    offer = to_offer(group, tasks.asked(record.record.task), temperature=1.0)
+    assert [[turn.text for turn in each.turns] for each in offer.completions] == [["5", "right"], ["6"]]
+    assert [each.reward_micro for each in offer.completions] == [1_000_000, 0]
+    assert offer.question_digest == record.record.question_digest

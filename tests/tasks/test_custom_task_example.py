@@ -1,4 +1,4 @@
-"""The example of a custom task runs as it stands, and an installed package's entry point is found."""
+"""The examples of custom tasks run as they stand, and an installed package's entry point is found."""
 
 from __future__ import annotations
 
@@ -29,14 +29,27 @@ length = 6
 """
 
 
-def test_the_example_asks_and_judges() -> None:
+def run(example: str) -> list[str]:
+    """The lines that it prints."""
     environment = {"PYTHONPATH": ":".join([str(EXAMPLES.parent), *filter(None, sys.path)])}
-    command = [sys.executable, str(EXAMPLES / "custom_task.py")]
+    command = [sys.executable, str(EXAMPLES / example)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    question, right, wrong, silent = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_the_example_asks_and_judges() -> None:
+    question, right, wrong, silent = run("custom_task.py")
     assert question.startswith("Spell ")
     assert [line[0] for line in (right, wrong, silent)] == ["1", "0", "0"]
+
+
+def test_the_example_with_turns_answers_a_guess_and_pays_for_the_right_one() -> None:
+    question, guess, said, right, reward = run("custom_turns_task.py")
+    assert question.startswith("Break my code")
+    assert (guess, reward) == ("<answer>111</answer>", "reward 1")
+    assert said == f"{right.count('1')} are right."
+    assert len((EXAMPLES / "custom_turns_task.py").read_text().splitlines()) < 60
 
 
 async def test_an_entry_point_offers_the_source_to_worker_and_manifest_but_not_to_this_process(

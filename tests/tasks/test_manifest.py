@@ -39,7 +39,7 @@ def write(directory: Path, text: str) -> str:
 
 
 def test_the_papers_nine_tasks_and_the_easier_ones_are_presets() -> None:
-    assert set(PRESETS) == {"sapo", "starter"}
+    assert set(PRESETS) == {"guessing", "sapo", "starter"}
     sapo = load_manifest("sapo")
     assert [task.dataset for task in sapo.tasks] == [
         "base_conversion", "basic_arithmetic", "arc_1d", "bf", "propositional_logic",

@@ -49,6 +49,7 @@ MANIFEST = p.Manifest.from_bytes(bytes.fromhex(STORAGE["manifest"]))
 NOW = STORAGE["valid"][0]["now"]
 KINDS: dict[str, tuple[str, bytes, type[Payload]]] = {
     "records": (p.RECORD_DOMAIN, p.RECORD_PAYLOAD_TYPE, p.Record),
+    "turns_records": (p.RECORD_DOMAIN, p.TURNS_RECORD_PAYLOAD_TYPE, p.TurnsRecord),
     "announcements": (p.ANNOUNCEMENT_DOMAIN, p.ANNOUNCEMENT_PAYLOAD_TYPE, p.Announcement),
     "statuses": (p.STATUS_DOMAIN, p.STATUS_PAYLOAD_TYPE, p.PeerStatus),
     "full_statuses": (p.STATUS_DOMAIN, p.FULL_STATUS_PAYLOAD_TYPE, p.FullStatus),
@@ -218,7 +219,7 @@ def _payload_target(kind: type[Payload], values: list[object], seeds: list[bytes
 
 
 def _verify(name: str, data: bytes) -> None:
-    if name == "records":
+    if name in ("records", "turns_records"):
         p.verify_record(data, manifest=MANIFEST, now=NOW)
     elif name == "announcements":
         p.verify_announcement(data, manifest=MANIFEST, now=NOW)

@@ -17,6 +17,7 @@ import vector_messages
 import vector_payloads
 import vector_storage
 import vector_texts
+import vector_turns
 import vector_versions
 
 import protocol
@@ -31,6 +32,7 @@ MAKERS = {
     "configs.json": vector_texts.configs_file,
     "manifests.json": vector_payloads.manifests_file,
     "records.json": vector_payloads.records_file,
+    "turns_records.json": vector_turns.turns_records_file,
     "announcements.json": vector_payloads.announcements_file,
     "statuses.json": vector_payloads.statuses_file,
     "full_statuses.json": vector_payloads.full_statuses_file,

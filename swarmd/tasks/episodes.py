@@ -1,0 +1,115 @@
+"""A task of several turns in the worker: what it says to the answers so far, and what they are worth. Pure.
+
+Nothing is remembered between turns. Each time the task gets all answers, so a receiver who has only the text
+finds the same observations as the publisher did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+from protocol import TURNS_MAX
+from swarmd.errors import TaskError
+from swarmd.tasks.bare import Budget, is_tight
+from swarmd.tasks.rewards import score_micro
+from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
+
+OBSERVATION_BYTES_MAX = 4_096
+"""UTF-8 bytes: a page of text. 15 of them are a prompt of some 16,000 tokens."""
+
+Answers = Sequence[str | None]
+"""One per turn; None where the turn has none, or one that the task does not admit."""
+
+
+class BadTurnsError(RefusedTaskError):
+    """A completion has more turns than its task allows."""
+
+    kind = "turns"
+
+
+class Played(NamedTuple):
+    """What came of some answers."""
+
+    observations: tuple[str, ...]
+    """One after each answer but the last."""
+    micro: int
+    """The score in millionths."""
+
+
+def turns_of(task: Task | TurnsTask) -> int:
+    """How many turns a completion of `task` may have. Raises TaskError for a number that is none."""
+    turns = getattr(task, "turns", 1)
+    if not isinstance(turns, int) or not 1 <= turns <= TURNS_MAX:
+        raise TaskError(f"the task allows {turns!r} turns: it must be a whole number from 1 to {TURNS_MAX}")
+    return turns
+
+
+def hidden_part(task: Task | TurnsTask, entry: Any, seed: int, index: int) -> str:
+    """What tells this question of a task of several turns from others with the same text."""
+    hidden: Callable[[Any], str] | None = getattr(task, "hidden", None)
+    return f"{seed},{index}" if hidden is None else hidden(entry)
+
+
+def reply_to(task: TurnsTask, entry: Any, answers: Answers) -> str | None:
+    """The observation after `answers`; None if it is over. Raises BadTurnsError and what the task raises."""
+    turns = turns_of(cast(Task, task))
+    if len(answers) > turns:
+        raise BadTurnsError(f"{len(answers)} turns, and the task allows {turns}")
+    if len(answers) == turns:
+        return None
+    observation = task.reply(answers, entry)
+    if observation is None:
+        return None
+    if not isinstance(observation, str) or len(observation.encode()) > OBSERVATION_BYTES_MAX:
+        raise TaskError(
+            f"the task said {observation!r:.60} to a turn: it must be text of at most "
+            f"{OBSERVATION_BYTES_MAX} bytes"
+        )
+    return observation
+
+
+def play(task: TurnsTask, entry: Any, answers: Answers) -> Played:
+    """All observations between `answers`, and their score.
+
+    Raises BadTurnsError if they go on after the task is over, and whatever `reply` raises.
+    """
+    observations = []
+    for count in range(1, len(answers)):
+        observation = reply_to(task, entry, answers[:count])
+        if observation is None:
+            raise BadTurnsError(f"{len(answers)} turns, and the task was over after {count}")
+        observations.append(observation)
+    if len(answers) > turns_of(cast(Task, task)):
+        raise BadTurnsError(f"{len(answers)} turns, and the task allows {turns_of(cast(Task, task))}")
+    return Played(tuple(observations), _micro(task, entry, answers))
+
+
+def _micro(task: TurnsTask, entry: Any, answers: Answers) -> int:
+    try:
+        return score_micro(task.score(answers, entry))
+    except Exception:  # noqa: BLE001  a scorer may raise anything at junk: as everywhere, it is worth nothing
+        return 0
+
+
+def is_bare(task: TurnsTask, entry: Any, answers: Answers, played: Played, budget: Budget) -> bool:
+    """Whether no answer could have been written otherwise with the same outcome: see `swarmd.tasks.bare`."""
+    known: Callable[[Answers, Any], bool | None] | None = getattr(task, "is_bare", None)
+    verdict = None if known is None else known(answers, entry)
+    if verdict is not None:
+        return verdict
+
+    def worth_with(place: int, rival: str) -> int:
+        other = [*answers]
+        other[place] = rival
+        try:
+            replayed = play(task, entry, other)
+        except Exception:  # noqa: BLE001  a task may raise anything at text: the rival is worth nothing
+            return -1
+        return replayed.micro if replayed.observations == played.observations else -1
+
+    return all(
+        is_tight(answer, played.micro, lambda rival, place=place: worth_with(place, rival), budget)  # type: ignore[misc]
+        for place, answer in enumerate(answers)
+        if answer is not None
+    )

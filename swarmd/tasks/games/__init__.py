@@ -1,0 +1,32 @@
+"""The built-in source `games`: tasks of several turns, in which what comes of one turn tells how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from swarmd.tasks.games.guessing import Guessing
+from swarmd.tasks.options import check_names, whole
+from swarmd.tasks.source import UnknownDatasetError
+from swarmd.tasks.versions import GAMES
+
+_GAMES = {"guessing": Guessing}
+
+
+class Games:
+    """See `swarmd.tasks.source.TaskSource`."""
+
+    version = GAMES
+
+    def datasets(self) -> Collection[str]:
+        return list(_GAMES)
+
+    def build(self, dataset: str, config: Mapping[str, Any]) -> Guessing:
+        """Raises UnknownDatasetError and BadOptionError, which name what there is."""
+        if dataset not in _GAMES:
+            raise UnknownDatasetError(f"there is no game {dataset!r}; there is {', '.join(_GAMES)}")
+        game = _GAMES[dataset]
+        check_names(dataset, config, game.OPTIONS)
+        for option, (default, low, high) in game.OPTIONS.items():
+            whole(dataset, config, option, default, low, high)
+        return game(**config)

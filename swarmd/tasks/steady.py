@@ -1,0 +1,62 @@
+"""Whether a task is the same each time it is made: otherwise no receiver could judge what others wrote. Pure.
+
+A question may depend on nothing but seed and index, an observation on nothing but the question and the
+answers so far. A task that draws from a generator of its own process, or reads the clock, shows here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from typing import Any, ClassVar, cast
+
+from swarmd.errors import TaskError
+from swarmd.tasks.episodes import hidden_part, reply_to, turns_of
+from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
+
+TRIAL_ANSWERS = ("1", None, "7", "yes", "a")
+"""What a task of several turns is told, in this order and again from the beginning."""
+
+Facts = list[str]
+
+
+class UnsteadyTaskError(RefusedTaskError):
+    """A task that is not the same each time."""
+
+    kind: ClassVar[str] = "unsteady"
+
+
+def facts_of(task: Task | TurnsTask, seed: int, index: int) -> Facts:
+    """The question, and what the task says to `TRIAL_ANSWERS`. Raises whatever the task raises."""
+    text, entry = task.question(seed, index)
+    if not isinstance(text, str):
+        raise TaskError(f"its question is {text!r:.60}, which is not text")
+    turns = turns_of(task)
+    if turns == 1:
+        return [text]
+    facts = [text, hidden_part(task, entry, seed, index)]
+    several = cast(TurnsTask, task)
+    admits: Callable[[str, Any], bool] = getattr(task, "admits", lambda *_: True)
+    answers = [
+        answer if answer is not None and admits(answer, entry) else None
+        for answer in islice(cycle(TRIAL_ANSWERS), turns)
+    ]
+    for count in range(1, turns):
+        said = reply_to(several, entry, answers[:count])
+        if said is None:
+            break
+        facts.append(said)
+    return facts
+
+
+def require_same(first: Sequence[str], second: Sequence[str]) -> None:
+    """Raises UnsteadyTaskError if a task gave other facts the second time, and says which."""
+    for place, (before, after) in enumerate(zip(first, second, strict=False)):
+        if before != after:
+            what = ("its question", "what is hidden in it")[place] if place < 2 else "what it says to a turn"
+            raise UnsteadyTaskError(
+                f"{what} is not the same when it is made again: {before!r:.60}, then {after!r:.60}. It may "
+                "depend on nothing but seed, index and the answers so far"
+            )
+    if len(first) != len(second):
+        raise UnsteadyTaskError("it is over after another number of turns when it is played again")
