@@ -15,7 +15,6 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,11 +25,11 @@ from swarmd.errors import ConfigError, TaskError
 from swarmd.tasks.frames import pack, split_frames
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
 from swarmd.tasks.signed import SignedTable, charter_of, require_signed_rules, without_signature
+from swarmd.tasks.versions import built_in_versions
 from swarmd.toml_lines import line_of
 
 _PRESET_DIRECTORY = Path(__file__).parent / "presets"
 PRESETS = tuple(sorted(path.stem for path in _PRESET_DIRECTORY.glob("*.toml")))
-_PRESET_SOURCE, _PRESET_DISTRIBUTION = "reasoning_gym", "reasoning-gym"  # presets have no other source
 FILE_BYTES_MAX = 262_144  # bytes of a manifest file: as many as its canonical form may have
 DOTS_OF_LINE_MAX = 256  # the reader takes the square of a key's parts; 8 addresses on one line have 60 dots
 _SHOWN_CHARS = 100  # of a wrong name, in messages
@@ -98,8 +97,7 @@ def load_swarm_file(
     """
     found, table = _read(place) if text is None else _parse(place, text)
     if place in PRESETS:  # the tests have tried these: a start need not wait for a worker
-        versions = {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)}
-        return SwarmFile(found.manifest(table, versions), None, found.text)
+        return SwarmFile(found.manifest(table, built_in_versions()), None, found.text)
     found.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
     charter = found.charter(table)
     versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
@@ -118,9 +116,9 @@ def read_swarm_file(place: str, text: str | None = None) -> tuple[SwarmFile, boo
     """
     found, table = _read(place) if text is None else _parse(place, text)
     sources = {task.source for task in table.tasks}
-    versions = dict.fromkeys(sources, "unknown") | {_PRESET_SOURCE: version(_PRESET_DISTRIBUTION)}
+    versions = dict.fromkeys(sources, "unknown") | built_in_versions()
     manifest, charter = found.manifest(table, versions), found.charter(table)
-    is_final = sources == {_PRESET_SOURCE}
+    is_final = sources <= built_in_versions().keys()
     if is_final:
         found.require_signed(table, manifest, versions)
     return SwarmFile(manifest, charter, found.text), is_final

@@ -3,13 +3,14 @@
 It imports the sources once, locks itself in and forks a child for every piece of work, so it stays warm and
 never runs a scorer itself. The children that regenerate questions run the sources' code; those that score run
 it on text chosen by peers. Answers to one question share a child if the task says what it admits. Otherwise a
-text that is not a plain literal gets a child to itself.
+text that is not a plain literal gets a child to itself. Answers that are programs run in processes of the
+`nursery`, and a child that has not run them judges what they gave.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
-       group = (spec, (answer, ...)); None: ask for it with "score", by itself
+       group = (spec, (answer, ...)); None: ask for it with "score", by itself. So it is with programs
     -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
        spec = (source, dataset, config, version or None for the installed one, seed, index)
        an outcome without a result = (False, kind, detail, option or None)
@@ -28,8 +29,9 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -39,9 +41,12 @@ from swarmd.tasks.bare import Budget, is_tight
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
 from swarmd.tasks.frames import BEAT, read_frame, write_frame
 from swarmd.tasks.launch import BEAT_S, WorkerOptions
+from swarmd.tasks.nursery import CALLS_MAX, Nursery
 from swarmd.tasks.rewards import score_micro
-from swarmd.tasks.sandbox import Sandbox, kernel
+from swarmd.tasks.sandbox import Sandbox, kernel, seccomp
 from swarmd.tasks.source import (
+    Outputs,
+    Program,
     Task,
     TaskSource,
     UnknownSourceError,
@@ -70,10 +75,22 @@ Group = tuple[RawSpec, Sequence[bytes]]
 class Bench:
     """Questions and scores from the sources, each computed in a child."""
 
-    def __init__(self, sources: dict[str, TaskSource], sandbox: Sandbox, options: WorkerOptions) -> None:
+    def __init__(
+        self,
+        sources: dict[str, TaskSource],
+        sandbox: Sandbox,
+        nursery: Nursery | None,
+        options: WorkerOptions,
+    ) -> None:
+        """Without a nursery no program runs: each scores 0."""
         self._sources = sources
         self._sandbox = sandbox
+        self._nursery = nursery
         self._options = options
+
+    def cpu_micro(self) -> int:
+        """CPU microseconds so far of this process, its children and all programs."""
+        return _cpu_micro() + (0 if self._nursery is None else self._nursery.cpu_micro)
 
     def answer(self, request: Any) -> Sequence[object]:
         match request:
@@ -96,7 +113,8 @@ class Bench:
         return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
 
     def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
-        """Scores the groups that `share` in one child. None for the others, and for all if it is lost."""
+        """Scores the groups that `share` in one child. None for the others, for programs, and for all if it
+        is lost."""
         [outcomes] = run_jobs(
             [partial(self._score_together, list(compress(groups, share)))],
             Limits(self._options.question_s + self._options.score_s),
@@ -107,25 +125,49 @@ class Bench:
         found = iter(outcomes)
         return [next(found) if shares else None for shares in share]
 
-    def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome]]:
+    def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome] | None]:
         """Builds all questions first: then the child locks itself in, and could not build another."""
         scorers = [self._scorer(spec) for spec, _ in groups]
         self._sandbox.confine_scorer(self._options.score_cpu_s)
         return [
-            [attempt(partial(scorer.score, answer)) for answer in answers]
+            None
+            if scorer.must_run(answers)
+            else [attempt(partial(scorer.score, answer)) for answer in answers]
             for scorer, (_, answers) in zip(scorers, groups, strict=True)
         ]
 
     def _score(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
-        """One child rebuilds the question, then forks the scorers. Each distinct answer is scored once."""
-        seconds = self._options.question_s + self._options.group_s + self._options.score_s + 2 * len(answers)
-        [outcomes] = run_jobs(
-            [partial(self._score_all, spec, answers)], Limits(seconds), self._sandbox.confine_generator
-        )
-        return [_outcome(outcomes)] * len(answers) if isinstance(outcomes, Lost) else list(outcomes)
+        """Each distinct answer is scored once. Programs are run in between, away from what is right."""
+        found = self._in_child(partial(self._score_all, spec, answers), len(answers))
+        if isinstance(found, Lost):
+            return [_outcome(found)] * len(answers)
+        kind, outcomes = found
+        return self._score_programs(spec, answers, outcomes) if kind == "programs" else list(outcomes)
 
-    def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> list[Outcome]:
+    def _score_programs(
+        self, spec: RawSpec, answers: Sequence[bytes], programs: Sequence[Any]
+    ) -> list[Outcome]:
+        """Each answer with the program to run for it, or None."""
+        performed = self._perform(answers, programs)
+        if not performed:
+            return [(True, WORTHLESS)] * len(answers)
+        judged = self._in_child(partial(self._judge_all, spec, performed), len(answers))
+        if isinstance(judged, Lost):
+            return [_outcome(judged)] * len(answers)
+        outcomes = dict(zip(performed, judged, strict=True))
+        return [outcomes.get(answer, (True, WORTHLESS)) for answer in answers]
+
+    def _in_child(self, job: Job, answers: int) -> Any | Lost:
+        """What `job` gives in a child that rebuilds a question and forks the scorers of its answers."""
+        seconds = self._options.question_s + self._options.group_s + self._options.score_s + 2 * answers
+        [found] = run_jobs([job], Limits(seconds), self._sandbox.confine_generator)
+        return found
+
+    def _score_all(self, spec: RawSpec, answers: Sequence[bytes]) -> tuple[str, Sequence[object]]:
+        """("scores", outcomes), or ("programs", one per answer that has to be run first; None for others)."""
         scorer = self._scorer(spec)
+        if scorer.runs_programs:
+            return "programs", [scorer.program(answer) for answer in answers]
         # An answer that the scorer may not see costs no child.
         found: dict[bytes, Outcome] = {
             answer: (True, WORTHLESS) for answer in answers if not scorer.admits(answer.decode())
@@ -134,14 +176,7 @@ class Bench:
         found |= dict.fromkeys(rest, _outcome(Lost("skipped")))
         together = [answer for answer in rest if scorer.knows_forms or _shares(answer)]
         alone = [[answer] for answer in rest if answer not in together]
-        limits = Limits(
-            self._options.score_s,
-            cpu_seconds=self._options.score_cpu_s,
-            deadline=time.monotonic() + self._options.group_s,
-            stop_at_loss=self._options.stop_at_loss,
-            result_bytes_max=_RESULT_BYTES_MAX,
-            result_items_max=_RESULT_ITEMS_MAX,
-        )
+        limits = self._limits()
         for batch in [together, *alone]:
             jobs: list[Job] = [partial(scorer.score, answer) for answer in batch]
             results = run_jobs(jobs, limits, self._sandbox.confine_scorer)
@@ -149,7 +184,35 @@ class Bench:
             lost = any(isinstance(result, Lost) and result.kind in ENDS_CHILD for result in results)
             if lost and self._options.stop_at_loss:
                 break
-        return [found[answer] for answer in answers]
+        return "scores", [found[answer] for answer in answers]
+
+    def _perform(self, answers: Sequence[bytes], programs: Sequence[Any]) -> dict[bytes, Outputs | Lost]:
+        """What each program gave. This process only hands it on."""
+        if self._nursery is None:
+            return {}
+        asked = {a: Program(*each) for a, each in zip(answers, programs, strict=True) if each is not None}
+        limits = replace(self._limits(), cpu_seconds=self._options.program_cpu_s)
+        return dict(zip(asked, self._nursery.run_all(list(asked.values()), limits), strict=True))
+
+    def _judge_all(self, spec: RawSpec, performed: Mapping[bytes, Outputs | Lost]) -> list[Outcome]:
+        """The outputs come from strangers, as answers do, and their judge is confined as a scorer is."""
+        scorer = self._scorer(spec)
+        judged = {a: outputs for a, outputs in performed.items() if not isinstance(outputs, Lost)}
+        jobs: list[Job] = [partial(scorer.judge, answer, outputs) for answer, outputs in judged.items()]
+        results = run_jobs(jobs, self._limits(), self._sandbox.confine_scorer)
+        found: dict[bytes, object] = {**performed, **dict(zip(judged, results, strict=True))}
+        return [_outcome(found[answer]) for answer in performed]
+
+    def _limits(self) -> Limits:
+        """Of the jobs that score the answers to one question, from now on."""
+        return Limits(
+            self._options.score_s,
+            cpu_seconds=self._options.score_cpu_s,
+            deadline=time.monotonic() + self._options.group_s,
+            stop_at_loss=self._options.stop_at_loss,
+            result_bytes_max=_RESULT_BYTES_MAX,
+            result_items_max=_RESULT_ITEMS_MAX,
+        )
 
     def _scorer(self, spec: RawSpec) -> _Scorer:
         task = self._task(spec)
@@ -187,12 +250,38 @@ class _Scorer:
         self._literals_only = literals_only
         self._form: Callable[[str, Any], bool] | None = getattr(task, "admits", None)
         self._bare: Callable[[str, Any], bool | None] | None = getattr(task, "is_bare", None)
+        self._program: Callable[[str, Any], Program] | None = getattr(task, "program", None)
         self._budget = Budget()
 
     @property
     def knows_forms(self) -> bool:
         """Whether the task says what it admits, so that its answers may share a child."""
         return self._form is not None
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether the task's answers are programs."""
+        return self._program is not None
+
+    def must_run(self, raw: Sequence[bytes]) -> bool:
+        """Whether any of these answers is a program that may be run. If not, `score` gives 0 for each."""
+        return self.runs_programs and any(self.program(each) is not None for each in raw)
+
+    def program(self, raw: bytes) -> Program | None:
+        """What to run for an answer; None if it is not admitted, or if nothing holds a program back here."""
+        answer = raw.decode()
+        if self._program is None or self._literals_only or not self.admits(answer):
+            return None
+        program = self._program(answer, self._entry)
+        if len(program.calls) > CALLS_MAX:
+            raise ValueError(f"the task makes {len(program.calls)} calls of a program, {CALLS_MAX} at most")
+        return program
+
+    def judge(self, raw: bytes, outputs: Outputs) -> tuple[int, bool]:
+        """As `score`, of a program that gave `outputs`. Its shorter forms are not tried: each costs a run."""
+        micro = score_micro(self._task.judge(outputs, self._entry))  # type: ignore[attr-defined]  # see Task
+        known = self._bare(raw.decode(), self._entry) if micro > 0 and self._bare else None
+        return micro, known is True
 
     def admits(self, answer: str) -> bool:
         if self._literals_only and not is_plain_literal(answer):
@@ -266,6 +355,8 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)  # a source that prints must not write into our frames
     os.close(null)
+    gc.freeze()  # the nursery shares these pages
+    nursery = Nursery.start(options.priority) if seccomp.is_supported() else None
     with _beating(replies):
         sources = find_sources(options.sources)
     sandbox = Sandbox(source_directories(sources), priority=options.priority)
@@ -274,16 +365,16 @@ def main() -> None:
     gc.freeze()  # the children share these pages; a collection there would copy them
     versions = {name: (source.version, sorted(source.datasets())) for name, source in sources.items()}
     write_frame(replies, (versions, sandbox.missing))
-    bench = Bench(sources, sandbox, options)
+    bench = Bench(sources, sandbox, nursery, options)
     while True:
         try:
             request = read_frame(requests)
         except EOFError:
             return
-        before = _cpu_micro()
+        before = bench.cpu_micro()
         with _beating(replies):
             outcomes = bench.answer(request)
-        write_frame(replies, (_cpu_micro() - before, tuple(outcomes)))
+        write_frame(replies, (bench.cpu_micro() - before, tuple(outcomes)))
 
 
 if __name__ == "__main__":
