@@ -30,6 +30,7 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import MICRO
+from swarmd.cli.drawing import drawing
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.peer_table import short_age
 from swarmd.config import load_config
@@ -111,6 +112,8 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
         head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine:.3f} here"
         console.print(Text(head if completion.finished else f"{head}, cut off", style="bold"))
         console.print(_lines(completion.text), soft_wrap=True)
+        if (drawn := drawing(completion.text)) is not None:
+            console.print(drawn)
 
 
 @app.command("export")

@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "swarmd.tasks"
 BUILT_IN = {
     "reasoning_gym": "swarmd.tasks.gym:ReasoningGym",
     "coding": "swarmd.tasks.coding:Coding",
+    "drawing": "swarmd.tasks.drawing:Drawing",
 }
 
 
