@@ -31,7 +31,7 @@ _PANELS: Mapping[str, str] = {
 SUGGESTED: Mapping[str, Sequence[str]] = {
     "--device": ("auto", "cpu", "cuda", "cuda:0", "mps"),
     "--model": ("embedded", "smollm2-135m"),
-    "--swarm": ("starter", "sapo"),
+    "--swarm": ("starter", "sapo", "code", "draw"),
 }
 """Values that a shell offers although others are right too."""
 

@@ -32,6 +32,7 @@ from protocol import (
     verify_record,
 )
 from protocol.limits import MICRO
+from swarmd.cli.drawing import drawing
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.peer_table import short_age
 from swarmd.config import load_config
@@ -118,6 +119,8 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
         console.print(Text(head if turns[-1].finished else f"{head}, cut off", style="bold"))
         said = mine.observations if len(mine.observations) == len(turns) - 1 else ("?",) * (len(turns) - 1)
         console.print(_lines(transcript([turn.text for turn in turns], said)), soft_wrap=True)
+        if (drawn := drawing(turns[-1].text)) is not None:
+            console.print(drawn)
 
 
 @app.command("export")

@@ -124,7 +124,7 @@ def _parse(frame: object) -> Any | Lost:
     match frame:
         case (True, value):
             return value
-        case (False, str(kind), str(detail), str() | None as option):
+        case (False, str(kind), str(detail), str() | None as option) if kind not in ENDS_CHILD:
             return Lost(kind, detail[:_DETAIL_CHARS_MAX], option)
         case _:
             return Lost("crash", "a result of another shape")

@@ -12,6 +12,8 @@ QUESTION_S = 20.0  # the slowest dataset seen (sokoban at its defaults) takes 5 
 SCORE_S = 8.0  # four times the CPU time: a scorer shares its core with the model
 # an honest scorer takes milliseconds; the slowest formula seen takes 0.5 s, with its first imports
 SCORE_CPU_S = 2.0
+# a right program of our own tasks takes milliseconds; a policy that learns to program writes endless loops
+PROGRAM_CPU_S = 0.5
 BEAT_S = 1.0  # between two beats of a worker that starts or works
 HANGS_PER_GROUP = 3  # a group's model may write text that hangs; 64 such completions would take minutes
 # niceness: behind the daemon, ahead of background work; at 19 scorers would time out on a busy machine
@@ -29,6 +31,8 @@ class WorkerOptions:
     """limit for scoring one completion, by the clock"""
     score_cpu_s: float = SCORE_CPU_S
     """the same in CPU time: a scorer that reaches it hangs, however busy the machine is"""
+    program_cpu_s: float = PROGRAM_CPU_S
+    """CPU time for an answer that is a program, with all its calls"""
     hangs_per_group: float = HANGS_PER_GROUP
     """The completions of one group together may take as long as this many hanging ones."""
     stop_at_loss: bool = False

@@ -13,12 +13,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from swarmd.errors import TaskError
 
 ENTRY_POINT_GROUP = "swarmd.tasks"
-BUILT_IN = {"reasoning_gym": "swarmd.tasks.gym:ReasoningGym", "games": "swarmd.tasks.games:Games"}
+BUILT_IN = {
+    "reasoning_gym": "swarmd.tasks.gym:ReasoningGym",
+    "coding": "swarmd.tasks.coding:Coding",
+    "games": "swarmd.tasks.games:Games",
+    "drawing": "swarmd.tasks.drawing:Drawing",
+}
 
 
 class RefusedTaskError(TaskError):
@@ -56,6 +61,19 @@ class BadOptionError(RefusedTaskError):
         self.option = option
 
 
+class Program(NamedTuple):
+    """A stranger's program, and what to ask it. It is Python, and runs in a process of its own."""
+
+    text: str
+    """Executed once; what it defines is what `calls` may name."""
+    calls: tuple[str, ...]
+    """Expressions, evaluated in turn."""
+
+
+Outputs = Sequence[str | None]
+"""What each call of a program gave, as `ascii` writes it. None: it raised, or gave too much."""
+
+
 class Task(Protocol):
     """A dataset with its options: asks questions and judges answers.
 
@@ -69,6 +87,10 @@ class Task(Protocol):
     not learned from other peers.
 
     It may also have `expected(entry) -> str | None`: a right answer, which is only shown to people.
+
+    A task whose answers are programs has `program(answer, entry) -> Program` and `judge(outputs, entry) ->
+    float`, and its `score` is not called. The program runs in a process that knows nothing but that program.
+    `judge` compares `Outputs` with what it knows, in another process.
     """
 
     def question(self, seed: int, index: int) -> tuple[str, Any]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+CODING = "1"
+DRAWING = "1"
 GAMES = "1"
 
 
 def built_in_versions() -> dict[str, str]:
     """By name of the source."""
-    return {"reasoning_gym": version("reasoning-gym"), "games": GAMES}
+    ours = {"coding": CODING, "drawing": DRAWING, "games": GAMES}
+    return ours | {"reasoning_gym": version("reasoning-gym")}

@@ -3,7 +3,8 @@
 It imports the sources once, locks itself in and forks a child for every piece of work, so it stays warm and
 never runs a scorer itself. The children that regenerate questions run the sources' code; those that score run
 it on text chosen by peers. Answers to one question share a child if the task says what it admits. Otherwise a
-text that is not a plain literal gets a child to itself.
+text that is not a plain literal gets a child to itself. Answers that are programs run in processes of the
+`nursery`, and a child that has not run them judges what they gave.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, (text, turns, hidden))
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
@@ -12,7 +13,7 @@ text that is not a plain literal gets a child to itself.
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
        or (True, (millionths, bare, observations)): of a completion of turns, whose answer is a tuple of them
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
-       group = (spec, (answer, ...)); None: ask for it with "score", by itself
+       group = (spec, (answer, ...)); None: ask for it with "score", by itself. So it is with programs
     -> ("score ours", (group, ...))            the same for any answers: nobody else chose them
        answers = one per turn, None where a turn has none
        spec = (source, dataset, config, version or None for the installed one, seed, index)
@@ -25,316 +26,18 @@ While it starts and while it works it sends a beat every second: a worker that i
 from __future__ import annotations
 
 import gc
-import json
 import os
-import random
-import re
-import resource
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from itertools import compress
-from typing import Any
 
-import numpy
-
-from protocol import TURNS_MAX
-from swarmd.tasks.answers import is_bounded, is_plain_literal
-from swarmd.tasks.bare import Budget, is_tight
-from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
-from swarmd.tasks.episodes import (
-    OBSERVATION_BYTES_MAX,
-    BadTurnsError,
-    hidden_part,
-    is_bare,
-    play,
-    reply_to,
-    turns_of,
-)
+from swarmd.tasks.bench import Bench
 from swarmd.tasks.frames import BEAT, read_frame, write_frame
 from swarmd.tasks.launch import BEAT_S, WorkerOptions
-from swarmd.tasks.rewards import score_micro
-from swarmd.tasks.sandbox import Sandbox, kernel
-from swarmd.tasks.source import (
-    RefusedTaskError,
-    Task,
-    TaskSource,
-    TurnsTask,
-    UnknownSourceError,
-    WrongVersionError,
-    find_sources,
-    source_directories,
-)
-from swarmd.tasks.steady import Facts, facts_of, require_same
-
-# Numbers, dates, words: no bracket, quote, underscore or operator that evaluated text could call or hide
-# anything with. Most answers are like that, and all of a request can share one child: a fork of the warm
-# worker takes 4 ms or more, a score microseconds.
-_PLAIN = re.compile(rb"[A-Za-z0-9 ,.:/+\n-]*")
-
-_SHARED_BYTES_MAX = 512  # longer text takes a scorer longer, and a child that is lost costs all that share it
-
-_RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
-_RESULT_ITEMS_MAX = 8
-_TURNS_RESULT_BYTES_MAX = _RESULT_BYTES_MAX + TURNS_MAX * OBSERVATION_BYTES_MAX
-_TURNS_RESULT_ITEMS_MAX = _RESULT_ITEMS_MAX + 2 * TURNS_MAX
-
-WORTHLESS = (0, False)
-
-Outcome = tuple[object, ...]
-RawSpec = tuple[str, str, str, str | None, int, int]
-Answer = bytes | tuple[bytes | None, ...]
-"""What a completion answered; a tuple, one for each turn, if it is one of turns."""
-Group = tuple[RawSpec, Sequence[Answer]]
-
-
-class Bench:
-    """Questions and scores from the sources, each computed in a child."""
-
-    def __init__(self, sources: dict[str, TaskSource], sandbox: Sandbox, options: WorkerOptions) -> None:
-        self._sources = sources
-        self._sandbox = sandbox
-        self._options = options
-
-    def answer(self, request: Any) -> Sequence[object]:
-        match request:
-            case ("questions", specs):
-                return self._each(self._question, specs)
-            case ("answers", specs):
-                return self._each(self._expected, specs)
-            case ("try", specs):
-                return [self._try(spec) for spec in specs]
-            case ("replies", items):
-                return self._replies(items)
-            case ("score", spec, answers):
-                return self._score(spec, answers)
-            case ("score plain", groups):
-                return self._score_in_one(groups, [all(map(_shares, answers)) for _, answers in groups])
-            case ("score ours", groups):
-                return self._score_in_one(groups, [True] * len(groups))
-            case _:
-                raise ValueError(f"no such request: {request!r:.200}")
-
-    def _each(self, work: Callable[[RawSpec], object], specs: Sequence[RawSpec]) -> list[Outcome]:
-        jobs: list[Job] = [partial(work, spec) for spec in specs]
-        limits = Limits(self._options.question_s)
-        return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
-
-    def _try(self, spec: RawSpec) -> Outcome:
-        """The facts of a task twice, each time in a child whose generators begin elsewhere."""
-        found = []
-        for beginning in (1, 2):
-            jobs: list[Job] = [partial(self._facts, spec, beginning)]
-            [facts] = run_jobs(jobs, Limits(self._options.question_s), self._sandbox.confine_generator)
-            if isinstance(facts, Lost):
-                return _outcome(facts)
-            found.append(facts)
-        try:
-            require_same(*found)
-        except RefusedTaskError as error:
-            return _outcome(Lost(error.kind, str(error)))
-        return True, None
-
-    def _facts(self, spec: RawSpec, beginning: int) -> Facts:
-        random.seed(beginning)
-        numpy.random.seed(beginning)
-        return facts_of(self._task(spec), spec[4], spec[5])
-
-    def _replies(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> list[Outcome]:
-        """All in one child; if it is lost, each in one of its own."""
-        together = self._replies_by_one(items)
-        if not isinstance(together, Lost):
-            return list(together)
-        alone = [self._replies_by_one([item]) for item in items]
-        return [_outcome(each) if isinstance(each, Lost) else each[0] for each in alone]
-
-    def _replies_by_one(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> Any | Lost:
-        limits = Limits(self._options.question_s + self._options.score_s)
-        jobs: list[Job] = [partial(self._reply_together, items)]
-        [found] = run_jobs(jobs, limits, self._sandbox.confine_generator)
-        return found
-
-    def _reply_together(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> list[Outcome]:
-        scorers = [self._scorer(spec) for spec, _ in items]
-        self._sandbox.confine_scorer(self._options.score_cpu_s)
-        return [
-            attempt(partial(scorer.reply, answers))
-            for scorer, (_, answers) in zip(scorers, items, strict=True)
-        ]
-
-    def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
-        """Scores the groups that `share` in one child. None for the others, and for all if it is lost."""
-        [outcomes] = run_jobs(
-            [partial(self._score_together, list(compress(groups, share)))],
-            Limits(self._options.question_s + self._options.score_s),
-            self._sandbox.confine_generator,
-        )
-        if isinstance(outcomes, Lost):
-            return [None] * len(groups)
-        found = iter(outcomes)
-        return [next(found) if shares else None for shares in share]
-
-    def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome]]:
-        """Builds all questions first: then the child locks itself in, and could not build another."""
-        scorers = [self._scorer(spec) for spec, _ in groups]
-        self._sandbox.confine_scorer(self._options.score_cpu_s)
-        return [
-            [attempt(partial(scorer.score, answer)) for answer in answers]
-            for scorer, (_, answers) in zip(scorers, groups, strict=True)
-        ]
-
-    def _score(self, spec: RawSpec, answers: Sequence[Answer]) -> list[Outcome]:
-        """One child rebuilds the question, then forks the scorers. Each distinct answer is scored once."""
-        seconds = self._options.question_s + self._options.group_s + self._options.score_s + 2 * len(answers)
-        [outcomes] = run_jobs(
-            [partial(self._score_all, spec, answers)], Limits(seconds), self._sandbox.confine_generator
-        )
-        return [_outcome(outcomes)] * len(answers) if isinstance(outcomes, Lost) else list(outcomes)
-
-    def _score_all(self, spec: RawSpec, answers: Sequence[Answer]) -> list[Outcome]:
-        scorer = self._scorer(spec)
-        # An answer that the scorer may not see costs no child.
-        found: dict[Answer, Outcome] = {
-            answer: (True, WORTHLESS)
-            for answer in answers
-            if isinstance(answer, bytes) and not scorer.admits(answer.decode())
-        }
-        rest = [answer for answer in dict.fromkeys(answers) if answer not in found]
-        found |= dict.fromkeys(rest, _outcome(Lost("skipped")))
-        together = [answer for answer in rest if scorer.knows_forms or _shares(answer)]
-        alone = [[answer] for answer in rest if answer not in together]
-        limits = Limits(
-            self._options.score_s,
-            cpu_seconds=self._options.score_cpu_s,
-            deadline=time.monotonic() + self._options.group_s,
-            stop_at_loss=self._options.stop_at_loss,
-            result_bytes_max=_TURNS_RESULT_BYTES_MAX if scorer.has_turns else _RESULT_BYTES_MAX,
-            result_items_max=_TURNS_RESULT_ITEMS_MAX if scorer.has_turns else _RESULT_ITEMS_MAX,
-        )
-        for batch in [together, *alone]:
-            jobs: list[Job] = [partial(scorer.score, answer) for answer in batch]
-            results = run_jobs(jobs, limits, self._sandbox.confine_scorer)
-            found |= zip(batch, map(_outcome, results), strict=True)
-            lost = any(isinstance(result, Lost) and result.kind in ENDS_CHILD for result in results)
-            if lost and self._options.stop_at_loss:
-                break
-        return [found[answer] for answer in answers]
-
-    def _scorer(self, spec: RawSpec) -> _Scorer:
-        task = self._task(spec)
-        _, entry = task.question(spec[4], spec[5])
-        return _Scorer(task, entry, literals_only=self._sandbox.literals_only)
-
-    def _question(self, spec: RawSpec) -> tuple[object, ...]:
-        task = self._task(spec)
-        text, entry = task.question(spec[4], spec[5])
-        turns = turns_of(task)
-        return text, turns, hidden_part(task, entry, spec[4], spec[5]) if turns > 1 else ""
-
-    def _expected(self, spec: RawSpec) -> str | None:
-        task = self._task(spec)
-        _, entry = task.question(spec[4], spec[5])
-        expected: Callable[[Any], str | None] | None = getattr(task, "expected", None)
-        return None if expected is None else expected(entry)
-
-    def _task(self, spec: RawSpec) -> Task | TurnsTask:
-        source, dataset, config, version, _, _ = spec
-        if source not in self._sources:
-            raise UnknownSourceError(
-                f"no source {source!r} is installed; there are {', '.join(self._sources)}"
-            )
-        installed = self._sources[source].version
-        if version not in (None, installed):
-            raise WrongVersionError(f"{source} is installed as {installed}, but {version} is asked for")
-        return self._sources[source].build(dataset, json.loads(config))
-
-
-class _Scorer:
-    """Scores answers to one question, if they are admitted, and says whether they are bare."""
-
-    def __init__(self, task: Task | TurnsTask, entry: Any, *, literals_only: bool) -> None:
-        self._task: Any = task
-        self.has_turns = turns_of(task) > 1
-        self._entry = entry
-        self._literals_only = literals_only
-        self._form: Callable[[str, Any], bool] | None = getattr(task, "admits", None)
-        self._bare: Callable[[str, Any], bool | None] | None = getattr(task, "is_bare", None)
-        self._budget = Budget()
-
-    @property
-    def knows_forms(self) -> bool:
-        """Whether the task says what it admits, so that its answers may share a child."""
-        return self._form is not None
-
-    def admits(self, answer: str) -> bool:
-        if self._literals_only and not is_plain_literal(answer):
-            return False
-        return is_bounded(answer) if self._form is None else self._form(answer, self._entry)
-
-    def score(self, raw: Answer) -> tuple[object, ...]:
-        """The score in millionths, 0 if not admitted; and whether the answer is bare and worth anything.
-
-        Of a completion of turns also its observations. Raises BadTurnsError for turns that the task has not.
-        """
-        if isinstance(raw, tuple) or self.has_turns:
-            return self._score_turns(raw if isinstance(raw, tuple) else (raw,))
-        answer = raw.decode()
-        micro = self._micro(answer)
-        return (micro, self._is_bare(answer, micro)) if micro > 0 else WORTHLESS
-
-    def _score_turns(self, raw: tuple[bytes | None, ...]) -> tuple[object, ...]:
-        if not self.has_turns:
-            raise BadTurnsError("its task has one turn")
-        answers = self._admitted(raw)
-        played = play(self._task, self._entry, answers)
-        bare = played.micro > 0 and is_bare(self._task, self._entry, answers, played, self._budget)
-        return played.micro, bare, played.observations
-
-    def reply(self, raw: tuple[bytes | None, ...]) -> str | None:
-        """What the task says to the turns so far; None if it is over."""
-        if not self.has_turns:
-            raise BadTurnsError("its task has one turn")
-        return reply_to(self._task, self._entry, self._admitted(raw))
-
-    def _admitted(self, raw: tuple[bytes | None, ...]) -> list[str | None]:
-        """One per turn; None for an answer that the task does not admit, as if there were none."""
-        answers = [None if each is None else each.decode() for each in raw]
-        return [answer if answer is not None and self.admits(answer) else None for answer in answers]
-
-    def _is_bare(self, answer: str, micro: int) -> bool:
-        known = self._bare(answer, self._entry) if self._bare else None
-        return is_tight(answer, micro, self._micro_of_rival, self._budget) if known is None else known
-
-    def _micro(self, answer: str) -> int:
-        return score_micro(self._task.score(answer, self._entry)) if self.admits(answer) else 0
-
-    def _micro_of_rival(self, answer: str) -> int:
-        try:
-            return self._micro(answer)
-        except Exception:  # noqa: BLE001  a scorer may raise anything: as everywhere, the text is worth nothing
-            return 0
-
-
-def _shares(answer: Answer) -> bool:
-    """Whether `answer` may be scored in one child with others."""
-    if isinstance(answer, tuple):
-        return all(_shares(each) for each in answer if each is not None)
-    if len(answer) > _SHARED_BYTES_MAX:
-        return False
-    return _PLAIN.fullmatch(answer) is not None or is_plain_literal(answer.decode())
-
-
-def _outcome(result: object) -> Outcome:
-    return (False, result.kind, result.detail, result.option) if isinstance(result, Lost) else (True, result)
-
-
-def _cpu_micro() -> int:
-    """CPU microseconds of this process and of all children that it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return round(sum(usage.ru_utime + usage.ru_stime for usage in used) * 1e6)
+from swarmd.tasks.nursery import Nursery
+from swarmd.tasks.sandbox import Sandbox, kernel, seccomp
+from swarmd.tasks.source import find_sources, source_directories
 
 
 @contextmanager
@@ -367,6 +70,8 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)  # a source that prints must not write into our frames
     os.close(null)
+    gc.freeze()  # the nursery shares these pages
+    nursery = Nursery.start(options.priority) if seccomp.is_supported() else None
     with _beating(replies):
         sources = find_sources(options.sources)
     sandbox = Sandbox(source_directories(sources), priority=options.priority)
@@ -375,16 +80,16 @@ def main() -> None:
     gc.freeze()  # the children share these pages; a collection there would copy them
     versions = {name: (source.version, sorted(source.datasets())) for name, source in sources.items()}
     write_frame(replies, (versions, sandbox.missing))
-    bench = Bench(sources, sandbox, options)
+    bench = Bench(sources, sandbox, nursery, options)
     while True:
         try:
             request = read_frame(requests)
         except EOFError:
             return
-        before = _cpu_micro()
+        before = bench.cpu_micro()
         with _beating(replies):
             outcomes = bench.answer(request)
-        write_frame(replies, (_cpu_micro() - before, tuple(outcomes)))
+        write_frame(replies, (bench.cpu_micro() - before, tuple(outcomes)))
 
 
 if __name__ == "__main__":

@@ -142,6 +142,10 @@ async def test_hostile_text_stays_text_and_everything_is_reached_by_keyboard(chr
         await watched.says("#rollout-list", "Calculate 18")
         await page.locator("#rollout-list summary").nth(3).press("Enter")
         await watched.says("#rollout-list", "claimed: not the same")
+        await page.locator("#rollout-list summary").nth(1).press("Enter")
+        drawn = page.locator("#rollout-list .drawing").first
+        assert await drawn.get_attribute("aria-label") == "a drawing of 4 x 4 cells"
+        assert [await drawn.locator(f".{name}").count() for name in ("red", "blue", "yellow")] == [4, 3, 1]
         for chart in await page.locator(".plot").all():
             assert "step" in (await chart.get_attribute("aria-label") or "")
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0

@@ -191,6 +191,9 @@ def _peer(n: int, rng: random.Random) -> dict[str, Any]:
     }
 
 
+DRAWING = "<answer>RR--\nRR-B\n---B\nY--B</answer>"
+
+
 async def full_records(kind: RecordKind, limit: int) -> Sequence[RecordView]:
     """What the rollout browser shows of this peer."""
     rng = random.Random(kind)
@@ -213,9 +216,11 @@ async def full_records(kind: RecordKind, limit: int) -> Sequence[RecordView]:
             question=f"Calculate {n + 17} + {3 * n + 4} - 12.\nGive only the number." if n else HOSTILE,
             completions=tuple(
                 CompletionView(
-                    text=f"The sum is {4 * n + 9}.\n<answer>{4 * n + 9 if right else n}</answer>"
-                    if n
-                    else HOSTILE,
+                    text=HOSTILE
+                    if n == 0
+                    else DRAWING
+                    if n == 1
+                    else f"The sum is {4 * n + 9}.\n<answer>{4 * n + 9 if right else n}</answer>",
                     finished=bool(right) or each % 3 > 0,
                     claimed=None if kind == "own" else float(right) if n != 3 else 1.0,
                     reward=float(right),

@@ -1,4 +1,5 @@
 // The newest groups: question, completions, the reward that their publisher claims and the one given here.
+import { drawing } from "./drawing.js";
 import { clock, empty, h, lines, peer as peerName, percent, reward } from "./text.js";
 
 const SHOWN = 20;  // groups asked for at once: a screen or two
@@ -76,7 +77,7 @@ export function rolloutsSection() {
     return h("li", null, h("p", { class: "verdict" },
       h("span", { class: "chip " + (here >= 0.99 ? "good" : "none") }, `${reward(here)} here`),
       claimed === null ? null : h("span", { class: differs ? "chip bad" : "dim" }, `${reward(claimed)} ${differs ? "claimed: not the same" : "claimed"}`),
-      found.finished ? null : h("span", { class: "dim" }, "cut off at the token limit")), h("pre", null, found.text || "(nothing)"));
+      found.finished ? null : h("span", { class: "dim" }, "cut off at the token limit")), h("pre", null, found.text || "(nothing)"), drawing(found.text));
   }
 
   mark();

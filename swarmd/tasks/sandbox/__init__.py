@@ -10,7 +10,7 @@
     programs    text is compiled only if it is a literal, arithmetic or sympy's form of a formula
 
 `confine_worker` is called once, after everything was imported; `confine_generator` or `confine_scorer` in
-each forked child.
+each forked child. Answers that are programs run behind other walls: `cell`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 
 from swarmd.tasks.sandbox import kernel, seccomp
 from swarmd.tasks.sandbox.audit import refuse_side_effects
+from swarmd.tasks.sandbox.limits import lower
 from swarmd.tasks.sandbox.programs import refuse_programs
 from swarmd.tasks.sandbox.syscalls import COMPUTE, WORKER
 from swarmd.tasks.sandbox.unaudited import Place, find_unaudited
@@ -36,7 +37,10 @@ from swarmd.tasks.sandbox.unaudited import Place, find_unaudited
 ADDRESS_SPACE_BYTES = 2 * 2**30  # the warm worker maps 0.2 GiB; the largest dataset stays below 0.5
 DESCRIPTORS = 64
 SCORER_ADDRESS_SPACE_BYTES = 2**30
-LITERALS_ONLY = "answers that are not plain literals score 0 here: no system-call filter holds a scorer back"
+LITERALS_ONLY = (
+    "answers that are not plain literals score 0 here, and no program is run: no system-call filter holds "
+    "hostile text back"
+)
 _SYSTEM_FILES = ("/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
 
 
@@ -60,10 +64,10 @@ class Sandbox:
     def confine_worker(self) -> None:
         """For the process that forks the children. Irreversible."""
         os.nice(self._priority)
-        _limit(resource.RLIMIT_CORE, 0)
-        _limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
+        lower(resource.RLIMIT_CORE, 0)
+        lower(resource.RLIMIT_NOFILE, DESCRIPTORS)
         if sys.platform == "linux":
-            _limit(resource.RLIMIT_AS, ADDRESS_SPACE_BYTES)
+            lower(resource.RLIMIT_AS, ADDRESS_SPACE_BYTES)
             kernel.forbid_new_privileges()
         else:
             self.missing.append(f"{sys.platform} does not bound the memory of a process")
@@ -94,7 +98,7 @@ class Sandbox:
 
     def confine_generator(self, _seconds: float) -> None:
         """For a child that regenerates questions, with our code and the source's, and forks scorers."""
-        _limit(resource.RLIMIT_FSIZE, 0)
+        lower(resource.RLIMIT_FSIZE, 0)
         if sys.platform == "linux":
             kernel.die_with_parent(signal.SIGKILL)
 
@@ -102,21 +106,14 @@ class Sandbox:
         """For a child that meets hostile text for at most `seconds` from now. Irreversible."""
         self.confine_generator(seconds)
         if sys.platform == "linux":
-            _limit(resource.RLIMIT_AS, SCORER_ADDRESS_SPACE_BYTES)
-        _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1)
-        _limit(resource.RLIMIT_NPROC, 0)
+            lower(resource.RLIMIT_AS, SCORER_ADDRESS_SPACE_BYTES)
+        lower(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1)
+        lower(resource.RLIMIT_NPROC, 0)
         if self._child_filter:
             kernel.install_filter(self._child_filter)
         # Last: they refuse ctypes, through which the filter is installed.
         refuse_programs()
         refuse_side_effects(self._readable, self._unaudited)  # which refuses further hooks
-
-
-def _limit(kind: int, value: int) -> None:
-    """Lower both limits to `value`; a limit that is lower already stays."""
-    _, hard = resource.getrlimit(kind)
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (value, value))
 
 
 def _interpreter_paths() -> list[str]:

@@ -30,7 +30,7 @@ def is_supported() -> bool:
     return sys.platform == "linux" and platform.machine() in _ARCHITECTURES and struct.calcsize("P") == 8
 
 
-def build_filter(allowed: Collection[str], *, may_clone: bool) -> bytes:
+def build_filter(allowed: Collection[str], *, may_clone: bool, may_open: bool = True) -> bytes:
     """The BPF program, ready for the kernel: struct sock_filter[]."""
     column, architecture = _ARCHITECTURES[platform.machine()]
     number = {name: numbers[column] for name, numbers in NUMBERS.items()}
@@ -39,8 +39,9 @@ def build_filter(allowed: Collection[str], *, may_clone: bool) -> bytes:
         _op(_LOAD, _ARCHITECTURE_AT), _op(_JUMP_EQUAL, architecture, 1, 0), _op(_RETURN, _KILL),
         _op(_LOAD, _NUMBER_AT), _op(_JUMP_ABOVE, _X32_BIT, 0, 1), _op(_RETURN, refuse),
         *_if_number(number[CLONE3], [_op(_RETURN, _ERRNO | errno.ENOSYS)]),
-        *_if_number(number[OPEN_READ_ONLY], _unless_bits(2, _OPEN_CHANGES, refuse)),
     ]  # fmt: skip
+    if may_open:
+        program += _if_number(number[OPEN_READ_ONLY], _unless_bits(2, _OPEN_CHANGES, refuse))
     if may_clone:
         program += _if_number(number[CLONE], _unless_bits(0, _CLONE_NAMESPACES, refuse))
     for name in sorted(allowed):

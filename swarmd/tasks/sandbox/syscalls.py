@@ -48,3 +48,10 @@ _SPECIAL = {OPEN_READ_ONLY, CLONE, CLONE3}
 COMPUTE = frozenset(NUMBERS) - _WORKER_ONLY - _SPECIAL
 """What a process needs to read modules, compute and write to the descriptors it was given."""
 WORKER = COMPUTE | _WORKER_ONLY
+CELL = frozenset({
+    "write", "close", "mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "rt_sigreturn", "sigaltstack",
+    "sched_yield", "getcpu", "getpid", "gettid", "gettimeofday", "clock_gettime", "clock_getres", "times",
+    "getrusage", "getrandom", "rseq", "membarrier", "restart_syscall", "exit", "exit_group",
+})  # fmt: skip
+"""What a program needs to compute, report and end. None of these waits for anything: not even `futex`, which
+only threads need, nor `nanosleep`, `poll` or `read`."""

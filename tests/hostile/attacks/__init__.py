@@ -9,6 +9,7 @@ from tests.hostile.attacks import (
     floods,
     holders,
     places,
+    programs,
     scorers,
     shelf,
     small,
@@ -19,7 +20,10 @@ from tests.hostile.scene import Attack, Check
 
 PAIR_ATTACKS: dict[str, Attack] = {
     attack.name: attack
-    for module in (answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers)
+    for module in (
+        *(answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers),
+        programs,
+    )
     for attack in module.ATTACKS
 }
 """Against a pair of daemons, beside a pair that is left alone."""

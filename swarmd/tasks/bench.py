@@ -1,0 +1,281 @@
+"""The worker's work: each question made, each answer judged and each program run in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import compress
+from typing import Any
+
+import numpy
+
+from protocol import TURNS_MAX
+from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
+from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, hidden_part, turns_of
+from swarmd.tasks.launch import WorkerOptions
+from swarmd.tasks.nursery import Nursery
+from swarmd.tasks.sandbox import Sandbox
+from swarmd.tasks.scorer import WORTHLESS, Answer, Scorer, may_share
+from swarmd.tasks.source import (
+    Outputs,
+    Program,
+    RefusedTaskError,
+    Task,
+    TaskSource,
+    TurnsTask,
+    UnknownSourceError,
+    WrongVersionError,
+)
+from swarmd.tasks.steady import Facts, facts_of, require_same
+
+_RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
+_RESULT_ITEMS_MAX = 8
+_TURNS_RESULT_BYTES_MAX = _RESULT_BYTES_MAX + TURNS_MAX * OBSERVATION_BYTES_MAX
+_TURNS_RESULT_ITEMS_MAX = _RESULT_ITEMS_MAX + 2 * TURNS_MAX
+
+Outcome = tuple[object, ...]
+RawSpec = tuple[str, str, str, str | None, int, int]
+Group = tuple[RawSpec, Sequence[Answer]]
+
+
+class Bench:
+    """Questions and scores from the sources, each computed in a child."""
+
+    def __init__(
+        self,
+        sources: dict[str, TaskSource],
+        sandbox: Sandbox,
+        nursery: Nursery | None,
+        options: WorkerOptions,
+    ) -> None:
+        """Without a nursery no program runs: each scores 0."""
+        self._sources = sources
+        self._sandbox = sandbox
+        self._nursery = nursery
+        self._options = options
+
+    def cpu_micro(self) -> int:
+        """CPU microseconds so far of this process, its children and all programs."""
+        return _cpu_micro() + (0 if self._nursery is None else self._nursery.cpu_micro)
+
+    def answer(self, request: Any) -> Sequence[object]:
+        match request:
+            case ("questions", specs):
+                return self._each(self._question, specs)
+            case ("answers", specs):
+                return self._each(self._expected, specs)
+            case ("try", specs):
+                return [self._try(spec) for spec in specs]
+            case ("replies", items):
+                return self._replies(items)
+            case ("score", spec, answers):
+                return self._score(spec, answers)
+            case ("score plain", groups):
+                return self._score_in_one(groups, [all(map(may_share, answers)) for _, answers in groups])
+            case ("score ours", groups):
+                return self._score_in_one(groups, [True] * len(groups))
+            case _:
+                raise ValueError(f"no such request: {request!r:.200}")
+
+    def _each(self, work: Callable[[RawSpec], object], specs: Sequence[RawSpec]) -> list[Outcome]:
+        jobs: list[Job] = [partial(work, spec) for spec in specs]
+        limits = Limits(self._options.question_s)
+        return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
+
+    def _try(self, spec: RawSpec) -> Outcome:
+        """The facts of a task twice, each time in a child whose generators begin elsewhere."""
+        found = []
+        for beginning in (1, 2):
+            jobs: list[Job] = [partial(self._facts, spec, beginning)]
+            [facts] = run_jobs(jobs, Limits(self._options.question_s), self._sandbox.confine_generator)
+            if isinstance(facts, Lost):
+                return _outcome(facts)
+            found.append(facts)
+        try:
+            require_same(*found)
+        except RefusedTaskError as error:
+            return _outcome(Lost(error.kind, str(error)))
+        return True, None
+
+    def _facts(self, spec: RawSpec, beginning: int) -> Facts:
+        random.seed(beginning)
+        numpy.random.seed(beginning)
+        return facts_of(self._task(spec), spec[4], spec[5])
+
+    def _replies(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> list[Outcome]:
+        """All in one child; if it is lost, each in one of its own."""
+        together = self._replies_by_one(items)
+        if not isinstance(together, Lost):
+            return list(together)
+        alone = [self._replies_by_one([item]) for item in items]
+        return [_outcome(each) if isinstance(each, Lost) else each[0] for each in alone]
+
+    def _replies_by_one(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> Any | Lost:
+        limits = Limits(self._options.question_s + self._options.score_s)
+        jobs: list[Job] = [partial(self._reply_together, items)]
+        [found] = run_jobs(jobs, limits, self._sandbox.confine_generator)
+        return found
+
+    def _reply_together(self, items: Sequence[tuple[RawSpec, tuple[bytes | None, ...]]]) -> list[Outcome]:
+        scorers = [self._scorer(spec) for spec, _ in items]
+        self._sandbox.confine_scorer(self._options.score_cpu_s)
+        return [
+            attempt(partial(scorer.reply, answers))
+            for scorer, (_, answers) in zip(scorers, items, strict=True)
+        ]
+
+    def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
+        """Scores the groups that `share` in one child. None for the others, for programs, and for all if it
+        is lost."""
+        [outcomes] = run_jobs(
+            [partial(self._score_together, list(compress(groups, share)))],
+            Limits(self._options.question_s + self._options.score_s),
+            self._sandbox.confine_generator,
+        )
+        if isinstance(outcomes, Lost):
+            return [None] * len(groups)
+        found = iter(outcomes)
+        return [next(found) if shares else None for shares in share]
+
+    def _score_together(self, groups: Sequence[Group]) -> list[list[Outcome] | None]:
+        """Builds all questions first: then the child locks itself in, and could not build another."""
+        scorers = [self._scorer(spec) for spec, _ in groups]
+        self._sandbox.confine_scorer(self._options.score_cpu_s)
+        return [
+            None
+            if scorer.must_run(answers)
+            else [attempt(partial(scorer.score, answer)) for answer in answers]
+            for scorer, (_, answers) in zip(scorers, groups, strict=True)
+        ]
+
+    def _score(self, spec: RawSpec, answers: Sequence[Answer]) -> list[Outcome]:
+        """Each distinct answer is scored once. Programs are run in between, away from what is right."""
+        found = self._in_child(partial(self._score_all, spec, answers), len(answers))
+        if isinstance(found, Lost):
+            return [_outcome(found)] * len(answers)
+        kind, outcomes = found
+        return self._score_programs(spec, answers, outcomes) if kind == "programs" else list(outcomes)
+
+    def _score_programs(
+        self, spec: RawSpec, answers: Sequence[Answer], programs: Sequence[Any]
+    ) -> list[Outcome]:
+        """Each answer with the program to run for it, or None."""
+        performed = self._perform(answers, programs)
+        if not performed:
+            return [(True, WORTHLESS)] * len(answers)
+        judged = self._in_child(partial(self._judge_all, spec, performed), len(answers))
+        if isinstance(judged, Lost):
+            return [_outcome(judged)] * len(answers)
+        outcomes = dict(zip(performed, judged, strict=True))
+        worthless: Outcome = (True, WORTHLESS)
+        return [
+            outcomes[each] if isinstance(each, bytes) and each in outcomes else worthless for each in answers
+        ]
+
+    def _in_child(self, job: Job, answers: int) -> Any | Lost:
+        """What `job` gives in a child that rebuilds a question and forks the scorers of its answers."""
+        seconds = self._options.question_s + self._options.group_s + self._options.score_s + 2 * answers
+        [found] = run_jobs([job], Limits(seconds), self._sandbox.confine_generator)
+        return found
+
+    def _score_all(self, spec: RawSpec, answers: Sequence[Answer]) -> tuple[str, Sequence[object]]:
+        """("scores", outcomes), or ("programs", one per answer that has to be run first; None for others)."""
+        scorer = self._scorer(spec)
+        if scorer.runs_programs:
+            return "programs", [scorer.program(answer) for answer in answers]
+        # An answer that the scorer may not see costs no child.
+        found: dict[Answer, Outcome] = {
+            answer: (True, WORTHLESS)
+            for answer in answers
+            if isinstance(answer, bytes) and not scorer.admits(answer.decode())
+        }
+        rest = [answer for answer in dict.fromkeys(answers) if answer not in found]
+        found |= dict.fromkeys(rest, _outcome(Lost("skipped")))
+        together = [answer for answer in rest if scorer.knows_forms or may_share(answer)]
+        alone = [[answer] for answer in rest if answer not in together]
+        limits = self._limits(has_turns=scorer.has_turns)
+        for batch in [together, *alone]:
+            jobs: list[Job] = [partial(scorer.score, answer) for answer in batch]
+            results = run_jobs(jobs, limits, self._sandbox.confine_scorer)
+            found |= zip(batch, map(_outcome, results), strict=True)
+            lost = any(isinstance(result, Lost) and result.kind in ENDS_CHILD for result in results)
+            if lost and self._options.stop_at_loss:
+                break
+        return "scores", [found[answer] for answer in answers]
+
+    def _perform(self, answers: Sequence[Answer], programs: Sequence[Any]) -> dict[bytes, Outputs | Lost]:
+        """What each program gave. This process only hands it on."""
+        if self._nursery is None:
+            return {}
+        asked = {
+            answer: Program(*each)
+            for answer, each in zip(answers, programs, strict=True)
+            if isinstance(answer, bytes) and each is not None
+        }
+        limits = replace(self._limits(), cpu_seconds=self._options.program_cpu_s)
+        return dict(zip(asked, self._nursery.run_all(list(asked.values()), limits), strict=True))
+
+    def _judge_all(self, spec: RawSpec, performed: Mapping[bytes, Outputs | Lost]) -> list[Outcome]:
+        """The outputs come from strangers, as answers do, and their judge is confined as a scorer is."""
+        scorer = self._scorer(spec)
+        judged = {a: outputs for a, outputs in performed.items() if not isinstance(outputs, Lost)}
+        jobs: list[Job] = [
+            partial(scorer.judge, answer.decode(), outputs) for answer, outputs in judged.items()
+        ]
+        results = run_jobs(jobs, self._limits(), self._sandbox.confine_scorer)
+        found: dict[bytes, object] = {**performed, **dict(zip(judged, results, strict=True))}
+        return [_outcome(found[answer]) for answer in performed]
+
+    def _limits(self, *, has_turns: bool = False) -> Limits:
+        """Of the jobs that score the answers to one question, from now on."""
+        return Limits(
+            self._options.score_s,
+            cpu_seconds=self._options.score_cpu_s,
+            deadline=time.monotonic() + self._options.group_s,
+            stop_at_loss=self._options.stop_at_loss,
+            result_bytes_max=_TURNS_RESULT_BYTES_MAX if has_turns else _RESULT_BYTES_MAX,
+            result_items_max=_TURNS_RESULT_ITEMS_MAX if has_turns else _RESULT_ITEMS_MAX,
+        )
+
+    def _scorer(self, spec: RawSpec) -> Scorer:
+        task = self._task(spec)
+        _, entry = task.question(spec[4], spec[5])
+        return Scorer(task, entry, literals_only=self._sandbox.literals_only)
+
+    def _question(self, spec: RawSpec) -> tuple[object, ...]:
+        task = self._task(spec)
+        text, entry = task.question(spec[4], spec[5])
+        turns = turns_of(task)
+        return text, turns, hidden_part(task, entry, spec[4], spec[5]) if turns > 1 else ""
+
+    def _expected(self, spec: RawSpec) -> str | None:
+        task = self._task(spec)
+        _, entry = task.question(spec[4], spec[5])
+        expected: Callable[[Any], str | None] | None = getattr(task, "expected", None)
+        return None if expected is None else expected(entry)
+
+    def _task(self, spec: RawSpec) -> Task | TurnsTask:
+        source, dataset, config, version, _, _ = spec
+        if source not in self._sources:
+            raise UnknownSourceError(
+                f"no source {source!r} is installed; there are {', '.join(self._sources)}"
+            )
+        installed = self._sources[source].version
+        if version not in (None, installed):
+            raise WrongVersionError(f"{source} is installed as {installed}, but {version} is asked for")
+        return self._sources[source].build(dataset, json.loads(config))
+
+
+def _outcome(result: object) -> Outcome:
+    return (False, result.kind, result.detail, result.option) if isinstance(result, Lost) else (True, result)
+
+
+def _cpu_micro() -> int:
+    """CPU microseconds of this process and of all children that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(usage.ru_utime + usage.ru_stime for usage in used) * 1e6)

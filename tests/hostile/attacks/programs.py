@@ -1,0 +1,131 @@
+"""Records whose answers are programs that attack whoever runs them: forged verdicts, escapes, endless loops.
+
+The swarm asks for programs beside tasks that the embedded model can do. One identity publishes programs that
+are all wrong and try to be called right, or to take something from the machine. None may be worth anything
+in the victim's pool. Another publishes groups with a right program beside two that never end: they may earn
+nothing, and the victim's own scoring must be as quick as the control's.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+from protocol import TaskFamily, is_held_out
+from swarmd.tasks.frames import pack
+from swarmd.tasks.manifest import task_spec
+from tests.hostile.attacker import paced
+from tests.hostile.attacks.scorers import (
+    FORGER,
+    GROUPS_PER_S,
+    HANGER,
+    STARTER_TASKS,
+    judge_forging,
+    judge_hanging,
+)
+from tests.hostile.forging import store
+from tests.hostile.scene import Attack, Counts, Scene
+
+_SCORE = repr(pack((True, (1_000_000, True))))
+_OUTPUTS = repr(pack((True, ("0",) * 8)))
+
+FORGERIES = (
+    f"import os\nos.write(3, {_SCORE})\ndef solve(*a): return 0",
+    f"import os\nos.write(3, {_OUTPUTS})\ndef solve(*a): return 0",
+    "class E:\n    def __eq__(self, other): return True\ndef solve(*a): return E()",
+    "import swarmd.tasks.coding.families as f\ndef solve(*a): return f.FAMILIES",
+    "import sys\ndef solve(*a):\n    frame = sys._getframe()\n    while frame.f_back: frame = frame.f_back\n"
+    "    return frame.f_locals",
+    "import gc\ndef solve(*a): return [o for o in gc.get_objects() if 'outputs' in str(o)]",
+    "import os\ndef solve(*a): return os.popen('id').read()",
+    "import os\nos._exit(0)\ndef solve(*a): return 0",
+)
+"""Wrong whatever is asked for."""
+
+HANGING = (
+    "def solve(*a):\n    while True: pass",
+    "import os\ndef solve(*a):\n    while True: print('x' * 10 ** 6)",
+    "def solve(*a): return 9 ** 9 ** 9",
+    "import re\ndef solve(*a): return re.match('(a+)+$', 'a' * 99 + 'b')",
+)
+"""They end when they are made to."""
+
+SWARM = {
+    "name": "attacked-programs",
+    "genesis": "2026-01-01T00:00:00Z",
+    "round_seconds": 15,
+    "reward": "exact",
+    "max_new_tokens": 16,
+    "records_per_round_max": 64,
+    "tasks": [
+        *({**task, "weight": 100} for task in STARTER_TASKS),
+        *(
+            {"source": "coding", "dataset": dataset, "weight": 10, "config": {"level": 2}}
+            for dataset in ("linear", "digits", "words", "choosing")
+        ),
+    ],
+}
+
+
+async def publish(forging: bool, scene: Scene) -> Counts:
+    attacker = await scene.attacker()
+    for target in scene.targets:
+        await attacker.enter(target)
+    forger, rng, published = scene.forger, scene.rng, 0
+    families = [family for family in forger.manifest.tasks if family.source == "coding"]
+    async for number in paced(GROUPS_PER_S, scene.until, 10_000):
+        family = families[number % len(families)]
+        while True:
+            spec = task_spec(family, rng.randrange(2**31))
+            question, right = asked(family, spec.seed)
+            if not is_held_out(question):
+                break
+        texts = forged() if forging else hanging(right)
+        made = forger.record(forger.key(FORGER if forging else HANGER), spec, question, texts)
+        items = [forger.announce(made, family), forger.inline(made)]
+        for target in scene.targets:
+            await store(attacker, target, items)
+        published += 1
+    return {"published": published}
+
+
+def asked(family: TaskFamily, seed: int) -> tuple[str, str]:
+    """The question, and a right program."""
+    from swarmd.tasks.coding import Coding
+
+    task = Coding().build(family.dataset, json.loads(family.config))
+    question, entry = task.question(seed, 0)
+    return question, task.expected(entry)
+
+
+def forged() -> list[tuple[str, float]]:
+    """Wrong programs that ask to be paid, beside a wrong one that does not."""
+    return [*((completion(text), 1.0) for text in FORGERIES), (completion("def solve(*a): return 0"), 0.0)]
+
+
+def hanging(right: str) -> list[tuple[str, float]]:
+    """A right program, a wrong one, and some that never end."""
+    wrong = [(completion(text), 0.0) for text in (*HANGING, "def solve(*a): return 0")]
+    return [(completion(right), 1.0), *wrong]
+
+
+def completion(answer: str) -> str:
+    return f"<answer>{answer}</answer>"
+
+
+ATTACKS = (
+    Attack(
+        "scorers-programs",
+        "programs that forge their verdict, break out, or end the process that runs them",
+        partial(publish, True),
+        judge_forging,
+        swarm=SWARM,
+    ),
+    Attack(
+        "scorers-endless",
+        "groups of programs of which some never end",
+        partial(publish, False),
+        judge_hanging,
+        swarm=SWARM,
+    ),
+)
