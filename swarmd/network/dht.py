@@ -1,23 +1,24 @@
-"""hivemind's DHT with our rules instead of its trust: a storing node that is bounded and sceptical.
+"""The messages between DHT nodes, and the routing table: a storing node that is bounded and sceptical.
 
-What differs from `hivemind.DHTNode`, and why (measured with hivemind 1.1.12):
+hivemind keeps the routing table, and the messages are hivemind's. What differs, and why (measured with
+hivemind 1.1.12):
 - every message is read by `messages.py`, which bounds it before it decodes it;
 - values live in a `Shelf` with bounds (hivemind's grow without end) and pass `StorageRules` on the way in and
   out; a dictionary that holds refused entries is read without them, not refused as a whole;
 - node ids are derived from peer ids, so that nobody can settle next to a key of their choice;
 - values are handed to a newcomer in the background, in messages of bounded size, at a bounded pace;
-- caches are off, because cached reads of a growing dictionary were stale 36 times of 36;
+- walks are our own (`searching.py`): names that nobody answers to push the real nodes out of hivemind's;
 - the RPC names carry this class's name, so plain hivemind nodes and we do not meet.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
-from hivemind.dht.node import DHTNode
 from hivemind.dht.protocol import DHTProtocol
 from hivemind.dht.routing import DHTID
 from hivemind.p2p import P2P, PeerID
@@ -26,13 +27,12 @@ from hivemind.proto import dht_pb2
 from swarmd.network.control import P2PD_ERRORS, Control, Handler
 from swarmd.network.dht_ids import node_id_of, peer_of
 from swarmd.network.dht_keeping import Keeping
-from swarmd.network.dht_storage import BinSerializer, Clock, RulesValidator, ShelfStorage
+from swarmd.network.dht_storage import Clock, packed_dictionary
 from swarmd.network.guard import Guard
-from swarmd.network.handing_over import REPLICAS, HandingOver, Packed, messages_of, packed_subkey
+from swarmd.network.handing_over import REPLICAS, HandingOver, Packed, messages_of
 from swarmd.network.malformed import MessageError
 from swarmd.network.messages import (
     FIND_ANSWER_BYTES_MAX,
-    FIND_KEYS_MAX,
     NEIGHBOURS_MAX,
     PING_BYTES_MAX,
     STORE_ANSWER_BYTES_MAX,
@@ -44,12 +44,15 @@ from swarmd.network.messages import (
     read_store_answer,
     read_store_request,
 )
+from swarmd.network.packing import write_bin
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.rules import StorageRules
-from swarmd.network.shelf import Shelf
+from swarmd.network.shelf import Held, Shelf
 from swarmd.network.streams import BusyError
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 BUCKET_SIZE = NEIGHBOURS_MAX
 """Peers in one bucket of the routing table (Kademlia's k)."""
@@ -64,35 +67,19 @@ PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_fin
 """Protocol ids of the three calls."""
 
 
-async def open_node(
-    p2p: P2P, control: Control, rules: StorageRules, shelf: Shelf, guard: Guard, clock: Clock
-) -> DHTNode:
-    """A DHT node of ours over a running p2pd; alone until it is told of a peer."""
-    node_id = node_id_of(p2p.peer_id)
-    node = await DHTNode.create(
-        p2p=p2p,
-        node_id=node_id,
-        client_mode=True,  # registers no handlers: ours are registered by the session
-        bucket_size=BUCKET_SIZE,
-        num_replicas=REPLICAS,
-        wait_timeout=RPC_SECONDS,
-        parallel_rpc=RPCS_AT_ONCE,
-        chunk_size=FIND_KEYS_MAX,
-        backoff_rate=1.0,  # a peer is asked again after the same time, however often it was away
-        cache_locally=False,
-        cache_nearest=0,
-        cache_on_store=False,
-        cache_refresh_before_expiry=0,
-        reuse_get_requests=False,  # its table of pending requests only ever grows
-    )
-    node.protocol = await SwarmDHT.open(p2p, control, rules, shelf, guard, clock)
-    return node
+@dataclass(frozen=True)
+class Answer:
+    """What one node says about one key, as far as it is sound."""
+
+    entries: Mapping[bytes, Held]
+    plain: Held | None
+    neighbours: tuple[PeerID, ...]
+    """Whom it names as nearer to the key. They may not exist."""
 
 
 class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     """The messages between DHT nodes. Renaming this class renames them on the wire."""
 
-    serializer = BinSerializer
     _rpc_handlers = None  # hivemind collects them once per class and would take its base class's names
     _stub_type = None
     _control: Control
@@ -116,15 +103,13 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             wait_timeout=RPC_SECONDS,
             parallel_rpc=RPCS_AT_ONCE,
             client_mode=True,  # hivemind's handlers decode before they ask: they are never registered
-            record_validator=RulesValidator(rules, clock),
         )
-        self._control, self._guard, self._clock = control, guard, clock
+        self._control, self._shelf, self._guard, self._clock = control, shelf, guard, clock
         self._keeping = Keeping(rules, shelf, guard, clock)
-        self.storage = self.cache = ShelfStorage(shelf, clock)
         self.node_info = dht_pb2.NodeInfo(node_id=node_id.to_bytes())
         self._tasks = set()
         self._handing_over = HandingOver(node_id, self.routing_table, shelf, clock, self._store)
-        self._start(self._handing_over.run(), "handing over to newcomers")
+        self.start(self._handing_over.run(), "handing over to newcomers")
         return self
 
     @property
@@ -167,12 +152,14 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             nearest_node_ids=[node_id.to_bytes() for node_id, _ in nearest],
             nearest_peer_ids=[peer.to_bytes() for _, peer in nearest],
         )
-        held = self.storage.get(key)
-        if held is not None:
-            plain = isinstance(held.value, bytes)
-            result.type = dht_pb2.FOUND_REGULAR if plain else dht_pb2.FOUND_DICTIONARY
-            result.value = held.value if plain else self.serializer.dumps(held.value)
-            result.expiration_time = held.expiration_time
+        now = self._clock()
+        if (plain := self._shelf.plain(name, now)) is not None:
+            result.type, result.expiration_time = dht_pb2.FOUND_REGULAR, plain.expires
+            result.value = write_bin(plain.value)
+        elif entries := self._shelf.entries(name, now):
+            result.type = dht_pb2.FOUND_DICTIONARY
+            result.value = packed_dictionary(entries)
+            result.expiration_time = max(held.expires for held in entries.values())
         return result
 
     @staticmethod
@@ -199,8 +186,9 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._lied(peer, error)
         except (TimeoutError, *P2PD_ERRORS) as error:
             log.debug("no answer", peer=str(peer), protocol=protocol, error=str(error))
-            self._forget(peer)
-            hearing.unanswered(name)
+            had_a_place = self._forget(peer)
+            if had_a_place or protocol == PING:  # not of names that others gave: they may be nobody's
+                hearing.unanswered(name)
             return None
         hearing.answered(name)
         return answer
@@ -222,40 +210,15 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         self._enter(peer)
         return its_time - (asked + self._clock()) / 2
 
-    async def call_ping(
-        self,
-        peer: PeerID,
-        validate: bool = False,  # noqa: ARG002  hivemind's signature
-        strict: bool = True,  # noqa: ARG002
-    ) -> DHTID | None:
-        """Whether a peer is still there."""
-        return None if await self.greet(peer) is None else node_id_of(peer)
-
-    async def call_store(
-        self,
-        peer: PeerID,
-        keys: Sequence[DHTID],
-        values: Sequence[bytes],
-        expiration_time: Sequence[float],
-        subkeys: Sequence[bytes | None],
-        in_cache: bool = False,  # noqa: ARG002  hivemind passes it; here the cache is the storage
-    ) -> list[bool] | None:
-        """As in hivemind, but in messages of bounded size. `values` are MessagePack, `subkeys` are not.
-
-        A peer that refuses everything counts as one that does not answer, so the next nearest is asked.
-        hivemind reports the last answer, and that must not be a single peer's refusal.
-        """
-        items = [
-            (key.to_bytes(), packed_subkey(subkey), value, expires)
-            for key, subkey, value, expires in zip(keys, subkeys, values, expiration_time, strict=True)
-        ]
+    async def store(self, peer: PeerID, things: Sequence[Packed]) -> list[bool] | None:
+        """Ask `peer` to hold `things`, in messages of bounded size. None: it does not answer."""
         answers: list[bool] = []
-        for batch in messages_of(items):
+        for batch in messages_of(things):
             stored = await self._store(peer, batch)
             if stored is None:
                 return None
             answers.extend(stored)
-        return answers if any(answers) else None
+        return answers
 
     async def _store(self, peer: PeerID, batch: Sequence[Packed]) -> tuple[bool, ...] | None:
         names, subkeys, values, expires = zip(*batch, strict=True)
@@ -282,54 +245,36 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._guard.refused_ours(peer.to_bytes())
         return stored
 
-    async def call_find(self, peer: PeerID, keys: Collection[DHTID]) -> dict[DHTID, Any] | None:
-        """What a peer says about each key: the values that pass our rules, and neighbours in their places.
-
-        It asks in messages of bounded size: hivemind asks for the square root of all its keys at once.
-        """
-        wanted = list(keys)
-        found: dict[DHTID, Any] = {}
-        for start in range(0, len(wanted), FIND_KEYS_MAX):
-            some = await self._find(peer, wanted[start : start + FIND_KEYS_MAX])
-            if some is None:
-                return None
-            found |= some
-        return found
-
-    async def _find(self, peer: PeerID, keys: Sequence[DHTID]) -> dict[DHTID, Any] | None:
-        names = [key.to_bytes() for key in keys]
-        request = dht_pb2.FindRequest(keys=names, peer=self.node_info)
+    async def find(self, peer: PeerID, keys: Sequence[bytes]) -> list[Answer] | None:
+        """What `peer` says about each of at most FIND_KEYS_MAX keys. None: it does not answer."""
+        request = dht_pb2.FindRequest(keys=keys, peer=self.node_info)
         answer = await self._call(peer, FIND, request, FIND_ANSWER_BYTES_MAX)
         if answer is None:
             return None
         try:
-            found = read_find_answer(answer, names)
+            found = read_find_answer(answer, keys)
         except MessageError as error:
             self._lied(peer, error)
             return None
         self._enter(peer)
-        return {
-            key: (self._keeping.believed(result, peer.to_bytes()), self._neighbours(result))
-            for key, result in zip(keys, found, strict=True)
-        }
+        return [self._believed(peer, result) for result in found]
 
-    def _neighbours(self, found: Found) -> dict[DHTID, PeerID]:
-        """The neighbours without this peer itself, at which hivemind's search would fail."""
-        peers = map(peer_of, found.neighbours)
-        return {
-            node_id_of(peer): peer for peer in peers if peer != self.p2p.peer_id and not self._shunned(peer)
-        }
+    def _believed(self, peer: PeerID, found: Found) -> Answer:
+        entries, plain = self._keeping.believed(found, peer.to_bytes())
+        named = map(peer_of, found.neighbours)
+        others = (other for other in named if other != self.p2p.peer_id and not self._shunned(other))
+        return Answer(entries, plain, tuple(others))
 
     # The routing table -------------------------------------------------------------------------------
 
-    async def update_routing_table(
-        self, node_id: DHTID | None, peer_id: PeerID, responded: bool = True
-    ) -> None:
-        """As in hivemind, for the parts of it that still call this."""
-        if not responded:
-            self._forget(peer_id)
-        elif node_id in (None, node_id_of(peer_id)):
-            self._enter(peer_id)
+    @property
+    def peers(self) -> list[PeerID]:
+        """All peers in the routing table."""
+        return list(self.routing_table.uid_to_peer_id.values())
+
+    def nearest(self, key: int, count: int) -> list[PeerID]:
+        """The `count` peers in the routing table that are nearest to `key`."""
+        return [peer for _, peer in self.routing_table.get_nearest_neighbors(DHTID(key), count)]
 
     def _met(self, sender: bytes, place: bytes) -> None:
         """A request came. `place` is the DHT id that its sender states; a visitor states none."""
@@ -356,7 +301,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         oldest = self.routing_table.add_or_update_node(node_id, peer)
         self._bound_replacements(node_id)
         if oldest is not None:
-            self._start(self.call_ping(oldest[1]), "ping")
+            self.start(self.greet(oldest[1]), "ping")
 
     def _bound_replacements(self, node_id: DHTID) -> None:
         """Keep the last few peers that found no place in a full bucket: hivemind remembers them all."""
@@ -365,19 +310,24 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         while len(waiting) > BUCKET_SIZE:
             del table[next(iter(waiting))]
 
-    def _forget(self, peer: PeerID) -> None:
+    def _forget(self, peer: PeerID) -> bool:
+        """Returns whether the peer had a place."""
         node_id = node_id_of(peer)
-        if node_id in self.routing_table:
+        had = node_id in self.routing_table
+        if had:
             del self.routing_table[node_id]
+        return had
 
     def _lied(self, peer: PeerID, error: MessageError) -> None:
         self._guard.noted(peer.to_bytes(), error)
         self._forget(peer)
 
-    def _start(self, work: Any, name: str) -> None:
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Do `work` in the background, until `end`."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

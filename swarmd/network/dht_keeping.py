@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hivemind.utils.timed_storage import ValueWithExpiration
-
 from protocol import Reason
-from swarmd.network.dht_storage import Clock, dictionary
+from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.messages import Found
-from swarmd.network.packing import Item, write_bin
+from swarmd.network.packing import Item
 from swarmd.network.rules import StorageRules, signer_of
 from swarmd.network.shelf import Held, Shelf
 
@@ -41,9 +39,9 @@ class Keeping:
             kept.append(item is not None and refusal is None and self._put(item, sender))
         return kept
 
-    def believed(self, found: Found, sender: bytes) -> ValueWithExpiration | None:
-        """What `sender` holds under one key, without what breaks the rules; None if nothing is left."""
-        junk = 0
+    def believed(self, found: Found, sender: bytes) -> tuple[dict[bytes, Held], Held | None]:
+        """What `sender` holds under one key, without what breaks the rules: by subkey, and without one."""
+        junk, plain = 0, None
         entries: dict[bytes, Held] = {}
         for item in found.items:
             refusal = self._refusal(item)
@@ -52,10 +50,10 @@ class Keeping:
                 if junk == JUNK_MAX:
                     break
             elif item.subkey is None:
-                return ValueWithExpiration(write_bin(item.value), item.expires)
+                plain = Held(item.value, item.expires)
             else:
                 entries[item.subkey] = Held(item.value, item.expires)
-        return dictionary(entries) if entries else None
+        return entries, plain
 
     def _refusal(self, item: Item | None) -> Reason | None:
         if item is None:

@@ -76,8 +76,12 @@ JUNK_REASONS = frozenset(
 class Guard:
     """See `control.Gate` for what peers ask; the rest is what this peer learns when it asks others."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], delivered: Callable[[PeerId], int] = lambda _peer: 0
+    ) -> None:
+        """`delivered`: how many bodies that peer has delivered over its own connection."""
         self._now = monotonic
+        self._delivered = delivered
         self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
         self._report: Report = lambda _peer, _what: None
         self._rates = Rates()
@@ -141,7 +145,7 @@ class Guard:
         self.hearing.asked(peer)
         if group is not None and group != UNKNOWN:
             self._locate(peer, group)
-        group = self._groups.get(peer, UNKNOWN)
+        group = self.group(peer)
         if group == UNKNOWN:
             self.strangers_met.set()
         admission = self._rates.admit(peer, group, kind, cost, standing, now)
@@ -165,7 +169,7 @@ class Guard:
     def source(self, sender: bytes, signer: PeerId) -> Source:
         """The source of a thing that `sender` brings."""
         brought = read_peer_id(sender)
-        group = self._groups.get(brought, UNKNOWN)
+        group = self.group(brought)
         return Source(brought if group == UNKNOWN else group, signer, self._standing_of(signer))
 
     def judged(self, peer: bytes, reason: Reason) -> bool:
@@ -181,6 +185,18 @@ class Guard:
     def shuns(self, peer: PeerId) -> bool:
         """Whether the transport avoids the peer for now."""
         return self._standing_of(peer) <= Standing.BANNED or self._conduct.is_shunned(peer, self._now())
+
+    def relies_on(self, peer: PeerId) -> bool:
+        """Whether the peer did something for this one that costs more than an identity."""
+        known = self._standing_of(peer) >= Standing.KNOWN
+        return (known or self._delivered(peer) > 0) and not self.shuns(peer)
+
+    def has_met(self, peer: PeerId) -> bool:
+        return self._standing_of(peer) >= Standing.MET and not self.shuns(peer)
+
+    def group(self, peer: PeerId) -> str:
+        """The address group that the peer was last seen in; UNKNOWN if it was not."""
+        return self._groups.get(peer, UNKNOWN)
 
     def kept_ours(self, peer: bytes) -> None:
         """The peer stored something of what it was asked to store."""

@@ -67,17 +67,11 @@ from swarmd.network.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
 
-BEAM_SIZE = 8
-"""Nodes asked on the way to a key; hivemind's 20 double the bytes of a store and find the same."""
-
 CALLS_AT_ONCE = 4
 """Walks through the DHT at once; more would only queue up in p2pd."""
 
 READ_KEYS = 4 * FIND_KEYS_MAX
 """Keys read in one walk."""
-
-LATEST = float("inf")
-"""An expiry that no value reaches: every holder is asked, and none is believed to have a whole dictionary."""
 
 
 class HivemindNetwork:
@@ -102,7 +96,8 @@ class HivemindNetwork:
         self._clock = clock
         self._rules = StorageRules(swarm)
         self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
-        self._guard = Guard(time.monotonic)
+        self._puller = BodyPuller()
+        self._guard = Guard(time.monotonic, self._puller.delivered)
         self._server = StreamServer()
         self._asked = AskedStreams()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -118,7 +113,6 @@ class HivemindNetwork:
         )
         self._known_since: float | None = None
         self._task: asyncio.Task[None] | None = None
-        self._puller = BodyPuller()
         self._reaching = Reaching(
             self._supervisor,
             self._neighbourhood,
@@ -339,40 +333,27 @@ class HivemindNetwork:
             batch = placements[start : start + STORE_ITEMS_MAX]
             session = await self._supervisor.session()
             async with self._calls, session.call("storing in the DHT", TRAVERSE_SECONDS):
-                answers = await session.node.store_many(
-                    keys=[placement.key for placement in batch],
-                    values=[placement.value for placement in batch],
-                    expiration_time=[placement.expires for placement in batch],
-                    subkeys=[placement.subkey for placement in batch],
-                    beam_size=BEAM_SIZE,
-                )
-            stored += sum(map(bool, answers.values()))
+                stored += await session.searcher.hold(batch)
         return stored
 
     async def _read(self, keys: Sequence[bytes]) -> list[bytes]:
         values: dict[bytes, None] = {}
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), READ_KEYS):
-            for found in (await self._find(wanted[start : start + READ_KEYS], LATEST)).values():
-                if found is not None and isinstance(found.value, dict):
-                    values.update(dict.fromkeys(entry.value for entry in found.value.values()))
+            session = await self._supervisor.session()
+            async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
+                some = await session.searcher.entries(wanted[start : start + READ_KEYS])
+            values.update(dict.fromkeys(some))
         return list(values)
-
-    async def _find(self, keys: Sequence[bytes], sufficient_expiry: float | None) -> dict[bytes, Any]:
-        session = await self._supervisor.session()
-        async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
-            found: dict[bytes, Any] = await session.node.get_many(
-                keys, sufficient_expiry, beam_size=BEAM_SIZE
-            )
-        return found
 
     async def _find_body(self, digest: bytes) -> bytes | None:
         manifest = self._swarm()
         if manifest is None:
             return None
-        key = body_key(manifest.swarm_id, digest)
-        found = (await self._find([key], None))[key]
-        return found.value if found is not None and isinstance(found.value, bytes) else None
+        session = await self._supervisor.session()
+        async with self._calls, session.call("reading from the DHT", TRAVERSE_SECONDS):
+            body: bytes | None = await session.searcher.plain(body_key(manifest.swarm_id, digest))
+        return body
 
     async def _ask(
         self,

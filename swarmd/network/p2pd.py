@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
 from hivemind.p2p import P2P
 from hivemind.utils.logging import use_hivemind_log_handler
 
@@ -26,8 +25,6 @@ from swarmd.network.binary_addresses import write_address
 from swarmd.network.control import MESSAGE_BYTES_MAX, P2PD_ERRORS, Connector, Control
 from swarmd.network.peer_ids import write_peer_id
 from swarmd.network.ports import is_free, require_free_port
-
-log = structlog.get_logger(__name__)
 
 START_SECONDS = 15.0
 """For p2pd to say that it is up; 0.3 s on an idle machine, several under load."""
@@ -211,17 +208,3 @@ def quieten_hivemind() -> None:
     """Stop hivemind's own log handler, and its warnings of what is ordinary here; errors get through."""
     use_hivemind_log_handler("nowhere")
     logging.getLogger("hivemind").setLevel(logging.ERROR)
-    asyncio.get_running_loop().set_exception_handler(_without_searches_given_up)
-
-
-def _without_searches_given_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle errors as asyncio does, except those of cancelled searches.
-
-    A cancelled search leaves tasks behind that only wait for its end (hivemind's `traverse.py`), and asyncio
-    finds them when they are collected.
-    """
-    task = context.get("task")
-    if isinstance(task, asyncio.Task) and getattr(task.get_coro(), "__qualname__", "") == "Event.wait":
-        log.debug("a search was given up", message=context.get("message"))
-        return
-    loop.default_exception_handler(context)

@@ -20,8 +20,7 @@ from swarmd.addresses import PeerAddress
 from swarmd.errors import NetworkError
 from swarmd.network.binary_addresses import read_address, write_address
 from swarmd.network.control import P2PD_ERRORS, StreamHandler
-from swarmd.network.dht import open_node
-from swarmd.network.dht_ids import node_id_of
+from swarmd.network.dht import SwarmDHT
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.interface import LocalFailureError
@@ -30,6 +29,7 @@ from swarmd.network.p2pd import P2PSettings, control_of, kill, spawn, stop
 from swarmd.network.pauses import Pauses
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
 from swarmd.network.rules import StorageRules
+from swarmd.network.searching import Searcher
 from swarmd.network.shelf import Shelf
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ CONNECT_SECONDS = 8.0
 """For dialling one peer; p2pd itself gives up on a silent endpoint after 5 s."""
 
 TRAVERSE_SECONDS = 15.0
-"""For one walk through the DHT: up to eight peers on the way may be dead at 1.5 s each."""
+"""For one search or store, with the wait for its turn: a walk and its stores take 8 s at most."""
 
 ALIVE_SECONDS = 1.0
 """For p2pd to say anything after a call took too long; it takes a millisecond."""
@@ -53,11 +53,12 @@ CONNECTIONS_MAX = 2_048
 class Session:
     """A running p2pd with a DHT node over it."""
 
-    def __init__(self, p2p: Any, node: Any, pauses: Pauses) -> None:
+    def __init__(self, p2p: Any, dht: SwarmDHT, searcher: Searcher, pauses: Pauses) -> None:
         self._p2p = p2p
         self._pauses = pauses
         self._control = control_of(p2p)
-        self.node = node
+        self.dht = dht
+        self.searcher = searcher
         self._deadlines: set[asyncio.Timeout] = set()
         self._ended = False
 
@@ -77,10 +78,10 @@ class Session:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 control = control_of(p2p)
-                node = await open_node(p2p, control, rules, shelf, guard, clock)
+                dht = await SwarmDHT.open(p2p, control, rules, shelf, guard, clock)
                 p2p._start_listening()
-                await control.serve(guard, node.protocol.handlers, dict(streams))
-                session = cls(p2p, node, pauses)
+                await control.serve(guard, dht.handlers, dict(streams))
+                session = cls(p2p, dht, Searcher(dht, guard, shelf, clock), pauses)
         except BaseException as error:
             await stop(p2p)
             if isinstance(error, (TimeoutError, *P2PD_ERRORS)):
@@ -109,8 +110,7 @@ class Session:
     def end(self) -> None:
         """Every call under way raises NetworkError now, and every later one at once."""
         self._ended = True
-        self.node.is_alive = False
-        self.node.protocol.end()
+        self.dht.end()
         now = asyncio.get_running_loop().time()
         for deadline in self._deadlines:
             if not deadline.expired():
@@ -170,11 +170,11 @@ class Session:
 
     def forgive(self) -> None:
         """Ask again the peers that did not answer a search lately: a peer that was away is back."""
-        self.node.blacklist.clear()
+        self.searcher.forgive()
 
     def visit(self) -> None:
         """From now on no request says where this node is, so nobody enters it into a routing table."""
-        self.node.protocol.hide()
+        self.dht.hide()
 
     async def dial(self, address: PeerAddress) -> None:
         """Connect to a peer. Raises NetworkError if it does not answer there."""
@@ -189,18 +189,18 @@ class Session:
     async def greet(self, peer_id: PeerId) -> float | None:
         """Enter each other's routing table; returns how far ahead its clock is (s), None: no answer."""
         async with self.call(f"greeting {peer_id}", CONNECT_SECONDS):
-            skew: float | None = await self.node.protocol.greet(PeerID.from_base58(peer_id))
+            skew: float | None = await self.dht.greet(PeerID.from_base58(peer_id))
         return skew
 
     async def look_around(self) -> None:
         """Walk towards this peer's own place in the DHT: fills the routing table. Raises NetworkError."""
         async with self.call("looking for peers", TRAVERSE_SECONDS):
-            await self.node.find_nearest_nodes([node_id_of(self._p2p.peer_id)])
+            await self.searcher.look_around()
 
     @property
     def peers_known(self) -> int:
         """Peers in the DHT's routing table."""
-        return len(self.node.protocol.routing_table.uid_to_peer_id)
+        return len(self.dht.routing_table.uid_to_peer_id)
 
     async def connections(self) -> list[str]:
         """The addresses, with /p2p/ at the end, of the peers p2pd is connected to. Raises NetworkError."""

@@ -34,6 +34,9 @@ MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 CALL_S = 5.0
 """For one message to a target; what takes longer counts as failed."""
 
+STARTED_S = 60.0
+"""For a p2pd to start; it takes a second on a quiet machine."""
+
 ATTACKER_HOST = "127.66.0.1"
 """All of 127.0.0.0/8 is loopback; p2pd dials from the address that it listens on, so targets see another
 address than that of their honest peers on 127.0.0.1."""
@@ -92,6 +95,7 @@ class Attacker:
             nat_port_map=False,
             auto_nat=False,
             use_relay=False,
+            startup_timeout=STARTED_S,
         )
         self = cls(key, p2p)
         await self.answer(PING, self.polite_ping)

@@ -208,12 +208,6 @@ class MemoryWorld(World):
         run_simulated(self._main(scenario))
 
 
-def is_abandoned_search(context: dict[str, Any]) -> bool:
-    """A search that is cancelled, as one that takes too long is, leaves hivemind's waits for its end."""
-    task = context.get("task")
-    return task is not None and task.get_coro().__qualname__ == "Event.wait"
-
-
 def p2pd_processes(key: KeyPair | None = None) -> list[psutil.Process]:
     """The running p2pd children of this process, or the one with `key`."""
     running = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
@@ -250,7 +244,7 @@ class P2PWorld(World):
             runner.get_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
             runner.run(self._main(scenario))
             gc.collect()  # a task whose exception nobody looked at says so when it is collected
-        assert [context for context in unhandled if not is_abandoned_search(context)] == []
+        assert unhandled == []
         assert p2pd_processes() == []
 
 

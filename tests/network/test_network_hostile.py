@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ class Liar:
         from hivemind.proto import dht_pb2
         from hivemind.utils import MSGPackSerializer
 
-        protocol = self.session.node.protocol
+        protocol = self.session.dht
         fields = {
             "keys": [DHTID.generate(source=key).to_bytes()],
             "subkeys": [MSGPackSerializer.dumps(subkey)],
@@ -234,11 +235,11 @@ def test_node_ids_of_ones_own_choice_get_no_place(p2p: Any) -> None:
         from hivemind.proto import dht_pb2
 
         chosen = DHTID.generate(source=world.announcements_key)
-        protocol = liar.session.node.protocol
+        protocol = liar.session.dht
         stub = protocol.get_stub(PeerID.from_base58(victim.network.peer_id))
         await stub.rpc_ping(dht_pb2.PingRequest(peer=dht_pb2.NodeInfo(node_id=chosen.to_bytes())), timeout=5)
         await victim.network.read_announcements([world.announcements_key])
-        table = victim.network._supervisor._session.node.protocol.routing_table
+        table = victim.network._supervisor._session.dht.routing_table
         assert chosen not in table
         assert protocol.node_id in table
 
@@ -305,7 +306,7 @@ def test_a_search_survives_whatever_a_node_answers(p2p: Any) -> None:
         control = liar.network._supervisor._session._p2p._client.control
         own = world.announcement(honest.key, world.record(honest.key, world.clock()), world.clock())
         assert await honest.network.announce([own]) == 1
-        place = victim.network._supervisor._session.node.protocol
+        place = victim.network._supervisor._session.dht
         this = {
             "nearest_node_ids": [place.node_id.to_bytes()],
             "nearest_peer_ids": [place.p2p.peer_id.to_bytes()],
@@ -322,6 +323,31 @@ def test_a_search_survives_whatever_a_node_answers(p2p: Any) -> None:
             assert own in await victim.network.read_announcements([world.announcements_key])
             body = world.record(victim.key, world.clock(), index)
             assert await victim.network.announce([world.announcement(victim.key, body, world.clock())]) == 1
+
+    p2p.run(scenario)
+
+
+def test_names_of_nobody_hide_no_peer_and_nobody_waits_for_them(p2p: Any) -> None:
+    from hivemind.proto import dht_pb2
+
+    async def scenario(world: Any) -> None:
+        victim, liar, honest = await world.swarm(3)
+        rng = random.Random(1)
+
+        def name_nobody(data: bytes, _sender: bytes) -> bytes:
+            names = [b"\x00$\x08\x01\x12 " + rng.randbytes(32) for _ in range(20)]
+            result = dht_pb2.FindResult(
+                nearest_node_ids=list(map(dht_id, names)), nearest_peer_ids=names, type=dht_pb2.NOT_FOUND
+            )
+            count = len(dht_pb2.FindRequest.FromString(data).keys)
+            return dht_pb2.FindResponse(results=[result] * count).SerializeToString()
+
+        control = liar.network._supervisor._session._p2p._client.control
+        control.unary_handlers["SwarmDHT.rpc_find"] = name_nobody
+        own = world.announcement(honest.key, world.record(honest.key, world.clock()), world.clock())
+        assert await honest.network.announce([own]) == 1
+        assert await victim.network.read_announcements([world.announcements_key]) == [own]
+        assert victim.network.statistics().unheard == frozenset()
 
     p2p.run(scenario)
 

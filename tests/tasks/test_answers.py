@@ -12,7 +12,14 @@ from reasoning_gym.factory import DATASETS
 from swarmd.tasks import PRESETS, load_manifest
 from swarmd.tasks.answers import FORMS, is_plain_literal
 
-PRESET_TASKS = sorted({(task.dataset, task.config) for name in PRESETS for task in load_manifest(name).tasks})
+PRESET_TASKS = sorted(
+    {
+        (task.dataset, task.config)
+        for name in PRESETS
+        for task in load_manifest(name).tasks
+        if task.source == "reasoning_gym"
+    }
+)
 USABLE = sorted(set(DATASETS) - {"composite"})  # it mixes others, which must be named
 # In a process of its own, with the hash seed of the worker: score right answers, again behind the sandbox,
 # and note which datasets compile text of the answer's.

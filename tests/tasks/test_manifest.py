@@ -134,7 +134,7 @@ def test_a_name_no_file_could_have_is_a_config_error() -> None:
 def test_a_name_that_is_neither_preset_nor_file_is_answered_with_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'starter'"):
         load_manifest("startr")
-    with pytest.raises(ConfigError, match="presets are code, draw, sapo, starter"):
+    with pytest.raises(ConfigError, match="presets are code, draw, guessing, sapo, starter"):
         load_manifest("zzz")
     with pytest.raises(ConfigError, match=r"no swarm manifest at .*absent\.toml"):
         load_manifest(str(tmp_path / "absent.toml"))

@@ -33,6 +33,7 @@ async def hold_nothing(count: int, ways: tuple[str, ...], scene: Scene) -> Count
     holders = [await scene.attacker(number) for number in range(count)]
     for index, holder in enumerate(holders):
         await _behave(holder, ways[index % len(ways)], random.Random(index))
+    scene.begin()
     async for _ in paced(0.5, scene.until, 1_000):
         for holder in holders:
             for target in scene.targets:

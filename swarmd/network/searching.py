@@ -1,0 +1,280 @@
+"""Finds and holds things in the DHT although hostile nodes may sit next to every key.
+
+What a walk finds near a key may be an attacker's: it says that it holds what it drops, names nobody, refuses,
+or is slow. So nothing depends on the nodes near a key alone:
+
+- what this peer publishes stays on its own shelf as well, and goes to contacts beside the nearest nodes, and
+  to nodes that lost what they said that they hold (`promises.py`) only after the others;
+- whoever reads asks contacts beside the nearest nodes, and unites what all of them say;
+- no answer is waited for longer than others need (`awaiting.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hivemind.p2p import PeerID
+
+from protocol import Placement, dht_id
+from swarmd.network.awaiting import Calls, Lateness
+from swarmd.network.dht import Answer, SwarmDHT
+from swarmd.network.dht_ids import node_id_of
+from swarmd.network.dht_storage import Clock
+from swarmd.network.guard import Guard
+from swarmd.network.handing_over import REPLICAS, Packed, packed_subkey
+from swarmd.network.messages import FIND_KEYS_MAX, NEIGHBOURS_MAX
+from swarmd.network.packing import write_bin
+from swarmd.network.peer_ids import read_peer_id
+from swarmd.network.promises import Promises
+from swarmd.network.shelf import Shelf
+from swarmd.network.vouching import Vouching
+from swarmd.network.walk import BEAM, Names, Question, Walk
+
+CONTACTS_ASKED = 4
+"""Contacts that are asked about a key, whoever else is near it."""
+
+CONTACTS_HOLDING = 2
+"""Contacts that get a thing beside the REPLICAS nearest nodes."""
+
+SEARCH_S = 4.0
+"""Seconds of one walk, after which what came has to do: four steps of which nobody answers in time."""
+
+STORE_S = 4.0
+"""Seconds for which the nodes that were found are waited for."""
+
+SILENT_S = 5.0
+"""Seconds for which a name that did not answer is not followed again, whoever gives it."""
+
+SILENT_MAX = 1_024
+"""Such names that are remembered, the newest."""
+
+KEY_BYTES = 20
+
+
+@dataclass
+class _Thing:
+    """Something to be held, and the nodes that may still be asked to."""
+
+    placement: Placement
+    key: int
+    untried: list[int]
+    wanted: int
+    """Nodes that should hold it."""
+    held: bool
+    asked: int = 0
+    """Nodes that hold it, or may say so yet."""
+
+    @property
+    def packed(self) -> Packed:
+        name, what = self.key.to_bytes(KEY_BYTES), self.placement
+        return name, packed_subkey(what.subkey), write_bin(what.value), what.expires
+
+
+@dataclass
+class _Known:
+    """The peers behind the nodes of one walk."""
+
+    peers: dict[int, PeerID] = field(default_factory=dict)
+
+    def add(self, peers: Iterable[PeerID]) -> list[int]:
+        found: dict[int, PeerID] = {node_id_of(peer): peer for peer in peers}
+        self.peers |= found
+        return list(found)
+
+
+class Searcher:
+    """The walks of one DHT node. What it calls may outlive a walk: `SwarmDHT` ends it."""
+
+    def __init__(
+        self,
+        dht: SwarmDHT,
+        guard: Guard,
+        shelf: Shelf,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dht = dht
+        self._guard = guard
+        self._shelf = shelf
+        self._clock = clock
+        self._now = monotonic
+        self._lateness = Lateness()
+        self._vouching = Vouching(monotonic)
+        self._promises = Promises()
+        self._silent: OrderedDict[PeerID, float] = OrderedDict()
+
+    async def entries(self, keys: Sequence[bytes]) -> list[bytes]:
+        """The live entries under `keys`, of all nodes that answer in time."""
+        found = {
+            int.from_bytes(name): dict(self._shelf.entries(name, self._clock())) for name in map(dht_id, keys)
+        }
+
+        def take(key: int, answer: Answer) -> None:
+            for subkey, held in answer.entries.items():
+                if subkey not in found[key] or found[key][subkey].expires < held.expires:
+                    found[key][subkey] = held
+
+        await self._walk(list(found), _Known(), take)
+        return list(dict.fromkeys(held.value for entries in found.values() for held in entries.values()))
+
+    async def plain(self, key: bytes) -> bytes | None:
+        """The plain value under `key` that comes first."""
+        name = dht_id(key)
+        found = [held for held in [self._shelf.plain(name, self._clock())] if held is not None]
+
+        def take(_key: int, answer: Answer) -> None:
+            found.extend(held for held in [answer.plain] if held is not None)
+
+        if not found:
+            await self._walk([int.from_bytes(name)], _Known(), take, enough=lambda: bool(found))
+        return found[0].value if found else None
+
+    async def hold(self, placements: Sequence[Placement]) -> int:
+        """Have things held here, by the nodes nearest to their keys and by contacts.
+
+        Returns how many are held, be it here alone: contacts ask here too.
+        """
+        kept = list(map(self._keep, placements))
+        keys = [int.from_bytes(dht_id(placement.key)) for placement in placements]
+        known = _Known()
+        walk = await self._walk(list(dict.fromkeys(keys)), known)
+        things = [self._thing(*one, walk) for one in zip(placements, keys, kept, strict=True)]
+        await self._spread(things, known, walk)
+        return sum(thing.held for thing in things)
+
+    async def look_around(self) -> None:
+        """Walk towards this peer's own place: fills the routing table."""
+        await self._walk([self._dht.node_id], _Known())
+
+    def forgive(self) -> None:
+        """Follow again the names of peers that did not answer lately: a peer that was away is back."""
+        self._silent.clear()
+
+    def _keep(self, placement: Placement) -> bool:
+        name, now = dht_id(placement.key), self._clock()
+        if placement.subkey is None:
+            return self._shelf.put_plain(name, placement.value, placement.expires, now)
+        return self._shelf.put_entry(name, placement.subkey, placement.value, placement.expires, now)
+
+    # Walking -----------------------------------------------------------------------------------------
+
+    async def _walk(
+        self,
+        keys: Sequence[int],
+        known: _Known,
+        take: Callable[[int, Answer], None] = lambda _key, _answer: None,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> Walk:
+        """Walk towards `keys` until the nearest nodes have answered, time is over, or it is `enough`."""
+        start = {key: known.add(self._dht.nearest(key, NEIGHBOURS_MAX)) for key in keys}
+        contacts = self._contacts(keys, known)
+        walk = Walk(keys, start, contacts, self._vouching.follow, keys_at_once=FIND_KEYS_MAX)
+        calls: Calls[Question, Names] = Calls(self._spawn, self._lateness, SEARCH_S)
+        while not enough():
+            while calls.waited_for < BEAM and (question := walk.next()) is not None:
+                work = self._ask(question, known, take)
+                calls.start(question.node, question, work, contact=question.contact)
+            if not calls.waited_for:
+                break
+            for asked, names in await calls.some():
+                if names is None:
+                    walk.silent(asked)
+                else:
+                    walk.answered(asked, names)
+        return walk
+
+    async def _ask(
+        self, question: Question, known: _Known, take: Callable[[int, Answer], None]
+    ) -> Names | None:
+        peer, asked_at = known.peers[question.node], self._clock()
+        answers = await self._dht.find(peer, [key.to_bytes(KEY_BYTES) for key in question.keys])
+        if answers is None:
+            self._was_silent(peer)
+            return None
+        if question.namer is not None:
+            self._vouching.answered(question.namer)
+        for key, answer in zip(question.keys, answers, strict=True):
+            take(key, answer)
+            self._promises.checked(question.node, key, answer.entries, asked_at, self._clock())
+        return {
+            key: known.add(peer for peer in answer.neighbours if not self._is_silent(peer))
+            for key, answer in zip(question.keys, answers, strict=True)
+        }
+
+    def _contacts(self, keys: Sequence[int], known: _Known) -> Mapping[int, list[int]]:
+        """For each key the contacts nearest to it, one of each address group before a second one of any.
+
+        While nobody is reliable, these are the peers that gossip has met.
+        """
+        guard, peers = self._guard, {read_peer_id(peer.to_bytes()): peer for peer in self._dht.peers}
+        chosen = list(filter(guard.relies_on, peers)) or list(filter(guard.has_met, peers))
+        nodes = known.add(peers[name] for name in chosen)
+        groups = dict(zip(nodes, map(guard.group, chosen), strict=True))
+        return {key: _by_group(key, groups)[:CONTACTS_ASKED] for key in keys}
+
+    def _was_silent(self, peer: PeerID) -> None:
+        self._silent.pop(peer, None)
+        self._silent[peer] = self._now()
+        if len(self._silent) > SILENT_MAX:
+            self._silent.popitem(last=False)
+
+    def _is_silent(self, peer: PeerID) -> bool:
+        return self._now() - self._silent.get(peer, float("-inf")) < SILENT_S
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return self._dht.start(work, "asking in the DHT")
+
+    # Storing -----------------------------------------------------------------------------------------
+
+    async def _spread(self, things: Sequence[_Thing], known: _Known, walk: Walk) -> None:
+        """Ask nodes to hold `things`. Whoever does not is made up for by the next nearest."""
+        calls: Calls[tuple[int, list[_Thing]], Sequence[bool]] = Calls(self._spawn, self._lateness, STORE_S)
+        while True:
+            for node, theirs in _next_nodes(things).items():
+                work = self._dht.store(known.peers[node], [thing.packed for thing in theirs])
+                calls.start(node, (node, theirs), work, contact=walk.is_contact(node))
+            if not calls.waited_for:
+                return
+            for (node, theirs), answer in await calls.some():
+                for thing, held in zip(theirs, answer or [False] * len(theirs), strict=True):
+                    thing.held |= held
+                    thing.asked -= not held
+                    self._promised(node, thing, held)
+
+    def _thing(self, placement: Placement, key: int, kept: bool, walk: Walk) -> _Thing:
+        """Contacts come first, nodes that do not keep what they said that they hold come last."""
+        now = self._clock()
+        nearest = sorted(walk.nearest(key), key=lambda node: self._promises.breaks(node, now))
+        chosen = dict.fromkeys((*walk.contacts(key)[:CONTACTS_HOLDING], *nearest[:REPLICAS]))
+        return _Thing(placement, key, list(dict.fromkeys((*chosen, *nearest))), len(chosen), kept)
+
+    def _promised(self, node: int, thing: _Thing, held: bool) -> None:
+        what = thing.placement
+        if held and what.subkey is not None:
+            self._promises.made(node, thing.key, what.subkey, what.expires, self._clock())
+
+
+def _next_nodes(things: Iterable[_Thing]) -> Mapping[int, list[_Thing]]:
+    """Which nodes are to be asked now to hold what."""
+    chosen: defaultdict[int, list[_Thing]] = defaultdict(list)
+    for thing in things:
+        while thing.untried and thing.asked < thing.wanted:
+            chosen[thing.untried.pop(0)].append(thing)
+            thing.asked += 1
+    return chosen
+
+
+def _by_group(key: int, groups: Mapping[int, str]) -> list[int]:
+    """The nodes by distance, the first of each group before the second of any."""
+    turns: defaultdict[str, int] = defaultdict(int)
+    ranked = []
+    for node in sorted(groups, key=lambda node: node ^ key):
+        group = groups[node]
+        ranked.append((turns[group], node ^ key, node))
+        turns[group] += 1
+    return [node for _, _, node in sorted(ranked)]

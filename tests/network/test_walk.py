@@ -1,0 +1,124 @@
+"""A walk through a DHT in which nodes are numbers: what is found, and who is asked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swarmd.network.walk import BEAM, NAMES_MAX, Question, Walk
+
+KEYS_AT_ONCE = 4
+NAMED = 20
+PLACES = 2**160
+
+
+def walk_to(
+    keys: Iterable[int],
+    start: Iterable[int],
+    contacts: Iterable[int] = (),
+    follow: Callable[[int], bool] = lambda _namer: True,
+) -> Walk:
+    keys = list(keys)
+    return Walk(
+        keys,
+        {key: list(start) for key in keys},
+        {key: list(contacts) for key in keys},
+        follow,
+        keys_at_once=KEYS_AT_ONCE,
+    )
+
+
+def carry_out(walk: Walk, names_of: Callable[[int, int], Iterable[int] | None]) -> list[Question]:
+    """Answer every question by `names_of(node, key)`, None for silence. Returns the questions."""
+    questions = []
+    while (question := walk.next()) is not None:
+        questions.append(question)
+        named = {key: names_of(question.node, key) for key in question.keys}
+        if any(names is None for names in named.values()):
+            walk.silent(question)
+        else:
+            walk.answered(question, {key: names or () for key, names in named.items()})
+    return questions
+
+
+def nearest(key: int, nodes: Iterable[int], count: int) -> list[int]:
+    return sorted(nodes, key=lambda node: node ^ key)[:count]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_the_nearest_of_an_honest_swarm_are_found_from_any_of_them(seed: int, keys_count: int) -> None:
+    rng = random.Random(seed)
+    nodes = [rng.randrange(PLACES) for _ in range(100)]
+    keys = [rng.randrange(PLACES) for _ in range(keys_count)]
+    walk = walk_to(keys, rng.sample(nodes, 2))
+    questions = carry_out(walk, lambda node, key: nearest(key, [n for n in nodes if n != node], NAMED))
+    assert all(walk.nearest(key)[:5] == nearest(key, nodes, 5) for key in keys)
+    assert all(len(question.keys) <= KEYS_AT_ONCE for question in questions)
+    asked = [(question.node, key) for question in questions for key in question.keys]
+    assert len(set(asked)) == len(asked)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, BEAM - 1))
+def test_names_of_nobody_push_no_real_node_out_of_sight(seed: int, liars_count: int) -> None:
+    """hivemind's walk lost the honest node in most of these."""
+    rng = random.Random(seed)
+    honest, key = rng.randrange(PLACES), rng.randrange(PLACES)
+    liars = [rng.randrange(PLACES) for _ in range(liars_count)]
+    nobody = {liar: [key ^ rng.randrange(2**100) for _ in range(NAMED)] for liar in liars}
+
+    def answer(node: int, _key: int) -> Iterable[int] | None:
+        return () if node == honest else nobody.get(node)
+
+    walk = walk_to([key], [honest, *liars])
+    carry_out(walk, answer)
+    assert honest in walk.nearest(key)
+    assert not set(walk.nearest(key)) & {name for names in nobody.values() for name in names}
+
+
+def test_contacts_are_asked_first_however_many_others_are_nearer() -> None:
+    key, contact = 0, PLACES - 1
+    others = list(range(1, 100))
+    walk = walk_to([key], others, [contact])
+    questions = carry_out(walk, lambda _node, _key: ())
+    assert questions[0].node == contact
+    assert questions[0].contact
+    assert walk.contacts(key) == [contact]
+    assert walk.nearest(key)[:-1] == others[:BEAM]
+    assert not any(question.contact for question in questions[1:])
+
+
+def test_who_names_somebody_pays_for_it_unless_the_node_is_known_already() -> None:
+    paid: list[int] = []
+    walk = walk_to([0], [10, 11], follow=lambda namer: paid.append(namer) is None)
+    carry_out(walk, lambda node, _key: [10, 11, 12] if node == 10 else ())
+    assert paid == [10]
+
+
+def test_a_name_without_credit_is_not_asked_until_somebody_else_gives_it() -> None:
+    names = {10: [3, 4], 11: [4]}
+    walk = walk_to([0], [10, 11], follow=lambda namer: namer == 11)
+    asked = [question.node for question in carry_out(walk, lambda node, _key: names.get(node, ()))]
+    assert asked == [10, 11, 4]
+
+
+def test_nodes_that_lead_ever_nearer_end_with_a_bounded_number_of_questions() -> None:
+    walk = walk_to([0], [PLACES - 1])
+    questions = carry_out(walk, lambda node, _key: [node // 2, node // 3])
+    assert len(questions) == 1 + NAMES_MAX
+
+
+def test_a_silent_node_is_not_asked_again_and_counts_as_near_to_nothing() -> None:
+    walk = walk_to([0, 1, 2, 3, 4, 5], [7])
+    assert len(carry_out(walk, lambda _node, _key: None)) == 1
+    assert walk.nearest(0) == []
+
+
+def test_where_the_nearest_are_gone_the_next_nearest_are_asked() -> None:
+    walk = walk_to([0], range(1, 21))
+    carry_out(walk, lambda node, _key: None if node <= 12 else ())
+    assert walk.nearest(0) == list(range(13, 21))
