@@ -137,8 +137,8 @@ def test_the_question_says_what_is_wanted_and_every_rule() -> None:
     assert text == (
         "Draw two red lines and one green circle on a grid of 8 x 8 cells, and nothing else.\n"
         "Write 8 lines of 8 letters: R red, G green, B blue, Y yellow, - empty. A line is one cell wide and "
-        "two or more long, across or down; a square is filled, 2x2, 3x3 or 4x4; a circle is a filled 4x4 or 5x5 "
-        "without its four corners. Shapes of one colour must not touch side by side."
+        "two or more long, across or down; a square is filled, 2x2, 3x3 or 4x4; a circle is a filled 4x4 or "
+        "5x5 without its four corners. Shapes of one colour must not touch side by side."
     )
     assert entry.painted == (
         *("RR-GGG--", "--GGGGG-", "--GGGGG-", "--GGGGG-"),
