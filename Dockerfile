@@ -1,5 +1,5 @@
-# swarmd in a container, from wheels that were made on the host: the host decides what goes in, and nothing is
-# downloaded while building. docs/testnet.md has the commands.
+# swarmd in a container, from wheels that were made on the host: the host decides what goes in. Nothing but strip is
+# downloaded while building, and only if it can be had. docs/testnet.md has the commands.
 #
 #   --build-arg BASE=python:3.11-slim@sha256:...   the base by digest, where a registry is at hand
 #   --build-arg TORCH_INDEX=URL                     torch from this package index instead of from wheels/
@@ -17,6 +17,10 @@ RUN python3 -m venv /opt/swarmd \
       rm -f /wheels/torch-*.whl \
    && /opt/swarmd/bin/pip install --no-cache-dir --no-compile --index-url "$TORCH_INDEX" "torch>=2.6,<=2.13.0"; fi \
  && /opt/swarmd/bin/pip install --no-cache-dir --no-compile --no-index --find-links /wheels swarmd
+# strip, for torch's libraries. Without a package server the build goes on, and the image is larger.
+RUN command -v strip > /dev/null \
+ || { apt-get update && apt-get install -y --no-install-recommends binutils; } \
+ || echo "binutils cannot be had: libraries keep their symbols" >&2
 COPY .ci/slim /tmp/slim
 RUN sh /tmp/slim /opt/swarmd
 

@@ -13,6 +13,7 @@ import pytest
 from swarmd.daemon.steps import StepLoop
 from swarmd.policy import Policy
 from swarmd.storage import Database, Home
+from tests.daemon.exchange_bench import Bench
 from tests.daemon.fakes import Events
 from tests.daemon.step_peer import Peer, StopAt
 
@@ -31,6 +32,11 @@ def home(tmp_path: Path) -> Home:
 def database(home: Home) -> Iterator[Database]:
     with Database(home.database_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def bench(home: Home, database: Database, events: Events) -> Bench:
+    return Bench(home, database, events)
 
 
 @pytest.fixture

@@ -5,34 +5,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from protocol import PeerId, Reason, is_held_out, sign_record, verify_record, verify_status
+from protocol import PeerId, sign_record, verify_status
 from swarmd import gossip as g
 from swarmd.daemon import exchange as exchange_module
 from swarmd.daemon.exchange import Exchange, well_formed
-from swarmd.errors import ConfigError, NetworkError, StorageError
+from swarmd.errors import NetworkError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
 from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Standing, Way
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
-from swarmd.tasks import Score
+from tests.daemon.exchange_bench import ALLOWED, MANIFEST, OTHER, Bench, received
 from tests.daemon.fakes import (
     Events,
     KnownTasks,
-    ScriptedGossip,
-    ScriptedNetwork,
-    external_group,
     peer,
 )
 from tests.gossip.making import (
     START,
     key,
     make_group,
-    make_manifest,
     make_own_status,
     make_record,
     make_status,
@@ -40,74 +35,8 @@ from tests.gossip.making import (
     question,
 )
 
-MANIFEST = make_manifest()
-ALLOWED = [n for n in range(300) if not is_held_out(question(make_task(MANIFEST, n)))]
-OTHER = key(2).peer_id
 ADDRESS = f"/ip4/192.0.2.7/tcp/4001/p2p/{OTHER}"
 MALFORMED = f"/nonsense/p2p/{OTHER}"
-
-
-class Bench:
-    """An exchange between a gossip and a network that do as told."""
-
-    def __init__(self, home: Home, database: Database, events: Events) -> None:
-        self.gossip = ScriptedGossip()
-        self.network = ScriptedNetwork(key(1).peer_id)
-        self.database, self.events = database, events
-        self.blobs = BlobStore(home.records_path, 2**20)
-        self.tasks = KnownTasks()
-        self.exchange = Exchange(
-            gossip=self.gossip,
-            network=self.network,
-            verification=Verification(manifest=MANIFEST, tasks=self.tasks),
-            database=database,
-            blobs=self.blobs,
-            events=events,
-            clock=lambda: START,
-        )
-
-    def want(self, *commands: g.Command) -> None:
-        self.gossip.wants = list(commands)
-        self.exchange.handle(g.Tick(neighbours=0))
-
-    async def told(self, kind: type, times: int = 1) -> list[g.Event]:
-        """The events of that kind, once there are `times` of them."""
-        async with asyncio.timeout(10):
-            while len(self.gossip.of(kind)) < times:
-                self.gossip.heard.clear()
-                await self.gossip.heard.wait()
-        return self.gossip.of(kind)
-
-    async def called(self, times: int = 1) -> list[tuple]:
-        async with asyncio.timeout(10):
-            while len(self.network.calls) < times:
-                self.network.asked.clear()
-                await self.network.asked.wait()
-        return self.network.calls
-
-    async def fails_on(self, command: g.Command) -> None:
-        """Runs until `command` ends the exchange."""
-        async with self.running():
-            self.want(command)
-            async with asyncio.timeout(10):
-                await asyncio.Event().wait()
-
-    @asynccontextmanager
-    async def running(self):
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(self.exchange.run())
-            yield
-            task.cancel()
-
-
-@pytest.fixture
-def bench(home: Home, database: Database, events: Events) -> Bench:
-    return Bench(home, database, events)
-
-
-def received(number: int, rewards: tuple[float, ...] = (1.0, 0.0), **changes: bytes):
-    record = make_record(MANIFEST, number, START, rewards, **changes)
-    return verify_record(sign_record(key(2), record), manifest=MANIFEST, now=START)
 
 
 # Commands and answers ------------------------------------------------------------------------------
@@ -284,90 +213,6 @@ async def test_ticks_carry_the_number_of_neighbours_and_who_does_not_answer(benc
     async with bench.running():
         told = (await bench.told(g.Tick))[-1]
     assert told == g.Tick(neighbours=3, dialable=True, unheard=frozenset({OTHER}))
-
-
-# Verdicts -----------------------------------------------------------------------------------------
-
-
-async def test_a_true_group_goes_into_the_pool_and_can_be_served_to_others(bench: Bench):
-    record = received(ALLOWED[0])
-    async with bench.running():
-        bench.want(g.Verify(record))
-        assert await bench.told(g.GroupScored) == [g.GroupScored(record.digest, informative=True)]
-    [group] = bench.database.pool.candidates(0, 10)
-    assert (group.digest, group.publisher, group.rewards) == (record.digest, OTHER, (1.0, 0.0))
-    assert bench.blobs.get(record.digest) == record.envelope
-    [line] = bench.events.named("pulled")
-    assert (line["digest"], line["publisher"], line["reward"]) == (record.digest.hex(), OTHER, 0.5)
-
-
-async def test_what_was_on_its_way_from_a_peer_that_is_ignored_now_is_not_kept(bench: Bench):
-    record = received(ALLOWED[0])
-    bench.gossip.distrusted = {OTHER}
-    async with bench.running():
-        bench.want(g.Verify(record))
-        assert await bench.told(g.GroupRejected) == [g.GroupRejected(record.digest, "ignored")]
-    assert len(bench.database.pool) == 0
-    assert bench.blobs.get(record.digest) is None
-
-
-def test_who_delivered_is_remembered_and_whoever_is_ignored_is_forgotten_with_its_groups(bench: Bench):
-    entry = g.Acquaintance(OTHER, 3, START - 60, START, "192.0.2.7")
-    bench.want(g.RememberAcquaintance(entry))
-    assert bench.database.acquaintances.all() == [entry]
-    bench.database.pool.add(external_group(1, publisher=OTHER), now=START)
-    bench.want(g.StandingChanged(OTHER, "ignored", "question"), g.ForgetPeer(OTHER))
-    assert bench.database.acquaintances.all() == []
-    assert len(bench.database.pool) == 0
-    [line] = bench.events.named("standing")
-    assert (line["peer_id"], line["change"], line["why"]) == (OTHER, "ignored", "question")
-
-
-def test_the_operators_order_is_remembered_and_told_to_gossip(bench: Bench):
-    third = key(3).peer_id
-    bench.exchange.judge("ban", [OTHER, third])
-    assert bench.gossip.of(g.OperatorSaid) == [g.OperatorSaid(OTHER, "ban"), g.OperatorSaid(third, "ban")]
-    assert bench.database.acquaintances.words() == {OTHER: "ban", third: "ban"}
-    with pytest.raises(ConfigError, match="not trusted"):
-        bench.exchange.judge("untrust", [OTHER])
-    with pytest.raises(ConfigError, match="this peer itself"):
-        bench.exchange.judge("ban", [bench.network.peer_id])
-    assert len(bench.gossip.of(g.OperatorSaid)) == 2
-
-
-async def test_a_group_that_teaches_nothing_here_is_told_as_such(bench: Bench):
-    bench.tasks.score_by = lambda position, text: Score(0.0)
-    record = received(ALLOWED[0])
-    async with bench.running():
-        bench.want(g.Verify(record))
-        assert await bench.told(g.GroupScored) == [g.GroupScored(record.digest, informative=False)]
-    assert bench.database.pool.candidates(0, 10, informative_only=True) == []
-
-
-async def test_a_false_group_is_rejected_and_kept_nowhere(bench: Bench):
-    record = received(ALLOWED[0], question_digest=bytes(32))
-    async with bench.running():
-        bench.want(g.Verify(record))
-        assert await bench.told(g.GroupRejected) == [g.GroupRejected(record.digest, Reason.QUESTION)]
-    assert len(bench.database.pool) == 0
-    assert bench.blobs.get(record.digest) is None
-
-
-async def test_many_bodies_at_once_are_all_judged(bench: Bench):
-    records = [received(n) for n in ALLOWED[:30]]
-    async with bench.running():
-        bench.want(*(g.Verify(record) for record in records))
-        scored = await bench.told(g.GroupScored, 30)
-    assert [event.digest for event in scored] == [record.digest for record in records]
-    assert bench.database.ledger.counts().pulled == 30
-
-
-async def test_a_disk_that_refuses_ends_the_exchange(bench: Bench, home: Home):
-    home.records_path.rmdir()
-    home.records_path.write_text("not a directory any more")
-    with pytest.raises(ExceptionGroup) as caught:
-        await bench.fails_on(g.Verify(received(ALLOWED[0])))
-    assert caught.group_contains(StorageError, match="records")
 
 
 # Two of them --------------------------------------------------------------------------------------
