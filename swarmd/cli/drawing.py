@@ -14,14 +14,9 @@ def drawing(completion: str) -> Text | None:
     grid = None if answer is None else read_square(answer)
     if grid is None:
         return None
-    drawn = Text()
-    for row in grid:
-        drawn.append("  ")
-        for letter in row:
-            drawn.append("· " if letter == EMPTY else "  ", style=_STYLES[letter])
-        drawn.append("\n")
-    drawn.rstrip()
-    return drawn
+    rows = [Text.assemble("  ", *((f"{letter} ", _STYLES[letter]) for letter in row)) for row in grid]
+    return Text("\n").join(rows)
 
 
-_STYLES = {letter: f"on {colour}" for letter, colour in PALETTE.items()} | {EMPTY: "dim"}
+# The letters stay, for terminals without colours.
+_STYLES = {letter: f"{colour} on {colour}" for letter, colour in PALETTE.items()} | {EMPTY: "dim"}

@@ -17,6 +17,7 @@ The outputs are read with bounds, as from any child. A cell that forges its resu
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
 import resource
@@ -34,6 +35,12 @@ from swarmd.tasks.sandbox import cell
 from swarmd.tasks.source import Outputs, Program
 
 CALLS_MAX = 32
+MODULES = (
+    "bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "random", "re",
+    "string", "typing",
+)  # fmt: skip
+"""What every program may import, on every machine. A cell opens no file, so the rest is what happens to be
+loaded."""
 _MARGIN_S = 30.0  # beyond a cell's own time: only a nursery that was lost on a busy machine takes longer
 _HEAD_BYTES = 64  # of a result, beside its outputs
 _DESCRIPTORS_MAX = 64
@@ -99,6 +106,8 @@ def _be_nursery(requests: int, replies: int, priority: int) -> NoReturn:
     try:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a request that is given up ends cells, not us
         _close_all_but(requests, replies)
+        for name in MODULES:
+            importlib.import_module(name)
         cell.confine_nursery(priority)
         select_request = select.poll()
         select_request.register(requests, select.POLLIN)

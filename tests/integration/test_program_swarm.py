@@ -16,6 +16,8 @@ from swarmd.observe import StatusSnapshot
 from tests.integration.daemon_process import DaemonProcess
 from tests.integration.test_daemon_swarm import assert_no_exception, stop_all, wait_until
 
+START_S = 600.0
+
 SOURCE = """
 from swarmd.tasks.gym import ReasoningGym
 from swarmd.tasks.source import Program
@@ -71,7 +73,7 @@ dataset = "sums"
 
 @pytest.mark.daemon
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_two_daemons_run_one_anothers_programs_and_use_their_groups(
     join: Callable[..., DaemonProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +87,7 @@ def test_two_daemons_run_one_anothers_programs_and_use_their_groups(
     monkeypatch.setenv("PYTHONPATH", ":".join([str(tmp_path), *inherited]))
     swarm = ("--swarm", str(tmp_path / "sums.toml"))
     first = join("first", *swarm)
+    first.wait_for("join_command", timeout_s=START_S)
     second = join("second", *swarm, "--peer", first.address)
 
     def has_exchanged(status: StatusSnapshot) -> bool:

@@ -46,6 +46,7 @@ def test_every_family_but_one_can_be_asked_for_as_an_expression(family: str) -> 
     made = task(family, form="expression")
     text, entry = made.question(7, 0)
     assert text.startswith("Write one Python expression of ")
+    assert not made.admits(text, entry)
     assert score(made, made.expected(entry), entry) == 1.0
 
 

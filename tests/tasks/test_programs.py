@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from swarmd.tasks import Score, TaskRunner
 from swarmd.tasks.frames import pack
+from swarmd.tasks.nursery import MODULES
 from tests.tasks.conftest import QUICK, make_spec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,7 +58,7 @@ RIGHT = "def solve(n): return n * 7919 + 13"
 WRONG = "def solve(n): return n"
 
 ALLOWED = {
-    "imports": "import math, re, itertools, collections\ndef solve(n): return math.floor(n * 7919 + 13)",
+    "imports": f"import {', '.join(MODULES)}\ndef solve(n): return math.floor(n * 7919 + 13)",
     "a class": "class A:\n    def f(self, n): return n * 7919 + 13\nsolve = A().f",
     "recursion": "def more(n): return 13 if n == 0 else 7919 + more(n - 1)\nsolve = more",
     "state between calls": "seen = []\ndef solve(n):\n    seen.append(n)\n    return seen[-1] * 7919 + 13",

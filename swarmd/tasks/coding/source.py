@@ -83,7 +83,7 @@ class CodingTask:
         names = ", ".join(problem.parameters)
         if self._expression:
             return (
-                f"Write one Python expression of {names} that is {problem.wants}.\n"
+                f"Write one Python expression of {names}, on one line, that is {problem.wants}.\n"
                 f"For ({names}) = ({shown}) it is {value}. Answer with the expression alone."
             )
         return (
@@ -92,12 +92,13 @@ class CodingTask:
         )
 
     def admits(self, answer: str, entry: Entry) -> bool:
-        """What cannot be right is not run: no function `solve`, or an expression that reads no parameter."""
+        """What cannot be right is not run: no function `solve`, or no line that reads a parameter."""
         if len(answer) > ANSWER_CHARS_MAX:
             return False
         if not self._expression:
             return "def solve(" in answer
-        return any(re.search(rf"\b{name}\b", answer) for name in entry.problem.parameters)
+        code = _without_fence(answer)
+        return "\n" not in code and any(re.search(rf"\b{name}\b", code) for name in entry.problem.parameters)
 
     def program(self, answer: str, entry: Entry) -> Program:
         code = _without_fence(answer)
