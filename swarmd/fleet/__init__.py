@@ -3,8 +3,8 @@
 The command becomes a parent that starts one `swarmd join` per device, passes their output on under the
 device's name, and stops them together. Each is a whole peer with a home of its own; they share through the
 swarm, as any other peers do. The parent holds no model, no driver and no key, and imports no torch: it lives
-as long as its children and leaves the devices' memory to them. `swarmd testnet` runs its peers with the same
-`Fleet`.
+as long as its children and leaves the devices' memory to them. `swarmd testnet` and experiments run their
+peers with the same `Fleet`.
 """
 
 from swarmd.fleet.devices import Device, Equipment, choose_devices, look_at_machine
