@@ -11,6 +11,7 @@ from protocol import Manifest
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.policy import Policy, Sample
+from swarmd.step.earning import Unended, earned
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
 DRAWS_MAX = 8  # a step goes on with fewer questions instead of searching for ever
@@ -44,8 +45,10 @@ def own_group(
     publisher: str,
     round_: int,
     step: int,
+    unended: Unended = "wrong",
 ) -> ScoredGroup:
-    """The group of what `policy` sampled for `question`, with one reward per sample."""
+    """The group of what `policy` sampled for `question`, with one score per sample. `unended`: what a sample
+    earns that was cut off behind its answer."""
     family = manifest.family(question.spec.task_id)
     if family is None:
         raise RuntimeError("a question was drawn for a task that the manifest does not have")
@@ -54,7 +57,12 @@ def own_group(
         task_id=family.task_id,
         task_name=family.name,
         question=question.text,
-        completions=tuple(map(ScoredCompletion.from_sample, samples, rewards)),
+        completions=tuple(
+            ScoredCompletion.from_sample(
+                sample, earned(reward, sample.text, ended=policy.has_ended(sample), unended=unended)
+            )
+            for sample, reward in zip(samples, rewards, strict=True)
+        ),
         round=round_,
         step=step,
         model=policy.family,
