@@ -14,6 +14,7 @@ from protocol.limits import MICRO
 from swarmd.gossip.reputation import OVERDRAWN
 from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.step.accounts import Accounts
+from swarmd.step.earning import Unended, earned
 from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner
 
 REASONS = {
@@ -66,6 +67,7 @@ class Verification:
 
     `tasks` is a separate worker, so that a peer's own questions and scores never wait for others' groups. Its
     time is charged to the publishers in `accounts`. A publisher that has used up its share is not checked.
+    `unended`: what a completion earns that was cut off behind its answer.
     """
 
     def __init__(
@@ -74,12 +76,16 @@ class Verification:
         manifest: Manifest,
         tasks: TaskRunner,
         accounts: Accounts | None = None,
+        unended: Unended = "wrong",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._manifest = manifest
         self._tasks = tasks
+        self._unended = unended
         self._monotonic = monotonic
         self._usual_s = 0.0
+        self.record_s: float | None = None
+        """CPU seconds that verifying a group takes lately; None before the first that was accepted."""
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
@@ -143,6 +149,8 @@ class Verification:
 
     def _charge(self, publisher: PeerId, outcome: Outcome, cost: _Cost) -> None:
         if isinstance(outcome, ScoredGroup):
+            usual = cost.cpu_s if self.record_s is None else self.record_s
+            self.record_s = usual + (cost.cpu_s - usual) * USUAL_WEIGHT
             self.accounts.charge_good(publisher, cost.cpu_s, self._monotonic())
         else:
             self.accounts.charge_bad(publisher, cost.clock_s, self._monotonic())
@@ -177,7 +185,9 @@ class Verification:
         completions = tuple(
             ScoredCompletion(
                 text=completion.text,
-                reward=score.reward,
+                reward=earned(
+                    score.reward, completion.text, ended=completion.finished, unended=self._unended
+                ),
                 finished=completion.finished,
                 bare=score.bare,
                 behaviour_logprob_sum=completion.logprob_sum_micro / MICRO,
