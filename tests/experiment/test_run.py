@@ -69,7 +69,7 @@ async def test_every_node_of_every_round_is_written_and_groups_travel(tiny_model
             "records_signed": 2, "records_verified": 2, "updates": 1,
         }  # fmt: skip
         assert 0 < line["units"]["decoding_steps"] <= 6
-        assert 0 < line["units"]["tokens_trained_external"] <= line["metrics"]["tokens_external"]
+        assert 0 < line["units"]["tokens_trained_own"] <= line["metrics"]["tokens_own"]
         assert 0 <= line["finished_share"] <= 1
     assert [line["round"] for line in of_kind(lines, "held_out")] == [0, 0, 2, 2, 3, 3]
 

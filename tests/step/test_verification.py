@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from protocol import Reason, RejectedRecord, VerifiedRecord, is_held_out, sign_record, verify_record
@@ -66,10 +64,10 @@ async def test_a_text_of_another_that_goes_on_until_it_is_cut_off_earns_nothing(
     first, second = record.completions
     texts = ("<answer>1</answer> and on", "<answer>1</answer> and done")
     completions = tuple(
-        replace(each, text=text, bytes=len(text), finished=text == texts[1])
+        each.model_copy(update={"text": text, "bytes": len(text), "finished": text == texts[1]})
         for each, text in zip((first, second), texts, strict=True)
     )
-    envelope = sign_record(key(1), replace(record, completions=completions))
+    envelope = sign_record(key(1), record.model_copy(update={"completions": completions}))
     verified = verify_record(envelope, manifest=MANIFEST, now=START)
     checking = Verification(manifest=MANIFEST, tasks=KnownTasks(as_claimed), unended=unended)
     [group] = await checking.check([verified])
