@@ -127,8 +127,12 @@ def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="DIR:NAME, or DIR if it has only one configuration.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Likewise, in the same folder or another.")],
     equal: Annotated[
-        Literal["rounds", "tokens", "time"],
-        typer.Option("--equal", help="Compare at an equal amount of this: up to where the shorter one ends."),
+        Literal["rounds", "tokens", "time", "cpu", "smollm2-135m", "qwen2.5-0.5b"],
+        typer.Option(
+            "--equal",
+            help="Compare at an equal amount of this: up to where the shorter one ends. A model: CPU time at "
+            "its prices.",
+        ),
     ] = "rounds",
     pairs: Annotated[
         Literal["seed", "node"],

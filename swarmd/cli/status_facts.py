@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd.names import name_of, named
-from swarmd.observe import Disk, IgnoredPeer, Learning, ReachView, StatusSnapshot, printable
+from swarmd.observe import Disk, IgnoredPeer, LastStep, Learning, ReachView, StatusSnapshot, printable
 from swarmd.observe.words import MEGABYTE, duration, sparkline
 
 GIGABYTE = 1e9
@@ -45,6 +45,7 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("model", (f"{status.model} on {status.device}, {status.dtype}, LoRA {status.lora or 'off'}",)),
         ("speed", (f"{steps} steps/min · {tokens} tokens/s",)),
         ("reward", (f"last {last} · mean of 20 {mean} · best {best}", sparkline(status.reward_history))),
+        ("writes", (_writes(status.last_step),)),
         ("held-out", (_held_out(status.learning),)),
         ("groups", (f"{made} · {taken}",)),
         ("rejected", (_counts(refused) or "none",)),
@@ -62,6 +63,16 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("floods", (_counts(status.judgement.misbehaved),)),
         ("refused", (_counts(status.judgement.refused),)),
         ("junk read", (_counts(status.judgement.junk),)),
+    )
+
+
+def _writes(last: LastStep) -> str:
+    """What own completions of the last step were like: texts that stop ending show here first."""
+    if last.completion_tokens_mean is None or last.completions_finished is None:
+        return "–"
+    return (
+        f"{last.completion_tokens_mean:.1f} tokens a completion · {last.completions_finished:.0%} end by "
+        f"themselves · entropy {_number(last.entropy, 2)} nats a token"
     )
 
 

@@ -183,6 +183,16 @@ class LearningConfig(Slice):
     """Own groups per step (I in the paper)."""
     external: Annotated[int, Flag("--external")] = Field(4, ge=0, le=1024)
     """Groups by other peers per step (J in the paper). 0 trains alone."""
+    external_fill: int | None = Field(None, ge=1, le=2048, examples=[8])
+    """Groups with an advantage that a step wants in all. Groups by others are drawn only until there are so
+    many, at most `external`. Unset: as many as `external` says."""
+    mix: Literal["fixed", "measured"] = "fixed"
+    """fixed: local, external and external_fill are as set. measured: while few own groups teach, a step makes
+    local + external own groups and fills up to as many that teach; where groups by others cost more than own
+    groups that teach, it draws none."""
+    unended: Literal["wrong", "scored"] = "wrong"
+    """What a completion earns that was cut off while it went on behind its answer: wrong (nothing) or scored
+    (what the answer earns)."""
     group_size: Annotated[int, Flag("--group-size")] = Field(8, ge=2, le=64)
     """Completions sampled per question (G)."""
     algorithm: Annotated[Literal["grpo", "dr_grpo", "gspo", "ppo"], Flag("--algorithm")] = "grpo"
@@ -250,6 +260,15 @@ class LearningConfig(Slice):
     def _something_to_learn_from(self) -> LearningConfig:
         if self.local + self.external == 0:
             raise ValueError("local and external are both 0, which leaves nothing to learn from: raise one")
+        return self
+
+    @model_validator(mode="after")
+    def _measured_mix_has_both(self) -> LearningConfig:
+        if self.mix == "measured" and (self.local == 0 or self.external_fill is not None):
+            raise ValueError(
+                "mix is measured, which chooses by what own groups teach and sets external_fill itself: set "
+                "local to 1 or more and remove external_fill, or set mix to fixed"
+            )
         return self
 
     @model_validator(mode="after")

@@ -40,6 +40,7 @@ from swarmd.network.interface import Network
 from swarmd.network.ports import is_free
 from swarmd.observe import EventLog
 from swarmd.observe.sinks import open_sinks
+from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.storage.steps_file import StepsFile
 from swarmd.tasks import (
@@ -186,7 +187,9 @@ class Assembly:
             self._key,
             manifest,
             network=network,
-            tasks=peers_tasks,
+            verification=Verification(
+                manifest=manifest, tasks=peers_tasks, unended=self._config.learning.unended
+            ),
             database=database,
             blobs=blobs,
             events=self._events,

@@ -71,7 +71,6 @@ from swarmd.observe import EventLog
 from swarmd.step.shares import Shares
 from swarmd.step.verification import Outcome, Overdrawn, Verification
 from swarmd.storage import BlobStore, Database
-from swarmd.tasks import TaskRunner
 
 T = TypeVar("T")
 
@@ -98,7 +97,7 @@ class Exchange:
     ) -> None:
         self._gossip = gossip
         self._network = network
-        self._verification = verification
+        self.verification = verification
         self._database = database
         self._blobs = blobs
         self._events = events
@@ -310,7 +309,7 @@ class Exchange:
             batch = self._to_verify.take(VERIFY_BATCH_MAX, time.monotonic())
             if not self._to_verify:
                 self._may_verify.clear()
-            for verified, outcome in zip(batch, await self._verification.check(batch), strict=True):
+            for verified, outcome in zip(batch, await self.verification.check(batch), strict=True):
                 self._settle(verified, outcome)
 
     async def _keep_it_moving(self) -> None:
@@ -318,7 +317,7 @@ class Exchange:
         while True:
             await asyncio.sleep(HURRY_S)
             if self._to_verify.proven_wait:
-                self._verification.hurry()
+                self.verification.hurry()
 
     def _settle(self, verified: VerifiedRecord, outcome: Outcome) -> None:
         if isinstance(outcome, RejectedRecord | Overdrawn):
@@ -344,12 +343,12 @@ def open_exchange(
     manifest: Manifest,
     *,
     network: Network,
-    tasks: TaskRunner,
+    verification: Verification,
     database: Database,
     blobs: BlobStore,
     events: EventLog,
 ) -> tuple[Gossip, Exchange]:
-    """Gossip and its exchange over what was opened. `tasks` judges the groups of others. Starts nothing."""
+    """Gossip and its exchange over what was opened. Starts nothing."""
     gossip = Gossip(
         key=key,
         manifest=manifest,
@@ -359,7 +358,7 @@ def open_exchange(
     exchange = Exchange(
         gossip=gossip,
         network=network,
-        verification=Verification(manifest=manifest, tasks=tasks),
+        verification=verification,
         database=database,
         blobs=blobs,
         events=events,

@@ -16,6 +16,7 @@ ENOUGH_STEPS = 50  # with enough groups in a row: a lack after that is news agai
 FRUITLESS_STEPS = 50  # in a row; the embedded model answers in its first step, and a slow one within some
 FIRST_STEPS, LAST_STEPS = 20, 50  # whose completions are compared: hundreds each with the default 32 a step
 ENDING_SHARE = 0.5  # of what it was: half as many completions end by themselves as at first
+UNENDED_STEPS = 10  # whose right answers are counted: some with the default 32 completions a step
 SHOWN_CHARS = 300  # of one completion: a few lines of a log
 
 NOTHING_TO_LEARN_FROM = (
@@ -128,3 +129,63 @@ class EndLack:
             f"{first:.0%} did at first. The others are cut off at the limit, which costs time and teaches "
             "nothing: end them after the answer with --stop '</answer>', or lower --learning-rate"
         )
+
+
+class UnendedLack:
+    """Right answers that earn nothing, because their texts go on until they are cut off."""
+
+    def __init__(self) -> None:
+        self._steps: deque[tuple[int, int]] = deque(maxlen=UNENDED_STEPS)
+        self.reason: str | None = None
+        """What is wrong at present; None if nothing is."""
+
+    def see(self, withheld: int, rewarded: int) -> str | None:
+        """What to tell after a step with so many right answers that earned nothing, and so many that did."""
+        self._steps.append((withheld, rewarded))
+        was = self.reason
+        self.reason = self._found()
+        return self.reason if was is None else None
+
+    def _found(self) -> str | None:
+        withheld, rewarded = (sum(counts) for counts in zip(*self._steps, strict=True))
+        if len(self._steps) < UNENDED_STEPS or withheld <= rewarded:
+            return None
+        return (
+            f"{withheld} of {withheld + rewarded} right answers of the last {UNENDED_STEPS} steps earned "
+            "nothing, because their texts go on until they are cut off: end them after the answer with "
+            "--stop '</answer>', raise --max-new-tokens, or let them earn what they score: set "
+            'learning.unended = "scored" in config.toml'
+        )
+
+
+class OwnLacks:
+    """Everything that own groups may lack."""
+
+    def __init__(self) -> None:
+        self._answer = AnswerLack()
+        self._end = EndLack()
+        self._unended = UnendedLack()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What is wrong at present."""
+        lacks = (self._answer, self._end, self._unended)
+        return tuple(lack.reason for lack in lacks if lack.reason is not None)
+
+    def see(
+        self,
+        texts: Sequence[Sequence[str]],
+        *,
+        scored: Sequence[Sequence[float]],
+        earned: Sequence[Sequence[float]],
+        ended: Sequence[bool],
+    ) -> list[str]:
+        """What to tell after a step's completions, by group: what their answers scored and what they earned.
+        `ended`: of each completion, whether it was not cut off."""
+        right, rewarded = (sum(reward > 0 for reward in chain(*rows)) for rows in (scored, earned))
+        found = (
+            self._answer.see(texts, scored),
+            self._end.see(ended),
+            self._unended.see(right - rewarded, rewarded),
+        )
+        return [lack for lack in found if lack is not None]

@@ -21,6 +21,7 @@ from swarmd.learning import Trainer, policy_algorithm
 from swarmd.model import Base, Watch
 from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
 from swarmd.step import progress as saved_progress
+from swarmd.step.mixing import largest_mix
 from swarmd.step.progress import Progress
 from swarmd.step.trained_on import locate_base, with_model_of
 from swarmd.storage import Checkpoints, Home
@@ -142,9 +143,10 @@ def prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest
     """
     learning = config.learning
     new_tokens = min(policy.max_new_tokens or manifest.max_new_tokens, manifest.max_new_tokens)
+    mix = largest_mix(learning)
     work = Workload(
-        own_groups=learning.local,
-        external_groups=learning.external,
+        own_groups=mix.local,
+        external_groups=mix.external,
         group_size=learning.group_size,
         new_tokens=new_tokens,
         reference=learning.kl_coefficient > 0,

@@ -22,9 +22,10 @@ from swarmd.daemon.entering import Finished, enter_step
 from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
-from swarmd.daemon.lacks import AnswerLack, EndLack, ExternalLack
+from swarmd.daemon.lacks import ExternalLack, OwnLacks
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.machine_use import MachineUse
+from swarmd.daemon.mixing import Mixing
 from swarmd.daemon.phase_clock import PhaseClock
 from swarmd.daemon.recording import Recorder
 from swarmd.daemon.saving import SaveSchedule
@@ -86,12 +87,14 @@ class StepLoop:
         self._phases = PhaseClock(parts.recorder.phase_ended)
         self._tokens = 0
         """Tokens generated in this step."""
+        self._ended = 0
+        """Completions of this step that were not cut off."""
         self.last_done_at = time.monotonic()  # a step, or an evaluation
         self.unscored = 0.0
         """Share of the last step's completions that the scorer failed on."""
         self._external_lack = ExternalLack()
-        self._answer_lack = AnswerLack()
-        self._end_lack = EndLack()
+        self._own_lacks = OwnLacks()
+        self._mixing = Mixing(parts.config.learning, parts.exchange.verification)
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
         self._stop = asyncio.Event()
@@ -121,8 +124,8 @@ class StepLoop:
     @property
     def lacks(self) -> tuple[str, ...]:
         """Why this peer learns nothing or less at present, with what to do; empty if it learns."""
-        reasons = (self._external_lack.reason, self._answer_lack.reason, self._end_lack.reason)
-        return tuple(reason for reason in reasons if reason is not None)
+        external = () if self._external_lack.reason is None else (self._external_lack.reason,)
+        return external + self._own_lacks.reasons
 
     def use(self) -> MachineUse:
         """What this peer takes of its machine now."""
@@ -174,13 +177,15 @@ class StepLoop:
     async def _take_step(self) -> None:
         parts, progress, began = self._parts, self.progress, time.monotonic()
         self._phases.begin_step()
-        self._tokens = 0
+        self._tokens = self._ended = 0
         round_ = parts.manifest.round_at(parts.clock())
-        own = await self._sample_own(round_) if parts.config.learning.local else []
+        mix = self._mixing.next(progress.experience)
+        own = await self._sample_own(round_, mix.local) if mix.local else []
         if self._stop.is_set():
             return
         progress.experience.see_own(own)
-        external = self._draw_external(round_, parts.config.learning.external, len(own))
+        self._mixing.made(len(own), self._phases.seconds())
+        external = self._draw_external(round_, mix.wanted(own), len(own))
         if not own and not external:
             await self._wait_for_external()
             return
@@ -202,7 +207,7 @@ class StepLoop:
                 metrics=metrics,
                 external=external,
                 completions=len(turns),
-                finished=sum(turn.finished for turn in turns),
+                finished=self._ended,
                 tokens=self._tokens,
                 tokens_per_s=self.tokens_per_s,
                 seconds=self.step_seconds,
@@ -218,11 +223,11 @@ class StepLoop:
 
     # Own groups -----------------------------------------------------------------------------------
 
-    async def _sample_own(self, round_: int) -> list[ScoredGroup]:
+    async def _sample_own(self, round_: int, count: int) -> list[ScoredGroup]:
         """Generate, score and publish this step's own groups."""
-        parts, learning = self._parts, self._parts.config.learning
+        parts = self._parts
         self._enter("questions")
-        questions = await self._draw_questions(learning.local)
+        questions = await self._draw_questions(count)
         self._enter("generating", total=self._tokens_max(len(questions)))
         began = time.monotonic()
         episodes = await self._write_completions(questions)
@@ -230,15 +235,11 @@ class StepLoop:
         tokens = sum(len(sample.token_ids) for sample in samples)
         self._tokens = tokens
         self.tokens_per_s = tokens / max(time.monotonic() - began, 1e-9)
+        ended = [parts.learner.policy.has_ended(sample) for sample in samples]
+        self._ended = sum(ended)
         self._enter("scoring")
         texts = [[episode.texts[-1] for episode in group] for group in episodes]
         scores = await score(parts.tasks, questions, episodes)
-        found = (
-            self._answer_lack.see(texts, [[each.reward for each in row] for row in scores]),
-            self._end_lack.see([sample.finished for sample in samples]),
-        )
-        for lack in filter(None, found):
-            parts.events.emit("warning", message=lack)
         self._note_failures([each.failure for row in scores for each in row])
         groups = [
             own_group(
@@ -250,9 +251,18 @@ class StepLoop:
                 publisher=parts.exchange.peer_id,
                 round_=round_,
                 step=self.progress.step,
+                unended=parts.config.learning.unended,
             )
             for question, group, row in zip(questions, episodes, scores, strict=True)
         ]
+        lacks = self._own_lacks.see(
+            texts,
+            scored=[[each.reward for each in row] for row in scores],
+            earned=[group.rewards for group in groups],
+            ended=ended,
+        )
+        for lack in lacks:
+            parts.events.emit("warning", message=lack)
         with parts.database.transaction():  # one write for all of them
             for scored, question, row in zip(groups, questions, scores, strict=True):
                 if not any(each.is_lost for each in row):  # others would reject it, and hold it against us
@@ -355,7 +365,8 @@ class StepLoop:
             self._tokenizers_told = True  # only once, not at every step
             parts.events.emit("warning", message=OTHER_TOKENIZERS)
         if self.step_seconds is not None:
-            parts.exchange.handle(Demand(groups=wanted, step_seconds=self.step_seconds))
+            groups = self._mixing.demand(wanted)
+            parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_seconds))
         return drawn.groups
 
     async def _wait_for_external(self) -> None:

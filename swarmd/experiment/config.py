@@ -40,7 +40,8 @@ def _all_different(rates: tuple[float, ...]) -> tuple[float, ...]:
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 Rates = Annotated[tuple[Rate, ...], Field(max_length=RATES_MAX), AfterValidator(_all_different)]
-Kind = Literal["sharing", "filtered_solo"]
+Kind = Literal["sharing", "filtered_solo", "replay_solo"]
+REPLAY_ROUNDS_MAX = 100  # older groups are far from the policy, and memory holds them all
 Exchange = Literal["process", "distributed", "daemons"]
 
 
@@ -50,13 +51,18 @@ class Arm(Slice):
     name: str | None = Field(None, pattern=r"^[\w./+-]{1,40}$")
     """Unset: I/J."""
     kind: Kind = "sharing"
-    """sharing: I own groups and J by others. filtered_solo: own groups that teach nothing are replaced."""
+    """sharing: I own groups and J by others. filtered_solo: own groups that teach nothing are replaced.
+    replay_solo: beside them, own groups of earlier rounds that taught are trained on again."""
     local: int = Field(ge=1, le=1024)
     """I: own groups trained on per round. At least 1: all nodes do the same, and somebody must generate."""
     external: int = Field(0, ge=0, le=1024)
     """J: groups by others, per round."""
     generated_max: int | None = Field(None, ge=1, le=4096)
     """filtered_solo only: the most own groups generated per round, informative or not."""
+    replay_rounds: int | None = Field(None, ge=1, le=REPLAY_ROUNDS_MAX)
+    """replay_solo only: the last rounds whose groups are used, the present one included."""
+    replay_uses: int | None = Field(None, ge=2, le=REPLAY_ROUNDS_MAX)
+    """replay_solo only: how often a group is trained on at most, its own round included."""
     rounds: int | None = Field(None, ge=1, le=ROUNDS_MAX)
     """Unset: the experiment's. A configuration that generates less may have more rounds for as many
     tokens."""
@@ -76,7 +82,7 @@ class Arm(Slice):
         if self.name is not None:
             return self.name
         plain = f"{self.local}/{self.external}"
-        return plain if self.kind == "sharing" else f"{plain}-filtered"
+        return plain if self.kind == "sharing" else f"{plain}-{self.kind.removesuffix('_solo')}"
 
     @property
     def slug(self) -> str:
@@ -85,9 +91,16 @@ class Arm(Slice):
 
     @model_validator(mode="after")
     def _kind_and_groups_agree(self) -> Arm:
-        if self.kind == "filtered_solo" and self.external:
-            raise ValueError("kind filtered_solo trains alone: set external to 0")
-        if self.kind == "sharing" and self.generated_max is not None:
+        if self.kind != "sharing" and self.external:
+            raise ValueError(f"kind {self.kind} trains alone: set external to 0")
+        replays = (self.replay_rounds, self.replay_uses)
+        if self.kind == "replay_solo" and None in replays:
+            raise ValueError("kind replay_solo needs replay_rounds and replay_uses, for example 6 and 4")
+        if self.kind != "replay_solo" and replays != (None, None):
+            raise ValueError(
+                "replay_rounds and replay_uses are for kind replay_solo: remove them, or change the kind"
+            )
+        if self.kind != "filtered_solo" and self.generated_max is not None:
             raise ValueError("generated_max is for kind filtered_solo: remove it, or change the kind")
         if self.kind == "filtered_solo" and (self.generated_max or 0) < self.local:
             raise ValueError("kind filtered_solo needs generated_max, at least as large as local")
@@ -200,8 +213,8 @@ class ExperimentConfig(Slice):
                 )
             if arm.kind != "sharing":
                 raise ValueError(
-                    f"configurations: {arm.label}: kind {arm.kind}: a daemon replaces no groups: remove the "
-                    "configuration for daemons"
+                    f"configurations: {arm.label}: kind {arm.kind}: a daemon neither replaces nor repeats "
+                    "groups: remove the configuration for daemons"
                 )
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,6 +14,7 @@ from swarmd import __version__
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import FORMAT, Line
+from swarmd.experiment.metering import PHASES, Phase, Spent, Unit
 from swarmd.experiment.node import Sampled, Trained
 from swarmd.experiment.schedule import RunSpec
 from swarmd.groups import ScoredGroup
@@ -76,24 +77,38 @@ def versions() -> dict[str, str]:
     return found
 
 
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """What a node verified of others in a round."""
+
+    records: int
+    spent: Spent
+
+
 def node_line(
     round_: int,
     node: int,
     sampled: Sampled,
     trained: Trained,
     rejected: int,
-    verifying_s: float,
+    verified: Verified,
     attack: Attack | None = None,
 ) -> Line:
     """One node's round.
 
     `reward_own` is over the first I groups that it generated: all groups, unless some were replaced. It is
     the success of the node's policy. `reward_mixed` is over what it trained on, others' groups included: the
-    paper's metric. `verifying` is the node's share of the time that verifying all nodes' records took.
-    `payload_share` is the share of its completions that carry the payload of `attack`.
+    paper's metric. `seconds` are on the clock, `cpu_seconds` on the CPU, and `units` is what they were spent
+    on. `finished_share` is the share of its completions that ended by themselves, `payload_share` of those
+    that carry the payload of `attack`.
     """
     metrics = trained.metrics
     texts = [completion.text for group in sampled.groups for completion in group.completions]
+    spent: Mapping[Phase, Spent] = {
+        **sampled.spent,
+        "verifying": verified.spent,
+        "training": trained.spent,
+    }
     used = metrics.groups_own_used + metrics.groups_external_used
     return {
         "kind": "node",
@@ -110,15 +125,29 @@ def node_line(
         "external_peers": len({group.publisher for group in trained.external}),
         "tokens_generated": sampled.tokens,
         "completions_generated": len(texts),
+        "finished_share": sampled.ended / len(texts),
         "payload_share": _payload_share(texts, attack),
         "unscored": sampled.unscored,
         "metrics": finite(dataclasses.asdict(metrics)),
-        "seconds": {
-            "generating": sampled.generating_s,
-            "scoring": sampled.scoring_s,
-            "verifying": verifying_s,
-            "training": trained.training_s,
-        },
+        "seconds": {phase: spent[phase].clock_s for phase in PHASES},
+        "cpu_seconds": {phase: spent[phase].cpu_s for phase in PHASES},
+        "units": _units(sampled, trained, verified),
+    }
+
+
+def _units(sampled: Sampled, trained: Trained, verified: Verified) -> dict[Unit, int]:
+    """How much a node did in a round."""
+    metrics = trained.metrics
+    return {
+        "questions": len(sampled.groups),
+        "decoding_steps": sampled.decoding_steps,
+        "tokens_generated": sampled.tokens,
+        "completions_scored": sum(len(group.completions) for group in sampled.groups),
+        "records_signed": len(sampled.envelopes),
+        "records_verified": verified.records,
+        "updates": int(metrics.updated),
+        "tokens_trained_own": metrics.tokens_own_trained,
+        "tokens_trained_external": metrics.tokens_external_trained,
     }
 
 

@@ -20,7 +20,9 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.storage.durable import disk_error, write_whole
 
 ROUNDS_FILE = "rounds.jsonl"
-FORMAT = 3  # of the settings in the first line; 1 knew models by path, 2 had no stop texts and `generator`
+FORMAT = 4
+"""Of the settings in the first line. 1 knew models by path, 2 had no stop texts and `generator`, 3 rewarded
+texts that go on behind their answer."""
 
 Line = dict[str, Any]
 

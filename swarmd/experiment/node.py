@@ -6,23 +6,24 @@ what the network, the clock and the disk do to a peer. It computes in the caller
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from protocol import KeyPair, Manifest, PeerId
+from swarmd.config import LearningConfig
 from swarmd.experiment.config import Arm
+from swarmd.experiment.metering import Meter, Phase, Spent, added
+from swarmd.experiment.replay import Replay
 from swarmd.experiment.round_groups import OthersGroups, sign_groups
 from swarmd.groups import ScoredGroup
 from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy, Sample
 from swarmd.step.drawing import draw_external
+from swarmd.step.mixing import choose_mix
 from swarmd.step.own_groups import fitting_questions, own_group
 from swarmd.step.playing import Episode, play, score
 from swarmd.step.progress import Progress
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
-
-Timer = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,18 @@ class Sampled:
     """The first I of them, whether they teach or not. The policy's reward is measured on these. If more are
     generated until enough teach, the mean over all is too high, because generation stops when it is lucky."""
     training: tuple[ScoredGroup, ...]
-    """Those of them that it trains on."""
+    """What it trains on: those of them, or those that teach; groups of earlier rounds, if they are used
+    again."""
     envelopes: tuple[bytes, ...]
     """Signed records of those that teach, for others."""
     tokens: int
+    decoding_steps: int
+    """Tokens of the longest completion; of each call to the model, if there were several."""
+    ended: int
+    """Completions that were not cut off."""
     unscored: int
     """Completions on which the scorer failed; they count as wrong."""
-    generating_s: float
-    scoring_s: float
+    spent: Mapping[Phase, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class Trained:
 
     metrics: StepMetrics
     external: tuple[ScoredGroup, ...]
-    training_s: float
+    wanted: int
+    """How many groups of others it asked for."""
+    spent: Spent
 
 
 class Node:
@@ -69,12 +76,9 @@ class Node:
         progress: Progress,
         tasks: TaskRunner,
         arm: Arm,
-        group_size: int,
-        verified_only: bool = False,
-        timer: Timer = time.perf_counter,
+        learning: LearningConfig,
     ) -> None:
-        """`own_tasks` is the manifest reduced to the tasks that this node trains on. `verified_only`: of
-        others' text, train only on what was verified."""
+        """`own_tasks` is the manifest reduced to the tasks that this node trains on."""
         self.peer_id: PeerId = key.peer_id
         self._key = key
         self.policy = policy
@@ -84,15 +88,21 @@ class Node:
         self._sampler = sampler
         self._tasks = tasks
         self._arm = arm
-        self._group_size = group_size
-        self._verified_only = verified_only
-        self._timer = timer
+        self._learning = learning
+        self.replay = Replay(arm.replay_rounds or 0, arm.replay_uses or 0)
+        self._meter = Meter(tasks)
+        self._mix = choose_mix(learning)
         self._draw = TrainingDraw(own_tasks, key.peer_id, 0)
 
     async def sample(self, round_: int) -> Sampled:
         """Generate and score this round's own groups. Raises TaskError, ModelError."""
-        first = await self._generate(self._arm.local, round_)
-        sampled = first if self._arm.kind == "sharing" else await self._replace(first, round_)
+        self._mix = choose_mix(self._learning, self.progress.experience.teaching_share)
+        sampled = await self._generate(self._mix.local, round_)
+        if self._arm.kind == "filtered_solo":
+            sampled = await self._replace(sampled, round_)
+        elif self._arm.kind == "replay_solo":
+            replayed = self.replay.fill(sampled.groups, self._arm.local, round_)
+            sampled = replace(sampled, training=(*sampled.groups, *replayed))
         self.progress.experience.see_own(sampled.groups)
         return sampled
 
@@ -105,12 +115,13 @@ class Node:
         return replace(sampled, training=tuple(teaching[:wanted]))
 
     async def _generate(self, count: int, round_: int) -> Sampled:
+        self._meter.begin()
         self._draw.counter = self.progress.questions_drawn
         questions = await fitting_questions(self._draw, self._tasks, self.policy, count)
         self.progress.questions_drawn = self._draw.counter
-        began = self._timer()
+        asking = self._meter.lap()
         episodes = await self._write_completions(questions)
-        generated = self._timer()
+        generating = self._meter.lap()
         scores = await score(self._tasks, questions, episodes)
         groups = tuple(
             own_group(
@@ -122,29 +133,41 @@ class Node:
                 publisher=self.peer_id,
                 round_=round_,
                 step=self.progress.step,
+                unended=self._learning.unended,
             )
             for question, group, row in zip(questions, episodes, scores, strict=True)
         )
+        scoring = self._meter.lap()
+        envelopes = self._sign(questions, groups, round_) if self._arm.external else ()
+        samples = [sample for group in episodes for episode in group for sample in episode.samples]
+        lengths = [len(sample.token_ids) for sample in samples]
         return Sampled(
             groups=groups,
             asked=groups,
             training=groups,
-            envelopes=sign_groups(
-                self._key,
-                self._manifest,
-                questions,
-                groups,
-                round_=round_,
-                temperature=self.policy.temperature,
-            )
-            if self._arm.external
-            else (),
-            tokens=sum(
-                len(sample.token_ids) for group in episodes for episode in group for sample in episode.samples
-            ),
+            envelopes=envelopes,
+            tokens=sum(lengths),
+            decoding_steps=max(lengths),
+            ended=sum(map(self.policy.has_ended, samples)),
             unscored=sum(each.failure is not None for row in scores for each in row),
-            generating_s=generated - began,
-            scoring_s=self._timer() - generated,
+            spent={
+                "questions": asking,
+                "generating": generating,
+                "scoring": scoring,
+                "publishing": self._meter.lap(),
+            },
+        )
+
+    def _sign(
+        self, questions: Sequence[Question], groups: Sequence[ScoredGroup], round_: int
+    ) -> tuple[bytes, ...]:
+        return sign_groups(
+            self._key,
+            self._manifest,
+            questions,
+            groups,
+            round_=round_,
+            temperature=self.policy.temperature,
         )
 
     async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
@@ -154,25 +177,28 @@ class Node:
         async def write(prompts: list[list[int]]) -> list[Sample]:
             return [row[0] for row in sample(prompts, 1)]
 
-        first = sample([self.policy.render(question.text) for question in questions], self._group_size)
+        first = sample(
+            [self.policy.render(question.text) for question in questions], self._learning.group_size
+        )
         return await play(questions, first, tasks=self._tasks, policy=self.policy, write=write)
 
     def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
-        """One update on `own` and on J groups drawn from `others`. Raises ModelError."""
-        began, progress = self._timer(), self.progress
+        """One update on `own` and on groups drawn from `others`. Raises ModelError."""
+        self._meter.begin()
+        progress, wanted = self.progress, self._mix.wanted(own)
         external = draw_external(
-            self._arm.external,
+            wanted,
             round_=round_,
             manifest=self._manifest,
             pool=others,
             sampler=self._sampler,
             exchange=others,
             progress=progress,
-            bare_only=self._verified_only,
+            bare_only=self._learning.external_tokens == "verified",
         ).groups
         metrics = self.trainer.step(own, external)
         progress.see_step(metrics)
-        return Trained(metrics, tuple(external), self._timer() - began)
+        return Trained(metrics, tuple(external), wanted, self._meter.lap())
 
 
 def _informative(groups: Sequence[ScoredGroup]) -> int:
@@ -186,7 +212,8 @@ def _joined(first: Sampled, more: Sampled) -> Sampled:
         training=first.training + more.training,
         envelopes=first.envelopes + more.envelopes,
         tokens=first.tokens + more.tokens,
+        decoding_steps=first.decoding_steps + more.decoding_steps,
+        ended=first.ended + more.ended,
         unscored=first.unscored + more.unscored,
-        generating_s=first.generating_s + more.generating_s,
-        scoring_s=first.scoring_s + more.scoring_s,
+        spent=added(first.spent, more.spent),
     )

@@ -30,6 +30,7 @@ from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import Trainer, group_sampler, policy_algorithm
 from swarmd.model import model_fingerprint
 from swarmd.policy import Policy, load_policy, prepare_plan
+from swarmd.step.mixing import largest_mix
 from swarmd.step.progress import Progress
 from swarmd.storage import Checkpoint, Checkpoints
 from swarmd.tasks import TaskRunner
@@ -106,8 +107,7 @@ class Population:
             progress=Progress.fresh(node_seed(run.seed, index)),
             tasks=self.tasks,
             arm=run.arm,
-            group_size=learning.group_size,
-            verified_only=learning.external_tokens == "verified",
+            learning=learning,
         )
 
     def _attacker(self, run: RunSpec, index: int, attack: Attack) -> Attacker:
@@ -140,10 +140,11 @@ class Population:
         arms = self.config.configurations
         learning = [self.config.learning_of(arm, self.config.rates_of(arm)[0]) for arm in arms]
         limit = self.manifest.max_new_tokens
-        own = max(settings.local for settings in learning)
+        mixes = [largest_mix(settings) for settings in learning]
+        own = max(mix.local for mix in mixes)
         work = Workload(
             own_groups=own,
-            external_groups=max(settings.local + settings.external for settings in learning) - own,
+            external_groups=max(mix.local + mix.external for mix in mixes) - own,
             group_size=max(settings.group_size for settings in learning),
             new_tokens=min(policy.max_new_tokens or limit, limit),
             reference=any(settings.kl_coefficient > 0 for settings in learning),
@@ -166,8 +167,12 @@ def save(checkpoints: Checkpoints, nodes: Sequence[Node]) -> None:
         tensors |= {f"{index}/{k}": v for k, v in node.policy.trainable_state(live=True).items()}
         optimizer |= {f"{index}/{k}": v for k, v in node.trainer.state_dict(live=True).items()}
     progress: list[JsonValue] = [cast(JsonValue, node.progress.to_state()) for node in nodes]
+    replay: list[JsonValue] = [node.replay.to_state() for node in nodes]
     checkpoints.save(
-        nodes[0].progress.step, tensors=tensors, optimizer=optimizer, state={"progress": progress}
+        nodes[0].progress.step,
+        tensors=tensors,
+        optimizer=optimizer,
+        state={"progress": progress, "replay": replay},
     )
 
 
@@ -178,6 +183,8 @@ def restore(checkpoint: Checkpoint, nodes: Sequence[Node]) -> None:
         node.policy.load_trainable_state(_part(checkpoint.tensors, index))
         node.trainer.load_state_dict(_part(checkpoint.optimizer, index))
         node.progress.restore(state)
+    for node, kept in zip(nodes, cast(list[JsonValue], checkpoint.state.get("replay", [])), strict=False):
+        node.replay.restore(kept)
 
 
 def _part(tensors: Mapping[str, Tensor], node: int) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ of one experiment trust each other: what came of a record is what the process th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,13 @@ class RoundGroups:
         """What `node` may draw: all groups but its own."""
         return OthersGroups(tuple(group for group in self.accepted if group.publisher != node))
 
+    def pulled_by(self, node: PeerId, wanted: int) -> int:
+        """How many records a peer in the place of `node` would pull and verify in order to draw `wanted`
+        groups: those on offer, but no more than a peer's allowance."""
+        publishers = [group.publisher for group in self.accepted] + [each.publisher for each in self.rejected]
+        offered = sum(publisher != node for publisher in publishers)
+        return min(offered, math.ceil(GossipLimits().overpull * wanted))
+
     def rejected_of(self, node: PeerId) -> int:
         """How many records of `node` were refused."""
         return sum(refused.publisher == node for refused in self.rejected)
@@ -109,8 +117,9 @@ async def verify(
     """Check every envelope as a receiver does: signature, bounds, question, and the scores again.
 
     Each is checked once, by the process that plays its publisher, instead of by each receiver. Receivers
-    share the code, the manifest and the sandbox, so they would find the same at N - 1 times the cost. Returns
-    what came of each, as `round_groups` reads it. Raises TaskError if the sandbox cannot run.
+    share the code, the manifest and the sandbox, so they would find the same at N - 1 times the cost. Each is
+    charged what its own verifying would have cost (`RoundGroups.pulled_by`). Returns what came of each, as
+    `round_groups` reads it. Raises TaskError if the sandbox cannot run.
     """
     records: list[VerifiedRecord] = [
         verify_record(envelope, manifest=manifest, now=now) for envelope in envelopes

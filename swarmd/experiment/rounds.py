@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,11 @@ from protocol import Manifest
 from swarmd.experiment.attacker import Attacker, Oracle, gym_answer
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import ExperimentConfig
-from swarmd.experiment.describing import attacker_line, node_line, versions
+from swarmd.experiment.describing import Verified, attacker_line, node_line, versions
 from swarmd.experiment.exam import Exam
 from swarmd.experiment.exchanges.interface import RoundExchange, agreed, everybodys, share_of
 from swarmd.experiment.journal import ROUNDS_FILE, Journal, Line
+from swarmd.experiment.metering import Meter, Spent
 from swarmd.experiment.node import Node
 from swarmd.experiment.population import Population, restore, save
 from swarmd.experiment.round_groups import round_groups, verify
@@ -65,8 +65,8 @@ class Rounds:
             config = config.model_copy(update={"policy": policy})
         self._population = Population(config, self.manifest, self.tasks, self.folder, self.oracle)
         self._exam = Exam(self.manifest, self.tasks, self.config.held_out_questions)
-        self._verification = Verification(manifest=self.manifest, tasks=self.tasks)
         self._indices = share_of(self.config.nodes, self.exchange)
+        self._meter = Meter(self.tasks)
 
     def check(self) -> None:
         """Refuse what cannot be played. Raises ConfigError, ModelError."""
@@ -103,6 +103,8 @@ class Rounds:
         name = CHECKPOINTS if ranks == 1 else f"{CHECKPOINTS}-{rank}-of-{ranks}"
         checkpoints = Checkpoints(directory / name, CHECKPOINTS_KEPT)
         nodes = self._population.nodes(run, self._indices)
+        unended = self.config.learning_of(run.arm, run.rate).unended
+        self._verification = Verification(manifest=self.manifest, tasks=self.tasks, unended=unended)
         attackers = self._population.attackers(run, self._indices)
         done = self._resume(journal, checkpoints, list(nodes.values()))
         self.watcher.advanced(run, done, None)
@@ -169,25 +171,32 @@ class Rounds:
         sampled = {index: await node.sample(round_) for index, node in nodes.items()}
         poisoned = {index: await attacker.publish(round_) for index, attacker in attackers.items()}
         published = {index: each.envelopes for index, each in sampled.items()} | poisoned
-        began = time.perf_counter()
-        verified = await verify(
-            [envelope for index in sorted(published) for envelope in published[index]],
-            manifest=self.manifest,
-            verification=self._verification,
-            now=float(self.manifest.round_start(round_)),
-        )
-        verifying_s = (time.perf_counter() - began) / len(nodes)
-        exchanged = round_groups(self.exchange.gather(f"groups of round {round_}", verified))
+        envelopes = [envelope for index in sorted(published) for envelope in published[index]]
+        outcomes, each_record = await self._verify(envelopes, round_)
+        exchanged = round_groups(self.exchange.gather(f"groups of round {round_}", outcomes))
         lines = []
         for index, node in nodes.items():
             groups = sampled[index]
             trained = node.learn(groups.training, exchanged.for_node(node.peer_id), round_)
+            records = exchanged.pulled_by(node.peer_id, trained.wanted)
+            verified = Verified(records, each_record.times(records))
             rejected = exchanged.rejected_of(node.peer_id)
-            lines.append(node_line(round_, index, groups, trained, rejected, verifying_s, attack))
+            lines.append(node_line(round_, index, groups, trained, rejected, verified, attack))
         for index, attacker in attackers.items():
             rejected = exchanged.rejected_of(attacker.peer_id)
             lines.append(attacker_line(round_, index, len(poisoned[index]), rejected))
         return everybodys(self.exchange, f"lines of round {round_}", lines)
+
+    async def _verify(self, envelopes: Sequence[bytes], round_: int) -> tuple[list[bytes], Spent]:
+        """What came of each record, and what verifying one of them took."""
+        self._meter.begin()
+        outcomes = await verify(
+            envelopes,
+            manifest=self.manifest,
+            verification=self._verification,
+            now=float(self.manifest.round_start(round_)),
+        )
+        return outcomes, self._meter.lap().times(1 / max(1, len(envelopes)))
 
     async def _evaluate(self, nodes: Mapping[int, Node], rounds: int) -> list[Line]:
         """The held-out lines of all ranks."""

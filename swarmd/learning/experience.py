@@ -35,12 +35,14 @@ class Experience:
         self._success: dict[str, Mean] = {}
         self._surprisal: dict[str, Mean] = {}
         self._own_surprisal: dict[str, Mean] = {}
+        self._teaching: dict[str, Mean] = {}
 
     def see_own(self, groups: Sequence[ScoredGroup]) -> None:
         """Take in groups that this peer has just sampled and scored."""
         nats = size = 0.0
         for group in groups:
             _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
+            _observe(self._teaching, OWN, float(group.is_informative), 1)
             for turn in (turn for completion in group.completions for turn in completion.turns):
                 if turn.behaviour_logprob_sum is not None:
                     nats -= turn.behaviour_logprob_sum
@@ -70,12 +72,19 @@ class Experience:
         own = self._own_surprisal.get(OWN)
         return None if own is None else own[0]
 
+    @property
+    def teaching_share(self) -> float | None:
+        """Share of recent own groups whose rewards differed; None before the first."""
+        teaching = self._teaching.get(OWN)
+        return None if teaching is None else teaching[0]
+
     def to_state(self) -> State:
         """The state as JSON holds it."""
         return {
             "success": dict(self._success),
             "surprisal": dict(self._surprisal),
             "own_surprisal": dict(self._own_surprisal),
+            "teaching": dict(self._teaching),
         }
 
     def restore(self, state: State) -> None:
@@ -83,6 +92,7 @@ class Experience:
         self._success = dict(state.get("success", {}))
         self._surprisal = dict(state.get("surprisal", {}))
         self._own_surprisal = dict(state.get("own_surprisal", {}))
+        self._teaching = dict(state.get("teaching", {}))
 
 
 def _observe(means: dict[str, Mean], key: str, value: float, keys_max: int) -> None:

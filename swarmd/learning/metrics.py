@@ -56,3 +56,6 @@ class StepMetrics:
     """Share of own completions whose text encodes to other tokens than were sampled."""
     reencoded_differently_external: float | None
     """Share of external completions, with this tokenizer and a claimed token count, whose count differs."""
+    tokens_own_trained: int = 0
+    """In the own completions that were put through the model: the others of their groups have no gradient."""
+    tokens_external_trained: int = 0

@@ -30,6 +30,11 @@ class Selection:
     untaught_tokens: int
     """In completions with a positive advantage of which nothing may be trained on."""
 
+    @property
+    def trained_tokens(self) -> int:
+        """In the completions of the rows."""
+        return sum(len(row.tokens.completion_ids) for row in self.rows)
+
 
 def select_rows(
     policy: Policy,

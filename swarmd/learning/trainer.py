@@ -213,6 +213,8 @@ class Trainer:
             ),
             reencoded_differently_own=share_reencoded_differently(self._policy, own),
             reencoded_differently_external=share_reencoded_differently(self._policy, external),
+            tokens_own_trained=own_rows.trained_tokens if passes else 0,
+            tokens_external_trained=external_rows.trained_tokens if passes else 0,
         )
 
     def state_dict(self, *, live: bool = False) -> dict[str, Tensor]:

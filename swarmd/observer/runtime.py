@@ -40,6 +40,7 @@ from swarmd.observer.board import Board
 from swarmd.observer.members import EVERY_S, Members
 from swarmd.observer.view import View
 from swarmd.places import OBSERVER_MARK, runtime_directory
+from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.tasks import FOR_PEERS, TaskRunner
 
@@ -151,7 +152,7 @@ class _Observer:
                 self._key,
                 manifest,
                 network=network,
-                tasks=tasks,
+                verification=Verification(manifest=manifest, tasks=tasks),
                 database=database,
                 blobs=blobs,
                 events=self._events,

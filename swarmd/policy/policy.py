@@ -249,6 +249,10 @@ class Policy:
             decoded = [self._stops.cut(row) for row in decoded]
         return [Sample(row.token_ids, text_of(row.token_ids), row.logprobs, row.finished) for row in decoded]
 
+    def has_ended(self, sample: Sample) -> bool:
+        """Whether it was not cut off: it ended with an end token, or with a text of `stop`."""
+        return sample.finished or (self._stops is not None and self._stops.ends(sample.text))
+
     def _row_end(self, written: Written | None) -> RowEnd | None:
         """What engines ask after each token, and so the place to hear a completion as it grows."""
         is_complete = None if self._stops is None else self._stops.is_complete

@@ -45,9 +45,12 @@ class Stops:
         text = self._text_of([token])
         return UNFINISHED in text or any(last.isspace() or last in text for last in self._last_characters)
 
-    def _holds_stop(self, token_ids: Sequence[int]) -> bool:
-        text = self._text_of(token_ids)
+    def ends(self, text: str) -> bool:
+        """Whether a whole completion ended with one of them."""
         return any(stop in text for stop in self._stops)
+
+    def _holds_stop(self, token_ids: Sequence[int]) -> bool:
+        return self.ends(self._text_of(token_ids))
 
     def cut(self, row: Decoded) -> Decoded:
         """The completion up to the token with which its text first holds a stop.

@@ -11,6 +11,7 @@ from protocol import Manifest
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.policy import Policy, Sample
+from swarmd.step.earning import Unended, earned
 from swarmd.step.playing import Episode
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
@@ -45,8 +46,10 @@ def own_group(
     publisher: str,
     round_: int,
     step: int,
+    unended: Unended = "wrong",
 ) -> ScoredGroup:
-    """The group of what `policy` wrote for `question`, with one reward per episode."""
+    """The group of what `policy` wrote for `question`, with one score per episode. `unended`: what an episode
+    earns of which a turn was cut off behind its answer."""
     family = manifest.family(question.spec.task_id)
     if family is None:
         raise RuntimeError("a question was drawn for a task that the manifest does not have")
@@ -55,7 +58,10 @@ def own_group(
         task_id=family.task_id,
         task_name=family.name,
         question=question.text,
-        completions=tuple(map(_scored, episodes, rewards)),
+        completions=tuple(
+            _scored(episode, reward, policy, unended)
+            for episode, reward in zip(episodes, rewards, strict=True)
+        ),
         round=round_,
         step=step,
         model=policy.family,
@@ -65,7 +71,8 @@ def own_group(
     )
 
 
-def _scored(episode: Episode[Sample], reward: float) -> ScoredCompletion:
+def _scored(episode: Episode[Sample], reward: float, policy: Policy, unended: Unended) -> ScoredCompletion:
     observations = [*episode.observations, ""][: len(episode.samples)]
     turns = tuple(map(Turn.from_sample, episode.samples, observations))
-    return ScoredCompletion.from_turns(turns, reward)
+    ends = [(sample.text, policy.has_ended(sample)) for sample in episode.samples]
+    return ScoredCompletion.from_turns(turns, earned(reward, ends, unended=unended))

@@ -14,6 +14,7 @@ from protocol.limits import MICRO
 from swarmd.gossip.reputation import OVERDRAWN
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.step.accounts import Accounts
+from swarmd.step.earning import Unended, earned
 from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner, written
 
 REASONS = {
@@ -66,6 +67,7 @@ class Verification:
 
     `tasks` is a separate worker, so that a peer's own questions and scores never wait for others' groups. Its
     time is charged to the publishers in `accounts`. A publisher that has used up its share is not checked.
+    `unended`: what a completion earns that was cut off behind its answer.
     """
 
     def __init__(
@@ -74,12 +76,16 @@ class Verification:
         manifest: Manifest,
         tasks: TaskRunner,
         accounts: Accounts | None = None,
+        unended: Unended = "wrong",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._manifest = manifest
         self._tasks = tasks
+        self._unended = unended
         self._monotonic = monotonic
         self._usual_s = 0.0
+        self.record_s: float | None = None
+        """CPU seconds that verifying a group takes lately; None before the first that was accepted."""
         self.accounts = accounts or Accounts()
 
     async def check(self, records: Sequence[VerifiedRecord]) -> list[Outcome]:
@@ -143,6 +149,8 @@ class Verification:
 
     def _charge(self, publisher: PeerId, outcome: Outcome, cost: _Cost) -> None:
         if isinstance(outcome, ScoredGroup):
+            usual = cost.cpu_s if self.record_s is None else self.record_s
+            self.record_s = usual + (cost.cpu_s - usual) * USUAL_WEIGHT
             self.accounts.charge_good(publisher, cost.cpu_s, self._monotonic())
         else:
             self.accounts.charge_bad(publisher, cost.clock_s, self._monotonic())
@@ -180,7 +188,15 @@ class Verification:
             raise RuntimeError("verify_record let a task pass that the manifest does not have")
         published: Sequence[AnyCompletion] = record.completions
         completions = tuple(
-            ScoredCompletion.from_turns(_turns(completion, score), score.reward, bare=score.bare)
+            ScoredCompletion.from_turns(
+                _turns(completion, score),
+                earned(
+                    score.reward,
+                    [(turn.text, turn.finished) for turn in completion.turns],
+                    unended=self._unended,
+                ),
+                bare=score.bare,
+            )
             for completion, score in zip(published, scores, strict=True)
         )
         return ScoredGroup(

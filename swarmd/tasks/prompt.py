@@ -65,6 +65,12 @@ def find_answer(completion: str) -> slice | None:
     return slice(start, completion.index(CLOSING_TAG, start))
 
 
+def goes_on(completion: str) -> bool:
+    """Whether there is text behind the answer; without an answer, no."""
+    found = find_answer(completion)
+    return found is not None and bool(completion[found.stop + len(CLOSING_TAG) :].strip())
+
+
 def extract_answer(completion: str) -> str | None:
     """The stripped text of the last complete <answer></answer> in `completion`, or None."""
     found = find_answer(completion)

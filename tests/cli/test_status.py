@@ -150,6 +150,7 @@ def test_all_facts_are_shown_to_people_who_ask_for_them(swarmd, tmp_path) -> Non
         "12 · generating · up 1 min 1 s",
         "embedded on cpu, float32, LoRA off",
         "last 0.250 · mean of 20 0.200 · best 0.220",
+        "20.0 tokens a completion · 90% end by themselves · entropy 1.20 nats a token",
         "▁█",
         "0.430 at step 10 · 0.340 – 0.530 · 100 questions",
         "48 own · 47 published · 30 pulled · 20 used from others",

@@ -72,3 +72,9 @@ def test_ppo_needs_own_groups_for_its_value_head():
 def test_a_config_written_out_whole_and_read_again_is_the_same(algorithm):
     config = LearningConfig(algorithm=algorithm)
     assert LearningConfig.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize("settings", [{"local": 0}, {"external_fill": 8}])
+def test_a_measured_mix_needs_own_groups_and_sets_the_fill_itself(settings):
+    message = refusal(mix="measured", **settings)
+    assert "set local to 1 or more and remove external_fill, or set mix to fixed" in message

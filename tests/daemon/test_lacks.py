@@ -9,9 +9,12 @@ from swarmd.daemon.lacks import (
     LAST_STEPS,
     NOTHING_TO_LEARN_FROM,
     SHOWN_CHARS,
+    UNENDED_STEPS,
     AnswerLack,
     EndLack,
     ExternalLack,
+    OwnLacks,
+    UnendedLack,
 )
 
 
@@ -104,3 +107,32 @@ def test_a_model_whose_texts_never_ended_lacks_nothing_that_it_had() -> None:
     lack = EndLack()
     assert all(lack.see([False, False]) is None for _ in range(FIRST_STEPS + 2 * LAST_STEPS))
     assert lack.reason is None
+
+
+def test_right_answers_that_earn_nothing_because_their_texts_go_on_are_told_once_with_what_to_do() -> None:
+    lack = UnendedLack()
+    told = [lack.see(withheld=3, rewarded=1) for _ in range(3 * UNENDED_STEPS)]
+    [text] = [each for each in told if each is not None]
+    assert told.index(text) == UNENDED_STEPS - 1
+    assert f"{3 * UNENDED_STEPS} of {4 * UNENDED_STEPS} right answers" in text
+    assert "--stop '</answer>'" in text
+    assert 'learning.unended = "scored"' in text
+    assert lack.reason is not None
+
+
+def test_it_is_well_as_soon_as_most_right_answers_earn_again() -> None:
+    lack = UnendedLack()
+    for _ in range(UNENDED_STEPS):
+        lack.see(withheld=3, rewarded=1)
+    for _ in range(UNENDED_STEPS):
+        lack.see(withheld=1, rewarded=1)
+    assert lack.reason is None
+
+
+def test_a_step_is_looked_at_for_all_that_own_groups_may_lack() -> None:
+    lacks = OwnLacks()
+    cut_off = {"scored": [[1.0, 0.0]], "earned": [[0.0, 0.0]], "ended": [False, False]}
+    told = [lacks.see([["<answer>7</answer> and", "no"]], **cut_off) for _ in range(UNENDED_STEPS)]
+    assert [len(each) for each in told] == [0] * (UNENDED_STEPS - 1) + [1]
+    assert lacks.reasons == tuple(told[-1])
+    assert lacks.see([], scored=[], earned=[], ended=[]) == []

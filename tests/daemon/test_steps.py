@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,22 @@ async def test_a_group_that_others_would_refuse_is_trained_on_and_not_published(
     await run(one)
     assert len(one.gossip.of(GroupOffer)) == offered
     assert [line["own"] for line in one.events.named("step")] == [2]
+
+
+@pytest.mark.parametrize(("unended", "reward"), [("wrong", 0.0), ("scored", 0.5)])
+async def test_texts_that_go_on_behind_their_answer_until_they_are_cut_off_earn_nothing(
+    make_peer, run, monkeypatch, unended, reward
+):
+    one = make_peer(steps=1, unended=unended)
+    generate = one.policy.generate
+
+    def going_on(*args: Any, **given: Any) -> list[Any]:
+        groups = [with_text(group, "<answer>7</answer> and on") for group in generate(*args, **given)]
+        return [[replace(sample, finished=False) for sample in group] for group in groups]
+
+    monkeypatch.setattr(one.policy, "generate", going_on)
+    await run(one)
+    assert [line["reward"] for line in one.events.named("step")] == [reward]
 
 
 async def test_own_groups_are_offered_to_the_swarm_as_they_were_made(make_peer, run):
@@ -198,6 +215,22 @@ async def test_gossip_hears_what_the_trainer_needs(make_peer, run):
     [demand] = one.gossip.of(Demand)
     assert demand.groups == 3
     assert demand.step_seconds > 0
+
+
+async def test_a_fill_draws_and_pulls_only_what_own_groups_lack(make_peer, run, database):
+    fill(database, 6, round_=ROUND)
+    one = make_peer(steps=2, local=2, external=4, external_fill=3)
+    await run(one)
+    assert [line["external"] for line in one.events.named("step")] == [1, 1]
+    assert [demand.groups for demand in one.gossip.of(Demand)] == [1]
+
+
+async def test_a_measured_mix_makes_more_own_groups_once_it_saw_that_few_teach(make_peer, run, database):
+    fill(database, 6, round_=ROUND)
+    one = make_peer(steps=2, local=1, external=1, mix="measured")
+    one.tasks.score_by = lambda position, text: Score(0.0)
+    await run(one)
+    assert [(line["own"], line["external"]) for line in one.events.named("step")] == [(1, 1), (2, 2)]
 
 
 async def test_groups_of_long_ago_are_not_used(make_peer, run, database):

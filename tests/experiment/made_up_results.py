@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from swarmd.experiment import ExperimentConfig
+from swarmd.experiment.metering import UNITS_OF
 from swarmd.experiment.reporting.results import HeldOut, RunResults
 
 NODES = 2
@@ -26,15 +27,37 @@ CONFIG = ExperimentConfig.model_validate(
 )
 
 
-def write_results(folder: Path, *, finished: bool = True) -> None:
+PRICES = dict.fromkeys((unit for units in UNITS_OF.values() for unit in units), 0.0) | {
+    "tokens_generated": 0.02,
+    "tokens_trained_own": 0.01,
+    "tokens_trained_external": 0.01,
+}
+"""CPU seconds that a counted run takes per unit."""
+
+
+def write_results(folder: Path, *, finished: bool = True, counted: bool = False) -> None:
     """8/0 earns 0.1 a round and node in seed 0 and 0.2 in seed 1, and generates 100 tokens; 2/2 earns twice
-    as much and generates half as many. Held-out success rises from 0 to 0.5."""
+    as much and generates half as many. Held-out success rises from 0 to 0.5. `counted`: the rounds say what
+    was done and what it took, at `PRICES`: 2.5 CPU seconds alone and 1.55 shared."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "experiment.json").write_text(json.dumps(CONFIG.model_dump(mode="json")))
     for arm, times, tokens, external in ((0, 1, 100, None), (1, 2, 50, 0.5)):
         for seed in range(2):
             lines = run_lines(arm, seed, 0.1 * (seed + 1) * times, tokens, external)
+            if counted:
+                lines = [line | _counts(line) if line["kind"] == "node" else line for line in lines]
             write_lines(folder, f"run-{arm}-{seed}", lines if finished else lines[:-1])
+
+
+def _counts(line: dict[str, Any]) -> dict[str, Any]:
+    metrics = line["metrics"]
+    units = dict.fromkeys(PRICES, 0) | {
+        "tokens_generated": line["tokens_generated"],
+        "tokens_trained_own": metrics["tokens_own"],
+        "tokens_trained_external": metrics["tokens_external"],
+    }
+    cpu = {phase: sum(units[unit] * PRICES[unit] for unit in of) for phase, of in UNITS_OF.items()}
+    return {"units": units, "cpu_seconds": cpu}
 
 
 def made_up_run(
@@ -62,8 +85,11 @@ def made_up_run(
         tokens=np.broadcast_to(np.array(tokens, dtype=np.float64), rounds)[:, None],
         completions=nothing,
         entropy=nothing,
+        finished=nothing,
         payload=nothing,
         phases={"generating": np.full((rounds, 1), seconds)},
+        cpu={},
+        counts={},
         trained_own=nothing,
         trained_external=nothing,
         external_share=nothing,

@@ -69,6 +69,8 @@ def test_a_good_file_is_read_and_the_seeds_given_win(tmp_path) -> None:
         ("external = 2", 'kind = "filtered_solo"', ["generated_max"]),
         ("external = 2", 'external = 2\nkind = "filtered_solo"\ngenerated_max = 8', ["external to 0"]),
         ("external = 2", "external = 2\ngenerated_max = 8", ["generated_max"]),
+        ("external = 2", 'kind = "replay_solo"\nreplay_rounds = 6', ["replay_uses", "6 and 4"]),
+        ("external = 2", "external = 2\nreplay_uses = 4", ["replay_uses are for kind replay_solo"]),
         ("local = 2", "local = 65\nlearning = {group_size = 4}", ["configurations.1.local", "64 groups"]),
         ("rounds = 10", 'rounds = 10\nmodels = ["embedded"]', ["models has 1 entries for 4 nodes"]),
         ("rounds = 10", 'rounds = 10\nbaseline = "9/9"', ["baseline", "9/9"]),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from protocol import is_held_out, sign_record, verify_record
-from swarmd.experiment.round_groups import Refused, round_groups, verify
+from swarmd.experiment.round_groups import Refused, RoundGroups, round_groups, verify
+from swarmd.gossip.limits import GossipLimits
 from swarmd.step.verification import Verification
 from swarmd.tasks import Score
-from tests.daemon.fakes import KnownTasks
+from tests.daemon.fakes import KnownTasks, external_group
 from tests.gossip.making import START, key, make_manifest, make_record, make_task, question
 
 MANIFEST = make_manifest()
@@ -39,3 +42,12 @@ async def test_a_group_that_hangs_the_scorer_is_refused_with_its_publisher() -> 
     )
     assert exchanged.rejected == (Refused(key(1).peer_id, "scorer"),)
     assert exchanged.accepted == ()
+
+
+def test_a_node_is_charged_what_a_peer_would_pull_and_never_its_own() -> None:
+    groups = tuple(external_group(number, publisher=f"peer {number % 3}") for number in range(9))
+    exchanged = RoundGroups(groups, (Refused("peer 1", "scorer"),))
+    assert exchanged.pulled_by("peer 0", wanted=2) == math.ceil(2 * GossipLimits().overpull)
+    assert exchanged.pulled_by("peer 0", wanted=100) == 7, "what is refused was verified too"
+    assert exchanged.pulled_by("peer 1", wanted=100) == 6
+    assert exchanged.pulled_by("peer 0", wanted=0) == 0

@@ -13,7 +13,9 @@ import pytest
 
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment import Experiment
+from swarmd.experiment.metering import PHASES
 from swarmd.experiment.run import claimed
+from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, every_other
 from tests.experiment.making import (
     MANIFEST,
@@ -35,7 +37,7 @@ def course(folder: Path) -> dict[str, Lines]:
     """Everything but how long it took, how much memory was free, and that it was resumed."""
     return {
         name: [
-            {key: value for key, value in line.items() if key not in ("seconds", "plan")}
+            {key: value for key, value in line.items() if key not in ("seconds", "cpu_seconds", "plan")}
             for line in lines
             if line["kind"] != "resumed"
         ]
@@ -61,7 +63,14 @@ async def test_every_node_of_every_round_is_written_and_groups_travel(tiny_model
         assert (line["groups_published"], line["groups_rejected"]) == (2, 0)
         assert (line["external_share"], line["external_peers"]) == (0.5, 1)
         assert line["tokens_generated"] > 0
-        assert set(line["seconds"]) == {"generating", "scoring", "verifying", "training"}
+        assert line["seconds"].keys() == line["cpu_seconds"].keys() == set(PHASES)
+        assert line["units"] == line["units"] | {
+            "questions": 2, "tokens_generated": line["tokens_generated"], "completions_scored": 4,
+            "records_signed": 2, "records_verified": 2, "updates": 1,
+        }  # fmt: skip
+        assert 0 < line["units"]["decoding_steps"] <= 6
+        assert 0 < line["units"]["tokens_trained_own"] <= line["metrics"]["tokens_own"]
+        assert 0 <= line["finished_share"] <= 1
     assert [line["round"] for line in of_kind(lines, "held_out")] == [0, 0, 2, 2, 3, 3]
 
 
@@ -169,6 +178,44 @@ async def test_filtered_solo_generates_until_enough_groups_teach_or_the_bound(
     assert sum(task["groups"] for task in line["own_by_task"].values()) == generated
     assert line["reward_mixed"] == 0.5  # of what was trained on
     assert line["groups_published"] == 0
+
+
+async def test_a_fill_draws_only_what_own_groups_lack(tiny_model_dir, tmp_path) -> None:
+    filled = {"local": 2, "external": 2, "learning": {"external_fill": 3}}
+    await run(make_config(tiny_model_dir, rounds=1, configurations=[filled]), tmp_path)
+    [lines] = read(tmp_path).values()
+    for line in of_kind(lines, "node"):
+        used = line["metrics"]["groups_own_used"], line["metrics"]["groups_external"]
+        assert used == (2, 1)
+        assert line["units"]["records_verified"] == 2, "a peer pulls twice what it uses"
+
+
+async def test_a_measured_mix_makes_more_own_groups_once_it_saw_that_few_teach(
+    tiny_model_dir, tmp_path
+) -> None:
+    measured = {"local": 1, "external": 1, "learning": {"mix": "measured"}}
+    config = make_config(tiny_model_dir, rounds=2, configurations=[measured])
+    await run(config, tmp_path, score_by=lambda position, text: Score(0.0))
+    [lines] = read(tmp_path).values()
+    assert [line["groups_generated"] for line in of_kind(lines, "node")] == [1, 1, 2, 2]
+
+
+async def test_a_replaying_run_that_was_killed_repeats_the_same_groups(tiny_model_dir, tmp_path) -> None:
+    replaying = {"kind": "replay_solo", "local": 2, "replay_rounds": 6, "replay_uses": 4}
+    config = make_config(tiny_model_dir, nodes=1, rounds=4, configurations=[replaying])
+
+    def seldom(position: int, text: str) -> Score:
+        return Score(float(position == 0 and len(text) % 3 == 0))
+
+    await run(config, tmp_path / "whole", score_by=seldom)
+    with pytest.raises(KilledError):
+        await run(config, tmp_path / "killed", Watched(3), score_by=seldom)
+    await run(config, tmp_path / "killed", score_by=seldom)
+    assert course(tmp_path / "killed") == course(tmp_path / "whole")
+    trained = [
+        line["metrics"]["groups_own"] for line in of_kind(read(tmp_path / "whole").popitem()[1], "node")
+    ]
+    assert max(trained) > 2, "some round trained on a group of an earlier one"
 
 
 async def test_a_configuration_with_several_rates_is_run_with_its_best_on_fresh_seeds(

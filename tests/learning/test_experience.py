@@ -35,6 +35,16 @@ def test_old_groups_are_outweighed_as_the_policy_changes():
     assert 0.6 < experience.success[bytes(16)] < 0.7  # 1 - (1 - 1/n)^n, about 1 - 1/e
 
 
+def test_the_share_of_groups_that_teach_is_of_recent_ones():
+    experience = Experience()
+    assert experience.teaching_share is None
+    experience.see_own([own(0.0, 1.0), own(1.0, 1.0), own(0.0, 0.0), own(0.0, 0.0)])
+    assert experience.teaching_share == 0.25
+    resumed = Experience()
+    resumed.restore(json.loads(json.dumps(experience.to_state())))
+    assert resumed.teaching_share == 0.25
+
+
 def test_own_surprisal_is_in_nats_per_byte():
     experience = Experience()
     assert experience.own_surprisal is None

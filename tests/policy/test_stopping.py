@@ -6,7 +6,7 @@ import torch
 from swarmd.config import PolicyConfig
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.logprobs import TokenRow
-from swarmd.policy import load_policy
+from swarmd.policy import Sample, load_policy
 from swarmd.policy.stopping import Stops
 from swarmd.rollout.interface import Decoded
 
@@ -106,3 +106,11 @@ def test_a_token_that_cannot_end_a_stop_is_looked_at_once():
     stops = Stops(("</a>",), text_of)
     assert not any(stops.is_complete([98] * length) for length in range(1, 500))
     assert seen == [1]
+
+
+def test_a_completion_that_a_stop_ended_was_not_cut_off(tiny_model_dir):
+    policy = load(tiny_model_dir, stop=("</a>",))
+    assert policy.has_ended(Sample((1,), "<a>5</a>", (-1.0,), finished=False))
+    assert policy.has_ended(Sample((1,), "<a>5", (-1.0,), finished=True))
+    assert not policy.has_ended(Sample((1,), "<a>5", (-1.0,), finished=False))
+    assert not load(tiny_model_dir).has_ended(Sample((1,), "<a>5</a>", (-1.0,), finished=False))

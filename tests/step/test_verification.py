@@ -72,6 +72,31 @@ async def test_a_completion_on_which_the_scorer_raises_earns_nothing_and_costs_t
     assert group.rewards == (1.0, 0.0, 0.5)
 
 
+@pytest.mark.parametrize(("unended", "rewards"), [("wrong", (0.0, 1.0)), ("scored", (1.0, 1.0))])
+async def test_a_text_of_another_that_goes_on_until_it_is_cut_off_earns_nothing(unended, rewards):
+    record = make_record(MANIFEST, ALLOWED[0], START, (1.0, 1.0))
+    first, second = record.completions
+    texts = ("<answer>1</answer> and on", "<answer>1</answer> and done")
+    completions = tuple(
+        each.model_copy(update={"text": text, "bytes": len(text), "finished": text == texts[1]})
+        for each, text in zip((first, second), texts, strict=True)
+    )
+    envelope = sign_record(key(1), record.model_copy(update={"completions": completions}))
+    verified = verify_record(envelope, manifest=MANIFEST, now=START)
+    checking = Verification(manifest=MANIFEST, tasks=KnownTasks(as_claimed), unended=unended)
+    [group] = await checking.check([verified])
+    assert group.rewards == rewards
+
+
+async def test_it_knows_what_a_good_group_takes_lately():
+    now = [0.0]
+    tasks = CostlyTasks(as_claimed, now, cpu_share=0.01)
+    verification = Verification(manifest=MANIFEST, tasks=tasks, monotonic=lambda: now[0])
+    assert verification.record_s is None
+    await verification.check([received(ALLOWED[0])])
+    assert verification.record_s == pytest.approx(0.006 * SECONDS_MAX)
+
+
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [

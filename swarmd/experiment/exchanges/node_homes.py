@@ -99,7 +99,9 @@ def lines_of(home: Home, node: int, rounds: int) -> list[Line]:
 
 def _line(round_: int, node: int, written: Mapping[str, Any]) -> Line:
     """`written` is what the daemon recorded about the step."""
-    metrics = {field.name: written[field.name] for field in dataclasses.fields(StepMetrics)}
+    metrics: dict[str, Any] = {
+        field.name: written.get(field.name) for field in dataclasses.fields(StepMetrics)
+    }
     own, external = metrics["groups_own"], metrics["groups_external"]
     used = metrics["groups_own_used"] + metrics["groups_external_used"]
     rewards = own * (metrics["reward_own"] or 0.0) + external * (metrics["reward_external"] or 0.0)

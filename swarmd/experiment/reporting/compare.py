@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from swarmd.errors import ConfigError
-from swarmd.experiment.reporting.equal_cost import Basis, Cut, cut_pair
+from swarmd.experiment.reporting.equal_cost import COUNTED, Basis, Cut, cut_pair
 from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, signed, table
-from swarmd.experiment.reporting.results import ASKED, Array, RunResults, read_results
+from swarmd.experiment.reporting.results import ASKED, Array, RunResults, priced, read_results
 from swarmd.experiment.reporting.statistics import PAIRS_EXACT, Estimate, estimate, gain, holm, sign_flip_p
 
 Table = dict[str, Any]
@@ -83,7 +83,7 @@ def compare(a: str, b: str, *, basis: Basis = "rounds", pairs: Pairs = "seed") -
             "common, so there are no pairs"
         )
     _check_asked(a, b, [(one.runs[seed], other.runs[seed]) for seed in seeds])
-    cuts = [cut_pair(one.runs[seed], other.runs[seed], basis) for seed in seeds]
+    cuts = [cut_pair(ours, theirs, basis) for ours, theirs in _pairs(a, b, one, other, seeds, basis)]
     tasks = _differences(cuts, pairs)
     corrected = holm([found.p for found in tasks.values()])
     return Comparison(
@@ -100,6 +100,28 @@ def compare(a: str, b: str, *, basis: Basis = "rounds", pairs: Pairs = "seed") -
             for (name, f), p in zip(tasks.items(), corrected, strict=True)
         },
     )
+
+
+def _pairs(
+    a: str, b: str, one: Side, other: Side, seeds: Sequence[int], basis: Basis
+) -> list[tuple[RunResults, RunResults]]:
+    """The runs to compare. Those of two folders are charged the same prices, found from both.
+
+    Raises ConfigError if costs are to be counted and a side has no counts.
+    """
+    if basis not in COUNTED:
+        return [(one.runs[seed], other.runs[seed]) for seed in seeds]
+    for text, side in ((a, one), (b, other)):
+        if not all(side.runs[seed].counts for seed in seeds):
+            raise ConfigError(
+                f"{text} was run by a version of swarmd that counted no units, so there is no {basis} to be "
+                "equal: use --equal time, or run it again"
+            )
+    runs = [*one.runs.values(), *other.runs.values()]
+    charged = priced(runs) if one.folder != other.folder else tuple(runs)
+    ours, theirs = charged[: len(one.runs)], charged[len(one.runs) :]
+    of_one, of_other = ({run.seed: run for run in side} for side in (ours, theirs))
+    return [(of_one[seed], of_other[seed]) for seed in seeds]
 
 
 def _side(text: str) -> Side:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swarmd.errors import ConfigError
-from swarmd.experiment.reporting.equal_cost import BASES, Against, against, against_solo
+from swarmd.experiment.reporting.equal_cost import Against, against, against_solo, bases_of
 from swarmd.experiment.reporting.figures import Line
 from swarmd.experiment.reporting.markdown import NOTHING, percent, plain, shown, table
 from swarmd.experiment.reporting.page import to_page
@@ -36,8 +36,10 @@ GAINS = {
     "rounds": "own reward against the baseline, equal rounds",
     "tokens": "equal tokens",
     "time": "equal time",
+    "cpu": "equal CPU",
     "solo_tokens": "own reward against the strongest solo, equal tokens",
     "solo_time": "equal time",
+    "solo_cpu": "equal CPU",
 }
 """Columns: the gains, by how they are measured."""
 LINEAR_PERCENT = 100  # beyond twice the control's reward the plot is logarithmic: one gain hides no others
@@ -89,11 +91,12 @@ def _rows(folder: Path, results: Results) -> list[Row]:
 
 def _gains(results: Results, label: str, baseline: str) -> Row:
     """By the keys of GAINS; None without a common seed."""
-    found: dict[str, Against | None] = {
-        basis: against(results.of(label), results.of(baseline), basis) for basis in BASES
-    }
+    ours, theirs = results.of(label), results.of(baseline)
+    found: dict[str, Against | None] = dict.fromkeys(GAINS)
+    found |= {basis: against(ours, theirs, basis) for basis in bases_of([*ours, *theirs]) if basis in GAINS}
     for basis in PROMISED:
-        found[f"solo_{basis}"] = next(iter(against_solo(results, label, basis)), None)
+        if basis in bases_of(results.runs):
+            found[f"solo_{basis}"] = next(iter(against_solo(results, label, basis)), None)
     return {key: None if one is None else plain(one.own_gain) for key, one in found.items()}
 
 

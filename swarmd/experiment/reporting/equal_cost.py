@@ -1,7 +1,8 @@
 """Runs and configurations compared at equal cost, seed by seed; and the strongest solo control. Pure.
 
-Both runs of a pair are looked at up to what the cheaper one spent in all. Costs are of all nodes together:
-rounds, generated tokens, or seconds without evaluations.
+Both runs of a pair are looked at up to what the cheaper one spent in all. Costs are of all nodes together,
+without evaluations: rounds, generated tokens, seconds on the clock, CPU seconds counted by unit prices, or
+the same at the prices of another model (`pricing`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from swarmd.experiment.reporting.pricing import MACHINE_NAMES
 from swarmd.experiment.reporting.results import Array, Results, RunResults
 from swarmd.experiment.reporting.statistics import Estimate, estimate, gain
 
-Basis = Literal["rounds", "tokens", "time"]
+Basis = Literal["rounds", "tokens", "time", "cpu", "smollm2-135m", "qwen2.5-0.5b"]
 BASES: tuple[Basis, ...] = get_args(Basis)
+COUNTED: tuple[Basis, ...] = ("cpu", *MACHINE_NAMES)
+"""What only runs that counted their units can be compared by."""
 
 SAME = 1e-3  # totals that differ by less than a thousandth are equal: neither run ended first
 
@@ -43,11 +47,26 @@ class Cut:
 
 
 def cost(run: RunResults, basis: Basis) -> Array:
-    """What each round cost: [rounds]."""
-    if basis == "rounds":
-        return np.ones(len(run.reward_own))
-    costs: Array = (run.tokens if basis == "tokens" else run.seconds).sum(axis=1)
-    return costs
+    """What each round cost: [rounds]. A basis of `COUNTED` needs a run with counts (`bases_of`)."""
+    match basis:
+        case "rounds":
+            return np.ones(len(run.reward_own))
+        case "tokens":
+            costs = run.tokens
+        case "time":
+            costs = run.seconds
+        case "cpu":
+            costs = run.charged()
+        case machine:
+            costs = run.charged(machine)
+    by_round: Array = costs.sum(axis=1)
+    return by_round
+
+
+def bases_of(runs: Sequence[RunResults]) -> tuple[Basis, ...]:
+    """What these runs can be compared by."""
+    counted = all(run.counts for run in runs)
+    return tuple(basis for basis in BASES if counted or basis not in COUNTED)
 
 
 def cut_pair(one: RunResults, other: RunResults, basis: Basis) -> tuple[Cut, Cut]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swarmd.experiment.reporting.pricing import by_phase
 from swarmd.experiment.reporting.results import Array, RunResults
 from swarmd.experiment.reporting.statistics import smoothed, window_of
 
@@ -75,6 +76,18 @@ def seconds_by_phase(run: RunResults) -> dict[str, float]:
     return {phase: _of_a_node(seconds) for phase, seconds in run.phases.items()}
 
 
+def cpu_by_phase(run: RunResults) -> dict[str, float]:
+    """CPU seconds of a node's round by phase, counted from its units at the experiment's prices. Only for a
+    run with `counts`."""
+    nodes = [
+        by_phase(
+            {unit: found[:, column] for unit, found in run.counts.items()}, run.prices[run.model_of(column)]
+        )
+        for column in range(len(run.learners))
+    ]
+    return {phase: float(np.mean([node[phase] for node in nodes])) for phase in nodes[0]}
+
+
 def tokens_by_use(run: RunResults) -> dict[str, float]:
     """Tokens generated, and tokens in the groups trained on, own and others'. NaN if the lines do not
     tell."""
@@ -109,10 +122,11 @@ def length(tokens: Array, completions: Array) -> float:
 
 
 def writing(run: RunResults) -> dict[str, dict[str, float]]:
-    """Length of own completions in tokens, and their entropy in nats per token: in the first round, in which
-    nobody has learned yet, and at the end."""
+    """Length of own completions in tokens, the share that ended by themselves, and their entropy in nats per
+    token: in the first round, in which nobody has learned yet, and at the end."""
     first, end = run.tokens[:1], last_rounds(run.tokens)
     return {
+        "finished": {"first": _mean(run.finished[:1]), "end": _mean(last_rounds(run.finished))},
         "length": {
             "first": length(first, run.completions[:1]),
             "end": length(end, last_rounds(run.completions)),

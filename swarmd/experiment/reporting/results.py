@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment.config import ExperimentConfig
 from swarmd.experiment.journal import ROUNDS_FILE, Line, read_lines
+from swarmd.experiment.reporting.pricing import Machine, Prices, charged, find_prices, on_machine, pooled
 from swarmd.experiment.results_folder import EXPERIMENT_FILE, RUNS
 from swarmd.experiment.schedule import RunSpec, best_rates
 from swarmd.experiment.seeding import SWEEP
@@ -57,10 +59,16 @@ class RunResults:
     """Completions generated."""
     entropy: Array
     """Nats per token, of own completions under the policy that wrote them."""
+    finished: Array
+    """Share of the completions that ended by themselves."""
     payload: Array
     """Share of the completions that carry the payload of an attack."""
     phases: Mapping[str, Array]
-    """Seconds by phase."""
+    """Seconds on the clock by phase."""
+    cpu: Mapping[str, Array]
+    """CPU seconds by phase, as measured; empty for runs that did not measure them."""
+    counts: Mapping[str, Array]
+    """What they were spent on, by unit; empty likewise."""
     trained_own: Array
     """Tokens in the own groups trained on."""
     trained_external: Array
@@ -77,6 +85,14 @@ class RunResults:
     """SHA-256 of the files of each model that nodes started from, in hex."""
     reasons: tuple[str, ...]
     """Why the models ran as they did on that machine: a sentence each."""
+    prices: Mapping[str, Prices] = field(default_factory=dict)
+    """CPU seconds per unit, by model; empty if they were not measured."""
+
+    def model_of(self, column: int) -> str:
+        """The model of the node of this column: one of `models`, which has one for all nodes or one each."""
+        if not self.models:
+            return ""
+        return self.models[self.learners[column]] if len(self.models) > 1 else self.models[0]
 
     @property
     def length(self) -> Array:
@@ -84,9 +100,19 @@ class RunResults:
         found: Array = np.full_like(self.tokens, np.nan)
         return np.divide(self.tokens, self.completions, out=found, where=self.completions > 0)
 
+    def charged(self, machine: Machine | None = None) -> Array:
+        """CPU seconds that each round costs at the prices of this experiment; of `machine`, if one is
+        named: [rounds, learners]. Only for a run with `counts`."""
+        columns = []
+        for column in range(len(self.learners)):
+            prices = self.prices[self.model_of(column)]
+            counts = {unit: found[:, column] for unit, found in self.counts.items()}
+            columns.append(charged(counts, prices if machine is None else on_machine(prices, machine)))
+        return np.stack(columns, axis=1)
+
     @property
     def seconds(self) -> Array:
-        """Of all phases together."""
+        """On the clock, of all phases together."""
         together: Array = np.sum(list(self.phases.values()), axis=0)
         return together
 
@@ -122,7 +148,23 @@ def read_results(folder: Path) -> Results:
     if not runs:
         raise ConfigError(f"{folder}: no run is finished yet: go on with `swarmd experiment run`")
     current = _current(config, runs)
-    return Results(config, current, len(paths) - len(runs), len(runs) - len(current))
+    return Results(config, priced(current), len(paths) - len(runs), len(runs) - len(current))
+
+
+def priced(runs: Sequence[RunResults]) -> tuple[RunResults, ...]:
+    """`runs` with the prices that all of them together give, model by model. Runs without CPU seconds stay as
+    they are."""
+    measured = [run for run in runs if run.counts]
+    parts: defaultdict[str, list[tuple[dict[str, Array], dict[str, Array]]]] = defaultdict(list)
+    for run in measured:
+        for column in range(len(run.learners)):
+            counts, cpu = ({k: v[:, column] for k, v in all_.items()} for all_ in (run.counts, run.cpu))
+            parts[run.model_of(column)].append((counts, cpu))
+    prices = {
+        model: find_prices(pooled([counts for counts, _ in some]), pooled([cpu for _, cpu in some]))
+        for model, some in parts.items()
+    }
+    return tuple(replace(run, prices=prices) if run.counts else run for run in runs)
 
 
 def _current(config: ExperimentConfig, runs: tuple[RunResults, ...]) -> tuple[RunResults, ...]:
@@ -164,8 +206,13 @@ def _run(lines: list[Line]) -> RunResults:
     def grid(value: Callable[[Line], Any]) -> Array:
         return np.array([value(line) for line in nodes], dtype=np.float64).reshape(shape)  # None becomes NaN
 
-    def seconds_of(phase: str) -> Array:
-        return grid(lambda line: line["seconds"][phase])
+    def grids_of(table: str) -> dict[str, Array]:
+        """By the keys of the lines' `table`; empty if a version that did not write it played some rounds. A
+        phase that was not timed took 0 seconds."""
+        if not all(table in line for line in nodes):
+            return {}
+        names = dict.fromkeys(name for line in nodes for name in line[table])
+        return {name: grid(partial(_of_table, table, name)) for name in names}
 
     return RunResults(
         label=settings["configuration"]["label"],
@@ -178,8 +225,11 @@ def _run(lines: list[Line]) -> RunResults:
         tokens=grid(lambda line: line["tokens_generated"]),
         completions=grid(lambda line: line.get("completions_generated")),
         entropy=grid(lambda line: line["metrics"].get("entropy")),
+        finished=grid(lambda line: line.get("finished_share")),
         payload=grid(lambda line: line.get("payload_share")),
-        phases={phase: seconds_of(phase) for phase in nodes[0]["seconds"]},
+        phases=grids_of("seconds"),
+        cpu=grids_of("cpu_seconds"),
+        counts=grids_of("units"),
         trained_own=grid(lambda line: line["metrics"].get("tokens_own")),
         trained_external=grid(lambda line: line["metrics"].get("tokens_external")),
         external_share=grid(lambda line: line["external_share"]),
@@ -190,6 +240,10 @@ def _run(lines: list[Line]) -> RunResults:
         models=tuple(map(str, settings.get("model_files_sha256", ()))),
         reasons=tuple(dict.fromkeys(str(why) for whys in lines[0].get("plan", {}).values() for why in whys)),
     )
+
+
+def _of_table(table: str, name: str, line: Line) -> Any:
+    return line[table].get(name, 0.0)
 
 
 def _held_out(lines: list[Line], nodes: int) -> HeldOut:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from swarmd.experiment.metering import UNITS_OF, Unit
 from swarmd.experiment.reporting.markdown import NOTHING, percent, shown, signed, table
 from swarmd.experiment.reporting.measures import CURVES, QUANTITIES
+from swarmd.experiment.reporting.pricing import MACHINES, Machine
 
 Table = dict[str, Any]
 
@@ -17,6 +19,23 @@ USES = {
     "trained_own": "trained on, own",
     "trained_external": "trained on, others'",
 }
+WRITTEN = {
+    "length": "tokens per completion",
+    "finished": "share that end by themselves",
+    "entropy": "entropy, nats per token",
+}
+MODEL_SHOWN = 8  # hex digits of a model's SHA-256: enough to tell those of one experiment apart
+UNIT_NAMES: dict[Unit, str] = {
+    "questions": "question made",
+    "decoding_steps": "decoding step of a batch",
+    "tokens_generated": "token generated",
+    "completions_scored": "completion scored",
+    "records_signed": "record signed",
+    "records_verified": "record verified",
+    "updates": "update of the weights",
+    "tokens_trained_own": "own token trained on",
+    "tokens_trained_external": "token of others trained on",
+}
 CURVE_TITLES = {"own": "own reward", "held_out": "held-out"}
 
 
@@ -26,6 +45,8 @@ def answers(tables: Table) -> Iterator[str]:
     yield from ("## Results", _measures(rows, tables["measures"]))
     if any(row["against_baseline"] for row in rows):
         yield from (f"## Against {tables['baseline']}", _against_baseline(rows), EQUAL)
+        if machines := _on_machines(rows):
+            yield from ("## Against it, at the prices of real models", machines, REAL_MODELS)
     if tables["against_solo"]:
         yield from ("## Against the strongest solo control", _against_solo(tables["against_solo"]), STRONGEST)
     if tables["attacks"]:
@@ -36,6 +57,13 @@ def details(tables: Table) -> Iterator[str]:
     """The rest, in the same form."""
     rows = tables["configurations"]
     yield from ("## Where time and tokens go", _spending(rows), SPENDING)
+    if tables["prices"]:
+        yield from (
+            "## What a node's round costs",
+            _rounds_cost(rows),
+            ROUNDS_COST,
+            _prices(tables["prices"]),
+        )
     yield from ("## What nodes write", _writing(rows), WRITING)
     if any(row["specialists"] for row in rows):
         yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
@@ -46,10 +74,24 @@ def details(tables: Table) -> Iterator[str]:
     yield from ("## What the columns of the results are", _meanings(tables["measures"]))
 
 
+AT_EQUAL = {"rounds": "rounds", "tokens": "tokens", "time": "time", "cpu": "CPU"}
+"""By basis, as columns say it."""
+
 EQUAL = """\
-At equal rounds, tokens or time both runs of a pair are looked at up to what the cheaper one spent in
-all. Gains are in mean reward a round of the rounds compared, each counting the same; held-out
-differences are in success."""
+At equal rounds, tokens, time or CPU both runs of a pair are looked at up to what the cheaper one spent in
+all. Time is on the clock, with whatever else the machine did. CPU is counted from unit prices (below), and so
+does not depend on that. Gains are in mean reward a round of the rounds compared, each counting the same;
+held-out differences are in success."""
+
+REAL_MODELS = """\
+Own reward, if generating and training cost what they cost a real model on two cores (docs/benchmarks.md), and
+all else what it cost here. The lengths of answers are those of these runs. The longer answers are, the less
+questions, scoring and verifying weigh."""
+
+ROUNDS_COST = """\
+CPU milliseconds, mean over nodes and rounds, counted from units at the prices below. A node is charged the
+verifying of every record that a peer in its place would pull. The prices are found from all runs together
+(least squares without negative prices), because the same work takes more CPU seconds on a busier machine."""
 
 STRONGEST = """\
 Every configuration that shares nothing is a solo control, with its own best learning rate; the strongest
@@ -72,8 +114,8 @@ generating: that is why equal tokens and equal time differ."""
 
 WRITING = """\
 Own completions. *First*: in the first round, in which nobody has learned yet; *end*: mean over the last tenth
-of the rounds. Texts that grow while own reward does not are a warning: something other than the answer is
-being learned. Entropy near 0 means that nodes hardly try anything new."""
+of the rounds. Texts that grow, or end by themselves less often, while own reward does not rise are a warning:
+something other than the answer is being learned. Entropy near 0 means that nodes hardly try anything new."""
 
 SPECIALISTS = """\
 Held-out success, mean over nodes, on the tasks a node's model was good at from the start
@@ -98,22 +140,37 @@ def _measures(rows: list[Table], measures: Table) -> str:
 
 
 def _against_baseline(rows: list[Table]) -> str:
-    head = [
-        "", "paper's reward, equal rounds", "own reward, equal rounds", "equal tokens", "equal time",
-        "held-out, equal rounds", "equal tokens", "equal time",
-    ]  # fmt: skip
-    found = [
-        (row["label"], list(row["against_baseline"].values())) for row in rows if row["against_baseline"]
-    ]
+    compared = {row["label"]: row["against_baseline"] for row in rows if row["against_baseline"]}
+    bases = [basis for basis in AT_EQUAL if all(basis in pairs for pairs in compared.values())]
+    head = ["", "paper's reward, equal rounds"]
+    for measure in ("own reward", "held-out"):
+        head += [f"{measure}, equal rounds", *(f"equal {AT_EQUAL[basis]}" for basis in bases[1:])]
+    body = []
+    for label, pairs in compared.items():
+        gains = [percent(pairs[basis]["own_gain"]) for basis in bases]
+        held_out = [signed(pairs[basis]["held_out_difference"]) for basis in bases]
+        body.append([label, percent(pairs["rounds"]["mixed_gain"]), *gains, *held_out])
+    return table(head, body)
+
+
+def _on_machines(rows: list[Table]) -> str:
+    compared = {row["label"]: row["against_baseline"] for row in rows if row["against_baseline"]}
+    names = [name for name in MACHINES if all(name in pairs for pairs in compared.values())]
+    if not names:
+        return ""
+    head = ["", "equal CPU here", *(f"{name}, {_ratio(name)}" for name in names)]
     return table(
         head,
         [
-            [label, percent(pairs[0]["mixed_gain"])]
-            + [percent(pair["own_gain"]) for pair in pairs]
-            + [signed(pair["held_out_difference"]) for pair in pairs]
-            for label, pairs in found
+            [label, *(percent(pairs[basis]["own_gain"]) for basis in ("cpu", *names))]
+            for label, pairs in compared.items()
         ],
     )
+
+
+def _ratio(machine: Machine) -> str:
+    prices = MACHINES[machine]
+    return f"generated : trained {prices['tokens_generated'] / prices['tokens_trained_own']:.2f} a token"
 
 
 def _against_solo(pairs: list[Table]) -> str:
@@ -169,13 +226,38 @@ def _spending(rows: list[Table]) -> str:
     return table(head, body)
 
 
+def _rounds_cost(rows: list[Table]) -> str:
+    counted = [row for row in rows if "cpu" in row["spending"]]
+    if not counted:
+        return ""
+    phases = list(counted[0]["spending"]["cpu"])
+    body = []
+    for row in counted:
+        cells = [1000 * (row["spending"]["cpu"][phase]["mean"] or 0.0) for phase in phases]
+        body.append([row["label"], *(f"{cell:.1f}" for cell in cells), f"{sum(cells):.1f}"])
+    return table(["", *(f"{phase}, ms" for phase in phases), "together, ms"], body)
+
+
+def _prices(prices: Table) -> str:
+    units = [unit for units in UNITS_OF.values() for unit in units]
+    models = list(prices)
+    names = {model: f"model {model[:MODEL_SHOWN]}" for model in models} if len(models) > 1 else {}
+    head = ["CPU milliseconds per", *(names.get(model, "price") for model in models)]
+    body = [[UNIT_NAMES[unit], *(f"{1000 * prices[model][unit]:.3f}" for model in models)] for unit in units]
+    return table(head, body)
+
+
 def _writing(rows: list[Table]) -> str:
-    head = ["", "tokens per completion, first", "end", "entropy, nats per token, first", "end"]
+    head = [""]
+    for title in WRITTEN.values():
+        head += [f"{title}, first", "end"]
     body = []
     for row in rows:
-        length, entropy = row["writing"]["length"], row["writing"]["entropy"]
-        cells = [shown(length[when], "{:.1f}") for when in ("first", "end")]
-        body.append([row["label"], *cells, *(shown(entropy[when]) for when in ("first", "end"))])
+        cells = [row["label"]]
+        for what in WRITTEN:
+            form = "{:.1f}" if what == "length" else RATIO
+            cells += [shown(row["writing"][what][when], form) for when in ("first", "end")]
+        body.append(cells)
     return table(head, body)
 
 

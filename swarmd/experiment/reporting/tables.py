@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from swarmd.experiment.reporting.attacks import Attacked, attacked
-from swarmd.experiment.reporting.equal_cost import BASES, Against, Basis, against, against_solo
+from swarmd.experiment.reporting.equal_cost import Against, Basis, against, against_solo, bases_of
 from swarmd.experiment.reporting.markdown import plain
 from swarmd.experiment.reporting.measures import (
     CURVES,
     MEASURES,
     QUANTITIES,
+    cpu_by_phase,
     seconds_by_phase,
     split,
     tokens_by_use,
@@ -21,7 +22,7 @@ from swarmd.experiment.reporting.statistics import estimate
 
 Table = dict[str, Any]
 
-PROMISED: tuple[Basis, ...] = ("tokens", "time")
+PROMISED: tuple[Basis, ...] = ("tokens", "time", "cpu")
 """The costs at which sharing is compared with the strongest solo control: what a person pays."""
 
 
@@ -42,9 +43,11 @@ def make_tables(results: Results) -> Table:
             {**_pair_values(one), "strongest": index == 0}
             for label in sharing
             for basis in PROMISED
+            if basis in bases_of(results.runs)
             for index, one in enumerate(against_solo(results, label, basis))
         ],
         "attacks": [_attack(one) for one in attacked(results)],
+        "prices": _prices(results),
         "sweep": _sweep(results),
     }
 
@@ -76,7 +79,8 @@ def _against_baseline(results: Results, label: str) -> Table:
     baseline = results.config.baseline_label
     if baseline is None or baseline == label:
         return {}
-    found = {basis: against(results.of(label), results.of(baseline), basis) for basis in BASES}
+    ours, theirs = results.of(label), results.of(baseline)
+    found = {basis: against(ours, theirs, basis) for basis in bases_of([*ours, *theirs])}
     return {basis: _pair_values(one) for basis, one in found.items() if one is not None}
 
 
@@ -96,12 +100,20 @@ def _pair_values(one: Against) -> Table:
     }
 
 
+def _prices(results: Results) -> Table:
+    """CPU seconds per unit, by model."""
+    found = next((run.prices for run in results.runs if run.prices), {})
+    return {model: dict(prices) for model, prices in found.items()}
+
+
 def _spending(runs: list[RunResults]) -> Table:
-    """Per node, over the run."""
+    """Per node, over the run; CPU seconds per round."""
     found = {
         "seconds": [seconds_by_phase(run) for run in runs],
         "tokens": [tokens_by_use(run) for run in runs],
     }
+    if all(run.counts for run in runs):
+        found["cpu"] = [cpu_by_phase(run) for run in runs]
     return {
         what: {name: plain(estimate([each[name] for each in spent])) for name in spent[0]}
         for what, spent in found.items()

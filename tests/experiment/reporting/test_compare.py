@@ -38,6 +38,21 @@ def test_at_equal_tokens_the_dearer_side_ends_where_the_cheaper_one_does(tmp_pat
     assert found.held_out.difference.mean == pytest.approx(0.25)
 
 
+def test_two_folders_are_charged_the_same_prices(tmp_path) -> None:
+    for name in ("quiet", "busy"):
+        write_results(tmp_path / name, counted=True)
+    for path in (tmp_path / "busy").glob("runs/*/rounds.jsonl"):
+        path.write_text(path.read_text().replace('"generating": 2.0', '"generating": 6.0'))
+    found = compare(f"{tmp_path / 'quiet'}:4/0", f"{tmp_path / 'busy'}:4/0", basis="cpu")
+    assert found.held_out.difference.mean == pytest.approx(0), "the same work costs the same"
+
+
+def test_what_counted_nothing_cannot_be_compared_at_equal_cpu(tmp_path) -> None:
+    write_results(tmp_path)
+    with pytest.raises(ConfigError, match="no cpu to be equal: use --equal time"):
+        compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", basis="cpu")
+
+
 def test_nodes_may_be_the_pairs(tmp_path) -> None:
     write_results(tmp_path)
     found = compare(f"{tmp_path}:2/2", f"{tmp_path}:4/0", pairs="node")

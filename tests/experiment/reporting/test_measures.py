@@ -55,7 +55,9 @@ def test_an_attacker_has_no_column_and_its_speciality_is_not_looked_at() -> None
 def test_what_nodes_write_is_told_of_the_first_round_and_of_the_end() -> None:
     run = made_up_run([0.0] * 20, tokens=[10.0] + [20.0] * 17 + [30.0, 50.0])
     run = replace(run, completions=np.full((20, 1), 2.0), entropy=np.linspace(1.0, 0.05, 20)[:, None])
+    run = replace(run, finished=np.array([1.0] * 18 + [0.75, 0.25])[:, None])
     assert writing(run) == {
+        "finished": {"first": 1.0, "end": 0.5},
         "length": {"first": 5.0, "end": 20.0},
         "entropy": {"first": 1.0, "end": pytest.approx(0.075)},
     }

@@ -14,7 +14,7 @@ from swarmd.experiment import ExperimentConfig
 from swarmd.experiment.reporting.repeating import to_toml
 from swarmd.experiment.reporting.report import write_report
 from swarmd.experiment.seeding import SWEEP
-from tests.experiment.made_up_results import CONFIG, run_lines, write_lines, write_results
+from tests.experiment.made_up_results import CONFIG, PRICES, run_lines, write_lines, write_results
 
 
 def test_the_tables_hold_what_was_measured(tmp_path) -> None:
@@ -65,6 +65,44 @@ def test_where_time_and_tokens_go_is_told_of_a_node_over_the_run(tmp_path) -> No
     }  # fmt: skip
     assert alone["spending"]["tokens"]["trained_own"]["mean"] is None
     assert "| 4/0 | 4.0 (4.0 to 4.0) |" in (tmp_path / "report.md").read_text()
+
+
+def test_what_a_round_costs_is_counted_from_prices_that_all_runs_give(tmp_path) -> None:
+    write_results(tmp_path, counted=True)
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    assert tables["prices"][""] == pytest.approx(PRICES)
+    alone, sharing = tables["configurations"]
+    assert sum(found["mean"] for found in alone["spending"]["cpu"].values()) == pytest.approx(2.5)
+    assert sum(found["mean"] for found in sharing["spending"]["cpu"].values()) == pytest.approx(1.55)
+    by_cpu = next(pair for pair in tables["against_solo"] if pair["basis"] == "cpu")
+    assert by_cpu["control_rounds"]["mean"] == pytest.approx(4 * 1.55 / 2.5)
+    text = (tmp_path / "report.md").read_text()
+    assert "| token generated | 20.000 |" in text
+    assert "smollm2-135m, generated : trained 1.26 a token" in text
+
+
+def test_a_busy_machine_makes_no_run_dearer_than_another(tmp_path) -> None:
+    write_results(tmp_path, counted=True)
+    for path in tmp_path.glob("runs/run-1-*/rounds.jsonl"):  # those that shared met other work
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "node":
+                line["cpu_seconds"] = {phase: 3 * cpu for phase, cpu in line["cpu_seconds"].items()}
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_report(tmp_path, with_plots=False)
+    alone, sharing = json.loads((tmp_path / "report.json").read_text())["configurations"]
+    generating = [row["spending"]["cpu"]["generating"]["mean"] for row in (alone, sharing)]
+    assert generating[0] / generating[1] == pytest.approx(2.0), "twice the tokens"
+
+
+def test_runs_that_counted_nothing_are_compared_by_what_they_measured(tmp_path) -> None:
+    write_results(tmp_path)
+    write_report(tmp_path, with_plots=False)
+    tables = json.loads((tmp_path / "report.json").read_text())
+    assert tables["prices"] == {}
+    assert set(tables["configurations"][1]["against_baseline"]) == {"rounds", "tokens", "time"}
+    assert "What a node's round costs" not in (tmp_path / "report.md").read_text()
 
 
 def test_the_markdown_names_every_configuration_with_its_interval(tmp_path) -> None:

@@ -1,0 +1,46 @@
+"""What the next step wants of own groups and of others', by what this peer has measured."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+
+from swarmd.config import LearningConfig
+from swarmd.gossip.limits import GossipLimits
+from swarmd.learning import Experience
+from swarmd.step.mixing import GroupCosts, Mix, choose_mix
+from swarmd.step.verification import Verification
+
+OWN_PHASES = ("questions", "generating", "scoring")
+DEMAND_STEPS = 8  # groups arrive steps after they were asked for: what is asked for follows the mean
+
+
+class Mixing:
+    """Remembers what own groups cost, and what the last steps wanted of others."""
+
+    def __init__(self, learning: LearningConfig, verification: Verification) -> None:
+        self._learning = learning
+        self._verification = verification
+        self._own_s: float | None = None
+        self._wanted: deque[int] = deque(maxlen=DEMAND_STEPS)
+
+    def next(self, experience: Experience) -> Mix:
+        """The mix of the step that begins."""
+        return choose_mix(self._learning, experience.teaching_share, self._costs())
+
+    def made(self, groups: int, phase_seconds: Mapping[str, float]) -> None:
+        """A step made so many own groups, and its phases took so long."""
+        if groups:
+            self._own_s = sum(phase_seconds.get(phase, 0.0) for phase in OWN_PHASES) / groups
+
+    def demand(self, wanted: int) -> int:
+        """How many groups of others a step uses lately, if this one wants `wanted`."""
+        self._wanted.append(wanted)
+        return math.ceil(sum(self._wanted) / len(self._wanted))
+
+    def _costs(self) -> GroupCosts | None:
+        record_s = self._verification.record_s
+        if self._own_s is None or record_s is None:
+            return None
+        return GroupCosts(self._own_s, GossipLimits().overpull * record_s)

@@ -1,0 +1,95 @@
+"""What a node spends: seconds by phase, on the clock and on the CPU, and how much of what it did in them.
+
+Seconds of two runs compare only if the machine was equally busy. Units do not depend on it. What a unit costs
+is found from both (`reporting/pricing.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+Phase = Literal["questions", "generating", "scoring", "publishing", "verifying", "training"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+Unit = Literal[
+    "questions",
+    "decoding_steps",
+    "tokens_generated",
+    "completions_scored",
+    "records_signed",
+    "records_verified",
+    "updates",
+    "tokens_trained_own",
+    "tokens_trained_external",
+]
+UNITS_OF: Mapping[Phase, tuple[Unit, ...]] = {
+    "questions": ("questions",),
+    "generating": ("decoding_steps", "tokens_generated"),
+    "scoring": ("completions_scored",),
+    "publishing": ("records_signed",),
+    "verifying": ("records_verified",),
+    "training": ("updates", "tokens_trained_own", "tokens_trained_external"),
+}
+"""What the seconds of a phase grow with. A decoding step costs something however few rows it has, and so does
+an update: half of the tokens is more than half of the work."""
+
+Clock = Callable[[], float]
+
+
+class Worker(Protocol):
+    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+
+    cpu_s: float
+    """CPU seconds that the sandboxed worker has taken so far."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of one phase."""
+
+    clock_s: float = 0.0
+    cpu_s: float = 0.0
+    """Of all threads of this process, and of the sandboxed worker."""
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.clock_s + other.clock_s, self.cpu_s + other.cpu_s)
+
+    def times(self, factor: float) -> Spent:
+        return Spent(self.clock_s * factor, self.cpu_s * factor)
+
+
+class Meter:
+    """Reads both clocks. One phase runs at a time in this process."""
+
+    def __init__(
+        self, worker: Worker, *, clock: Clock = time.perf_counter, cpu: Clock = time.process_time
+    ) -> None:
+        self._worker = worker
+        self._clock = clock
+        self._cpu = cpu
+        self._last = self._now()
+
+    def begin(self) -> None:
+        """What ran before belongs to no phase."""
+        self._last = self._now()
+
+    def lap(self) -> Spent:
+        """What was spent since `begin`, or since the last lap."""
+        now, last = self._now(), self._last
+        self._last = now
+        return Spent(now.clock_s - last.clock_s, now.cpu_s - last.cpu_s)
+
+    def _now(self) -> Spent:
+        return Spent(self._clock(), self._cpu() + self._worker.cpu_s)
+
+
+def added(one: Mapping[Phase, Spent], other: Mapping[Phase, Spent]) -> dict[Phase, Spent]:
+    """Phase by phase."""
+    return {
+        phase: one.get(phase, Spent()) + other.get(phase, Spent())
+        for phase in PHASES
+        if phase in one or phase in other
+    }

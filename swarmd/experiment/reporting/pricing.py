@@ -1,0 +1,102 @@
+"""What a unit of work costs, found from all rounds of an experiment, and what a round costs at such prices.
+
+CPU seconds that were measured beside different loads do not compare: caches and memory are shared. So the
+prices are found from all runs together, and each run is charged its units at the same prices.
+
+Prices are least squares without negative coefficients: the CPU seconds of a phase as a sum over the units
+that it grows with (`metering.UNITS_OF`). Another machine has other prices (`MACHINES`). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swarmd.experiment.metering import UNITS_OF, Unit
+
+Array = NDArray[np.float64]
+Prices = Mapping[Unit, float]
+"""CPU seconds per unit."""
+
+Machine = Literal["smollm2-135m", "qwen2.5-0.5b"]
+
+MACHINES: Mapping[Machine, Prices] = {
+    "smollm2-135m": {
+        "decoding_steps": 0.0,
+        "tokens_generated": 3.98 / 512,
+        "updates": 0.0919,
+        "tokens_trained_own": 3.15 / 512,
+        "tokens_trained_external": 3.15 / 512,
+    },
+    "qwen2.5-0.5b": {
+        "decoding_steps": 0.0,
+        "tokens_generated": 4.82 / 128,
+        "updates": 0.372,
+        "tokens_trained_own": 4.68 / 128,
+        "tokens_trained_external": 4.68 / 128,
+    },
+}
+"""Seconds per unit of a step of these models on two cores, without what does not depend on the model. From
+the rows "ours, float32 fixed" of docs/benchmarks.md, 8 x 64 and 4 x 32 tokens; `python -m benchmarks.prices`
+makes them from a new `python -m benchmarks.trainer --save`."""
+
+MACHINE_NAMES: tuple[Machine, ...] = get_args(Machine)
+
+
+def find_prices(counts: Mapping[str, Array], seconds: Mapping[str, Array]) -> dict[Unit, float]:
+    """The price of each unit. `counts` by unit and `seconds` by phase are [rounds of nodes] each.
+
+    A unit that nobody used has the price 0.
+    """
+    prices: dict[Unit, float] = {}
+    for phase, units in UNITS_OF.items():
+        columns = np.stack([counts[unit] for unit in units], axis=1)
+        found = non_negative_least_squares(columns, seconds[phase])
+        prices |= dict(zip(units, map(float, found), strict=True))
+    return prices
+
+
+def non_negative_least_squares(columns: Array, target: Array) -> Array:
+    """x >= 0 [units] that minimises ||columns x - target||; `columns` is [rows, units] with few units.
+
+    The minimum has some coefficients at 0 and is an ordinary least-squares solution in the others. So it is
+    the best of those solutions that are not negative.
+    """
+    units = columns.shape[1]
+    best, least = np.zeros(units), float(target @ target)
+    for size in range(1, units + 1):
+        for chosen in combinations(range(units), size):
+            part, *_ = np.linalg.lstsq(columns[:, chosen], target, rcond=None)
+            left = columns[:, chosen] @ part - target
+            if (part >= 0).all() and float(left @ left) < least:
+                best, least = np.zeros(units), float(left @ left)
+                best[list(chosen)] = part
+    return best
+
+
+def charged(counts: Mapping[str, Array], prices: Prices) -> Array:
+    """What `counts` by unit, of any one shape, cost at `prices`."""
+    total: Array = np.sum([counts[unit] * price for unit, price in prices.items()], axis=0)
+    return total
+
+
+def by_phase(counts: Mapping[str, Array], prices: Prices) -> dict[str, Array]:
+    """The same for each phase."""
+    return {
+        phase: charged(counts, {unit: prices[unit] for unit in units}) for phase, units in UNITS_OF.items()
+    }
+
+
+def on_machine(prices: Prices, machine: Machine) -> Prices:
+    """`prices` with those of another model. Questions, scoring and records are the same work for every
+    model."""
+    return {**prices, **MACHINES[machine]}
+
+
+def pooled(arrays: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """All values of several runs in one row, by key."""
+    return {key: np.concatenate([each[key].ravel() for each in arrays]) for key in arrays[0]}

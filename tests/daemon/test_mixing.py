@@ -1,0 +1,53 @@
+"""What a daemon's next step wants, by what its groups cost and how many of them taught."""
+
+from __future__ import annotations
+
+import pytest
+
+from swarmd.config import LearningConfig
+from swarmd.daemon.mixing import DEMAND_STEPS, Mixing
+from swarmd.learning import Experience
+from swarmd.step.mixing import Mix
+from swarmd.step.verification import Verification
+from tests.daemon.fakes import KnownTasks, external_group
+from tests.gossip.making import make_manifest
+
+MEASURED = LearningConfig(local=4, external=4, mix="measured")
+
+
+@pytest.fixture
+def verification() -> Verification:
+    return Verification(manifest=make_manifest(), tasks=KnownTasks())
+
+
+@pytest.fixture
+def experience() -> Experience:
+    """Of a peer whose own groups all teach."""
+    found = Experience()
+    found.see_own([external_group(0, publisher="me")])
+    return found
+
+
+def test_it_stops_drawing_while_verifying_costs_more_than_making_groups(verification, experience) -> None:
+    mixing = Mixing(MEASURED, verification)
+    mixing.made(4, {"questions": 1.0, "generating": 2.0, "scoring": 1.0, "training": 90.0})
+    assert mixing.next(experience) == Mix(4, 4), "nothing was verified yet"
+    verification.record_s = 0.4
+    assert mixing.next(experience) == Mix(4, 4)
+    verification.record_s = 0.6  # two are pulled for each that is used, and an own group takes a second
+    assert mixing.next(experience) == Mix(8, 0)
+
+
+def test_a_step_that_made_nothing_says_nothing_about_costs(verification, experience) -> None:
+    mixing = Mixing(MEASURED, verification)
+    verification.record_s = 100.0
+    mixing.made(0, {"generating": 0.0})
+    assert mixing.next(experience) == Mix(4, 4)
+
+
+def test_what_is_asked_of_others_follows_the_last_steps(verification) -> None:
+    mixing = Mixing(MEASURED, verification)
+    assert [mixing.demand(4), mixing.demand(0), mixing.demand(0)] == [4, 2, 2]
+    for _ in range(DEMAND_STEPS):
+        asked = mixing.demand(0)
+    assert asked == 0, "who wants nothing for long pulls nothing"

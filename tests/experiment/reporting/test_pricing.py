@@ -1,0 +1,68 @@
+"""Prices of units of work, found from what phases took."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarmd.experiment.metering import UNITS_OF
+from swarmd.experiment.reporting.pricing import (
+    MACHINES,
+    by_phase,
+    charged,
+    find_prices,
+    non_negative_least_squares,
+    on_machine,
+)
+
+UNITS = [unit for units in UNITS_OF.values() for unit in units]
+COUNTS = st.lists(st.lists(st.integers(0, 50), min_size=3, max_size=3), min_size=1, max_size=12)
+
+
+@given(COUNTS, st.lists(st.floats(0, 10), min_size=3, max_size=3))
+def test_seconds_that_are_sums_of_prices_are_explained_whole(counts, prices) -> None:
+    columns = np.array(counts, dtype=np.float64)
+    target = columns @ np.array(prices)
+    found = non_negative_least_squares(columns, target)
+    assert (found >= 0).all()
+    assert columns @ found == pytest.approx(target, abs=1e-6)
+
+
+@given(COUNTS, st.data())
+def test_no_other_prices_explain_the_seconds_better(counts, data) -> None:
+    columns = np.array(counts, dtype=np.float64)
+    target = np.array(data.draw(st.lists(st.floats(0, 100), min_size=len(counts), max_size=len(counts))))
+    other = np.array(data.draw(st.lists(st.floats(0, 10), min_size=3, max_size=3)))
+    found = non_negative_least_squares(columns, target)
+    assert (found >= 0).all()
+    assert np.linalg.norm(columns @ found - target) <= np.linalg.norm(columns @ other - target) + 1e-6
+
+
+def test_a_price_is_never_below_nothing() -> None:
+    columns = np.array([[1.0, 0.0], [1.0, 1.0]])
+    assert non_negative_least_squares(columns, np.array([3.0, 1.0])) == pytest.approx([2.0, 0.0])
+
+
+def counts_of(**given: list[float]) -> dict[str, np.ndarray]:
+    return {unit: np.array(given.get(unit, [0.0, 0.0, 0.0])) for unit in UNITS}
+
+
+def test_half_of_the_tokens_is_more_than_half_of_the_generating() -> None:
+    counts = counts_of(decoding_steps=[5.0, 5.0, 10.0], tokens_generated=[40.0, 20.0, 80.0])
+    seconds = {phase: np.zeros(3) for phase in UNITS_OF} | {"generating": np.array([0.09, 0.07, 0.18])}
+    prices = find_prices(counts, seconds)
+    assert prices["decoding_steps"] == pytest.approx(0.01)
+    assert prices["tokens_generated"] == pytest.approx(0.001)
+    assert charged(counts, prices) == pytest.approx([0.09, 0.07, 0.18])
+    assert by_phase(counts, prices)["generating"] == pytest.approx([0.09, 0.07, 0.18])
+    assert by_phase(counts, prices)["training"] == pytest.approx([0.0, 0.0, 0.0])
+
+
+def test_another_model_changes_what_models_do_and_nothing_else() -> None:
+    prices = on_machine(dict.fromkeys(UNITS, 1.0), "smollm2-135m")
+    for unit in ("questions", "completions_scored", "records_signed", "records_verified"):
+        assert prices[unit] == 1.0
+    assert prices["tokens_generated"] == MACHINES["smollm2-135m"]["tokens_generated"] < 0.01
+    assert prices.keys() == set(UNITS)
