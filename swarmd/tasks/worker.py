@@ -6,6 +6,7 @@ it on text chosen by peers. Answers to one question share a child if the task sa
 text that is not a plain literal gets a child to itself.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
+    -> ("held out", (spec, ...))               <- (outcome, ...)   outcome = (True, text, or None if it is not)
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
@@ -34,6 +35,7 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
+from protocol.held_out import is_held_out
 from swarmd.tasks.answers import is_bounded, is_plain_literal
 from swarmd.tasks.bare import Budget, is_tight
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
@@ -60,6 +62,11 @@ _SHARED_BYTES_MAX = 512  # longer text takes a scorer longer, and a child that i
 _RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
 _RESULT_ITEMS_MAX = 8
 
+_TOGETHER = (
+    64  # questions that one job makes: a result and its way through the pipe cost more than most questions
+)
+_TOGETHER_S = 1.0  # after this the rest of them are jobs of their own, each with its own limit
+
 WORTHLESS = (0, False)
 
 Outcome = tuple[object, ...]
@@ -79,6 +86,8 @@ class Bench:
         match request:
             case ("questions", specs):
                 return self._each(self._question, specs)
+            case ("held out", specs):
+                return self._held_out(specs)
             case ("answers", specs):
                 return self._each(self._expected, specs)
             case ("score", spec, answers):
@@ -94,6 +103,32 @@ class Bench:
         jobs: list[Job] = [partial(work, spec) for spec in specs]
         limits = Limits(self._options.question_s)
         return [_outcome(result) for result in run_jobs(jobs, limits, self._sandbox.confine_generator)]
+
+    def _held_out(self, specs: Sequence[RawSpec]) -> list[Outcome]:
+        """Nine of ten questions are not held out, so many are made: some in each job, and those of a job that
+        was lost or slow each in one of its own."""
+        parts = [specs[start : start + _TOGETHER] for start in range(0, len(specs), _TOGETHER)]
+        jobs: list[Job] = [partial(self._if_held_out_together, part) for part in parts]
+        limits = Limits(self._options.question_s + _TOGETHER_S)
+        outcomes: list[Outcome] = []
+        for part, found in zip(parts, run_jobs(jobs, limits, self._sandbox.confine_generator), strict=True):
+            made = found[: len(part)] if isinstance(found, tuple) else ()
+            outcomes += [*made, *self._each(self._if_held_out, part[len(made) :])]
+        return outcomes
+
+    def _if_held_out_together(self, specs: Sequence[RawSpec]) -> list[Outcome]:
+        """The outcomes of the first of `specs`, as many as are made in `_TOGETHER_S`."""
+        until = time.monotonic() + _TOGETHER_S
+        made: list[Outcome] = []
+        for spec in specs:
+            made.append(attempt(partial(self._if_held_out, spec)))
+            if time.monotonic() >= until:
+                break
+        return made
+
+    def _if_held_out(self, spec: RawSpec) -> object:
+        text: object = self._question(spec)
+        return text if not isinstance(text, str) or is_held_out(text) else None
 
     def _score_in_one(self, groups: Sequence[Group], share: Sequence[bool]) -> list[Sequence[Outcome] | None]:
         """Scores the groups that `share` in one child. None for the others, and for all if it is lost."""
