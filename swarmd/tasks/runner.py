@@ -32,9 +32,7 @@ Item = tuple[TaskSpec, Sequence[str]]
 """A question, and completions of it."""
 
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
-HELD_OUT_PER_REQUEST = (
-    256  # nine of ten come back as None; a slow dataset holds the worker for that many questions
-)
+HELD_OUT_PER_REQUEST = 256  # nine of ten come back as None, so a reply is as small as with the number above
 GROUPS_PER_REQUEST = 16  # those of a step; they share the time to make and score one question
 ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
 DETAIL_CHARS_MAX = 300  # of what went wrong in a source
@@ -163,10 +161,8 @@ class TaskRunner:
         To find them among many: this costs a quarter of what `questions` does.
         """
         made = await self._made("held out", specs, HELD_OUT_PER_REQUEST)
-        found = [
-            (spec, outcome) for spec, outcome in zip(specs, made, strict=True) if outcome != _NOT_HELD_OUT
-        ]
-        return [_question(spec, outcome) for spec, outcome in found]
+        pairs = zip(specs, made, strict=True)
+        return [_question(spec, outcome) for spec, outcome in pairs if outcome != _NOT_HELD_OUT]
 
     async def _made(self, kind: str, specs: Sequence[TaskSpec], at_once: int) -> list[Any]:
         """The outcomes of requests of `kind` for questions."""

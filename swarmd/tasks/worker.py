@@ -6,7 +6,7 @@ it on text chosen by peers. Answers to one question share a child if the task sa
 text that is not a plain literal gets a child to itself.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, text)
-    -> ("held out", (spec, ...))               <- (outcome, ...)   outcome = (True, text, or None if it is not)
+    -> ("held out", (spec, ...))               <- (outcome, ...)   outcome = (True, text, or None if not)
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))
     -> ("score plain", (group, ...))           <- ((outcome, ...) or None, ...)
@@ -35,7 +35,9 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
+import swarmd.tasks.spared  # noqa: F401  before what imports the protocol
 from protocol.held_out import is_held_out
+from swarmd.importing import importing
 from swarmd.tasks.answers import is_bounded, is_plain_literal
 from swarmd.tasks.bare import Budget, is_tight
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
@@ -301,7 +303,7 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)  # a source that prints must not write into our frames
     os.close(null)
-    with _beating(replies):
+    with _beating(replies), importing():
         sources = find_sources(options.sources)
     sandbox = Sandbox(source_directories(sources), priority=options.priority)
     sandbox.confine_worker()
