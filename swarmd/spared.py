@@ -2,20 +2,24 @@
 
 - `hivemind` and `transformers.models` import or read all that is in them before the first of their modules.
   Their own `__init__` runs when a name is asked for that no imported module of theirs has given.
+- typer imports rich's Markdown, a fifth of `swarmd --help`, for help written in Markdown. Ours is not.
 - transformers imports scipy for the losses of object detection, which no language model has. It looks whether
   scipy is installed, and is told no while it imports them.
 
-Tried with hivemind 1.1.12 and transformers 5.24. Any other transformers is imported as it wants to be.
+Tried with hivemind 1.1.12, typer 0.29 and transformers 5.24. Any other transformers is imported as it wants
+to be.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
+from typing import Any
 
 TRANSFORMERS = "5.24."
 """The releases in which what is left out was looked at."""
@@ -39,6 +43,23 @@ def spare_transformers() -> None:
         return
     _defer("transformers.models")
     _import_losses_without_scipy()
+
+
+def spare_typer() -> None:
+    """Import what prints its help, without Markdown. Whoever writes Markdown still gets rich's."""
+    if "typer.rich_utils" in sys.modules or "rich.markdown" in sys.modules:
+        return
+    stand_in = ModuleType("rich.markdown")
+    vars(stand_in)["Markdown"] = _Markdown
+    sys.modules["rich.markdown"] = stand_in
+    with suppress(ImportError):  # a typer that wants more of it imports the whole when it needs it
+        import_module("typer.rich_utils")
+    del sys.modules["rich.markdown"]
+
+
+class _Markdown:
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        return import_module("rich.markdown").Markdown(*args, **options)
 
 
 def _import_losses_without_scipy() -> None:

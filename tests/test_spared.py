@@ -20,6 +20,16 @@ PART = """
 import big.part as itself
 value = 1
 """
+HELP = """
+import sys
+from swarmd.cli.app import app
+from swarmd.cli.commands import print_help
+print_help(app, ["join", "--help"])
+was_loaded = "markdown_it" in sys.modules
+from typer import rich_utils
+made = rich_utils.Markdown("*text*")
+print(was_loaded, type(made).__name__, type(made).__module__)
+"""
 START = """
 import sys
 import swarmd.daemon.assembly
@@ -94,6 +104,12 @@ def test_another_release_of_transformers_is_imported_as_it_wants_to_be(
 def test_a_peer_loads_none_of_it_and_whoever_asks_gets_it() -> None:
     done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "Optimizer 1.1.12 True", "True False", "True"]
+
+
+def test_help_is_printed_without_markdown_and_whoever_writes_markdown_gets_it() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False Markdown rich.markdown"
+    assert "--local" in done.stdout
 
 
 def test_a_task_worker_loads_no_pydantic() -> None:
