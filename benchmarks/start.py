@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -117,7 +117,7 @@ def _stop(peer: subprocess.Popen[bytes]) -> None:
 
 def _seconds_of(pid: int) -> dict[str, float]:
     """CPU seconds of a process and all under it, by role; what they waited for counts as theirs."""
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     parent = psutil.Process(pid)
     for process in [parent, *parent.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):

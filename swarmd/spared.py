@@ -63,8 +63,7 @@ class _Markdown:
 
 
 def _import_losses_without_scipy() -> None:
-    from transformers import utils
-
+    utils: Any = import_module("transformers.utils")
     is_there = utils.is_scipy_available
     utils.is_scipy_available = lambda: False
     try:
