@@ -16,7 +16,13 @@ from protocol.charter import (
 from protocol.encoding import decode, encode
 from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
-from protocol.held_out import HELD_OUT_BYTE_BELOW, is_digest_held_out, is_held_out
+from protocol.held_out import (
+    HELD_OUT_BYTE_BELOW,
+    is_digest_held_out,
+    is_held_out,
+    prompt_digest,
+    question_digest,
+)
 from protocol.keys import PEER_ID_BYTES, KeyPair, PeerId, peer_id_from_public_key, public_key_from_peer_id
 from protocol.limits import (
     ADDRESSES_MAX,
@@ -62,8 +68,6 @@ from protocol.records import (
     Turn,
     TurnsRecord,
     Used,
-    prompt_digest,
-    question_digest,
 )
 from protocol.storage import Place, Placement, check_stored, place_announcement, place_body, place_status
 from protocol.topics import announcement_key, body_key, dht_id, membership_key, shard_of

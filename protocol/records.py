@@ -6,14 +6,11 @@ hint: a receiver regenerates the question and scores the completions itself. Thi
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol import limits
-from protocol.encoding import sha256_of
 from protocol.manifest import derive_task_id
 from protocol.payload import (
     Address,
@@ -140,17 +137,6 @@ class TurnsRecord(RecordHead):
 
 AnyRecord = Record | TurnsRecord
 AnyCompletion = Completion | Episode
-
-
-def question_digest(text: str) -> bytes:
-    """SHA-256 of the question's UTF-8 text: what a record of version 1 is about."""
-    return hashlib.sha256(text.encode()).digest()
-
-
-def prompt_digest(text: str, images: Sequence[bytes] = (), hidden: str = "") -> bytes:
-    """What a record of version 2 is about: the prompt's text, the digest (32 bytes) of each of its images,
-    and what tells it from other questions of the same text and images."""
-    return sha256_of(["swarmd-prompt", text, list(images), hidden])
 
 
 class Announcement(Payload):

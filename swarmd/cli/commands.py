@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from swarmd.cli.plain_values import read_simply
+from swarmd.spared import spare_typer
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def print_help(app: typer.Typer, arguments: Sequence[str]) -> bool:
             return False
         _, command, _ = command.resolve_command(context, [name])
         context = typer.Context(command, parent=context, info_name=name)
+    spare_typer()
     typer.echo(command.get_help(context))
     return True
 

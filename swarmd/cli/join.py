@@ -80,6 +80,9 @@ def join(
         raise typer.Exit(join_devices(config, given, devices))
     foresee(config, Home(path), checkpoint=from_)
     from swarmd.cli.init import open_home
-    from swarmd.daemon import Beginning, run
+    from swarmd.importing import importing
+
+    with importing():
+        from swarmd.daemon import Beginning, run
 
     raise typer.Exit(run(config, open_home(home, new_identity=new_identity), Beginning(from_, fresh)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from protocol import Manifest
 from swarmd.tasks import Question, held_out_questions, held_out_seed
-from swarmd.tasks.draw import QuestionSource
+from swarmd.tasks.draw import HeldOutSource
 
 QUESTIONS = 400  # half the 95 % interval of success is then at most 0.05, and that of a difference less
 PARTS = 4  # a part costs about three times the completions of a default step
@@ -31,13 +31,13 @@ class Part:
 
 
 class HeldOutParts:
-    """Drawn once, when first needed: that takes the task worker about 4 s (the starter tasks)."""
+    """Drawn once, when first needed: that takes the task worker 1.5 s (the starter tasks)."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._parts: tuple[Part, ...] | None = None
 
-    async def draw(self, source: QuestionSource) -> tuple[Part, ...]:
+    async def draw(self, source: HeldOutSource) -> tuple[Part, ...]:
         """All parts. Raises NoHeldOutQuestionError if the swarm's tasks have no such question."""
         if self._parts is None:
             manifest = self._manifest

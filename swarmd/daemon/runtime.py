@@ -32,6 +32,7 @@ from swarmd.daemon.logs import route_logs
 from swarmd.daemon.remembering import keep_events
 from swarmd.errors import StorageError, SwarmdError, TaskError
 from swarmd.gossip.orders import parse_order, parse_peer_id
+from swarmd.importing import importing
 from swarmd.observe import (
     EventLog,
     LiveView,
@@ -314,7 +315,8 @@ def _teller(lifeline: Lifeline) -> Callable[[str, Mapping[str, object]], None]:
 
 
 def _import_assembly() -> type[Assembly]:
-    from swarmd.daemon.assembly import Assembly
+    with importing():
+        from swarmd.daemon.assembly import Assembly
 
     return Assembly
 

@@ -188,9 +188,9 @@ class _UntilStopped:
         self._tasks = tasks
         self._stop = stop
 
-    async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]:
+    async def held_out(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]:
         self._check()
-        return await self._tasks.questions(specs)
+        return await self._tasks.held_out(specs)
 
     async def replies(
         self, items: Sequence[tuple[TaskSpec, Sequence[str]]]

@@ -18,9 +18,10 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 import torch
-from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn import functional
+
+from swarmd.adapted import is_lora_linear
 
 LARGE_NUMEL_MIN = 262_144  # smaller weights stay in the second-level cache, and fusing them saves calls
 PACKED_ROWS = 16  # the row count that a layout is chosen for; measured to be good from 1 to 64 rows
@@ -79,7 +80,7 @@ def linear_numel(linear: nn.Module) -> int:
 
 
 def _base(linear: nn.Module) -> nn.Linear:
-    return cast(nn.Linear, linear.get_base_layer() if isinstance(linear, LoraLinear) else linear)
+    return cast(nn.Linear, linear.get_base_layer() if is_lora_linear(linear) else linear)
 
 
 def _fused_bias(bases: Sequence[nn.Linear], downs: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
@@ -220,7 +221,7 @@ def _adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[
     found: list[tuple[Tensor, Tensor, float, int]] = []
     width = 0
     for linear in linears:
-        if isinstance(linear, LoraLinear) and not linear.disable_adapters and not linear.merged:
+        if is_lora_linear(linear) and not linear.disable_adapters and not linear.merged:
             for name in linear.active_adapters:
                 if name in linear.lora_A:
                     down, up = linear.lora_A[name].weight, linear.lora_B[name].weight

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from peft import PeftModel
-from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import nn
 from transformers import (
     LlamaForCausalLM,
@@ -24,7 +22,11 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from swarmd.adapted import is_lora_linear, without_adapters
 from swarmd.llama.norm import RmsNorm
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 KNOWN = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
 KNOWN_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
@@ -85,7 +87,7 @@ class Decoder:
 
 def read_decoder(model: PreTrainedModel | PeftModel) -> Decoder:
     """The model's parts. Raises NotLlamaError."""
-    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    base: Any = without_adapters(model)
     try:
         return _read(base)
     except CHANGED_SHAPE as error:
@@ -149,7 +151,7 @@ def _check_modules(decoder: Decoder) -> None:
         raise NotLlamaError(f"its embedding is a {type(decoder.embedding).__name__}")
     linears: list[Any] = [linear for sharing in decoder.by_input() for linear in sharing]
     for linear in linears:
-        base = linear.get_base_layer() if type(linear) is LoraLinear else linear
+        base = linear.get_base_layer() if is_lora_linear(linear) else linear
         if type(base) is not nn.Linear:
             raise NotLlamaError(f"one of its linear layers is a {type(base).__name__}")
         if linear is not base and (linear.lora_variant or linear.fan_in_fan_out):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.hardware.autocast import autocast
 from swarmd.logprobs.checkpointing import checkpointed, keep_activations
 from swarmd.logprobs.interface import TokenRow
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 LOGIT_BYTES = 20  # a logit as computed, in float32, and the gradients of both
 TOKEN_BYTES = 2**18  # of logits; a token with more counts more than once. A vocab_size of 13,000 fits

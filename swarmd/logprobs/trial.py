@@ -7,14 +7,18 @@ because they look ahead.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.logprobs.padded import PaddedLogprobs
 from swarmd.rollout.interface import ReplayingEngine
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 UNFIT = (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, AssertionError)
 """What is raised if a model does not take the inputs, or lacks the parts, that an engine relies on."""

@@ -3,6 +3,7 @@
 Nothing is generated or trained here, and no code that comes with a model is ever run.
 """
 
+import swarmd.model.spared  # noqa: F401  before what imports transformers
 from swarmd.model.base import Base
 from swarmd.model.download import Downloaded, Watch
 from swarmd.model.fingerprint import model_fingerprint

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from peft import LoraConfig, TaskType
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from swarmd.errors import ModelError
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 ADAPTER_CONFIGURATION = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -85,6 +87,8 @@ class AdapterStart:
 
     def lora_config(self) -> LoraConfig:
         """What peft makes adapters of the same shape and scale from."""
+        from peft import LoraConfig, TaskType
+
         return LoraConfig(task_type=TaskType.CAUSAL_LM, lora_dropout=0.0, **self.settings.model_dump())
 
 
@@ -110,6 +114,8 @@ def read_adapter(folder: Path) -> AdapterStart | None:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise ModelError(f"the adapter in {folder} cannot be trained on: {_why(error)}: {MERGE}") from error
+    from peft import LoraConfig
+
     for name, value in (saved.model_extra or {}).items():
         if value and name not in WITHOUT_EFFECT and value != getattr(LoraConfig(), name, None):
             raise ModelError(

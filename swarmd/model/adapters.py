@@ -1,20 +1,25 @@
-"""LoRA adapters (arXiv 2106.09685) around a model's linear layers, by peft, and how many numbers they are."""
+"""LoRA adapters (arXiv 2106.09685) around a model's linear layers, by peft, and how many numbers they are.
+
+peft is imported where adapters are made (`swarmd.adapted` says why).
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from swarmd.errors import ModelError
 from swarmd.hardware.plan import LoraPlan
 from swarmd.model.adapter_start import AdapterStart
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
 
 ADAPTER = ".lora_"  # in the names of an adapter's weights
 WRAPPED = "base_layer"  # where peft keeps what an adapter was put on
@@ -35,16 +40,20 @@ def with_adapters(model: PreTrainedModel, plan: LoraPlan, start: AdapterStart | 
     They are fresh and on every linear layer, or those of `start`. Raises ModelError if its weights are not
     all there, or belong to another base.
     """
+    from peft import get_peft_model
+
     with torch.random.fork_rng(), _without_peft_warnings():
         torch.manual_seed(SEED)
         config = _on_every_layer(plan) if start is None else start.lora_config()
-        adapted = cast(PeftModel, get_peft_model(model, config, autocast_adapter_dtype=True))
+        adapted = cast("PeftModel", get_peft_model(model, config, autocast_adapter_dtype=True))
         if start is not None:
             _load(adapted, start)
     return adapted
 
 
 def _on_every_layer(plan: LoraPlan) -> LoraConfig:
+    from peft import LoraConfig, TaskType
+
     return LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=plan.rank,
@@ -55,6 +64,8 @@ def _on_every_layer(plan: LoraPlan) -> LoraConfig:
 
 
 def _load(adapted: PeftModel, start: AdapterStart) -> None:
+    from peft import set_peft_model_state_dict
+
     if not start.weights.is_file():
         raise ModelError(f"the adapter in {start.folder} has no weights: {start.weights.name} is missing")
     loaded: Any = set_peft_model_state_dict(adapted, load_file(start.weights))
@@ -73,6 +84,8 @@ def adapter_parameters_per_rank(model: PreTrainedModel, start: AdapterStart | No
     Counted from what peft adds, and not from the linear layers: of a mixture of experts it may adapt the
     experts' stacked weights, which are no layers. Adapters of `start` are counted as they are, rounded up.
     """
+    from peft import get_peft_model  # before the block, in which its own tensors would be without memory
+
     rank = 1 if start is None else start.settings.r
     with torch.device("meta"), _without_peft_warnings():
         config = _on_every_layer(LoraPlan(1, 1)) if start is None else start.lora_config()

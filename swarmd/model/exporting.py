@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from swarmd.adapted import is_adapted
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.plan import LoraPlan
@@ -27,6 +27,9 @@ from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.model.trained import put_back
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 READ_AS = torch.float32  # as weights are trained; an adapter is added up in it too
 UNUSED = torch.bfloat16  # a base that is only read for its shapes takes half the memory
@@ -58,7 +61,7 @@ def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatToken
     """
     with out_of_memory_as_model_error("--adapter, which needs half as much,"):
         model, tokenizer = _load(trained, READ_AS)
-        if isinstance(model, PeftModel):
+        if is_adapted(model):
             model = _merged(model, trained.model)
         _set_ends(model, tokenizer)
         _write(model.to(dtype), tokenizer, folder)  # type: ignore[arg-type]  # untyped there

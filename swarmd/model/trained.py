@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swarmd.errors import ModelError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 def trainable_parameters(model: PreTrainedModel | PeftModel) -> Iterator[tuple[str, nn.Parameter]]:

@@ -12,6 +12,9 @@ from swarmd.network.interface import (
 )
 from swarmd.network.memory import MemoryHub
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
+from swarmd.spared import spare_hivemind
+
+spare_hivemind()
 
 __all__ = [
     "ClockSkewError",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedModel
 
+from swarmd.adapted import without_adapters
 from swarmd.config.slices import EngineName
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.shortage import is_out_of_memory
@@ -25,6 +25,9 @@ from swarmd.logprobs.packed import why_not_packed
 from swarmd.logprobs.trial import UNFIT, Trial
 from swarmd.rollout import EagerEngine, Engine
 from swarmd.rollout.vllm import start_vllm_engine
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 TOGETHER = "a prompt is computed once for all its completions"
 ONE_BY_ONE = "each completion is computed behind a copy of its prompt"
@@ -69,7 +72,7 @@ class Subject:
     @property
     def base(self) -> Any:
         """The model without adapters around it."""
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        return without_adapters(self.model)
 
     def trial(self, dtype: torch.dtype) -> Trial:
         """The trial in `dtype`, made once."""

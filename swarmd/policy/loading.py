@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -23,6 +22,9 @@ from swarmd.model.third_party import third_party
 from swarmd.policy.engines import EngineWish
 from swarmd.policy.policy import Policy
 from swarmd.policy.trying_out import OTHER_MODEL, try_out
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 NO_ADAPTERS = "train all weights (without --lora), or use another model"
 UNQUANTISED = "use the model's original weights, which are not quantised"

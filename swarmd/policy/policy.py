@@ -10,12 +10,13 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from swarmd.adapted import is_adapted
 from swarmd.errors import ModelError
 from swarmd.hardware.budgets import UNPLANNED, BudgetKeeper
 from swarmd.hardware.guard import MemoryGuard
@@ -33,6 +34,9 @@ from swarmd.rollout.batches import Decoding, decode_all
 from swarmd.rollout.interface import Engine, Progress, RowEnd, StopSignal
 from swarmd.rollout.sampling import draw_uniforms
 from swarmd.tasks import Example, Exchange
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 Written = Callable[[str], None]
 """Receives the text of a completion so far, after each token or some. The last characters may still change,
@@ -106,7 +110,7 @@ class Policy:
     def reasons(self) -> tuple[str, ...]:
         """What was chosen for this model and why, one sentence per choice."""
         found: tuple[str, ...] = (self.engine_reason, self.logprobs_reason)
-        if isinstance(self.model, PeftModel):
+        if is_adapted(self.model):
             found += (f"LoRA adapters are on {', '.join(adapted_modules(self.model))}",)
         shorter = why_shorter(self.model.config)
         return found if shorter is None else (*found, shorter)
@@ -299,7 +303,7 @@ class Policy:
 
     def freeze_reference(self) -> None:
         """Keep the present weights as the reference of a KL penalty. With LoRA, that is the base model."""
-        if not isinstance(self.model, PeftModel):
+        if not is_adapted(self.model):
             self._reference = self._logprobs_for(
                 Subject(copy.deepcopy(self.model).requires_grad_(False), self.tokenizer.pad_id, self.dtype)
             )
@@ -308,7 +312,7 @@ class Policy:
     def reference_logprobs(self, rows: Sequence[TokenRow], temperature: float | None = None) -> Tensor:
         """Log-probabilities [B, T] under the frozen reference. Call `freeze_reference` first."""
         temperature = temperature or self.temperature
-        if isinstance(self.model, PeftModel):
+        if is_adapted(self.model):
             with self.model.disable_adapter():
                 return self._logprobs.logprobs(rows, temperature)[0]
         if self._reference is None:

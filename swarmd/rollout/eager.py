@@ -7,10 +7,10 @@ from inspect import signature
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from swarmd.adapted import without_adapters
 from swarmd.hardware.autocast import autocast
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.padding import pad_left, positions_of
@@ -151,8 +151,7 @@ def _last_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache
 def _cache_argument(model: Any) -> str:
     """What the model's forward calls its cache. Newer releases of transformers warn about the former name,
     for each model once, and will drop it."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
-    return "cache" if "cache" in signature(base.forward).parameters else "past_key_values"
+    return "cache" if "cache" in signature(without_adapters(model).forward).parameters else "past_key_values"
 
 
 def _collect(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from swarmd.adapted import without_adapters
 from swarmd.errors import ConfigError
 from swarmd.model.adapters import ADAPTER, WRAPPED
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 AROUND = f".{WRAPPED}."
 
@@ -23,7 +25,7 @@ def merged_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> It
 
     Low-rank updates are added in float32, one weight at a time. The model in training is not changed.
     """
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = without_adapters(model)
     if any(name.count(AROUND) > 1 for name, _ in base.named_parameters()):
         raise ConfigError(
             "adapters on the experts of a mixture cannot be merged for another engine: use --engine auto"
@@ -42,6 +44,8 @@ def merged_weights(model: PreTrainedModel | PeftModel, dtype: torch.dtype) -> It
 
 def _update(base: nn.Module, owner: str) -> Tensor:
     """The sum of a layer's low-rank updates, in float32."""
+    from peft.tuners.lora import LoraLayer
+
     layer: Any = base.get_submodule(owner)
     if not isinstance(layer, LoraLayer):
         raise TypeError(f"{owner} is wrapped by {type(layer).__name__}, not by LoRA")

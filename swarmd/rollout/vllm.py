@@ -8,9 +8,9 @@ own seed, derived from the row's uniforms. vLLM promises the same text again onl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -19,6 +19,9 @@ from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, 
 from swarmd.rollout.merging import merged_weights
 from swarmd.rollout.seeding import derive_seed
 from swarmd.rollout.vllm_calls import Sampling, VllmCalls, start_vllm
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 TEMPERATURE_MIN, TEMPERATURE_MAX = 0.01, 2.0  # vLLM's own limits: below it draws at 0.01, above it refuses
 SHARE_MAX = 0.9  # of the GPU's memory; CUDA itself and the allocator need the rest

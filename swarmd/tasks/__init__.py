@@ -4,30 +4,35 @@ The daemon's side is `TaskRunner`; sources and scorers live in a sandboxed worke
 imported here.
 """
 
-from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
-from swarmd.tasks.examples import solved_examples
-from swarmd.tasks.junk import Payer, find_payers, is_preset
-from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
-from swarmd.tasks.manifest import PRESETS, SwarmFile, load_manifest, load_swarm_file, task_spec
-from swarmd.tasks.outcomes import Question, Score, TaskFailure, written
-from swarmd.tasks.prompt import (
-    CLOSING_TAG,
-    OPENING_TAG,
-    Example,
-    Exchange,
-    extract_answer,
-    find_answer,
-    prompt_messages,
-    transcript,
-)
-from swarmd.tasks.runner import Item, TaskRunner, Written
-from swarmd.tasks.source import (
-    BadOptionError,
-    Task,
-    TaskSource,
-    TurnsTask,
-    UnknownDatasetError,
-)
+from typing import TYPE_CHECKING
+
+from swarmd.lazy import at_first_use
+
+if TYPE_CHECKING:
+    from swarmd.tasks.draw import NoHeldOutQuestionError, TrainingDraw, held_out_questions, held_out_seed
+    from swarmd.tasks.examples import solved_examples
+    from swarmd.tasks.junk import Payer, find_payers, is_preset
+    from swarmd.tasks.launch import FOR_PEERS, WorkerOptions
+    from swarmd.tasks.manifest import PRESETS, SwarmFile, load_manifest, load_swarm_file, task_spec
+    from swarmd.tasks.outcomes import Question, Score, TaskFailure, written
+    from swarmd.tasks.prompt import (
+        CLOSING_TAG,
+        OPENING_TAG,
+        Example,
+        Exchange,
+        extract_answer,
+        find_answer,
+        prompt_messages,
+        transcript,
+    )
+    from swarmd.tasks.runner import Item, TaskRunner, Written
+    from swarmd.tasks.source import (
+        BadOptionError,
+        Task,
+        TaskSource,
+        TurnsTask,
+        UnknownDatasetError,
+    )
 
 __all__ = [
     "CLOSING_TAG",
@@ -66,3 +71,37 @@ __all__ = [
     "transcript",
     "written",
 ]
+
+__getattr__ = at_first_use(
+    __name__,
+    {
+        **dict.fromkeys(
+            ("NoHeldOutQuestionError", "TrainingDraw", "held_out_questions", "held_out_seed"), "draw"
+        ),
+        "solved_examples": "examples",
+        **dict.fromkeys(("Payer", "find_payers", "is_preset"), "junk"),
+        **dict.fromkeys(("FOR_PEERS", "WorkerOptions"), "launch"),
+        **dict.fromkeys(
+            ("PRESETS", "SwarmFile", "load_manifest", "load_swarm_file", "task_spec"), "manifest"
+        ),
+        **dict.fromkeys(("Question", "Score", "TaskFailure", "written"), "outcomes"),
+        **dict.fromkeys(
+            (
+                "CLOSING_TAG",
+                "OPENING_TAG",
+                "Example",
+                "Exchange",
+                "extract_answer",
+                "find_answer",
+                "prompt_messages",
+                "transcript",
+            ),
+            "prompt",
+        ),
+        **dict.fromkeys(("Item", "TaskRunner", "Written"), "runner"),
+        **dict.fromkeys(
+            ("BadOptionError", "Task", "TaskSource", "TurnsTask", "UnknownDatasetError"), "source"
+        ),
+    },
+)
+"""The worker needs few of these modules, and pydantic, which others import, takes a tenth of its start."""

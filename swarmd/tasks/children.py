@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from protocol import ProtocolError
+from protocol.errors import ProtocolError
 from swarmd.tasks.frames import (
     FRAME_BYTES_MAX,
     FRAME_ITEMS_MAX,

@@ -65,10 +65,10 @@ class TrainingDraw:
         return task_spec(family, _seed_of(digest))
 
 
-class QuestionSource(Protocol):
-    """The part of `TaskRunner` that drawing needs."""
+class HeldOutSource(Protocol):
+    """The part of `TaskRunner` that finding held-out questions needs."""
 
-    async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
+    async def held_out(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
 
 def held_out_seed(manifest: Manifest) -> int:
@@ -85,7 +85,7 @@ def example_specs(family: TaskFamily, start: int, count: int) -> list[TaskSpec]:
 
 
 async def held_out_questions(
-    runner: QuestionSource, tasks: Sequence[TaskFamily], seed: int, count: int
+    runner: HeldOutSource, tasks: Sequence[TaskFamily], seed: int, count: int
 ) -> list[Question]:
     """`count` held-out questions, spread evenly over `tasks`, the same for the same seed on every machine.
 
@@ -107,14 +107,14 @@ async def held_out_questions(
     return [*questions, *islice(cycle(pool), count - len(questions))]
 
 
-async def _held_out_of(runner: QuestionSource, family: TaskFamily, seed: int, share: int) -> list[Question]:
+async def _held_out_of(runner: HeldOutSource, family: TaskFamily, seed: int, share: int) -> list[Question]:
     distinct: dict[bytes, Question] = {}
     candidates = max(_CANDIDATES_MIN, share * _CANDIDATES_PER_HELD_OUT)
     batch = max(64, 4 * share)
     for start in range(0, candidates, batch):
         digests = [_hash(["held out", family.task_id, seed, index]) for index in range(start, start + batch)]
-        for found in await runner.questions([task_spec(family, _seed_of(digest)) for digest in digests]):
-            if isinstance(found, Question) and found.held_out:
+        for found in await runner.held_out([task_spec(family, _seed_of(digest)) for digest in digests]):
+            if isinstance(found, Question):
                 distinct.setdefault(found.digest, found)
         if len(distinct) >= share:
             break

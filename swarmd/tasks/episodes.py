@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
-from protocol import TURNS_MAX
+from protocol.limits import TURNS_MAX
 from swarmd.errors import TaskError
 from swarmd.tasks.bare import Budget, is_tight
 from swarmd.tasks.rewards import score_micro

@@ -12,16 +12,18 @@ from itertools import cycle, islice
 from typing import Protocol
 
 from protocol import Manifest, TaskFamily, TaskSpec
-from swarmd.tasks.draw import QuestionSource, example_specs
-from swarmd.tasks.outcomes import Question
+from swarmd.tasks.draw import example_specs
+from swarmd.tasks.outcomes import Question, TaskFailure
 from swarmd.tasks.prompt import Example
 
 CHARS_MAX = 600  # of a question with its answer: a paragraph, because every prompt carries all examples
 TRIED_MAX = 32  # questions per example: enough to find a short one that is not held out
 
 
-class Solver(QuestionSource, Protocol):
+class Solver(Protocol):
     """The part of `TaskRunner` that is needed."""
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
     async def expected(self, specs: Sequence[TaskSpec]) -> Sequence[str | None]: ...
 

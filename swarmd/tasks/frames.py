@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from protocol import decode, encode
+from protocol.encoding import decode, encode
 
 HEAD_BYTES = 4
 BEAT = bytes(HEAD_BYTES)

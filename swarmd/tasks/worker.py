@@ -7,6 +7,7 @@ text that is not a plain literal gets a child to itself. Answers that are progra
 `nursery`, and a child that has not run them judges what they gave.
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, (text, turns, hidden))
+    -> ("held out", (spec, ...))               <- (outcome, ...)   the same, or (True, None) if it is not
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): it is steady
     -> ("replies", ((spec, answers), ...))     <- (outcome, ...)   outcome = (True, text, or None: it is over)
@@ -32,6 +33,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import swarmd.tasks.spared  # noqa: F401  before what imports the protocol
+from swarmd.importing import importing
 from swarmd.tasks.bench import Bench
 from swarmd.tasks.frames import BEAT, read_frame, write_frame
 from swarmd.tasks.launch import BEAT_S, WorkerOptions
@@ -72,7 +75,7 @@ def main() -> None:
     os.close(null)
     gc.freeze()  # the nursery shares these pages
     nursery = Nursery.start(options.priority) if seccomp.is_supported() else None
-    with _beating(replies):
+    with _beating(replies), importing():
         sources = find_sources(options.sources)
     sandbox = Sandbox(source_directories(sources), priority=options.priority)
     sandbox.confine_worker()

@@ -59,6 +59,10 @@ class KnownTasks(TaskRunner):
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         return [self._question(spec) for spec in specs]
 
+    async def held_out(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
+        made = await self.questions(specs)
+        return [found for found in made if isinstance(found, TaskFailure) or found.held_out]
+
     async def score(self, items: Sequence[Item]) -> list[list[Score]]:
         return [await self.score_alone(*item) for item in items]
 

@@ -264,7 +264,7 @@ async def test_a_stop_while_the_model_answers_drops_the_evaluation_and_keeps_the
     assert_only_the_evaluation_is_lost(one)
 
 
-@pytest.mark.parametrize("call", ["questions", "score"])
+@pytest.mark.parametrize("call", ["held_out", "score"])
 async def test_a_stop_waits_for_one_request_to_the_tasks_at_most(make_peer, run, call, monkeypatch):
     monkeypatch.setattr(self_evaluation, "GROUPS_PER_REQUEST", OF_A_PART - 1)
     one, asked = make_peer(evaluate_every=1), []

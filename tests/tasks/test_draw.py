@@ -29,6 +29,10 @@ class ArithmeticRunner:
             for spec in specs
         ]
 
+    async def held_out(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
+        made = await self.questions(specs)
+        return [found for found in made if isinstance(found, TaskFailure) or found.held_out]
+
 
 def family(name: str, weight: int = 1) -> TaskFamily:
     return TaskFamily(name=name, source="s", dataset=name, config="{}", version="1", weight=weight)

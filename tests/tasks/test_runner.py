@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from protocol import TaskSpec
+from protocol import TaskSpec, is_held_out
 from swarmd.errors import TaskError
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, WorkerOptions
 from swarmd.tasks.gym import ReasoningGym
@@ -92,6 +92,21 @@ async def test_questions_come_in_order_with_failures_in_their_places(
     assert again == found
     assert isinstance(found[0], Question)
     assert len(found[0].digest) == 32
+
+
+async def test_of_many_questions_those_held_out_come_as_when_asked_for_one_by_one(
+    runner: TaskRunner, spec: Callable[..., TaskSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swarmd.tasks.runner.HELD_OUT_PER_REQUEST", 90)
+    specs = [spec("gcd", seed=1000 * seed) for seed in range(200)]
+    specs[10] = spec("gdc")
+    found = await runner.held_out(specs)
+    assert [item.reason for item in found if isinstance(item, TaskFailure)] == ["dataset"]
+    made = await runner.questions(specs)
+    assert [item for item in found if isinstance(item, Question)] == [
+        item for item in made if isinstance(item, Question) and item.held_out
+    ]
+    assert len(found) > 5
 
 
 async def test_the_same_item_is_reached_by_seed_or_by_index(
@@ -247,6 +262,11 @@ async def test_a_source_that_hangs_dies_or_raises_costs_its_own_question(
             "question 0", "timeout", "crash", "error", "question 4",
         ]  # fmt: skip
         assert "no question today" in found[3].detail
+        among = ["ok"] * 70 + ["dies"] + ["ok"] * 70 + ["raises"]  # several jobs, and one of them is lost
+        many = [spec(name, source="odd", seed=n) for n, name in enumerate(among)]
+        kept = [n for n, name in enumerate(among) if name == "ok" and is_held_out(f"question {n}")]
+        assert len(kept) > 5
+        assert [item.spec.seed for item in await runner.held_out(many)] == sorted([*kept, 70, 141])
         answers = [
             f"<answer>{text}</answer>" for text in ("nan", "huge", "die", "text", "hang", "half", "other")
         ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import ClassVar
 
-from protocol import TURNS_MAX
+from protocol.limits import TURNS_MAX
 
 _NUMBER = re.compile(r"[0-9]{1,6}")
 
