@@ -214,8 +214,16 @@ class LearningConfig(Slice):
     """Which tokens of others' correct completions are trained on: verified (the answer, which was checked,
     and as much of the text around it as this policy would write itself) or all (the rule of the paper and of
     as_own)."""
-    sampler: Annotated[Literal["uniform", "scored"], Flag("--sampler")] = "uniform"
-    """How external groups that have an advantage are drawn: uniform (the paper's rule) or scored."""
+    external_baseline: Literal["group", "shared"] = "shared"
+    """What others' rewards are compared with: group (the mean of their group, the rule of the paper and of
+    as_own) or shared (half of that and half of this peer's own success on the task family, so that what it
+    cannot do counts most)."""
+    sampler: Annotated[Literal["uniform", "scored", "need"], Flag("--sampler")] = "uniform"
+    """How external groups that have an advantage are drawn: uniform (the paper's rule), scored, or need (by
+    how much this peer would learn)."""
+    rehearse: int = Field(0, ge=0, le=1024)
+    """Right answers of others trained on again per step, at most: only of task families in which this peer
+    succeeds less than half as often as others."""
     learning_rate: Annotated[float, Flag("--lr")] = Field(1e-4, gt=0, le=1)
     """Peak learning rate of AdamW."""
     schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"
@@ -237,13 +245,13 @@ class LearningConfig(Slice):
     @model_validator(mode="before")
     @classmethod
     def _ppo_and_the_paper_have_rules_of_their_own(cls, given: Any) -> Any:
-        """Unless set otherwise, ppo takes as_own as its external loss, and as_own trains on all tokens."""
+        """Unless set otherwise, ppo takes as_own as its external loss, and as_own the paper's other rules."""
         if not isinstance(given, dict):
             return given
         if given.get("algorithm") == "ppo":
             given = {"external_loss": "as_own", **given}
         if given.get("external_loss") == "as_own":
-            given = {"external_tokens": "all", **given}
+            given = {"external_tokens": "all", "external_baseline": "group", **given}
         return given
 
     @model_validator(mode="after")

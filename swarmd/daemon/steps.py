@@ -36,7 +36,7 @@ from swarmd.learning import GroupSampler
 from swarmd.observe import EventLog, Learning
 from swarmd.policy import Sample
 from swarmd.rollout import GenerationStoppedError
-from swarmd.step.drawing import SharedOut, draw_external
+from swarmd.step.drawing import Drawn, SharedOut, draw_external
 from swarmd.step.offering import to_offer
 from swarmd.step.own_groups import fitting_questions, own_group
 from swarmd.storage import Database
@@ -179,14 +179,17 @@ class StepLoop:
         if self._stop.is_set():
             return
         progress.experience.see_own(own)
-        external = self._draw_external(round_, parts.config.learning.external, len(own))
+        drawn = self._draw_external(round_, parts.config.learning.external, len(own))
+        external, lessons = drawn.groups, drawn.lessons
         if not own and not external:
             await self._wait_for_external()
             return
         self._enter("training")
         self._is_whole = False
-        metrics = await self._in_model_thread(lambda: parts.learner.trainer.step(own, external))
-        progress.see_step(metrics)
+        success = progress.experience.success
+        trainer = parts.learner.trainer
+        metrics = await self._in_model_thread(lambda: trainer.step(own, external, success, lessons))
+        progress.see_step(metrics, external)
         self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
@@ -311,11 +314,11 @@ class StepLoop:
 
     # External groups ------------------------------------------------------------------------------
 
-    def _draw_external(self, round_: int, wanted: int, own: int) -> list[ScoredGroup]:
+    def _draw_external(self, round_: int, wanted: int, own: int) -> Drawn:
         """Up to J groups from the pool. With fewer, the step goes on, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
-            return []
+            return Drawn([], other_tokenizer=0, lessons=[])
         shares = parts.exchange.shares
         drawn = draw_external(
             wanted,
@@ -327,6 +330,8 @@ class StepLoop:
             progress=self.progress,
             tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
             bare_only=parts.config.learning.external_tokens == "verified",
+            spread_only=parts.config.learning.external_baseline == "group",
+            rehearse=parts.config.learning.rehearse,
             shares=shares,
         )
         if (lack := self._external_lack.see(wanted, len(drawn.groups), own)) is not None:
@@ -336,7 +341,7 @@ class StepLoop:
             parts.events.emit("warning", message=OTHER_TOKENIZERS)
         if self.step_seconds is not None:
             parts.exchange.handle(Demand(groups=wanted, step_seconds=self.step_seconds))
-        return drawn.groups
+        return drawn
 
     async def _wait_for_external(self) -> None:
         """Only a peer with I = 0 waits here: without others' groups it has nothing to train on."""

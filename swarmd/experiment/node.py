@@ -70,10 +70,13 @@ class Node:
         arm: Arm,
         group_size: int,
         verified_only: bool = False,
+        spread_only: bool = False,
+        rehearse: int = 0,
         timer: Timer = time.perf_counter,
     ) -> None:
         """`own_tasks` is the manifest reduced to the tasks that this node trains on. `verified_only`: of
-        others' text, train only on what was verified."""
+        others' text, train only on what was verified. `spread_only`: of others' groups, draw only those whose
+        rewards differ. `rehearse`: the most lessons per step."""
         self.peer_id: PeerId = key.peer_id
         self._key = key
         self.policy = policy
@@ -85,6 +88,8 @@ class Node:
         self._arm = arm
         self._group_size = group_size
         self._verified_only = verified_only
+        self._spread_only = spread_only
+        self._rehearse = rehearse
         self._timer = timer
         self._draw = TrainingDraw(own_tasks, key.peer_id, 0)
 
@@ -152,7 +157,7 @@ class Node:
     def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
         """One update on `own` and on J groups drawn from `others`. Raises ModelError."""
         began, progress = self._timer(), self.progress
-        external = draw_external(
+        drawn = draw_external(
             self._arm.external,
             round_=round_,
             manifest=self._manifest,
@@ -161,10 +166,12 @@ class Node:
             exchange=others,
             progress=progress,
             bare_only=self._verified_only,
-        ).groups
-        metrics = self.trainer.step(own, external)
-        progress.see_step(metrics)
-        return Trained(metrics, tuple(external), self._timer() - began)
+            spread_only=self._spread_only,
+            rehearse=self._rehearse,
+        )
+        metrics = self.trainer.step(own, drawn.groups, progress.experience.success, drawn.lessons)
+        progress.see_step(metrics, drawn.groups)
+        return Trained(metrics, tuple(drawn.groups), self._timer() - began)
 
 
 def _informative(groups: Sequence[ScoredGroup]) -> int:

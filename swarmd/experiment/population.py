@@ -108,6 +108,8 @@ class Population:
             arm=run.arm,
             group_size=learning.group_size,
             verified_only=learning.external_tokens == "verified",
+            spread_only=learning.external_baseline == "group",
+            rehearse=learning.rehearse,
         )
 
     def _attacker(self, run: RunSpec, index: int, attack: Attack) -> Attacker:

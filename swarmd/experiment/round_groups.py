@@ -95,7 +95,7 @@ class OthersGroups:
     ) -> Sequence[ScoredGroup]:
         """All of them, in the order of their publishers. A round holds nodes x I groups, and a limit would
         always leave out the same nodes."""
-        return [g for g in self.groups if g.round >= min_round and (g.is_informative or not informative_only)]
+        return [g for g in self.groups if g.round >= min_round and (g.can_teach or not informative_only)]
 
     def trust(self, peer: PeerId) -> float:  # noqa: ARG002
         """Full trust in everybody: attackers publish right answers, and nothing in a record gives them
