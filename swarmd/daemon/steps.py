@@ -189,7 +189,7 @@ class StepLoop:
         success = progress.experience.success
         trainer = parts.learner.trainer
         metrics = await self._in_model_thread(lambda: trainer.step(own, external, success, lessons))
-        progress.see_step(metrics, external)
+        progress.see_step(metrics, own, external)
         self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began

@@ -170,7 +170,7 @@ class Node:
             rehearse=self._rehearse,
         )
         metrics = self.trainer.step(own, drawn.groups, progress.experience.success, drawn.lessons)
-        progress.see_step(metrics, drawn.groups)
+        progress.see_step(metrics, own, drawn.groups)
         return Trained(metrics, tuple(drawn.groups), self._timer() - began)
 
 

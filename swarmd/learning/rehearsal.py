@@ -1,8 +1,10 @@
-"""Others' right answers that this peer still needs: kept for a while, and trained on again.
+"""Right answers that are kept for a while and trained on again: others' that this peer needs, and its own.
 
 Where few peers know a task, few right answers to it arrive: fewer than a peer that fails at it can learn
-from. Where all fail alike nothing is rehearsed. The first right answers are few and alike there, and training
-on them again would teach these answers instead of the task (docs/decisions/0025-what-others-can.md).
+from. As many own answers are trained on beside them, so that what it could do is not forgotten.
+
+Where all fail alike nothing is rehearsed. The first right answers are few and alike there, and training on
+them again would teach these answers instead of the task (docs/decisions/0025-what-others-can.md).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ FAMILIES_MAX = 64
 """Task families; beyond it, those learned from longest ago are forgotten."""
 
 TEXT_BYTES_MAX = 2_048
-"""UTF-8 bytes of a lesson's question and answer: with the other bounds, 8 MiB in a checkpoint at most."""
+"""UTF-8 bytes of a lesson's question and answer: with the other bounds, 16 MiB in a checkpoint at most."""
 
 USES_MAX = 8
 """Steps that train on one lesson, so that a single answer cannot become the rule."""
@@ -34,27 +36,25 @@ groups of peers that are hardly ever right show 0.125, one of eight."""
 BEHIND = 0.5
 """A peer rehearses a family while its own success is below this share of what others show."""
 
-State = dict[str, list[tuple[str, int]]]
+Shelf = list[tuple[str, int]]
+State = dict[str, dict[str, Shelf]]
+"""Whose, task id, lessons."""
 
 _GROUP = TypeAdapter(list[ScoredGroup], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
 class Rehearsal:
-    """Lessons by task family: a question of another peer with one right answer, and how often it was used."""
+    """What a step trains on again. A lesson is a question with one right answer."""
 
     def __init__(self) -> None:
-        self._lessons: dict[bytes, list[tuple[ScoredGroup, int]]] = {}
+        self._others = _Lessons()
+        self._own = _Lessons()
 
-    def see(self, external: Sequence[ScoredGroup]) -> None:
-        """Keep one right answer of each of these groups of others, if it is bare and not too long."""
-        for group in external:
-            lesson = _lesson(group)
-            if lesson is None:
-                continue
-            kept = self._lessons.pop(group.task_id, [])
-            self._lessons[group.task_id] = [*kept, (lesson, 0)][-LESSONS_PER_FAMILY:]
-            if len(self._lessons) > FAMILIES_MAX:
-                del self._lessons[next(iter(self._lessons))]
+    def see(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
+        """Keep a right answer of each of these groups; of others' only if it is bare."""
+        for shelf, groups in ((self._own, own), (self._others, external)):
+            for lesson in filter(None, map(_lesson, groups)):
+                shelf.add(lesson)
 
     def draw(
         self,
@@ -65,40 +65,63 @@ class Rehearsal:
         trust: Callable[[str], float],
         rng: random.Random,
     ) -> list[ScoredGroup]:
-        """At most `count` lessons, each as a group of one right answer; each family as likely as any other.
+        """At most `count` lessons of others, and as many own ones. Each family is as likely as any other.
 
         `own` and `others`: mean reward by task id, of own groups and of those that others show. `trust` in a
         publisher: 0 is ignored.
         """
         behind = {task for task, shown in others.items() if _is_behind(own.get(task, 0.0), shown)}
+        needed = self._others.draw(
+            count, lambda lesson: lesson.task_id in behind and trust(lesson.publisher) > 0, rng
+        )
+        return needed + self._own.draw(len(needed), lambda lesson: lesson.task_id not in behind, rng)
+
+    def to_state(self) -> State:
+        """The state as JSON holds it."""
+        return {"others": self._others.to_state(), "own": self._own.to_state()}
+
+    def restore(self, state: State) -> None:
+        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        self._others.restore(state.get("others", {}))
+        self._own.restore(state.get("own", {}))
+
+
+class _Lessons:
+    """Lessons by task family, each with how often it was used."""
+
+    def __init__(self) -> None:
+        self._by_task: dict[bytes, list[tuple[ScoredGroup, int]]] = {}
+
+    def add(self, lesson: ScoredGroup) -> None:
+        kept = self._by_task.pop(lesson.task_id, [])
+        self._by_task[lesson.task_id] = [*kept, (lesson, 0)][-LESSONS_PER_FAMILY:]
+        if len(self._by_task) > FAMILIES_MAX:
+            del self._by_task[next(iter(self._by_task))]
+
+    def draw(
+        self, count: int, wanted: Callable[[ScoredGroup], bool], rng: random.Random
+    ) -> list[ScoredGroup]:
         open_ = {
-            task: [
-                index
-                for index, (lesson, uses) in enumerate(lessons)
-                if uses < USES_MAX and trust(lesson.publisher) > 0
-            ]
-            for task, lessons in self._lessons.items()
-            if task in behind
+            task: [n for n, (lesson, uses) in enumerate(lessons) if uses < USES_MAX and wanted(lesson)]
+            for task, lessons in self._by_task.items()
         }
         drawn: list[ScoredGroup] = []
         while len(drawn) < count and (tasks := [task for task, indices in open_.items() if indices]):
             task = rng.choice(tasks)
             index = open_[task].pop(rng.randrange(len(open_[task])))
-            lesson, uses = self._lessons[task][index]
-            self._lessons[task][index] = (lesson, uses + 1)
+            lesson, uses = self._by_task[task][index]
+            self._by_task[task][index] = (lesson, uses + 1)
             drawn.append(lesson)
         return drawn
 
-    def to_state(self) -> State:
-        """The state as JSON holds it."""
+    def to_state(self) -> dict[str, Shelf]:
         return {
             task.hex(): [(_GROUP.dump_json([lesson]).decode(), uses) for lesson, uses in lessons]
-            for task, lessons in self._lessons.items()
+            for task, lessons in self._by_task.items()
         }
 
-    def restore(self, state: State) -> None:
-        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
-        self._lessons = {
+    def restore(self, state: Mapping[str, Shelf]) -> None:
+        self._by_task = {
             bytes.fromhex(task): [(_GROUP.validate_json(text)[0], uses) for text, uses in lessons]
             for task, lessons in state.items()
         }
@@ -109,10 +132,15 @@ def _is_behind(own: float, shown: float) -> bool:
 
 
 def _lesson(group: ScoredGroup) -> ScoredGroup | None:
-    """`group` with its best bare answer alone; None if it has no right one."""
-    best = max((c for c in group.completions if c.bare), key=lambda c: c.reward, default=None)
+    """`group` with its best usable answer alone; None if it has no right one.
+
+    An own answer is trained on like another's: encoded anew, and not weighed by how it was sampled.
+    """
+    usable = (c for c in group.completions if c.bare or not group.external)
+    best = max(usable, key=lambda c: c.reward, default=None)
     if best is None or not (group.is_all_right or best.reward > group.mean_reward):
         return None
     if len(group.question.encode()) + len(best.text.encode()) > TEXT_BYTES_MAX:
         return None
-    return replace(group, completions=(best,))
+    answer = replace(best, bare=True, token_ids=(), logprobs=())
+    return replace(group, completions=(answer,), external=True)

@@ -77,8 +77,9 @@ class Trainer:
         """Train once on own and external groups. Either may be empty; if no group teaches, the weights stay.
 
         `success`: this peer's own mean reward by task id, in [0, 1], which the `shared` baseline of external
-        groups needs. A family that it lacks has the group's own baseline. `rehearsed`: lessons, which are
-        trained on as external groups are, and counted apart.
+        groups needs. A family that it lacks counts as one that this peer fails at; without `success`, groups
+        have their own baseline. `rehearsed`: lessons, which are trained on as external groups are, and
+        counted apart.
 
         Never writes a non-finite number into the weights: such an update is left out and reported. If memory
         runs out, micro-batches become smaller. Raises ModelError if small ones do not fit either.
@@ -121,7 +122,8 @@ class Trainer:
     def _advantages(self, group: ScoredGroup, success: Mapping[bytes, float] | None = None) -> Tensor:
         """[G], of rewards as doubles: in single precision equal ones can differ from their mean."""
         rewards = torch.tensor(group.rewards, dtype=torch.float64)
-        return self._algorithm.advantages(rewards, (success or {}).get(group.task_id))
+        own_success = None if success is None else success.get(group.task_id, 0.0)
+        return self._algorithm.advantages(rewards, own_success)
 
     @property
     def _shares_baseline(self) -> bool:

@@ -32,7 +32,7 @@ class _Saved(BaseModel):
     rng: tuple[int, tuple[int, ...], float | None]
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
-    rehearsal: dict[str, list[tuple[str, int]]] = {}  # missing there too
+    rehearsal: dict[str, dict[str, list[tuple[str, int]]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
 
@@ -64,12 +64,14 @@ class Progress:
         drawing_rng = random.Random(seed)  # noqa: S311  not a secret
         return cls(drawing_rng=drawing_rng, sampling_rng=torch.Generator().manual_seed(seed))
 
-    def see_step(self, metrics: StepMetrics, external: Sequence[ScoredGroup] = ()) -> None:
-        """A step is done, and trained on `external` among others."""
+    def see_step(
+        self, metrics: StepMetrics, own: Sequence[ScoredGroup] = (), external: Sequence[ScoredGroup] = ()
+    ) -> None:
+        """A step is done, and trained on these groups."""
         self.step += 1
         self.experience.see_external(metrics.external_surprisal)
         self.experience.see_others(external)
-        self.rehearsal.see(external)
+        self.rehearsal.see(own, external)
 
     def see_evaluation(self, found: SelfEvaluation) -> bool:
         """The current policy answered held-out questions; returns whether it is the best so far."""
@@ -93,8 +95,8 @@ class Progress:
                 for table, means in self.experience.to_state().items()
             },
             "rehearsal": {
-                task: [[lesson, uses] for lesson, uses in lessons]
-                for task, lessons in self.rehearsal.to_state().items()
+                whose: {task: [list(lesson) for lesson in lessons] for task, lessons in tasks.items()}
+                for whose, tasks in self.rehearsal.to_state().items()
             },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
             "best": None if self.best is None else self.best.model_dump(mode="json"),

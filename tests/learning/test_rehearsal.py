@@ -33,7 +33,7 @@ def draw(rehearsal, count=100, own=FAILS, others=ABLE, trust=lambda publisher: 1
 
 def having(*groups):
     rehearsal = Rehearsal()
-    rehearsal.see(groups)
+    rehearsal.see([], groups)
     return rehearsal
 
 
@@ -83,6 +83,16 @@ def test_whom_this_peer_no_longer_trusts_teaches_nothing():
     rehearsal = having(taught(publisher="liar"), taught(publisher="honest"))
     drawn = draw(rehearsal, trust=lambda publisher: float(publisher == "honest"))
     assert [lesson.publisher for lesson in drawn] == ["honest"]
+
+
+def test_beside_what_is_needed_as_many_own_answers_are_trained_on():
+    known = bytes([1]) * 16
+    own = [replace(taught(n, bare=False, publisher="me", task_id=known), external=False) for n in range(9)]
+    rehearsal = having(taught(1), taught(2))
+    rehearsal.see(own, [])
+    success = {TASK: 0.0, known: 0.7}
+    assert [lesson.publisher for lesson in draw(rehearsal, own=success)] == ["p", "p", "me", "me"]
+    assert draw(rehearsal, own={TASK: 0.8, known: 0.7}) == [], "nothing is needed, so nothing is repeated"
 
 
 def test_it_comes_back_from_json_and_goes_on_as_before():

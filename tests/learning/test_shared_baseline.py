@@ -65,7 +65,7 @@ def test_a_step_learns_from_a_group_that_is_right_throughout_only_where_this_pee
     right = external_group("2+2?", ("<answer>4</answer>", 1.0), ("<answer>4</answer>", 1.0))
     assert used(policy, right, {TOY: 0.0}) == 1
     assert used(policy, right, {TOY: 1.0}) == 0
-    assert used(policy, right, {}) == 0, "a family never asked here has the group's own baseline"
+    assert used(policy, right, {}) == 1, "a family never asked here counts as one that it fails at"
     assert used(policy, right, {TOY: 0.0}, external_baseline="group") == 0
 
 

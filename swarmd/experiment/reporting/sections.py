@@ -201,13 +201,17 @@ def _specialists(rows: list[Table], baseline: str | None) -> str:
 
 
 def _handed_on(rows: list[Table]) -> str:
-    tasks = list(rows[0]["handed_on"])
+    levels = {task: found["level"] for row in rows for task, found in row["handed_on"].items()}
     body = [
-        [task, shown(rows[0]["handed_on"][task]["level"])]
-        + [", ".join(shown(row["handed_on"][task][what]) for what in ("others", "least")) for row in rows]
-        for task in tasks
+        [task, shown(level), *(_learned(row["handed_on"].get(task)) for row in rows)]
+        for task, level in levels.items()
     ]
     return table(["", "level", *(row["label"] for row in rows)], body)
+
+
+def _learned(found: Table | None) -> str:
+    """Nothing where the task's specialists, or all others, attack."""
+    return NOTHING if found is None else f"{shown(found['others'])}, {shown(found['least'])}"
 
 
 def _stability(rows: list[Table]) -> str:
