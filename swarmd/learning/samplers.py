@@ -101,7 +101,7 @@ class NeedSampler:
 
 def need(group: ScoredGroup, context: DrawContext) -> float:
     """How much `group` would pull this peer's policy, at least 0."""
-    baseline, deviation = shared_baseline(group.mean_reward, context.success.get(group.task_id, 0.0))
+    baseline, deviation = shared_baseline(group.rewards, context.success.get(group.task_id, 0.0))
     if not (group.can_teach and deviation):
         return 0.0
     pull = sum(max(0.0, reward - baseline) for reward in group.rewards) / len(group.rewards) / deviation

@@ -41,6 +41,12 @@ def test_a_right_answer_counts_the_more_the_less_this_peer_can_do(rewards, one, 
         assert weak >= able - 1e-9
 
 
+def test_a_single_right_answer_counts_little_more_than_in_its_own_group():
+    one_of_eight = torch.tensor([1.0] + [0.0] * 7)
+    own = one_of_eight.mean() / one_of_eight.std(correction=0) * 7
+    assert 1 < shared_advantages(one_of_eight, 0.0).max() / own < 1.1
+
+
 @given(st.integers(1, 16), SHARES)
 def test_a_group_that_is_wrong_throughout_teaches_nothing(size, own):
     assert shared_advantages(torch.zeros(size), own).tolist() == [0.0] * size
