@@ -172,6 +172,7 @@ READ_BY = {
     "gae_lambda": ("ppo",),
     "value_learning_rate": ("ppo",),
     "value_clip": ("ppo",),
+    "external_baseline": ("grpo", "dr_grpo", "gspo"),
 }
 """Settings of [learning] that only some algorithms read."""
 
@@ -214,10 +215,10 @@ class LearningConfig(Slice):
     """Which tokens of others' correct completions are trained on: verified (the answer, which was checked,
     and as much of the text around it as this policy would write itself) or all (the rule of the paper and of
     as_own)."""
-    external_baseline: Literal["group", "shared"] = "shared"
-    """What others' rewards are compared with: group (the mean of their group, the rule of the paper and of
-    as_own) or shared (half of that and half of this peer's own success on the task family, so that what it
-    cannot do counts most)."""
+    external_baseline: Literal["group", "shared"] = "group"
+    """What others' rewards are compared with: group (the mean of their group, the paper's rule) or shared
+    (half of that and half of this peer's own success on the task family: what it cannot do counts most, and
+    groups that are right throughout are published and trained on)."""
     sampler: Annotated[Literal["uniform", "scored", "need"], Flag("--sampler")] = "uniform"
     """How external groups that have an advantage are drawn: uniform (the paper's rule), scored, or need (by
     how much this peer would learn)."""
@@ -245,13 +246,13 @@ class LearningConfig(Slice):
     @model_validator(mode="before")
     @classmethod
     def _ppo_and_the_paper_have_rules_of_their_own(cls, given: Any) -> Any:
-        """Unless set otherwise, ppo takes as_own as its external loss, and as_own the paper's other rules."""
+        """Unless set otherwise, ppo takes as_own as its external loss, and as_own trains on all tokens."""
         if not isinstance(given, dict):
             return given
         if given.get("algorithm") == "ppo":
             given = {"external_loss": "as_own", **given}
         if given.get("external_loss") == "as_own":
-            given = {"external_tokens": "all", "external_baseline": "group", **given}
+            given = {"external_tokens": "all", **given}
         return given
 
     @model_validator(mode="after")
@@ -291,6 +292,15 @@ class LearningConfig(Slice):
             raise ValueError(
                 "algorithm is ppo, which gives each token its own advantage and so cannot train on verified "
                 "tokens only: set external_tokens to all, set external to 0, or choose another algorithm"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lessons_need_an_advantage(self) -> LearningConfig:
+        if self.rehearse and self.external_baseline == "group":
+            raise ValueError(
+                "rehearse is set but external_baseline is group, over which a single right answer has no "
+                "advantage: set external_baseline to shared, or rehearse to 0"
             )
         return self
 

@@ -304,7 +304,12 @@ class StepLoop:
         """Offer the group to others, unless the protocol has no room for its text."""
         parts = self._parts
         try:
-            offer = to_offer(group, question, parts.learner.policy.temperature)
+            offer = to_offer(
+                group,
+                question,
+                parts.learner.policy.temperature,
+                even_all_right=parts.config.learning.external_baseline == "shared",
+            )
         except InvalidLocal as error:
             parts.events.emit(
                 "warning", message=f"a group stays here because it cannot be published: {error}"

@@ -145,6 +145,7 @@ class Node:
                 groups,
                 round_=round_,
                 temperature=self.policy.temperature,
+                even_all_right=not self._spread_only,
             )
             if self._arm.external
             else (),

@@ -30,6 +30,7 @@ def sign_groups(
     *,
     round_: int,
     temperature: float,
+    even_all_right: bool = False,
 ) -> tuple[bytes, ...]:
     """Signed records of the groups that teach, as a peer publishes them.
 
@@ -42,7 +43,7 @@ def sign_groups(
     envelopes: list[bytes] = []
     for question, group in zip(questions, groups, strict=True):
         try:
-            offer = to_offer(group, question, temperature)
+            offer = to_offer(group, question, temperature, even_all_right=even_all_right)
         except InvalidLocal:
             continue
         commands = publisher.publish(offer, 1, manifest.records_per_round_max, now)

@@ -1,6 +1,7 @@
 """Own groups become signed records and announcements; those of the last rounds can be announced again.
 
-Uninformative groups are not published: with equal rewards they teach nobody, unless all are wholly right.
+Uninformative groups are not published: with equal rewards they teach nobody. If all are wholly
+right, the offer decides.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class Publisher:
 
     def _refusal(self, group: GroupOffer, budget: int) -> str:
         rewards = {c.reward_micro for c in group.completions}
-        if len(rewards) < 2 and rewards != {MICRO}:  # who fails at the task learns from all-right groups most
+        if len(rewards) < 2 and not (group.even_all_right and rewards == {MICRO}):
             return "uninformative"
         if self._round < 0:
             return "before_genesis"

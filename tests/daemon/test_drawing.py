@@ -85,7 +85,7 @@ async def test_a_group_that_is_right_throughout_stays_in_the_pool_where_it_has_n
 async def test_what_others_can_and_this_peer_cannot_is_rehearsed(make_peer, run, database):
     strange = replace(external_group(0, publisher=peer(0), round_=ROUND), task_id=bytes([7]) * 16)
     database.pool.add(strange, now=START)
-    one = make_peer(steps=3, external=1, rehearse=2)
+    one = make_peer(steps=3, external=1, rehearse=2, external_baseline="shared")
     await run(one)
     lessons = [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))]
     assert lessons[0] == 0, "nothing was drawn before the first step"

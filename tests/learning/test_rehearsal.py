@@ -5,9 +5,11 @@ import random
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
+from swarmd.config import LearningConfig
 from swarmd.groups import ScoredCompletion
-from swarmd.learning import Rehearsal
+from swarmd.learning import Rehearsal, Trainer
 from swarmd.learning.rehearsal import FAMILIES_MAX, LESSONS_PER_FAMILY, TEXT_BYTES_MAX, USES_MAX
 from tests.learning.candidates import TASK, group
 
@@ -102,13 +104,15 @@ def test_it_comes_back_from_json_and_goes_on_as_before():
     assert [draw(second) for _ in range(USES_MAX)] == [draw(first) for _ in range(USES_MAX)]
 
 
-def test_a_step_trains_on_lessons_and_counts_them_apart(make_policy, external_group):
-    from swarmd.config import LearningConfig
-    from swarmd.learning import Trainer
+def test_lessons_are_refused_where_they_would_have_no_advantage():
+    with pytest.raises(ValidationError, match="set external_baseline to shared"):
+        LearningConfig(rehearse=1)
 
+
+def test_a_step_trains_on_lessons_and_counts_them_apart(make_policy, external_group):
     policy = make_policy()
     before = policy.trainable_state()
     lesson = replace(external_group("2+2?", ("<answer>4</answer>", 1.0)), task_id=TASK)
-    metrics = Trainer(policy, LearningConfig()).step([], [], FAILS, [lesson])
+    metrics = Trainer(policy, LearningConfig(external_baseline="shared")).step([], [], FAILS, [lesson])
     assert (metrics.updated, metrics.lessons, metrics.groups_external_used) == (True, 1, 0)
     assert any(not before[name].equal(now) for name, now in policy.trainable_state().items())

@@ -15,7 +15,7 @@ SHARES = st.floats(0, 1)
 REWARDS = st.lists(st.integers(0, 1), min_size=2, max_size=16).map(
     lambda values: torch.tensor(values, dtype=torch.float64)
 )
-PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3)
+PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_baseline="shared")
 TOY = bytes(16)
 """The task of `external_group`."""
 
@@ -79,9 +79,3 @@ def test_own_groups_keep_the_baseline_of_their_group(make_policy, own_groups):
     policy = make_policy()
     own = own_groups(policy, ["1+1?"], lambda text: 1.0)
     assert Trainer(policy, PLAIN).step(own, [], {TOY: 0.0}).groups_own_used == 0
-
-
-def test_the_papers_rule_keeps_the_papers_baseline():
-    assert LearningConfig().external_baseline == "shared"
-    assert LearningConfig(external_loss="as_own").external_baseline == "group"
-    assert LearningConfig(algorithm="ppo").external_baseline == "group"
