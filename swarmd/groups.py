@@ -147,6 +147,19 @@ class ScoredGroup:
         return max(self.rewards) - min(self.rewards) > REWARD_RESOLUTION / 2
 
     @property
+    def is_all_right(self) -> bool:
+        """Whether every completion is wholly right. Its writer learns nothing from it, but who fails at its
+        task may."""
+        return min(self.rewards) > 1 - REWARD_RESOLUTION / 2
+
+    @property
+    def can_teach(self) -> bool:
+        """Whether another peer may learn from it: from the difference of its rewards, or from its answers."""
+        return self.is_informative or self.is_all_right
+
+    @property
     def has_bare_answer(self) -> bool:
-        """Whether a completion above the mean has a bare answer; no other external group teaches."""
-        return any(c.bare and c.reward > self.mean_reward for c in self.completions)
+        """Whether a right completion, or one above the mean, has a bare answer; no other external group
+        teaches."""
+        above = self.mean_reward if self.is_informative else 0.0
+        return any(c.bare and c.reward > above for c in self.completions)

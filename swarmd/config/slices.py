@@ -172,6 +172,7 @@ READ_BY = {
     "gae_lambda": ("ppo",),
     "value_learning_rate": ("ppo",),
     "value_clip": ("ppo",),
+    "external_baseline": ("grpo", "dr_grpo", "gspo"),
 }
 """Settings of [learning] that only some algorithms read."""
 
@@ -224,8 +225,16 @@ class LearningConfig(Slice):
     """Which tokens of others' correct completions are trained on: verified (the answer, which was checked,
     and as much of the text around it as this policy would write itself) or all (the rule of the paper and of
     as_own)."""
-    sampler: Annotated[Literal["uniform", "scored"], Flag("--sampler")] = "uniform"
-    """How external groups that have an advantage are drawn: uniform (the paper's rule) or scored."""
+    external_baseline: Literal["group", "shared"] = "group"
+    """What others' rewards are compared with: group (the mean of their group, the paper's rule) or shared
+    (half of that and half of this peer's own success on the task family: what it cannot do counts most, and
+    groups that are right throughout are published and trained on)."""
+    sampler: Annotated[Literal["uniform", "scored", "need"], Flag("--sampler")] = "uniform"
+    """How external groups that have an advantage are drawn: uniform (the paper's rule), scored, or need (by
+    how much this peer would learn)."""
+    rehearse: int = Field(0, ge=0, le=1024)
+    """Right answers of others trained on again per step, at most: only of task families in which this peer
+    succeeds less than half as often as others."""
     learning_rate: Annotated[float, Flag("--lr")] = Field(1e-4, gt=0, le=1)
     """Peak learning rate of AdamW."""
     schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"
@@ -302,6 +311,15 @@ class LearningConfig(Slice):
             raise ValueError(
                 "algorithm is ppo, which gives each token its own advantage and so cannot train on verified "
                 "tokens only: set external_tokens to all, set external to 0, or choose another algorithm"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lessons_need_an_advantage(self) -> LearningConfig:
+        if self.rehearse and self.external_baseline == "group":
+            raise ValueError(
+                "rehearse is set but external_baseline is group, over which a single right answer has no "
+                "advantage: set external_baseline to shared, or rehearse to 0"
             )
         return self
 

@@ -335,7 +335,7 @@ class Exchange:
             reward=outcome.mean_reward,
             way=self._came.pop(verified.digest, Way.DIRECT).value,
         )
-        self.handle(GroupScored(verified.digest, outcome.is_informative))
+        self.handle(GroupScored(verified.digest, outcome.can_teach))
 
 
 def open_exchange(

@@ -37,7 +37,7 @@ from swarmd.learning import GroupSampler
 from swarmd.observe import EventLog, Learning
 from swarmd.policy import Sample
 from swarmd.rollout import GenerationStoppedError
-from swarmd.step.drawing import SharedOut, draw_external
+from swarmd.step.drawing import Drawn, SharedOut, draw_external
 from swarmd.step.offering import to_offer
 from swarmd.step.own_groups import fitting_questions, own_group
 from swarmd.step.playing import Episode, play, score
@@ -185,14 +185,17 @@ class StepLoop:
             return
         progress.experience.see_own(own)
         self._mixing.made(len(own), self._phases.seconds())
-        external = self._draw_external(round_, mix.wanted(own), len(own))
+        drawn = self._draw_external(round_, mix.wanted(own), len(own))
+        external, lessons = drawn.groups, drawn.lessons
         if not own and not external:
             await self._wait_for_external()
             return
         self._enter("training")
         self._is_whole = False
-        metrics = await self._in_model_thread(lambda: parts.learner.trainer.step(own, external))
-        progress.see_step(metrics)
+        success = progress.experience.success
+        trainer = parts.learner.trainer
+        metrics = await self._in_model_thread(lambda: trainer.step(own, external, success, lessons))
+        progress.see_step(metrics, own, external)
         self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
@@ -331,7 +334,12 @@ class StepLoop:
         """Offer the group to others, unless the protocol has no room for its text."""
         parts = self._parts
         try:
-            offer = to_offer(group, question, parts.learner.policy.temperature)
+            offer = to_offer(
+                group,
+                question,
+                parts.learner.policy.temperature,
+                even_all_right=parts.config.learning.external_baseline == "shared",
+            )
         except InvalidLocal as error:
             parts.events.emit(
                 "warning", message=f"a group stays here because it cannot be published: {error}"
@@ -341,11 +349,11 @@ class StepLoop:
 
     # External groups ------------------------------------------------------------------------------
 
-    def _draw_external(self, round_: int, wanted: int, own: int) -> list[ScoredGroup]:
+    def _draw_external(self, round_: int, wanted: int, own: int) -> Drawn:
         """Up to J groups from the pool. With fewer, the step goes on, and an event says so once."""
         parts = self._parts
         if parts.config.learning.external == 0:
-            return []
+            return Drawn([], other_tokenizer=0, lessons=[])
         shares = parts.exchange.shares
         drawn = draw_external(
             wanted,
@@ -357,6 +365,8 @@ class StepLoop:
             progress=self.progress,
             tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
             bare_only=parts.config.learning.external_tokens == "verified",
+            spread_only=parts.config.learning.external_baseline == "group",
+            rehearse=parts.config.learning.rehearse,
             shares=shares,
         )
         if (lack := self._external_lack.see(wanted, len(drawn.groups), own)) is not None:
@@ -367,7 +377,7 @@ class StepLoop:
         if self.step_seconds is not None:
             groups = self._mixing.demand(wanted)
             parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_seconds))
-        return drawn.groups
+        return drawn
 
     async def _wait_for_external(self) -> None:
         """Only a peer with I = 0 waits here: without others' groups it has nothing to train on."""

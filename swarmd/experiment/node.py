@@ -168,6 +168,7 @@ class Node:
             groups,
             round_=round_,
             temperature=self.policy.temperature,
+            even_all_right=self._learning.external_baseline == "shared",
         )
 
     async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
@@ -186,7 +187,7 @@ class Node:
         """One update on `own` and on groups drawn from `others`. Raises ModelError."""
         self._meter.begin()
         progress, wanted = self.progress, self._mix.wanted(own)
-        external = draw_external(
+        drawn = draw_external(
             wanted,
             round_=round_,
             manifest=self._manifest,
@@ -195,10 +196,12 @@ class Node:
             exchange=others,
             progress=progress,
             bare_only=self._learning.external_tokens == "verified",
-        ).groups
-        metrics = self.trainer.step(own, external)
-        progress.see_step(metrics)
-        return Trained(metrics, tuple(external), wanted, self._meter.lap())
+            spread_only=self._learning.external_baseline == "group",
+            rehearse=self._learning.rehearse,
+        )
+        metrics = self.trainer.step(own, drawn.groups, progress.experience.success, drawn.lessons)
+        progress.see_step(metrics, own, drawn.groups)
+        return Trained(metrics, tuple(drawn.groups), wanted, self._meter.lap())
 
 
 def _informative(groups: Sequence[ScoredGroup]) -> int:

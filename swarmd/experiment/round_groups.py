@@ -31,6 +31,7 @@ def sign_groups(
     *,
     round_: int,
     temperature: float,
+    even_all_right: bool = False,
 ) -> tuple[bytes, ...]:
     """Signed records of the groups that teach, as a peer publishes them.
 
@@ -43,7 +44,7 @@ def sign_groups(
     envelopes: list[bytes] = []
     for question, group in zip(questions, groups, strict=True):
         try:
-            offer = to_offer(group, question, temperature)
+            offer = to_offer(group, question, temperature, even_all_right=even_all_right)
         except InvalidLocal:
             continue
         commands = publisher.publish(offer, 1, manifest.records_per_round_max, now)
@@ -103,7 +104,7 @@ class OthersGroups:
     ) -> Sequence[ScoredGroup]:
         """All of them, in the order of their publishers. A round holds nodes x I groups, and a limit would
         always leave out the same nodes."""
-        return [g for g in self.groups if g.round >= min_round and (g.is_informative or not informative_only)]
+        return [g for g in self.groups if g.round >= min_round and (g.can_teach or not informative_only)]
 
     def trust(self, peer: PeerId) -> float:  # noqa: ARG002
         """Full trust in everybody: attackers publish right answers, and nothing in a record gives them

@@ -52,6 +52,8 @@ class GroupOffer:
     temperature_milli: int
     model: str
     tokenizer: bytes
+    even_all_right: bool = False
+    """Publish it although every completion is wholly right: it teaches whoever fails at its task."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Own groups become signed records and announcements; those of the last rounds can be announced again.
 
-Uninformative groups are not published: with equal rewards they teach nobody.
+Uninformative groups are not published: with equal rewards they teach nobody. If all are wholly
+right, the offer decides.
 """
 
 from __future__ import annotations
@@ -141,7 +142,8 @@ class Publisher:
         self._waiting = [a for a in self._recent if a.expires > now]
 
     def _refusal(self, group: GroupOffer, budget: int) -> str:
-        if len({c.reward_micro for c in group.completions}) < 2:
+        rewards = {c.reward_micro for c in group.completions}
+        if len(rewards) < 2 and not (group.even_all_right and rewards == {MICRO}):
             return "uninformative"
         if self._round < 0:
             return "before_genesis"
@@ -196,6 +198,7 @@ def fit(text: str, bytes_max: int) -> str:
 
 
 def pass_rate_milli(completions: tuple[Completion, ...] | tuple[Episode, ...]) -> int:
-    """Mean reward in thousandths, kept off 0 and 1000, which would say that the group teaches nothing."""
+    """Mean reward in thousandths, kept off 0 and 1000: peers of earlier versions take either for a group that
+    teaches nothing."""
     mean_micro = sum(c.reward_micro for c in completions) / len(completions)
     return min(MILLI - 1, max(1, round(mean_micro * MILLI / MICRO)))

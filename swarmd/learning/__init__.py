@@ -3,13 +3,23 @@
 from swarmd.learning.algorithms import policy_algorithm
 from swarmd.learning.experience import Experience
 from swarmd.learning.metrics import StepMetrics
-from swarmd.learning.samplers import DrawContext, GroupSampler, ScoredSampler, UniformSampler, group_sampler
+from swarmd.learning.rehearsal import Rehearsal
+from swarmd.learning.samplers import (
+    DrawContext,
+    GroupSampler,
+    NeedSampler,
+    ScoredSampler,
+    UniformSampler,
+    group_sampler,
+)
 from swarmd.learning.trainer import Trainer
 
 __all__ = [
     "DrawContext",
     "Experience",
     "GroupSampler",
+    "NeedSampler",
+    "Rehearsal",
     "ScoredSampler",
     "StepMetrics",
     "Trainer",

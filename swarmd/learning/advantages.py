@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -27,6 +30,39 @@ def centred_advantages(rewards: Tensor) -> Tensor:
     if _all_equal(rewards):
         return torch.zeros_like(rewards)
     return rewards - rewards.mean()
+
+
+def shared_advantages(rewards: Tensor, own_success: float, *, scaled: bool = True) -> Tensor:
+    """Another peer's group against a baseline that it shares with this peer: rewards [G] -> advantages [G].
+
+    A = (R - m) / max(sqrt(m (1 - m)), std), m = (mean of the group + p) / 2. p, `own_success`, is this peer's
+    own mean reward on the group's task family, in [0, 1]; std is the group's, with divisor G. Not `scaled`:
+    A = R - m.
+
+    A pooled baseline, as in XGRPO (arXiv 2605.07244), with two differences. It pools a task family, because
+    peers are asked different questions. And others' text is trained on, which XGRPO leaves out. Among equal
+    peers m is about the group's own mean. Otherwise a right answer counts more where this peer fails, and
+    less where it does better than others. A group that is right throughout teaches until p is 1.
+
+    sqrt(m (1 - m)) is the deviation of rewards that are 0 or 1 and m on average. The larger of both keeps a
+    single right answer of many from counting more than in its own group. Zeros if m is 0 or 1, and for equal
+    rewards that are below m.
+    """
+    baseline, deviation = shared_baseline(rewards.tolist(), own_success)
+    if not deviation:
+        return torch.zeros_like(rewards)
+    advantages = (rewards - baseline) / (deviation if scaled else 1.0)
+    return advantages.clamp(min=0.0) if _all_equal(rewards) else advantages
+
+
+def shared_baseline(rewards: Sequence[float], own_success: float) -> tuple[float, float]:
+    """m, and what R - m is divided by; 0 if there is nothing to learn."""
+    mean = sum(rewards) / len(rewards)
+    baseline = (mean + own_success) / 2
+    if baseline * (1 - baseline) <= STD_EPSILON**2:
+        return baseline, 0.0
+    spread = sum((reward - mean) ** 2 for reward in rewards) / len(rewards)
+    return baseline, math.sqrt(max(baseline * (1 - baseline), spread))
 
 
 def _all_equal(rewards: Tensor) -> bool:

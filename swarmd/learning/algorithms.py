@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from swarmd.config import LearningConfig
-from swarmd.learning.advantages import centred_advantages, group_advantages
+from swarmd.learning.advantages import centred_advantages, group_advantages, shared_advantages
 from swarmd.learning.losses import clipped_surrogate, is_clipped
 
 
@@ -95,8 +95,11 @@ class Algorithm(Protocol):
         """Whether the baseline is a value head's. Then groups of equal rewards teach something too."""
         ...
 
-    def advantages(self, rewards: Tensor) -> Tensor:
-        """Rewards [G] of one group -> advantages [G]. Without values: exact zeros if all are equal."""
+    def advantages(self, rewards: Tensor, own_success: float | None = None) -> Tensor:
+        """Rewards [G] of one group -> advantages [G]. Without values: exact zeros if all are equal.
+
+        `own_success`: of another peer's group, against the baseline of `shared_advantages`.
+        """
         ...
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:
@@ -126,8 +129,8 @@ class Grpo:
     clip_high: float
     with_values: bool = False
 
-    def advantages(self, rewards: Tensor) -> Tensor:
-        return group_advantages(rewards)
+    def advantages(self, rewards: Tensor, own_success: float | None = None) -> Tensor:
+        return group_advantages(rewards) if own_success is None else shared_advantages(rewards, own_success)
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:
         return _clipped_loss(
@@ -152,8 +155,10 @@ class DrGrpo:
     length_max: int
     with_values: bool = False
 
-    def advantages(self, rewards: Tensor) -> Tensor:
-        return centred_advantages(rewards)
+    def advantages(self, rewards: Tensor, own_success: float | None = None) -> Tensor:
+        if own_success is None:
+            return centred_advantages(rewards)
+        return shared_advantages(rewards, own_success, scaled=False)
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:
         return _clipped_loss(
@@ -178,8 +183,8 @@ class Gspo:
     clip_high: float
     with_values: bool = False
 
-    def advantages(self, rewards: Tensor) -> Tensor:
-        return group_advantages(rewards)
+    def advantages(self, rewards: Tensor, own_success: float | None = None) -> Tensor:
+        return group_advantages(rewards) if own_success is None else shared_advantages(rewards, own_success)
 
     def loss(self, batch: CompletionBatch) -> TokenLoss:
         now, old = (_token_mean(values, batch.mask) for values in (batch.logprobs, batch.old_logprobs))
@@ -230,7 +235,7 @@ class Ppo:
     gae_lambda: float
     with_values: bool = True
 
-    def advantages(self, rewards: Tensor) -> Tensor:
+    def advantages(self, rewards: Tensor, own_success: float | None = None) -> Tensor:  # noqa: ARG002
         """The rewards themselves: the baseline is the value head's, not the group's."""
         return rewards
 

@@ -29,10 +29,11 @@ State = dict[str, dict[str, Mean]]
 
 
 class Experience:
-    """Own success by task family, and how surprising own text and others' text is to this policy."""
+    """Own and others' success by task family, and how surprising own and others' text is to this policy."""
 
     def __init__(self) -> None:
         self._success: dict[str, Mean] = {}
+        self._shown: dict[str, Mean] = {}
         self._surprisal: dict[str, Mean] = {}
         self._own_surprisal: dict[str, Mean] = {}
         self._teaching: dict[str, Mean] = {}
@@ -55,6 +56,17 @@ class Experience:
         for publisher, value in surprisal.items():
             if math.isfinite(value):  # a step whose numbers overflowed is not remembered
                 _observe(self._surprisal, publisher, value, PUBLISHERS_MAX)
+
+    def see_others(self, groups: Sequence[ScoredGroup]) -> None:
+        """Take in the groups of others that a step trains on."""
+        for group in groups:
+            _observe(self._shown, group.task_id.hex(), group.mean_reward, TASKS_MAX)
+
+    @property
+    def shown(self) -> dict[bytes, float]:
+        """Mean reward of others' groups by task id, as scored here. Nobody publishes groups that are wrong
+        throughout, so others are able to less than this."""
+        return {bytes.fromhex(task): mean for task, (mean, _) in self._shown.items()}
 
     @property
     def success(self) -> dict[bytes, float]:
@@ -82,6 +94,7 @@ class Experience:
         """The state as JSON holds it."""
         return {
             "success": dict(self._success),
+            "shown": dict(self._shown),
             "surprisal": dict(self._surprisal),
             "own_surprisal": dict(self._own_surprisal),
             "teaching": dict(self._teaching),
@@ -90,6 +103,7 @@ class Experience:
     def restore(self, state: State) -> None:
         """Put back what `to_state` gave; what it lacks starts anew."""
         self._success = dict(state.get("success", {}))
+        self._shown = dict(state.get("shown", {}))
         self._surprisal = dict(state.get("surprisal", {}))
         self._own_surprisal = dict(state.get("own_surprisal", {}))
         self._teaching = dict(state.get("teaching", {}))

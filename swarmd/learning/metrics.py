@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class StepMetrics:
     groups_own_used: int
     groups_external: int
     groups_external_used: int
+    lessons: int = field(default=0, kw_only=True)
+    """Answers of others that were trained on again."""
     external_too_long: int
     """External groups whose question does not fit this model's context."""
     external_nats_per_byte: float | None

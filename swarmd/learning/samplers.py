@@ -1,4 +1,4 @@
-"""Which external groups a step trains on: one small interface, two answers."""
+"""Which external groups a step trains on: one small interface, three answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Protocol
 
 from swarmd.config import LearningConfig
 from swarmd.groups import ScoredGroup
+from swarmd.learning.advantages import shared_baseline
 
 AGE_SCALE_S = 100.0  # a third of a record's life of 300 s; at its end a group counts a twentieth
 LEARNABILITY_MIN = 0.25  # a task family that is never solved here (p = 0) is where others help most
@@ -25,6 +26,8 @@ def group_sampler(config: LearningConfig) -> GroupSampler:
             return UniformSampler()
         case "scored":
             return ScoredSampler()
+        case "need":
+            return NeedSampler()
 
 
 # The interface ------------------------------------------------------------------------------------
@@ -61,7 +64,7 @@ class GroupSampler(Protocol):
 
 
 class UniformSampler:
-    """The paper's rule (arXiv 2509.08721): drop groups of zero advantage, then draw uniformly, none twice."""
+    """The paper's rule (arXiv 2509.08721): drop what teaches nothing, then draw uniformly, none twice."""
 
     def draw(
         self,
@@ -70,8 +73,39 @@ class UniformSampler:
         rng: random.Random,
         context: DrawContext,  # noqa: ARG002  the rule needs no knowledge
     ) -> list[ScoredGroup]:
-        informative = [group for group in candidates if group.is_informative]
-        return rng.sample(informative, min(count, len(informative)))
+        teaching = [group for group in candidates if group.can_teach]
+        return rng.sample(teaching, min(count, len(teaching)))
+
+
+# By need ------------------------------------------------------------------------------------------
+
+
+class NeedSampler:
+    """Prefers what this peer cannot do and others can.
+
+    Draws without replacement. The probability of each draw is proportional to the trust in the publisher, and
+    to the mean of the group's positive advantages against the baseline of `shared_advantages`. A family of
+    unknown success counts as one that this peer fails at.
+    """
+
+    def draw(
+        self, candidates: Sequence[ScoredGroup], count: int, rng: random.Random, context: DrawContext
+    ) -> list[ScoredGroup]:
+        keyed = sorted(
+            (rng.expovariate(1.0) / weight, index)
+            for index, weight in enumerate(need(group, context) for group in candidates)
+            if weight > 0
+        )
+        return [candidates[index] for _, index in keyed[:count]]
+
+
+def need(group: ScoredGroup, context: DrawContext) -> float:
+    """How much `group` would pull this peer's policy, at least 0."""
+    baseline, deviation = shared_baseline(group.rewards, context.success.get(group.task_id, 0.0))
+    if not (group.can_teach and deviation):
+        return 0.0
+    pull = sum(max(0.0, reward - baseline) for reward in group.rewards) / len(group.rewards) / deviation
+    return pull * _trust(group.publisher, context)
 
 
 # By score -----------------------------------------------------------------------------------------

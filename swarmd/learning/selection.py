@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
-from swarmd.learning.advantages import group_advantages
 from swarmd.learning.algorithms import Denominators
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.verified import Standing, standings
@@ -35,6 +33,19 @@ class Selection:
         """In the completions of the rows."""
         return sum(len(row.tokens.completion_ids) for row in self.rows)
 
+    def plus(self, other: Selection) -> Selection:
+        """Both together, as if they had been selected in one call."""
+        return Selection(
+            self.rows + other.rows,
+            Denominators(
+                self.denominators.completions + other.denominators.completions,
+                self.denominators.tokens + other.denominators.tokens,
+            ),
+            self.groups_used + other.groups_used,
+            self.groups_too_long + other.groups_too_long,
+            self.untaught_tokens + other.untaught_tokens,
+        )
+
 
 def select_rows(
     policy: Policy,
@@ -42,22 +53,23 @@ def select_rows(
     *,
     trains_on: Callable[[TrainRow], bool],
     with_equal_rewards: bool = False,
-    advantages_of: Callable[[Tensor], Tensor] = group_advantages,
+    advantages_of: Callable[[ScoredGroup], Tensor],
     verified_only: bool = False,
 ) -> Selection:
-    """Rows of the informative groups whose question fits the context.
+    """Rows of the groups that have an advantage and whose question fits the context.
 
     A row is one turn. Its prompt holds what was said before, so observations are never trained on. All turns
     of a completion have its advantage. A turn whose prompt does not fit here is left out.
 
     Rows that are not trained on are left out, but count in the denominators. `with_equal_rewards`: groups
-    that are not informative count too. `advantages_of`: rewards of a group [G] -> advantages [G].
+    without an advantage count too. `advantages_of`: a group of G completions -> advantages [G].
     `verified_only`: external rows say what each of their tokens is a part of.
     """
     rows: list[TrainRow] = []
     completions = tokens = used = too_long = untaught = 0
     for group in groups:
-        if not (group.is_informative or with_equal_rewards):
+        advantages = advantages_of(group).tolist()
+        if not (any(advantages) or with_equal_rewards):
             continue
         try:
             prompts = _Prompts(policy, group.question)
@@ -66,7 +78,6 @@ def select_rows(
             continue
         used += 1
         completions += sum(len(completion.turns) for completion in group.completions)
-        advantages = advantages_of(torch.tensor(group.rewards, dtype=torch.float64)).tolist()
         for prompt, turn, bare, advantage in prompts.turns(group.completions, advantages):
             row = _row(policy, prompt, turn, advantage, external=group.external)
             if group.external:

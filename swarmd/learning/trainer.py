@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -69,8 +71,15 @@ class Trainer:
         self,
         own: Sequence[ScoredGroup],
         external: Sequence[ScoredGroup],
+        success: Mapping[bytes, float] | None = None,
+        rehearsed: Sequence[ScoredGroup] = (),
     ) -> StepMetrics:
         """Train once on own and external groups. Either may be empty; if no group teaches, the weights stay.
+
+        `success`: this peer's own mean reward by task id, in [0, 1], which the `shared` baseline of external
+        groups needs. A family that it lacks counts as one that this peer fails at; without `success`, groups
+        have their own baseline. `rehearsed`: lessons, which are trained on as external groups are, and
+        counted apart.
 
         Never writes a non-finite number into the weights: such an update is left out and reported. If memory
         runs out, micro-batches become smaller. Raises ModelError if small ones do not fit either.
@@ -81,17 +90,18 @@ class Trainer:
             own,
             trains_on=self._trains_on_own,
             with_equal_rewards=algorithm.with_values,
-            advantages_of=algorithm.advantages,
+            advantages_of=self._advantages,
         )
-        external_rows = select_rows(
+        of_others = partial(
+            select_rows,
             self._policy,
-            external,
             trains_on=self._external_loss.trains_on,
             with_equal_rewards=algorithm.with_values,
-            advantages_of=algorithm.advantages,
+            advantages_of=partial(self._advantages, success=success if self._shares_baseline else None),
             verified_only=self._config.external_tokens == "verified",
         )
-        batch = self._batch(own_rows, external_rows, self._config.external_coefficient)
+        external_rows, lessons = of_others(external), of_others(rehearsed)
+        batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
 
@@ -102,9 +112,22 @@ class Trainer:
             if not passes[-1].applied:
                 note = f"update left out: loss {passes[-1].loss}, gradient norm {passes[-1].grad_norm}"
                 break
-        metrics = self._metrics(own, external, own_rows, external_rows, passes, note, learning_rate)
+        metrics = replace(
+            self._metrics(own, external, own_rows, external_rows, passes, note, learning_rate),
+            lessons=lessons.groups_used,
+        )
         self.steps += 1
         return metrics
+
+    def _advantages(self, group: ScoredGroup, success: Mapping[bytes, float] | None = None) -> Tensor:
+        """[G], of rewards as doubles: in single precision equal ones can differ from their mean."""
+        rewards = torch.tensor(group.rewards, dtype=torch.float64)
+        own_success = None if success is None else success.get(group.task_id, 0.0)
+        return self._algorithm.advantages(rewards, own_success)
+
+    @property
+    def _shares_baseline(self) -> bool:
+        return self._config.external_baseline == "shared"
 
     def _trains_on_own(self, row: TrainRow) -> bool:
         """A row with zero advantage has no policy gradient, but a KL penalty or a value head may need it."""

@@ -54,6 +54,8 @@ class Drawn:
     groups: list[ScoredGroup]
     other_tokenizer: int
     """Candidates left out because the external loss needs groups of this tokenizer."""
+    lessons: list[ScoredGroup]
+    """Answers to train on again."""
 
 
 def draw_external(
@@ -67,18 +69,25 @@ def draw_external(
     progress: Progress,
     tokenizer: bytes | None = None,
     bare_only: bool = False,
+    spread_only: bool = False,
+    rehearse: int = 0,
     shares: Shares | None = None,
 ) -> Drawn:
     """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
 
     `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
-    answer, because no other group teaches if only verified text is trained on. `shares`: how parties share
-    the draw; None if all peers are honest.
+    answer, because no other group teaches if only verified text is trained on. `spread_only`: only groups
+    whose rewards differ, because the others have no advantage over the mean of their group. `rehearse`: the
+    most lessons. `shares`: how parties share the draw; None if all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
     readable = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
-    candidates = [group for group in readable if group.has_bare_answer or not bare_only]
+    candidates = [
+        group
+        for group in readable
+        if (group.has_bare_answer or not bare_only) and (group.is_informative or not spread_only)
+    ]
     experience = progress.experience
     context = DrawContext(
         round=round_,
@@ -95,4 +104,11 @@ def draw_external(
         groups = sampler.draw(candidates, wanted, progress.drawing_rng, context)
     else:
         groups = shares.draw(candidates, wanted, sampler, progress.drawing_rng, context)
-    return Drawn(groups, other_tokenizer=len(fresh) - len(readable))
+    lessons = progress.rehearsal.draw(
+        rehearse,
+        own=experience.success,
+        others=experience.shown,
+        trust=lambda publisher: exchange.trust(PeerId(publisher)),
+        rng=progress.drawing_rng,
+    )
+    return Drawn(groups, other_tokenizer=len(fresh) - len(readable), lessons=lessons)

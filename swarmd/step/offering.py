@@ -10,8 +10,13 @@ from swarmd.groups import ScoredCompletion, ScoredGroup
 from swarmd.tasks import Question
 
 
-def to_offer(group: ScoredGroup, question: Question, temperature: float) -> GroupOffer:
-    """The offer of `group`. Raises InvalidLocal if the protocol has no room for what was generated."""
+def to_offer(
+    group: ScoredGroup, question: Question, temperature: float, *, even_all_right: bool = False
+) -> GroupOffer:
+    """The offer of `group`. Raises InvalidLocal if the protocol has no room for what was generated.
+
+    `even_all_right`: publish it also if it is right throughout.
+    """
     return GroupOffer(
         step=group.step,
         task=question.spec,
@@ -22,6 +27,7 @@ def to_offer(group: ScoredGroup, question: Question, temperature: float) -> Grou
         temperature_milli=round(MILLI * temperature),
         model=group.model,
         tokenizer=group.tokenizer,
+        even_all_right=even_all_right,
     )
 
 

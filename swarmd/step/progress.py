@@ -7,6 +7,7 @@ generators: a step that is repeated after a kill asks the same questions and sam
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from pydantic import BaseModel, JsonValue
 from protocol import PeerId
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
-from swarmd.learning import Experience, StepMetrics, Trainer
+from swarmd.groups import ScoredGroup
+from swarmd.learning import Experience, Rehearsal, StepMetrics, Trainer
 from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
@@ -30,6 +32,7 @@ class _Saved(BaseModel):
     rng: tuple[int, tuple[int, ...], float | None]
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
+    rehearsal: dict[str, dict[str, list[tuple[str, int]]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
 
@@ -49,6 +52,7 @@ class Progress:
     origin: str | None = None
     """SHA-256 of the weights that the operator told it to go on from; None otherwise."""
     experience: Experience = field(default_factory=Experience)
+    rehearsal: Rehearsal = field(default_factory=Rehearsal)
     evaluation: SelfEvaluation | None = None
     """The newest evaluation; None before the first."""
     best: SelfEvaluation | None = None
@@ -60,10 +64,14 @@ class Progress:
         drawing_rng = random.Random(seed)  # noqa: S311  not a secret
         return cls(drawing_rng=drawing_rng, sampling_rng=torch.Generator().manual_seed(seed))
 
-    def see_step(self, metrics: StepMetrics) -> None:
-        """A step is done."""
+    def see_step(
+        self, metrics: StepMetrics, own: Sequence[ScoredGroup] = (), external: Sequence[ScoredGroup] = ()
+    ) -> None:
+        """A step is done, and trained on these groups."""
         self.step += 1
         self.experience.see_external(metrics.external_surprisal)
+        self.experience.see_others(external)
+        self.rehearsal.see(own, external)
 
     def see_evaluation(self, found: SelfEvaluation) -> bool:
         """The current policy answered held-out questions; returns whether it is the best so far."""
@@ -86,6 +94,10 @@ class Progress:
                 table: {key: list(mean) for key, mean in means.items()}
                 for table, means in self.experience.to_state().items()
             },
+            "rehearsal": {
+                whose: {task: [list(lesson) for lesson in lessons] for task, lessons in tasks.items()}
+                for whose, tasks in self.rehearsal.to_state().items()
+            },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
             "best": None if self.best is None else self.best.model_dump(mode="json"),
         }
@@ -96,6 +108,7 @@ class Progress:
         self.drawing_rng.setstate(saved.rng)
         self.sampling_rng.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
         self.experience.restore(saved.experience)
+        self.rehearsal.restore(saved.rehearsal)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
         self.evaluation, self.best = saved.evaluation, saved.best

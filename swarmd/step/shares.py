@@ -69,7 +69,7 @@ class Shares:
             lambda: defaultdict(list)
         )
         for group in candidates:
-            if group.is_informative:
+            if group.can_teach:
                 publisher = PeerId(group.publisher)
                 offers[self._party(publisher)][publisher].append(group)
         available = {p: sum(map(len, peers.values())) for p, peers in offers.items()}

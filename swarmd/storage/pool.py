@@ -54,7 +54,7 @@ class Pool:
             raise ValueError(
                 "only a group that came in a record has a place in the pool: this one has no digest"
             )
-        columns = (group.digest, group.round, group.task_id, group.publisher, group.is_informative)
+        columns = (group.digest, group.round, group.task_id, group.publisher, group.can_teach)
         with self._connection.transaction():
             added = self._connection.changed(
                 "INSERT OR IGNORE INTO pool (digest, round, task_id, publisher, informative, body)"
@@ -72,7 +72,7 @@ class Pool:
         self, min_round: int, limit: int, *, informative_only: bool = False, choose: Choose = newest
     ) -> list[ScoredGroup]:
         """Up to `limit` unused groups of round `min_round` or later, newest first, as `choose` picks them.
-        With `informative_only`, only groups whose rewards differ."""
+        With `informative_only`, only groups that can teach."""
         waiting = self._connection.execute(
             "SELECT id, publisher FROM pool WHERE used_step IS NULL AND round >= ? AND informative >= ?"
             " ORDER BY round DESC, id DESC",

@@ -71,6 +71,27 @@ async def test_groups_without_a_bare_answer_stay_in_the_pool_where_nothing_of_th
     assert [group.publisher for group in database.pool.candidates(0, 10)] == left
 
 
+@pytest.mark.parametrize(("baseline", "left"), [("group", [peer(0)]), ("shared", [])])
+async def test_a_group_that_is_right_throughout_stays_in_the_pool_where_it_has_no_advantage(
+    make_peer, run, database, baseline, left
+):
+    mixed = external_group(0, publisher=peer(0), round_=ROUND)
+    right = replace(mixed, completions=mixed.completions[:1] * 2)
+    database.pool.add(right, now=START)
+    await run(make_peer(steps=1, external=4, external_baseline=baseline))
+    assert [group.publisher for group in database.pool.candidates(0, 10)] == left
+
+
+async def test_what_others_can_and_this_peer_cannot_is_rehearsed(make_peer, run, database):
+    strange = replace(external_group(0, publisher=peer(0), round_=ROUND), task_id=bytes([7]) * 16)
+    database.pool.add(strange, now=START)
+    one = make_peer(steps=3, external=1, rehearse=2, external_baseline="shared")
+    await run(one)
+    lessons = [metrics["lessons"] for _, metrics in sorted(one.database.steps.metrics(10))]
+    assert lessons[0] == 0, "nothing was drawn before the first step"
+    assert min(lessons[1:]) >= 1
+
+
 async def test_tis_leaves_groups_of_other_tokenizers_in_the_pool_and_says_so_once(make_peer, run, database):
     one = make_peer(steps=2, external=2, external_loss="tis")
     ours = replace(

@@ -66,11 +66,12 @@ def test_specialists_are_asked_the_starter_tasks_that_can_be_learned() -> None:
     assert sorted(task.name for task in asked.tasks) == sorted(name for own in made for name in own)
 
 
-def test_the_experiment_on_specialists_names_what_the_command_makes() -> None:
+@pytest.mark.parametrize(("file", "folder"), [("", "specialists"), ("_short", "short")])
+def test_the_experiments_on_specialists_name_what_the_command_makes(file, folder) -> None:
     made = runpy.run_path(str(COMMAND))["SPECIALITIES"]
-    config, _ = read_experiment(EXAMPLES / "sapo_specialists.toml")
+    config, _ = read_experiment(EXAMPLES / f"sapo_specialists{file}.toml")
     assert config.specialities == made
-    assert config.models == tuple(str(EXAMPLES / "models" / "specialists" / str(n)) for n in range(len(made)))
+    assert config.models == tuple(str(EXAMPLES / "models" / folder / str(n)) for n in range(len(made)))
 
 
 def test_a_sparse_reply_is_right_wrong_or_malformed_as_often_as_asked() -> None:

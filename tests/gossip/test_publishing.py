@@ -101,6 +101,15 @@ def test_a_group_with_equal_rewards_is_not_published():
     assert gossip.statistics().groups_unpublished == {"uninformative": 1}
 
 
+def test_a_group_that_is_right_throughout_is_published_if_the_offer_says_so():
+    gossip, right = machine(), make_group(MANIFEST, 1, (1.0, 1.0))
+    assert not of_type(gossip.handle(right, START), g.StoreBlob)
+    assert of_type(gossip.handle(replace(right, even_all_right=True), START), g.StoreBlob)
+    (announce,) = of_type(gossip.handle(g.Tick(1), START + 1), g.Announce)
+    announced = verify_announcement(announce.envelopes[0], manifest=MANIFEST, now=START + 1)
+    assert announced.announcement.pass_rate_milli == 999, "others take 1000 for a group that teaches nothing"
+
+
 def test_a_round_takes_no_more_than_the_manifest_allows_and_the_next_one_begins_anew():
     manifest = make_manifest(records_per_round_max=2)
     gossip = machine(manifest)

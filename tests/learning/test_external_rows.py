@@ -7,9 +7,14 @@ import torch
 
 from swarmd.config import LearningConfig
 from swarmd.learning import Trainer
+from swarmd.learning.advantages import group_advantages
 from swarmd.learning.selection import select_rows
 
 PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")
+
+
+def of_group(group):
+    return group_advantages(torch.tensor(group.rewards))
 
 
 def moved(policy, config, external):
@@ -24,7 +29,9 @@ def test_tokens_are_the_same_by_the_same_tokenizer_and_in_the_same_number(make_p
     ours = policy.tokenizer_fingerprint
     for tokenizer, tokens, same in ((ours, 2, True), (ours, 3, False), (bytes(8), 2, False)):
         group = external_group("x", ("a", 1.0), ("b", 0.0), tokenizer=tokenizer, token_count=tokens)
-        rows = select_rows(policy, [group], trains_on=lambda row: row.advantage != 0).rows
+        rows = select_rows(
+            policy, [group], trains_on=lambda row: row.advantage != 0, advantages_of=of_group
+        ).rows
         assert [row.same_tokens for row in rows] == [same, same]
 
 

@@ -17,6 +17,10 @@ QUESTIONS = ["1+1?", "a longer question?"]
 PLAIN = LearningConfig(warmup_steps=0, learning_rate=1e-3, external_tokens="all")
 
 
+def of_group(group):
+    return group_advantages(torch.tensor(group.rewards))
+
+
 def has_digit(text):
     return float(any(c.isdigit() for c in text))
 
@@ -183,7 +187,7 @@ def test_an_external_completion_longer_than_the_context_is_cut_where_the_context
     policy = make_policy(max_new_tokens=120)
     policy._context = 128
     group = external_group("2+2?", ("4" * 300, 1.0), ("5", 0.0))
-    rows = select_rows(policy, [group], trains_on=lambda row: row.advantage != 0).rows
+    rows = select_rows(policy, [group], trains_on=lambda row: row.advantage != 0, advantages_of=of_group).rows
     assert max(len(row.tokens) for row in rows) == 128
 
 

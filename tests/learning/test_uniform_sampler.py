@@ -7,14 +7,14 @@ from swarmd.config import LearningConfig
 from swarmd.learning import ScoredSampler, UniformSampler, group_sampler
 from tests.learning.candidates import NOW, group
 
-POOL = [group(f"p{n}", 0.0, 1.0) for n in range(5)] + [group("flat", 0.01, 0.01), group("full", 1.0, 1.0)]
+POOL = [group(f"p{n}", 0.0, 1.0) for n in range(5)] + [group("flat", 0.01, 0.01), group("none", 0.0, 0.0)]
 
 
 def draw(pool, count, rng):
     return UniformSampler().draw(pool, count, rng, NOW)
 
 
-def test_groups_whose_rewards_are_equal_are_never_drawn():
+def test_groups_that_teach_nothing_are_never_drawn():
     drawn = draw(POOL, 100, random.Random(0))
     assert sorted(g.publisher for g in drawn) == ["p0", "p1", "p2", "p3", "p4"]
 
@@ -41,6 +41,11 @@ def test_the_same_seed_draws_the_same():
 def test_a_difference_below_what_records_can_carry_is_none():
     assert not group("g", 0.5, 0.5 + 1e-7).is_informative
     assert group("g", 0.5, 0.500001).is_informative
+
+
+def test_a_group_can_teach_by_a_difference_or_by_being_right_throughout():
+    assert group("g", 1.0, 1.0).can_teach
+    assert not group("g", 0.5, 0.5).can_teach
 
 
 def test_the_configuration_names_the_sampler_and_the_papers_is_the_default():

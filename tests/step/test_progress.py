@@ -39,6 +39,7 @@ def used(seed: int = 1) -> Progress:
     progress.evaluation = SelfEvaluation(step=5, success=0.5, interval=(0.1, 0.9), questions=4)
     progress.experience.see_own([external_group(1, publisher="me")])
     progress.experience.see_external({"other": 0.75})
+    progress.rehearsal.see([], [external_group(2, publisher="other")])
     return progress
 
 
@@ -52,6 +53,7 @@ def test_a_restored_progress_draws_what_the_saved_one_would_have_drawn():
     assert (restored.step, restored.saved_step, restored.questions_drawn) == (7, 7, 91)
     assert restored.experience.success == progress.experience.success != {}
     assert restored.experience.surprisal == {"other": 0.75}
+    assert restored.rehearsal.to_state() == progress.rehearsal.to_state() != {"others": {}, "own": {}}
     assert restored.evaluation == progress.evaluation
 
 

@@ -145,11 +145,11 @@ def test_candidates_are_newest_first_and_bounded_by_round_and_limit(database: Da
     assert database.pool.candidates(4, 10) == []
 
 
-def test_groups_whose_rewards_are_all_equal_can_be_left_out(database: Database) -> None:
-    database.pool.add(group("a", rewards=(1.0, 1.0)), now=NOW)
-    database.pool.add(group("b", rewards=(0.0, 0.5)), now=NOW)
-    assert questions(database.pool.candidates(0, 10)) == "b a"
-    assert questions(database.pool.candidates(0, 10, informative_only=True)) == "b"
+def test_groups_that_teach_nobody_can_be_left_out(database: Database) -> None:
+    for name, rewards in (("a", (0.0, 0.0)), ("b", (0.0, 0.5)), ("c", (0.5, 0.5)), ("d", (1.0, 1.0))):
+        database.pool.add(group(name, rewards=rewards), now=NOW)
+    assert questions(database.pool.candidates(0, 10)) == "d c b a"
+    assert questions(database.pool.candidates(0, 10, informative_only=True)) == "d b"
 
 
 def test_a_used_group_is_no_longer_a_candidate_and_is_counted_once(database: Database) -> None:

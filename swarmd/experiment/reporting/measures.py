@@ -187,6 +187,29 @@ def split(run: RunResults, specialities: Sequence[Sequence[str]]) -> Split:
     return Split(_over_nodes(own), _over_nodes(others))
 
 
+@dataclass(frozen=True)
+class HandedOn:
+    """Held-out success on one task: what its specialists could do at the start, and others at the end."""
+
+    level: float
+    """Mean over the specialists, before the first round."""
+    others: float
+    """Mean over all other nodes, after the last round."""
+    least: float
+    """Of the node among them that does worst."""
+
+
+def handed_on(run: RunResults, specialities: Sequence[Sequence[str]]) -> dict[str, HandedOn]:
+    """By task, for those that have both specialists and others among the nodes that learn."""
+    found = {}
+    for name, success in run.held_out.tasks.items():
+        knows = np.array([name in specialities[node] for node in run.learners])
+        if knows.any() and not knows.all():
+            after = success[-1, ~knows]
+            found[name] = HandedOn(float(success[0, knows].mean()), float(after.mean()), float(after.min()))
+    return found
+
+
 def _over_nodes(nodes: Sequence[Sequence[Array]]) -> Array:
     means: Array = np.mean([np.mean(tasks, axis=0) for tasks in nodes], axis=0)
     return means

@@ -67,6 +67,8 @@ def details(tables: Table) -> Iterator[str]:
     yield from ("## What nodes write", _writing(rows), WRITING)
     if any(row["specialists"] for row in rows):
         yield from ("## Specialists", _specialists(rows, tables["baseline"]), SPECIALISTS)
+    if any(row["handed_on"] for row in rows):
+        yield from ("## What others learned of each task", _handed_on(rows), HANDED_ON)
     yield from ("## Stability", _stability(rows), STABILITY)
     yield from ("## Held-out success by task, at the end", _tasks(rows))
     if tables["sweep"]:
@@ -120,6 +122,10 @@ something other than the answer is being learned. Entropy near 0 means that node
 SPECIALISTS = """\
 Held-out success, mean over nodes, on the tasks a node's model was good at from the start
 (`specialities`) and on the tasks of the others; each task counts the same."""
+
+HANDED_ON = """\
+Held-out success. *Level*: mean over the task's specialists before the first round. Of each configuration:
+mean over all other nodes at the end, and behind the comma the node that does worst."""
 
 STABILITY = """\
 Of means over nodes. *Peak*: the highest point; *drop*: from there to the end, so forgetting where it is
@@ -274,6 +280,20 @@ def _specialists(rows: list[Table], baseline: str | None) -> str:
             cells += [shown(found["before"]), shown(found["after"]), difference]
         body.append(cells)
     return table(head, body)
+
+
+def _handed_on(rows: list[Table]) -> str:
+    levels = {task: found["level"] for row in rows for task, found in row["handed_on"].items()}
+    body = [
+        [task, shown(level), *(_learned(row["handed_on"].get(task)) for row in rows)]
+        for task, level in levels.items()
+    ]
+    return table(["", "level", *(row["label"] for row in rows)], body)
+
+
+def _learned(found: Table | None) -> str:
+    """Nothing where the task's specialists, or all others, attack."""
+    return NOTHING if found is None else f"{shown(found['others'])}, {shown(found['least'])}"
 
 
 def _stability(rows: list[Table]) -> str:

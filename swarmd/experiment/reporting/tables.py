@@ -12,6 +12,7 @@ from swarmd.experiment.reporting.measures import (
     MEASURES,
     QUANTITIES,
     cpu_by_phase,
+    handed_on,
     seconds_by_phase,
     split,
     tokens_by_use,
@@ -71,6 +72,7 @@ def _configuration(results: Results, label: str) -> Table:
             for name in runs[0].held_out.tasks
         },
         "specialists": _specialists(results, label) if results.config.specialities else None,
+        "handed_on": _handed_on(results, label),
     }
 
 
@@ -155,6 +157,20 @@ def _specialists(results: Results, label: str) -> Table:
             else None,
         }
         for which in ("own", "others")
+    }
+
+
+def _handed_on(results: Results, label: str) -> Table:
+    """By task: the specialists' level, and others' success at the end. Empty without specialists."""
+    if not results.config.specialities:
+        return {}
+    runs = [handed_on(run, results.config.specialities) for run in results.of(label)]
+    return {
+        task: {
+            what: plain(estimate([getattr(run[task], what) for run in runs]))
+            for what in ("level", "others", "least")
+        }
+        for task in runs[0]
     }
 
 

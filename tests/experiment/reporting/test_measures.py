@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from swarmd.experiment.reporting.measures import CURVES, QUANTITIES, split, writing
+from swarmd.experiment.reporting.measures import CURVES, QUANTITIES, HandedOn, handed_on, split, writing
 from swarmd.experiment.reporting.results import HeldOut
 from tests.experiment.made_up_results import made_up_run
 
@@ -50,6 +50,14 @@ def test_an_attacker_has_no_column_and_its_speciality_is_not_looked_at() -> None
     found = split(run, [["gcd"], ["never asked"], ["products"]])
     assert found.own == pytest.approx([(0.0 + 0.8) / 2, (0.4 + 0.4) / 2])
     assert found.others == pytest.approx([(1.0 + 0.2) / 2, (0.6 + 0.6) / 2])
+
+
+def test_what_others_learned_of_a_task_is_told_beside_what_its_specialists_could_do() -> None:
+    success = np.array([[0.8, 0.0, 0.0], [0.7, 0.2, 0.6]])
+    held_out = HeldOut((0, 1), success, {"gcd": success, "everybody's": success, "nobody's": success})
+    run = replace(made_up_run([0.0]), learners=(0, 1, 2), held_out=held_out)
+    lists = [["gcd", "everybody's"], ["everybody's"], ["everybody's"]]
+    assert handed_on(run, lists) == {"gcd": HandedOn(0.8, pytest.approx(0.4), 0.2)}
 
 
 def test_what_nodes_write_is_told_of_the_first_round_and_of_the_end() -> None:

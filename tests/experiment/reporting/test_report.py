@@ -252,7 +252,11 @@ def test_specialists_are_reported_on_their_own_and_on_foreign_tasks(tmp_path) ->
     assert (others["before"]["mean"], others["after"]["mean"]) == (0, pytest.approx(0.25))
     assert others["difference"] is None
     assert sharing["specialists"]["others"]["difference"]["mean"] == pytest.approx(0)
-    assert "others' tasks, before" in (tmp_path / "report.md").read_text()
+    report = (tmp_path / "report.md").read_text()
+    assert "others' tasks, before" in report
+    assert "What others learned of each task" in report
+    handed_on = alone["handed_on"]["count_bits"]
+    assert [handed_on[what]["mean"] for what in ("level", "others", "least")] == pytest.approx([0.2, 0, 0])
 
 
 def test_specialists_are_reported_where_some_of_them_attack(tmp_path) -> None:

@@ -1,0 +1,146 @@
+"""Right answers that are kept for a while and trained on again: others' that this peer needs, and its own.
+
+Where few peers know a task, few right answers to it arrive: fewer than a peer that fails at it can learn
+from. As many own answers are trained on beside them, so that what it could do is not forgotten.
+
+Where all fail alike nothing is rehearsed. The first right answers are few and alike there, and training on
+them again would teach these answers instead of the task (docs/decisions/0025-what-others-can.md).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from pydantic import ConfigDict, TypeAdapter
+
+from swarmd.groups import ScoredGroup
+
+LESSONS_PER_FAMILY = 64
+"""Lessons; the oldest go first. Some dozens of steps' worth: the answers of peers that have learned since."""
+
+FAMILIES_MAX = 64
+"""Task families; beyond it, those learned from longest ago are forgotten."""
+
+TEXT_BYTES_MAX = 2_048
+"""UTF-8 bytes of a lesson's question and answer: with the other bounds, 16 MiB in a checkpoint at most."""
+
+USES_MAX = 8
+"""Steps that train on one lesson, so that a single answer cannot become the rule."""
+
+ABLE = 0.25
+"""Mean reward that others must show on a family. Groups without a right answer are not published, so even the
+groups of peers that are hardly ever right show 0.125, one of eight."""
+
+BEHIND = 0.5
+"""A peer rehearses a family while its own success is below this share of what others show."""
+
+Shelf = list[tuple[str, int]]
+State = dict[str, dict[str, Shelf]]
+"""Whose, task id, lessons."""
+
+_GROUP = TypeAdapter(list[ScoredGroup], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
+
+
+class Rehearsal:
+    """What a step trains on again. A lesson is a question with one right answer."""
+
+    def __init__(self) -> None:
+        self._others = _Lessons()
+        self._own = _Lessons()
+
+    def see(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
+        """Keep a right answer of each of these groups; of others' only if it is bare."""
+        for shelf, groups in ((self._own, own), (self._others, external)):
+            for lesson in filter(None, map(_lesson, groups)):
+                shelf.add(lesson)
+
+    def draw(
+        self,
+        count: int,
+        *,
+        own: Mapping[bytes, float],
+        others: Mapping[bytes, float],
+        trust: Callable[[str], float],
+        rng: random.Random,
+    ) -> list[ScoredGroup]:
+        """At most `count` lessons of others, and as many own ones. Each family is as likely as any other.
+
+        `own` and `others`: mean reward by task id, of own groups and of those that others show. `trust` in a
+        publisher: 0 is ignored.
+        """
+        behind = {task for task, shown in others.items() if _is_behind(own.get(task, 0.0), shown)}
+        needed = self._others.draw(
+            count, lambda lesson: lesson.task_id in behind and trust(lesson.publisher) > 0, rng
+        )
+        return needed + self._own.draw(len(needed), lambda lesson: lesson.task_id not in behind, rng)
+
+    def to_state(self) -> State:
+        """The state as JSON holds it."""
+        return {"others": self._others.to_state(), "own": self._own.to_state()}
+
+    def restore(self, state: State) -> None:
+        """Put back what `to_state` gave. Raises pydantic.ValidationError for anything else."""
+        self._others.restore(state.get("others", {}))
+        self._own.restore(state.get("own", {}))
+
+
+class _Lessons:
+    """Lessons by task family, each with how often it was used."""
+
+    def __init__(self) -> None:
+        self._by_task: dict[bytes, list[tuple[ScoredGroup, int]]] = {}
+
+    def add(self, lesson: ScoredGroup) -> None:
+        kept = self._by_task.pop(lesson.task_id, [])
+        self._by_task[lesson.task_id] = [*kept, (lesson, 0)][-LESSONS_PER_FAMILY:]
+        if len(self._by_task) > FAMILIES_MAX:
+            del self._by_task[next(iter(self._by_task))]
+
+    def draw(
+        self, count: int, wanted: Callable[[ScoredGroup], bool], rng: random.Random
+    ) -> list[ScoredGroup]:
+        open_ = {
+            task: [n for n, (lesson, uses) in enumerate(lessons) if uses < USES_MAX and wanted(lesson)]
+            for task, lessons in self._by_task.items()
+        }
+        drawn: list[ScoredGroup] = []
+        while len(drawn) < count and (tasks := [task for task, indices in open_.items() if indices]):
+            task = rng.choice(tasks)
+            index = open_[task].pop(rng.randrange(len(open_[task])))
+            lesson, uses = self._by_task[task][index]
+            self._by_task[task][index] = (lesson, uses + 1)
+            drawn.append(lesson)
+        return drawn
+
+    def to_state(self) -> dict[str, Shelf]:
+        return {
+            task.hex(): [(_GROUP.dump_json([lesson]).decode(), uses) for lesson, uses in lessons]
+            for task, lessons in self._by_task.items()
+        }
+
+    def restore(self, state: Mapping[str, Shelf]) -> None:
+        self._by_task = {
+            bytes.fromhex(task): [(_GROUP.validate_json(text)[0], uses) for text, uses in lessons]
+            for task, lessons in state.items()
+        }
+
+
+def _is_behind(own: float, shown: float) -> bool:
+    return shown >= ABLE and own < BEHIND * shown
+
+
+def _lesson(group: ScoredGroup) -> ScoredGroup | None:
+    """`group` with its best usable answer alone; None if it has no right one.
+
+    An own answer is trained on like another's: encoded anew, and not weighed by how it was sampled.
+    """
+    usable = (c for c in group.completions if c.bare or not group.external)
+    best = max(usable, key=lambda c: c.reward, default=None)
+    if best is None or not (group.is_all_right or best.reward > group.mean_reward):
+        return None
+    if len(group.question.encode()) + len(best.text.encode()) > TEXT_BYTES_MAX:
+        return None
+    answer = replace(best, bare=True, token_ids=(), logprobs=())
+    return replace(group, completions=(answer,), external=True)
