@@ -12,8 +12,8 @@ Nobody is cut off. A late answer is still taken if it comes while something else
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -39,8 +39,17 @@ class Lateness:
 
     def __init__(self) -> None:
         self._late: OrderedDict[int, None] = OrderedDict()
+        self._under_way: Counter[int] = Counter()
+
+    def began(self, node: int) -> None:
+        """A call to `node` began. `took` must follow."""
+        self._under_way[node] += 1
 
     def took(self, node: int, seconds: float) -> None:
+        """A call to `node` ended."""
+        self._under_way[node] -= 1
+        if not self._under_way[node]:
+            del self._under_way[node]
         self._late.pop(node, None)
         if seconds > PROMPT_S:
             self._late[node] = None
@@ -49,6 +58,10 @@ class Lateness:
 
     def __contains__(self, node: object) -> bool:
         return node in self._late
+
+    def keeps_waiting(self, node: int) -> bool:
+        """Whether the node was late and has yet to answer. One more call to it would only add to a queue."""
+        return node in self._late and node in self._under_way
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,7 @@ class Calls(Generic[About, Answer]):
         self._heard = 0
 
     def start(
-        self, node: int, about: About, work: Coroutine[Any, Any, Answer | None], *, contact: bool
+        self, node: int, about: About, work: Callable[[], Awaitable[Answer | None]], *, contact: bool
     ) -> None:
         """Begin a call. `work` returns None if the node does not answer."""
         now = self._loop.time()
@@ -103,8 +116,10 @@ class Calls(Generic[About, Answer]):
         patient = call.contact or self._heard < ENOUGH
         return self._end if patient else min(self._end, call.until)
 
-    async def _timed(self, node: int, work: Coroutine[Any, Any, Answer | None]) -> Answer | None:
+    async def _timed(self, node: int, work: Callable[[], Awaitable[Answer | None]]) -> Answer | None:
         began = self._loop.time()
-        answer = await work
-        self._lateness.took(node, self._loop.time() - began)
-        return answer
+        self._lateness.began(node)
+        try:
+            return await work()
+        finally:
+            self._lateness.took(node, self._loop.time() - began)

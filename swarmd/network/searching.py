@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hivemind.p2p import PeerID
@@ -177,7 +178,10 @@ class Searcher:
         calls: Calls[Question, Names] = Calls(self._spawn, self._lateness, SEARCH_S)
         while not enough():
             while calls.waited_for < BEAM and (question := walk.next()) is not None:
-                work = self._ask(question, known, take)
+                if not question.contact and self._lateness.keeps_waiting(question.node):
+                    walk.silent(question)
+                    continue
+                work = partial(self._ask, question, known, take)
                 calls.start(question.node, question, work, contact=question.contact)
             if not calls.waited_for:
                 break
@@ -236,7 +240,7 @@ class Searcher:
         calls: Calls[tuple[int, list[_Thing]], Sequence[bool]] = Calls(self._spawn, self._lateness, STORE_S)
         while True:
             for node, theirs in _next_nodes(things).items():
-                work = self._dht.store(known.peers[node], [thing.packed for thing in theirs])
+                work = partial(self._dht.store, known.peers[node], [thing.packed for thing in theirs])
                 calls.start(node, (node, theirs), work, contact=walk.is_contact(node))
             if not calls.waited_for:
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from swarmd.network.awaiting import ENOUGH, LATE_MAX, PROMPT_S, Calls, Lateness
@@ -40,7 +41,7 @@ class Asking:
         began = loop.time()
         calls: Calls[int, str] = Calls(self.spawn, self.lateness, SECONDS_MAX)
         for node in seconds:
-            calls.start(node, node, answer(node), contact=node in contacts)
+            calls.start(node, node, partial(answer, node), contact=node in contacts)
         heard = set()
         while calls.waited_for:
             heard |= {node for node, said in await calls.some() if said is not None}
@@ -125,8 +126,19 @@ def test_no_wait_is_longer_than_its_bound() -> None:
 def test_a_bounded_number_of_late_nodes_is_remembered() -> None:
     lateness = Lateness()
     for node in range(LATE_MAX + 1):
+        lateness.began(node)
         lateness.took(node, 2 * PROMPT_S)
     assert 0 not in lateness
     assert 1 in lateness
-    lateness.took(1, 0.0)
-    assert 1 not in lateness
+
+
+def test_a_late_node_keeps_waiting_until_its_last_call_has_ended() -> None:
+    lateness = Lateness()
+    for _ in range(2):
+        lateness.began(1)
+    assert not lateness.keeps_waiting(1)
+    lateness.took(1, 2 * PROMPT_S)
+    assert lateness.keeps_waiting(1)
+    lateness.took(1, 2 * PROMPT_S)
+    assert not lateness.keeps_waiting(1)
+    assert 1 in lateness

@@ -65,7 +65,7 @@ def test_the_nearest_of_an_honest_swarm_are_found_from_any_of_them(seed: int, ke
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, BEAM - 1))
 def test_names_of_nobody_push_no_real_node_out_of_sight(seed: int, liars_count: int) -> None:
-    """hivemind's walk lost the honest node in most of these."""
+    """hivemind's walk takes the names for the nearest nodes, and asks no other."""
     rng = random.Random(seed)
     honest, key = rng.randrange(PLACES), rng.randrange(PLACES)
     liars = [rng.randrange(PLACES) for _ in range(liars_count)]
