@@ -102,6 +102,7 @@ def test_a_model_may_be_a_directory_and_is_found_again_from_elsewhere(
         raise SystemExit(exit_codes.DONE)
 
     monkeypatch.setattr("swarmd.cli.testnet._play", play)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the handlers of a real run would stay
     monkeypatch.chdir(tmp_path)
     for name in ("mine", "embedded"):  # a directory hides no model that comes with swarmd
         (tmp_path / name).mkdir()
