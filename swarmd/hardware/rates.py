@@ -21,8 +21,8 @@ BUDGET_S = 0.05  # for each rate: far above the clock's error, and three of them
 REPEATS_MAX = 50
 MATMUL_SIDE = {"cpu": 512, "cuda": 4096, "mps": 2048}  # large enough to keep the device busy
 READ_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20, "mps": 256 * 2**20}  # more than caches hold
-SMALLER = 4  # times, in each direction: the product that says whether a device has a dtype at all
-SLOWER = 4  # times than float32: then it has not; small products alone are never that much slower
+SMALLER = 2  # times, in each direction: the product that says whether a processor has a dtype at all
+SLOWER = 10  # times than float32: then it has not; a product is not that much slower for being small
 MEASUREMENTS = 3  # per device, one per start: one may hit a busy moment, hardly all
 CACHED_MAX = 16  # devices times thread counts of one machine
 FORMAT = 1
@@ -165,10 +165,11 @@ def measure_rates(device: str, threads: int) -> Rates:
 
 def _bfloat16_rate(device: str, side: int, float32: float) -> float:
     """A processor without bfloat16 takes .2 s for the whole product, and a small one tells it."""
-    small = side // SMALLER
-    rate = 2.0 * small**3 / _seconds(device, _product(device, small, torch.bfloat16))
-    if rate < float32 / SLOWER:
-        return rate
+    if torch.device(device).type == "cpu":  # elsewhere a small product is mostly waiting
+        small = side // SMALLER
+        rate = 2.0 * small**3 / _seconds(device, _product(device, small, torch.bfloat16))
+        if rate < float32 / SLOWER:
+            return rate
     return 2.0 * side**3 / _seconds(device, _product(device, side, torch.bfloat16))
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from swarmd.hardware import rates
 from swarmd.hardware.rates import CACHED_MAX, MEASUREMENTS, Rates, measure_rates, rates_of
 
 
@@ -65,6 +66,22 @@ def test_the_cache_does_not_grow_without_end(tmp_path, measured):
 
 
 def test_this_machine_can_be_measured():
-    rates = measure_rates("cpu", 1)
-    assert rates.matmul_float32 > 0
-    assert rates.bandwidth > 0
+    found = measure_rates("cpu", 1)
+    assert found.matmul_float32 > 0
+    assert found.bandwidth > 0
+
+
+@pytest.mark.parametrize(
+    ("device", "small_s", "sides"),
+    [("cpu", 1e-1, [256]), ("cpu", 1e-4, [256, 512]), ("cuda", 1e-1, [512])],
+    ids=["a processor without it", "one that has it", "an accelerator"],
+)
+def test_only_a_processor_that_lacks_bfloat16_is_spared_the_large_product(
+    monkeypatch: pytest.MonkeyPatch, device: str, small_s: float, sides: list[int]
+) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(rates, "_product", lambda device, side, dtype: tried.append(side))
+    monkeypatch.setattr(rates, "_seconds", lambda device, work: small_s if tried == [256] else 1e-3)
+    found = rates._bfloat16_rate(device, 512, float32=50e9)
+    assert tried == sides
+    assert found == pytest.approx(2.0 * sides[-1] ** 3 / (small_s if sides == [256] else 1e-3))
