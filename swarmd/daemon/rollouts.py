@@ -195,7 +195,7 @@ def _fate(group: ScoredGroup, used_step: int | None) -> str:
     if used_step is not None:
         return f"Kept, and trained on in step {used_step}."
     if group.is_all_right:
-        return "Kept, and trained on only under external_baseline shared: all its rewards are equal here, and right."
+        return "Kept. As all its rewards are equal here, it teaches only under external_baseline shared."
     if not group.is_informative:
         return "Kept, but never trained on: all its rewards are equal here, so it teaches nothing."
     return "Kept: it waits to be drawn."
