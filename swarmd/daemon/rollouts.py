@@ -232,6 +232,8 @@ def _claims(record: AnyRecord) -> list[float | None]:
 def _fate(group: ScoredGroup, used_step: int | None) -> str:
     if used_step is not None:
         return f"Kept, and trained on in step {used_step}."
-    if not group.can_teach:
-        return "Kept, but never trained on: no answer here is better than the others, or all right."
+    if group.is_all_right:
+        return "Kept. As all its rewards are equal here, it teaches only under external_baseline shared."
+    if not group.is_informative:
+        return "Kept, but never trained on: all its rewards are equal here, so it teaches nothing."
     return "Kept: it waits to be drawn."
