@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from swarmd.model import Base
 from swarmd.policy import Policy
 from swarmd.rollout import GenerationStoppedError
 from swarmd.storage import Checkpoints, Home
-from swarmd.tasks import Score, TaskRunner, held_out_seed, load_manifest
+from swarmd.tasks import Exchange, Score, TaskRunner, held_out_seed, load_manifest
 
 MANIFEST = """
 name = "two"
@@ -283,10 +283,10 @@ class Interrupted:
     interrupt: Callable[[], object]
     told = False
 
-    def fits(self, question: str) -> bool:
+    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool:
         return True
 
-    def render(self, question: str) -> list[int]:
+    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]:
         return [1]
 
     def greedy(

@@ -141,7 +141,7 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
             ["--algorithm", "ppo2"],
             "error: --algorithm: learning.algorithm: input should be 'grpo', 'dr_grpo', 'gspo' or",
         ),
-        (["--sampler", "best"], "error: --sampler: learning.sampler: input should be 'uniform' or 'scored'"),
+        (["--sampler", "best"], "error: --sampler: learning.sampler: input should be 'uniform', 'scored' or"),
         (
             ["--external-loss", "none"],
             "learning.external_loss: input should be 'as_own', 'topr', 'tis' or 'imitate'",

@@ -10,6 +10,7 @@ import torch
 from swarmd.config import LearningConfig
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.learning import Trainer
+from swarmd.learning.advantages import group_advantages
 from swarmd.learning.selection import sampled_entropy, select_rows, share_reencoded_differently
 from swarmd.learning.verified import Standing, standings
 from swarmd.policy import Policy, Sample
@@ -47,7 +48,13 @@ def group(policy: Policy, *completions: tuple[float, tuple[str, ...]], external:
 
 
 def select(policy: Policy, made: ScoredGroup, **options: bool):
-    return select_rows(policy, [made], trains_on=lambda row: row.advantage != 0, **options)
+    return select_rows(
+        policy,
+        [made],
+        trains_on=lambda row: row.advantage != 0,
+        advantages_of=lambda each: group_advantages(torch.tensor(each.rewards, dtype=torch.float64)),
+        **options,
+    )
 
 
 @pytest.mark.parametrize("external", [False, True])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
-from typing import Any
 
 from hivemind.proto import p2pd_pb2
 
 from swarmd.network.control import Control
-from swarmd.network.p2pd import quieten_hivemind
 
 
 async def test_writing_to_a_p2pd_that_is_gone_ends_and_raises_nothing() -> None:
@@ -24,21 +21,3 @@ async def test_writing_to_a_p2pd_that_is_gone_ends_and_raises_nothing() -> None:
     control._pending_messages.put_nowait(p2pd_pb2.PersistentConnectionRequest(callId=bytes(16)))
     async with asyncio.timeout(10):
         await control._write_to_persistent_conn(writer)
-
-
-async def test_cancelled_searches_are_not_reported_and_other_lost_tasks_are() -> None:
-    told: list[str] = []
-    loop = asyncio.get_running_loop()
-    quieten_hivemind()
-    handler: Any = loop.get_exception_handler()
-    loop.default_exception_handler = lambda context: told.append(context["message"])  # type: ignore[method-assign]
-    loop.set_exception_handler(handler)
-
-    async def lost() -> None:
-        await loop.create_future()
-
-    tasks = [loop.create_task(asyncio.Event().wait()), loop.create_task(lost())]
-    await asyncio.sleep(0)
-    del tasks
-    gc.collect()
-    assert told == ["Task was destroyed but it is pending!"]
