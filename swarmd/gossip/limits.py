@@ -33,6 +33,7 @@ class GossipLimits:
     read_interval_s_max: float = (
         30.0  # the pace while reads bring nothing new, still inside any record's life
     )
+    read_interval_s_hungry: float = 4.0  # the same while the trainer's steps are shorter: it waits for groups
     read_rounds_back: int = 3  # older announcements are close to their expiry: not worth the lookup
     read_answer_s: float = (
         60.0  # a read that was never answered is forgotten; the network's own time-outs are shorter

@@ -146,6 +146,7 @@ class Gossip:
                 return self._tick(event, now)
             case Demand(groups, step_seconds):
                 puller.allowance.demand(groups, step_seconds, now)
+                self._reader.demand(step_seconds)
             case GroupOffer():
                 budget = self._shards.fair_share(
                     self._contacts.size(now), self._manifest.records_per_round_max

@@ -5,11 +5,12 @@ pull different groups, and no holder is asked by everybody at once. Half of the 
 publishes, so that it is found even if it sees another swarm size. The other half look for newcomers, among
 as many shards as contacts account for. A key whose round was over when it was read is not read again. The
 pace follows need: no more keys than recent reads suggest are enough, and longer pauses while reads bring
-nothing new.
+nothing new, but no longer than a step takes.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -52,7 +53,12 @@ class Reader:
         self._pause = limits.read_interval_s_min
         self._new_per_key = 1.0
         self._hurried = False
+        self._step_s = math.inf  # nobody waits for groups
         self.timer = Timer()
+
+    def demand(self, step_seconds: float) -> None:
+        """How long a step of the trainer takes, which uses external groups."""
+        self._step_s = step_seconds
 
     def keys(self, missing: int, shards: int, now: float) -> tuple[bytes, ...]:
         """Keys to read now to find about `missing` new candidates; empty while none are needed."""
@@ -85,7 +91,9 @@ class Reader:
         if self._asked:
             per_key = new / len(self._asked)
             self._new_per_key = max(1 / 4, self._new_per_key + (per_key - self._new_per_key) / 4)
-        slowest = self._limits.read_interval_s_max
+        slowest = min(
+            self._limits.read_interval_s_max, max(self._limits.read_interval_s_hungry, self._step_s)
+        )
         self._pause = self._limits.read_interval_s_min if new else min(slowest, self._pause * 2)
         self._asked = {}
         self.timer.rest(now, self._pause)

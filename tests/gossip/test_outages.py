@@ -36,11 +36,13 @@ def quiet(life: Life, until: float, **tick) -> float:
     """Let reads bring nothing before `until`, so that their pace is the slowest. Returns the last time."""
     now = START
     while now < until:
-        for command in life.tick(now, **tick):
+        commands = life.tick(now, **tick)
+        while commands:
+            command = commands.pop()
             if isinstance(command, g.ReadAnnouncements):
-                life.tell(g.AnnouncementsRead(()), now)
+                commands += life.tell(g.AnnouncementsRead(()), now)
             elif isinstance(command, g.ReadStatuses):
-                life.tell(g.StatusesRead(()), now)
+                commands += life.tell(g.StatusesRead(()), now)
         now += 1
     return now
 

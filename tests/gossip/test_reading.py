@@ -226,3 +226,15 @@ def test_crowded_keys_double_the_count_once_a_round_and_sparse_ones_halve_it():
         shards.observe(load)
         shards.observe(0)
     assert counts == [1, 2, 4, 4, 2, 1, 1]
+
+
+def test_a_trainer_that_waits_for_groups_is_not_kept_waiting_longer_than_a_few_steps():
+    reading, now = reader(), START
+    for step_seconds, slowest in ((0.5, LIMITS.read_interval_s_hungry), (12.0, 12.0), (300.0, 30.0)):
+        reading.demand(step_seconds)
+        for _ in range(6):
+            while not reading.keys(1, 1, now):
+                now += 1
+            reading.answered(0, now)
+        assert not reading.due(now + slowest - 0.5)
+        assert reading.due(now + slowest)
