@@ -87,8 +87,8 @@ class StepLoop:
         self._phases = PhaseClock(parts.recorder.phase_ended)
         self._tokens = 0
         """Tokens generated in this step."""
-        self._ended = 0
-        """Completions of this step that were not cut off."""
+        self._written = self._ended = 0
+        """Turns of this step's own completions, and those of them that were not cut off."""
         self.last_done_at = time.monotonic()  # a step, or an evaluation
         self.unscored = 0.0
         """Share of the last step's completions that the scorer failed on."""
@@ -177,7 +177,7 @@ class StepLoop:
     async def _take_step(self) -> None:
         parts, progress, began = self._parts, self.progress, time.monotonic()
         self._phases.begin_step()
-        self._tokens = self._ended = 0
+        self._tokens = self._ended = self._written = 0
         round_ = parts.manifest.round_at(parts.clock())
         mix = self._mixing.next(progress.experience)
         own = await self._sample_own(round_, mix.local) if mix.local else []
@@ -199,7 +199,6 @@ class StepLoop:
         self._is_whole = True
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
-        turns = [turn for group in own for completion in group.completions for turn in completion.turns]
         enter_step(
             parts.database,
             parts.events,
@@ -209,7 +208,7 @@ class StepLoop:
                 round=round_,
                 metrics=metrics,
                 external=external,
-                completions=len(turns),
+                completions=self._written,
                 finished=self._ended,
                 tokens=self._tokens,
                 tokens_per_s=self.tokens_per_s,
@@ -239,7 +238,7 @@ class StepLoop:
         self._tokens = tokens
         self.tokens_per_s = tokens / max(time.monotonic() - began, 1e-9)
         ended = [parts.learner.policy.has_ended(sample) for sample in samples]
-        self._ended = sum(ended)
+        self._ended, self._written = sum(ended), len(ended)
         self._enter("scoring")
         texts = [[episode.texts[-1] for episode in group] for group in episodes]
         scores = await score(parts.tasks, questions, episodes)
@@ -276,14 +275,14 @@ class StepLoop:
     async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
         """One group of completions per question, each written to its end."""
         parts = self._parts
-        first = await self._in_model_thread(lambda: self._generate(questions))
-        policy = parts.learner.policy
-        return await play(questions, first, tasks=parts.tasks, policy=policy, write=self._write_turns)
-
-    async def _write_turns(self, prompts: list[list[int]]) -> list[Sample]:
-        """The next turn behind each prompt."""
-        rows = await self._in_model_thread(lambda: self._sample(prompts, 1))
-        return [sample for row in rows for sample in row]
+        return await play(
+            questions,
+            parts.config.learning.group_size,
+            self._sample,
+            tasks=parts.tasks,
+            policy=parts.learner.policy,
+            in_model_thread=self._in_model_thread,
+        )
 
     def _note_failures(self, failures: Sequence[str | None]) -> None:
         """Junk may crash a scorer, and earns nothing. If most texts do, a warning says so."""
@@ -304,13 +303,8 @@ class StepLoop:
         self.progress.questions_drawn = parts.draw.counter
         return questions
 
-    def _generate(self, questions: Sequence[Question]) -> list[list[Sample]]:
-        """Generate the first turn of each completion. Runs in the model thread."""
-        policy = self._parts.learner.policy
-        prompts = [policy.render(question.text) for question in questions]
-        return self._sample(prompts, self._parts.config.learning.group_size)
-
     def _sample(self, prompts: Sequence[Sequence[int]], group_size: int) -> list[list[Sample]]:
+        """Generate one turn behind each prompt. Runs in the model thread."""
         parts, loop = self._parts, self._loop
         total, done = len(prompts) * group_size * parts.learner.policy.max_new_tokens, 0
 

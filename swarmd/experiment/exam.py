@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from protocol import Manifest
 from swarmd.experiment.describing import held_out_line
@@ -12,9 +10,8 @@ from swarmd.experiment.journal import Line
 from swarmd.experiment.seeding import HELD_OUT
 from swarmd.policy import Policy
 from swarmd.step.evaluation import evaluate
+from swarmd.step.playing import in_this_thread
 from swarmd.tasks import Question, TaskRunner, held_out_questions
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -31,11 +28,6 @@ class Exam:
         if not self._questions:
             self._questions = await held_out_questions(self.tasks, self.manifest.tasks, HELD_OUT, self.count)
         found = await evaluate(
-            policy, self.tasks, self._questions, manifest=self.manifest, in_model_thread=_here
+            policy, self.tasks, self._questions, manifest=self.manifest, in_model_thread=in_this_thread
         )
         return held_out_line(rounds, node, found)
-
-
-async def _here(call: Callable[[], T]) -> T:
-    """The model is used from one thread only: the caller's."""
-    return call()

@@ -21,7 +21,7 @@ from swarmd.policy import Policy, Sample
 from swarmd.step.drawing import draw_external
 from swarmd.step.mixing import choose_mix
 from swarmd.step.own_groups import fitting_questions, own_group
-from swarmd.step.playing import Episode, play, score
+from swarmd.step.playing import Episode, in_this_thread, play, score
 from swarmd.step.progress import Progress
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
 
@@ -172,16 +172,17 @@ class Node:
         )
 
     async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
-        def sample(prompts: Sequence[Sequence[int]], group_size: int) -> list[list[Sample]]:
-            return self.policy.generate(prompts, group_size, rng=self.progress.sampling_rng)
+        def sample(prompts: Sequence[Sequence[int]], num_completions: int) -> list[list[Sample]]:
+            return self.policy.generate(prompts, num_completions, rng=self.progress.sampling_rng)
 
-        async def write(prompts: list[list[int]]) -> list[Sample]:
-            return [row[0] for row in sample(prompts, 1)]
-
-        first = sample(
-            [self.policy.render(question.text) for question in questions], self._learning.group_size
+        return await play(
+            questions,
+            self._learning.group_size,
+            sample,
+            tasks=self._tasks,
+            policy=self.policy,
+            in_model_thread=in_this_thread,
         )
-        return await play(questions, first, tasks=self._tasks, policy=self.policy, write=write)
 
     def learn(self, own: Sequence[ScoredGroup], others: OthersGroups, round_: int) -> Trained:
         """One update on `own` and on groups drawn from `others`. Raises ModelError."""

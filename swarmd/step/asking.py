@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from swarmd.step import playing
-from swarmd.step.playing import Prompter, Replier, Text, play
+from swarmd.step.playing import InModelThread, Prompter, Replier, Text, play
 from swarmd.tasks import Question, Score
 
 Prompts = Sequence[Sequence[int]]
 """Token ids of each."""
 Sample = Callable[[Prompts, int], Sequence[Sequence[Text]]]
 """(prompts, completions of each) -> completions."""
-InModelThread = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a call of the model off the event loop, and gives its result."""
 
 
 class Scorer(Replier, playing.Scorer, Protocol):
@@ -45,16 +43,13 @@ async def put(
 
     Raises what `sample` raises, and TaskError if the sandbox cannot run.
     """
-
-    async def write(prompts: list[list[int]]) -> list[Text]:
-        rows = await in_model_thread(lambda: sample(prompts, 1))
-        return [row[0] for row in rows]
-
-    fitting = [index for index, question in enumerate(questions) if policy.fits(question.text)]
+    fitting: list[int] = await in_model_thread(
+        lambda: [index for index, question in enumerate(questions) if policy.fits(question.text)]
+    )
     asked = [questions[index] for index in fitting]
-    prompts = [policy.render(question.text) for question in asked]
-    first = await in_model_thread(lambda: sample(prompts, num_completions))
-    episodes = await play(asked, first, tasks=scorer, policy=policy, write=write)
+    episodes = await play(
+        asked, num_completions, sample, tasks=scorer, policy=policy, in_model_thread=in_model_thread
+    )
     rows = await playing.score(scorer, asked, episodes)
     found = [Answered(question, (), ()) for question in questions]
     for index, group, scores in zip(fitting, episodes, rows, strict=True):

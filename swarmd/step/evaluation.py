@@ -15,8 +15,8 @@ from typing import Protocol
 
 from protocol import Manifest, TaskSpec
 from protocol.limits import MICRO
-from swarmd.step.asking import Answered, InModelThread, Prompts, Scorer, put
-from swarmd.step.playing import Text
+from swarmd.step.asking import Answered, Prompts, Scorer, put
+from swarmd.step.playing import InModelThread, Text
 from swarmd.tasks import Exchange, Question, Score, extract_answer
 from swarmd.tasks.rewards import EXACT_FROM_MICRO
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from protocol import Manifest
-from swarmd.step.asking import InModelThread, Prompts, Scorer, put
+from swarmd.step.asking import Prompts, Scorer, put
 from swarmd.step.evaluation import RIGHT_FROM, Stop, task_name, wilson_interval
-from swarmd.step.playing import Text
+from swarmd.step.playing import InModelThread, Text
 from swarmd.tasks import Exchange, Question
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 from protocol import TaskSpec
 from swarmd.tasks import Exchange, Item, Question, Score, TaskFailure, Written
@@ -86,42 +87,57 @@ class Episode(Generic[S]):
         return True
 
 
-Write = Callable[[list[list[int]]], Awaitable[Sequence[S]]]
-"""One sample behind each prompt (token ids)."""
+Sampling = Callable[[list[list[int]], int], Sequence[Sequence[S]]]
+"""(prompts as token ids, completions of each) -> samples of each prompt. Runs in the model's thread."""
+InModelThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a call of the model off the event loop, and gives its result."""
+
+
+async def in_this_thread(call: Callable[[], Any]) -> Any:
+    """For a caller that uses the model from one thread only, its own."""
+    return call()
 
 
 async def play(
     questions: Sequence[Question],
-    first: Sequence[Sequence[S]],
+    num_completions: int,
+    sample: Sampling[S],
     *,
     tasks: Replier,
     policy: Prompter,
-    write: Write[S],
+    in_model_thread: InModelThread,
 ) -> list[list[Episode[S]]]:
-    """The completions of each question that begin with the turns `first`, written to their ends."""
-    episodes = [
-        [Episode.begin(question, sample) for sample in group]
+    """`num_completions` of each question, all written to their ends. Prompts are made in the model's thread.
+
+    All that go on are written together, so they may end at different times. At most `protocol.TURNS_MAX`
+    calls of the model. Raises TaskError if the sandbox cannot run, and what `sample` raises.
+    """
+    first = await in_model_thread(
+        lambda: sample([policy.render(question.text) for question in questions], num_completions)
+    )
+    episodes: list[list[Episode[S]]] = [
+        [Episode.begin(question, each) for each in group]
         for question, group in zip(questions, first, strict=True)
     ]
-    await _play_on([each for group in episodes for each in group], tasks, policy, write)
+    live = [episode for group in episodes for episode in group if episode.question.turns > 1]
+    while live:
+        said = await tasks.replies([(episode.question.spec, episode.texts) for episode in live])
+        live = await in_model_thread(partial(_next_turns, live, said, sample, policy))
     return episodes
 
 
-async def _play_on(episodes: Sequence[Episode[S]], tasks: Replier, policy: Prompter, write: Write[S]) -> None:
-    """Write on until each episode is over.
-
-    All that go on are written together, so they may end at different times. At most `protocol.TURNS_MAX`
-    rounds. Raises TaskError if the sandbox cannot run, and what `write` raises.
-    """
-    live = [episode for episode in episodes if episode.question.turns > 1]
-    while live:
-        said = await tasks.replies([(episode.question.spec, episode.texts) for episode in live])
-        live = [episode for episode, reply in zip(live, said, strict=True) if episode.hears(reply, policy)]
-        if not live:
-            return
-        prompts = [policy.render(episode.question.text, episode.exchanges) for episode in live]
-        for episode, sample in zip(live, await write(prompts), strict=True):
-            episode.samples.append(sample)
+def _next_turns(
+    live: Sequence[Episode[S]],
+    said: Sequence[str | TaskFailure | None],
+    sample: Sampling[S],
+    policy: Prompter,
+) -> list[Episode[S]]:
+    """Write one more turn of those that go on after what the task said. Returns them."""
+    live = [episode for episode, reply in zip(live, said, strict=True) if episode.hears(reply, policy)]
+    prompts = [policy.render(episode.question.text, episode.exchanges) for episode in live]
+    for episode, [turn] in zip(live, sample(prompts, 1) if prompts else (), strict=True):
+        episode.samples.append(turn)
+    return live
 
 
 async def score(

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy
 
-from protocol.held_out import is_digest_held_out, prompt_digest, question_digest
+from protocol.held_out import is_digest_held_out
 from protocol.limits import TURNS_MAX
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
-from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, hidden_part, turns_of
+from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, digest_of, hidden_part, turns_of
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.nursery import Nursery
 from swarmd.tasks.sandbox import Sandbox
@@ -121,8 +121,7 @@ class Bench:
         text, turns, hidden = question = self._question(spec)
         if not isinstance(text, str):
             return question
-        digest = question_digest(text) if turns == 1 else prompt_digest(text, (), hidden)
-        return question if is_digest_held_out(digest) else None
+        return question if is_digest_held_out(digest_of(text, turns, hidden)) else None
 
     def _try(self, spec: RawSpec) -> Outcome:
         """The facts of a task twice, each time in a child whose generators begin elsewhere."""

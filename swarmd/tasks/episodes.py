@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
+from protocol.held_out import prompt_digest, question_digest
 from protocol.limits import TURNS_MAX
 from swarmd.errors import TaskError
 from swarmd.tasks.bare import Budget, is_tight
@@ -43,6 +44,11 @@ def turns_of(task: Task | TurnsTask) -> int:
     if not isinstance(turns, int) or not 1 <= turns <= TURNS_MAX:
         raise TaskError(f"the task allows {turns!r} turns: it must be a whole number from 1 to {TURNS_MAX}")
     return turns
+
+
+def digest_of(text: str, turns: int, hidden: str) -> bytes:
+    """What names a question, and decides whether it is held out: the task decides by which rule."""
+    return question_digest(text) if turns == 1 else prompt_digest(text, (), hidden)
 
 
 def hidden_part(task: Task | TurnsTask, entry: Any, seed: int, index: int) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol import Completion, Episode, TaskSpec, is_digest_held_out, prompt_digest, question_digest
+from protocol import Completion, Episode, TaskSpec, is_digest_held_out
+from swarmd.tasks.episodes import digest_of
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Question:
     @property
     def digest(self) -> bytes:
         """What a record says that it is about."""
-        return question_digest(self.text) if self.turns == 1 else prompt_digest(self.text, (), self.hidden)
+        return digest_of(self.text, self.turns, self.hidden)
 
     @property
     def held_out(self) -> bool:

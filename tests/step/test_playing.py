@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol import TaskSpec
-from swarmd.step.playing import UNSTEADY, play, score
+from swarmd.step.playing import UNSTEADY, in_this_thread, play, score
 from swarmd.tasks import Exchange, Question, Score, TaskFailure
 
 SPEC = TaskSpec(source="games", dataset="guessing", config="{}", version="1", seed=1, index=0)
@@ -68,13 +68,21 @@ async def played(first, script, turns=3, room=100):
     calls = iter(script)
     prompts_seen = []
 
-    async def write(prompts):
+    def sample(prompts, num_completions):
+        if num_completions == len(first) and not asked:
+            asked.append(prompts)
+            return [list(map(Text, first))]
         prompts_seen.append(prompts)
-        return list(map(Text, next(calls)))
+        return [[Text(text)] for text in next(calls)]
 
-    tasks = Tasks(turns)
+    asked, tasks = [], Tasks(turns)
     [episodes] = await play(
-        [question(turns)], [list(map(Text, first))], tasks=tasks, policy=Prompter(room), write=write
+        [question(turns)],
+        len(first),
+        sample,
+        tasks=tasks,
+        policy=Prompter(room),
+        in_model_thread=in_this_thread,
     )
     return episodes, tasks, prompts_seen
 
