@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from swarmd.llama.cache import KeyValueCache
+from swarmd.llama.cache import Column, KeyValueCache
 
 
 class Batch:
@@ -34,12 +34,25 @@ class Batch:
     @property
     def rotations(self) -> Tensor:
         """[2, R, 1, head size], at each row's position."""
-        return self._rotations.index_select(1, self.positions)
+        return self.rotations_at(self.positions)
 
     @property
     def mask(self) -> Tensor | None:
         """The mask of the filled columns and the one being written."""
         return None if self._mask is None else self._mask[..., : self.cache.filled + 1]
+
+    def next_column(self) -> list[Column]:
+        """Where the next token of every row goes, layer by layer."""
+        return self.cache.next_column()
+
+    def hidden(self) -> Tensor:
+        """Which columns [R, columns] are not tokens: padding, and what nobody has written yet."""
+        columns = torch.arange(self.cache.columns, device=self.positions.device)
+        return (columns < (self.cache.filled - self.positions)[:, None]) | (columns >= self.cache.filled)
+
+    def rotations_at(self, positions: Tensor) -> Tensor:
+        """[2, R, 1, head size] at these positions [R]."""
+        return self._rotations.index_select(1, positions)
 
     def advance(self) -> None:
         """One token was added to every row."""

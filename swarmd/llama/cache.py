@@ -23,9 +23,19 @@ class Column(NamedTuple):
     keys: Tensor
     values: Tensor
 
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the token [rows, kv heads, head size]. Returns all keys and values including it."""
+        self.key.copy_(key)
+        self.value.copy_(value)
+        return self.keys, self.values
+
 
 class KeyValueCache:
-    """Keys and values [rows, kv heads, columns, head size] per layer. The first `filled` columns count."""
+    """Keys and values [rows, kv heads, columns, head size] per layer. The first `filled` columns count.
+
+    With `zeroed`, columns that nobody has written hold zeros, so that attention may look at them behind a
+    mask.
+    """
 
     def __init__(
         self,
@@ -37,9 +47,10 @@ class KeyValueCache:
         head_size: int,
         dtype: torch.dtype,
         device: torch.device,
+        zeroed: bool = False,
     ) -> None:
-        shape = (layers, rows, kv_heads, columns, head_size)
-        self._store = torch.empty(2, *shape, dtype=dtype, device=device)
+        allocate = torch.zeros if zeroed else torch.empty
+        self._store = allocate(2, layers, rows, kv_heads, columns, head_size, dtype=dtype, device=device)
         self.rows = rows
         self.columns = columns
         self.dtype = dtype
@@ -68,6 +79,11 @@ class KeyValueCache:
         every = now[..., : self.filled + 1, :].unbind(0)
         layers = len(fresh) // 2
         return [Column(fresh[n], fresh[layers + n], every[n], every[layers + n]) for n in range(layers)]
+
+    def whole(self) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values [rows, kv heads, columns, head size] of every layer, unwritten columns included."""
+        keys, values = self._store[:, :, : self.rows].unbind(0)
+        return list(zip(keys.unbind(0), values.unbind(0), strict=True))
 
     def advance(self) -> None:
         """The next column was written, and counts from now on."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from swarmd.llama.batch import Batch
 from swarmd.llama.forward import LlamaForward
 from swarmd.llama.reading import Decoder
+from swarmd.llama.replayed import GrowingSteps, ReplayedSteps, Steps
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
 
@@ -24,9 +25,13 @@ class LlamaEngine:
         self._decoder = decoder
         self._dtype = dtype
         self._eos_ids = eos_ids
-        accelerated = decoder.embedding.weight.device.type != "cpu"
-        self.interval = ACCELERATOR_STEPS if accelerated else 1
+        device = decoder.embedding.weight.device.type
+        self.interval = 1 if device == "cpu" else ACCELERATOR_STEPS
         """Tokens between checks for finished rows."""
+        self.captures = device == "cuda"
+        """Whether steps are replayed as CUDA graphs."""
+        self.fixed = self.captures
+        """Whether steps have a shape that stays. Graphs need it; tests run it on a CPU."""
 
     @torch.inference_mode()
     def decode(
@@ -44,7 +49,9 @@ class LlamaEngine:
         """As `Engine.decode`. `progress` is called every `interval` tokens."""
         forward = LlamaForward(self._decoder, self._dtype)
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-        batch, logits = forward.start([prompts[index] for index in order], num_completions, max_new_tokens)
+        ordered = [prompts[index] for index in order]
+        batch, logits = forward.start(ordered, num_completions, max_new_tokens, zeroed=self.fixed)
+        steps = self._steps(forward, batch)
         logits = logits.repeat_interleave(num_completions, dim=0)
         indices = [index * num_completions + copy for index in order for copy in range(num_completions)]
         rows = _Rows(indices, batch, self._eos_ids, uniforms, row_end)
@@ -54,12 +61,12 @@ class LlamaEngine:
             rows.write(logits, step, temperature)
             last = step + 1 == max_new_tokens
             if last or (step + 1) % self.interval == 0:
-                written = rows.drop_finished()
+                written = rows.drop_finished(steps)
                 if progress is not None:
                     progress(written)
             if last or not rows.indices:
                 break
-            logits = forward.step(rows.tokens, batch)
+            logits = steps(rows.tokens)
         return rows.collect()
 
     @torch.inference_mode()
@@ -68,12 +75,19 @@ class LlamaEngine:
         forward = LlamaForward(self._decoder, self._dtype)
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         completions = completions.to(forward.device)
-        batch, logits = forward.start([prompts[index] for index in order], 1, completions.shape[1] + 1)
+        ordered = [prompts[index] for index in order]
+        batch, logits = forward.start(ordered, 1, completions.shape[1] + 1, zeroed=self.fixed)
+        steps = self._steps(forward, batch)
         found = []
         for tokens in completions[order].unbind(dim=1):
             found.append(logprobs_of(logits, tokens))
-            logits = forward.step(tokens, batch)
+            logits = steps(tokens)
         return torch.stack(found, dim=1)[torch.tensor(order, device=forward.device).argsort()]
+
+    def _steps(self, forward: LlamaForward, batch: Batch) -> Steps:
+        if self.fixed:
+            return ReplayedSteps(forward, batch, capture=self.captures)
+        return GrowingSteps(forward, batch)
 
 
 class _Rows:
@@ -105,14 +119,15 @@ class _Rows:
         self._unread.append(chosen)
         self.tokens = chosen[0]
 
-    def drop_finished(self) -> int:
-        """Let finished rows leave the batch. Returns how many tokens were written since the last call."""
+    def drop_finished(self, steps: Steps) -> int:
+        """Read what was written, and let finished rows leave the batch if `steps` would have it. Returns how
+        many tokens were written since the last call."""
         written = 0
         texts = [self._texts[index] for index in self.indices]
         # On an accelerator this is where the host waits.
-        steps = [torch.stack(part).tolist() for part in zip(*self._unread, strict=True)]
+        unread = [torch.stack(part).tolist() for part in zip(*self._unread, strict=True)]
         self._unread.clear()
-        for tokens, logprobs in zip(*steps, strict=True):
+        for tokens, logprobs in zip(*unread, strict=True):
             for text, token, logprob in zip(texts, tokens, logprobs, strict=True):
                 if not text.ended:
                     text.tokens.append(token)
@@ -121,7 +136,7 @@ class _Rows:
                     text.ended = text.finished or (self._row_end is not None and self._row_end(text.tokens))
                     written += 1
         alive = [not text.ended for text in texts]
-        if not all(alive):
+        if steps.leaves(sum(alive)):
             kept = self._batch.keep(torch.tensor(alive, device=self.tokens.device))
             self.indices = [self.indices[row] for row in kept.tolist()]
             self.tokens = self.tokens[kept]

@@ -7,7 +7,7 @@ and softmax are computed in float32. A training forward under autocast rounds in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,38 @@ PREFILL_TOKENS_MAX = 2_048  # prompt tokens run together: few enough for memory,
 
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """layer, queries [N, heads, D], keys and values [N, kv heads, D] -> [N, heads * D], in the working dtype."""
+
+
+class Slot(Protocol):
+    """Where a layer's next token goes."""
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the token [rows, kv heads, head size]. Returns the keys and values [rows, kv heads, columns,
+        head size] that it attends to."""
+        ...
+
+
+class Rows(Protocol):
+    """What one step needs to know of the rows that it continues: `Batch`, or the same rows with a shape that
+    stays (`replayed.py`)."""
+
+    @property
+    def rotations(self) -> Tensor:
+        """[2, R, 1, head size], at each row's position."""
+        ...
+
+    @property
+    def mask(self) -> Tensor | None:
+        """[R, 1, 1, columns] to add to the scores of what `Slot.append` returns."""
+        ...
+
+    def next_column(self) -> Sequence[Slot]:
+        """Where the next token of every row goes, layer by layer."""
+        ...
+
+    def advance(self) -> None:
+        """One token was added to every row."""
+        ...
 
 
 class _WorkingLayer:
@@ -59,13 +91,18 @@ class LlamaForward:
         self.device = self._embedding.device
 
     def start(
-        self, prompts: Sequence[Sequence[int]], num_completions: int, new_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        num_completions: int,
+        new_tokens: int,
+        *,
+        zeroed: bool = False,
     ) -> tuple[Batch, Tensor]:
         """Run every prompt once. Returns a batch with `num_completions` rows of each, and the logits
         [prompts, V] after each.
 
         The prompts come sorted by length, the longest last, so those that run together need little padding.
-        The last of `new_tokens` is never fed back.
+        The last of `new_tokens` is never fed back. `zeroed` is the cache's.
         """
         decoder = self._decoder
         lengths = [len(prompt) for prompt in prompts]
@@ -77,6 +114,7 @@ class LlamaForward:
             head_size=decoder.head_size,
             dtype=self._dtype,
             device=self.device,
+            zeroed=zeroed,
         )
         cache.filled = lengths[-1]
         every = torch.arange(cache.columns, device=self.device)
@@ -90,10 +128,11 @@ class LlamaForward:
             last.append(hidden.view(*ids.shape, -1)[:, -1])
         return Batch(cache, lengths, num_completions, rotation), self._logits(torch.cat(last))
 
-    def step(self, tokens: Tensor, batch: Batch) -> Tensor:
-        """Logits [R, V] after one more token [R] of every row. The batch grows by that token."""
-        hidden = self._run(tokens, batch.rotations, self._cached_attention(batch.mask, batch.cache))
-        batch.advance()
+    def step(self, tokens: Tensor, rows: Rows) -> Tensor:
+        """Logits [R, V] after one more token [R] of every row. The rows grow by that token."""
+        attend = self._cached_attention(rows.mask, rows.next_column())
+        hidden = self._run(tokens, rows.rotations, attend)
+        rows.advance()
         return self._logits(hidden)
 
     def _run(self, tokens: Tensor, rotation: Tensor, attend: Attention) -> Tensor:
@@ -151,21 +190,18 @@ class LlamaForward:
 
         return attend
 
-    def _cached_attention(self, mask: Tensor | None, cache: KeyValueCache) -> Attention:
+    def _cached_attention(self, mask: Tensor | None, slots: Sequence[Slot]) -> Attention:
         """Attention of one new token per row to all tokens before it. Query heads that share keys and values
         take the place of several tokens, so nothing is repeated."""
         decoder = self._decoder
         shared = (decoder.kv_heads, decoder.heads // decoder.kv_heads)
-        columns = cache.next_column()
 
         def attend(index: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            column = columns[index]
-            column.key.copy_(keys)
-            column.value.copy_(values)
+            every_key, every_value = slots[index].append(keys, values)
             attended = F.scaled_dot_product_attention(
                 queries.view(queries.shape[0], *shared, -1),
-                column.keys,
-                column.values,
+                every_key,
+                every_value,
                 attn_mask=mask,
                 scale=self._layers[index].scale,
             )

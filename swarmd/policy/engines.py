@@ -98,9 +98,7 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
     if wish.name != "eager":
         found = _llama_engine(subject, eos_ids)
         if not isinstance(found, str):
-            return EngineChoice(
-                found, "our own decoding generates because it computes this model as transformers does"
-            )
+            return EngineChoice(found.engine, found.reason)
         reason = f"transformers' own forward generates because ours does not fit this model: {found}"
         if wish.name == "own":
             raise ConfigError(f"engine own was asked for, but {reason}: use --engine auto")
@@ -115,16 +113,29 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
     return EngineChoice(eager, reason)
 
 
-def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> LlamaEngine | str:
-    """Our own engine, or why it does not fit."""
+def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | str:
+    """Our own engine, or why it does not fit. If it fits only without CUDA graphs, it goes without."""
+    reason = "our own decoding generates because it computes this model as transformers does"
     try:
         engine = LlamaEngine(read_decoder(subject.model), eos_ids=eos_ids, dtype=subject.dtype)
-        different = subject.trial(subject.dtype).of_decoding(engine)
     except (NotLlamaError, *UNFIT) as error:
+        return str(error)
+    different = _tried(subject, engine)
+    if different is not None and engine.captures:
+        engine.captures = engine.fixed = False
+        reason += f"; without CUDA graphs: {different}"
+        different = _tried(subject, engine)
+    return EngineChoice(engine, reason) if different is None else different
+
+
+def _tried(subject: Subject, engine: LlamaEngine) -> str | None:
+    """Why this engine does not fit; None if it does."""
+    try:
+        return subject.trial(subject.dtype).of_decoding(engine)
+    except UNFIT as error:
         if is_out_of_memory(error):  # this says nothing about the model
             raise
         return str(error)
-    return engine if different is None else different
 
 
 def choose_logprobs(

@@ -248,3 +248,15 @@ def test_a_llama_whose_parts_have_other_names_is_decoded_by_transformers_with_th
     choice = choose_logprobs(Subject(model, 0, torch.float32))
     assert "by transformers' layers" in choice.reason
     assert renamed in choice.reason
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_steps_whose_shape_stays_write_what_growing_steps_write(name):
+    """What a CUDA device replays as a graph is the same code, so it is compared on the CPU."""
+    engine, _ = own(build(*KNOWN[name]))
+    growing, greedy_too = decode(engine), decode(engine, greedily=True, copies=1)
+    engine.fixed = True
+    for interval in (1, 4):
+        engine.interval = interval
+        same(decode(engine), growing)
+        same(decode(engine, greedily=True, copies=1), greedy_too)
