@@ -39,5 +39,5 @@ def _args(given: Mapping[str, TemplateValue]) -> Mapping[str, TemplateValue]:
 TemplateArgs = Annotated[
     Mapping[str, Annotated[TemplateValue, BeforeValidator(_value)]],
     AfterValidator(_args),
-    PlainSerializer(dict[str, TemplateValue]),
+    PlainSerializer(lambda given: dict(given)),  # Python 3.12 no longer tells pydantic what `dict` takes
 ]

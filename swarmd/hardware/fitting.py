@@ -17,8 +17,9 @@ from swarmd.hardware.rates import Rates
 from swarmd.hardware.shape import ModelShape
 
 GIB = 2**30
-TRAIN_TOKENS_ENOUGH = {"cpu": 2_048, "mps": 4_096, "cuda": 16_384}
-"""More tokens in one micro-batch make no product faster: reading the weights no longer matters."""
+TRAIN_TOKENS_ENOUGH = {"cpu": 2_048, "mps": 4_096, "cuda": 65_536}
+"""More tokens in one micro-batch make no product faster: reading the weights no longer matters. On CUDA a
+micro-batch of a small model takes as long as launching its kernels, up to some ten thousand tokens."""
 DECODE_TOKENS_ENOUGH = {"cpu": 65_536, "mps": 65_536, "cuda": 524_288}
 """The same for decoding, which computes one token of every row at a time."""
 TYPICAL_RATES = Rates(1e11, None, 1e10)  # of one or two CPU cores; used if nothing was measured

@@ -25,12 +25,12 @@ class LlamaEngine:
         self._decoder = decoder
         self._dtype = dtype
         self._eos_ids = eos_ids
-        device = decoder.embedding.weight.device.type
-        self.interval = 1 if device == "cpu" else ACCELERATOR_STEPS
+        device = decoder.embedding.weight.device
+        self.interval = 1 if device.type == "cpu" else ACCELERATOR_STEPS
         """Tokens between checks for finished rows."""
-        self.captures = device == "cuda"
-        """Whether steps are replayed as CUDA graphs."""
-        self.fixed = self.captures
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        """Where steps are captured as CUDA graphs; None: they are not."""
+        self.fixed = self.stream is not None
         """Whether steps have a shape that stays. Graphs need it; tests run it on a CPU."""
 
     @torch.inference_mode()
@@ -86,7 +86,7 @@ class LlamaEngine:
 
     def _steps(self, forward: LlamaForward, batch: Batch) -> Steps:
         if self.fixed:
-            return ReplayedSteps(forward, batch, capture=self.captures)
+            return ReplayedSteps(forward, batch, self.stream)
         return GrowingSteps(forward, batch)
 
 

@@ -46,13 +46,16 @@ class GrowingSteps:
 
 
 class ReplayedSteps:
-    """Every step has the shape of the one before. `capture` replays it as a CUDA graph; without it the same
-    steps run one by one, on any device. The batch's cache must be `zeroed`."""
+    """Every step has the shape of the one before. With a `stream` to capture it in, it is replayed as a CUDA
+    graph. Without one the same steps run one by one, on any device. The batch's cache must be `zeroed`.
 
-    def __init__(self, forward: LlamaForward, batch: Batch, *, capture: bool) -> None:
+    All captures of a process should share a stream: cuBLAS keeps some memory for every stream that it saw.
+    """
+
+    def __init__(self, forward: LlamaForward, batch: Batch, stream: torch.cuda.Stream | None) -> None:
         self._forward = forward
         self._batch = batch
-        self._capture = capture
+        self._stream = stream
         self._rows: FixedRows | None = None
         self._replay: _Replay | None = None
 
@@ -62,9 +65,9 @@ class ReplayedSteps:
             self._replay = None  # frees its memory before the next shape takes some
             self._rows = FixedRows(self._batch)
             logits = self._forward.step(tokens, self._rows)
-        elif self._capture:
+        elif self._stream is not None:
             if self._replay is None:
-                self._replay = _Replay(self._forward, self._rows)
+                self._replay = _Replay(self._forward, self._rows, self._stream)
             logits = self._replay(tokens)
         else:
             logits = self._forward.step(tokens, self._rows)
@@ -123,12 +126,10 @@ class _IndexedColumn(NamedTuple):
 class _Replay:
     """One captured step."""
 
-    def __init__(self, forward: LlamaForward, rows: FixedRows) -> None:
-        device = forward.device
-        self._tokens = torch.zeros(rows.count, dtype=torch.long, device=device)
+    def __init__(self, forward: LlamaForward, rows: FixedRows, stream: torch.cuda.Stream) -> None:
+        self._tokens = torch.zeros(rows.count, dtype=torch.long, device=forward.device)
         self._graph = torch.cuda.CUDAGraph()
-        present = torch.cuda.current_stream(device)
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        present = torch.cuda.current_stream(forward.device)
         stream.wait_stream(present)
         with torch.cuda.stream(stream):
             # Other threads may use the device meanwhile: only this thread's calls are captured.

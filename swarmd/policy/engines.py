@@ -121,8 +121,8 @@ def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | s
     except (NotLlamaError, *UNFIT) as error:
         return str(error)
     different = _tried(subject, engine)
-    if different is not None and engine.captures:
-        engine.captures = engine.fixed = False
+    if different is not None and engine.stream is not None:
+        engine.stream, engine.fixed = None, False
         reason += f"; without CUDA graphs: {different}"
         different = _tried(subject, engine)
     return EngineChoice(engine, reason) if different is None else different
