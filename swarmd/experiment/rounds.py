@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +32,7 @@ from swarmd.experiment.round_groups import round_groups, verify
 from swarmd.experiment.schedule import RunSpec
 from swarmd.step.verification import Verification
 from swarmd.storage import Checkpoint, Checkpoints
-from swarmd.tasks import TaskRunner
+from swarmd.tasks import TaskRunner, solved_examples
 
 CHECKPOINTS = "checkpoints"
 CHECKPOINTS_KEPT = 2  # the newest, and one in case it is damaged or another rank was killed before saving
@@ -106,10 +106,19 @@ class Rounds:
         unended = self.config.learning_of(run.arm, run.rate).unended
         self._verification = Verification(manifest=self.manifest, tasks=self.tasks, unended=unended)
         attackers = self._population.attackers(run, self._indices)
+        await self._show_examples(nodes.values())
         done = self._resume(journal, checkpoints, list(nodes.values()))
         self.watcher.advanced(run, done, None)
         await self._rounds(run, nodes, attackers, journal, checkpoints, done)
         self._write(journal, [*await self._evaluate(nodes, self.config.rounds_of(run.arm)), {"kind": "end"}])
+
+    async def _show_examples(self, nodes: Iterable[Node]) -> None:
+        """Put as many solved questions before each question as `policy.examples` wants."""
+        wanted = self.config.policy.examples
+        if wanted:
+            examples = await solved_examples(self.tasks, self.manifest, wanted)
+            for node in nodes:
+                node.policy.examples = examples
 
     def _resume(self, journal: Journal, checkpoints: Checkpoints, nodes: Sequence[Node]) -> int:
         """Go back to the newest checkpoint that every rank has; returns how many rounds are done.

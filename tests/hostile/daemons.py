@@ -86,8 +86,8 @@ class Seen:
     """The most memory during the while, beyond the most before it."""
     scoring_s: tuple[float, ...]
     """How long its own completions took to be scored, of each step."""
-    paid: Counter[str]
-    """Completions in the pool with a reward, by publisher: all that ever came."""
+    paid: Counter[tuple[str, str]]
+    """Completions in the pool with a reward, by publisher and task: all that ever came."""
     status: Mapping[str, Any]
     """The last one."""
     warnings: tuple[str, ...]
@@ -209,7 +209,7 @@ class Honest:
         return [event for event in list(self.daemon.events) if event["event"] not in ("phase", "step")]
 
     def _paid(self) -> Counter[str]:
-        paid: Counter[str] = Counter()
+        paid: Counter[tuple[str, str]] = Counter()
         for publisher, body in self._rows("SELECT publisher, body FROM pool"):
             paid[publisher] += sum(each["reward"] > 0 for each in cbor2.loads(body)["completions"])
         return +paid

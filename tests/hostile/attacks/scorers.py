@@ -49,6 +49,9 @@ FORGERIES: dict[str, tuple[str, ...]] = {
 }
 """By dataset: answers that are wrong, and were paid."""
 
+PAYERS = frozenset({"coin_flip", "game_of_life_halting", "puzzle24"})
+"""Of them, those whose scorers in the package pay constants."""
+
 HANGING: dict[str, tuple[str, ...]] = {
     "intermediate_integration": (
         "*".join(f"sin({n}*x)**{n + 1}*log(cos({n}*x)+{n})" for n in range(2, 9)),
@@ -87,10 +90,15 @@ SWARM = {
 
 
 def judge_forging(evidence: Evidence) -> tuple[Figure, ...]:
-    forger = key_of(evidence.seed, FORGER).peer_id
+    """A scorer that pays constants pays them to everybody. Whoever joins such a swarm is warned, and what its
+    tasks pay is not forged."""
+    forger, seen = key_of(evidence.seed, FORGER).peer_id, evidence.victim
+    warned = {task for task in FORGERIES if any(f"{task} pays for junk" in said for said in seen.warnings)}
+    forged = sum(n for (by, task), n in seen.paid.items() if by == forger and task not in warned)
     return (
         *exchanges(evidence),
-        at_most("forged rewards in V's pool", evidence.victim.paid[forger], 0),
+        at_most("forged rewards in V's pool", forged, 0),
+        at_least("tasks that pay for junk, told", len(warned & PAYERS), len(PAYERS)),
         at_most("forger's groups drawn", sum(seen.used[forger] for seen in evidence.attacked), 0),
         at_least("groups published", evidence.did["published"], 10),
     )
