@@ -47,6 +47,7 @@ from protocol.limits import (
 )
 from protocol.manifest import Manifest, TaskFamily, canonical_json
 from protocol.names import outside_of_names
+from protocol.people import PERSON_NAME_BYTES_MAX, PERSON_TOKENIZER, is_person, person_model
 from protocol.records import (
     ANNOUNCEMENT_DOMAIN,
     ANNOUNCEMENT_PAYLOAD_TYPE,
@@ -107,6 +108,8 @@ __all__ = [
     "MANIFEST_BYTES_MAX",
     "MEMBERSHIP_SHARDS",
     "PEER_ID_BYTES",
+    "PERSON_NAME_BYTES_MAX",
+    "PERSON_TOKENIZER",
     "PROTOCOL_VERSIONS",
     "RECORD_BYTES_MAX",
     "RECORD_DOMAIN",
@@ -162,12 +165,14 @@ __all__ = [
     "encode",
     "is_digest_held_out",
     "is_held_out",
+    "is_person",
     "join_charter",
     "membership_key",
     "open_envelope",
     "open_record",
     "outside_of_names",
     "peer_id_from_public_key",
+    "person_model",
     "place_announcement",
     "place_body",
     "place_status",

@@ -257,6 +257,8 @@ class StepLoop:
             )
             for question, group, row in zip(questions, episodes, scores, strict=True)
         ]
+        for question, group in zip(questions, groups, strict=True):
+            parts.exchange.failures.see(question.spec, question.digest, group)
         lacks = self._own_lacks.see(
             texts,
             scored=[[each.reward for each in row] for row in scores],
