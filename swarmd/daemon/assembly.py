@@ -245,7 +245,13 @@ class Assembly:
             tasks=tasks,
         )
         desk = open_desk(
-            self._config, manifest, exchange, peers_tasks, database, step=lambda: steps.progress.step
+            self._config,
+            manifest,
+            exchange,
+            peers_tasks,
+            database,
+            step=lambda: steps.progress.step,
+            credit=reporter.credit,
         )
         beside: dict[str, Watch] = {"news": newsroom.keep_asking, "a person's answers": desk.keep_sending}
         if (neighbours := self._neighbours(network, manifest)) is not None:

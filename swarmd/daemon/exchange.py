@@ -47,6 +47,7 @@ from swarmd.gossip import (
     ReadStatuses,
     RememberAcquaintance,
     RememberClaim,
+    RememberCredit,
     RememberPeer,
     StandingChanged,
     StatusesRead,
@@ -186,8 +187,16 @@ class Exchange:
                 self._database.acquaintances.remember(acquaintance)
             case RememberClaim(peer=peer, groups=groups):
                 self._database.partners.claimed(peer, groups, now=self._clock())
-            case TellStatus(envelope=envelope):
-                self._network.tell(envelope)
+            case RememberCredit():
+                self._database.credits.claimed(
+                    command.peer,
+                    people=command.people,
+                    groups=command.groups,
+                    gain_milli=command.gain_milli,
+                    now=self._clock(),
+                )
+            case TellStatus(envelope=envelope, with_credits=with_credits):
+                self._network.tell(envelope, with_credits)
             case ForgetPeer(peer=peer):
                 self._database.acquaintances.forget(peer)
                 self._database.pool.remove(peer)

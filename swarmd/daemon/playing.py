@@ -9,6 +9,7 @@ from collections.abc import Callable
 from protocol import COMPLETIONS_MAX, Manifest
 from swarmd.config import Config
 from swarmd.daemon.exchange import Exchange
+from swarmd.observe.credit import Credit
 from swarmd.people.desk import Desk
 from swarmd.storage import Database
 from swarmd.tasks import TaskRunner, TrainingDraw
@@ -24,6 +25,7 @@ def open_desk(
     database: Database,
     *,
     step: Callable[[], int],
+    credit: Callable[[], Credit],
 ) -> Desk:
     """The desk of this peer. What a person types goes to the worker that scores strangers' texts."""
     # Questions of their own: those of the steps are counted, and a resumed peer must meet them again.
@@ -38,4 +40,5 @@ def open_desk(
         answers=database.answers,
         step=step,
         clock=time.time,
+        credit=credit,
     )

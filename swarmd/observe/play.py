@@ -7,6 +7,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from swarmd.observe.credit import CreditedPeer
+
 
 class _View(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -82,6 +84,10 @@ class AnswersView(_View):
 
     answers: tuple[AnswerView, ...]
     """The newest first."""
+    taught_claimed: int = 0
+    """Parties that say that these answers taught them."""
+    claimed: tuple[CreditedPeer, ...] = ()
+    """What each peer says that the answers did there."""
 
 
 class Play(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from swarmd import __version__
+from swarmd.observe.credit import Credit
 from swarmd.observe.learning import AS_READ, Learning, SelfEvaluation
 
 
@@ -330,6 +331,7 @@ class StatusSnapshot(_Part):
     groups: Groups = Groups()
     helping: Helping = Helping()
     hearing: Hearing = Hearing()
+    credit: Credit = Credit()
     peers: tuple[PeerView, ...] = ()
     """The best known first, then those that are gone."""
     judgement: Judgement = Judgement()

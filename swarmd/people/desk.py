@@ -16,6 +16,7 @@ from protocol import Manifest, TaskSpec
 from swarmd.errors import ConfigError, TaskError
 from swarmd.gossip import GroupOffer
 from swarmd.groups import ScoredGroup
+from swarmd.observe.credit import Credit
 from swarmd.observe.play import AnswersView, AnswerView, QuestionView, SentView, TriesView, VerdictView
 from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read_attempts, read_name
 from swarmd.people.failures import Asked, Failures, Tally
@@ -84,9 +85,10 @@ class Desk:
         answers: Answers,
         step: Callable[[], int],
         clock: Callable[[], float],
+        credit: Callable[[], Credit] = Credit,
     ) -> None:
         """`draw` gives a training question while nothing was failed yet. `attempts_max`: G, as for the
-        peer's own groups."""
+        peer's own groups. `credit`: who taught whom."""
         self._manifest = manifest
         self._attempts_max = attempts_max
         self._failures = failures
@@ -96,6 +98,7 @@ class Desk:
         self._answers = answers
         self._step = step
         self._clock = clock
+        self._credit = credit
         self._offered: OrderedDict[bytes, Question] = OrderedDict()
         self._waiting: dict[bytes, _Waiting] = {}
         self._tried_in = -1
@@ -158,7 +161,12 @@ class Desk:
 
     def answers(self) -> AnswersView:
         """See `Play`."""
-        return AnswersView(answers=tuple(map(_view, self._answers.newest(SHOWN))))
+        credit = self._credit()
+        return AnswersView(
+            answers=tuple(map(_view, self._answers.newest(SHOWN))),
+            taught_claimed=credit.people_taught_claimed,
+            claimed=tuple(peer for peer in credit.claimed if peer.people),
+        )
 
     # Sending --------------------------------------------------------------------------------------
 

@@ -118,6 +118,16 @@ MIGRATIONS: tuple[str, ...] = (
         digest BLOB
     );
     CREATE INDEX answers_by_digest ON answers (digest);
+    CREATE TABLE credits (
+        peer_id TEXT NOT NULL,
+        people INTEGER NOT NULL,
+        groups INTEGER NOT NULL DEFAULT 0,
+        gain REAL NOT NULL DEFAULT 0,
+        claimed_groups INTEGER NOT NULL DEFAULT 0,
+        claimed_gain_milli INTEGER NOT NULL DEFAULT 0,
+        last_seen REAL NOT NULL,
+        PRIMARY KEY (peer_id, people)
+    );
     CREATE TABLE answer_pulls (digest BLOB NOT NULL, peer_id TEXT NOT NULL, PRIMARY KEY (digest, peer_id));
     """,
 )
