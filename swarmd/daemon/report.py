@@ -113,6 +113,7 @@ class Reporter:
             helping=helping(counts.published, partners, now),
             hearing=hearing(partners, now),
             credit=self.credit(partners),
+            plays=True,
             peers=company(
                 gossip.peers, partners, self.database.ledger.by_publisher(), network.connections, now=now
             ),

@@ -332,6 +332,8 @@ class StatusSnapshot(_Part):
     helping: Helping = Helping()
     hearing: Hearing = Hearing()
     credit: Credit = Credit()
+    plays: bool = False
+    """Whether a person may answer in this peer's name: `swarmd play`, and the page's section of that name."""
     peers: tuple[PeerView, ...] = ()
     """The best known first, then those that are gone."""
     judgement: Judgement = Judgement()
