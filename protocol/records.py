@@ -38,6 +38,7 @@ TURNS_RECORD_PAYLOAD_TYPE = b"/swarmd/record/2"
 ANNOUNCEMENT_PAYLOAD_TYPE = b"/swarmd/announcement/1"
 STATUS_PAYLOAD_TYPE = b"/swarmd/status/1"
 FULL_STATUS_PAYLOAD_TYPE = b"/swarmd/status/2"
+CREDIT_STATUS_PAYLOAD_TYPE = b"/swarmd/status/3"
 
 
 class TaskSpec(Payload):
@@ -205,4 +206,31 @@ class FullStatus(PeerStatus):
     def _names_nobody_twice(cls, value: tuple[Used, ...]) -> tuple[Used, ...]:
         if len({used.publisher for used in value}) < len(value):
             raise ValueError("names a publisher twice")
+        return value
+
+
+class Credit(Payload):
+    """What a peer measured one publisher's groups to do for it (SPEC 6.15). A claim for everybody else."""
+
+    publisher: PeerIdText
+    people: bool
+    """whether these are the groups that say that a person wrote them"""
+    groups: Annotated[int, Field(ge=1, le=limits.INT_MAX)]
+    """measured, since the peer began"""
+    gain_milli: Annotated[int, Field(ge=-limits.INT_MAX, le=limits.INT_MAX)]
+    """nats x 1000 that a group added to the log-probability of a held-out right answer, in the mean"""
+
+
+class CreditStatus(FullStatus):
+    """A full status, and what was measured of whom: version 3, given to whoever asks for it."""
+
+    ITEMS_MAX: ClassVar[int] = limits.CREDIT_STATUS_ITEMS_MAX
+
+    credits: Annotated[tuple[Credit, ...], Field(max_length=limits.CREDITS_MAX)]
+
+    @field_validator("credits")
+    @classmethod
+    def _credits_nobody_twice(cls, value: tuple[Credit, ...]) -> tuple[Credit, ...]:
+        if len({(credit.publisher, credit.people) for credit in value}) < len(value):
+            raise ValueError("credits the same groups twice")
         return value

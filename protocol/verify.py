@@ -19,6 +19,7 @@ from protocol.payload import Payload
 from protocol.records import (
     ANNOUNCEMENT_DOMAIN,
     ANNOUNCEMENT_PAYLOAD_TYPE,
+    CREDIT_STATUS_PAYLOAD_TYPE,
     FULL_STATUS_PAYLOAD_TYPE,
     RECORD_DOMAIN,
     RECORD_PAYLOAD_TYPE,
@@ -27,6 +28,7 @@ from protocol.records import (
     TURNS_RECORD_PAYLOAD_TYPE,
     Announcement,
     AnyRecord,
+    CreditStatus,
     FullStatus,
     PeerStatus,
     Record,
@@ -65,7 +67,7 @@ class VerifiedStatus:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFullStatus:
-    """As `VerifiedStatus`, of version 2."""
+    """As `VerifiedStatus`, of version 2 or 3."""
 
     status: FullStatus
     publisher: PeerId
@@ -109,6 +111,11 @@ def sign_status(key: KeyPair, status: PeerStatus) -> bytes:
 def sign_full_status(key: KeyPair, status: FullStatus) -> bytes:
     """The full status's envelope, at most FULL_STATUS_BYTES_MAX."""
     return _sign(key, STATUS_DOMAIN, FULL_STATUS_PAYLOAD_TYPE, status, limits.FULL_STATUS_BYTES_MAX)
+
+
+def sign_credit_status(key: KeyPair, status: CreditStatus) -> bytes:
+    """The envelope of a full status with credits, at most CREDIT_STATUS_BYTES_MAX."""
+    return _sign(key, STATUS_DOMAIN, CREDIT_STATUS_PAYLOAD_TYPE, status, limits.CREDIT_STATUS_BYTES_MAX)
 
 
 def verify_record(
@@ -168,11 +175,24 @@ def verify_status(data: bytes, *, swarm: bytes, now: float) -> VerifiedStatus:
 
 
 def verify_full_status(data: bytes, *, swarm: bytes, now: float, publisher: PeerId) -> VerifiedFullStatus:
-    """Check the full status that `publisher` was asked for. Otherwise as `verify_status`."""
-    opened = open_envelope(data, STATUS_DOMAIN, FULL_STATUS_PAYLOAD_TYPE, limits.FULL_STATUS_BYTES_MAX)
+    """Check the full status, of version 2 or 3, that `publisher` was asked for. Otherwise as `verify_status`.
+
+    Only that of version 3 is a CreditStatus.
+    """
+    opened = open_envelope(
+        data,
+        STATUS_DOMAIN,
+        FULL_STATUS_PAYLOAD_TYPE,
+        limits.CREDIT_STATUS_BYTES_MAX,
+        CREDIT_STATUS_PAYLOAD_TYPE,
+    )
+    kind: type[FullStatus] = CreditStatus
+    if opened.payload_type == FULL_STATUS_PAYLOAD_TYPE:
+        _check_size(data, limits.FULL_STATUS_BYTES_MAX)
+        kind = FullStatus
     if opened.peer_id != publisher:
         raise RejectedRecord(Reason.PUBLISHER, f"signed by {opened.peer_id}, expected {publisher}")
-    status = FullStatus.from_bytes(opened.payload)
+    status = kind.from_bytes(opened.payload)
     _check_swarm(status.swarm, swarm)
     _check_times(status.created, status.expires, now, limits.STATUS_LIFETIME_S_MAX)
     return VerifiedFullStatus(status, opened.peer_id, data)

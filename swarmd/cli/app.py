@@ -61,6 +61,10 @@ COMMANDS = {
         "swarmd.cli.ask:ask",
         "Answer a question with the present weights: QUESTION, or one after the other until Ctrl-D.",
     ),
+    "play": Command(
+        "swarmd.cli.play:play",
+        "Answer what peers fail most, in this peer's name, and see what becomes of the answers.",
+    ),
     "export": Command(
         "swarmd.cli.export:export",
         "Write the trained model as a folder that transformers loads, with a model card.",

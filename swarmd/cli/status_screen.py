@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from swarmd.cli.credit_lines import given_lines, taken_lines
 from swarmd.cli.peer_table import peer_table
 from swarmd.names import named
 from swarmd.observe import Hearing, Helping, Learning, ReachView, StatusSnapshot, printable
@@ -57,8 +58,8 @@ def _sections(status: StatusSnapshot) -> Table:
     table.add_column(overflow="fold")
     for name, lines in (
         ("learning", _learning(status)),
-        ("helping", _helping(status.helping)),
-        ("hearing", _hearing(status.hearing)),
+        ("helping", (*_helping(status.helping), *given_lines(status.credit))),
+        ("hearing", (*_hearing(status.hearing), *taken_lines(status.credit))),
         ("reached", _reached(status.reach)),
     ):
         table.add_row(name, Text("\n".join(map(printable, lines))))

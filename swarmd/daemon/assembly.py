@@ -25,6 +25,7 @@ from swarmd.daemon.learner import Learner, load_learner
 from swarmd.daemon.machine_use import ServedBodies, measure
 from swarmd.daemon.meeting import meet
 from swarmd.daemon.news import Newsroom
+from swarmd.daemon.playing import open_desk
 from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
@@ -40,6 +41,7 @@ from swarmd.network.interface import Network
 from swarmd.network.ports import is_free
 from swarmd.observe import EventLog
 from swarmd.observe.sinks import open_sinks
+from swarmd.people.desk import Desk
 from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.storage.steps_file import StepsFile
@@ -69,6 +71,8 @@ class Peer:
     steps: StepLoop
     reporter: Reporter
     rollouts: Rollouts
+    desk: Desk
+    """Where a person may answer in this peer's name."""
     beside: Mapping[str, Watch] = field(default_factory=dict)
     """What runs beside the steps until it is cancelled, by name."""
 
@@ -240,10 +244,19 @@ class Assembly:
             blobs=blobs,
             tasks=tasks,
         )
-        beside: dict[str, Watch] = {"news": newsroom.keep_asking}
+        desk = open_desk(
+            self._config,
+            manifest,
+            exchange,
+            peers_tasks,
+            database,
+            step=lambda: steps.progress.step,
+            credit=reporter.credit,
+        )
+        beside: dict[str, Watch] = {"news": newsroom.keep_asking, "a person's answers": desk.keep_sending}
         if (neighbours := self._neighbours(network, manifest)) is not None:
             beside["local network"] = neighbours.run
-        return Peer(exchange, steps, reporter, rollouts, beside)
+        return Peer(exchange, steps, reporter, rollouts, desk, beside)
 
     def _neighbours(self, network: HivemindNetwork, manifest: Manifest) -> LocalNetwork | None:
         """Those in the local network; None if this peer is in none, or should not look."""

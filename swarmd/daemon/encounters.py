@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
-from protocol import PeerId
+from protocol import PeerId, digest_of
 from swarmd.gossip import Gossip
 from swarmd.network.rules import signer_of
 from swarmd.storage import Database
 
-DELIVERIES_MAX = 2_048  # peers whose pulls wait to be booked at the next tick; the network serves fewer in it
+DELIVERIES_MAX = 2_048  # peers, and pulls, that wait to be booked at the next tick; fewer are served in it
 SEEN_EVERY_S = 60.0  # between two notes of who is there: a peer counts as gone after three minutes
 GOODBYE_COUNTS_S = 7 * 86_400  # a week: whoever has not come back by then should not be waited for in silence
 
@@ -26,12 +26,16 @@ class Encounters:
         self._database = database
         self._clock = clock
         self._deliveries: Counter[str] = Counter()
+        self._bodies: set[tuple[bytes, str]] = set()
+        """(digest of the record, who pulled it)."""
         self._seen_at = float("-inf")
 
     def delivered(self, peer: PeerId, envelope: bytes) -> None:
         """`peer` pulled a record from here. Written down with the next tick: this is called amid a stream."""
         if signer_of(None, envelope) == self._peer_id and len(self._deliveries) < DELIVERIES_MAX:
             self._deliveries[peer] += 1
+            if len(self._bodies) < DELIVERIES_MAX:
+                self._bodies.add((digest_of(envelope), peer))
 
     def note(self, connected: Collection[PeerId]) -> None:
         """Write down who pulled from here since the last time and, once a minute, who is there and who left.
@@ -41,7 +45,9 @@ class Encounters:
         now = self._clock()
         if self._deliveries:
             delivered, self._deliveries = self._deliveries, Counter()
+            bodies, self._bodies = self._bodies, set()
             self._database.partners.pulled(delivered, now=now)
+            self._database.answers.pulled(bodies)
         if not self._seen_at <= now < self._seen_at + SEEN_EVERY_S:
             self._seen_at = now
             peers = self._gossip.statistics().peers

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from protocol import KeyPair, Manifest, PeerId, RejectedRecord, VerifiedRecord
+from protocol import KeyPair, Manifest, PeerId, RejectedRecord, VerifiedRecord, is_person
 from swarmd.addresses import parse_peer_address
 from swarmd.daemon.encounters import Encounters
 from swarmd.daemon.turns import Turns
@@ -47,6 +47,7 @@ from swarmd.gossip import (
     ReadStatuses,
     RememberAcquaintance,
     RememberClaim,
+    RememberCredit,
     RememberPeer,
     StandingChanged,
     StatusesRead,
@@ -68,6 +69,7 @@ from swarmd.network.interface import (
     Way,
 )
 from swarmd.observe import EventLog
+from swarmd.people.failures import Failures
 from swarmd.step.shares import Shares
 from swarmd.step.verification import Outcome, Overdrawn, Verification
 from swarmd.storage import BlobStore, Database
@@ -110,6 +112,8 @@ class Exchange:
         self._pauses_seen = 0
         self.shares = Shares(gossip.party, gossip.met_lately, clock)
         """How the trainer's draws are shared out among peers."""
+        self.failures = Failures()
+        """The questions that peers fail, which a person may answer."""
         self._came: OrderedDict[bytes, Way] = OrderedDict()
         self.encounters = Encounters(network.peer_id, gossip, database, clock)
         network.count_by(self.encounters.delivered)
@@ -154,14 +158,18 @@ class Exchange:
         """Seconds of a round trip to `peer`. Raises NetworkError if it does not answer."""
         return await self._network.ping(peer)
 
-    def publish(self, group: GroupOffer, *, round_: int) -> None:
-        """Offer an own group to the swarm. Gossip decides whether it can teach anybody."""
+    def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
+        """Offer an own group to the swarm. Gossip decides whether it can teach anybody, and whether this
+        round has room. Returns the digest of its record; None if it stays here."""
+        digest = None
         commands = self._gossip.handle(group, self._clock())
         for command in commands:
             self._accept(command)
             if isinstance(command, StoreBlob):  # the record first: `storage.reconciling` adds a missing entry
                 self._database.ledger.published(command.digest, round_, group.step, now=self._clock())
+                digest = command.digest
         self._changed.set()
+        return digest
 
     def _accept(self, command: Command) -> None:
         """Do at once what needs no waiting; queue the rest."""
@@ -179,8 +187,16 @@ class Exchange:
                 self._database.acquaintances.remember(acquaintance)
             case RememberClaim(peer=peer, groups=groups):
                 self._database.partners.claimed(peer, groups, now=self._clock())
-            case TellStatus(envelope=envelope):
-                self._network.tell(envelope)
+            case RememberCredit():
+                self._database.credits.claimed(
+                    command.peer,
+                    people=command.people,
+                    groups=command.groups,
+                    gain_milli=command.gain_milli,
+                    now=self._clock(),
+                )
+            case TellStatus(envelope=envelope, with_credits=with_credits):
+                self._network.tell(envelope, with_credits)
             case ForgetPeer(peer=peer):
                 self._database.acquaintances.forget(peer)
                 self._database.pool.remove(peer)
@@ -328,6 +344,9 @@ class Exchange:
             return
         self._blobs.put(verified.envelope)  # first, as in `publish`
         self._database.pool.add(outcome, now=self._clock())
+        record = verified.record
+        if not is_person(record.model):
+            self.failures.see(record.task, record.question_digest, outcome)
         self._events.emit(
             "pulled",
             digest=verified.digest,

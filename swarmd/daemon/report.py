@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from protocol import ADDRESSES_MAX, Manifest, PeerId
+from protocol import ADDRESSES_MAX, CREDITS_MAX, Manifest, PeerId
 from protocol.limits import MILLI
 from swarmd import __version__
 from swarmd.daemon.company import company, credible, hearing, helping, judgement
+from swarmd.daemon.credit_view import credit_view, signed_credits
 from swarmd.daemon.encounters import counting
 from swarmd.daemon.health import frozen, outages
 from swarmd.daemon.reaching import reach_view
@@ -35,8 +36,10 @@ from swarmd.observe import (
     StepLine,
     Traffic,
 )
+from swarmd.observe.credit import Credit
 from swarmd.policy import Policy
 from swarmd.storage import Database
+from swarmd.storage.partners import Partner
 from swarmd.tasks import TaskRunner
 
 PACE_S_MIN = 60.0  # before that, the first save weighs too much
@@ -109,6 +112,8 @@ class Reporter:
             ),
             helping=helping(counts.published, partners, now),
             hearing=hearing(partners, now),
+            credit=self.credit(partners),
+            plays=True,
             peers=company(
                 gossip.peers, partners, self.database.ledger.by_publisher(), network.connections, now=now
             ),
@@ -129,6 +134,12 @@ class Reporter:
         network = self.network.statistics()
         return reach_view(network.reach, network.ways, announces=self.announces)
 
+    def credit(self, partners: Mapping[str, Partner] | None = None) -> Credit:
+        """Who taught whom, as it was measured here and there. `partners`, if they are read already."""
+        rows = self.database.credits.all()
+        known = self.database.partners.all() if partners is None else partners
+        return credit_view(rows, known, self.gossip.party, self.steps.crediting.share)
+
     def own_status(self) -> OwnStatus:
         """What other peers see of this one."""
         counts, rewards = self.database.ledger.counts(), self.database.steps.rewards()
@@ -146,6 +157,7 @@ class Reporter:
             groups_external_used=counts.external_used,
             agent=f"swarmd/{__version__}",
             eval_milli=None if evaluation is None else round(MILLI * evaluation.success),
+            credits=signed_credits(self.database.credits.all()[:CREDITS_MAX]),
             used={PeerId(peer): groups for peer, groups in self.database.partners.groups_used().items()},
         )
 

@@ -43,6 +43,7 @@ from swarmd.observe import (
     StatusServer,
     StatusSnapshot,
 )
+from swarmd.observe.play import AnswersView, Play, QuestionView, SentView, VerdictView
 from swarmd.observe.settings_view import settings_view
 from swarmd.observe.sinks import require_packages
 from swarmd.observe.token import page_token, page_words, tell_token
@@ -111,6 +112,7 @@ class _Daemon:
             self._judge,
             self._ping,
             sources=sources,
+            play=_WhenAPeer(lambda: self._peer),
             token=self._token,
             http_hosts=config.observe.http_hosts,
         )
@@ -295,6 +297,32 @@ class _Daemon:
                 self._events.emit("warning", message=problems[kind])
             before = set(problems)
             await asyncio.sleep(OWN_STATUS_EVERY_S)
+
+
+class _WhenAPeer(Play):
+    """The peer's desk. The routes ask for it only once there is a peer."""
+
+    def __init__(self, peer: Callable[[], Peer | None]) -> None:
+        self._peer = peer
+
+    async def ask(self, without: Sequence[str]) -> QuestionView:
+        return await self._desk.ask(without)
+
+    async def judge(self, question: str, turns: Sequence[str]) -> VerdictView:
+        return await self._desk.judge(question, turns)
+
+    async def finish(self, question: str, attempts: Sequence[Sequence[str]], name: str | None) -> SentView:
+        return await self._desk.finish(question, attempts, name)
+
+    def answers(self) -> AnswersView:
+        return self._desk.answers()
+
+    @property
+    def _desk(self) -> Play:
+        peer = self._peer()
+        if peer is None:
+            raise SwarmdError("the daemon is still starting: try again")
+        return peer.desk
 
 
 def _kind_of(problem: str) -> str:

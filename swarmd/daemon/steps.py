@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
+from swarmd.daemon.crediting import Crediting
 from swarmd.daemon.entering import Finished, enter_step
 from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
@@ -102,6 +103,13 @@ class StepLoop:
         self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
         self._is_whole = True
         """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
+        self.crediting = Crediting(
+            parts.manifest,
+            parts.learner.policy,
+            parts.tasks,
+            parts.database.credits,
+            clock=parts.clock,
+        )
         self._evaluator = SelfEvaluator(
             manifest=parts.manifest,
             parts=parts.held_out,
@@ -190,6 +198,7 @@ class StepLoop:
         if not own and not external:
             await self._wait_for_external()
             return
+        measuring = await self.crediting.before(external, self._in_model_thread)
         self._enter("training")
         self._is_whole = False
         success = progress.experience.success
@@ -197,6 +206,8 @@ class StepLoop:
         metrics = await self._in_model_thread(lambda: trainer.step(own, external, success, lessons))
         progress.see_step(metrics, own, external)
         self._is_whole = True
+        if measuring is not None:
+            await self.crediting.after(measuring, own, external, self._in_model_thread)
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
         enter_step(
@@ -257,6 +268,8 @@ class StepLoop:
             )
             for question, group, row in zip(questions, episodes, scores, strict=True)
         ]
+        for question, group in zip(questions, groups, strict=True):
+            parts.exchange.failures.see(question.spec, question.digest, group)
         lacks = self._own_lacks.see(
             texts,
             scored=[[each.reward for each in row] for row in scores],

@@ -7,11 +7,11 @@ that gets lost costs a delay and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from protocol import Completion, Episode, PeerId, TaskSpec, VerifiedRecord
+from protocol import Completion, Credit, Episode, PeerId, TaskSpec, VerifiedRecord
 from swarmd.gossip.contacts import Acquaintance
 from swarmd.network.interface import Misbehaviour, PullFailure, Way
 
@@ -77,6 +77,8 @@ class OwnStatus:
     eval_milli: int | None = None
     used: Mapping[PeerId, int] = field(default_factory=dict)
     """Publisher -> groups of it that this peer trained on. The USED_MAX largest are told."""
+    credits: Sequence[Credit] = ()
+    """What was measured of others' groups, the most measured first. The first CREDITS_MAX are told."""
 
 
 @dataclass(frozen=True)
@@ -259,9 +261,11 @@ class ReadStatuses:
 
 @dataclass(frozen=True)
 class TellStatus:
-    """`Network.tell(envelope)`: the full status for whoever asks from now on."""
+    """`Network.tell(envelope, with_credits)`: the full status for whoever asks from now on."""
 
     envelope: bytes
+    with_credits: bytes | None = None
+    """The same, of version 3."""
 
 
 @dataclass(frozen=True)
@@ -334,6 +338,16 @@ class RememberClaim:
 
 
 @dataclass(frozen=True)
+class RememberCredit:
+    """For the database: what `peer` says that it measured of our groups, those of people or the others."""
+
+    peer: PeerId
+    people: bool
+    groups: int
+    gain_milli: int
+
+
+@dataclass(frozen=True)
 class ForgetPeer:
     """For the database and the pool: what a peer delivered no longer counts, and its groups are not drawn."""
 
@@ -369,6 +383,7 @@ Command = (
     | RememberPeer
     | RememberAcquaintance
     | RememberClaim
+    | RememberCredit
     | ForgetPeer
     | StandingChanged
 )

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 
-from protocol import FullStatus, KeyPair, Manifest, PeerId
+from protocol import CreditStatus, FullStatus, KeyPair, Manifest, PeerId
 from swarmd.gossip.asking import Asking
 from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.contacts import Contacts, Party
@@ -39,6 +39,7 @@ from swarmd.gossip.events import (
     ReadAnnouncements,
     ReadStatuses,
     RememberClaim,
+    RememberCredit,
     StandingChanged,
     StatusesRead,
     Tick,
@@ -224,9 +225,14 @@ class Gossip:
                 self._membership.missed(command.record.publisher)
 
     def _claimed(self, peer: PeerId, status: FullStatus | None) -> list[Command]:
-        """What `peer` says that it used of ours, if it says so."""
+        """What `peer` says that it used of ours and what that did for it, if it says so."""
         uses = () if status is None else status.used
-        return [RememberClaim(peer, use.groups) for use in uses if use.publisher == self._key.peer_id]
+        found = status.credits if isinstance(status, CreditStatus) else ()
+        me = self._key.peer_id
+        return [
+            *(RememberClaim(peer, use.groups) for use in uses if use.publisher == me),
+            *(RememberCredit(peer, c.people, c.groups, c.gain_milli) for c in found if c.publisher == me),
+        ]
 
     def _start_over(self, now: float) -> None:
         """Announce everything again and look around: what was stored before may be gone or unreachable.

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from protocol import (
     ADDRESSES_MAX,
+    CREDITS_MAX,
     STATUS_BYTES_MAX,
     STATUS_DOMAIN,
     STATUS_PAYLOAD_TYPE,
     USED_MAX,
+    CreditStatus,
     FullStatus,
     KeyPair,
     Manifest,
@@ -21,6 +23,7 @@ from protocol import (
     Used,
     VerifiedStatus,
     open_envelope,
+    sign_credit_status,
     sign_full_status,
     sign_status,
     verify_status,
@@ -34,15 +37,18 @@ from swarmd.gossip.publishing import fit
 
 def sign_own_status(
     key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStatus, now: float
-) -> tuple[bytes, bytes]:
-    """The envelopes of `own` as of `now`: the status for the DHT, and the full one for whoever asks.
+) -> tuple[bytes, bytes, bytes]:
+    """The envelopes of `own` as of `now`: the status for the DHT, and for whoever asks the full one and the
+    one with credits.
 
     Long texts are cut; raises InvalidLocal for bad numbers.
     """
     status = _status(key, manifest, limits, own, now)
     most = sorted(own.used.items(), key=lambda use: (-use[1], use[0]))[:USED_MAX]
     used = tuple(Used(publisher=publisher, groups=groups) for publisher, groups in most)
-    return sign_status(key, status), sign_full_status(key, FullStatus(**dict(status), used=used))
+    full = FullStatus(**dict(status), used=used)
+    with_credits = CreditStatus(**dict(full), credits=tuple(own.credits[:CREDITS_MAX]))
+    return sign_status(key, status), sign_full_status(key, full), sign_credit_status(key, with_credits)
 
 
 def _status(key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStatus, now: float) -> PeerStatus:

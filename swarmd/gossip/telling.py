@@ -38,9 +38,9 @@ class Telling:
         if self.own is None or not self.timer.due(now):
             return []
         self.timer.rest(now, self._limits.status_interval_s * self._rng.uniform(0.75, 1.25))  # none in step
-        envelope, full = sign_own_status(self._key, self._manifest, self._limits, self.own, now)
+        envelope, full, with_credits = sign_own_status(self._key, self._manifest, self._limits, self.own, now)
         self._namesake.signed(envelope, now)
-        return [PublishStatus(envelope), TellStatus(full)]
+        return [PublishStatus(envelope), TellStatus(full, with_credits)]
 
     def goodbye(self, now: float) -> bytes | None:
         """The last status, for whom this peer leaves behind; None before the first.
@@ -50,5 +50,5 @@ class Telling:
         if self.own is None:
             return None
         own = replace(self.own, phase=LEFT)
-        envelope, _ = sign_own_status(self._key, self._manifest, self._limits, own, now + 1.0)
+        envelope, *_ = sign_own_status(self._key, self._manifest, self._limits, own, now + 1.0)
         return envelope

@@ -51,6 +51,7 @@ from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     CHARTER_PROTOCOL,
+    CREDIT_STATUS_PROTOCOL,
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
     REPLY_BYTES_MAX,
@@ -188,8 +189,8 @@ class HivemindNetwork:
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
         self._server.serve(bodies, manifest)
 
-    def tell(self, envelope: bytes) -> None:
-        self._server.tell(envelope)
+    def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
+        self._server.tell(envelope, with_credits)
 
     def tell_charter(self, envelope: bytes) -> None:
         self._server.tell_charter(envelope)
@@ -229,7 +230,11 @@ class HivemindNetwork:
         return time.monotonic() - began
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
-        return await self._ask(await self._supervisor.session(), peer_id, STATUS_PROTOCOL)
+        session = await self._supervisor.session()
+        try:
+            return await self._ask(session, peer_id, CREDIT_STATUS_PROTOCOL)
+        except NetworkError:  # it knows version 2 only, or is gone: the next question tells
+            return await self._ask(session, peer_id, STATUS_PROTOCOL)
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:
         return await self._ask(await self._supervisor.session(), peer_id, CHARTER_PROTOCOL)

@@ -201,8 +201,9 @@ class Network(Protocol):
         """Answer pulls from `bodies` and manifest requests with `manifest` (canonical bytes) from now on."""
         ...
 
-    def tell(self, envelope: bytes) -> None:
-        """Give this signed full status to whoever asks for it, from now on."""
+    def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
+        """Give this signed full status to whoever asks for it, from now on. `with_credits`: the same of
+        version 3, for whoever knows it."""
         ...
 
     def tell_charter(self, envelope: bytes) -> None:
@@ -261,8 +262,8 @@ class Network(Protocol):
         ...
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
-        """The full status that a connected peer gives. Raises NetworkError, also if the peer is of an older
-        version and has none."""
+        """The full status that a connected peer gives, of version 3 if it has it, else of version 2. Raises
+        NetworkError, also if the peer is of an older version and has none."""
         ...
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:

@@ -45,6 +45,7 @@ from swarmd.network.shares import OWN, Source
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
     CHARTER_PROTOCOL,
+    CREDIT_STATUS_PROTOCOL,
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
     STATUS_PROTOCOL,
@@ -189,8 +190,8 @@ class MemoryNetwork:
             self._served = None  # a peer that serves nonsense to others, and so has no swarm itself
         self._server.serve(bodies, manifest)
 
-    def tell(self, envelope: bytes) -> None:
-        self._server.tell(envelope)
+    def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
+        self._server.tell(envelope, with_credits)
 
     def tell_charter(self, envelope: bytes) -> None:
         self._server.tell_charter(envelope)
@@ -238,7 +239,11 @@ class MemoryNetwork:
 
     async def ask_status(self, peer_id: PeerId) -> bytes:
         self._require_open()
-        return _held(await self._hub.reach(self._peer_id, peer_id), STATUS_PROTOCOL)
+        server = await self._hub.reach(self._peer_id, peer_id)
+        try:
+            return _held(server, CREDIT_STATUS_PROTOCOL)
+        except NetworkError:  # it knows version 2 only
+            return _held(server, STATUS_PROTOCOL)
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:
         self._require_open()

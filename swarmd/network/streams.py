@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from protocol import (
     CHARTER_BYTES_MAX,
+    CREDIT_STATUS_BYTES_MAX,
     FULL_STATUS_BYTES_MAX,
     MANIFEST_BYTES_MAX,
     PROTOCOL_VERSIONS,
@@ -37,9 +38,17 @@ from swarmd.network.places import STREAMS_PER_PEER, Places
 PULL_PROTOCOL = "/swarmd/body/1"
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 STATUS_PROTOCOL = "/swarmd/status/2"
+CREDIT_STATUS_PROTOCOL = "/swarmd/status/3"
 CHARTER_PROTOCOL = "/swarmd/charter/1"
 VERSIONS_PROTOCOL = "/swarmd/versions"
-SERVED = (PULL_PROTOCOL, MANIFEST_PROTOCOL, STATUS_PROTOCOL, CHARTER_PROTOCOL, VERSIONS_PROTOCOL)
+SERVED = (
+    PULL_PROTOCOL,
+    MANIFEST_PROTOCOL,
+    STATUS_PROTOCOL,
+    CREDIT_STATUS_PROTOCOL,
+    CHARTER_PROTOCOL,
+    VERSIONS_PROTOCOL,
+)
 """What every peer answers (SPEC section 10)."""
 
 REQUEST_BYTES = {PULL_PROTOCOL: 32}
@@ -50,6 +59,7 @@ REQUEST_BYTES_MAX = max(REQUEST_BYTES.values())
 REPLY_BYTES_MAX = {
     MANIFEST_PROTOCOL: MANIFEST_BYTES_MAX,
     STATUS_PROTOCOL: FULL_STATUS_BYTES_MAX,
+    CREDIT_STATUS_PROTOCOL: CREDIT_STATUS_BYTES_MAX,
     CHARTER_PROTOCOL: CHARTER_BYTES_MAX,
     VERSIONS_PROTOCOL: VERSIONS_BYTES_MAX,
 }
@@ -116,8 +126,10 @@ class StreamServer:
     def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
         self._bodies, self._held[MANIFEST_PROTOCOL] = bodies, manifest
 
-    def tell(self, status: bytes) -> None:
+    def tell(self, status: bytes, with_credits: bytes | None = None) -> None:
         self._held[STATUS_PROTOCOL] = status
+        if with_credits is not None:
+            self._held[CREDIT_STATUS_PROTOCOL] = with_credits
 
     def tell_charter(self, charter: bytes) -> None:
         self._held[CHARTER_PROTOCOL] = charter

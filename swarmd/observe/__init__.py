@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 from swarmd.lazy import at_first_use
 
 if TYPE_CHECKING:
-    from swarmd.observe.client import NoDaemonError, StartingError, ask_status, ask_to_judge, ask_to_ping
+    from swarmd.observe.client import (
+        NoDaemonError,
+        StartingError,
+        ask_status,
+        ask_to_judge,
+        ask_to_ping,
+        ask_to_play,
+    )
     from swarmd.observe.events import EventLog
     from swarmd.observe.learning import (
         HeldOutCurve,
@@ -87,6 +94,7 @@ __all__ = [
     "ask_status",
     "ask_to_judge",
     "ask_to_ping",
+    "ask_to_play",
     "printable",
 ]
 
@@ -106,7 +114,7 @@ __getattr__ = at_first_use(
         **dict.fromkeys(__all__, "snapshot"),
         **dict.fromkeys(_LEARNING, "learning"),
         **dict.fromkeys(("NoDaemonError", "StartingError"), "client"),
-        **dict.fromkeys(("ask_status", "ask_to_judge", "ask_to_ping"), "client"),
+        **dict.fromkeys(("ask_status", "ask_to_judge", "ask_to_ping", "ask_to_play"), "client"),
         **dict.fromkeys(("CompletionView", "RecordKind", "RecordView", "Sources"), "sources"),
         "EventLog": "events",
         "LiveState": "live_state",

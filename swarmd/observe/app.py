@@ -8,7 +8,7 @@ Until the daemon is a peer, the first three answer 503 and say what it is doing.
 
 POST /peers/ORDER and POST /ping with {"peers": [...]} are served only if a `carry_out` and a `ping` are
 given. The unix socket is the operator's own, but a page open in any browser may send requests to a loopback
-port.
+port. What /play/ serves has its own protection against that (`play_routes.py`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from swarmd.errors import ConfigError, StorageError, SwarmdError
 from swarmd.observe.metrics import exposition
 from swarmd.observe.page_files import index, page_file
+from swarmd.observe.play import Play
+from swarmd.observe.play_routes import play_routes
 from swarmd.observe.snapshot import Health, Starting
 from swarmd.observe.sources import RECORDS_MAX, RecordKind, Sources
 from swarmd.observe.stream import Snapshot, Streams, names_in
@@ -50,6 +52,7 @@ def status_app(
     *,
     sources: Sources | None = None,
     streams: Streams | None = None,
+    play: Play | None = None,
 ) -> Starlette:
     """The application. `snapshot` is called on the event loop, for the pages once a second, and must
     be quick. Where it or a source raises StorageError, the answer is 503 with the message.
@@ -97,6 +100,8 @@ def status_app(
         routes.append(Route("/peers/{order}", _judging(snapshot, carry_out), methods=["POST"]))
     if ping is not None:
         routes.append(Route("/ping", _pinging(snapshot, ping), methods=["POST"]))
+    if play is not None:
+        routes += play_routes(snapshot, play)
     return Starlette(routes=routes, exception_handlers={StorageError: _unreadable})
 
 

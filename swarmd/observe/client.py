@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.observe.socket_http import Answer, NobodyListensError, ask
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from swarmd.observe.snapshot import StatusSnapshot
 
 PING_ANSWER_S = 20.0  # dialling a peer may take 8 s, and its answer the rest
+PLAY_ANSWER_S = 60.0  # a question and a score take milliseconds, and wait behind those of a step
 ANSWER_S = 5.0  # a snapshot takes milliseconds; a loop that is busy for longer than this is stuck
 
 
@@ -65,6 +66,22 @@ def ask_to_ping(home: Path, socket_path: Path, peer_id: str) -> float:
             raise SwarmdError(str(answer.json().get("error", "the daemon refuses")))
         _require(home, answer, HTTPStatus.OK)
         return float(answer.json()["seconds"])
+
+
+def ask_to_play(home: Path, socket_path: Path, what: str, wanted: Mapping[str, object] | None = None) -> Any:
+    """What the daemon of `home` answers to a person who plays: JSON of the views of `swarmd.observe.play`.
+
+    `what`: the last part of a route of `play_routes.py`; `wanted`: the object to POST, None to GET. Raises
+    ConfigError when the daemon refuses, NoDaemonError, StartingError, or SwarmdError for no good answer.
+    """
+    with _asking(home, socket_path, PLAY_ANSWER_S) as timeout:
+        answer = ask(socket_path, f"/play/{what}", timeout_s=timeout, post=wanted)
+        if answer.code == HTTPStatus.BAD_REQUEST:
+            raise ConfigError(str(answer.json().get("error", "the daemon refuses")))
+        if answer.code == HTTPStatus.NOT_FOUND:
+            raise ConfigError(f"nobody can play in {home}: an observer or an earlier version runs there")
+        _require(home, answer, HTTPStatus.OK)
+        return answer.json()
 
 
 def _require(home: Path, answer: Answer, code: HTTPStatus) -> None:

@@ -20,6 +20,7 @@ from swarmd.addresses import parse_http
 from swarmd.errors import ConfigError
 from swarmd.observe.app import CarryOut, KnownHostOnly, Ping, status_app
 from swarmd.observe.connections import BriefConnection
+from swarmd.observe.play import Play
 from swarmd.observe.snapshot import Starting, StatusSnapshot
 from swarmd.observe.sources import Sources
 from swarmd.observe.stream import Streams
@@ -80,15 +81,17 @@ class StatusServer:
         ping: Ping | None = None,
         *,
         sources: Sources | None = None,
+        play: Play | None = None,
         token: str | None = None,
         http_hosts: Sequence[str] = (),
     ) -> None:
-        """Only the unix socket reaches `carry_out` and `ping`, and needs no token. `http_hosts`: names under
-        which browsers may open the page, besides addresses."""
+        """Only the unix socket reaches `carry_out` and `ping`, and needs no token. `play`: what a person may
+        do there and on the page; None: nothing. `http_hosts`: names under which browsers may open the page,
+        besides addresses."""
         self.started = asyncio.Event()
         self._streams = Streams(snapshot, sources or Sources())
-        self._pages = status_app(snapshot, sources=sources, streams=self._streams)
-        self._own = status_app(snapshot, carry_out, ping, sources=sources, streams=self._streams)
+        self._pages = status_app(snapshot, sources=sources, streams=self._streams, play=play)
+        self._own = status_app(snapshot, carry_out, ping, sources=sources, streams=self._streams, play=play)
         self._socket_path = socket_path
         self._http = http
         self._token = token

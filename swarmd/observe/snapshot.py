@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from swarmd import __version__
+from swarmd.observe.credit import Credit
 from swarmd.observe.learning import AS_READ, Learning, SelfEvaluation
 
 
@@ -330,6 +331,9 @@ class StatusSnapshot(_Part):
     groups: Groups = Groups()
     helping: Helping = Helping()
     hearing: Hearing = Hearing()
+    credit: Credit = Credit()
+    plays: bool = False
+    """Whether a person may answer in this peer's name: `swarmd play`, and the page's section of that name."""
     peers: tuple[PeerView, ...] = ()
     """The best known first, then those that are gone."""
     judgement: Judgement = Judgement()

@@ -1,8 +1,8 @@
 """The home's SQLite database: brought to this version, and what happens when the file is corrupt.
 
 The tables' meanings are in `pool`, `ledger`, `steps`, `reward_history`, `held_out`, `peers`, `acquaintances`,
-`partners` and `happenings`. They share one connection, so that e.g. a group enters the pool and the ledger in
-one transaction. The process that holds the home's lock opens it.
+`partners`, `answers`, `credits` and `happenings`. They share one connection, so that e.g. a group enters the
+pool and the ledger in one transaction. The process that holds the home's lock opens it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Self
 
 from swarmd.errors import StorageError
 from swarmd.storage.acquaintances import Acquaintances
+from swarmd.storage.answers import Answers
 from swarmd.storage.connection import Connection, CorruptDatabaseError
+from swarmd.storage.credits import Credits
 from swarmd.storage.durable import Report, disk_error, log_problem, set_aside
 from swarmd.storage.facts import Facts
 from swarmd.storage.happenings import Happenings
@@ -63,6 +65,8 @@ class Database:
         self.peers = Peers(self._connection)
         self.acquaintances = Acquaintances(self._connection)
         self.partners = Partners(self._connection)
+        self.answers = Answers(self._connection)
+        self.credits = Credits(self._connection)
         self.happenings = Happenings(self._connection)
 
     def rewind(self, step: int) -> None:

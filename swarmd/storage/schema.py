@@ -106,5 +106,29 @@ MIGRATIONS: tuple[str, ...] = (
         fields TEXT NOT NULL
     );
     """,
+    """
+    CREATE TABLE answers (
+        question BLOB PRIMARY KEY,
+        at REAL NOT NULL,
+        task TEXT NOT NULL,
+        gist TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        right_attempts INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        digest BLOB
+    );
+    CREATE INDEX answers_by_digest ON answers (digest);
+    CREATE TABLE credits (
+        peer_id TEXT NOT NULL,
+        people INTEGER NOT NULL,
+        groups INTEGER NOT NULL DEFAULT 0,
+        gain REAL NOT NULL DEFAULT 0,
+        claimed_groups INTEGER NOT NULL DEFAULT 0,
+        claimed_gain_milli INTEGER NOT NULL DEFAULT 0,
+        last_seen REAL NOT NULL,
+        PRIMARY KEY (peer_id, people)
+    );
+    CREATE TABLE answer_pulls (digest BLOB NOT NULL, peer_id TEXT NOT NULL, PRIMARY KEY (digest, peer_id));
+    """,
 )
 """Script n, from 0, turns version n into version n + 1. Append; never edit one that was released."""

@@ -47,7 +47,7 @@ class TrainingDraw:
         for _ in range(_ROUNDS_MAX):
             if len(drawn) == count:
                 return drawn
-            for found in await runner.questions([self._next() for _ in range(count - len(drawn))]):
+            for found in await runner.questions([self.next_spec() for _ in range(count - len(drawn))]):
                 if isinstance(found, TaskFailure):
                     failure = found
                 elif not found.held_out:
@@ -57,7 +57,8 @@ class TrainingDraw:
         why = f"{failure.spec.dataset}: {failure.reason} {failure.detail}" if failure else "all are held out"
         raise TaskError(f"only {len(drawn)} of {count} training questions could be drawn ({why})")
 
-    def _next(self) -> TaskSpec:
+    def next_spec(self) -> TaskSpec:
+        """The next task spec. Its question may be held out, or none."""
         digest = _hash(["train", self._peer_id, self._seed, self.counter])
         self.counter += 1
         ticket = int.from_bytes(digest[:8], "big") % self._weights[-1]

@@ -35,6 +35,7 @@ from swarmd.observe import (
     StatusSnapshot,
     Trend,
 )
+from swarmd.observe.play import Play
 from swarmd.storage import Home
 from tests.observe import made_up_peer
 
@@ -82,6 +83,7 @@ def daemon_in(
     snapshot: StatusSnapshot | Starting = SNAPSHOT,
     judge: Callable[[str, Sequence[str]], str | None] | None = None,
     ping: Callable[[str], Awaitable[float]] | None = None,
+    play: Play | None = None,
 ) -> Iterator[None]:
     """A daemon as far as `status` can tell, in a thread of its own as it is in a process of its own."""
     path = Home.open(home).socket_path
@@ -89,7 +91,7 @@ def daemon_in(
     stop: list[tuple[asyncio.AbstractEventLoop, StatusServer]] = []
 
     async def serve() -> None:
-        server = StatusServer(lambda: snapshot, path, carry_out=judge, ping=ping)
+        server = StatusServer(lambda: snapshot, path, carry_out=judge, ping=ping, play=play)
         server.bind()
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve())

@@ -138,7 +138,7 @@ class ScriptedNetwork:
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._answer("read_statuses", tuple(keys))
 
-    def tell(self, envelope: bytes) -> None:
+    def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
         self.calls.append(("tell", envelope))
 
     def tell_charter(self, envelope: bytes) -> None:

@@ -53,7 +53,7 @@ async def test_after_every_k_steps_the_published_status_holds_the_result(make_pe
         clock=lambda: START,
         http=None,
     )
-    envelope, _ = sign_own_status(key(1), MANIFEST, GossipLimits(), reporter.own_status(), START)
+    envelope, *_ = sign_own_status(key(1), MANIFEST, GossipLimits(), reporter.own_status(), START)
     assert verify_status(envelope, swarm=MANIFEST.swarm_id, now=START).status.eval_milli == 1000
     shown = reporter.snapshot().evaluation
     assert shown is not None

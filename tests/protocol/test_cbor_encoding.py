@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from protocol import (
     Announcement,
     Completion,
+    Credit,
+    CreditStatus,
     FullStatus,
     InvalidLocal,
     Manifest,
@@ -145,6 +147,11 @@ def test_every_largest_payload_has_room_among_its_items():
         + 2 * len(FullStatus.model_fields)
         + limits.ADDRESSES_MAX
         + limits.USED_MAX * (1 + 2 * len(Used.model_fields)),
+        CreditStatus: 1
+        + 2 * len(CreditStatus.model_fields)
+        + limits.ADDRESSES_MAX
+        + limits.USED_MAX * (1 + 2 * len(Used.model_fields))
+        + limits.CREDITS_MAX * (1 + 2 * len(Credit.model_fields)),
         Manifest: 1 + 2 * fields[Manifest] + tasks * (1 + 2 * fields[TaskFamily]),
     }
     assert all(items + 8 <= kind.ITEMS_MAX for kind, items in largest.items())

@@ -60,6 +60,7 @@ def test_every_limit_stands_in_the_table_with_its_value():
         ("6.11", Used),
         ("6.12", Charter),
         ("6.13", Episode),
+        ("6.15", protocol.Credit),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -70,6 +71,11 @@ def test_every_payload_has_exactly_the_fields_of_its_table(number, payload):
 def test_a_full_status_is_a_status_with_one_field_more():
     assert set(FullStatus.model_fields) - set(PeerStatus.model_fields) == {"used"}
     assert "and `used`:" in section("6.11")
+
+
+def test_a_status_with_credits_is_a_full_status_with_one_field_more():
+    assert set(protocol.CreditStatus.model_fields) - set(FullStatus.model_fields) == {"credits"}
+    assert "and `credits`:" in section("6.15")
 
 
 def test_a_record_of_turns_has_the_fields_of_a_record_and_turns_those_of_a_completion():
@@ -95,6 +101,7 @@ def test_domains_and_payload_types_are_those_of_the_table():
         (protocol.RECORD_DOMAIN, protocol.TURNS_RECORD_PAYLOAD_TYPE),
         (protocol.STATUS_DOMAIN, protocol.STATUS_PAYLOAD_TYPE),
         (protocol.STATUS_DOMAIN, protocol.FULL_STATUS_PAYLOAD_TYPE),
+        (protocol.STATUS_DOMAIN, protocol.CREDIT_STATUS_PAYLOAD_TYPE),
         (protocol.CHARTER_DOMAIN, protocol.CHARTER_PAYLOAD_TYPE),
     ):
         assert f"| `{domain}` | `{kind.decode()}` |" in section("5")

@@ -27,6 +27,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
     TURNS_RECORDS,
     ANNOUNCEMENTS,
     STATUSES,
+    CREDIT_STATUSES,
     FULL_STATUSES,
     CHARTERS,
     VERSIONS,
@@ -46,6 +47,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
         "turns_records",
         "announcements",
         "statuses",
+        "credit_statuses",
         "full_statuses",
         "charters",
         "versions",
@@ -305,6 +307,28 @@ def test_full_statuses(case):
 @pytest.mark.parametrize("case", named(FULL_STATUSES["invalid"]))
 def test_refused_full_statuses(case):
     assert reason_of(lambda: verified_full(case)) == case["reason"]
+
+
+def verified_credits(case: dict) -> p.VerifiedFullStatus:
+    return p.verify_full_status(
+        bytes.fromhex(case["envelope"]),
+        swarm=bytes.fromhex(CREDIT_STATUSES["swarm"]),
+        now=case["now"],
+        publisher=p.PeerId(case["expected_publisher"]),
+    )
+
+
+@pytest.mark.parametrize("case", named(CREDIT_STATUSES["valid"]))
+def test_credit_statuses(case):
+    verified = verified_credits(case)
+
+    assert isinstance(verified.status, p.CreditStatus)
+    assert readable(verified.status.model_dump()) == case["fields"]
+
+
+@pytest.mark.parametrize("case", named(CREDIT_STATUSES["invalid"]))
+def test_refused_credit_statuses(case):
+    assert reason_of(lambda: verified_credits(case)) == case["reason"]
 
 
 def verified_charter(case: dict) -> p.VerifiedCharter:

@@ -4,6 +4,7 @@ import { eventsSection } from "./happenings.js";
 import { lessons } from "./helping.js";
 import { learningSection } from "./learning.js";
 import { peers } from "./peers.js";
+import { playSection } from "./play.js";
 import { rolloutsSection } from "./rollouts.js";
 import { connect } from "./stream.js";
 import { swarmAnswers, swarmSection } from "./swarm.js";
@@ -13,11 +14,11 @@ import { answers } from "./well.js";
 
 const at = (id) => document.getElementById(id);
 const OBSERVED = [["members", "The swarm"], ["board", "Success"], ["rollouts", "Rollouts"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
-const TRAINING = [["learning", "Learning"], ["together", "Together"], ["rollouts", "Rollouts"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
+const TRAINING = [["learning", "Learning"], ["together", "Together"], ["rollouts", "Rollouts"], ["play", "Play"], ["peers", "Peers"], ["events", "Events"], ["join", "Join"], ["settings", "This peer"]];
 
-const events = eventsSection(), learning = learningSection(), rollouts = rolloutsSection(), join = joinSection(), about = aboutSection(), swarm = swarmSection();
+const events = eventsSection(), learning = learningSection(), rollouts = rolloutsSection(), play = playSection(), join = joinSection(), about = aboutSection(), swarm = swarmSection();
 const top = h("div", { id: "top" }), togetherBox = h("div"), peersBox = h("div");
-const later = [swarm.element, learning.element, togetherBox, rollouts.element, peersBox, events.element, join.element, about.element];
+const later = [swarm.element, learning.element, togetherBox, rollouts.element, play.element, peersBox, events.element, join.element, about.element];
 
 at("main").append(top, ...later);
 for (const element of later) element.hidden = true;
@@ -51,7 +52,7 @@ function onState(state) {
   const observes = Boolean(status.swarm_view);
   redraw(top, state, observes ? swarmAnswers : answers, status);
   if (!status.health) return;  // still starting: the answers say so
-  for (const element of later) element.hidden = false;
+  for (const element of later) if (element !== play.element) element.hidden = false;  // it is there only where a person may play
   swarm.element.hidden = !observes;
   learning.element.hidden = togetherBox.hidden = observes;
   navigate(observes ? OBSERVED : TRAINING);
@@ -62,6 +63,7 @@ function onState(state) {
   }
   redraw(peersBox, state, peers, status.peers, status.judgement?.ignored, names);
   rollouts.show(state);
+  play.show(state);
   join.show(status);
   about.show(status);
 }

@@ -53,6 +53,7 @@ KINDS: dict[str, tuple[str, bytes, type[Payload]]] = {
     "announcements": (p.ANNOUNCEMENT_DOMAIN, p.ANNOUNCEMENT_PAYLOAD_TYPE, p.Announcement),
     "statuses": (p.STATUS_DOMAIN, p.STATUS_PAYLOAD_TYPE, p.PeerStatus),
     "full_statuses": (p.STATUS_DOMAIN, p.FULL_STATUS_PAYLOAD_TYPE, p.FullStatus),
+    "credit_statuses": (p.STATUS_DOMAIN, p.CREDIT_STATUS_PAYLOAD_TYPE, p.CreditStatus),
 }
 ENVELOPES = {name: _both(_vectors(name), "envelope") for name in KINDS}
 

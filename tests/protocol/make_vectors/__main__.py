@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import vector_charters
+import vector_credits
 import vector_formats
 import vector_messages
 import vector_payloads
@@ -36,6 +37,7 @@ MAKERS = {
     "announcements.json": vector_payloads.announcements_file,
     "statuses.json": vector_payloads.statuses_file,
     "full_statuses.json": vector_payloads.full_statuses_file,
+    "credit_statuses.json": vector_credits.credit_statuses_file,
     "charters.json": vector_charters.charters_file,
     "versions.json": vector_versions.versions_file,
     "storage.json": vector_storage.storage_file,

@@ -94,10 +94,15 @@ STATUS = p.PeerStatus(
 )
 
 FULL_STATUS = p.FullStatus(**dict(STATUS), used=(p.Used(publisher=BOB.peer_id, groups=24),))
+CREDIT_STATUS = p.CreditStatus(
+    **dict(FULL_STATUS),
+    credits=(p.Credit(publisher=BOB.peer_id, people=True, groups=3, gain_milli=41),),
+)
 
 RECORD_KIND = (p.RECORD_DOMAIN, p.RECORD_PAYLOAD_TYPE)
 ANNOUNCEMENT_KIND = (p.ANNOUNCEMENT_DOMAIN, p.ANNOUNCEMENT_PAYLOAD_TYPE)
 STATUS_KIND = (p.STATUS_DOMAIN, p.STATUS_PAYLOAD_TYPE)
+CREDIT_STATUS_KIND = (p.STATUS_DOMAIN, p.CREDIT_STATUS_PAYLOAD_TYPE)
 FULL_STATUS_KIND = (p.STATUS_DOMAIN, p.FULL_STATUS_PAYLOAD_TYPE)
 
 

@@ -1,0 +1,37 @@
+"""What groups did for whoever trained on them, in lines for `swarmd status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from swarmd.names import named
+from swarmd.observe.credit import Credit, CreditedPeer
+
+NAMED = 3  # peers in a line
+
+
+def given_lines(credit: Credit) -> Iterator[str]:
+    """What this peer's groups did for others: their claims."""
+    for people, parties, what in (
+        (False, credit.taught_claimed, "its groups"),
+        (True, credit.people_taught_claimed, "its people's answers"),
+    ):
+        of_these = [peer for peer in credit.claimed if peer.people is people]
+        if of_these:
+            says = "peer says" if parties == 1 else "peers say"
+            yield f"{parties} {says} that {what} taught them (nats per answer): {_listed(of_these)}"
+
+
+def taken_lines(credit: Credit) -> Iterator[str]:
+    """What others' groups did for this peer: measured here."""
+    if credit.measured:
+        yield f"measured, nats per held-out right answer: {_listed(credit.measured)}"
+
+
+def _listed(peers: Sequence[CreditedPeer]) -> str:
+    shown = [
+        f"{named(peer.peer_id)}{' (people)' if peer.people else ''} {peer.gain:+.3f} over {peer.groups}"
+        for peer in peers[:NAMED]
+    ]
+    more = len(peers) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,200 @@
+"""`swarmd play`: a person answers, beside a running daemon, which judges, signs and publishes.
+
+Questions and answers go to standard output. Nothing is kept here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
+from swarmd.cli.played import answer_lines
+from swarmd.errors import ConfigError
+from swarmd.observe import ask_to_play, printable
+from swarmd.storage import Home
+
+MORE = "\\"
+"""At the end of a line: the answer goes on with the next one."""
+
+SKIPPED_MAX = 512  # questions that are not asked again in this sitting; the daemon takes twice as many
+
+HOW = (
+    "Your answers are signed by this peer's key and are for everybody to read.\n"
+    f"Enter alone ends a question, Ctrl-D the sitting. {MORE} at the end of a line: the answer goes on."
+)
+
+NameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="What others read beside your answers. (default: only that a person wrote them)",
+        show_default=False,
+    ),
+]
+QuestionsOption = Annotated[
+    int | None,
+    typer.Option("--questions", min=1, help="End after so many questions.", show_default=False),
+]
+
+
+def play(
+    home: HomeOption = DEFAULT_HOME,
+    name: NameOption = None,
+    questions: QuestionsOption = None,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Only show what became of the answers so far.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --answers: print them as JSON.")] = False,
+) -> None:
+    """Answer what peers fail most, in this peer's name, and see what becomes of the answers.
+
+    It works beside a running `swarmd join`. A question may be tried as often as a policy tries it. The
+    attempts are one group: if one is right, the daemon signs and publishes it, and other peers check it and
+    may train on it like any other. Each question counts once.
+    """
+    table = Table(Home(home_path(home)))
+    if answers:
+        found = table.answers()
+        typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(answer_lines(found)))
+        return
+    if as_json:
+        raise ConfigError("--json shows what became of the answers: add --answers")
+    sit_down(table, name, questions)
+    typer.echo("\n".join(answer_lines(table.answers())))
+
+
+class Table:
+    """What the daemon of a home gives a person who plays."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def question(self, skipped: list[str]) -> dict[str, Any]:
+        return self._ask("question", {"without": skipped[-SKIPPED_MAX:]})
+
+    def judge(self, question: str, turns: list[str]) -> dict[str, Any]:
+        return self._ask("attempt", {"question": question, "turns": turns})
+
+    def finish(self, question: str, attempts: list[list[str]], name: str | None) -> dict[str, Any]:
+        return self._ask("finish", {"question": question, "attempts": attempts, "name": name})
+
+    def answers(self) -> dict[str, Any]:
+        return self._ask("answers")
+
+    def _ask(self, what: str, wanted: Mapping[str, object] | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = ask_to_play(self._home.path, self._home.socket_path, what, wanted)
+        return found
+
+
+class _DoneError(Exception):
+    """The person ended the sitting."""
+
+
+def sit_down(table: Table, name: str | None, questions: int | None) -> None:
+    """One question after the other, until the person ends or `questions` are done."""
+    if sys.stdin.isatty():
+        import readline  # noqa: F401  gives input() its editing and its history
+    typer.echo(HOW)
+    skipped: list[str] = []
+    try:
+        while questions is None or len(skipped) < questions:
+            question = table.question(skipped)
+            skipped.append(question["question"])
+            typer.echo("\n" + "\n".join(_question_lines(question)))
+            _answer(table, question, name)
+    except _DoneError:
+        typer.echo()
+
+
+def _answer(table: Table, question: dict[str, Any], name: str | None) -> None:
+    """All attempts at one question, up to the first that others can learn from, and what becomes of them."""
+    attempts: list[list[str]] = []
+    try:
+        while len(attempts) < question["attempts_max"]:
+            attempt = _attempt(table, question, len(attempts) + 1)
+            if attempt is None:
+                break
+            turns, teaches = attempt
+            attempts.append(turns)
+            if teaches:
+                break
+    finally:
+        if attempts:  # what was written counts, even if the person ends here
+            typer.echo(_sent(table.finish(question["question"], attempts, name)))
+
+
+def _attempt(table: Table, question: dict[str, Any], number: int) -> tuple[list[str], bool] | None:
+    """(turns, whether it is right and plain); None if the person wants no further attempt."""
+    turns: list[str] = []
+    while True:
+        of = f"attempt {number} of {question['attempts_max']}"
+        typed = _read(f"{of}> " if question["turns"] == 1 else f"{of}, turn {len(turns) + 1}> ")
+        if not typed and not turns:
+            return None
+        try:
+            verdict = table.judge(question["question"], [*turns, typed])
+        except ConfigError as error:  # this text cannot be an answer; another one can
+            typer.echo(f"not taken: {printable(str(error))}")
+            continue
+        turns.append(typed)
+        if verdict["said"] is None:
+            typer.echo(_verdict(verdict))
+            return turns, bool(verdict["right"] and verdict["plain"])
+        typer.echo("\n".join(f"  {printable(line)}" for line in verdict["said"].split("\n")))
+
+
+def _read(prompt: str) -> str:
+    """What the person types, with all its lines. Raises _DoneError at the end of the input."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = input(prompt) if sys.stdin.isatty() else _piped(prompt)
+        except (EOFError, KeyboardInterrupt):
+            raise _DoneError from None
+        lines.append(line.removesuffix(MORE))
+        if not line.endswith(MORE):
+            return "\n".join(lines).strip()
+        prompt = "  ... "
+
+
+def _piped(prompt: str) -> str:
+    """A line of a pipe, shown behind the prompt as a terminal would. Raises EOFError."""
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    typer.echo(prompt + printable(line.rstrip("\n")))
+    return line.rstrip("\n")
+
+
+def _question_lines(question: dict[str, Any]) -> list[str]:
+    own, others = question["own"], question["others"]
+    tries = [
+        f"{who} right in {tally['right']} of {tally['tries']} tries"
+        for who, tally in (("this peer was", own), ("others were", others))
+        if tally["tries"]
+    ]
+    head = f"{printable(question['task'])}: {', '.join(tries) or 'nobody was asked this yet'}"
+    return [head, *(f"  {printable(line)}" for line in question["text"].split("\n"))]
+
+
+def _verdict(verdict: dict[str, Any]) -> str:
+    if not verdict["right"]:
+        reward = verdict["reward"]
+        return "wrong" if not reward else f"not right: it earns {reward:.2f} of 1"
+    if verdict["plain"]:
+        return "right"
+    return (
+        "right, but not as plain as the task writes it, and most peers train on nothing else: "
+        "write it again, or press Enter to send it"
+    )
+
+
+def _sent(sent: dict[str, Any]) -> str:
+    digest = "" if sent["digest"] is None else f" as {sent['digest'][:12]}…"
+    return f"{printable(sent['message'])}{digest}"

@@ -1,0 +1,73 @@
+"""Who taught whom, from what was measured here and what others say: for the status, and for others.
+
+A claim counts only of a peer that is known to have pulled a record from here, and all peers of one party have
+one voice. So names without connections say nothing, and many names behind one connection say it once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from statistics import fmean
+
+from protocol import Credit as SignedCredit
+from protocol import PeerId
+from protocol.limits import MILLI
+from swarmd.names import name_of
+from swarmd.observe.credit import Credit, CreditedPeer
+from swarmd.storage.credits import CreditRow
+from swarmd.storage.partners import Partner
+
+LISTED = 256
+"""Peers of each list."""
+
+TAUGHT_FROM = 0.001
+"""Nats, the least that travels: a party whose mean is lower says that it learned nothing."""
+
+
+def credit_view(
+    rows: Sequence[CreditRow],
+    partners: Mapping[str, Partner],
+    party_of: Callable[[PeerId], Hashable],
+    time_share: float | None,
+) -> Credit:
+    """Both directions. `party_of`: as what a peer has its voice."""
+    claims = [row for row in rows if row.claimed_groups and _pulled(partners.get(row.peer_id))]
+    return Credit(
+        measured=tuple(
+            _credited(row, row.groups, row.gain) for row in [row for row in rows if row.groups][:LISTED]
+        ),
+        claimed=tuple(_credited(row, row.claimed_groups, row.claimed_gain) for row in claims[:LISTED]),
+        taught_claimed=_parties([row for row in claims if not row.people], party_of),
+        people_taught_claimed=_parties([row for row in claims if row.people], party_of),
+        time_share=time_share,
+    )
+
+
+def signed_credits(rows: Sequence[CreditRow]) -> tuple[SignedCredit, ...]:
+    """What others are told: who did what here."""
+    return tuple(
+        SignedCredit(
+            publisher=row.peer_id, people=row.people, groups=row.groups, gain_milli=round(MILLI * row.gain)
+        )
+        for row in rows
+        if row.groups
+    )
+
+
+def _pulled(partner: Partner | None) -> bool:
+    return partner is not None and partner.pulls > 0
+
+
+def _parties(claims: Sequence[CreditRow], party_of: Callable[[PeerId], Hashable]) -> int:
+    """How many parties say that they learned: by the mean of what their peers say."""
+    voices: defaultdict[Hashable, list[float]] = defaultdict(list)
+    for row in claims:
+        voices[party_of(PeerId(row.peer_id))].append(row.claimed_gain)
+    return sum(fmean(gains) >= TAUGHT_FROM for gains in voices.values())
+
+
+def _credited(row: CreditRow, groups: int, gain: float) -> CreditedPeer:
+    return CreditedPeer(
+        peer_id=row.peer_id, name=name_of(row.peer_id), people=row.people, groups=groups, gain=gain
+    )

@@ -1,0 +1,136 @@
+"""When this peer measures what others' groups do for it, and where it writes that down.
+
+Measuring takes at most `TIME_SHARE` of the time. Steps with a person's answer may use up what was saved, and
+other steps leave enough for one measurement, because people answer rarely.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol import Manifest, is_person
+from swarmd.groups import ScoredGroup
+from swarmd.policy import Policy
+from swarmd.step.credit import Likelihood, gains
+from swarmd.step.gold import GoldByTask, GoldSource, draw_gold, likelihood
+from swarmd.storage.credits import Credits
+from swarmd.tasks import NoHeldOutQuestionError
+
+TIME_SHARE = 0.02
+"""Share of the time that measuring may take, the drawing of the questions included."""
+
+FIRST_S = 20.0
+"""Before the first measurement, whose cost is not known yet."""
+
+FAMILIES_MAX = 4
+"""Families measured in one step, beside the one that it does not train on. A step rarely has more."""
+
+SEED_BITS = 31
+
+InModelThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A measurement that waits for its step."""
+
+    tasks: Sequence[bytes]
+    before: Likelihood
+
+
+class Crediting:
+    """One per run. `before` a step and `after` it, both outside the step's own time."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        policy: Policy,
+        tasks: GoldSource,
+        book: Credits,
+        *,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._manifest = manifest
+        self._policy = policy
+        self._tasks = tasks
+        self._book = book
+        self._clock = clock
+        self._monotonic = monotonic
+        self._rng = random.SystemRandom()  # nobody should know which steps and questions are measured
+        self._gold: GoldByTask | None = None
+        self._began = monotonic()
+        self._last_s: float | None = None
+        self.spent_s = 0.0
+        """Seconds that measuring took so far."""
+
+    async def before(self, external: Sequence[ScoredGroup], in_model_thread: InModelThread) -> Begun | None:
+        """Measure before a step that trains on these groups of others, if it is worth the time.
+
+        Raises TaskError, ModelError.
+        """
+        if not external or not self._is_due(any(is_person(group.model) for group in external)):
+            return None
+        began = self._monotonic()
+        gold = await self._drawn()
+        tasks = self._chosen(external, gold)
+        found = await in_model_thread(lambda: likelihood(self._policy, gold, tasks)) if tasks else None
+        self.spent_s += self._monotonic() - began
+        if not found:
+            self._last_s = self._last_s or 0.0  # nothing can be measured here, and the questions are known
+        return Begun(tasks, found) if found else None
+
+    async def after(
+        self,
+        begun: Begun,
+        own: Sequence[ScoredGroup],
+        external: Sequence[ScoredGroup],
+        in_model_thread: InModelThread,
+    ) -> None:
+        """Measure after the step, and write down what each group did. Raises ModelError, StorageError."""
+        began = self._monotonic()
+        gold = await self._drawn()
+        after = await in_model_thread(lambda: likelihood(self._policy, gold, begun.tasks))
+        found = gains(begun.before, after, own, external)
+        self._book.measured([(gain.publisher, gain.people, gain.nats) for gain in found], now=self._clock())
+        took = self._monotonic() - began
+        self.spent_s += took
+        self._last_s = 2.0 * took  # before and after take alike
+
+    @property
+    def share(self) -> float:
+        """Share of the time so far that measuring took, 0..1."""
+        elapsed = self._monotonic() - self._began
+        return self.spent_s / elapsed if elapsed > 0 else 0.0
+
+    def _is_due(self, by_person: bool) -> bool:
+        elapsed = self._monotonic() - self._began
+        if self._last_s is None:
+            return elapsed >= FIRST_S
+        wanted = self._last_s if by_person else 2.0 * self._last_s
+        return self.spent_s + wanted <= TIME_SHARE * elapsed
+
+    async def _drawn(self) -> GoldByTask:
+        if self._gold is None:
+            try:
+                self._gold = await draw_gold(self._tasks, self._manifest, secrets.randbits(SEED_BITS))
+            except NoHeldOutQuestionError:
+                self._gold = {}
+        return self._gold
+
+    def _chosen(self, external: Sequence[ScoredGroup], gold: GoldByTask) -> list[bytes]:
+        """The families to measure: a person's first, then others in no order, then one that nobody wrote of.
+        Empty if none of these groups has a family with right answers."""
+        people = [group.task_id for group in external if is_person(group.model)]
+        others = [group.task_id for group in external]
+        self._rng.shuffle(others)
+        wanted = [task for task in dict.fromkeys((*people, *others)) if gold.get(task)][:FAMILIES_MAX]
+        if not wanted:
+            return []
+        untouched = [task for task in gold if task not in others and gold[task]]
+        return [*wanted, *([self._rng.choice(untouched)] if untouched else [])]

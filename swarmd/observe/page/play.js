@@ -1,0 +1,110 @@
+// A person answers what peers fail most. The peer judges, signs and publishes; the attempts are kept here until then.
+import { clock, empty, h, lines, peer as peerName, plural } from "./text.js";
+
+const SKIPPED = 512;  // questions that are not asked again while this page is open
+const FATES = {
+  published: (answer) => `published, pulled by ${plural(answer.pulled_by, "peer", "peers")}`,
+  waiting: () => "waits for the next round",
+  lost: () => "not published: the peer stopped before its round",
+  kept: () => "not published: no attempt is right",
+};
+
+/** What the peer answers, or an error whose message is for people. */
+async function ask(what, wanted) {
+  const answer = await fetch("play/" + what, wanted === undefined ? { cache: "no-store" }
+    : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) });
+  const found = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(found.error ?? "The peer does not answer just now. Try again.");
+  return found;
+}
+
+export function playSection() {
+  let question = null, turns = [], attempts = [], skipped = [], names = {}, own = "";
+  const notice = h("p", { role: "status", class: "notice" }), table = h("div"), earlier = h("div");
+  const text = h("textarea", { id: "play-text", rows: 3, maxlength: 4096, onkeydown: (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) answer(); } });
+  const name = h("input", { id: "play-name", maxlength: 56, autocomplete: "off" });
+  const begin = h("button", { type: "button", onclick: () => next() }, "Ask me a question");
+  const send = h("button", { type: "button", onclick: () => answer() }, "Answer");
+  const end = h("button", { type: "button", class: "quiet", onclick: () => finish() }, "No further attempt");
+  const tries = h("ol", { class: "completions" });
+  const desk = h("div", { hidden: true }, table, h("p", null, h("label", { for: "play-text" }, "Your answer"), text), h("p", { class: "row" }, send, end), tries);
+  const element = h("section", { id: "play", "aria-labelledby": "play-title", hidden: true },
+    h("h2", { id: "play-title" }, "Play"),
+    h("p", { class: "dim" }, "Answer what peers fail most. Your answers are signed by this peer's key and are for everybody to read."),
+    h("p", { class: "row" }, h("label", { for: "play-name" }, "Name in the record (may be empty) "), name, begin), desk, notice, earlier);
+
+  const told = (words) => { notice.textContent = lines(words); };
+
+  async function quietly(what) {
+    for (const button of [begin, send, end]) button.disabled = true;
+    try { await what(); } catch (error) { told(error.message); } finally {
+      for (const button of [begin, send, end]) button.disabled = false;
+    }
+  }
+
+  const next = () => quietly(async () => {
+    question = await ask("question", { without: skipped.slice(-SKIPPED) });
+    skipped.push(question.question);
+    turns = []; attempts = [];
+    const { own: mine, others } = question;
+    const failed = [["This peer was", mine], ["Others were", others]].filter(([, tally]) => tally.tries)
+      .map(([who, tally]) => `${who} right in ${tally.right} of ${tally.tries} tries.`);
+    table.replaceChildren(h("h3", null, question.task), h("p", { class: "dim" }, failed.join(" ") || "Nobody was asked this yet."), h("pre", null, question.text));
+    tries.replaceChildren();
+    text.value = "";
+    told("");
+    desk.hidden = false;
+    text.focus();
+  });
+
+  const answer = () => quietly(async () => {
+    if (!text.value.trim()) { told("Write an answer first."); return; }
+    const verdict = await ask("attempt", { question: question.question, turns: [...turns, text.value] });
+    turns.push(text.value);
+    tries.append(h("li", null, h("pre", null, text.value), h("p", { class: "verdict" }, verdict.said === null ? words(verdict) : verdict.said)));
+    text.value = "";
+    if (verdict.said !== null) return;
+    attempts.push(turns);
+    turns = [];
+    if ((verdict.right && verdict.plain) || attempts.length >= question.attempts_max) await close();
+  });
+
+  const finish = () => quietly(close);
+
+  async function close() {
+    if (attempts.length) {
+      const sent = await ask("finish", { question: question.question, attempts, name: name.value || null });
+      told(sent.message);
+    } else told("");
+    desk.hidden = true;
+    attempts = [];
+    await look();
+  }
+
+  function words(verdict) {
+    if (!verdict.right) return verdict.reward ? `Not right: it earns ${verdict.reward.toFixed(2)} of 1.` : "Wrong.";
+    return verdict.plain ? "Right." : "Right, but not as plain as the task writes it, and most peers train on nothing else: write it again, or send it.";
+  }
+
+  async function look() {
+    const found = await ask("answers");
+    const by = found.claimed.map((peer) => h("li", null, peerName(peer.peer_id, { ...names, [peer.peer_id]: peer.name }, own), ` ${peer.gain >= 0 ? "+" : ""}${peer.gain.toFixed(3)} nats for a held-out right answer, over ${peer.groups} of your answers`));
+    earlier.replaceChildren(
+      h("h3", null, "Your answers"),
+      by.length ? h("p", null, `They taught ${plural(found.taught_claimed, "peer", "peers")}, as these say:`) : empty("No peer has said yet what they did there. Peers measure it now and then."),
+      h("ul", null, by),
+      found.answers.length ? h("ul", null, found.answers.slice(0, 20).map(line)) : empty("None so far."));
+  }
+
+  const line = (answer) => h("li", null, h("b", null, answer.task), ` ${answer.gist}: ${answer.right} of ${answer.attempts} right, ${FATES[answer.state](answer)}, ${clock(answer.at)}`);
+
+  let begun = false;
+  return { element, async show(state) {
+    names = { ...names, ...state.names };
+    own = state.status.peer_id;
+    if (begun || !state.status.plays) return;
+    begun = true;
+    element.hidden = false;
+    try { await look(); } catch { begun = false; }  // asked again with the next state
+  } };
+}

@@ -1,0 +1,310 @@
+"""Where a person sits beside a running peer: asks, judges, and sends the group out in the peer's name.
+
+It holds no attempt between two calls: terminal and page send what the person wrote so far. So both may be
+open at once, and a peer that restarts forgets no more than which questions it had asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol import Manifest, TaskSpec
+from swarmd.errors import ConfigError, TaskError
+from swarmd.gossip import GroupOffer
+from swarmd.groups import ScoredGroup
+from swarmd.observe.credit import Credit
+from swarmd.observe.play import AnswersView, AnswerView, QuestionView, SentView, TriesView, VerdictView
+from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read_attempts, read_name
+from swarmd.people.failures import Asked, Failures, Tally
+from swarmd.step.offering import to_offer
+from swarmd.storage.answers import Answer, Answers
+from swarmd.tasks import Item, Question, Score, TaskFailure
+
+OFFERED_MAX = 64
+"""Questions that people may have open at once, the newest: some pages and terminals."""
+
+WAITING_MAX = 16
+"""Groups that wait for a round with room: minutes of a person's work."""
+
+OFFER_EVERY_S = 1.0
+"""Between two looks whether a new round has begun. A round has room at its beginning."""
+
+SHOWN = 100
+"""Earlier answers in one list: several screens."""
+
+GIST_CHARS = 60
+"""Of a question's last line, kept with its answer: what fits a line of a terminal. Questions of a task begin
+alike."""
+
+PERSON_TEMPERATURE = 1.0
+"""Stands in the record, where a policy's sampling temperature does."""
+
+
+class Tasks(Protocol):
+    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
+    async def score(self, items: Sequence[Item]) -> list[list[Score]]: ...
+    async def replies(
+        self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> Sequence[str | TaskFailure | None]: ...
+
+
+class Publishing(Protocol):
+    """The part of the peer's exchange that is needed."""
+
+    @property
+    def peer_id(self) -> str: ...
+    def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
+        """The digest of the record; None if this round has no room for it."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    group: ScoredGroup
+    question: Question
+
+
+class Desk:
+    """One per daemon; used on the event loop. It is the `swarmd.observe.play.Play` of a training peer."""
+
+    def __init__(
+        self,
+        *,
+        manifest: Manifest,
+        attempts_max: int,
+        failures: Failures,
+        draw: Callable[[], TaskSpec],
+        tasks: Tasks,
+        publishing: Publishing,
+        answers: Answers,
+        step: Callable[[], int],
+        clock: Callable[[], float],
+        credit: Callable[[], Credit] = Credit,
+    ) -> None:
+        """`draw` gives a training question while nothing was failed yet. `attempts_max`: G, as for the
+        peer's own groups. `credit`: who taught whom."""
+        self._manifest = manifest
+        self._attempts_max = attempts_max
+        self._failures = failures
+        self._draw = draw
+        self._tasks = tasks
+        self._publishing = publishing
+        self._answers = answers
+        self._step = step
+        self._clock = clock
+        self._credit = credit
+        self._offered: OrderedDict[bytes, Question] = OrderedDict()
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._tried_in = -1
+        answers.give_up_waiting()
+
+    # What a person does ---------------------------------------------------------------------------
+
+    async def ask(self, without: Sequence[str]) -> QuestionView:
+        """See `Play`."""
+        unwanted = _Unwanted({_digest(each) for each in without}, self._answers)
+        while (asked := self._failures.most_failed(unwanted)) is not None:
+            if (question := await self._made(asked.spec)) is not None:
+                return self._offer(question, asked)
+            unwanted.add(asked.digest)
+        for _ in range(OFFERED_MAX):
+            question = await self._made(self._draw())
+            if question is not None and question.digest not in unwanted:
+                return self._offer(question, None)
+        raise ConfigError(
+            "every question that could be drawn was answered here already: this swarm's tasks have few"
+        )
+
+    async def judge(self, question: str, turns: Sequence[str]) -> VerdictView:
+        """See `Play`."""
+        asked = self._find(question)
+        attempt = read_attempt(asked, turns)
+        if len(attempt) < asked.turns and attempt[-1] != BLANK:
+            [said] = await self._tasks.replies([(asked.spec, attempt)])
+            if isinstance(said, str):
+                return VerdictView(said=said)
+        [[score]] = await self._tasks.score([(asked.spec, [_written(asked, attempt)])])
+        _require_scored([score])
+        return VerdictView(reward=score.reward, right=is_right(score), plain=score.bare)
+
+    async def finish(self, question: str, attempts: Sequence[Sequence[str]], name: str | None) -> SentView:
+        """See `Play`."""
+        asked, named = self._find(question), read_name(name)
+        read = read_attempts(asked, attempts, self._attempts_max)
+        if self._answers.knows(asked.digest):
+            raise ConfigError("this question was answered here already: each is worth one group")
+        blank = (BLANK,)
+        [scores] = await self._tasks.score([(asked.spec, [_written(asked, each) for each in (*read, blank)])])
+        _require_scored(scores)
+        right = sum(map(is_right, scores[: len(read)]))
+        if len({score.reward for score in scores[: len(read)]}) > 1:
+            scores = scores[: len(read)]
+        else:
+            read.append(blank)
+        group = group_of(
+            asked,
+            read,
+            scores,
+            manifest=self._manifest,
+            publisher=self._publishing.peer_id,
+            name=named,
+            round_=self._manifest.round_at(self._clock()),
+            step=self._step(),
+        )
+        return self._send(group, asked, attempts=len(attempts), right=right)
+
+    def answers(self) -> AnswersView:
+        """See `Play`."""
+        credit = self._credit()
+        return AnswersView(
+            answers=tuple(map(_view, self._answers.newest(SHOWN))),
+            taught_claimed=credit.people_taught_claimed,
+            claimed=tuple(peer for peer in credit.claimed if peer.people),
+        )
+
+    # Sending --------------------------------------------------------------------------------------
+
+    async def keep_sending(self) -> None:
+        """Offer what waits at the beginning of each round, until cancelled."""
+        while True:
+            await asyncio.sleep(OFFER_EVERY_S)
+            self.send_waiting()
+
+    def send_waiting(self) -> None:
+        """Offer what waits, once in each round."""
+        round_ = self._manifest.round_at(self._clock())
+        if round_ == self._tried_in:
+            return
+        for digest, waiting in list(self._waiting.items()):
+            if self._publish(waiting.group, waiting.question) is None:
+                self._tried_in = round_
+                return
+            del self._waiting[digest]
+
+    def _send(self, group: ScoredGroup, question: Question, *, attempts: int, right: int) -> SentView:
+        """Keep the answer, and publish its group if it can teach."""
+        answer = Answer(
+            question=question.digest,
+            at=self._clock(),
+            task=group.task_name,
+            gist=question.text.rstrip().split("\n")[-1].strip()[:GIST_CHARS],
+            attempts=attempts,
+            right=right,
+            state="waiting" if group.is_informative else "kept",
+        )
+        if not group.is_informative:
+            self._answers.add(answer)
+            return SentView(
+                state="kept", message="not published: no attempt is right, so nobody would learn from it"
+            )
+        if len(self._waiting) >= WAITING_MAX:
+            raise ConfigError(
+                f"{WAITING_MAX} answers wait to be published already: try again in the next round"
+            )
+        self._answers.add(answer)
+        digest = self._publish(group, question)
+        if digest is not None:
+            return SentView(state="published", message="published", digest=digest.hex())
+        self._tried_in = self._manifest.round_at(self._clock())
+        self._waiting[question.digest] = _Waiting(group, question)
+        seconds = self._manifest.round_start(self._tried_in + 1) - self._clock()
+        return SentView(
+            state="waiting",
+            message=f"not published yet: this peer has published as much as a round allows, and the next "
+            f"round begins in {seconds:.0f} s",
+        )
+
+    def _publish(self, group: ScoredGroup, question: Question) -> bytes | None:
+        """The digest of its record; None if the round has no room."""
+        offer = to_offer(group, question, PERSON_TEMPERATURE)
+        digest = self._publishing.publish(offer, round_=self._manifest.round_at(self._clock()))
+        if digest is not None:
+            self._answers.published(question.digest, digest)
+        return digest
+
+    # Questions ------------------------------------------------------------------------------------
+
+    async def _made(self, spec: TaskSpec) -> Question | None:
+        """The question of `spec`; None if it cannot be made, or if it is held out."""
+        [found] = await self._tasks.questions([spec])
+        return None if isinstance(found, TaskFailure) or found.held_out else found
+
+    def _offer(self, question: Question, asked: Asked | None) -> QuestionView:
+        self._offered[question.digest] = question
+        self._offered.move_to_end(question.digest)
+        if len(self._offered) > OFFERED_MAX:
+            self._offered.popitem(last=False)
+        family = self._manifest.family(question.spec.task_id)
+        return QuestionView(
+            question=question.digest.hex(),
+            task="" if family is None else family.name,
+            text=question.text,
+            turns=question.turns,
+            attempts_max=self._attempts_max,
+            own=_tries(asked.own if asked else Tally()),
+            others=_tries(asked.others if asked else Tally()),
+        )
+
+    def _find(self, question: str) -> Question:
+        found = self._offered.get(_digest(question))
+        if found is None:
+            raise ConfigError("this question is no longer open, because the peer restarted: ask for another")
+        return found
+
+
+class _Unwanted:
+    """Questions that the person skipped, or that somebody answered here."""
+
+    def __init__(self, skipped: set[bytes], answers: Answers) -> None:
+        self._skipped = skipped
+        self._answers = answers
+
+    def add(self, digest: bytes) -> None:
+        self._skipped.add(digest)
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._skipped or (isinstance(digest, bytes) and self._answers.knows(digest))
+
+
+def _require_scored(scores: Sequence[Score]) -> None:
+    """Raises ConfigError for text on which others would give up too, and TaskError for a busy machine."""
+    failed = next((score.failure for score in scores if score.is_lost), None)
+    if failed in ("hang", "crash"):
+        raise ConfigError("this answer stops the task's scorer, so nobody would take it: write another one")
+    if failed is not None:
+        raise TaskError("there was no time to score the answer: this machine is busy; try again")
+
+
+def _written(question: Question, attempt: Sequence[str]) -> str | tuple[str, ...]:
+    return tuple(attempt) if question.turns > 1 else attempt[0]
+
+
+def _digest(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise ConfigError("a question is named by the hexadecimal digits that it came with") from error
+
+
+def _tries(tally: Tally) -> TriesView:
+    return TriesView(right=tally.right, tries=tally.tries)
+
+
+def _view(answer: Answer) -> AnswerView:
+    return AnswerView(
+        question=answer.question.hex(),
+        at=answer.at,
+        task=answer.task,
+        gist=answer.gist,
+        attempts=answer.attempts,
+        right=answer.right,
+        state=answer.state,
+        digest=None if answer.digest is None else answer.digest.hex(),
+        pulled_by=answer.pulled_by,
+    )

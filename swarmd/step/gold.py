@@ -1,0 +1,88 @@
+"""How likely a policy finds right answers to held-out questions, by task family.
+
+Right answers come from the task's source. A source that gives none, and a task of several turns, has no
+such measure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from protocol import Manifest, TaskSpec
+from swarmd.logprobs import TokenRow
+from swarmd.policy import Policy
+from swarmd.tasks import CLOSING_TAG, OPENING_TAG, Question, held_out_questions
+from swarmd.tasks.draw import HeldOutSource
+
+PER_FAMILY = 8
+"""Questions of each family. The changes that steps make are alike on all of them, so a few will do."""
+
+ANSWER_BYTES_MAX = 1_024
+"""UTF-8 bytes of a right answer: longer ones would take longer to read than a step may."""
+
+
+class GoldSource(HeldOutSource, Protocol):
+    """The part of `swarmd.tasks.TaskRunner` that is needed."""
+
+    async def expected(self, specs: Sequence[TaskSpec]) -> Sequence[str | None]: ...
+
+
+@dataclass(frozen=True)
+class Gold:
+    """A held-out question and a right answer to it."""
+
+    question: str
+    answer: str
+
+
+GoldByTask = Mapping[bytes, Sequence[Gold]]
+
+
+async def draw_gold(source: GoldSource, manifest: Manifest, seed: int) -> GoldByTask:
+    """`PER_FAMILY` held-out questions of each family with their answers; nothing of families without.
+
+    Raises NoHeldOutQuestionError if no family has any, and TaskError.
+    """
+    questions = await held_out_questions(source, manifest.tasks, seed, PER_FAMILY * len(manifest.tasks))
+    single = list({each.digest: each for each in questions if each.turns == 1}.values())
+    found: defaultdict[bytes, list[Gold]] = defaultdict(list)
+    for question, answer in zip(single, await source.expected([each.spec for each in single]), strict=True):
+        if answer is not None and len(answer.encode()) <= ANSWER_BYTES_MAX:
+            found[question.spec.task_id].append(_gold(question, answer))
+    return found
+
+
+def _gold(question: Question, answer: str) -> Gold:
+    return Gold(question.text, f"{OPENING_TAG}{answer}{CLOSING_TAG}")
+
+
+def likelihood(policy: Policy, gold: GoldByTask, tasks: Collection[bytes]) -> dict[bytes, float]:
+    """Task id -> mean log-probability of a right answer, in nats. Only of those of `tasks` that have answers,
+    with questions that fit the policy's context. Runs in the model's thread. Changes nothing."""
+    means: dict[bytes, float] = {}
+    for task in tasks:
+        rows = [
+            TokenRow(prompt, policy.encode_completion(each.answer, True, len(prompt)))
+            for each in gold.get(task, ())
+            if policy.fits(each.question)
+            for prompt in [tuple(policy.render(each.question))]
+        ]
+        if rows:
+            means[task] = sum(_sums(policy, rows)) / len(rows)
+    return means
+
+
+def _sums(policy: Policy, rows: Sequence[TokenRow]) -> list[float]:
+    """The log-probability of each row's completion, in as many passes as memory allows."""
+    if len(rows) > 1 and policy.budget_tokens(rows) > policy.budgets.budgets.train_tokens:
+        half = len(rows) // 2
+        return _sums(policy, rows[:half]) + _sums(policy, rows[half:])
+    with torch.no_grad():
+        logprobs, mask = policy.logprobs(rows, temperature=1.0)
+    sums: list[float] = logprobs.masked_fill(~mask, 0.0).sum(dim=1).tolist()
+    return sums

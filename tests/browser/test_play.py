@@ -1,0 +1,51 @@
+"""The page's play section in a real browser: a person answers, and hostile text stays text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarmd.observe import StatusSnapshot
+from tests.browser.test_page import SEEN, Watched, served
+from tests.observe import test_play_routes
+from tests.observe.full_peer import HOSTILE, full_status
+from tests.observe.test_play_routes import Told
+
+PLAYING = StatusSnapshot.model_validate(full_status()).model_copy(update={"plays": True})
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_a_person_answers_on_the_page_and_hostile_text_stays_text(
+    chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = test_play_routes.QUESTION.model_copy(update={"text": HOSTILE})
+    monkeypatch.setattr(test_play_routes, "QUESTION", asked)
+    desk = Told()
+    async with served(lambda: PLAYING, tmp_path / "sock", play=desk) as url:
+        watched = Watched(await chromium.new_page())
+        page = watched.page
+        await page.goto(url)
+        await watched.says("#play", "pulled by 7 peers")
+        await page.get_by_role("button", name="Ask me a question").click()
+        await watched.says("#play pre", SEEN)
+        await page.fill("#play-name", "Ann")
+        for text in ("5", "6"):
+            await page.fill("#play-text", text)
+            await page.get_by_role("button", name="Answer").click()
+            await watched.says("#play li", text)
+        await watched.says("#play .notice", "published")
+    assert desk.calls[-1] == ("finish", "ab", [["5"], ["6"]], "Ann")
+    assert watched.wrong == []
+
+
+async def test_where_nobody_may_play_nothing_of_it_is_shown(chromium: Any, tmp_path: Path) -> None:
+    quiet = PLAYING.model_copy(update={"plays": False})
+    async with served(lambda: quiet, tmp_path / "sock") as url:
+        watched = Watched(await chromium.new_page())
+        await watched.page.goto(url)
+        await watched.says("#learning", "")
+        assert await watched.page.locator("#play").is_hidden()
+    assert watched.wrong == []

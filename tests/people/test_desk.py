@@ -1,0 +1,229 @@
+"""A person at a peer's desk: asked, judged, published in the peer's name, and told what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from protocol import PERSON_TOKENIZER, Completion, Episode, TaskSpec, is_held_out, is_person
+from swarmd.errors import ConfigError, TaskError
+from swarmd.gossip import GroupOffer
+from swarmd.people.attempts import TURN_BYTES_MAX
+from swarmd.people.desk import WAITING_MAX, Desk
+from swarmd.people.failures import Failures
+from swarmd.storage import Database
+from swarmd.tasks import Item, Question, Score, TaskFailure, extract_answer
+from tests.daemon.fakes import KnownTasks, external_group
+from tests.gossip.making import START, key, make_manifest, make_task, question
+
+MANIFEST = make_manifest()
+ALLOWED = [n for n in range(200) if not is_held_out(question(make_task(MANIFEST, n)))]
+OPEN = [make_task(MANIFEST, n) for n in ALLOWED]
+
+
+class Publishing:
+    """The peer's side, with room for so many records in each round."""
+
+    peer_id = key(1).peer_id
+
+    def __init__(self) -> None:
+        self.room = 64
+        self.sent: list[GroupOffer] = []
+
+    def publish(self, group: GroupOffer, *, round_: int) -> bytes | None:
+        if not self.room:
+            return None
+        self.room -= 1
+        self.sent.append(group)
+        return bytes([len(self.sent)]) * 32
+
+
+class Guessing(KnownTasks):
+    """Two turns: it says `lower` to the first, and 1 is right."""
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
+        return [Question(spec, "Guess.", turns=2, hidden=str(spec.seed)) for spec in specs]
+
+    async def replies(
+        self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
+    ) -> list[str | TaskFailure | None]:
+        return ["lower" for _ in items]
+
+    async def score(self, items: Sequence[Item]) -> list[list[Score]]:
+        return [
+            [
+                Score(float(extract_answer(turns[-1]) == "1"), observations=("lower",) * (len(turns) - 1))
+                for turns in row
+            ]
+            for _, row in items
+        ]
+
+
+class Room:
+    """A desk with what stands around it."""
+
+    def __init__(self, database: Database, tasks: KnownTasks | None = None) -> None:
+        self.now = START
+        self.failures, self.tasks, self.publishing = Failures(), tasks or KnownTasks(), Publishing()
+        self.database = database
+        self.drawn = iter(OPEN * 5)
+        self.desk = self.open()
+
+    def open(self) -> Desk:
+        return Desk(
+            manifest=MANIFEST,
+            attempts_max=3,
+            failures=self.failures,
+            draw=lambda: next(self.drawn),
+            tasks=self.tasks,
+            publishing=self.publishing,
+            answers=self.database.answers,
+            step=lambda: 7,
+            clock=lambda: self.now,
+        )
+
+    async def asked(self) -> str:
+        return (await self.desk.ask(())).question
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with Database(tmp_path / "swarmd.db") as database:
+        yield Room(database)
+
+
+async def test_the_question_that_peers_fail_is_asked_with_how_often_they_failed(room: Room) -> None:
+    failed = OPEN[3]
+    room.failures.see(failed, Question(failed, question(failed)).digest, external_group(1, publisher="x"))
+    found = await room.desk.ask(())
+    assert (found.text, found.others.right, found.others.tries, found.attempts_max) == (
+        question(failed), 1, 2, 3
+    )  # fmt: skip
+
+
+async def test_a_skipped_question_is_not_asked_again_and_without_failures_one_is_drawn(room: Room) -> None:
+    first = await room.asked()
+    assert (await room.desk.ask([first])).question != first
+
+
+async def test_an_attempt_is_judged_and_nothing_is_kept(room: Room) -> None:
+    asked = await room.asked()
+    right, wrong = await room.desk.judge(asked, ["1"]), await room.desk.judge(asked, ["0"])
+    assert (right.right, right.reward, right.plain) == (True, 1.0, True)
+    assert (wrong.right, wrong.reward) == (False, 0.0)
+    assert room.desk.answers().answers == ()
+
+
+async def test_attempts_are_one_group_signed_for_a_person(room: Room) -> None:
+    asked = await room.asked()
+    sent = await room.desk.finish(asked, [["0"], ["1"]], "Ann")
+    [offer] = room.publishing.sent
+    assert (offer.model, offer.tokenizer, offer.step) == ("person: Ann", PERSON_TOKENIZER, 7)
+    assert is_person(offer.model)
+    texts = [(c.text, c.reward_micro, c.finished) for c in offer.completions if isinstance(c, Completion)]
+    assert texts == [("<answer>0</answer>", 0, True), ("<answer>1</answer>", 1_000_000, True)]
+    assert (sent.state, sent.digest) == ("published", (b"\x01" * 32).hex())
+
+
+async def test_who_is_right_at_once_sends_a_blank_attempt_beside_it(room: Room) -> None:
+    await room.desk.finish(await room.asked(), [["1"]], None)
+    [offer] = room.publishing.sent
+    rewards = [(c.text, c.reward_micro) for c in offer.completions if isinstance(c, Completion)]
+    assert rewards == [("<answer>1</answer>", 1_000_000), ("", 0)]
+    assert offer.model == "person"
+
+
+async def test_attempts_that_are_all_wrong_stay_here(room: Room) -> None:
+    sent = await room.desk.finish(await room.asked(), [["0"], ["0"]], None)
+    assert (sent.state, room.publishing.sent) == ("kept", [])
+    [answer] = room.desk.answers().answers
+    assert (answer.state, answer.attempts, answer.right) == ("kept", 2, 0)
+
+
+async def test_a_question_counts_once(room: Room) -> None:
+    asked = await room.asked()
+    await room.desk.finish(asked, [["1"]], None)
+    with pytest.raises(ConfigError, match="answered here already"):
+        await room.desk.finish(asked, [["1"]], None)
+    assert (await room.desk.ask(())).question != asked
+
+
+async def test_without_room_in_this_round_it_goes_out_in_the_next(room: Room) -> None:
+    room.publishing.room = 0
+    sent = await room.desk.finish(await room.asked(), [["1"]], None)
+    assert sent.state == "waiting"
+    assert "next round begins in 15 s" in sent.message
+    room.publishing.room = 1
+    room.desk.send_waiting()  # the same round
+    assert room.publishing.sent == []
+    room.now += MANIFEST.round_seconds
+    room.desk.send_waiting()
+    [answer] = room.desk.answers().answers
+    assert (len(room.publishing.sent), answer.state) == (1, "published")
+
+
+async def test_what_waited_when_the_peer_stopped_is_said_to_be_lost(room: Room) -> None:
+    room.publishing.room = 0
+    await room.desk.finish(await room.asked(), [["1"]], None)
+    assert [answer.state for answer in room.open().answers().answers] == ["lost"]
+
+
+async def test_a_person_cannot_fill_the_memory_with_what_waits(room: Room) -> None:
+    room.publishing.room = 0
+    for _ in range(WAITING_MAX):
+        await room.desk.finish(await room.asked(), [["1"]], None)
+    with pytest.raises(ConfigError, match="wait to be published already"):
+        await room.desk.finish(await room.asked(), [["1"]], None)
+
+
+async def test_a_task_of_turns_goes_on_until_it_is_over_and_is_published_as_turns(room: Room) -> None:
+    turns = Room(room.database, Guessing())
+    asked = await turns.asked()
+    assert (await turns.desk.judge(asked, ["5"])).said == "lower"
+    assert (await turns.desk.judge(asked, ["5", "1"])).right
+    await turns.desk.finish(asked, [["5", "1"]], None)
+    [offer] = turns.publishing.sent
+    first = offer.completions[0]
+    assert isinstance(first, Episode)
+    assert [turn.text for turn in first.turns] == ["<answer>5</answer>", "<answer>1</answer>"]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "name", "why"),
+    [
+        ([], None, "1 to 3 attempts"),
+        ([["1"]] * 4, None, "1 to 3 attempts"),
+        ([["1", "2"]], None, "1 to 1 turns"),
+        ([["a" * (TURN_BYTES_MAX + 1)]], None, "at most 4096 bytes"),
+        ([["\ud800"]], None, "half a character"),
+        ([["1"]], "a\u202eb", r"U\+202E"),
+        ([["1"]], "a" * 65, "at most 56 bytes"),
+    ],
+)
+async def test_what_cannot_be_a_group_is_refused_with_the_reason(
+    room: Room, attempts: list[list[str]], name: str | None, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        await room.desk.finish(await room.asked(), attempts, name)
+    assert room.publishing.sent == []
+
+
+async def test_a_question_that_is_not_open_is_refused(room: Room) -> None:
+    for text in ("00" * 32, "nonsense"):
+        with pytest.raises(ConfigError, match=r"no longer open|hexadecimal"):
+            await room.desk.judge(text, ["1"])
+
+
+@pytest.mark.parametrize(("failure", "error"), [("hang", ConfigError), ("timeout", TaskError)])
+async def test_an_answer_that_could_not_be_scored_is_not_called_wrong(
+    tmp_path: Path, failure: str, error: type[Exception]
+) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        room = Room(database, KnownTasks(lambda *_: Score(0.0, failure)))
+        asked = await room.asked()
+        with pytest.raises(error):
+            await room.desk.judge(asked, ["1"])
+        with pytest.raises(error):
+            await room.desk.finish(asked, [["1"]], None)
