@@ -18,6 +18,7 @@ from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
 from protocol.held_out import (
     HELD_OUT_BYTE_BELOW,
+    image_digest,
     is_digest_held_out,
     is_held_out,
     prompt_digest,
@@ -174,6 +175,7 @@ __all__ = [
     "dht_id",
     "digest_of",
     "encode",
+    "image_digest",
     "is_digest_held_out",
     "is_held_out",
     "is_person",

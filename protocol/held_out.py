@@ -25,6 +25,11 @@ def prompt_digest(text: str, images: Sequence[bytes] = (), hidden: str = "") -> 
     return sha256_of(["swarmd-prompt", text, list(images), hidden])
 
 
+def image_digest(width: int, height: int, channels: int, pixels: bytes) -> bytes:
+    """What names an image: its size, and its pixels row by row, one byte per channel."""
+    return sha256_of(["swarmd-image", width, height, channels, pixels])
+
+
 def is_held_out(question: str) -> bool:
     """True if `question` belongs to the evaluation partition and must not be trained on.
 

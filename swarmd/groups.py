@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from swarmd.images import Images
+
 REWARD_RESOLUTION = 1e-6  # rewards travel as millionths; smaller differences are rounding
 
 
@@ -130,6 +132,8 @@ class ScoredGroup:
     tokenizer: bytes
     digest: bytes | None
     external: bool
+    images: Images = ()
+    """What the question shows. No record holds them: this peer drew them itself."""
 
     @property
     def rewards(self) -> tuple[float, ...]:

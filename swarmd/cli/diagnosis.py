@@ -193,7 +193,7 @@ def _descriptors(_: Patient) -> Check:
 
 def _hub(patient: Patient) -> Check:
     model = patient.config.policy.model
-    if model in (model_names.EMBEDDED, model_names.SMOLLM2) or Path(model).expanduser().is_dir():
+    if model in (*model_names.INSIDE, model_names.SMOLLM2) or Path(model).expanduser().is_dir():
         return Check("hub", "ok", f"not needed: the model {model} is on this disk")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return Check("hub", "ok", "not asked, because HF_HUB_OFFLINE is set: models come from the cache")

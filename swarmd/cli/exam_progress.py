@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Generator
 
     from protocol import TaskSpec
+    from swarmd.images import Images, Prompt
     from swarmd.policy import Policy, Sample
     from swarmd.tasks import Exchange, Item, Score, TaskFailure, TaskRunner
 
@@ -61,11 +62,11 @@ class ToldPolicy:
     policy: Policy
     told: ExamProgress
 
-    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool:
-        return self.policy.fits(question, exchanges)
+    def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool:
+        return self.policy.fits(question, exchanges, images)
 
-    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]:
-        return self.policy.render(question, exchanges)
+    def render(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> Prompt:
+        return self.policy.render(question, exchanges, images)
 
     def greedy(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int | None = None, *, should_stop: Any = None

@@ -30,8 +30,8 @@ _PANELS: Mapping[str, str] = {
 
 SUGGESTED: Mapping[str, Sequence[str]] = {
     "--device": ("auto", "cpu", "cuda", "cuda:0", "mps"),
-    "--model": ("embedded", "smollm2-135m"),
-    "--swarm": ("starter", "sapo", "code", "draw"),
+    "--model": ("embedded", "embedded-visual", "smollm2-135m"),
+    "--swarm": ("starter", "sapo", "code", "draw", "visual"),
 }
 """Values that a shell offers although others are right too."""
 

@@ -35,6 +35,7 @@ from protocol.limits import MICRO
 from swarmd.cli.drawing import drawing
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.peer_table import short_age
+from swarmd.cli.picture import print_images
 from swarmd.config import load_config
 from swarmd.errors import ConfigError, SwarmdError
 from swarmd.names import name_of, named
@@ -111,6 +112,7 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     console = Console(highlight=False)
     console.print(Text(f"question ({matches})", style="bold"))
     console.print(_lines(question.text), soft_wrap=True)
+    print_images(console, question.images)
     completions: Sequence[AnyCompletion] = record.record.completions
     for number, completion in enumerate(completions, start=1):
         mine, turns = scores[number - 1], completion.turns

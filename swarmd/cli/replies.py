@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from swarmd.cli.answering import Answer, Reply
+from swarmd.cli.picture import print_images
 from swarmd.cli.subject import UNTRAINED, Subject
 from swarmd.observe import printable
 
@@ -43,6 +44,7 @@ def print_reply(reply: Reply, subject: Subject) -> None:
         return
     if reply.task is not None:
         _print_part(console, f"question, held out, of {printable(reply.task)}", reply.question)
+        print_images(console, reply.images)
         _print_part(console, "expected", "unknown" if reply.expected is None else reply.expected)
     _print_answers(console, subject.head, reply.answers)
     if reply.untrained is not None:

@@ -186,11 +186,11 @@ def _at(home: Path) -> str:
 
 def _writable(model: str, address_file: Path | None) -> Iterator[Path]:
     """What a peer writes outside its home."""
-    from swarmd.model_names import EMBEDDED
+    from swarmd.model_names import INSIDE
 
     if address_file is not None:
         yield address_file.parent
-    if model != EMBEDDED and not Path(model).is_absolute():
+    if model not in INSIDE and not Path(model).is_absolute():
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         hub = Path(os.environ.get("HF_HOME") or cache / "huggingface")
         hub.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import typer
 from swarmd import exit_codes
 from swarmd.cli.flags import Given, arguments, overrides, with_settings
 from swarmd.errors import ConfigError
-from swarmd.model_names import EMBEDDED, SMOLLM2
+from swarmd.model_names import INSIDE, SMOLLM2
 from swarmd.testnet.asked import ATTACKERS_MAX, PEERS_MAX, PEERS_MIN, SECONDS_MAX, Asked
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _models(text: str) -> tuple[str, ...]:
 
 def _from_anywhere(model: str) -> str:
     """A directory by its absolute name: kept homes go on with it wherever one starts them."""
-    if model in (EMBEDDED, SMOLLM2):
+    if model in (*INSIDE, SMOLLM2):
         return model
     path = Path(model).expanduser()
     try:

@@ -109,7 +109,8 @@ class PolicyConfig(Slice):
     """Which model to train, where it runs, and how it samples."""
 
     model: Annotated[str, Flag("--model", "NAME|DIR")] = "embedded"
-    """Model to train: embedded, smollm2-135m, a hub id such as Qwen/Qwen2.5-0.5B-Instruct, or a directory."""
+    """Model to train: embedded, smollm2-135m, a hub id such as Qwen/Qwen2.5-0.5B-Instruct, or a directory.
+    On a swarm that asks about images, such as visual: embedded-visual."""
     device: Annotated[str, Flag("--device", "DEVICE")] = "auto"
     """Device to compute on: auto, cpu, mps, cuda or cuda:N."""
     dtype: Annotated[DtypeName, Flag("--dtype", "DTYPE")] = "auto"

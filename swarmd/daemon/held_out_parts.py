@@ -25,9 +25,10 @@ class Part:
 
     @property
     def asked(self) -> bytes:
-        """Digest of the texts: equal only for the same questions in the same order."""
+        """Digest of texts and images: equal only for the same questions in the same order."""
         texts = "\0".join(question.text for question in self.questions)
-        return hashlib.sha256(texts.encode()).digest()[:16]
+        shown = b"".join(image.digest for question in self.questions for image in question.images)
+        return hashlib.sha256(texts.encode() + shown).digest()[:16]
 
 
 class HeldOutParts:

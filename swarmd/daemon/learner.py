@@ -23,6 +23,7 @@ from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
 from swarmd.step import progress as saved_progress
 from swarmd.step.mixing import largest_mix
 from swarmd.step.progress import Progress
+from swarmd.step.suiting import require_suitable, with_default_model
 from swarmd.step.trained_on import locate_base, with_model_of
 from swarmd.storage import Checkpoints, Home
 from swarmd.storage.checkpoint_files import bytes_of
@@ -81,6 +82,8 @@ def load_learner(
     _require_space(home, checkpoint_bytes)
     trained = None if checkpoint is None else checkpoint.state.get("policy")
     policy_config = config.policy.completed_by(trained)
+    if checkpoint is None:
+        policy_config = with_default_model(policy_config, manifest)
     policy_config = with_model_of(policy_config, checkpoint)
     prepared = prepare(config, policy_config, home, manifest)
     plan = prepared.plan
@@ -96,6 +99,7 @@ def load_learner(
         remember=prepared.remember,
         located=located,
     )
+    require_suitable(policy, manifest)
     trainer = Trainer(policy, config.learning)
     progress = Progress.fresh(_seed(config.seed, peer_id))
     told = resumption.problems

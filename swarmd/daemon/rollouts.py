@@ -6,6 +6,7 @@ It reads the books and the records, and makes own questions again, which records
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -23,14 +24,15 @@ from protocol import (
 from protocol.limits import MICRO
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredCompletion, ScoredGroup
-from swarmd.observe import CompletionView, RecordKind, RecordView
+from swarmd.images import Images
+from swarmd.observe import CompletionView, ImageView, RecordKind, RecordView
 from swarmd.storage import BlobStore
 from swarmd.storage.beside import reading
 from swarmd.tasks import Question, TaskRunner, transcript, written
 
 T = TypeVar("T")
 
-QUESTIONS_KEPT = 256  # own questions made again, by digest: several screens, at 1 KiB or so each
+QUESTIONS_KEPT = 256  # own questions made again, by digest: several screens; 1 KiB each, 192 KiB with images
 
 _WHY = {
     "pull": "It could not be fetched.",
@@ -67,7 +69,7 @@ class Rollouts:
         self._database_path = database_path
         self._blobs = blobs
         self._tasks = tasks
-        self._questions: dict[bytes, str] = {}
+        self._questions: dict[bytes, Question] = {}
         self._observations: dict[bytes, tuple[tuple[str, ...], ...]] = {}
         self._asking = asyncio.Lock()
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
@@ -103,6 +105,7 @@ class Rollouts:
 
     def _published(self, digest: bytes, record: AnyRecord) -> RecordView:
         completions: Sequence[AnyCompletion] = record.completions
+        question = self._questions.get(_key(record.task))
         return RecordView(
             digest=digest.hex(),
             at=record.created,
@@ -111,7 +114,8 @@ class Rollouts:
             step=record.step,
             round=record.round,
             model=record.model,
-            question=self._questions.get(_key(record.task)),
+            question=None if question is None else question.text,
+            images=_views(() if question is None else question.images),
             completions=tuple(
                 CompletionView(text=text, finished=c.turns[-1].finished, reward=c.reward_micro / MICRO)
                 for c, text in zip(completions, self._texts(digest, record), strict=True)
@@ -131,6 +135,7 @@ class Rollouts:
             round=group.round,
             model=group.model,
             question=group.question,
+            images=_views(group.images),
             completions=tuple(
                 CompletionView(text=_text(c), finished=c.finished, reward=c.reward, claimed=claim)
                 for c, claim in zip(group.completions, claimed, strict=True)
@@ -175,7 +180,7 @@ class Rollouts:
                 return
             for task, question in zip(missing, found, strict=True):
                 if isinstance(question, Question):
-                    self._questions[_key(task)] = question.text
+                    self._questions[_key(task)] = question
             while len(self._questions) > QUESTIONS_KEPT:
                 del self._questions[next(iter(self._questions))]
 
@@ -215,6 +220,13 @@ def _text(completion: ScoredCompletion) -> str:
 def _shown(texts: Sequence[str], observations: Sequence[str]) -> str:
     missing = len(texts) - 1 - len(observations)
     return transcript(texts, [*observations, *["?"] * missing])
+
+
+def _views(images: Images) -> tuple[ImageView, ...]:
+    return tuple(
+        ImageView(width=image.width, height=image.height, pixels=b64encode(image.pixels).decode())
+        for image in images
+    )
 
 
 def _key(task: TaskSpec) -> bytes:

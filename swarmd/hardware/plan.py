@@ -24,7 +24,9 @@ ACCELERATOR_FREE_BYTES_MIN = (
     2 * GIB
 )  # a CUDA context alone takes 0.5 GiB; with less free than this, a step fails midway
 ACCELERATOR_HOST_THREADS = 4  # a GPU's host side only tokenises and launches kernels
-SMALL_MODELS = frozenset({"embedded"})  # matrices too small to gain from a second thread or a reduced dtype
+SMALL_MODELS = frozenset(
+    {"embedded", "embedded-visual"}
+)  # matrices too small to gain from a second thread or a reduced dtype
 CRAWL = 0.05  # times float32's rate; less would be shown as 0.0
 BFLOAT16_GAIN_MIN = 1.2  # times float32's rate; below that, its rounding is not worth it
 LORA_RANK = 16  # if all weights do not fit: enough for RL on small tasks, a few percent of the weights

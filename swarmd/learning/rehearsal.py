@@ -24,7 +24,8 @@ FAMILIES_MAX = 64
 """Task families; beyond it, those learned from longest ago are forgotten."""
 
 TEXT_BYTES_MAX = 2_048
-"""UTF-8 bytes of a lesson's question and answer: with the other bounds, 16 MiB in a checkpoint at most."""
+"""UTF-8 bytes of a lesson's question and answer, and its pixels: with the other bounds, 16 MiB in a
+checkpoint at most. So questions with images are not rehearsed."""
 
 USES_MAX = 8
 """Steps that train on one lesson, so that a single answer cannot become the rule."""
@@ -140,7 +141,8 @@ def _lesson(group: ScoredGroup) -> ScoredGroup | None:
     best = max(usable, key=lambda c: c.reward, default=None)
     if best is None or not (group.is_all_right or best.reward > group.mean_reward):
         return None
-    if len(group.question.encode()) + len(best.text.encode()) > TEXT_BYTES_MAX:
+    pixels = sum(len(image.pixels) for image in group.images)
+    if len(group.question.encode()) + len(best.text.encode()) + pixels > TEXT_BYTES_MAX:
         return None
     answer = replace(best, bare=True, token_ids=(), logprobs=())
     return replace(group, completions=(answer,), external=True)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from swarmd.config import LearningConfig
 from swarmd.groups import ScoredGroup
+from swarmd.images import Images
 from swarmd.learning.advantages import shared_baseline
 
 AGE_SCALE_S = 100.0  # a third of a record's life of 300 s; at its end a group counts a twentieth
@@ -110,7 +111,7 @@ def need(group: ScoredGroup, context: DrawContext) -> float:
 
 # By score -----------------------------------------------------------------------------------------
 
-Question = tuple[bytes, str]
+Question = tuple[bytes, str, Images]
 """Task id and text."""
 
 
@@ -203,7 +204,7 @@ def _times_asked(candidates: Sequence[ScoredGroup]) -> dict[Question, Counter[st
     asked: defaultdict[Question, Counter[str]] = defaultdict(Counter)
     for group in candidates:
         if group.is_informative:
-            asked[group.task_id, group.question][group.publisher] += 1
+            asked[group.task_id, group.question, group.images][group.publisher] += 1
     return asked
 
 
@@ -213,7 +214,7 @@ def _alike(group: ScoredGroup, asked: Mapping[Question, Counter[str]], context: 
     It counts publishers, not groups: a publisher chooses its questions, so anybody could copy another's and
     repeat it until the original is never drawn.
     """
-    by_publisher = asked[group.task_id, group.question]
+    by_publisher = asked[group.task_id, group.question, group.images]
     others = sum(_trust(peer, context) for peer in by_publisher if peer != group.publisher)
     return by_publisher[group.publisher] * (1 + others)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
+from swarmd.images import Images, Prompt
 from swarmd.learning.algorithms import Denominators
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.verified import Standing, standings
@@ -72,7 +73,7 @@ def select_rows(
         if not (any(advantages) or with_equal_rewards):
             continue
         try:
-            prompts = _Prompts(policy, group.question)
+            prompts = _Prompts(policy, group.question, group.images)
         except PromptTooLongError:
             too_long += 1
             continue
@@ -99,30 +100,32 @@ def select_rows(
 class _Prompts:
     """The prompts of one question: of the first turn, and of each later one behind what was said before."""
 
-    def __init__(self, policy: Policy, question: str) -> None:
+    def __init__(self, policy: Policy, question: str, images: Images) -> None:
         """Raises PromptTooLongError if the question alone does not fit."""
         self._policy = policy
         self._question = question
-        self._first = tuple(policy.render(question))
+        self._images = images
+        self._first = policy.render(question, (), images)
 
     def turns(
         self, completions: Sequence[ScoredCompletion], advantages: Sequence[float]
-    ) -> Iterator[tuple[tuple[int, ...], Turn, bool, float]]:
+    ) -> Iterator[tuple[Prompt, Turn, bool, float]]:
         """(prompt, turn, whether its answer is bare, advantage) of each turn that fits."""
         for completion, advantage in zip(completions, advantages, strict=True):
             said: list[Exchange] = []
             for turn in completion.turns:
                 try:
-                    prompt = tuple(self._policy.render(self._question, said)) if said else self._first
+                    prompt = self._render(said) if said else self._first
                 except PromptTooLongError:
                     break
                 yield prompt, turn, completion.bare, advantage
                 said.append(Exchange(turn.text, turn.observation))
 
+    def _render(self, said: Sequence[Exchange]) -> Prompt:
+        return self._policy.render(self._question, said, self._images)
 
-def _row(
-    policy: Policy, prompt: tuple[int, ...], completion: Turn, advantage: float, *, external: bool
-) -> TrainRow:
+
+def _row(policy: Policy, prompt: Prompt, completion: Turn, advantage: float, *, external: bool) -> TrainRow:
     # Another peer's token ids may mean something else here, so external text is always encoded anew.
     sampled = () if external else completion.token_ids
     ids = sampled or policy.encode_completion(completion.text, completion.finished, len(prompt))
@@ -137,7 +140,7 @@ def _row(
     )
 
 
-def _standings(policy: Policy, prompt: tuple[int, ...], turn: Turn, *, bare: bool) -> tuple[Standing, ...]:
+def _standings(policy: Policy, prompt: Prompt, turn: Turn, *, bare: bool) -> tuple[Standing, ...]:
     """What each token is a part of. An answer that is not bare is as unverified as the text around it."""
     spans = policy.completion_spans(turn.text, turn.finished, len(prompt))
     return standings(turn.text, spans) if bare else (Standing.OTHER,) * len(spans)

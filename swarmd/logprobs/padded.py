@@ -13,6 +13,8 @@ from transformers import PreTrainedModel
 from swarmd.hardware.autocast import autocast
 from swarmd.logprobs.checkpointing import checkpointed, keep_activations
 from swarmd.logprobs.interface import TokenRow
+from swarmd.model.sight import Sight
+from swarmd.rollout.seeing import inputs_of
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -36,7 +38,10 @@ class PaddedLogprobs:
         pad_id: int,
         dtype: torch.dtype,
         recompute: Callable[[], bool] = keep_activations,
+        sight: Sight | None = None,
     ) -> None:
+        """`sight`: how the model is shown images; None if it sees none."""
+        self._sight = sight
         self.model = model
         self.device = next(model.parameters()).device
         self._pad_id = pad_id
@@ -78,14 +83,16 @@ class PaddedLogprobs:
         width = max(len(row) for row in rows)
         ids = torch.full((len(rows), width), self._pad_id)
         for at, row in enumerate(rows):
-            ids[at, : len(row)] = torch.tensor(row.prompt_ids + row.completion_ids)
+            ids[at, : len(row)] = torch.tensor((*row.prompt_ids, *row.completion_ids))
         ids = ids.to(self.device)
         # Padding is on the right, where causal attention never sees it from a real token: no mask is needed.
         # Logits are needed from the last token of the shortest prompt on.
         first = int(prompt_lengths.min()) - 1
         recompute = torch.is_grad_enabled() and self._recompute()
         with autocast(self.device, self._dtype), checkpointed(self.model) if recompute else nullcontext():
-            logits: Tensor = self.model(input_ids=ids, use_cache=False, logits_to_keep=width - first).logits
+            prompts = [row.prompt_ids for row in rows]
+            inputs = inputs_of(self.model, self._sight, ids, prompts, left_padded=False)
+            logits: Tensor = self.model(**inputs, use_cache=False, logits_to_keep=width - first).logits
         scaled = logits[:, :-1].float() / temperature
         targets = ids[:, first + 1 :]
         logprobs = scaled.gather(-1, targets[..., None])[..., 0] - scaled.logsumexp(

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from swarmd.images import CHANNELS, Image
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.logprobs.padded import PaddedLogprobs
+from swarmd.model.sight import Sight
 from swarmd.rollout.interface import ReplayingEngine
 
 if TYPE_CHECKING:
@@ -36,13 +38,19 @@ class Trial:
 
     @torch.no_grad()
     def __init__(
-        self, model: PreTrainedModel | PeftModel, *, vocab_size: int, pad_id: int, dtype: torch.dtype
+        self,
+        model: PreTrainedModel | PeftModel,
+        *,
+        vocab_size: int,
+        pad_id: int,
+        dtype: torch.dtype,
+        sight: Sight | None = None,
     ) -> None:
+        """A model with `sight` is shown images, too."""
         self.dtype = dtype
-        self.rows = _rows(vocab_size)
-        self._expected, self._mask = PaddedLogprobs(model, pad_id=pad_id, dtype=dtype).logprobs(
-            self.rows, 1.0
-        )
+        self.rows = _rows(vocab_size, sight)
+        plain = PaddedLogprobs(model, pad_id=pad_id, dtype=dtype, sight=sight)
+        self._expected, self._mask = plain.logprobs(self.rows, 1.0)
         self._spread = float(self._expected[self._mask].std())
 
     def of_logprobs(self, engine: LogprobsEngine) -> str | None:
@@ -69,13 +77,21 @@ class Trial:
         return None
 
 
-def _rows(vocab_size: int) -> tuple[TokenRow, ...]:
-    """Two prompts and four completions of different lengths: what padding and packing could get wrong."""
+def _rows(vocab_size: int, sight: Sight | None) -> tuple[TokenRow, ...]:
+    """Two prompts and four completions of different lengths: what padding and packing could get wrong.
+
+    Where the model sees, two more prompts have other images and equal tokens.
+    """
     t = [(index + 1) * vocab_size // (TOKENS + 1) for index in range(TOKENS)]
     first, second = (t[0], t[1], t[2], t[3], t[4]), (t[5], t[6])
-    return (
+    rows = (
         TokenRow(first, (t[7], t[8], t[9])),
         TokenRow(first, (t[9],)),
         TokenRow(first, (t[2], t[7])),
         TokenRow(second, (t[8], t[4], t[3], t[1], t[0])),
     )
+    if sight is None:
+        return rows
+    shown = (Image(1, 1, bytes(CHANNELS)), Image(1, 1, bytes((255, 128, 0))))
+    prompts = [sight.prompt((t[0], sight.token, t[1]), (image,)) for image in shown]
+    return (*rows, *(TokenRow(prompt, (t[7], t[8])) for prompt in prompts))

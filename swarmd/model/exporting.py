@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from swarmd.adapted import is_adapted
-from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.assets import EMBEDDED_MODELS
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.plan import LoraPlan
 from swarmd.hardware.shortage import out_of_memory_as_model_error
@@ -102,7 +102,7 @@ def _load(trained: Trained, dtype: torch.dtype) -> tuple[PreTrainedModel | PeftM
 
 def _place_of(model: str) -> str | Path:
     """The name by which others' libraries find it."""
-    return EMBEDDED_MODEL_DIR if model == "embedded" else model
+    return EMBEDDED_MODELS.get(model, model)
 
 
 def _merged(model: PeftModel, name: str) -> PreTrainedModel:

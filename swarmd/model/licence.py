@@ -12,7 +12,7 @@ from swarmd.model.hub import HUB_TIMEOUT_S, HTTPError
 from swarmd.model_names import SMOLLM2
 
 CARD = "README.md"
-OURS = {"embedded": "apache-2.0", SMOLLM2: "apache-2.0"}
+OURS = {"embedded": "apache-2.0", "embedded-visual": "apache-2.0", SMOLLM2: "apache-2.0"}
 """Of the models that come with a package."""
 
 

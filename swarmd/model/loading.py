@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from swarmd.errors import ModelError
 from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.locating import Located
+from swarmd.model.sight import model_class, read_sight
 from swarmd.model.smollm2 import load_smollm2
 from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
@@ -43,7 +44,8 @@ def load_model(
         model = _load_weights(located.folder, name, dtype)
         tokenizer = _load_tokenizer(_tokenizer_folder(located.folder, located.adapter), name)
     with third_party(name, "reading its tokenizer and chat template", "use another model"):
-        chat = ChatTokenizer(tokenizer, _generation_eos_ids(model), template_args)
+        sight = None if located.folder is None else read_sight(model, tokenizer, located.folder)
+        chat = ChatTokenizer(tokenizer, _generation_eos_ids(model), template_args, sight)
     rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     if len(chat.hf) > rows:
         raise ModelError(
@@ -61,7 +63,8 @@ def _load_weights(path: Path, name: str, dtype: torch.dtype) -> PreTrainedModel:
             f"{path} holds no *.safetensors: convert the model, other formats can run code when read"
         )
     with third_party(name, "loading its weights", AGAIN):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        loaded: Any = model_class(config).from_pretrained(
             path,
             dtype=dtype,
             use_safetensors=True,

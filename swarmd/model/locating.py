@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig
 
-from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.assets import EMBEDDED_MODELS
 from swarmd.errors import ModelError
 from swarmd.model.adapter_start import ADAPTER_CONFIGURATION, MERGE, AdapterStart, read_adapter
 from swarmd.model.download import Watch
@@ -63,8 +63,8 @@ def _base_name(adapter: AdapterStart) -> str:
 
 
 def _folder(name: str, files: tuple[str, ...], watch: Watch | None) -> Path:
-    if name == "embedded":
-        return EMBEDDED_MODEL_DIR
+    if name in EMBEDDED_MODELS:
+        return EMBEDDED_MODELS[name]
     path = Path(name).expanduser()
     if _is_directory(path, name):
         return path
@@ -91,7 +91,7 @@ def absolute_name(name: str, trained: object = None) -> str:
     `trained` is the absolute name in a checkpoint: a relative one that is not here is meant to be that.
     Raises ModelError.
     """
-    if name == "embedded":
+    if name in EMBEDDED_MODELS:
         return name
     path = Path(name).expanduser()
     if _is_directory(path, name):

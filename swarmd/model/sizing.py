@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from swarmd.errors import ModelError
@@ -15,6 +15,7 @@ from swarmd.hardware.shape import ModelShape
 from swarmd.model.adapter_start import AdapterStart
 from swarmd.model.adapters import adapter_parameters_per_rank
 from swarmd.model.context import context_of
+from swarmd.model.sight import model_class
 from swarmd.model.third_party import third_party
 
 
@@ -25,9 +26,7 @@ def on_meta(config: PretrainedConfig) -> PreTrainedModel:
     """
     with torch.device("meta"):
         # Without `trust_remote_code`, transformers asks on the terminal whether the model's own code may run.
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-            config, trust_remote_code=False
-        )
+        model: PreTrainedModel = model_class(config).from_config(config, trust_remote_code=False)
     return model
 
 

@@ -18,7 +18,9 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from swarmd.errors import ConfigError, ModelError
+from swarmd.images import Images, Prompt
 from swarmd.model.chat import Chat, Message
+from swarmd.model.sight import REMEDY, Sight
 from swarmd.model.template_arguments import TemplateArguments
 from swarmd.tasks.prompt import CLOSING_TAG, OPENING_TAG, Example, Exchange, extract_answer, prompt_messages
 
@@ -42,10 +44,15 @@ class ChatTokenizer:
         tokenizer: PreTrainedTokenizerBase,
         extra_eos_ids: Sequence[int] = (),
         template_args: TemplateArguments | None = None,
+        sight: Sight | None = None,
     ) -> None:
-        """`template_args` are passed on to the chat template. Raises ModelError for a tokenizer or template
-        that loses questions or answers, and where no token ends an answer."""
+        """`template_args` are passed on to the chat template. `sight`: how the model is shown images.
+
+        Raises ModelError for a tokenizer or template that loses questions or answers, and where no token ends
+        an answer.
+        """
         self.hf: Any = tokenizer
+        self.sight = sight
         self.hf.padding_side = "left"
         self.fingerprint = tokenizer_fingerprint(tokenizer)
         known_ends = [*_own_ends(self.hf), *extra_eos_ids]
@@ -78,9 +85,24 @@ class ChatTokenizer:
         self._require_answers_kept()
 
     def render(
-        self, question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
-    ) -> list[int]:
-        """The prompt's tokens, up to where the completion, or its next turn, starts. Raises ModelError."""
+        self,
+        question: str,
+        examples: Sequence[Example] = (),
+        exchanges: Sequence[Exchange] = (),
+        images: Images = (),
+    ) -> Prompt:
+        """The prompt's tokens, up to where the completion, or its next turn, starts.
+
+        Raises ModelError, also for images that the model cannot be shown.
+        """
+        if not images:
+            return Prompt(self._ids_of(question, examples, exchanges))
+        if self.sight is None or self._chat is None:
+            raise ModelError(f"{self.hf.name_or_path} cannot be shown images: {REMEDY}")
+        asked = self.sight.asked(question, images)
+        return self.sight.prompt(self._ids_of(asked, examples, exchanges), images)
+
+    def _ids_of(self, question: str, examples: Sequence[Example], exchanges: Sequence[Exchange]) -> list[int]:
         if self._chat is not None:
             messages = prompt_messages(question, examples, list(map(self._without_controls, exchanges)))
             return self._with_one_beginning(self._chat.prompt(messages))

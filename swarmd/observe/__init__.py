@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         SwarmView,
         Traffic,
     )
-    from swarmd.observe.sources import CompletionView, RecordKind, RecordView, Sources
+    from swarmd.observe.sources import CompletionView, ImageView, RecordKind, RecordView, Sources
     from swarmd.observe.step_line import StepLine
     from swarmd.observe.text import printable
 
@@ -65,6 +65,7 @@ __all__ = [
     "HelpedPeer",
     "Helping",
     "IgnoredPeer",
+    "ImageView",
     "Judgement",
     "LastStep",
     "Learning",
@@ -115,7 +116,7 @@ __getattr__ = at_first_use(
         **dict.fromkeys(_LEARNING, "learning"),
         **dict.fromkeys(("NoDaemonError", "StartingError"), "client"),
         **dict.fromkeys(("ask_status", "ask_to_judge", "ask_to_ping", "ask_to_play"), "client"),
-        **dict.fromkeys(("CompletionView", "RecordKind", "RecordView", "Sources"), "sources"),
+        **dict.fromkeys(("CompletionView", "ImageView", "RecordKind", "RecordView", "Sources"), "sources"),
         "EventLog": "events",
         "LiveState": "live_state",
         "LiveView": "live",

@@ -31,6 +31,17 @@ class CompletionView(BaseModel):
     """The reward that its publisher gave it, 0..1; null for own groups, and if it is not known."""
 
 
+class ImageView(BaseModel):
+    """An image that a question shows. This peer drew it itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    width: int
+    height: int
+    pixels: str
+    """Base64 of red, green and blue, row by row."""
+
+
 class RecordView(BaseModel):
     """A group as the rollout browser shows it. All text in it may come from a stranger."""
 
@@ -47,6 +58,7 @@ class RecordView(BaseModel):
     model: str = ""
     question: str | None = None
     """Null if it cannot be made again here."""
+    images: tuple[ImageView, ...] = ()
     completions: tuple[CompletionView, ...] = ()
     fate: str
     """What became of it and why, one sentence."""

@@ -23,6 +23,7 @@ from swarmd.logprobs.body import Body, TransformersBody
 from swarmd.logprobs.checkpointing import keep_activations
 from swarmd.logprobs.packed import why_not_packed
 from swarmd.logprobs.trial import UNFIT, Trial
+from swarmd.model.sight import Sight
 from swarmd.rollout import EagerEngine, Engine
 from swarmd.rollout.vllm import start_vllm_engine
 
@@ -67,6 +68,8 @@ class Subject:
     pad_id: int
     dtype: torch.dtype
     """Of matrix products."""
+    sight: Sight | None = None
+    """How it is shown images, if it sees."""
     _trials: dict[torch.dtype, Trial] = field(default_factory=dict)
 
     @property
@@ -78,7 +81,9 @@ class Subject:
         """The trial in `dtype`, made once."""
         if dtype not in self._trials:
             vocab_size: int = self.base.get_input_embeddings().num_embeddings
-            self._trials[dtype] = Trial(self.model, vocab_size=vocab_size, pad_id=self.pad_id, dtype=dtype)
+            self._trials[dtype] = Trial(
+                self.model, vocab_size=vocab_size, pad_id=self.pad_id, dtype=dtype, sight=self.sight
+            )
         return self._trials[dtype]
 
 
@@ -90,6 +95,8 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
     """
     model, dtype = subject.model, subject.dtype
     if wish.name == "vllm":
+        if subject.sight is not None:
+            raise ConfigError("--engine vllm is not shown images here: use --engine auto")
         vllm = start_vllm_engine(
             model, eos_ids=eos_ids, dtype=dtype, temperature=wish.temperature, memory_bytes=wish.memory_bytes
         )
@@ -102,7 +109,7 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
         reason = f"transformers' own forward generates because ours does not fit this model: {found}"
         if wish.name == "own":
             raise ConfigError(f"engine own was asked for, but {reason}: use --engine auto")
-    eager = EagerEngine(model, pad_id=subject.pad_id, eos_ids=eos_ids, dtype=dtype)
+    eager = EagerEngine(model, pad_id=subject.pad_id, eos_ids=eos_ids, dtype=dtype, sight=subject.sight)
     different = subject.trial(dtype).of_decoding(eager)
     if different is not None:
         raise ModelError(
@@ -159,7 +166,7 @@ def choose_logprobs(
     def make(body: Body, working: torch.dtype) -> PackedLogprobs:
         return PackedLogprobs(base, body, dtype=working, factored=factored, recompute=recompute)
 
-    hindrance = why_not_packed(base)
+    hindrance = why_not_packed(base) if subject.sight is None else "its prompts may have images"
     whys = [] if hindrance is None else [hindrance]
     for by, make_body in makers.items() if hindrance is None else ():
         try:
@@ -173,7 +180,9 @@ def choose_logprobs(
             engine = make(make_body(dtype), dtype)
             return LogprobsChoice(engine, "; ".join((f"{TOGETHER}, by {by}", *whys)))
         whys.append(f"not by {by}: {different}")
-    padded = PaddedLogprobs(subject.model, pad_id=subject.pad_id, dtype=dtype, recompute=recompute)
+    padded = PaddedLogprobs(
+        subject.model, pad_id=subject.pad_id, dtype=dtype, recompute=recompute, sight=subject.sight
+    )
     return LogprobsChoice(padded, "; ".join((ONE_BY_ONE, *whys)))
 
 

@@ -10,6 +10,7 @@ from swarmd.llama import NotLlamaError, read_decoder
 from swarmd.llama.memory import DecodingMemory, training_memory
 from swarmd.logprobs.memory import packed_memory, padded_memory
 from swarmd.logprobs.packed import why_not_packed
+from swarmd.model.sight import SEEING
 from swarmd.rollout.memory import eager_memory, vllm_memory
 
 
@@ -25,6 +26,6 @@ def engines_memory(model: Any, wish: EngineName) -> EnginesMemory:
         decoding = eager_memory
     else:
         decoding = DecodingMemory.of(decoder)
-    if why_not_packed(model) is not None:
+    if why_not_packed(model) is not None or model.config.model_type in SEEING:
         return EnginesMemory(decoding, padded_memory)
     return EnginesMemory(decoding, packed_memory if decoder is None else training_memory)

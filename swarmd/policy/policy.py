@@ -21,11 +21,13 @@ from swarmd.errors import ModelError
 from swarmd.hardware.budgets import UNPLANNED, BudgetKeeper
 from swarmd.hardware.guard import MemoryGuard
 from swarmd.hardware.heap import release_freed
+from swarmd.images import Images, Prompt
 from swarmd.logprobs import DistinctLogprobs
 from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.interface import LogprobsEngine, TokenRow
 from swarmd.model.adapters import ADAPTER, adapted_modules
 from swarmd.model.context import context_of, why_shorter
+from swarmd.model.sight import REMEDY as SIGHT_REMEDY
 from swarmd.model.tokenizer import ChatTokenizer
 from swarmd.model.trained import put_back, trainable_parameters
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
@@ -95,10 +97,10 @@ class Policy:
         self._context = context_of(model.config)
         self._guard = guard
         self.examples: tuple[Example, ...] = ()
-        """Solved questions that stand before every question in the prompt."""
+        """Solved questions that stand before every question without images in the prompt."""
         self._stops = Stops(stop, tokenizer.decode_completion) if stop else None
         self._wish = engine or EngineWish()
-        subject = Subject(model, tokenizer.pad_id, dtype)
+        subject = Subject(model, tokenizer.pad_id, dtype, tokenizer.sight)
         self._engine = self._engine_for(subject)
         self._logprobs = self._logprobs_for(subject)
         self._reference: LogprobsEngine | None = None
@@ -131,10 +133,15 @@ class Policy:
 
     # --- text to tokens ---------------------------------------------------------------------------
 
-    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]:
-        """The prompt's token ids, with what has been said since. Raises PromptTooLongError if too little
-        room is left."""
-        prompt = self.tokenizer.render(question, self.examples, exchanges)
+    def render(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> Prompt:
+        """The prompt's token ids with its images, and with what has been said since.
+
+        Raises PromptTooLongError if too little room is left, ModelError for images that the model cannot be
+        shown.
+        """
+        if images and self.tokenizer.sight is None:
+            raise ModelError(f"this swarm asks about images, and {self.family} sees none: {SIGHT_REMEDY}")
+        prompt = self.tokenizer.render(question, () if images else self.examples, exchanges, images)
         longest = self._context - min(self.max_new_tokens, self._context // 2)
         if len(prompt) > longest:
             raise PromptTooLongError(
@@ -144,10 +151,10 @@ class Policy:
             )
         return prompt
 
-    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool:
-        """Whether `render` takes this question."""
+    def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool:
+        """Whether `render` takes this question. Raises ModelError for images that it cannot be shown."""
         try:
-            self.render(question, exchanges)
+            self.render(question, exchanges, images)
         except PromptTooLongError:
             return False
         return True
@@ -305,7 +312,12 @@ class Policy:
         """Keep the present weights as the reference of a KL penalty. With LoRA, that is the base model."""
         if not is_adapted(self.model):
             self._reference = self._logprobs_for(
-                Subject(copy.deepcopy(self.model).requires_grad_(False), self.tokenizer.pad_id, self.dtype)
+                Subject(
+                    copy.deepcopy(self.model).requires_grad_(False),
+                    self.tokenizer.pad_id,
+                    self.dtype,
+                    self.tokenizer.sight,
+                )
             )
 
     @torch.no_grad()

@@ -33,7 +33,7 @@ def try_out(policy: Policy, name: str, *, remedy: str, training: bool) -> None:
     with third_party(name, "generating a few tokens", remedy):
         groups = policy.generate(prompts, 2, TRIED_TOKENS, rng=torch.Generator().manual_seed(0))
     pairs = [(prompt, s) for prompt, group in zip(prompts, groups, strict=True) for s in group]
-    rows = [TokenRow(tuple(prompt), sample.token_ids) for prompt, sample in pairs]
+    rows = [TokenRow(prompt, sample.token_ids) for prompt, sample in pairs]
     with third_party(name, "computing log-probabilities", remedy), torch.no_grad():
         logprobs, mask = policy.logprobs(rows)
     sampled = torch.tensor([value for _, sample in pairs for value in sample.logprobs])

@@ -12,18 +12,28 @@ from transformers import DynamicCache, PreTrainedModel
 
 from swarmd.adapted import without_adapters
 from swarmd.hardware.autocast import autocast
+from swarmd.model.sight import Sight
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.padding import pad_left, positions_of
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
+from swarmd.rollout.seeing import inputs_of
 
 
 class EagerEngine:
     """Decodes with whatever model transformers can cache."""
 
     def __init__(
-        self, model: PreTrainedModel, *, pad_id: int, eos_ids: frozenset[int], dtype: torch.dtype
+        self,
+        model: PreTrainedModel,
+        *,
+        pad_id: int,
+        eos_ids: frozenset[int],
+        dtype: torch.dtype,
+        sight: Sight | None = None,
     ) -> None:
+        """`sight`: how the model is shown images; None if it sees none."""
         self.model = model
+        self._sight = sight
         self.device = next(model.parameters()).device
         self._pad_id = pad_id
         self._eos_ids = torch.tensor(sorted(eos_ids), device=self.device)
@@ -49,7 +59,7 @@ class EagerEngine:
         finished = torch.zeros(rows, dtype=torch.bool, device=self.device)
         uniforms = None if uniforms is None else uniforms.to(self.device)
         with autocast(self.device, self._dtype):
-            state = _DecodeState.prefill(self.model, prompts, self._pad_id, num_completions)
+            state = _DecodeState.prefill(self.model, prompts, self._pad_id, num_completions, self._sight)
             for step in range(max_new_tokens):
                 if should_stop is not None and should_stop.is_set():
                     raise GenerationStoppedError
@@ -78,7 +88,7 @@ class EagerEngine:
         twice = completions.to(self.device).repeat_interleave(2, dim=0)
         staying = torch.tensor([False, True] * len(prompts), device=self.device)
         with autocast(self.device, self._dtype):
-            state = _DecodeState.prefill(self.model, prompts, self._pad_id, 2)
+            state = _DecodeState.prefill(self.model, prompts, self._pad_id, 2, self._sight)
             found = []
             for index in range(twice.shape[1]):
                 tokens = twice[state.active, index]
@@ -99,13 +109,19 @@ class _DecodeState:
 
     @classmethod
     def prefill(
-        cls, model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad_id: int, num_completions: int
+        cls,
+        model: PreTrainedModel,
+        prompts: Sequence[Sequence[int]],
+        pad_id: int,
+        num_completions: int,
+        sight: Sight | None,
     ) -> _DecodeState:
         """Run every prompt once, then repeat its cache for its completions."""
-        cache = DynamicCache(config=model.config)
+        cache = DynamicCache(config=model.config.get_text_config(decoder=True))
         ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
         mask = real.long()
-        logits = _last_logits(model, ids, mask, positions_of(real), cache)
+        inputs = inputs_of(model, sight, ids, prompts, left_padded=True)
+        logits = _last_logits(model, inputs, mask, positions_of(real), cache)
         _take_rows(cache, torch.arange(len(ids), device=ids.device).repeat_interleave(num_completions))
         return cls(
             cache,
@@ -123,7 +139,8 @@ class _DecodeState:
             chosen, self.mask = chosen[keep], self.mask[keep]
             self.position, self.active = self.position[keep], self.active[keep]
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(chosen), 1)], dim=1)
-        self.logits = _last_logits(model, chosen[:, None], self.mask, self.position[:, None], self.cache)
+        inputs = {"input_ids": chosen[:, None]}
+        self.logits = _last_logits(model, inputs, self.mask, self.position[:, None], self.cache)
         self.position = self.position + 1
         return True
 
@@ -134,10 +151,12 @@ def _take_rows(cache: Any, rows: Tensor) -> None:
     cache.reorder_cache(rows)
 
 
-def _last_logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
-    """Logits [R, V] after the last of `ids` [R, S]; mask [R, cached + S], positions [R, S]."""
+def _last_logits(
+    model: Any, inputs: dict[str, Tensor], mask: Tensor, positions: Tensor, cache: DynamicCache
+) -> Tensor:
+    """Logits [R, V] after the last of the tokens [R, S]; mask [R, cached + S], positions [R, S]."""
     output = model(
-        input_ids=ids,
+        **inputs,
         attention_mask=mask,
         position_ids=positions,
         use_cache=True,

@@ -44,7 +44,11 @@ async def put(
     Raises what `sample` raises, and TaskError if the sandbox cannot run.
     """
     fitting: list[int] = await in_model_thread(
-        lambda: [index for index, question in enumerate(questions) if policy.fits(question.text)]
+        lambda: [
+            index
+            for index, question in enumerate(questions)
+            if policy.fits(question.text, (), question.images)
+        ]
     )
     asked = [questions[index] for index in fitting]
     episodes = await play(

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from protocol import Manifest, TaskSpec
 from protocol.limits import MICRO
+from swarmd.images import Images
 from swarmd.step.asking import Answered, Prompts, Scorer, put
 from swarmd.step.playing import InModelThread, Text
 from swarmd.tasks import Exchange, Question, Score, extract_answer
@@ -29,8 +30,10 @@ SMALL_NUMBERS = tuple(str(number) for number in range(11))  # also tried as cons
 class Answers(Protocol):
     """The part of `swarmd.policy.Policy` that is needed."""
 
-    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool: ...
-    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]: ...
+    def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool: ...
+    def render(
+        self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()
+    ) -> Sequence[int]: ...
     def greedy(
         self,
         prompts: Sequence[Sequence[int]],

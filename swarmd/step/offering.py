@@ -22,7 +22,7 @@ def to_offer(
         task=question.spec,
         question_digest=question.digest,
         completions=tuple(map(_to_completion, group.completions))
-        if question.turns == 1
+        if question.is_plain
         else tuple(map(_to_episode, group.completions)),
         temperature_milli=round(MILLI * temperature),
         model=group.model,

@@ -25,7 +25,7 @@ async def fitting_questions(
     questions: list[Question] = []
     for _ in range(DRAWS_MAX):
         drawn = await draw.draw(tasks, count - len(questions))
-        questions += [question for question in drawn if policy.fits(question.text)]
+        questions += [question for question in drawn if policy.fits(question.text, (), question.images)]
         if len(questions) == count:
             break
     if not questions:
@@ -58,6 +58,7 @@ def own_group(
         task_id=family.task_id,
         task_name=family.name,
         question=question.text,
+        images=question.images,
         completions=tuple(
             _scored(episode, reward, policy, unended)
             for episode, reward in zip(episodes, rewards, strict=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from protocol import Manifest
+from swarmd.images import Images
 from swarmd.step.asking import Prompts, Scorer, put
 from swarmd.step.evaluation import RIGHT_FROM, Stop, task_name, wilson_interval
 from swarmd.step.playing import InModelThread, Text
@@ -29,8 +30,10 @@ SAMPLED_AT_ONCE = 1_024  # completions per call; their random numbers take 32 Mi
 class Sampler(Protocol):
     """The part of `swarmd.policy.Policy` that is needed."""
 
-    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool: ...
-    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]: ...
+    def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool: ...
+    def render(
+        self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()
+    ) -> Sequence[int]: ...
     def generate(
         self,
         prompts: Prompts,

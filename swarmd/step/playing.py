@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from protocol import TaskSpec
+from swarmd.images import Images
 from swarmd.tasks import Exchange, Item, Question, Score, TaskFailure, Written
 
 UNSTEADY = "unsteady"
@@ -27,8 +28,10 @@ class Text(Protocol):
 class Prompter(Protocol):
     """The part of `swarmd.policy.Policy` that is needed."""
 
-    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool: ...
-    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]: ...
+    def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool: ...
+    def render(
+        self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()
+    ) -> Sequence[int]: ...
 
 
 class Replier(Protocol):
@@ -69,7 +72,7 @@ class Episode(Generic[S]):
     @property
     def written(self) -> Written:
         """The same in the form in which it is scored: one text if its task has one turn."""
-        return self.texts if self.question.turns > 1 else self.samples[0].text
+        return self.samples[0].text if self.question.is_plain else self.texts
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -81,13 +84,13 @@ class Episode(Generic[S]):
         if not isinstance(said, str):
             return False
         exchanges = (*self.exchanges, Exchange(self.samples[-1].text, said))
-        if not policy.fits(self.question.text, exchanges):
+        if not policy.fits(self.question.text, exchanges, self.question.images):
             return False
         self.observations.append(said)
         return True
 
 
-Sampling = Callable[[list[list[int]], int], Sequence[Sequence[S]]]
+Sampling = Callable[[list[Sequence[int]], int], Sequence[Sequence[S]]]
 """(prompts as token ids, completions of each) -> samples of each prompt. Runs in the model's thread."""
 InModelThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a call of the model off the event loop, and gives its result."""
@@ -113,7 +116,9 @@ async def play(
     calls of the model. Raises TaskError if the sandbox cannot run, and what `sample` raises.
     """
     first = await in_model_thread(
-        lambda: sample([policy.render(question.text) for question in questions], num_completions)
+        lambda: sample(
+            [policy.render(question.text, (), question.images) for question in questions], num_completions
+        )
     )
     episodes: list[list[Episode[S]]] = [
         [Episode.begin(question, each) for each in group]
@@ -134,7 +139,9 @@ def _next_turns(
 ) -> list[Episode[S]]:
     """Write one more turn of those that go on after what the task said. Returns them."""
     live = [episode for episode, reply in zip(live, said, strict=True) if episode.hears(reply, policy)]
-    prompts = [policy.render(episode.question.text, episode.exchanges) for episode in live]
+    prompts = [
+        policy.render(episode.question.text, episode.exchanges, episode.question.images) for episode in live
+    ]
     for episode, [turn] in zip(live, sample(prompts, 1) if prompts else (), strict=True):
         episode.samples.append(turn)
     return live

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol import AnyCompletion, Manifest, PeerId, Reason, RejectedRecord, VerifiedRecord
+from protocol import AnyCompletion, Manifest, PeerId, Reason, RejectedRecord, TurnsRecord, VerifiedRecord
 from protocol.limits import MICRO
 from swarmd.gossip.reputation import OVERDRAWN
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
@@ -177,6 +177,8 @@ class Verification:
             )
         if question.digest != verified.record.question_digest:
             return RejectedRecord(Reason.QUESTION, "the question regenerated here is another one")
+        if isinstance(verified.record, TurnsRecord) == question.is_plain:
+            return RejectedRecord(Reason.QUESTION, "a record of this task is of the other version")
         if question.held_out:
             return RejectedRecord(Reason.HELD_OUT, "nobody trains on this question")
         return question
@@ -204,6 +206,7 @@ class Verification:
             task_id=record.task.task_id,
             task_name=family.name,
             question=question.text,
+            images=question.images,
             completions=completions,
             round=record.round,
             step=record.step,

@@ -16,8 +16,10 @@ import numpy
 
 from protocol.held_out import is_digest_held_out
 from protocol.limits import TURNS_MAX
+from swarmd.images import Images
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
-from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, digest_of, hidden_part, turns_of
+from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, digest_of, hidden_part, is_plain, turns_of
+from swarmd.tasks.imaging import images_for
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.nursery import Nursery
 from swarmd.tasks.sandbox import Sandbox
@@ -118,10 +120,10 @@ class Bench:
         return made
 
     def _if_held_out(self, spec: RawSpec) -> object:
-        text, turns, hidden = question = self._question(spec)
+        text, turns, hidden, images = question = self._question(spec)
         if not isinstance(text, str):
             return question
-        return question if is_digest_held_out(digest_of(text, turns, hidden)) else None
+        return question if is_digest_held_out(digest_of(text, turns, hidden, images)) else None
 
     def _try(self, spec: RawSpec) -> Outcome:
         """The facts of a task twice, each time in a child whose generators begin elsewhere."""
@@ -283,11 +285,12 @@ class Bench:
         _, entry = task.question(spec[4], spec[5])
         return Scorer(task, entry, literals_only=self._sandbox.literals_only)
 
-    def _question(self, spec: RawSpec) -> tuple[str, int, str]:
+    def _question(self, spec: RawSpec) -> tuple[str, int, str, Images]:
         task = self._task(spec)
         text, entry = task.question(spec[4], spec[5])
-        turns = turns_of(task)
-        return text, turns, hidden_part(task, entry, spec[4], spec[5]) if turns > 1 else ""
+        turns, images = turns_of(task), images_for(task, entry)
+        hidden = "" if is_plain(turns, images) else hidden_part(task, entry, spec[4], spec[5])
+        return text, turns, hidden, images
 
     def _expected(self, spec: RawSpec) -> str | None:
         task = self._task(spec)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from protocol.held_out import prompt_digest, question_digest
 from protocol.limits import TURNS_MAX
 from swarmd.errors import TaskError
+from swarmd.images import Images
 from swarmd.tasks.bare import Budget, is_tight
 from swarmd.tasks.rewards import score_micro
 from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
@@ -46,13 +47,20 @@ def turns_of(task: Task | TurnsTask) -> int:
     return turns
 
 
-def digest_of(text: str, turns: int, hidden: str) -> bytes:
+def is_plain(turns: int, images: Images) -> bool:
+    """Whether a question is of one turn and without images: then its records are of version 1."""
+    return turns == 1 and not images
+
+
+def digest_of(text: str, turns: int, hidden: str, images: Images = ()) -> bytes:
     """What names a question, and decides whether it is held out: the task decides by which rule."""
-    return question_digest(text) if turns == 1 else prompt_digest(text, (), hidden)
+    if is_plain(turns, images):
+        return question_digest(text)
+    return prompt_digest(text, [image.digest for image in images], hidden)
 
 
 def hidden_part(task: Task | TurnsTask, entry: Any, seed: int, index: int) -> str:
-    """What tells this question of a task of several turns from others with the same text."""
+    """What tells a question of several turns, or with images, from others with the same text and images."""
     hidden: Callable[[Any], str] | None = getattr(task, "hidden", None)
     return f"{seed},{index}" if hidden is None else hidden(entry)
 

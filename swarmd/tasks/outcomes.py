@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol import Completion, Episode, TaskSpec, is_digest_held_out
-from swarmd.tasks.episodes import digest_of
+from swarmd.images import Images
+from swarmd.tasks.episodes import digest_of, is_plain
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,19 @@ class Question:
     turns: int = 1
     """How many turns a completion may have at most."""
     hidden: str = ""
-    """What tells it from others with the same text, if its task has several turns."""
+    """What tells it from others with the same text and images, if its records are of version 2."""
+    images: Images = ()
+    """What a policy is shown with the text. They never travel: each peer draws them again."""
 
     @property
     def digest(self) -> bytes:
         """What a record says that it is about."""
-        return digest_of(self.text, self.turns, self.hidden)
+        return digest_of(self.text, self.turns, self.hidden, self.images)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its records are of version 1: one turn, and no images."""
+        return is_plain(self.turns, self.images)
 
     @property
     def held_out(self) -> bool:
@@ -34,8 +42,8 @@ class Question:
 class TaskFailure:
     """A spec that gave no question.
 
-    reason: "source", "version", "dataset", "option" (the spec does not fit what is installed), "timeout",
-    "crash" or "error" (the dataset failed).
+    reason: "source", "version", "dataset", "option" (the spec does not fit what is installed), "image",
+    "timeout", "crash" or "error" (the dataset failed).
     """
 
     spec: TaskSpec

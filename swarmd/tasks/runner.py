@@ -20,6 +20,7 @@ import structlog
 from protocol import TaskSpec
 from protocol.limits import MICRO
 from swarmd.errors import TaskError
+from swarmd.images import Image, why_no_images
 from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
@@ -387,12 +388,23 @@ def _raw(spec: TaskSpec) -> tuple[object, ...]:
 
 def _question(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
     match outcome:
-        case (True, (str(text), int(turns), str(hidden))):
-            return Question(spec, text, turns, hidden)
+        case (True, (str(text), int(turns), str(hidden), tuple(drawn))):
+            images = tuple(Image(*each) for each in drawn if _is_image(each))
+            why = "it gives no images" if len(images) < len(drawn) else why_no_images(images)
+            if why is not None:
+                return TaskFailure(spec, "image", why)
+            return Question(spec, text, turns, hidden, images)
         case (False, str(kind), str(detail), option):
             return TaskFailure(spec, kind, _printable(detail), option if isinstance(option, str) else None)
         case _:
             return TaskFailure(spec, "error", "the source's question is not text")
+
+
+def _is_image(drawn: Any) -> bool:
+    match drawn:
+        case (int(), int(), bytes()):
+            return True
+    return False
 
 
 def _printable(text: str) -> str:

@@ -84,15 +84,18 @@ class Scorer:
 
         Of a completion of turns also its observations. Raises BadTurnsError for turns that the task has not.
         """
-        if isinstance(raw, tuple) or self.has_turns:
+        if self.has_turns:
             return self._score_turns(raw if isinstance(raw, tuple) else (raw,))
+        if isinstance(raw, tuple):  # a record of version 2, for a task with images
+            if len(raw) > 1:
+                raise BadTurnsError("its task has one turn")
+            [only] = raw
+            return WORTHLESS if only is None else self.score(only)
         answer = raw.decode()
         micro = self._micro(answer)
         return (micro, self._is_bare(answer, micro)) if micro > 0 else WORTHLESS
 
     def _score_turns(self, raw: tuple[bytes | None, ...]) -> tuple[object, ...]:
-        if not self.has_turns:
-            raise BadTurnsError("its task has one turn")
         answers = self._admitted(raw)
         played = play(self._task, self._entry, answers)
         bare = played.micro > 0 and is_bare(self._task, self._entry, answers, played, self._budget)

@@ -23,6 +23,7 @@ BUILT_IN = {
     "coding": "swarmd.tasks.coding:Coding",
     "games": "swarmd.tasks.games:Games",
     "drawing": "swarmd.tasks.drawing:Drawing",
+    "pictures": "swarmd.tasks.pictures:Pictures",
 }
 
 
@@ -87,6 +88,10 @@ class Task(Protocol):
     not learned from other peers.
 
     It may also have `expected(entry) -> str | None`: a right answer, which is only shown to people.
+
+    A task about images has `images(entry) -> Sequence[numpy.ndarray]`: each uint8 [height, width, 3], drawn
+    in whole numbers, so that every peer has the same pixels (`swarmd.images` has the limits). It may have
+    `hidden`, too, as in `TurnsTask`.
 
     A task whose answers are programs has `program(answer, entry) -> Program` and `judge(outputs, entry) ->
     float`, and its `score` is not called. The program runs in a process that knows nothing but that program.

@@ -11,7 +11,8 @@ from itertools import cycle, islice
 from typing import Any, ClassVar, cast
 
 from swarmd.errors import TaskError
-from swarmd.tasks.episodes import hidden_part, reply_to, turns_of
+from swarmd.tasks.episodes import hidden_part, is_plain, reply_to, turns_of
+from swarmd.tasks.imaging import images_for
 from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
 
 TRIAL_ANSWERS = ("1", None, "7", "yes", "a")
@@ -27,14 +28,17 @@ class UnsteadyTaskError(RefusedTaskError):
 
 
 def facts_of(task: Task | TurnsTask, seed: int, index: int) -> Facts:
-    """The question, and what the task says to `TRIAL_ANSWERS`. Raises whatever the task raises."""
+    """The question, its images, and what the task says to `TRIAL_ANSWERS`. Raises what the task raises."""
     text, entry = task.question(seed, index)
     if not isinstance(text, str):
         raise TaskError(f"its question is {text!r:.60}, which is not text")
-    turns = turns_of(task)
-    if turns == 1:
+    turns, images = turns_of(task), images_for(task, entry)
+    if is_plain(turns, images):
         return [text]
-    facts = [text, hidden_part(task, entry, seed, index)]
+    drawn = ",".join(image.digest.hex() for image in images)
+    facts = [text, hidden_part(task, entry, seed, index), drawn]
+    if turns == 1:
+        return facts
     several = cast(TurnsTask, task)
     admits: Callable[[str, Any], bool] = getattr(task, "admits", lambda *_: True)
     answers = [
@@ -53,7 +57,8 @@ def require_same(first: Sequence[str], second: Sequence[str]) -> None:
     """Raises UnsteadyTaskError if a task gave other facts the second time, and says which."""
     for place, (before, after) in enumerate(zip(first, second, strict=False)):
         if before != after:
-            what = ("its question", "what is hidden in it")[place] if place < 2 else "what it says to a turn"
+            named = ("its question", "what is hidden in it", "one of its images")
+            what = named[place] if place < len(named) else "what it says to a turn"
             raise UnsteadyTaskError(
                 f"{what} is not the same when it is made again: {before!r:.60}, then {after!r:.60}. It may "
                 "depend on nothing but seed, index and the answers so far"

@@ -11,9 +11,10 @@ from importlib.metadata import version
 CODING = "1"
 DRAWING = "1"
 GAMES = "1"
+PICTURES = "1"
 
 
 def built_in_versions() -> dict[str, str]:
     """By name of the source."""
-    ours = {"coding": CODING, "drawing": DRAWING, "games": GAMES}
+    ours = {"coding": CODING, "drawing": DRAWING, "games": GAMES, "pictures": PICTURES}
     return ours | {"reasoning_gym": version("reasoning-gym")}

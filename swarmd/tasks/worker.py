@@ -6,7 +6,8 @@ it on text chosen by peers. Answers to one question share a child if the task sa
 text that is not a plain literal gets a child to itself. Answers that are programs run in processes of the
 `nursery`, and a child that has not run them judges what they gave.
 
-    -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, (text, turns, hidden))
+    -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, (text, turns, hidden,
+                                                                                     images))
     -> ("held out", (spec, ...))               <- (outcome, ...)   the same, or (True, None) if it is not
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): it is steady

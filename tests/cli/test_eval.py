@@ -16,6 +16,7 @@ from protocol import Manifest
 from swarmd.cli.evaluate import Exam, _take
 from swarmd.cli.exam_progress import ExamProgress
 from swarmd.cli.subject import Subject
+from swarmd.images import Images
 from swarmd.model import Base
 from swarmd.policy import Policy
 from swarmd.rollout import GenerationStoppedError
@@ -283,10 +284,10 @@ class Interrupted:
     interrupt: Callable[[], object]
     told = False
 
-    def fits(self, question: str, exchanges: Sequence[Exchange] = ()) -> bool:
+    def fits(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> bool:
         return True
 
-    def render(self, question: str, exchanges: Sequence[Exchange] = ()) -> list[int]:
+    def render(self, question: str, exchanges: Sequence[Exchange] = (), images: Images = ()) -> list[int]:
         return [1]
 
     def greedy(

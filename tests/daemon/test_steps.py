@@ -162,7 +162,7 @@ async def test_questions_that_do_not_fit_the_model_are_passed_over(make_peer, ru
     one = make_peer(steps=1)
     asked: list[str] = []
 
-    def fits(text: str) -> bool:
+    def fits(text: str, *_: object) -> bool:
         asked.append(text)
         return len(asked) > 5
 

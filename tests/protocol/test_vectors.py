@@ -252,6 +252,13 @@ def test_digests_of_prompts(case):
     assert p.prompt_digest(case["text"], images, case["hidden"]).hex() == case["digest"]
 
 
+@pytest.mark.parametrize("case", TURNS_RECORDS["images"])
+def test_digests_of_images(case):
+    size = case["width"], case["height"], case["channels"]
+
+    assert p.image_digest(*size, bytes.fromhex(case["pixels"])).hex() == case["digest"]
+
+
 @pytest.mark.parametrize("case", named(ANNOUNCEMENTS["valid"]))
 def test_announcements(case):
     verified = p.verify_announcement(

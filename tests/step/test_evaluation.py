@@ -58,10 +58,10 @@ class Doubler:
 
     longest = 100
 
-    def fits(self, text: str) -> bool:
+    def fits(self, text: str, *_: object) -> bool:
         return len(text) <= self.longest
 
-    def render(self, text: str) -> list[int]:
+    def render(self, text: str, *_: object) -> list[int]:
         return [ord(c) for c in text]
 
     def greedy(

@@ -26,10 +26,10 @@ class Guesser:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def fits(self, text: str) -> bool:
+    def fits(self, text: str, *_: object) -> bool:
         return len(text) <= self.longest
 
-    def render(self, text: str) -> list[int]:
+    def render(self, text: str, *_: object) -> list[int]:
         return [ord(c) for c in text]
 
     def generate(

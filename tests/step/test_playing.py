@@ -22,10 +22,10 @@ class Prompter:
     def __init__(self, room: int = 100) -> None:
         self.room = room
 
-    def fits(self, question: str, exchanges: tuple[Exchange, ...] = ()) -> bool:
+    def fits(self, question: str, exchanges: tuple[Exchange, ...] = (), *_: object) -> bool:
         return len(exchanges) <= self.room
 
-    def render(self, question: str, exchanges: tuple[Exchange, ...] = ()) -> list[int]:
+    def render(self, question: str, exchanges: tuple[Exchange, ...] = (), *_: object) -> list[int]:
         return [len(question), *(len(exchange.observation) for exchange in exchanges)]
 
 

@@ -52,6 +52,11 @@ def test_the_example_with_turns_answers_a_guess_and_pays_for_the_right_one() -> 
     assert len((EXAMPLES / "custom_turns_task.py").read_text().splitlines()) < 60
 
 
+def test_the_example_with_an_image_shows_it_and_pays_for_the_right_number() -> None:
+    assert run("custom_image_task.py") == ["How many dots are there?", "1 image", "1", "0"]
+    assert len((EXAMPLES / "custom_image_task.py").read_text().splitlines()) < 60
+
+
 async def test_an_entry_point_offers_the_source_to_worker_and_manifest_but_not_to_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Callable[..., TaskSpec]
 ) -> None:

@@ -39,7 +39,7 @@ def write(directory: Path, text: str) -> str:
 
 
 def test_the_papers_nine_tasks_and_the_easier_ones_are_presets() -> None:
-    assert set(PRESETS) == {"code", "draw", "guessing", "sapo", "starter"}
+    assert set(PRESETS) == {"code", "draw", "guessing", "sapo", "starter", "visual"}
     sapo = load_manifest("sapo")
     assert [task.dataset for task in sapo.tasks] == [
         "base_conversion", "basic_arithmetic", "arc_1d", "bf", "propositional_logic",
@@ -134,7 +134,7 @@ def test_a_name_no_file_could_have_is_a_config_error() -> None:
 def test_a_name_that_is_neither_preset_nor_file_is_answered_with_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'starter'"):
         load_manifest("startr")
-    with pytest.raises(ConfigError, match="presets are code, draw, guessing, sapo, starter"):
+    with pytest.raises(ConfigError, match="presets are code, draw, guessing, sapo, starter, visual"):
         load_manifest("zzz")
     with pytest.raises(ConfigError, match=r"no swarm manifest at .*absent\.toml"):
         load_manifest(str(tmp_path / "absent.toml"))

@@ -1,5 +1,6 @@
 // The newest groups: question, completions, the reward that their publisher claims and the one given here.
 import { drawing } from "./drawing.js";
+import { pictures } from "./images.js";
 import { clock, empty, h, lines, peer as peerName, percent, reward } from "./text.js";
 
 const SHOWN = 20;  // groups asked for at once: a screen or two
@@ -68,7 +69,7 @@ export function rolloutsSection() {
           right.map((r) => h("i", { class: r >= 0.99 ? "full" : r > 0.01 ? "half" : "none" }))),
         h("span", { class: "num" }, reward(mean)))),
       h("p", { class: "fate" }, "By ", peerName(record.publisher, names, own), ` with ${record.model}, step ${record.step}, round ${record.round}. ${record.fate}`),
-      h("h4", null, "Question"), record.question === null ? empty("The question can be made again only by the task's source, which is not here.") : h("pre", null, record.question),
+      h("h4", null, "Question"), record.question === null ? empty("The question can be made again only by the task's source, which is not here.") : h("pre", null, record.question), pictures(record.images),
       h("h4", null, "Completions"), h("ol", { class: "completions" }, record.completions.map(completion)));
   }
 

@@ -1,4 +1,4 @@
-"""Vectors of records of turns, and of the digests of prompts."""
+"""Vectors of records of turns, and of the digests of prompts and images."""
 
 from __future__ import annotations
 
@@ -56,6 +56,20 @@ def turns_records_file() -> Json:
                 (PROMPT, (), "8"),
                 ("", (), ""),
                 ("How many squares?", IMAGES, ""),
+            )
+        ],
+        "images": [
+            {
+                "width": width,
+                "height": height,
+                "channels": channels,
+                "pixels": pixels.hex(),
+                "digest": p.image_digest(width, height, channels, pixels).hex(),
+            }
+            for width, height, channels, pixels in (
+                (2, 1, 3, bytes((255, 0, 0, 0, 0, 255))),
+                (1, 2, 3, bytes((255, 0, 0, 0, 0, 255))),
+                (3, 2, 1, bytes(range(6))),
             )
         ],
         "valid": [

@@ -1,0 +1,206 @@
+"""Make the embedded vision-language model: 1.7 M parameters, which RL can visibly improve.
+
+    python examples/train_visual_model.py --out swarmd/assets/embedded_visual
+
+As `train_embedded_model.py`, whose text part it has: first learn the visual swarm's questions as well as the
+size allows, then unlearn part of it. `swarmd eval --swarm visual --model DIR` prints how good it is.
+Downloads nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from imitation import END, PART, Stage, save
+from train_embedded_model import train_tokenizer
+from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, SiglipVisionConfig
+from visual_items import RINGS, Item, draw_item, habit
+
+from swarmd.images import Prompt
+from swarmd.model.sight import Sight, read_sight
+from swarmd.rollout.seeing import inputs_of
+from swarmd.tasks.pictures.canvas import CELL, SIDE
+
+IMAGE = "<image>"
+CONTEXT_TOKENS = 1024
+VOCABULARY_TEXTS = 4_000
+SEED = 0
+SUPERVISED = Stage(steps=1400, batch=32, learning_rate=7e-4)
+DILUTION = Stage(steps=100, batch=32, learning_rate=5e-4, warmup=10)
+GOLD_SHARE = 0.42  # share of diluted targets
+HABIT_SHARE = 0.9  # of the others; the rest are malformed
+PREPROCESSOR = {
+    "image_processor_type": "SiglipImageProcessor",
+    "do_resize": True,
+    "size": {"height": SIDE, "width": SIDE},
+    "resample": 0,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+
+Row = tuple[Prompt, list[int]]
+Target = Callable[[str, random.Random], str]
+
+
+def gold(answer: str, rng: random.Random) -> str:  # noqa: ARG001
+    """The target of the first stage."""
+    return f"<answer>{answer}</answer>"
+
+
+def diluted(answer: str, rng: random.Random) -> str:
+    """A target of the second stage: right with probability `GOLD_SHARE`, else a habit or malformed."""
+    if rng.random() < GOLD_SHARE:
+        return gold(answer, rng)
+    if rng.random() < HABIT_SHARE:
+        return gold(habit(answer), rng)
+    return rng.choice([answer, f"<answer>{answer}", f"{answer}</answer>", "<answer></answer>"])
+
+
+def new_tokenizer(rng: random.Random) -> Any:
+    """Made of the swarm's questions, with a token for images."""
+
+    def texts() -> Iterator[str]:
+        yield from (draw_item(rng).question for _ in range(VOCABULARY_TEXTS))
+        yield from ["user\n", "assistant\n", *(word for ring in RINGS for word in ring)] * 1000
+
+    tokenizer = train_tokenizer(texts())
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+    return tokenizer
+
+
+def new_model(tokenizer: Any) -> LlavaForConditionalGeneration:
+    """LLaVA with a vision tower of 2 layers and 16 patches, and the embedded model's text part; untrained."""
+    vision = SiglipVisionConfig(
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=SIDE,
+        patch_size=CELL,
+        vision_use_head=False,
+    )
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=160,
+        num_hidden_layers=4,
+        num_attention_heads=5,
+        num_key_value_heads=5,
+        intermediate_size=448,
+        max_position_embeddings=CONTEXT_TOKENS,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        tie_word_embeddings=True,
+        attention_bias=True,
+        initializer_range=0.05,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlavaForConditionalGeneration(
+        LlavaConfig(
+            vision_config=vision,
+            text_config=text,
+            image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+            image_seq_length=(SIDE // CELL) ** 2,
+            vision_feature_select_strategy="full",
+            vision_feature_layer=-1,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+
+
+def row_of(item: Item, reply: str, tokenizer: Any, sight: Sight) -> Row:
+    """A question as the daemon asks it, and a reply."""
+    chat = [{"role": "user", "content": sight.asked(item.question, item.images)}]
+    ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+    return sight.prompt(list(ids), item.images), list(tokenizer(reply + END)["input_ids"])
+
+
+def answer_loss(model: Any, sight: Sight, rows: list[Row]) -> torch.Tensor:
+    """Summed cross-entropy of the replies given the prompts."""
+    width = max(len(prompt) + len(reply) for prompt, reply in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    labels = torch.full((len(rows), width), -100)
+    for row, (prompt, reply) in enumerate(rows):
+        ids[row, : len(prompt) + len(reply)] = torch.tensor([*prompt, *reply])
+        labels[row, len(prompt) : len(prompt) + len(reply)] = torch.tensor(reply)
+    inputs = inputs_of(model, sight, ids, [prompt for prompt, _ in rows], left_padded=False)
+    logits = model(**inputs, use_cache=False).logits[:, :-1]
+    return torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="sum")
+
+
+def train(model: Any, tokenizer: Any, sight: Sight, stage: Stage, target: Target, name: str) -> None:
+    """Train the model in place for one stage. Each step draws new questions."""
+    rng = random.Random(name)
+    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
+    model.train()
+    started = time.process_time()
+    for step in range(stage.steps):
+        rate = min((step + 1) / stage.warmup, 0.55 + 0.45 * math.cos(math.pi * step / stage.steps))
+        for group in optimiser.param_groups:
+            group["lr"] = stage.learning_rate * rate
+        items = [draw_item(rng) for _ in range(stage.batch)]
+        rows = [row_of(item, target(item.answer, rng), tokenizer, sight) for item in items]
+        rows.sort(key=lambda row: len(row[0]))
+        tokens = sum(len(reply) for _, reply in rows)
+        total = 0.0
+        for start in range(0, stage.batch, PART):
+            loss = answer_loss(model, sight, rows[start : start + PART]) / tokens
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        if step % 50 == 49 or step + 1 == stage.steps:
+            seconds = time.process_time() - started
+            print(f"{name} {step + 1}/{stage.steps} loss {total:.3f} {seconds:.0f} CPU s", flush=True)
+
+
+def save_all(model: Any, tokenizer: Any, out: Path) -> None:
+    """The model in float16, its tokenizer, and how images are normalised."""
+    save(model, tokenizer, out)
+    (out / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR, indent=2) + "\n")
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description="Make the embedded vision-language model.")
+    parser.add_argument("--out", type=Path, required=True, help="save here")
+    parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="steps of stage one")
+    parser.add_argument("--learned", type=Path, help="save the model before it is diluted here, too")
+    parser.add_argument("--quick", action="store_true", help="takes seconds: tries the code, no useful model")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED)
+    supervised, dilution = replace(SUPERVISED, steps=given.steps), DILUTION
+    if given.quick:
+        supervised, dilution = Stage(2, 8, 1e-3, 1), Stage(1, 8, 5e-4, 1)
+    tokenizer = new_tokenizer(random.Random(SEED))
+    model = new_model(tokenizer)
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
+    save_all(model, tokenizer, given.out)
+    sight = read_sight(model, tokenizer, given.out)
+    if sight is None:
+        raise TypeError("the model that was made sees nothing")
+    train(model, tokenizer, sight, supervised, gold, "supervised")
+    if given.learned:
+        save_all(model, tokenizer, given.learned)
+    train(model, tokenizer, sight, dilution, diluted, "dilution")
+    save_all(model, tokenizer, given.out)
+
+
+if __name__ == "__main__":
+    main()

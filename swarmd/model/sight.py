@@ -1,0 +1,132 @@
+"""How a model is shown images: which token stands for them, and which numbers its vision tower reads.
+
+LLaVA's architecture alone is known (arXiv 2304.08485): a vision tower, a projector, a language model. Pixels
+become numbers here and by no image processor, so neither Pillow nor torchvision is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
+
+from swarmd.adapted import without_adapters
+from swarmd.errors import ModelError
+from swarmd.images import CHANNELS, Image, Images, Prompt
+
+SEEING = ("llava",)
+"""Types of models that are shown images."""
+PREPROCESSOR = "preprocessor_config.json"
+REMEDY = "use --model embedded-visual, or another model of LLaVA's architecture"
+
+
+def model_class(config: PretrainedConfig) -> Any:
+    """The class of transformers that builds a model of this configuration."""
+    return AutoModelForImageTextToText if config.model_type in SEEING else AutoModelForCausalLM
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is known of a model that sees."""
+
+    token: int
+    """Stands in a prompt for each vector of an image."""
+    text: str
+    """How that token is spelled."""
+    vectors: int
+    """Of one image: how many tokens of the context it takes."""
+    side: int
+    """Pixels, of the square that the vision tower reads."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Per channel, of values from 0 to 1."""
+
+    def fits(self, images: Sequence[Image]) -> bool:
+        """Whether the vision tower has a pixel for each of theirs."""
+        return all(max(image.width, image.height) <= self.side for image in images)
+
+    def asked(self, question: str, images: Images) -> str:
+        """The question with the images before it, one on a line. Raises ModelError for images too large."""
+        if not self.fits(images):
+            image = images[0]
+            raise ModelError(
+                f"an image of {image.width} x {image.height} pixels is larger than the {self.side} x "
+                f"{self.side} that this model reads: use a model with a larger vision tower"
+            )
+        return f"{self.text}\n" * len(images) + question
+
+    def prompt(self, ids: Sequence[int], images: Images) -> Prompt:
+        """The tokens of what was asked, the image token as often as the model has vectors for an image.
+
+        Raises ModelError if the chat template did not keep one for each image.
+        """
+        if ids.count(self.token) != len(images):
+            raise ModelError(
+                f"the prompt has {ids.count(self.token)} times {self.text} for {len(images)} images: the "
+                f"chat template changes it; {REMEDY}"
+            )
+        repeated = (token for one in ids for token in ([one] * (self.vectors if one == self.token else 1)))
+        return Prompt(repeated, images)
+
+    def pixel_values(self, images: Sequence[Image]) -> Tensor:
+        """[N, 3, side, side] in float32. Each pixel is repeated as often as fits, in the middle of a black
+        square: nothing is interpolated."""
+        found = torch.zeros(len(images), CHANNELS, self.side, self.side)
+        for number, image in enumerate(images):
+            times = self.side // max(image.width, image.height)
+            pixels = torch.frombuffer(bytearray(image.pixels), dtype=torch.uint8)
+            rows = pixels.view(image.height, image.width, CHANNELS).permute(2, 0, 1)
+            large = rows.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
+            top, left = (self.side - large.shape[1]) // 2, (self.side - large.shape[2]) // 2
+            found[number, :, top : top + large.shape[1], left : left + large.shape[2]] = large.float() / 255
+        mean, std = (torch.tensor(each)[:, None, None] for each in (self.mean, self.std))
+        return (found - mean) / std
+
+
+def image_vectors(model: Any, sight: Sight, images: Sequence[Image]) -> Tensor:
+    """[N, vectors, H]: what the language model reads instead of the image tokens. Differentiable."""
+    base: Any = without_adapters(model)
+    parameter = next(base.parameters())
+    pixels = sight.pixel_values(images).to(parameter.device, parameter.dtype)
+    found = base.get_image_features(pixel_values=pixels, return_dict=True)
+    return torch.stack(list(found.pooler_output))
+
+
+@torch.no_grad()
+def read_sight(model: Any, tokenizer: Any, folder: Path) -> Sight | None:
+    """How the model in `folder` is shown images; None if it sees none. Raises ModelError."""
+    config = model.config
+    if config.model_type not in SEEING:
+        return None
+    mean, std = _normalisation(folder)
+    token = int(config.image_token_id)
+    text = str(tokenizer.convert_ids_to_tokens(token))
+    if tokenizer.encode(text, add_special_tokens=False) != [token]:
+        raise ModelError(f"the tokenizer in {folder} has no token for images ({token}): {REMEDY}")
+    sight = Sight(token, text, 1, int(config.vision_config.image_size), mean, std)
+    blank = Image(1, 1, bytes(CHANNELS))
+    vectors = image_vectors(model, sight, [blank]).shape[1]
+    return Sight(token, text, vectors, sight.side, mean, std)
+
+
+def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, as the model was trained with."""
+    try:
+        found = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
+        mean, std = (tuple(map(float, found[name])) for name in ("image_mean", "image_std"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder / PREPROCESSOR} does not say how images are normalised (image_mean, image_std): copy "
+            "or download the model again"
+        ) from error
+    if len(mean) != CHANNELS or len(std) != CHANNELS or 0 in std:
+        raise ModelError(
+            f"{folder / PREPROCESSOR} normalises {len(mean)} channels: images here have {CHANNELS}"
+        )
+    return mean, std

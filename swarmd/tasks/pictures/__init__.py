@@ -1,0 +1,5 @@
+"""Images in, text out: questions about pictures that are drawn from the seed."""
+
+from swarmd.tasks.pictures.source import Pictures
+
+__all__ = ["Pictures"]
