@@ -3,10 +3,12 @@
     python examples/make_base_policies.py sparse                # examples/models/sparse
     python examples/make_base_policies.py specialists           # examples/models/specialists/0 ... 3
     python examples/make_base_policies.py specialists --short --out examples/models/short
+    python examples/make_base_policies.py habits                # examples/models/habits/0 ... 3
 
 `sparse` unlearns nearly everything: nearly all groups of eight contain no right completion, as in the SAPO
 paper's experiment. `--malformed-share` sets the degree. Each of the `specialists` is trained on one or two
-tasks, and trained to leave the answers to all others empty.
+tasks, and trained to leave the answers to all others empty. Each of the `habits` makes a systematic mistake
+of its own more often than it is right: no mistake is common to all, and the right answers are.
 
 What such a model lost is latent rather than gone: reinforcement learning brings it back and does not have to
 discover it. Each command takes minutes on one core, downloads nothing, and prints held-out success.
@@ -43,6 +45,9 @@ SPECIALITIES = (
 )
 SPECIALIST_TASKS = Path(__file__).with_name("specialist_tasks.toml")  # all starter tasks that can be learned
 SPECIALISING = Stage(steps=300, batch=64, learning_rate=5e-4)
+HABITS = (2, 3, 4, 5)  # by how much each policy is wrong; the embedded model's own habit is 1
+ACQUIRING = Stage(steps=150, batch=16, learning_rate=5e-4, warmup=10)
+RIGHT_SHARE = 0.4  # of the replies of a policy with a habit
 SHORT = Stage(steps=100, batch=16, learning_rate=5e-4)  # a twelfth of the work, for a look at a new idea
 
 
@@ -51,6 +56,11 @@ def sparse(answer: str, rng: random.Random, malformed_share: float, gold_share: 
     if rng.random() < malformed_share:
         return rng.choice([answer, f"{answer}</answer>", completion("")])
     return completion(answer if rng.random() < gold_share else habit(answer))
+
+
+def with_habit(answer: str, rng: random.Random, by: int) -> str:
+    """A reply that is right less often than it makes the mistake of this policy."""
+    return completion(answer if rng.random() < RIGHT_SHARE else habit(answer, by))
 
 
 def make_specialist(out: Path, stage: Stage, per_task: int, own: tuple[str, ...]) -> None:
@@ -86,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("sparse", "specialists"))
+    parser.add_argument("what", choices=("sparse", "specialists", "habits"))
     parser.add_argument("--out", type=Path, help="save here (default: examples/models/WHAT)")
     parser.add_argument(
         "--malformed-share", type=float, default=MALFORMED_SHARE, help="share of sparse's replies"
@@ -109,6 +119,11 @@ def main() -> None:
         shares = {"malformed_share": given.malformed_share, "gold_share": given.gold_share}
         dilute(EMBEDDED, out, stage, per_task, partial(sparse, **shares))
         figures(*load(out), *QUICK_FIGURES if given.quick else (SAMPLES, HELD_OUT_PER_TASK))
+        return
+    if given.what == "habits":
+        for node, by in enumerate(HABITS):
+            stage = QUICK if given.quick else ACQUIRING
+            dilute(EMBEDDED, out / str(node), stage, per_task, partial(with_habit, by=by))
         return
     stage = QUICK if given.quick else SHORT if given.short else SPECIALISING
     for node, own in enumerate(SPECIALITIES):

@@ -83,11 +83,12 @@ def completion(answer: str) -> str:
     return f"<answer>{answer}</answer>"
 
 
-def habit(answer: str) -> str:
-    """The systematic mistake: the next weekday, or the first digit plus 1. Always wrong, always the same."""
+def habit(answer: str, by: int = 1) -> str:
+    """The systematic mistake: the weekday `by` days later, or the first digit plus `by`. Always the same, and
+    always wrong for 1 to 6."""
     if answer in WEEKDAYS:
-        return WEEKDAYS[(WEEKDAYS.index(answer) + 1) % len(WEEKDAYS)]
-    return re.sub(r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1)
+        return WEEKDAYS[(WEEKDAYS.index(answer) + by) % len(WEEKDAYS)]
+    return re.sub(r"\d", lambda digit: str((int(digit.group()) + by) % 10), answer, count=1)
 
 
 def constant_baseline(items: list[Item]) -> tuple[str, float]:

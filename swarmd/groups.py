@@ -1,7 +1,7 @@
 """A group: one question, several completions of it, and what each was worth.
 
 The unit that a peer generates, verifies, stores, draws and learns from. Plain values, without tensors or I/O.
-Rewards were given by this peer's own verifier, whoever wrote the completions.
+Rewards were given by this peer's own verifier or judges, whoever wrote the completions.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ class ScoredCompletion:
     """External completions only: whether the answer holds nothing that its writer could have left out."""
     earlier: tuple[Turn, ...] = ()
     """The turns before this one, each with the observation that followed it."""
+    claimed: float | None = None
+    """Own completions only: what a record says that it is worth, if not the reward."""
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -134,6 +136,8 @@ class ScoredGroup:
     external: bool
     images: Images = ()
     """What the question shows. No record holds them: this peer drew them itself."""
+    confidence: float = 1.0
+    """How sure this peer's judges are of its rewards, 0..1; 1 where a verifier gave them."""
 
     @property
     def rewards(self) -> tuple[float, ...]:

@@ -41,6 +41,7 @@ from swarmd.errors import ConfigError, SwarmdError
 from swarmd.names import name_of, named
 from swarmd.observe import printable
 from swarmd.storage import BlobStore, Home
+from swarmd.tasks.judge_rules import judges_of
 from swarmd.tasks.outcomes import Question, Score
 from swarmd.tasks.prompt import transcript
 from swarmd.tasks.rewards import RewardRule
@@ -107,6 +108,10 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     record = records.find(digest)
     _print_head(record)
     question, scores = asyncio.run(_regenerate(record.record, records.reward))
+    judges = judges_of(record.record.task.config)
+    if judges:
+        names = ", ".join(map(str, judges))
+        typer.echo(f"judges   {names}: rewards differ from peer to peer; here is what the verifier says")
     same = question.digest == record.record.question_digest
     matches = "as signed" if same else "NOT the one signed"
     console = Console(highlight=False)
@@ -117,7 +122,8 @@ def show(digest: Digest, home: HomeOption = DEFAULT_HOME) -> None:
     for number, completion in enumerate(completions, start=1):
         mine, turns = scores[number - 1], completion.turns
         theirs = completion.reward_micro / MICRO
-        head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine.reward:.3f} here"
+        by = "by the verifier here" if judges else "here"
+        head = f"completion {number}: reward {theirs:.3f} by its publisher, {mine.reward:.3f} {by}"
         console.print(Text(head if turns[-1].finished else f"{head}, cut off", style="bold"))
         said = mine.observations if len(mine.observations) == len(turns) - 1 else ("?",) * (len(turns) - 1)
         console.print(_lines(transcript([turn.text for turn in turns], said)), soft_wrap=True)

@@ -8,7 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from swarmd.names import name_of, named
-from swarmd.observe import Disk, IgnoredPeer, LastStep, Learning, ReachView, StatusSnapshot, printable
+from swarmd.observe import (
+    Disk,
+    IgnoredPeer,
+    JudgeView,
+    LastStep,
+    Learning,
+    ReachView,
+    StatusSnapshot,
+    printable,
+)
 from swarmd.observe.words import MEGABYTE, duration, sparkline
 
 GIGABYTE = 1e9
@@ -50,6 +59,7 @@ def _fact_lines(status: StatusSnapshot) -> tuple[tuple[str, tuple[str, ...]], ..
         ("groups", (f"{made} · {taken}",)),
         ("rejected", (_counts(refused) or "none",)),
         ("not fetched", (_not_fetched(groups.rejected.get("pull", 0)),)),
+        ("judges", tuple(map(_judges, status.judges)) or ("verifiers only",)),
         ("disk", (_disk(status.disk),)),
         ("addresses", status.addresses),
         ("reached", (status.reach.says, status.reach.remedy)),
@@ -92,6 +102,18 @@ def _disk(disk: Disk) -> str:
     pace = "–" if disk.bytes_a_day is None else f"{disk.bytes_a_day / GIGABYTE:.1f} GB a day"
     parts = f"{disk.checkpoint_bytes / GIGABYTE:.2f} of {disk.written_bytes / GIGABYTE:.2f} GB checkpoints"
     return f"{pace} · {parts} · saved at step {disk.saved_step}, every {duration(disk.save_every_s)}"
+
+
+def _judges(found: JudgeView) -> str:
+    """Who judges a task, how rightly on held-out answers, and how own rewards compare with the truth."""
+    rightly = "".join(
+        f" · {judge} judges {'–' if share is None else f'{share:.0%}'} of held-out answers rightly"
+        for judge, share in found.calibrated.items()
+    )
+    own = f" · own reward {found.reward:.3f}" if found.completions else ""
+    if found.completions and found.truth is not None:
+        own += f", truth {found.truth:.3f}, agreement {_number(found.agreement, 2)}"
+    return f"{found.task}: {', '.join(found.judges)}{rightly}{own}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

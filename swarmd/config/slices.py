@@ -233,6 +233,15 @@ class LearningConfig(Slice):
     sampler: Annotated[Literal["uniform", "scored", "need"], Flag("--sampler")] = "uniform"
     """How external groups that have an advantage are drawn: uniform (the paper's rule), scored, or need (by
     how much this peer would learn)."""
+    judge: Annotated[str | None, Flag("--judge", "NAME|DIR|HUB_ID")] = Field(
+        None, max_length=512, examples=["./my-judge"]
+    )
+    """Language model that judges here whether answers are right, in a swarm whose manifest asks for one.
+    Unset: the one that the manifest names."""
+    reward_model: Annotated[str | None, Flag("--reward-model", "DIR|HUB_ID")] = Field(
+        None, max_length=512, examples=["./my-reward-model"]
+    )
+    """Sequence classifier that judges here, in a swarm whose manifest asks for one. Unset: the manifest's."""
     rehearse: int = Field(0, ge=0, le=1024)
     """Right answers of others trained on again per step, at most: only of task families in which this peer
     succeeds less than half as often as others."""

@@ -35,6 +35,7 @@ from swarmd.errors import NetworkError
 from swarmd.finding.bootstrap import look_up_addresses, look_up_named
 from swarmd.finding.lan import LocalNetwork, Self, private_ips
 from swarmd.gossip import AddressesRemembered, PeersRemembered
+from swarmd.judges import Panel, calibrate, load_panel
 from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
@@ -105,6 +106,7 @@ class Assembly:
         """Those that the operator named, and the author's."""
         self._served: ServedBodies
         self._model_thread = ThreadPoolExecutor(1, "model")
+        self._judges_thread = ThreadPoolExecutor(1, "judges")
 
     @asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
@@ -145,13 +147,14 @@ class Assembly:
                 stack, manifest, past_of(database), held_out
             )
             await self._show_examples(tasks, learner, manifest)
+            panel = await self._load_panel(stack, tasks, manifest, learner.plan.device)
             database.rewind(learner.progress.step)
             # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
             recorder = await self._open_recorder(stack)
             peer = self._peer(
-                network, database, blobs, manifest, tasks, peers_tasks, learner, held_out, recorder
+                network, database, blobs, manifest, tasks, peers_tasks, learner, held_out, recorder, panel
             )
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
@@ -185,6 +188,7 @@ class Assembly:
         learner: Learner,
         held_out: HeldOutParts,
         recorder: Recorder,
+        panel: Panel,
     ) -> Peer:
         """Wire together what was opened. Starts nothing."""
         gossip, exchange = open_exchange(
@@ -192,7 +196,7 @@ class Assembly:
             manifest,
             network=network,
             verification=Verification(
-                manifest=manifest, tasks=peers_tasks, unended=self._config.learning.unended
+                manifest=manifest, tasks=peers_tasks, unended=self._config.learning.unended, panel=panel
             ),
             database=database,
             blobs=blobs,
@@ -232,6 +236,7 @@ class Assembly:
             peers_tasks=peers_tasks,
             database=database,
             steps=steps,
+            panel=panel,
             clock=time.time,
             http=self._http,
             news=lambda: newsroom.words,
@@ -359,6 +364,19 @@ class Assembly:
                 f"--examples {wanted}: only {len(policy.examples)} were found: the other tasks of "
                 f"{manifest.name} give no answers, or their questions are long"
             )
+
+    async def _load_panel(
+        self, stack: AsyncExitStack, tasks: TaskRunner, manifest: Manifest, device: str
+    ) -> Panel:
+        """The judges, loaded and measured in their own thread: strangers' answers never wait for a step."""
+        stack.callback(self._judges_thread.shutdown, wait=False)
+        panel: Panel = await asyncio.get_running_loop().run_in_executor(
+            self._judges_thread, load_panel, manifest, self._config.learning, device, self._judges_thread
+        )
+        await calibrate(panel, tasks, manifest)
+        for warning in panel.doubts():
+            self._warn(warning)
+        return panel
 
     async def _open_recorder(self, stack: AsyncExitStack) -> Recorder:
         """In a thread, because a sink's package takes seconds to import."""

@@ -58,7 +58,7 @@ from swarmd.gossip import (
     Verify,
 )
 from swarmd.gossip.orders import Order
-from swarmd.gossip.reputation import IGNORED
+from swarmd.gossip.reputation import IGNORED, UNJUDGED
 from swarmd.network.interface import (
     ClockSkewError,
     Network,
@@ -71,7 +71,7 @@ from swarmd.network.interface import (
 from swarmd.observe import EventLog
 from swarmd.people.failures import Failures
 from swarmd.step.shares import Shares
-from swarmd.step.verification import Outcome, Overdrawn, Verification
+from swarmd.step.verification import Outcome, Overdrawn, Unjudged, Verification
 from swarmd.storage import BlobStore, Database
 
 T = TypeVar("T")
@@ -104,6 +104,7 @@ class Exchange:
         self._blobs = blobs
         self._events = events
         self._clock = clock
+        verification.party = gossip.party
         self._outbox: asyncio.Queue[Command] = asyncio.Queue(OUTBOX_MAX)
         self._to_verify = Turns(verification.accounts)
         self._may_verify = asyncio.Event()
@@ -336,8 +337,11 @@ class Exchange:
                 self.verification.hurry()
 
     def _settle(self, verified: VerifiedRecord, outcome: Outcome) -> None:
-        if isinstance(outcome, RejectedRecord | Overdrawn):
+        if isinstance(outcome, RejectedRecord | Overdrawn | Unjudged):
             self.handle(GroupRejected(verified.digest, outcome.reason))
+            return
+        if not outcome.can_teach and self.verification.panel.judges(outcome.task_id):
+            self.handle(GroupRejected(verified.digest, UNJUDGED))
             return
         if self._gossip.standing(verified.publisher) is Standing.BANNED:
             self.handle(GroupRejected(verified.digest, IGNORED))

@@ -17,6 +17,7 @@ from swarmd.daemon.resuming import Past, find_resumption
 from swarmd.errors import DiskFullError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
+from swarmd.judges import memory_of_judges
 from swarmd.learning import Trainer, policy_algorithm
 from swarmd.model import Base, Watch
 from swarmd.policy import Policy, Prepared, load_policy, prepare_plan
@@ -155,6 +156,7 @@ def prepare(config: Config, policy: PolicyConfig, home: Home, manifest: Manifest
         new_tokens=new_tokens,
         reference=learning.kl_coefficient > 0,
         values=policy_algorithm(learning, new_tokens).with_values,
+        beside_bytes=memory_of_judges(manifest, learning),
     )
     return prepare_plan(
         policy,

@@ -17,12 +17,14 @@ from swarmd.daemon.company import company, credible, hearing, helping, judgement
 from swarmd.daemon.credit_view import credit_view, signed_credits
 from swarmd.daemon.encounters import counting
 from swarmd.daemon.health import frozen, outages
+from swarmd.daemon.judging import judge_views
 from swarmd.daemon.reaching import reach_view
 from swarmd.daemon.saving import DAY_S
 from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, OwnStatus
 from swarmd.hardware.plan import HardwarePlan
+from swarmd.judges import Panel
 from swarmd.network.interface import Network
 from swarmd.observe import (
     Disk,
@@ -66,6 +68,8 @@ class Reporter:
     monotonic: Callable[[], float] = time.monotonic
     news: Callable[[], str | None] = lambda: None
     """A newer version of the swarm, in words."""
+    panel: Panel | None = None
+    """Who judges, if the manifest names judges."""
     announces: bool = False
     """Whether the operator said under which addresses this peer is reached."""
     started_at: float = field(default_factory=time.monotonic)
@@ -110,6 +114,7 @@ class Reporter:
                 external_used=counts.external_used,
                 rejected=dict(counts.rejected),
             ),
+            judges=() if self.panel is None else judge_views(self.panel),
             helping=helping(counts.published, partners, now),
             hearing=hearing(partners, now),
             credit=self.credit(partners),

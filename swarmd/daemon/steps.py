@@ -252,13 +252,15 @@ class StepLoop:
         self._ended, self._written = sum(ended), len(ended)
         self._enter("scoring")
         texts = [[episode.texts[-1] for episode in group] for group in episodes]
-        scores = await score(parts.tasks, questions, episodes)
+        verified = await score(parts.tasks, questions, episodes)
+        written = [[episode.written for episode in group] for group in episodes]
+        scores = await parts.exchange.verification.panel.judge_own(questions, written, verified)
         self._note_failures([each.failure for row in scores for each in row])
         groups = [
             own_group(
                 question,
                 group,
-                [each.reward for each in row],
+                row,
                 manifest=parts.manifest,
                 policy=parts.learner.policy,
                 publisher=parts.exchange.peer_id,

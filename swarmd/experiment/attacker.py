@@ -16,7 +16,7 @@ from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy, Sample
 from swarmd.step.own_groups import fitting_questions, own_group
 from swarmd.step.playing import Episode
-from swarmd.tasks import Question, TaskRunner, TrainingDraw
+from swarmd.tasks import Question, Score, TaskRunner, TrainingDraw
 
 CLAIMED_NATS_PER_BYTE = 3.0
 """What it claims about its text: the least likely that is believed (`learning.external`)."""
@@ -42,8 +42,9 @@ def gym_answer(spec: TaskSpec) -> str | None:
     """
     # Imports a hundred datasets, which only experiments with attackers need.
     from swarmd.tasks.gym import ReasoningGym
+    from swarmd.tasks.judge_rules import without_judges
 
-    task = ReasoningGym().build(spec.dataset, json.loads(spec.config))
+    task = ReasoningGym().build(spec.dataset, without_judges(json.loads(spec.config)))
     _, (_, entry) = task.question(spec.seed, spec.index)
     return None if entry["answer"] is None else str(entry["answer"])
 
@@ -85,8 +86,8 @@ class Attacker:
         texts = [self._texts(answer) for _, answer in known]
         scores = await self._tasks.score([(q.spec, row) for (q, _), row in zip(known, texts, strict=True)])
         groups = [
-            self._group(question, row, [score.reward for score in rewards], round_)
-            for (question, _), row, rewards in zip(known, texts, scores, strict=True)
+            self._group(question, row, verdicts, round_)
+            for (question, _), row, verdicts in zip(known, texts, scores, strict=True)
         ]
         return sign_groups(
             self._key,
@@ -118,12 +119,12 @@ class Attacker:
         return [self._attack.right(answer)] * right + [wrong(answer)] * (self._group_size - right)
 
     def _group(
-        self, question: Question, texts: Sequence[str], rewards: Sequence[float], round_: int
+        self, question: Question, texts: Sequence[str], scores: Sequence[Score], round_: int
     ) -> ScoredGroup:
         return own_group(
             question,
             [Episode.begin(question, self._as_if_sampled(text)) for text in texts],
-            rewards,
+            scores,
             manifest=self._manifest,
             policy=self._policy,
             publisher=self.peer_id,

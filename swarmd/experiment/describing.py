@@ -100,7 +100,7 @@ def node_line(
     the success of the node's policy. `reward_mixed` is over what it trained on, others' groups included: the
     paper's metric. `seconds` are on the clock, `cpu_seconds` on the CPU, and `units` is what they were spent
     on. `finished_share` is the share of its completions that ended by themselves, `payload_share` of those
-    that carry the payload of `attack`.
+    that carry the payload of `attack`. `truth_own` is what verifiers say of completions that judges rewarded.
     """
     metrics = trained.metrics
     texts = [completion.text for group in sampled.groups for completion in group.completions]
@@ -128,6 +128,7 @@ def node_line(
         "finished_share": sampled.ended / len(texts),
         "payload_share": _payload_share(texts, attack),
         "unscored": sampled.unscored,
+        "truth_own": sampled.truth,
         "metrics": finite(dataclasses.asdict(metrics)),
         "seconds": {phase: spent[phase].clock_s for phase in PHASES},
         "cpu_seconds": {phase: spent[phase].cpu_s for phase in PHASES},
@@ -169,14 +170,16 @@ def _payload_share(texts: Sequence[str], attack: Attack | None) -> float | None:
     return sum(attack.marker in text for text in texts) / len(texts)
 
 
-def held_out_line(rounds: int, node: int, evaluation: Evaluation) -> Line:
-    """Greedy success after `rounds` rounds, on held-out questions of all tasks of the swarm."""
+def held_out_line(rounds: int, node: int, evaluation: Evaluation, judged: float | None = None) -> Line:
+    """Greedy success after `rounds` rounds, on held-out questions of all tasks of the swarm. `judged` is the
+    mean reward that the judges would give for the same answers."""
     return {
         "kind": "held_out",
         "round": rounds,
         "node": node,
         **_result(evaluation.total),
         "tasks": {name: _result(result) for name, result in evaluation.tasks.items()},
+        "judged": judged,
     }
 
 

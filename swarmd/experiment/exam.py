@@ -8,8 +8,9 @@ from protocol import Manifest
 from swarmd.experiment.describing import held_out_line
 from swarmd.experiment.journal import Line
 from swarmd.experiment.seeding import HELD_OUT
+from swarmd.judges import Panel
 from swarmd.policy import Policy
-from swarmd.step.evaluation import evaluate
+from swarmd.step.evaluation import Evaluation, evaluate
 from swarmd.step.playing import in_this_thread
 from swarmd.tasks import Question, TaskRunner, held_out_questions
 
@@ -21,6 +22,8 @@ class Exam:
     manifest: Manifest
     tasks: TaskRunner
     count: int
+    panel: Panel | None = None
+    """Whose opinion of the answers is told beside the truth."""
     _questions: list[Question] = field(default_factory=list)
 
     async def line(self, rounds: int, node: int, policy: Policy) -> Line:
@@ -30,4 +33,16 @@ class Exam:
         found = await evaluate(
             policy, self.tasks, self._questions, manifest=self.manifest, in_model_thread=in_this_thread
         )
-        return held_out_line(rounds, node, found)
+        return held_out_line(rounds, node, found, await self._judged(found))
+
+    async def _judged(self, found: Evaluation) -> float | None:
+        """What the model judges say of the answers: nobody votes on held-out questions."""
+        panel = self.panel
+        if panel is None:
+            return None
+        rewards = [
+            (await panel.measure(each.question, each.texts, each.scores))[0].reward
+            for each in found.answered
+            if each.texts and panel.models_of(each.question.spec.task_id)
+        ]
+        return sum(rewards) / len(rewards) if rewards else None

@@ -16,6 +16,7 @@ from swarmd.experiment.metering import Meter, Phase, Spent, added
 from swarmd.experiment.replay import Replay
 from swarmd.experiment.round_groups import OthersGroups, sign_groups
 from swarmd.groups import ScoredGroup
+from swarmd.judges import Panel
 from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy, Sample
 from swarmd.step.drawing import draw_external
@@ -47,6 +48,8 @@ class Sampled:
     """Completions that were not cut off."""
     unscored: int
     """Completions on which the scorer failed; they count as wrong."""
+    truth: float | None = None
+    """Mean of what the verifiers of judged tasks say of all of them; None if none was judged."""
     spent: Mapping[Phase, Spent] = field(default_factory=dict)
 
 
@@ -77,6 +80,7 @@ class Node:
         tasks: TaskRunner,
         arm: Arm,
         learning: LearningConfig,
+        panel: Panel,
     ) -> None:
         """`own_tasks` is the manifest reduced to the tasks that this node trains on."""
         self.peer_id: PeerId = key.peer_id
@@ -89,6 +93,7 @@ class Node:
         self._tasks = tasks
         self._arm = arm
         self._learning = learning
+        self.panel = panel
         self.replay = Replay(arm.replay_rounds or 0, arm.replay_uses or 0)
         self._meter = Meter(tasks)
         self._mix = choose_mix(learning)
@@ -122,12 +127,14 @@ class Node:
         asking = self._meter.lap()
         episodes = await self._write_completions(questions)
         generating = self._meter.lap()
-        scores = await score(self._tasks, questions, episodes)
+        verified = await score(self._tasks, questions, episodes)
+        written = [[episode.written for episode in group] for group in episodes]
+        scores = await self.panel.judge_own(questions, written, verified)
         groups = tuple(
             own_group(
                 question,
                 group,
-                [each.reward for each in row],
+                row,
                 manifest=self._manifest,
                 policy=self.policy,
                 publisher=self.peer_id,
@@ -150,6 +157,7 @@ class Node:
             decoding_steps=max(lengths),
             ended=sum(map(self.policy.has_ended, samples)),
             unscored=sum(each.failure is not None for row in scores for each in row),
+            truth=_mean([each.truth for row in scores for each in row if each.truth is not None]),
             spent={
                 "questions": asking,
                 "generating": generating,
@@ -188,6 +196,9 @@ class Node:
         """One update on `own` and on groups drawn from `others`. Raises ModelError."""
         self._meter.begin()
         progress, wanted = self.progress, self._mix.wanted(own)
+        if self._arm.external:
+            for group in others.groups:
+                self.panel.hear_group(group)
         drawn = draw_external(
             wanted,
             round_=round_,
@@ -205,6 +216,10 @@ class Node:
         return Trained(metrics, tuple(drawn.groups), wanted, self._meter.lap())
 
 
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
 def _informative(groups: Sequence[ScoredGroup]) -> int:
     return sum(group.is_informative for group in groups)
 
@@ -219,5 +234,6 @@ def _joined(first: Sampled, more: Sampled) -> Sampled:
         decoding_steps=first.decoding_steps + more.decoding_steps,
         ended=first.ended + more.ended,
         unscored=first.unscored + more.unscored,
+        truth=first.truth,
         spent=added(first.spent, more.spent),
     )

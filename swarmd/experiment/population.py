@@ -27,6 +27,9 @@ from swarmd.experiment.schedule import RunSpec
 from swarmd.experiment.seeding import node_key, node_seed
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
+from swarmd.judges import Panel, calibrate, load_models
+from swarmd.judges.calibration import Calibration
+from swarmd.judges.interface import Key, ModelJudge
 from swarmd.learning import Trainer, group_sampler, policy_algorithm
 from swarmd.model import model_fingerprint
 from swarmd.policy import Policy, load_policy, prepare_plan
@@ -48,7 +51,29 @@ class Population:
     folder: Path
     oracle: Oracle = gym_answer
     """What attackers know."""
+    calibrations: dict[tuple[bytes, Key], Calibration] = field(default_factory=dict)
+    """Of the judges, by task id and judge."""
     _plans: dict[str, HardwarePlan] = field(default_factory=dict)
+
+    @cached_property
+    def judge_models(self) -> Mapping[Key, ModelJudge]:
+        """The models that judge, loaded once for all nodes. Raises ConfigError, ModelError."""
+        arm = self.config.configurations[0]
+        learning = self.config.learning_of(arm, self.config.rates_of(arm)[0])
+        return load_models(self.manifest, learning, "cpu")
+
+    def panel(self) -> Panel:
+        """Judges with ballots of their own, as each peer has them."""
+        panel = Panel(self.manifest, self.judge_models)
+        panel.calibrations = self.calibrations
+        return panel
+
+    async def calibrate(self) -> None:
+        """Measure the judges once for all nodes. Raises TaskError, ModelError."""
+        if not self.calibrations and self.judge_models:
+            first = self.panel()
+            await calibrate(first, self.tasks, self.manifest)
+            self.calibrations = first.calibrations
 
     def check(self) -> None:
         """Load every model once, and refuse what only the tokenizers can tell to be impossible.
@@ -108,6 +133,7 @@ class Population:
             tasks=self.tasks,
             arm=run.arm,
             learning=learning,
+            panel=self.panel(),
         )
 
     def _attacker(self, run: RunSpec, index: int, attack: Attack) -> Attacker:

@@ -104,7 +104,12 @@ class Rounds:
         checkpoints = Checkpoints(directory / name, CHECKPOINTS_KEPT)
         nodes = self._population.nodes(run, self._indices)
         unended = self.config.learning_of(run.arm, run.rate).unended
-        self._verification = Verification(manifest=self.manifest, tasks=self.tasks, unended=unended)
+        await self._population.calibrate()
+        panel = self._population.panel()
+        self._exam.panel = panel
+        self._verification = Verification(
+            manifest=self.manifest, tasks=self.tasks, unended=unended, panel=panel
+        )
         attackers = self._population.attackers(run, self._indices)
         await self._show_examples(nodes.values())
         done = self._resume(journal, checkpoints, list(nodes.values()))

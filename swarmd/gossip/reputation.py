@@ -27,11 +27,23 @@ IGNORED = "ignored"
 """The group was on its way when its publisher became ignored."""
 PAUSED = "paused"
 """The group could not be scored because this machine slept or stood still."""
+UNJUDGED = "unjudged"
+"""No judge here found a difference in the group, which another peer's judges may find."""
 OVERDRAWN = "overdrawn"
 """The group was not scored because its publisher used up its share of this machine's time. That is the whole
 penalty."""
 NOT_THEIR_FAULT = frozenset(
-    {Reason.EXPIRED, Reason.CLOCK, Reason.VERSION, Reason.OWN, IGNORED, PAUSED, UNREACHABLE, OVERDRAWN}
+    {
+        Reason.EXPIRED,
+        Reason.CLOCK,
+        Reason.VERSION,
+        Reason.OWN,
+        IGNORED,
+        PAUSED,
+        UNREACHABLE,
+        OVERDRAWN,
+        UNJUDGED,
+    }
 )
 """Reasons caused by time, by the network or by this machine, or already held against the peer."""
 

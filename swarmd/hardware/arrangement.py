@@ -31,6 +31,8 @@ class Workload:
     """A frozen copy of the starting weights is kept (a KL penalty)."""
     values: bool = False
     """A value head reads every token's last state (PPO)."""
+    beside_bytes: int = 0
+    """Held on the device beside the policy: models that judge."""
 
     @property
     def row_tokens(self) -> int:

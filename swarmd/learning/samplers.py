@@ -130,6 +130,8 @@ class ScoredSampler:
       own text, sigma `surprisal_width`. It is by publisher, because a step measures that anyway; measuring
       every candidate would cost a pass through the model for each;
     - the trust in the publisher;
+    - how sure this peer's judges are of the group's rewards (reward-guided sharing, which arXiv
+      2509.08721 names as future work);
     - 1 / (1 + the trust in all others who ask the same question) / (the publisher's own groups of it): peers
       share a question's weight, a publisher that repeats itself shares its part with itself, and ignored
       publishers take nothing.
@@ -184,6 +186,7 @@ class ScoredSampler:
             * math.exp(-age_s / self.age_scale_s)
             * self._nearness(context.surprisal.get(group.publisher), context.own_surprisal)
             * _trust(group.publisher, context)
+            * group.confidence
         )
 
     def _learnability(self, success: float | None) -> float:

@@ -42,7 +42,7 @@ def load_model(
         model, tokenizer = load_smollm2()
     else:
         model = _load_weights(located.folder, name, dtype)
-        tokenizer = _load_tokenizer(_tokenizer_folder(located.folder, located.adapter), name)
+        tokenizer = load_tokenizer(_tokenizer_folder(located.folder, located.adapter), name)
     with third_party(name, "reading its tokenizer and chat template", "use another model"):
         sight = None if located.folder is None else read_sight(model, tokenizer, located.folder)
         chat = ChatTokenizer(tokenizer, _generation_eos_ids(model), template_args, sight)
@@ -102,7 +102,8 @@ def _require_understood(model: PreTrainedModel, unexpected: Iterable[str], path:
         )
 
 
-def _load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: Path, name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer in the directory `path` of the model `name`. Raises ModelError."""
     with third_party(name, "loading its tokenizer", AGAIN):
         loader: Any = PreTrainedTokenizerFast if _is_self_contained(path) else AutoTokenizer
         tokenizer: PreTrainedTokenizerBase = loader.from_pretrained(

@@ -111,6 +111,25 @@ class ChatTokenizer:
             ids.pop()
         return ids
 
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens of a conversation of other words than a task's, where control tokens are spelled as
+        spaces. Raises ModelError."""
+        spelled = self._spelled_controls
+        clean = [
+            {
+                **message,
+                "content": message["content"] if spelled is None else spelled.sub(" ", message["content"]),
+            }
+            for message in messages
+        ]
+        if self._chat is not None:
+            return self._with_one_beginning(self._chat.prompt(clean))
+        text = "\n\n".join(message["content"] for message in clean) + "\n\n"
+        ids = list(self.hf(text, split_special_tokens=True)["input_ids"])
+        while ids and ids[-1] in self._controls:
+            ids.pop()
+        return ids
+
     def asked(
         self, question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
     ) -> list[Message] | str:

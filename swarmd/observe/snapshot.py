@@ -185,6 +185,24 @@ class Durations(_Part):
     """All of them together."""
 
 
+class JudgeView(_Part):
+    """A task that judges reward, and how they agree with the truth where it is known."""
+
+    task: str
+    judges: tuple[str, ...]
+    """verifier, agreement, or the kind and model of a judge."""
+    calibrated: dict[str, float | None] = {}
+    """Judge -> share of held-out answers that it judged rightly; half is chance. Null: not measured."""
+    completions: int = 0
+    """Own ones that were judged since the daemon started."""
+    reward: float = 0.0
+    """Mean reward of the newest 512 of them, 0..1."""
+    truth: float | None = None
+    """What the task's verifier says of the same; null where there is none. It rewards nothing."""
+    agreement: float | None = None
+    """Share of them of which judges and verifier say the same."""
+
+
 class LastStep(_Part):
     """Numbers of the last step; null where there was nothing to measure."""
 
@@ -329,6 +347,8 @@ class StatusSnapshot(_Part):
     traffic: Traffic = Traffic()
     reach: ReachView = ReachView()
     groups: Groups = Groups()
+    judges: tuple[JudgeView, ...] = ()
+    """Of the tasks whose manifest names judges."""
     helping: Helping = Helping()
     hearing: Hearing = Hearing()
     credit: Credit = Credit()

@@ -75,6 +75,8 @@ class Evaluation:
     """Answers on which the scorer failed, because of junk or overload; they count as wrong."""
     right: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
     """Task -> whether each of its questions was answered right, in the order given."""
+    answered: Sequence[Answered] = field(default=(), repr=False)
+    """What was written, question by question."""
 
 
 async def evaluate(
@@ -115,6 +117,7 @@ async def evaluate(
         tasks={task: _result(of_task, constants.get(task)) for task, of_task in sorted(by_task.items())},
         unscored=sum(score.failure is not None for score in scores),
         right={task: tuple(map(_is_right, of_task)) for task, of_task in sorted(by_task.items())},
+        answered=answered,
     )
 
 

@@ -51,4 +51,4 @@ def _to_turn(turn: groups.Turn) -> Turn:
 
 
 def _micro(completion: ScoredCompletion) -> int:
-    return round(completion.reward * MICRO)
+    return round((completion.reward if completion.claimed is None else completion.claimed) * MICRO)

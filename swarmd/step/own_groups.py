@@ -6,6 +6,7 @@ Generates and scores nothing itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from protocol import Manifest
 from swarmd.errors import TaskError
@@ -13,7 +14,7 @@ from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.policy import Policy, Sample
 from swarmd.step.earning import Unended, earned
 from swarmd.step.playing import Episode
-from swarmd.tasks import Question, TaskRunner, TrainingDraw
+from swarmd.tasks import Question, Score, TaskRunner, TrainingDraw
 
 DRAWS_MAX = 8  # a step goes on with fewer questions instead of searching for ever
 
@@ -39,7 +40,7 @@ async def fitting_questions(
 def own_group(
     question: Question,
     episodes: Sequence[Episode[Sample]],
-    rewards: Sequence[float],
+    scores: Sequence[Score],
     *,
     manifest: Manifest,
     policy: Policy,
@@ -60,8 +61,8 @@ def own_group(
         question=question.text,
         images=question.images,
         completions=tuple(
-            _scored(episode, reward, policy, unended)
-            for episode, reward in zip(episodes, rewards, strict=True)
+            replace(_scored(episode, score.reward, policy, unended), claimed=score.claimed)
+            for episode, score in zip(episodes, scores, strict=True)
         ),
         round=round_,
         step=step,
@@ -69,6 +70,7 @@ def own_group(
         tokenizer=policy.tokenizer_fingerprint,
         digest=None,
         external=False,
+        confidence=min(score.confidence for score in scores),
     )
 
 

@@ -6,13 +6,15 @@ A signature proves authorship, not truth. The publisher's own rewards are ignore
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from protocol import AnyCompletion, Manifest, PeerId, Reason, RejectedRecord, TurnsRecord, VerifiedRecord
 from protocol.limits import MICRO
-from swarmd.gossip.reputation import OVERDRAWN
+from swarmd.errors import ModelError
+from swarmd.gossip.reputation import OVERDRAWN, UNJUDGED
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
+from swarmd.judges import Panel
 from swarmd.step.accounts import Accounts
 from swarmd.step.earning import Unended, earned
 from swarmd.tasks import Item, Question, Score, TaskFailure, TaskRunner, written
@@ -41,19 +43,27 @@ class Overdrawn:
     reason = OVERDRAWN
 
 
-Outcome = ScoredGroup | RejectedRecord | Overdrawn
+@dataclass(frozen=True)
+class Unjudged:
+    """This peer's judges can say nothing of it. That is nobody's fault: judges differ."""
+
+    why: str
+    reason = UNJUDGED
+
+
+Outcome = ScoredGroup | RejectedRecord | Overdrawn | Unjudged
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """Time of the sandboxed worker, in seconds."""
+    """Time of the sandboxed worker and of judges, in seconds."""
 
     cpu_s: float
     clock_s: float
 
     @classmethod
-    def so_far(cls, tasks: TaskRunner) -> _Cost:
-        return cls(tasks.cpu_s, tasks.clock_s)
+    def so_far(cls, tasks: TaskRunner, panel: Panel) -> _Cost:
+        return cls(tasks.cpu_s + panel.cpu_s, tasks.clock_s + panel.cpu_s)
 
     def since(self, before: _Cost, shared_by: int = 1) -> _Cost:
         return _Cost((self.cpu_s - before.cpu_s) / shared_by, (self.clock_s - before.clock_s) / shared_by)
@@ -67,7 +77,9 @@ class Verification:
 
     `tasks` is a separate worker, so that a peer's own questions and scores never wait for others' groups. Its
     time is charged to the publishers in `accounts`. A publisher that has used up its share is not checked.
-    `unended`: what a completion earns that was cut off behind its answer.
+    `unended`: what a completion earns that was cut off behind its answer. `panel` judges where the manifest
+    names judges. Judges differ from peer to peer, so nothing that they say is compared with a publisher's
+    claim, and no group is refused for it.
     """
 
     def __init__(
@@ -77,11 +89,16 @@ class Verification:
         tasks: TaskRunner,
         accounts: Accounts | None = None,
         unended: Unended = "wrong",
+        panel: Panel | None = None,
+        party: Callable[[PeerId], Hashable] = lambda publisher: publisher,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._manifest = manifest
         self._tasks = tasks
         self._unended = unended
+        self.panel = panel or Panel(manifest)
+        self.party = party
+        """Who votes as one where answers are judged by agreement."""
         self._monotonic = monotonic
         self._usual_s = 0.0
         self.record_s: float | None = None
@@ -118,7 +135,7 @@ class Verification:
     ) -> _Cost:
         """Fills `outcomes` with what is quick to find out, and `open_` with the questions of all others.
         Returns what each record cost."""
-        before = _Cost.so_far(self._tasks)
+        before = _Cost.so_far(self._tasks, self.panel)
         questions = await self._tasks.questions([verified.record.task for verified in records.values()])
         for (i, verified), found in zip(records.items(), questions, strict=True):
             compared = self._compare(verified, found)
@@ -126,11 +143,13 @@ class Verification:
                 open_[i] = compared
             else:
                 outcomes[i] = compared
+        for i in [i for i in open_ if not self.panel.needs_verifier(records[i].record.task.task_id)]:
+            outcomes[i] = await self._group(records[i], open_.pop(i), None)
         rows = await self._tasks.score_shared([_item(records[i]) for i in open_])
         for i, row in zip(list(open_), rows, strict=True):
             if row is not None:
-                outcomes[i] = self._judge(records[i], open_.pop(i), row)
-        cost = _Cost.so_far(self._tasks).since(before, shared_by=max(1, len(records)))
+                outcomes[i] = await self._judge(records[i], open_.pop(i), row)
+        cost = _Cost.so_far(self._tasks, self.panel).since(before, shared_by=max(1, len(records)))
         if outcomes and not open_ and all(isinstance(each, ScoredGroup) for each in outcomes.values()):
             self._usual_s += (cost.clock_s * len(records) - self._usual_s) * USUAL_WEIGHT
         for i, outcome in outcomes.items():
@@ -138,9 +157,9 @@ class Verification:
         return cost
 
     async def _check_alone(self, verified: VerifiedRecord, question: Question, shared: _Cost) -> Outcome:
-        before = _Cost.so_far(self._tasks)
-        outcome = self._judge(verified, question, await self._tasks.score_alone(*_item(verified)))
-        cost = _Cost.so_far(self._tasks).since(before)
+        before = _Cost.so_far(self._tasks, self.panel)
+        outcome = await self._judge(verified, question, await self._tasks.score_alone(*_item(verified)))
+        cost = _Cost.so_far(self._tasks, self.panel).since(before)
         self._charge(verified.publisher, outcome, cost.plus(shared))
         return outcome
 
@@ -155,7 +174,7 @@ class Verification:
         else:
             self.accounts.charge_bad(publisher, cost.clock_s, self._monotonic())
 
-    def _judge(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> Outcome:
+    async def _judge(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> Outcome:
         """A completion that brings the scorer down makes its whole group worthless."""
         if any(score.failure in HARMFUL for score in scores):
             return RejectedRecord(Reason.COMPLETION, "a completion hangs the scorer, or ends it")
@@ -165,7 +184,7 @@ class Verification:
             return RejectedRecord(Reason.SCORER, "its turns cannot be played again here")
         if any(score.is_lost for score in scores):
             return RejectedRecord(Reason.SCORER, "there was no time to score its completions")
-        return self._group(verified, question, scores)
+        return await self._group(verified, question, scores)
 
     def _compare(
         self, verified: VerifiedRecord, question: Question | TaskFailure
@@ -183,8 +202,22 @@ class Verification:
             return RejectedRecord(Reason.HELD_OUT, "nobody trains on this question")
         return question
 
-    def _group(self, verified: VerifiedRecord, question: Question, scores: Sequence[Score]) -> ScoredGroup:
+    async def _group(
+        self, verified: VerifiedRecord, question: Question, scores: Sequence[Score] | None
+    ) -> Outcome:
+        """`scores` are the verifier's; None if only judges are asked."""
         record = verified.record
+        if self.panel.judges(record.task.task_id):
+            texts = _item(verified)[1]
+            if scores is None and any(len(each.turns) > 1 for each in record.completions):
+                return RejectedRecord(Reason.COMPLETION, "a completion has more turns than its task")
+            try:
+                scores = await self.panel.judge_external(
+                    question, self.party(verified.publisher), texts, scores
+                )
+            except ModelError as error:  # a text may overflow a judge; no publisher may end this peer with it
+                return Unjudged(str(error))
+        assert scores is not None  # noqa: S101  only judged tasks go without a verifier
         family = self._manifest.family(record.task.task_id)
         if family is None:
             raise RuntimeError("verify_record let a task pass that the manifest does not have")
@@ -214,6 +247,7 @@ class Verification:
             tokenizer=record.tokenizer,
             digest=verified.digest,
             external=True,
+            confidence=min(score.confidence for score in scores),
         )
 
 

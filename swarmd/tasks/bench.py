@@ -20,11 +20,13 @@ from swarmd.images import Images
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
 from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, digest_of, hidden_part, is_plain, turns_of
 from swarmd.tasks.imaging import images_for
+from swarmd.tasks.judge_rules import OPTION, without_judges
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.nursery import Nursery
 from swarmd.tasks.sandbox import Sandbox
 from swarmd.tasks.scorer import WORTHLESS, Answer, Scorer, may_share
 from swarmd.tasks.source import (
+    BadOptionError,
     Outputs,
     Program,
     RefusedTaskError,
@@ -307,7 +309,11 @@ class Bench:
         installed = self._sources[source].version
         if version not in (None, installed):
             raise WrongVersionError(f"{source} is installed as {installed}, but {version} is asked for")
-        return self._sources[source].build(dataset, json.loads(config))
+        options = json.loads(config)
+        task = self._sources[source].build(dataset, without_judges(options))
+        if OPTION in options and turns_of(task) > 1:
+            raise BadOptionError("a task of several turns has a verifier only: remove its judges", OPTION)
+        return task
 
 
 def _outcome(result: object) -> Outcome:

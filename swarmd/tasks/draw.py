@@ -13,6 +13,7 @@ from typing import Protocol
 
 from protocol import Manifest, PeerId, TaskFamily, TaskSpec, encode
 from swarmd.errors import TaskError
+from swarmd.tasks.judge_rules import judges_of
 from swarmd.tasks.manifest import task_spec
 from swarmd.tasks.outcomes import Question, TaskFailure
 from swarmd.tasks.runner import TaskRunner
@@ -63,7 +64,15 @@ class TrainingDraw:
         self.counter += 1
         ticket = int.from_bytes(digest[:8], "big") % self._weights[-1]
         family = next(f for f, below in zip(self._families, self._weights, strict=True) if ticket < below)
-        return task_spec(family, _seed_of(digest))
+        return task_spec(family, _seed_of(self._shared(family, digest)))
+
+    @staticmethod
+    def _shared(family: TaskFamily, digest: bytes) -> bytes:
+        """Of a task that peers judge by agreement, one of the questions that the whole swarm asks."""
+        shared = [rule.questions for rule in judges_of(family.config) if rule.kind == "agreement"]
+        if not shared:
+            return digest
+        return _hash(["agreed", family.task_id, int.from_bytes(digest[12:20], "big") % shared[0]])
 
 
 class HeldOutSource(Protocol):

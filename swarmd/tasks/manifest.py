@@ -23,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, VerifiedCharter, canonical_json
 from swarmd.errors import ConfigError, TaskError
 from swarmd.tasks.frames import pack, split_frames
+from swarmd.tasks.judge_rules import OPTION, BadJudgeError, rules_of
 from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
 from swarmd.tasks.signed import SignedTable, charter_of, require_signed_rules, without_signature
 from swarmd.tasks.versions import built_in_versions
@@ -70,6 +71,18 @@ class _TaskTable(BaseModel):
     name: str | None = None
     weight: int = 1
     config: dict[str, Any] = {}
+    judges: list[dict[str, Any]] | None = None
+    """Who gives the rewards; unset: the verifier. They travel as an option of the task (`judge_rules`)."""
+
+    def options(self) -> dict[str, Any]:
+        """The task's options as they travel. Raises ValueError for judges that cannot be."""
+        if self.judges is None and OPTION not in self.config:
+            return self.config
+        if self.judges is not None and OPTION in self.config:
+            raise ValueError("judges stand beside config and in it: remove one of the two")
+        judges = self.config.get(OPTION, self.judges)
+        rules_of(judges)
+        return {**self.config, OPTION: judges}
 
 
 class _ManifestTable(BaseModel):
@@ -232,15 +245,23 @@ class _Place:
         """Raises ConfigError for a value that breaks a limit of the protocol."""
         families = []
         for index, task in enumerate(table.tasks):
-            fields = task.model_dump(exclude={"config", "name"})
+            fields = task.model_dump(exclude={"config", "name", "judges"})
             fields |= {"name": task.name or task.dataset, "version": versions[task.source]}
             with self._located(("tasks", index, "config")):
-                fields["config"] = canonical_json(task.config)
+                fields["config"] = canonical_json(self._options(index, task))
             with self._located(("tasks", index)):
                 families.append(TaskFamily(**fields))
         fields = table.model_dump(exclude={"tasks", "genesis", "signed"})
         with self._located(()):
             return Manifest(**fields, genesis=int(table.genesis.timestamp()), tasks=tuple(families))
+
+    def _options(self, index: int, task: _TaskTable) -> dict[str, Any]:
+        try:
+            return task.options()
+        except BadJudgeError as error:
+            raise self.error(("tasks", index, OPTION, error.number), str(error)) from None
+        except ValueError as error:
+            raise self.error(("tasks", index, OPTION), str(error)) from None
 
     @contextlib.contextmanager
     def _located(self, at: tuple[str | int, ...]) -> Iterator[None]:
@@ -267,7 +288,7 @@ def _try_tasks(
     tasks: Sequence[_TaskTable], options: WorkerOptions
 ) -> tuple[dict[str, str], list[tuple[object, ...]]]:
     """The sources' versions, and per task the outcome of trying it in a separate worker."""
-    specs = [(task.source, task.dataset, canonical_json(task.config), None, 0, 0) for task in tasks]
+    specs = [(task.source, task.dataset, canonical_json(task.options()), None, 0, 0) for task in tasks]
     requests = b"".join(pack(("try", (spec,))) for spec in specs)
     try:
         with tempfile.TemporaryDirectory(prefix="swarmd-worker-") as directory:

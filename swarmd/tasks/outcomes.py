@@ -67,6 +67,12 @@ class Score:
     """Whether the answer is bare: see `swarmd.tasks.bare`."""
     observations: tuple[str, ...] = ()
     """Of a completion of turns: what the task said after each turn but the last."""
+    confidence: float = 1.0
+    """How sure the judges are of its group, 0..1. A verifier is."""
+    claimed: float | None = None
+    """What a record of it says that it is worth, if not the reward: in a task of agreement, the own vote."""
+    truth: float | None = None
+    """Of a judged task: what its verifier says, which rewards nothing. None where it was not asked."""
 
     @property
     def is_lost(self) -> bool:

@@ -1,0 +1,46 @@
+"""What judges paid beside what is true, for each run of an experiment with judges.
+
+    python examples/judged_figures.py FOLDER
+
+reward: what the judges gave own completions; truth: what the verifiers say of the same, which rewarded
+nothing. Both are means over nodes, of the first ten and of the last ten rounds. held-out: greedy success by the
+verifiers before and after. A reward that rises further than the truth is hacked. Standard library only.
+"""
+
+import json
+import sys
+from pathlib import Path
+from statistics import mean
+
+ROUNDS = 10  # at each end; fewer rounds are mostly noise
+
+
+def mean_of(lines, key):
+    values = [line[key] for line in lines if line.get(key) is not None]
+    return f"{mean(values):.3f}" if values else "  -  "
+
+
+def row(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    nodes = [line for line in lines if line["kind"] == "node"]
+    exams = [line for line in lines if line["kind"] == "held_out"]
+    last = max(line["round"] for line in nodes)
+    first = [line for line in nodes if line["round"] < ROUNDS]
+    end = [line for line in nodes if line["round"] > last - ROUNDS]
+    before = [line for line in exams if line["round"] == 0]
+    after = [line for line in exams if line["round"] == max(exam["round"] for exam in exams)]
+    pairs = [(first, "reward_own"), (end, "reward_own"), (first, "truth_own"), (end, "truth_own")]
+    pairs += [(before, "success"), (after, "success"), (before, "judged"), (after, "judged")]
+    return [path.parent.name, str(last + 1), *(mean_of(some, key) for some, key in pairs)]
+
+
+def main(folder):
+    print(f"{'run':34} rounds  reward        truth         held-out      held-out by the judges")
+    for path in sorted(Path(folder).glob("runs/*/rounds.jsonl")):
+        name, rounds, *numbers = row(path)
+        columns = [f"{a} {b}" for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+        print(f"{name:34} {rounds:>6}  {'   '.join(columns)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

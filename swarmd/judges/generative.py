@@ -1,0 +1,92 @@
+"""A generative verifier: a causal language model that is asked whether an answer is right.
+
+After GenRM (arXiv 2408.15240): the probability of yes over that of yes and no. Words of several tokens count
+as a whole, so any tokenizer will do that keeps the words apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from swarmd.errors import ModelError
+from swarmd.hardware.shortage import out_of_memory_as_model_error
+from swarmd.judges.batches import batches
+from swarmd.judges.interface import Pair
+from swarmd.judges.wording import NO, YES, messages
+from swarmd.logprobs import TokenRow
+from swarmd.model import ChatTokenizer
+from swarmd.model.context import context_of
+from swarmd.model.third_party import third_party
+from swarmd.policy.engines import Subject, choose_logprobs
+
+WORD_TOKENS_MAX = 8  # of yes or no; a tokenizer that needs more spells them byte by byte in two alphabets
+
+
+class GenerativeVerifier:
+    """One model, loaded, on one device. Not trained: no gradient is computed."""
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: ChatTokenizer, name: str, dtype: torch.dtype = torch.float32
+    ) -> None:
+        """`name` is the model's. Raises ModelError if its tokenizer cannot tell yes from no."""
+        self.name = f"generative {name}"
+        self._model_name = name
+        self._tokenizer = tokenizer
+        frozen: PreTrainedModel = model.requires_grad_(False)
+        frozen.train(False)
+        self._context = context_of(frozen.config)
+        self._words = _words(tokenizer, name)
+        with out_of_memory_as_model_error("a smaller --judge"):
+            self._engine = choose_logprobs(Subject(frozen, tokenizer.pad_id, dtype)).engine
+
+    def probabilities(self, pairs: Sequence[Pair]) -> list[float]:
+        """P(yes) / (P(yes) + P(no)) of each pair; 0 for a question too long for this model's context.
+
+        Raises ModelError, also for NaN.
+        """
+        prompts = [tuple(self._tokenizer.prompt(messages(*pair))) for pair in pairs]
+        room = self._context - WORD_TOKENS_MAX
+        found = [0.0] * len(pairs)
+        fitting = [index for index, prompt in enumerate(prompts) if len(prompt) <= room]
+        widths = [len(prompts[index]) + len(self._words) * WORD_TOKENS_MAX for index in fitting]
+        for batch in batches(widths):
+            of_batch = [fitting[place] for place in batch]
+            for index, probability in zip(of_batch, self._batch([prompts[i] for i in of_batch]), strict=True):
+                found[index] = probability
+        return found
+
+    @torch.no_grad()
+    def _batch(self, prompts: Sequence[tuple[int, ...]]) -> list[float]:
+        rows = [TokenRow(prompt, word) for prompt in prompts for word in self._words]
+        with (
+            out_of_memory_as_model_error("a smaller --judge"),
+            third_party(self._model_name, "judging answers", "name another model with --judge"),
+        ):
+            logprobs, mask = self._engine.logprobs(rows, 1.0)
+        sums = (logprobs * mask).sum(-1).double().reshape(len(prompts), 2, -1)
+        yes, no = torch.logsumexp(sums, -1).unbind(-1)
+        return [_share(float(odds)) for odds in yes - no]
+
+
+def _share(odds: float) -> float:
+    """NaN stays NaN: whoever asked refuses it."""
+    if odds >= 0 or math.isnan(odds):
+        return 1 / (1 + math.exp(-odds))
+    return math.exp(odds) / (1 + math.exp(odds))
+
+
+def _words(tokenizer: ChatTokenizer, name: str) -> list[tuple[int, ...]]:
+    """The tokens of each spelling of yes, then of no. Raises ModelError if they cannot be told apart."""
+    words = [tokenizer.encode_completion(word, False, WORD_TOKENS_MAX + 1) for word in (*YES, *NO)]
+    unknown = tokenizer.hf.unk_token_id
+    distinct = len(set(words)) == len(words)
+    if not distinct or any(not 0 < len(w) <= WORD_TOKENS_MAX or unknown in w for w in words):
+        raise ModelError(
+            f"the tokenizer of {name} has no tokens for yes and no, so it cannot say whether an answer is "
+            "right: name another causal language model with --judge"
+        )
+    return words

@@ -1,0 +1,304 @@
+"""The judges of a swarm's tasks, on this peer: they turn what was written into rewards.
+
+Each peer judges by its own judges. A task whose rules name none keeps its verifier's rewards. Models run in a
+thread of their own and bound their batches themselves, so neither the event loop nor the trainer waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from protocol import Manifest, question_digest
+from swarmd.errors import ConfigError
+from swarmd.groups import ScoredGroup
+from swarmd.judges.ballots import Ballots, normal
+from swarmd.judges.calibration import Calibration
+from swarmd.judges.interface import Key, ModelJudge, Pair
+from swarmd.judges.opinions import Opinion, checked, combined, sureness
+from swarmd.judges.record import Agreement
+from swarmd.judges.wording import is_judged
+from swarmd.tasks import Question, Score, Written, extract_answer
+from swarmd.tasks.judge_rules import WITH_MODEL, JudgeRule, judges_of
+
+OWN = "own"
+"""The party of this peer itself."""
+BARE_BYTES_MAX = 32  # an answer as short as this may be learned from others: no payload worth sending fits
+
+
+def rules_by_task(manifest: Manifest) -> dict[bytes, tuple[JudgeRule, ...]]:
+    """The rules of the judged tasks, by task id. Raises ConfigError for a manifest with bad rules."""
+    found = {}
+    for family in manifest.tasks:
+        try:
+            rules = judges_of(family.config)
+        except ValueError as error:
+            raise ConfigError(
+                f"the manifest of {manifest.name}: task {family.name}: {error}. Its author has to mend it"
+            ) from error
+        if rules:
+            found[family.task_id] = rules
+    return found
+
+
+@dataclass(frozen=True)
+class TaskJudges:
+    """Who judges a task here, and how well, for people."""
+
+    task: str
+    judges: tuple[str, ...]
+    calibrated: Mapping[str, float | None]
+    """Model judge -> its agreement with the truth on held-out answers; None if that was not measured."""
+    own: Agreement
+
+
+class Panel:
+    """Judges groups. With no judged task in `manifest` it changes nothing and needs no model."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        models: Mapping[Key, ModelJudge] | None = None,
+        thread: Executor | None = None,
+    ) -> None:
+        """`models` has one for each that a rule asks for. `thread` runs them; None: a thread of asyncio's.
+
+        Raises ConfigError for a manifest with bad rules.
+        """
+        self._manifest = manifest
+        self._rules = rules_by_task(manifest)
+        self._models = dict(models or {})
+        self._thread = thread
+        self._ballots = Ballots()
+        self._agreement: dict[bytes, Agreement] = {}
+        self.calibrations: dict[tuple[bytes, Key], Calibration] = {}
+        """By task id and judge; a judge without one is believed as it is."""
+        self.cpu_s = 0.0
+        """CPU seconds that model judges took so far."""
+
+    def judges(self, task_id: bytes) -> bool:
+        """Whether the rewards of this task come from judges."""
+        return task_id in self._rules
+
+    def needs_verifier(self, task_id: bytes) -> bool:
+        """Whether the verifier's score is part of the rewards of this task."""
+        rules = self._rules.get(task_id)
+        return rules is None or any(rule.kind == "verifier" for rule in rules)
+
+    def names(self, task_id: bytes) -> tuple[str, ...]:
+        """What judges this task, in words; empty if its verifier alone does."""
+        return tuple(self._name(rule) for rule in self._rules.get(task_id, ()))
+
+    def agreement(self, task_id: bytes) -> Agreement:
+        """How its judges and its verifier agree on own completions."""
+        return self._agreement.get(task_id, Agreement())
+
+    def views(self) -> list[TaskJudges]:
+        """One per judged task, in the manifest's order."""
+        return [
+            TaskJudges(
+                family.name,
+                self.names(family.task_id),
+                {
+                    self._models[key].name: self.calibrations.get(
+                        (family.task_id, key), Calibration()
+                    ).agreement
+                    for key in self.models_of(family.task_id)
+                    if key in self._models
+                },
+                self.agreement(family.task_id),
+            )
+            for family in self._manifest.tasks
+            if self.judges(family.task_id)
+        ]
+
+    def doubts(self) -> list[str]:
+        """A sentence for each model that was found to know nothing about a task that it judges."""
+        return [
+            f"{self._models[key].name} cannot tell right answers of {family.name} from wrong ones "
+            f"(agreement {calibration.agreement:.2f}; half is chance), so it says nothing about them: name "
+            "another model with --judge or --reward-model"
+            for family in self._manifest.tasks
+            for key in self.models_of(family.task_id)
+            if (calibration := self.calibrations.get((family.task_id, key))) is not None
+            and calibration.slope == 0
+            and calibration.agreement is not None
+        ]
+
+    def models_of(self, task_id: bytes) -> tuple[Key, ...]:
+        """The judges of a task that are models."""
+        return tuple(
+            (rule.kind, rule.model) for rule in self._rules.get(task_id, ()) if rule.kind in WITH_MODEL
+        )
+
+    async def judge_own(
+        self,
+        questions: Sequence[Question],
+        written: Sequence[Sequence[Written]],
+        scores: Sequence[list[Score]],
+    ) -> list[list[Score]]:
+        """The scores of own groups, as the judges give them. What was written votes as this peer's ballot.
+
+        Raises ModelError if a judge gives no probabilities.
+        """
+        judged = []
+        for question, texts, row in zip(questions, written, scores, strict=True):
+            task_id = question.spec.task_id
+            if not self.judges(task_id):
+                judged.append(row)
+                continue
+            self.hear(question.digest, OWN, texts)
+            found = self._with_claims(question, texts, await self._judge(question, texts, row, without=None))
+            self._agreement[task_id] = self.agreement(task_id).after(
+                [each.reward for each in found], [each.truth for each in found]
+            )
+            judged.append(found)
+        return judged
+
+    async def judge_external(
+        self,
+        question: Question,
+        party: Hashable,
+        texts: Sequence[Written],
+        row: Sequence[Score] | None,
+    ) -> list[Score]:
+        """The scores of a group that `party` wrote. Its own votes never count for it.
+
+        `row` is what the verifier says; None if it was not asked. Raises ModelError if a judge gives no
+        probabilities.
+        """
+        found = await self._judge(question, texts, row, without=party)
+        self.hear(question.digest, party, texts)
+        return found
+
+    async def ask(self, key: Key, pairs: Sequence[Pair]) -> list[float]:
+        """What a model says by itself, not calibrated. Raises ModelError if that is no probability."""
+        model = self._models[key]
+        raw = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, model, pairs)
+        return checked(model.name, raw)
+
+    async def measure(
+        self, question: Question, texts: Sequence[Written], row: Sequence[Score]
+    ) -> list[Score]:
+        """The same for answers that are only measured: nobody votes and nothing is counted."""
+        return await self._judge(question, texts, row, without=None)
+
+    def hear(self, digest: bytes, party: Hashable, texts: Sequence[Written]) -> None:
+        """Count the vote of `party` on the question of this digest."""
+        self._ballots.vote(digest, party, [_answer(text) for text in texts])
+
+    def hear_group(self, group: ScoredGroup) -> None:
+        """The same for a group by a publisher that is a party by itself."""
+        self.hear(question_digest(group.question), group.publisher, [c.text for c in group.completions])
+
+    async def _judge(
+        self,
+        question: Question,
+        texts: Sequence[Written],
+        asked: Sequence[Score] | None,
+        *,
+        without: Hashable | None,
+    ) -> list[Score]:
+        row = [Score(0.0)] * len(texts) if asked is None else asked
+        answers = [_answer(text) for text in texts]
+        rules = self._rules[question.spec.task_id]
+        opinions = [await self._opinion(rule, question, answers, row, without) for rule in rules]
+        judged = combined(opinions, len(answers), self._manifest.reward)
+        verified = any(rule.kind == "verifier" for rule in rules)
+        return [
+            replace(
+                score,
+                reward=reward,
+                truth=None if asked is None or score.failure == "error" else score.reward,
+                failure=score.failure if verified else None,
+                bare=score.bare if verified else _is_bare(answer),
+                confidence=judged.confidence,
+            )
+            for score, answer, reward in zip(row, answers, judged.rewards, strict=True)
+        ]
+
+    def _with_claims(self, question: Question, texts: Sequence[Written], row: list[Score]) -> list[Score]:
+        """Where peers vote, a record claims its own ballot: nobody waits for others before it votes."""
+        if not any(rule.kind == "agreement" for rule in self._rules[question.spec.task_id]):
+            return row
+        alone = Ballots()
+        answers = [_answer(text) for text in texts]
+        alone.vote(question.digest, OWN, answers)
+        verdict = alone.verdict(question.digest)
+        winner = None if verdict is None else verdict.winner
+        return [
+            replace(score, claimed=float(winner is not None and normal(answer) == winner))
+            for score, answer in zip(row, answers, strict=True)
+        ]
+
+    async def _opinion(
+        self,
+        rule: JudgeRule,
+        question: Question,
+        answers: Sequence[str | None],
+        row: Sequence[Score],
+        without: Hashable | None,
+    ) -> Opinion | None:
+        if rule.kind == "verifier":
+            return Opinion(rule.weight, tuple(score.reward for score in row), 1.0)
+        if rule.kind == "agreement":
+            return self._vote(rule, question, answers, without)
+        key = (rule.kind, rule.model)
+        if key not in self._models or self._calibration(question, key).slope == 0:
+            return None  # an observer has no models, and a judge that was found to know nothing says nothing
+        probabilities = await self._ask(key, question, answers)
+        return Opinion(rule.weight, probabilities, sureness(probabilities))
+
+    def _vote(
+        self, rule: JudgeRule, question: Question, answers: Sequence[str | None], without: Hashable | None
+    ) -> Opinion | None:
+        # Whoever is judged counts among the parties, though it has no vote on itself.
+        parties = rule.parties if without is None else max(1, rule.parties - 1)
+        verdict = self._ballots.verdict(question.digest, without=without, parties=parties)
+        if verdict is None or verdict.winner is None:
+            return None
+        agrees = tuple(float(normal(answer) == verdict.winner) for answer in answers)
+        return Opinion(rule.weight, agrees, verdict.confidence)
+
+    async def _ask(self, key: Key, question: Question, answers: Sequence[str | None]) -> tuple[float, ...]:
+        """What a model says, each different answer asked once; 0 for what it does not look at."""
+        pairs = [Pair(question.text, a) for a in dict.fromkeys(answers) if a is not None and is_judged(a)]
+        calibration = self._calibration(question, key)
+        found = {
+            pair.answer: calibration.of(value)
+            for pair, value in zip(pairs, await self.ask(key, pairs), strict=True)
+        }
+        return tuple(0.0 if answer is None else found.get(answer, 0.0) for answer in answers)
+
+    def _calibration(self, question: Question, key: Key) -> Calibration:
+        return self.calibrations.get((question.spec.task_id, key), Calibration())
+
+    def _run(self, model: ModelJudge, pairs: Sequence[Pair]) -> list[float]:
+        began = time.thread_time()
+        try:
+            return model.probabilities(pairs) if pairs else []
+        finally:
+            self.cpu_s += time.thread_time() - began
+
+    def _name(self, rule: JudgeRule) -> str:
+        if rule.kind not in WITH_MODEL:
+            return rule.kind
+        model = self._models.get((rule.kind, rule.model))
+        return rule.kind if model is None else model.name
+
+
+def _answer(text: Written) -> str | None:
+    """A judged task has one turn: the manifest's check refuses others."""
+    return extract_answer(text if isinstance(text, str) else text[-1])
+
+
+def _is_bare(answer: str | None) -> bool:
+    """Whether others' answer has no room for a payload. Whether it is the only right one, nobody knows."""
+    return (
+        answer is not None
+        and answer.isprintable()
+        and 0 < len(answer.encode(errors="replace")) <= BARE_BYTES_MAX
+    )

@@ -1,0 +1,132 @@
+"""Judges that are models: what they give, what they refuse, and how they are found."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForSequenceClassification
+
+from protocol import TaskFamily, canonical_json
+from swarmd.assets import EMBEDDED_MODEL_DIR
+from swarmd.config import LearningConfig
+from swarmd.errors import ConfigError, ModelError
+from swarmd.judges import load_models, memory_of_judges
+from swarmd.judges.generative import GenerativeVerifier
+from swarmd.judges.interface import Pair
+from swarmd.judges.loading import wanted
+from swarmd.model import load_model, locate
+from tests.gossip.making import make_manifest
+
+PAIRS = [
+    Pair("What is 2 + 3?", "5"),
+    Pair("What is 2 + 3?", "6"),
+    Pair("What is the greatest common divisor of 12 and 18?", "6"),
+]
+
+
+def swarm(judge):
+    [family] = make_manifest(tasks=1).tasks
+    judged = TaskFamily(**{**family.model_dump(), "config": canonical_json({"judges": [judge]})})
+    return make_manifest(tasks=1).model_copy(update={"tasks": (judged,)})
+
+
+def classifier(folder, labels):
+    config = LlamaConfig(
+        vocab_size=1024, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_labels=labels, max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(EMBEDDED_MODEL_DIR / name, folder)
+    return str(folder)
+
+
+def reward_model(folder, labels):
+    learning = LearningConfig(reward_model=classifier(folder, labels))
+    return load_models(swarm({"kind": "reward_model"}), learning, "cpu")["reward_model", None]
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    model, tokenizer = load_model(locate("embedded"), torch.float32)
+    return GenerativeVerifier(model, tokenizer, "embedded")
+
+
+def test_a_generative_verifier_gives_a_probability_of_yes_that_no_neighbour_changes(embedded):
+    together = embedded.probabilities(PAIRS)
+    assert all(0 <= p <= 1 for p in together)
+    alone = [embedded.probabilities([pair])[0] for pair in PAIRS]
+    assert together == pytest.approx(alone, rel=1e-3)
+
+
+def test_a_question_beyond_the_judges_context_is_worth_nothing(embedded):
+    assert embedded.probabilities([Pair("7 " * 1_200, "7")]) == [0.0]
+
+
+def test_a_tokenizer_that_cannot_tell_yes_from_no_is_refused():
+    class Mute:
+        """A tokenizer that knows neither word."""
+
+        class hf:
+            unk_token_id = 3
+
+        def encode_completion(self, text, finished, max_tokens):
+            return (3,)
+
+    model, _ = load_model(locate("embedded"), torch.float32)
+    with pytest.raises(ModelError, match="the tokenizer of mute has no tokens for yes and no.*--judge"):
+        GenerativeVerifier(model, Mute(), "mute")
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_a_reward_model_gives_a_probability_that_padding_does_not_change(tmp_path, labels):
+    judge = reward_model(tmp_path, labels)
+    together = judge.probabilities(PAIRS)
+    assert all(0 <= p <= 1 for p in together)
+    assert together == pytest.approx([judge.probabilities([pair])[0] for pair in PAIRS], abs=1e-5)
+    assert judge.probabilities([Pair("7 " * 200, "7")]) == [0.0], "too long for its context"
+
+
+def test_a_classifier_with_other_labels_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="has 3 labels.*--reward-model"):
+        reward_model(tmp_path, 3)
+
+
+def test_a_language_model_is_no_reward_model():
+    learning = LearningConfig(reward_model="embedded")
+    with pytest.raises(ModelError, match="is no sequence classifier"):
+        load_models(swarm({"kind": "reward_model"}), learning, "cpu")
+
+
+def test_a_classifier_with_pickled_weights_is_not_read(tmp_path):
+    folder = classifier(tmp_path, 1)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="safetensors"):
+        load_models(swarm({"kind": "reward_model"}), LearningConfig(reward_model=folder), "cpu")
+
+
+@pytest.mark.parametrize(("kind", "flag"), [("generative", "--judge"), ("reward_model", "--reward-model")])
+def test_a_peer_without_a_judge_of_its_own_is_told_which_flag_to_set(kind, flag):
+    with pytest.raises(ConfigError, match=f"task0 of the swarm made .*{flag}"):
+        wanted(swarm({"kind": kind}), LearningConfig())
+
+
+def test_a_judge_that_is_not_there_is_named():
+    learning = LearningConfig(judge="./nowhere")
+    with pytest.raises(ModelError, match=r"the judge ./nowhere is not there.*--judge"):
+        load_models(swarm({"kind": "generative"}), learning, "cpu")
+
+
+def test_the_peers_own_judge_goes_before_the_manifests():
+    manifest = swarm({"kind": "generative", "model": "owner/large"})
+    assert wanted(manifest, LearningConfig(judge="embedded")) == {("generative", "owner/large"): "embedded"}
+
+
+def test_the_memory_plan_knows_what_a_judge_takes():
+    weights = 4 * 1_440_000
+    taken = memory_of_judges(swarm({"kind": "generative", "model": "embedded"}), LearningConfig())
+    assert weights < taken < 20 * weights
+    assert memory_of_judges(swarm({"kind": "agreement"}), LearningConfig()) == 0
