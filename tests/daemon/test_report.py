@@ -50,6 +50,7 @@ class Steps:
     last_done_at: float = START
     unscored: float = 0.0
     lacks: tuple[str, ...] = ()
+    crediting: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(share=0.01))
     recorder: Recorder = field(default_factory=lambda: Recorder(StepsFile(Path("/nowhere"))))
     saves: SaveSchedule = field(default_factory=lambda: SaveSchedule(StorageConfig()))
 
