@@ -1,9 +1,13 @@
-"""Answers to one question: of the trained policy and, if wanted, of the untrained one beside it."""
+"""Answers to one question: of the trained policy and, if wanted, of the untrained one beside it.
+
+A task's question is answered in as many turns as it takes. A question of one's own has one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from protocol import Manifest, TaskFamily
@@ -11,10 +15,13 @@ from swarmd.cli.subject import Subject
 from swarmd.errors import ConfigError
 from swarmd.images import Images
 from swarmd.step.evaluation import RIGHT_FROM, Stop
-from swarmd.tasks import Question, TaskRunner, held_out_questions
+from swarmd.step.playing import Episode, play, score
+from swarmd.tasks import Question, TaskRunner, held_out_questions, transcript
 
 if TYPE_CHECKING:
     from torch import Generator
+
+    from swarmd.policy import Sample
 
 
 Progress = Callable[[int], None]
@@ -39,6 +46,7 @@ class Answer:
     """One completion. `reward`, in 0..1, is None for a question that no task asked."""
 
     text: str
+    """Of several turns: each, and behind > what it was told."""
     finished: bool
     """False if the limit of new tokens cut it off."""
     tokens: int
@@ -81,14 +89,13 @@ def answer(
     progress: Progress | None = None,
     should_stop: Stop | None = None,
     listen: Listen | None = None,
-    images: Images = (),
 ) -> Reply:
     """Ask the trained policy, and the untrained one with the same random numbers.
 
     Raises ModelError, also for a question that is too long, and GenerationStoppedError after `should_stop`.
     """
     policy, state = subject.policy, rng.get_state()
-    prompt = policy.render(question, (), images)
+    prompt = policy.render(question)
 
     def complete(*, untrained: bool) -> list[Answer]:
         listener = None if listen is None else listen(untrained)
@@ -111,10 +118,10 @@ def answer(
 
     answers = complete(untrained=False)
     if not manner.both:
-        return Reply(question, answers, None, images=images)
+        return Reply(question, answers, None)
     rng.set_state(state)
     with subject.untrained():
-        return Reply(question, answers, complete(untrained=True), images=images)
+        return Reply(question, answers, complete(untrained=True))
 
 
 async def draw(runner: TaskRunner, family: TaskFamily, seed: int) -> tuple[Question, str | None]:
@@ -124,21 +131,51 @@ async def draw(runner: TaskRunner, family: TaskFamily, seed: int) -> tuple[Quest
     return question, expected
 
 
-async def score(runner: TaskRunner, question: Question, reply: Reply) -> Reply:
-    """`reply` with the rewards of all its answers. Raises TaskError."""
-    untrained = reply.untrained or ()
-    texts = [each.text for each in (*reply.answers, *untrained)]
-    [scores] = await runner.score([(question.spec, texts)])
-    scored = [
-        replace(each, reward=score.reward)
-        for each, score in zip((*reply.answers, *untrained), scores, strict=True)
-    ]
-    count = len(reply.answers)
-    return replace(
-        reply,
-        answers=scored[:count],
-        untrained=None if reply.untrained is None else scored[count:],
-    )
+async def answer_task(
+    subject: Subject,
+    question: Question,
+    manner: Manner,
+    *,
+    runner: TaskRunner,
+    rng: Generator,
+    progress: Progress | None = None,
+    should_stop: Stop | None = None,
+) -> Reply:
+    """As `answer`, turn by turn, with the rewards of all answers. The model runs in a thread.
+
+    Raises TaskError too.
+    """
+    policy, state = subject.policy, rng.get_state()
+
+    def sample(prompts: Sequence[Sequence[int]], copies: int) -> Sequence[Sequence[Sample]]:
+        if manner.samples:
+            return policy.generate(prompts, copies, rng=rng, progress=progress, should_stop=should_stop)
+        return [[each] for each in policy.greedy(prompts, progress=progress, should_stop=should_stop)]
+
+    async def complete() -> list[Answer]:
+        [episodes] = await play(
+            [question],
+            max(1, manner.samples),
+            sample,
+            tasks=runner,
+            policy=policy,
+            in_model_thread=asyncio.to_thread,
+        )
+        [scores] = await score(runner, [question], [episodes])
+        return [_answer(each, found.reward) for each, found in zip(episodes, scores, strict=True)]
+
+    answers, untrained = await complete(), None
+    if manner.both:
+        rng.set_state(state)
+        with subject.untrained():
+            untrained = await complete()
+    return Reply(question.text, answers, untrained, images=question.images)
+
+
+def _answer(episode: Episode[Sample], reward: float) -> Answer:
+    text = transcript(episode.texts, episode.observations[: len(episode.texts) - 1])
+    tokens = sum(len(sample.token_ids) for sample in episode.samples)
+    return Answer(text, episode.samples[-1].finished, tokens, reward)
 
 
 def family_of(manifest: Manifest, name: str) -> TaskFamily:

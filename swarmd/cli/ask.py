@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from protocol import Manifest
-from swarmd.cli.answering import Manner, Reply, answer, draw, family_of, score
+from swarmd.cli.answering import Manner, Reply, answer, answer_task, draw, family_of
 from swarmd.cli.flags import Given, overrides, with_settings
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, checkpoint_option, home_path, model_option
 from swarmd.cli.live_answer import LiveAnswer
@@ -200,20 +200,18 @@ async def _ask_task(session: Session, manifest: Manifest, task: str) -> None:
         question, expected = await draw(runner, family, session.seed)
         try:
             with _progress() as progress:
-                reply = await asyncio.to_thread(
-                    answer,
+                reply = await answer_task(
                     session.subject,
-                    question.text,
+                    question,
                     session.manner,
+                    runner=runner,
                     rng=session.rng,
                     progress=progress,
                     should_stop=stop,
-                    images=question.images,
                 )
         finally:
             stop.set()  # after Ctrl-C, the model's thread would go on to the last token
-        scored = await score(runner, question, reply)
-    session.show(session, replace(scored, task=family.name, expected=expected))
+    session.show(session, replace(reply, task=family.name, expected=expected))
 
 
 def _converse(session: Session) -> None:

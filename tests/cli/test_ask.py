@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from swarmd.cli import ask as ask_command
-from swarmd.cli.answering import Answer, Manner, Reply, answer, score
+from swarmd.cli.answering import Answer, Manner, Reply, answer
 from swarmd.cli.live_answer import LiveAnswer
 from swarmd.cli.replies import print_reply
 from swarmd.cli.subject import Subject
@@ -161,6 +161,17 @@ def test_a_task_s_question_is_held_out_and_both_answers_are_scored(
         assert given["right"] == (given["reward"] == 1)
 
 
+def test_a_task_of_several_turns_is_played_to_its_end(swarmd, tmp_path) -> None:
+    home = Home.open(tmp_path / "guessing")
+    home.write_manifest(load_manifest("guessing").to_bytes())
+    task = load_manifest("guessing").tasks[0].name
+    outcome = swarmd("ask", "--home", home.path, "--task", task, "--seed", 1, "--json")
+    assert outcome.code == 0, outcome.err
+    [given] = json.loads(outcome.out)["answers"]
+    assert "\n> " in given["text"], "what the task said stands between the turns"
+    assert given["right"] == (given["reward"] == 1)
+
+
 def test_an_unknown_task_lists_those_of_the_swarm(swarmd, home) -> None:
     outcome = swarmd("ask", "--home", home.path, "--task", "nonesuch")
     assert outcome.code == 2
@@ -190,25 +201,6 @@ def test_too_little_memory_says_how_to_ask_beside_a_daemon(swarmd, tiny_model_di
     outcome = swarmd("ask", QUESTION, "--model", tiny_model_dir)
     assert outcome.code == 1
     assert "--device cpu answers beside it" in outcome.err
-
-
-class Scorer:
-    """Gives each text a reward of its own."""
-
-    async def score(self, items: Any) -> Any:
-        from swarmd.tasks import Score
-
-        return [[Score(1.0 if "5" in text else 0.0) for text in texts] for _, texts in items]
-
-
-async def test_each_answer_keeps_its_own_score() -> None:
-    answers = [Answer("5", True, 1), Answer("6", True, 1)]
-    reply = Reply(QUESTION, answers, [Answer("55", False, 2)])
-    question: Any = type("Drawn", (), {"spec": None})
-    scorer: Any = Scorer()
-    scored = await score(scorer, question, reply)
-    assert [each.is_right for each in scored.answers] == [True, False]
-    assert [each.is_right for each in scored.untrained or ()] == [True]
 
 
 def test_answers_are_shown_line_by_line_without_control_characters(capsys) -> None:
