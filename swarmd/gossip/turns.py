@@ -56,13 +56,13 @@ class StrangersShare:
 def next_parties(parties: Sequence[Party], rng: random.Random) -> Sequence[Party]:
     """Those among whom the next turn goes by chance, of parties that all have something."""
     on_trial = [party for party in parties if party.on_trial]
-    parties = _some(on_trial, [party for party in parties if not party.on_trial], TRIAL_SHARE_MAX, rng)
+    parties = _either(on_trial, [party for party in parties if not party.on_trial], TRIAL_SHARE_MAX, rng)
     newcomers = [party for party in parties if party.standing < Standing.KNOWN]
     known = [party for party in parties if party.standing >= Standing.KNOWN]
-    return _some(newcomers, known, NEWCOMERS_SHARE_MAX, rng)
+    return _either(newcomers, known, NEWCOMERS_SHARE_MAX, rng)
 
 
-def _some(
+def _either(
     held_back: Sequence[Party], others: Sequence[Party], share_max: float, rng: random.Random
 ) -> Sequence[Party]:
     """One of the two: those held back as often as is even, and at most at a rate of `share_max`."""
