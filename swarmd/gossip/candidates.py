@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from protocol import PeerId, VerifiedAnnouncement
 from swarmd.gossip.contacts import Party
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.turns import next_party
+from swarmd.gossip.turns import next_parties
 
 PartyOf = Callable[[PeerId], Party]
 
@@ -42,11 +42,12 @@ class Candidates:
     def __len__(self) -> int:
         return self._count
 
-    def count(self, per_peer: int, party_of: PartyOf) -> dict[Party, int]:
-        """How many each party has when at most `per_peer` of each publisher count."""
+    def count(self, per_peer: int, party_of: PartyOf, allowed: Callable[[PeerId], bool]) -> dict[Party, int]:
+        """How many each party has when at most `per_peer` of each publisher that is `allowed` count."""
         counts: Counter[Party] = Counter()
         for peer, waiting in self._by_peer.items():
-            counts[party_of(peer)] += min(per_peer, len(waiting))
+            if allowed(peer):
+                counts[party_of(peer)] += min(per_peer, len(waiting))
         return dict(counts)
 
     def add(self, candidate: Candidate) -> None:
@@ -86,9 +87,13 @@ class Candidates:
             return None
         most = self._limits.pull_share_max * self._limits.pull_window
         members: defaultdict[Party, list[PeerId]] = defaultdict(list)
-        for peer in [p for p in ready if self._recent.count(p) < most] or ready:
+        for peer in ready:
             members[party_of(peer)].append(peer)
-        peer = self._rng.choice(members[next_party(list(members), self._rng)])
+        recent = Counter(map(party_of, self._recent))
+        turn = next_parties(list(members), self._rng)
+        party = self._rng.choice([p for p in turn if recent[p] < most] or turn)
+        peers = members[party]
+        peer = self._rng.choice([p for p in peers if self._recent.count(p) < most] or peers)
         chosen = self._rng.choice(ready[peer])
         self._keep(peer, [c for c in self._by_peer[peer] if c is not chosen])
         self._recent.append(peer)

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 
 from protocol import SHARDS_MAX, PeerId, VerifiedAnnouncement, shard_of
 from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.trials import Trials
 from swarmd.network.address_groups import group_of_address
 from swarmd.network.interface import Standing, Way
 
 PARTIES_REMEMBERED = 8_192  # about as many names as a few reads bring
 COUNT_EVERY_S = 1.0  # beliefs about the swarm need not be newer
+SILENT_DRAWS = 1 / 4  # of the contacts drawn were never read, while others were
 
 UNMET = "unmet"
 """The one party of all peers whose groups only ever came through the DHT."""
@@ -46,6 +48,13 @@ class Party:
 
     name: str
     standing: Standing
+    on_trial: bool = False
+    """Its peers came later than others that deliver, and have yet to wait (`trials.py`)."""
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether it shares in draws what strangers may have, while others deliver."""
+        return self.on_trial or self.standing <= Standing.STRANGER
 
 
 @dataclass
@@ -81,6 +90,7 @@ class Contacts:
         self._connected: dict[PeerId, str] = {}
         self._widths: dict[PeerId, _Width] = {}
         self._trusted: set[PeerId] = set()
+        self._trials = Trials(limits)
         self._met_at = -math.inf
         self._connections: Mapping[PeerId, str] = {}
         self._parties: dict[tuple[PeerId, bool], Party] = {}
@@ -98,6 +108,8 @@ class Contacts:
         self._parties.clear()
         for acquaintance in acquaintances:
             self._acquaintances[acquaintance.peer_id] = acquaintance
+            if acquaintance.met_at is not None:
+                self._trials.taught(acquaintance.peer_id, acquaintance.first, acquaintance.last)
 
     @property
     def connections(self) -> Mapping[PeerId, str]:
@@ -132,6 +144,8 @@ class Contacts:
         self._lately[peer] = _Deliveries(now, times + 1)
         if len(self._lately) > self._limits.acquaintances_max:
             del self._lately[next(iter(self._lately))]
+        if met is not None:
+            self._trials.taught(peer, now, now)
         if self.party(peer, now, proved=True).standing >= Standing.MET:
             self._met_at = now
         return entry
@@ -145,6 +159,7 @@ class Contacts:
         """The peer lied: what it delivered before no longer counts."""
         self.lost(peer)
         self._acquaintances.pop(peer, None)
+        self._trials.forget(peer)
         self._forget_parties(peer)
 
     def trust(self, peer: PeerId, trusted: bool) -> None:
@@ -216,6 +231,8 @@ class Contacts:
             if len(self._parties) > PARTIES_REMEMBERED:
                 self._parties.clear()
             found = self._parties[peer, proved] = self._party(peer, now, proved)
+        if found.standing is Standing.MET and self._trials.is_on_trial(peer, now):
+            return replace(found, on_trial=True)
         return found
 
     def _party(self, peer: PeerId, now: float, proved: bool) -> Party:
@@ -252,9 +269,18 @@ class Contacts:
         return max(1, round(self._size))
 
     def drawn(self, rng: random.Random, now: float) -> PeerId | None:
-        """A random contact: a party is drawn first, then one of its peers. None without contacts."""
+        """A random contact: a party is drawn first, then one of its peers. None without contacts.
+
+        Most draws are of contacts whose announcements were read, if there are any: whoever is connected and
+        publishes nothing must not turn the search away from those that do.
+        """
+        contacts = self.current(now)
+        read = [peer for peer in contacts if peer in self._widths]
+        if read and len(read) < len(contacts):
+            silent = [peer for peer in contacts if peer not in self._widths]
+            contacts = silent if rng.random() < SILENT_DRAWS else read
         by_party: defaultdict[str, list[PeerId]] = defaultdict(list)
-        for peer in self.current(now):
+        for peer in contacts:
             by_party[self.party(peer, now, proved=False).name].append(peer)
         return rng.choice(by_party[rng.choice(sorted(by_party))]) if by_party else None
 
@@ -283,17 +309,22 @@ class Contacts:
     def _count(self, now: float) -> None:
         """Count the contacts of each party, and estimate the peers. Once a second: there may be thousands.
 
-        While others deliver, strangers that were never met count for at most as many as those others. A crowd
-        of names whose bodies lie in the DHT must not make this peer search, and publish, ever wider.
+        Neither a crowd of connections nor a crowd of names whose bodies lie in the DHT may make this peer
+        search, and publish, ever wider. So whoever is connected and delivers nothing counts only as far as
+        deliveries suggest that some are yet unheard. While met peers deliver, strangers that were never met
+        count for at most as many.
         """
         if 0 <= now - self._counted_at < COUNT_EVERY_S:
             return
         self._counted_at = now
         self._counts = Counter(self.party(peer, now, proved=False).name for peer in self.current(now))
+        heard = Counter(self.party(peer, now, proved=False).name for peer in self._lately)
         most = self._limits.contacts_per_group
-        met = sum(min(count, most) for name, count in self._counts.items() if name != UNMET)
-        unmet = min(self._counts[UNMET], met if self.met_lately(now) else most)
-        self._target = 1 + (met + unmet) * (1 + self._unheard(now))
+        met = sum(min(count, most) for name, count in heard.items() if name != UNMET)
+        unmet = min(heard[UNMET], met if self.met_lately(now) else most)
+        unheard = self._unheard(now)
+        silent = (self._counts - heard).total() * (unheard if heard else 1.0)
+        self._target = 1 + (met + unmet + silent) * (1 + unheard)
 
     def _expire(self, now: float) -> None:
         gone = [peer for peer in self._lately if not self._is_lately(peer, now)]

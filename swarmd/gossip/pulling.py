@@ -143,12 +143,17 @@ class Puller:
         """How many more candidates are wanted, with about `publishers` other peers.
 
         A publisher's candidates count for no more than its share, and so do a party's. A flood by one
-        publisher, or in many names, must not end the search for others.
+        publisher, or in many names, must not end the search for others. Neither must the candidates of
+        publishers that rest: nothing can be pulled from them now.
         """
         self.allowance.refill(now)
         wanted = self.allowance.candidates_wanted()
         share = max(self._limits.pull_share_max, 1 / max(1, publishers))
-        counts = self.candidates.count(math.ceil(wanted * share), lambda peer: self._party(peer, now))
+        counts = self.candidates.count(
+            math.ceil(wanted * share),
+            lambda peer: self._party(peer, now),
+            lambda peer: not self._rests.is_resting(peer, now),
+        )
         strangers = sum(n for party, n in counts.items() if party.standing <= Standing.STRANGER)
         others = [n for party, n in counts.items() if party.standing > Standing.STRANGER]
         most = math.ceil(wanted * SPREAD) if self._contacts.parties(now) > 1 else wanted
@@ -174,7 +179,7 @@ class Puller:
             self.allowance.spend()
             publisher, announcement = candidate.announced.publisher, candidate.announced.announcement
             standing = self._party(publisher, now).standing
-            self._strangers.took(standing)
+            self._strangers.took(is_held_back=standing <= Standing.STRANGER)
             self._in_flight[announcement.digest] = _InFlight(candidate, now, standing)
             pulls.append(Pull(publisher, announcement.digest, announcement.size))
         return pulls

@@ -4,6 +4,8 @@ The rule holds at every stage at which groups of others compete for a place:
 
 - all strangers together get at most one place for every four that met or known peers got, as long as such a
   peer delivered recently; the places that strangers may not have stay empty;
+- parties on trial, which came later than others (`trials.py`), get at most a fifth of the pulls while those
+  others have something to offer; in draws they share what strangers may have;
 - newcomers (met, not known yet, and strangers) get at most half while known peers have something to offer;
 - otherwise parties are equal, and so are the peers of one party.
 """
@@ -22,6 +24,7 @@ T = TypeVar("T")
 STRANGERS_PER_MET = 1 / 4  # so that they are at most a fifth of all
 STRANGERS_SAVED_MAX = 4.0  # unused turns are not saved up for long, so there is no burst
 NEWCOMERS_SHARE_MAX = 1 / 2  # while known peers offer something
+TRIAL_SHARE_MAX = 1 / 5  # while peers that came before offer something: what strangers get
 
 
 class StrangersShare:
@@ -44,20 +47,29 @@ class StrangersShare:
         """Give one back: the peer that got it is a stranger no more."""
         self._credit = min(self._credit + 1.0, STRANGERS_SAVED_MAX)
 
-    def took(self, standing: Standing) -> None:
-        """One went to a peer of that standing."""
-        change = -1.0 if standing <= Standing.STRANGER else STRANGERS_PER_MET
+    def took(self, *, is_held_back: bool) -> None:
+        """One went to a stranger, or whoever shares with strangers, or to somebody else."""
+        change = -1.0 if is_held_back else STRANGERS_PER_MET
         self._credit = min(max(0.0, self._credit + change), STRANGERS_SAVED_MAX)
 
 
-def next_party(parties: Sequence[Party], rng: random.Random) -> Party:
-    """Whose turn it is among parties that all have something. Newcomers get at most half of the turns."""
-    known = [party for party in parties if party.standing >= Standing.KNOWN]
+def next_parties(parties: Sequence[Party], rng: random.Random) -> Sequence[Party]:
+    """Those among whom the next turn goes by chance, of parties that all have something."""
+    on_trial = [party for party in parties if party.on_trial]
+    parties = _either(on_trial, [party for party in parties if not party.on_trial], TRIAL_SHARE_MAX, rng)
     newcomers = [party for party in parties if party.standing < Standing.KNOWN]
-    if known and newcomers:
-        even = len(newcomers) / len(parties)
-        return rng.choice(newcomers if rng.random() < min(even, NEWCOMERS_SHARE_MAX) else known)
-    return rng.choice(parties)
+    known = [party for party in parties if party.standing >= Standing.KNOWN]
+    return _either(newcomers, known, NEWCOMERS_SHARE_MAX, rng)
+
+
+def _either(
+    held_back: Sequence[Party], others: Sequence[Party], share_max: float, rng: random.Random
+) -> Sequence[Party]:
+    """One of the two: those held back as often as is even, and at most at a rate of `share_max`."""
+    if not held_back or not others:
+        return held_back or others
+    even = len(held_back) / (len(held_back) + len(others))
+    return held_back if rng.random() < min(even, share_max) else others
 
 
 def allot(places: int, available: Mapping[T, int], rng: random.Random) -> dict[T, int]:

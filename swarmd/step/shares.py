@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ Offers = Mapping[PeerId, Sequence[ScoredGroup]]
 
 
 class Shares:
-    """Remembers between draws how much strangers may still have; the rest of the rule needs no memory."""
+    """Remembers between draws how much is left for those held back; the rest of the rule needs no memory."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Shares:
         for position, publisher in enumerate(publishers):
             waiting[self._party(PeerId(publisher))][PeerId(publisher)].append(position)
         rng = random.Random(0)  # noqa: S311  who gets the odd place out of a hundred does not matter
-        seats = allot(limit, {p: sum(map(len, peers.values())) for p, peers in waiting.items()}, rng)
+        seats = _seats(limit, {p: sum(map(len, peers.values())) for p, peers in waiting.items()}, rng)
         chosen: list[int] = []
         for party, peers in waiting.items():
             of_each = allot(seats[party], {peer: len(found) for peer, found in peers.items()}, rng)
@@ -64,7 +64,7 @@ class Shares:
         rng: random.Random,
         context: DrawContext,
     ) -> list[ScoredGroup]:
-        """Up to `wanted` groups; fewer, if strangers would otherwise exceed their share."""
+        """Up to `wanted` groups; fewer, if parties that are held back would otherwise exceed their share."""
         offers: defaultdict[Party, defaultdict[PeerId, list[ScoredGroup]]] = defaultdict(
             lambda: defaultdict(list)
         )
@@ -73,10 +73,9 @@ class Shares:
                 publisher = PeerId(group.publisher)
                 offers[self._party(publisher)][publisher].append(group)
         available = {p: sum(map(len, peers.values())) for p, peers in offers.items()}
-        if self._met_lately():
-            for party in available:
-                if party.standing <= Standing.STRANGER:
-                    available[party] = min(available[party], self._strangers.left(self._clock()))
+        held_back = {party: n for party, n in available.items() if party.is_held_back}
+        if held_back and self._met_lately():
+            available |= allot(self._strangers.left(self._clock()), held_back, rng)
         drawn: list[ScoredGroup] = []
         for parties, count in self._classes(available, wanted, rng):
             seats = allot(math.ceil(FINALISTS * count), parties, rng)
@@ -87,7 +86,7 @@ class Shares:
             ]
             drawn += _one_by_one(finalists, count, sampler, rng, context)
         for group in drawn:
-            self._strangers.took(self._party(PeerId(group.publisher)).standing)
+            self._strangers.took(is_held_back=self._party(PeerId(group.publisher)).is_held_back)
         return drawn
 
     def _party(self, peer: PeerId) -> Party:
@@ -109,6 +108,18 @@ class Shares:
         most = max(most, wanted - sum(known.values()))
         count = min(sum(even[party] for party in newcomers), most)
         return [(known, wanted - count), (newcomers, count)]
+
+
+def _seats(limit: int, sizes: Mapping[Party, int], rng: random.Random) -> Mapping[Party, int]:
+    """How many groups of each party are read. Half are kept for the known, and a quarter for others that are
+    not held back, so that these do not run out of groups however many parties there are."""
+    seats = Counter[Party]()
+    known = {party for party in sizes if party.standing >= Standing.KNOWN}
+    free = {party for party in sizes if not party.is_held_back}
+    for kept, parties in ((limit // 2, known), (limit // 4, free - known), (limit, set(sizes))):
+        left = {party: sizes[party] - seats[party] for party in sizes if party in parties}
+        seats.update(allot(min(kept, limit - seats.total()), left, rng))
+    return seats
 
 
 def _best(

@@ -34,14 +34,14 @@ def settled(contacts: Contacts, now: float) -> int:
 # Size ------------------------------------------------------------------------------------------------
 
 
-def test_a_peer_alone_is_one_and_whoever_delivers_or_is_connected_is_one_more():
+def test_a_peer_alone_is_one_and_whoever_delivers_is_one_more_or_else_is_connected():
     contacts = Contacts(LIMITS)
     assert settled(contacts, START) == 1
     for _ in range(2):
         contacts.delivered(FIRST, Way.INLINE, None, START + 200)
+    assert settled(contacts, START + 200) == 2
     contacts.connected({SECOND: at("10.0.0.2")})
-    assert settled(contacts, START + 200) == 3
-    assert settled(contacts, START + 200 + LIMITS.contact_s) == 2, "the connection is still there"
+    assert settled(contacts, START + 200 + LIMITS.contact_s) == 2, "the connection is there"
     contacts.connected({})
     assert settled(contacts, START + 1_000 + LIMITS.contact_s) == 1
 
@@ -88,6 +88,21 @@ def test_while_met_peers_are_there_strangers_count_for_no_more_than_they_do():
             contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.0.0.{n}"), now)
     assert settled(contacts, now) == 1 + 3 + 3
     assert set(contacts.vouching(now)) == {key(n).peer_id for n in range(3)}
+
+
+def test_connections_that_bring_nothing_count_as_far_as_deliveries_suggest_that_some_are_unheard():
+    contacts = Contacts(LIMITS)
+    contacts.connected({key(n).peer_id: at(f"10.9.{n}.9") for n in range(100, 150)})
+    assert settled(contacts, START) == 51, "where nobody delivers yet, they are the swarm"
+    now = START + 200
+    contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), now)
+    assert settled(contacts, now) == 1 + 2 * (1 + 50), "heard once: others may deliver next"
+    contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), now + 200)
+    assert settled(contacts, now + 200) == 2, "one delivers again and again"
+    for n in range(100, 150):
+        for _ in range(2):
+            contacts.delivered(key(n).peer_id, Way.DIRECT, at(f"10.9.{n}.9"), now + 200)
+    assert settled(contacts, now + 330) == 52
 
 
 def test_a_clock_that_jumps_does_no_harm_to_the_size():
@@ -186,6 +201,19 @@ def test_contacts_are_drawn_party_by_party():
     rng = random.Random(1)
     drawn = Counter(contacts.drawn(rng, START) for _ in range(400))
     assert 160 <= drawn[FIRST] <= 240
+
+
+def test_contacts_that_publish_nothing_are_looked_for_in_a_quarter_of_the_draws():
+    manifest, contacts = make_manifest(), Contacts(LIMITS)
+    hosts = {key(n).peer_id: at(f"10.9.{n}.9") for n in range(10, 18)} | {FIRST: at("10.0.0.1")}
+    contacts.connected(hosts)
+    rng = random.Random(1)
+    drawn = Counter(contacts.drawn(rng, START) for _ in range(400))
+    assert drawn[FIRST] <= 80, "an even share, while nobody was read"
+    record = make_record(manifest, 1, START)
+    contacts.announced(verify_announcement(announce(key(1), record, b"body"), manifest=manifest, now=START))
+    drawn = Counter(contacts.drawn(rng, START) for _ in range(400))
+    assert 260 <= drawn[FIRST] <= 340
 
 
 # Tables and outages ----------------------------------------------------------------------------------

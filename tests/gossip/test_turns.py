@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.contacts import Party
-from swarmd.gossip.turns import STRANGERS_SAVED_MAX, StrangersShare, allot, next_party
+from swarmd.gossip.turns import STRANGERS_SAVED_MAX, StrangersShare, allot, next_parties
 from swarmd.network.interface import PullFailure, Standing, Way
 from tests.gossip.making import START, key
 from tests.gossip.test_pulling import Hand
 
 KNOWN, MET, STRANGER = (Party(s.name, s) for s in (Standing.KNOWN, Standing.MET, Standing.STRANGER))
 HONEST = "/ip4/10.0.0.1/tcp/4001"
+
+
+def turn(parties: list[Party], rng: random.Random) -> Party:
+    return rng.choice(next_parties(parties, rng))
 
 
 @given(
@@ -42,24 +46,37 @@ def test_an_odd_place_goes_to_anybody():
 def test_newcomers_have_at_most_half_the_turns_however_many_parties_they_are():
     rng = random.Random(1)
     crowd = [Party(f"10.0.0.{n}", Standing.MET) for n in range(99)]
-    turns = Counter(next_party([KNOWN, *crowd], rng).standing for _ in range(1_000))
+    turns = Counter(turn([KNOWN, *crowd], rng).standing for _ in range(1_000))
     assert 450 <= turns[Standing.KNOWN] <= 550
     turns = Counter(
-        next_party([MET, *(Party(f"k{n}", Standing.KNOWN) for n in range(9))], rng) for _ in range(1_000)
+        turn([MET, *(Party(f"k{n}", Standing.KNOWN) for n in range(9))], rng) for _ in range(1_000)
     )
     assert 60 <= turns[MET] <= 140, "and where they are few, an even share"
+
+
+def test_parties_on_trial_have_at_most_a_fifth_of_the_turns_however_many_they_are():
+    rng = random.Random(1)
+    late = [Party(f"10.0.1.{n}", Standing.MET, on_trial=True) for n in range(99)]
+    for others in ([MET], [KNOWN], [MET, KNOWN]):
+        turns = Counter(turn([*others, *late], rng).on_trial for _ in range(1_000))
+        assert 150 <= turns[True] <= 250
+    turns = Counter(
+        turn([late[0], *(Party(f"m{n}", Standing.MET) for n in range(9))], rng) for _ in range(1_000)
+    )
+    assert 60 <= turns[late[0]] <= 140, "and where they are few, an even share"
+    assert turn(late, rng).on_trial, "and all, if nobody else has anything"
 
 
 def test_strangers_earn_one_turn_for_four_of_others_and_save_up_little():
     share = StrangersShare()
     assert share.left(START) == 0
     for _ in range(4):
-        share.took(Standing.MET)
+        share.took(is_held_back=False)
     assert share.left(START) == 1
-    share.took(Standing.STRANGER)
+    share.took(is_held_back=True)
     assert share.left(START) == 0
     for _ in range(1_000):
-        share.took(Standing.KNOWN)
+        share.took(is_held_back=False)
     assert share.left(START) == STRANGERS_SAVED_MAX
 
 
@@ -117,6 +134,18 @@ def test_strangers_that_prove_to_be_there_are_held_back_by_nothing():
     assert pulled >= 40
 
 
+def test_strangers_that_cannot_be_reached_do_not_end_the_search_while_nobody_was_met():
+    hand = Hand(demand=2)
+    for number in range(500):
+        hand.offer(key(100 + number % 64), number)
+    assert hand.puller.missing(2, START) <= 0
+    for second in range(60):
+        for pull in hand.puller.pulls(START + second):
+            hand.fail(pull, now=START + second)
+    assert len(hand.puller.candidates) > 20
+    assert hand.puller.missing(2, START + 60) > 0
+
+
 def test_if_nobody_was_met_strangers_get_everything():
     hand = Hand()
     for number in range(1, 9):
@@ -144,6 +173,26 @@ def test_a_pull_that_brought_nothing_costs_the_trainer_nothing():
             hand.fail(pull, PullFailure.ABSENT)
     assert hand.puller.in_flight == 0
     assert len(hand.puller.candidates) == 0
+
+
+def test_many_names_at_one_address_take_no_pulls_from_the_only_peer_at_another():
+    """The limit on one peer's part of the recent pulls must not favour whoever has many names."""
+    hand = Hand(demand=8)
+    for number in range(8):
+        hand.contacts.delivered(key(1).peer_id, Way.DIRECT, HONEST, START)
+        hand.contacts.delivered(key(100 + number).peer_id, Way.DIRECT, "/ip4/10.9.9.9/tcp/1", START)
+    pulled: Counter[bool] = Counter()
+    for number in range(100):
+        now = START + number
+        hand.offer(key(1), number, now)
+        for peer in range(8):
+            hand.offer(key(100 + peer), 1_000 * (peer + 1) + number, now)
+        hand.puller.allowance.demand(1, 1.0, now)
+        for pull in hand.puller.pulls(now):
+            ours = pull.publisher == key(1).peer_id
+            pulled[ours] += 1
+            hand.teach(pull, now, Way.DIRECT, HONEST if ours else "/ip4/10.9.9.9/tcp/1")
+    assert pulled[True] >= 0.4 * pulled.total() >= 40
 
 
 # Whose fault -----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ SMALL = 64
 BOUNDS = {
     "_acquaintances": LIMITS.acquaintances_max,
     "_lately": LIMITS.acquaintances_max,
+    "_taught": LIMITS.acquaintances_max,
     "_widths": 2 * LIMITS.acquaintances_max + 1,
     "_parties": 2 * 8_192,
     "_connections": 512,

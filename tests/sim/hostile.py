@@ -29,6 +29,20 @@ def let_loose(swarm: Swarm, move: Move, *, every: float = 1.0) -> Peer:
     return peer
 
 
+def stand_by(count: int) -> Move:
+    """`count` more peers at one address are connected to everybody, and publish nothing."""
+
+    def move(swarm: Swarm, peer: Peer, number: int) -> None:
+        if number == 0:
+            honest = [other for other in swarm.peers if other.machine is not None]
+            for _ in range(count):
+                silent = swarm.outsider()
+                silent.address = peer.address
+                swarm.link(silent, honest)
+
+    return move
+
+
 def publish(
     swarm: Swarm,
     peer: Peer,

@@ -55,6 +55,16 @@ def test_names_cost_an_honest_pair_less_than_a_fifth_of_each_others_groups(move:
         assert seen.clock_offset_s is None
 
 
+def test_peers_that_are_connected_and_publish_nothing_cost_an_honest_pair_nothing_either():
+    attacked, control = run(hostile.stand_by(8), 1), run(None, 1)
+    for ours, theirs in zip(attacked.from_honest, control.from_honest, strict=True):
+        assert ours >= 0.8 * theirs > 20
+    for peer in attacked.honest:
+        seen = peer.statistics()
+        assert seen.swarm_size <= 4
+        assert seen.shards == control.honest[0].statistics().shards
+
+
 @pytest.mark.parametrize("count", [1, 50])
 def test_right_answers_in_many_names_do_not_crowd_out_the_honest(count: int):
     attacked, control = run(hostile.crowd(count), 3), run(None, 3)

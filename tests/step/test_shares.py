@@ -103,6 +103,49 @@ def test_fifty_names_at_one_address_get_what_one_gets(sampler: GroupSampler):
 
 
 @samplers
+@pytest.mark.parametrize("addresses", [1, 8])
+@pytest.mark.parametrize("honest_groups", [4, 2])
+def test_whoever_comes_later_gets_a_fifth_until_it_has_waited(
+    sampler: GroupSampler, addresses: int, honest_groups: int
+):
+    """Eight peers that serve their bodies themselves, two minutes after the only honest one. It may publish
+    less than is drawn."""
+    steps = Steps(sampler)
+    late = CROWD[:8]
+
+    def each(steps: Steps) -> None:
+        steps.deliver(HONEST, honest_groups, Way.DIRECT, "/ip4/10.0.0.1/tcp/1")
+        if steps.now >= START + 120:
+            for n, peer in enumerate(late):
+                steps.deliver(peer, 1, Way.DIRECT, f"/ip4/10.9.{n % addresses}.9/tcp/1")
+
+    steps.run(24, each)
+    steps.drawn.clear()
+    steps.run(int(120 * LIMITS.trial_delays / 5), each)
+    assert 0.1 <= steps.share(late) <= 0.21
+    steps.drawn.clear()
+    steps.run(40, each)
+    equal = max(addresses / (addresses + 1), 1 - honest_groups / 4)
+    assert 0.8 <= steps.share(late) / equal <= 1.2, "then parties are equal"
+
+
+@samplers
+def test_an_earlier_peer_that_is_slow_leaves_draws_short_and_one_that_is_silent_does_not(
+    sampler: GroupSampler,
+):
+    steps = Steps(sampler)
+    for seconds in (0, 40):
+        steps.now = START + seconds
+        steps.deliver(HONEST, 1, Way.DIRECT, "/ip4/10.0.0.1/tcp/1")
+    steps.deliver(OTHER, 16, Way.DIRECT, "/ip4/10.0.0.2/tcp/1")
+    steps.run(2, lambda steps: None)
+    assert steps.drawn == {HONEST: 2}
+    steps.now = START + 40 + LIMITS.trial_elder_s
+    steps.step()
+    assert steps.drawn == {HONEST: 2, OTHER: 4}
+
+
+@samplers
 def test_a_known_peer_keeps_half_against_newcomers_from_any_number_of_addresses(sampler: GroupSampler):
     steps = Steps(sampler)
     old = Acquaintance(HONEST, 100, START - 9_000, START, "10.0.0.1")
@@ -113,6 +156,11 @@ def test_a_known_peer_keeps_half_against_newcomers_from_any_number_of_addresses(
         for n, peer in enumerate(CROWD):
             steps.deliver(peer, 1, Way.DIRECT, f"/ip4/10.9.{n}.9/tcp/1")
 
+    steps.run(int(LIMITS.trial_s_max / 5), each)
+    assert steps.share([HONEST]) >= 0.79
+    assert steps.short <= 0.25 * 4 * LIMITS.trial_s_max / 5
+    steps.drawn.clear()
+    steps.short = 0
     steps.run(60, each)
     assert 0.45 <= steps.share([HONEST]) <= 0.6
     assert steps.short == 0
