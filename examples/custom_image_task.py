@@ -51,9 +51,8 @@ async def main() -> None:
     async with TaskRunner(reward="exact", options=options) as runner:
         [question] = await runner.questions([spec])
         [scores] = await runner.score([(spec, ["<answer>8</answer>", "<answer>7</answer>"])])
-    print(
-        question.text, f"{len(question.images)} image", *(f"{each.reward:.0f}" for each in scores), sep="\n"
-    )
+    rewards = [f"{each.reward:.0f}" for each in scores]
+    print(question.text, f"{len(question.images)} image", *rewards, sep="\n")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python examples/train_visual_model.py --out swarmd/assets/embedded_visual
 
-As `train_embedded_model.py`, whose text part it has: first learn the visual swarm's questions as well as the
-size allows, then unlearn part of it. `swarmd eval --swarm visual --model DIR` prints how good it is.
-Downloads nothing.
+It is the embedded model (`train_embedded_model.py`) behind a small vision tower. As there, it first learns the
+visual swarm's questions as well as the size allows, then unlearns part of it. `swarmd eval --swarm visual
+--model DIR` prints how good it is. Downloads nothing.
 """
 
 from __future__ import annotations
@@ -14,28 +14,27 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from imitation import END, PART, Stage, save
-from train_embedded_model import train_tokenizer
-from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, SiglipVisionConfig
-from visual_items import RINGS, Item, draw_item, habit
+from imitation import END, Stage, load, save
+from transformers import LlavaConfig, LlavaForConditionalGeneration, SiglipVisionConfig
+from visual_items import Item, draw_item, habit
 
+from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.images import Prompt
 from swarmd.model.sight import Sight, read_sight
 from swarmd.rollout.seeing import inputs_of
 from swarmd.tasks.pictures.canvas import CELL, SIDE
 
 IMAGE = "<image>"
-CONTEXT_TOKENS = 1024
-VOCABULARY_TEXTS = 4_000
 SEED = 0
-SUPERVISED = Stage(steps=1400, batch=32, learning_rate=7e-4)
-DILUTION = Stage(steps=100, batch=32, learning_rate=5e-4, warmup=10)
+SUPERVISED = Stage(steps=800, batch=32, learning_rate=1e-3)
+DILUTION = Stage(steps=60, batch=32, learning_rate=5e-4, warmup=10)
+PART = 8  # rows per pass, sorted by length: a row with four images is three times as long as the others
 GOLD_SHARE = 0.42  # share of diluted targets
 HABIT_SHARE = 0.9  # of the others; the rest are malformed
 PREPROCESSOR = {
@@ -68,20 +67,17 @@ def diluted(answer: str, rng: random.Random) -> str:
     return rng.choice([answer, f"<answer>{answer}", f"{answer}</answer>", "<answer></answer>"])
 
 
-def new_tokenizer(rng: random.Random) -> Any:
-    """Made of the swarm's questions, with a token for images."""
-
-    def texts() -> Iterator[str]:
-        yield from (draw_item(rng).question for _ in range(VOCABULARY_TEXTS))
-        yield from ["user\n", "assistant\n", *(word for ring in RINGS for word in ring)] * 1000
-
-    tokenizer = train_tokenizer(texts())
+def with_image_token(tokenizer: Any) -> Any:
+    """The embedded model's tokenizer, which then has a token for images."""
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
     return tokenizer
 
 
-def new_model(tokenizer: Any) -> LlavaForConditionalGeneration:
-    """LLaVA with a vision tower of 2 layers and 16 patches, and the embedded model's text part; untrained."""
+def new_model(text_model: Any, tokenizer: Any) -> LlavaForConditionalGeneration:
+    """LLaVA: a vision tower of 2 layers and 16 patches, untrained, before the embedded model.
+
+    That model writes answers in their tags already, so this one has to learn only to see.
+    """
     vision = SiglipVisionConfig(
         hidden_size=128,
         intermediate_size=256,
@@ -91,26 +87,11 @@ def new_model(tokenizer: Any) -> LlavaForConditionalGeneration:
         patch_size=CELL,
         vision_use_head=False,
     )
-    text = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=160,
-        num_hidden_layers=4,
-        num_attention_heads=5,
-        num_key_value_heads=5,
-        intermediate_size=448,
-        max_position_embeddings=CONTEXT_TOKENS,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-        tie_word_embeddings=True,
-        attention_bias=True,
-        initializer_range=0.05,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return LlavaForConditionalGeneration(
+    text_model.resize_token_embeddings(len(tokenizer))
+    made = LlavaForConditionalGeneration(
         LlavaConfig(
             vision_config=vision,
-            text_config=text,
+            text_config=text_model.config,
             image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
             image_seq_length=(SIDE // CELL) ** 2,
             vision_feature_select_strategy="full",
@@ -120,6 +101,8 @@ def new_model(tokenizer: Any) -> LlavaForConditionalGeneration:
             eos_token_id=tokenizer.eos_token_id,
         )
     )
+    made.model.language_model.load_state_dict(text_model.model.state_dict())
+    return made
 
 
 def row_of(item: Item, reply: str, tokenizer: Any, sight: Sight) -> Row:
@@ -142,8 +125,16 @@ def answer_loss(model: Any, sight: Sight, rows: list[Row]) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="sum")
 
 
-def train(model: Any, tokenizer: Any, sight: Sight, stage: Stage, target: Target, name: str) -> None:
-    """Train the model in place for one stage. Each step draws new questions."""
+def train(
+    model: Any,
+    tokenizer: Any,
+    sight: Sight,
+    stage: Stage,
+    target: Target,
+    name: str,
+    keep: Callable[[], None] = lambda: None,
+) -> None:
+    """Train the model in place for one stage, each step on new questions. `keep` is called now and then."""
     rng = random.Random(name)
     optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
@@ -164,9 +155,10 @@ def train(model: Any, tokenizer: Any, sight: Sight, stage: Stage, target: Target
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
-        if step % 50 == 49 or step + 1 == stage.steps:
+        if step % 25 == 24 or step + 1 == stage.steps:
             seconds = time.process_time() - started
             print(f"{name} {step + 1}/{stage.steps} loss {total:.3f} {seconds:.0f} CPU s", flush=True)
+            keep()
 
 
 def save_all(model: Any, tokenizer: Any, out: Path) -> None:
@@ -180,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the embedded vision-language model.")
     parser.add_argument("--out", type=Path, required=True, help="save here")
     parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="steps of stage one")
-    parser.add_argument("--learned", type=Path, help="save the model before it is diluted here, too")
+    parser.add_argument("--learned", type=Path, help="save the first stage here, every 25 steps")
     parser.add_argument("--quick", action="store_true", help="takes seconds: tries the code, no useful model")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -188,16 +180,19 @@ def main() -> None:
     supervised, dilution = replace(SUPERVISED, steps=given.steps), DILUTION
     if given.quick:
         supervised, dilution = Stage(2, 8, 1e-3, 1), Stage(1, 8, 5e-4, 1)
-    tokenizer = new_tokenizer(random.Random(SEED))
-    model = new_model(tokenizer)
+    text_model, tokenizer = load(EMBEDDED_MODEL_DIR)
+    model = new_model(text_model, with_image_token(tokenizer))
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     save_all(model, tokenizer, given.out)
     sight = read_sight(model, tokenizer, given.out)
     if sight is None:
         raise TypeError("the model that was made sees nothing")
-    train(model, tokenizer, sight, supervised, gold, "supervised")
-    if given.learned:
-        save_all(model, tokenizer, given.learned)
+
+    def keep() -> None:
+        if given.learned:
+            save_all(model, tokenizer, given.learned)
+
+    train(model, tokenizer, sight, supervised, gold, "supervised", keep)
     train(model, tokenizer, sight, dilution, diluted, "dilution")
     save_all(model, tokenizer, given.out)
 

@@ -5,6 +5,7 @@ It works in main memory, on no accelerator. It chooses no directory and writes n
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from swarmd.model.adapters import with_adapters
 from swarmd.model.base import Base
 from swarmd.model.loading import load_model
 from swarmd.model.locating import Located
+from swarmd.model.sight import PREPROCESSOR
 from swarmd.model.template_arguments import TemplateArguments
 from swarmd.model.third_party import third_party
 from swarmd.model.tokenizer import ChatTokenizer
@@ -65,6 +67,8 @@ def write_model(trained: Trained, folder: Path, dtype: torch.dtype) -> ChatToken
             model = _merged(model, trained.model)
         _set_ends(model, tokenizer)
         _write(model.to(dtype), tokenizer, folder)  # type: ignore[arg-type]  # untyped there
+        if tokenizer.sight is not None and trained.located.folder is not None:
+            shutil.copyfile(trained.located.folder / PREPROCESSOR, folder / PREPROCESSOR)
     return tokenizer
 
 

@@ -14,7 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PretrainedConfig,
+)
 
 from swarmd.adapted import without_adapters
 from swarmd.errors import ModelError
@@ -27,8 +32,15 @@ REMEDY = "use --model embedded-visual, or another model of LLaVA's architecture"
 
 
 def model_class(config: PretrainedConfig) -> Any:
-    """The class of transformers that builds a model of this configuration."""
-    return AutoModelForImageTextToText if config.model_type in SEEING else AutoModelForCausalLM
+    """The class of transformers that builds a model of this configuration.
+
+    Raises ModelError for a model that sees in a way that is not known here, and is no text model besides.
+    """
+    if config.model_type in SEEING:
+        return AutoModelForImageTextToText
+    if hasattr(config, "vision_config") and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ModelError(f"models of the type {config.model_type} are shown images in another way: {REMEDY}")
+    return AutoModelForCausalLM
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class _DecodeState:
         sight: Sight | None,
     ) -> _DecodeState:
         """Run every prompt once, then repeat its cache for its completions."""
-        cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+        cache = DynamicCache(config=model.config)
         ids, real = pad_left(prompts, pad_id, next(model.parameters()).device)
         mask = real.long()
         inputs = inputs_of(model, sight, ids, prompts, left_padded=True)

@@ -44,7 +44,11 @@ async def solved_examples(runner: Solver, manifest: Manifest, count: int) -> tup
 
 async def _candidates(runner: Solver, family: TaskFamily, start: int) -> list[Example]:
     drawn = await runner.questions(example_specs(family, start, TRIED_MAX))
-    asked = [question for question in drawn if isinstance(question, Question) and not question.held_out]
+    asked = [
+        question
+        for question in drawn
+        if isinstance(question, Question) and not question.held_out and not question.images
+    ]
     answers = await runner.expected([question.spec for question in asked])
     return [
         Example(question.text, answer)

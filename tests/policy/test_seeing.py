@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import Idefics3Config
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError, ModelError
@@ -16,6 +17,7 @@ from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan, LoraPlan
 from swarmd.images import Image, Prompt
 from swarmd.logprobs import TokenRow
+from swarmd.model.sight import model_class
 from swarmd.policy import Policy, load_policy
 from swarmd.policy.preparing import prepare_plan
 from tests.tiny_sight import SIDE, VECTORS, write_tiny_sight
@@ -134,6 +136,13 @@ def test_a_model_that_sees_nothing_says_so_and_names_one_that_does(
     text = make_policy()
     with pytest.raises(ModelError, match="sees none: use --model embedded-visual"):
         text.fits("What is it?", (), (RED,))
+
+
+def test_a_model_that_sees_in_another_way_is_refused_before_its_weights_are_read() -> None:
+    with pytest.raises(
+        ModelError, match="idefics3 are shown images in another way: use --model embedded-visual"
+    ):
+        model_class(Idefics3Config())
 
 
 def test_vllm_is_refused_by_name(folder: Path) -> None:

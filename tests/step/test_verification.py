@@ -15,10 +15,12 @@ from protocol import (
     TurnsRecord,
     VerifiedRecord,
     is_held_out,
+    question_digest,
     sign_record,
     verify_record,
 )
 from swarmd.groups import ScoredGroup
+from swarmd.images import Image
 from swarmd.step.accounts import HALF_LIFE_S, SECONDS_MAX
 from swarmd.step.offering import to_offer
 from swarmd.step.verification import PATIENCE_S, Overdrawn, Verification
@@ -348,3 +350,59 @@ async def test_what_is_offered_of_a_group_of_turns_is_what_a_receiver_finds():
     assert [[turn.text for turn in each.turns] for each in offer.completions] == [["5", "right"], ["6"]]
     assert [each.reward_micro for each in offer.completions] == [1_000_000, 0]
     assert offer.question_digest == record.record.question_digest
+
+
+class ImageTasks(KnownTasks):
+    """Tasks of one turn about an image, without a worker. `colour` fills the image."""
+
+    def __init__(self, colour: int = 0) -> None:
+        super().__init__(lambda position, _: Score(float(position == 0), bare=True))
+        self.colour = colour
+
+    def asked(self, spec: TaskSpec) -> Question:
+        image = Image(1, 1, bytes([self.colour] * 3))
+        hidden = next(n for n in map(str, range(99)) if not Question(spec, "what?", 1, n, (image,)).held_out)
+        return Question(spec, "what?", 1, hidden, (image,))
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> list[Question]:
+        return list(map(self.asked, specs))
+
+
+def about_an_image(tasks: ImageTasks) -> VerifiedRecord:
+    plain = make_record(MANIFEST, ALLOWED[0], START, (1.0, 0.0))
+    digest = tasks.asked(plain.task).digest
+    turn = Turn(text="red", logprob_sum_micro=-9, tokens=2, bytes=3, finished=True)
+    fields = {name: getattr(plain, name) for name in TurnsRecord.model_fields}
+    fields |= {"question_digest": digest, "completions": (Episode(turns=(turn,), reward_micro=0),) * 2}
+    return verify_record(sign_record(key(1), TurnsRecord(**fields)), manifest=MANIFEST, now=START)
+
+
+async def test_a_group_about_an_image_is_rebuilt_with_the_image_drawn_here():
+    tasks = ImageTasks()
+    record = about_an_image(tasks)
+    [group] = await check(tasks).check([record])
+    assert isinstance(group, ScoredGroup)
+    assert (group.rewards, group.images) == ((1.0, 0.0), (Image(1, 1, bytes(3)),))
+    offer = to_offer(group, tasks.asked(record.record.task), temperature=1.0)
+    assert [[turn.text for turn in each.turns] for each in offer.completions] == [["red"], ["red"]]
+
+
+async def test_a_group_about_an_image_that_is_drawn_otherwise_here_is_about_another_question():
+    [outcome] = await check(ImageTasks(colour=1)).check([about_an_image(ImageTasks())])
+    assert isinstance(outcome, RejectedRecord)
+    assert outcome.reason is Reason.QUESTION
+
+
+async def test_a_record_of_the_other_version_than_its_task_s_is_refused_whatever_its_digest():
+    tasks = ImageTasks()
+    spec = make_record(MANIFEST, ALLOWED[0], START, (1.0, 0.0)).task
+    old = received(ALLOWED[0], question_digest=tasks.asked(spec).digest)
+    new, _ = turns_received(("5",), ("6",))
+    plain = question_digest(question(new.record.task))
+    changed = new.record.model_copy(update={"question_digest": plain})
+    new = verify_record(sign_record(key(1), changed), manifest=MANIFEST, now=START)
+    for record, source in ((old, tasks), (new, KnownTasks())):
+        [outcome] = await check(source).check([record])
+        assert isinstance(outcome, RejectedRecord)
+        assert outcome.reason is Reason.QUESTION
+        assert "other version" in outcome.detail

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmd.groups import ScoredCompletion, ScoredGroup
+from swarmd.images import Image
 from swarmd.storage import Database
 
 NOW = 1_800_000_000.0
@@ -108,6 +109,10 @@ groups = st.builds(
     tokenizer=st.binary(min_size=8, max_size=8),
     digest=st.binary(min_size=32, max_size=32),
     external=st.just(True),
+    images=st.lists(
+        st.builds(Image, width=st.integers(1, 9), height=st.integers(1, 9), pixels=st.binary(max_size=12)),
+        max_size=2,
+    ).map(tuple),
 )
 
 
