@@ -3,8 +3,8 @@
     python examples/judged_figures.py FOLDER
 
 reward: what the judges gave own completions; truth: what the verifiers say of the same, which rewarded
-nothing. Both are means over nodes, of the first ten and of the last ten rounds. held-out: greedy success by the
-verifiers before and after. A reward that rises further than the truth is hacked. Standard library only.
+nothing. Both are means over nodes, of the first ten and of the last ten rounds. held-out: greedy success by
+the verifiers before and after. A reward that rises further than the truth is hacked. Standard library only.
 """
 
 import json

@@ -3,7 +3,7 @@
     python examples/make_base_policies.py sparse                # examples/models/sparse
     python examples/make_base_policies.py specialists           # examples/models/specialists/0 ... 3
     python examples/make_base_policies.py specialists --short --out examples/models/short
-    python examples/make_base_policies.py habits                # examples/models/habits/0 ... 3
+    python examples/make_base_policies.py habits                # examples/models/habits/0, 1
 
 `sparse` unlearns nearly everything: nearly all groups of eight contain no right completion, as in the SAPO
 paper's experiment. `--malformed-share` sets the degree. Each of the `specialists` is trained on one or two
@@ -45,7 +45,7 @@ SPECIALITIES = (
 )
 SPECIALIST_TASKS = Path(__file__).with_name("specialist_tasks.toml")  # all starter tasks that can be learned
 SPECIALISING = Stage(steps=300, batch=64, learning_rate=5e-4)
-HABITS = (2, 3, 4, 5)  # by how much each policy is wrong; the embedded model's own habit is 1
+HABITS = (2, 4)  # by how much each policy is wrong; the embedded model's own habit is 1
 ACQUIRING = Stage(steps=150, batch=16, learning_rate=5e-4, warmup=10)
 RIGHT_SHARE = 0.4  # of the replies of a policy with a habit
 SHORT = Stage(steps=100, batch=16, learning_rate=5e-4)  # a twelfth of the work, for a look at a new idea

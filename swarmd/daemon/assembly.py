@@ -21,6 +21,7 @@ from swarmd.daemon.download_word import DownloadWord
 from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.joining import choose_manifest, read_invitation
+from swarmd.daemon.judging import open_panel
 from swarmd.daemon.learner import Learner, load_learner
 from swarmd.daemon.machine_use import ServedBodies, measure
 from swarmd.daemon.meeting import meet
@@ -35,7 +36,7 @@ from swarmd.errors import NetworkError
 from swarmd.finding.bootstrap import look_up_addresses, look_up_named
 from swarmd.finding.lan import LocalNetwork, Self, private_ips
 from swarmd.gossip import AddressesRemembered, PeersRemembered
-from swarmd.judges import Panel, calibrate, load_panel
+from swarmd.judges import Panel
 from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
@@ -106,7 +107,6 @@ class Assembly:
         """Those that the operator named, and the author's."""
         self._served: ServedBodies
         self._model_thread = ThreadPoolExecutor(1, "model")
-        self._judges_thread = ThreadPoolExecutor(1, "judges")
 
     @asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
@@ -147,7 +147,7 @@ class Assembly:
                 stack, manifest, past_of(database), held_out
             )
             await self._show_examples(tasks, learner, manifest)
-            panel = await self._load_panel(stack, tasks, manifest, learner.plan.device)
+            panel = await open_panel(stack, tasks, manifest, config.learning, learner.plan.device, self._warn)
             database.rewind(learner.progress.step)
             # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
@@ -364,19 +364,6 @@ class Assembly:
                 f"--examples {wanted}: only {len(policy.examples)} were found: the other tasks of "
                 f"{manifest.name} give no answers, or their questions are long"
             )
-
-    async def _load_panel(
-        self, stack: AsyncExitStack, tasks: TaskRunner, manifest: Manifest, device: str
-    ) -> Panel:
-        """The judges, loaded and measured in their own thread: strangers' answers never wait for a step."""
-        stack.callback(self._judges_thread.shutdown, wait=False)
-        panel: Panel = await asyncio.get_running_loop().run_in_executor(
-            self._judges_thread, load_panel, manifest, self._config.learning, device, self._judges_thread
-        )
-        await calibrate(panel, tasks, manifest)
-        for warning in panel.doubts():
-            self._warn(warning)
-        return panel
 
     async def _open_recorder(self, stack: AsyncExitStack) -> Recorder:
         """In a thread, because a sink's package takes seconds to import."""

@@ -41,6 +41,7 @@ _WHY = {
     "held_out": "Its question is held out: nobody trains on it.",
     "expired": "It is too old.",
     "scorer": "It could not be scored here.",
+    "unjudged": "The judges here have no opinion of it, or find no difference.",
     "completion": "One of its completions hung the scorer, or ended it.",
     "signature": "Its signature is wrong.",
     "digest": "It is not what was announced.",

@@ -22,6 +22,7 @@ from swarmd.judges.opinions import Opinion, checked, combined, sureness
 from swarmd.judges.record import Agreement
 from swarmd.judges.wording import is_judged
 from swarmd.tasks import Question, Score, Written, extract_answer
+from swarmd.tasks.draw import agreed_seeds
 from swarmd.tasks.judge_rules import WITH_MODEL, JudgeRule, judges_of
 
 OWN = "own"
@@ -77,7 +78,7 @@ class Panel:
         self.calibrations: dict[tuple[bytes, Key], Calibration] = {}
         """By task id and judge; a judge without one is believed as it is."""
         self.cpu_s = 0.0
-        """CPU seconds that model judges took so far."""
+        """CPU seconds that model judges took so far for groups of others."""
 
     def judges(self, task_id: bytes) -> bool:
         """Whether the rewards of this task come from judges."""
@@ -171,13 +172,16 @@ class Panel:
         probabilities.
         """
         found = await self._judge(question, texts, row, without=party)
-        self.hear(question.digest, party, texts)
+        if self._is_asked_by_all(question):
+            self.hear(question.digest, party, texts)
         return found
 
-    async def ask(self, key: Key, pairs: Sequence[Pair]) -> list[float]:
+    async def ask(self, key: Key, pairs: Sequence[Pair], *, of_others: bool = False) -> list[float]:
         """What a model says by itself, not calibrated. Raises ModelError if that is no probability."""
         model = self._models[key]
-        raw = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, model, pairs)
+        loop = asyncio.get_running_loop()
+        raw, cpu_s = await loop.run_in_executor(self._thread, _timed, model, pairs)
+        self.cpu_s += cpu_s if of_others else 0.0
         return checked(model.name, raw)
 
     async def measure(
@@ -220,6 +224,12 @@ class Panel:
             for score, answer, reward in zip(row, answers, judged.rewards, strict=True)
         ]
 
+    def _is_asked_by_all(self, question: Question) -> bool:
+        """Whether votes on it are kept: strangers choose their questions, and would fill the store."""
+        family = self._manifest.family(question.spec.task_id)
+        seeds = None if family is None else agreed_seeds(family)
+        return seeds is not None and question.spec.seed in seeds and question.spec.index == 0
+
     def _with_claims(self, question: Question, texts: Sequence[Written], row: list[Score]) -> list[Score]:
         """Where peers vote, a record claims its own ballot: nobody waits for others before it votes."""
         if not any(rule.kind == "agreement" for rule in self._rules[question.spec.task_id]):
@@ -249,7 +259,7 @@ class Panel:
         key = (rule.kind, rule.model)
         if key not in self._models or self._calibration(question, key).slope == 0:
             return None  # an observer has no models, and a judge that was found to know nothing says nothing
-        probabilities = await self._ask(key, question, answers)
+        probabilities = await self._ask(key, question, answers, of_others=without is not None)
         return Opinion(rule.weight, probabilities, sureness(probabilities))
 
     def _vote(
@@ -263,31 +273,33 @@ class Panel:
         agrees = tuple(float(normal(answer) == verdict.winner) for answer in answers)
         return Opinion(rule.weight, agrees, verdict.confidence)
 
-    async def _ask(self, key: Key, question: Question, answers: Sequence[str | None]) -> tuple[float, ...]:
+    async def _ask(
+        self, key: Key, question: Question, answers: Sequence[str | None], *, of_others: bool
+    ) -> tuple[float, ...]:
         """What a model says, each different answer asked once; 0 for what it does not look at."""
         pairs = [Pair(question.text, a) for a in dict.fromkeys(answers) if a is not None and is_judged(a)]
         calibration = self._calibration(question, key)
         found = {
             pair.answer: calibration.of(value)
-            for pair, value in zip(pairs, await self.ask(key, pairs), strict=True)
+            for pair, value in zip(pairs, await self.ask(key, pairs, of_others=of_others), strict=True)
         }
         return tuple(0.0 if answer is None else found.get(answer, 0.0) for answer in answers)
 
     def _calibration(self, question: Question, key: Key) -> Calibration:
         return self.calibrations.get((question.spec.task_id, key), Calibration())
 
-    def _run(self, model: ModelJudge, pairs: Sequence[Pair]) -> list[float]:
-        began = time.thread_time()
-        try:
-            return model.probabilities(pairs) if pairs else []
-        finally:
-            self.cpu_s += time.thread_time() - began
-
     def _name(self, rule: JudgeRule) -> str:
         if rule.kind not in WITH_MODEL:
             return rule.kind
         model = self._models.get((rule.kind, rule.model))
         return rule.kind if model is None else model.name
+
+
+def _timed(model: ModelJudge, pairs: Sequence[Pair]) -> tuple[list[float], float]:
+    """What the model says, and the CPU seconds of this thread that it took."""
+    began = time.thread_time()
+    values = model.probabilities(pairs) if pairs else []
+    return values, time.thread_time() - began
 
 
 def _answer(text: Written) -> str | None:

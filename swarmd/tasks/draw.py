@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate, cycle, islice
 from typing import Protocol
 
 from protocol import Manifest, PeerId, TaskFamily, TaskSpec, encode
+from protocol.limits import TASKS_MAX
 from swarmd.errors import TaskError
 from swarmd.tasks.judge_rules import judges_of
 from swarmd.tasks.manifest import task_spec
@@ -64,15 +66,24 @@ class TrainingDraw:
         self.counter += 1
         ticket = int.from_bytes(digest[:8], "big") % self._weights[-1]
         family = next(f for f, below in zip(self._families, self._weights, strict=True) if ticket < below)
-        return task_spec(family, _seed_of(self._shared(family, digest)))
+        agreed = _agreed(family)
+        if agreed is None:
+            return task_spec(family, _seed_of(digest))
+        return task_spec(family, agreed[int.from_bytes(digest[12:20], "big") % len(agreed)])
 
-    @staticmethod
-    def _shared(family: TaskFamily, digest: bytes) -> bytes:
-        """Of a task that peers judge by agreement, one of the questions that the whole swarm asks."""
-        shared = [rule.questions for rule in judges_of(family.config) if rule.kind == "agreement"]
-        if not shared:
-            return digest
-        return _hash(["agreed", family.task_id, int.from_bytes(digest[12:20], "big") % shared[0]])
+
+def agreed_seeds(family: TaskFamily) -> frozenset[int] | None:
+    """The seeds of the questions that a whole swarm asks of a task that is judged by agreement; else None."""
+    agreed = _agreed(family)
+    return None if agreed is None else frozenset(agreed)
+
+
+@lru_cache(maxsize=TASKS_MAX)
+def _agreed(family: TaskFamily) -> tuple[int, ...] | None:
+    for rule in judges_of(family.config):
+        if rule.kind == "agreement":
+            return tuple(_seed_of(_hash(["agreed", family.task_id, n])) for n in range(rule.questions))
+    return None
 
 
 class HeldOutSource(Protocol):

@@ -55,9 +55,8 @@ def test_two_daemons_judge_one_another_by_agreement_and_use_their_groups(
         assert judged.judges == ("agreement",)
         assert judged.completions > 0
         assert judged.truth is not None
-        assert (
-            not {"question", "signature", "task", "scorer", "uninformative"} & status.groups.rejected.keys()
-        )
+        refusals = {"question", "signature", "task", "scorer", "uninformative"}
+        assert not refusals & status.groups.rejected.keys()
         assert status.judgement.points_lost == {}
     stop_all([first, second])
     assert_no_exception([first, second])

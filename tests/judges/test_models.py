@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -70,14 +71,13 @@ def test_a_tokenizer_that_cannot_tell_yes_from_no_is_refused():
     class Mute:
         """A tokenizer that knows neither word."""
 
-        class hf:
-            unk_token_id = 3
+        hf = SimpleNamespace(unk_token_id=3)
 
         def encode_completion(self, text, finished, max_tokens):
             return (3,)
 
     model, _ = load_model(locate("embedded"), torch.float32)
-    with pytest.raises(ModelError, match="the tokenizer of mute has no tokens for yes and no.*--judge"):
+    with pytest.raises(ModelError, match=r"the tokenizer of mute has no tokens for yes and no.*--judge"):
         GenerativeVerifier(model, Mute(), "mute")
 
 
@@ -91,7 +91,7 @@ def test_a_reward_model_gives_a_probability_that_padding_does_not_change(tmp_pat
 
 
 def test_a_classifier_with_other_labels_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="has 3 labels.*--reward-model"):
+    with pytest.raises(ModelError, match=r"has 3 labels.*--reward-model"):
         reward_model(tmp_path, 3)
 
 

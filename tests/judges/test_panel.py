@@ -13,7 +13,8 @@ from swarmd.judges import OWN, Panel
 from swarmd.judges.calibration import Calibration
 from swarmd.judges.interface import Pair
 from swarmd.judges.panel import BARE_BYTES_MAX
-from swarmd.tasks import Question, Score
+from swarmd.tasks import Question, Score, task_spec
+from swarmd.tasks.draw import agreed_seeds
 from tests.gossip.making import make_manifest, make_task, question
 
 KEY = ("generative", "embedded")
@@ -82,6 +83,27 @@ def test_a_group_of_others_is_judged_by_those_who_did_not_write_it():
     panel.hear(asked(manifest).digest, OWN, wrote("5", "5", "5", "6"))
     again = asyncio.run(panel.judge_external(asked(manifest), "s", wrote("666", "666", "5"), None))
     assert [score.reward for score in again] == [0.0, 0.0, 1.0]
+
+
+def test_votes_of_others_are_kept_only_for_questions_that_the_whole_swarm_asks():
+    manifest = manifest_of({"kind": "agreement"})
+    panel = Panel(manifest)
+    shared = task_spec(manifest.tasks[0], min(agreed_seeds(manifest.tasks[0])))
+    for question_ in (asked(manifest), Question(shared, question(shared))):
+        asyncio.run(panel.judge_external(question_, "a", wrote("5", "5"), None))
+        second = asyncio.run(panel.judge_external(question_, "b", wrote("5", "6"), None))
+        kept = question_.spec.seed == shared.seed
+        assert [score.reward for score in second] == ([1.0, 0.0] if kept else [0.0, 0.0])
+
+
+def test_where_several_parties_must_vote_one_alone_learns_nothing_and_claims_its_own_ballot():
+    manifest = manifest_of({"kind": "agreement", "parties": 2})
+    panel = Panel(manifest)
+    row = judge_own(panel, manifest, wrote("5", "5", "6"), (0.0, 0.0, 0.0))
+    assert [score.reward for score in row] == [0.0, 0.0, 0.0]
+    assert [score.claimed for score in row] == [1.0, 1.0, 0.0], "so that its record tells others its vote"
+    other = asyncio.run(panel.judge_external(asked(manifest), "other", wrote("5", "6"), None))
+    assert [score.reward for score in other] == [1.0, 0.0], "it and this peer are two"
 
 
 def test_judges_are_weighted_together():

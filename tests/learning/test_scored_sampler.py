@@ -37,6 +37,12 @@ def test_wider_spread_rewards_weigh_more_and_partial_credit_next_to_nothing():
     assert weight(group("p", 0.3, 0.3)) == 0
 
 
+def test_a_group_weighs_as_much_as_its_judges_are_sure_of_it():
+    sure = group("p", 0, 1)
+    assert weight(dataclasses.replace(sure, confidence=0.25)) == pytest.approx(weight(sure) / 4)
+    assert weight(dataclasses.replace(sure, confidence=0.0)) == 0
+
+
 @pytest.mark.parametrize(("nearer", "farther"), [(0.5, 0.3), (0.5, 0.8), (0.2, 0.1), (0.7, 0.9)])
 def test_the_half_solved_family_weighs_most(nearer, farther):
     one = group("p", 0, 1)

@@ -8,12 +8,13 @@ const MEANING = {
   pull: "it could not be fetched", uninformative: "all its rewards are equal, so it teaches nothing", question: "its question is not the task's",
   held_out: "its question is held out", expired: "it is too old", scorer: "it could not be scored here", completion: "a completion hung the scorer",
   signature: "its signature is wrong", digest: "it is not what was announced", version: "it needs another version of a task",
+  unjudged: "the judges here have no opinion of it, or find no difference",
 };
 
 export function together({ status, names }) {
   return h("section", { id: "together", "aria-labelledby": "together-title" },
     h("h2", { id: "together-title" }, "Together"),
-    h("div", { class: "pair uneven" }, h("div", null, shares(status), refused(status.groups?.rejected ?? {})), matrix(status, names)));
+    h("div", { class: "pair uneven" }, h("div", null, shares(status), judged(status.judges ?? []), refused(status.groups?.rejected ?? {})), matrix(status, names)));
 }
 
 function shares({ groups, reward: ofOwn, last_step: step }) {
@@ -27,6 +28,14 @@ function shares({ groups, reward: ofOwn, last_step: step }) {
     h("li", { class: "own" }, h("b", null, percent(own / all)), ` own: ${plural(own, "group", "groups")} made, ${count(groups.published)} published`),
     h("li", { class: "others" }, h("b", null, percent(others / all)), ` by others: ${count(groups.pulled)} pulled and checked, ${count(others)} trained on`)),
     typeof step?.reward_external === "number" ? h("p", { class: "note" }, `Reward in the last step: own groups ${reward(ofOwn?.last)}, those of others ${reward(step.reward_external)}, all scored here.`) : null);
+}
+
+function judged(tasks) {
+  if (!tasks.length) return null;
+  const agreeing = (share) => (typeof share === "number" ? ` (right on ${percent(share)} of known answers)` : "");
+  const truth = (task) => (typeof task.truth === "number" && task.completions ? `: own reward ${reward(task.reward)}, truth ${reward(task.truth)}` : "");
+  return h("div", null, h("h3", null, "Who judges"), h("ul", { class: "plainlist" }, tasks.map((task) => h("li", null, h("b", null, task.task), " ",
+    task.judges.map((judge) => judge + agreeing(task.calibrated?.[judge])).join(", "), truth(task)))));
 }
 
 function refused(by) {
