@@ -103,7 +103,7 @@ class StepLoop:
         self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
         self._is_whole = True
         """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
-        self.crediting = Crediting(
+        self._crediting = Crediting(
             parts.manifest,
             parts.learner.policy,
             parts.tasks,
@@ -134,6 +134,11 @@ class StepLoop:
         """Why this peer learns nothing or less at present, with what to do; empty if it learns."""
         external = () if self._external_lack.reason is None else (self._external_lack.reason,)
         return external + self._own_lacks.reasons
+
+    @property
+    def crediting_share(self) -> float:
+        """Share of this run's time that measuring others' groups took, 0..1."""
+        return self._crediting.share
 
     def use(self) -> MachineUse:
         """What this peer takes of its machine now."""
@@ -198,7 +203,7 @@ class StepLoop:
         if not own and not external:
             await self._wait_for_external()
             return
-        measuring = await self.crediting.before(external, self._in_model_thread)
+        measuring = await self._crediting.before(external, self._in_model_thread)
         self._enter("training")
         self._is_whole = False
         success = progress.experience.success
@@ -207,7 +212,7 @@ class StepLoop:
         progress.see_step(metrics, own, external)
         self._is_whole = True
         if measuring is not None:
-            await self.crediting.after(measuring, own, external, self._in_model_thread)
+            await self._crediting.after(measuring, own, external, self._in_model_thread)
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
         enter_step(
