@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
-from swarmd.daemon.crediting import Crediting
+from swarmd.daemon.crediting import Begun, Crediting
 from swarmd.daemon.entering import Finished, enter_step
 from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
@@ -52,6 +52,7 @@ OTHER_TOKENIZERS = (
     "external_loss tis compares tokens one by one and leaves out groups of other tokenizers: set "
     "learning.external_loss to topr, imitate or as_own to learn from them"
 )
+MEASURING = "measuring what others taught"
 UNSCORED_TOLD = 0.5  # share of a step's completions; failures below it are put down to the model's junk
 
 
@@ -203,7 +204,7 @@ class StepLoop:
         if not own and not external:
             await self._wait_for_external()
             return
-        measuring = await self._crediting.before(external, self._in_model_thread)
+        measuring = await self._begin_measuring(external)
         self._enter("training")
         self._is_whole = False
         success = progress.experience.success
@@ -212,6 +213,7 @@ class StepLoop:
         progress.see_step(metrics, own, external)
         self._is_whole = True
         if measuring is not None:
+            self._enter(MEASURING)
             await self._crediting.after(measuring, own, external, self._in_model_thread)
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
@@ -390,6 +392,13 @@ class StepLoop:
             groups = self._mixing.demand(wanted)
             parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_seconds))
         return drawn
+
+    async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:
+        """What these groups do for this peer is measured now and then; None if not in this step."""
+        if not self._crediting.due(external):
+            return None
+        self._enter(MEASURING)
+        return await self._crediting.before(external, self._in_model_thread)
 
     async def _wait_for_external(self) -> None:
         """Only a peer with I = 0 waits here: without others' groups it has nothing to train on."""
