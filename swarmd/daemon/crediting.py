@@ -69,13 +69,22 @@ class Crediting:
         self.spent_s = 0.0
         """Seconds that measuring took so far."""
 
+    def due(self, external: Sequence[ScoredGroup]) -> bool:
+        """Whether a step that trains on these groups of others is to be measured."""
+        if not external or self._gold == {}:  # the swarm's tasks give no right answers
+            return False
+        elapsed = self._monotonic() - self._began
+        if self._last_s is None:
+            return elapsed >= FIRST_S
+        by_person = any(is_person(group.model) for group in external)
+        wanted = self._last_s if by_person else 2.0 * self._last_s
+        return self.spent_s + wanted <= TIME_SHARE * elapsed
+
     async def before(self, external: Sequence[ScoredGroup], in_model_thread: InModelThread) -> Begun | None:
-        """Measure before a step that trains on these groups of others, if it is worth the time.
+        """Measure before a step that is `due`. None if none of its families can be measured.
 
         Raises TaskError, ModelError.
         """
-        if not external or not self._is_due(any(is_person(group.model) for group in external)):
-            return None
         began = self._monotonic()
         gold = await self._drawn()
         tasks = self._chosen(external, gold)
@@ -107,13 +116,6 @@ class Crediting:
         """Share of the time so far that measuring took, 0..1."""
         elapsed = self._monotonic() - self._began
         return self.spent_s / elapsed if elapsed > 0 else 0.0
-
-    def _is_due(self, by_person: bool) -> bool:
-        elapsed = self._monotonic() - self._began
-        if self._last_s is None:
-            return elapsed >= FIRST_S
-        wanted = self._last_s if by_person else 2.0 * self._last_s
-        return self.spent_s + wanted <= TIME_SHARE * elapsed
 
     async def _drawn(self) -> GoldByTask:
         if self._gold is None:

@@ -143,7 +143,7 @@ class Reporter:
         """Who taught whom, as it was measured here and there. `partners`, if they are read already."""
         rows = self.database.credits.all()
         known = self.database.partners.all() if partners is None else partners
-        return credit_view(rows, known, self.gossip.party, self.steps.crediting.share)
+        return credit_view(rows, known, self.gossip.party, self.steps.crediting_share)
 
     def own_status(self) -> OwnStatus:
         """What other peers see of this one."""

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from protocol import InvalidLocal, Manifest
 from swarmd.config import Config
-from swarmd.daemon.crediting import Crediting
+from swarmd.daemon.crediting import Begun, Crediting
 from swarmd.daemon.entering import Finished, enter_step
 from swarmd.daemon.evaluation_schedule import EvaluationSchedule
 from swarmd.daemon.exchange import Exchange
@@ -52,6 +52,7 @@ OTHER_TOKENIZERS = (
     "external_loss tis compares tokens one by one and leaves out groups of other tokenizers: set "
     "learning.external_loss to topr, imitate or as_own to learn from them"
 )
+MEASURING = "measuring what others taught"
 UNSCORED_TOLD = 0.5  # share of a step's completions; failures below it are put down to the model's junk
 
 
@@ -103,7 +104,7 @@ class StepLoop:
         self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
         self._is_whole = True
         """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
-        self.crediting = Crediting(
+        self._crediting = Crediting(
             parts.manifest,
             parts.learner.policy,
             parts.tasks,
@@ -134,6 +135,11 @@ class StepLoop:
         """Why this peer learns nothing or less at present, with what to do; empty if it learns."""
         external = () if self._external_lack.reason is None else (self._external_lack.reason,)
         return external + self._own_lacks.reasons
+
+    @property
+    def crediting_share(self) -> float:
+        """Share of this run's time that measuring others' groups took, 0..1."""
+        return self._crediting.share
 
     def use(self) -> MachineUse:
         """What this peer takes of its machine now."""
@@ -198,7 +204,7 @@ class StepLoop:
         if not own and not external:
             await self._wait_for_external()
             return
-        measuring = await self.crediting.before(external, self._in_model_thread)
+        measuring = await self._begin_measuring(external)
         self._enter("training")
         self._is_whole = False
         success = progress.experience.success
@@ -207,7 +213,8 @@ class StepLoop:
         progress.see_step(metrics, own, external)
         self._is_whole = True
         if measuring is not None:
-            await self.crediting.after(measuring, own, external, self._in_model_thread)
+            self._enter(MEASURING)
+            await self._crediting.after(measuring, own, external, self._in_model_thread)
         self.last_done_at = time.monotonic()
         self.step_seconds = self.last_done_at - began
         enter_step(
@@ -387,6 +394,13 @@ class StepLoop:
             groups = self._mixing.demand(wanted)
             parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_seconds))
         return drawn
+
+    async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:
+        """What these groups do for this peer is measured now and then; None if not in this step."""
+        if not self._crediting.due(external):
+            return None
+        self._enter(MEASURING)
+        return await self._crediting.before(external, self._in_model_thread)
 
     async def _wait_for_external(self) -> None:
         """Only a peer with I = 0 waits here: without others' groups it has nothing to train on."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from swarmd.observe.credit import CreditedPeer
+from swarmd.observe.learning import AS_READ
 
 
 class _View(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = AS_READ
 
 
 class TriesView(_View):

@@ -47,6 +47,8 @@ class Bench:
 
     async def step(self, *external: ScoredGroup) -> bool:
         """Whether the step was measured. It takes no time itself."""
+        if not self.crediting.due(external):
+            return False
         begun = await self.crediting.before(external, self.look)
         if begun is not None:
             await self.crediting.after(begun, [], external, self.look)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from protocol import sign_record, verify_status
+from protocol import digest_of, sign_record, verify_status
 from swarmd.daemon.encounters import GOODBYE_COUNTS_S, Encounters
 from swarmd.gossip import PeerView
 from swarmd.network.interface import Standing
 from swarmd.storage import Database
+from swarmd.storage.answers import Answer
 from tests.daemon.fakes import ScriptedGossip
 from tests.gossip.making import START, key, make_manifest, make_record, make_status
 
@@ -53,6 +54,18 @@ def test_only_own_records_count_as_pulled_from_here(bench: Bench):
     bench.encounters.note(())
     [partner] = bench.database.partners.all().values()
     assert (partner.peer_id, partner.pulls) == (THIRD.peer_id, 1)
+
+
+def test_a_persons_answer_is_pulled_once_by_each_peer(bench: Bench):
+    envelope = sign_record(OWN, make_record(MANIFEST, 1, START))
+    answers = bench.database.answers
+    answers.add(Answer(b"q" * 32, START, "sums", "1 + 1", attempts=1, right=1, state="waiting"))
+    answers.published(b"q" * 32, digest_of(envelope))
+    for peer in (THIRD, THIRD, OTHER):
+        bench.encounters.delivered(peer.peer_id, envelope)
+        bench.encounters.note(())
+    [answer] = answers.newest(10)
+    assert (answer.state, answer.pulled_by) == ("published", 2)
 
 
 def test_a_goodbye_is_kept_over_restarts_until_the_peer_is_seen_again(bench: Bench):

@@ -149,8 +149,8 @@ def test_a_blob_is_stored_at_once(bench: Bench):
 def test_an_own_group_that_gossip_publishes_is_entered_in_the_ledger(bench: Bench):
     group, envelope = make_group(MANIFEST, 7), received(ALLOWED[0]).envelope
     bench.gossip.wants = [g.StoreBlob(b"d" * 32, envelope)]
-    bench.exchange.publish(group, round_=70)
-    bench.exchange.publish(group, round_=70)
+    assert bench.exchange.publish(group, round_=70) == b"d" * 32
+    assert bench.exchange.publish(group, round_=70) is None
     assert bench.gossip.told == [group, group]
     assert bench.database.ledger.counts().published == 1, "the second was not worth publishing"
     [entry] = bench.database.ledger.entries(10)

@@ -49,6 +49,7 @@ class Steps:
     usual_s: float = 2.0
     last_done_at: float = START
     unscored: float = 0.0
+    crediting_share: float = 0.004
     lacks: tuple[str, ...] = ()
     crediting: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(share=0.01))
     recorder: Recorder = field(default_factory=lambda: Recorder(StepsFile(Path("/nowhere"))))
@@ -365,3 +366,17 @@ def test_a_peer_without_a_sign_for_three_minutes_is_gone_and_listed_last(parts):
         (key(3).peer_id, True),
     ]
     assert [peer.last_seen for peer in listed] == [START - 3, START - GONE_S, START - GONE_S - 1]
+
+
+def test_credits_are_shown_as_measured_and_claimed_and_others_are_told_what_was_measured(
+    parts: SimpleNamespace, database: Database
+) -> None:
+    database.partners.pulled({OTHER.peer_id: 1}, now=START)
+    database.credits.measured([(OTHER.peer_id, True, 0.25)], now=START)
+    database.credits.claimed(OTHER.peer_id, people=False, groups=3, gain_milli=40, now=START)
+    credit = report(parts).snapshot().credit
+    assert [(peer.people, peer.groups, peer.gain) for peer in credit.measured] == [(True, 1, 0.25)]
+    assert [(peer.people, peer.groups, peer.gain) for peer in credit.claimed] == [(False, 3, 0.04)]
+    assert (credit.taught_claimed, credit.people_taught_claimed, credit.time_share) == (1, 0, 0.004)
+    [told] = report(parts).own_status().credits
+    assert (told.publisher, told.people, told.groups, told.gain_milli) == (OTHER.peer_id, True, 1, 250)

@@ -8,11 +8,14 @@ from itertools import pairwise
 
 from protocol import (
     USED_MAX,
+    Credit,
+    CreditStatus,
     FullStatus,
     KeyPair,
     PeerId,
     PeerStatus,
     Used,
+    sign_credit_status,
     sign_full_status,
     verify_full_status,
     verify_status,
@@ -103,6 +106,38 @@ def test_what_a_peer_says_that_it_used_of_ours_is_for_the_database_and_all_of_it
     ]
     [view] = gossip.statistics().peers
     assert view.used == {OWN.peer_id: 9, THIRD.peer_id: 4}
+
+
+def test_what_a_peer_says_that_our_groups_did_for_it_is_for_the_database() -> None:
+    gossip = machine()
+    status = verify_full_status(
+        full(OTHER, START, (OWN, 9)), swarm=SWARM, now=START, publisher=OTHER.peer_id
+    ).status
+    given = (
+        Credit(publisher=OWN.peer_id, people=True, groups=3, gain_milli=41),
+        Credit(publisher=THIRD.peer_id, people=False, groups=7, gain_milli=-2),
+    )
+    envelope = sign_credit_status(OTHER, CreditStatus(**dict(status), credits=given))
+    assert gossip.handle(g.FullStatusRead(OTHER.peer_id, envelope), START)[:2] == [
+        g.RememberClaim(OTHER.peer_id, 9),
+        g.RememberCredit(OTHER.peer_id, people=True, groups=3, gain_milli=41),
+    ]
+
+
+def test_what_was_measured_of_others_is_told_beside_the_status_of_version_2() -> None:
+    gossip = machine()
+    credit = Credit(publisher=OTHER.peer_id, people=False, groups=2, gain_milli=5)
+    own = replace(make_own_status(OWN), used={OTHER.peer_id: 4}, credits=(credit,))
+    gossip.handle(own, START)
+    [told] = [c for c in gossip.handle(g.Tick(0), START) if isinstance(c, g.TellStatus)]
+    assert told.with_credits is not None
+    plain, full_one = (
+        verify_full_status(envelope, swarm=SWARM, now=START, publisher=OWN.peer_id).status
+        for envelope in (told.envelope, told.with_credits)
+    )
+    assert not isinstance(plain, CreditStatus)
+    assert isinstance(full_one, CreditStatus)
+    assert (full_one.credits, full_one.used) == ((credit,), plain.used)
 
 
 def test_a_full_status_of_another_peer_or_no_status_at_all_is_junk() -> None:

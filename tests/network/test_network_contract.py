@@ -284,6 +284,8 @@ def test_a_full_status_is_given_to_whoever_asks_once_there_is_one(world: Any) ->
             await other.network.ask_status(one.network.peer_id)
         one.network.tell(b"signed")
         assert await other.network.ask_status(one.network.peer_id) == b"signed"
+        one.network.tell(b"signed", b"with credits")
+        assert await other.network.ask_status(one.network.peer_id) == b"with credits"
 
     world.run(scenario)
 

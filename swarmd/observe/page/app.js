@@ -59,7 +59,7 @@ function onState(state) {
   if (observes) swarm.show(state);
   else {
     learning.show(status);
-    redraw(togetherBox, state, together, status.groups, status.last_step, lessonsKey(status), names);
+    redraw(togetherBox, state, together, status.groups, status.last_step, status.credit, lessonsKey(status), names);
   }
   redraw(peersBox, state, peers, status.peers, status.judgement?.ignored, names);
   rollouts.show(state);

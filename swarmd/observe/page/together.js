@@ -1,6 +1,6 @@
 // What this peer and the others give each other: shares, who learned from whom, and what was refused.
 import { lessons } from "./helping.js";
-import { compact, count, empty, h, percent, plural, reward } from "./text.js";
+import { compact, count, empty, h, peer as peerName, percent, plural, reward } from "./text.js";
 
 const SHOWN = 10;  // peers in the matrix: more would not be read
 
@@ -14,7 +14,16 @@ const MEANING = {
 export function together({ status, names }) {
   return h("section", { id: "together", "aria-labelledby": "together-title" },
     h("h2", { id: "together-title" }, "Together"),
-    h("div", { class: "pair uneven" }, h("div", null, shares(status), judged(status.judges ?? []), refused(status.groups?.rejected ?? {})), matrix(status, names)));
+    h("div", { class: "pair uneven" }, h("div", null, shares(status), judged(status.judges ?? []), refused(status.groups?.rejected ?? {}), credit(status.credit, names)), matrix(status, names)));
+}
+
+/** What groups did for whoever trained on them, in nats per held-out right answer. */
+function credit(found, names) {
+  const line = (peer) => h("li", null, peerName(peer.peer_id, names), `${peer.people ? " (people)" : ""} ${peer.gain >= 0 ? "+" : ""}${peer.gain.toFixed(3)} over ${plural(peer.groups, "group", "groups")}`);
+  const list = (title, peers) => (peers?.length ? [h("h4", null, title), h("ul", { class: "plainlist" }, peers.slice(0, SHOWN).map(line))] : []);
+  const lists = [...list("Others' groups here, measured", found?.measured), ...list("This peer's groups there, as others say", found?.claimed)];
+  return h("div", null, h("h3", null, "What a group taught"), lists.length ? lists
+    : empty("Now and then this peer measures how much likelier a group of others makes right answers. What others say of its own groups stands here too."));
 }
 
 function shares({ groups, reward: ofOwn, last_step: step }) {

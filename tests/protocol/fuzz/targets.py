@@ -224,7 +224,7 @@ def _verify(name: str, data: bytes) -> None:
         p.verify_record(data, manifest=MANIFEST, now=NOW)
     elif name == "announcements":
         p.verify_announcement(data, manifest=MANIFEST, now=NOW)
-    elif name == "full_statuses":
+    elif name in ("full_statuses", "credit_statuses"):
         p.verify_full_status(data, swarm=MANIFEST.swarm_id, now=NOW, publisher=KEY.peer_id)
     else:
         p.verify_status(data, swarm=MANIFEST.swarm_id, now=NOW)
