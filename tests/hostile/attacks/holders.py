@@ -94,4 +94,12 @@ ATTACKS = (
         judge,
         by_default=False,
     ),
+    Attack(
+        "holders-hungry",
+        "eight of them, steps that ask for more than the other peer publishes",
+        partial(hold_nothing, 8, ("lies", "slow", "nobody", "refuses")),
+        judge,
+        options=("--external", "6"),
+        by_default=False,
+    ),
 )
