@@ -1,9 +1,9 @@
-"""Make the embedded vision-language model: 1.7 M parameters, which RL can visibly improve.
+"""Make the embedded vision-language model: 1.8 M parameters, which RL can visibly improve.
 
     python examples/train_visual_model.py --out swarmd/assets/embedded_visual
 
-It is the embedded model (`train_embedded_model.py`) behind a small vision tower. As there, it first learns the
-visual swarm's questions as well as the size allows, then unlearns part of it. `swarmd eval --swarm visual
+It is the embedded model (`train_embedded_model.py`) behind a small vision tower. As there, it first learns
+the visual swarm's questions as well as the size allows, then unlearns part of it. `swarmd eval --swarm visual
 --model DIR` prints how good it is. Downloads nothing.
 """
 

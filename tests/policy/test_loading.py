@@ -62,7 +62,7 @@ def test_the_swarms_token_limit_can_be_lowered_but_not_raised(tiny_model_dir):
 
 
 def test_a_name_that_is_nothing_lists_what_there_is():
-    with pytest.raises(ModelError, match=r"embedded, smollm2-135m, a directory.*hub id"):
+    with pytest.raises(ModelError, match=r"embedded-visual, smollm2-135m, a directory.*hub id"):
         load("gpt-17")
 
 
