@@ -1,12 +1,12 @@
 """Judges for the tasks of `starter`, trained from the embedded model: a reward model, a generative verifier.
 
-    python examples/train_judges.py reward_model models/reward-model
-    python examples/train_judges.py generative models/judge
+    python examples/train_judges.py reward_model examples/models/reward-model
+    python examples/train_judges.py generative examples/models/judge
 
 Each learns from training questions (no held-out one) with their right answers and with wrong ones: the answer
 to another question of the task, the systematic mistake of the embedded model, or one changed digit. Both are
 small and often wrong, which makes them useful for measuring how a policy exploits its judge. A few minutes on
-one core. Use them with `--reward-model models/reward-model` and `--judge models/judge`.
+one core. Use them with `--reward-model examples/models/reward-model` and `--judge examples/models/judge`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,49 @@
+"""The swarms with judges in examples/ can be read; the figures put what judges paid beside what is true."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swarmd.judges.panel import rules_by_task
+from swarmd.tasks.manifest import read_swarm_file
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("judged_tasks", "agreement"),
+        ("judged_together_tasks", "agreement"),
+        ("judged_reward_tasks", "reward_model"),
+        ("judged_generative_tasks", "generative"),
+    ],
+)
+def test_every_task_of_the_examples_has_one_judge_and_no_verifier(name, kind):
+    manifest = read_swarm_file(str(EXAMPLES / f"{name}.toml"))[0].manifest
+    rules = rules_by_task(manifest)
+    assert len(rules) == len(manifest.tasks) == 8
+    assert {rule.kind for judges in rules.values() for rule in judges} == {kind}
+
+
+def test_the_figures_put_the_truth_beside_the_reward(tmp_path):
+    run = tmp_path / "runs" / "made-up"
+    run.mkdir(parents=True)
+    lines = [
+        {"kind": "node", "round": round_, "reward_own": 0.1 * round_, "truth_own": 0.5} for round_ in (0, 19)
+    ]
+    lines += [
+        {"kind": "held_out", "round": r, "success": s, "judged": None} for r, s in ((0, 0.3), (20, 0.2))
+    ]
+    (run / "rounds.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "judged_figures.py", tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[1].split() == (
+        ["made-up", "20", "0.000", "1.900", "0.500", "0.500", "0.300", "0.200", "-", "-"]
+    )
