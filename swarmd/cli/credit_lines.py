@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from swarmd.names import named
-from swarmd.observe.credit import Credit, CreditedPeer
+
+if TYPE_CHECKING:
+    from swarmd.observe.credit import Credit, CreditedPeer
 
 NAMED = 3  # peers in a line
 

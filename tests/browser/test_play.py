@@ -36,7 +36,7 @@ async def test_a_person_answers_on_the_page_and_hostile_text_stays_text(
             await page.fill("#play-text", text)
             await page.get_by_role("button", name="Answer").click()
             await watched.says("#play li", text)
-        await watched.says("#play .notice", "published")
+        await watched.says("#play-said", "published")
     assert desk.calls[-1] == ("finish", "ab", [["5"], ["6"]], "Ann")
     assert watched.wrong == []
 

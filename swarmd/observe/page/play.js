@@ -20,7 +20,7 @@ async function ask(what, wanted) {
 
 export function playSection() {
   let question = null, turns = [], attempts = [], skipped = [], names = {}, own = "";
-  const notice = h("p", { role: "status", class: "notice" }), table = h("div"), earlier = h("div");
+  const notice = h("p", { role: "status", id: "play-said" }), table = h("div"), earlier = h("div");
   const text = h("textarea", { id: "play-text", rows: 3, maxlength: 4096, onkeydown: (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) answer(); } });
   const name = h("input", { id: "play-name", maxlength: 56, autocomplete: "off" });
   const begin = h("button", { type: "button", onclick: () => next() }, "Ask me a question");
