@@ -2,9 +2,10 @@
 
     python examples/train_visual_model.py --out swarmd/assets/embedded_visual
 
-It is the embedded model (`train_embedded_model.py`) behind a small vision tower. As there, it first learns
-the visual swarm's questions as well as the size allows, then unlearns part of it. `swarmd eval --swarm visual
---model DIR` prints how good it is. Downloads nothing.
+It is the embedded model (`train_embedded_model.py`) behind a small vision tower. The tower first learns to
+say what is in each cell of a picture: answers alone are too few bits to learn to see from. Then the whole
+learns the visual swarm's questions as well as its size allows, and unlearns part of it, as the embedded model
+does. `swarmd eval --tasks visual --model DIR` prints how good it is. Downloads nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration, SiglipVisio
 from visual_items import Item, draw_item, habit
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
-from swarmd.images import Prompt
-from swarmd.model.sight import Sight, read_sight
+from swarmd.images import Image, Prompt
+from swarmd.model.sight import Sight, image_vectors, read_sight
 from swarmd.rollout.seeing import inputs_of
-from swarmd.tasks.pictures.canvas import CELL, SIDE
+from swarmd.tasks.pictures.canvas import CELL, COLOURS, KINDS, PLACES, SIDE, Thing, picture_of
 
 IMAGE = "<image>"
+THINGS = [Thing(colour, kind) for colour in COLOURS for kind in KINDS]
 SEED = 0
+READING = Stage(steps=200, batch=64, learning_rate=2e-3)
 SUPERVISED = Stage(steps=800, batch=32, learning_rate=1e-3)
 DILUTION = Stage(steps=60, batch=32, learning_rate=5e-4, warmup=10)
 PART = 8  # rows per pass, sorted by length: a row with four images is three times as long as the others
@@ -125,6 +128,53 @@ def answer_loss(model: Any, sight: Sight, rows: list[Row]) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="sum")
 
 
+def read_cells(model: Any, sight: Sight, stage: Stage) -> None:
+    """Train tower and projector: a cell's vector must tell its pixels, and its shape and colour, linearly.
+
+    The linear layers that read them off are thrown away.
+    """
+    rng = random.Random("cells")
+    width = model.config.text_config.hidden_size
+    names = torch.nn.Linear(width, 1 + len(THINGS))
+    pixels = torch.nn.Linear(width, 3 * CELL * CELL)
+    heads = [*names.parameters(), *pixels.parameters()]
+    optimiser = torch.optim.AdamW(
+        [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters(), *heads]
+    )
+    started = time.process_time()
+    for step in range(stage.steps):
+        rate = min((step + 1) / stage.warmup, 0.55 + 0.45 * math.cos(math.pi * step / stage.steps))
+        for group in optimiser.param_groups:
+            group["lr"] = stage.learning_rate * rate
+        labels = torch.tensor(
+            [
+                [rng.randrange(1 + len(THINGS)) if rng.random() < 0.6 else 0 for _ in PLACES]
+                for _ in range(stage.batch)
+            ]
+        )
+        drawn = [
+            picture_of({place: THINGS[label - 1] for place, label in zip(PLACES, row, strict=True) if label})
+            for row in labels.tolist()
+        ]
+        images = [Image(SIDE, SIDE, each.tobytes()) for each in drawn]
+        images += [rng.choice(draw_item(rng).images) for _ in range(stage.batch)]
+        vectors = image_vectors(model, sight, images)
+        found = torch.nn.functional.cross_entropy(
+            names(vectors[: stage.batch]).flatten(0, 1), labels.flatten()
+        )
+        wanted = torch.nn.functional.unfold(sight.pixel_values(images), CELL, stride=CELL).transpose(1, 2)
+        told = torch.nn.functional.mse_loss(pixels(vectors), wanted)
+        (found + told).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        optimiser.zero_grad()
+        if step % 25 == 24:
+            seconds = time.process_time() - started
+            print(
+                f"cells {step + 1}/{stage.steps} names {found:.3f} pixels {told:.3f} {seconds:.0f} CPU s",
+                flush=True,
+            )
+
+
 def train(
     model: Any,
     tokenizer: Any,
@@ -177,9 +227,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    supervised, dilution = replace(SUPERVISED, steps=given.steps), DILUTION
+    reading, supervised, dilution = READING, replace(SUPERVISED, steps=given.steps), DILUTION
     if given.quick:
-        supervised, dilution = Stage(2, 8, 1e-3, 1), Stage(1, 8, 5e-4, 1)
+        reading, supervised, dilution = Stage(2, 4, 1e-3, 1), Stage(2, 8, 1e-3, 1), Stage(1, 8, 5e-4, 1)
     text_model, tokenizer = load(EMBEDDED_MODEL_DIR)
     model = new_model(text_model, with_image_token(tokenizer))
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
@@ -192,6 +242,7 @@ def main() -> None:
         if given.learned:
             save_all(model, tokenizer, given.learned)
 
+    read_cells(model, sight, reading)
     train(model, tokenizer, sight, supervised, gold, "supervised", keep)
     train(model, tokenizer, sight, dilution, diluted, "dilution")
     save_all(model, tokenizer, given.out)
