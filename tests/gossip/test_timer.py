@@ -11,7 +11,7 @@ NOW = 1_790_000_000.25
 
 @pytest.mark.parametrize("thousandths", range(4_000, 4_040))
 def test_it_is_not_due_at_the_moment_at_which_its_rest_begins(thousandths: int) -> None:
-    """Added to unix time, a rest is rounded up as often as down: a loop that read again at once never ended."""
+    """Added to unix time, a rest is rounded up as often as down: a loop that read on never ended."""
     timer = Timer()
     timer.rest(NOW, thousandths / 1_000)
     assert not timer.due(NOW)
