@@ -118,7 +118,8 @@ class Desk:
             if question is not None and question.digest not in unwanted:
                 return self._offer(question, None)
         raise ConfigError(
-            "every question that could be drawn was answered here already: this swarm's tasks have few"
+            "no question is left: all that could be drawn were answered here already, or are about pictures, "
+            "which cannot be shown here"
         )
 
     async def judge(self, question: str, turns: Sequence[str]) -> VerdictView:
@@ -137,11 +138,11 @@ class Desk:
         """See `Play`."""
         asked, named = self._find(question), read_name(name)
         read = read_attempts(asked, attempts, self._attempts_max)
-        if self._answers.knows(asked.digest):
-            raise ConfigError("this question was answered here already: each is worth one group")
         blank = (BLANK,)
         [scores] = await self._tasks.score([(asked.spec, [_written(asked, each) for each in (*read, blank)])])
         _require_scored(scores)
+        if self._answers.knows(asked.digest):  # looked up last: page and terminal may send at the same time
+            raise ConfigError("this question was answered here already: each is worth one group")
         right = sum(map(is_right, scores[: len(read)]))
         if len({score.reward for score in scores[: len(read)]}) > 1:
             scores = scores[: len(read)]
@@ -231,9 +232,10 @@ class Desk:
     # Questions ------------------------------------------------------------------------------------
 
     async def _made(self, spec: TaskSpec) -> Question | None:
-        """The question of `spec`; None if it cannot be made, or if it is held out."""
+        """The question of `spec`; None if it cannot be made, is held out, or has images: they are not shown
+        here."""
         [found] = await self._tasks.questions([spec])
-        return None if isinstance(found, TaskFailure) or found.held_out else found
+        return None if isinstance(found, TaskFailure) or found.held_out or found.images else found
 
     def _offer(self, question: Question, asked: Asked | None) -> QuestionView:
         self._offered[question.digest] = question
