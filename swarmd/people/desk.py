@@ -17,8 +17,9 @@ from swarmd.errors import ConfigError, TaskError
 from swarmd.gossip import GroupOffer
 from swarmd.groups import ScoredGroup
 from swarmd.observe.credit import Credit
+from swarmd.observe.person_name import read_name
 from swarmd.observe.play import AnswersView, AnswerView, QuestionView, SentView, TriesView, VerdictView
-from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read_attempts, read_name
+from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read_attempts
 from swarmd.people.failures import Asked, Failures, Tally
 from swarmd.step.offering import to_offer
 from swarmd.storage.answers import Answer, Answers
