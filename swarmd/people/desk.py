@@ -109,6 +109,7 @@ class Desk:
 
     async def ask(self, without: Sequence[str]) -> QuestionView:
         """See `Play`."""
+        self._require_room()  # before anything is written
         unwanted = _Unwanted({_digest(each) for each in without}, self._answers)
         while (asked := self._failures.most_failed(unwanted)) is not None:
             if (question := await self._made(asked.spec)) is not None:
@@ -205,10 +206,7 @@ class Desk:
             return SentView(
                 state="kept", message="not published: no attempt is right, so nobody would learn from it"
             )
-        if len(self._waiting) >= WAITING_MAX:
-            raise ConfigError(
-                f"{WAITING_MAX} answers wait to be published already: try again in the next round"
-            )
+        self._require_room()
         self._answers.add(answer)
         digest = self._publish(group, question)
         if digest is not None:
@@ -221,6 +219,13 @@ class Desk:
             message=f"not published yet: this peer has published as much as a round allows, and the next "
             f"round begins in {seconds:.0f} s",
         )
+
+    def _require_room(self) -> None:
+        """Raises ConfigError while no further answer may wait."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise ConfigError(
+                f"{WAITING_MAX} answers wait to be published already: try again in the next round"
+            )
 
     def _publish(self, group: ScoredGroup, question: Question) -> bytes | None:
         """The digest of its record; None if the round has no room."""
@@ -257,7 +262,10 @@ class Desk:
     def _find(self, question: str) -> Question:
         found = self._offered.get(_digest(question))
         if found is None:
-            raise ConfigError("this question is no longer open, because the peer restarted: ask for another")
+            raise ConfigError(
+                "this question is no longer open, because the peer restarted or has asked "
+                f"{OFFERED_MAX} others since: ask for another"
+            )
         return found
 
 

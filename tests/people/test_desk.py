@@ -208,10 +208,14 @@ async def test_what_waited_when_the_peer_stopped_is_said_to_be_lost(room: Room) 
 
 async def test_a_person_cannot_fill_the_memory_with_what_waits(room: Room) -> None:
     room.publishing.room = 0
+    asked_before = await room.desk.ask(())
     for _ in range(WAITING_MAX):
-        await room.desk.finish(await room.asked(), [["1"]], None)
+        found = await room.desk.ask([asked_before.question])
+        await room.desk.finish(found.question, [["1"]], None)
     with pytest.raises(ConfigError, match="wait to be published already"):
-        await room.desk.finish(await room.asked(), [["1"]], None)
+        await room.desk.finish(asked_before.question, [["1"]], None)
+    with pytest.raises(ConfigError, match="wait to be published already"):  # before anything is written
+        await room.asked()
 
 
 async def test_a_task_of_turns_goes_on_until_it_is_over_and_is_published_as_turns(room: Room) -> None:
