@@ -15,7 +15,7 @@ import typer
 from swarmd.cli.home import DEFAULT_HOME, HomeOption, home_path
 from swarmd.cli.played import answer_lines
 from swarmd.errors import ConfigError
-from swarmd.observe import ask_to_play, printable
+from swarmd.observe import ask_to_play, printable, read_name
 from swarmd.storage import Home
 
 MORE = "\\"
@@ -65,7 +65,7 @@ def play(
         return
     if as_json:
         raise ConfigError("--json shows what became of the answers: add --answers")
-    sit_down(table, name, questions)
+    sit_down(table, read_name(name), questions)
     typer.echo("\n".join(answer_lines(table.answers())))
 
 

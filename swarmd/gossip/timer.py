@@ -10,15 +10,15 @@ class Timer:
 
     def __init__(self) -> None:
         self.at = -math.inf
-        self._seconds = 0.0
+        self._since = -math.inf
 
     def due(self, now: float) -> bool:
         """True when the rest is over, or when the clock jumped back so far that it would not end in time."""
-        return now >= self.at or self.at - now > self._seconds
+        return now >= self.at or now < self._since
 
     def rest(self, now: float, seconds: float) -> None:
         self.at = now + seconds
-        self._seconds = seconds
+        self._since = now
 
     def wake(self) -> None:
         """Be due at once."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from swarmd.observe.live import LiveView
     from swarmd.observe.live_state import LiveState
+    from swarmd.observe.person_name import read_name
     from swarmd.observe.server import StatusServer
     from swarmd.observe.snapshot import (
         Disk,
@@ -99,6 +100,7 @@ __all__ = [
     "ask_to_ping",
     "ask_to_play",
     "printable",
+    "read_name",
 ]
 
 _LEARNING = (
@@ -125,6 +127,7 @@ __getattr__ = at_first_use(
         "StatusServer": "server",
         "StepLine": "step_line",
         "printable": "text",
+        "read_name": "person_name",
     },
 )
 """The server and its HTTP take half a second, and most commands need neither."""

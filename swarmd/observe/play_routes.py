@@ -100,9 +100,20 @@ def _of_another_page(request: Request) -> str | None:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return "send JSON, with the content type application/json"
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
-        return "this request comes from the page of another origin"
+    if origin is not None and _place(origin) != request.headers.get("host", "").lower():
+        return (
+            "this request comes from the page of another origin: open the peer's own page. Behind a proxy, "
+            "have it pass the Host header on as it came"
+        )
     return None
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an Origin header; None for one that names none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # "http://[": no browser sends it
+        return None
 
 
 async def _read(request: Request, kind: type[T]) -> T:
@@ -115,4 +126,7 @@ async def _read(request: Request, kind: type[T]) -> T:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        raise ConfigError("this is not what a person who plays sends: reload the page") from error
+        raise ConfigError(
+            "this is no request to play: it holds half a character, or fields that are not known. Write the "
+            "answer again; on the page, reload it first"
+        ) from error

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol import PERSON_TOKENIZER, Manifest, outside_of_names, person_model
-from protocol.people import PERSON_NAME_BYTES_MAX
+from protocol import PERSON_TOKENIZER, Manifest, person_model
 from swarmd.errors import ConfigError
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.step.evaluation import RIGHT_FROM
@@ -58,18 +57,6 @@ def read_attempts(question: Question, typed: Sequence[Sequence[str]], attempts_m
             "write shorter ones"
         )
     return attempts
-
-
-def read_name(name: str | None) -> str | None:
-    """The name for the record, checked; None for none. Raises ConfigError."""
-    if name is None or not name.strip():
-        return None
-    name = name.strip()
-    if (outside := outside_of_names(name)) is not None:
-        raise ConfigError(f"a name cannot hold the character U+{ord(outside):04X}: choose another name")
-    if len(name.encode()) > PERSON_NAME_BYTES_MAX:
-        raise ConfigError(f"a name has at most {PERSON_NAME_BYTES_MAX} bytes of UTF-8: choose a shorter one")
-    return name
 
 
 def is_right(score: Score) -> bool:

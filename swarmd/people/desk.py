@@ -17,8 +17,9 @@ from swarmd.errors import ConfigError, TaskError
 from swarmd.gossip import GroupOffer
 from swarmd.groups import ScoredGroup
 from swarmd.observe.credit import Credit
+from swarmd.observe.person_name import read_name
 from swarmd.observe.play import AnswersView, AnswerView, QuestionView, SentView, TriesView, VerdictView
-from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read_attempts, read_name
+from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read_attempts
 from swarmd.people.failures import Asked, Failures, Tally
 from swarmd.step.offering import to_offer
 from swarmd.storage.answers import Answer, Answers
@@ -108,6 +109,7 @@ class Desk:
 
     async def ask(self, without: Sequence[str]) -> QuestionView:
         """See `Play`."""
+        self._require_room()  # before anything is written
         unwanted = _Unwanted({_digest(each) for each in without}, self._answers)
         while (asked := self._failures.most_failed(unwanted)) is not None:
             if (question := await self._made(asked.spec)) is not None:
@@ -118,7 +120,8 @@ class Desk:
             if question is not None and question.digest not in unwanted:
                 return self._offer(question, None)
         raise ConfigError(
-            "every question that could be drawn was answered here already: this swarm's tasks have few"
+            "no question is left: all that could be drawn were answered here already, or are about pictures, "
+            "which cannot be shown here"
         )
 
     async def judge(self, question: str, turns: Sequence[str]) -> VerdictView:
@@ -137,11 +140,11 @@ class Desk:
         """See `Play`."""
         asked, named = self._find(question), read_name(name)
         read = read_attempts(asked, attempts, self._attempts_max)
-        if self._answers.knows(asked.digest):
-            raise ConfigError("this question was answered here already: each is worth one group")
         blank = (BLANK,)
         [scores] = await self._tasks.score([(asked.spec, [_written(asked, each) for each in (*read, blank)])])
         _require_scored(scores)
+        if self._answers.knows(asked.digest):  # looked up last: page and terminal may send at the same time
+            raise ConfigError("this question was answered here already: each is worth one group")
         right = sum(map(is_right, scores[: len(read)]))
         if len({score.reward for score in scores[: len(read)]}) > 1:
             scores = scores[: len(read)]
@@ -203,10 +206,7 @@ class Desk:
             return SentView(
                 state="kept", message="not published: no attempt is right, so nobody would learn from it"
             )
-        if len(self._waiting) >= WAITING_MAX:
-            raise ConfigError(
-                f"{WAITING_MAX} answers wait to be published already: try again in the next round"
-            )
+        self._require_room()
         self._answers.add(answer)
         digest = self._publish(group, question)
         if digest is not None:
@@ -220,6 +220,13 @@ class Desk:
             f"round begins in {seconds:.0f} s",
         )
 
+    def _require_room(self) -> None:
+        """Raises ConfigError while no further answer may wait."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise ConfigError(
+                f"{WAITING_MAX} answers wait to be published already: try again in the next round"
+            )
+
     def _publish(self, group: ScoredGroup, question: Question) -> bytes | None:
         """The digest of its record; None if the round has no room."""
         offer = to_offer(group, question, PERSON_TEMPERATURE)
@@ -231,9 +238,10 @@ class Desk:
     # Questions ------------------------------------------------------------------------------------
 
     async def _made(self, spec: TaskSpec) -> Question | None:
-        """The question of `spec`; None if it cannot be made, or if it is held out."""
+        """The question of `spec`; None if it cannot be made, is held out, or has images: they are not shown
+        here."""
         [found] = await self._tasks.questions([spec])
-        return None if isinstance(found, TaskFailure) or found.held_out else found
+        return None if isinstance(found, TaskFailure) or found.held_out or found.images else found
 
     def _offer(self, question: Question, asked: Asked | None) -> QuestionView:
         self._offered[question.digest] = question
@@ -254,7 +262,10 @@ class Desk:
     def _find(self, question: str) -> Question:
         found = self._offered.get(_digest(question))
         if found is None:
-            raise ConfigError("this question is no longer open, because the peer restarted: ask for another")
+            raise ConfigError(
+                "this question is no longer open, because the peer restarted or has asked "
+                f"{OFFERED_MAX} others since: ask for another"
+            )
         return found
 
 

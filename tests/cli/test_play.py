@@ -55,6 +55,17 @@ def test_what_was_written_counts_even_if_the_input_ends(
     assert desk.calls[-1] == ("finish", "ab", [["5"]], None)
 
 
+def test_a_name_that_no_record_takes_is_refused_before_anything_is_written(
+    swarmd, tmp_path: Path, desk: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch, "5\n")
+    with daemon_in(tmp_path, play=desk):
+        outcome = swarmd("play", "--home", tmp_path, "--name", "a" * 57)
+    assert outcome.code == 2
+    assert "at most 56 bytes" in outcome.err
+    assert desk.calls == []
+
+
 def test_an_answer_of_several_lines_is_one_answer(
     swarmd, tmp_path: Path, desk: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:

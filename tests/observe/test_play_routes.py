@@ -92,6 +92,7 @@ async def test_a_person_is_asked_judged_and_told(client: httpx.AsyncClient, desk
         {"content-type": "application/json", "origin": "http://evil.example"},
         {"content-type": "application/json", "origin": "null"},
         {"content-type": "application/json", "origin": "http://127.0.0.1:9999"},
+        {"content-type": "application/json", "origin": "http://["},
     ],
 )
 async def test_what_another_page_could_send_is_refused_unread(
@@ -116,9 +117,19 @@ async def test_the_page_itself_is_answered(client: httpx.AsyncClient, desk: Told
         b'{"question": "ab", "turns": [6]}',
         b'{"question": "ab", "turns": ["6"], "reward": 1}',
         b'{"question": "ab", "turns": [' + b'"6",' * 2_000 + b'"6"]}',
+        b'{"question": "ab", "turns": ["\\udcff"]}',
         b" " * (PLAY_BYTES_MAX + 1),
     ],
-    ids=["empty", "cut off", "a text", "a number", "a field more", "many turns", "too long"],
+    ids=[
+        "empty",
+        "cut off",
+        "a text",
+        "a number",
+        "a field more",
+        "many turns",
+        "half a character",
+        "too long",
+    ],
 )
 async def test_a_malformed_request_is_refused_with_a_sentence(
     client: httpx.AsyncClient, desk: Told, body: bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from protocol import PERSON_TOKENIZER, Completion, Episode, TaskSpec, is_held_out, is_person
 from swarmd.errors import ConfigError, TaskError
 from swarmd.gossip import GroupOffer
+from swarmd.images import Image
 from swarmd.people.attempts import TURN_BYTES_MAX
 from swarmd.people.desk import WAITING_MAX, Desk
 from swarmd.people.failures import Failures
@@ -59,6 +61,21 @@ class Guessing(KnownTasks):
             ]
             for _, row in items
         ]
+
+
+class Slow(KnownTasks):
+    """Scores with a pause in which others come to their turn."""
+
+    async def score(self, items: Sequence[Item]) -> list[list[Score]]:
+        await asyncio.sleep(0)
+        return await super().score(items)
+
+
+class Pictured(KnownTasks):
+    """Every question is about a picture."""
+
+    async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
+        return [Question(spec, "What is this?", images=(Image(1, 1, bytes(3)),)) for spec in specs]
 
 
 class Room:
@@ -150,6 +167,25 @@ async def test_a_question_counts_once(room: Room) -> None:
     assert (await room.desk.ask(())).question != asked
 
 
+async def test_a_question_counts_once_also_if_it_is_sent_twice_at_the_same_time(tmp_path: Path) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        room = Room(database, Slow())
+        asked = await room.asked()
+        sent = await asyncio.gather(
+            *(room.desk.finish(asked, [["1"]], None) for _ in range(2)), return_exceptions=True
+        )
+        assert [isinstance(each, ConfigError) for each in sent] == [False, True]
+        assert len(room.publishing.sent) == 1
+
+
+async def test_a_question_about_pictures_is_not_asked_because_they_are_not_shown(tmp_path: Path) -> None:
+    with Database(tmp_path / "swarmd.db") as database:
+        room = Room(database, Pictured())
+        room.failures.see(OPEN[0], b"d" * 32, external_group(1, publisher="x"))
+        with pytest.raises(ConfigError, match="about pictures"):
+            await room.desk.ask(())
+
+
 async def test_without_room_in_this_round_it_goes_out_in_the_next(room: Room) -> None:
     room.publishing.room = 0
     sent = await room.desk.finish(await room.asked(), [["1"]], None)
@@ -172,10 +208,14 @@ async def test_what_waited_when_the_peer_stopped_is_said_to_be_lost(room: Room) 
 
 async def test_a_person_cannot_fill_the_memory_with_what_waits(room: Room) -> None:
     room.publishing.room = 0
+    asked_before = await room.desk.ask(())
     for _ in range(WAITING_MAX):
-        await room.desk.finish(await room.asked(), [["1"]], None)
+        found = await room.desk.ask([asked_before.question])
+        await room.desk.finish(found.question, [["1"]], None)
     with pytest.raises(ConfigError, match="wait to be published already"):
-        await room.desk.finish(await room.asked(), [["1"]], None)
+        await room.desk.finish(asked_before.question, [["1"]], None)
+    with pytest.raises(ConfigError, match="wait to be published already"):  # before anything is written
+        await room.asked()
 
 
 async def test_a_task_of_turns_goes_on_until_it_is_over_and_is_published_as_turns(room: Room) -> None:
