@@ -256,6 +256,8 @@ class Exchange:
         while True:
             command = await self._outbox.get()
             await self._execute(command)
+            # A command that waits for nobody, and asks for another, must not keep all others from their turn.
+            await asyncio.sleep(0)
 
     async def _execute(self, command: Command) -> None:
         """One command, one await on the network. A transport failure is an answer, not an error."""

@@ -11,9 +11,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 QUESTIONS_MAX = 4_096  # with votes; beyond it, those voted on longest ago are forgotten
-PARTIES_MAX = 64  # per question; a swarm's strangers are one party, so few places have more
-ANSWERS_MAX = 64  # of one ballot: as many as a group may have completions
-ANSWER_CHARS_MAX = 256  # a longer answer does not vote: no two peers would write it alike
+PARTIES_MAX = 16  # per question; a swarm's strangers are one party, so few places have more
+ANSWERS_MAX = 16  # different ones of one ballot, the commonest: a rare one decides nothing
+ANSWER_CHARS_MAX = 64  # a longer answer does not vote: no two peers would write it alike
+# One party can fill some 10 MB with these, and sixteen of them, at as many address groups, some 150 MB.
 QUORUM = 2  # completions that gave the winning answer: one alone agrees with nobody
 _TIE = 1e-9  # votes closer than this are a tie; they are sums of fractions
 
@@ -45,7 +46,8 @@ class Ballots:
 
     def vote(self, question: Hashable, party: Hashable, answers: Sequence[str | None]) -> None:
         """Put in the ballot of `party`, one answer per completion. It replaces its last one."""
-        counted = Counter(answer for answer in map(normal, answers[:ANSWERS_MAX]) if answer is not None)
+        every = Counter(answer for answer in map(normal, answers) if answer is not None)
+        counted = Counter(dict(every.most_common(ANSWERS_MAX)))
         ballots = self._of.setdefault(question, OrderedDict())
         self._of.move_to_end(question)
         ballots.pop(party, None)

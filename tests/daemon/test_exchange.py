@@ -82,6 +82,26 @@ async def test_what_the_network_answers_is_told_to_gossip(bench, command, call, 
     assert bench.network.calls == [call]
 
 
+async def test_commands_that_wait_for_nobody_and_ask_for_more_leave_others_their_turn(bench) -> None:
+    read, plain, reads = g.ReadAnnouncements((b"k",)), bench.gossip.handle, []
+
+    async def read_at_once(keys: tuple[bytes, ...]) -> list[bytes]:
+        reads.append(keys)
+        return []
+
+    def handle(event: g.Event, now: float) -> list[g.Command]:
+        if isinstance(event, g.AnnouncementsRead) and len(reads) < 1_000:
+            bench.gossip.wants = [read]
+        return plain(event, now)
+
+    bench.network.read_announcements, bench.gossip.handle = read_at_once, handle
+    async with bench.running():
+        bench.want(read)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert 1 < len(reads) < 1_000
+
+
 @pytest.mark.parametrize(("command", "call", "_", "__", "event"), ANSWERED)
 async def test_a_network_that_fails_is_told_too_and_ends_nothing(bench, command, call, _, __, event):
     bench.network.error = PullFailedError("the other is away")

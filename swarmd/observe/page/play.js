@@ -58,6 +58,7 @@ export function playSection() {
   });
 
   const answer = () => quietly(async () => {
+    if (attempts.length >= question.attempts_max) { await close(); return; }  // the last send was refused
     if (!text.value.trim()) { told("Write an answer first."); return; }
     const verdict = await ask("attempt", { question: question.question, turns: [...turns, text.value] });
     turns.push(text.value);
