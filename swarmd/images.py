@@ -78,7 +78,7 @@ class Prompt(tuple[int, ...]):
         return made
 
     def __eq__(self, other: object) -> bool:
-        return tuple.__eq__(self, other) and self.images == images_of(other)
+        return isinstance(other, tuple) and tuple(self) == tuple(other) and self.images == images_of(other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other

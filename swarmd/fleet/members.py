@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from swarmd.config import Config
 
 ACCELERATOR_HOST_THREADS = 4  # what a single peer takes: its host side only tokenises and launches kernels
-ONE_THREAD_MODEL = "embedded"  # too small for a second thread, which the hardware plan knows
+# Too small for a second thread, which the hardware plan knows.
+ONE_THREAD_MODELS = frozenset({"embedded", "embedded-visual"})
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _threads(device: Device, config: Config, equipment: Equipment, count: int) -
     """
     if config.policy.threads is not None or equipment.omp_threads is not None:
         return None
-    if config.policy.model == ONE_THREAD_MODEL:
+    if config.policy.model in ONE_THREAD_MODELS:
         return None
     share = max(1, equipment.cores // count)
     return share if device.device == "cpu" else min(share, ACCELERATOR_HOST_THREADS)

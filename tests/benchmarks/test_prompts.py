@@ -23,7 +23,7 @@ def test_a_question_has_the_same_tokens_through_the_template_as_swarmd_renders_i
     for question in JOB.questions:
         messages = [dict(message) for message in prompt_messages(question)]
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        assert policy.render(question) == tokenizer(text)["input_ids"]
+        assert list(policy.render(question)) == tokenizer(text)["input_ids"]
 
 
 def test_questions_of_median_length_are_asked():

@@ -38,7 +38,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
         "--http-token": "a-long-enough-token", "--http-host": "trainer.local",
         "--log-level": "debug", "--engine": "eager", "--stop": "</answer>",
         "--template-arg": "enable_thinking=false", "--no-relay": None, "--examples": 3,
-        "--no-lan": None,
+        "--no-lan": None, "--judge": "./model", "--reward-model": "./model",
     }  # fmt: skip
     assert set(given) == set(FLAGS.values())
     (tmp_path / "model").mkdir()
@@ -59,6 +59,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
     assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)
     assert (policy.max_new_tokens, policy.threads, policy.memory_limit) == (9, 2, "5GiB")
     assert policy.engine == "eager"
+    assert (learning.judge, learning.reward_model) == ("./model", "./model")
     assert policy.examples == 3
     assert (policy.stop, policy.template_args) == (("</answer>",), {"enable_thinking": False})
     assert (learning.local, learning.external, learning.group_size) == (1, 0, 3)

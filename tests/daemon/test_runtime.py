@@ -77,7 +77,7 @@ async def test_a_network_lost_for_good_ends_the_daemon_after_its_checkpoint(
         tasks=None,
         database=database,
     )
-    parts: Any = (LostExchange(), steps, reporter, None)
+    parts: Any = (LostExchange(), steps, reporter, None, None)
     with pytest.raises(BaseExceptionGroup) as raised:
         await daemon._run(Peer(*parts))
     assert steps.checkpointed
@@ -124,7 +124,7 @@ async def test_each_problem_is_told_when_it_begins_though_another_ends_with_it_a
         problems=next_problems,
         health=lambda: Health(ok=True),
     )
-    parts: Any = (LostExchange(), Steps(), reporter, None)
+    parts: Any = (LostExchange(), Steps(), reporter, None, None)
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(
             _Daemon(Config(home=tmp_path), Home.open(tmp_path), events)._keep_telling(Peer(*parts))
@@ -149,7 +149,7 @@ class LoadingForGood:
         self._events.emit("phase", name="loading the model")
         self.loading.set()
         await asyncio.Event().wait()
-        yield Peer(None, None, None, None)
+        yield Peer(None, None, None, None, None)
 
 
 async def test_a_daemon_that_is_still_loading_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -174,7 +174,7 @@ async def test_questions_that_do_not_fit_the_model_are_passed_over(make_peer, ru
 
 async def test_a_model_that_no_question_fits_is_named(make_peer, run):
     one = make_peer(steps=1)
-    one.policy.fits = lambda text: False
+    one.policy.fits = lambda *_: False
     with pytest.raises(TaskError, match=one.policy.family):
         await run(one)
 
@@ -320,7 +320,7 @@ async def test_stopped_before_the_first_step_it_takes_none(make_peer):
 
 async def test_tasks_that_fail_end_it_after_a_checkpoint_of_what_was_learned(make_peer, run):
     one = make_peer(checkpoint_every=100)
-    one.policy.fits = lambda text: one.progress.step < 2
+    one.policy.fits = lambda *_: one.progress.step < 2
     with pytest.raises(TaskError):
         await run(one)
     assert one.saved() == [1, 2]

@@ -131,7 +131,7 @@ def test_a_devices_own_file_decides_unless_a_flag_does(tmp_path: Path) -> None:
 
 def test_what_the_hardware_plan_would_decide_is_decided_the_same_way_here() -> None:
     """The parent does not import torch, and so cannot use the plan's own constants."""
-    assert {members_module.ONE_THREAD_MODEL} == plan.SMALL_MODELS
+    assert members_module.ONE_THREAD_MODELS == plan.SMALL_MODELS
     assert plan.ACCELERATOR_HOST_THREADS == members_module.ACCELERATOR_HOST_THREADS
 
 

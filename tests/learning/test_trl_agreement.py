@@ -69,7 +69,7 @@ def trl_inputs(policy, groups, algorithm):
 
     mask = torch.tensor([right([1] * len(c.token_ids), 0) for _, c, _ in rows])
     inputs = {
-        "prompt_ids": torch.tensor([[0] * (width - len(p)) + p for p, _, _ in rows]),
+        "prompt_ids": torch.tensor([[0] * (width - len(p)) + list(p) for p, _, _ in rows]),
         "prompt_mask": torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p, _, _ in rows]),
         "completion_ids": torch.tensor([right(c.token_ids, 0) for _, c, _ in rows]),
         "completion_mask": mask,

@@ -81,7 +81,7 @@ def test_peers_of_an_agreement_are_asked_the_same_few_questions():
 
     def seeds(peer):
         draw = TrainingDraw(manifest, KeyPair.from_seed(bytes([peer]) * 32).peer_id, seed=peer)
-        return {draw._next().seed for _ in range(200)}
+        return {draw.next_spec().seed for _ in range(200)}
 
     assert seeds(1) == seeds(2)
     assert len(seeds(1)) == 5
