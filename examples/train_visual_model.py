@@ -34,7 +34,7 @@ from swarmd.tasks.pictures.canvas import CELL, COLOURS, KINDS, PLACES, SIDE, Thi
 IMAGE = "<image>"
 THINGS = [Thing(colour, kind) for colour in COLOURS for kind in KINDS]
 SEED = 0
-READING = Stage(steps=200, batch=64, learning_rate=2e-3)
+READING = Stage(steps=400, batch=64, learning_rate=2e-3)
 SUPERVISED = Stage(steps=800, batch=32, learning_rate=1e-3)
 DILUTION = Stage(steps=60, batch=32, learning_rate=5e-4, warmup=10)
 PART = 8  # rows per pass, sorted by length: a row with four images is three times as long as the others
@@ -214,6 +214,9 @@ def train(
 def save_all(model: Any, tokenizer: Any, out: Path) -> None:
     """The model in float16, its tokenizer, and how images are normalised."""
     save(model, tokenizer, out)
+    config = json.loads((out / "config.json").read_text())
+    config["text_config"].pop("_name_or_path", None)  # where it lay on the machine that made it
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (out / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR, indent=2) + "\n")
 
 
