@@ -29,6 +29,12 @@ class Stage:
     learning_rate: float
     warmup: int = 50
 
+    def set_rate(self, optimiser: torch.optim.Optimizer, step: int) -> None:
+        """Give `optimiser` the rate of this step."""
+        share = min((step + 1) / self.warmup, 0.55 + 0.45 * math.cos(math.pi * step / self.steps))
+        for group in optimiser.param_groups:
+            group["lr"] = self.learning_rate * share
+
 
 def prompt_ids(tokenizer: Any, question: str) -> list[int]:
     """Token ids of a chat that asks `question` and waits for the reply."""
@@ -75,9 +81,7 @@ def train(model: Any, stage: Stage, draw: Callable[[], Row], name: str) -> None:
     model.train()
     started = time.monotonic()
     for step in range(stage.steps):
-        rate = min((step + 1) / stage.warmup, 0.55 + 0.45 * math.cos(math.pi * step / stage.steps))
-        for group in optimiser.param_groups:
-            group["lr"] = stage.learning_rate * rate
+        stage.set_rate(optimiser, step)
         rows = sorted((draw() for _ in range(stage.batch)), key=lambda row: len(row[0]))
         tokens = sum(len(reply) for _, reply in rows)
         total = 0.0

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import time
 from collections.abc import Callable
@@ -143,9 +142,7 @@ def read_cells(model: Any, sight: Sight, stage: Stage) -> None:
     )
     started = time.process_time()
     for step in range(stage.steps):
-        rate = min((step + 1) / stage.warmup, 0.55 + 0.45 * math.cos(math.pi * step / stage.steps))
-        for group in optimiser.param_groups:
-            group["lr"] = stage.learning_rate * rate
+        stage.set_rate(optimiser, step)
         labels = torch.tensor(
             [
                 [rng.randrange(1 + len(THINGS)) if rng.random() < 0.6 else 0 for _ in PLACES]
@@ -190,9 +187,7 @@ def train(
     model.train()
     started = time.process_time()
     for step in range(stage.steps):
-        rate = min((step + 1) / stage.warmup, 0.55 + 0.45 * math.cos(math.pi * step / stage.steps))
-        for group in optimiser.param_groups:
-            group["lr"] = stage.learning_rate * rate
+        stage.set_rate(optimiser, step)
         items = [draw_item(rng) for _ in range(stage.batch)]
         rows = [row_of(item, target(item.answer, rng), tokenizer, sight) for item in items]
         rows.sort(key=lambda row: len(row[0]))
