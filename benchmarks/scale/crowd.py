@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.scale.workload import key_of
 from protocol import KeyPair, PeerId
+from swarmd.network.dht import BUCKET_SIZE, NAMED
 from swarmd.network.dht_ids import node_id_of
-from swarmd.network.messages import NEIGHBOURS_MAX
 from swarmd.network.peer_ids import read_peer_id, write_peer_id
 
 GROUP_BITS = 5
@@ -83,8 +83,8 @@ class Crowd:
             own = self.nodes[number].place >> (160 - GROUP_BITS)
             known = [
                 members
-                if index == own or len(members) <= NEIGHBOURS_MAX
-                else rng.choice(members, NEIGHBOURS_MAX, replace=False)
+                if index == own or len(members) <= BUCKET_SIZE
+                else rng.choice(members, BUCKET_SIZE, replace=False)
                 for index, members in enumerate(self._groups)
             ]
             together = np.concatenate(known)
@@ -93,8 +93,8 @@ class Crowd:
 
     def names(self, number: int, key: int, asker: int) -> list[int]:
         """Whom a settled node names to `asker` as near to `key`."""
-        found = self._sorted(self.table(number), key, NEIGHBOURS_MAX + 1)
-        return [each for each in found if each != asker][:NEIGHBOURS_MAX]
+        found = self._sorted(self.table(number), key, NAMED + 1)
+        return [each for each in found if each != asker][:NAMED]
 
     def _nearest(self, key: int, count: int = NEAR) -> tuple[int, ...]:
         return tuple(self._sorted(np.arange(self.size), key, count))

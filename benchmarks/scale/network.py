@@ -21,12 +21,12 @@ from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
 from protocol import PeerId, Place, dht_id, place_announcement, place_status
-from swarmd.network.dht import BUCKET_SIZE, Answer
+from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import Packed
 from swarmd.network.hivemind import READ_KEYS
-from swarmd.network.in_touch import GREETINGS_AT_ONCE, SILENT_S, TOUCH_S
+from swarmd.network.in_touch import SILENT_S, TOUCH_S
 from swarmd.network.interface import (
     BodyProvider,
     NetworkStatistics,
@@ -37,11 +37,10 @@ from swarmd.network.interface import (
     StandingOf,
     Way,
 )
-from swarmd.network.messages import NEIGHBOURS_MAX
 from swarmd.network.neighbourhood import LOOK_AROUND_S
 from swarmd.network.packing import read_bin
 from swarmd.network.rules import place_all
-from swarmd.network.searching import Searcher
+from swarmd.network.searching import Holding, Searcher
 from swarmd.network.shares import Source
 from swarmd.network.shelf import Held, Shelf
 from swarmd.network.simulation import simulated_wall_clock
@@ -127,10 +126,10 @@ class SimulatedNetwork:
         self._answered_at.pop(self._crowd.number_of[peer_id], None)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        return await self._publish(Purpose.ANNOUNCE, place_announcement, envelopes)
+        return (await self._publish(Purpose.ANNOUNCE, place_announcement, envelopes)).held
 
     async def publish_status(self, envelope: bytes) -> bool:
-        return await self._publish(Purpose.STATUS, place_status, [envelope]) == 1
+        return not (await self._publish(Purpose.STATUS, place_status, [envelope])).crowded
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(Purpose.READ, keys)
@@ -182,8 +181,8 @@ class SimulatedNetwork:
             await asyncio.sleep(TOUCH_S)
             now = self._loop_time()
             silent = [n for n, answered in self._answered_at.items() if now - answered > SILENT_S]
-            for other in sorted(silent, key=self._answered_at.__getitem__)[:GREETINGS_AT_ONCE]:
-                self._greet(other)
+            if silent:
+                self._greet(min(silent, key=self._answered_at.__getitem__))
             if now - looked >= LOOK_AROUND_S:
                 looked = now
                 self._guard.located(self.statistics().connections)
@@ -249,7 +248,7 @@ class SimulatedNetwork:
             ]
         machine._enter(self.number)
         nearest = machine.routing_table.get_nearest_neighbors(
-            DHTID(key), NEIGHBOURS_MAX, exclude=node_id_of(self.node.peer)
+            DHTID(key), NAMED, exclude=node_id_of(self.node.peer)
         )
         return entries | dict(machine._shelf.entries(key.to_bytes(20), now)), [peer for _, peer in nearest]
 
@@ -264,7 +263,7 @@ class SimulatedNetwork:
 
     # -------------------------------------------------------------------------------------------------
 
-    async def _publish(self, purpose: Purpose, place: Place, envelopes: Sequence[bytes]) -> int:
+    async def _publish(self, purpose: Purpose, place: Place, envelopes: Sequence[bytes]) -> Holding:
         placements = place_all(place, envelopes, manifest=MANIFEST, now=simulated_wall_clock())
         self._walks(purpose, len({placement.key for placement in placements}))
         return await self._searcher.hold(placements)
@@ -295,6 +294,7 @@ class SimulatedNetwork:
             machine.served.calls += 1
             machine.served.received += asked
             machine.served.sent += answered + found
+            machine.served.stores += to in (To.KEEPER, To.FRIEND)
         self._connected(other)
         self._answered_at[other] = self._loop_time()
         caller = self._rng.randrange(self._crowd.size)

@@ -167,7 +167,7 @@ class ModellessPeer:
                 self.did["status keys"] += len(keys)
                 self.handle(g.StatusesRead(tuple(await _or([], network.read_statuses(keys)))))
             case g.PublishStatus(envelope):
-                await _or(False, network.publish_status(envelope))
+                self.handle(g.StatusPublished(await _or(True, network.publish_status(envelope))))
             case g.AskStatus(peer):
                 self.handle(g.FullStatusRead(peer, await _or(None, network.ask_status(peer))))
             case g.StoreBody(envelope):

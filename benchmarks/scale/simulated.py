@@ -22,13 +22,13 @@ class Setting:
     """One simulated swarm."""
 
     size: int
-    real: int = 48
+    real: int = 24
     """Real machines among them; all, if there are no more peers."""
     newcomers: int = 8
     """Machines that join once the others have settled."""
-    warm_s: float = 720.0
+    warm_s: float = 660.0
     """Before anything is counted: longer than gossip remembers contacts."""
-    measured_s: float = 300.0
+    measured_s: float = 240.0
     latency_s: float = 0.04
     """One way, on average; uniform within a half of it."""
     seed: int = 1
@@ -58,6 +58,8 @@ class Outcome:
     sizes_believed: list[int]
     shards: list[int]
     connections: list[int]
+    ended: float
+    """Unix seconds of simulated time."""
     crowd: Crowd = field(repr=False)
     publications: Publications = field(repr=False)
 
@@ -122,6 +124,7 @@ async def _play(setting: Setting) -> Outcome:
         sizes_believed=[each.swarm_size for each in seen],
         shards=[each.shards for each in seen],
         connections=[len(peer.network.statistics().connections) for peer in peers],
+        ended=since + setting.measured_s,
         crowd=crowd,
         publications=publications,
     )

@@ -101,3 +101,5 @@ class Served:
     calls: float = 0.0
     received: float = 0.0
     sent: float = 0.0
+    stores: float = 0.0
+    """Of the calls, those to hold something."""

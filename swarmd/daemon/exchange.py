@@ -51,6 +51,7 @@ from swarmd.gossip import (
     RememberPeer,
     StandingChanged,
     StatusesRead,
+    StatusPublished,
     StoreBlob,
     StoreBody,
     TellStatus,
@@ -275,7 +276,7 @@ class Exchange:
                 found = await self._or([], self._network.read_statuses(keys))
                 self.handle(StatusesRead(tuple(found)))
             case PublishStatus(envelope=envelope):
-                await self._or(False, self._network.publish_status(envelope))
+                self.handle(StatusPublished(await self._or(True, self._network.publish_status(envelope))))
             case AskStatus(peer=peer):
                 await self._ask_status(peer)
             case StoreBody(envelope=envelope):

@@ -140,6 +140,13 @@ class StatusesRead:
 
 
 @dataclass(frozen=True)
+class StatusPublished:
+    """Answer to `PublishStatus`: whether there was room for it."""
+
+    kept: bool
+
+
+@dataclass(frozen=True)
 class FullStatusRead:
     """Answer to `AskStatus`: what `peer` gave, unverified; None if it gave nothing."""
 
@@ -205,6 +212,7 @@ Event = (
     | Announced
     | AnnouncementsRead
     | StatusesRead
+    | StatusPublished
     | FullStatusRead
     | BodyArrived
     | PullFailed
@@ -247,7 +255,7 @@ class ReadAnnouncements:
 
 @dataclass(frozen=True)
 class PublishStatus:
-    """`Network.publish_status(envelope)`; no answer needed."""
+    """`Network.publish_status(envelope)` -> `StatusPublished`."""
 
     envelope: bytes
 

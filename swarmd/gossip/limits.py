@@ -65,10 +65,14 @@ class GossipLimits:
     # Membership
     status_interval_s: float = 30.0  # between two publications of the own status
     status_lifetime_s: float = 120.0  # four intervals: three lost ones in a row do not make a peer vanish
+    status_interval_s_max: float = 960.0  # ... while there is no room for it: the interval doubles up to this
     peers_max: int = 1_024  # statuses kept; beyond it the swarm is estimated, not listed
     membership_keys_max: int = 8  # keys in one read of statuses
     membership_interval_s: float = 5.0  # between two reads, until every shard was read once
-    membership_interval_s_max: float = 15.0  # ... and afterwards
+    membership_first: int = 64  # ... or so many peers are listed: what one full shard holds
+    membership_interval_s_max: float = 15.0  # ... and afterwards at least
+    # After a read, for each status that it brought. Copies of many nodes and names make one 6 KB on the wire.
+    membership_s_per_status: float = 6.0
     addresses_max: int = 512  # peers whose addresses are remembered, also after they fell silent
     neighbours_min: int = 4  # with fewer, dial
     connect_interval_s: float = 20.0  # between two attempts while there are too few neighbours
@@ -78,7 +82,7 @@ class GossipLimits:
     connect_peers_max: int = 4  # peers in one attempt
 
     # Asking for full statuses
-    ask_interval_s: float = 3.0  # between two questions: a swarm of twenty is asked once a minute
+    ask_interval_s: float = 4.0  # between two questions: a swarm of fifteen is asked once a minute
     ask_peer_interval_s: float = 60.0  # between two questions to one peer; its counts grow by a few a minute
     ask_answer_s: float = 30.0  # a question that was never answered; the network's own time-outs are shorter
     unanswered_s: float = (

@@ -11,8 +11,8 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 
-from protocol import CreditStatus, FullStatus, KeyPair, Manifest, PeerId
-from swarmd.gossip.asking import Asking
+from protocol import KeyPair, Manifest, PeerId
+from swarmd.gossip.asking import Asking, claims
 from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import (
@@ -38,10 +38,9 @@ from swarmd.gossip.events import (
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
-    RememberClaim,
-    RememberCredit,
     StandingChanged,
     StatusesRead,
+    StatusPublished,
     Tick,
     Verify,
     Word,
@@ -49,7 +48,7 @@ from swarmd.gossip.events import (
 from swarmd.gossip.intake import Intake
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.membership import Membership, PeerSeen
+from swarmd.gossip.membership import STATUSES_PER_READ, Membership, PeerSeen
 from swarmd.gossip.namesake import NamesakeWatch
 from swarmd.gossip.publishing import Publisher
 from swarmd.gossip.pulling import Puller
@@ -170,6 +169,8 @@ class Gossip:
             case Paused():
                 puller.paused()
                 self._start_over(now)
+            case StatusPublished(kept):
+                self._telling.answered(kept=kept)
             case Announced(stored):
                 self._publisher.answered(stored)
             case AnnouncementsRead(envelopes):
@@ -181,7 +182,11 @@ class Gossip:
                         self._namesake.read(verified, now)
                 return self._membership.answered(statuses, now)
             case FullStatusRead(peer, envelope=answer):
-                return self._claimed(peer, self._asking.answered(peer, answer, now))
+                status = self._asking.answered(peer, answer, now)
+                if status is None:
+                    return []
+                self._membership.told(peer, status, now)
+                return claims(self._key.peer_id, peer, status)
             case BodyArrived(digest, envelope, way, address):
                 arrived = puller.arrived(digest, envelope, now, way, address)
                 if way is Way.INLINE:
@@ -202,13 +207,16 @@ class Gossip:
             {p: a for p, a in tick.connections.items() if not self._reputation.is_ignored(p, now)}
         )
         alone_until_now = self._neighbours == 0 and tick.neighbours > 0
-        back, self._unheard = self._unheard - tick.unheard, tick.unheard
+        back, fallen = self._unheard - tick.unheard, tick.unheard - self._unheard
+        self._unheard = tick.unheard
         self._neighbours = tick.neighbours
         if alone_until_now:
             self._start_over(now)
         elif back:
             self._puller.back(back)
             self._reader.hurry()
+        if fallen and tick.neighbours < STATUSES_PER_READ:
+            self._membership.look_again()
         self._membership.expire(now)
         commands: list[Command] = [
             StandingChanged(peer, "forgiven", "its time is over") for peer in self._reputation.forgiven(now)
@@ -224,16 +232,6 @@ class Gossip:
             if isinstance(command, Verify) and command.record.publisher not in self._contacts.connections:
                 self._membership.missed(command.record.publisher)
 
-    def _claimed(self, peer: PeerId, status: FullStatus | None) -> list[Command]:
-        """What `peer` says that it used of ours and what that did for it, if it says so."""
-        uses = () if status is None else status.used
-        found = status.credits if isinstance(status, CreditStatus) else ()
-        me = self._key.peer_id
-        return [
-            *(RememberClaim(peer, use.groups) for use in uses if use.publisher == me),
-            *(RememberCredit(peer, c.people, c.groups, c.gain_milli) for c in found if c.publisher == me),
-        ]
-
     def _start_over(self, now: float) -> None:
         """Announce everything again and look around: what was stored before may be gone or unreachable.
 
@@ -241,7 +239,7 @@ class Gossip:
         """
         self._puller.all_back()
         self._publisher.announce_again(now)
-        self._telling.timer.wake()
+        self._telling.wake()
         self._reader.hurry()
         self._membership.hurry()
 

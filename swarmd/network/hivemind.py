@@ -47,6 +47,7 @@ from swarmd.network.ports import free_port
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.reach.reachability import Reaching
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
+from swarmd.network.searching import Holding
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
@@ -215,10 +216,10 @@ class HivemindNetwork:
         return await self._ask(session, peer.peer_id, MANIFEST_PROTOCOL)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        return await self._publish(place_announcement, envelopes)
+        return (await self._publish(place_announcement, envelopes)).held
 
     async def publish_status(self, envelope: bytes) -> bool:
-        return await self._publish(place_status, [envelope]) == 1
+        return await self._publish(place_status, [envelope]) == Holding(held=1, crowded=0)
 
     async def ping(self, peer_id: PeerId) -> float:
         if self._guard.shuns(peer_id):
@@ -243,7 +244,7 @@ class HivemindNetwork:
         return await self._ask(await self._supervisor.session(), peer_id, VERSIONS_PROTOCOL)
 
     async def store_body(self, envelope: bytes) -> bool:
-        return await self._publish(place_body, [envelope]) == 1
+        return (await self._publish(place_body, [envelope])).held == 1
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
@@ -329,17 +330,18 @@ class HivemindNetwork:
             log.error("network failed", exc_info=error)
             self._supervisor.fail(error)
 
-    async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
+    async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> Holding:
         return await self._store(place_all(place, envelopes, manifest=self._swarm(), now=self._clock()))
 
-    async def _store(self, placements: Sequence[Placement]) -> int:
-        stored = 0
+    async def _store(self, placements: Sequence[Placement]) -> Holding:
+        held = crowded = 0
         for start in range(0, len(placements), STORE_ITEMS_MAX):
             batch = placements[start : start + STORE_ITEMS_MAX]
             session = await self._supervisor.session()
             async with self._calls, session.call("storing in the DHT", TRAVERSE_SECONDS):
-                stored += await session.searcher.hold(batch)
-        return stored
+                some = await session.searcher.hold(batch)
+            held, crowded = held + some.held, crowded + some.crowded
+        return Holding(held, crowded)
 
     async def _read(self, keys: Sequence[bytes]) -> list[bytes]:
         values: dict[bytes, None] = {}

@@ -247,7 +247,10 @@ class Network(Protocol):
         ...
 
     async def publish_status(self, envelope: bytes) -> bool:
-        """Store this peer's signed status under its membership key."""
+        """Store this peer's signed status under its membership key.
+
+        False: it is not held, or most of the nodes that should hold it have no room.
+        """
         ...
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:

@@ -280,6 +280,7 @@ class Swarm:
                 self._later(lambda: self.tell(peer, g.Announced(self._announce_all(peer, envelopes))))
             case g.PublishStatus(envelope):
                 self._later(lambda: self.store_status(peer, envelope))
+                self._later(lambda: self.tell(peer, g.StatusPublished(kept=True)))
             case g.ReadAnnouncements(keys):
                 peer.keys_read += len(keys)
                 self._later(lambda: self.tell(peer, g.AnnouncementsRead(self._read(peer, keys))))
