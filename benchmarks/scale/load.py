@@ -32,6 +32,7 @@ frame, TCP and IP. Measured by `--wire`."""
 CONNECTION_BYTES = 4_000.0
 """The same of a new connection: Noise, the muxer, identify. Measured by `--wire`."""
 
+
 @dataclass(frozen=True)
 class Load:
     """Per second, one number for each peer of the swarm."""

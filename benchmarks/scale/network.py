@@ -20,7 +20,7 @@ from benchmarks.scale.crowd import NEAR, Crowd
 from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
-from protocol import PeerId, Place, dht_id, place_announcement, place_status
+from protocol import PEER_ID_BYTES, PeerId, Place, place_announcement, place_status
 from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
@@ -30,6 +30,7 @@ from swarmd.network.in_touch import SILENT_S, TOUCH_S
 from swarmd.network.interface import (
     BodyProvider,
     NetworkStatistics,
+    News,
     Pulled,
     PullFailedError,
     PullFailure,
@@ -91,6 +92,7 @@ class SimulatedNetwork:
         """Those it is connected to, and when they last answered."""
         self._bodies: BodyProvider = lambda _digest: None
         self._full_status = b""
+        self.news: News = lambda _envelope: None
         self.tally, self.served = Tally(), Served()
 
     # `PeerNetwork` -----------------------------------------------------------------------------------
@@ -108,6 +110,9 @@ class SimulatedNetwork:
 
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
         self._full_status = with_credits or envelope
+
+    def news_by(self, news: News) -> None:
+        self.news = news
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         self._guard.judge_by(standing_of, report)
@@ -169,7 +174,12 @@ class SimulatedNetwork:
         nodes = self._crowd.nodes
         connections = {nodes[other].name: nodes[other].address for other in self._answered_at}
         return NetworkStatistics(
-            len(connections), restarts=0, bytes_pulled=0, pulls_failed=0, dialable=True, connections=connections
+            len(connections),
+            restarts=0,
+            bytes_pulled=0,
+            pulls_failed=0,
+            dialable=True,
+            connections=connections,
         )
 
     # In the background -------------------------------------------------------------------------------
@@ -259,7 +269,10 @@ class SimulatedNetwork:
             return self._publications.put(other, int.from_bytes(name), place, Held(thing, expires), now)
         machine._enter(self.number)
         source = Source(sender=self.node.address, signer=self.peer_id)
-        return machine._shelf.put_entry(name, place, thing, expires, now, source)
+        held = machine._shelf.put_entry(name, place, thing, expires, now, source)
+        if held and len(place) > PEER_ID_BYTES:
+            machine.news(thing)
+        return held
 
     # -------------------------------------------------------------------------------------------------
 

@@ -13,20 +13,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from benchmarks.scale.workload import MANIFEST, STEP_S, demand, group, own_status
 from protocol import KeyPair, PeerId
 from swarmd import gossip as g
 from swarmd.errors import NetworkError
 from swarmd.network.interface import (
     BodyProvider,
     NetworkStatistics,
+    News,
     Pulled,
     PullFailedError,
     PullFailure,
     Report,
     StandingOf,
 )
-
-from benchmarks.scale.workload import MANIFEST, STEP_S, demand, group, own_status
 
 T = TypeVar("T")
 
@@ -43,6 +43,7 @@ class PeerNetwork(Protocol):
     def addresses(self) -> tuple[str, ...]: ...
     def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None: ...
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None: ...
+    def news_by(self, news: News) -> None: ...
     def judge_by(self, standing_of: StandingOf, report: Report) -> None: ...
     async def connect(self, addresses: tuple[str, ...], *, named: bool = False) -> int: ...
     async def disconnect(self, peer_id: PeerId) -> None: ...
@@ -74,7 +75,12 @@ class ModellessPeer:
     """One peer of a measured swarm, from `run` until its task is cancelled."""
 
     def __init__(
-        self, key: KeyPair, network: PeerNetwork, rng: random.Random, clock: Callable[[], float], ledger: Ledger
+        self,
+        key: KeyPair,
+        network: PeerNetwork,
+        rng: random.Random,
+        clock: Callable[[], float],
+        ledger: Ledger,
     ) -> None:
         self.network = network
         self._rng = rng
@@ -94,6 +100,7 @@ class ModellessPeer:
         self._used: Counter[PeerId] = Counter()
         self._step = 0
         network.serve(bodies=self._bodies.get, manifest=MANIFEST.to_bytes())
+        network.news_by(lambda envelope: self.handle(g.AnnouncementHeld(envelope)))
         network.judge_by(self.gossip.standing, lambda peer, what: self.handle(g.Misbehaved(peer, what)))
 
     async def run(self) -> None:

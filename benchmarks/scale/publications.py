@@ -90,14 +90,14 @@ class Publications:
         """What lies under `key` at one node, by subkey."""
         if number not in self._crowd.nearest(key, REPLICAS):
             return {}
-        sign = self._sign_status if key in self.status_keys else self._sign_announcement
-        found = {}
-        for entry in self.live(key, now):
-            if entry not in self._signed:
-                self._signed[entry] = sign(entry)
-            subkey, held = self._signed[entry]
-            found[subkey] = held
-        return found
+        return dict(self._made(key, entry) for entry in self.live(key, now))
+
+    def _made(self, key: int, entry: Entry) -> tuple[bytes, Held]:
+        """An entry's subkey and its signed value."""
+        if entry not in self._signed:
+            sign = self._sign_status if key in self.status_keys else self._sign_announcement
+            self._signed[entry] = sign(entry)
+        return self._signed[entry]
 
     def stored(self, number: int, key: int, now: float) -> dict[bytes, Held]:
         """What machines stored at one statistical node."""
@@ -112,6 +112,15 @@ class Publications:
             return False
         self._stored[number, key] = before | {subkey: held}
         return True
+
+    def news(self, round_: int) -> list[tuple[float, int, bytes]]:
+        """Which machines are to hold what of a round, in order: when, which machine, the announcement."""
+        found = []
+        for key, entries in self._round(round_).items():
+            for holder in self._crowd.nearest(key, REPLICAS):
+                if holder < self._real:
+                    found += [(entry.since, holder, self._made(key, entry)[1].value) for entry in entries]
+        return sorted(found)
 
     def published_at(self, digest: bytes) -> float | None:
         """When a record was made, if a machine saw its announcement."""
@@ -148,7 +157,9 @@ class Publications:
                 at = MANIFEST.round_start(round_) + self._phases[number] * STEP_S
                 task_id = self._group_rng(number, round_).choice(MANIFEST.tasks).task_id
                 width = self._shards()
-                key = announcements_key(round_, task_id, shard_of(self._crowd.nodes[number].name, task_id, width))
+                key = announcements_key(
+                    round_, task_id, shard_of(self._crowd.nodes[number].name, task_id, width)
+                )
                 entry = Entry(at + STORED_AFTER_S, number, at + LIFETIME_S - 1.0, round_, width)
                 insort(by_key.setdefault(key, []), entry)
             self._rounds[round_] = by_key

@@ -1,6 +1,7 @@
-"""Real peers without models: p2pd processes on loopback, their messages and their bytes counted.
+"""Real peers without models: p2pd processes on loopback. Their messages are counted, and their bytes.
 
-In a network namespace of its own, loopback's counter shows what they put on the wire, and nothing else.
+In a network namespace of its own, loopback's counter shows what they put on the wire, and nothing else. Beside
+each real swarm a simulated one of as many machines is played.
 """
 
 from __future__ import annotations
@@ -8,73 +9,150 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import statistics
+import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import uvloop
+
 from benchmarks.scale.peer import Ledger, ModellessPeer
-from benchmarks.scale.workload import MANIFEST, key_of
+from benchmarks.scale.report import percentile
+from benchmarks.scale.simulated import Setting, simulate
+from benchmarks.scale.workload import MANIFEST, STEP_S, key_of
 from swarmd.config import NetworkConfig
+from swarmd.errors import NetworkError
 
-JOIN_AT_ONCE = 4
+NAMESPACE = "SWARMD_SCALE_NAMESPACE"
+"""Set in the process that runs in a network namespace of its own."""
+
+WARM_S = 2 * STEP_S
+"""Before anything is counted."""
+
+LOOPBACK_S = 0.001
+"""Latency of the simulated swarm that is compared with a real one."""
+
+IDLE_S, GREETINGS, CONNECTIONS = 20.0, 200, 20
+"""What `--wire` averages over."""
+
+CALLS = ("rpc_find", "rpc_store", "rpc_ping")
 
 
-def loopback_bytes() -> int:
-    for line in Path("/proc/net/dev").read_text(encoding="ascii").splitlines():
-        name, _, rest = line.partition(":")
-        if name.strip() == "lo":
-            return int(rest.split()[0])
+def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
+    """Print tables. The process is replaced by one in a namespace of its own, if this machine allows that."""
+    if NAMESPACE not in os.environ:
+        _enter_namespace()
+    if wire:
+        uvloop.run(_wire())
+    if sizes:
+        _write(
+            "| real peers | KB/s received, messages: real, simulated | calls a second: real, simulated "
+            "| KB/s on the wire | s to the first that can use a record: median (p99) "
+            "| s to the last | pulled a minute: real, simulated | load |"
+        )
+        _write("|---|---|---|---|---|---|---|---|")
+    for size in sizes:
+        real = uvloop.run(_real(size, seconds))
+        _write(real.row(size, seconds))
     return 0
 
 
 @dataclass
 class Counted:
-    """Calls that peers made, and bytes of requests and answers, by protocol."""
+    """Calls made, and bytes of requests and answers."""
 
     calls: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     received: Counter[str] = field(default_factory=Counter)
 
+    def clear(self) -> None:
+        for table in (self.calls, self.sent, self.received):
+            table.clear()
 
-def count_calls(counted: Counted) -> None:
-    """From now on count what all peers of this process ask one another, in calls and over streams."""
-    from swarmd.network import hivemind, streams
-    from swarmd.network.control import Control
-
-    call = Control.call
-
-    async def counting_call(self: Any, peer: bytes, protocol: str, request: bytes, bytes_max: int) -> bytes:
-        kind = protocol.rpartition(".")[2]
-        counted.calls[kind] += 1
-        counted.sent[kind] += len(request)
-        answer: bytes = await call(self, peer, protocol, request, bytes_max)
-        counted.received[kind] += len(answer)
-        return answer
-
-    ask = hivemind.HivemindNetwork._ask
-
-    async def counting_ask(self: Any, session: Any, peer_id: Any, protocol_id: str, *rest: Any) -> bytes:
-        counted.calls[protocol_id] += 1
-        answer = await ask(self, session, peer_id, protocol_id, *rest)
-        counted.sent[protocol_id] += 32
-        counted.received[protocol_id] += len(answer) + 5
-        return answer
-
-    Control.call = counting_call  # type: ignore[method-assign]
-    hivemind.HivemindNetwork._ask = counting_ask  # type: ignore[method-assign]
-    del streams
+    def made(self, kind: str, sent: int, received: int) -> None:
+        self.calls[kind] += 1
+        self.sent[kind] += sent
+        self.received[kind] += received
 
 
-async def start_peers(count: int, seed: int, directory: Path, ledger: Ledger) -> list[ModellessPeer]:
+@dataclass(frozen=True)
+class Real:
+    """What a real swarm did."""
+
+    counted: Counted
+    wire: int
+    firsts: list[float]
+    lasts: list[float]
+    pulled: int
+    load: float
+
+    def row(self, size: int, seconds: float) -> str:
+        """Beside what a simulated swarm of as many does."""
+        setting = Setting(
+            size, real=size, newcomers=0, warm_s=WARM_S, measured_s=seconds, latency_s=LOOPBACK_S
+        )
+        simulated = simulate(setting)
+        per = 1 / size / seconds
+        messages = sum(self.counted.sent.values()) + sum(self.counted.received.values())
+        theirs = sum(tally.sent + tally.received for tally in simulated.tallies)
+        cells = (
+            f"{size}",
+            f"{messages * per / 1e3:.2f}, {theirs * per / 1e3:.2f}",
+            f"{sum(self.counted.calls.values()) * per:.2f}, "
+            f"{sum(tally.calls for tally in simulated.tallies) * per:.2f}",
+            f"{self.wire * per / 1e3:.2f}" if self.wire else "not measured",
+            f"{percentile(self.firsts, 0.5):.2f} ({percentile(self.firsts, 0.99):.2f})",
+            f"{percentile(self.lasts, 0.5):.1f}",
+            f"{self.pulled * per * 60:.1f}, {simulated.pulled * per * 60:.1f}",
+            f"{self.load:.1f}",
+        )
+        return "| " + " | ".join(cells) + " |"
+
+
+async def _real(size: int, seconds: float) -> Real:
+    counted, ledger = Counted(), Ledger()
+    with TemporaryDirectory() as name, _counting(counted):
+        peers = await _start(size, Path(name), ledger)
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(peer.run()) for peer in peers]
+            await asyncio.sleep(WARM_S)
+            counted.clear()
+            before, since = _loopback_bytes(), time.time()
+            pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers)
+            await asyncio.sleep(seconds)
+            wire = _loopback_bytes() - before
+            pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers) - pulled
+            for task in running:
+                task.cancel()
+        await asyncio.gather(*(peer.network.close() for peer in peers))
+    waits = [
+        [at - made for at in ledger.usable[digest]]
+        for digest, made in ledger.offered.items()
+        if digest in ledger.usable and since <= made < since + seconds - STEP_S / 2
+    ]
+    return Real(
+        counted,
+        wire if NAMESPACE in os.environ else 0,
+        [min(each) for each in waits],
+        [max(each) for each in waits],
+        pulled,
+        os.getloadavg()[0],
+    )
+
+
+async def _start(size: int, directory: Path, ledger: Ledger) -> list[ModellessPeer]:
+    """Peers that joined one after the other, each through one before it. Each has an address group of its own."""
     from swarmd.network.hivemind import HivemindNetwork
 
     peers: list[ModellessPeer] = []
-    for number in range(count):
-        key = key_of(seed, number)
+    for number in range(size):
+        key, rng = key_of(1, number), random.Random(number)
         identity = directory / f"{number}.key"
         identity.write_bytes(key.to_libp2p())
         config = NetworkConfig(host=f"127.1.{number // 250}.{number % 250 + 1}", dialable=True)
@@ -82,61 +160,87 @@ async def start_peers(count: int, seed: int, directory: Path, ledger: Ledger) ->
             key=key, identity_path=identity, config=config, swarm=lambda: MANIFEST
         )
         if peers:
-            friend = random.Random(number).choice(peers)
-            await network.connect(friend.network.addresses, named=True)
-        peers.append(ModellessPeer(key, network, random.Random(seed * 1000 + number), time.time, ledger))
+            await network.connect(rng.choice(peers).network.addresses, named=True)
+        peers.append(ModellessPeer(key, network, rng, time.time, ledger))
     return peers
 
 
-async def main(count: int, warm_s: float, measure_s: float) -> None:
-    counted, ledger = Counted(), Ledger()
-    count_calls(counted)
+async def _wire() -> None:
+    """Print what a call, a connection and an idle connection add on the wire, in both directions together."""
     with TemporaryDirectory() as name:
-        began = time.monotonic()
-        peers = await start_peers(count, 1, Path(name), ledger)
-        print("started", time.monotonic() - began, os.getloadavg(), flush=True)
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(peer.run()) for peer in peers]
-            await asyncio.sleep(warm_s)
-            before = loopback_bytes()
-            for table in (counted.calls, counted.sent, counted.received):
-                table.clear()
-            for peer in peers:
-                peer.did.clear()
-            since = time.time()
-            await asyncio.sleep(measure_s)
-            wire = loopback_bytes() - before
-            took = time.time() - since
-            did: Counter[str] = Counter()
-            for peer in peers:
-                did += peer.did
-            print("wire B/s per peer", wire / took / count)
-            print("app B/s per peer", (sum(counted.sent.values()) + sum(counted.received.values())) / took / count)
-            print("calls/s per peer", sum(counted.calls.values()) / took / count)
-            for kind in counted.calls:
-                print(
-                    f"{kind:20} {counted.calls[kind] / took / count:8.3f}/s sent {counted.sent[kind] / took / count:9.1f} B/s"
-                    f" received {counted.received[kind] / took / count:9.1f} B/s"
-                )
-            print({k: round(v / took / count * 60, 2) for k, v in did.items()}, "a minute")
-            first = [min(ledger.usable[d]) - t for d, t in ledger.offered.items() if d in ledger.usable and t > since]
-            last = [max(ledger.usable[d]) - t for d, t in ledger.offered.items() if d in ledger.usable and t > since]
-            if first:
-                print("first usable s p50 p99", statistics.median(first), sorted(first)[int(0.99 * len(first))])
-                print("last usable s p50 max", statistics.median(last), max(last))
-            print("first external s", sorted(p.first_external_s or -1 for p in peers))
-            print("sizes", sorted(p.gossip.statistics().swarm_size for p in peers))
-            print("refused", sum((Counter(p.network.statistics().refused) for p in peers), Counter()))
-            print("connections", sorted(len(p.network.statistics().connections) for p in peers))
-            print("load", os.getloadavg())
-            for task in running:
-                task.cancel()
-        await asyncio.gather(*(peer.network.close() for peer in peers))
+        one, two = (peer.network for peer in await _start(2, Path(name), Ledger()))
+        await asyncio.sleep(2.0)
+        before = _loopback_bytes()
+        await asyncio.sleep(IDLE_S)
+        idle = (_loopback_bytes() - before) / IDLE_S
+        before, began = _loopback_bytes(), time.monotonic()
+        for _ in range(GREETINGS):
+            await one.ping(two.peer_id)
+        took = time.monotonic() - began
+        call = (_loopback_bytes() - before - idle * took) / GREETINGS
+        before, began = _loopback_bytes(), time.monotonic()
+        for _ in range(CONNECTIONS):
+            await one.disconnect(two.peer_id)
+            try:
+                await one.connect(two.addresses, named=True)
+            except NetworkError as error:
+                _write(f"not connected again: {error}")
+        took = time.monotonic() - began
+        connection = (_loopback_bytes() - before - idle * took) / CONNECTIONS
+        _write(f"an idle pair: {idle:.0f} bytes a second; a greeting {call:.0f} bytes; a connection {connection:.0f}")
+        await asyncio.gather(one.close(), two.close())
 
 
-if __name__ == "__main__":
-    import sys
+class _counting:
+    """While in here, what all peers of this process ask one another is counted."""
 
-    import uvloop
+    def __init__(self, counted: Counted) -> None:
+        self._counted = counted
 
-    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+    def __enter__(self) -> None:
+        from swarmd.network.control import Control
+        from swarmd.network.hivemind import HivemindNetwork
+
+        counted, call, ask = self._counted, Control.call, HivemindNetwork._ask
+        self._undo = (Control, call), (HivemindNetwork, ask)
+
+        async def counting_call(control: Any, peer: bytes, protocol: str, request: bytes, most: int) -> bytes:
+            answer = await call(control, peer, protocol, request, most)
+            counted.made(protocol, len(request), len(answer))
+            return answer
+
+        async def counting_ask(network: Any, session: Any, peer: Any, protocol: str, *rest: Any) -> bytes:
+            answer: bytes = await ask(network, session, peer, protocol, *rest)
+            counted.made(protocol, 33, 5 + len(answer))
+            return answer
+
+        Control.call = counting_call  # type: ignore[method-assign]
+        HivemindNetwork._ask = counting_ask  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        (control, call), (network, ask) = self._undo
+        control.call = call  # type: ignore[method-assign]
+        network._ask = ask  # type: ignore[method-assign]
+
+
+def _enter_namespace() -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-rn", "true"], check=False).returncode:
+        _write("No network namespace of its own: bytes on the wire are not measured.")
+        return
+    script = 'ip link set lo up && exec "$@"'
+    command = [unshare, "-rn", "sh", "-c", script, "sh", sys.executable, "-W", "ignore", "-m", "benchmarks.scale"]
+    os.execve(unshare, [*command, *sys.argv[1:]], os.environ | {NAMESPACE: "1"})
+
+
+def _loopback_bytes() -> int:
+    for line in Path("/proc/net/dev").read_text(encoding="ascii").splitlines():
+        name, _, rest = line.partition(":")
+        if name.strip() == "lo":
+            return int(rest.split()[0])
+    return 0
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -14,7 +14,7 @@ from benchmarks.scale.tally import Purpose, together
 from benchmarks.scale.workload import GROUPS_USED
 
 PULLERS = 2 * GROUPS_USED
-"""Peers that pull a record, on average: as many as there are records that one peer pulls for each it makes."""
+"""Peers that pull a record, on average: one makes one record for each so many that it pulls."""
 
 DRAWS = 1_000
 KB = 1e3
@@ -67,7 +67,7 @@ def rmr_of_announcements(result: Result) -> float:
 
 
 def last_delivery_s(result: Result) -> float:
-    """Seconds until the last of PULLERS peers has a record, where each has it after one of the measured ages."""
+    """Seconds until the last of PULLERS peers has a record, each of which has it at one of the measured ages."""
     outcome = result.outcome
     if outcome.lasts:
         return median(outcome.lasts)
@@ -87,14 +87,17 @@ ROWS: tuple[Row, ...] = (
     ("a minute's search", searched),
     ("RMR of bodies", lambda r: f"{bodies_rmr(r):.2f}"),
     ("RMR of announcements", lambda r: f"{rmr_of_announcements(r):.1f}"),
-    ("LDH", lambda r: "1"),
+    ("LDH", lambda _result: "1"),
     ("s from made to usable, by whoever pulls: median (p99)", lambda r: ages(r.outcome.ages)),
     ("s to the last of 32 that pull a record", lambda r: f"{last_delivery_s(r):.0f}"),
     ("s to a newcomer's first group: median (most)", lambda r: newcomers(r.outcome.first_external_s)),
     ("swarm's size as believed", lambda r: f"{median(r.outcome.sizes_believed):.0f}"),
     ("shards in use", lambda r: f"{median(r.outcome.shards):.0f}"),
     ("connections", lambda r: f"{median(r.outcome.connections):.0f}"),
-    ("new connections a minute", lambda r: f"{per_minute(r, sum(t.connections for t in r.outcome.tallies)):.1f}"),
+    (
+        "new connections a minute",
+        lambda r: f"{per_minute(r, sum(t.connections for t in r.outcome.tallies)):.1f}",
+    ),
     ("CPU s of the simulation", lambda r: f"{r.cpu_s:.0f}"),
 )
 
@@ -128,7 +131,10 @@ def table(results: Sequence[Result]) -> str:
 def purposes(results: Sequence[Result]) -> str:
     """KB/s that the median machine receives as answers, and its calls per second, by purpose."""
     heads = [f"{result.size:,} peers" for result in results]
-    lines = ["| KB/s of answers; calls per second | " + " | ".join(heads) + " |", "|---|" + "---|" * len(results)]
+    lines = [
+        "| KB/s of answers; calls per second | " + " | ".join(heads) + " |",
+        "|---|" + "---|" * len(results),
+    ]
     for purpose in Purpose:
         cells = []
         for result in results:
@@ -150,4 +156,6 @@ def flatness(results: Sequence[Result]) -> str:
         "calls": percentile(last.load.calls, 0.5) / percentile(first.load.calls, 0.5),
     }
     said = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in ratios.items())
-    return f"{last.size:,} peers against {first.size:,}, medians: {said}. One call adds {CALL_BYTES:.0f} bytes."
+    return (
+        f"{last.size:,} peers against {first.size:,}, medians: {said}. One call adds {CALL_BYTES:.0f} bytes."
+    )

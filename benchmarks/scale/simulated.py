@@ -12,6 +12,7 @@ from benchmarks.scale.network import SimulatedNetwork
 from benchmarks.scale.peer import Ledger, ModellessPeer
 from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Served, Tally
+from benchmarks.scale.workload import MANIFEST
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
 
 FORGET_S = 60.0
@@ -93,6 +94,7 @@ async def _play(setting: Setting) -> Outcome:
         for peer in peers:
             peer.network.settle()
             running += [tasks.create_task(peer.run()), tasks.create_task(peer.network.run())]
+        running.append(tasks.create_task(_tell_news(publications, machines)))
         await _pass(setting.warm_s, publications)
         newcomers = []
         before = [_read_so_far(peer) for peer in peers]
@@ -119,7 +121,8 @@ async def _play(setting: Setting) -> Outcome:
         needed=sum(now[0] - then[0] for now, then in zip(after, before, strict=True)),
         pulled=sum(now[1] - then[1] for now, then in zip(after, before, strict=True)),
         first_external_s=[
-            setting.measured_s if each.first_external_s is None else each.first_external_s for each in newcomers
+            setting.measured_s if each.first_external_s is None else each.first_external_s
+            for each in newcomers
         ],
         sizes_believed=[each.swarm_size for each in seen],
         shards=[each.shards for each in seen],
@@ -135,6 +138,18 @@ async def _join(newcomer: ModellessPeer, address: str) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(newcomer.run())
         tasks.create_task(newcomer.network.run())
+
+
+async def _tell_news(publications: Publications, machines: dict[int, SimulatedNetwork]) -> None:
+    """Bring to the machines what statistical peers have them hold."""
+    while True:
+        round_ = MANIFEST.round_at(int(simulated_wall_clock()))
+        for at, holder, envelope in publications.news(round_):
+            if (wait := at - simulated_wall_clock()) > 0:
+                await asyncio.sleep(wait)
+            if at > simulated_wall_clock() - 1.0:
+                machines[holder].news(envelope)
+        await asyncio.sleep(max(0.1, MANIFEST.round_start(round_ + 1) - simulated_wall_clock()))
 
 
 async def _pass(seconds: float, publications: Publications) -> None:

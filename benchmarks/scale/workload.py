@@ -85,9 +85,7 @@ def _completion(rng: random.Random, right: int) -> Completion:
     )
 
 
-def own_status(
-    addresses: tuple[str, ...], step: int, used: Mapping[PeerId, int] | None = None
-) -> OwnStatus:
+def own_status(addresses: tuple[str, ...], step: int, used: Mapping[PeerId, int] | None = None) -> OwnStatus:
     """`used`: the publishers of the groups trained on, as a trainer counts them."""
     return OwnStatus(
         used=used or {},

@@ -22,6 +22,7 @@ from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
     Announce,
     Announced,
+    AnnouncementHeld,
     AnnouncementsRead,
     AskStatus,
     BodyArrived,
@@ -119,6 +120,7 @@ class Exchange:
         self._came: OrderedDict[bytes, Way] = OrderedDict()
         self.encounters = Encounters(network.peer_id, gossip, database, clock)
         network.count_by(self.encounters.delivered)
+        network.news_by(lambda envelope: self.handle(AnnouncementHeld(envelope)))
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property

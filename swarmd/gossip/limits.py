@@ -29,6 +29,7 @@ class GossipLimits:
 
     # Reading announcements
     read_keys_max: int = 8  # keys in one read; 8 x 64 entries x 512 bytes = 256 KiB in the worst case
+    read_ahead_s: float = 60.0  # a read is to find what is pulled in this time: many reads are many calls
     read_interval_s_min: float = 2.0  # the pace while the trainer is short of groups
     read_interval_s_max: float = (
         30.0  # the pace while reads bring nothing new, still inside any record's life
@@ -39,6 +40,10 @@ class GossipLimits:
         60.0  # a read that was never answered is forgotten; the network's own time-outs are shorter
     )
     keys_remembered: int = 4_096  # keys that were read to their end; 16 bytes each
+
+    # Announcements that others have this peer hold
+    news_per_s: float = 8.0  # taken as candidates: at most as many as are pulled at once ...
+    news_burst: float = 64.0  # ... or as many as one message brings
 
     # Choosing and pulling
     candidates_max: int = 512  # announcements waiting to be pulled; 512 x ~400 bytes
@@ -63,8 +68,8 @@ class GossipLimits:
     )
 
     # Membership
-    status_interval_s: float = 30.0  # between two publications of the own status
-    status_lifetime_s: float = 120.0  # four intervals: three lost ones in a row do not make a peer vanish
+    status_interval_s: float = 40.0  # between two publications of the own status; each takes 20 calls
+    status_lifetime_s: float = 120.0  # three intervals: two lost ones in a row do not make a peer vanish
     status_interval_s_max: float = 960.0  # ... while there is no room for it: the interval doubles up to this
     peers_max: int = 1_024  # statuses kept; beyond it the swarm is estimated, not listed
     membership_keys_max: int = 8  # keys in one read of statuses

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
 
 from protocol import KeyPair, Manifest, PeerId
 from swarmd.gossip.asking import Asking, claims
@@ -18,10 +17,10 @@ from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import (
     AddressesRemembered,
     Announced,
+    AnnouncementHeld,
     AnnouncementsRead,
     AskStatus,
     BodyArrived,
-    Change,
     Command,
     Demand,
     Event,
@@ -32,7 +31,6 @@ from swarmd.gossip.events import (
     Misbehaved,
     NetworkRestarted,
     OperatorSaid,
-    OwnStatus,
     Paused,
     PeersRemembered,
     PullFailed,
@@ -46,10 +44,11 @@ from swarmd.gossip.events import (
     Word,
 )
 from swarmd.gossip.intake import Intake
-from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.membership import STATUSES_PER_READ, Membership, PeerSeen
+from swarmd.gossip.misconduct import Misconduct
 from swarmd.gossip.namesake import NamesakeWatch
+from swarmd.gossip.own_status import OwnStatus
 from swarmd.gossip.publishing import Publisher
 from swarmd.gossip.pulling import Puller
 from swarmd.gossip.reading import Reader
@@ -62,12 +61,6 @@ from swarmd.network.clocks import clock_problem
 from swarmd.network.interface import Misbehaviour, Standing, Way
 
 WAKE_S_MIN = 0.1  # never asks for more than ten ticks per second
-TOLD_EVERY_S = 60.0  # between two reports of the same misbehaviour of the same peer
-_CHANGES: Mapping[Misbehaviour, Change] = {
-    Misbehaviour.FLOOD: "flood",
-    Misbehaviour.LIES: "lies",
-    Misbehaviour.REFUSES: "refuses",
-}
 
 
 class Gossip:
@@ -106,8 +99,7 @@ class Gossip:
         self._unheard: frozenset[PeerId] = frozenset()
         self._keys_read = 0
         self._wanting = False
-        self._misbehaved: Counter[str] = Counter()
-        self._told: Kept[tuple[PeerId, str], float] = Kept(limits.peers_judged_max)
+        self._misconduct = Misconduct(limits)
         self._now = 0.0
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -175,6 +167,8 @@ class Gossip:
                 self._publisher.answered(stored)
             case AnnouncementsRead(envelopes):
                 self._announcements(envelopes, now)
+            case AnnouncementHeld(envelope):
+                self._held(envelope, now)
             case StatusesRead(envelopes):
                 statuses = self._status_intake.read(envelopes, now)
                 for verified in statuses:
@@ -255,6 +249,14 @@ class Gossip:
                 self._contacts.announced(announced)
         self._reader.answered(self._puller.offer_all(new, now), now)
 
+    def _held(self, envelope: bytes, now: float) -> None:
+        """What this peer holds for others it need not look for."""
+        if (announced := self._intake.held(envelope, now)) is None:
+            return
+        if self._contacts.is_contact(announced.publisher, now):
+            self._contacts.announced(announced)
+        self._puller.offer_all([announced], now)
+
     # Judging ---------------------------------------------------------------------------------------
 
     def _operator(self, peer: PeerId, word: Word) -> list[Command]:
@@ -277,13 +279,7 @@ class Gossip:
                 self._reputation.forget(peer)
 
     def _misbehaviour(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        """Count every report, and log one per TOLD_EVERY_S: they come by the hundred."""
-        self._misbehaved[what.value] += 1
-        told: list[Command] = []
-        before = self._told.get((peer, what.value))
-        if before is None or abs(now - before) >= TOLD_EVERY_S:
-            self._told.put((peer, what.value), now, close=False)
-            told.append(StandingChanged(peer, _CHANGES[what], "to the transport"))
+        told = self._misconduct.reported(peer, what, now)
         return told + self._puller.judge.penalise(peer, what.value, now)
 
     # What is due -----------------------------------------------------------------------------------
@@ -306,7 +302,8 @@ class Gossip:
         if self._reader.due(now):
             missing = self._missing(now)
             self._wanting = missing > 0
-            if keys := self._reader.keys(missing, self._shards.publish, now):
+            ahead = round(self._puller.allowance.per_second * self._limits.read_ahead_s)
+            if keys := self._reader.keys(missing, self._shards.publish, now, ahead):
                 self._keys_read += len(keys)
                 commands.append(ReadAnnouncements(keys))
         members = self._membership.keys(now)
@@ -345,7 +342,7 @@ class Gossip:
             trusted=tuple(sorted(self._reputation.trusted)),
             left=self._membership.left(),
             points_lost=dict(self._reputation.lost),
-            misbehaved=dict(self._misbehaved),
+            misbehaved=dict(self._misconduct.counts),
             clock_offset_s=offset,
             problems=(
                 *((clock_problem(offset, "most peers that publish"),) if offset is not None else ()),

@@ -103,9 +103,11 @@ class Membership:
         self.read_timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
 
     def look_again(self) -> None:
-        """Somebody fell silent, and may have said goodbye: read as soon as after a read that brought little."""
+        """Somebody fell silent, and may have said goodbye: pause no longer than if the last read had brought
+        little."""
         if not self._asked:
-            self.read_timer.at = min(self.read_timer.at, self._read_at + self._limits.membership_interval_s_max)
+            soon = self._read_at + self._limits.membership_interval_s_max
+            self.read_timer.at = min(self.read_timer.at, soon)
 
     def told(self, peer: PeerId, status: PeerStatus, now: float) -> None:
         """A connected peer told its status itself."""

@@ -9,10 +9,11 @@ import random
 from dataclasses import replace
 
 from protocol import KeyPair, Manifest
-from swarmd.gossip.events import Command, OwnStatus, PublishStatus, TellStatus
+from swarmd.gossip.events import Command, PublishStatus, TellStatus
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.membership import LEFT
 from swarmd.gossip.namesake import NamesakeWatch
+from swarmd.gossip.own_status import OwnStatus
 from swarmd.gossip.status import sign_own_status
 from swarmd.gossip.timer import Timer
 

@@ -30,6 +30,7 @@ from swarmd.network.dht_keeping import Keeping
 from swarmd.network.dht_storage import Clock, packed_dictionary
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import REPLICAS, HandingOver, Packed, messages_of
+from swarmd.network.interface import News
 from swarmd.network.malformed import MessageError
 from swarmd.network.messages import (
     FIND_ANSWER_BYTES_MAX,
@@ -121,6 +122,10 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def handlers(self) -> dict[str, Handler]:
         """What is answered, by protocol id."""
         return {PING: self._on_ping, STORE: self._on_store, FIND: self._on_find}
+
+    def news_by(self, news: News) -> None:
+        """Call `news` with each announcement that others have this node hold, from now on."""
+        self._keeping.news = news
 
     def hide(self) -> None:
         """Send no place of ours with requests (SPEC section 7.6.3)."""

@@ -36,7 +36,15 @@ from swarmd.network.dht_storage import Clock
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.in_touch import InTouch
-from swarmd.network.interface import BodyProvider, Delivered, NetworkStatistics, Pulled, Report, StandingOf
+from swarmd.network.interface import (
+    BodyProvider,
+    Delivered,
+    NetworkStatistics,
+    News,
+    Pulled,
+    Report,
+    StandingOf,
+)
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, is_running_elsewhere
@@ -98,6 +106,7 @@ class HivemindNetwork:
         self._clock = clock
         self._rules = StorageRules(swarm)
         self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
+        self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
         self._guard = Guard(time.monotonic, self._puller.delivered)
         self._server = StreamServer()
@@ -198,6 +207,9 @@ class HivemindNetwork:
 
     def count_by(self, delivered: Delivered) -> None:
         self._server.count_by(delivered)
+
+    def news_by(self, news: News) -> None:
+        self._news = news
 
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         self._guard.judge_by(standing_of, report)
@@ -310,6 +322,7 @@ class HivemindNetwork:
         session = await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
         )
+        session.dht.news_by(lambda envelope: self._news(envelope))
         if self._visiting:
             session.visit()
         return session

@@ -1,9 +1,9 @@
 """Which nodes keep what they said that they hold. Pure.
 
-A node that says yes and holds nothing takes the place of one that would hold. Some of the walks before a store
-ask about the same keys, and so do reads: what a node no longer gives back shows there. It may be honest, because
-it may have restarted, or its shelf may be full. So nothing is held against it, except that others are asked
-to hold things before it is.
+A node that says yes and holds nothing takes the place of one that would hold. Some of the walks before stores
+ask about the same keys, and so do reads: what a node no longer gives back shows there. It may be honest,
+because it may have restarted, or its shelf may be full. So nothing is held against it, except that others are
+asked to hold things before it is.
 """
 
 from __future__ import annotations

@@ -253,6 +253,28 @@ def test_what_is_published_stays_here_and_goes_to_contacts_wherever_they_are() -
     run(scenario)
 
 
+def test_a_store_fetches_what_lies_under_its_key_only_to_see_that_promises_are_kept() -> None:
+    async def scenario(world: World) -> None:
+        publisher, other = Honest(world), Honest(world)
+        publisher.knows(other.peer)
+        asked: list[bytes] = []
+
+        async def answer(keys: Sequence[bytes]) -> list[Answer]:
+            asked.extend(keys)
+            return await other.answer(keys)
+
+        world.at[other.peer] = (answer, other.keep)
+        name = dht_id(placement(0).key)
+        beside = (int.from_bytes(name) ^ 1).to_bytes(len(name))
+        for number in range(4):
+            await publisher.searcher.hold([replace(placement(0), subkey=b"entry %d" % number)])
+            await asyncio.sleep(1.0)
+        assert asked == [beside, name, beside, beside]
+        assert len(other.shelf.entries(name, simulated_wall_clock())) == 4
+
+    run(scenario)
+
+
 def test_contacts_of_one_address_group_do_not_take_all_places() -> None:
     async def scenario(world: World) -> None:
         reader, friend = Honest(world), Honest(world)

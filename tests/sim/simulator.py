@@ -337,9 +337,12 @@ class Swarm:
             return False
         stored = False
         for holder in self._holders(peer, placed.key):
-            stored |= holder.shelf.put_entry(
+            held = holder.shelf.put_entry(
                 placed.key, placed.subkey, envelope, placed.expires, self.now, brought_by(peer)
             )
+            stored |= held
+            if held and holder is not peer:
+                self.tell(holder, g.AnnouncementHeld(envelope))
             self.fullest_key = max(self.fullest_key, len(holder.shelf.entries(placed.key, self.now)))
         return stored
 
