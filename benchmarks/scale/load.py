@@ -2,7 +2,7 @@
 
 Every peer asks as often as one of the machines, drawn at random. Where its questions go is drawn anew:
 
-- those about a key go to the eight nodes next to it, and what lies there comes back from the five that hold it;
+- those about a key go to the eight nodes next to it, and what lies there comes from the five that hold it;
 - all others (nodes on the way, contacts, publishers, greetings) go anywhere.
 
 Where all peers are machines nothing is drawn: it is what they served.
@@ -26,8 +26,8 @@ from swarmd.network.handing_over import REPLICAS
 Numbers = NDArray[np.float64]
 
 CALL_BYTES = 520.0
-"""What one call puts on the wire in each direction beside its message: a stream with its handshake, hivemind's
-frame, TCP and IP. Measured by `--wire`."""
+"""What one call puts on the wire in each direction beside its message: a stream with its handshake, a frame,
+TCP and IP. Measured by `--wire`."""
 
 CONNECTION_BYTES = 4_000.0
 """The same of a new connection: Noise, the muxer, identify. Measured by `--wire`."""

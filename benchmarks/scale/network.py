@@ -105,7 +105,7 @@ class SimulatedNetwork:
     def addresses(self) -> tuple[str, ...]:
         return (self.node.full_address,)
 
-    def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:
+    def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:  # noqa: ARG002
         self._bodies = bodies
 
     def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
@@ -117,7 +117,7 @@ class SimulatedNetwork:
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         self._guard.judge_by(standing_of, report)
 
-    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:  # noqa: ARG002
         names = {PeerId(address.rpartition("/")[2]) for address in addresses} - {self.peer_id}
         for name in names:
             other = self._crowd.number_of[name]
@@ -159,7 +159,7 @@ class SimulatedNetwork:
     async def store_body(self, envelope: bytes) -> bool:
         raise NotImplementedError("everybody can be dialled")
 
-    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:  # noqa: ARG002
         other = self._crowd.number_of[peer_id]
         await self._trip(other)
         machine = self._machines.get(other)

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from benchmarks.scale.workload import MANIFEST, STEP_S, demand, group, own_status
 from protocol import KeyPair, PeerId
@@ -29,6 +29,7 @@ from swarmd.network.interface import (
 )
 
 T = TypeVar("T")
+N = TypeVar("N", bound="PeerNetwork")
 
 WORKERS = 16
 """Commands that wait on the network at once, as in the exchange."""
@@ -71,13 +72,13 @@ class Ledger:
         self.usable.setdefault(digest, []).append(now)
 
 
-class ModellessPeer:
+class ModellessPeer(Generic[N]):
     """One peer of a measured swarm, from `run` until its task is cancelled."""
 
     def __init__(
         self,
         key: KeyPair,
-        network: PeerNetwork,
+        network: N,
         rng: random.Random,
         clock: Callable[[], float],
         ledger: Ledger,

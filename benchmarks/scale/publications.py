@@ -14,6 +14,7 @@ from benchmarks.scale.workload import MANIFEST, ROUND_S, STEP_S, group, own_stat
 from protocol import (
     MEMBERSHIP_SHARDS,
     SHARD_ENTRIES_MAX,
+    Placement,
     announcement_key,
     dht_id,
     membership_key,
@@ -175,19 +176,18 @@ class Publications:
         publisher.start_round(entry.about)
         made = group(self._group_rng(entry.publisher, entry.about), entry.about)
         for command in publisher.publish(made, entry.width, 1, at):
-            assert isinstance(command, g.StoreBlob)
-            self._entry_of[command.digest] = entry
-            self._bodies[command.digest] = command.envelope
-            if len(self._bodies) > BODIES_MAX:
-                self._bodies.popitem(last=False)
+            if isinstance(command, g.StoreBlob):
+                self._entry_of[command.digest] = entry
+                self._bodies[command.digest] = command.envelope
+        while len(self._bodies) > BODIES_MAX:
+            self._bodies.popitem(last=False)
         return publisher
 
     def _sign_announcement(self, entry: Entry) -> tuple[bytes, Held]:
         batch = self._record(entry).batch(entry.since)
-        assert batch is not None
-        placement = place_announcement(batch.envelopes[0], manifest=MANIFEST, now=entry.since)
-        assert placement.subkey is not None
-        return placement.subkey, Held(placement.value, placement.expires)
+        if batch is None:
+            raise RuntimeError(f"a record of peer {entry.publisher} could not be published")
+        return _placed(place_announcement(batch.envelopes[0], manifest=MANIFEST, now=entry.since))
 
     def _statuses(self, shard: int, now: float) -> list[Entry]:
         """One of each peer, until the shard is full: whoever has a place renews it."""
@@ -203,9 +203,11 @@ class Publications:
         node = self._crowd.nodes[entry.publisher]
         status = own_status((node.full_address,), entry.about % 1_000)
         envelope = sign_own_status(node.key, MANIFEST, LIMITS, status, entry.since)[0]
-        placement = place_status(envelope, manifest=MANIFEST, now=entry.since)
-        assert placement.subkey is not None
-        return placement.subkey, Held(placement.value, placement.expires)
+        return _placed(place_status(envelope, manifest=MANIFEST, now=entry.since))
+
+
+def _placed(placement: Placement) -> tuple[bytes, Held]:
+    return placement.subkey or b"", Held(placement.value, placement.expires)
 
 
 @lru_cache(65_536)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.scale.load import CALL_BYTES, Load, Numbers
+from benchmarks.scale.load import Load, Numbers
 from benchmarks.scale.simulated import Outcome, median
 from benchmarks.scale.tally import Purpose, together
 from benchmarks.scale.workload import GROUPS_USED
@@ -67,7 +67,7 @@ def rmr_of_announcements(result: Result) -> float:
 
 
 def last_delivery_s(result: Result) -> float:
-    """Seconds until the last of PULLERS peers has a record, each of which has it at one of the measured ages."""
+    """Seconds until the last of PULLERS peers has a record, each of which waits one of the measured ages."""
     outcome = result.outcome
     if outcome.lasts:
         return median(outcome.lasts)
@@ -156,6 +156,4 @@ def flatness(results: Sequence[Result]) -> str:
         "calls": percentile(last.load.calls, 0.5) / percentile(first.load.calls, 0.5),
     }
     said = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in ratios.items())
-    return (
-        f"{last.size:,} peers against {first.size:,}, medians: {said}. One call adds {CALL_BYTES:.0f} bytes."
-    )
+    return f"{last.size:,} peers against {first.size:,}, medians: {said}."

@@ -73,7 +73,7 @@ def simulate(setting: Setting) -> Outcome:
 async def _play(setting: Setting) -> Outcome:
     rng = random.Random(setting.seed)
     crowd = Crowd(setting.size, setting.seed)
-    peers: list[ModellessPeer] = []
+    peers: list[ModellessPeer[SimulatedNetwork]] = []
 
     def shards() -> int:
         return rng.choice(peers).gossip.statistics().shards if peers else 1
@@ -82,7 +82,7 @@ async def _play(setting: Setting) -> Outcome:
     machines: dict[int, SimulatedNetwork] = {}
     ledger = Ledger()
 
-    def machine(number: int) -> ModellessPeer:
+    def machine(number: int) -> ModellessPeer[SimulatedNetwork]:
         own = random.Random(f"{setting.seed} {number}")
         network = SimulatedNetwork(number, crowd, publications, machines, own, setting.latency_s)
         return ModellessPeer(crowd.nodes[number].key, network, own, simulated_wall_clock, ledger)
@@ -133,7 +133,7 @@ async def _play(setting: Setting) -> Outcome:
     )
 
 
-async def _join(newcomer: ModellessPeer, address: str) -> None:
+async def _join(newcomer: ModellessPeer[SimulatedNetwork], address: str) -> None:
     await newcomer.network.connect((address,), named=True)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(newcomer.run())
@@ -159,7 +159,7 @@ async def _pass(seconds: float, publications: Publications) -> None:
         publications.forget_before(simulated_wall_clock())
 
 
-def _read_so_far(peer: ModellessPeer) -> tuple[int, int]:
+def _read_so_far(peer: ModellessPeer[SimulatedNetwork]) -> tuple[int, int]:
     """Candidates found and bodies pulled since the start."""
     return peer.new_candidates, peer.gossip.statistics().groups_pulled
 

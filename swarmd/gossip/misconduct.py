@@ -27,7 +27,7 @@ class Misconduct:
         self._told: Kept[tuple[PeerId, str], float] = Kept(limits.peers_judged_max)
 
     def reported(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        """Count the report. Returns what is to be told of it, once in TOLD_EVERY_S: they come by the hundred."""
+        """Count the report. Returns what is to be told of it, once in TOLD_EVERY_S: they may be hundreds."""
         self.counts[what.value] += 1
         before = self._told.get((peer, what.value))
         if before is not None and abs(now - before) < TOLD_EVERY_S:

@@ -1,4 +1,4 @@
-"""Tells the swarm about this peer: a signed status every half minute, and a last one when it leaves.
+"""Tells the swarm about this peer: a signed status every 40 s, and a last one when it leaves.
 
 Where its shard of the DHT has no room, it is offered ever less often.
 """

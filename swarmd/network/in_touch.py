@@ -37,8 +37,8 @@ GREETINGS_AT_ONCE = 8
 
 SILENT_MANY = 32
 SILENT_ROUNDS_MAX = 4
-"""Of so many silent peers one is greeted every second round, of twice as many every third, and of any number in
-one of SILENT_ROUNDS_MAX. With its stream a greeting costs 1 KB on the wire, and in a large swarm most of
+"""Of so many silent peers one is greeted every second round, of twice as many every third, and of any number
+in one of SILENT_ROUNDS_MAX. With its stream a greeting costs 1 KB on the wire, and in a large swarm most of
 hundreds of connections are silent."""
 
 UNANSWERED_MAX = 4

@@ -63,7 +63,7 @@ class Holding(NamedTuple):
     held: int
     """How many are held, be it here alone: contacts ask here too."""
     crowded: int
-    """How many were refused by more nodes than kept them, contacts aside: near their keys there is no room."""
+    """How many were refused by more nodes than kept them, contacts aside: there is no room for them."""
 
 
 @dataclass

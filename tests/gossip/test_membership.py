@@ -75,7 +75,9 @@ def test_a_peer_that_fell_silent_is_looked_for_soon_in_a_small_swarm_and_not_in_
     for neighbours in (3, 300):
         gossip = machine()
         gossip.handle(g.Tick(neighbours), START)
-        gossip.handle(g.StatusesRead(tuple(make_status(MANIFEST, key(n), START) for n in range(1, 71))), START)
+        gossip.handle(
+            g.StatusesRead(tuple(make_status(MANIFEST, key(n), START) for n in range(1, 71))), START
+        )
         late = START + LIMITS.membership_interval_s_max + 1.0
         assert not [c for c in gossip.handle(g.Tick(neighbours), late) if isinstance(c, g.ReadStatuses)]
         commands = gossip.handle(g.Tick(neighbours, unheard=frozenset({key(1).peer_id})), late)

@@ -18,7 +18,9 @@ def watch(hearing: Hearing, doors: Doors | None = None) -> InTouch:
     return InTouch(nothing, nothing, hearing, doors or Doors(), nothing)
 
 
-def rounds(in_touch: InTouch, hearing: Hearing, clock: list[float], count: int, peers: int) -> list[list[Any]]:
+def rounds(
+    in_touch: InTouch, hearing: Hearing, clock: list[float], count: int, peers: int
+) -> list[list[Any]]:
     """Whom it greets in so many seconds; all answer."""
     greeted = []
     for _ in range(count):
