@@ -53,8 +53,8 @@ def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
     if sizes:
         _write(
             "| real peers | KB/s received, messages: real, simulated | calls a second: real, simulated "
-            "| KB/s on the wire | s to the first that can use a record: median (p99) "
-            "| s to the last | pulled a minute: real, simulated | load |"
+            "| KB/s on the wire | s to the first that can use a record, median (p99): real, simulated "
+            "| s to the last: real, simulated | pulled a minute: real, simulated | load |"
         )
         _write("|---|---|---|---|---|---|---|---|")
     for size in sizes:
@@ -107,8 +107,8 @@ class Real:
             f"{sum(self.counted.calls.values()) * per:.2f}, "
             f"{sum(tally.calls for tally in simulated.tallies) * per:.2f}",
             f"{self.wire * per / 1e3:.2f}" if self.wire else "not measured",
-            f"{percentile(self.firsts, 0.5):.2f} ({percentile(self.firsts, 0.99):.2f})",
-            f"{percentile(self.lasts, 0.5):.1f}",
+            f"{_spread(self.firsts)}, {_spread(simulated.firsts)}",
+            f"{percentile(self.lasts, 0.5):.1f}, {percentile(simulated.lasts, 0.5):.1f}",
             f"{self.pulled * per * 60:.1f}, {simulated.pulled * per * 60:.1f}",
             f"{self.load:.1f}",
         )
@@ -247,6 +247,10 @@ def _loopback_bytes() -> int:
         if name.strip() == "lo":
             return int(rest.split()[0])
     return 0
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{percentile(seconds, 0.5):.2f} ({percentile(seconds, 0.99):.2f})"
 
 
 def _write(line: str) -> None:

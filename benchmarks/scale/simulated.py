@@ -49,8 +49,9 @@ class Outcome:
     """By the machines, to other machines."""
     ages: list[float]
     """Seconds from a record's making to its being usable here, of every body pulled."""
+    firsts: list[float]
     lasts: list[float]
-    """Seconds until the last machine that pulls a record has it; only where all peers are machines."""
+    """Seconds until the first and the last machine that pulls a record have it; where all are machines."""
     needed: int
     """Announcements that were new to the machine that read them."""
     pulled: int
@@ -110,13 +111,14 @@ async def _play(setting: Setting) -> Outcome:
         for task in running:
             task.cancel()
     after = [_read_so_far(peer) for peer in peers]
-    ages, lasts = _latencies(ledger, publications, since, whole=setting.machines == setting.size)
+    ages, firsts, lasts = _latencies(ledger, publications, since, whole=setting.machines == setting.size)
     seen = [peer.gossip.statistics() for peer in peers]
     return Outcome(
         setting=setting,
         tallies=[peer.network.tally for peer in peers],
         served=[peer.network.served for peer in peers],
         ages=ages,
+        firsts=firsts,
         lasts=lasts,
         needed=sum(now[0] - then[0] for now, then in zip(after, before, strict=True)),
         pulled=sum(now[1] - then[1] for now, then in zip(after, before, strict=True)),
@@ -166,16 +168,17 @@ def _read_so_far(peer: ModellessPeer[SimulatedNetwork]) -> tuple[int, int]:
 
 def _latencies(
     ledger: Ledger, publications: Publications, since: float, *, whole: bool
-) -> tuple[list[float], list[float]]:
-    ages, lasts = [], []
+) -> tuple[list[float], list[float], list[float]]:
+    ages, firsts, lasts = [], [], []
     for digest, times in ledger.usable.items():
         made = ledger.offered.get(digest) or publications.published_at(digest)
         if made is None:
             continue
         ages += [at - made for at in times if at >= since]
         if whole and made >= since:
+            firsts.append(min(times) - made)
             lasts.append(max(times) - made)
-    return ages, lasts
+    return ages, firsts, lasts
 
 
 def median(values: Sequence[float]) -> float:

@@ -72,18 +72,20 @@ class Intake:
         most = self._limits.shard_entries_target
         return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
 
-    def held(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:
-        """An announcement that somebody had this peer hold, if it was not seen before.
+    def may_take(self, envelope: bytes, now: float) -> bool:
+        """Whether an announcement that somebody had this peer hold is to be looked at.
 
-        Their rate is bounded: each is verified once more than the storing node did.
+        It is new, and not one of a flood.
         """
-        digest = digest_of(envelope)
         rate = Rate(self._limits.news_per_s, self._limits.news_burst)
-        if digest in self._known or not self._news.take("held", rate, 1.0, now):
-            return None
+        return digest_of(envelope) not in self._known and self._news.take("held", rate, 1.0, now)
+
+    def held(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:
+        """The same announcement, verified; None if it is not sound."""
         announced = self._verify(envelope, now)
         if announced is not None:
-            self._known.put(digest, (_topic(announced), announced.publisher), close=False)
+            known = _topic(announced), announced.publisher
+            self._known.put(digest_of(envelope), known, close=False)
         return announced
 
     def _verify(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:

@@ -109,6 +109,8 @@ class Gossip:
         Nothing that comes from the network makes it raise.
         """
         self._now = now
+        if isinstance(event, AnnouncementHeld) and not self._intake.may_take(event.envelope, now):
+            return []
         self._start_round(now)
         commands = self._take(event, now)
         if isinstance(event, Tick):

@@ -63,7 +63,7 @@ class Holding(NamedTuple):
     held: int
     """How many are held, be it here alone: contacts ask here too."""
     crowded: int
-    """How many were refused by more nodes than kept them, contacts aside: there is no room for them."""
+    """How many REPLICAS nodes or more refused, and fewer kept, contacts aside: there is no room for them."""
 
 
 @dataclass
@@ -81,6 +81,10 @@ class _Thing:
     kept: int = 0
     refused: int = 0
     """How many nodes said that they hold it, and that they do not; contacts do not count."""
+
+    @property
+    def is_crowded(self) -> bool:
+        return self.refused >= REPLICAS and self.refused > self.kept
 
     @property
     def packed(self) -> Packed:
@@ -159,7 +163,7 @@ class Searcher:
             for placement, key, held in zip(placements, keys, kept, strict=True)
         ]
         await self._spread(things, known, walk)
-        return Holding(sum(thing.held for thing in things), sum(t.refused > t.kept for t in things))
+        return Holding(sum(thing.held for thing in things), sum(thing.is_crowded for thing in things))
 
     async def look_around(self) -> None:
         """Walk towards this peer's own place: fills the routing table."""

@@ -355,7 +355,7 @@ def test_what_all_others_refuse_is_held_and_read_here() -> None:
         publisher = Honest(world)
         publisher.knows(world.hostile("refuses"))
         one = placement(1)
-        assert await publisher.searcher.hold([one]) == Holding(held=1, crowded=1)
+        assert await publisher.searcher.hold([one]) == Holding(held=1, crowded=0)
         assert await publisher.searcher.entries([one.key]) == [one.value]
 
     run(scenario)
