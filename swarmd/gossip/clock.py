@@ -43,7 +43,7 @@ class ClockWatch:
         self._heard[peer] = heard
 
     def offset_s(self, now: float) -> float | None:
-        """By how much the swarm's clock is ahead of ours; None while it agrees or too few peers are known.
+        """By how much the swarm's clock is ahead of ours; None while they agree or too few are known.
 
         Most of those heard must have said enough: of three, one wrong clock and one old status are the median.
         """
