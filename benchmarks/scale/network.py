@@ -21,7 +21,7 @@ from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
 from protocol import PEER_ID_BYTES, PeerId, Place, place_announcement, place_status
-from swarmd.network.dht import BUCKET_SIZE, PROVEN_S, NAMED, Answer
+from swarmd.network.dht import BUCKET_SIZE, NAMED, PROVEN_S, Answer
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import Packed

@@ -45,7 +45,7 @@ class ClockWatch:
     def offset_s(self, now: float) -> float | None:
         """By how much the swarm's clock is ahead of ours; None while they agree or too few are known.
 
-        Most of those heard must have said enough: of three, one wrong clock and one old status are the median.
+        Most of those heard must have said enough: of three, one wrong clock and an old status decide.
         """
         age = self._limits.status_interval_s / (SAMPLES + 1)
         recent = [heard for heard in self._heard.values() if abs(now - heard.read) < REMEMBERED_S]
