@@ -26,7 +26,7 @@ from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import Packed
 from swarmd.network.hivemind import READ_KEYS
-from swarmd.network.in_touch import SILENT_S, TOUCH_S
+from swarmd.network.in_touch import SILENT_MANY, SILENT_ROUNDS_MAX, SILENT_S, TOUCH_S
 from swarmd.network.interface import (
     BodyProvider,
     NetworkStatistics,
@@ -186,12 +186,13 @@ class SimulatedNetwork:
 
     async def run(self) -> None:
         """Greet who is silent, and look around, until cancelled."""
-        looked = self._loop_time()
+        looked, rounds = self._loop_time(), 0
         while True:
             await asyncio.sleep(TOUCH_S)
             now = self._loop_time()
             silent = [n for n, answered in self._answered_at.items() if now - answered > SILENT_S]
-            if silent:
+            rounds += 1
+            if silent and rounds % min(SILENT_ROUNDS_MAX, 1 + len(silent) // SILENT_MANY) == 0:
                 self._greet(min(silent, key=self._answered_at.__getitem__))
             if now - looked >= LOOK_AROUND_S:
                 looked = now

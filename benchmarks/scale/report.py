@@ -117,7 +117,7 @@ def ages(values: Sequence[float]) -> str:
 
 
 def newcomers(values: Sequence[float]) -> str:
-    return f"{median(values):.1f} ({max(values, default=float('nan')):.1f})"
+    return f"{median(values):.1f} ({max(values):.1f})" if values else "none came"
 
 
 def table(results: Sequence[Result]) -> str:
