@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ from benchmarks.scale.report import Result, flatness, purposes, table
 from benchmarks.scale.simulated import Setting, simulate
 
 SIZES = (100, 1_000, 10_000)
-SHORT = {"real": 6, "newcomers": 2, "warm_s": 240.0, "measured_s": 120.0}
+SHORT: dict[str, Any] = {"real": 6, "newcomers": 2, "warm_s": 240.0, "measured_s": 120.0}
 
 
 def result_of(setting: Setting) -> Result:

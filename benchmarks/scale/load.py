@@ -25,11 +25,11 @@ from swarmd.network.handing_over import REPLICAS
 
 Numbers = NDArray[np.float64]
 
-CALL_BYTES = 520.0
+CALL_BYTES = 505.0
 """What one call puts on the wire in each direction beside its message: a stream with its handshake, a frame,
 TCP and IP. Measured by `--wire`."""
 
-CONNECTION_BYTES = 4_000.0
+CONNECTION_BYTES = 1_200.0
 """The same of a new connection: Noise, the muxer, identify. Measured by `--wire`."""
 
 
