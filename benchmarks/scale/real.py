@@ -196,7 +196,7 @@ async def _wire() -> None:
         _write(
             f"Both directions together: an idle pair {idle:.0f} bytes a second, a greeting {call:.0f} bytes, "
             f"a connection with a greeting and a look around {connection:.0f}. "
-            f"{GREETINGS - answered} of {GREETINGS} greetings were not answered: this machine is too busy if any. "
+            f"{GREETINGS - answered} of {GREETINGS} greetings went unanswered, as on a busy machine. "
             f"Load {os.getloadavg()[0]:.1f}."
         )
         await asyncio.gather(one.close(), two.close())
