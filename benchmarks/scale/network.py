@@ -90,6 +90,8 @@ class SimulatedNetwork:
         )
         self._answered_at: dict[int, float] = {}
         """Those it is connected to, and when they last answered."""
+        self._heard: dict[int, float] = {}
+        """When each peer last answered, connected or not: as in `hearing.py`, but for its bound."""
         self._bodies: BodyProvider = lambda _digest: None
         self._full_status = b""
         self.news: News = lambda _envelope: None
@@ -310,7 +312,7 @@ class SimulatedNetwork:
             machine.served.sent += answered + found
             machine.served.stores += to in (To.KEEPER, To.FRIEND)
         self._connected(other)
-        self._answered_at[other] = self._loop_time()
+        self._answered_at[other] = self._heard[other] = self._loop_time()
         caller = self._rng.randrange(self._crowd.size)
         if caller not in self._machines and purpose is not Purpose.GREET:
             self._connected(caller, ours=False)
@@ -337,7 +339,7 @@ class SimulatedNetwork:
         if oldest is not None:
             node_id, silent = oldest
             number = self._crowd.number(silent)
-            if self._loop_time() - self._answered_at.get(number, float("-inf")) > PROVEN_S:
+            if self._loop_time() - self._heard.get(number, float("-inf")) > PROVEN_S:
                 self._greet(number)
             self.routing_table.add_or_update_node(node_id, silent)
 
