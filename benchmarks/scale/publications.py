@@ -38,6 +38,9 @@ ROUNDS_BACK = int(LIFETIME_S // ROUND_S) + 1
 STORED_AFTER_S = 1.3
 """From a group to its announcement on others' shelves: gossip's batch, a walk, a store."""
 
+FULL_MAX = 4 * REPLICAS
+"""Nodes next to a key that are looked at for what its nearest have no room for: more than a walk finds."""
+
 BELIEFS = 16
 """Machines that are asked in each round over how many shards they publish."""
 
@@ -80,21 +83,31 @@ class Publications:
         self._stored: dict[tuple[int, int], dict[bytes, Held]] = {}
         """What machines stored at statistical nodes, by node and key."""
 
-    def live(self, key: int, now: float) -> list[Entry]:
-        """The entries under `key`. A full key keeps those that came first."""
+    def live(self, key: int, now: float, rank: int = 0) -> list[Entry]:
+        """The entries under `key` at the node that is nearest but `rank`.
+
+        The REPLICAS nearest keep those that came first, as many as they have room for. What finds no place goes
+        to the next as many, and so on.
+        """
+        first = rank // REPLICAS * SHARD_ENTRIES_MAX
+        return self._all(key, now)[first : first + SHARD_ENTRIES_MAX]
+
+    def _all(self, key: int, now: float) -> list[Entry]:
         if key in self.status_keys:
             several = self._statuses(self.status_keys[key], now)
         else:
             newest = MANIFEST.round_at(int(now))
             rounds = range(newest - ROUNDS_BACK, newest + 1)
             several = [entry for round_ in rounds for entry in self._round(round_).get(key, ())]
-        return [entry for entry in several if entry.since <= now < entry.expires][:SHARD_ENTRIES_MAX]
+        return [entry for entry in several if entry.since <= now < entry.expires]
+
+    def _live_at(self, number: int, key: int, now: float) -> list[Entry]:
+        near = self._crowd.nearest(key, FULL_MAX)
+        return self.live(key, now, near.index(number)) if number in near else []
 
     def entries(self, number: int, key: int, now: float) -> dict[bytes, Held]:
         """What lies under `key` at one node, by subkey."""
-        if number not in self._crowd.nearest(key, REPLICAS):
-            return {}
-        return dict(self._made(key, entry) for entry in self.live(key, now))
+        return dict(self._made(key, entry) for entry in self._live_at(number, key, now))
 
     def _made(self, key: int, entry: Entry) -> tuple[bytes, Held]:
         """An entry's subkey and its signed value."""
@@ -111,7 +124,7 @@ class Publications:
     def put(self, number: int, key: int, subkey: bytes, held: Held, now: float) -> bool:
         """A machine stores at a statistical node. False: its key is full."""
         before = self.stored(number, key, now)
-        others = len(self.live(key, now)) if number in self._crowd.nearest(key, REPLICAS) else 0
+        others = len(self._live_at(number, key, now))
         if subkey not in before and len(before) + others >= SHARD_ENTRIES_MAX:
             return False
         self._stored[number, key] = before | {subkey: held}
@@ -194,10 +207,10 @@ class Publications:
         return _placed(place_announcement(batch.envelopes[0], manifest=MANIFEST, now=entry.since))
 
     def _statuses(self, shard: int, now: float) -> list[Entry]:
-        """One of each peer, until the shard is full: whoever has a place renews it."""
+        """One of each peer: whoever has a place renews it."""
         interval, lifetime = LIMITS.status_interval_s, LIMITS.status_lifetime_s
         entries = []
-        for number in self._members[shard][:SHARD_ENTRIES_MAX]:
+        for number in self._members[shard]:
             times = int(now / interval - self._phases[number])
             since = (times + self._phases[number]) * interval
             entries.append(Entry(since, number, since + lifetime, times))
