@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from swarmd.network.interface import NetworkStatistics
 
 HEARS_NOBODY_S = 30.0
-"""Seconds without any answer. A silent peer is greeted every 10 s."""
+"""Seconds without any answer. In a small swarm a silent peer is greeted every 10 s."""
 
 NOT_ASKED_S = 150.0
 """Seconds without any request from others. Every peer stores its status with others every 40 s."""
