@@ -1,0 +1,5 @@
+"""Environments of other packages as sources of tasks: `textarena` and `verifiers`.
+
+They run where every source runs, in the sandboxed worker: without files, network, tools and other players.
+What needs one of them is refused with its name.
+"""
