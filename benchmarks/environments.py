@@ -1,4 +1,6 @@
-"""Which environments of other packages work as tasks: `python -m benchmarks.environments [textarena|verifiers]`.
+"""Which environments of other packages work as tasks.
+
+    python -m benchmarks.environments [textarena|verifiers]
 
 Each is made twice, as when a manifest is loaded, and asked for 16 questions; then it scores junk. Prints a
 table in Markdown, a line per kind of game. docs/environments.md has one of them.

@@ -53,7 +53,7 @@ class TextArena:
         return [name for name in ENV_REGISTRY if not name.endswith(_VARIANTS)]
 
     def build(self, dataset: str, config: Mapping[str, Any]) -> ArenaGame:
-        """Raises UnknownDatasetError, BadOptionError, and NeedsError for a game that cannot be played here."""
+        """Raises UnknownDatasetError, BadOptionError, and NeedsError for a game that cannot be played."""
         if dataset not in self.datasets():
             near = difflib.get_close_matches(dataset, self.datasets(), n=3)
             hint = (
@@ -109,7 +109,7 @@ class Start(NamedTuple):
 
 
 class ArenaGame:
-    """One game with its options. A move is an answer; what the game says since the last one is an observation.
+    """One game with its options. A move is an answer; what the game says to it is an observation.
 
     The score is what the game pays, 0 for a game that is not over.
     """
@@ -145,29 +145,38 @@ class ArenaGame:
 
     def reply(self, answers: Answers, entry: Start) -> str | None:
         """What the game says to the last move; None if it is over."""
-        game, said = self._played(answers, entry)
-        return None if _bare(game).state.done else said
+        played = self._played(answers, entry)
+        return None if played.over else played.said
 
     def score(self, answers: Answers, entry: Start) -> float:
-        """What the game pays its player, once it is over. A wrong move may cost less than 0, which counts 0."""
-        state = _bare(self._played(answers, entry)[0]).state
-        return float((state.rewards or {}).get(0, 0.0)) if state.done else 0.0
+        """What the game pays its player, once it is over. Less than 0, for a wrong move, counts as 0."""
+        return self._played(answers, entry).pays
 
     def admits(self, answer: str, entry: Start) -> bool:  # noqa: ARG002
         """Moves of up to 256 characters."""
         return len(answer) <= MOVE_CHARS_MAX and is_bounded(answer)
 
-    def _played(self, answers: Answers, entry: Start) -> tuple[Any, str]:
-        """The game after these moves, and what it said to the last one."""
+    def _played(self, answers: Answers, entry: Start) -> _Played:
+        """What came of these moves."""
         random.setstate(entry.of_python)
-        numpy_random.set_state(entry.of_numpy)
+        numpy_random.set_state(entry.of_numpy)  # noqa: NPY002
         game, said = copy.deepcopy(entry.game), ""
         for answer in answers:
-            if _bare(game).state.done:
-                break
-            game.step(answer or "")
-            said = _said(game)
-        return game, said
+            try:
+                game.step(answer or "")
+            except Exception:  # noqa: BLE001  a game may raise anything at a move, which is then the last
+                return _Played(over=True, said="", pays=0.0)
+            state, said = _bare(game).state, _said(game)
+            if state.done:
+                return _Played(over=True, said=said, pays=float((state.rewards or {}).get(0, 0.0)))
+        return _Played(over=False, said=said, pays=0.0)
+
+
+class _Played(NamedTuple):
+    over: bool
+    said: str
+    """to the last move"""
+    pays: float
 
 
 def _bare(game: Any) -> Any:
