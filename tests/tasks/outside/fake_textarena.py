@@ -6,7 +6,7 @@ from pathlib import Path
 
 VERSION = "0.0.7"
 
-PACKAGE = '''
+PACKAGE = """
 import enum, random
 import openai, nltk
 
@@ -49,7 +49,7 @@ class Wrapper(Env):
         return self.env.step(action if "[" in action else f"[{action}]")
 
 from textarena.envs.registration import make
-'''
+"""
 
 REGISTRATION = """
 import importlib

@@ -27,7 +27,9 @@ def game(name: str, seed: int, **options: object) -> TaskSpec:
 
 async def test_a_number_is_found_by_halving_and_wordle_says_what_it_lacks():
     async with TaskRunner(reward="exact") as runner:
-        [question, wordle] = await runner.questions([game("GuessTheNumber-v0", 1, turns=6), game("Wordle-v0", 1)])
+        [question, wordle] = await runner.questions(
+            [game("GuessTheNumber-v0", 1, turns=6), game("Wordle-v0", 1)]
+        )
         low, high, answers = 1, 20, []
         while True:
             answers.append(f"<answer>{(low + high) // 2}</answer>")

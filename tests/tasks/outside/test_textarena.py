@@ -95,7 +95,12 @@ async def test_the_game_replies_from_its_beginning_each_time_and_pays_at_its_end
     assert once[:5].strip("!?.") in ("highe", "lower")
     assert over is None
     [[won, at_the_end, below, early]] = await runner.score(
-        [(question.spec, [said(wrong, number), said(wrong, wrong, wrong), said(wrong, wrong, 99), said(wrong)])]
+        [
+            (
+                question.spec,
+                [said(wrong, number), said(wrong, wrong, wrong), said(wrong, wrong, 99), said(wrong)],
+            )
+        ]
     )
     assert (won.reward, won.observations) == (1.0, (once,))
     assert (at_the_end.reward, at_the_end.observations) == (0.25, (once, twice))
