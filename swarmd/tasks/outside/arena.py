@@ -159,7 +159,7 @@ class ArenaGame:
     def _played(self, answers: Answers, entry: Start) -> _Played:
         """What came of these moves."""
         random.setstate(entry.of_python)
-        numpy_random.set_state(entry.of_numpy)  # noqa: NPY002
+        numpy_random.set_state(entry.of_numpy)
         game, said = copy.deepcopy(entry.game), ""
         for answer in answers:
             try:

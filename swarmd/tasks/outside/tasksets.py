@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
@@ -52,11 +53,17 @@ class Verifiers:
             raise NeedsError(f"{dataset} needs {_SHIPPED[dataset]}")
         from swarmd.tasks.outside.scripted import NEEDS
 
-        try:
-            with absent(NEEDS):
-                return _build(dataset, config)
-        except NeedsError as error:
-            raise NeedsError(f"{dataset} needs {error}") from error
+        with _explained(dataset), absent(NEEDS):
+            return _build(dataset, config)
+
+
+@contextmanager
+def _explained(dataset: str) -> Iterator[None]:
+    """Says of whom a NeedsError speaks."""
+    try:
+        yield
+    except NeedsError as error:
+        raise NeedsError(f"{dataset} needs {error}") from error
 
 
 def _build(dataset: str, config: Mapping[str, Any]) -> OneAnswer | Exchange:
@@ -171,6 +178,7 @@ class _Tasks:
 
     def __init__(self, env: Any, questions: int) -> None:
         self._env = env
+        self._name = env.config.taskset.id
         self._questions = questions
 
     def _entry(self, seed: int, index: int) -> Entry:
@@ -209,8 +217,9 @@ class OneAnswer(_Tasks):
 
     def question(self, seed: int, index: int) -> tuple[str, Entry]:
         """The prompt of one task."""
-        entry = self._entry(seed, index)
-        return self._text(entry), entry
+        with _explained(self._name):
+            entry = self._entry(seed, index)
+            return self._text(entry), entry
 
     def score(self, answer: str, entry: Entry) -> float:
         """The weighted sum of the task's rewards."""
@@ -226,9 +235,10 @@ class Exchange(_Tasks):
 
     def question(self, seed: int, index: int) -> tuple[str, Entry]:
         """The prompt of one task, or what its environment says first."""
-        entry = self._entry(seed, index)
-        script, _ = self._play([], entry)
-        return self._text(entry, script.asked[0] if script.asked else None), entry
+        with _explained(self._name):
+            entry = self._entry(seed, index)
+            script, _ = self._play([], entry)
+            return self._text(entry, script.asked[0] if script.asked else None), entry
 
     def hidden(self, entry: Entry) -> str:
         """The hash of the task's data, of which the prompt is a part."""

@@ -61,8 +61,11 @@ class EnvSpec:
     kwargs: dict
 
 GAMES = {"Guess-v0": ("Guess", {"max_turns": 9}), "Guess-v0-raw": ("Guess", {}), "Duel-v0": ("Duel", {}),
-    "Words-v0": ("Words", {}), "Asking-v0": ("Asking", {}), "Clock-v0": ("Clock", {}), "Lost-v0": ("Lost", {})}
-ENV_REGISTRY = {name: EnvSpec(f"textarena.envs.games:{kind}", kwargs) for name, (kind, kwargs) in GAMES.items()}
+    "Words-v0": ("Words", {}), "Asking-v0": ("Asking", {}), "Clock-v0": ("Clock", {}),
+    "Lost-v0": ("Lost", {})}
+ENV_REGISTRY = {
+    name: EnvSpec(f"textarena.envs.games:{kind}", kwargs) for name, (kind, kwargs) in GAMES.items()
+}
 
 def make(env_id, **kwargs):
     import textarena

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.tasks.outside import fake_textarena
 
 from protocol import TaskSpec, canonical_json
 from swarmd.errors import ConfigError
 from swarmd.tasks import Question, TaskRunner, find_payers, load_manifest
 from swarmd.tasks.versions import outside_versions
+from tests.tasks.outside import fake_textarena
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
