@@ -17,10 +17,12 @@ from dataclasses import dataclass
 
 from protocol import Manifest, TaskFamily
 from swarmd.tasks import Question, TaskRunner, WorkerOptions, find_payers, task_spec
+from swarmd.tasks.outside import BY_SEED_ALONE
 from swarmd.tasks.source import FROM_OUTSIDE, find_sources
 from swarmd.tasks.trying import try_tasks
 
 SEEDS = 16  # questions asked of each: enough to see whether there are several
+TOO_SLOW = "takes more than the 20 s that a question may take"
 _VARIANT = re.compile(r"-v\d+.*")
 
 
@@ -31,7 +33,7 @@ class Found:
     name: str
     why: str = ""
     turns: int = 1
-    distinct: int = 0
+    alike: bool = False
     junk: str = ""
 
     @property
@@ -39,7 +41,7 @@ class Found:
         """For the table."""
         if self.why:
             return self.why
-        note = "one question only" if self.distinct == 1 else ""
+        note = "begins alike for all seeds" if self.alike else ""
         return "; ".join(filter(None, ("works", note, self.junk)))
 
 
@@ -57,7 +59,8 @@ async def _measured(source: str, version: str, names: Sequence[str]) -> list[Fou
                 continue
             payers = await find_payers(runner, _manifest(family))
             junk = f"pays {payers[0].reward:.2f} for {payers[0].answer!r}" if payers else ""
-            found.append(Found(name, "", questions[0].turns, len({each.digest for each in questions}), junk))
+            alike = questions[0].hidden.startswith(BY_SEED_ALONE)
+            found.append(Found(name, "", questions[0].turns, alike, junk))
     return found
 
 
@@ -79,7 +82,9 @@ def environments(source: str) -> list[Found]:
         if name not in found:
             _, kind, detail, _ = tried[name]
             text = str(detail).removeprefix(f"{name} ")
-            found[name] = Found(name, text if kind in ("dataset", "option") else f"{kind}: {text}")
+            found[name] = Found(
+                name, text if kind == "dataset" else TOO_SLOW if kind == "timeout" else f"{kind}: {text}"
+            )
     return [found[name] for name in names]
 
 

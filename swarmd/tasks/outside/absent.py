@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from swarmd.tasks.source import RefusedTaskError
 
@@ -43,7 +43,7 @@ class _Refusing(type):
     def __getitem__(cls, _: object) -> type:
         return cls
 
-    def __or__(cls, _: object) -> type:
+    def __or__(cls, _: object) -> Any:
         return cls
 
     __ror__ = __or__

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import random
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from numpy import random as numpy_random
 from protocol.limits import TURNS_MAX
 from swarmd.tasks.answers import is_bounded
 from swarmd.tasks.options import whole
+from swarmd.tasks.outside import BY_SEED_ALONE
 from swarmd.tasks.outside.absent import NeedsError, absent
 from swarmd.tasks.source import BadOptionError, UnknownDatasetError
 from swarmd.tasks.versions import outside_versions
@@ -34,6 +36,7 @@ NEEDS = {
 }
 _VARIANTS = ("-raw", "-train")  # the same games with other observations, which are ours to choose
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: it differs between processes
+OTHERS = 3  # seeds that are compared: a number from 1 to 20 is the same for four in 1 of 8,000
 MOVE_CHARS_MAX = 256  # the longest move of these games, a whole crossword, has some hundred
 
 with absent(NEEDS):
@@ -74,8 +77,11 @@ def _explained(name: str) -> Iterator[None]:
         raise NeedsError(f"{name} needs {error}") from error
     except OSError as error:
         raise NeedsError(f"{name} needs a file that textarena does not bring") from error
-    except (ImportError, SyntaxError) as error:
-        raise NeedsError(f"{name} needs another Python or package: {error}") from error
+    except ImportError as error:
+        raise NeedsError(f"{name} needs another package: {error}") from error
+    except SyntaxError as error:
+        python = ".".join(map(str, sys.version_info[:2]))
+        raise NeedsError(f"{name} needs a newer Python than {python}: {error}") from error
 
 
 def _build(dataset: str, config: Mapping[str, Any]) -> ArenaGame:
@@ -103,6 +109,8 @@ def _build(dataset: str, config: Mapping[str, Any]) -> ArenaGame:
 class Start(NamedTuple):
     """A game that has just begun, and where the random generators were."""
 
+    number: int
+    """Its seed."""
     game: Any
     of_python: Any
     of_numpy: Any
@@ -123,6 +131,11 @@ class ArenaGame:
     def question(self, seed: int, index: int) -> tuple[str, Start]:
         """What the game says first. Raises NeedsError for one that is not for a single player."""
         number = random.Random(f"{seed},{index}").getrandbits(32)  # noqa: S311  a game, not a secret
+        game = self._begun(number)
+        return _said(game), Start(number, game, random.getstate(), numpy_random.get_state())
+
+    def _begun(self, number: int) -> Any:
+        """The game as the seed `number` begins it. It leaves the generators where the game left them."""
         random.seed(number)
         numpy_random.seed(number)
         game = copy.deepcopy(self._game)
@@ -135,13 +148,13 @@ class ArenaGame:
                 raise NeedsError("several players") from error
             if not isinstance(_bare(game).state, textarena.SinglePlayerState):
                 raise NeedsError("several players")
-        return _said(game), Start(game, random.getstate(), numpy_random.get_state())
+        return game
 
     def hidden(self, entry: Start) -> str:
-        """The game's state as it begins."""
-        game = _bare(entry.game)
-        known = {name: value for name, value in vars(game).items() if name != "state"}
-        return _ADDRESS.sub("", repr((known, game.state.game_state)))
+        """The game's state as it begins; the seed, if other seeds begin alike."""
+        state = _state(entry.game)
+        others = (self._begun(entry.number + other) for other in range(1, 1 + OTHERS))
+        return state if any(_state(other) != state for other in others) else f"{BY_SEED_ALONE}{entry.number}"
 
     def reply(self, answers: Answers, entry: Start) -> str | None:
         """What the game says to the last move; None if it is over."""
@@ -186,8 +199,17 @@ def _bare(game: Any) -> Any:
     return game
 
 
+def _state(game: Any) -> str:
+    """Everything that the game knows."""
+    bare = _bare(game)
+    known = {name: value for name, value in vars(bare).items() if name != "state"}
+    return _ADDRESS.sub("", repr((known, bare.state.game_state)))
+
+
 def _said(game: Any) -> str:
     """What the game has said since it was asked last, without the player's own moves."""
     _, messages = _bare(game).get_observation()
     own = textarena.ObservationType.PLAYER_ACTION
-    return "\n".join(text for _, text, kind in messages if kind is not own).strip()
+    told = (text for _, text, kind in messages if kind is not own)
+    # Some games note a move with its arguments in another order: its text is then the player's number.
+    return "\n".join(text for text in told if isinstance(text, str)).strip()

@@ -83,8 +83,8 @@ def _build(dataset: str, config: Mapping[str, Any]) -> OneAnswer | Exchange:
         raise UnknownDatasetError(f"no taskset {dataset!r} can be imported here: {why}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        option = str(first["loc"][-1]) if first["loc"] else None
-        raise BadOptionError(f"{dataset}: {option}: {first['msg']}", option) from error
+        named = str(first["loc"][-1]) if first["loc"] else None
+        raise BadOptionError(f"{dataset}: {named}: {first['msg']}", named) from error
     except (AttributeError, TypeError, ValueError) as error:
         raise UnknownDatasetError(
             f"{dataset} is no module with a taskset of verifiers 0.4: {error}"

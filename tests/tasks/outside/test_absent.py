@@ -60,7 +60,8 @@ def test_a_manifest_with_a_task_of_a_missing_extra_says_how_to_get_it(tmp_path):
     path = tmp_path / "swarm.toml"
     path.write_text(
         'name = "games"\ngenesis = 2026-01-01T00:00:00Z\nround_seconds = 15\nreward = "exact"\n'
-        'max_new_tokens = 16\nrecords_per_round_max = 64\n[[tasks]]\nsource = "textarena"\ndataset = "Wordle-v0"\n'
+        "max_new_tokens = 16\nrecords_per_round_max = 64\n[[tasks]]\n"
+        'source = "textarena"\ndataset = "Wordle-v0"\n'
     )
     with pytest.raises(
         ConfigError, match=r"line 8, tasks\.0\.source: textarena is not installed: pip install"

@@ -135,7 +135,7 @@ def task(dataset: str = "vf_sums", seed: int = 1, **options: object) -> TaskSpec
         source="verifiers",
         dataset=dataset,
         config=canonical_json(options),
-        version=outside_versions()["verifiers"],
+        version=outside_versions().get("verifiers", "missing"),
         seed=seed,
         index=0,
     )
