@@ -116,6 +116,14 @@ async def test_a_move_that_breaks_the_game_is_its_last_and_earns_nothing(runner)
     assert (score.reward, score.failure) == (0.0, None)
 
 
+async def test_a_move_that_is_too_long_or_takes_for_ever_to_read_is_as_if_it_were_missing(runner):
+    [question] = await runner.questions([game(turns=3)])
+    long, endless, none = await runner.replies(
+        [(question.spec, said("7" * 257)), (question.spec, said("1e99999999")), (question.spec, ["hm"])]
+    )
+    assert long == endless == none
+
+
 @pytest.mark.parametrize(
     ("name", "need"),
     [
