@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import PeerId
-from swarmd.gossip import Acquaintance, GossipLimits
+from swarmd.gossip import Acquaintance, Gossip, GossipLimits, OperatorSaid, PeersRemembered, Tick
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.trials import Trials
 from swarmd.network.interface import Standing, Way
-from tests.gossip.making import START, key
+from tests.gossip.making import START, key, make_manifest
 
 LIMITS = GossipLimits()
 EARLY, LATE = key(1).peer_id, key(2).peer_id
@@ -134,3 +135,15 @@ def test_when_a_peer_was_first_met_counts_after_a_restart():
     contacts.delivered(EARLY, Way.DIRECT, "/ip4/10.0.0.1/tcp/1", START + 5)
     assert contacts.party(LATE, START + 6, proved=True).on_trial
     assert not contacts.party(EARLY, START + 6, proved=True).on_trial
+
+
+def test_the_statistics_say_who_is_on_trial_but_not_of_whom_is_ignored():
+    gossip = Gossip(key=key(0), manifest=make_manifest(), rng=random.Random(0), limits=LIMITS, dialable=True)
+    first = {EARLY: (START, "10.0.0.1"), LATE: (START + 30, "10.0.0.2")}
+    met = tuple(Acquaintance(peer, 1, at, START + 31, group) for peer, (at, group) in first.items())
+    gossip.handle(PeersRemembered(met, {}), START + 31)
+    hosts = {peer: f"/ip4/{group}/tcp/1" for peer, (_, group) in first.items()}
+    gossip.handle(Tick(2, connections=hosts), START + 32)
+    assert {view.peer_id: view.on_trial for view in gossip.statistics().peers} == {EARLY: False, LATE: True}
+    gossip.handle(OperatorSaid(LATE, "ban"), START + 33)
+    assert not any(view.on_trial for view in gossip.statistics().peers)
