@@ -199,7 +199,7 @@ class Gossip:
         if tick.dialable is not None:
             self._publisher.dialable = tick.dialable
         self._contacts.connected(
-            {p: a for p, a in tick.connections.items() if not self._reputation.is_ignored(p, now)}
+            {p: a for p, a in tick.connections.items() if not self._reputation.is_ignored(p, now)}, now
         )
         alone_until_now = self._neighbours == 0 and tick.neighbours > 0
         back, self._unheard = self._unheard - tick.unheard, tick.unheard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,12 +29,41 @@ def trials(first: Mapping[PeerId, float]) -> Trials:
 
 
 def test_a_peer_that_came_later_waits_some_times_as_long_as_it_came_later():
-    made = trials({EARLY: 0, LATE: 20})
+    made = trials({EARLY: 0, LATE: 4})
     made.taught(EARLY, START + 70, START + 70)
-    end = START + 20 + 20 * LIMITS.trial_delays
+    end = START + 4 + 4 * LIMITS.trial_delays
     assert made.is_on_trial(LATE, end - 1)
     assert not made.is_on_trial(LATE, end)
     assert not made.is_on_trial(EARLY, START + 20)
+
+
+def test_a_slow_peer_that_was_connected_from_the_start_is_not_late():
+    made = Trials(LIMITS)
+    made.connected([EARLY, LATE], START)
+    made.taught(EARLY, START + 1, START + 1)
+    made.taught(LATE, START + 40, START + 40)
+    assert not made.is_on_trial(LATE, START + 40)
+
+
+def test_a_peer_that_came_late_and_kept_silent_waits_from_its_first_delivery_on():
+    made = Trials(LIMITS)
+    made.connected([EARLY], START)
+    made.connected([EARLY, LATE], START + 10)
+    made.taught(EARLY, START + 1, START + 500)
+    made.taught(LATE, START + 500, START + 500)
+    end = START + 500 + 10 * LIMITS.trial_delays
+    made.taught(EARLY, end - 2, end - 2)
+    assert made.is_on_trial(LATE, end - 1)
+    assert not made.is_on_trial(LATE, end)
+
+
+def test_connections_of_many_others_do_not_make_a_connected_peer_late():
+    made = Trials(replace(LIMITS, acquaintances_max=4))
+    for number in range(10, 40):
+        made.connected([EARLY, LATE, key(number).peer_id], START + number)
+    made.taught(EARLY, START + 41, START + 41)
+    made.taught(LATE, START + 90, START + 90)
+    assert not made.is_on_trial(LATE, START + 90)
 
 
 def test_nobody_waits_longer_than_ten_minutes():
