@@ -31,7 +31,8 @@ from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
 from swarmd.daemon.rollouts import Rollouts
-from swarmd.daemon.steps import Parts, StepLoop
+from swarmd.daemon.step_parts import Parts
+from swarmd.daemon.steps import StepLoop
 from swarmd.errors import NetworkError
 from swarmd.finding.bootstrap import look_up_addresses, look_up_named
 from swarmd.finding.lan import LocalNetwork, Self, private_ips

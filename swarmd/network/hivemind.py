@@ -99,7 +99,7 @@ class HivemindNetwork:
         self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
         self._puller = BodyPuller()
         self._guard = Guard(time.monotonic, self._puller.delivered)
-        self._server = StreamServer()
+        self._server = StreamServer(self._guard.relies_on)
         self._asked = AskedStreams()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._supervisor = Supervisor(self._open_session)

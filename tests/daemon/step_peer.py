@@ -12,7 +12,8 @@ from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.recording import Recorder
-from swarmd.daemon.steps import Parts, StepLoop
+from swarmd.daemon.step_parts import Parts
+from swarmd.daemon.steps import StepLoop
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import GroupSampler, Trainer, UniformSampler
 from swarmd.policy import Policy

@@ -208,10 +208,14 @@ class Honest:
     def _events(self) -> list[Mapping[str, Any]]:
         return [event for event in list(self.daemon.events) if event["event"] not in ("phase", "step")]
 
-    def _paid(self) -> Counter[str]:
+    def _paid(self) -> Counter[tuple[str, str]]:
+        manifest = self.home.manifest()
+        assert manifest is not None
+        datasets = {task.task_id: task.dataset for task in manifest.tasks}
         paid: Counter[tuple[str, str]] = Counter()
-        for publisher, body in self._rows("SELECT publisher, body FROM pool"):
-            paid[publisher] += sum(each["reward"] > 0 for each in cbor2.loads(body)["completions"])
+        for publisher, task, body in self._rows("SELECT publisher, task_id, body FROM pool"):
+            rewards = [each["reward"] for each in cbor2.loads(body)["completions"]]
+            paid[publisher, datasets[task]] += sum(reward > 0 for reward in rewards)
         return +paid
 
     def _rows(self, query: str) -> list[Any]:

@@ -13,7 +13,7 @@ import pytest
 from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.interface import Standing
-from swarmd.network.places import RESERVED, STREAMS_PER_PEER, STREAMS_SERVED
+from swarmd.network.places import RESERVED, STREAMS_PER_PEER, STREAMS_SERVED, Rank
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
@@ -174,7 +174,7 @@ async def test_17_strangers_with_4_silent_streams_each_keep_nobody_out(
         clients = Clients(server, group)
         for number in range(17 * STREAMS_PER_PEER):
             await clients.open(f"silent {number % 17}")
-        assert len(server._places) == RESERVED[Standing.STRANGER]
+        assert len(server._places) == RESERVED[Rank.STRANGER]
         for standing in (Standing.STRANGER, Standing.MET, Standing.KNOWN):
             for number in range(20):
                 async with pipe() as (reader, writer, *other):
@@ -192,12 +192,34 @@ async def test_what_strangers_take_leaves_places_for_those_that_are_known(
     server = server_with({DIGEST: b"body"})
     async with asyncio.TaskGroup() as group:
         clients = Clients(server, group)
-        for standing, places in ((Standing.STRANGER, 40), (Standing.MET, 56), (Standing.KNOWN, 64)):
+        for standing, places in ((Standing.STRANGER, 32), (Standing.MET, 44), (Standing.KNOWN, 64)):
             for number in range(STREAMS_SERVED):
                 await clients.open(f"{standing} {number}", standing)
             assert len(server._places) == places
         assert (await (await clients.open("one more")).readexactly(5))[0] == ReplyStatus.BUSY
         await clients.close()
+
+
+async def test_what_connected_peers_take_leaves_places_for_those_that_delivered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("swarmd.network.places.SILENT_S", float("inf"))
+    monkeypatch.setattr("swarmd.network.streams.REQUEST_SECONDS", 60.0)
+    server = StreamServer(lambda peer: peer.startswith("delivered"))
+    async with asyncio.TaskGroup() as group:
+        clients = Clients(server, group)
+        for number in range(STREAMS_SERVED):
+            await clients.open(f"connected {number}", Standing.MET)
+        for number in range(STREAMS_SERVED):
+            await clients.open(f"delivered {number}", Standing.MET)
+        assert len(server._places) == RESERVED[Rank.DELIVERED] > RESERVED[Rank.MET]
+        await clients.close()
+
+
+def test_a_rank_follows_the_standing_and_a_delivery_lifts_only_a_met_peer() -> None:
+    assert [Rank.of(one, delivered=False).name for one in Standing] == [one.name for one in Standing]
+    lifted = [one for one in Standing if Rank.of(one, delivered=True) != Rank.of(one, delivered=False)]
+    assert lifted == [Standing.MET]
 
 
 async def test_a_client_that_sends_no_request_loses_its_place_in_time(
