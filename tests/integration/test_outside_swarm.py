@@ -28,7 +28,7 @@ records_per_round_max = 64
 source = "textarena"
 dataset = "{game}"
 [tasks.config]
-turns = 3
+turns = 2
 {options}
 """
 
@@ -42,7 +42,7 @@ def test_two_daemons_play_one_anothers_games_again_and_use_their_groups(
 ) -> None:
     if is_real and "textarena" not in outside_versions():
         pytest.skip("textarena is not installed")
-    game, options = "GuessTheNumber-v0", "max_number = 9"
+    game, options = "GuessTheNumber-v0", "max_number = 3"
     if not is_real:
         game, options = "Guess-v0", "largest = 9"
         packages = tmp_path / "site-packages"
@@ -50,7 +50,8 @@ def test_two_daemons_play_one_anothers_games_again_and_use_their_groups(
         inherited = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path]
         monkeypatch.setenv("PYTHONPATH", ":".join([str(packages), *inherited]))
     (tmp_path / "games.toml").write_text(SWARM.format(game=game, options=options))
-    swarm = ("--swarm", str(tmp_path / "games.toml"))
+    # The embedded model has seen no such game, and its texts would go on after their answer.
+    swarm = ("--swarm", str(tmp_path / "games.toml"), "--stop", "</answer>")
     first = join("first", *swarm)
     first.wait_for("join_command", timeout_s=START_S)
     second = join("second", *swarm, "--peer", first.address)
