@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol import Manifest, TaskFamily
-from swarmd.tasks import Question, TaskRunner, WorkerOptions, find_payers, task_spec
+from swarmd.tasks import Question, TaskFailure, TaskRunner, WorkerOptions, find_payers, task_spec
 from swarmd.tasks.outside import BY_SEED_ALONE
 from swarmd.tasks.source import FROM_OUTSIDE, find_sources
 from swarmd.tasks.trying import try_tasks
@@ -55,7 +55,8 @@ async def _measured(source: str, version: str, names: Sequence[str]) -> list[Fou
             asked = await runner.questions([task_spec(family, seed) for seed in range(SEEDS)])
             questions = [each for each in asked if isinstance(each, Question)]
             if len(questions) < SEEDS:
-                found.append(Found(name, "makes no question for some seeds"))
+                reasons = {each.reason for each in asked if isinstance(each, TaskFailure)}
+                found.append(Found(name, f"some seeds fail: {', '.join(sorted(reasons))}"))
                 continue
             payers = await find_payers(runner, _manifest(family))
             junk = f"pays {payers[0].reward:.2f} for {payers[0].answer!r}" if payers else ""

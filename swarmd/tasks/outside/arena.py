@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import hashlib
 import importlib
 import inspect
 import random
@@ -151,7 +152,7 @@ class ArenaGame:
         return game
 
     def hidden(self, entry: Start) -> str:
-        """The game's state as it begins; the seed, if other seeds begin alike."""
+        """A hash of the game's state as it begins; the seed, if other seeds begin alike."""
         state = _state(entry.game)
         others = (self._begun(entry.number + other) for other in range(1, 1 + OTHERS))
         return state if any(_state(other) != state for other in others) else f"{BY_SEED_ALONE}{entry.number}"
@@ -181,7 +182,8 @@ class ArenaGame:
                 return _Played(over=True, said="", pays=0.0)
             state, said = _bare(game).state, _said(game)
             if state.done:
-                return _Played(over=True, said=said, pays=float((state.rewards or {}).get(0, 0.0)))
+                pays = (state.rewards or {}).get(0)  # some games mistake the reason of the end for the reward
+                return _Played(over=True, said=said, pays=pays if isinstance(pays, int | float) else 0.0)
         return _Played(over=False, said=said, pays=0.0)
 
 
@@ -200,10 +202,10 @@ def _bare(game: Any) -> Any:
 
 
 def _state(game: Any) -> str:
-    """Everything that the game knows."""
+    """Everything that the game knows, as a hash: a crossword knows a lot."""
     bare = _bare(game)
     known = {name: value for name, value in vars(bare).items() if name != "state"}
-    return _ADDRESS.sub("", repr((known, bare.state.game_state)))
+    return hashlib.sha256(_ADDRESS.sub("", repr((known, bare.state.game_state))).encode()).hexdigest()
 
 
 def _said(game: Any) -> str:

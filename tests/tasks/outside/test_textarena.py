@@ -69,8 +69,10 @@ async def runner(installed):
         yield running
 
 
-def number_of(question: Question) -> int:
-    return int(question.hidden.partition("'number': ")[2].partition(",")[0])
+async def number_of(runner: TaskRunner, question: Question) -> int:
+    """The number that ends the game."""
+    replies = await runner.replies([(question.spec, said(number)) for number in range(1, 21)])
+    return 1 + replies.index(None)
 
 
 async def test_the_version_names_the_package_and_how_it_is_asked(runner):
@@ -87,7 +89,7 @@ async def test_a_seed_makes_the_same_game_again_and_another_seed_another(runner)
 
 async def test_the_game_replies_from_its_beginning_each_time_and_pays_at_its_end(runner):
     [question] = await runner.questions([game(turns=3)])
-    number = number_of(question)
+    number = await number_of(runner, question)
     wrong = number % 20 + 1
     [once] = await runner.replies([(question.spec, said(wrong))])
     [twice] = await runner.replies([(question.spec, said(wrong, wrong))])
