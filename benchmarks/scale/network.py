@@ -21,7 +21,7 @@ from benchmarks.scale.publications import Publications
 from benchmarks.scale.tally import Purpose, Served, Tally, To
 from benchmarks.scale.workload import MANIFEST
 from protocol import PEER_ID_BYTES, PeerId, Place, place_announcement, place_status
-from swarmd.network.dht import BUCKET_SIZE, NAMED, Answer
+from swarmd.network.dht import BUCKET_SIZE, NAMED, PROVEN_S, Answer
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import Packed
@@ -335,7 +335,9 @@ class SimulatedNetwork:
         oldest = self.routing_table.add_or_update_node(node_id_of(peer), peer)
         if oldest is not None:
             node_id, silent = oldest
-            self._greet(self._crowd.number(silent))
+            number = self._crowd.number(silent)
+            if self._loop_time() - self._answered_at.get(number, float("-inf")) > PROVEN_S:
+                self._greet(number)
             self.routing_table.add_or_update_node(node_id, silent)
 
     async def _trip(self, other: int) -> None:

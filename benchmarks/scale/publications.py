@@ -38,6 +38,9 @@ ROUNDS_BACK = int(LIFETIME_S // ROUND_S) + 1
 STORED_AFTER_S = 1.3
 """From a group to its announcement on others' shelves: gossip's batch, a walk, a store."""
 
+BELIEFS = 16
+"""Machines that are asked in each round over how many shards they publish."""
+
 BODIES_MAX = 4_096
 """Bodies kept, 64 MiB; others are made again."""
 
@@ -154,10 +157,11 @@ class Publications:
     def _round(self, round_: int) -> dict[int, list[Entry]]:
         if round_ not in self._rounds:
             by_key: dict[int, list[Entry]] = {}
+            widths = [self._shards() for _ in range(BELIEFS)]
             for number in range(self._real, self._crowd.size):
                 at = MANIFEST.round_start(round_) + self._phases[number] * STEP_S
                 task_id = self._group_rng(number, round_).choice(MANIFEST.tasks).task_id
-                width = self._shards()
+                width = widths[number % BELIEFS]
                 key = announcements_key(
                     round_, task_id, shard_of(self._crowd.nodes[number].name, task_id, width)
                 )

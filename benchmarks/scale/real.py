@@ -58,7 +58,7 @@ def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
         )
         _write("|---|---|---|---|---|---|---|---|")
     for size in sizes:
-        real = uvloop.run(_real(size, seconds))
+        real = uvloop.run(measure(size, seconds))
         _write(real.row(size, seconds))
     return 0
 
@@ -115,7 +115,8 @@ class Real:
         return "| " + " | ".join(cells) + " |"
 
 
-async def _real(size: int, seconds: float) -> Real:
+async def measure(size: int, seconds: float) -> Real:
+    """Start `size` peers and watch them for so many seconds."""
     counted, ledger = Counted(), Ledger()
     with TemporaryDirectory() as name, _Counting(counted):
         peers = await _start(size, Path(name), ledger)
@@ -222,13 +223,13 @@ class _Counting:
             counted.made(protocol, 33, 5 + len(answer))
             return answer
 
-        Control.call = counting_call  # type: ignore[method-assign]
-        HivemindNetwork._ask = counting_ask  # type: ignore[method-assign]
+        Control.call = counting_call  # type: ignore[method-assign, assignment]
+        HivemindNetwork._ask = counting_ask  # type: ignore[method-assign, assignment]
 
     def __exit__(self, *_: object) -> None:
         (control, call), (network, ask) = self._undo
-        control.call = call  # type: ignore[method-assign]
-        network._ask = ask  # type: ignore[method-assign]
+        control.call = call  # type: ignore[method-assign, assignment]
+        network._ask = ask  # type: ignore[method-assign, assignment]
 
 
 def _enter_namespace() -> None:

@@ -15,8 +15,8 @@ NEIGHBOUR = 62
 """A node id of 20 bytes and a peer id of 38, each with its tag."""
 
 PING_REQUEST, PING_ANSWER = PLACE, PLACE + 9
-DICTIONARY = 21
-"""The frame of a dictionary: an extension, an array of three, two floats, an array of entries."""
+DICTIONARY = 19
+"""Of a dictionary, beside its entries: an array of three, two floats."""
 
 ENTRY = 10
 """An entry beside its subkey and its value: an array of three, and the expiry."""
@@ -48,8 +48,9 @@ def find_request(keys: int) -> int:
 
 def dictionary(entries: Iterable[tuple[int, int]]) -> int:
     """`entries`: the lengths of subkey and value of each."""
-    total = DICTIONARY + sum(ENTRY + packed(subkey) + packed(packed(value)) for subkey, value in entries)
-    return total if total > DICTIONARY else 0
+    each = [ENTRY + packed(subkey) + packed(packed(value)) for subkey, value in entries]
+    inside = DICTIONARY + sum(each) + (1 if len(each) < 16 else 3)
+    return inside + (3 if inside < 2**8 else 4 if inside < 2**16 else 6) if each else 0
 
 
 def result(neighbours: int, dictionary_bytes: int) -> int:

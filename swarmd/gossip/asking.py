@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from protocol import CreditStatus, FullStatus, PeerId, RejectedRecord, verify_full_status
-from swarmd.gossip.events import RememberClaim, RememberCredit
+from swarmd.gossip.events import Command, RememberClaim, RememberCredit
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
@@ -94,7 +94,7 @@ class Asking:
         self._due.put(peer, now + pause, close=False)
 
 
-def claims(own: PeerId, peer: PeerId, status: FullStatus) -> list[RememberClaim | RememberCredit]:
+def claims(own: PeerId, peer: PeerId, status: FullStatus) -> list[Command]:
     """What `peer` says that it used of `own`'s groups and what that did for it, if it says so."""
     found = status.credits if isinstance(status, CreditStatus) else ()
     return [

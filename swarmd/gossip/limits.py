@@ -29,7 +29,6 @@ class GossipLimits:
 
     # Reading announcements
     read_keys_max: int = 8  # keys in one read; 8 x 64 entries x 512 bytes = 256 KiB in the worst case
-    read_ahead_s: float = 60.0  # a read is to find what is pulled in this time: many reads are many calls
     read_interval_s_min: float = 2.0  # the pace while the trainer is short of groups
     read_interval_s_max: float = (
         30.0  # the pace while reads bring nothing new, still inside any record's life
@@ -77,7 +76,7 @@ class GossipLimits:
     membership_first: int = 64  # ... or so many peers are listed: what one full shard holds
     membership_interval_s_max: float = 15.0  # ... and afterwards at least
     # After a read, for each status that it brought. Copies of many nodes and names make one 6 KB on the wire.
-    membership_s_per_status: float = 6.0
+    membership_s_per_status: float = 5.0
     addresses_max: int = 512  # peers whose addresses are remembered, also after they fell silent
     neighbours_min: int = 4  # with fewer, dial
     connect_interval_s: float = 20.0  # between two attempts while there are too few neighbours

@@ -182,6 +182,7 @@ class Gossip:
                 if status is None:
                     return []
                 self._membership.told(peer, status, now)
+                self._clock.observe(peer, status.created, now)
                 return claims(self._key.peer_id, peer, status)
             case BodyArrived(digest, envelope, way, address):
                 arrived = puller.arrived(digest, envelope, now, way, address)
@@ -304,8 +305,7 @@ class Gossip:
         if self._reader.due(now):
             missing = self._missing(now)
             self._wanting = missing > 0
-            ahead = round(self._puller.allowance.per_second * self._limits.read_ahead_s)
-            if keys := self._reader.keys(missing, self._shards.publish, now, ahead):
+            if keys := self._reader.keys(missing, self._shards.publish, now):
                 self._keys_read += len(keys)
                 commands.append(ReadAnnouncements(keys))
         members = self._membership.keys(now)

@@ -60,11 +60,11 @@ class Reader:
         """How long a step of the trainer takes, which uses external groups."""
         self._step_s = step_seconds
 
-    def keys(self, missing: int, shards: int, now: float, ahead: int = 0) -> tuple[bytes, ...]:
-        """Keys to read now; empty while no candidates are missing. If some are, look for `ahead` more."""
+    def keys(self, missing: int, shards: int, now: float) -> tuple[bytes, ...]:
+        """Keys to read now to find about `missing` new candidates; empty while none are needed."""
         if missing <= 0 or not self.due(now):
             return ()
-        count = min(self._limits.read_keys_max, max(1, round((missing + ahead) / self._new_per_key)))
+        count = min(self._limits.read_keys_max, max(1, round(missing / self._new_per_key)))
         self._asked = {topic: self._key(topic) for topic in self._draw(count, shards, now)}
         self._asked_at = now
         if self._asked:

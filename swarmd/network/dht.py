@@ -69,6 +69,10 @@ RPC_SECONDS = 1.5
 RPCS_AT_ONCE = 64
 """Outgoing DHT messages at once."""
 
+PROVEN_S = 300.0
+"""Seconds for which an answer shows that a peer deserves its place in a full bucket. In a swarm of thousands
+each call meets somebody who finds no place, and asked for one greeting more."""
+
 PING, STORE, FIND = "SwarmDHT.rpc_ping", "SwarmDHT.rpc_store", "SwarmDHT.rpc_find"
 """Protocol ids of the three calls."""
 
@@ -311,7 +315,14 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         oldest = self.routing_table.add_or_update_node(node_id, peer)
         self._bound_replacements(node_id)
         if oldest is not None:
-            self.start(self.greet(oldest[1]), "ping")
+            self._check(*oldest)
+
+    def _check(self, node_id: DHTID, peer: PeerID) -> None:
+        """Is the oldest peer of a full bucket still there? Whoever answered lately is not asked."""
+        if self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes())) < PROVEN_S:
+            self.routing_table.add_or_update_node(node_id, peer)
+        else:
+            self.start(self.greet(peer), "ping")
 
     def _bound_replacements(self, node_id: DHTID) -> None:
         """Keep the last few peers that found no place in a full bucket: hivemind remembers them all."""

@@ -6,12 +6,14 @@ import dataclasses
 import random
 
 import pytest
+import uvloop
 from hivemind.proto import dht_pb2
 
 from benchmarks.scale import sizes
 from benchmarks.scale.crowd import NEAR, Crowd
 from benchmarks.scale.load import load_of
 from benchmarks.scale.publications import Publications, announcements_key
+from benchmarks.scale.real import LOOPBACK_S, WARM_S, measure
 from benchmarks.scale.report import Result, flatness, purposes, table
 from benchmarks.scale.simulated import Outcome, Setting, simulate
 from benchmarks.scale.tally import Purpose
@@ -23,8 +25,8 @@ from swarmd.network.packing import write_bin
 from swarmd.network.shelf import Held
 from swarmd.network.simulation import EPOCH_S
 
-SMALL = Setting(size=120, real=4, newcomers=1, warm_s=50.0, measured_s=40.0)
-WHOLE = Setting(size=6, real=6, newcomers=0, warm_s=40.0, measured_s=40.0)
+SMALL = Setting(size=120, real=3, newcomers=1, warm_s=25.0, measured_s=20.0)
+WHOLE = Setting(size=5, real=5, newcomers=0, warm_s=20.0, measured_s=20.0)
 NODE = dht_pb2.NodeInfo(node_id=bytes(20))
 
 
@@ -136,7 +138,7 @@ def test_a_crowd_serves_as_much_as_its_peers_ask(small: Outcome):
 
 def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers_too(small: Outcome):
     pulled = small.pulled / len(small.tallies) / SMALL.measured_s * 60
-    assert 16 <= pulled <= 40
+    assert 8 <= pulled <= 40
     assert all(tally.of(Purpose.PULL).calls > 0 for tally in small.tallies)
     assert all(seconds < SMALL.measured_s for seconds in small.first_external_s)
     assert all(age >= 0.0 for age in small.ages)
@@ -145,7 +147,21 @@ def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers
 def test_the_report_has_a_column_for_each_size(small: Outcome, whole: Outcome):
     results = [Result(whole, load_of(whole), 1.0), Result(small, load_of(small), 1.0)]
     for text in (table(results), purposes(results)):
-        assert text.splitlines()[0].endswith("| 6 peers | 120 peers |")
+        assert text.splitlines()[0].endswith("| 5 peers | 120 peers |")
         assert {line.count("|") for line in text.splitlines()} == {4}
         assert "nan" not in text
-    assert flatness(results).startswith("120 peers against 6")
+    assert flatness(results).startswith("120 peers against 5")
+
+
+@pytest.mark.slow
+@pytest.mark.p2p
+def test_four_real_peers_say_about_as_much_as_four_simulated_ones():
+    seconds = 60.0
+    real = uvloop.run(measure(4, seconds))
+    setting = Setting(4, real=4, newcomers=0, warm_s=WARM_S, measured_s=seconds, latency_s=LOOPBACK_S)
+    simulated = simulate(setting)
+    calls = sum(tally.calls for tally in simulated.tallies)
+    assert sum(real.counted.calls.values()) == pytest.approx(calls, rel=0.5)
+    received = sum(tally.received for tally in simulated.tallies)
+    assert sum(real.counted.received.values()) == pytest.approx(received, rel=0.5)
+    assert real.pulled == pytest.approx(simulated.pulled, rel=0.5)
