@@ -258,6 +258,7 @@ class Assembly:
             database,
             step=lambda: steps.progress.step,
             credit=reporter.credit,
+            judges=panel,
         )
         beside: dict[str, Watch] = {"news": newsroom.keep_asking, "a person's answers": desk.keep_sending}
         if (neighbours := self._neighbours(network, manifest)) is not None:
