@@ -228,8 +228,8 @@ class _Counting:
 
     def __exit__(self, *_: object) -> None:
         (control, call), (network, ask) = self._undo
-        control.call = call  # type: ignore[method-assign, assignment]
-        network._ask = ask  # type: ignore[method-assign, assignment]
+        control.call = call  # type: ignore[method-assign]
+        network._ask = ask  # type: ignore[method-assign]
 
 
 def _enter_namespace() -> None:
