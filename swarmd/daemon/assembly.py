@@ -209,6 +209,7 @@ class Assembly:
             learner=learner,
             sampler=group_sampler(self._config.learning),
             tasks=tasks,
+            peers_tasks=peers_tasks,
             draw=TrainingDraw(
                 manifest, self._key.peer_id, self._config.seed, learner.progress.questions_drawn
             ),
@@ -260,7 +261,11 @@ class Assembly:
             credit=reporter.credit,
             judges=panel,
         )
-        beside: dict[str, Watch] = {"news": newsroom.keep_asking, "a person's answers": desk.keep_sending}
+        beside: dict[str, Watch] = {
+            "news": newsroom.keep_asking,
+            "a person's answers": desk.keep_sending,
+            "what is measured": steps.draw_what_is_measured,
+        }
         if (neighbours := self._neighbours(network, manifest)) is not None:
             beside["local network"] = neighbours.run
         return Peer(exchange, steps, reporter, rollouts, desk, beside)

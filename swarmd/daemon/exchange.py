@@ -22,6 +22,7 @@ from swarmd.errors import ConfigError, NetworkError
 from swarmd.gossip import (
     Announce,
     Announced,
+    AnnouncementHeld,
     AnnouncementsRead,
     AskStatus,
     BodyArrived,
@@ -51,6 +52,7 @@ from swarmd.gossip import (
     RememberPeer,
     StandingChanged,
     StatusesRead,
+    StatusPublished,
     StoreBlob,
     StoreBody,
     TellStatus,
@@ -118,6 +120,7 @@ class Exchange:
         self._came: OrderedDict[bytes, Way] = OrderedDict()
         self.encounters = Encounters(network.peer_id, gossip, database, clock)
         network.count_by(self.encounters.delivered)
+        network.news_by(lambda envelope: self.handle(AnnouncementHeld(envelope)))
         network.judge_by(gossip.standing, lambda peer, what: self.handle(Misbehaved(peer, what)))
 
     @property
@@ -275,7 +278,7 @@ class Exchange:
                 found = await self._or([], self._network.read_statuses(keys))
                 self.handle(StatusesRead(tuple(found)))
             case PublishStatus(envelope=envelope):
-                await self._or(False, self._network.publish_status(envelope))
+                self.handle(StatusPublished(await self._or(True, self._network.publish_status(envelope))))
             case AskStatus(peer=peer):
                 await self._ask_status(peer)
             case StoreBody(envelope=envelope):

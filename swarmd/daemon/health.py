@@ -13,7 +13,7 @@ HEARS_NOBODY_S = 30.0
 """Seconds without any answer. A silent peer is greeted every 10 s."""
 
 NOT_ASKED_S = 150.0
-"""Seconds without any request from others. Every peer stores its status with others every 30 s."""
+"""Seconds without any request from others. Every peer stores its status with others every 40 s."""
 
 FROZEN_S = 60.0
 """Seconds that one request to the task worker may take. A step's questions or scores take less than one."""

@@ -31,6 +31,8 @@ class Parts:
     learner: Learner
     sampler: GroupSampler
     tasks: TaskRunner
+    peers_tasks: TaskRunner
+    """The worker for what may wait, so that own questions and scores do not."""
     draw: TrainingDraw
     held_out: HeldOutParts
     database: Database

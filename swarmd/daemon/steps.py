@@ -62,7 +62,7 @@ class StepLoop:
         self._crediting = Crediting(
             parts.manifest,
             parts.learner.policy,
-            parts.tasks,
+            parts.peers_tasks,
             parts.database.credits,
             clock=parts.clock,
         )
@@ -105,6 +105,10 @@ class StepLoop:
     def crediting_share(self) -> float:
         """Share of this run's time that measuring others' groups took, 0..1."""
         return self._crediting.share
+
+    async def draw_what_is_measured(self) -> None:
+        """To run beside the steps: the questions by which others' groups are measured."""
+        await self._crediting.draw()
 
     def use(self) -> MachineUse:
         """What this peer takes of its machine now."""

@@ -8,6 +8,7 @@ from swarmd.gossip.events import (
     AddressesRemembered,
     Announce,
     Announced,
+    AnnouncementHeld,
     AnnouncementsRead,
     AskStatus,
     BodyArrived,
@@ -25,7 +26,6 @@ from swarmd.gossip.events import (
     Misbehaved,
     NetworkRestarted,
     OperatorSaid,
-    OwnStatus,
     Paused,
     PeersRemembered,
     PublishStatus,
@@ -39,6 +39,7 @@ from swarmd.gossip.events import (
     RememberPeer,
     StandingChanged,
     StatusesRead,
+    StatusPublished,
     StoreBlob,
     StoreBody,
     TellStatus,
@@ -48,6 +49,7 @@ from swarmd.gossip.events import (
 )
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.machine import Gossip
+from swarmd.gossip.own_status import OwnStatus
 from swarmd.gossip.reputation import Ignored
 from swarmd.gossip.statistics import GossipStatistics, PeerView
 
@@ -56,6 +58,7 @@ __all__ = [
     "AddressesRemembered",
     "Announce",
     "Announced",
+    "AnnouncementHeld",
     "AnnouncementsRead",
     "AskStatus",
     "BodyArrived",
@@ -92,6 +95,7 @@ __all__ = [
     "RememberCredit",
     "RememberPeer",
     "StandingChanged",
+    "StatusPublished",
     "StatusesRead",
     "StoreBlob",
     "StoreBody",

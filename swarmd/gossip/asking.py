@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from protocol import FullStatus, PeerId, RejectedRecord, verify_full_status
+from protocol import CreditStatus, FullStatus, PeerId, RejectedRecord, verify_full_status
+from swarmd.gossip.events import Command, RememberClaim, RememberCredit
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.timer import Timer
@@ -91,3 +92,12 @@ class Asking:
         self._misses.put(peer, misses + 1, close=False)
         pause = min(self._limits.unanswered_s, self._limits.ask_peer_interval_s * 2.0**misses)
         self._due.put(peer, now + pause, close=False)
+
+
+def claims(own: PeerId, peer: PeerId, status: FullStatus) -> list[Command]:
+    """What `peer` says that it used of `own`'s groups and what that did for it, if it says so."""
+    found = status.credits if isinstance(status, CreditStatus) else ()
+    return [
+        *(RememberClaim(peer, use.groups) for use in status.used if use.publisher == own),
+        *(RememberCredit(peer, c.people, c.groups, c.gain_milli) for c in found if c.publisher == own),
+    ]

@@ -43,11 +43,14 @@ class ClockWatch:
         self._heard[peer] = heard
 
     def offset_s(self, now: float) -> float | None:
-        """By how much the swarm's clock is ahead of ours; None while it agrees or too few peers are known."""
+        """By how much the swarm's clock is ahead of ours; None while they agree or too few are known.
+
+        Most of those heard must have said enough: of three, one wrong clock and an old status decide.
+        """
         age = self._limits.status_interval_s / (SAMPLES + 1)
         recent = [heard for heard in self._heard.values() if abs(now - heard.read) < REMEMBERED_S]
         offsets = [max(heard.offsets) + age for heard in recent if len(heard.offsets) == SAMPLES]
-        if len(offsets) < self._limits.clock_peers_min:
+        if len(offsets) < max(self._limits.clock_peers_min, len(recent) // 2 + 1):
             return None
         offset = median(offsets)
         if offset < 0:  # old news looks the same: only what two thirds of the peers say at least is believed

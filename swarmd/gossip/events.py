@@ -7,12 +7,13 @@ that gets lost costs a delay and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from protocol import Completion, Credit, Episode, PeerId, TaskSpec, VerifiedRecord
+from protocol import Completion, Episode, PeerId, TaskSpec, VerifiedRecord
 from swarmd.gossip.contacts import Acquaintance
+from swarmd.gossip.own_status import OwnStatus
 from swarmd.network.interface import Misbehaviour, PullFailure, Way
 
 # Events --------------------------------------------------------------------------------------------
@@ -54,31 +55,6 @@ class GroupOffer:
     tokenizer: bytes
     even_all_right: bool = False
     """Publish it although every completion is wholly right: it teaches whoever fails at its task."""
-
-
-@dataclass(frozen=True)
-class OwnStatus:
-    """What this peer says of itself; the newest is published when the next publication is due.
-
-    Groups are counted since the peer began, not since its process did.
-    """
-
-    addresses: tuple[str, ...]
-    step: int
-    phase: str
-    model: str
-    device: str
-    reward_mean_milli: int
-    groups_own: int
-    groups_published: int
-    groups_pulled: int
-    groups_external_used: int
-    agent: str
-    eval_milli: int | None = None
-    used: Mapping[PeerId, int] = field(default_factory=dict)
-    """Publisher -> groups of it that this peer trained on. The USED_MAX largest are told."""
-    credits: Sequence[Credit] = ()
-    """What was measured of others' groups, the most measured first. The first CREDITS_MAX are told."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +109,24 @@ class AnnouncementsRead:
 
 
 @dataclass(frozen=True)
+class AnnouncementHeld:
+    """Another peer had this one hold an announcement, and the storing node found it sound."""
+
+    envelope: bytes
+
+
+@dataclass(frozen=True)
 class StatusesRead:
     """Answer to `ReadStatuses`: everything found, unverified; empty after a failure."""
 
     envelopes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class StatusPublished:
+    """Answer to `PublishStatus`: whether there was room for it."""
+
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -203,8 +193,10 @@ Event = (
     | NetworkRestarted
     | Paused
     | Announced
+    | AnnouncementHeld
     | AnnouncementsRead
     | StatusesRead
+    | StatusPublished
     | FullStatusRead
     | BodyArrived
     | PullFailed
@@ -247,7 +239,7 @@ class ReadAnnouncements:
 
 @dataclass(frozen=True)
 class PublishStatus:
-    """`Network.publish_status(envelope)`; no answer needed."""
+    """`Network.publish_status(envelope)` -> `StatusPublished`."""
 
     envelope: bytes
 

@@ -17,6 +17,7 @@ from protocol import (
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.reading import Topic
+from swarmd.network.rates import Buckets, Rate
 
 
 class Intake:
@@ -27,6 +28,7 @@ class Intake:
         self._limits = limits
         self._known: Kept[bytes, tuple[Topic, PeerId]] = Kept(limits.seen_max)
         self._refused: Kept[bytes, None] = Kept(limits.seen_max)
+        self._news = Buckets(1)
         self._junk: Counter[str] = Counter()
 
     @property
@@ -69,6 +71,22 @@ class Intake:
                 entries[topic][publisher] += 1
         most = self._limits.shard_entries_target
         return new, {topic: sum(min(n, most) for n in counts.values()) for topic, counts in entries.items()}
+
+    def may_take(self, envelope: bytes, now: float) -> bool:
+        """Whether an announcement that somebody had this peer hold is to be looked at.
+
+        It is new, and not one of a flood.
+        """
+        rate = Rate(self._limits.news_per_s, self._limits.news_burst)
+        return digest_of(envelope) not in self._known and self._news.take("held", rate, 1.0, now)
+
+    def held(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:
+        """The same announcement, verified; None if it is not sound."""
+        announced = self._verify(envelope, now)
+        if announced is not None:
+            known = _topic(announced), announced.publisher
+            self._known.put(digest_of(envelope), known, close=False)
+        return announced
 
     def _verify(self, envelope: bytes, now: float) -> VerifiedAnnouncement | None:
         try:

@@ -40,6 +40,10 @@ class GossipLimits:
     )
     keys_remembered: int = 4_096  # keys that were read to their end; 16 bytes each
 
+    # Announcements that others have this peer hold
+    news_per_s: float = 8.0  # taken as candidates: at most as many as are pulled at once ...
+    news_burst: float = 64.0  # ... or as many as one message brings
+
     # Choosing and pulling
     candidates_max: int = 512  # announcements waiting to be pulled; 512 x ~400 bytes
     candidates_per_peer: int = 16  # a flood by one peer fills only its own places
@@ -63,12 +67,16 @@ class GossipLimits:
     )
 
     # Membership
-    status_interval_s: float = 30.0  # between two publications of the own status
-    status_lifetime_s: float = 120.0  # four intervals: three lost ones in a row do not make a peer vanish
+    status_interval_s: float = 40.0  # between two publications of the own status; each takes 20 calls
+    status_lifetime_s: float = 120.0  # three intervals: two lost ones in a row do not make a peer vanish
+    status_interval_s_max: float = 960.0  # ... while there is no room for it: the interval doubles up to this
     peers_max: int = 1_024  # statuses kept; beyond it the swarm is estimated, not listed
     membership_keys_max: int = 8  # keys in one read of statuses
     membership_interval_s: float = 5.0  # between two reads, until every shard was read once
-    membership_interval_s_max: float = 15.0  # ... and afterwards
+    membership_first: int = 64  # ... or so many peers are listed: what one full shard holds
+    membership_interval_s_max: float = 15.0  # ... and afterwards at least
+    # After a read, for each status that it brought. Copies of many nodes and names make one 6 KB on the wire.
+    membership_s_per_status: float = 5.0
     addresses_max: int = 512  # peers whose addresses are remembered, also after they fell silent
     neighbours_min: int = 4  # with fewer, dial
     connect_interval_s: float = 20.0  # between two attempts while there are too few neighbours
@@ -78,7 +86,7 @@ class GossipLimits:
     connect_peers_max: int = 4  # peers in one attempt
 
     # Asking for full statuses
-    ask_interval_s: float = 3.0  # between two questions: a swarm of twenty is asked once a minute
+    ask_interval_s: float = 4.0  # between two questions: a swarm of fifteen is asked once a minute
     ask_peer_interval_s: float = 60.0  # between two questions to one peer; its counts grow by a few a minute
     ask_answer_s: float = 30.0  # a question that was never answered; the network's own time-outs are shorter
     unanswered_s: float = (

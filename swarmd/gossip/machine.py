@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
 
-from protocol import CreditStatus, FullStatus, KeyPair, Manifest, PeerId
-from swarmd.gossip.asking import Asking
+from protocol import KeyPair, Manifest, PeerId
+from swarmd.gossip.asking import Asking, claims
 from swarmd.gossip.clock import ClockWatch
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import (
     AddressesRemembered,
     Announced,
+    AnnouncementHeld,
     AnnouncementsRead,
     AskStatus,
     BodyArrived,
-    Change,
     Command,
     Demand,
     Event,
@@ -32,25 +31,24 @@ from swarmd.gossip.events import (
     Misbehaved,
     NetworkRestarted,
     OperatorSaid,
-    OwnStatus,
     Paused,
     PeersRemembered,
     PullFailed,
     ReadAnnouncements,
     ReadStatuses,
-    RememberClaim,
-    RememberCredit,
     StandingChanged,
     StatusesRead,
+    StatusPublished,
     Tick,
     Verify,
     Word,
 )
 from swarmd.gossip.intake import Intake
-from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
-from swarmd.gossip.membership import Membership, PeerSeen
+from swarmd.gossip.membership import STATUSES_PER_READ, Membership, PeerSeen
+from swarmd.gossip.misconduct import Misconduct
 from swarmd.gossip.namesake import NamesakeWatch
+from swarmd.gossip.own_status import OwnStatus
 from swarmd.gossip.publishing import Publisher
 from swarmd.gossip.pulling import Puller
 from swarmd.gossip.reading import Reader
@@ -63,12 +61,6 @@ from swarmd.network.clocks import clock_problem
 from swarmd.network.interface import Misbehaviour, Standing, Way
 
 WAKE_S_MIN = 0.1  # never asks for more than ten ticks per second
-TOLD_EVERY_S = 60.0  # between two reports of the same misbehaviour of the same peer
-_CHANGES: Mapping[Misbehaviour, Change] = {
-    Misbehaviour.FLOOD: "flood",
-    Misbehaviour.LIES: "lies",
-    Misbehaviour.REFUSES: "refuses",
-}
 
 
 class Gossip:
@@ -107,8 +99,7 @@ class Gossip:
         self._unheard: frozenset[PeerId] = frozenset()
         self._keys_read = 0
         self._wanting = False
-        self._misbehaved: Counter[str] = Counter()
-        self._told: Kept[tuple[PeerId, str], float] = Kept(limits.peers_judged_max)
+        self._misconduct = Misconduct(limits)
         self._now = 0.0
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -118,6 +109,8 @@ class Gossip:
         Nothing that comes from the network makes it raise.
         """
         self._now = now
+        if isinstance(event, AnnouncementHeld) and not self._intake.may_take(event.envelope, now):
+            return []
         self._start_round(now)
         commands = self._take(event, now)
         if isinstance(event, Tick):
@@ -170,10 +163,14 @@ class Gossip:
             case Paused():
                 puller.paused()
                 self._start_over(now)
+            case StatusPublished(kept):
+                self._telling.answered(kept=kept)
             case Announced(stored):
                 self._publisher.answered(stored)
             case AnnouncementsRead(envelopes):
                 self._announcements(envelopes, now)
+            case AnnouncementHeld(envelope):
+                self._held(envelope, now)
             case StatusesRead(envelopes):
                 statuses = self._status_intake.read(envelopes, now)
                 for verified in statuses:
@@ -181,7 +178,12 @@ class Gossip:
                         self._namesake.read(verified, now)
                 return self._membership.answered(statuses, now)
             case FullStatusRead(peer, envelope=answer):
-                return self._claimed(peer, self._asking.answered(peer, answer, now))
+                status = self._asking.answered(peer, answer, now)
+                if status is None:
+                    return []
+                self._membership.told(peer, status, now)
+                self._clock.observe(peer, status.created, now)
+                return claims(self._key.peer_id, peer, status)
             case BodyArrived(digest, envelope, way, address):
                 arrived = puller.arrived(digest, envelope, now, way, address)
                 if way is Way.INLINE:
@@ -202,13 +204,16 @@ class Gossip:
             {p: a for p, a in tick.connections.items() if not self._reputation.is_ignored(p, now)}, now
         )
         alone_until_now = self._neighbours == 0 and tick.neighbours > 0
-        back, self._unheard = self._unheard - tick.unheard, tick.unheard
+        back, fallen = self._unheard - tick.unheard, tick.unheard - self._unheard
+        self._unheard = tick.unheard
         self._neighbours = tick.neighbours
         if alone_until_now:
             self._start_over(now)
         elif back:
             self._puller.back(back)
             self._reader.hurry()
+        if fallen and tick.neighbours < STATUSES_PER_READ:
+            self._membership.look_again()
         self._membership.expire(now)
         commands: list[Command] = [
             StandingChanged(peer, "forgiven", "its time is over") for peer in self._reputation.forgiven(now)
@@ -224,16 +229,6 @@ class Gossip:
             if isinstance(command, Verify) and command.record.publisher not in self._contacts.connections:
                 self._membership.missed(command.record.publisher)
 
-    def _claimed(self, peer: PeerId, status: FullStatus | None) -> list[Command]:
-        """What `peer` says that it used of ours and what that did for it, if it says so."""
-        uses = () if status is None else status.used
-        found = status.credits if isinstance(status, CreditStatus) else ()
-        me = self._key.peer_id
-        return [
-            *(RememberClaim(peer, use.groups) for use in uses if use.publisher == me),
-            *(RememberCredit(peer, c.people, c.groups, c.gain_milli) for c in found if c.publisher == me),
-        ]
-
     def _start_over(self, now: float) -> None:
         """Announce everything again and look around: what was stored before may be gone or unreachable.
 
@@ -241,7 +236,7 @@ class Gossip:
         """
         self._puller.all_back()
         self._publisher.announce_again(now)
-        self._telling.timer.wake()
+        self._telling.wake()
         self._reader.hurry()
         self._membership.hurry()
 
@@ -256,6 +251,14 @@ class Gossip:
             if announced.publisher in contacts:
                 self._contacts.announced(announced)
         self._reader.answered(self._puller.offer_all(new, now), now)
+
+    def _held(self, envelope: bytes, now: float) -> None:
+        """What this peer holds for others it need not look for."""
+        if (announced := self._intake.held(envelope, now)) is None:
+            return
+        if self._contacts.is_contact(announced.publisher, now):
+            self._contacts.announced(announced)
+        self._puller.offer_all([announced], now)
 
     # Judging ---------------------------------------------------------------------------------------
 
@@ -279,13 +282,7 @@ class Gossip:
                 self._reputation.forget(peer)
 
     def _misbehaviour(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        """Count every report, and log one per TOLD_EVERY_S: they come by the hundred."""
-        self._misbehaved[what.value] += 1
-        told: list[Command] = []
-        before = self._told.get((peer, what.value))
-        if before is None or abs(now - before) >= TOLD_EVERY_S:
-            self._told.put((peer, what.value), now, close=False)
-            told.append(StandingChanged(peer, _CHANGES[what], "to the transport"))
+        told = self._misconduct.reported(peer, what, now)
         return told + self._puller.judge.penalise(peer, what.value, now)
 
     # What is due -----------------------------------------------------------------------------------
@@ -347,7 +344,7 @@ class Gossip:
             trusted=tuple(sorted(self._reputation.trusted)),
             left=self._membership.left(),
             points_lost=dict(self._reputation.lost),
-            misbehaved=dict(self._misbehaved),
+            misbehaved=dict(self._misconduct.counts),
             clock_offset_s=offset,
             problems=(
                 *((clock_problem(offset, "most peers that publish"),) if offset is not None else ()),

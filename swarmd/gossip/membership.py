@@ -7,6 +7,7 @@ name that was only read never displaces a contact, or a peer that was a contact 
 
 from __future__ import annotations
 
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -61,6 +62,7 @@ class Membership:
         self._asked: tuple[int, ...] = ()
         self._entries: dict[int, float] = {}
         self.read_timer = Timer()
+        self._read_at = -math.inf
         self.connect_timer = Timer()
         self.reach_out_timer = Timer()
         self._missed: OrderedDict[PeerId, None] = OrderedDict()
@@ -84,15 +86,32 @@ class Membership:
         for shard in self._asked:
             self._entries[shard] = len(publishers) / len(self._asked)
         self._asked = ()
-        first_time = len(self._entries) < MEMBERSHIP_SHARDS
-        limits = self._limits
-        pause = limits.membership_interval_s if first_time else limits.membership_interval_s_max
-        self.read_timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
         remembered = [
             self._remember(verified, now) for verified in statuses if verified.publisher != self._own
         ]
+        self._rest(len(publishers), now)
         self.expire(now)
         return [command for command in remembered if command is not None]
+
+    def _rest(self, brought: int, now: float) -> None:
+        """Pause after a read, the longer the more it brought: bytes a second do not depend on the swarm."""
+        self._read_at = now
+        limits = self._limits
+        pause = max(limits.membership_interval_s_max, limits.membership_s_per_status * brought)
+        if len(self._entries) < MEMBERSHIP_SHARDS and len(self._peers) < limits.membership_first:
+            pause = limits.membership_interval_s
+        self.read_timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
+
+    def look_again(self) -> None:
+        """Somebody fell silent, and may have said goodbye: pause no longer than if the last read had brought
+        little."""
+        if not self._asked:
+            soon = self._read_at + self._limits.membership_interval_s_max
+            self.read_timer.at = min(self.read_timer.at, soon)
+
+    def told(self, peer: PeerId, status: PeerStatus, now: float) -> None:
+        """A connected peer told its status itself."""
+        self._list(peer, status, now)
 
     def hurry(self) -> None:
         """Something changed (new neighbours, a new transport): look around at once."""
@@ -104,19 +123,27 @@ class Membership:
     def _remember(self, verified: VerifiedStatus, now: float) -> RememberPeer | None:
         peer, status = verified.publisher, verified.status
         known = self._peers.get(peer)
-        if known is not None and known.status.created > status.created:
+        if not self._list(peer, status, now):
             return None
         close = self._is_contact(peer, now)
-        self._left.pop(peer)
-        if status.phase == LEFT:
-            self._left.put(peer, None, close=close)
-        self._peers.put(peer, PeerSeen(peer, status, now), close=close)
         own = self._remember_addresses(peer, status.addresses, close=close)
         # Also if a peer is back at a known address: it should be among the newest at the next start.
         if not own or not close or (known is not None and self._told.get(peer) == own):
             return None
         self._told.put(peer, own, close=True)
         return RememberPeer(peer, own)
+
+    def _list(self, peer: PeerId, status: PeerStatus, now: float) -> bool:
+        """False if a newer status of the peer is known."""
+        known = self._peers.get(peer)
+        if known is not None and known.status.created > status.created:
+            return False
+        close = self._is_contact(peer, now)
+        self._left.pop(peer)
+        if status.phase == LEFT:
+            self._left.put(peer, None, close=close)
+        self._peers.put(peer, PeerSeen(peer, status, now), close=close)
+        return True
 
     def _remember_addresses(
         self, peer: PeerId, addresses: tuple[str, ...], *, close: bool

@@ -30,8 +30,8 @@ from protocol import (
 )
 from protocol.limits import ADDRESS_BYTES_MAX, LABEL_BYTES_MAX, MODEL_BYTES_MAX, PHASE_BYTES_MAX
 from swarmd.gossip.clock import ClockWatch
-from swarmd.gossip.events import OwnStatus
 from swarmd.gossip.limits import GossipLimits
+from swarmd.gossip.own_status import OwnStatus
 from swarmd.gossip.publishing import fit
 
 

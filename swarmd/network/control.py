@@ -50,7 +50,7 @@ STREAM_SECONDS = 2.0
 """For p2pd to say that a peer opened a stream; it does so in the same write."""
 
 STREAMS_WAITING_MAX = 1_024
-"""Streams that p2pd may have opened to us while the event loop is busy. Beyond it p2pd ends streams of anybody.
+"""Streams that p2pd may have opened to us while the event loop is busy. Beyond it p2pd ends whatever comes.
 Python's default of 100 is less than a second of a flood."""
 
 ERROR_CHARS_MAX = 200

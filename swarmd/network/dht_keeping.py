@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol import Reason
+from protocol import PEER_ID_BYTES, Reason
 from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
+from swarmd.network.interface import News
 from swarmd.network.messages import Found
 from swarmd.network.packing import Item
 from swarmd.network.rules import StorageRules, signer_of
@@ -29,6 +30,8 @@ class Keeping:
         self._shelf = shelf
         self._guard = guard
         self._clock = clock
+        self.news: News = lambda _envelope: None
+        """Told of the announcements kept."""
 
     def keep(self, items: Sequence[Item | None], sender: bytes) -> list[bool]:
         """Which of the items that `sender` asks to store are kept. None: one that could not be read."""
@@ -37,6 +40,8 @@ class Keeping:
             refusal = self._refusal(item) if junk < JUNK_MAX else Reason.SIGNATURE
             junk += refusal is not None and self._guard.judged(sender, refusal)
             kept.append(item is not None and refusal is None and self._put(item, sender))
+            if item is not None and kept[-1] and item.subkey is not None and len(item.subkey) > PEER_ID_BYTES:
+                self.news(item.value)
         return kept
 
     def believed(self, found: Found, sender: bytes) -> tuple[dict[bytes, Held], Held | None]:

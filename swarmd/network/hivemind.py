@@ -36,7 +36,15 @@ from swarmd.network.dht_storage import Clock
 from swarmd.network.doors import Doors
 from swarmd.network.guard import Guard
 from swarmd.network.in_touch import InTouch
-from swarmd.network.interface import BodyProvider, Delivered, NetworkStatistics, Pulled, Report, StandingOf
+from swarmd.network.interface import (
+    BodyProvider,
+    Delivered,
+    NetworkStatistics,
+    News,
+    Pulled,
+    Report,
+    StandingOf,
+)
 from swarmd.network.messages import FIND_KEYS_MAX, STORE_ITEMS_MAX
 from swarmd.network.neighbourhood import Neighbourhood
 from swarmd.network.p2pd import P2PSettings, is_running_elsewhere
@@ -47,6 +55,7 @@ from swarmd.network.ports import free_port
 from swarmd.network.pulling import BodyPuller
 from swarmd.network.reach.reachability import Reaching
 from swarmd.network.rules import KnownManifest, StorageRules, place_all
+from swarmd.network.searching import Holding
 from swarmd.network.session import TRAVERSE_SECONDS, Session
 from swarmd.network.shelf import Shelf
 from swarmd.network.streams import (
@@ -97,6 +106,7 @@ class HivemindNetwork:
         self._clock = clock
         self._rules = StorageRules(swarm)
         self._shelf = Shelf(random.Random(os.urandom(16)))  # noqa: S311  nobody must foresee it
+        self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
         self._guard = Guard(time.monotonic, self._puller.delivered)
         self._server = StreamServer(self._guard.relies_on)
@@ -198,6 +208,9 @@ class HivemindNetwork:
     def count_by(self, delivered: Delivered) -> None:
         self._server.count_by(delivered)
 
+    def news_by(self, news: News) -> None:
+        self._news = news
+
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         self._guard.judge_by(standing_of, report)
 
@@ -215,10 +228,10 @@ class HivemindNetwork:
         return await self._ask(session, peer.peer_id, MANIFEST_PROTOCOL)
 
     async def announce(self, envelopes: Sequence[bytes]) -> int:
-        return await self._publish(place_announcement, envelopes)
+        return (await self._publish(place_announcement, envelopes)).held
 
     async def publish_status(self, envelope: bytes) -> bool:
-        return await self._publish(place_status, [envelope]) == 1
+        return await self._publish(place_status, [envelope]) == Holding(held=1, crowded=0)
 
     async def ping(self, peer_id: PeerId) -> float:
         if self._guard.shuns(peer_id):
@@ -243,7 +256,7 @@ class HivemindNetwork:
         return await self._ask(await self._supervisor.session(), peer_id, VERSIONS_PROTOCOL)
 
     async def store_body(self, envelope: bytes) -> bool:
-        return await self._publish(place_body, [envelope]) == 1
+        return (await self._publish(place_body, [envelope])).held == 1
 
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._read(keys)
@@ -309,6 +322,7 @@ class HivemindNetwork:
         session = await Session.open(
             self._settings, self._rules, self._shelf, self._guard, self._clock, self._pauses, streams
         )
+        session.dht.news_by(lambda envelope: self._news(envelope))
         if self._visiting:
             session.visit()
         return session
@@ -329,17 +343,18 @@ class HivemindNetwork:
             log.error("network failed", exc_info=error)
             self._supervisor.fail(error)
 
-    async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> int:
+    async def _publish(self, place: Place, envelopes: Sequence[bytes]) -> Holding:
         return await self._store(place_all(place, envelopes, manifest=self._swarm(), now=self._clock()))
 
-    async def _store(self, placements: Sequence[Placement]) -> int:
-        stored = 0
+    async def _store(self, placements: Sequence[Placement]) -> Holding:
+        held = crowded = 0
         for start in range(0, len(placements), STORE_ITEMS_MAX):
             batch = placements[start : start + STORE_ITEMS_MAX]
             session = await self._supervisor.session()
             async with self._calls, session.call("storing in the DHT", TRAVERSE_SECONDS):
-                stored += await session.searcher.hold(batch)
-        return stored
+                some = await session.searcher.hold(batch)
+            held, crowded = held + some.held, crowded + some.crowded
+        return Holding(held, crowded)
 
     async def _read(self, keys: Sequence[bytes]) -> list[bytes]:
         values: dict[bytes, None] = {}

@@ -34,6 +34,13 @@ SILENT_S = 10.0
 GREETINGS_AT_ONCE = 8
 """Greetings in one round; each is a message of 100 bytes there and back, and takes 1.5 s at most."""
 
+
+SILENT_MANY = 32
+SILENT_ROUNDS_MAX = 4
+"""Of so many silent peers one is greeted every second round, of twice as many every third, and of any number
+in one of SILENT_ROUNDS_MAX. With its stream a greeting costs 1 KB on the wire, and in a large swarm most of
+hundreds of connections are silent."""
+
 UNANSWERED_MAX = 4
 """Greetings in a row that a connected peer without a door may leave unanswered. Then the connection is ended,
 so that the peer makes a new one."""
@@ -56,6 +63,7 @@ class InTouch:
         self._doors = doors
         self._pauses = pauses
         self._pauses_seen = 0
+        self._rounds = 0
 
     async def keep_looking(self) -> None:
         """Notice pauses of this machine, until cancelled. `keep` cannot: its rounds may take seconds."""
@@ -100,12 +108,20 @@ class InTouch:
             log.info("knocked", opened=len(opened), back=back)
 
     def _to_greet(self, connected: Iterable[PeerId]) -> list[PeerId]:
-        """Peers with a door first: anybody can connect to this peer under any number of names."""
+        """Peers in doubt, those with a door first: anybody can connect here under any number of names.
+
+        Of peers that are merely silent one, and among many of them not in every round. Those with and without
+        a door take turns.
+        """
         uncertain = [peer for peer in self._hearing.uncertain if peer in connected]
+        uncertain.sort(key=lambda peer: peer not in self._doors)
         silent = [peer for peer in connected if self._hearing.unanswering_s(peer) > SILENT_S]
         silent.sort(key=self._hearing.unanswering_s, reverse=True)
-        both = sorted(dict.fromkeys([*uncertain, *silent]), key=lambda peer: peer not in self._doors)
-        return both[:GREETINGS_AT_ONCE]
+        self._rounds += 1
+        pause = min(SILENT_ROUNDS_MAX, 1 + len(silent) // SILENT_MANY)
+        turn, due = divmod(self._rounds, pause)
+        silent.sort(key=lambda peer: (peer in self._doors) is not bool(turn % 2))
+        return list(dict.fromkeys([*([] if due else silent[:1]), *uncertain]))[:GREETINGS_AT_ONCE]
 
     async def _greet(self, session: Session, peers: Iterable[PeerId]) -> frozenset[PeerId]:
         """Greet connected peers. Returns those that do not answer.

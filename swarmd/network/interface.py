@@ -22,6 +22,10 @@ Delivered = Callable[[PeerId, bytes], None]
 """(who, the record's envelope): a peer pulled a body and said that it has it. On the event loop: be quick."""
 
 
+News = Callable[[bytes], None]
+"""An announcement's envelope, which the rules of storage found sound. On the event loop: be quick."""
+
+
 class Standing(IntEnum):
     """How well this peer knows another, worst first. Gossip decides; the network serves in this order."""
 
@@ -214,6 +218,10 @@ class Network(Protocol):
         """Call `delivered` for each body that a peer pulls from here, from now on."""
         ...
 
+    def news_by(self, news: News) -> None:
+        """Call `news` with each announcement that another peer has this one hold, from now on."""
+        ...
+
     def judge_by(self, standing_of: StandingOf, report: Report) -> None:
         """From now on serve peers by their standing, banned ones not at all, and report misbehaviour.
 
@@ -247,7 +255,10 @@ class Network(Protocol):
         ...
 
     async def publish_status(self, envelope: bytes) -> bool:
-        """Store this peer's signed status under its membership key."""
+        """Store this peer's signed status under its membership key.
+
+        False: it is not held, or most of the nodes that should hold it have no room.
+        """
         ...
 
     async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from protocol import (
+    PEER_ID_BYTES,
     KeyPair,
     Manifest,
     PeerId,
@@ -34,6 +35,7 @@ from swarmd.network.interface import (
     Delivered,
     NetworkClosedError,
     NetworkStatistics,
+    News,
     Pulled,
     Report,
     Standing,
@@ -172,6 +174,7 @@ class MemoryNetwork:
         self._rules = StorageRules(self._swarm)
         self._shelf = Shelf(random.Random(peer_id))  # noqa: S311  the same course of events each time
         self._standing_of: StandingOf = lambda _peer: Standing.STRANGER
+        self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
         self._closed = False
 
@@ -195,6 +198,9 @@ class MemoryNetwork:
 
     def tell_charter(self, envelope: bytes) -> None:
         self._server.tell_charter(envelope)
+
+    def news_by(self, news: News) -> None:
+        self._news = news
 
     def count_by(self, delivered: Delivered) -> None:
         self._server.count_by(delivered)
@@ -312,7 +318,10 @@ class MemoryNetwork:
         source = OWN if sender == self._peer_id else Source(sender, signer, self._standing_of(signer))
         if subkey is None:
             return self._shelf.put_plain(key, value, expires, now, source)
-        return self._shelf.put_entry(key, subkey, value, expires, now, source)
+        held = self._shelf.put_entry(key, subkey, value, expires, now, source)
+        if held and sender != self._peer_id and len(subkey) > PEER_ID_BYTES:
+            self._news(value)
+        return held
 
     async def _dial(self, peer_id: PeerId, address: str | None = None) -> MemoryNetwork:
         self._require_open()

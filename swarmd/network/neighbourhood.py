@@ -36,7 +36,7 @@ REFRESH_S = 10.0
 LOCATE_S = 1.0
 """Seconds between two looks at connections while strangers come: until then they share one allowance."""
 
-LOOK_AROUND_S = 60.0
+LOOK_AROUND_S = 120.0
 """Seconds between two walks through the DHT: newcomers nearby are met, the dead are forgotten."""
 
 RELAYED_MAX = 1_024

@@ -43,7 +43,8 @@ RESERVED = {Rank.BANNED: 0, Rank.STRANGER: 32, Rank.MET: 44, Rank.DELIVERED: 56,
 """Places that peers of one rank and those below it may have together."""
 
 SILENT_S = 0.25
-"""Seconds after which a place whose client has sent no request, or no receipt, may be given to another ..."""
+"""Seconds after which a place whose client has sent no request, or no receipt, may be given to another. Of
+one peer's places that wait for a request, each has its part of that: a sixteenth of a second of four ..."""
 
 SLOWEST_BYTES_PER_S = 32_768
 """... and more for a reply that it may still be reading: 2 s for the largest body."""
@@ -62,12 +63,15 @@ class Place:
     since: float
     """When it began to wait for its client, by the loop's clock."""
     patience: float = field(default_factory=lambda: SILENT_S)
+    was_asked: bool = False
+    """Whether its client has sent a request."""
     given_up: bool = False
 
     def answered(self, reply_bytes: int) -> None:
         """The request is here, and the reply on its way: the client has STREAM_SECONDS to take it."""
         self.since = asyncio.get_running_loop().time()
         self.patience = SILENT_S + reply_bytes / SLOWEST_BYTES_PER_S
+        self.was_asked = True
         if not self.given_up:
             self.deadline.reschedule(self.since + STREAM_SECONDS)
 
@@ -116,13 +120,16 @@ class Places:
 
         The lowest rank goes first, then a peer with many places, then the longest wait.
         """
-        waiting = [place for place in places if now - place.since >= place.patience]
+        waiting = [place for place in places if now - place.since >= self._patience(place)]
         if not waiting:
             return False
         victim = max(waiting, key=lambda place: (-place.rank, self._of_peer[place.peer], -place.since))
         victim.give_up()
         self._leave(victim)
         return True
+
+    def _patience(self, place: Place) -> float:
+        return place.patience if place.was_asked else place.patience / self._of_peer[place.peer]
 
     def _leave(self, place: Place) -> None:
         if place in self._taken:

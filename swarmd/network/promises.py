@@ -1,13 +1,14 @@
 """Which nodes keep what they said that they hold. Pure.
 
-A node that says yes and holds nothing takes the place of one that would hold. The walk before each store asks
-about the same keys, and so do reads: what a node no longer gives back shows there. It may be honest, because
-it may have restarted, or its shelf may be full. So nothing is held against it, except that others are asked
-to hold things before it is.
+A node that says yes and holds nothing takes the place of one that would hold. Some of the walks before stores
+ask about the same keys, and so do reads: what a node no longer gives back shows there. It may be honest,
+because it may have restarted, or its shelf may be full. So nothing is held against it, except that others are
+asked to hold things before it is.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ as long as a record lives."""
 
 BROKEN_MAX = 2
 """Keys in a row of which a node has lost something, and has nothing that it should, until it is left."""
+
+CHECK_S = 300.0
+"""Seconds for which a key is not asked about again once nodes gave back all that they promised. Each answer
+holds the whole dictionary, which a store does not need: a full one is 30 KB, from eight nodes."""
 
 LEFT_S = 600.0
 """Seconds after which that is forgotten: software gets repaired."""
@@ -44,6 +49,8 @@ class Promises:
     def __init__(self) -> None:
         self._promises: OrderedDict[tuple[int, int], dict[bytes, _Promise]] = OrderedDict()
         self._broken: OrderedDict[int, _Broken] = OrderedDict()
+        self._checked: OrderedDict[int, float] = OrderedDict()
+        """When each key was asked about to check promises. Infinitely long ago: it is to be."""
 
     def made(self, node: int, key: int, subkey: bytes, expires: float, now: float) -> None:
         """The node says that it holds an entry."""
@@ -51,6 +58,9 @@ class Promises:
         entries = self._promises.pop(place, {})
         self._promises[place] = entries
         entries[subkey] = _Promise(now, expires)
+        self._checked.setdefault(key, -math.inf)
+        if len(self._checked) > PROMISES_MAX:
+            self._checked.popitem(last=False)
         if len(self._promises) > PROMISES_MAX:
             self._promises.popitem(last=False)
 
@@ -64,10 +74,19 @@ class Promises:
         if len(lost) < len(due):
             self._broken.pop(node, None)
         elif lost:
+            self._checked[key] = -math.inf
             times = self._broken.pop(node).times if self.breaks(node, now, 1) else 0
             self._broken[node] = _Broken(times + 1, now)
             if len(self._broken) > NODES_MAX:
                 self._broken.popitem(last=False)
+
+    def to_check(self, key: int, now: float) -> bool:
+        """Whether nodes are to be asked about `key` itself, because they promised something and nobody looked
+        lately. It counts as a look."""
+        if abs(now - self._checked.get(key, now)) < CHECK_S:
+            return False
+        self._checked[key] = now
+        return True
 
     def breaks(self, node: int, now: float, times: int = BROKEN_MAX) -> bool:
         """Whether others should hold things before this node does."""

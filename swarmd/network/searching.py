@@ -17,7 +17,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from hivemind.p2p import PeerID
 
@@ -57,6 +57,15 @@ SILENT_MAX = 1_024
 KEY_BYTES = 20
 
 
+class Holding(NamedTuple):
+    """What became of things that were to be held."""
+
+    held: int
+    """How many are held, be it here alone: contacts ask here too."""
+    crowded: int
+    """How many REPLICAS nodes or more refused, and fewer kept, contacts aside: there is no room for them."""
+
+
 @dataclass
 class _Thing:
     """Something to be held, and the nodes that may still be asked to."""
@@ -69,6 +78,13 @@ class _Thing:
     held: bool
     asked: int = 0
     """Nodes that hold it, or may say so yet."""
+    kept: int = 0
+    refused: int = 0
+    """How many nodes said that they hold it, and that they do not; contacts do not count."""
+
+    @property
+    def is_crowded(self) -> bool:
+        return self.refused >= REPLICAS and self.refused > self.kept
 
     @property
     def packed(self) -> Packed:
@@ -135,18 +151,19 @@ class Searcher:
             await self._walk([int.from_bytes(name)], _Known(), take, enough=lambda: bool(found))
         return found[0].value if found else None
 
-    async def hold(self, placements: Sequence[Placement]) -> int:
-        """Have things held here, by the nodes nearest to their keys and by contacts.
-
-        Returns how many are held, be it here alone: contacts ask here too.
-        """
+    async def hold(self, placements: Sequence[Placement]) -> Holding:
+        """Have things held here, by the nodes nearest to their keys and by contacts."""
         kept = list(map(self._keep, placements))
         keys = [int.from_bytes(dht_id(placement.key)) for placement in placements]
+        asked = {key: self._asked_to_store(key) for key in dict.fromkeys(keys)}
         known = _Known()
-        walk = await self._walk(list(dict.fromkeys(keys)), known)
-        things = [self._thing(*one, walk) for one in zip(placements, keys, kept, strict=True)]
+        walk = await self._walk(list(asked.values()), known)
+        things = [
+            self._thing(placement, key, held, asked[key], walk)
+            for placement, key, held in zip(placements, keys, kept, strict=True)
+        ]
         await self._spread(things, known, walk)
-        return sum(thing.held for thing in things)
+        return Holding(sum(thing.held for thing in things), sum(thing.is_crowded for thing in things))
 
     async def look_around(self) -> None:
         """Walk towards this peer's own place: fills the routing table."""
@@ -248,13 +265,26 @@ class Searcher:
                 for thing, held in zip(theirs, answer or [False] * len(theirs), strict=True):
                     thing.held |= held
                     thing.asked -= not held
+                    if answer is not None and not walk.is_contact(node):
+                        thing.kept += held
+                        thing.refused += not held
                     self._promised(node, thing, held)
 
-    def _thing(self, placement: Placement, key: int, kept: bool, walk: Walk) -> _Thing:
-        """Contacts come first, nodes that do not keep what they said that they hold come last."""
+    def _asked_to_store(self, key: int) -> int:
+        """The key to ask nodes about before they are to hold something under `key`.
+
+        It is the one beside it: the same nodes are nearest, nothing lies there, and so the answers are short.
+        Now and then it is the key itself, which shows who keeps promises.
+        """
+        return key if self._promises.to_check(key, self._clock()) else key ^ 1
+
+    def _thing(self, placement: Placement, key: int, kept: bool, asked: int, walk: Walk) -> _Thing:
+        """Contacts come first, nodes that do not keep what they said that they hold come last.
+
+        `asked`: the key that the walk went to."""
         now = self._clock()
-        nearest = sorted(walk.nearest(key), key=lambda node: self._promises.breaks(node, now))
-        chosen = dict.fromkeys((*walk.contacts(key)[:CONTACTS_HOLDING], *nearest[:REPLICAS]))
+        nearest = sorted(walk.nearest(asked), key=lambda node: self._promises.breaks(node, now))
+        chosen = dict.fromkeys((*walk.contacts(asked)[:CONTACTS_HOLDING], *nearest[:REPLICAS]))
         return _Thing(placement, key, list(dict.fromkeys((*chosen, *nearest))), len(chosen), kept)
 
     def _promised(self, node: int, thing: _Thing, held: bool) -> None:

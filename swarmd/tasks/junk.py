@@ -16,7 +16,8 @@ from typing import Protocol
 from protocol import Manifest, TaskFamily, TaskSpec
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.outcomes import Question, Score, TaskFailure
-from swarmd.tasks.runner import Item, Written
+from swarmd.tasks.requests import Written
+from swarmd.tasks.runner import Item
 
 QUESTIONS = 12  # asked per task
 QUESTIONS_MIN = 4  # different ones; a task with fewer has few answers, and one of them may be on the list

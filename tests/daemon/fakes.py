@@ -135,6 +135,9 @@ class ScriptedNetwork:
     async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
         return await self._answer("read_announcements", tuple(keys))
 
+    def news_by(self, news: object) -> None:
+        self.news = news
+
     async def publish_status(self, envelope: bytes) -> bool:
         return await self._answer("publish_status", envelope)
 

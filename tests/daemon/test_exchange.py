@@ -64,9 +64,15 @@ ANSWERED = [
         g.BodyArrived(b"d" * 32, b"body", Way.INLINE),
         g.PullFailed(b"d" * 32, "the other is away"),
     ),
+    (
+        g.PublishStatus(b"s"),
+        ("publish_status", b"s"),
+        False,
+        g.StatusPublished(kept=False),
+        g.StatusPublished(kept=True),
+    ),
 ]
 UNANSWERED = [
-    (g.PublishStatus(b"s"), ("publish_status", b"s"), True),
     (g.StoreBody(b"b"), ("store_body", b"b"), True),
     (g.Connect((ADDRESS,)), ("connect", (ADDRESS,)), 1),
     (g.Disconnect(OTHER), ("disconnect", OTHER), None),

@@ -208,7 +208,7 @@ class AnyOrder(RuleBasedStateMachine):
             (gossip._contacts._connected, 8 * LIMITS.connected_per_group),
             (gossip._contacts._widths, 2 * LIMITS.acquaintances_max + 1),
             (gossip._intake._refused, LIMITS.seen_max),
-            (gossip._told, LIMITS.peers_judged_max),
+            (gossip._misconduct._told, LIMITS.peers_judged_max),
             (gossip._clock._heard, LIMITS.clock_peers_max),
             (gossip._publisher._recent, 4_096),
             (gossip._publisher._waiting, 4_096),

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from protocol import MEMBERSHIP_SHARDS, verify_status
+from protocol import MEMBERSHIP_SHARDS, FullStatus, sign_full_status, verify_status
 from swarmd import gossip as g
 from swarmd.gossip import GossipLimits
 from swarmd.gossip.clock import ClockWatch
@@ -54,6 +54,66 @@ def test_a_crowded_swarm_is_sampled_one_shard_at_a_time():
         members.answered(crowd * len(keys), now)
         now = members.read_timer.at
     assert len(members.keys(now)) == 1
+
+
+def test_the_more_statuses_a_read_brings_the_longer_until_the_next_once_enough_peers_are_listed():
+    pauses = {}
+    for brought in (10, 70):
+        members = membership()
+        members.keys(START)
+        members.answered(statuses(range(1, 71)), START)
+        members.keys(members.read_timer.at)
+        now = members.read_timer.at
+        members.answered(statuses(range(1, 1 + brought)), now)
+        pauses[brought] = members.read_timer.at - now
+    for brought, pause in pauses.items():
+        assert 0.75 <= pause / (brought * LIMITS.membership_s_per_status) <= 1.25
+
+
+def test_a_peer_that_fell_silent_is_looked_for_soon_in_a_small_swarm_and_not_in_a_large_one():
+    pauses = {}
+    for neighbours in (3, 300):
+        gossip = machine()
+        gossip.handle(g.Tick(neighbours), START)
+        gossip.handle(
+            g.StatusesRead(tuple(make_status(MANIFEST, key(n), START) for n in range(1, 71))), START
+        )
+        late = START + LIMITS.membership_interval_s_max + 1.0
+        assert not [c for c in gossip.handle(g.Tick(neighbours), late) if isinstance(c, g.ReadStatuses)]
+        commands = gossip.handle(g.Tick(neighbours, unheard=frozenset({key(1).peer_id})), late)
+        pauses[neighbours] = bool([c for c in commands if isinstance(c, g.ReadStatuses)])
+    assert pauses == {3: True, 300: False}
+
+
+def test_what_a_connected_peer_tells_of_itself_is_listed():
+    gossip, other = machine(), key(1)
+    asked = gossip.handle(g.Tick(1, True, {other.peer_id: "/ip4/10.0.0.1/tcp/4001"}), START)
+    assert g.AskStatus(other.peer_id) in asked
+    plain = statuses(range(1, 2))[0].status
+    envelope = sign_full_status(other, FullStatus(**dict(plain), used=()))
+    gossip.handle(g.FullStatusRead(other.peer_id, envelope), START)
+    (view,) = gossip.statistics().peers
+    assert view.status is not None
+    assert view.status.created == START
+
+
+def test_a_status_for_which_there_is_no_room_is_offered_ever_less_often_until_there_is():
+    gossip = machine()
+    gossip.handle(make_own_status(OWN), START)
+    published, now = [], START
+    while now < START + 3 * LIMITS.status_interval_s_max:
+        if any(isinstance(c, g.PublishStatus) for c in gossip.handle(g.Tick(1), now)):
+            published.append(now)
+            gossip.handle(g.StatusPublished(kept=False), now)
+        now += 1.0
+    pauses = [later - earlier for earlier, later in pairwise(published)]
+    assert pauses[0] < 0.7 * pauses[1] < 0.7 * 0.9 * pauses[2]
+    assert max(pauses) <= 1.25 * LIMITS.status_interval_s_max + 1.0
+    gossip.handle(g.StatusPublished(kept=True), now)
+    gossip.handle(g.NetworkRestarted(), now)
+    assert [c for c in gossip.handle(g.Tick(1), now) if isinstance(c, g.PublishStatus)]
+    later = now + 1.3 * LIMITS.status_interval_s
+    assert [c for c in gossip.handle(g.Tick(1), later) if isinstance(c, g.PublishStatus)]
 
 
 def test_a_new_status_is_remembered_with_its_addresses_an_old_one_does_not_come_back():
@@ -180,7 +240,7 @@ def machine() -> g.Gossip:
 def test_the_own_status_is_published_about_every_interval_with_the_newest_content():
     gossip = machine()
     steps = []
-    for second in range(100):
+    for second in range(150):
         gossip.handle(make_own_status(OWN, step=second), START + second)
         for command in gossip.handle(g.Tick(1), START + second):
             if isinstance(command, g.PublishStatus):
@@ -190,7 +250,8 @@ def test_the_own_status_is_published_about_every_interval_with_the_newest_conten
                 steps.append(verified.status.step)
                 assert steps[-1] == second
     assert steps[0] == 0
-    assert all(22 <= b - a <= 38 for a, b in pairwise(steps))
+    interval = LIMITS.status_interval_s
+    assert all(0.7 * interval <= b - a <= 1.3 * interval for a, b in pairwise(steps))
 
 
 def test_without_an_own_status_none_is_published():

@@ -175,7 +175,7 @@ class Honest:
             rss_growth_mb=max((sample.rss_mb for sample in during), default=math.nan)
             - max(before, default=math.nan),
             scoring_s=tuple(self._scoring(since, until)),
-            paid=self._paid(),
+            paid=self.paid(),
             status=statuses[-1] if statuses else {},
             warnings=tuple(str(event["message"]) for event in self.daemon.named("warning")),
             said=json.dumps([self._events(), statuses[-1:]]),
@@ -208,7 +208,8 @@ class Honest:
     def _events(self) -> list[Mapping[str, Any]]:
         return [event for event in list(self.daemon.events) if event["event"] not in ("phase", "step")]
 
-    def _paid(self) -> Counter[tuple[str, str]]:
+    def paid(self) -> Counter[tuple[str, str]]:
+        """Completions in its pool with a reward, by publisher and dataset."""
         manifest = self.home.manifest()
         assert manifest is not None
         datasets = {task.task_id: task.dataset for task in manifest.tasks}

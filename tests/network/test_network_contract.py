@@ -65,6 +65,20 @@ def test_what_one_peer_publishes_every_other_reads(world: Any) -> None:
     world.run(scenario)
 
 
+def test_what_others_have_it_hold_is_news_to_a_peer_and_its_own_is_not(world: Any) -> None:
+    async def scenario(world: Any) -> None:
+        writer, holder = await world.swarm(2)
+        news: dict[str, list[bytes]] = {"writer": [], "holder": []}
+        writer.network.news_by(news["writer"].append)
+        holder.network.news_by(news["holder"].append)
+        announcement = world.announcement(writer.key, world.record(writer.key, world.clock()), world.clock())
+        await writer.network.announce([announcement])
+        await writer.network.publish_status(world.status(writer.key, world.clock()))
+        assert news == {"writer": [], "holder": [announcement]}
+
+    world.run(scenario)
+
+
 def test_a_growing_dictionary_is_read_fresh_each_time(world: Any) -> None:
     async def scenario(world: Any) -> None:
         writer, reader, _ = await world.swarm(3)

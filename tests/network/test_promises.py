@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarmd.network.promises import BROKEN_MAX, LEFT_S, NODES_MAX, PROMISES_MAX, Promises
+from swarmd.network.promises import BROKEN_MAX, CHECK_S, LEFT_S, NODES_MAX, PROMISES_MAX, Promises
 
 NODE = 1
 
@@ -58,6 +58,24 @@ def test_an_entry_that_was_lost_counts_once_however_often_it_is_looked_for() -> 
     assert not promises.breaks(NODE, 10.0)
 
 
+def test_a_key_is_looked_at_once_after_a_promise_and_then_left_alone_for_a_while() -> None:
+    promises = Promises()
+    assert not promises.to_check(1, 0.0)
+    promises.made(NODE, 1, b"entry", 900.0, 0.0)
+    assert promises.to_check(1, 1.0)
+    promises.checked(NODE, 1, (b"entry",), 1.0, 1.0)
+    assert not promises.to_check(1, CHECK_S)
+    assert promises.to_check(1, 1.0 + CHECK_S)
+
+
+def test_a_key_under_which_something_was_lost_is_looked_at_again_at_once() -> None:
+    promises = Promises()
+    promises.made(NODE, 1, b"entry", 900.0, 0.0)
+    assert promises.to_check(1, 1.0)
+    promises.checked(NODE, 1, (), 1.0, 1.0)
+    assert promises.to_check(1, 2.0)
+
+
 def test_what_is_remembered_is_bounded() -> None:
     promises = Promises()
     promises.made(NODE, 1, b"entry", 60.0, 0.0)
@@ -65,6 +83,10 @@ def test_what_is_remembered_is_bounded() -> None:
         promises.made(NODE + 1, key, b"entry", 60.0, 0.0)
     promises.checked(NODE, 1, (), 1.0, 1.0)
     assert not promises.breaks(NODE, 1.0, times=1)
+    for key in range(PROMISES_MAX + 1):
+        promises.made(NODE, key + 1_000_000, b"entry", 60.0, 0.0)
+    assert not promises.to_check(1_000_000, 1.0)
+    assert promises.to_check(1_000_001, 1.0)
     for node in range(NODES_MAX + 1):
         broken(promises, node, 0.0)
     assert not promises.breaks(0, 1.0)

@@ -19,7 +19,14 @@ from swarmd.network.handing_over import Packed
 from swarmd.network.interface import Standing
 from swarmd.network.packing import read_bin
 from swarmd.network.peer_ids import read_peer_id
-from swarmd.network.searching import CONTACTS_ASKED, CONTACTS_HOLDING, SEARCH_S, STORE_S, Searcher
+from swarmd.network.searching import (
+    CONTACTS_ASKED,
+    CONTACTS_HOLDING,
+    SEARCH_S,
+    STORE_S,
+    Holding,
+    Searcher,
+)
 from swarmd.network.shelf import Shelf
 from swarmd.network.simulation import run_simulated, simulated_wall_clock
 
@@ -236,12 +243,34 @@ def test_what_is_published_stays_here_and_goes_to_contacts_wherever_they_are() -
         key = int.from_bytes(dht_id(one.key))
         farthest = sorted(others, key=lambda other: other.node_id ^ key)[-CONTACTS_HOLDING - 1 :]
         publisher.delivered |= {name_of(other.peer) for other in farthest}
-        assert await publisher.searcher.hold([one]) == 1
+        assert await publisher.searcher.hold([one]) == Holding(held=1, crowded=0)
         now = simulated_wall_clock()
         holders = [other for other in others if other.shelf.entries(dht_id(one.key), now)]
         assert publisher.shelf.entries(dht_id(one.key), now)
         assert [other in holders for other in farthest] == [True, True, False]
         assert len(holders) == 5 + CONTACTS_HOLDING
+
+    run(scenario)
+
+
+def test_a_store_fetches_what_lies_under_its_key_only_to_see_that_promises_are_kept() -> None:
+    async def scenario(world: World) -> None:
+        publisher, other = Honest(world), Honest(world)
+        publisher.knows(other.peer)
+        asked: list[bytes] = []
+
+        async def answer(keys: Sequence[bytes]) -> list[Answer]:
+            asked.extend(keys)
+            return await other.answer(keys)
+
+        world.at[other.peer] = (answer, other.keep)
+        name = dht_id(placement(0).key)
+        beside = (int.from_bytes(name) ^ 1).to_bytes(len(name))
+        for number in range(4):
+            await publisher.searcher.hold([replace(placement(0), subkey=b"entry %d" % number)])
+            await asyncio.sleep(1.0)
+        assert asked == [beside, name, beside, beside]
+        assert len(other.shelf.entries(name, simulated_wall_clock())) == 4
 
     run(scenario)
 
@@ -289,7 +318,7 @@ def test_a_thing_that_nodes_refuse_goes_to_the_next_nearest() -> None:
         others = [Honest(world) for _ in range(3)]
         refusing = [world.hostile("refuses") for _ in range(5)]
         publisher.knows(*(other.peer for other in others), *refusing)
-        assert await publisher.searcher.hold([one]) == 1
+        assert await publisher.searcher.hold([one]) == Holding(held=1, crowded=1)
         now = simulated_wall_clock()
         assert all(other.shelf.entries(dht_id(one.key), now) for other in others)
 
@@ -326,7 +355,7 @@ def test_what_all_others_refuse_is_held_and_read_here() -> None:
         publisher = Honest(world)
         publisher.knows(world.hostile("refuses"))
         one = placement(1)
-        assert await publisher.searcher.hold([one]) == 1
+        assert await publisher.searcher.hold([one]) == Holding(held=1, crowded=0)
         assert await publisher.searcher.entries([one.key]) == [one.value]
 
     run(scenario)
@@ -335,7 +364,7 @@ def test_what_all_others_refuse_is_held_and_read_here() -> None:
 def test_a_peer_that_is_alone_holds_its_own_things() -> None:
     async def scenario(world: World) -> None:
         alone = Honest(world)
-        assert await alone.searcher.hold([placement(1)]) == 1
+        assert await alone.searcher.hold([placement(1)]) == Holding(held=1, crowded=0)
         assert await alone.searcher.entries([b"key 1", b"key 2"]) == [b"announcement 1"]
 
     run(scenario)

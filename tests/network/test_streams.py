@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.interface import Standing
-from swarmd.network.places import RESERVED, STREAMS_PER_PEER, STREAMS_SERVED, Rank
+from swarmd.network.places import RESERVED, SILENT_S, STREAMS_PER_PEER, STREAMS_SERVED, Place, Places, Rank
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
@@ -198,6 +198,40 @@ async def test_what_strangers_take_leaves_places_for_those_that_are_known(
             assert len(server._places) == places
         assert (await (await clients.open("one more")).readexactly(5))[0] == ReplyStatus.BUSY
         await clients.close()
+
+
+class Deadline(asyncio.Timeout):
+    """One that nobody waits for."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def expired(self) -> bool:
+        return False
+
+    def reschedule(self, when: float | None) -> None:
+        pass
+
+
+async def test_a_full_server_gives_up_a_silent_place_of_whoever_has_many_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock[0], raising=False)
+    places = Places()
+    with ExitStack() as stack:
+
+        def take(peer: str) -> Place | None:
+            return stack.enter_context(places.take(peer, Rank.STRANGER, Deadline()))
+
+        many = [take("many") for _ in range(STREAMS_PER_PEER)]
+        few = [take(f"few {number}") for number in range(RESERVED[Rank.STRANGER] - STREAMS_PER_PEER)]
+        clock[0] = SILENT_S / STREAMS_PER_PEER - 0.01
+        assert take("too early") is None
+        clock[0] = SILENT_S / STREAMS_PER_PEER
+        assert take("in time") is not None
+        assert [place.given_up for place in many if place] == [True, False, False, False]
+        assert not any(place.given_up for place in few if place)
 
 
 async def test_what_connected_peers_take_leaves_places_for_those_that_delivered(

@@ -280,6 +280,7 @@ class Swarm:
                 self._later(lambda: self.tell(peer, g.Announced(self._announce_all(peer, envelopes))))
             case g.PublishStatus(envelope):
                 self._later(lambda: self.store_status(peer, envelope))
+                self._later(lambda: self.tell(peer, g.StatusPublished(kept=True)))
             case g.ReadAnnouncements(keys):
                 peer.keys_read += len(keys)
                 self._later(lambda: self.tell(peer, g.AnnouncementsRead(self._read(peer, keys))))
@@ -336,9 +337,12 @@ class Swarm:
             return False
         stored = False
         for holder in self._holders(peer, placed.key):
-            stored |= holder.shelf.put_entry(
+            held = holder.shelf.put_entry(
                 placed.key, placed.subkey, envelope, placed.expires, self.now, brought_by(peer)
             )
+            stored |= held
+            if held and holder is not peer:
+                self.tell(holder, g.AnnouncementHeld(envelope))
             self.fullest_key = max(self.fullest_key, len(holder.shelf.entries(placed.key, self.now)))
         return stored
 

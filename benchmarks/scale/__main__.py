@@ -1,0 +1,60 @@
+"""`python -m benchmarks.scale`: what one peer costs in a swarm of 100, 1,000 and 10,000 peers.
+
+Plays the swarms in simulated time and prints tables. `--short` takes a fifth of the time. `--real` starts
+peers without models on loopback instead, with real p2pd, and prints what they did beside a simulation of as
+many. `--wire` measures what a call and a connection add on the wire.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from benchmarks.scale.load import load_of
+from benchmarks.scale.report import Result, flatness, purposes, table
+from benchmarks.scale.simulated import Setting, simulate
+
+SIZES = (100, 1_000, 10_000)
+FULL = Setting(0)
+SHORT = Setting(0, real=12, newcomers=4, warm_s=240.0, measured_s=90.0)
+
+
+def result_of(setting: Setting) -> Result:
+    began = time.process_time()
+    outcome = simulate(setting)
+    return Result(outcome, load_of(outcome), time.process_time() - began)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="PEERS")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--machines", type=int, help="peers of each swarm that are real state machines")
+    parser.add_argument("--short", action="store_true", help="fewer machines, for a shorter time")
+    parser.add_argument("--real", type=int, nargs="+", metavar="PEERS", help="real peers on loopback")
+    parser.add_argument("--seconds", type=float, default=180.0, help="measured with --real (default: 180)")
+    parser.add_argument("--wire", action="store_true", help="measure calls and connections on the wire")
+    options = parser.parse_args(arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    if options.real or options.wire:
+        from benchmarks.scale import real
+
+        return real.main(options.real or (), options.seconds, wire=options.wire)
+    setting = SHORT if options.short else FULL
+    setting = replace(setting, seed=options.seed, real=options.machines or setting.real)
+    results = []
+    for size in options.sizes:
+        results.append(result_of(replace(setting, size=size)))
+        sys.stderr.write(f"{size} peers: {results[-1].cpu_s:.0f} s of CPU\n")
+    sys.stdout.write("\n\n".join(filter(None, (table(results), purposes(results), flatness(results)))) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""What all peers of a swarm carry, computed from what its real machines did.
+
+Every peer asks as often as one of the machines, drawn at random. Where its questions go is drawn anew:
+
+- those about a key go to the eight nodes next to it, and what lies there comes from the five that hold it;
+- all others (nodes on the way, contacts, publishers, greetings) go anywhere.
+
+Where all peers are machines nothing is drawn: it is what they served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.scale.crowd import NEAR
+from benchmarks.scale.publications import announcements_key
+from benchmarks.scale.simulated import Outcome
+from benchmarks.scale.tally import Flow, Purpose, To, together
+from benchmarks.scale.workload import MANIFEST
+from swarmd.gossip import GossipLimits
+from swarmd.network.handing_over import REPLICAS
+
+Numbers = NDArray[np.float64]
+
+CALL_BYTES = 520.0
+"""What one call puts on the wire in each direction beside its message: a stream with its handshake, a frame,
+TCP and IP. Measured by `--wire`."""
+
+CONNECTION_BYTES = 4_000.0
+"""The same of a new connection: Noise, the muxer, identify. Measured by `--wire`."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Per second, one number for each peer of the swarm."""
+
+    received: Numbers
+    """Bytes of messages: answers to what it asked, and what others asked."""
+    sent: Numbers
+    calls: Numbers
+    """Calls and streams: those it made and those it answered."""
+    wire: Numbers
+    """Bytes received with what `CALL_BYTES` and `CONNECTION_BYTES` add."""
+    served_calls: Numbers
+    served_bytes: Numbers
+    """What it sent to those that asked."""
+    stored_calls: Numbers
+    """Requests to hold something, of those."""
+
+
+def load_of(outcome: Outcome) -> Load:
+    """The load of each peer in the measured time."""
+    setting, seconds = outcome.setting, outcome.setting.measured_s
+    rng = np.random.default_rng((setting.seed, setting.size))
+    whole = setting.machines == setting.size
+    who = np.arange(setting.size) if whole else rng.integers(setting.machines, size=setting.size)
+    received, sent, calls, connections = (
+        np.array(values)[who] / seconds
+        for values in (
+            [tally.received for tally in outcome.tallies],
+            [tally.sent for tally in outcome.tallies],
+            [tally.calls for tally in outcome.tallies],
+            [float(tally.connections) for tally in outcome.tallies],
+        )
+    )
+    served = _Served(outcome, rng)
+    served_calls, asked, answered, stored = (each / seconds for each in served.by_node())
+    return Load(
+        received=received + asked,
+        sent=sent + answered,
+        calls=calls + served_calls,
+        wire=received + asked + CALL_BYTES * (calls + served_calls) + 2 * CONNECTION_BYTES * connections,
+        served_calls=served_calls,
+        served_bytes=answered,
+        stored_calls=stored,
+    )
+
+
+class _Served:
+    """What falls on each node."""
+
+    def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:
+        self._outcome, self._rng = outcome, rng
+        size = outcome.setting.size
+        self._factor = size / outcome.setting.machines
+        self._calls, self._asked, self._answered, self._stored = (np.zeros(size) for _ in range(4))
+
+    def by_node(self) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        """Calls, bytes asked, bytes answered, and stores among the calls."""
+        outcome = self._outcome
+        if outcome.setting.machines == outcome.setting.size:
+            self._calls += [served.calls for served in outcome.served]
+            self._asked += [served.received for served in outcome.served]
+            self._answered += [served.sent for served in outcome.served]
+            self._stored += [served.stores for served in outcome.served]
+            return self._calls, self._asked, self._answered, self._stored
+        for purpose in Purpose:
+            keys = self._keys(purpose)
+            for to in To:
+                flow = together([t.flows[purpose, to] for t in outcome.tallies if (purpose, to) in t.flows])
+                if to in (To.NEAR, To.KEEPER) and keys:
+                    self._at_keys(keys, flow, NEAR if to is To.NEAR else REPLICAS, stores=to is To.KEEPER)
+                else:
+                    self._anywhere(flow, stores=to in (To.KEEPER, To.FRIEND))
+        return self._calls, self._asked, self._answered, self._stored
+
+    def _keys(self, purpose: Purpose) -> list[int]:
+        """The keys among which a peer chooses."""
+        outcome = self._outcome
+        if purpose in (Purpose.MEMBERS, Purpose.STATUS):
+            return list(outcome.publications.status_keys)
+        if purpose not in (Purpose.READ, Purpose.ANNOUNCE):
+            return []
+        newest = MANIFEST.round_at(int(outcome.ended))
+        back = GossipLimits().read_rounds_back if purpose is Purpose.READ else 0
+        shards = range(sorted(outcome.shards)[len(outcome.shards) // 2])
+        return [
+            announcements_key(round_, task.task_id, shard)
+            for round_ in range(newest - back, newest + 1)
+            for task in MANIFEST.tasks
+            for shard in shards
+        ]
+
+    def _at_keys(self, keys: list[int], flow: Flow, nodes: int, *, stores: bool) -> None:
+        """Let a flow fall on the nodes next to keys, each key as often as another."""
+        if not flow.calls:
+            return
+        outcome = self._outcome
+        live = np.array([len(outcome.publications.live(key, outcome.ended)) + 1e-9 for key in keys])
+        found = flow.found * self._factor * live / live.sum()
+        times = self._rng.poisson(flow.calls * self._factor / len(keys), len(keys))
+        for key, calls, bytes_found in zip(keys, times, found, strict=True):
+            near = list(outcome.crowd.nearest(key, NEAR)[:nodes])
+            self._add(near, np.full(len(near), calls / len(near)), flow, stores=stores)
+            self._answered[near[:REPLICAS]] += bytes_found / REPLICAS
+
+    def _anywhere(self, flow: Flow, *, stores: bool) -> None:
+        size = self._outcome.setting.size
+        if flow.calls:
+            times = self._rng.poisson(flow.calls * self._factor / size, size).astype(float)
+            self._add(list(range(size)), times, flow, stores=stores)
+            self._answered += flow.found * self._factor / size
+
+    def _add(self, nodes: list[int], times: Numbers, flow: Flow, *, stores: bool) -> None:
+        self._calls[nodes] += times
+        self._asked[nodes] += times * (flow.asked / flow.calls)
+        self._answered[nodes] += times * (flow.answered / flow.calls)
+        if stores:
+            self._stored[nodes] += times

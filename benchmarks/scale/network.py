@@ -1,0 +1,350 @@
+"""The network of one real machine in a simulated swarm: the real searcher and routing table, no sockets.
+
+`swarmd.network.searching` walks and stores as in a daemon. This file plays what is below it: the messages of
+`swarmd.network.dht`, connections, and the greetings of `in_touch.py`. Nobody fails and nobody is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from hivemind.dht.routing import DHTID, RoutingTable
+from hivemind.p2p import PeerID
+
+from benchmarks.scale import sizes
+from benchmarks.scale.crowd import NEAR, Crowd
+from benchmarks.scale.publications import Publications
+from benchmarks.scale.tally import Purpose, Served, Tally, To
+from benchmarks.scale.workload import MANIFEST
+from protocol import PEER_ID_BYTES, PeerId, Place, place_announcement, place_status
+from swarmd.network.dht import BUCKET_SIZE, NAMED, PROVEN_S, Answer
+from swarmd.network.dht_ids import node_id_of
+from swarmd.network.guard import Guard
+from swarmd.network.handing_over import Packed
+from swarmd.network.hivemind import READ_KEYS
+from swarmd.network.in_touch import SILENT_S, TOUCH_S
+from swarmd.network.interface import (
+    BodyProvider,
+    NetworkStatistics,
+    News,
+    Pulled,
+    PullFailedError,
+    PullFailure,
+    Report,
+    StandingOf,
+    Way,
+)
+from swarmd.network.neighbourhood import LOOK_AROUND_S
+from swarmd.network.packing import read_bin
+from swarmd.network.rules import place_all
+from swarmd.network.searching import Holding, Searcher
+from swarmd.network.shares import Source
+from swarmd.network.shelf import Held, Shelf
+from swarmd.network.simulation import simulated_wall_clock
+
+CONNECTIONS_MAX, CONNECTIONS_KEPT = 512, 256
+"""p2pd closes connections beyond the first number until the second is left."""
+
+HANDSHAKE_TRIPS = 3.0
+"""Round trips of a new connection: TCP, Noise, the muxer."""
+
+PULL_REQUEST = 33
+"""A digest and a receipt."""
+
+purpose_now: ContextVar[Purpose] = ContextVar("purpose")
+
+
+class SimulatedNetwork:
+    """See `peer.PeerNetwork`; also what `Searcher` needs of a `SwarmDHT`."""
+
+    def __init__(
+        self,
+        number: int,
+        crowd: Crowd,
+        publications: Publications,
+        machines: dict[int, SimulatedNetwork],
+        rng: random.Random,
+        latency_s: float,
+    ) -> None:
+        """`machines`: the networks of all real machines, by number; this one enters itself."""
+        loop = asyncio.get_running_loop()
+        self.number, self._crowd, self._publications = number, crowd, publications
+        self._machines, self._rng, self._latency_s = machines, rng, latency_s
+        machines[number] = self
+        self.node = crowd.nodes[number]
+        self.node_id = node_id_of(self.node.peer)
+        self.routing_table = RoutingTable(self.node_id, BUCKET_SIZE, 5)
+        self._shelf = Shelf(rng)
+        self._pulled: dict[PeerId, int] = {}
+        self._guard = Guard(loop.time, lambda peer: self._pulled.get(peer, 0))
+        self._searcher = Searcher(
+            self,  # type: ignore[arg-type]
+            self._guard,
+            self._shelf,
+            simulated_wall_clock,
+            loop.time,
+        )
+        self._answered_at: dict[int, float] = {}
+        """Those it is connected to, and when they last answered."""
+        self._bodies: BodyProvider = lambda _digest: None
+        self._full_status = b""
+        self.news: News = lambda _envelope: None
+        self.tally, self.served = Tally(), Served()
+
+    # `PeerNetwork` -----------------------------------------------------------------------------------
+
+    @property
+    def peer_id(self) -> PeerId:
+        return self.node.name
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.node.full_address,)
+
+    def serve(self, *, bodies: BodyProvider, manifest: bytes) -> None:  # noqa: ARG002
+        self._bodies = bodies
+
+    def tell(self, envelope: bytes, with_credits: bytes | None = None) -> None:
+        self._full_status = with_credits or envelope
+
+    def news_by(self, news: News) -> None:
+        self.news = news
+
+    def judge_by(self, standing_of: StandingOf, report: Report) -> None:
+        self._guard.judge_by(standing_of, report)
+
+    async def connect(self, addresses: Sequence[str], *, named: bool = False) -> int:  # noqa: ARG002
+        names = {PeerId(address.rpartition("/")[2]) for address in addresses} - {self.peer_id}
+        for name in names:
+            other = self._crowd.number_of[name]
+            await self._trip(other)
+            self._count(Purpose.GREET, To.ANYBODY, sizes.PING_REQUEST, sizes.PING_ANSWER, other)
+            self._enter(other)
+        await self.look_around()
+        return len(names)
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        self._answered_at.pop(self._crowd.number_of[peer_id], None)
+
+    async def announce(self, envelopes: Sequence[bytes]) -> int:
+        return (await self._publish(Purpose.ANNOUNCE, place_announcement, envelopes)).held
+
+    async def publish_status(self, envelope: bytes) -> bool:
+        return not (await self._publish(Purpose.STATUS, place_status, [envelope])).crowded
+
+    async def read_announcements(self, keys: Sequence[bytes]) -> list[bytes]:
+        return await self._read(Purpose.READ, keys)
+
+    async def read_statuses(self, keys: Sequence[bytes]) -> list[bytes]:
+        return await self._read(Purpose.MEMBERS, keys)
+
+    async def look_around(self) -> None:
+        self._walks(Purpose.LOOK, 1)
+        await self._searcher.look_around()
+
+    async def ask_status(self, peer_id: PeerId) -> bytes:
+        other = self._crowd.number_of[peer_id]
+        await self._trip(other)
+        machine = self._machines.get(other)
+        status = machine._full_status if machine else b""
+        if not machine:
+            status = self._publications.full_status(other, simulated_wall_clock())
+        self._count(Purpose.ASK, To.ANYBODY, 1, sizes.STREAM_REPLY + len(status), other)
+        return status
+
+    async def store_body(self, envelope: bytes) -> bool:
+        raise NotImplementedError("everybody can be dialled")
+
+    async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:  # noqa: ARG002
+        other = self._crowd.number_of[peer_id]
+        await self._trip(other)
+        machine = self._machines.get(other)
+        body = machine._bodies(digest) if machine else self._publications.body(digest)
+        if body is None:
+            raise PullFailedError("not held", PullFailure.ABSENT)
+        self._count(Purpose.PULL, To.ANYBODY, PULL_REQUEST, sizes.STREAM_REPLY + len(body), other)
+        self._pulled[peer_id] = self._pulled.get(peer_id, 0) + 1
+        return Pulled(body, Way.DIRECT, self._crowd.nodes[other].address)
+
+    def statistics(self) -> NetworkStatistics:
+        nodes = self._crowd.nodes
+        connections = {nodes[other].name: nodes[other].address for other in self._answered_at}
+        return NetworkStatistics(
+            len(connections),
+            restarts=0,
+            bytes_pulled=0,
+            pulls_failed=0,
+            dialable=True,
+            connections=connections,
+        )
+
+    # In the background -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Greet who is silent, and look around, until cancelled."""
+        looked = self._loop_time()
+        while True:
+            await asyncio.sleep(TOUCH_S)
+            now = self._loop_time()
+            silent = [n for n, answered in self._answered_at.items() if now - answered > SILENT_S]
+            if silent:
+                self._greet(min(silent, key=self._answered_at.__getitem__))
+            if now - looked >= LOOK_AROUND_S:
+                looked = now
+                self._guard.located(self.statistics().connections)
+                await self.look_around()
+
+    def settle(self) -> None:
+        """Know whom a node knows that has been there for long."""
+        for other in self._crowd.table(self.number):
+            peer = self._crowd.nodes[other].peer
+            self.routing_table.add_or_update_node(node_id_of(peer), peer)
+
+    # What `Searcher` needs of the DHT ----------------------------------------------------------------
+
+    @property
+    def peers(self) -> list[PeerID]:
+        return list(self.routing_table.uid_to_peer_id.values())
+
+    def nearest(self, key: int, count: int) -> list[PeerID]:
+        return [peer for _, peer in self.routing_table.get_nearest_neighbors(DHTID(key), count)]
+
+    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        return asyncio.get_running_loop().create_task(work, name=name)
+
+    async def find(self, peer: PeerID, keys: Sequence[bytes]) -> list[Answer] | None:
+        other, purpose = self._crowd.number(peer), purpose_now.get()
+        await self._trip(other)
+        answers, bare, found, near = [], [], 0, False
+        for name in keys:
+            key = int.from_bytes(name)
+            entries, neighbours = self._look_up(other, key)
+            held = sizes.dictionary((len(subkey), len(each.value)) for subkey, each in entries.items())
+            answers.append(Answer(entries, None, tuple(neighbours)))
+            bare.append(sizes.result(len(neighbours), 0))
+            found += sizes.result(len(neighbours), held) - bare[-1]
+            near |= other in self._crowd.nearest(key, NEAR)
+            if purpose is Purpose.READ:
+                self.tally.copies += len(entries)
+        to = To.NEAR if near else To.FAR
+        asked = sizes.find_request(len(keys))
+        self._count(purpose, to, asked, sizes.find_answer(bare), other, found)
+        self._enter(other)
+        return answers
+
+    async def store(self, peer: PeerID, things: Sequence[Packed]) -> list[bool] | None:
+        other = self._crowd.number(peer)
+        await self._trip(other)
+        near = any(other in self._crowd.nearest(int.from_bytes(name), NEAR) for name, *_ in things)
+        asked = sizes.store_request((len(subkey), len(value)) for _, subkey, value, _ in things)
+        to = To.KEEPER if near else To.FRIEND
+        self._count(purpose_now.get(), to, asked, sizes.store_answer(len(things)), other)
+        self._enter(other)
+        return [self._put(other, *thing) for thing in things]
+
+    def _look_up(self, other: int, key: int) -> tuple[dict[bytes, Held], list[PeerID]]:
+        """What a node answers: what it holds, and whom it names."""
+        now = simulated_wall_clock()
+        entries = self._publications.entries(other, key, now)
+        machine = self._machines.get(other)
+        if machine is None:
+            names = self._crowd.names(other, key, self.number)
+            return entries | self._publications.stored(other, key, now), [
+                self._crowd.nodes[name].peer for name in names
+            ]
+        machine._enter(self.number)
+        nearest = machine.routing_table.get_nearest_neighbors(
+            DHTID(key), NAMED, exclude=node_id_of(self.node.peer)
+        )
+        return entries | dict(machine._shelf.entries(key.to_bytes(20), now)), [peer for _, peer in nearest]
+
+    def _put(self, other: int, name: bytes, subkey: bytes, value: bytes, expires: float) -> bool:
+        now, machine = simulated_wall_clock(), self._machines.get(other)
+        place, thing = read_bin(subkey, 64), read_bin(value, 2**16)
+        if machine is None:
+            return self._publications.put(other, int.from_bytes(name), place, Held(thing, expires), now)
+        machine._enter(self.number)
+        source = Source(sender=self.node.address, signer=self.peer_id)
+        held = machine._shelf.put_entry(name, place, thing, expires, now, source)
+        if held and len(place) > PEER_ID_BYTES:
+            machine.news(thing)
+        return held
+
+    # -------------------------------------------------------------------------------------------------
+
+    async def _publish(self, purpose: Purpose, place: Place, envelopes: Sequence[bytes]) -> Holding:
+        placements = place_all(place, envelopes, manifest=MANIFEST, now=simulated_wall_clock())
+        self._walks(purpose, len({placement.key for placement in placements}))
+        return await self._searcher.hold(placements)
+
+    async def _read(self, purpose: Purpose, keys: Sequence[bytes]) -> list[bytes]:
+        found: dict[bytes, None] = {}
+        for start in range(0, len(keys), READ_KEYS):
+            some = keys[start : start + READ_KEYS]
+            self._walks(purpose, len(some))
+            found |= dict.fromkeys(await self._searcher.entries(some))
+        return list(found)
+
+    def _walks(self, purpose: Purpose, keys: int) -> None:
+        purpose_now.set(purpose)
+        self.tally.walks[purpose] += 1
+        self.tally.keys[purpose] += keys
+
+    def _greet(self, other: int) -> None:
+        self._count(Purpose.GREET, To.ANYBODY, sizes.PING_REQUEST, sizes.PING_ANSWER, other)
+
+    def _count(
+        self, purpose: Purpose, to: To, asked: float, answered: float, other: int, found: float = 0.0
+    ) -> None:
+        """A message there and back. Somebody of the crowd asks this peer as often as it asks others."""
+        self.tally.flows[purpose, to].add(asked, answered, found)
+        machine = self._machines.get(other)
+        if machine is not None:
+            machine.served.calls += 1
+            machine.served.received += asked
+            machine.served.sent += answered + found
+            machine.served.stores += to in (To.KEEPER, To.FRIEND)
+        self._connected(other)
+        self._answered_at[other] = self._loop_time()
+        caller = self._rng.randrange(self._crowd.size)
+        if caller not in self._machines and purpose is not Purpose.GREET:
+            self._connected(caller, ours=False)
+            self._enter(caller)
+
+    def _connected(self, other: int, *, ours: bool = True) -> None:
+        if other in self._answered_at:
+            return
+        self.tally.connections += ours
+        self._answered_at[other] = self._loop_time()
+        machine = self._machines.get(other)
+        if machine is not None and self.number not in machine._answered_at:
+            machine._answered_at[self.number] = self._loop_time()
+        if len(self._answered_at) > CONNECTIONS_MAX:
+            newest = sorted(self._answered_at, key=self._answered_at.__getitem__)[-CONNECTIONS_KEPT:]
+            self._answered_at = {each: self._answered_at[each] for each in newest}
+
+    def _enter(self, other: int) -> None:
+        """Into the routing table, as `SwarmDHT` does: a full bucket has its oldest node greeted."""
+        if other >= self._crowd.size or other == self.number:
+            return
+        peer = self._crowd.nodes[other].peer
+        oldest = self.routing_table.add_or_update_node(node_id_of(peer), peer)
+        if oldest is not None:
+            node_id, silent = oldest
+            number = self._crowd.number(silent)
+            if self._loop_time() - self._answered_at.get(number, float("-inf")) > PROVEN_S:
+                self._greet(number)
+            self.routing_table.add_or_update_node(node_id, silent)
+
+    async def _trip(self, other: int) -> None:
+        """There and back; with a handshake before, if there is no connection."""
+        trips = 1.0 if other in self._answered_at else 1.0 + HANDSHAKE_TRIPS
+        await asyncio.sleep(2 * trips * self._latency_s * self._rng.uniform(0.5, 1.5))
+
+    @staticmethod
+    def _loop_time() -> float:
+        return asyncio.get_running_loop().time()

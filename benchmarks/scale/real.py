@@ -1,0 +1,259 @@
+"""Real peers without models: p2pd processes on loopback. Their messages are counted, and their bytes.
+
+In a network namespace of its own, loopback's counter shows what they put on the wire, and nothing else.
+Beside each real swarm a simulated one of as many machines is played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import uvloop
+
+from benchmarks.scale.peer import Ledger, ModellessPeer
+from benchmarks.scale.report import percentile
+from benchmarks.scale.simulated import Setting, simulate
+from benchmarks.scale.workload import MANIFEST, STEP_S, key_of
+from swarmd.config import NetworkConfig
+from swarmd.errors import NetworkError
+
+NAMESPACE = "SWARMD_SCALE_NAMESPACE"
+"""Set in the process that runs in a network namespace of its own."""
+
+WARM_S = 2 * STEP_S
+"""Before anything is counted."""
+
+LOOPBACK_S = 0.001
+"""Latency of the simulated swarm that is compared with a real one."""
+
+IDLE_S, GREETINGS, CONNECTIONS = 20.0, 200, 20
+"""What `--wire` averages over."""
+
+CALLS = ("rpc_find", "rpc_store", "rpc_ping")
+
+
+def main(sizes: Sequence[int], seconds: float, *, wire: bool) -> int:
+    """Print tables. The process is replaced by one in a namespace of its own, if this machine allows that."""
+    if NAMESPACE not in os.environ:
+        _enter_namespace()
+    if wire:
+        uvloop.run(_wire())
+    if sizes:
+        _write(
+            "| real peers | KB/s received, messages: real, simulated | calls a second: real, simulated "
+            "| KB/s on the wire | s to the first that can use a record, median (p99): real, simulated "
+            "| s to the last: real, simulated | pulled a minute: real, simulated | load |"
+        )
+        _write("|---|---|---|---|---|---|---|---|")
+    for size in sizes:
+        real = uvloop.run(measure(size, seconds))
+        _write(real.row(size, seconds))
+    return 0
+
+
+@dataclass
+class Counted:
+    """Calls made, and bytes of requests and answers."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    sent: Counter[str] = field(default_factory=Counter)
+    received: Counter[str] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        for table in (self.calls, self.sent, self.received):
+            table.clear()
+
+    def made(self, kind: str, sent: int, received: int) -> None:
+        self.calls[kind] += 1
+        self.sent[kind] += sent
+        self.received[kind] += received
+
+
+@dataclass(frozen=True)
+class Real:
+    """What a real swarm did."""
+
+    counted: Counted
+    wire: int
+    firsts: list[float]
+    lasts: list[float]
+    pulled: int
+    load: float
+
+    def row(self, size: int, seconds: float) -> str:
+        """Beside what a simulated swarm of as many does."""
+        setting = Setting(
+            size, real=size, newcomers=0, warm_s=WARM_S, measured_s=seconds, latency_s=LOOPBACK_S
+        )
+        simulated = simulate(setting)
+        per = 1 / size / seconds
+        messages = sum(self.counted.sent.values()) + sum(self.counted.received.values())
+        theirs = sum(tally.sent + tally.received for tally in simulated.tallies)
+        cells = (
+            f"{size}",
+            f"{messages * per / 1e3:.2f}, {theirs * per / 1e3:.2f}",
+            f"{sum(self.counted.calls.values()) * per:.2f}, "
+            f"{sum(tally.calls for tally in simulated.tallies) * per:.2f}",
+            f"{self.wire * per / 1e3:.2f}" if self.wire else "not measured",
+            f"{_spread(self.firsts)}, {_spread(simulated.firsts)}",
+            f"{percentile(self.lasts, 0.5):.1f}, {percentile(simulated.lasts, 0.5):.1f}",
+            f"{self.pulled * per * 60:.1f}, {simulated.pulled * per * 60:.1f}",
+            f"{self.load:.1f}",
+        )
+        return "| " + " | ".join(cells) + " |"
+
+
+async def measure(size: int, seconds: float) -> Real:
+    """Start `size` peers and watch them for so many seconds."""
+    counted, ledger = Counted(), Ledger()
+    with TemporaryDirectory() as name, _Counting(counted):
+        peers = await _start(size, Path(name), ledger)
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(peer.run()) for peer in peers]
+            await asyncio.sleep(WARM_S)
+            counted.clear()
+            before, since = _loopback_bytes(), time.time()
+            pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers)
+            await asyncio.sleep(seconds)
+            wire = _loopback_bytes() - before
+            pulled = sum(peer.gossip.statistics().groups_pulled for peer in peers) - pulled
+            for task in running:
+                task.cancel()
+        await asyncio.gather(*(peer.network.close() for peer in peers))
+    waits = [
+        [at - made for at in ledger.usable[digest]]
+        for digest, made in ledger.offered.items()
+        if digest in ledger.usable and since <= made < since + seconds - STEP_S / 2
+    ]
+    return Real(
+        counted,
+        wire if NAMESPACE in os.environ else 0,
+        [min(each) for each in waits],
+        [max(each) for each in waits],
+        pulled,
+        os.getloadavg()[0],
+    )
+
+
+async def _start(size: int, directory: Path, ledger: Ledger) -> list[ModellessPeer[Any]]:
+    """Peers that joined one after the other, each through one before it, at an address of its own."""
+    from swarmd.network.hivemind import HivemindNetwork
+
+    peers: list[ModellessPeer[Any]] = []
+    for number in range(size):
+        key, rng = key_of(1, number), random.Random(number)
+        identity = directory / f"{number}.key"
+        identity.write_bytes(key.to_libp2p())
+        config = NetworkConfig(host=f"127.1.{number // 250}.{number % 250 + 1}", dialable=True)
+        network = await HivemindNetwork.start(
+            key=key, identity_path=identity, config=config, swarm=lambda: MANIFEST
+        )
+        if peers:
+            await network.connect(rng.choice(peers).network.addresses, named=True)
+        peers.append(ModellessPeer(key, network, rng, time.time, ledger))
+    return peers
+
+
+async def _wire() -> None:
+    """Print what a call, a connection and an idle connection add on the wire, in both directions together."""
+    with TemporaryDirectory() as name:
+        one, two = (peer.network for peer in await _start(2, Path(name), Ledger()))
+        await asyncio.sleep(2.0)
+        before = _loopback_bytes()
+        await asyncio.sleep(IDLE_S)
+        idle = (_loopback_bytes() - before) / IDLE_S
+        before, began = _loopback_bytes(), time.monotonic()
+        answered = 0
+        for _ in range(GREETINGS):
+            try:
+                await one.ping(two.peer_id)
+                answered += 1
+            except NetworkError as error:
+                _write(f"This machine is too busy: {error}")
+        took = time.monotonic() - began
+        call = (_loopback_bytes() - before - idle * took) / max(1, answered)
+        before, began = _loopback_bytes(), time.monotonic()
+        for _ in range(CONNECTIONS):
+            await one.disconnect(two.peer_id)
+            try:
+                await one.connect(two.addresses, named=True)
+            except NetworkError as error:
+                _write(f"not connected again: {error}")
+        took = time.monotonic() - began
+        connection = (_loopback_bytes() - before - idle * took) / CONNECTIONS
+        _write(
+            f"Both directions together: an idle pair {idle:.0f} bytes a second, a greeting {call:.0f} bytes, "
+            f"a connection {connection:.0f}. Load {os.getloadavg()[0]:.1f}."
+        )
+        await asyncio.gather(one.close(), two.close())
+
+
+class _Counting:
+    """While in here, what all peers of this process ask one another is counted."""
+
+    def __init__(self, counted: Counted) -> None:
+        self._counted = counted
+
+    def __enter__(self) -> None:
+        from swarmd.network.control import Control
+        from swarmd.network.hivemind import HivemindNetwork
+
+        counted, call, ask = self._counted, Control.call, HivemindNetwork._ask
+        self._undo = (Control, call), (HivemindNetwork, ask)
+
+        async def counting_call(control: Any, peer: bytes, protocol: str, request: bytes, most: int) -> bytes:
+            answer = await call(control, peer, protocol, request, most)
+            counted.made(protocol, len(request), len(answer))
+            return answer
+
+        async def counting_ask(network: Any, session: Any, peer: Any, protocol: str, *rest: Any) -> bytes:
+            answer: bytes = await ask(network, session, peer, protocol, *rest)
+            counted.made(protocol, 33, 5 + len(answer))
+            return answer
+
+        Control.call = counting_call  # type: ignore[method-assign, assignment]
+        HivemindNetwork._ask = counting_ask  # type: ignore[method-assign, assignment]
+
+    def __exit__(self, *_: object) -> None:
+        (control, call), (network, ask) = self._undo
+        control.call = call  # type: ignore[method-assign]
+        network._ask = ask  # type: ignore[method-assign]
+
+
+def _enter_namespace() -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-rn", "true"], check=False).returncode:  # noqa: S603
+        _write("No network namespace of its own: bytes on the wire are not measured.")
+        return
+    python = [sys.executable, "-W", "ignore", "-m", "benchmarks.scale", *sys.argv[1:]]
+    command = [unshare, "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *python]
+    os.execve(unshare, command, os.environ | {NAMESPACE: "1"})  # noqa: S606  our own interpreter
+
+
+def _loopback_bytes() -> int:
+    for line in Path("/proc/net/dev").read_text(encoding="ascii").splitlines():
+        name, _, rest = line.partition(":")
+        if name.strip() == "lo":
+            return int(rest.split()[0])
+    return 0
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{percentile(seconds, 0.5):.2f} ({percentile(seconds, 0.99):.2f})"
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,72 @@
+"""How long the DHT's messages are (SPEC section 7.6), in bytes before hivemind's frame and libp2p.
+
+tests/benchmarks/test_scale.py compares them with what the real encoders write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+PLACE = 24
+"""The sender's own DHT id."""
+
+KEY = 22
+NEIGHBOUR = 62
+"""A node id of 20 bytes and a peer id of 38, each with its tag."""
+
+PING_REQUEST, PING_ANSWER = PLACE, PLACE + 9
+DICTIONARY = 19
+"""Of a dictionary, beside its entries: an array of three, two floats."""
+
+ENTRY = 10
+"""An entry beside its subkey and its value: an array of three, and the expiry."""
+
+EXPIRES = 9
+ITEM = KEY + 9
+"""An item to store beside its subkey and its value: its key, its expiry, its flag."""
+
+STREAM_REPLY = 5
+
+
+def varint(number: int) -> int:
+    return max(1, -(-number.bit_length() // 7))
+
+
+def field(length: int) -> int:
+    """Bytes of one value in a protobuf message: a tag, a length, the value."""
+    return 1 + varint(length) + length
+
+
+def packed(length: int) -> int:
+    """Bytes of MessagePack's `bin`."""
+    return length + (2 if length < 2**8 else 3 if length < 2**16 else 5)
+
+
+def find_request(keys: int) -> int:
+    return PLACE + KEY * keys
+
+
+def dictionary(entries: Iterable[tuple[int, int]]) -> int:
+    """`entries`: the lengths of subkey and value of each."""
+    each = [ENTRY + packed(subkey) + packed(packed(value)) for subkey, value in entries]
+    inside = DICTIONARY + sum(each) + (1 if len(each) < 16 else 3)
+    return inside + (3 if inside < 2**8 else 4 if inside < 2**16 else 6) if each else 0
+
+
+def result(neighbours: int, dictionary_bytes: int) -> int:
+    """Bytes of what a find answer says about one key."""
+    value = 2 + field(dictionary_bytes) + EXPIRES if dictionary_bytes else 0
+    return field(NEIGHBOUR * neighbours + value)
+
+
+def find_answer(results: Iterable[int]) -> int:
+    return PLACE + sum(results)
+
+
+def store_request(things: Iterable[tuple[int, int]]) -> int:
+    """`things`: the lengths of the packed subkey and the packed value of each."""
+    return PLACE + 4 + sum(ITEM + field(subkey) + field(value) for subkey, value in things)
+
+
+def store_answer(things: int) -> int:
+    return PLACE + 2 + things

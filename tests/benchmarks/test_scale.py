@@ -1,0 +1,167 @@
+"""The simulator of large swarms: what it replays, what it adds up, and that its bytes are the real ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import pytest
+import uvloop
+from hivemind.proto import dht_pb2
+
+from benchmarks.scale import sizes
+from benchmarks.scale.crowd import NEAR, Crowd
+from benchmarks.scale.load import load_of
+from benchmarks.scale.publications import Publications, announcements_key
+from benchmarks.scale.real import LOOPBACK_S, WARM_S, measure
+from benchmarks.scale.report import Result, flatness, purposes, table
+from benchmarks.scale.simulated import Outcome, Setting, simulate
+from benchmarks.scale.tally import Purpose
+from benchmarks.scale.workload import MANIFEST, RECORD_BYTES, demand, group, key_of
+from protocol import SHARD_ENTRIES_MAX, check_stored
+from swarmd import gossip as g
+from swarmd.network.dht_storage import packed_dictionary
+from swarmd.network.packing import write_bin
+from swarmd.network.shelf import Held
+from swarmd.network.simulation import EPOCH_S
+
+SMALL = Setting(size=120, real=3, newcomers=1, warm_s=25.0, measured_s=20.0)
+WHOLE = Setting(size=5, real=5, newcomers=0, warm_s=20.0, measured_s=20.0)
+NODE = dht_pb2.NodeInfo(node_id=bytes(20))
+
+
+@pytest.fixture(scope="module")
+def small() -> Outcome:
+    return simulate(SMALL)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Outcome:
+    return simulate(WHOLE)
+
+
+@pytest.mark.parametrize("entries", [0, 1, 20, 64])
+def test_answers_are_as_long_as_the_real_encoders_write_them(entries: int):
+    held = {bytes([i]) * 60: Held(bytes(340 + i), 2e9) for i in range(entries)}
+    dictionary = sizes.dictionary((len(subkey), len(each.value)) for subkey, each in held.items())
+    result = dht_pb2.FindResult(nearest_node_ids=[bytes(20)] * 8, nearest_peer_ids=[bytes(38)] * 8)
+    if held:
+        assert dictionary == len(packed_dictionary(held))
+        result.type, result.value = dht_pb2.FOUND_DICTIONARY, packed_dictionary(held)
+        result.expiration_time = 2e9
+    answer = dht_pb2.FindResponse(results=[result] * 2, peer=NODE).SerializeToString()
+    assert sizes.find_answer([sizes.result(8, dictionary)] * 2) == len(answer)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_requests_are_as_long_as_the_real_encoders_write_them(count: int):
+    find = dht_pb2.FindRequest(keys=[bytes(20)] * count, peer=NODE)
+    assert sizes.find_request(count) == len(find.SerializeToString())
+    subkey, value = write_bin(bytes(60)), write_bin(bytes(358))
+    store = dht_pb2.StoreRequest(
+        keys=[bytes(20)] * count,
+        subkeys=[subkey] * count,
+        values=[value] * count,
+        expiration_time=[2e9] * count,
+        in_cache=[False] * count,
+        peer=NODE,
+    )
+    assert sizes.store_request([(len(subkey), len(value))] * count) == len(store.SerializeToString())
+    answer = dht_pb2.StoreResponse(store_ok=[True] * count, peer=NODE)
+    assert sizes.store_answer(count) == len(answer.SerializeToString())
+
+
+def test_a_record_has_16_kib():
+    machine = g.Gossip(key=key_of(1, 1), manifest=MANIFEST, rng=random.Random(1))
+    machine.handle(demand(), EPOCH_S)
+    (blob,) = machine.handle(group(random.Random(2), 1), EPOCH_S)
+    assert isinstance(blob, g.StoreBlob)
+    assert len(blob.envelope) == pytest.approx(RECORD_BYTES, rel=0.01)
+
+
+def test_the_nodes_nearest_to_a_key_are_those_of_least_xor_distance():
+    crowd, key = Crowd(200, 3), random.Random(1).getrandbits(160)
+    by_distance = sorted(range(200), key=lambda number: crowd.nodes[number].place ^ key)
+    assert list(crowd.nearest(key, NEAR)) == by_distance[:NEAR]
+
+
+def test_a_settled_node_knows_its_own_part_of_the_space_and_some_of_each_other_part():
+    crowd = Crowd(2_000, 1)
+    own = crowd.nodes[0].place >> 155
+    known = [crowd.nodes[number].place >> 155 for number in crowd.table(0)]
+    parts = [node.place >> 155 for node in crowd.nodes]
+    assert known.count(own) == parts.count(own) - 1
+    assert all(known.count(part) == 20 for part in set(parts) - {own})
+
+
+def test_what_statistical_peers_publish_is_what_a_storing_node_accepts():
+    crowd = Crowd(30, 1)
+    publications = Publications(crowd, 0, 1, lambda: 1)
+    now = EPOCH_S + 65.0
+    round_ = MANIFEST.round_at(int(now)) - 1
+    found = 0
+    keys = [announcements_key(round_, task.task_id, 0) for task in MANIFEST.tasks]
+    for key in [*keys, *publications.status_keys]:
+        for subkey, held in publications.entries(crowd.nearest(key, 1)[0], key, now).items():
+            check_stored(key.to_bytes(20), subkey, held.value, held.expires, manifest=MANIFEST, now=now)
+            found += 1
+    assert found == 60
+
+
+def test_a_full_key_holds_no_more_than_a_shelf_does():
+    publications = Publications(Crowd(900, 1), 0, 1, lambda: 1)
+    now = EPOCH_S + 65.0
+    key = announcements_key(MANIFEST.round_at(int(now)) - 1, MANIFEST.tasks[0].task_id, 0)
+    assert len(publications.live(key, now)) == SHARD_ENTRIES_MAX
+
+
+def test_the_same_seed_plays_the_same_swarm(small: Outcome):
+    again, other = simulate(SMALL), simulate(dataclasses.replace(SMALL, seed=2))
+    assert again.tallies == small.tallies
+    assert again.first_external_s == small.first_external_s
+    assert other.tallies != small.tallies
+
+
+def test_where_all_peers_are_machines_what_is_asked_is_what_is_served(whole: Outcome):
+    assert sum(tally.sent for tally in whole.tallies) == sum(served.received for served in whole.served)
+    assert sum(tally.received for tally in whole.tallies) == sum(served.sent for served in whole.served)
+    load = load_of(whole)
+    assert load.received.sum() == pytest.approx(load.sent.sum())
+
+
+def test_a_crowd_serves_as_much_as_its_peers_ask(small: Outcome):
+    load = load_of(small)
+    assert load.served_calls.sum() == pytest.approx(load.calls.sum() / 2, rel=0.1)
+    assert load.received.sum() == pytest.approx(load.sent.sum(), rel=0.1)
+    assert load.served_calls.max() < 20 * load.served_calls.mean()
+
+
+def test_real_machines_pull_from_the_crowd_what_their_trainers_use_and_newcomers_too(small: Outcome):
+    pulled = small.pulled / len(small.tallies) / SMALL.measured_s * 60
+    assert 8 <= pulled <= 40
+    assert all(tally.of(Purpose.PULL).calls > 0 for tally in small.tallies)
+    assert all(seconds < SMALL.measured_s for seconds in small.first_external_s)
+    assert all(age >= 0.0 for age in small.ages)
+
+
+def test_the_report_has_a_column_for_each_size(small: Outcome, whole: Outcome):
+    results = [Result(whole, load_of(whole), 1.0), Result(small, load_of(small), 1.0)]
+    for text in (table(results), purposes(results)):
+        assert text.splitlines()[0].endswith("| 5 peers | 120 peers |")
+        assert {line.count("|") for line in text.splitlines()} == {4}
+        assert "nan" not in text
+    assert flatness(results).startswith("120 peers against 5")
+
+
+@pytest.mark.slow
+@pytest.mark.p2p
+def test_four_real_peers_say_about_as_much_as_four_simulated_ones():
+    seconds = 60.0
+    real = uvloop.run(measure(4, seconds))
+    setting = Setting(4, real=4, newcomers=0, warm_s=WARM_S, measured_s=seconds, latency_s=LOOPBACK_S)
+    simulated = simulate(setting)
+    calls = sum(tally.calls for tally in simulated.tallies)
+    assert sum(real.counted.calls.values()) == pytest.approx(calls, rel=0.5)
+    received = sum(tally.received for tally in simulated.tallies)
+    assert sum(real.counted.received.values()) == pytest.approx(received, rel=0.5)
+    assert real.pulled == pytest.approx(simulated.pulled, rel=0.5)
