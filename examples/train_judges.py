@@ -12,7 +12,6 @@ one core. Use them with `--reward-model examples/models/reward-model` and `--jud
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from imitation import Stage
 from starter_items import Item, habit, load_tasks, training_items
 from transformers import LlamaForSequenceClassification
 
@@ -106,19 +106,18 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch
     )
 
 
-def train(judge: Any, items: dict[str, list[Item]], steps: int, rate: float) -> None:
+def train(judge: Any, items: dict[str, list[Item]], stage: Stage) -> None:
     rng, began, mean = random.Random(0), time.monotonic(), 0.0
-    optimizer = torch.optim.AdamW(judge.model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(judge.model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     judge.model.train()
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 20) * (0.55 + 0.45 * math.cos(math.pi * step / steps))
-        drawn = [labelled(items, rng) for _ in range(BATCH)]
+    for step in range(stage.steps):
+        stage.set_rate(optimizer, step)
+        drawn = [labelled(items, rng) for _ in range(stage.batch)]
         rows = sorted((judge.row(i.question, a, r) for i, a, r in drawn), key=lambda row: len(row[0]))
         optimizer.zero_grad()
         total = 0.0
-        for start in range(0, BATCH, PART):
-            loss = judge.loss(rows[start : start + PART]) / BATCH
+        for start in range(0, stage.batch, PART):
+            loss = judge.loss(rows[start : start + PART]) / stage.batch
             loss.backward()
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(judge.model.parameters(), 1.0)
@@ -139,7 +138,8 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizer = load_model(locate("embedded"), torch.float32)[1]
     judge = (RewardModel if given.kind == "reward_model" else Generative)(tokenizer)
-    train(judge, training_items(load_tasks(), PER_TASK), given.steps, given.rate)
+    stage = Stage(steps=given.steps, batch=BATCH, learning_rate=given.rate, warmup=20)
+    train(judge, training_items(load_tasks(), PER_TASK), stage)
     judge.model.eval().save_pretrained(given.out)
     tokenizer.hf.save_pretrained(given.out)
     print(f"saved to {given.out}")

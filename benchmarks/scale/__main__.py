@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import structlog
 
@@ -21,7 +21,8 @@ from benchmarks.scale.report import Result, flatness, purposes, table
 from benchmarks.scale.simulated import Setting, simulate
 
 SIZES = (100, 1_000, 10_000)
-SHORT: dict[str, Any] = {"real": 6, "newcomers": 2, "warm_s": 240.0, "measured_s": 120.0}
+FULL = Setting(0)
+SHORT = Setting(0, real=6, newcomers=2, warm_s=240.0, measured_s=120.0)
 
 
 def result_of(setting: Setting) -> Result:
@@ -45,12 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.scale import real
 
         return real.main(options.real or (), options.seconds, wire=options.wire)
-    changes = dict(SHORT) if options.short else {}
-    if options.machines:
-        changes["real"] = options.machines
+    setting = SHORT if options.short else FULL
+    setting = replace(setting, seed=options.seed, real=options.machines or setting.real)
     results = []
     for size in options.sizes:
-        results.append(result_of(Setting(size, seed=options.seed, **changes)))
+        results.append(result_of(replace(setting, size=size)))
         sys.stderr.write(f"{size} peers: {results[-1].cpu_s:.0f} s of CPU\n")
     sys.stdout.write("\n\n".join(filter(None, (table(results), purposes(results), flatness(results)))) + "\n")
     return 0

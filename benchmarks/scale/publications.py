@@ -86,8 +86,8 @@ class Publications:
     def live(self, key: int, now: float, rank: int = 0) -> list[Entry]:
         """The entries under `key` at the node that is nearest but `rank`.
 
-        The REPLICAS nearest keep those that came first, as many as they have room for. What finds no place goes
-        to the next as many, and so on.
+        The REPLICAS nearest keep those that came first, as many as they have room for. The next as many keep
+        what finds no place there, and so on.
         """
         first = rank // REPLICAS * SHARD_ENTRIES_MAX
         return self._all(key, now)[first : first + SHARD_ENTRIES_MAX]

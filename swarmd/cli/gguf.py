@@ -61,7 +61,8 @@ def convert(converter: Path, folder: Path, target: Path) -> None:
 
 def _failed(folder: Path, why: str) -> SwarmdError:
     return SwarmdError(
-        f"llama.cpp's converter failed ({why}): the model in {folder} is whole. A newer llama.cpp may know it"
+        f"llama.cpp's converter failed ({why}): the model in {folder} is whole. Install what it misses, or a "
+        "newer llama.cpp, which may know the model"
     )
 
 

@@ -30,7 +30,7 @@ def peer_table(peers: Sequence[PeerView], now: float | None = None, shown: int =
     for peer in peers[:shown]:
         cells = (
             named(peer.peer_id),
-            "gone" if peer.gone else peer.standing,
+            _standing(peer),
             "–" if peer.step is None else str(peer.step),
             _cut(printable(peer.model or "–")),
             str(peer.groups_pulled),
@@ -42,6 +42,12 @@ def peer_table(peers: Sequence[PeerView], now: float | None = None, shown: int =
         more = f"and {len(peers) - shown} more: `swarmd peers --json` lists all"
         return Group(table, Text(more, style="dim"))
     return table
+
+
+def _standing(peer: PeerView) -> str:
+    if peer.gone:
+        return "gone"
+    return "on trial" if peer.on_trial else peer.standing
 
 
 def seen(peer: PeerView, now: float) -> str:

@@ -100,11 +100,12 @@ def sit_down(table: Table, name: str | None, questions: int | None) -> None:
     """One question after the other, until the person ends or `questions` are done."""
     if sys.stdin.isatty():
         import readline  # noqa: F401  gives input() its editing and its history
-    typer.echo(HOW)
     skipped: list[str] = []
     try:
         while questions is None or len(skipped) < questions:
             question = table.question(skipped)
+            if not skipped:  # nobody is greeted before there is something to answer
+                typer.echo(HOW)
             skipped.append(question["question"])
             typer.echo("\n" + "\n".join(_question_lines(question)))
             _answer(table, question, name)
@@ -184,8 +185,10 @@ def _question_lines(question: dict[str, Any]) -> list[str]:
 
 
 def _verdict(verdict: dict[str, Any]) -> str:
+    reward = verdict["reward"]
+    if reward is None:
+        return "not judged yet: the judges of this task have no opinion of it"
     if not verdict["right"]:
-        reward = verdict["reward"]
         return "wrong" if not reward else f"not right: it earns {reward:.2f} of 1"
     if verdict["plain"]:
         return "right"

@@ -31,7 +31,8 @@ from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import Reporter, join_command, write_addresses
 from swarmd.daemon.resuming import Past
 from swarmd.daemon.rollouts import Rollouts
-from swarmd.daemon.steps import Parts, StepLoop
+from swarmd.daemon.step_parts import Parts
+from swarmd.daemon.steps import StepLoop
 from swarmd.errors import NetworkError
 from swarmd.finding.bootstrap import look_up_addresses, look_up_named
 from swarmd.finding.lan import LocalNetwork, Self, private_ips
@@ -208,6 +209,7 @@ class Assembly:
             learner=learner,
             sampler=group_sampler(self._config.learning),
             tasks=tasks,
+            peers_tasks=peers_tasks,
             draw=TrainingDraw(
                 manifest, self._key.peer_id, self._config.seed, learner.progress.questions_drawn
             ),
@@ -257,8 +259,13 @@ class Assembly:
             database,
             step=lambda: steps.progress.step,
             credit=reporter.credit,
+            judges=panel,
         )
-        beside: dict[str, Watch] = {"news": newsroom.keep_asking, "a person's answers": desk.keep_sending}
+        beside: dict[str, Watch] = {
+            "news": newsroom.keep_asking,
+            "a person's answers": desk.keep_sending,
+            "what is measured": steps.draw_what_is_measured,
+        }
         if (neighbours := self._neighbours(network, manifest)) is not None:
             beside["local network"] = neighbours.run
         return Peer(exchange, steps, reporter, rollouts, desk, beside)

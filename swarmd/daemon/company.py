@@ -127,6 +127,7 @@ def _view(
         gone=_is_gone(last_seen, now) or _has_left(seen, connected),
         connected=seen.peer_id in connected,
         standing=seen.standing.name.lower(),
+        on_trial=seen.on_trial,
         trust=seen.trust,
         groups_taught=seen.groups_taught,
         points_lost=dict(seen.points_lost),

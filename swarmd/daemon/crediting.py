@@ -1,11 +1,13 @@
 """When this peer measures what others' groups do for it, and where it writes that down.
 
 Measuring takes at most `TIME_SHARE` of the time. Steps with a person's answer may use up what was saved, and
-other steps leave enough for one measurement, because people answer rarely.
+other steps leave enough for one measurement, because people answer rarely. The questions are drawn beside the
+steps: some tasks take a minute for theirs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import time
@@ -14,15 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol import Manifest, is_person
+from swarmd.errors import TaskError
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy
 from swarmd.step.credit import Likelihood, gains
 from swarmd.step.gold import GoldByTask, GoldSource, draw_gold, likelihood
 from swarmd.storage.credits import Credits
-from swarmd.tasks import NoHeldOutQuestionError
 
 TIME_SHARE = 0.02
-"""Share of the time that measuring may take, the drawing of the questions included."""
+"""Share of the time that measuring may take. The questions are drawn while steps go on, once per run."""
 
 FIRST_S = 20.0
 """Before the first measurement, whose cost is not known yet."""
@@ -64,6 +66,8 @@ class Crediting:
         self._monotonic = monotonic
         self._rng = random.SystemRandom()  # nobody should know which steps and questions are measured
         self._gold: GoldByTask | None = None
+        self._wanted = asyncio.Event()
+        """Whether there is something to measure."""
         self._began = monotonic()
         self._last_s: float | None = None
         self.spent_s = 0.0
@@ -71,22 +75,32 @@ class Crediting:
 
     def due(self, external: Sequence[ScoredGroup]) -> bool:
         """Whether a step that trains on these groups of others is to be measured."""
-        if not external or self._gold == {}:  # the swarm's tasks give no right answers
-            return False
         elapsed = self._monotonic() - self._began
+        if not external or elapsed < FIRST_S:
+            return False
+        self._wanted.set()
+        if not self._gold:  # not drawn yet, or the swarm's tasks give no right answers
+            return False
         if self._last_s is None:
-            return elapsed >= FIRST_S
+            return True
         by_person = any(is_person(group.model) for group in external)
         wanted = self._last_s if by_person else 2.0 * self._last_s
         return self.spent_s + wanted <= TIME_SHARE * elapsed
 
+    async def draw(self) -> None:
+        """Draw the questions, once a step would be measured. Nothing is measured if they cannot be drawn."""
+        await self._wanted.wait()
+        try:
+            self._gold = await draw_gold(self._tasks, self._manifest, secrets.randbits(SEED_BITS))
+        except TaskError:  # none are held out; or the worker is gone, which verification meets and reports
+            self._gold = {}
+
     async def before(self, external: Sequence[ScoredGroup], in_model_thread: InModelThread) -> Begun | None:
         """Measure before a step that is `due`. None if none of its families can be measured.
 
-        Raises TaskError, ModelError.
+        Raises ModelError.
         """
-        began = self._monotonic()
-        gold = await self._drawn()
+        began, gold = self._monotonic(), self._gold or {}
         tasks = self._chosen(external, gold)
         found = await in_model_thread(lambda: likelihood(self._policy, gold, tasks)) if tasks else None
         self.spent_s += self._monotonic() - began
@@ -102,8 +116,7 @@ class Crediting:
         in_model_thread: InModelThread,
     ) -> None:
         """Measure after the step, and write down what each group did. Raises ModelError, StorageError."""
-        began = self._monotonic()
-        gold = await self._drawn()
+        began, gold = self._monotonic(), self._gold or {}
         after = await in_model_thread(lambda: likelihood(self._policy, gold, begun.tasks))
         found = gains(begun.before, after, own, external)
         self._book.measured([(gain.publisher, gain.people, gain.nats) for gain in found], now=self._clock())
@@ -116,14 +129,6 @@ class Crediting:
         """Share of the time so far that measuring took, 0..1."""
         elapsed = self._monotonic() - self._began
         return self.spent_s / elapsed if elapsed > 0 else 0.0
-
-    async def _drawn(self) -> GoldByTask:
-        if self._gold is None:
-            try:
-                self._gold = await draw_gold(self._tasks, self._manifest, secrets.randbits(SEED_BITS))
-            except NoHeldOutQuestionError:
-                self._gold = {}
-        return self._gold
 
     def _chosen(self, external: Sequence[ScoredGroup], gold: GoldByTask) -> list[bytes]:
         """The families to measure: a person's first, then others in no order, then one that nobody wrote of.

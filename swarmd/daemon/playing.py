@@ -9,6 +9,7 @@ from collections.abc import Callable
 from protocol import COMPLETIONS_MAX, Manifest
 from swarmd.config import Config
 from swarmd.daemon.exchange import Exchange
+from swarmd.judges import Panel
 from swarmd.observe.credit import Credit
 from swarmd.people.desk import Desk
 from swarmd.storage import Database
@@ -26,6 +27,7 @@ def open_desk(
     *,
     step: Callable[[], int],
     credit: Callable[[], Credit],
+    judges: Panel,
 ) -> Desk:
     """The desk of this peer. What a person types goes to the worker that scores strangers' texts."""
     # Questions of their own: those of the steps are counted, and a resumed peer must meet them again.
@@ -41,4 +43,5 @@ def open_desk(
         step=step,
         clock=time.time,
         credit=credit,
+        judges=judges,
     )

@@ -18,9 +18,10 @@ from swarmd.daemon.credit_view import credit_view, signed_credits
 from swarmd.daemon.encounters import counting
 from swarmd.daemon.health import frozen, outages
 from swarmd.daemon.judging import judge_views
+from swarmd.daemon.own_groups import UNSCORED_TOLD
 from swarmd.daemon.reaching import reach_view
 from swarmd.daemon.saving import DAY_S
-from swarmd.daemon.steps import UNSCORED_TOLD, StepLoop
+from swarmd.daemon.steps import StepLoop
 from swarmd.errors import ConfigError
 from swarmd.gossip import Gossip, OwnStatus
 from swarmd.hardware.plan import HardwarePlan

@@ -27,7 +27,7 @@ from swarmd.step.learned import counts
 from swarmd.storage import Database
 from swarmd.storage.held_out import HeldOutPoint, Sitting
 from swarmd.tasks import Item, NoHeldOutQuestionError, Question, Score, TaskFailure, TaskRunner
-from swarmd.tasks.runner import GROUPS_PER_REQUEST
+from swarmd.tasks.requests import GROUPS_PER_REQUEST
 
 UNTRAINED_S = 30.0
 """After this the untrained model is asked no further part. A slow machine then knows its start from fewer

@@ -10,42 +10,25 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
 
-from protocol import InvalidLocal, Manifest
-from swarmd.config import Config
 from swarmd.daemon.crediting import Begun, Crediting
 from swarmd.daemon.entering import Finished, enter_step
 from swarmd.daemon.evaluation_schedule import EvaluationSchedule
-from swarmd.daemon.exchange import Exchange
-from swarmd.daemon.held_out_parts import HeldOutParts
-from swarmd.daemon.lacks import ExternalLack, OwnLacks
-from swarmd.daemon.learner import Learner
+from swarmd.daemon.lacks import ExternalLack
 from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.mixing import Mixing
+from swarmd.daemon.own_groups import OwnGroups
 from swarmd.daemon.phase_clock import PhaseClock
-from swarmd.daemon.recording import Recorder
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
+from swarmd.daemon.step_parts import Parts, T
 from swarmd.errors import StorageError
 from swarmd.gossip import Demand
 from swarmd.groups import ScoredGroup
-from swarmd.learning import GroupSampler
-from swarmd.observe import EventLog, Learning
-from swarmd.policy import Sample
+from swarmd.observe import Learning
 from swarmd.rollout import GenerationStoppedError
 from swarmd.step.drawing import Drawn, SharedOut, draw_external
-from swarmd.step.offering import to_offer
-from swarmd.step.own_groups import fitting_questions, own_group
-from swarmd.step.playing import Episode, play, score
-from swarmd.storage import Database
-from swarmd.tasks import Question, TaskRunner, TrainingDraw
-
-T = TypeVar("T")
 
 EXTERNAL_WAIT_S = 2.0  # how often a peer with I = 0 looks into its pool while it is empty
 OTHER_TOKENIZERS = (
@@ -53,27 +36,6 @@ OTHER_TOKENIZERS = (
     "learning.external_loss to topr, imitate or as_own to learn from them"
 )
 MEASURING = "measuring what others taught"
-UNSCORED_TOLD = 0.5  # share of a step's completions; failures below it are put down to the model's junk
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a step needs. Assembled once."""
-
-    config: Config
-    manifest: Manifest
-    learner: Learner
-    sampler: GroupSampler
-    tasks: TaskRunner
-    draw: TrainingDraw
-    held_out: HeldOutParts
-    database: Database
-    exchange: Exchange
-    events: EventLog
-    recorder: Recorder
-    use: Callable[[], MachineUse]
-    clock: Callable[[], float]
-    model_thread: ThreadPoolExecutor
 
 
 class StepLoop:
@@ -83,31 +45,24 @@ class StepLoop:
         self._parts = parts
         self.progress = parts.learner.progress
         self.phase = "starting"
-        self.tokens_per_s: float | None = None
         self.step_seconds: float | None = None
         self.recorder = parts.recorder
         self._phases = PhaseClock(parts.recorder.phase_ended)
-        self._tokens = 0
-        """Tokens generated in this step."""
-        self._written = self._ended = 0
-        """Turns of this step's own completions, and those of them that were not cut off."""
         self.last_done_at = time.monotonic()  # a step, or an evaluation
-        self.unscored = 0.0
-        """Share of the last step's completions that the scorer failed on."""
         self._external_lack = ExternalLack()
-        self._own_lacks = OwnLacks()
         self._mixing = Mixing(parts.config.learning, parts.exchange.verification)
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
+        self._own = OwnGroups(parts, self._stop_generating, self._enter, self._in_model_thread)
         self.saves = SaveSchedule(parts.config.storage, bytes_of_last=parts.learner.checkpoint_bytes)
         self._is_whole = True
         """Whether the model is as a step left it, and worth saving: false amid an update or a failed save."""
         self._crediting = Crediting(
             parts.manifest,
             parts.learner.policy,
-            parts.tasks,
+            parts.peers_tasks,
             parts.database.credits,
             clock=parts.clock,
         )
@@ -134,12 +89,26 @@ class StepLoop:
     def lacks(self) -> tuple[str, ...]:
         """Why this peer learns nothing or less at present, with what to do; empty if it learns."""
         external = () if self._external_lack.reason is None else (self._external_lack.reason,)
-        return external + self._own_lacks.reasons
+        return external + self._own.lacks
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Tokens per second of the last generation; None before the first."""
+        return self._own.tokens_per_s
+
+    @property
+    def unscored(self) -> float:
+        """Share of the last step's own completions that the scorer failed on."""
+        return self._own.unscored
 
     @property
     def crediting_share(self) -> float:
         """Share of this run's time that measuring others' groups took, 0..1."""
         return self._crediting.share
+
+    async def draw_what_is_measured(self) -> None:
+        """To run beside the steps: the questions by which others' groups are measured."""
+        await self._crediting.draw()
 
     def use(self) -> MachineUse:
         """What this peer takes of its machine now."""
@@ -191,10 +160,10 @@ class StepLoop:
     async def _take_step(self) -> None:
         parts, progress, began = self._parts, self.progress, time.monotonic()
         self._phases.begin_step()
-        self._tokens = self._ended = self._written = 0
+        self._own.begin_step()
         round_ = parts.manifest.round_at(parts.clock())
         mix = self._mixing.next(progress.experience)
-        own = await self._sample_own(round_, mix.local) if mix.local else []
+        own = await self._own.sample(round_, mix.local) if mix.local else []
         if self._stop.is_set():
             return
         progress.experience.see_own(own)
@@ -226,10 +195,10 @@ class StepLoop:
                 round=round_,
                 metrics=metrics,
                 external=external,
-                completions=self._written,
-                finished=self._ended,
-                tokens=self._tokens,
-                tokens_per_s=self.tokens_per_s,
+                completions=self._own.written,
+                finished=self._own.ended,
+                tokens=self._own.tokens,
+                tokens_per_s=self._own.tokens_per_s,
                 seconds=self.step_seconds,
                 phase_seconds=self._phases.seconds(),
                 use=parts.use(),
@@ -240,128 +209,6 @@ class StepLoop:
         is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
-
-    # Own groups -----------------------------------------------------------------------------------
-
-    async def _sample_own(self, round_: int, count: int) -> list[ScoredGroup]:
-        """Generate, score and publish this step's own groups."""
-        parts = self._parts
-        self._enter("questions")
-        questions = await self._draw_questions(count)
-        self._enter("generating", total=self._tokens_max(len(questions)))
-        began = time.monotonic()
-        episodes = await self._write_completions(questions)
-        samples = [sample for group in episodes for episode in group for sample in episode.samples]
-        tokens = sum(len(sample.token_ids) for sample in samples)
-        self._tokens = tokens
-        self.tokens_per_s = tokens / max(time.monotonic() - began, 1e-9)
-        ended = [parts.learner.policy.has_ended(sample) for sample in samples]
-        self._ended, self._written = sum(ended), len(ended)
-        self._enter("scoring")
-        texts = [[episode.texts[-1] for episode in group] for group in episodes]
-        verified = await score(parts.tasks, questions, episodes)
-        written = [[episode.written for episode in group] for group in episodes]
-        scores = await parts.exchange.verification.panel.judge_own(questions, written, verified)
-        self._note_failures([each.failure for row in scores for each in row])
-        groups = [
-            own_group(
-                question,
-                group,
-                row,
-                manifest=parts.manifest,
-                policy=parts.learner.policy,
-                publisher=parts.exchange.peer_id,
-                round_=round_,
-                step=self.progress.step,
-                unended=parts.config.learning.unended,
-            )
-            for question, group, row in zip(questions, episodes, scores, strict=True)
-        ]
-        for question, group in zip(questions, groups, strict=True):
-            parts.exchange.failures.see(question.spec, question.digest, group)
-        lacks = self._own_lacks.see(
-            texts,
-            scored=[[each.reward for each in row] for row in scores],
-            earned=[group.rewards for group in groups],
-            ended=ended,
-        )
-        for lack in lacks:
-            parts.events.emit("warning", message=lack)
-        with parts.database.transaction():  # one write for all of them
-            for scored, question, row in zip(groups, questions, scores, strict=True):
-                if not any(each.is_lost for each in row):  # others would reject it, and hold it against us
-                    self._publish(scored, question)
-            parts.database.ledger.own(len(groups))
-        return groups
-
-    async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
-        """One group of completions per question, each written to its end."""
-        parts = self._parts
-        return await play(
-            questions,
-            parts.config.learning.group_size,
-            self._sample,
-            tasks=parts.tasks,
-            policy=parts.learner.policy,
-            in_model_thread=self._in_model_thread,
-        )
-
-    def _note_failures(self, failures: Sequence[str | None]) -> None:
-        """Junk may crash a scorer, and earns nothing. If most texts do, a warning says so."""
-        failed = Counter(failure for failure in failures if failure is not None)
-        self.unscored = failed.total() / len(failures)
-        if self.unscored > UNSCORED_TOLD:
-            kinds = ", ".join(f"{kind}: {count}" for kind, count in failed.items())
-            self._parts.events.emit(
-                "warning",
-                message=f"{failed.total()} of {len(failures)} completions could not be scored ({kinds}) and "
-                "count as wrong: is the machine overloaded, or the task's scorer broken?",
-            )
-
-    async def _draw_questions(self, count: int) -> list[Question]:
-        """Training questions that fit the model's context. Raises TaskError if there are none."""
-        parts = self._parts
-        questions = await fitting_questions(parts.draw, parts.tasks, parts.learner.policy, count)
-        self.progress.questions_drawn = parts.draw.counter
-        return questions
-
-    def _sample(self, prompts: Sequence[Sequence[int]], group_size: int) -> list[list[Sample]]:
-        """Generate one turn behind each prompt. Runs in the model thread."""
-        parts, loop = self._parts, self._loop
-        total, done = len(prompts) * group_size * parts.learner.policy.max_new_tokens, 0
-
-        def report(tokens: int) -> None:
-            nonlocal done
-            done += tokens
-            loop.call_soon_threadsafe(self._enter, "generating", done, total)
-
-        return parts.learner.policy.generate(
-            prompts,
-            group_size,
-            rng=self.progress.sampling_rng,
-            progress=report,
-            should_stop=self._stop_generating,
-        )
-
-    def _tokens_max(self, questions: int) -> int:
-        return questions * self._parts.config.learning.group_size * self._parts.learner.policy.max_new_tokens
-
-    def _publish(self, group: ScoredGroup, question: Question) -> None:
-        """Offer the group to others, unless the protocol has no room for its text."""
-        parts = self._parts
-        try:
-            offer = to_offer(
-                group,
-                question,
-                parts.learner.policy.temperature,
-                even_all_right=parts.config.learning.external_baseline == "shared",
-            )
-        except InvalidLocal as error:
-            parts.events.emit(
-                "warning", message=f"a group stays here because it cannot be published: {error}"
-            )
-            return
-        parts.exchange.publish(offer, round_=group.round)
 
     # External groups ------------------------------------------------------------------------------
 
@@ -447,5 +294,4 @@ class StepLoop:
         self._parts.events.emit("phase", name=phase, done=done, total=total)
 
     async def _in_model_thread(self, call: Callable[[], T]) -> T:
-        self._loop = asyncio.get_running_loop()
-        return await self._loop.run_in_executor(self._parts.model_thread, call)
+        return await asyncio.get_running_loop().run_in_executor(self._parts.model_thread, call)

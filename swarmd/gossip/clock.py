@@ -2,7 +2,7 @@
 
 A status is at least as old as its time in transit and at most as old as the interval between two statuses, so
 a single one says little. The freshest of a few statuses per peer, and the median over peers, say enough for a
-warning.
+warning. That the swarm is behind takes more than that it is ahead: a status from the future cannot be old.
 """
 
 from __future__ import annotations
@@ -53,4 +53,6 @@ class ClockWatch:
         if len(offsets) < max(self._limits.clock_peers_min, len(recent) // 2 + 1):
             return None
         offset = median(offsets)
+        if offset < 0:  # old news looks the same: only what two thirds of the peers say at least is believed
+            offset = min(0.0, sorted(offsets)[len(offsets) * 2 // 3])
         return offset if abs(offset) > age + self._limits.clock_tolerance_s else None

@@ -116,10 +116,11 @@ class Contacts:
         """The transport's connections, as taken last."""
         return self._connections
 
-    def connected(self, connections: Mapping[PeerId, str]) -> None:
+    def connected(self, connections: Mapping[PeerId, str], now: float) -> None:
         """Take the transport's connections. Of each address group the oldest `connected_per_group` count."""
         if connections == self._connections:
             return
+        self._trials.connected(connections, now)
         self._connections = dict(connections)
         self._parties.clear()
         taken: Counter[str] = Counter()

@@ -100,7 +100,7 @@ class GossipLimits:
     contacts_per_group: int = 256  # contacts of one party that count in the size: 64 shards are in use then
     size_doubles_s: float = 2.0  # the least time for the size to double or halve: a thousandfold takes 20 s
     met_lately_s: float = 300.0  # a met peer's delivery holds strangers back this long: a record's life
-    trial_delays: float = 4.0  # a peer that came later waits this many times as long as it came later ...
+    trial_delays: float = 20.0  # a peer that came later waits this many times as long as it came later ...
     trial_s_max: float = (
         600.0  # ... or ten minutes, until it takes turns like others: a part of most sessions
     )

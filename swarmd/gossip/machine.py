@@ -201,7 +201,7 @@ class Gossip:
         if tick.dialable is not None:
             self._publisher.dialable = tick.dialable
         self._contacts.connected(
-            {p: a for p, a in tick.connections.items() if not self._reputation.is_ignored(p, now)}
+            {p: a for p, a in tick.connections.items() if not self._reputation.is_ignored(p, now)}, now
         )
         alone_until_now = self._neighbours == 0 and tick.neighbours > 0
         back, fallen = self._unheard - tick.unheard, tick.unheard - self._unheard
@@ -380,14 +380,16 @@ class Gossip:
 
     def _view(self, peer: PeerId, seen: PeerSeen | None, now: float) -> PeerView:
         acquaintance, told = self._contacts.acquaintance(peer), self._asking.told(peer)
+        standing = self.standing(peer)
         return PeerView(
             peer_id=peer,
             status=None if seen is None else seen.status,
             age_s=None if seen is None else max(0.0, now - seen.status.created),
             groups_pulled=self._puller.pulled_from(peer),
             groups_taught=0 if acquaintance is None else acquaintance.groups,
-            standing=self.standing(peer),
+            standing=standing,
             trust=self._reputation.trust(peer, now),
             points_lost=self._reputation.reasons(peer),
             used={} if told is None else {PeerId(use.publisher): use.groups for use in told.status.used},
+            on_trial=standing is Standing.MET and self._contacts.party(peer, now, proved=True).on_trial,
         )

@@ -29,6 +29,8 @@ class PeerView:
     """how often it lost points, by reason"""
     used: Mapping[PeerId, int] = field(default_factory=dict)
     """publisher -> groups that this peer says it trained on; empty if it said nothing"""
+    on_trial: bool = False
+    """it came later than others that deliver, and shares a fifth of the turns until it has waited"""
 
 
 @dataclass(frozen=True)

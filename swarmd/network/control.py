@@ -11,8 +11,8 @@ It replaces hivemind's client, which
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -48,6 +48,10 @@ for an honest peer to notice."""
 
 STREAM_SECONDS = 2.0
 """For p2pd to say that a peer opened a stream; it does so in the same write."""
+
+STREAMS_WAITING_MAX = 1_024
+"""Streams that p2pd may have opened to us while the event loop is busy. Beyond it p2pd ends whatever comes.
+Python's default of 100 is less than a second of a flood."""
 
 ERROR_CHARS_MAX = 200
 """Of what p2pd or a peer says went wrong: it ends up in a log."""
@@ -225,6 +229,13 @@ class Control(ControlClient):  # type: ignore[misc]  # hivemind is untyped
         self._send(call_id, unaryResponse=answer)
 
     # Streams -----------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[Control]:
+        """Take the streams that p2pd opens to our socket, until the block is left."""
+        socket = self.listen_maddr["unix"]
+        async with await asyncio.start_unix_server(self._handler, socket, backlog=STREAMS_WAITING_MAX):
+            yield self
 
     async def _handler(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A stream that a peer opened, on a connection of its own from p2pd."""

@@ -109,7 +109,7 @@ class HivemindNetwork:
         self._news: News = lambda _envelope: None
         self._puller = BodyPuller()
         self._guard = Guard(time.monotonic, self._puller.delivered)
-        self._server = StreamServer()
+        self._server = StreamServer(self._guard.relies_on)
         self._asked = AskedStreams()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._supervisor = Supervisor(self._open_session)

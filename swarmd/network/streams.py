@@ -14,7 +14,7 @@ Both sides bound everything: sizes, seconds, and how many streams one peer and a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from enum import IntEnum
 from weakref import WeakValueDictionary
@@ -33,7 +33,7 @@ from swarmd import __version__
 from swarmd.errors import NetworkError
 from swarmd.network.interface import BodyProvider, Delivered, Standing
 from swarmd.network.malformed import Malformed, MessageError
-from swarmd.network.places import STREAMS_PER_PEER, Places
+from swarmd.network.places import STREAMS_PER_PEER, Places, Rank
 
 PULL_PROTOCOL = "/swarmd/body/1"
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
@@ -114,7 +114,9 @@ class StreamServer:
     Holds nothing before `serve`, `tell` and `tell_charter`, except which versions it speaks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, relies_on: Callable[[PeerId], bool] = lambda _peer: False) -> None:
+        """`relies_on`: whether a peer has delivered something itself."""
+        self._relies_on = relies_on
         self._bodies: BodyProvider = lambda _digest: None
         oldest, newest = PROTOCOL_VERSIONS
         versions = Versions(oldest=oldest, newest=newest, agent=f"swarmd/{__version__}")
@@ -154,7 +156,8 @@ class StreamServer:
         standing: Standing = Standing.STRANGER,
     ) -> None:
         """Serve one stream of `peer`, by one of SERVED, to its end."""
-        body = await self._serve(protocol, peer, reader, writer, standing)
+        rank = Rank.of(standing, delivered=self._relies_on(peer))
+        body = await self._serve(protocol, peer, reader, writer, rank)
         if protocol == PULL_PROTOCOL and body is not None:
             self.delivered(peer, body)
 
@@ -164,13 +167,13 @@ class StreamServer:
         peer: PeerId,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        standing: Standing,
+        rank: Rank,
     ) -> bytes | None:
         """Returns the reply's body if the client sent a receipt for it."""
         with closing(writer):
             try:
                 async with asyncio.timeout(REQUEST_SECONDS) as deadline:
-                    with self._places.take(peer, standing, deadline) as place:
+                    with self._places.take(peer, rank, deadline) as place:
                         if place is None:
                             await refuse(reader, writer)
                             return None

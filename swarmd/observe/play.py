@@ -44,7 +44,7 @@ class VerdictView(_View):
     said: str | None = None
     """What the task says to the turn. The attempt then goes on, and the rest is null."""
     reward: float | None = None
-    """0..1."""
+    """0..1. Null with `plain` set: the judges of this task have no opinion of it yet."""
     right: bool | None = None
     plain: bool | None = None
     """Whether it holds nothing but the answer as the task writes it: others train on no other answer."""

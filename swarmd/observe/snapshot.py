@@ -60,6 +60,8 @@ class PeerView(_Part):
     """Seconds since its status was signed; null if none was read recently."""
     standing: str = "stranger"
     """banned (ignored because of what it did, or by the operator), stranger, met, or known."""
+    on_trial: bool = False
+    """It was met, but later than others that deliver: it shares a fifth of the turns until it has waited."""
     trust: float = 1.0
     """From 0 (ignored) to 1 (nothing is held against it)."""
     groups_taught: int = 0

@@ -124,6 +124,7 @@ class View:
             gone=not _is_here(seen),
             connected=connected,
             standing=seen.standing.name.lower(),
+            on_trial=seen.on_trial,
             trust=seen.trust,
             groups_taught=seen.groups_taught,
             points_lost=dict(seen.points_lost),

@@ -23,7 +23,7 @@ from swarmd.people.attempts import BLANK, group_of, is_right, read_attempt, read
 from swarmd.people.failures import Asked, Failures, Tally
 from swarmd.step.offering import to_offer
 from swarmd.storage.answers import Answer, Answers
-from swarmd.tasks import Item, Question, Score, TaskFailure
+from swarmd.tasks import Item, Question, Score, TaskFailure, Written
 
 OFFERED_MAX = 64
 """Questions that people may have open at once, the newest: some pages and terminals."""
@@ -53,6 +53,15 @@ class Tasks(Protocol):
     async def replies(
         self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
     ) -> Sequence[str | TaskFailure | None]: ...
+
+
+class Judges(Protocol):
+    """The part of `swarmd.judges.Panel` that is needed."""
+
+    def judges(self, task_id: bytes) -> bool: ...
+    async def measure(
+        self, question: Question, texts: Sequence[Written], row: Sequence[Score]
+    ) -> list[Score]: ...
 
 
 class Publishing(Protocol):
@@ -87,9 +96,10 @@ class Desk:
         step: Callable[[], int],
         clock: Callable[[], float],
         credit: Callable[[], Credit] = Credit,
+        judges: Judges | None = None,
     ) -> None:
         """`draw` gives a training question while nothing was failed yet. `attempts_max`: G, as for the
-        peer's own groups. `credit`: who taught whom."""
+        peer's own groups. `credit`: who taught whom. `judges`: who rewards the tasks that name judges."""
         self._manifest = manifest
         self._attempts_max = attempts_max
         self._failures = failures
@@ -100,6 +110,7 @@ class Desk:
         self._step = step
         self._clock = clock
         self._credit = credit
+        self._judges = judges
         self._offered: OrderedDict[bytes, Question] = OrderedDict()
         self._waiting: dict[bytes, _Waiting] = {}
         self._tried_in = -1
@@ -132,8 +143,9 @@ class Desk:
             [said] = await self._tasks.replies([(asked.spec, attempt)])
             if isinstance(said, str):
                 return VerdictView(said=said)
-        [[score]] = await self._tasks.score([(asked.spec, [_written(asked, attempt)])])
-        _require_scored([score])
+        [score] = await self._scored(asked, [_written(asked, attempt)])
+        if not score.confidence:
+            return VerdictView(plain=score.bare)
         return VerdictView(reward=score.reward, right=is_right(score), plain=score.bare)
 
     async def finish(self, question: str, attempts: Sequence[Sequence[str]], name: str | None) -> SentView:
@@ -141,8 +153,7 @@ class Desk:
         asked, named = self._find(question), read_name(name)
         read = read_attempts(asked, attempts, self._attempts_max)
         blank = (BLANK,)
-        [scores] = await self._tasks.score([(asked.spec, [_written(asked, each) for each in (*read, blank)])])
-        _require_scored(scores)
+        scores = await self._scored(asked, [_written(asked, each) for each in (*read, blank)])
         if self._answers.knows(asked.digest):  # looked up last: page and terminal may send at the same time
             raise ConfigError("this question was answered here already: each is worth one group")
         right = sum(map(is_right, scores[: len(read)]))
@@ -160,7 +171,16 @@ class Desk:
             round_=self._manifest.round_at(self._clock()),
             step=self._step(),
         )
-        return self._send(group, asked, attempts=len(attempts), right=right)
+        judged = any(score.confidence for score in scores)
+        return self._send(group, asked, attempts=len(attempts), right=right, judged=judged)
+
+    async def _scored(self, asked: Question, written: Sequence[Written]) -> list[Score]:
+        """What the attempts are worth. In a task with judges they say so, and its verifier tells nobody."""
+        [scores] = await self._tasks.score([(asked.spec, written)])
+        _require_scored(scores)
+        if self._judges is None or not self._judges.judges(asked.spec.task_id):
+            return scores
+        return await self._judges.measure(asked, written, scores)
 
     def answers(self) -> AnswersView:
         """See `Play`."""
@@ -190,7 +210,9 @@ class Desk:
                 return
             del self._waiting[digest]
 
-    def _send(self, group: ScoredGroup, question: Question, *, attempts: int, right: int) -> SentView:
+    def _send(
+        self, group: ScoredGroup, question: Question, *, attempts: int, right: int, judged: bool
+    ) -> SentView:
         """Keep the answer, and publish its group if it can teach."""
         answer = Answer(
             question=question.digest,
@@ -203,9 +225,8 @@ class Desk:
         )
         if not group.is_informative:
             self._answers.add(answer)
-            return SentView(
-                state="kept", message="not published: no attempt is right, so nobody would learn from it"
-            )
+            why = "no attempt is right" if judged else "nobody has judged it yet"
+            return SentView(state="kept", message=f"not published: {why}, so nobody would learn from it")
         self._require_room()
         self._answers.add(answer)
         digest = self._publish(group, question)

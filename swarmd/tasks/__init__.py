@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         prompt_messages,
         transcript,
     )
-    from swarmd.tasks.runner import Item, TaskRunner, Written
+    from swarmd.tasks.requests import Written
+    from swarmd.tasks.runner import Item, TaskRunner
     from swarmd.tasks.source import (
         BadOptionError,
         Task,
@@ -98,7 +99,8 @@ __getattr__ = at_first_use(
             ),
             "prompt",
         ),
-        **dict.fromkeys(("Item", "TaskRunner", "Written"), "runner"),
+        **dict.fromkeys(("Item", "TaskRunner"), "runner"),
+        "Written": "requests",
         **dict.fromkeys(
             ("BadOptionError", "Task", "TaskSource", "TurnsTask", "UnknownDatasetError"), "source"
         ),

@@ -68,12 +68,14 @@ class Bench:
         self._sandbox = sandbox
         self._nursery = nursery
         self._options = options
+        self._prepared: set[str] = set()
 
     def cpu_micro(self) -> int:
         """CPU microseconds so far of this process, its children and all programs."""
         return _cpu_micro() + (0 if self._nursery is None else self._nursery.cpu_micro)
 
     def answer(self, request: Any) -> Sequence[object]:
+        self._prepare(request)
         match request:
             case ("questions", specs):
                 return self._each(self._question, specs)
@@ -93,6 +95,16 @@ class Bench:
                 return self._score_in_one(groups, [True] * len(groups))
             case _:
                 raise ValueError(f"no such request: {request!r:.200}")
+
+    def _prepare(self, request: Any) -> None:
+        """Let the sources that the request names import what takes long, once for all children."""
+        asked = [request[1]] if request[0] == "score" else request[1]
+        specs = (each if isinstance(each[0], str) else each[0] for each in asked)
+        for source in {spec[0] for spec in specs} - self._prepared:
+            self._prepared.add(source)
+            prepare: Callable[[], None] | None = getattr(self._sources.get(source), "prepare", None)
+            if prepare is not None:
+                prepare()
 
     def _each(self, work: Callable[[RawSpec], object], specs: Sequence[RawSpec]) -> list[Outcome]:
         jobs: list[Job] = [partial(work, spec) for spec in specs]
@@ -303,9 +315,7 @@ class Bench:
     def _task(self, spec: RawSpec) -> Task | TurnsTask:
         source, dataset, config, version, _, _ = spec
         if source not in self._sources:
-            raise UnknownSourceError(
-                f"no source {source!r} is installed; there are {', '.join(self._sources)}"
-            )
+            raise UnknownSourceError.named(source, self._sources)
         installed = self._sources[source].version
         if version not in (None, installed):
             raise WrongVersionError(f"{source} is installed as {installed}, but {version} is asked for")

@@ -16,6 +16,8 @@ from typing import Protocol
 from protocol import Manifest, TaskFamily, TaskSpec
 from swarmd.tasks.manifest import PRESETS, load_manifest, task_spec
 from swarmd.tasks.outcomes import Question, Score, TaskFailure
+from swarmd.tasks.requests import Written
+from swarmd.tasks.runner import Item
 
 QUESTIONS = 12  # asked per task
 QUESTIONS_MIN = 4  # different ones; a task with fewer has few answers, and one of them may be on the list
@@ -41,7 +43,7 @@ class Runner(Protocol):
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
-    async def score_ours(self, items: Sequence[tuple[TaskSpec, Sequence[str]]]) -> list[list[Score]]: ...
+    async def score_ours(self, items: Sequence[Item]) -> list[list[Score]]: ...
 
 
 @dataclass(frozen=True)
@@ -76,24 +78,31 @@ def is_preset(manifest: Manifest) -> bool:
 async def _payer(runner: Runner, family: TaskFamily, manifest: Manifest) -> Payer | None:
     specs = [task_spec(family, index * _SEEDS_APART) for index in range(QUESTIONS)]
     asked = {
-        question.text: question
+        question.digest: question
         for question in await runner.questions(specs)
         if isinstance(question, Question)
     }
     if len(asked) < QUESTIONS_MIN:
         return None
     rows = await runner.score_ours(
-        [(question.spec, list(map(_completion, (*JUNK, text)))) for text, question in asked.items()]
+        [
+            (q.spec, [each for junk in (*JUNK, q.text) for each in _completions(junk, q.turns)])
+            for q in asked.values()
+        ]
     )
+    ways = len(rows[0]) // (len(JUNK) + 1)
     payers = [
-        _verdict(family.name, answer, [row[index].reward for row in rows], manifest)
+        _verdict(family.name, answer, [row[index * ways + way].reward for row in rows], manifest)
         for index, answer in enumerate((*JUNK, _THE_QUESTION))
+        for way in range(ways)
     ]
     return max((payer for payer in payers if payer), key=lambda payer: payer.reward, default=None)
 
 
-def _completion(answer: str) -> str:
-    return f"<answer>{answer}</answer>"
+def _completions(answer: str, turns: int) -> list[Written]:
+    """`answer` once, and in a task of several turns also in every turn."""
+    once = f"<answer>{answer}</answer>"
+    return [once] if turns == 1 else [once, [once] * turns]
 
 
 def _verdict(task: str, answer: str, rewards: Sequence[float], manifest: Manifest) -> Payer | None:

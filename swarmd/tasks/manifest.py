@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-import subprocess
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +19,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from protocol import InvalidLocal, Manifest, TaskFamily, TaskSpec, VerifiedCharter, canonical_json
-from swarmd.errors import ConfigError, TaskError
-from swarmd.tasks.frames import pack, split_frames
+from swarmd.errors import ConfigError
 from swarmd.tasks.judge_rules import OPTION, BadJudgeError, rules_of
-from swarmd.tasks.launch import STDERR_TAIL_BYTES, WorkerOptions, worker_environment
+from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.signed import SignedTable, charter_of, require_signed_rules, without_signature
+from swarmd.tasks.trying import try_tasks
 from swarmd.tasks.versions import built_in_versions
 from swarmd.toml_lines import line_of
 
@@ -36,7 +34,6 @@ OF_SETTINGS = frozenset({"swarm", "steps", "seed", "network", "policy", "learnin
 """Keys at the top of a peer's config.toml; a manifest has none of them."""
 DOTS_OF_LINE_MAX = 256  # the reader takes the square of a key's parts; 8 addresses on one line have 60 dots
 _SHOWN_CHARS = 100  # of a wrong name, in messages
-_START_S = 120.0  # of the worker that checks the tasks; beyond that, each task has its own limit
 
 
 def _with_zone(value: datetime) -> datetime:
@@ -115,7 +112,8 @@ def load_swarm_file(
         return SwarmFile(found.manifest(table, built_in_versions()), None, found.text)
     found.manifest(table, dict.fromkeys((task.source for task in table.tasks), "unknown"))
     charter = found.charter(table)
-    versions, outcomes = _try_tasks(table.tasks, options or WorkerOptions())
+    asked = [(task.source, task.dataset, canonical_json(task.options())) for task in table.tasks]
+    versions, outcomes = try_tasks(asked, options or WorkerOptions())
     for index, outcome in enumerate(outcomes):
         found.check(index, outcome)
     manifest = found.manifest(table, versions)
@@ -282,38 +280,6 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...]) -> str:
     return "unknown key; " + (
         f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(model.model_fields)}"
     )
-
-
-def _try_tasks(
-    tasks: Sequence[_TaskTable], options: WorkerOptions
-) -> tuple[dict[str, str], list[tuple[object, ...]]]:
-    """The sources' versions, and per task the outcome of trying it in a separate worker."""
-    specs = [(task.source, task.dataset, canonical_json(task.options()), None, 0, 0) for task in tasks]
-    requests = b"".join(pack(("try", (spec,))) for spec in specs)
-    try:
-        with tempfile.TemporaryDirectory(prefix="swarmd-worker-") as directory:
-            done = subprocess.run(  # noqa: S603  our own interpreter and module
-                options.command(),
-                input=requests,
-                capture_output=True,
-                env=worker_environment(),
-                cwd=directory,
-                timeout=_START_S + len(specs) * options.question_s,
-                start_new_session=True,
-                check=False,
-            )
-    except subprocess.TimeoutExpired:
-        raise TaskError("the task worker took too long to try the tasks of the manifest") from None
-    except OSError as error:
-        raise TaskError(f"the task worker could not be launched: {error}") from error
-    replies = split_frames(done.stdout)
-    if len(replies) != 1 + len(specs):
-        tail = done.stderr[-STDERR_TAIL_BYTES:].decode(errors="replace").strip()
-        raise TaskError(f"the task worker ended early: {tail}")
-    greeting: Any = replies[0]  # trusted: this worker has run only its sources' own code
-    outcomes: list[Any] = replies[1:]
-    versions = {name: version for name, (version, _) in greeting[0].items()}
-    return versions, [outcome for (_cpu_micro, (outcome,)) in outcomes]
 
 
 def task_spec(family: TaskFamily, seed: int, index: int = 0) -> TaskSpec:

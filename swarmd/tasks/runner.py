@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,52 +19,24 @@ import structlog
 from protocol import TaskSpec
 from protocol.limits import MICRO
 from swarmd.errors import TaskError
-from swarmd.images import Image, why_no_images
-from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
 from swarmd.tasks.process import WorkerLostError, WorkerProcess, WorkerStartError
-from swarmd.tasks.prompt import extract_answer
+from swarmd.tasks.requests import AnswersTo, Written, batches, encoded, fits, question_of, raw, reply_of
 from swarmd.tasks.rewards import RewardRule, reward_of
 
 log = structlog.get_logger(__name__)
 
-Written = str | Sequence[str]
-"""What a policy wrote: a text, or one for each turn."""
 Item = tuple[TaskSpec, Sequence[Written]]
 """A question, and completions of it."""
-Answer = bytes | tuple[bytes | None, ...]
 
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
 HELD_OUT_PER_REQUEST = 256  # nine of ten come back as None, so a reply is as small as with the number above
-GROUPS_PER_REQUEST = 16  # those of a step; they share the time to make and score one question
-ANSWER_BYTES_PER_REQUEST = 2**20  # the largest group alone has as many; a frame holds eight times that
-DETAIL_CHARS_MAX = 300  # of what went wrong in a source
 _NOT_HELD_OUT = (True, None)
 _MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
 START_BACK_OFF_S = (0.5, 2.0, 8.0, 30.0)
 """Seconds before each further try to start the worker; when the last one fails too, tasks cannot run."""
 _PER_JOB_S = 3.0  # forking, killing and reaping a child on a busy machine
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The completions of one question, in the form that the worker takes."""
-
-    spec: tuple[object, ...]
-    answers: tuple[Answer | None, ...]
-    """One per completion; None without an answer. A completion of turns has a tuple of them."""
-    distinct: tuple[Answer, ...]
-
-    @classmethod
-    def of(cls, spec: TaskSpec, completions: Sequence[Written]) -> _Group:
-        answers = tuple(map(_answers_of, completions))
-        return cls(_raw(spec), answers, tuple(dict.fromkeys(each for each in answers if each is not None)))
-
-    @property
-    def bytes(self) -> int:
-        """What a request for it holds, and at most its reply."""
-        return sum(map(_bytes_of, self.distinct))
 
 
 class TaskRunner:
@@ -153,7 +124,7 @@ class TaskRunner:
         """A right answer to the question of each spec, to show to people. None where the source gives none,
         or fails. Nothing is scored with it."""
         outcomes = await self._outcomes(
-            specs, lambda some: ("answers", tuple(map(_raw, some))), self._options.question_s
+            specs, lambda some: ("answers", tuple(map(raw, some))), self._options.question_s
         )
         return [
             outcome[1] if outcome[0] is True and isinstance(outcome[1], str) else None for outcome in outcomes
@@ -162,7 +133,7 @@ class TaskRunner:
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         """The question of each spec, in order, or why there is none."""
         made = await self._made("questions", specs, QUESTIONS_PER_REQUEST)
-        return [_question(spec, outcome) for spec, outcome in zip(specs, made, strict=True)]
+        return [question_of(spec, outcome) for spec, outcome in zip(specs, made, strict=True)]
 
     async def held_out(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         """Those questions of `specs` that are held out, in order, and why others could not be made.
@@ -171,7 +142,7 @@ class TaskRunner:
         """
         made = await self._made("held out", specs, HELD_OUT_PER_REQUEST)
         pairs = zip(specs, made, strict=True)
-        return [_question(spec, outcome) for spec, outcome in pairs if outcome != _NOT_HELD_OUT]
+        return [question_of(spec, outcome) for spec, outcome in pairs if outcome != _NOT_HELD_OUT]
 
     async def _made(self, kind: str, specs: Sequence[TaskSpec], at_once: int) -> list[Any]:
         """The outcomes of requests of `kind` for questions."""
@@ -179,7 +150,7 @@ class TaskRunner:
         for start in range(0, len(specs), at_once):
             outcomes += await self._outcomes(
                 specs[start : start + at_once],
-                lambda some: (kind, tuple(map(_raw, some))),
+                lambda some: (kind, tuple(map(raw, some))),
                 self._options.question_s,
             )
         return outcomes
@@ -188,14 +159,14 @@ class TaskRunner:
         self, items: Sequence[tuple[TaskSpec, Sequence[str]]]
     ) -> list[str | TaskFailure | None]:
         """What each task says to the turns so far: text, None if it is over, or why it says nothing."""
-        asked = [(_raw(spec), tuple(map(_encoded, turns))) for spec, turns in items]
+        asked = [(raw(spec), tuple(map(encoded, turns))) for spec, turns in items]
         found: list[str | TaskFailure | None] = []
         for start in range(0, len(asked), QUESTIONS_PER_REQUEST):
             part = asked[start : start + QUESTIONS_PER_REQUEST]
             seconds = self._options.question_s + self._options.score_s
             outcomes = await self._outcomes(part, lambda some: ("replies", tuple(some)), seconds)
             specs = [spec for spec, _ in items[start : start + QUESTIONS_PER_REQUEST]]
-            found += [_reply(spec, outcome) for spec, outcome in zip(specs, outcomes, strict=True)]
+            found += [reply_of(spec, outcome) for spec, outcome in zip(specs, outcomes, strict=True)]
         return found
 
     async def score(self, items: Sequence[Item]) -> list[list[Score]]:
@@ -211,30 +182,30 @@ class TaskRunner:
 
         One request for `GROUPS_PER_REQUEST` items, and quick: what may take long is not tried.
         """
-        return await self._score_shared("score plain", [_Group.of(*item) for item in items])
+        return await self._score_shared("score plain", [AnswersTo.of(*item) for item in items])
 
     async def score_alone(self, spec: TaskSpec, completions: Sequence[Written]) -> list[Score]:
         """The score of each completion of one item, with a process for each answer that needs one."""
-        return await self._score_alone(_Group.of(spec, completions))
+        return await self._score_alone(AnswersTo.of(spec, completions))
 
     async def _score_as(self, kind: str, items: Sequence[Item]) -> list[list[Score]]:
-        groups = [_Group.of(*item) for item in items]
+        groups = [AnswersTo.of(*item) for item in items]
         rows = await self._score_shared(kind, groups)
         return [
             await self._score_alone(group) if row is None else row
             for group, row in zip(groups, rows, strict=True)
         ]
 
-    async def _score_shared(self, kind: str, groups: Sequence[_Group]) -> list[list[Score] | None]:
+    async def _score_shared(self, kind: str, groups: Sequence[AnswersTo]) -> list[list[Score] | None]:
         found: list[list[Score] | None] = []
-        for batch in _batches(groups):
+        for batch in batches(groups):
             rows = await self._score_together(kind, [group for group in batch if group.distinct])
             for group in batch:
                 row = next(rows) if group.distinct else ()
                 found.append(None if row is None else self._scores(group, row))
         return found
 
-    async def _score_together(self, kind: str, groups: Sequence[_Group]) -> Iterator[Sequence[Any] | None]:
+    async def _score_together(self, kind: str, groups: Sequence[AnswersTo]) -> Iterator[Sequence[Any] | None]:
         """The outcomes of each group's distinct answers; None if the group must be asked for alone."""
         if not groups:
             return iter(())
@@ -244,9 +215,9 @@ class TaskRunner:
             rows = await self._ask(request, len(groups), seconds)
         except WorkerLostError:
             return iter([None] * len(groups))
-        return (row if _fits(row, group) else None for row, group in zip(rows, groups, strict=True))
+        return (row if fits(row, group) else None for row, group in zip(rows, groups, strict=True))
 
-    async def _score_alone(self, group: _Group) -> list[Score]:
+    async def _score_alone(self, group: AnswersTo) -> list[Score]:
         outcomes = await self._outcomes(
             group.distinct,
             lambda some: ("score", group.spec, tuple(some)),
@@ -256,7 +227,7 @@ class TaskRunner:
         )
         return self._scores(group, outcomes)
 
-    def _scores(self, group: _Group, outcomes: Sequence[Any]) -> list[Score]:
+    def _scores(self, group: AnswersTo, outcomes: Sequence[Any]) -> list[Score]:
         scores = dict(zip(group.distinct, map(self._score, outcomes), strict=True))
         return [Score(0.0) if answer is None else scores[answer] for answer in group.answers]
 
@@ -335,78 +306,3 @@ class TaskRunner:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
-
-
-def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
-    """The groups in order, as many per batch as a request may hold; at least one."""
-    batch: list[_Group] = []
-    held = 0
-    for group in groups:
-        size = group.bytes
-        if batch and (len(batch) == GROUPS_PER_REQUEST or held + size > ANSWER_BYTES_PER_REQUEST):
-            yield batch
-            batch, held = [], 0
-        batch.append(group)
-        held += size
-    if batch:
-        yield batch
-
-
-def _fits(row: object, group: _Group) -> bool:
-    """Whether `row` has an outcome for each answer. The child that made it ran the source's code."""
-    return isinstance(row, tuple) and len(row) == len(group.distinct)
-
-
-def _encoded(text: str) -> bytes | None:
-    answer = extract_answer(text)
-    return None if answer is None else answer.encode(errors="replace")
-
-
-def _answers_of(written: Written) -> Answer | None:
-    return _encoded(written) if isinstance(written, str) else tuple(map(_encoded, written))
-
-
-def _bytes_of(answer: Answer) -> int:
-    if isinstance(answer, bytes):
-        return len(answer)
-    return sum(len(each or b"") + OBSERVATION_BYTES_MAX for each in answer)
-
-
-def _reply(spec: TaskSpec, outcome: Any) -> str | TaskFailure | None:
-    match outcome:
-        case (True, str() | None as said):
-            return said
-        case (False, str(kind), str(detail), _):
-            return TaskFailure(spec, kind, _printable(detail))
-        case _:
-            return TaskFailure(spec, "error", "what the task says is not text")
-
-
-def _raw(spec: TaskSpec) -> tuple[object, ...]:
-    return spec.source, spec.dataset, spec.config, spec.version, spec.seed, spec.index
-
-
-def _question(spec: TaskSpec, outcome: Any) -> Question | TaskFailure:
-    match outcome:
-        case (True, (str(text), int(turns), str(hidden), tuple(drawn))):
-            images = tuple(Image(*each) for each in drawn if _is_image(each))
-            why = "it gives no images" if len(images) < len(drawn) else why_no_images(images)
-            if why is not None:
-                return TaskFailure(spec, "image", why)
-            return Question(spec, text, turns, hidden, images)
-        case (False, str(kind), str(detail), option):
-            return TaskFailure(spec, kind, _printable(detail), option if isinstance(option, str) else None)
-        case _:
-            return TaskFailure(spec, "error", "the source's question is not text")
-
-
-def _is_image(drawn: Any) -> bool:
-    match drawn:
-        case (int(), int(), bytes()):
-            return True
-    return False
-
-
-def _printable(text: str) -> str:
-    """What a source wrote, on one line and without control characters: it goes to logs and terminals."""
-    return "".join(c if c.isprintable() else " " for c in text[:DETAIL_CHARS_MAX])

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from swarmd.errors import TaskError
+from swarmd.tasks.versions import outside_versions
 
 ENTRY_POINT_GROUP = "swarmd.tasks"
 BUILT_IN = {
@@ -25,6 +26,11 @@ BUILT_IN = {
     "drawing": "swarmd.tasks.drawing:Drawing",
     "pictures": "swarmd.tasks.pictures:Pictures",
 }
+FROM_OUTSIDE = {
+    "textarena": "swarmd.tasks.outside.arena:TextArena",
+    "verifiers": "swarmd.tasks.outside.tasksets:Verifiers",
+}
+"""Sources that come with an extra of the same name, and are there if its package is installed."""
 
 
 class RefusedTaskError(TaskError):
@@ -38,6 +44,13 @@ class UnknownSourceError(RefusedTaskError):
     """No source of that name is installed."""
 
     kind = "source"
+
+    @classmethod
+    def named(cls, source: str, known: Collection[str]) -> UnknownSourceError:
+        """The error for `source`, which is not among `known`."""
+        if source in FROM_OUTSIDE:
+            return cls(f"{source} is not installed: pip install 'swarmd[{source}]'")
+        return cls(f"no source {source!r} is installed; there are {', '.join(known)}")
 
 
 class WrongVersionError(RefusedTaskError):
@@ -144,7 +157,10 @@ class TurnsTask(Protocol):
 
 @runtime_checkable
 class TaskSource(Protocol):
-    """Where tasks come from."""
+    """Where tasks come from.
+
+    A source may also have `prepare()`: imports that take long, made when the first task of it is asked for.
+    """
 
     @property
     def version(self) -> str:
@@ -165,7 +181,8 @@ def find_sources(extra: Sequence[str] = ()) -> dict[str, TaskSource]:
 
     Raises TaskError if one cannot be imported or is not a source.
     """
-    found = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in BUILT_IN.items()]
+    there = BUILT_IN | {name: value for name, value in FROM_OUTSIDE.items() if name in outside_versions()}
+    found = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in there.items()]
     found += entry_points(group=ENTRY_POINT_GROUP)
     for text in extra:
         name, _, value = text.partition("=")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swarmd.observe.play import SentView
+from swarmd.observe.play import SentView, VerdictView
 from swarmd.storage import Home
 from tests.cli.test_status import daemon_in
 from tests.observe.test_play_routes import QUESTION, Told
@@ -117,3 +117,26 @@ def test_an_answer_that_waits_says_so(
     type_in(monkeypatch, "6\n")
     with daemon_in(tmp_path, play=desk):
         assert "not published yet\n" in swarmd("play", "--home", tmp_path, "--questions", "1").out
+
+
+def test_nobody_is_greeted_where_no_daemon_asks(
+    swarmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch, "5\n")
+    outcome = swarmd("play", "--home", tmp_path / "none")
+    assert outcome.code != 0
+    assert outcome.out == ""
+
+
+def test_an_attempt_without_an_opinion_of_the_judges_is_not_judged_yet(
+    swarmd, tmp_path: Path, desk: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(question: str, turns: object) -> VerdictView:
+        return VerdictView(plain=True)
+
+    monkeypatch.setattr(desk, "judge", silent)
+    type_in(monkeypatch, "5\n")
+    with daemon_in(tmp_path, play=desk):
+        outcome = swarmd("play", "--home", tmp_path, "--questions", "1")
+    assert "not judged yet" in outcome.out
+    assert "wrong" not in outcome.out

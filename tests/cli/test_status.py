@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from swarmd.cli.peer_table import peer_table
 from swarmd.cli.showing_status import render
 from swarmd.names import named
 from swarmd.observe import (
@@ -129,7 +130,7 @@ def test_json_has_everything_the_issue_asks_for(swarmd, tmp_path) -> None:
     assert set(status["peers"][0]) == {
         "peer_id", "name", "gone", "last_seen", "connected", "address", "age_s", "step", "model", "device",
         "groups_pulled", "groups_used", "pulls", "groups_trained_on_claimed", "used_claimed", "reward_mean",
-        "held_out_claimed", "standing", "trust", "groups_taught", "points_lost",
+        "held_out_claimed", "standing", "on_trial", "trust", "groups_taught", "points_lost",
     }  # fmt: skip
     assert set(status["helping"]) == {
         "groups_published", "pulls", "pulled_by", "groups_trained_on_claimed", "trained_on_by_claimed",
@@ -328,6 +329,18 @@ def test_a_daemon_that_does_not_answer_is_not_called_absent(swarmd, tmp_path, mo
         outcome = swarmd("status", "--home", tmp_path)
     assert outcome.code == 1
     assert "does not answer within 0.05 s" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [({"on_trial": True}, "on trial"), ({}, "met"), ({"on_trial": True, "gone": True}, "gone")],
+)
+def test_the_table_of_peers_says_who_is_on_trial(changes, shown) -> None:
+    peer = PeerView(peer_id=OTHER, standing="met", last_seen=1.0).model_copy(update=changes)
+    console = Console(width=80)
+    with console.capture() as said:
+        console.print(peer_table([peer], now=2.0))
+    assert shown in said.get()
 
 
 def test_all_facts_tell_the_untrained_success_and_no_table_of_nobody() -> None:

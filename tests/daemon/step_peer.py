@@ -12,7 +12,8 @@ from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
 from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.recording import Recorder
-from swarmd.daemon.steps import Parts, StepLoop
+from swarmd.daemon.step_parts import Parts
+from swarmd.daemon.steps import StepLoop
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.learning import GroupSampler, Trainer, UniformSampler
 from swarmd.policy import Policy
@@ -86,6 +87,7 @@ class Peer:
                 learner=self.learner,
                 sampler=self.sampler,
                 tasks=self.tasks,
+                peers_tasks=self.tasks,
                 draw=TrainingDraw(MANIFEST, key(1).peer_id, 0, self.progress.questions_drawn),
                 held_out=HeldOutParts(MANIFEST),
                 database=self.database,

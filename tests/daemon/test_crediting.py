@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,12 @@ class Bench:
         self.looks += 1
         return call()
 
+    async def draw(self) -> None:
+        """Until the questions are drawn: a first step wants them."""
+        self.now = FIRST_S
+        assert not await self.step(by())
+        await self.crediting.draw()
+
     async def step(self, *external: ScoredGroup) -> bool:
         """Whether the step was measured. It takes no time itself."""
         if not self.crediting.due(external):
@@ -66,7 +73,7 @@ def by(model: str = "other") -> ScoredGroup:
 
 
 async def test_a_step_with_others_groups_is_measured_and_written_down(bench: Bench) -> None:
-    bench.now = FIRST_S
+    await bench.draw()
     assert await bench.step(by())
     [row] = bench.database.credits.all()
     assert (row.peer_id, row.people, row.groups, row.gain) == (OTHER, False, 1, 0.0)
@@ -74,13 +81,24 @@ async def test_a_step_with_others_groups_is_measured_and_written_down(bench: Ben
 
 async def test_nothing_is_measured_at_the_start_or_of_a_step_on_own_groups_alone(bench: Bench) -> None:
     assert not await bench.step(by())
-    bench.now = FIRST_S
+    await bench.draw()
     assert not await bench.step()
     assert bench.looks == 0
 
 
-async def test_measuring_keeps_to_its_share_of_the_time(bench: Bench) -> None:
+async def test_no_step_waits_for_the_questions_and_a_lone_peer_draws_none(bench: Bench) -> None:
+    drawing = asyncio.ensure_future(bench.crediting.draw())  # noqa: TID251  cancelled below
     bench.now = FIRST_S
+    assert not await bench.step()
+    await asyncio.sleep(0)
+    assert not drawing.done()
+    assert not await bench.step(by())
+    await drawing
+    assert await bench.step(by())
+
+
+async def test_measuring_keeps_to_its_share_of_the_time(bench: Bench) -> None:
+    await bench.draw()
     measured = 0
     while bench.now < 4_000.0:
         measured += await bench.step(by())
@@ -90,7 +108,7 @@ async def test_measuring_keeps_to_its_share_of_the_time(bench: Bench) -> None:
 
 
 async def test_a_persons_answer_may_use_what_others_leave(bench: Bench) -> None:
-    bench.now = FIRST_S
+    await bench.draw()
     assert await bench.step(by())
     while not await bench.step(by()):
         bench.now += 1.0
@@ -110,6 +128,6 @@ async def test_tasks_without_right_answers_are_not_measured(
 
     with Database(tmp_path / "other.db") as database:
         bench = Bench(database, make_policy(max_new_tokens=8), Unsolved())
-        bench.now = FIRST_S
+        await bench.draw()
         assert not await bench.step(by())
         assert (bench.looks, database.credits.all()) == (0, [])

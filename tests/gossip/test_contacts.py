@@ -40,17 +40,17 @@ def test_a_peer_alone_is_one_and_whoever_delivers_is_one_more_or_else_is_connect
     for _ in range(2):
         contacts.delivered(FIRST, Way.INLINE, None, START + 200)
     assert settled(contacts, START + 200) == 2
-    contacts.connected({SECOND: at("10.0.0.2")})
+    contacts.connected({SECOND: at("10.0.0.2")}, START)
     assert settled(contacts, START + 200 + LIMITS.contact_s) == 2, "the connection is there"
-    contacts.connected({})
+    contacts.connected({}, START)
     assert settled(contacts, START + 1_000 + LIMITS.contact_s) == 1
 
 
 def test_one_host_that_opens_many_connections_makes_few_contacts():
     contacts = Contacts(LIMITS)
-    contacts.connected({FIRST: at("10.0.0.1")})
+    contacts.connected({FIRST: at("10.0.0.1")}, START)
     crowd = {key(n).peer_id: at("10.0.0.1", n) for n in range(100, 400)}
-    contacts.connected(crowd | {FIRST: at("10.0.0.1"), SECOND: at("10.0.0.2")})
+    contacts.connected(crowd | {FIRST: at("10.0.0.1"), SECOND: at("10.0.0.2")}, START)
     assert settled(contacts, START) == 1 + LIMITS.connected_per_group + 1
     assert contacts.is_contact(FIRST, START), "it was there before the crowd"
 
@@ -92,7 +92,7 @@ def test_while_met_peers_are_there_strangers_count_for_no_more_than_they_do():
 
 def test_connections_that_bring_nothing_count_as_far_as_deliveries_suggest_that_some_are_unheard():
     contacts = Contacts(LIMITS)
-    contacts.connected({key(n).peer_id: at(f"10.9.{n}.9") for n in range(100, 150)})
+    contacts.connected({key(n).peer_id: at(f"10.9.{n}.9") for n in range(100, 150)}, START)
     assert settled(contacts, START) == 51, "where nobody delivers yet, they are the swarm"
     now = START + 200
     contacts.delivered(FIRST, Way.DIRECT, at("10.0.0.1"), now)
@@ -160,7 +160,7 @@ def test_all_that_were_never_met_are_one_party_however_long_they_deliver():
 
 def test_being_connected_is_enough_for_a_first_pull_and_proves_nothing_for_a_draw():
     contacts = Contacts(LIMITS)
-    contacts.connected({FIRST: at("10.0.0.1")})
+    contacts.connected({FIRST: at("10.0.0.1")}, START)
     assert contacts.party(FIRST, START, proved=False) == Party("10.0.0.1", Standing.MET)
     assert contacts.party(FIRST, START, proved=True) == Party(UNMET, Standing.STRANGER)
 
@@ -206,7 +206,7 @@ def test_contacts_are_drawn_party_by_party():
 def test_contacts_that_publish_nothing_are_looked_for_in_a_quarter_of_the_draws():
     manifest, contacts = make_manifest(), Contacts(LIMITS)
     hosts = {key(n).peer_id: at(f"10.9.{n}.9") for n in range(10, 18)} | {FIRST: at("10.0.0.1")}
-    contacts.connected(hosts)
+    contacts.connected(hosts, START)
     rng = random.Random(1)
     drawn = Counter(contacts.drawn(rng, START) for _ in range(400))
     assert drawn[FIRST] <= 80, "an even share, while nobody was read"

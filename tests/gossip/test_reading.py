@@ -156,7 +156,7 @@ def test_only_contacts_load_a_key():
 def test_a_contact_is_read_where_it_publishes_however_wide_that_is():
     contacts = Contacts(LIMITS)
     other = key(5)
-    contacts.connected({other.peer_id: "/ip4/10.0.0.5/tcp/1"})
+    contacts.connected({other.peer_id: "/ip4/10.0.0.5/tcp/1"}, START)
     read = reader(contacts)
     for number in range(6):
         record = make_record(MANIFEST, number, START)
@@ -176,7 +176,7 @@ def test_a_contact_is_read_where_it_publishes_however_wide_that_is():
 def test_a_contact_that_was_never_read_is_looked_for_under_every_count():
     contacts = Contacts(LIMITS)
     other = key(5)
-    contacts.connected({other.peer_id: "/ip4/10.0.0.5/tcp/1"})
+    contacts.connected({other.peer_id: "/ip4/10.0.0.5/tcp/1"}, START)
     theirs = {
         announcement_key(SWARM, r, t.task_id, shard_of(other.peer_id, t.task_id, 64))
         for r in range(ROUND - LIMITS.read_rounds_back, ROUND + 1)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import PeerId
-from swarmd.gossip import Acquaintance, GossipLimits
+from swarmd.gossip import Acquaintance, Gossip, GossipLimits, OperatorSaid, PeersRemembered, Tick
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.trials import Trials
 from swarmd.network.interface import Standing, Way
-from tests.gossip.making import START, key
+from tests.gossip.making import START, key, make_manifest
 
 LIMITS = GossipLimits()
 EARLY, LATE = key(1).peer_id, key(2).peer_id
@@ -27,12 +29,41 @@ def trials(first: Mapping[PeerId, float]) -> Trials:
 
 
 def test_a_peer_that_came_later_waits_some_times_as_long_as_it_came_later():
-    made = trials({EARLY: 0, LATE: 20})
+    made = trials({EARLY: 0, LATE: 4})
     made.taught(EARLY, START + 70, START + 70)
-    end = START + 20 + 20 * LIMITS.trial_delays
+    end = START + 4 + 4 * LIMITS.trial_delays
     assert made.is_on_trial(LATE, end - 1)
     assert not made.is_on_trial(LATE, end)
     assert not made.is_on_trial(EARLY, START + 20)
+
+
+def test_a_slow_peer_that_was_connected_from_the_start_is_not_late():
+    made = Trials(LIMITS)
+    made.connected([EARLY, LATE], START)
+    made.taught(EARLY, START + 1, START + 1)
+    made.taught(LATE, START + 40, START + 40)
+    assert not made.is_on_trial(LATE, START + 40)
+
+
+def test_a_peer_that_came_late_and_kept_silent_waits_from_its_first_delivery_on():
+    made = Trials(LIMITS)
+    made.connected([EARLY], START)
+    made.connected([EARLY, LATE], START + 10)
+    made.taught(EARLY, START + 1, START + 500)
+    made.taught(LATE, START + 500, START + 500)
+    end = START + 500 + 10 * LIMITS.trial_delays
+    made.taught(EARLY, end - 2, end - 2)
+    assert made.is_on_trial(LATE, end - 1)
+    assert not made.is_on_trial(LATE, end)
+
+
+def test_connections_of_many_others_do_not_make_a_connected_peer_late():
+    made = Trials(replace(LIMITS, acquaintances_max=4))
+    for number in range(10, 40):
+        made.connected([EARLY, LATE, key(number).peer_id], START + number)
+    made.taught(EARLY, START + 41, START + 41)
+    made.taught(LATE, START + 90, START + 90)
+    assert not made.is_on_trial(LATE, START + 90)
 
 
 def test_nobody_waits_longer_than_ten_minutes():
@@ -134,3 +165,15 @@ def test_when_a_peer_was_first_met_counts_after_a_restart():
     contacts.delivered(EARLY, Way.DIRECT, "/ip4/10.0.0.1/tcp/1", START + 5)
     assert contacts.party(LATE, START + 6, proved=True).on_trial
     assert not contacts.party(EARLY, START + 6, proved=True).on_trial
+
+
+def test_the_statistics_say_who_is_on_trial_but_not_of_whom_is_ignored():
+    gossip = Gossip(key=key(0), manifest=make_manifest(), rng=random.Random(0), limits=LIMITS, dialable=True)
+    first = {EARLY: (START, "10.0.0.1"), LATE: (START + 30, "10.0.0.2")}
+    met = tuple(Acquaintance(peer, 1, at, START + 31, group) for peer, (at, group) in first.items())
+    gossip.handle(PeersRemembered(met, {}), START + 31)
+    hosts = {peer: f"/ip4/{group}/tcp/1" for peer, (_, group) in first.items()}
+    gossip.handle(Tick(2, connections=hosts), START + 32)
+    assert {view.peer_id: view.on_trial for view in gossip.statistics().peers} == {EARLY: False, LATE: True}
+    gossip.handle(OperatorSaid(LATE, "ban"), START + 33)
+    assert not any(view.on_trial for view in gossip.statistics().peers)

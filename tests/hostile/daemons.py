@@ -175,7 +175,7 @@ class Honest:
             rss_growth_mb=max((sample.rss_mb for sample in during), default=math.nan)
             - max(before, default=math.nan),
             scoring_s=tuple(self._scoring(since, until)),
-            paid=self._paid(),
+            paid=self.paid(),
             status=statuses[-1] if statuses else {},
             warnings=tuple(str(event["message"]) for event in self.daemon.named("warning")),
             said=json.dumps([self._events(), statuses[-1:]]),
@@ -208,10 +208,15 @@ class Honest:
     def _events(self) -> list[Mapping[str, Any]]:
         return [event for event in list(self.daemon.events) if event["event"] not in ("phase", "step")]
 
-    def _paid(self) -> Counter[str]:
+    def paid(self) -> Counter[tuple[str, str]]:
+        """Completions in its pool with a reward, by publisher and dataset."""
+        manifest = self.home.manifest()
+        assert manifest is not None
+        datasets = {task.task_id: task.dataset for task in manifest.tasks}
         paid: Counter[tuple[str, str]] = Counter()
-        for publisher, body in self._rows("SELECT publisher, body FROM pool"):
-            paid[publisher] += sum(each["reward"] > 0 for each in cbor2.loads(body)["completions"])
+        for publisher, task, body in self._rows("SELECT publisher, task_id, body FROM pool"):
+            rewards = [each["reward"] for each in cbor2.loads(body)["completions"]]
+            paid[publisher, datasets[task]] += sum(reward > 0 for reward in rewards)
         return +paid
 
     def _rows(self, query: str) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from protocol import PeerId
 from swarmd.errors import NetworkError
 from swarmd.network.interface import Standing
-from swarmd.network.places import RESERVED, STREAMS_PER_PEER, STREAMS_SERVED
+from swarmd.network.places import RESERVED, SILENT_S, STREAMS_PER_PEER, STREAMS_SERVED, Place, Places, Rank
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
     PULL_PROTOCOL,
@@ -174,7 +174,7 @@ async def test_17_strangers_with_4_silent_streams_each_keep_nobody_out(
         clients = Clients(server, group)
         for number in range(17 * STREAMS_PER_PEER):
             await clients.open(f"silent {number % 17}")
-        assert len(server._places) == RESERVED[Standing.STRANGER]
+        assert len(server._places) == RESERVED[Rank.STRANGER]
         for standing in (Standing.STRANGER, Standing.MET, Standing.KNOWN):
             for number in range(20):
                 async with pipe() as (reader, writer, *other):
@@ -192,12 +192,68 @@ async def test_what_strangers_take_leaves_places_for_those_that_are_known(
     server = server_with({DIGEST: b"body"})
     async with asyncio.TaskGroup() as group:
         clients = Clients(server, group)
-        for standing, places in ((Standing.STRANGER, 40), (Standing.MET, 56), (Standing.KNOWN, 64)):
+        for standing, places in ((Standing.STRANGER, 32), (Standing.MET, 44), (Standing.KNOWN, 64)):
             for number in range(STREAMS_SERVED):
                 await clients.open(f"{standing} {number}", standing)
             assert len(server._places) == places
         assert (await (await clients.open("one more")).readexactly(5))[0] == ReplyStatus.BUSY
         await clients.close()
+
+
+class Deadline(asyncio.Timeout):
+    """One that nobody waits for."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def expired(self) -> bool:
+        return False
+
+    def reschedule(self, when: float | None) -> None:
+        pass
+
+
+async def test_a_full_server_gives_up_a_silent_place_of_whoever_has_many_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock[0], raising=False)
+    places = Places()
+    with ExitStack() as stack:
+
+        def take(peer: str) -> Place | None:
+            return stack.enter_context(places.take(peer, Rank.STRANGER, Deadline()))
+
+        many = [take("many") for _ in range(STREAMS_PER_PEER)]
+        few = [take(f"few {number}") for number in range(RESERVED[Rank.STRANGER] - STREAMS_PER_PEER)]
+        clock[0] = SILENT_S / STREAMS_PER_PEER - 0.01
+        assert take("too early") is None
+        clock[0] = SILENT_S / STREAMS_PER_PEER
+        assert take("in time") is not None
+        assert [place.given_up for place in many if place] == [True, False, False, False]
+        assert not any(place.given_up for place in few if place)
+
+
+async def test_what_connected_peers_take_leaves_places_for_those_that_delivered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("swarmd.network.places.SILENT_S", float("inf"))
+    monkeypatch.setattr("swarmd.network.streams.REQUEST_SECONDS", 60.0)
+    server = StreamServer(lambda peer: peer.startswith("delivered"))
+    async with asyncio.TaskGroup() as group:
+        clients = Clients(server, group)
+        for number in range(STREAMS_SERVED):
+            await clients.open(f"connected {number}", Standing.MET)
+        for number in range(STREAMS_SERVED):
+            await clients.open(f"delivered {number}", Standing.MET)
+        assert len(server._places) == RESERVED[Rank.DELIVERED] > RESERVED[Rank.MET]
+        await clients.close()
+
+
+def test_a_rank_follows_the_standing_and_a_delivery_lifts_only_a_met_peer() -> None:
+    assert [Rank.of(one, delivered=False).name for one in Standing] == [one.name for one in Standing]
+    lifted = [one for one in Standing if Rank.of(one, delivered=True) != Rank.of(one, delivered=False)]
+    assert lifted == [Standing.MET]
 
 
 async def test_a_client_that_sends_no_request_loses_its_place_in_time(

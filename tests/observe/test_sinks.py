@@ -1,10 +1,13 @@
-"""Where the numbers of steps also go. TensorBoard is tried for real if it is installed; the others at the
-boundary, by a module of their name."""
+"""Where the numbers of steps also go. Each package is tried for real if it is installed; without it, a module
+of its name takes the calls."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +29,7 @@ class Calls(ModuleType):
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         for call in ("init", "log", "finish"):
             setattr(self, call, self._remember(call))
+        self.Settings = dict
 
     def _remember(self, call: str) -> Any:
         def called(*args: Any, **kwargs: Any) -> Calls:
@@ -84,7 +88,8 @@ def test_a_run_is_offline_in_the_home_and_gets_each_step(package: Calls, tmp_pat
     (init, _, given), (log, (numbers,), at), (finish, _, _) = package.calls
     assert (init, log, finish) == ("init", "log", "finish")
     assert given["project"] == "swarmd"
-    assert numbers == LINE.scalars()
+    assert numbers.items() <= LINE.scalars().items()
+    assert set(LINE.scalars()) - set(numbers) <= {"step", "time"}
     assert at == {"step": 7}
     assert (tmp_path / package.__name__).is_dir()
 
@@ -98,6 +103,36 @@ def test_weights_and_biases_is_online_only_if_its_own_setting_says_so(
     monkeypatch.setenv("WANDB_MODE", "online")
     open_sinks(["wandb"], tmp_path, "12D3")
     assert package.calls[-1][2]["mode"] == "online"
+
+
+def test_trackio_reads_back_what_another_thread_wrote_and_prints_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
+    pytest.importorskip("trackio")
+    with ThreadPoolExecutor(1) as thread:  # as the daemon opens it
+        [sink] = thread.submit(open_sinks, ["trackio"], tmp_path, "12D3").result()
+    for step in (1, 2):
+        sink.write(line(step=step, reward_own=step / 4))
+    sink.close()
+    with closing(sqlite3.connect(tmp_path / "trackio" / "swarmd.db")) as database:
+        rows = database.execute("SELECT step, metrics FROM metrics ORDER BY step").fetchall()
+    assert [(step, json.loads(numbers)["reward_own"]) for step, numbers in rows] == [(1, 0.25), (2, 0.5)]
+    assert capfd.readouterr().out == ""
+
+
+def test_weights_and_biases_keeps_an_offline_run_and_prints_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    [sink] = open_sinks(["wandb"], tmp_path, "12D3")
+    sink.write(LINE)
+    assert sink.is_on
+    sink.close()
+    [kept] = (tmp_path / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
+    assert kept.stat().st_size > 0
+    assert capfd.readouterr().out == ""
 
 
 def test_tensorboard_reads_back_what_was_written(tmp_path: Path) -> None:

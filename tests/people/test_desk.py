@@ -16,7 +16,7 @@ from swarmd.people.attempts import TURN_BYTES_MAX
 from swarmd.people.desk import WAITING_MAX, Desk
 from swarmd.people.failures import Failures
 from swarmd.storage import Database
-from swarmd.tasks import Item, Question, Score, TaskFailure, extract_answer
+from swarmd.tasks import Item, Question, Score, TaskFailure, Written, extract_answer
 from tests.daemon.fakes import KnownTasks, external_group
 from tests.gossip.making import START, key, make_manifest, make_task, question
 
@@ -86,6 +86,7 @@ class Room:
         self.failures, self.tasks, self.publishing = Failures(), tasks or KnownTasks(), Publishing()
         self.database = database
         self.drawn = iter(OPEN * 5)
+        self.judges: Judging | None = None
         self.desk = self.open()
 
     def open(self) -> Desk:
@@ -99,6 +100,7 @@ class Room:
             answers=self.database.answers,
             step=lambda: 7,
             clock=lambda: self.now,
+            judges=self.judges,
         )
 
     async def asked(self) -> str:
@@ -267,3 +269,45 @@ async def test_an_answer_that_could_not_be_scored_is_not_called_wrong(
             await room.desk.judge(asked, ["1"])
         with pytest.raises(error):
             await room.desk.finish(asked, [["1"]], None)
+
+
+class Judging:
+    """Judges that think 0 is right, whatever the verifier says; silent until they have an opinion."""
+
+    def __init__(self) -> None:
+        self.has_opinion = False
+
+    def judges(self, task_id: bytes) -> bool:
+        return True
+
+    async def measure(
+        self, question: Question, texts: Sequence[Written], row: Sequence[Score]
+    ) -> list[Score]:
+        return [
+            Score(float(extract_answer(str(text)) == "0"), bare=True, confidence=1.0, truth=score.reward)
+            if self.has_opinion
+            else Score(0.0, bare=True, confidence=0.0, truth=score.reward)
+            for text, score in zip(texts, row, strict=True)
+        ]
+
+
+async def test_a_judged_task_shows_its_judges_and_never_its_verifier(room: Room) -> None:
+    judges = room.judges = Judging()
+    room.desk = room.open()
+    asked = await room.asked()
+    silent = await room.desk.judge(asked, ["1"])
+    assert (silent.reward, silent.right, silent.plain) == (None, None, True)
+    judges.has_opinion = True
+    liked, disliked = await room.desk.judge(asked, ["0"]), await room.desk.judge(asked, ["1"])
+    assert (liked.right, liked.reward, disliked.right, disliked.reward) == (True, 1.0, False, 0.0)
+    await room.desk.finish(asked, [["1"], ["0"]], None)
+    [offer] = room.publishing.sent
+    assert [completion.reward_micro for completion in offer.completions] == [0, 1_000_000]
+
+
+async def test_an_answer_that_nobody_judged_is_kept_and_says_why(room: Room) -> None:
+    room.judges = Judging()
+    room.desk = room.open()
+    sent = await room.desk.finish(await room.asked(), [["1"]], None)
+    assert (sent.state, room.publishing.sent) == ("kept", [])
+    assert "nobody has judged it yet" in sent.message

@@ -16,7 +16,7 @@ from protocol import TaskSpec, is_held_out
 from swarmd.errors import TaskError
 from swarmd.tasks import Question, Score, TaskFailure, TaskRunner, WorkerOptions
 from swarmd.tasks.gym import ReasoningGym
-from swarmd.tasks.runner import GROUPS_PER_REQUEST
+from swarmd.tasks.requests import GROUPS_PER_REQUEST
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

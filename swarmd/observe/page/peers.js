@@ -25,7 +25,7 @@ function row(peer, names) {
     h("span", { title: `${count(peer.groups_pulled)} pulled and checked` }, count(taught)),
     h("span", { title: peer.pulls === undefined ? null : `it pulled ${count(peer.pulls)}` }, count(peer.groups_trained_on_claimed)),
     percent(peer.held_out_claimed), count(peer.step), h("span", { class: "cut", title: plain(peer.model ?? "") }, peer.model ?? "not known"), reach(peer.address),
-    h("span", { class: peer.standing === "banned" ? "bad" : null, title: lost ? "lost points for: " + plain(lost) : null }, STANDING[peer.standing] ?? peer.standing)] };
+    h("span", { class: peer.standing === "banned" ? "bad" : null, title: lost ? "lost points for: " + plain(lost) : null }, peer.on_trial ? "on trial" : STANDING[peer.standing] ?? peer.standing)] };
 }
 
 function seen(peer, gone) {

@@ -83,6 +83,7 @@ export function playSection() {
   }
 
   function words(verdict) {
+    if (verdict.reward === null) return "Not judged yet: the judges of this task have no opinion of it.";
     if (!verdict.right) return verdict.reward ? `Not right: it earns ${verdict.reward.toFixed(2)} of 1.` : "Wrong.";
     return verdict.plain ? "Right." : "Right, but not as plain as the task writes it, and most peers train on nothing else: write it again, or send it.";
   }

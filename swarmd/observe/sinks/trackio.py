@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from swarmd.observe.step_line import StepLine
+
+RESERVED = ("step", "time")
+"""Names that trackio gives its own meaning."""
 
 
 class TrackioSink:
@@ -15,11 +20,21 @@ class TrackioSink:
         os.environ.setdefault("TRACKIO_DIR", str(directory))  # read when it is imported
         import trackio
 
-        self._trackio = trackio
-        trackio.init(project="swarmd", name=run, resume="allow", embed=False)
+        with redirect_stdout(sys.stderr):  # standard output is the event log's
+            # The run itself: `trackio.log` finds it only in the thread that called `init`.
+            self._run = trackio.init(
+                project="swarmd",
+                name=run,
+                resume="allow",
+                embed=False,
+                auto_log_cpu=False,
+                auto_log_gpu=False,
+            )
 
     def write(self, line: StepLine) -> None:
-        self._trackio.log(line.scalars(), step=line.step)
+        numbers = {name: value for name, value in line.scalars().items() if name not in RESERVED}
+        self._run.log(numbers, step=line.step)
 
     def close(self) -> None:
-        self._trackio.finish()
+        with redirect_stdout(sys.stderr):
+            self._run.finish()

@@ -16,7 +16,8 @@ class WandbSink:
         import wandb
 
         mode = os.environ.get("WANDB_MODE", "offline")
-        self._run = wandb.init(project="swarmd", group=run, dir=str(directory), mode=mode)
+        settings = wandb.Settings(silent=True, console="off")  # what this peer prints is nobody else's
+        self._run = wandb.init(project="swarmd", group=run, dir=str(directory), mode=mode, settings=settings)
 
     def write(self, line: StepLine) -> None:
         self._run.log(line.scalars(), step=line.step)

@@ -118,7 +118,7 @@ ATTACKS = (
         "scorers-programs",
         "programs that forge their verdict, break out, or end the process that runs them",
         partial(publish, True),
-        judge_forging,
+        partial(judge_forging, frozenset[str]()),
         swarm=SWARM,
     ),
     Attack(

@@ -89,16 +89,16 @@ SWARM = {
 }
 
 
-def judge_forging(evidence: Evidence) -> tuple[Figure, ...]:
+def judge_forging(payers: frozenset[str], evidence: Evidence) -> tuple[Figure, ...]:
     """A scorer that pays constants pays them to everybody. Whoever joins such a swarm is warned, and what its
-    tasks pay is not forged."""
+    tasks pay is not forged. `payers`: the swarm's datasets with such scorers."""
     forger, seen = key_of(evidence.seed, FORGER).peer_id, evidence.victim
     warned = {task for task in FORGERIES if any(f"{task} pays for junk" in said for said in seen.warnings)}
     forged = sum(n for (by, task), n in seen.paid.items() if by == forger and task not in warned)
     return (
         *exchanges(evidence),
         at_most("forged rewards in V's pool", forged, 0),
-        at_least("tasks that pay for junk, told", len(warned & PAYERS), len(PAYERS)),
+        at_least("tasks that pay for junk, told", len(warned & payers), len(payers)),
         at_most("forger's groups drawn", sum(seen.used[forger] for seen in evidence.attacked), 0),
         at_least("groups published", evidence.did["published"], 10),
     )
@@ -174,7 +174,7 @@ ATTACKS = (
         "scorers-forging",
         "results written into the scorer's pipe, and junk that tasks pay",
         partial(publish, True),
-        judge_forging,
+        partial(judge_forging, PAYERS),
         swarm=SWARM,
     ),
     Attack(

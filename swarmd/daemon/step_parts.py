@@ -1,0 +1,56 @@
+"""What the step loop and those that work for it are made of. Assembled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from protocol import Manifest
+from swarmd.config import Config
+from swarmd.daemon.exchange import Exchange
+from swarmd.daemon.held_out_parts import HeldOutParts
+from swarmd.daemon.learner import Learner
+from swarmd.daemon.machine_use import MachineUse
+from swarmd.daemon.recording import Recorder
+from swarmd.learning import GroupSampler
+from swarmd.observe import EventLog
+from swarmd.storage import Database
+from swarmd.tasks import TaskRunner, TrainingDraw
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a step needs."""
+
+    config: Config
+    manifest: Manifest
+    learner: Learner
+    sampler: GroupSampler
+    tasks: TaskRunner
+    peers_tasks: TaskRunner
+    """The worker for what may wait, so that own questions and scores do not."""
+    draw: TrainingDraw
+    held_out: HeldOutParts
+    database: Database
+    exchange: Exchange
+    events: EventLog
+    recorder: Recorder
+    use: Callable[[], MachineUse]
+    clock: Callable[[], float]
+    model_thread: ThreadPoolExecutor
+
+
+class Enter(Protocol):
+    """Tell which phase of the step begins, and how far it is."""
+
+    def __call__(self, phase: str, done: int = 0, total: int = 0) -> None: ...
+
+
+class InModelThread(Protocol):
+    """Call it in the model thread and wait for what it returns."""
+
+    async def __call__(self, call: Callable[[], T]) -> T: ...

@@ -1,0 +1,217 @@
+"""The source `textarena`: games for one player of the package textarena.
+
+A game is played from its beginning whenever somebody needs to know what it says: it is seeded, copied, and
+given the moves so far. Games that need more players, word lists, or a model that answers are refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import hashlib
+import importlib
+import inspect
+import random
+import re
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from numpy import random as numpy_random
+
+from protocol.limits import TURNS_MAX
+from swarmd.tasks.answers import is_bounded
+from swarmd.tasks.options import whole
+from swarmd.tasks.outside import BY_SEED_ALONE
+from swarmd.tasks.outside.absent import NeedsError, absent
+from swarmd.tasks.source import BadOptionError, UnknownDatasetError
+from swarmd.tasks.versions import outside_versions
+
+NEEDS = {
+    "nltk": "word lists that nltk downloads",
+    "openai": "a judge model behind a service",
+    "requests": "the network",
+    "websockets": "the network",
+    "rich": "a screen",
+}
+_VARIANTS = ("-raw", "-train")  # the same games with other observations, which are ours to choose
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: it differs between processes
+OTHERS = 3  # seeds that are compared: a number from 1 to 20 is the same for four in 1 of 8,000
+MOVE_CHARS_MAX = 256  # the longest move of these games, a whole crossword, has some hundred
+
+with absent(NEEDS):
+    import textarena
+    from textarena.envs.registration import ENV_REGISTRY
+
+Answers = Sequence[str | None]
+
+
+class TextArena:
+    """See `swarmd.tasks.source.TaskSource`."""
+
+    version = outside_versions()["textarena"]
+
+    def datasets(self) -> Collection[str]:
+        """The names of all games, also of those that `build` refuses."""
+        return [name for name in ENV_REGISTRY if not name.endswith(_VARIANTS)]
+
+    def build(self, dataset: str, config: Mapping[str, Any]) -> ArenaGame:
+        """Raises UnknownDatasetError, BadOptionError, and NeedsError for a game that cannot be played."""
+        if dataset not in self.datasets():
+            near = difflib.get_close_matches(dataset, self.datasets(), n=3)
+            hint = (
+                f"did you mean {' or '.join(map(repr, near))}?" if near else "docs/environments.md lists them"
+            )
+            raise UnknownDatasetError(f"textarena has no game {dataset!r}; {hint}")
+        with _explained(dataset):
+            return _build(dataset, config)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Raises NeedsError for what the game `name` lacks here."""
+    try:
+        with absent(NEEDS):
+            yield
+    except NeedsError as error:
+        raise NeedsError(f"{name} needs {error}") from error
+    except OSError as error:
+        raise NeedsError(f"{name} needs a file that textarena does not bring") from error
+    except ImportError as error:
+        raise NeedsError(f"{name} needs another package: {error}") from error
+    except SyntaxError as error:
+        python = ".".join(map(str, sys.version_info[:2]))
+        raise NeedsError(f"{name} needs a newer Python than {python}: {error}") from error
+
+
+def _build(dataset: str, config: Mapping[str, Any]) -> ArenaGame:
+    module, _, name = ENV_REGISTRY[dataset].entry_point.partition(":")
+    options = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    own = ENV_REGISTRY[dataset].kwargs
+    limit = own.get("max_turns", TURNS_MAX)
+    turns = whole(dataset, config, "turns", max(2, min(limit, TURNS_MAX)), 2, TURNS_MAX)
+    given = {option: value for option, value in config.items() if option != "turns"}
+    for option in given:
+        if option == "max_turns" or option not in options:
+            known = ", ".join(["turns", *(name for name in options if name != "max_turns")])
+            raise BadOptionError(f"{dataset} has no option {option!r}; there are {known}", option)
+    if "max_turns" in options:  # so that the game says how far its player came when the turns are over
+        given["max_turns"] = turns
+    try:
+        game = textarena.make(dataset, **given)
+    except ValueError as error:
+        if "API key" in str(error):
+            raise NeedsError(NEEDS["openai"]) from error
+        raise BadOptionError(f"{dataset}: {error}") from error
+    return ArenaGame(dataset, game, turns, bool(config))
+
+
+class Start(NamedTuple):
+    """A game that has just begun, and where the random generators were."""
+
+    number: int
+    """Its seed."""
+    game: Any
+    of_python: Any
+    of_numpy: Any
+
+
+class ArenaGame:
+    """One game with its options. A move is an answer; what the game says to it is an observation.
+
+    The score is what the game pays, 0 for a game that is not over.
+    """
+
+    def __init__(self, name: str, game: Any, turns: int, has_options: bool) -> None:
+        self._name = name
+        self._has_options = has_options
+        self._game = game
+        self.turns = turns
+
+    def question(self, seed: int, index: int) -> tuple[str, Start]:
+        """What the game says first. Raises NeedsError for one that is not for a single player."""
+        number = random.Random(f"{seed},{index}").getrandbits(32)  # noqa: S311  a game, not a secret
+        game = self._begun(number)
+        return _said(game), Start(number, game, random.getstate(), numpy_random.get_state())
+
+    def _begun(self, number: int) -> Any:
+        """The game as the seed `number` begins it. It leaves the generators where the game left them."""
+        random.seed(number)
+        numpy_random.seed(number)
+        game = copy.deepcopy(self._game)
+        with _explained(self._name):
+            try:
+                game.reset(num_players=1, seed=number)
+            except (AssertionError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+                if self._has_options and "player" not in str(error).lower():
+                    raise BadOptionError(f"{self._name} does not begin: {error}") from error
+                raise NeedsError("several players") from error
+            if not isinstance(_bare(game).state, textarena.SinglePlayerState):
+                raise NeedsError("several players")
+        return game
+
+    def hidden(self, entry: Start) -> str:
+        """A hash of the game's state as it begins; the seed, if other seeds begin alike."""
+        state = _state(entry.game)
+        others = (self._begun(entry.number + other) for other in range(1, 1 + OTHERS))
+        return state if any(_state(other) != state for other in others) else f"{BY_SEED_ALONE}{entry.number}"
+
+    def reply(self, answers: Answers, entry: Start) -> str | None:
+        """What the game says to the last move; None if it is over."""
+        played = self._played(answers, entry)
+        return None if played.over else played.said
+
+    def score(self, answers: Answers, entry: Start) -> float:
+        """What the game pays its player, once it is over. Less than 0, for a wrong move, counts as 0."""
+        return self._played(answers, entry).pays
+
+    def admits(self, answer: str, entry: Start) -> bool:  # noqa: ARG002
+        """Moves of up to 256 characters."""
+        return len(answer) <= MOVE_CHARS_MAX and is_bounded(answer)
+
+    def _played(self, answers: Answers, entry: Start) -> _Played:
+        """What came of these moves."""
+        random.setstate(entry.of_python)
+        numpy_random.set_state(entry.of_numpy)
+        game, said = copy.deepcopy(entry.game), ""
+        for answer in answers:
+            try:
+                game.step(answer or "")
+            except Exception:  # noqa: BLE001  a game may raise anything at a move, which is then the last
+                return _Played(over=True, said="", pays=0.0)
+            state, said = _bare(game).state, _said(game)
+            if state.done:
+                pays = (state.rewards or {}).get(0)  # some games mistake the reason of the end for the reward
+                return _Played(over=True, said=said, pays=pays if isinstance(pays, int | float) else 0.0)
+        return _Played(over=False, said=said, pays=0.0)
+
+
+class _Played(NamedTuple):
+    over: bool
+    said: str
+    """to the last move"""
+    pays: float
+
+
+def _bare(game: Any) -> Any:
+    """The game without the wrappers that write its whole history into each observation."""
+    while isinstance(game, textarena.Wrapper):
+        game = game.env
+    return game
+
+
+def _state(game: Any) -> str:
+    """Everything that the game knows, as a hash: a crossword knows a lot."""
+    bare = _bare(game)
+    known = {name: value for name, value in vars(bare).items() if name != "state"}
+    return hashlib.sha256(_ADDRESS.sub("", repr((known, bare.state.game_state))).encode()).hexdigest()
+
+
+def _said(game: Any) -> str:
+    """What the game has said since it was asked last, without the player's own moves."""
+    _, messages = _bare(game).get_observation()
+    own = textarena.ObservationType.PLAYER_ACTION
+    told = (text for _, text, kind in messages if kind is not own)
+    # Some games note a move with its arguments in another order: its text is then the player's number.
+    return "\n".join(text for text in told if isinstance(text, str)).strip()

@@ -1,0 +1,44 @@
+"""The real textarena, where it is installed: `pip install 'swarmd[textarena]'`."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol import TaskSpec, canonical_json
+from swarmd.tasks import TaskRunner
+from swarmd.tasks.versions import outside_versions
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.skipif("textarena" not in outside_versions(), reason="textarena is not installed"),
+]
+
+
+def game(name: str, seed: int, **options: object) -> TaskSpec:
+    return TaskSpec(
+        source="textarena",
+        dataset=name,
+        config=canonical_json(options),
+        version=outside_versions()["textarena"],
+        seed=seed,
+        index=0,
+    )
+
+
+async def test_a_number_is_found_by_halving_and_wordle_says_what_it_lacks():
+    async with TaskRunner(reward="exact") as runner:
+        [question, wordle] = await runner.questions(
+            [game("GuessTheNumber-v0", 1, turns=6), game("Wordle-v0", 1)]
+        )
+        low, high, answers = 1, 20, []
+        while True:
+            answers.append(f"<answer>{(low + high) // 2}</answer>")
+            [reply] = await runner.replies([(question.spec, answers)])
+            if reply is None:
+                break
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if "higher" in reply else (low, middle - 1)
+        [[score]] = await runner.score([(question.spec, [answers])])
+    assert score.reward == 1.0
+    assert len(score.observations) == len(answers) - 1
+    assert "needs word lists that nltk downloads" in wordle.detail
