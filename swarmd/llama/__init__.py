@@ -36,8 +36,16 @@ What it does not do
 
 from swarmd.llama.body import LlamaBody
 from swarmd.llama.decoding import LlamaEngine
-from swarmd.llama.library import NativeError
+from swarmd.llama.library import NativeError, kernels
 from swarmd.llama.native import NativeEngine
 from swarmd.llama.reading import NotLlamaError, read_decoder
 
-__all__ = ["LlamaBody", "LlamaEngine", "NativeEngine", "NativeError", "NotLlamaError", "read_decoder"]
+__all__ = [
+    "LlamaBody",
+    "LlamaEngine",
+    "NativeEngine",
+    "NativeError",
+    "NotLlamaError",
+    "kernels",
+    "read_decoder",
+]

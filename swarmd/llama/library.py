@@ -98,3 +98,10 @@ def find() -> ctypes.CDLL | str:
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
     return loaded
+
+
+def kernels(narrow: int = 0) -> str:
+    """The instruction set that native decoding uses on this CPU; `narrow` of the widest are left out. Raises
+    NativeError."""
+    name: bytes = library().swarmd_kernels(narrow)
+    return name.decode()

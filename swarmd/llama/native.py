@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from swarmd.llama.library import NativeError, library
+from swarmd.llama.library import NativeError, kernels, library
 from swarmd.llama.native_batch import NativeBatch
 from swarmd.llama.reading import Decoder, is_silu
 from swarmd.llama.text import Text
@@ -33,8 +33,7 @@ class NativeEngine:
     @property
     def kernels(self) -> str:
         """The instruction set that is used."""
-        name: bytes = self._library.swarmd_kernels(self.narrow)
-        return name.decode()
+        return kernels(self.narrow)
 
     @torch.inference_mode()
     def decode(

@@ -52,6 +52,8 @@ class NativeBatch:
         sizes = (ctypes.c_int64 * 2)()
         if native.swarmd_sizes(described.model, job, sizes):
             raise MemoryError
+        self.numel = sum(sizes)
+        """Numbers in the cache and the scratch."""
         cache, scratch = (described.floats(torch.empty(size)) for size in sizes)
         self._described = described
         self._opened = native.swarmd_open(described.model, job, cache, scratch, narrow)

@@ -17,7 +17,15 @@ from swarmd.adapted import without_adapters
 from swarmd.config.slices import EngineName
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.shortage import is_out_of_memory
-from swarmd.llama import LlamaBody, LlamaEngine, NativeEngine, NativeError, NotLlamaError, read_decoder
+from swarmd.llama import (
+    LlamaBody,
+    LlamaEngine,
+    NativeEngine,
+    NativeError,
+    NotLlamaError,
+    kernels,
+    read_decoder,
+)
 from swarmd.logprobs import FactoredGradients, LogprobsEngine, PackedLogprobs, PaddedLogprobs
 from swarmd.logprobs.body import Body, TransformersBody
 from swarmd.logprobs.checkpointing import keep_activations
@@ -124,6 +132,14 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
             "another model"
         )
     return EngineChoice(eager, reason)
+
+
+def told_native() -> str:
+    """What `swarmd doctor` says of native decoding on this machine, whatever the model."""
+    try:
+        return f"with {kernels()}, for float32 on a CPU"
+    except NativeError as error:
+        return f"none, PyTorch's operators decode instead: {error}"
 
 
 def _native_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | str:

@@ -1,6 +1,7 @@
 """Native decoding: it writes what PyTorch's operators write, and steps aside where it cannot."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,9 +11,14 @@ from transformers import AutoModelForCausalLM
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.errors import ConfigError
-from swarmd.llama import LlamaEngine, NativeEngine, NativeError, read_decoder
+from swarmd.hardware.arrangement import Arrangement, Workload
+from swarmd.hardware.budgets import Budgets
+from swarmd.llama import LlamaEngine, NativeEngine, NativeError, kernels, read_decoder
 from swarmd.llama.library import library
-from swarmd.policy.engines import EngineWish, Subject, choose_engine
+from swarmd.llama.memory import DecodingMemory
+from swarmd.llama.native_batch import NativeBatch
+from swarmd.model.sizing import shape_of
+from swarmd.policy.engines import EngineWish, Subject, choose_engine, told_native
 from swarmd.rollout.interface import GenerationStoppedError
 from swarmd.rollout.sampling import draw_uniforms
 from tests.llama.making import EOS_IDS, KNOWN, PROMPTS, build, decode, same
@@ -55,8 +61,8 @@ def test_the_embedded_model_writes_the_same_tokens_with_the_same_logprobs_up_to_
 
 @pytest.mark.usefixtures("native")
 def test_the_kernels_of_a_cpu_have_names():
-    assert len({library().swarmd_kernels(narrow) for narrow in range(3)}) in (1, 2, 3)
-    assert library().swarmd_kernels(2) == b"128-bit vectors"
+    assert kernels(2) == "128-bit vectors"
+    assert f"with {kernels()}" in told_native()
 
 
 @pytest.mark.usefixtures("native")
@@ -268,6 +274,7 @@ def test_without_the_library_pytorchs_operators_decode_with_the_reason(place_lib
     choice = choose(build(*KNOWN["qwen2"]))
     assert isinstance(choice.engine, LlamaEngine)
     assert "not natively: it was not built" in choice.reason
+    assert "none, PyTorch's operators decode instead: it was not built" in told_native()
     with pytest.raises(ConfigError, match=r"engine native was asked for, but it was not built"):
         choose(build(*KNOWN["qwen2"]), "native")
 
@@ -293,3 +300,33 @@ def test_asked_for_pytorchs_operators_it_does_not_decode():
     choice = choose(build(*KNOWN["qwen2"]), "own")
     assert isinstance(choice.engine, LlamaEngine)
     assert "natively" not in choice.reason
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("lora_rank", [None, 4])
+def test_the_memory_that_it_states_is_about_what_its_library_asks_for(lora_rank):
+    model = build(*KNOWN["qwen2"])
+    if lora_rank is not None:
+        model = get_peft_model(model, LoraConfig(r=lora_rank, target_modules="all-linear"))
+    work = Workload(own_groups=2, external_groups=0, group_size=8, new_tokens=32, prompt_tokens=64)
+    shape = replace(shape_of(build(*KNOWN["qwen2"])), adapter_parameters_per_rank=lambda: 0)
+    arrangement = Arrangement("cpu", "float32", lora_rank, Budgets(16 * work.row_tokens, 1, False))
+    stated = DecodingMemory.of(read_decoder(model), native=True)(shape, arrangement, work)
+    decoder = read_decoder(model)
+    distinct = NativeBatch(library(), decoder, [[1] * 64] * 16, 1, 32)
+    shared = NativeBatch(library(), decoder, [[1] * 64] * 2, 8, 32)
+    with distinct, shared:
+        assert sum(stated.values()) == pytest.approx(4 * distinct.numel, rel=0.1)
+        assert shared.numel < distinct.numel
+
+
+@pytest.mark.usefixtures("native")
+def test_memory_is_stated_for_pytorchs_operators_where_they_decode():
+    decoder = read_decoder(build(*KNOWN["qwen2"]))
+    work = Workload(own_groups=2, external_groups=0, group_size=8, new_tokens=32, prompt_tokens=64)
+    shape = shape_of(build(*KNOWN["qwen2"]))
+    budgets = Budgets(16 * work.row_tokens, 1, False)
+    in_float32, in_bfloat16 = (Arrangement("cpu", dtype, None, budgets) for dtype in ("float32", "bfloat16"))
+    native, own = (DecodingMemory.of(decoder, native=native) for native in (True, False))
+    assert native(shape, in_float32, work) != own(shape, in_float32, work)
+    assert native(shape, in_bfloat16, work) == own(shape, in_bfloat16, work)
