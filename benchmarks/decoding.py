@@ -1,9 +1,9 @@
 """`python -m benchmarks.decoding`: native decoding against decoding by PyTorch's operators, in CPU time.
 
-Both write the same rows from the same draws in one process, in turn, on one thread. CPU time changes less than
-the clock's on a busy machine. A ratio is of two decodings one after the other; the table shows the median, the
-least and the greatest. Weights are random: time does not depend on what a model knows. The final norm is scaled
-so that a few tokens have most of the probability, as in a trained model.
+Both write the same rows from the same draws in one process, in turn, on one thread. CPU time changes less
+than the clock's on a busy machine. A ratio is of two decodings one after the other; the table shows the
+median, the least and the greatest. SmolLM2's shape has random weights, as time does not depend on what a
+model knows. Its final norm is scaled, so that few tokens have most of the probability, as in a trained model.
 
 `--steps` compares whole steps instead (generate, score, loss, backward, optimiser), each in a fresh process.
 """
