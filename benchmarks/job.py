@@ -25,6 +25,8 @@ class Job:
     timed_steps: int
     seed: int
     checkpointing: bool = False
+    engine: str = "auto"
+    """Of ours: `--engine`."""
 
     @property
     def completions(self) -> int:

@@ -100,6 +100,7 @@ def policy_config(job: Job) -> PolicyConfig:
             "threads": job.threads,
             "temperature": TEMPERATURE,
             "lora_rank": None,
+            "engine": job.engine,
         }
     )
 

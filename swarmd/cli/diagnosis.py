@@ -258,6 +258,7 @@ def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:
         return [Check("model", "fail", str(error), "see above")], ()
     from swarmd.daemon.learner import prepare
     from swarmd.hardware.probe import probe_hardware
+    from swarmd.policy.engines import told_native
     from swarmd.tasks import load_manifest
 
     probe = probe_hardware()
@@ -271,7 +272,8 @@ def _plan(patient: Patient) -> tuple[list[Check], tuple[str, ...]]:
     peak, limit = plan.predicted_peak_bytes or 0, plan.memory_limit_bytes or 0
     memory = f"{peak / GIB:.2f} GiB at most are expected, and {limit / GIB:.1f} GiB may be used"
     where = f"{plan.model} on {plan.device}, {plan.dtype}"
-    return [found, Check("model", "ok", where), Check("memory", "ok", memory)], plan.reasons
+    native = Check("native decoding", "ok", told_native())
+    return [found, Check("model", "ok", where), Check("memory", "ok", memory), native], plan.reasons
 
 
 def _sandbox(home: Home) -> Check:

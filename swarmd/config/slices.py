@@ -55,7 +55,7 @@ _PeerAddress = Annotated[str, _read_by(check_named_address)]
 _AnnouncedAddress = Annotated[str, _read_by(check_announced_address)]
 _MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
 
-EngineName = Literal["auto", "own", "eager", "vllm"]
+EngineName = Literal["auto", "native", "own", "eager", "vllm"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 SinkName = Literal["tensorboard", "trackio", "wandb"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -122,7 +122,7 @@ class PolicyConfig(Slice):
     lora_alpha: Annotated[int | None, Flag("--lora")] = Field(None, ge=1, le=4096, examples=[32])
     """Scale of the LoRA adapter. Unset: twice the rank."""
     engine: Annotated[EngineName, Flag("--engine", "NAME")] = "auto"
-    """Engine that generates completions: auto, own, eager (transformers' forward) or vllm (an extra)."""
+    """What generates completions: auto, native, own, eager (transformers' forward) or vllm (an extra)."""
     temperature: Annotated[float, Flag("--temperature")] = Field(1.0, gt=0, le=5)
     """Sampling temperature of rollouts."""
     max_new_tokens: Annotated[int | None, Flag("--max-new-tokens")] = Field(

@@ -12,6 +12,10 @@ How it works
     of one token per row. `products.py` decides in which layout weights are multiplied: a step of a few rows
     runs at the speed at which weights are read.
 
+    In float32 on a CPU, `native.py` decodes instead, if the library that `native.cpp` becomes was built and
+    passes the trial. `library.py` loads it, `native_batch.py` describes a model to it. A step is then one
+    call, without PyTorch's operators.
+
     Training (`body.py`, `layers.py`) is a `logprobs.Body`: each layer is two functions with a written-out
     backward pass. They keep a half's input, one number per norm, and what the activation sees. The rest is
     computed again.
@@ -32,6 +36,16 @@ What it does not do
 
 from swarmd.llama.body import LlamaBody
 from swarmd.llama.decoding import LlamaEngine
+from swarmd.llama.library import NativeError, kernels
+from swarmd.llama.native import NativeEngine
 from swarmd.llama.reading import NotLlamaError, read_decoder
 
-__all__ = ["LlamaBody", "LlamaEngine", "NotLlamaError", "read_decoder"]
+__all__ = [
+    "LlamaBody",
+    "LlamaEngine",
+    "NativeEngine",
+    "NativeError",
+    "NotLlamaError",
+    "kernels",
+    "read_decoder",
+]

@@ -18,7 +18,7 @@ from swarmd.llama.layers import (
     feed_forward,
     final_norm,
 )
-from swarmd.llama.reading import Decoder, Layer, NotLlamaError
+from swarmd.llama.reading import Decoder, Layer, NotLlamaError, is_silu
 from swarmd.llama.rotary import rotations
 from swarmd.logprobs.attention import AttentionPlan, attend
 from swarmd.logprobs.factored import FactoredGradients
@@ -68,7 +68,7 @@ class _Layer:
 
 
 def _make_layer(layer: Layer, head_size: int, factored: FactoredGradients) -> _Layer:
-    if type(layer.activation) is not nn.SiLU and "silu" not in type(layer.activation).__name__.lower():
+    if not is_silu(layer.activation):
         raise NotLlamaError(f"its activation is {type(layer.activation).__name__}")
     projections = [_projection(linear, factored) for linear in layer.linears()]
     query, key, value, output, gate, up, down = projections

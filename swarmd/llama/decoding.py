@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from swarmd.llama.batch import Batch
 from swarmd.llama.forward import LlamaForward
 from swarmd.llama.reading import Decoder
 from swarmd.llama.replayed import GrowingSteps, ReplayedSteps, Steps
+from swarmd.llama.text import Text
 from swarmd.rollout.interface import Decoded, GenerationStoppedError, Progress, RowEnd, StopSignal
 from swarmd.rollout.sampling import greedy, logprobs_of, sample
 
@@ -110,7 +110,7 @@ class _Rows:
         self._ends = eos_ids
         self._row_end = row_end
         self._unread: list[tuple[Tensor, Tensor]] = []
-        self._texts = {index: _Text() for index in sorted(indices)}
+        self._texts = {index: Text() for index in sorted(indices)}
 
     def write(self, logits: Tensor, step: int, temperature: float) -> None:
         """Choose the next token [R] of every row. What a finished row writes is not read."""
@@ -130,10 +130,7 @@ class _Rows:
         for tokens, logprobs in zip(*unread, strict=True):
             for text, token, logprob in zip(texts, tokens, logprobs, strict=True):
                 if not text.ended:
-                    text.tokens.append(token)
-                    text.logprobs.append(logprob)
-                    text.finished = token in self._ends
-                    text.ended = text.finished or (self._row_end is not None and self._row_end(text.tokens))
+                    text.write(token, logprob, self._ends, self._row_end)
                     written += 1
         alive = [not text.ended for text in texts]
         if steps.leaves(sum(alive)):
@@ -145,18 +142,4 @@ class _Rows:
 
     def collect(self) -> list[Decoded]:
         """What every row wrote, up to its end token, in the order of the rows' indices."""
-        return [
-            Decoded(tuple(text.tokens), tuple(text.logprobs), text.finished) for text in self._texts.values()
-        ]
-
-
-@dataclass
-class _Text:
-    """What one row wrote so far."""
-
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    finished: bool = False
-    """By an end token."""
-    ended: bool = False
-    """By that or by `row_end`."""
+        return [text.decoded() for text in self._texts.values()]

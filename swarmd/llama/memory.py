@@ -12,28 +12,36 @@ import torch
 from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 from swarmd.llama.forward import PREFILL_TOKENS_MAX
+from swarmd.llama.native import why_not_native
 from swarmd.llama.products import LARGE_NUMEL_MIN, is_laid_out, linear_numel
 from swarmd.llama.reading import Decoder
 from swarmd.logprobs.memory import beside_gradients, cast_bytes, keys_per_token, over_layers, packed_memory
 from swarmd.rollout.memory import cache_bytes, prompt_bytes, sampling_bytes
 
+NATIVE_PROMPT_TOKENS = 128  # CHUNK_TOKENS of `native.cpp`
+NATIVE_LOGIT_ROWS = 64  # LOGIT_ROWS of `native.cpp`
 ADAPTER_COPIES = 2  # factors in the working dtype; B of fused layers is block-diagonal, with its zeros
 
 
 @dataclass(frozen=True)
 class DecodingMemory:
-    """What `LlamaEngine` holds for one model."""
+    """What `NativeEngine`, or else `LlamaEngine`, holds for one model."""
 
     small_parameters: int
-    """Parameters of linear layers that decoding copies on a CPU, whatever the dtype."""
+    """Parameters of linear layers that `LlamaEngine` copies on a CPU, whatever the dtype."""
+    native: bool
+    """Whether `NativeEngine` decodes in float32 on a CPU."""
 
     @classmethod
-    def of(cls, decoder: Decoder) -> DecodingMemory:
+    def of(cls, decoder: Decoder, *, native: bool) -> DecodingMemory:
         """For this model, which may be on the meta device."""
         sizes = [sum(linear_numel(m) for m in linears) for linears in decoder.by_input()]
-        return cls(sum(size for size in sizes if size < LARGE_NUMEL_MIN))
+        native = native and why_not_native(decoder, "cpu", torch.float32) is None
+        return cls(sum(size for size in sizes if size < LARGE_NUMEL_MIN), native)
 
     def __call__(self, shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
+        if self.native and (arrangement.device, arrangement.dtype) == ("cpu", "float32"):
+            return native_memory(shape, arrangement, work)
         return {
             "working copy": self._working_copy(shape, arrangement),
             "cache": cache_bytes(shape, arrangement),
@@ -53,6 +61,21 @@ class DecodingMemory:
         rank = arrangement.lora_rank
         adapters = 0 if rank is None else ADAPTER_COPIES * shape.adapter_parameters(rank)
         return arrangement.itemsize * (copied + adapters)
+
+
+def native_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:
+    """What `NativeEngine` holds, as `native.cpp` lays it out. Weights are read where they lie."""
+    rows = max(1, arrangement.budgets.decode_tokens // work.row_tokens)
+    together = max(rows, min(work.prompt_tokens, NATIVE_PROMPT_TOKENS))
+    # The residual stream and the norms lie beside what a layer outputs, less what is added to the stream.
+    by_token = shape.linear_outputs // shape.layers + shape.attention_width
+    rank = arrangement.lora_rank
+    return {
+        "adapters": 0 if rank is None else ADAPTER_COPIES * FLOAT32 * shape.adapter_parameters(rank),
+        "cache": cache_bytes(shape, arrangement),
+        "logits": FLOAT32 * min(rows, NATIVE_LOGIT_ROWS) * shape.vocab_size,
+        "tokens run together": FLOAT32 * together * (by_token + work.row_tokens),
+    }
 
 
 def training_memory(shape: ModelShape, arrangement: Arrangement, work: Workload) -> dict[str, int]:

@@ -49,8 +49,8 @@ def make_product(linears: Sequence[nn.Module], dtype: torch.dtype) -> Product:
     Each is an nn.Linear or peft's LoRA around one. Adapters stay separate factors: a small update would be
     rounded away if it were added to a weight in reduced precision.
     """
-    bases = [_base(linear) for linear in linears]
-    factors = _adapter_factors(linears, dtype)
+    bases = [base_linear(linear) for linear in linears]
+    factors = adapter_factors(linears, dtype)
     downs = [] if factors is None else [factors[0].to(dtype)]
     weights = [base.weight for base in bases]
     if is_copied(weights, dtype):
@@ -76,10 +76,10 @@ def is_laid_out(device: str, dtype: torch.dtype, numel: int) -> bool:
 
 def linear_numel(linear: nn.Module) -> int:
     """Numbers in the weight of a linear layer, without its adapters."""
-    return _base(linear).weight.numel()
+    return base_linear(linear).weight.numel()
 
 
-def _base(linear: nn.Module) -> nn.Linear:
+def base_linear(linear: nn.Module) -> nn.Linear:
     return cast(nn.Linear, linear.get_base_layer() if is_lora_linear(linear) else linear)
 
 
@@ -213,7 +213,7 @@ def packing_works(dtype: torch.dtype) -> bool:
     return bool((product.double() - exact).abs().max() < PACKING_TOLERANCE)
 
 
-def _adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+def adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
     """A [r, in] and B [r, out] of all active adapters together, B scaled; None if there are none.
 
     B of several fused layers is block-diagonal: each adapter adds only to its own layer's outputs.
@@ -226,7 +226,7 @@ def _adapter_factors(linears: Sequence[nn.Module], dtype: torch.dtype) -> tuple[
                 if name in linear.lora_A:
                     down, up = linear.lora_A[name].weight, linear.lora_B[name].weight
                     found.append((down, up, linear.scaling[name], width))
-        width += _base(linear).out_features
+        width += base_linear(linear).out_features
     if not found:
         return None
     downs = torch.cat([down.detach() for down, *_ in found])

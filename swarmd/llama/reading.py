@@ -85,6 +85,11 @@ class Decoder:
         yield (self.head,)
 
 
+def is_silu(activation: nn.Module) -> bool:
+    """Whether this is x * sigmoid(x), by PyTorch's class or by one of transformers'."""
+    return type(activation) is nn.SiLU or "silu" in type(activation).__name__.lower()
+
+
 def read_decoder(model: PreTrainedModel | PeftModel) -> Decoder:
     """The model's parts. Raises NotLlamaError."""
     base: Any = without_adapters(model)

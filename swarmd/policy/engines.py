@@ -1,7 +1,7 @@
 """Which engines a model gets: one writes its completions, one computes log-probabilities. Each has a reason.
 
-Our own engine is taken if a trial shows that it computes what the model computes. Otherwise transformers' is
-taken.
+Our own engines are taken if a trial shows that they compute what the model computes: the native one, or the
+one of PyTorch's operators. Otherwise transformers' is taken.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from swarmd.adapted import without_adapters
 from swarmd.config.slices import EngineName
 from swarmd.errors import ConfigError, ModelError
 from swarmd.hardware.shortage import is_out_of_memory
-from swarmd.llama import LlamaBody, LlamaEngine, NotLlamaError, read_decoder
+from swarmd.llama import (
+    LlamaBody,
+    LlamaEngine,
+    NativeEngine,
+    NativeError,
+    NotLlamaError,
+    kernels,
+    read_decoder,
+)
 from swarmd.logprobs import FactoredGradients, LogprobsEngine, PackedLogprobs, PaddedLogprobs
 from swarmd.logprobs.body import Body, TransformersBody
 from swarmd.logprobs.checkpointing import keep_activations
@@ -25,6 +33,7 @@ from swarmd.logprobs.packed import why_not_packed
 from swarmd.logprobs.trial import UNFIT, Trial
 from swarmd.model.sight import Sight
 from swarmd.rollout import EagerEngine, Engine
+from swarmd.rollout.interface import ReplayingEngine
 from swarmd.rollout.vllm import start_vllm_engine
 
 if TYPE_CHECKING:
@@ -103,9 +112,14 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
         return EngineChoice(vllm, "vLLM generates because it was asked for")
     reason = "transformers' own forward generates because it was asked for"
     if wish.name != "eager":
+        native = _native_engine(subject, eos_ids) if wish.name != "own" else ""
+        if isinstance(native, EngineChoice):
+            return native
+        if wish.name == "native":
+            raise ConfigError(f"engine native was asked for, but {native}: use --engine auto")
         found = _llama_engine(subject, eos_ids)
         if not isinstance(found, str):
-            return EngineChoice(found.engine, found.reason)
+            return EngineChoice(found.engine, "; not natively: ".join(filter(None, (found.reason, native))))
         reason = f"transformers' own forward generates because ours does not fit this model: {found}"
         if wish.name == "own":
             raise ConfigError(f"engine own was asked for, but {reason}: use --engine auto")
@@ -118,6 +132,27 @@ def choose_engine(wish: EngineWish, subject: Subject, *, eos_ids: frozenset[int]
             "another model"
         )
     return EngineChoice(eager, reason)
+
+
+def told_native() -> str:
+    """What `swarmd doctor` says of native decoding on this machine, whatever the model."""
+    try:
+        return f"with {kernels()}, for float32 on a CPU"
+    except NativeError as error:
+        return f"none, PyTorch's operators decode instead: {error}"
+
+
+def _native_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | str:
+    """Our native engine, or why it does not fit."""
+    try:
+        engine = NativeEngine(read_decoder(subject.model), eos_ids=eos_ids, dtype=subject.dtype)
+    except (NotLlamaError, NativeError, *UNFIT) as error:
+        return str(error)
+    different = _tried(subject, engine)
+    if different is not None:
+        return different
+    why = "generates because it computes this model as transformers does"
+    return EngineChoice(engine, f"our native decoding ({engine.kernels}) {why}")
 
 
 def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | str:
@@ -135,11 +170,11 @@ def _llama_engine(subject: Subject, eos_ids: frozenset[int]) -> EngineChoice | s
     return EngineChoice(engine, reason) if different is None else different
 
 
-def _tried(subject: Subject, engine: LlamaEngine) -> str | None:
+def _tried(subject: Subject, engine: ReplayingEngine) -> str | None:
     """Why this engine does not fit; None if it does."""
     try:
         return subject.trial(subject.dtype).of_decoding(engine)
-    except UNFIT as error:
+    except (NativeError, *UNFIT) as error:
         if is_out_of_memory(error):  # this says nothing about the model
             raise
         return str(error)

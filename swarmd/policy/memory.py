@@ -25,7 +25,7 @@ def engines_memory(model: Any, wish: EngineName) -> EnginesMemory:
     elif wish == "eager" or decoder is None:
         decoding = eager_memory
     else:
-        decoding = DecodingMemory.of(decoder)
+        decoding = DecodingMemory.of(decoder, native=wish != "own")
     if why_not_packed(model) is not None or model.config.model_type in SEEING:
         return EnginesMemory(decoding, padded_memory)
     return EnginesMemory(decoding, packed_memory if decoder is None else training_memory)

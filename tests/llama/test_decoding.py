@@ -9,10 +9,6 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
 )
 
 from swarmd.llama.decoding import LlamaEngine
@@ -20,45 +16,8 @@ from swarmd.logprobs import PaddedLogprobs, TokenRow
 from swarmd.policy.engines import EngineWish, Subject, choose_engine, choose_logprobs
 from swarmd.rollout import EagerEngine
 from swarmd.rollout.sampling import draw_uniforms
+from tests.llama.making import EOS_IDS, KNOWN, PROMPTS, build, decode, rope, same
 
-VOCABULARY = 300
-EOS_IDS = frozenset(range(20))
-PROMPTS = [[65, 66, 67], [70] * 40, [90, 91, 92, 93, 94, 95, 96], [100], [33, 44, 55]]
-SIZES = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-}
-
-
-def rope(kind, **more):
-    return {"rope_parameters": {"rope_type": kind, "rope_theta": 10_000.0, **more}}
-
-
-YARN = rope("yarn", factor=4.0, original_max_position_embeddings=16)
-LLAMA3 = rope(
-    "llama3",
-    factor=8.0,
-    low_freq_factor=1.0,
-    high_freq_factor=4.0,
-    original_max_position_embeddings=16,
-)
-KNOWN = {
-    "llama, keys shared by two heads": (LlamaForCausalLM, LlamaConfig, {}),
-    "llama, biases everywhere": (LlamaForCausalLM, LlamaConfig, {"attention_bias": True, "mlp_bias": True}),
-    "llama, tied head": (LlamaForCausalLM, LlamaConfig, {"tie_word_embeddings": True}),
-    "llama, its third rope": (LlamaForCausalLM, LlamaConfig, LLAMA3),
-    "llama, linear rope": (LlamaForCausalLM, LlamaConfig, rope("linear", factor=2.0)),
-    "qwen2": (Qwen2ForCausalLM, Qwen2Config, {}),
-    "qwen2, yarn": (Qwen2ForCausalLM, Qwen2Config, YARN),
-    "qwen3, norms on heads of another size": (Qwen3ForCausalLM, Qwen3Config, {"head_dim": 16}),
-    "mistral without a window": (MistralForCausalLM, MistralConfig, {"sliding_window": None}),
-}
 UNKNOWN = {
     "GPT2LMHeadModel": (
         GPT2LMHeadModel,
@@ -70,36 +29,9 @@ UNKNOWN = {
 }
 
 
-def build(kind, config, more):
-    torch.manual_seed(0)
-    sizes = {"vocab_size": VOCABULARY} if kind is GPT2LMHeadModel else SIZES
-    model = kind(config(**sizes, **more, bos_token_id=None, eos_token_id=None, pad_token_id=0)).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "bias" in name or "norm" in name:  # they start at zero and one, where a mistake would not show
-                parameter.add_(torch.randn(parameter.shape) * 0.3)
-    return model
-
-
-def own(model, dtype=torch.float32):
-    choice = choose_engine(EngineWish(), Subject(model, 0, dtype), eos_ids=EOS_IDS)
+def own(model, dtype=torch.float32, wish="own"):
+    choice = choose_engine(EngineWish(wish), Subject(model, 0, dtype), eos_ids=EOS_IDS)
     return choice.engine, choice.reason
-
-
-def decode(engine, prompts=PROMPTS, copies=3, greedily=False, uniforms=None, **more):
-    if uniforms is None:
-        uniforms = draw_uniforms(len(prompts) * copies, 12, torch.Generator().manual_seed(1))
-    more = {"progress": None, "should_stop": None, **more}
-    return engine.decode(
-        prompts, copies, 12, uniforms=None if greedily else uniforms, temperature=0.8, **more
-    )
-
-
-def same(ours, theirs):
-    assert [row.token_ids for row in ours] == [row.token_ids for row in theirs]
-    assert [row.finished for row in ours] == [row.finished for row in theirs]
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -153,7 +85,7 @@ def test_looking_for_finished_rows_less_often_changes_only_when_progress_is_repo
 @pytest.mark.parametrize("missing", UNKNOWN)
 def test_an_unknown_model_is_left_to_transformers_and_the_reason_says_what_is_unknown(missing):
     model = build(*UNKNOWN[missing])
-    engine, reason = own(model)
+    engine, reason = own(model, wish="auto")
     assert isinstance(engine, EagerEngine)
     assert missing in reason
     assert decode(engine, [[1, 2]], copies=1)
@@ -162,7 +94,7 @@ def test_an_unknown_model_is_left_to_transformers_and_the_reason_says_what_is_un
 def test_a_known_class_that_computes_something_else_is_found_out():
     model = build(*KNOWN["qwen2"])
     model.model.layers[0].mlp.register_forward_hook(lambda _module, _given, output: output * 1.1)
-    engine, reason = own(model)
+    engine, reason = own(model, wish="auto")
     assert isinstance(engine, EagerEngine)
     assert "differs" in reason
 
@@ -175,7 +107,7 @@ def test_a_replaced_linear_layer_is_not_taken_for_one():
             return 2 * super().forward(x)
 
     model.model.layers[1].mlp.up_proj = Doubled(32, 48, bias=False)
-    engine, reason = own(model)
+    engine, reason = own(model, wish="auto")
     assert isinstance(engine, EagerEngine)
     assert "Doubled" in reason
 
@@ -241,7 +173,7 @@ def rename(model, old):
 def test_a_llama_whose_parts_have_other_names_is_decoded_by_transformers_with_the_reason(renamed):
     model = build(*KNOWN["llama, tied head"])
     rename(model, renamed)
-    engine, reason = own(model)
+    engine, reason = own(model, wish="auto")
     assert isinstance(engine, EagerEngine)
     assert "built differently in this release of transformers" in reason
     assert renamed in reason
