@@ -130,8 +130,9 @@ def _model(name: str) -> LlamaForCausalLM:
     torch.manual_seed(0)
     if name == "embedded":
         model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(EMBEDDED_MODEL_DIR, dtype=torch.float32)
-        return model.eval()
-    model = LlamaForCausalLM(LlamaConfig(**SMOLLM2)).eval()
+        return model
+    model = LlamaForCausalLM(LlamaConfig(**SMOLLM2))
+    model.train(False)
     with torch.no_grad():
         model.model.norm.weight.mul_(PEAKED)
     return model
