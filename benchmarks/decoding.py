@@ -129,10 +129,9 @@ def compare_steps(case: Case, runs: int, cache: Path) -> str:
 def _model(name: str) -> LlamaForCausalLM:
     torch.manual_seed(0)
     if name == "embedded":
-        model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(EMBEDDED_MODEL_DIR, dtype=torch.float32)
-        return model
+        embedded: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(EMBEDDED_MODEL_DIR, dtype=torch.float32)
+        return embedded
     model = LlamaForCausalLM(LlamaConfig(**SMOLLM2))
-    model.train(False)
     with torch.no_grad():
         model.model.norm.weight.mul_(PEAKED)
     return model
