@@ -153,9 +153,21 @@ class Assembly:
             # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
+            measuring_tasks = self._task_runner(manifest, FOR_PEERS)  # the same
+            stack.push_async_callback(measuring_tasks.close)
             recorder = await self._open_recorder(stack)
             peer = self._peer(
-                network, database, blobs, manifest, tasks, peers_tasks, learner, held_out, recorder, panel
+                network,
+                database,
+                blobs,
+                manifest,
+                tasks,
+                peers_tasks,
+                measuring_tasks,
+                learner,
+                held_out,
+                recorder,
+                panel,
             )
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
@@ -186,6 +198,7 @@ class Assembly:
         manifest: Manifest,
         tasks: TaskRunner,
         peers_tasks: TaskRunner,
+        measuring_tasks: TaskRunner,
         learner: Learner,
         held_out: HeldOutParts,
         recorder: Recorder,
@@ -209,7 +222,7 @@ class Assembly:
             learner=learner,
             sampler=group_sampler(self._config.learning),
             tasks=tasks,
-            peers_tasks=peers_tasks,
+            measuring_tasks=measuring_tasks,
             draw=TrainingDraw(
                 manifest, self._key.peer_id, self._config.seed, learner.progress.questions_drawn
             ),

@@ -31,8 +31,8 @@ class Parts:
     learner: Learner
     sampler: GroupSampler
     tasks: TaskRunner
-    peers_tasks: TaskRunner
-    """The worker for what may wait, so that own questions and scores do not."""
+    measuring_tasks: TaskRunner
+    """Draws the questions of measuring, and then ends: a minute of work, for which no other has time."""
     draw: TrainingDraw
     held_out: HeldOutParts
     database: Database

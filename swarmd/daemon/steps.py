@@ -62,7 +62,7 @@ class StepLoop:
         self._crediting = Crediting(
             parts.manifest,
             parts.learner.policy,
-            parts.peers_tasks,
+            parts.measuring_tasks,
             parts.database.credits,
             clock=parts.clock,
         )
@@ -108,7 +108,10 @@ class StepLoop:
 
     async def draw_what_is_measured(self) -> None:
         """To run beside the steps: the questions by which others' groups are measured."""
-        await self._crediting.draw()
+        try:
+            await self._crediting.draw()
+        finally:
+            await self._parts.measuring_tasks.close()
 
     def use(self) -> MachineUse:
         """What this peer takes of its machine now."""

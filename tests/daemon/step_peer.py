@@ -87,7 +87,7 @@ class Peer:
                 learner=self.learner,
                 sampler=self.sampler,
                 tasks=self.tasks,
-                peers_tasks=self.tasks,
+                measuring_tasks=self.tasks,
                 draw=TrainingDraw(MANIFEST, key(1).peer_id, 0, self.progress.questions_drawn),
                 held_out=HeldOutParts(MANIFEST),
                 database=self.database,
