@@ -155,7 +155,7 @@ def test_which_weights_exist_twice_while_decoding_depends_on_what_decodes():
     adapters = 2 * 2 * QWEN.adapter_parameters(16)
 
     def copies(**way):
-        return held(**way)[0]["working copy"]
+        return held(**{"engine": "own", **way})[0]["working copy"]
 
     assert copies() == adapters, "an accelerator multiplies with the weights themselves"
     assert copies(device="cpu") == multiplied + adapters, "a CPU lays them out in reduced precision"
