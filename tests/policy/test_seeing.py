@@ -107,8 +107,8 @@ def test_adapters_can_be_trained_instead(folder: Path) -> None:
 
 def test_a_plan_is_made_for_it_without_reading_weights(folder: Path) -> None:
     work = Workload(own_groups=1, external_groups=0, group_size=2, new_tokens=6)
-    plan = prepare_plan(PolicyConfig(model=str(folder), device="cpu"), work).plan
-    assert plan.dtype == "float32"
+    plan = prepare_plan(PolicyConfig(model=str(folder), device="cpu", dtype="float32"), work).plan
+    assert (plan.device, plan.dtype) == ("cpu", "float32")
 
 
 def test_it_says_why_it_does_not_pack_rows(policy: Policy) -> None:

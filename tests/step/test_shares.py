@@ -108,20 +108,20 @@ def test_fifty_names_at_one_address_get_what_one_gets(sampler: GroupSampler):
 def test_whoever_comes_later_gets_a_fifth_until_it_has_waited(
     sampler: GroupSampler, addresses: int, honest_groups: int
 ):
-    """Eight peers that serve their bodies themselves, two minutes after the only honest one. It may publish
+    """Eight peers that serve their bodies themselves, twenty seconds after the only honest one. It may publish
     less than is drawn."""
     steps = Steps(sampler)
     late = CROWD[:8]
 
     def each(steps: Steps) -> None:
         steps.deliver(HONEST, honest_groups, Way.DIRECT, "/ip4/10.0.0.1/tcp/1")
-        if steps.now >= START + 120:
+        if steps.now >= START + 20:
             for n, peer in enumerate(late):
                 steps.deliver(peer, 1, Way.DIRECT, f"/ip4/10.9.{n % addresses}.9/tcp/1")
 
-    steps.run(24, each)
+    steps.run(4, each)
     steps.drawn.clear()
-    steps.run(int(120 * LIMITS.trial_delays / 5), each)
+    steps.run(int(20 * LIMITS.trial_delays / 5), each)
     assert 0.1 <= steps.share(late) <= 0.21
     steps.drawn.clear()
     steps.run(40, each)

@@ -128,7 +128,8 @@ HANGING = [
     "1_" * 8_000 + "1",
 ]
 
-HANGS = "[1 for _ in iter(int, 1)]"
+HANGS = "[1 for _ in iter(int, 1) if _]"
+"""Takes time and no memory: of that, a fast machine would run out first."""
 DEVOURING: dict[str, set[str | None]] = {
     HANGS: {"hang"},
     "9 ** 9 ** 9 ** len(ATTACKS)": {"hang"},
