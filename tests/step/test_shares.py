@@ -108,8 +108,8 @@ def test_fifty_names_at_one_address_get_what_one_gets(sampler: GroupSampler):
 def test_whoever_comes_later_gets_a_fifth_until_it_has_waited(
     sampler: GroupSampler, addresses: int, honest_groups: int
 ):
-    """Eight peers that serve their bodies themselves, twenty seconds after the only honest one. It may publish
-    less than is drawn."""
+    """Eight peers that serve their bodies themselves, twenty seconds after the only honest one. It may
+    publish less than is drawn."""
     steps = Steps(sampler)
     late = CROWD[:8]
 
