@@ -153,7 +153,7 @@ class Assembly:
             # Not entered: its worker starts with the first group from another peer. A lone peer needs none.
             peers_tasks = self._task_runner(manifest, FOR_PEERS)
             stack.push_async_callback(peers_tasks.close)
-            measuring_tasks = self._task_runner(manifest, FOR_PEERS)  # the same
+            measuring_tasks = self._task_runner(manifest, FOR_PEERS)  # nor this: it starts when it is needed
             stack.push_async_callback(measuring_tasks.close)
             recorder = await self._open_recorder(stack)
             peer = self._peer(

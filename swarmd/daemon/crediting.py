@@ -11,11 +11,11 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from protocol import Manifest, is_person
+from swarmd.daemon.step_parts import InModelThread
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy
@@ -33,8 +33,6 @@ FAMILIES_MAX = 4
 """Families measured in one step, beside the one that it does not train on. A step rarely has more."""
 
 SEED_BITS = 31
-
-InModelThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
