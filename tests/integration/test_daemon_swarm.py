@@ -56,6 +56,12 @@ def publishers_used(daemon: DaemonProcess) -> set[str | None]:
     return {pulled[entry.digest] for entry in entries if entry.event == "used"}
 
 
+def has_exchanged(status: StatusSnapshot) -> bool:
+    """Whether it published, pulled, and trained on a group of the other."""
+    groups = status.groups
+    return min(groups.external_used, groups.published, groups.pulled) > 0
+
+
 def stop_all(daemons: Sequence[DaemonProcess]) -> None:
     """Ctrl-C to each; all end with 0 and leave nothing behind."""
     children = [child for daemon in daemons for child in daemon.children()]

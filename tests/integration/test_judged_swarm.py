@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from swarmd.observe import StatusSnapshot
 from tests.integration.daemon_process import DaemonProcess
-from tests.integration.test_daemon_swarm import assert_no_exception, stop_all, wait_until
+from tests.integration.test_daemon_swarm import assert_no_exception, has_exchanged, stop_all, wait_until
 
 START_S = 600.0  # of a daemon on a busy machine
 
@@ -45,11 +44,6 @@ def test_two_daemons_judge_one_another_by_agreement_and_use_their_groups(
     first = join("first", *swarm)
     first.wait_for("join_command", timeout_s=START_S)
     second = join("second", *swarm, "--peer", first.address)
-
-    def has_exchanged(status: StatusSnapshot) -> bool:
-        groups = status.groups
-        return min(groups.external_used, groups.published, groups.pulled) > 0
-
     for status in wait_until([first, second], has_exchanged, 600):
         [judged] = status.judges
         assert judged.judges == ("agreement",)

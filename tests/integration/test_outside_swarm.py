@@ -11,12 +11,11 @@ import pytest
 import torch
 
 from swarmd.model import load_model, locate
-from swarmd.observe import StatusSnapshot
 from swarmd.tasks import Exchange, TaskRunner, prompt_messages, task_spec
 from swarmd.tasks.manifest import load_manifest
 from swarmd.tasks.versions import outside_versions
 from tests.integration.daemon_process import DaemonProcess
-from tests.integration.test_daemon_swarm import assert_no_exception, stop_all, wait_until
+from tests.integration.test_daemon_swarm import assert_no_exception, has_exchanged, stop_all, wait_until
 from tests.tasks.outside import fake_textarena
 
 START_S = 600.0
@@ -98,11 +97,6 @@ def test_two_daemons_play_one_anothers_games_again_and_use_their_groups(
     first = join("first", *swarm)
     first.wait_for("join_command", timeout_s=START_S)
     second = join("second", *swarm, "--peer", first.address)
-
-    def has_exchanged(status: StatusSnapshot) -> bool:
-        groups = status.groups
-        return min(groups.external_used, groups.published, groups.pulled) > 0
-
     for status in wait_until([first, second], has_exchanged, 600):
         assert status.swarm == "a number to guess"
         assert not {"question", "signature", "task", "version", "scorer"} & status.groups.rejected.keys()

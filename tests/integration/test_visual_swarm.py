@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from swarmd.observe import StatusSnapshot
 from tests.integration.daemon_process import DaemonProcess
-from tests.integration.test_daemon_swarm import assert_no_exception, stop_all, wait_until
+from tests.integration.test_daemon_swarm import assert_no_exception, has_exchanged, stop_all, wait_until
 
 START_S = 600.0
 
@@ -22,11 +21,6 @@ def test_two_daemons_learn_from_one_anothers_answers_about_pictures(
     first = join("first", "--swarm", "visual")
     first.wait_for("join_command", timeout_s=START_S)
     second = join("second", "--swarm", "visual", "--peer", first.address)
-
-    def has_exchanged(status: StatusSnapshot) -> bool:
-        groups = status.groups
-        return min(groups.external_used, groups.published, groups.pulled) > 0
-
     for status in wait_until([first, second], has_exchanged, 600):
         assert status.swarm == "visual"
         assert not {"question", "signature", "task", "version", "scorer"} & status.groups.rejected.keys()
