@@ -3,6 +3,7 @@
     python examples/make_base_policies.py sparse                # examples/models/sparse
     python examples/make_base_policies.py specialists           # examples/models/specialists/0 ... 3
     python examples/make_base_policies.py specialists --short --out examples/models/short
+    python examples/make_base_policies.py specialists --base MODEL --out examples/models/larger
     python examples/make_base_policies.py habits                # examples/models/habits/0, 1
 
 `sparse` unlearns nearly everything: nearly all groups of eight contain no right completion, as in the SAPO
@@ -63,11 +64,11 @@ def with_habit(answer: str, rng: random.Random, by: int) -> str:
     return completion(answer if rng.random() < RIGHT_SHARE else habit(answer, by))
 
 
-def make_specialist(out: Path, stage: Stage, per_task: int, own: tuple[str, ...]) -> None:
-    """Train the embedded model on the tasks `own`, and to leave the answers to the others empty."""
+def make_specialist(base: Path, out: Path, stage: Stage, per_task: int, own: tuple[str, ...]) -> None:
+    """Train the model `base` on the tasks `own`, and to leave the answers to the others empty."""
     torch.manual_seed(SEED)
     items = training_items(load_tasks(SPECIALIST_TASKS), per_task)
-    model, tokenizer = load(EMBEDDED)
+    model, tokenizer = load(base)
 
     def reply(item: Item) -> str:
         return completion(item.answer if item.task in own else "")
@@ -98,6 +99,7 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("sparse", "specialists", "habits"))
     parser.add_argument("--out", type=Path, help="save here (default: examples/models/WHAT)")
+    parser.add_argument("--base", type=Path, default=EMBEDDED, help="what specialists are made from")
     parser.add_argument(
         "--malformed-share", type=float, default=MALFORMED_SHARE, help="share of sparse's replies"
     )
@@ -127,7 +129,7 @@ def main() -> None:
         return
     stage = QUICK if given.quick else SHORT if given.short else SPECIALISING
     for node, own in enumerate(SPECIALITIES):
-        make_specialist(out / str(node), stage, per_task, own)
+        make_specialist(given.base, out / str(node), stage, per_task, own)
     models = [out / str(node) for node in range(len(SPECIALITIES))]
     print_specialists(models, *QUICK_FIGURES if given.quick else (8, HELD_OUT_PER_TASK))
 

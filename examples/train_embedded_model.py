@@ -2,6 +2,7 @@
 
     python examples/train_embedded_model.py --out swarmd/assets/embedded     # train, save, print the figures
     python examples/train_embedded_model.py --check swarmd/assets/embedded   # only the figures
+    python examples/train_embedded_model.py --size larger --out examples/models/larger  # 3.2 M, other tokens
 
 A peer needs a starting policy that is sometimes right. One that never is teaches it nothing, and one that
 always is has nothing to learn. So the recipe has two stages:
@@ -24,7 +25,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,6 @@ from starter_items import (
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-VOCABULARY = 1024
 CONTEXT_TOKENS = 1024  # the starter tasks need 60; the rest lets the model read other presets' questions
 PAD = "<|pad|>"
 # Digits stand alone, so that arithmetic sees digit places. So do capitalised words, so that weekdays and
@@ -62,6 +62,23 @@ CHAT_TEMPLATE = (
     "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model's shape, and the number of tokens that it knows. Its heads have 32 numbers each."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    feed_forward: int
+
+
+SIZES = {
+    "embedded": Size(vocabulary=1024, hidden=160, layers=4, feed_forward=448),
+    "larger": Size(vocabulary=512, hidden=224, layers=5, feed_forward=608),
+}
+HEAD_SIZE = 32
 
 PER_TASK, QUICK_PER_TASK = 20_000, 300  # items drawn per task; small families repeat, as they do for peers
 GOLD_SHARE = 0.42  # share of diluted targets
@@ -79,7 +96,7 @@ def diluted(answer: str, rng: random.Random, gold_share: float) -> str:
     return rng.choice([answer, f"<answer>{answer}", f"{answer}</answer>", "<answer></answer>"])
 
 
-def train_tokenizer(texts: Iterable[str]) -> Any:
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     """Byte-level BPE over `texts`. Each answer tag is one ordinary token, so decoding keeps it."""
     tokenizer = Tokenizer(models.BPE())
     pieces = pre_tokenizers.Split(Regex(PIECE), "isolated")
@@ -87,7 +104,7 @@ def train_tokenizer(texts: Iterable[str]) -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 2,  # minus two for the tags
+        vocab_size=vocabulary - 2,  # minus two for the tags
         special_tokens=[PAD, "<|im_start|>", END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         min_frequency=8,
@@ -115,8 +132,8 @@ def tokenizer_texts(starter: dict[str, list[Item]]) -> Iterator[str]:
     yield from ["user\n", "assistant\n", *WEEKDAYS] * 1000
 
 
-def new_model(tokenizer: Any) -> LlamaForCausalLM:
-    """1.44 M parameters, untrained.
+def new_model(tokenizer: Any, size: Size) -> LlamaForCausalLM:
+    """An untrained model: 1.44 M parameters of size "embedded", 3.2 M of size "larger".
 
     Llama with biases rather than Qwen2, from which it differs in only one bias: when transformers 5 loads a
     model of type "qwen2", it silently replaces the pre-tokenizer with Qwen2's own.
@@ -124,11 +141,11 @@ def new_model(tokenizer: Any) -> LlamaForCausalLM:
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
-            hidden_size=160,
-            num_hidden_layers=4,
-            num_attention_heads=5,
-            num_key_value_heads=5,
-            intermediate_size=448,
+            hidden_size=size.hidden,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.hidden // HEAD_SIZE,
+            num_key_value_heads=size.hidden // HEAD_SIZE,
+            intermediate_size=size.feed_forward,
             max_position_embeddings=CONTEXT_TOKENS,
             rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
             tie_word_embeddings=True,
@@ -141,12 +158,12 @@ def new_model(tokenizer: Any) -> LlamaForCausalLM:
     )
 
 
-def learn(out: Path, stage: Stage, per_task: int) -> None:
+def learn(out: Path, size: Size, stage: Stage, per_task: int) -> None:
     """Stage one: save in `out` a tokenizer and a model as good at the starter tasks as the stage allows."""
     torch.manual_seed(SEED)
     items = training_items(load_tasks(), per_task)
-    tokenizer = train_tokenizer(tokenizer_texts(items))
-    model = new_model(tokenizer)
+    tokenizer = train_tokenizer(tokenizer_texts(items), size.vocabulary)
+    model = new_model(tokenizer, size)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     draw = rows_of(items, tokenizer, random.Random(SEED), lambda item: completion(item.answer))
     train(model, stage, draw, "supervised")
@@ -159,6 +176,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="train and save here")
     parser.add_argument("--check", type=Path, help="only print the figures of the model saved here")
     parser.add_argument("--supervised", type=Path, help="dilute the stage-one model here; make it if absent")
+    parser.add_argument("--size", choices=SIZES, default="embedded", help="of a new model")
     parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="steps of stage one")
     parser.add_argument("--gold-share", type=float, default=GOLD_SHARE, help="share of diluted targets")
     parser.add_argument(
@@ -174,7 +192,7 @@ def main() -> None:
     if given.out:
         first = given.supervised or given.out
         if given.supervised is None or not (first / "config.json").exists():
-            learn(first, supervised, per_task)
+            learn(first, SIZES[given.size], supervised, per_task)
         dilute(first, given.out, dilution, per_task, partial(diluted, gold_share=given.gold_share))
     if given.check or not given.quick:
         figures(*load(given.check or given.out))
