@@ -21,11 +21,13 @@ SIDES = {"ours": "benchmarks.ours", "trl": "benchmarks.trl_side", "genrl": "benc
 
 def run(payload: Payload) -> Payload:
     """{side, job}: the times of the steps, and the memory that this process took."""
-    from benchmarks.job import Job
+    from benchmarks.job import Job, require_length
 
     side = importlib.import_module(SIDES[payload["side"]])
     imported = present_bytes()
-    steps = side.run(Job.from_plain(payload["job"]))
+    job = Job.from_plain(payload["job"])
+    steps = side.run(job)
+    require_length(job, [step["tokens"] for step in steps])
     return {
         "steps": steps,
         "peak_bytes": peak_bytes(),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.cases import Lengths
 
 LEARNING_RATE = 1e-5
 CLIP_LOW, CLIP_HIGH = 0.2, 0.28
@@ -24,6 +27,7 @@ class Job:
     threads: int
     timed_steps: int
     seed: int
+    lengths: Lengths
     checkpointing: bool = False
     engine: str = "auto"
     """Of ours: `--engine`."""
@@ -43,6 +47,17 @@ class Job:
     def path(self) -> Path:
         """The model's directory: weights, configuration, tokenizer."""
         return Path(self.model_dir)
+
+
+def require_length(job: Job, tokens: Sequence[float]) -> None:
+    """Raise ValueError if the lengths are fixed and a step wrote another number. `tokens`: of each step."""
+    full = job.completions * job.new_tokens
+    if job.lengths == "fixed" and any(count != full for count in tokens):
+        wrote = ", ".join(f"{count:g}" for count in tokens)
+        raise ValueError(
+            f"{job.completions} completions of fixed length {job.new_tokens} are {full} tokens a step, and "
+            f"its steps wrote {wrote}: its times cannot be compared"
+        )
 
 
 def reward_of(index: int) -> float:

@@ -55,6 +55,7 @@ def job_of(case: Case, prepared: Prepared, settings: Settings, seed: int) -> Job
         threads=settings.threads,
         timed_steps=case.timed_steps,
         seed=seed,
+        lengths=case.lengths,
         checkpointing=settings.checkpointing,
     )
 

@@ -1,6 +1,6 @@
 """The models as directories that every trainer can load: weights, configuration, tokenizer.
 
-They are written once, into a cache. A model's variants for fixed and natural lengths share the weights and
+Their weights are written once, into a cache. A model's variants for fixed and natural lengths share them and
 differ in the end token.
 """
 
@@ -28,7 +28,7 @@ from swarmd.policy import load_policy
 RANDOM_SEED = 0
 MADE_UP_END_SHARE = 24  # with random weights, one token in 24 ends a completion: 18 of 32 tokens on average
 NEVER_WRITTEN = {EMBEDDED: "<|pad|>", SMOLLM2: "<repo_name>", QWEN: "<|pad|>"}
-"""A token that the model does not write: the end token for fixed lengths."""
+"""A token that the model does not write. For fixed lengths, the end token has its id."""
 
 QWEN_CONFIG: dict[str, Any] = {
     "vocab_size": 151_936,
@@ -44,22 +44,25 @@ QWEN_CONFIG: dict[str, Any] = {
 
 
 def prepare_model(model: str, lengths: Lengths, cache: Path) -> Path:
-    """The model's directory in `cache`, written if missing. Raises ModelError if it is not installed."""
+    """The model's directory in `cache`. Its weights are written if missing, and the rest anew.
+
+    Raises ModelError if the model is not installed.
+    """
     base = cache / model
     if not (base / "config.json").is_file():
         _write_whole(base, _WRITERS[model])
     directory = cache / f"{model}-{lengths}"
-    if not (directory / "config.json").is_file():
-        _write_whole(directory, lambda part: _write_variant(part, base, model, lengths))
+    _write_whole(directory, lambda part: _write_variant(part, base, model, lengths))
     return directory
 
 
 def _write_whole(directory: Path, write: Callable[[Path], None]) -> None:
-    """Fill a directory beside the target and rename it, so that a target that exists is complete."""
+    """Fill a directory beside the target, then put it there, so that a target that exists is complete."""
     part = directory.with_name(f"{directory.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     write(part)
+    shutil.rmtree(directory, ignore_errors=True)
     part.rename(directory)
 
 
@@ -118,12 +121,30 @@ def _write_variant(directory: Path, base: Path, model: str, lengths: Lengths) ->
 
 
 def _set_end(directory: Path, token: str) -> None:
-    token_id = json.loads((directory / "tokenizer.json").read_text())["model"]["vocab"].get(token)
-    added = json.loads((directory / "tokenizer.json").read_text())["added_tokens"]
-    token_id = next((entry["id"] for entry in added if entry["content"] == token), token_id)
-    _edit(directory / "tokenizer_config.json", {"eos_token": token})
+    """Let the end token trade ids with `token`, and be the padding too.
+
+    The chat template writes the end token's name behind an answer, and our policy ends there whatever the
+    settings say. So the name stays, and the model never writes its new id.
+    """
+    end = json.loads((directory / "tokenizer_config.json").read_text())["eos_token"]
+    end_id = _swap(directory / "tokenizer.json", end, token)
+    _edit(directory / "tokenizer_config.json", {"pad_token": end})
     for name in ("config.json", "generation_config.json"):
-        _edit(directory / name, {"eos_token_id": token_id})
+        _edit(directory / name, {"eos_token_id": end_id, "pad_token_id": end_id})
+
+
+def _swap(path: Path, one: str, other: str) -> int:
+    """Swap the ids of two tokens in a tokenizer.json. Return the new id of `one`."""
+    tokenizer = json.loads(path.read_text())
+    vocabulary, added = tokenizer["model"]["vocab"], tokenizer["added_tokens"]
+    ids = {**vocabulary, **{entry["content"]: entry["id"] for entry in added}}
+    swapped: dict[str, int] = {one: ids[other], other: ids[one]}
+    vocabulary.update(swapped)
+    for entry in added:
+        entry["id"] = swapped.get(entry["content"], entry["id"])
+    added.sort(key=lambda entry: entry["id"])
+    path.write_text(json.dumps(tokenizer))
+    return swapped[one]
 
 
 def _edit(path: Path, changes: dict[str, Any]) -> None:

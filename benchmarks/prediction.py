@@ -66,6 +66,7 @@ def compare_case(case: Case, cache: Path, threads: int) -> Prediction:
         threads=threads,
         timed_steps=1,
         seed=0,
+        lengths=case.lengths,
     )
     return compare_job(case.name, job)
 

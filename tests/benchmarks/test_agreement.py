@@ -24,6 +24,7 @@ JOB = Job(
     threads=1,
     timed_steps=1,
     seed=0,
+    lengths="natural",
 )
 
 
