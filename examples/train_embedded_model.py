@@ -2,7 +2,7 @@
 
     python examples/train_embedded_model.py --out swarmd/assets/embedded     # train, save, print the figures
     python examples/train_embedded_model.py --check swarmd/assets/embedded   # only the figures
-    python examples/train_embedded_model.py --size larger --out examples/models/larger  # 3.2 M, other tokens
+    python examples/train_embedded_model.py --size larger --out examples/models/larger  # 2.4 M, other tokens
 
 A peer needs a starting policy that is sometimes right. One that never is teaches it nothing, and one that
 always is has nothing to learn. So the recipe has two stages:
@@ -76,7 +76,7 @@ class Size:
 
 SIZES = {
     "embedded": Size(vocabulary=1024, hidden=160, layers=4, feed_forward=448),
-    "larger": Size(vocabulary=512, hidden=224, layers=5, feed_forward=608),
+    "larger": Size(vocabulary=512, hidden=192, layers=5, feed_forward=528),
 }
 HEAD_SIZE = 32
 
@@ -133,7 +133,7 @@ def tokenizer_texts(starter: dict[str, list[Item]]) -> Iterator[str]:
 
 
 def new_model(tokenizer: Any, size: Size) -> LlamaForCausalLM:
-    """An untrained model: 1.44 M parameters of size "embedded", 3.2 M of size "larger".
+    """An untrained model: 1.44 M parameters of size "embedded", 2.4 M of size "larger".
 
     Llama with biases rather than Qwen2, from which it differs in only one bias: when transformers 5 loads a
     model of type "qwen2", it silently replaces the pre-tokenizer with Qwen2's own.
