@@ -11,6 +11,7 @@ import asyncio
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import psutil
 
 from swarmd.network.ports import free_port
 from tests.chaos.relay import Relay
+from tests.chaos.verdict import published
 from tests.integration.daemon_process import DaemonProcess, Event
 
 WARM_UP_GROUPS = 3  # pulled by each before the cut
@@ -36,10 +38,18 @@ def pulled(daemon: DaemonProcess, since: float) -> list[float]:
     return [at(event) - since for event in daemon.named("pulled") if at(event) >= since]
 
 
-async def wait_for_pulled(daemons: list[DaemonProcess], since: float, count: int, seconds: float) -> None:
+def pulled_news(daemon: DaemonProcess, other: DaemonProcess, cut_at: float, healed_at: float) -> list[float]:
+    """When groups came that the other made since the cut, in seconds after the heal. One that was on its way
+    into a daemon that fell asleep is not among them."""
+    news = {digest.hex() for digest, at in published(other.home) if at > cut_at}
+    came = [at(event) - healed_at for event in daemon.named("pulled") if event["digest"] in news]
+    return [seconds for seconds in came if seconds >= 0.0]
+
+
+async def wait_until(is_so: Callable[[], bool], daemons: list[DaemonProcess], seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            while any(len(pulled(daemon, since)) < count for daemon in daemons):
+            while not is_so():
                 assert all(daemon.process.poll() is None for daemon in daemons), "a daemon ended"
                 await asyncio.sleep(0.5)
     except TimeoutError:
@@ -74,7 +84,11 @@ async def partition(cut_s: float, asleep: bool, home: Path, options: list[str]) 
                 arguments = ["--port", str(port), "--announce", announced, *options, *peer]
                 daemons.append(DaemonProcess(home / f"peer{index}", *arguments))
                 await asyncio.to_thread(daemons[index].wait_for, "join_command")
-            await wait_for_pulled(daemons, 0.0, WARM_UP_GROUPS, START_S)
+            await wait_until(
+                lambda: all(len(pulled(daemon, 0.0)) >= WARM_UP_GROUPS for daemon in daemons),
+                daemons,
+                START_S,
+            )
             for relay in relays:
                 relay.cut()
             cut_at = time.time()
@@ -90,10 +104,15 @@ async def partition(cut_s: float, asleep: bool, home: Path, options: list[str]) 
                 for relay in relays:
                     relay.heal()
                 healed_at = time.time()
-            await wait_for_pulled(daemons, healed_at, 1, SILENT_MAX_S)
+
+            def silences() -> list[float | None]:
+                pairs = zip(daemons, daemons[::-1], strict=True)
+                return [min(pulled_news(*pair, cut_at, healed_at), default=None) for pair in pairs]
+
+            await wait_until(lambda: None not in silences(), daemons, SILENT_MAX_S)
             for name, daemon in zip("AB", daemons, strict=True):
                 await asyncio.to_thread(tell, name, daemon)
-            return [min(pulled(daemon, healed_at), default=None) for daemon in daemons]
+            return silences()
         finally:
             for daemon in daemons:
                 daemon.close()
