@@ -1,19 +1,26 @@
 """`python -m tests.chaos.partition --cut 120`: two daemons, the wire between them cut and healed.
 
-Prints for each direction how many seconds after the heal the first group came through.
+Prints for each direction how many seconds after the heal the first group came through. With `--asleep` all
+processes of the second daemon stand still for as long as the cut lasts, as in a laptop whose lid is closed.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+import psutil
+
 from swarmd.network.ports import free_port
 from tests.chaos.relay import Relay
+from tests.chaos.verdict import published
 from tests.integration.daemon_process import DaemonProcess, Event
 
 WARM_UP_GROUPS = 3  # pulled by each before the cut
@@ -31,10 +38,18 @@ def pulled(daemon: DaemonProcess, since: float) -> list[float]:
     return [at(event) - since for event in daemon.named("pulled") if at(event) >= since]
 
 
-async def wait_for_pulled(daemons: list[DaemonProcess], since: float, count: int, seconds: float) -> None:
+def pulled_news(daemon: DaemonProcess, other: DaemonProcess, cut_at: float, healed_at: float) -> list[float]:
+    """When groups came that the other made since the cut, in seconds after the heal. One that was on its way
+    into a daemon that fell asleep is not among them."""
+    news = {digest.hex() for digest, at in published(other.home) if at > cut_at}
+    came = [at(event) - healed_at for event in daemon.named("pulled") if event["digest"] in news]
+    return [seconds for seconds in came if seconds >= 0.0]
+
+
+async def wait_until(is_so: Callable[[], bool], daemons: list[DaemonProcess], seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            while any(len(pulled(daemon, since)) < count for daemon in daemons):
+            while not is_so():
                 assert all(daemon.process.poll() is None for daemon in daemons), "a daemon ended"
                 await asyncio.sleep(0.5)
     except TimeoutError:
@@ -49,7 +64,14 @@ def tell(name: str, daemon: DaemonProcess) -> None:
     print(f"     points lost {judged.points_lost}, refused {judged.refused}, changes {changes}", flush=True)
 
 
-async def partition(cut_s: float, home: Path, options: list[str]) -> list[float | None]:
+def stand_still(daemon: DaemonProcess, until: ExitStack) -> None:
+    """Stop all its processes, its small parent too, until the stack is left."""
+    for process in (psutil.Process(daemon.process.pid), *daemon.children()):
+        process.send_signal(signal.SIGSTOP)
+        until.callback(process.send_signal, signal.SIGCONT)
+
+
+async def partition(cut_s: float, asleep: bool, home: Path, options: list[str]) -> list[float | None]:
     """Seconds of silence after the heal in either direction; None where nothing came any more."""
     ports = [free_port("127.0.0.1") for _ in range(2)]
     daemons: list[DaemonProcess] = []
@@ -62,23 +84,35 @@ async def partition(cut_s: float, home: Path, options: list[str]) -> list[float 
                 arguments = ["--port", str(port), "--announce", announced, *options, *peer]
                 daemons.append(DaemonProcess(home / f"peer{index}", *arguments))
                 await asyncio.to_thread(daemons[index].wait_for, "join_command")
-            await wait_for_pulled(daemons, 0.0, WARM_UP_GROUPS, START_S)
+            await wait_until(
+                lambda: all(len(pulled(daemon, 0.0)) >= WARM_UP_GROUPS for daemon in daemons),
+                daemons,
+                START_S,
+            )
             for relay in relays:
                 relay.cut()
             cut_at = time.time()
             print(f"cut for {cut_s:.0f} s", flush=True)
-            await asyncio.sleep(cut_s)
+            with ExitStack() as sleep:
+                if asleep:
+                    stand_still(daemons[1], sleep)
+                await asyncio.sleep(cut_s)
+                for name, daemon in zip("AB"[: 1 if asleep else 2], daemons, strict=False):
+                    await asyncio.to_thread(tell, name, daemon)
+                    late = [seconds for seconds in pulled(daemon, cut_at) if seconds > UNDER_WAY_S]
+                    assert not late, f"the cut leaks: {late}"
+                for relay in relays:
+                    relay.heal()
+                healed_at = time.time()
+
+            def silences() -> list[float | None]:
+                pairs = zip(daemons, daemons[::-1], strict=True)
+                return [min(pulled_news(*pair, cut_at, healed_at), default=None) for pair in pairs]
+
+            await wait_until(lambda: None not in silences(), daemons, SILENT_MAX_S)
             for name, daemon in zip("AB", daemons, strict=True):
                 await asyncio.to_thread(tell, name, daemon)
-                late = [seconds for seconds in pulled(daemon, cut_at) if seconds > UNDER_WAY_S]
-                assert not late, f"the cut leaks: {late}"
-            for relay in relays:
-                relay.heal()
-            healed_at = time.time()
-            await wait_for_pulled(daemons, healed_at, 1, SILENT_MAX_S)
-            for name, daemon in zip("AB", daemons, strict=True):
-                await asyncio.to_thread(tell, name, daemon)
-            return [min(pulled(daemon, healed_at), default=None) for daemon in daemons]
+            return silences()
         finally:
             for daemon in daemons:
                 daemon.close()
@@ -87,15 +121,20 @@ async def partition(cut_s: float, home: Path, options: list[str]) -> list[float 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cut", type=float, action="append", help="seconds; may be repeated (120)")
+    parser.add_argument("--asleep", action="store_true", help="the second daemon stands still meanwhile")
     parser.add_argument("--home", type=Path, help="where the homes and logs are kept (a temporary directory)")
     arguments, options = parser.parse_known_args()
     for cut_s in arguments.cut or [120.0]:
         with tempfile.TemporaryDirectory() as temporary:
             home = arguments.home or Path(temporary)
             home.mkdir(parents=True, exist_ok=True)
-            silences = asyncio.run(partition(cut_s, home, options))
+            silences = asyncio.run(partition(cut_s, arguments.asleep, home, options))
         words = ["never" if silence is None else f"{silence:.1f} s" for silence in silences]
-        print(f"cut {cut_s:.0f} s: silence after the heal: B -> A {words[0]}, A -> B {words[1]}", flush=True)
+        print(
+            f"cut {cut_s:.0f} s{' asleep' * arguments.asleep}: silence after the heal: "
+            f"B -> A {words[0]}, A -> B {words[1]}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

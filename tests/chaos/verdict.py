@@ -83,7 +83,7 @@ def silences(cut: Cut, machines: Sequence[Machine]) -> Iterator[Silence]:
             digest
             for number in there
             for home in machines[number].homes
-            for digest, at in _published(Home(home))
+            for digest, at in published(Home(home))
             if at > cut.began + CLOCKS_S
         }
         listening = [life for number in here for life in machines[number].lives if _listens(life, cut)]
@@ -111,7 +111,7 @@ def _listens(life: Life, cut: Cut) -> bool:
     return any(starts[-1] < event["seen"] < cut.began_at for event in life.daemon.named("pulled"))
 
 
-def _published(home: Home) -> list[tuple[bytes, float]]:
+def published(home: Home) -> list[tuple[bytes, float]]:
     """Digests and Unix times of its records."""
     query = "SELECT digest, at FROM ledger WHERE event = 'published'"
     with closing(sqlite3.connect(f"file:{home.database_path}?mode=ro", uri=True)) as database:
@@ -120,7 +120,7 @@ def _published(home: Home) -> list[tuple[bytes, float]]:
 
 def records_lost(home: Home) -> tuple[int, int]:
     """(those missing or changed on disk, all of them): records that the ledger says were published."""
-    rows = _published(home)
+    rows = published(home)
     whole = sum(_is_whole(home.records_path / digest.hex(), digest) for digest, _ in rows)
     return len(rows) - whole, len(rows)
 
