@@ -191,14 +191,14 @@ class Forger:
         return self.sealed(key, spec, hashlib.sha256(question.encode()).digest(), made)
 
     def record_of_turns(
-        self, key: KeyPair, spec: TaskSpec, digest: bytes, episodes: Sequence[Episode], **changes: Any
+        self, key: KeyPair, spec: TaskSpec, digest: bytes, episodes: Sequence[Episode]
     ) -> Forged:
-        """The same in version 2: each completion has the texts of its turns, and the reward that it claims."""
+        """The same in version 2: each completion has its turns, and the reward that it claims."""
         made = [
             {"turns": [_turn(text) for text in turns], "reward_micro": round(reward * MICRO)}
             for turns, reward in episodes
         ]
-        return self.sealed(key, spec, digest, made, TURNS_RECORD_PAYLOAD_TYPE, **changes)
+        return self.sealed(key, spec, digest, made, TURNS_RECORD_PAYLOAD_TYPE)
 
     def sealed(
         self,
@@ -207,9 +207,9 @@ class Forger:
         digest: bytes,
         completions: Sequence[Mapping[str, object]],
         payload_type: bytes = RECORD_PAYLOAD_TYPE,
-        **changes: Any,
+        **more: Any,
     ) -> Forged:
-        """A record of any shape, signed; `changes` are fields in place of these, or beside them."""
+        """A record of any shape, signed; `more` are fields beside those that it should have."""
         now = int(time.time())
         fields: dict[str, Any] = {
             "swarm": self.manifest.swarm_id,
@@ -223,7 +223,7 @@ class Forger:
             "temperature_milli": 1_000,
             "model": "embedded",
             "tokenizer": TOKENIZER,
-        } | changes
+        } | more
         body = seal(key, RECORD_DOMAIN, payload_type, encode(fields))
         return Forged(key, body, fields["round"], fields["expires"])
 

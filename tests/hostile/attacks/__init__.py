@@ -15,6 +15,7 @@ from tests.hostile.attacks import (
     small,
     statuses,
     streams,
+    turns,
 )
 from tests.hostile.scene import Attack, Check
 
@@ -22,7 +23,7 @@ PAIR_ATTACKS: dict[str, Attack] = {
     attack.name: attack
     for module in (
         *(answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers),
-        programs,
+        *(programs, turns),
     )
     for attack in module.ATTACKS
 }

@@ -102,17 +102,26 @@ def judge_forging(payers: frozenset[str], evidence: Evidence) -> tuple[Figure, .
 
 def judge_hanging(evidence: Evidence) -> tuple[Figure, ...]:
     hanger = key_of(evidence.seed, HANGER).peer_id
-    control = max(max(seen.scoring_s, default=0.0) for seen in evidence.control)
-    slowest = max(max(seen.scoring_s, default=float("inf")) for seen in evidence.attacked)
-    steps = min(seen.steps for seen in evidence.attacked) / max(1.0, evidence.control_steps)
     return (
         *exchanges(evidence),
-        at_most("own scoring", slowest, SCORING_TIMES_MAX * control + SCORING_SPARE_S, " s"),
-        at_least("steps/control", steps, 0.8),
+        own_scoring(evidence),
+        steps(evidence),
         at_most("hanger's groups drawn", sum(seen.used[hanger] for seen in evidence.attacked), 0),
         at_most("hanging groups in a pool", sum(seen.pulled[hanger] for seen in evidence.attacked), 0),
         at_least("groups published", evidence.did["published"], 10),
     )
+
+
+def own_scoring(evidence: Evidence) -> Figure:
+    """The longest that own completions took to be scored: others' groups must not hold them up."""
+    control = max(max(seen.scoring_s, default=0.0) for seen in evidence.control)
+    slowest = max(max(seen.scoring_s, default=float("inf")) for seen in evidence.attacked)
+    return at_most("own scoring", slowest, SCORING_TIMES_MAX * control + SCORING_SPARE_S, " s")
+
+
+def steps(evidence: Evidence) -> Figure:
+    fewest = min(seen.steps for seen in evidence.attacked)
+    return at_least("steps/control", fewest / max(1.0, evidence.control_steps), 0.8)
 
 
 async def forge(scene: Scene) -> Counts:
