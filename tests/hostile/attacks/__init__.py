@@ -8,6 +8,7 @@ from tests.hostile.attacks import (
     draws,
     floods,
     holders,
+    images,
     places,
     programs,
     scorers,
@@ -23,7 +24,7 @@ PAIR_ATTACKS: dict[str, Attack] = {
     attack.name: attack
     for module in (
         *(answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers),
-        *(programs, turns),
+        *(programs, turns, images),
     )
     for attack in module.ATTACKS
 }

@@ -14,20 +14,14 @@ from typing import Any
 
 from protocol import TaskFamily
 from swarmd.tasks.frames import pack
-from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least, at_most
 from tests.hostile.forging import Forged, Forger, key_of
 from tests.hostile.publishing import Asked, publish
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.verdicts import exchanges, own_scoring, steps
 
 FORGER, HANGER = 1, 2
 """Numbers of the two identities."""
-
-SCORING_TIMES_MAX = 2.0
-"""The victim's longest scoring of its own step against the control's longest ..."""
-
-SCORING_SPARE_S = 0.5
-"""... and what a busy machine may add."""
 
 _FRAME = repr(pack((True, 1_000_000)))
 _SYMPY_OS = "sqrt.__globals__['__builtins__']['__import__']('os')"
@@ -110,18 +104,6 @@ def judge_hanging(evidence: Evidence) -> tuple[Figure, ...]:
         at_most("hanging groups in a pool", sum(seen.pulled[hanger] for seen in evidence.attacked), 0),
         at_least("groups published", evidence.did["published"], 10),
     )
-
-
-def own_scoring(evidence: Evidence) -> Figure:
-    """The longest that own completions took to be scored: others' groups must not hold them up."""
-    control = max(max(seen.scoring_s, default=0.0) for seen in evidence.control)
-    slowest = max(max(seen.scoring_s, default=float("inf")) for seen in evidence.attacked)
-    return at_most("own scoring", slowest, SCORING_TIMES_MAX * control + SCORING_SPARE_S, " s")
-
-
-def steps(evidence: Evidence) -> Figure:
-    fewest = min(seen.steps for seen in evidence.attacked)
-    return at_least("steps/control", fewest / max(1.0, evidence.control_steps), 0.8)
 
 
 async def forge(scene: Scene) -> Counts:

@@ -10,20 +10,19 @@ trained on, and must not hold the victim up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from protocol import TURNS_RECORD_PAYLOAD_TYPE, TaskFamily, prompt_digest
 from protocol.limits import TURNS_MAX
-from tests.hostile.attacks.scorers import own_scoring, steps
-from tests.hostile.attacks.statuses import exchanges
-from tests.hostile.figures import Figure, at_least, at_most
-from tests.hostile.forging import Episode, Forged, Forger, key_of
+from tests.hostile.attacks.scorers import STARTER_TASKS
+from tests.hostile.forging import Episode, Forged, Forger
 from tests.hostile.publishing import Asked, publish
-from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.scene import Attack, Counts, Scene
+from tests.hostile.verdicts import nobody_held_up, nothing_taken
 
-LIAR, COSTLY = 1, 2
-"""Numbers of the first identities; costly groups come from several."""
-
-COSTLY_IDENTITIES = 8
+LIARS = range(1, 9)
+COSTLY = range(9, 17)
+"""Numbers of identities."""
 
 COSTLY_PER_S = 4.0
 
@@ -43,16 +42,18 @@ SWARM = {
     "max_new_tokens": 16,
     "records_per_round_max": 64,
     "tasks": [
-        {"name": f"guessing-{largest}", "source": "games", "dataset": "guessing", "weight": 10,
-         "config": {"largest": largest, "turns": turns}}
-        for largest, turns in ((20, 4), (50, 5))
-    ]
-    + [
-        {"name": LONGEST_TASK, "source": "games", "dataset": "guessing", "weight": 1,
-         "config": {"largest": 99_999, "turns": TURNS_MAX}}
+        *({**task, "weight": 100} for task in STARTER_TASKS),
+        *(
+            {"name": name, "source": "games", "dataset": "guessing", "weight": weight,
+             "config": {"largest": largest, "turns": turns}}
+            for name, weight, largest, turns in (
+                ("guessing-20", 50, 20, 4), ("guessing-50", 50, 50, 5), (LONGEST_TASK, 1, 99_999, TURNS_MAX)
+            )
+        ),
     ],
 }  # fmt: skip
-"""The preset `guessing`, and the task that can be made to cost most."""
+"""Tasks that the embedded model can do from the start, so that a pair soon exchanges enough groups; those of
+the preset `guessing`; and the game that can be made to cost most."""
 
 
 def answer(text: object) -> str:
@@ -97,40 +98,34 @@ def _claimed(turns: Sequence[str], asked: Asked) -> list[Episode]:
 EPISODES = (too_many, after_the_end, unearned, overheard, misspelled)
 """Groups that are sound in form."""
 
-NOTHING = ("empty", "version 1", "another number", "hundreds", "no turns", "a word for turns")
-"""What else is published: records that are about nothing, or no records at all."""
 
-
-def odd(forger: Forger, asked: Asked, kind: str) -> Forged:
-    """A record of a `kind` of `NOTHING`."""
-    key, right = forger.key(LIAR), [([answer(asked.right)], 1.0), ([wrong(asked)] * asked.turns, 0.0)]
-    match kind:
-        case "empty":
-            return forger.record_of_turns(key, asked.spec, asked.digest, [([""] * asked.turns, 1.0)] * 4)
-        case "version 1":
-            texts = [(answer(asked.right), 1.0), (wrong(asked), 0.0)]
-            return forger.record(key, asked.spec, asked.text, texts)
-        case "another number":
-            other = prompt_digest(asked.text, (), f"{asked.right}0")
-            return forger.record_of_turns(key, asked.spec, other, right)
-        case "hundreds":
-            return forger.record_of_turns(
-                key, asked.spec, asked.digest, [(["7"] * 350, 1.0), (["7"] * 350, 0.0)]
-            )
-        case "no turns":
-            return forger.record_of_turns(key, asked.spec, asked.digest, [([], 1.0), ([], 0.0)])
-        case _:
-            made = [{"turns": "16", "reward_micro": 1_000_000}] * 2
-            return forger.sealed(key, asked.spec, asked.digest, made, TURNS_RECORD_PAYLOAD_TYPE)
+def another_number(asked: Asked) -> bytes:
+    return prompt_digest(asked.text, (), f"{asked.right}0")
 
 
 def lie(forger: Forger, asked: Asked, number: int) -> Forged:
-    """Each kind of lie in turn."""
-    kinds = [*EPISODES, *NOTHING]
-    kind = kinds[number % len(kinds)]
-    if isinstance(kind, str):
-        return odd(forger, asked, kind)
-    return forger.record_of_turns(forger.key(LIAR), asked.spec, asked.digest, kind(asked))
+    """Each kind of lie in turn, by each identity in turn. All are sound in form."""
+    key = forger.key(LIARS[number % len(LIARS)])
+    kind = number % (len(EPISODES) + 2)
+    if kind < len(EPISODES):
+        return forger.record_of_turns(key, asked.spec, asked.digest, EPISODES[kind](asked))
+    right, other = answer(asked.right), wrong(asked)
+    if kind == len(EPISODES):
+        return forger.record(key, asked.spec, asked.text, [(right, 1.0), (other, 0.0)])  # version 1
+    both: list[Episode] = [([right], 1.0), ([other] * asked.turns, 0.0)]
+    return forger.record_of_turns(key, asked.spec, another_number(asked), both)
+
+
+def malformed(forger: Forger, asked: Asked, number: int) -> Forged:
+    """What is no record of turns: hundreds of turns, none, words in their place."""
+    key = forger.key(LIARS[number % len(LIARS)])
+    turns: tuple[object, ...] = ([], "16", 16, [[]], [{"text": "7"}], [None] * TURNS_MAX)
+    kinds = 2 + len(turns)
+    if number % kinds < 2:
+        many = ["7"] * (350 if number % kinds else TURNS_MAX + 1)
+        return forger.record_of_turns(key, asked.spec, asked.digest, [(many, 1.0), (many, 0.0)])
+    made = [{"turns": turns[number % kinds - 2], "reward_micro": 1_000_000}] * 2
+    return forger.sealed(key, asked.spec, asked.digest, made, TURNS_RECORD_PAYLOAD_TYPE)
 
 
 def costly(forger: Forger, asked: Asked, number: int) -> Forged:
@@ -145,52 +140,29 @@ def costly(forger: Forger, asked: Asked, number: int) -> Forged:
         others = guesses[completion * 15 : completion * 15 + 15]
         solved = completion % 2 == 0
         episodes.append(([*others, answer(right)] if solved else others, float(solved)))
-    key = forger.key(COSTLY + number % COSTLY_IDENTITIES)
+    key = forger.key(COSTLY[number % len(COSTLY)])
     return forger.record_of_turns(key, asked.spec, asked.digest, episodes)
 
 
 def long(forger: Forger, asked: Asked, number: int) -> Forged:
-    """Turns with much text before their guesses: 4 KiB, or as much as leaves room for the turns after it."""
+    """Turns with much text behind their guesses: 4 KiB, or as much as leaves room for the turns after it."""
     size, completions = (LONG_TURN_BYTES, 2) if number % 2 else (FILLING_TURN_BYTES, 32)
     rest = asked.turns - 1
     episodes: list[Episode] = []
     for completion in range(completions):
-        filler = f"{number} {completion} " + "z q " * ((size - 64) // 4)
+        filler = f" {number} {completion} " + "z q " * ((size - 64) // 4)
         last = answer(asked.right) if completion % 2 == 0 else wrong(asked)
-        episodes.append(([*[filler + wrong(asked)] * rest, filler + last], float(completion % 2 == 0)))
-    key = forger.key(COSTLY + number % COSTLY_IDENTITIES)
+        episodes.append(([*[wrong(asked) + filler] * rest, last + filler], float(completion % 2 == 0)))
+    key = forger.key(COSTLY[number % len(COSTLY)])
     return forger.record_of_turns(key, asked.spec, asked.digest, episodes)
-
-
-def judge_lies(evidence: Evidence) -> tuple[Figure, ...]:
-    liar = key_of(evidence.seed, LIAR).peer_id
-    paid = sum(n for seen in evidence.attacked for (by, _), n in seen.paid.items() if by == liar)
-    refused = sum(seen.rejected_of(frozenset({liar})) for seen in evidence.attacked)
-    return (
-        *exchanges(evidence),
-        steps(evidence),
-        at_most("rewards in a pool", paid, 0),
-        at_most("liar's groups drawn", sum(seen.used[liar] for seen in evidence.attacked), 0),
-        at_least("liar's groups refused", refused, 1),
-        at_least("groups published", evidence.did["published"], 10),
-    )
-
-
-def judge_costs(evidence: Evidence) -> tuple[Figure, ...]:
-    """The groups are true, so they may be drawn. They must not cost more than their turn."""
-    costly = frozenset(key_of(evidence.seed, COSTLY + n).peer_id for n in range(COSTLY_IDENTITIES))
-    seen = sum(each.pulled[peer] for each in evidence.attacked for peer in costly)
-    return (
-        *exchanges(evidence),
-        steps(evidence),
-        own_scoring(evidence),
-        at_least("costly groups pulled", seen, 1),
-        at_least("groups published", evidence.did["published"], 10),
-    )
 
 
 async def tell_lies(scene: Scene) -> Counts:
     return await publish(scene, lie, families=_games(scene)[:2])
+
+
+async def send_malformed(scene: Scene) -> Counts:
+    return await publish(scene, malformed, families=_games(scene)[:2])
 
 
 async def cost(scene: Scene) -> Counts:
@@ -209,23 +181,30 @@ def _games(scene: Scene) -> list[TaskFamily]:
 ATTACKS = (
     Attack(
         "turns-lies",
-        "groups whose turns go beyond the task, claim rewards, or are no turns",
+        "groups whose turns go beyond the task or claim rewards, and groups about other questions",
         tell_lies,
-        judge_lies,
+        partial(nothing_taken, LIARS, 1),
+        swarm=SWARM,
+    ),
+    Attack(
+        "turns-malformed",
+        "records with hundreds of turns, none, or words in their place",
+        send_malformed,
+        partial(nothing_taken, LIARS, 0),
         swarm=SWARM,
     ),
     Attack(
         "turns-costly",
         "true groups of as many turns as a record holds",
         cost,
-        judge_costs,
+        partial(nobody_held_up, COSTLY),
         swarm=SWARM,
     ),
     Attack(
         "turns-long",
         "true groups that write long text into every prompt that follows",
         write_long,
-        judge_costs,
+        partial(nobody_held_up, COSTLY),
         swarm=SWARM,
     ),
 )
