@@ -129,8 +129,6 @@ class Attack:
     seconds: float = SECONDS
     swarm: Mapping[str, Any] | str = STARTER
     """The name of a preset, or the tables of a manifest file."""
-    needs: str | None = None
-    """A source that comes with an extra; without it the attack is left out, with a word."""
     options: tuple[str, ...] = ()
     """Of the daemons."""
     settle_s: float = SETTLE_S
