@@ -9,6 +9,7 @@ from typing import Protocol
 from protocol import Manifest, PeerId
 from swarmd.groups import ScoredGroup
 from swarmd.learning import DrawContext, GroupSampler
+from swarmd.learning.reading import shortened
 from swarmd.step.progress import Progress
 from swarmd.step.shares import Shares
 from swarmd.storage import Pool
@@ -73,7 +74,8 @@ def draw_external(
     rehearse: int = 0,
     shares: Shares | None = None,
 ) -> Drawn:
-    """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
+    """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used. A group that costs much
+    more than own ones comes with its first turns alone.
 
     `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
     answer, because no other group teaches if only verified text is trained on. `spread_only`: only groups
@@ -111,4 +113,5 @@ def draw_external(
         trust=lambda publisher: exchange.trust(PeerId(publisher)),
         rng=progress.drawing_rng,
     )
+    groups = shortened(groups, experience.own_bytes)
     return Drawn(groups, other_tokenizer=len(fresh) - len(readable), lessons=lessons)

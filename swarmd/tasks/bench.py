@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import compress
-from typing import Any
+from typing import Any, cast
 
 import numpy
 
@@ -18,7 +18,15 @@ from protocol.held_out import is_digest_held_out
 from protocol.limits import TURNS_MAX
 from swarmd.images import Images
 from swarmd.tasks.children import ENDS_CHILD, Job, Limits, Lost, attempt, run_jobs
-from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, digest_of, hidden_part, is_plain, turns_of
+from swarmd.tasks.episodes import (
+    OBSERVATION_BYTES_MAX,
+    digest_of,
+    hidden_part,
+    is_plain,
+    require_short,
+    turns_of,
+)
+from swarmd.tasks.frames import FRAME_BYTES_MAX
 from swarmd.tasks.imaging import images_for
 from swarmd.tasks.judge_rules import OPTION, without_judges
 from swarmd.tasks.launch import WorkerOptions
@@ -42,6 +50,9 @@ _RESULT_BYTES_MAX = 4_096  # a score, or why there is none: 300 characters
 _RESULT_ITEMS_MAX = 8
 _TURNS_RESULT_BYTES_MAX = _RESULT_BYTES_MAX + TURNS_MAX * OBSERVATION_BYTES_MAX
 _TURNS_RESULT_ITEMS_MAX = _RESULT_ITEMS_MAX + 2 * TURNS_MAX
+
+_HELD_OUT_BYTES_MAX = FRAME_BYTES_MAX // 2  # a reply may be one of 256 questions; nine of ten are not in it
+_EXPECTED_CHARS_MAX = 16_384  # no completion has more bytes, and people are shown one
 
 _TOGETHER = (
     64  # questions that one job makes: a result and its way through the pipe cost more than most questions
@@ -121,7 +132,7 @@ class Bench:
         for part, found in zip(parts, run_jobs(jobs, limits, self._sandbox.confine_generator), strict=True):
             made = found[: len(part)] if isinstance(found, tuple) else ()
             outcomes += [*made, *self._each(self._if_held_out, part[len(made) :])]
-        return outcomes
+        return _within(outcomes)
 
     def _if_held_out_together(self, specs: Sequence[RawSpec]) -> list[Outcome]:
         """The outcomes of the first of `specs`, as many as are made in `_TOGETHER_S`."""
@@ -135,8 +146,6 @@ class Bench:
 
     def _if_held_out(self, spec: RawSpec) -> object:
         text, turns, hidden, images = question = self._question(spec)
-        if not isinstance(text, str):
-            return question
         return question if is_digest_held_out(digest_of(text, turns, hidden, images)) else None
 
     def _try(self, spec: RawSpec) -> Outcome:
@@ -304,13 +313,15 @@ class Bench:
         text, entry = task.question(spec[4], spec[5])
         turns, images = turns_of(task), images_for(task, entry)
         hidden = "" if is_plain(turns, images) else hidden_part(task, entry, spec[4], spec[5])
+        require_short(text, hidden)
         return text, turns, hidden, images
 
     def _expected(self, spec: RawSpec) -> str | None:
         task = self._task(spec)
         _, entry = task.question(spec[4], spec[5])
         expected: Callable[[Any], str | None] | None = getattr(task, "expected", None)
-        return None if expected is None else expected(entry)
+        right = None if expected is None else expected(entry)
+        return right if isinstance(right, str) and len(right) <= _EXPECTED_CHARS_MAX else None
 
     def _task(self, spec: RawSpec) -> Task | TurnsTask:
         source, dataset, config, version, _, _ = spec
@@ -324,6 +335,18 @@ class Bench:
         if OPTION in options and turns_of(task) > 1:
             raise BadOptionError("a task of several turns has a verifier only: remove its judges", OPTION)
         return task
+
+
+def _within(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Of questions that are held out, only True in place of those that a frame might have no room for."""
+    room, kept = _HELD_OUT_BYTES_MAX, list[Outcome]()
+    for outcome in outcomes:
+        if outcome[0] is True and outcome[1] is not None:
+            text, _, hidden, images = cast(Any, outcome[1])
+            room -= len(text.encode()) + len(hidden.encode()) + sum(len(pixels) for _, _, pixels in images)
+            outcome = outcome if room >= 0 else (True, True)
+        kept.append(outcome)
+    return kept
 
 
 def _outcome(result: object) -> Outcome:

@@ -20,6 +20,10 @@ from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
 OBSERVATION_BYTES_MAX = 4_096
 """UTF-8 bytes: a page of text. 15 of them are a prompt of some 16,000 tokens."""
 
+QUESTION_BYTES_MAX = 49_152
+"""UTF-8 bytes of a question's text and of what is hidden in it, together. With images of 192 KiB the 32
+questions of a request are 7.9 MB, and a frame from the task worker holds 8.4 MB."""
+
 Answers = Sequence[str | None]
 """One per turn; None where the turn has none, or one that the task does not admit."""
 
@@ -28,6 +32,12 @@ class BadTurnsError(RefusedTaskError):
     """A completion has more turns than its task allows."""
 
     kind = "turns"
+
+
+class BadQuestionError(RefusedTaskError):
+    """A question that is no text, or longer than one may be."""
+
+    kind = "question"
 
 
 class Played(NamedTuple):
@@ -63,6 +73,20 @@ def hidden_part(task: Task | TurnsTask, entry: Any, seed: int, index: int) -> st
     """What tells a question of several turns, or with images, from others with the same text and images."""
     hidden: Callable[[Any], str] | None = getattr(task, "hidden", None)
     return f"{seed},{index}" if hidden is None else hidden(entry)
+
+
+def require_short(text: object, hidden: object = "") -> None:
+    """Raises BadQuestionError unless both are text and no more than `QUESTION_BYTES_MAX` together."""
+    if not isinstance(text, str):
+        raise BadQuestionError(f"its question is {text!r:.60}, which is not text")
+    if not isinstance(hidden, str):
+        raise BadQuestionError(f"what is hidden in its question is {hidden!r:.60}, which is not text")
+    size = len(text.encode()) + len(hidden.encode())
+    if size > QUESTION_BYTES_MAX:
+        raise BadQuestionError(
+            f"its question and what is hidden in it have {size} bytes, at most {QUESTION_BYTES_MAX}: "
+            "`hidden` may be a hash of what it stands for"
+        )
 
 
 def reply_to(task: TurnsTask, entry: Any, answers: Answers) -> str | None:

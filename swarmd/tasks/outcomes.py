@@ -43,7 +43,7 @@ class TaskFailure:
     """A spec that gave no question.
 
     reason: "source", "version", "dataset", "option" (the spec does not fit what is installed), "image",
-    "timeout", "crash" or "error" (the dataset failed).
+    "question" (too long, or no text), "timeout", "crash" or "error" (the dataset failed).
     """
 
     spec: TaskSpec

@@ -33,6 +33,7 @@ Item = tuple[TaskSpec, Sequence[Written]]
 QUESTIONS_PER_REQUEST = 32  # bounds a reply's size, and how long one request holds the worker
 HELD_OUT_PER_REQUEST = 256  # nine of ten come back as None, so a reply is as small as with the number above
 _NOT_HELD_OUT = (True, None)
+_HELD_OUT_AND_LARGE = (True, True)  # it is asked for again, among fewer
 _MARGIN_S = 15.0  # beyond the sum of the worker's own limits, which act first; only a lost worker reaches it
 START_BACK_OFF_S = (0.5, 2.0, 8.0, 30.0)
 """Seconds before each further try to start the worker; when the last one fails too, tasks cannot run."""
@@ -141,6 +142,10 @@ class TaskRunner:
         To find them among many: this costs a quarter of what `questions` does.
         """
         made = await self._made("held out", specs, HELD_OUT_PER_REQUEST)
+        large = [at for at, outcome in enumerate(made) if outcome == _HELD_OUT_AND_LARGE]
+        again = await self._made("questions", [specs[at] for at in large], QUESTIONS_PER_REQUEST)
+        for at, outcome in zip(large, again, strict=True):
+            made[at] = outcome
         pairs = zip(specs, made, strict=True)
         return [question_of(spec, outcome) for spec, outcome in pairs if outcome != _NOT_HELD_OUT]
 

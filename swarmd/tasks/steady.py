@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from typing import Any, ClassVar, cast
 
-from swarmd.errors import TaskError
-from swarmd.tasks.episodes import hidden_part, is_plain, reply_to, turns_of
+from swarmd.tasks.episodes import hidden_part, is_plain, reply_to, require_short, turns_of
 from swarmd.tasks.imaging import images_for
 from swarmd.tasks.source import RefusedTaskError, Task, TurnsTask
 
@@ -30,13 +29,14 @@ class UnsteadyTaskError(RefusedTaskError):
 def facts_of(task: Task | TurnsTask, seed: int, index: int) -> Facts:
     """The question, its images, and what the task says to `TRIAL_ANSWERS`. Raises what the task raises."""
     text, entry = task.question(seed, index)
-    if not isinstance(text, str):
-        raise TaskError(f"its question is {text!r:.60}, which is not text")
+    require_short(text)
     turns, images = turns_of(task), images_for(task, entry)
     if is_plain(turns, images):
         return [text]
     drawn = ",".join(image.digest.hex() for image in images)
-    facts = [text, hidden_part(task, entry, seed, index), drawn]
+    hidden = hidden_part(task, entry, seed, index)
+    require_short(text, hidden)
+    facts = [text, hidden, drawn]
     if turns == 1:
         return facts
     several = cast(TurnsTask, task)

@@ -8,7 +8,8 @@ text that is not a plain literal gets a child to itself. Answers that are progra
 
     -> ("questions", (spec, ...))              <- (outcome, ...)   outcome = (True, (text, turns, hidden,
                                                                                      images))
-    -> ("held out", (spec, ...))               <- (outcome, ...)   the same, or (True, None) if it is not
+    -> ("held out", (spec, ...))               <- (outcome, ...)   the same, or (True, None) if it is not,
+                                                      or (True, True) if it is and takes too much room
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
     -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): it is steady
     -> ("replies", ((spec, answers), ...))     <- (outcome, ...)   outcome = (True, text, or None: it is over)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from protocol import (
     RECORD_PAYLOAD_TYPE,
     STATUS_DOMAIN,
     STATUS_PAYLOAD_TYPE,
+    TURNS_RECORD_PAYLOAD_TYPE,
     KeyPair,
     Manifest,
     TaskFamily,
@@ -48,6 +49,9 @@ RECORD_S = 300
 """Lifetime of forged records and announcements, as of honest ones."""
 REGULAR = pack(None)
 """hivemind's subkey of a plain value."""
+
+Episode = tuple[Sequence[str], float]
+"""The texts of a completion's turns, and the reward that it claims."""
 
 
 def key_of(seed: int, number: int) -> KeyPair:
@@ -183,6 +187,29 @@ class Forger:
         self, key: KeyPair, spec: TaskSpec, question: str, completions: Sequence[tuple[str, float]]
     ) -> Forged:
         """A group of this moment; `completions` are texts with the rewards that it claims for them."""
+        made = [_turn(text) | {"reward_micro": round(reward * MICRO)} for text, reward in completions]
+        return self.sealed(key, spec, hashlib.sha256(question.encode()).digest(), made)
+
+    def record_of_turns(
+        self, key: KeyPair, spec: TaskSpec, digest: bytes, episodes: Sequence[Episode]
+    ) -> Forged:
+        """The same in version 2: each completion has its turns, and the reward that it claims."""
+        made = [
+            {"turns": [_turn(text) for text in turns], "reward_micro": round(reward * MICRO)}
+            for turns, reward in episodes
+        ]
+        return self.sealed(key, spec, digest, made, TURNS_RECORD_PAYLOAD_TYPE)
+
+    def sealed(
+        self,
+        key: KeyPair,
+        spec: TaskSpec,
+        digest: bytes,
+        completions: Sequence[Mapping[str, object]],
+        payload_type: bytes = RECORD_PAYLOAD_TYPE,
+        **more: Any,
+    ) -> Forged:
+        """A record of any shape, signed; `more` are fields beside those that it should have."""
         now = int(time.time())
         fields: dict[str, Any] = {
             "swarm": self.manifest.swarm_id,
@@ -191,13 +218,13 @@ class Forger:
             "created": now,
             "expires": now + RECORD_S,
             "task": {name: getattr(spec, name) for name in SPEC_FIELDS},
-            "question_digest": hashlib.sha256(question.encode()).digest(),
-            "completions": [_completion(text, reward) for text, reward in completions],
+            "question_digest": digest,
+            "completions": list(completions),
             "temperature_milli": 1_000,
             "model": "embedded",
             "tokenizer": TOKENIZER,
-        }
-        body = seal(key, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, encode(fields))
+        } | more
+        body = seal(key, RECORD_DOMAIN, payload_type, encode(fields))
         return Forged(key, body, fields["round"], fields["expires"])
 
     def announce(self, forged: Forged, family: TaskFamily) -> Item:
@@ -213,10 +240,10 @@ class Forger:
         return item(place, None, forged.body, float(forged.expires))
 
 
-def _completion(text: str, reward: float) -> dict[str, object]:
+def _turn(text: str) -> dict[str, object]:
+    """What was written in one go, as a record says it."""
     return {
         "text": text,
-        "reward_micro": round(reward * MICRO),
         "logprob_sum_micro": -3 * MICRO,
         "tokens": 8,
         "bytes": len(text.encode()),

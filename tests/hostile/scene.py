@@ -16,6 +16,7 @@ from tests.hostile.attacker import ATTACKER_HOST, Attacker, Target
 from tests.hostile.daemons import Seen
 from tests.hostile.figures import Figure
 from tests.hostile.forging import Forger
+from tests.hostile.swarms import STARTER
 
 SECONDS = 60.0
 """How long an attack goes on, unless it says otherwise."""
@@ -126,8 +127,8 @@ class Attack:
     act: Act
     judge: Callable[[Evidence], tuple[Figure, ...]]
     seconds: float = SECONDS
-    swarm: Mapping[str, Any] | None = None
-    """Tables of a manifest file in place of the starter swarm."""
+    swarm: Mapping[str, Any] | str = STARTER
+    """The name of a preset, or the tables of a manifest file."""
     options: tuple[str, ...] = ()
     """Of the daemons."""
     settle_s: float = SETTLE_S

@@ -10,10 +10,10 @@ from typing import Any
 STARTER = "starter"
 
 
-def written(swarm: Mapping[str, Any] | None, directory: Path) -> str:
-    """What --swarm takes: the starter preset, or the path of a file with these tables."""
-    if swarm is None:
-        return STARTER
+def written(swarm: Mapping[str, Any] | str, directory: Path) -> str:
+    """What --swarm takes: the name of a preset, or the path of a file with these tables."""
+    if isinstance(swarm, str):
+        return swarm
     path = directory / "swarm.toml"
     top = "\n".join(f"{key} = {_toml(value)}" for key, value in swarm.items() if key != "tasks")
     tasks = "\n".join(_table(task) for task in swarm["tasks"])

@@ -10,6 +10,7 @@ from protocol import TaskFamily, canonical_json
 from swarmd.tasks import FOR_PEERS, TaskRunner
 from swarmd.tasks.manifest import task_spec
 from tests.hostile.attacks import programs
+from tests.hostile.publishing import ask
 
 FAMILY = TaskFamily(
     name="digits",
@@ -23,7 +24,7 @@ FAMILY = TaskFamily(
 
 async def test_programs_that_forge_earn_nothing_and_a_group_that_hangs_is_lost_at_its_first_hang() -> None:
     spec = task_spec(FAMILY, 7)
-    _, right = programs.asked(FAMILY, 7)
+    right = str(ask(FAMILY, 7).right)
     forged = [text for text, _ in programs.forged()]
     hanging = [text for text, _ in programs.hanging(right)]
     async with TaskRunner(reward="exact", options=replace(FOR_PEERS, score_s=60.0)) as runner:

@@ -18,7 +18,7 @@ def test_every_kind_of_the_issue_is_in_the_table_by_default() -> None:
     kinds = {attack.name.partition("-")[0] for attack in choose(None, everything=False)}
     assert kinds == {
         *("answers", "statuses", "shelf", "places", "draws", "streams"),
-        *("flood", "dialling", "scorers", "holders", "small"),
+        *("flood", "dialling", "scorers", "holders", "small", "turns", "images"),
     }
 
 

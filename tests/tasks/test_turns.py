@@ -12,6 +12,7 @@ import pytest_asyncio
 from protocol import TaskSpec, canonical_json, prompt_digest
 from swarmd.errors import ConfigError
 from swarmd.tasks import Question, TaskFailure, TaskRunner, WorkerOptions, load_manifest
+from swarmd.tasks.frames import FRAME_BYTES_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,11 +45,21 @@ class Task:
     def score(self, answers, entry):
         return 7.0 if answers[-1] == "much" else 1 / (answers[-1] == "right")
 
+    def hidden(self, entry):
+        if self.dataset == "hiding":
+            return "x" * 5_000_000
+        if self.dataset == "hiding a number":
+            return entry
+        return str(entry) + ("x" * 40_000 if self.dataset == "large" else "")
+
+    def expected(self, entry):
+        return "x" * 5_000_000
+
 class Odd:
     version = "1"
 
     def datasets(self):
-        return ["plain", "forgetful", "long"]
+        return ["plain", "forgetful", "long", "hiding", "hiding a number", "large"]
 
     def build(self, dataset, config):
         return Task(dataset)
@@ -186,3 +197,22 @@ async def test_a_task_that_is_not_the_same_each_time_is_refused_with_its_manifes
     with pytest.raises(ConfigError, match="what it says to a turn is not the same") as caught:
         load_manifest(str(manifest), options=odd_options)
     assert "swarm.toml" in str(caught.value)
+
+
+async def test_what_is_hidden_is_bounded_so_that_no_task_ends_its_worker(runner):
+    restarts = runner.restarts
+    found = await runner.questions([odd("hiding"), odd("hiding a number"), odd()] * 8)
+    assert [getattr(each, "reason", None) for each in found] == ["question", "question", None] * 8
+    assert "5000013 bytes, at most 49152" in found[0].detail
+    assert "which is not text" in found[1].detail
+    assert await runner.expected([odd()] * 8) == [None] * 8
+    assert runner.restarts == restarts
+
+
+async def test_held_out_questions_that_no_frame_has_room_for_are_found_all_the_same(runner):
+    restarts = runner.restarts
+    specs = [odd("large").model_copy(update={"seed": seed}) for seed in range(2_560)]
+    found = await runner.held_out(specs)
+    assert len(found) * 40_000 > FRAME_BYTES_MAX
+    assert all(question.held_out for question in found)
+    assert runner.restarts == restarts

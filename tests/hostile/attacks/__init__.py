@@ -8,6 +8,7 @@ from tests.hostile.attacks import (
     draws,
     floods,
     holders,
+    images,
     places,
     programs,
     scorers,
@@ -15,6 +16,7 @@ from tests.hostile.attacks import (
     small,
     statuses,
     streams,
+    turns,
 )
 from tests.hostile.scene import Attack, Check
 
@@ -22,7 +24,7 @@ PAIR_ATTACKS: dict[str, Attack] = {
     attack.name: attack
     for module in (
         *(answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers),
-        programs,
+        *(programs, turns, images),
     )
     for attack in module.ATTACKS
 }

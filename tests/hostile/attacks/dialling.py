@@ -13,10 +13,10 @@ from contextlib import suppress
 from functools import partial
 
 from tests.hostile.attacker import paced
-from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least, at_most
 from tests.hostile.forging import store
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.verdicts import exchanges
 
 ADDRESSES = 8
 """In one status."""

@@ -9,18 +9,16 @@ there.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
-from typing import Any
 
-from protocol import TaskFamily, digest_of, is_held_out
-from swarmd.tasks.manifest import task_spec
+from protocol import TaskFamily, digest_of
 from tests.hostile.attacker import PULL_PROTOCOL, paced
 from tests.hostile.figures import Figure, at_least, at_most, true
 from tests.hostile.forging import Forged, key_of, store
+from tests.hostile.publishing import draw, entered
 from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
 
 SHARE_MAX = 0.25
@@ -59,32 +57,19 @@ class Author:
     def write(self, number: int) -> tuple[TaskFamily, Forged]:
         """One group by the identity of that number."""
         forger = self._scene.forger
-        while True:
-            family = self._rng.choice(forger.manifest.tasks)
-            spec = task_spec(family, self._rng.randrange(2**31))
-            question, (_, entry) = _task(family).question(spec.seed, spec.index)
-            if not is_held_out(question):
-                break
-        right = f"<answer>{entry['answer']}</answer>"
+        asked = draw(self._rng.choice(forger.manifest.tasks), self._rng)
+        right = f"<answer>{asked.right}</answer>"
         completions = [(self._gibberish() + right, 1.0), (self._gibberish() + "<answer>7x</answer>", 0.0)] * 4
-        return family, forger.record(forger.key(number), spec, question, completions)
+        return asked.family, forger.record(forger.key(number), asked.spec, asked.text, completions)
 
     def _gibberish(self) -> str:
         words = ("zorp", "blik", "qua", "vex", "mim", "dra")
         return " ".join(self._rng.choice(words) for _ in range(8)) + f" {next(self._numbers)} "
 
 
-def _task(family: TaskFamily) -> Any:
-    from swarmd.tasks.gym import ReasoningGym  # takes seconds, and only the attacker's process needs it
-
-    return ReasoningGym().build(family.dataset, json.loads(family.config))
-
-
 async def publish(identities: int, per_round: int, scene: Scene) -> Counts:
     """Over one connection, bodies inline."""
-    attacker = await scene.attacker()
-    for target in scene.targets:
-        await attacker.enter(target)
+    attacker = await entered(scene)
     author, published, held = Author(scene), 0, 0
     pace = identities * per_round / scene.forger.manifest.round_seconds
     async for number in paced(pace, scene.until, 100_000):

@@ -14,9 +14,9 @@ from hivemind.p2p import PeerID
 from hivemind.proto import dht_pb2
 
 from tests.hostile.attacker import FIND, STORE, Attacker, node_id, paced
-from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.verdicts import exchanges
 
 SLOW_S = 1.3
 """Just below what a daemon waits for an answer."""

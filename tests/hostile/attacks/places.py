@@ -11,10 +11,10 @@ from functools import partial
 
 from protocol import shard_of
 from tests.hostile.attacker import paced
-from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least, at_most
 from tests.hostile.forging import key_of, store
 from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
+from tests.hostile.verdicts import exchanges
 
 AHEAD = 4
 """Rounds before it begins that a round's keys are taken."""

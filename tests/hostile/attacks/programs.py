@@ -8,22 +8,13 @@ nothing, and the victim's own scoring must be as quick as the control's.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
-from protocol import TaskFamily, is_held_out
+from protocol import TaskFamily
 from swarmd.tasks.frames import pack
-from swarmd.tasks.manifest import task_spec
-from tests.hostile.attacker import paced
-from tests.hostile.attacks.scorers import (
-    FORGER,
-    GROUPS_PER_S,
-    HANGER,
-    STARTER_TASKS,
-    judge_forging,
-    judge_hanging,
-)
-from tests.hostile.forging import store
+from tests.hostile.attacks.scorers import FORGER, HANGER, STARTER_TASKS, judge_forging, judge_hanging
+from tests.hostile.forging import Forged, Forger
+from tests.hostile.publishing import Asked, publish
 from tests.hostile.scene import Attack, Counts, Scene
 
 _SCORE = repr(pack((True, (1_000_000, True))))
@@ -67,35 +58,22 @@ SWARM = {
 }
 
 
-async def publish(forging: bool, scene: Scene) -> Counts:
-    attacker = await scene.attacker()
-    for target in scene.targets:
-        await attacker.enter(target)
-    forger, rng, published = scene.forger, scene.rng, 0
-    families = [family for family in forger.manifest.tasks if family.source == "coding"]
-    async for number in paced(GROUPS_PER_S, scene.until, 10_000):
-        family = families[number % len(families)]
-        while True:
-            spec = task_spec(family, rng.randrange(2**31))
-            question, right = asked(family, spec.seed)
-            if not is_held_out(question):
-                break
-        texts = forged() if forging else hanging(right)
-        made = forger.record(forger.key(FORGER if forging else HANGER), spec, question, texts)
-        items = [forger.announce(made, family), forger.inline(made)]
-        for target in scene.targets:
-            await store(attacker, target, items)
-        published += 1
-    return {"published": published}
+async def forge(scene: Scene) -> Counts:
+    def write(forger: Forger, asked: Asked, _number: int) -> Forged:
+        return forger.record(forger.key(FORGER), asked.spec, asked.text, forged())
+
+    return await publish(scene, write, families=_families(scene))
 
 
-def asked(family: TaskFamily, seed: int) -> tuple[str, str]:
-    """The question, and a right program."""
-    from swarmd.tasks.coding import Coding
+async def hang(scene: Scene) -> Counts:
+    def write(forger: Forger, asked: Asked, _number: int) -> Forged:
+        return forger.record(forger.key(HANGER), asked.spec, asked.text, hanging(str(asked.right)))
 
-    task = Coding().build(family.dataset, json.loads(family.config))
-    question, entry = task.question(seed, 0)
-    return question, task.expected(entry)
+    return await publish(scene, write, families=_families(scene))
+
+
+def _families(scene: Scene) -> list[TaskFamily]:
+    return [family for family in scene.forger.manifest.tasks if family.source == "coding"]
 
 
 def forged() -> list[tuple[str, float]]:
@@ -117,14 +95,14 @@ ATTACKS = (
     Attack(
         "scorers-programs",
         "programs that forge their verdict, break out, or end the process that runs them",
-        partial(publish, True),
+        forge,
         partial(judge_forging, frozenset[str]()),
         swarm=SWARM,
     ),
     Attack(
         "scorers-endless",
         "groups of programs of which some never end",
-        partial(publish, False),
+        hang,
         judge_hanging,
         swarm=SWARM,
     ),

@@ -8,30 +8,20 @@ answers hang: they may earn nothing, and the victim's own scoring must be as qui
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
-from protocol import TaskFamily, is_held_out
+from protocol import TaskFamily
 from swarmd.tasks.frames import pack
-from swarmd.tasks.manifest import task_spec
-from tests.hostile.attacker import paced
-from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least, at_most
-from tests.hostile.forging import key_of, store
+from tests.hostile.forging import Forged, Forger, key_of
+from tests.hostile.publishing import Asked, publish
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
+from tests.hostile.verdicts import exchanges, own_scoring, steps
 
 FORGER, HANGER = 1, 2
 """Numbers of the two identities."""
-
-GROUPS_PER_S = 1.0
-
-SCORING_TIMES_MAX = 2.0
-"""The victim's longest scoring of its own step against the control's longest ..."""
-
-SCORING_SPARE_S = 0.5
-"""... and what a busy machine may add."""
 
 _FRAME = repr(pack((True, 1_000_000)))
 _SYMPY_OS = "sqrt.__globals__['__builtins__']['__import__']('os')"
@@ -106,50 +96,37 @@ def judge_forging(payers: frozenset[str], evidence: Evidence) -> tuple[Figure, .
 
 def judge_hanging(evidence: Evidence) -> tuple[Figure, ...]:
     hanger = key_of(evidence.seed, HANGER).peer_id
-    control = max(max(seen.scoring_s, default=0.0) for seen in evidence.control)
-    slowest = max(max(seen.scoring_s, default=float("inf")) for seen in evidence.attacked)
-    steps = min(seen.steps for seen in evidence.attacked) / max(1.0, evidence.control_steps)
     return (
         *exchanges(evidence),
-        at_most("own scoring", slowest, SCORING_TIMES_MAX * control + SCORING_SPARE_S, " s"),
-        at_least("steps/control", steps, 0.8),
+        own_scoring(evidence),
+        steps(evidence),
         at_most("hanger's groups drawn", sum(seen.used[hanger] for seen in evidence.attacked), 0),
         at_most("hanging groups in a pool", sum(seen.pulled[hanger] for seen in evidence.attacked), 0),
         at_least("groups published", evidence.did["published"], 10),
     )
 
 
-async def publish(forging: bool, scene: Scene) -> Counts:
-    attacker = await scene.attacker()
-    for target in scene.targets:
-        await attacker.enter(target)
-    forger, rng, published = scene.forger, scene.rng, 0
-    chosen = FORGERIES if forging else HANGING
-    families = [family for family in forger.manifest.tasks if family.dataset in chosen]
-    async for number in paced(GROUPS_PER_S, scene.until, 10_000):
-        family = families[number % len(families)]
-        while True:
-            spec = task_spec(family, rng.randrange(2**31))
-            question, right = _question(family, spec.seed)
-            if not is_held_out(question) and not (family.dataset in HANGING and SCORED_QUICKLY in question):
-                break
-        texts = _forged(chosen[family.dataset]) if forging else _hanging(chosen[family.dataset], right)
-        identity = FORGER if forging else HANGER
-        forged = forger.record(forger.key(identity), spec, question, texts)
-        items = [forger.announce(forged, family), forger.inline(forged)]
-        for target in scene.targets:
-            await store(attacker, target, items)
-        published += 1
-    return {"published": published}
+async def forge(scene: Scene) -> Counts:
+    def write(forger: Forger, asked: Asked, _number: int) -> Forged:
+        texts = _forged(FORGERIES[asked.family.dataset])
+        return forger.record(forger.key(FORGER), asked.spec, asked.text, texts)
+
+    return await publish(scene, write, families=_families(scene, FORGERIES))
 
 
-def _question(family: TaskFamily, seed: int) -> tuple[str, str]:
-    """The question, and its right answer."""
-    from swarmd.tasks.gym import ReasoningGym  # takes seconds, and only the attacker's process needs it
+async def hang(scene: Scene) -> Counts:
+    def write(forger: Forger, asked: Asked, _number: int) -> Forged:
+        texts = _hanging(HANGING[asked.family.dataset], str(asked.right))
+        return forger.record(forger.key(HANGER), asked.spec, asked.text, texts)
 
-    task = ReasoningGym().build(family.dataset, json.loads(family.config))
-    question, (_, entry) = task.question(seed, 0)
-    return question, str(entry["answer"])
+    def fits(asked: Asked) -> bool:
+        return SCORED_QUICKLY not in asked.text
+
+    return await publish(scene, write, families=_families(scene, HANGING), fits=fits)
+
+
+def _families(scene: Scene, datasets: Collection[str]) -> list[TaskFamily]:
+    return [family for family in scene.forger.manifest.tasks if family.dataset in datasets]
 
 
 def _forged(answers: Sequence[str]) -> list[tuple[str, float]]:
@@ -171,14 +148,14 @@ ATTACKS = (
     Attack(
         "scorers-forging",
         "results written into the scorer's pipe, and junk that tasks pay",
-        partial(publish, True),
+        forge,
         partial(judge_forging, PAYERS),
         swarm=SWARM,
     ),
     Attack(
         "scorers-hanging",
         "groups in which two answers hang",
-        partial(publish, False),
+        hang,
         judge_hanging,
         swarm=SWARM,
     ),

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from tests.hostile.attacker import paced
-from tests.hostile.attacks.statuses import exchanges
 from tests.hostile.figures import Figure, at_least
 from tests.hostile.forging import ITEMS_PER_STORE, Item, store
 from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
+from tests.hostile.verdicts import exchanges
 
 COUNT = 16_250
 """Almost the 16,384 keys of a shelf."""

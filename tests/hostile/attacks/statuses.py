@@ -10,11 +10,10 @@ from __future__ import annotations
 from functools import partial
 
 from tests.hostile.attacker import paced
-from tests.hostile.figures import Figure, at_least, share, true
+from tests.hostile.figures import Figure, at_least
 from tests.hostile.forging import store
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
-
-EXTERNAL_SHARE_MIN = 0.8
+from tests.hostile.verdicts import exchanges
 
 AGAIN_S = 20.0
 """Seconds between two rounds of storing them all again."""
@@ -24,17 +23,6 @@ def judge(evidence: Evidence) -> tuple[Figure, ...]:
     return (
         *exchanges(evidence),
         at_least("statuses sent", evidence.did["sent"], 100),
-    )
-
-
-def exchanges(evidence: Evidence) -> tuple[Figure, ...]:
-    """Both go on getting each other's groups."""
-    return (
-        true("both alive", all(seen.alive for seen in evidence.attacked)),
-        *(
-            at_least(f"{who} external/control", share(seen.external, evidence.control_external), 0.8)
-            for who, seen in zip(("V", "H"), evidence.attacked, strict=True)
-        ),
     )
 
 
