@@ -1,15 +1,17 @@
 """Which architectures of the installed transformers this swarmd trains: `python -m benchmarks.architectures`.
 
-Each is built with tiny random weights and taken through the plan, loading, sampling and scoring, with all
-weights and with a LoRA adapter, by the code that a peer runs. Prints the table of docs/models.md. Random
-weights show whether a model is computed rightly, not whether it learns.
+Each is built with tiny random weights and taken through the plan, loading, sampling, scoring and one training
+step, with all weights and with a LoRA adapter, by the code that a peer runs. Prints the table of
+docs/models.md. Random weights show whether a model is computed rightly, not whether it learns.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,15 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
+from benchmarks.ours import learning_config, score
 from swarmd.assets import EMBEDDED_MODEL_DIR
 from swarmd.config import PolicyConfig
 from swarmd.errors import SwarmdError
 from swarmd.hardware.arrangement import Workload
+from swarmd.images import Prompt
+from swarmd.learning import Trainer
 from swarmd.logprobs import TokenRow
-from swarmd.policy import Policy, load_policy, prepare_plan
+from swarmd.policy import Policy, Sample, load_policy, prepare_plan
 
 PARAMETERS_MAX = 3_000_000  # what the sizes below do not make this small is left out
 LORA_RANK = 4
@@ -51,6 +56,8 @@ SIZES: dict[str, Any] = {
     "is_decoder": True,
 }
 """Names of sizes in the configurations of transformers. An architecture takes those that it knows."""
+ENGINES = {"our native decoding": "native", "our own decoding": "own", "transformers'": "transformers"}
+"""What writes completions, by how the reason for it begins."""
 HYBRIDS = ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
 HYBRID_LAYERS = ("linear_attention", "full_attention")
 """Of `HYBRIDS`, which by themselves attend in the fourth layer first."""
@@ -66,13 +73,15 @@ class Found:
     """Most that a sampled and a scored log-probability differ, in nats."""
     refusal: str = ""
     """Why it is refused; empty where it works."""
+    bug: str = ""
+    """What was raised that no peer should meet; empty where nothing was."""
 
     def __str__(self) -> str:
-        return (
-            f"refused: {self.refusal}"
-            if self.refusal
-            else f"{self.engine}, {self.logprobs}, {self.apart:.0e}"
-        )
+        if self.bug:
+            return f"**bug**: {self.bug}"
+        if self.refusal:
+            return f"refused: {self.refusal}"
+        return f"{self.engine}, {self.logprobs}, {self.apart:.0e}"
 
 
 def tiny_config(architecture: str) -> PretrainedConfig:
@@ -110,27 +119,31 @@ def write_tiny(architecture: str, directory: Path) -> str | None:
 
 
 def look(directory: Path, lora_rank: int | None) -> Found:
-    """Take a model through all that a peer does with it before it trains."""
+    """Take a model through all that a peer does with it, up to its first update."""
     config = PolicyConfig(model=str(directory), device="cpu", threads=1, lora_rank=lora_rank, dtype="float32")
     work = Workload(own_groups=2, external_groups=0, group_size=GROUP_SIZE, new_tokens=NEW_TOKENS)
     try:
         plan = prepare_plan(config, work, rates_cache=directory.parent / "rates.json").plan
         policy = load_policy(config, plan, max_new_tokens=NEW_TOKENS)
-        return Found(
-            engine="own" if policy.engine_reason.startswith("our own") else "transformers",
+        prompts = [policy.render(question) for question in QUESTIONS]
+        groups = policy.generate(prompts, GROUP_SIZE, rng=torch.Generator().manual_seed(0))
+        found = Found(
+            engine=next(name for begins, name in ENGINES.items() if policy.engine_reason.startswith(begins)),
             logprobs="packed" if policy.logprobs_reason.startswith("a prompt") else "padded",
-            apart=_apart(policy),
+            apart=_apart(policy, prompts, groups),
         )
+        trained = Trainer(policy, learning_config()).step(score(policy, QUESTIONS, groups), [])
     except SwarmdError as error:
         told = str(error).removeprefix(f"model {str(directory)!r} does not work here: ")
         return Found(refusal=told.replace(str(directory), "MODEL"))
+    except Exception as error:  # noqa: BLE001  shown in the table: one bug does not hide the other rows
+        return Found(bug=f"{type(error).__name__}: {error}".partition("\n")[0])
+    return found if trained.updated else Found(refusal=f"it does not train: {trained.note}")
 
 
-def _apart(policy: Policy) -> float:
-    prompts = [policy.render(question) for question in QUESTIONS]
-    groups = policy.generate(prompts, GROUP_SIZE, rng=torch.Generator().manual_seed(0))
+def _apart(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequence[Sample]]) -> float:
     samples = [sample for group in groups for sample in group]
-    repeated = [tuple(prompt) for prompt in prompts for _ in range(GROUP_SIZE)]
+    repeated = [prompt for prompt in prompts for _ in range(GROUP_SIZE)]
     rows = [TokenRow(prompt, sample.token_ids) for prompt, sample in zip(repeated, samples, strict=True)]
     with torch.no_grad():
         scored, mask = policy.logprobs(rows)
@@ -138,23 +151,30 @@ def _apart(policy: Policy) -> float:
     return float((scored[mask] - sampled).abs().max())
 
 
-def main(architectures: list[str]) -> None:
-    """Print a row for each of `architectures`, or for all."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a row for each architecture named, or for all. The exit status is 1 if there was a bug."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.architectures", description=__doc__)
+    parser.add_argument("architectures", nargs="*", help="for example gemma3_text mixtral; default: all")
+    named = parser.parse_args(arguments).architectures
     warnings.simplefilter("ignore")
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     print(f"transformers {transformers.__version__}, torch {torch.__version__}\n")
     print(f"| architecture | all weights | LoRA r={LORA_RANK} |\n|---|---|---|")
-    left_out = []
-    for architecture in architectures or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+    left_out, bugs = [], False
+    for architecture in named or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
         with tempfile.TemporaryDirectory() as place:
             directory = Path(place) / architecture
             why_not = write_tiny(architecture, directory)
             if why_not is not None:
                 left_out.append(f"{architecture} ({why_not})")
                 continue
-            print(f"| {architecture} | {look(directory, None)} | {look(directory, LORA_RANK)} |", flush=True)
-    print(f"\nNot built: {'; '.join(left_out)}")
+            found = look(directory, None), look(directory, LORA_RANK)
+            print(f"| {architecture} | {found[0]} | {found[1]} |", flush=True)
+            bugs = bugs or any(one.bug for one in found)
+    print(f"\nNot built: {'; '.join(left_out) or 'none'}")
+    return 1 if bugs else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())
