@@ -38,7 +38,8 @@ class GossipLimits:
     read_answer_s: float = (
         60.0  # a read that was never answered is forgotten; the network's own time-outs are shorter
     )
-    keys_remembered: int = 4_096  # keys that were read to their end; 16 bytes each
+    # Keys that were read to their end, of the rounds that are still read; 250 bytes each.
+    keys_remembered: int = 4_096
 
     # Announcements that others have this peer hold
     news_per_s: float = 8.0  # taken as candidates: at most as many as are pulled at once ...

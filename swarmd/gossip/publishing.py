@@ -59,7 +59,7 @@ class Publisher:
         self._offered: list[_Announced] = []
         self._offered_at = 0.0
         self._tries = 0
-        # Everything unexpired: as many rounds as a record lives.
+        # Everything unexpired: no more rounds than a record lives.
         rounds = (
             limits.record_lifetime_rounds + int(limits.record_lifetime_s_min // manifest.round_seconds) + 1
         )
@@ -107,7 +107,9 @@ class Publisher:
         self.published += 1
         self._this_round += 1
         self._waiting.append(announcement)
-        self._recent.append(self._waiting[-1])
+        while self._recent and self._recent[0].expires <= now:
+            self._recent.popleft()
+        self._recent.append(announcement)
         commands: list[Command] = [StoreBlob(digest_of(envelope), envelope)]
         if not self.dialable:
             commands.append(StoreBody(envelope))

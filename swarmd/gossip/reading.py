@@ -86,6 +86,8 @@ class Reader:
         for topic in self._asked:
             if self._manifest.round_start(topic.round + 1) + SETTLE_S <= self._asked_at:
                 self._finished[topic] = None
+        oldest = self._oldest(now)
+        self._finished = {topic: None for topic in self._finished if topic.round >= oldest}
         while len(self._finished) > self._limits.keys_remembered:
             del self._finished[next(iter(self._finished))]
         if self._asked:
@@ -114,7 +116,7 @@ class Reader:
         newest = self._manifest.round_at(now)
         if newest < 0:  # before genesis
             return []
-        oldest = max(0, newest - self._limits.read_rounds_back)
+        oldest = self._oldest(now)
         drawn: dict[Topic, None] = {}
         for _ in range(count * DRAWS_PER_KEY):
             round_ = self._rng.randint(oldest, newest)
@@ -125,6 +127,10 @@ class Reader:
             if len(drawn) == count:
                 break
         return list(drawn)
+
+    def _oldest(self, now: float) -> int:
+        """The first round of which keys are read."""
+        return max(0, self._manifest.round_at(now) - self._limits.read_rounds_back)
 
     def _shard(self, task_id: bytes, shards: int, now: float) -> int:
         """Where a contact publishes, or anywhere among the `shards` that are in use as far as we know."""

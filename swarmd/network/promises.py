@@ -14,8 +14,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 PROMISES_MAX = 4_096
-"""Pairs of node and key that are remembered, the newest: 64 announcements a minute, for seven nodes each, for
-as long as a record lives."""
+"""Pairs of node and key that are remembered until what was promised expires, the newest: 64 announcements a
+minute, for seven nodes each, for as long as a record lives."""
 
 BROKEN_MAX = 2
 """Keys in a row of which a node has lost something, and has nothing that it should, until it is left."""
@@ -54,6 +54,7 @@ class Promises:
 
     def made(self, node: int, key: int, subkey: bytes, expires: float, now: float) -> None:
         """The node says that it holds an entry."""
+        self._forget_expired(now)
         place = (node, key)
         entries = self._promises.pop(place, {})
         self._promises[place] = entries
@@ -87,6 +88,15 @@ class Promises:
             return False
         self._checked[key] = now
         return True
+
+    def _forget_expired(self, now: float) -> None:
+        """The oldest first, with when their keys were asked about."""
+        while self._promises:
+            place, entries = next(iter(self._promises.items()))
+            if any(one.expires > now for one in entries.values()):
+                return
+            del self._promises[place]
+            self._checked.pop(place[1], None)
 
     def breaks(self, node: int, now: float, times: int = BROKEN_MAX) -> bool:
         """Whether others should hold things before this node does."""

@@ -17,6 +17,7 @@ from tests.gossip.making import START, completion, key, make_group, make_manifes
 
 OWN = key(1)
 MANIFEST = make_manifest()
+LIMITS = GossipLimits()
 
 
 def machine(manifest: Manifest = MANIFEST, signer: KeyPair = OWN, *, dialable: bool = True) -> g.Gossip:
@@ -192,6 +193,16 @@ def test_after_a_restart_everything_unexpired_is_announced_again():
     gossip.handle(g.NetworkRestarted(), START + 350)
     (announce,) = of_type(gossip.handle(g.Tick(1), START + 351), g.Announce)
     assert len(announce.envelopes) == 1, "the first has expired after 300 s"
+
+
+def test_what_has_expired_is_not_kept_to_be_announced_again():
+    gossip = machine()
+    lives_s = LIMITS.record_lifetime_s_min + LIMITS.record_lifetime_rounds * MANIFEST.round_seconds
+    for group in range(1_000):
+        gossip.handle(make_group(MANIFEST, group), START + group)
+    kept = gossip._publisher._recent
+    assert 0 < len(kept) <= lives_s
+    assert all(announced.expires > START + 999 for announced in kept)
 
 
 def test_what_piled_up_alone_is_announced_the_newest_first_in_batches_that_are_no_flood():

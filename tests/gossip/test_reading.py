@@ -104,6 +104,19 @@ def test_a_key_whose_round_was_over_when_it_was_read_is_not_read_again():
     assert len(over & set(seen)) >= 9, "and all of them were found"
 
 
+def test_a_key_is_forgotten_once_its_round_is_read_no_more():
+    read = reader()
+    finished = 0
+    for second in range(0, 100 * MANIFEST.round_seconds, 5):
+        now = START + second
+        if read.keys(100, 1, now):
+            read.answered(1, now)
+            finished = max(finished, len(read._finished))
+            oldest = MANIFEST.round_at(now) - LIMITS.read_rounds_back
+            assert all(topic.round >= oldest for topic in read._finished)
+    assert finished > 0
+
+
 def test_before_genesis_there_is_nothing_to_read():
     assert reader().keys(5, 1, MANIFEST.genesis - 100) == ()
 

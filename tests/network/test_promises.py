@@ -91,3 +91,12 @@ def test_what_is_remembered_is_bounded() -> None:
         broken(promises, node, 0.0)
     assert not promises.breaks(0, 1.0)
     assert promises.breaks(1, 1.0)
+
+
+def test_a_promise_is_forgotten_with_what_was_promised() -> None:
+    promises = Promises()
+    lives_s = 60
+    for second in range(1_000):
+        promises.made(NODE, second, b"entry", float(second + lives_s), float(second))
+    assert len(promises._promises) == lives_s
+    assert len(promises._checked) == lives_s
