@@ -27,6 +27,9 @@ from swarmd.policy import load_policy
 
 RANDOM_SEED = 0
 MADE_UP_END_SHARE = 24  # with random weights, one token in 24 ends a completion: 18 of 32 tokens on average
+APART = 8.0
+"""A number of every token's embedding but one's, which has the opposite. Every state has it too, so that the
+logits of that one token are some 60 nats below all others."""
 NEVER_WRITTEN = {EMBEDDED: "<|pad|>", SMOLLM2: "<repo_name>", QWEN: "<|pad|>"}
 """A token that the model does not write. For fixed lengths, the end token has its id."""
 
@@ -83,7 +86,12 @@ def _write_qwen(directory: Path) -> None:
     tokenizer = _embedded_tokenizer()
     torch.manual_seed(RANDOM_SEED)
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    _save(Qwen2ForCausalLM(Qwen2Config(**QWEN_CONFIG, **ids)), tokenizer, directory)
+    model = Qwen2ForCausalLM(Qwen2Config(**QWEN_CONFIG, **ids))
+    with torch.no_grad():  # or one token in 152,000 would be the one that is never written
+        table = model.model.embed_tokens.weight
+        table[:, 0] = APART
+        table[tokenizer.convert_tokens_to_ids(NEVER_WRITTEN[QWEN]), 0] = -APART
+    _save(model, tokenizer, directory)
 
 
 _WRITERS: dict[str, Callable[[Path], None]] = {

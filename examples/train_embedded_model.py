@@ -2,7 +2,7 @@
 
     python examples/train_embedded_model.py --out swarmd/assets/embedded     # train, save, print the figures
     python examples/train_embedded_model.py --check swarmd/assets/embedded   # only the figures
-    python examples/train_embedded_model.py --size larger --out examples/models/larger  # 2.4 M, other tokens
+    python examples/train_embedded_model.py --size larger --out examples/models/larger-base  # 2.4 M
 
 A peer needs a starting policy that is sometimes right. One that never is teaches it nothing, and one that
 always is has nothing to learn. So the recipe has two stages:
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="train and save here")
     parser.add_argument("--check", type=Path, help="only print the figures of the model saved here")
     parser.add_argument("--supervised", type=Path, help="dilute the stage-one model here; make it if absent")
-    parser.add_argument("--size", choices=SIZES, default="embedded", help="of a new model")
+    parser.add_argument("--size", choices=SIZES, default="embedded", help="of the model that stage one makes")
     parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="steps of stage one")
     parser.add_argument("--gold-share", type=float, default=GOLD_SHARE, help="share of diluted targets")
     parser.add_argument(

@@ -33,14 +33,20 @@ def bytes_read(group: ScoredGroup, turns: int | None = None) -> int:
     return total
 
 
+OWN_BYTES_UNKNOWN = 8_192.0
+"""What an own group is taken to cost before there is one, or without any (`--local 0`): eight answers of some
+hundred tokens behind a question of two screens."""
+
+
 def shortened(groups: Sequence[ScoredGroup], own_bytes: float | None) -> list[ScoredGroup]:
     """The groups, each with as many turns as cost `TIMES_MAX` times `own_bytes` at most, and at least one.
 
-    `own_bytes`: what own groups cost lately; None if none is known, and then nothing is left out. Rewards are
-    still those of the whole completions. One turn of each needs no bound: no more of it is trained on than
-    this policy may write itself.
+    `own_bytes`: what own groups cost lately, if that is known. Rewards are still those of the whole
+    completions. One turn of each is always left: of each, no more is trained on than this policy may write
+    itself, and a record has 64 at most. Images count nothing here.
     """
-    return [group if own_bytes is None else _shortened(group, TIMES_MAX * own_bytes) for group in groups]
+    most = TIMES_MAX * (OWN_BYTES_UNKNOWN if own_bytes is None else own_bytes)
+    return [_shortened(group, most) for group in groups]
 
 
 def _shortened(group: ScoredGroup, most: float) -> ScoredGroup:

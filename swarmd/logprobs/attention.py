@@ -119,7 +119,7 @@ def attend(
         # Query heads that share keys take the place of more tokens, so keys are not repeated for each head.
         rows, width = packing.inputs.shape
         shown_keys, shown_values = (
-            _by_head(torch.cat([of_prompts.index_select(0, packing.owners), own], dim=1), size)
+            _by_head(torch.cat([_of_each(of_prompts, packing.owners), own], dim=1), size)
             for of_prompts, own in (keys, values)
         )
         inputs = functional.scaled_dot_product_attention(
@@ -143,6 +143,12 @@ def _computed_in(query: Tensor) -> torch.dtype:
 def _by_head(states: Tensor, size: int) -> Tensor:
     """[b, l, heads * size] -> [b, heads, l, size]"""
     return states.view(*states.shape[:2], -1, size).transpose(1, 2)
+
+
+def _of_each(of_prompts: Tensor, owners: Tensor) -> Tensor:
+    """States of prompts [R, P, W] -> of the prompt of each completion [B', P, W]."""
+    # Not index_select, whose backward pass sums repeated rows in bfloat16, and on CUDA in no fixed order.
+    return functional.embedding(owners, of_prompts.flatten(1)).view(-1, *of_prompts.shape[1:])
 
 
 # Each token has one place in prompts and inputs, and no two share one. So these are each other's gradient,

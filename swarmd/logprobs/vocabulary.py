@@ -16,8 +16,8 @@ from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.gradients import accumulated
 
 SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
-ACCELERATOR_SLICE_BYTES = 256 * 2**20
-"""The same on an accelerator, where each slice is some twenty kernels. In slices of 32 MB, SmolLM2's 49,152
+CUDA_SLICE_BYTES = 256 * 2**20
+"""The same on CUDA, where each slice is some twenty kernels. In slices of 32 MB, SmolLM2's 49,152
 tokens at 16,384 positions were 2,000 launches, a third of a training step."""
 KEPT_BYTES = 128 * 2**20  # of exp(logits) kept for backward; more is computed again (a third more work)
 SLICE_TOKENS_MIN = 256  # of the vocabulary; narrower products are slow
@@ -121,7 +121,7 @@ class _ChosenLogprobs(torch.autograd.Function):
 
 def slice_bytes(device: str) -> int:
     """Bytes of float32 logits at once on a type of device, such as "cuda"."""
-    return SLICE_BYTES if device == "cpu" else ACCELERATOR_SLICE_BYTES
+    return CUDA_SLICE_BYTES if device == "cuda" else SLICE_BYTES
 
 
 def _slices(count: int, vocab_size: int, device: torch.device) -> Iterator[tuple[int, int]]:

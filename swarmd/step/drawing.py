@@ -74,8 +74,9 @@ def draw_external(
     rehearse: int = 0,
     shares: Shares | None = None,
 ) -> Drawn:
-    """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used. A group that costs much
-    more than own ones comes with its first turns alone.
+    """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
+
+    A group that makes this policy read much more than own ones do comes with its first turns alone.
 
     `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
     answer, because no other group teaches if only verified text is trained on. `spread_only`: only groups

@@ -52,7 +52,7 @@ _TURNS_RESULT_BYTES_MAX = _RESULT_BYTES_MAX + TURNS_MAX * OBSERVATION_BYTES_MAX
 _TURNS_RESULT_ITEMS_MAX = _RESULT_ITEMS_MAX + 2 * TURNS_MAX
 
 _HELD_OUT_BYTES_MAX = FRAME_BYTES_MAX // 2  # a reply may be one of 256 questions; nine of ten are not in it
-_EXPECTED_CHARS_MAX = 16_384  # no completion has more bytes, and people are shown one
+_EXPECTED_CHARS_MAX = 16_384  # no completion has more, and people are shown one
 
 _TOGETHER = (
     64  # questions that one job makes: a result and its way through the pipe cost more than most questions

@@ -236,6 +236,8 @@ class _Place:
                 raise self.error((*at, key), str(detail))
             case (False, "image", detail, _):
                 raise self.error(at, f"no model could be shown it: {detail}")
+            case (False, "question", detail, _):
+                raise self.error((*at, "config"), f"no peer could be asked it: {detail}")
             case (False, kind, detail, _):
                 raise self.error((*at, "config"), f"no question could be made: {kind} {detail}".rstrip())
 

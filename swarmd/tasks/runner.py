@@ -124,9 +124,7 @@ class TaskRunner:
     async def expected(self, specs: Sequence[TaskSpec]) -> list[str | None]:
         """A right answer to the question of each spec, to show to people. None where the source gives none,
         or fails. Nothing is scored with it."""
-        outcomes = await self._outcomes(
-            specs, lambda some: ("answers", tuple(map(raw, some))), self._options.question_s
-        )
+        outcomes = await self._made("answers", specs, QUESTIONS_PER_REQUEST)
         return [
             outcome[1] if outcome[0] is True and isinstance(outcome[1], str) else None for outcome in outcomes
         ]
@@ -150,7 +148,7 @@ class TaskRunner:
         return [question_of(spec, outcome) for spec, outcome in pairs if outcome != _NOT_HELD_OUT]
 
     async def _made(self, kind: str, specs: Sequence[TaskSpec], at_once: int) -> list[Any]:
-        """The outcomes of requests of `kind` for questions."""
+        """The outcomes of requests of `kind`, for questions or their answers."""
         outcomes: list[Any] = []
         for start in range(0, len(specs), at_once):
             outcomes += await self._outcomes(

@@ -207,9 +207,8 @@ class Forger:
         digest: bytes,
         completions: Sequence[Mapping[str, object]],
         payload_type: bytes = RECORD_PAYLOAD_TYPE,
-        **more: Any,
     ) -> Forged:
-        """A record of any shape, signed; `more` are fields beside those that it should have."""
+        """A record of any shape, signed."""
         now = int(time.time())
         fields: dict[str, Any] = {
             "swarm": self.manifest.swarm_id,
@@ -223,7 +222,7 @@ class Forger:
             "temperature_milli": 1_000,
             "model": "embedded",
             "tokenizer": TOKENIZER,
-        } | more
+        }
         body = seal(key, RECORD_DOMAIN, payload_type, encode(fields))
         return Forged(key, body, fields["round"], fields["expires"])
 

@@ -38,8 +38,7 @@ class Asked:
     turns: int
     hidden: str
     images: Images
-    right: str | None
-    """A right answer, if the task gives one."""
+    right: str
 
     @property
     def digest(self) -> bytes:
@@ -94,13 +93,15 @@ def draw(family: TaskFamily, rng: random.Random, fits: Callable[[Asked], bool] =
 
 
 def ask(family: TaskFamily, seed: int) -> Asked:
-    """The question of that seed."""
+    """The question of that seed. Raises RuntimeError if its task gives no right answer."""
     spec, task = task_spec(family, seed), _task(family.source, family.dataset, family.config)
     text, entry = task.question(spec.seed, spec.index)
     turns, images = turns_of(task), images_for(task, entry)
     hidden = hidden_part(task, entry, spec.seed, spec.index)
     expected = getattr(task, "expected", None)
     right = None if expected is None else expected(entry)
+    if right is None:
+        raise RuntimeError(f"{family.dataset} gives no right answer")
     return Asked(family, spec, text, turns, hidden, images, right)
 
 

@@ -24,7 +24,7 @@ FAMILY = TaskFamily(
 
 async def test_programs_that_forge_earn_nothing_and_a_group_that_hangs_is_lost_at_its_first_hang() -> None:
     spec = task_spec(FAMILY, 7)
-    right = str(ask(FAMILY, 7).right)
+    right = ask(FAMILY, 7).right
     forged = [text for text, _ in programs.forged()]
     hanging = [text for text, _ in programs.hanging(right)]
     async with TaskRunner(reward="exact", options=replace(FOR_PEERS, score_s=60.0)) as runner:

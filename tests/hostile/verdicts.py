@@ -42,7 +42,7 @@ def steps(evidence: Evidence) -> Figure:
 def nothing_taken(numbers: range, refused_min: int, evidence: Evidence) -> tuple[Figure, ...]:
     """From the identities of these numbers, which publish nothing honest: no group is used, none is paid.
 
-    `refused_min`: how many groups must have come so far that they were judged. Others are refused on the way.
+    `refused_min`: how many groups must have come so far that they were judged; 0 if all are refused before.
     """
     liars = frozenset(key_of(evidence.seed, number).peer_id for number in numbers)
     paid = sum(n for seen in evidence.attacked for (by, _), n in seen.paid.items() if by in liars)
@@ -53,8 +53,9 @@ def nothing_taken(numbers: range, refused_min: int, evidence: Evidence) -> tuple
         steps(evidence),
         at_most("rewards in a pool", paid, 0),
         at_most("liars' groups drawn", drawn, 0),
-        at_least("liars' groups refused", refused, refused_min),
+        *([at_least("liars' groups refused", refused, refused_min)] if refused_min else []),
         at_least("groups published", evidence.did["published"], 10),
+        at_least("entries that a target took", evidence.did["held"], 1),
     )
 
 

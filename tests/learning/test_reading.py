@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.learning import Experience
-from swarmd.learning.reading import TIMES_MAX, bytes_read, shortened
+from swarmd.learning.reading import OWN_BYTES_UNKNOWN, TIMES_MAX, bytes_read, shortened
 
 
 def group(question: str, *completions: tuple[str, ...], said: str = "no") -> ScoredGroup:
@@ -65,6 +65,12 @@ def test_one_turn_of_each_completion_is_left_and_no_more_than_is_allowed(
     longest = max(len(completion.turns) for completion in kept.completions)
     assert longest == 1 or bytes_read(kept) <= TIMES_MAX * own_bytes
     assert len(kept.completions) == len(completions)
+
+
+def test_a_peer_without_own_groups_is_not_made_to_read_without_bound() -> None:
+    costly = group("question", *[tuple("z" * 200 for _ in range(16))] * 28)
+    [kept] = shortened([costly], None)
+    assert bytes_read(kept) <= TIMES_MAX * OWN_BYTES_UNKNOWN < bytes_read(costly)
 
 
 def test_what_own_groups_cost_is_remembered() -> None:

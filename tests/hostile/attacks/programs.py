@@ -67,7 +67,7 @@ async def forge(scene: Scene) -> Counts:
 
 async def hang(scene: Scene) -> Counts:
     def write(forger: Forger, asked: Asked, _number: int) -> Forged:
-        return forger.record(forger.key(HANGER), asked.spec, asked.text, hanging(str(asked.right)))
+        return forger.record(forger.key(HANGER), asked.spec, asked.text, hanging(asked.right))
 
     return await publish(scene, write, families=_families(scene))
 

@@ -116,7 +116,7 @@ async def forge(scene: Scene) -> Counts:
 
 async def hang(scene: Scene) -> Counts:
     def write(forger: Forger, asked: Asked, _number: int) -> Forged:
-        texts = _hanging(HANGING[asked.family.dataset], str(asked.right))
+        texts = _hanging(HANGING[asked.family.dataset], asked.right)
         return forger.record(forger.key(HANGER), asked.spec, asked.text, texts)
 
     def fits(asked: Asked) -> bool:

@@ -62,7 +62,7 @@ def answer(text: object) -> str:
 
 def wrong(asked: Asked) -> str:
     """A guess that is no number's."""
-    return answer(int(str(asked.right)) + 1)
+    return answer(int(asked.right) + 1)
 
 
 def too_many(asked: Asked) -> list[Episode]:
@@ -86,8 +86,8 @@ def overheard(asked: Asked) -> list[Episode]:
 
 def misspelled(asked: Asked) -> list[Episode]:
     """The number in figures that the game does not take."""
-    figures = str(asked.right).translate({48 + n: 0x0660 + n for n in range(10)})
-    return _claimed([answer(figures), answer(f"0x{int(str(asked.right)):x}")], asked)
+    figures = asked.right.translate({48 + n: 0x0660 + n for n in range(10)})
+    return _claimed([answer(figures), answer(f"0x{int(asked.right):x}")], asked)
 
 
 def _claimed(turns: Sequence[str], asked: Asked) -> list[Episode]:
@@ -133,7 +133,7 @@ def costly(forger: Forger, asked: Asked, number: int) -> Forged:
 
     Every second completion stops before the end and is worth nothing.
     """
-    right = int(str(asked.right))
+    right = int(asked.right)
     guesses = [answer(1 + (right + 7 * n + number) % 99_999) for n in range(1, 15 * 30)]
     episodes: list[Episode] = []
     for completion in range(28):
