@@ -8,7 +8,7 @@ from __future__ import annotations
 from swarmd.hardware.arrangement import FLOAT32, Arrangement, Workload
 from swarmd.hardware.shape import ModelShape
 from swarmd.logprobs.padded import LOGIT_BYTES, tokens_weight
-from swarmd.logprobs.vocabulary import KEPT_BYTES, slice_bytes
+from swarmd.logprobs.vocabulary import KEPT_BYTES, slice_width
 
 TRANSFORMERS_KEEP = 1.25
 """Numbers that transformers' layers keep for the backward pass, per number in and out of a linear layer."""
@@ -74,7 +74,8 @@ def _kept_by_transformers(shape: ModelShape, arrangement: Arrangement, keys: flo
 def _sliced_logits(shape: ModelShape, arrangement: Arrangement, tokens: int) -> int:
     count = tokens * shape.vocab_size
     kept = arrangement.itemsize * count if arrangement.itemsize * count <= KEPT_BYTES else 0
-    return kept + LOGIT_SLICES * min(slice_bytes(arrangement.device), FLOAT32 * count)
+    width = min(shape.vocab_size, slice_width(tokens, arrangement.device))
+    return kept + LOGIT_SLICES * FLOAT32 * tokens * width
 
 
 def _states(shape: ModelShape, work: Workload, tokens: int) -> int:

@@ -16,11 +16,11 @@ from swarmd.logprobs.factored import FactoredGradients
 from swarmd.logprobs.gradients import accumulated
 
 SLICE_BYTES = 32 * 2**20  # of float32 logits at once: small beside any model, large enough for fast products
-CUDA_SLICE_BYTES = 256 * 2**20
-"""The same on CUDA, where each slice is some twenty kernels. In slices of 32 MB, SmolLM2's 49,152
-tokens at 16,384 positions were 2,000 launches, a third of a training step."""
 KEPT_BYTES = 128 * 2**20  # of exp(logits) kept for backward; more is computed again (a third more work)
 SLICE_TOKENS_MIN = 256  # of the vocabulary; narrower products are slow
+CUDA_SLICE_TOKENS_MIN = 4_096
+"""The same on CUDA, where each slice is some twenty kernels. SmolLM2's 49,152 tokens at 16,384 positions, 512
+at a time, were 2,000 launches: a third of a training step. Few positions do not make slices any larger."""
 
 
 def chosen_logprobs(
@@ -119,13 +119,14 @@ class _ChosenLogprobs(torch.autograd.Function):
         )
 
 
-def slice_bytes(device: str) -> int:
-    """Bytes of float32 logits at once on a type of device, such as "cuda"."""
-    return CUDA_SLICE_BYTES if device == "cuda" else SLICE_BYTES
+def slice_width(count: int, device: str) -> int:
+    """Tokens of the vocabulary at once for `count` positions, on a type of device such as "cuda"."""
+    least = CUDA_SLICE_TOKENS_MIN if device == "cuda" else SLICE_TOKENS_MIN
+    return max(least, SLICE_BYTES // (4 * max(1, count)))
 
 
 def _slices(count: int, vocab_size: int, device: torch.device) -> Iterator[tuple[int, int]]:
-    width = max(SLICE_TOKENS_MIN, slice_bytes(device.type) // (4 * max(1, count)))
+    width = slice_width(count, device.type)
     return ((start, min(start + width, vocab_size)) for start in range(0, vocab_size, width))
 
 

@@ -10,10 +10,11 @@ import swarmd
 from swarmd.errors import ConfigError
 from swarmd.testnet.attackers import KINDS, checkout, command, kinds
 from tests.hostile.attacks import PAIR_ATTACKS
+from tests.hostile.swarms import STARTER
 
 
 def test_each_kind_is_an_attack_that_needs_no_swarm_of_its_own() -> None:
-    assert [kind for kind in KINDS if PAIR_ATTACKS[kind].swarm is not None] == []
+    assert [kind for kind in KINDS if PAIR_ATTACKS[kind].swarm != STARTER] == []
 
 
 def test_kinds_are_given_in_turn() -> None:
