@@ -16,6 +16,10 @@ TIMES_MAX = 4.0
 """What a group of others may cost in own groups' cost. Tasks of one swarm differ, a little more than twofold
 in those that come with swarmd; and a quarter of the draws, which strangers can get, must not fill a step."""
 
+OWN_BYTES_UNKNOWN = 8_192.0
+"""What an own group is taken to cost before there is one, or without any (`--local 0`): eight answers of some
+hundred tokens behind a question of two screens."""
+
 
 def bytes_read(group: ScoredGroup, turns: int | None = None) -> int:
     """UTF-8 bytes read in order to train on the first `turns` turns of each completion, or on all.
@@ -31,11 +35,6 @@ def bytes_read(group: ScoredGroup, turns: int | None = None) -> int:
             total += written + (said if place else 0)
             said += written + len(turn.observation.encode())
     return total
-
-
-OWN_BYTES_UNKNOWN = 8_192.0
-"""What an own group is taken to cost before there is one, or without any (`--local 0`): eight answers of some
-hundred tokens behind a question of two screens."""
 
 
 def shortened(groups: Sequence[ScoredGroup], own_bytes: float | None) -> list[ScoredGroup]:

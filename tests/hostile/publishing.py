@@ -69,11 +69,15 @@ async def publish(
     async for number in paced(per_second, scene.until, GROUPS_MAX):
         asked = draw(families[number % len(families)], scene.rng, fits)
         forged = write(scene.forger, asked, number)
-        items = [scene.forger.announce(forged, asked.family), scene.forger.inline(forged)]
-        for target in scene.targets:
-            held += await store(attacker, target, items)
+        held += await offer(scene, attacker, asked.family, forged)
         published += 1
     return {"published": published, "held": held}
+
+
+async def offer(scene: Scene, attacker: Attacker, family: TaskFamily, forged: Forged) -> int:
+    """Announce a group to both targets, its body inline. How many entries they took."""
+    items = [scene.forger.announce(forged, family), scene.forger.inline(forged)]
+    return sum([await store(attacker, target, items) for target in scene.targets])
 
 
 async def entered(scene: Scene) -> Attacker:
@@ -82,6 +86,11 @@ async def entered(scene: Scene) -> Attacker:
     for target in scene.targets:
         await attacker.enter(target)
     return attacker
+
+
+def answer(text: object) -> str:
+    """A completion that says no more."""
+    return f"<answer>{text}</answer>"
 
 
 def draw(family: TaskFamily, rng: random.Random, fits: Callable[[Asked], bool] = lambda _: True) -> Asked:

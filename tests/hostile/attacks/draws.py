@@ -18,7 +18,7 @@ from protocol import TaskFamily, digest_of
 from tests.hostile.attacker import PULL_PROTOCOL, paced
 from tests.hostile.figures import Figure, at_least, at_most, true
 from tests.hostile.forging import Forged, key_of, store
-from tests.hostile.publishing import draw, entered
+from tests.hostile.publishing import answer, draw, entered, offer
 from tests.hostile.scene import LONG_S, LONG_SETTLE_S, Attack, Counts, Evidence, Scene
 
 SHARE_MAX = 0.25
@@ -58,8 +58,8 @@ class Author:
         """One group by the identity of that number."""
         forger = self._scene.forger
         asked = draw(self._rng.choice(forger.manifest.tasks), self._rng)
-        right = f"<answer>{asked.right}</answer>"
-        completions = [(self._gibberish() + right, 1.0), (self._gibberish() + "<answer>7x</answer>", 0.0)] * 4
+        right, wrong = answer(asked.right), answer("7x")
+        completions = [(self._gibberish() + right, 1.0), (self._gibberish() + wrong, 0.0)] * 4
         return asked.family, forger.record(forger.key(number), asked.spec, asked.text, completions)
 
     def _gibberish(self) -> str:
@@ -74,9 +74,7 @@ async def publish(identities: int, per_round: int, scene: Scene) -> Counts:
     pace = identities * per_round / scene.forger.manifest.round_seconds
     async for number in paced(pace, scene.until, 100_000):
         family, forged = author.write(number % identities + 1)
-        items = [scene.forger.announce(forged, family), scene.forger.inline(forged)]
-        for target in scene.targets:
-            held += await store(attacker, target, items)
+        held += await offer(scene, attacker, family, forged)
         published += 1
     return {"published": published, "held": held}
 

@@ -16,7 +16,7 @@ from protocol import TURNS_RECORD_PAYLOAD_TYPE, KeyPair, TaskFamily
 from swarmd.images import CHANNELS, SIDE_MAX, Image
 from swarmd.tasks.episodes import digest_of
 from tests.hostile.forging import Episode, Forged, Forger
-from tests.hostile.publishing import Asked, publish
+from tests.hostile.publishing import Asked, answer, publish
 from tests.hostile.scene import Attack, Counts, Scene
 from tests.hostile.verdicts import nobody_held_up, nothing_taken
 
@@ -32,7 +32,7 @@ COSTLY = ("maze", "frames", "odd")
 
 def answered(asked: Asked) -> list[Episode]:
     """A right answer and a wrong one, and what they are worth."""
-    return [([f"<answer>{asked.right}</answer>"], 1.0), (["<answer>banana</answer>"], 0.0)] * 4
+    return [([answer(asked.right)], 1.0), ([answer("banana")], 0.0)] * 4
 
 
 def about(forger: Forger, key: KeyPair, asked: Asked, *images: Image) -> Forged:
@@ -87,8 +87,8 @@ def unearned(forger: Forger, key: KeyPair, asked: Asked) -> Forged:
     """Wrong answers, a picture as text among them, that ask to be paid."""
     pixels = struct.pack("8B", *range(8)).hex()
     wrong = ("banana", f"data:image/png;base64,{pixels}", "<image>", str(10**15))
-    episodes: list[Episode] = [([f"<image><answer>{text}</answer>"], 1.0) for text in wrong]
-    episodes.append((["<answer>banana</answer>"], 0.0))
+    episodes: list[Episode] = [(["<image>" + answer(text)], 1.0) for text in wrong]
+    episodes.append(([answer("banana")], 0.0))
     return forger.record_of_turns(key, asked.spec, asked.digest, episodes)
 
 

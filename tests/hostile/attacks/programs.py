@@ -14,7 +14,7 @@ from protocol import TaskFamily
 from swarmd.tasks.frames import pack
 from tests.hostile.attacks.scorers import FORGER, HANGER, STARTER_TASKS, judge_forging, judge_hanging
 from tests.hostile.forging import Forged, Forger
-from tests.hostile.publishing import Asked, publish
+from tests.hostile.publishing import Asked, answer, publish
 from tests.hostile.scene import Attack, Counts, Scene
 
 _SCORE = repr(pack((True, (1_000_000, True))))
@@ -78,17 +78,13 @@ def _families(scene: Scene) -> list[TaskFamily]:
 
 def forged() -> list[tuple[str, float]]:
     """Wrong programs that ask to be paid, beside a wrong one that does not."""
-    return [*((completion(text), 1.0) for text in FORGERIES), (completion("def solve(*a): return 0"), 0.0)]
+    return [*((answer(text), 1.0) for text in FORGERIES), (answer("def solve(*a): return 0"), 0.0)]
 
 
 def hanging(right: str) -> list[tuple[str, float]]:
     """A right program, a wrong one, and some that never end."""
-    wrong = [(completion(text), 0.0) for text in (*HANGING, "def solve(*a): return 0")]
-    return [(completion(right), 1.0), *wrong]
-
-
-def completion(answer: str) -> str:
-    return f"<answer>{answer}</answer>"
+    wrong = [(answer(text), 0.0) for text in (*HANGING, "def solve(*a): return 0")]
+    return [(answer(right), 1.0), *wrong]
 
 
 ATTACKS = (

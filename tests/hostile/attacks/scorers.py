@@ -16,7 +16,7 @@ from protocol import TaskFamily
 from swarmd.tasks.frames import pack
 from tests.hostile.figures import Figure, at_least, at_most
 from tests.hostile.forging import Forged, Forger, key_of
-from tests.hostile.publishing import Asked, publish
+from tests.hostile.publishing import Asked, answer, publish
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
 from tests.hostile.verdicts import exchanges, own_scoring, steps
 
@@ -131,16 +131,16 @@ def _families(scene: Scene, datasets: Collection[str]) -> list[TaskFamily]:
 
 def _forged(answers: Sequence[str]) -> list[tuple[str, float]]:
     """Wrong answers that ask to be paid, beside wrong ones that do not."""
-    paid = [(f"<answer>{answer}</answer>", 1.0) for answer in answers]
-    return [*paid, ("<answer>7x</answer>", 0.0), ("I do not know.", 0.0)]
+    paid = [(answer(text), 1.0) for text in answers]
+    return [*paid, (answer("7x"), 0.0), ("I do not know.", 0.0)]
 
 
 def _hanging(answers: Sequence[str], right: str) -> list[tuple[str, float]]:
     """A right one, a wrong one, and some that do not come to an end."""
     return [
-        (f"<answer>{right}</answer>", 1.0),
-        *((f"<answer>{answer}</answer>", 0.0) for answer in answers),
-        ("<answer>7x</answer>", 0.0),
+        (answer(right), 1.0),
+        *((answer(text), 0.0) for text in answers),
+        (answer("7x"), 0.0),
     ]
 
 

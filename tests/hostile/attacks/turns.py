@@ -16,7 +16,7 @@ from protocol import TURNS_RECORD_PAYLOAD_TYPE, TaskFamily, prompt_digest
 from protocol.limits import TURNS_MAX
 from tests.hostile.attacks.scorers import STARTER_TASKS
 from tests.hostile.forging import Episode, Forged, Forger
-from tests.hostile.publishing import Asked, publish
+from tests.hostile.publishing import Asked, answer, publish
 from tests.hostile.scene import Attack, Counts, Scene
 from tests.hostile.verdicts import nobody_held_up, nothing_taken
 
@@ -54,10 +54,6 @@ SWARM = {
 }  # fmt: skip
 """Tasks that the embedded model can do from the start, so that a pair soon exchanges enough groups; those of
 the preset `guessing`; and the game that can be made to cost most."""
-
-
-def answer(text: object) -> str:
-    return f"<answer>{text}</answer>"
 
 
 def wrong(asked: Asked) -> str:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from protocol import TaskSpec, canonical_json
 from swarmd.tasks import TaskRunner
 from swarmd.tasks.versions import outside_versions
+from tests.tasks.outside.specs import game
 
 pytestmark = [
     pytest.mark.asyncio,
     pytest.mark.skipif("textarena" not in outside_versions(), reason="textarena is not installed"),
 ]
-
-
-def game(name: str, seed: int, **options: object) -> TaskSpec:
-    return TaskSpec(
-        source="textarena",
-        dataset=name,
-        config=canonical_json(options),
-        version=outside_versions()["textarena"],
-        seed=seed,
-        index=0,
-    )
 
 
 async def test_a_number_is_found_by_halving_and_wordle_says_what_it_lacks():

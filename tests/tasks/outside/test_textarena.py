@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from protocol import TaskSpec, canonical_json
 from swarmd.errors import ConfigError
 from swarmd.tasks import Question, TaskRunner, find_payers, load_manifest
-from swarmd.tasks.versions import outside_versions
 from tests.tasks.outside import fake_textarena
+from tests.tasks.outside.specs import game
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,17 +33,6 @@ dataset = "{game}"
 
 def said(*answers: object) -> list[str]:
     return [f"<answer>{answer}</answer>" for answer in answers]
-
-
-def game(name: str = "Guess-v0", seed: int = 1, **options: object) -> TaskSpec:
-    return TaskSpec(
-        source="textarena",
-        dataset=name,
-        config=canonical_json(options),
-        version=outside_versions()["textarena"],
-        seed=seed,
-        index=0,
-    )
 
 
 def manifest(directory: Path, name: str, options: str = "") -> str:
