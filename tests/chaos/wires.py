@@ -49,7 +49,9 @@ class Wires:
     """
 
     count: int
-    network: ipaddress.IPv4Network = field(default=ipaddress.ip_network("10.77.0.0/24"))
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network = field(
+        default=ipaddress.ip_network("10.77.0.0/24")
+    )
     _cut: set[frozenset[int]] = field(default_factory=set)
     _narrow: set[int] = field(default_factory=set)
 

@@ -1,7 +1,7 @@
 """Takes docker-compose.yml through a day of an operator, and says after each blow when all peers were back.
 
 A peer is back when its container is healthy, it has taken a step, and it has pulled a group of another peer,
-all after the blow. Standard library only: it runs where docker is, without swarmd.
+all after the blow was over. Standard library only: it runs where docker is, without swarmd.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ PROJECT = "swarmd-tour"
 BACK_S = 900  # on a machine with two busy cores a start takes minutes
 LOOK_EVERY_S = 5
 OUTAGE_S = 45  # longer than the 30 s after which a peer says that it hears nobody
+IMAGE = "swarmd:testnet"
+IMAGE_BYTES_MAX = 1_200_000_000  # the goal, for torch's CPU build
 PAGE_PORT = 8080
 TOKEN = "swarmd-testnet-token"  # of docker-compose.yml
 
@@ -63,14 +65,23 @@ def compose_command() -> list[str]:
 class Testnet:
     """The containers of the tour, in a project of their own."""
 
-    def __init__(self) -> None:
-        self._compose = [*compose_command(), "--project-name", PROJECT, "--profile", "page"]
+    def __init__(self, *, prometheus: bool) -> None:
+        self._compose = [
+            *compose_command(),
+            "--project-name",
+            PROJECT,
+            "--profile",
+            "page",
+            "--profile",
+            "metrics",
+        ]
+        self._services = ["bootstrap", "peer", "observer", *(["prometheus"] if prometheus else [])]
 
     def compose(self, *arguments: str) -> str:
         return run(*self._compose, *arguments)
 
     def up(self, peers: int) -> None:
-        self.compose("up", "--detach", "--no-build", "--scale", f"peer={peers}")
+        self.compose("up", "--detach", "--no-build", "--scale", f"peer={peers}", *self._services)
 
     def containers(self, service: str) -> list[str]:
         return sorted(self.compose("ps", "--quiet", service).split())
@@ -78,32 +89,36 @@ class Testnet:
     def trainers(self) -> list[str]:
         return [*self.containers("bootstrap"), *self.containers("peer")]
 
+    def healthy(self) -> int:
+        """How many trainers are."""
+        return sum(self.is_healthy(each) for each in self.trainers())
+
+    def is_healthy(self, container: str) -> bool:
+        state = "{{.State.Running}} {{.State.Paused}} {{.State.Health.Status}}"
+        shown = run("docker", "inspect", "--format", state, container, check=False)
+        return shown.split() == ["true", "false", "healthy"]
+
     def see(self, container: str) -> Seen | None:
-        """None while it is not healthy."""
-        shown = run(
-            "docker",
-            "inspect",
-            "--format",
-            "{{.State.Running}} {{.State.Health.Status}}",
-            container,
-            check=False,
-        )
-        if shown.split() != ["true", "healthy"]:
+        """None while it is not healthy, or too busy to say how it is."""
+        if not self.is_healthy(container):
             return None
-        told = run(
-            "docker",
-            "exec",
-            container,
-            "sh",
-            "-c",
-            "swarmd status --json --home $(cat /tmp/home)",
-            check=False,
-        )
+        ask = "swarmd status --json --home $(cat /tmp/home)"
+        told = run("docker", "exec", container, "sh", "-c", ask, check=False)
         try:
             status = json.loads(told)
             return Seen(status["peer_id"], status["step"], status["groups"]["pulled"])
         except (ValueError, KeyError):
             return None
+
+    def scraped(self) -> dict[str, str]:
+        """Of each peer that Prometheus knows, whether its last scrape succeeded: "1" or "0"."""
+        ask = (
+            "import urllib.request as u;"
+            "print(u.urlopen('http://prometheus:9090/api/v1/query?query=up', timeout=10).read().decode())"
+        )
+        [bootstrap] = self.containers("bootstrap")
+        answer = json.loads(run("docker", "exec", bootstrap, "python3", "-c", ask))
+        return {each["metric"]["instance"]: each["value"][1] for each in answer["data"]["result"]}
 
     def page(self) -> int:
         """Bytes of the swarm's page, as a browser on this machine gets it."""
@@ -112,19 +127,21 @@ class Testnet:
         return len(run("curl", "--silent", "--fail", "--header", f"Authorization: Bearer {TOKEN}", url))
 
 
-def wait_until_back(net: Testnet, peers: int, before: dict[str, Seen]) -> tuple[float, dict[str, Seen]]:
-    """Seconds until `peers` peers are back, and how they are then."""
+def wait_until_back(net: Testnet, peers: int) -> tuple[float, dict[str, Seen]]:
+    """Seconds until `peers` peers are back, and how each was when it was last seen so."""
     begun = time.monotonic()
     first: dict[str, Seen] = {}
+    back: dict[str, Seen] = {}
     while (passed := time.monotonic() - begun) < BACK_S:
         now = {seen.peer_id: seen for each in net.trainers() if (seen := net.see(each))}
         for peer, seen in now.items():
-            first.setdefault(peer, before.get(peer, seen))
-        back = [s for p, s in now.items() if s.step > first[p].step and s.pulled > first[p].pulled]
-        if len(back) == len(now) == peers:
-            return passed, now
+            was = first.setdefault(peer, seen)
+            if seen.step > was.step and seen.pulled > was.pulled:
+                back[peer] = seen
+        if len(back) == peers and net.healthy() == peers:
+            return passed, back
         time.sleep(LOOK_EVERY_S)
-    raise TourError(f"{len(now)} of {peers} peers are back after {BACK_S} s: `docker ps`, `docker logs`")
+    raise TourError(f"{len(back)} of {peers} peers are back after {BACK_S} s: `docker ps`, `docker logs`")
 
 
 def blows(net: Testnet, peers: int) -> Sequence[tuple[str, int, Callable[[], None]]]:
@@ -139,17 +156,8 @@ def blows(net: Testnet, peers: int) -> Sequence[tuple[str, int, Callable[[], Non
 
     def crash() -> None:
         pid = run("docker", "inspect", "--format", "{{.State.Pid}}", one()).strip()
-        run(
-            "docker",
-            "run",
-            "--rm",
-            "--pid=host",
-            "--user=0",
-            "--entrypoint=kill",
-            "swarmd:testnet",
-            "-9",
-            pid,
-        )
+        as_host = ("--rm", "--pid=host", "--user=0", "--entrypoint=python3")  # slim images have no `kill`
+        run("docker", "run", *as_host, IMAGE, "-c", f"import os; os.kill({pid}, 9)")
 
     def pause() -> None:
         container = one()
@@ -184,6 +192,21 @@ def blows(net: Testnet, peers: int) -> Sequence[tuple[str, int, Callable[[], Non
     )
 
 
+def try_image() -> None:
+    """Raises TourError if the image is too large, or a peer in it cannot train a step without a network."""
+    size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", IMAGE))
+    begun = time.monotonic()
+    walls = ("--network=none", "--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=ALL")
+    step = ("--home", "/tmp/home", "--host", "127.0.0.1", "--steps", "1", "--evaluate-every", "0")
+    run("docker", "run", "--rm", *walls, IMAGE, "join", *step)
+    print(
+        f"the image has {size / 1e9:.2f} GB; a step in it, alone: {time.monotonic() - begun:.0f} s\n",
+        flush=True,
+    )
+    if size > IMAGE_BYTES_MAX:
+        raise TourError(f"the image is larger than {IMAGE_BYTES_MAX / 1e9} GB: `docker history {IMAGE}`")
+
+
 def tour(net: Testnet, peers: int) -> None:
     """Print a row after each blow."""
     print(f"| after | peers | all back after | steps | groups pulled | of {peers + 1} known peers |")
@@ -191,7 +214,7 @@ def tour(net: Testnet, peers: int) -> None:
     before: dict[str, Seen] = {}
     for what, expected, blow in blows(net, peers):
         blow()
-        back_s, now = wait_until_back(net, expected + 1, before)
+        back_s, now = wait_until_back(net, expected + 1)
         gains = [seen.step - before[peer].step for peer, seen in now.items() if peer in before]
         pulled = sum(seen.pulled - before[peer].pulled for peer, seen in now.items() if peer in before)
         known = len(now.keys() & before.keys()) if before else 0
@@ -199,6 +222,9 @@ def tour(net: Testnet, peers: int) -> None:
         print(f"| {what} | {expected + 1} | {back_s:.0f} s | {steps} | {pulled} | {known} |", flush=True)
         before = now
     print(f"\nthe page of the swarm answers with {net.page()} bytes")
+    if net.containers("prometheus"):
+        scraped = net.scraped().values()
+        print(f"Prometheus has scraped {sum(value == '1' for value in scraped)} of {len(scraped)} peers")
 
 
 def require_free_port() -> None:
@@ -212,13 +238,17 @@ def require_free_port() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=int, default=3, help="beside the bootstrap peer (default: 3)")
+    parser.add_argument(
+        "--prometheus", action="store_true", help="with Prometheus, whose image must be at hand"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the containers running at the end")
     wanted = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the containers go, too
     try:
-        net = Testnet()
+        net = Testnet(prometheus=wanted.prometheus)
         require_free_port()
         net.compose("build")
+        try_image()
         try:
             tour(net, wanted.peers)
         finally:

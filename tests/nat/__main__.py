@@ -24,8 +24,10 @@ from swarmd.errors import SwarmdError
 from swarmd.observe import StatusSnapshot, ask_status
 from tests.integration.daemon_process import DaemonProcess, Event
 from tests.nat.homes import Kind, Street, why_not_possible
+from tests.nat.sixes import StreetOfSixes
 
 KINDS = {"full": Kind.FULL_CONE, "port": Kind.PORT_RESTRICTED, "symmetric": Kind.SYMMETRIC}
+SIXES = {"open6": Kind.OPEN_6, "firewall6": Kind.FIREWALL_6}
 PUBLIC = 3
 START_S = 600.0
 """For all daemons to have joined; a minute on an idle machine with two cores."""
@@ -129,7 +131,7 @@ class Laboratory:
         street = self._street
         first = self._member("public 0", 0, "join", [*OPTIONS, *options])
         self.public.append(first)
-        address = f"/ip4/{street.address(0)}/tcp/{self._public_port}/p2p/"
+        address = f"/ip{street.VERSION}/{street.address(0)}/tcp/{self._public_port}/p2p/"
         first.process.wait_for("join_command", timeout_s=START_S)
         named = ["--peer", address + first.peer_id]
         for number in range(1, street.public):
@@ -230,7 +232,7 @@ class Laboratory:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.nat", description=__doc__)
-    parser.add_argument("--homes", default="full,port,port,symmetric", help=", ".join(KINDS))
+    parser.add_argument("--homes", default="full,port,port,symmetric", help=", ".join([*KINDS, *SIXES]))
     parser.add_argument("--public", type=int, default=PUBLIC, help="public machines")
     parser.add_argument("--alone", type=float, default=90.0, help="seconds without any public peer; 0: never")
     parser.add_argument(
@@ -238,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         help="where public peers listen; the last home lets nothing out but TCP to it",
     )
+    parser.add_argument("--no-udp", action="store_true", help="no machine sends a datagram")
     parser.add_argument("--unplug", action="store_true", help="a relay loses its wire instead of its process")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here too")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write there what each daemon said")
@@ -245,11 +248,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if why := why_not_possible():
         print(f"no homes can be built here: {why}", file=sys.stderr)
         return 2
-    kinds = [KINDS[name] for name in given.homes.split(",")]
+    names = given.homes.split(",")
+    kinds = [{**KINDS, **SIXES}[name] for name in names]
+    version = StreetOfSixes if names[0] in SIXES else Street
     result, began = Result(), time.monotonic()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nat-")))
-        street = stack.enter_context(Street(given.public + len(kinds), kinds=kinds).laid())
+        street = stack.enter_context(version(given.public + len(kinds), kinds=kinds).laid())
+        if given.no_udp:
+            street.block_udp()
         if given.only_port:
             street.allow_out(street.count - 1, given.only_port)
         laboratory = Laboratory(

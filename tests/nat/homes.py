@@ -1,4 +1,4 @@
-"""Public machines on one wire, and homes behind routers of three kinds, each in network namespaces.
+"""Public machines on one wire, and homes behind routers of several kinds, each in network namespaces.
 
 Addresses look public, because p2pd and swarmd treat private ones differently; nothing leaves the namespaces.
 Every machine has a /24 of its own, so each is a network of its own. Needs root, `ip` and `nft`.
@@ -28,6 +28,11 @@ class Kind(StrEnum):
     SYMMETRIC = "symmetric"
     """another outer port for each connection"""
 
+    OPEN_6 = "open IPv6"
+    """no translation, and nothing is refused"""
+    FIREWALL_6 = "IPv6 firewall"
+    """no translation; only what the inside has spoken to comes in (RFC 6092)"""
+
 
 _OUTGOING = {
     Kind.FULL_CONE: "oifname eth0 masquerade",
@@ -46,6 +51,12 @@ table ip home {{
 """
 """A router answers nobody itself: an answer to a stray packet would end a hole that is being punched."""
 
+_WITHOUT_UDP = """
+table inet quiet {
+  chain out { type filter hook output priority filter; meta l4proto udp drop; }
+}
+"""
+
 
 def why_not_possible() -> str:
     """Why there can be no homes here; empty if there can."""
@@ -59,10 +70,15 @@ def why_not_possible() -> str:
 class Street(Wires):
     """The first machines are public; behind each of the others stands a home with one machine."""
 
-    network: ipaddress.IPv4Network = field(default=ipaddress.ip_network("5.45.0.0/16"))
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network = field(
+        default=ipaddress.ip_network("5.45.0.0/16")
+    )
     kinds: Sequence[Kind] = ()
     """Of the routers, which are the last machines."""
     INNER_PORT: ClassVar[int] = 41_000
+    VERSION: ClassVar[int] = 4
+    HOME_PREFIX: ClassVar[int] = 24
+    FORWARDING: ClassVar[tuple[str, ...]] = ("net.ipv4.ip_forward=1",)
 
     @property
     def public(self) -> int:
@@ -76,6 +92,19 @@ class Street(Wires):
         """Of the machine behind router `number`."""
         return f"192.168.{number + 1}.2"
 
+    def gateway(self, number: int) -> str:
+        """Of router `number`, as its home knows it."""
+        return f"192.168.{number + 1}.1"
+
+    def rules(self, number: int, kind: Kind) -> str:
+        """What router `number` lets through, in nft's language."""
+        open_to_all = kind is Kind.FULL_CONE
+        return _RULES.format(
+            forwarded=f"iifname eth0 dnat to {self.home_address(number)}" if open_to_all else "",
+            outgoing=_OUTGOING[kind],
+            policy="accept" if open_to_all else "drop",
+        )
+
     def home(self, number: int) -> str:
         """The namespace of the machine behind router `number`."""
         return f"{self.namespace(number)}h"
@@ -85,6 +114,9 @@ class Street(Wires):
         if number < self.public:
             return super().inside(number)
         return ("nsenter", f"--net=/var/run/netns/{self.home(number)}")
+
+    def _router(self, number: int) -> tuple[str, ...]:
+        return super().inside(number)
 
     @contextmanager
     def laid(self) -> Iterator[Street]:
@@ -99,9 +131,15 @@ class Street(Wires):
 
     def allow_out(self, number: int, port: int) -> None:
         """Let nothing out of this home but TCP to one port."""
-        rule = ("nft", "insert", "rule", "ip", "home", "through", "iifname", "home0")
+        family = {4: "ip", 6: "ip6"}[self.VERSION]
+        rule = ("nft", "insert", "rule", family, "home", "through", "iifname", "home0")
         for what in (("tcp", "dport", "!=", str(port)), ("meta", "l4proto", "udp")):
-            run_command(*super().inside(number), *rule, *what, "drop")
+            run_command(*self._router(number), *rule, *what, "drop")
+
+    def block_udp(self) -> None:
+        """No machine sends a datagram any more."""
+        for number in range(self.count):
+            self._filter(self.inside(number), _WITHOUT_UDP)
 
     def unplug(self, number: int) -> None:
         """A public machine loses its wire: nobody is told, as in a power cut."""
@@ -110,35 +148,32 @@ class Street(Wires):
     def _lay(self, number: int) -> None:
         # Homes do not exist yet while the wires are laid: `inside` must mean the router.
         name, outside = self.namespace(number), self._outside(number)
-        router = super().inside(number)
+        router = self._router(number)
         run_command("ip", "netns", "add", name)
         self.on_bridge("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
         self.on_bridge("ip", "link", "set", outside, "master", self.bridge, "up")
-        address = f"{self.address(number)}/{self.network.prefixlen}"
-        run_command(*router, "ip", "addr", "add", address, "dev", "eth0")
-        for device in ("lo", "eth0"):
-            run_command(*router, "ip", "link", "set", device, "up")
+        self._place(router, self.address(number), self.network.prefixlen, "eth0")
 
     def _build(self, number: int, kind: Kind) -> None:
-        router, home = super().inside(number), self.home(number)
+        router, home = self._router(number), self.home(number)
         run_command("ip", "netns", "add", home)
         run_command(
             *router, *("ip", "link", "add", "home0", "type", "veth", "peer", "name", "eth0", "netns", home)
         )
-        inner, gateway = self.home_address(number), f"192.168.{number + 1}.1"
-        run_command(*router, "ip", "addr", "add", f"{gateway}/24", "dev", "home0")
-        run_command(*router, "ip", "link", "set", "home0", "up")
-        run_command(*router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self._place(router, self.gateway(number), self.HOME_PREFIX, "home0")
+        run_command(*router, "sysctl", "-qw", *self.FORWARDING)
         inside = self.inside(number)
-        run_command(*inside, "ip", "addr", "add", f"{inner}/24", "dev", "eth0")
-        for device in ("lo", "eth0"):
-            run_command(*inside, "ip", "link", "set", device, "up")
-        run_command(*inside, "ip", "route", "add", "default", "via", gateway)
-        open_to_all = kind is Kind.FULL_CONE
-        rules = _RULES.format(
-            forwarded=f"iifname eth0 dnat to {inner}" if open_to_all else "",
-            outgoing=_OUTGOING[kind],
-            policy="accept" if open_to_all else "drop",
-        )
-        command = (*router, "nft", "-f", "-")
+        self._place(inside, self.home_address(number), self.HOME_PREFIX, "eth0")
+        run_command(*inside, "ip", "route", "add", "default", "via", self.gateway(number))
+        self._filter(router, self.rules(number, kind))
+
+    def _place(self, inside: Sequence[str], address: str, prefix: int, device: str) -> None:
+        """Give a device its address, and set it up."""
+        at_once = ("nodad",) if self.VERSION == 6 else ()  # no waiting for a neighbour who has it already
+        run_command(*inside, "ip", "addr", "add", f"{address}/{prefix}", "dev", device, *at_once)
+        for each in ("lo", device):
+            run_command(*inside, "ip", "link", "set", each, "up")
+
+    def _filter(self, inside: Sequence[str], rules: str) -> None:
+        command = (*inside, "nft", "-f", "-")
         subprocess.run(command, input=rules, text=True, check=True, capture_output=True)

@@ -8,10 +8,12 @@ import sys
 import pytest
 
 from tests.nat.homes import Kind, Street, why_not_possible
+from tests.nat.sixes import StreetOfSixes
 
 LISTEN = """
-import socket
-server = socket.create_server(("", 41000), reuse_port=True)
+import socket, sys
+family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+server = socket.create_server(("", 41000), family=family, reuse_port=True)
 print("listening", flush=True)
 for _ in range(2):
     one, where = server.accept()
@@ -20,7 +22,7 @@ for _ in range(2):
 
 CALL = """
 import socket, sys
-caller = socket.socket()
+caller = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 caller.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 caller.bind(("", int(sys.argv[2])))
 caller.settimeout(2.0)
@@ -35,7 +37,7 @@ pytestmark = pytest.mark.skipif(bool(why_not_possible()), reason=why_not_possibl
 
 
 def listening(street: Street, number: int) -> subprocess.Popen[str]:
-    command = (*street.inside(number), sys.executable, "-c", LISTEN)
+    command = (*street.inside(number), sys.executable, "-c", LISTEN, str(street.VERSION))
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     assert server.stdout.readline().strip() == "listening"
@@ -68,3 +70,42 @@ def test_a_router_is_of_its_kind(kind: Kind, a_stranger_finds: str, keeps_its_po
             for server in servers:
                 server.kill()
                 server.wait()
+
+
+@pytest.mark.parametrize(
+    ("kind", "a_stranger_finds"), [(Kind.OPEN_6, "reached"), (Kind.FIREWALL_6, "silence")]
+)
+def test_a_router_of_ipv6_lets_out_and_lets_in_by_its_kind(kind: Kind, a_stranger_finds: str) -> None:
+    with StreetOfSixes(3, kinds=(kind,)).laid() as street:
+        home = street.public
+        servers = [listening(street, number) for number in (0, home)]
+        try:
+            assert call(street, home, street.address(0)) == "reached"
+            assert call(street, 1, street.home_address(home)) == a_stranger_finds
+        finally:
+            for server in servers:
+                server.kill()
+                server.wait()
+
+
+UDP = """
+import socket, sys
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", (sys.argv[1], 41000))
+    print("sent")
+except OSError:
+    print("refused")
+"""
+
+
+def test_without_udp_no_datagram_leaves_a_machine_and_connections_do() -> None:
+    with Street(2).laid() as street:
+        server = listening(street, 0)
+        try:
+            street.block_udp()
+            command = (*street.inside(1), sys.executable, "-c", UDP, street.address(0))
+            assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "refused"
+            assert call(street, 1, street.address(0)) == "reached"
+        finally:
+            server.kill()
+            server.wait()
