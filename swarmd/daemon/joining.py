@@ -152,8 +152,9 @@ async def _wait_for_manifest(network: Network, peers: Sequence[str], events: Eve
         events.emit(
             "warning",
             message=f"{silent} of {len(peers)} peers given do not answer, and only they know which swarm to "
-            f"join: asking again in {pause:.0f} s. To start without them, name the swarm with "
-            "--swarm",
+            f"join: asking again in {pause:.0f} s. Check that they run, and that this network lets TCP out "
+            "to their ports: one that lets nothing out but port 443 needs a peer that listens there, with "
+            "--port 443. To start without any, name the swarm with --swarm",
         )
         await asyncio.sleep(pause)
         pause = min(2 * pause, MANIFEST_ASK_MAX_S)

@@ -168,6 +168,7 @@ def test_a_new_home_waits_for_the_peers_given_and_never_takes_the_built_in_swarm
     asked, waiting = events.named("warning")[:2]
     assert DEAD in asked["message"]
     assert "asking again in 5 s" in waiting["message"]
+    assert "--port 443" in waiting["message"], "what a network needs that lets little else out"
     assert "name the swarm with --swarm" in waiting["message"]
 
 
