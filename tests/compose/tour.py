@@ -110,15 +110,30 @@ class Testnet:
         except (ValueError, KeyError):
             return None
 
-    def scraped(self) -> dict[str, str]:
-        """Of each peer that Prometheus knows, whether its last scrape succeeded: "1" or "0"."""
+    def hold_walls(self, container: str) -> bool:
+        """Whether its first process has no rights, cannot write the image, and has bounds."""
+        told = run("docker", "exec", container, "cat", "/proc/1/status")
+        has = dict(line.split(":\t", 1) for line in told.splitlines() if ":\t" in line)
+        limits = "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}"
+        bounds = run("docker", "inspect", "--format", limits, container).split()
+        wrote = run("docker", "exec", container, "sh", "-c", "touch /opt/swarmd/x && echo yes", check=False)
+        return (
+            int(has["CapEff"], 16) == 0
+            and has["NoNewPrivs"] == "1"
+            and has["Uid"].split()[0] != "0"
+            and all(int(bound) > 0 for bound in bounds)
+            and not wrote
+        )
+
+    def scraped(self) -> list[str]:
+        """Of each peer that Prometheus scrapes now, how the last time went: "up", "down" or "unknown"."""
         ask = (
             "import urllib.request as u;"
-            "print(u.urlopen('http://prometheus:9090/api/v1/query?query=up', timeout=10).read().decode())"
+            "print(u.urlopen('http://prometheus:9090/api/v1/targets', timeout=10).read().decode())"
         )
         [bootstrap] = self.containers("bootstrap")
         answer = json.loads(run("docker", "exec", bootstrap, "python3", "-c", ask))
-        return {each["metric"]["instance"]: each["value"][1] for each in answer["data"]["result"]}
+        return [each["health"] for each in answer["data"]["activeTargets"]]
 
     def page(self) -> int:
         """Bytes of the swarm's page, as a browser on this machine gets it."""
@@ -221,10 +236,12 @@ def tour(net: Testnet, peers: int) -> None:
         steps = f"{min(gains)} to {max(gains)}" if gains else "first"
         print(f"| {what} | {expected + 1} | {back_s:.0f} s | {steps} | {pulled} | {known} |", flush=True)
         before = now
-    print(f"\nthe page of the swarm answers with {net.page()} bytes")
+    walls = [net.hold_walls(each) for each in net.trainers()]
+    print(f"\nthe walls hold in {sum(walls)} of {len(walls)} containers")
+    print(f"the page of the swarm answers with {net.page()} bytes")
     if net.containers("prometheus"):
-        scraped = net.scraped().values()
-        print(f"Prometheus has scraped {sum(value == '1' for value in scraped)} of {len(scraped)} peers")
+        scraped = net.scraped()
+        print(f"Prometheus has scraped {scraped.count('up')} of {len(scraped)} peers")
 
 
 def require_free_port() -> None:

@@ -17,6 +17,8 @@ from swarmd.names import named
 from swarmd.observe import PeerView, ReachView, StatusSnapshot
 from swarmd.observe.metrics import PEERS_MAX, REACH_STATES, exposition
 from tests.observe.made_up_peer import HOSTILE, SNAPSHOT
+from tests.observe.prometheus import MAY_BE_EMPTY
+from tests.observe.prometheus import expressions as filled_expressions
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DASHBOARD = Path(__file__).parents[2] / "examples" / "grafana" / "swarmd.json"
@@ -191,3 +193,12 @@ def test_how_it_is_reached_and_which_way_groups_came_have_few_labels() -> None:
     ways = {labels: value for (name, labels), value in found.items() if name == "swarmd_arrived_groups_total"}
     assert ways == {("direct",): 0.0, ("relay",): 7.0, ("inline",): 0.0}
     assert (found["swarmd_relays", ()], found["swarmd_relay_places", ()]) == (2.0, 2.0)
+
+
+def test_a_real_prometheus_is_asked_every_expression_with_nothing_left_to_fill_in(
+    dashboard: dict[str, Any],
+) -> None:
+    asked = [expression for _, expression in filled_expressions()]
+    assert len(asked) == len(expressions(dashboard))
+    assert [each for each in asked if "$" in each] == []
+    assert {panel["title"] for panel in dashboard["panels"]} >= MAY_BE_EMPTY
