@@ -140,6 +140,8 @@ class PolicyConfig(Slice):
     answers in <answer> tags. Unset: as the checkpoint was trained, else 0."""
     threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model. Unset: chosen by the hardware probe."""
+    duty: Annotated[float, Flag("--duty", "SHARE")] = Field(1.0, ge=0.02, le=1)
+    """Share of the time that steps may take. At 0.25, a step of 1 s is followed by 3 s of rest."""
     memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"
     """Memory that the process may use on its device: a size such as 6GiB, or a share of what is free."""
 

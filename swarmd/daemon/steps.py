@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from swarmd.daemon.crediting import Begun, Crediting
 from swarmd.daemon.entering import Finished, enter_step
@@ -36,6 +37,11 @@ OTHER_TOKENIZERS = (
     "learning.external_loss to topr, imitate or as_own to learn from them"
 )
 MEASURING = "measuring what others taught"
+
+
+def rest_s(worked_s: float, duty: float) -> float:
+    """Seconds to rest after `worked_s` seconds of work, so that work is `duty` (0..1) of the time."""
+    return worked_s * (1.0 / duty - 1.0)
 
 
 class StepLoop:
@@ -83,7 +89,12 @@ class StepLoop:
     def usual_s(self) -> float:
         """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
         steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
-        return steps * (self.step_seconds or 0.0)
+        return steps * (self.step_every_s or 0.0)
+
+    @property
+    def step_every_s(self) -> float | None:
+        """Seconds from one step to the next, rest included, judging by the last; None before the first."""
+        return None if self.step_seconds is None else self.step_seconds / self._parts.config.policy.duty
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -212,6 +223,7 @@ class StepLoop:
         is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
+        await self._rest(time.monotonic() - began)
 
     # External groups ------------------------------------------------------------------------------
 
@@ -240,9 +252,9 @@ class StepLoop:
         if drawn.other_tokenizer and not self._tokenizers_told:
             self._tokenizers_told = True  # only once, not at every step
             parts.events.emit("warning", message=OTHER_TOKENIZERS)
-        if self.step_seconds is not None:
+        if self.step_every_s is not None:
             groups = self._mixing.demand(wanted)
-            parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_seconds))
+            parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_every_s))
         return drawn
 
     async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:
@@ -258,11 +270,20 @@ class StepLoop:
         self._parts.exchange.handle(
             Demand(groups=self._parts.config.learning.external, step_seconds=EXTERNAL_WAIT_S)
         )
-        try:
-            async with asyncio.timeout(EXTERNAL_WAIT_S):
+        await self._wait(EXTERNAL_WAIT_S)
+
+    async def _rest(self, worked_s: float) -> None:
+        """As long as `policy.duty` asks for after so much work. The exchange with others goes on."""
+        duty = self._parts.config.policy.duty
+        if duty < 1.0 and not self._stop.is_set():
+            self._enter("resting")
+            await self._wait(rest_s(worked_s, duty))
+
+    async def _wait(self, seconds: float) -> None:
+        """Until then, or until this loop is told to stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 await self._stop.wait()
-        except TimeoutError:
-            return
 
     # Evaluation and saving ------------------------------------------------------------------------
 
