@@ -39,8 +39,8 @@ OPTIONS = (
     "--duty",
     "0.05",
 )
-"""Small steps of peers that want more groups than there are: so they are always seen to exchange some. They rest, so
-that two cores suffice for twelve peers and their restarts, and what is judged is the swarm instead of the machine."""
+"""Small steps of peers that want more groups than there are: so they are always seen to exchange some. They
+rest, so that two cores suffice for twelve peers and their restarts: the swarm is judged, not the machine."""
 STOP_S = 90.0
 """For a daemon to stop in order on a machine with eleven others."""
 
