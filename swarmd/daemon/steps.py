@@ -21,6 +21,7 @@ from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.mixing import Mixing
 from swarmd.daemon.own_groups import OwnGroups
 from swarmd.daemon.phase_clock import PhaseClock
+from swarmd.daemon.resting import Rest
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
 from swarmd.daemon.step_parts import Parts, T
@@ -39,11 +40,6 @@ OTHER_TOKENIZERS = (
 MEASURING = "measuring what others taught"
 
 
-def rest_s(worked_s: float, duty: float) -> float:
-    """Seconds to rest after `worked_s` seconds of work, so that work is `duty` (0..1) of the time."""
-    return worked_s * (1.0 / duty - 1.0)
-
-
 class StepLoop:
     """Takes steps until told to stop, or until `config.steps` of them are done."""
 
@@ -59,6 +55,7 @@ class StepLoop:
         self._mixing = Mixing(parts.config.learning, parts.exchange.verification)
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
+        self._rest = Rest(parts.config.policy.duty)
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
         self._own = OwnGroups(parts, self._stop_generating, self._enter, self._in_model_thread)
@@ -223,7 +220,7 @@ class StepLoop:
         is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
-        await self._rest(time.monotonic() - began)
+        await self._rest_after(time.monotonic() - began)
 
     # External groups ------------------------------------------------------------------------------
 
@@ -272,12 +269,12 @@ class StepLoop:
         )
         await self._wait(EXTERNAL_WAIT_S)
 
-    async def _rest(self, worked_s: float) -> None:
-        """As long as `policy.duty` asks for after so much work. The exchange with others goes on."""
-        duty = self._parts.config.policy.duty
-        if duty < 1.0 and not self._stop.is_set():
+    async def _rest_after(self, step_s: float) -> None:
+        """As long as `policy.duty` asks for. The exchange with others goes on."""
+        seconds = self._rest.after(step_s)
+        if seconds > 0 and not self._stop.is_set():
             self._enter("resting")
-            await self._wait(rest_s(worked_s, duty))
+            await self._wait(seconds)
 
     async def _wait(self, seconds: float) -> None:
         """Until then, or until this loop is told to stop."""

@@ -37,7 +37,7 @@ OPTIONS = (
     "--evaluate-every",
     "0",
     "--duty",
-    "0.05",
+    "0.1",
 )
 """Small steps of peers that want more groups than there are: so they are always seen to exchange some. They
 rest, so that two cores suffice for twelve peers and their restarts: the swarm is judged, not the machine."""
