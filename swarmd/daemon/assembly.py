@@ -21,7 +21,6 @@ from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.joining import choose_manifest, read_invitation
 from swarmd.daemon.judging import open_panel
 from swarmd.daemon.learner import Learner, load_learner
-from swarmd.daemon.machine_use import ServedBodies
 from swarmd.daemon.meeting import meet
 from swarmd.daemon.recording import Recorder
 from swarmd.daemon.report import join_command, write_addresses
@@ -102,8 +101,7 @@ class Assembly:
             self._manifest = manifest
             self._keep_charter(invitation.charter, manifest)
             database.facts.set_swarm(manifest.swarm_id)
-            served = ServedBodies(blobs.get)
-            network.serve(bodies=served, manifest=manifest.to_bytes())
+            network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             held_out = HeldOutParts(manifest)
             tasks, learner = await self._start_worker_and_learner(
                 stack, manifest, past_of(database), held_out
@@ -129,7 +127,6 @@ class Assembly:
                 blobs=blobs,
                 network=network,
                 manifest=manifest,
-                served=served,
                 held_out=held_out,
                 tasks=tasks,
                 learner=learner,

@@ -14,7 +14,7 @@ from swarmd.config import Config
 from swarmd.daemon.exchange import Exchange, open_exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
-from swarmd.daemon.machine_use import ServedBodies, measure
+from swarmd.daemon.machine_use import MachineUse, measure
 from swarmd.daemon.news import Newsroom
 from swarmd.daemon.playing import open_desk
 from swarmd.daemon.recording import Recorder
@@ -72,7 +72,6 @@ class Wiring:
     blobs: BlobStore
     network: HivemindNetwork
     manifest: Manifest
-    served: ServedBodies
     held_out: HeldOutParts
     tasks: TaskRunner
     learner: Learner
@@ -136,13 +135,17 @@ class Wiring:
             exchange=exchange,
             events=self.events,
             recorder=self.recorder,
-            use=lambda: measure(
-                learner.policy.device,
-                pulled_bytes=self.network.statistics().bytes_pulled,
-                served_bytes=self.served.bytes,
-            ),
+            use=self._use,
             clock=time.time,
             model_thread=self.model_thread,
+        )
+
+    def _use(self) -> MachineUse:
+        traffic = self.network.statistics()
+        return measure(
+            self.learner.policy.device,
+            pulled_bytes=traffic.bytes_pulled,
+            served_bytes=traffic.bytes_served,
         )
 
     def _reporter(self, gossip: Gossip, steps: StepLoop, newsroom: Newsroom) -> Reporter:
