@@ -121,6 +121,7 @@ def _summary(seen: Seen) -> dict[str, object]:
         "latency_typical_s": seen.latency_typical_s,
         "rss_growth_mb": seen.rss_growth_mb,
         "scoring_s": max(seen.scoring_s, default=None),
+        "phase_s": seen.phase_s,
         "health": seen.status.get("health"),
         "peers": len(seen.status.get("peers", ())),
         "warnings": len(seen.warnings),
