@@ -47,7 +47,8 @@ class Experience:
             _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
             _observe(self._teaching, OWN, float(group.is_informative), 1)
             if group.work is not None:
-                _observe(self._work, TEACHING if group.is_informative else OWN, group.work, 2)
+                kind = TEACHING if group.is_informative else OWN
+                _observe(self._work, kind, math.log(max(1.0, group.work)), 2)
             for turn in (turn for completion in group.completions for turn in completion.turns):
                 if turn.behaviour_logprob_sum is not None:
                     nats -= turn.behaviour_logprob_sum
@@ -97,9 +98,13 @@ class Experience:
     @property
     def own_work(self) -> float | None:
         """What a recent own group costs that is trained on (`learning.reading`), as others publish only such.
-        That of the others before there is one, and None before there is any."""
+        That of the others before there is one, and None before there is any.
+
+        It is the geometric mean: among sixteen cheap groups one that costs fifty times as much must not allow
+        every group of others to cost ten times as much.
+        """
         work = self._work.get(TEACHING, self._work.get(OWN))
-        return None if work is None else work[0]
+        return None if work is None else math.exp(work[0])
 
     def to_state(self) -> State:
         """The state as JSON holds it."""

@@ -153,11 +153,19 @@ def test_what_own_groups_cost_that_teach_is_remembered_or_else_what_others_of_th
     experience = Experience()
     assert experience.own_work is None
     untaught = group("What?", ["ab"], ["c"], rewards=[1.0, 1.0], work=10.0)
-    experience.see_own([untaught, replace(untaught, work=30.0), replace(untaught, work=None)])
-    assert experience.own_work == 20.0
+    experience.see_own([untaught, replace(untaught, work=40.0), replace(untaught, work=None)])
+    assert experience.own_work == pytest.approx(20)
     teaching = group("What?", ["ab"], ["c"], rewards=[1.0, 0.0], work=50.0)
-    experience.see_own([teaching, replace(teaching, work=70.0), untaught])
-    assert experience.own_work == 60.0
+    experience.see_own([teaching, replace(teaching, work=200.0), untaught])
+    assert experience.own_work == pytest.approx(100)
     resumed = Experience()
     resumed.restore(json.loads(json.dumps(experience.to_state())))
     assert resumed.own_work == experience.own_work
+
+
+def test_one_costly_own_group_among_many_allows_others_little_more() -> None:
+    experience = Experience()
+    cheap = group("What?", ["ab"], ["c"], rewards=[1.0, 0.0], work=50.0)
+    experience.see_own([cheap] * 15)
+    experience.see_own([replace(cheap, work=5_000.0)])
+    assert experience.own_work == pytest.approx(50 * 100 ** (1 / 16))
