@@ -7,10 +7,9 @@ task it is of. One such record could keep a peer busy for minutes.
 
 from __future__ import annotations
 
-TIMES_MAX = 4.0
-"""What a group of others may cost, in what own groups cost that are trained on. Tasks of one swarm differ, a
-little more than twofold in those that come with swarmd; and half of the draws, which newcomers can get, must
-not fill a step."""
+TIMES_MAX = 2.0
+"""What a group of others may cost, in what own groups cost that are trained on. Even a step all of whose
+draws are as costly as they can be must not take a quarter more (`python -m benchmarks.costly_groups`)."""
 
 OWN_WORK_UNKNOWN = 8_192.0
 """What an own group is taken to cost before there is one, or without any (`--local 0`): eight answers of a

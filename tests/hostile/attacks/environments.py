@@ -67,7 +67,7 @@ MOVES = (
 
 
 def lie(forger: Forger, asked: Asked, number: int) -> Forged:
-    """Each hostile move in turn, by each identity in turn; more turns than the game has; hundreds of turns."""
+    """Each hostile move in turn, by each identity in turn; more turns than the game has; hundreds."""
     key = forger.key(LIARS[number % len(LIARS)])
     kind = number % (len(MOVES) + 2)
     if kind < len(MOVES):
