@@ -1,4 +1,4 @@
-"""What true groups of others that cost as much as they can add to a step, in CPU: `python -m benchmarks.costly_groups`.
+"""What the costliest true groups of others add to a step, in CPU: `python -m benchmarks.costly_groups`.
 
 The swarm, the model and the groups are those of `tests.hostile turns-costly` and `turns-long`. Each step
 writes, scores and trains on own groups and two of others: honest ones, or one or two of the costly. CPU time
