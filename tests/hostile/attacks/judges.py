@@ -42,7 +42,7 @@ SWARM = {
             {
                 **task,
                 "name": f"judged-{task['dataset']}",
-                "weight": 50,
+                "weight": 20,
                 "judges": [{"kind": "agreement", "questions": 32}],
             }
             for task in STARTER_TASKS
