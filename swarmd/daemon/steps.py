@@ -187,9 +187,11 @@ class StepLoop:
         measuring = await self._begin_measuring(external)
         self._enter("training")
         self._is_whole = False
-        success = progress.experience.success
+        success, own_work = progress.experience.success, progress.experience.own_work
         trainer = parts.learner.trainer
-        metrics = await self._in_model_thread(lambda: trainer.step(own, external, success, lessons))
+        metrics = await self._in_model_thread(
+            lambda: trainer.step(own, external, success, lessons, own_work=own_work)
+        )
         progress.see_step(metrics, own, external)
         self._is_whole = True
         if measuring is not None:
