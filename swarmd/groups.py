@@ -138,6 +138,8 @@ class ScoredGroup:
     """What the question shows. No record holds them: this peer drew them itself."""
     confidence: float = 1.0
     """How sure this peer's judges are of its rewards, 0..1; 1 where a verifier gave them."""
+    work: float | None = None
+    """Own groups only: what it made this policy read (`swarmd.learning.reading`)."""
 
     @property
     def rewards(self) -> tuple[float, ...]:

@@ -211,7 +211,13 @@ class Node:
             spread_only=self._learning.external_baseline == "group",
             rehearse=self._learning.rehearse,
         )
-        metrics = self.trainer.step(own, drawn.groups, progress.experience.success, drawn.lessons)
+        metrics = self.trainer.step(
+            own,
+            drawn.groups,
+            progress.experience.success,
+            drawn.lessons,
+            own_work=progress.experience.own_work,
+        )
         progress.see_step(metrics, own, drawn.groups)
         return Trained(metrics, tuple(drawn.groups), wanted, self._meter.lap())
 

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 from swarmd.groups import ScoredGroup
-from swarmd.learning.reading import bytes_read
 
 MEMORY = 16
 """About how many observations a mean is over: after some dozens of steps, a policy that learns is a different
@@ -22,6 +21,7 @@ PUBLISHERS_MAX = 1_024
 """Peers; as many as the ledger keeps counts of."""
 
 OWN = "own"
+TEACHING = "teaching"
 
 Mean = tuple[float, int]
 """A running mean, and how many observations it is over, at most `MEMORY`."""
@@ -38,7 +38,7 @@ class Experience:
         self._surprisal: dict[str, Mean] = {}
         self._own_surprisal: dict[str, Mean] = {}
         self._teaching: dict[str, Mean] = {}
-        self._reading: dict[str, Mean] = {}
+        self._work: dict[str, Mean] = {}
 
     def see_own(self, groups: Sequence[ScoredGroup]) -> None:
         """Take in groups that this peer has just sampled and scored."""
@@ -46,7 +46,9 @@ class Experience:
         for group in groups:
             _observe(self._success, group.task_id.hex(), group.mean_reward, TASKS_MAX)
             _observe(self._teaching, OWN, float(group.is_informative), 1)
-            _observe(self._reading, OWN, bytes_read(group), 1)
+            if group.work is not None:
+                kind = TEACHING if group.is_informative else OWN
+                _observe(self._work, kind, math.log(max(1.0, group.work)), 2)
             for turn in (turn for completion in group.completions for turn in completion.turns):
                 if turn.behaviour_logprob_sum is not None:
                     nats -= turn.behaviour_logprob_sum
@@ -94,10 +96,15 @@ class Experience:
         return None if teaching is None else teaching[0]
 
     @property
-    def own_bytes(self) -> float | None:
-        """What a recent own group makes this policy read, in bytes (`bytes_read`); None before the first."""
-        reading = self._reading.get(OWN)
-        return None if reading is None else reading[0]
+    def own_work(self) -> float | None:
+        """What a recent own group costs that is trained on (`learning.reading`), as others publish only such.
+        That of the others before there is one, and None before there is any.
+
+        It is the geometric mean: among sixteen cheap groups one that costs fifty times as much must not allow
+        every group of others to cost ten times as much.
+        """
+        work = self._work.get(TEACHING, self._work.get(OWN))
+        return None if work is None else math.exp(work[0])
 
     def to_state(self) -> State:
         """The state as JSON holds it."""
@@ -107,7 +114,7 @@ class Experience:
             "surprisal": dict(self._surprisal),
             "own_surprisal": dict(self._own_surprisal),
             "teaching": dict(self._teaching),
-            "reading": dict(self._reading),
+            "work": dict(self._work),
         }
 
     def restore(self, state: State) -> None:
@@ -117,7 +124,7 @@ class Experience:
         self._surprisal = dict(state.get("surprisal", {}))
         self._own_surprisal = dict(state.get("own_surprisal", {}))
         self._teaching = dict(state.get("teaching", {}))
-        self._reading = dict(state.get("reading", {}))
+        self._work = dict(state.get("work", {}))
 
 
 def _observe(means: dict[str, Mean], key: str, value: float, keys_max: int) -> None:

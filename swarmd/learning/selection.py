@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.images import Images, Prompt
 from swarmd.learning.algorithms import Denominators
 from swarmd.learning.batching import TrainRow
+from swarmd.learning.reading import row_work
 from swarmd.learning.verified import Standing, standings
 from swarmd.logprobs import TokenRow
 from swarmd.policy import Policy, PromptTooLongError
@@ -28,6 +30,9 @@ class Selection:
     groups_too_long: int
     untaught_tokens: int
     """In completions with a positive advantage of which nothing may be trained on."""
+    reencoded_differently: float | None = None
+    """External groups of this tokenizer only: the share of turns that have another number of tokens here than
+    their publisher says."""
 
     @property
     def trained_tokens(self) -> int:
@@ -45,6 +50,7 @@ class Selection:
             self.groups_used + other.groups_used,
             self.groups_too_long + other.groups_too_long,
             self.untaught_tokens + other.untaught_tokens,
+            self.reencoded_differently,
         )
 
 
@@ -56,6 +62,7 @@ def select_rows(
     with_equal_rewards: bool = False,
     advantages_of: Callable[[ScoredGroup], Tensor],
     verified_only: bool = False,
+    most: float = math.inf,
 ) -> Selection:
     """Rows of the groups that have an advantage and whose question fits the context.
 
@@ -64,9 +71,12 @@ def select_rows(
 
     Rows that are not trained on are left out, but count in the denominators. `with_equal_rewards`: groups
     without an advantage count too. `advantages_of`: a group of G completions -> advantages [G].
-    `verified_only`: external rows say what each of their tokens is a part of.
+    `verified_only`: external rows say what each of their tokens is a part of. `most`: what the rows of a
+    group may cost together (`learning.reading`). The best completions come first. What is beyond it is
+    neither read nor counted, but advantages are those of the whole group. One row is always read.
     """
     rows: list[TrainRow] = []
+    differs: list[float] = []
     completions = tokens = used = too_long = untaught = 0
     for group in groups:
         advantages = advantages_of(group).tolist()
@@ -78,14 +88,26 @@ def select_rows(
             too_long += 1
             continue
         used += 1
-        completions += sum(len(completion.turns) for completion in group.completions)
+        work, is_begun = 0.0, False
         for prompt, turn, bare, advantage in prompts.turns(group.completions, advantages):
             row = _row(policy, prompt, turn, advantage, external=group.external)
+            work += row_work(
+                len(prompt),
+                len(row.tokens.completion_ids),
+                policy.state_width,
+                reads_prompt=work == 0 or prompt is not prompts.first,
+            )
+            if work > most and is_begun:
+                break
+            is_begun = True
+            completions += 1
             if group.external:
-                same = group.tokenizer == policy.tokenizer_fingerprint
+                same_count = turn.token_count == len(row.tokens.completion_ids)
+                if group.tokenizer == policy.tokenizer_fingerprint and turn.token_count is not None:
+                    differs.append(not same_count)
                 row = replace(
                     row,
-                    same_tokens=same and turn.token_count == len(row.tokens.completion_ids),
+                    same_tokens=same_count and group.tokenizer == policy.tokenizer_fingerprint,
                     publisher=group.publisher,
                     standings=_standings(policy, prompt, turn, bare=bare) if verified_only else None,
                 )
@@ -94,7 +116,8 @@ def select_rows(
                 untaught += len(row.tokens.completion_ids)
             if row.tokens.completion_ids and row.teaches and trains_on(row):
                 rows.append(row)
-    return Selection(tuple(rows), Denominators(completions, tokens), used, too_long, untaught)
+    denominators = Denominators(completions, tokens)
+    return Selection(tuple(rows), denominators, used, too_long, untaught, _mean(differs))
 
 
 class _Prompts:
@@ -105,17 +128,19 @@ class _Prompts:
         self._policy = policy
         self._question = question
         self._images = images
-        self._first = policy.render(question, (), images)
+        self.first = policy.render(question, (), images)
 
     def turns(
         self, completions: Sequence[ScoredCompletion], advantages: Sequence[float]
     ) -> Iterator[tuple[Prompt, Turn, bool, float]]:
-        """(prompt, turn, whether its answer is bare, advantage) of each turn that fits."""
-        for completion, advantage in zip(completions, advantages, strict=True):
+        """(prompt, turn, whether its answer is bare, advantage) of each turn that fits, the best completions
+        first."""
+        ranked = sorted(zip(completions, advantages, strict=True), key=lambda each: -each[1])
+        for completion, advantage in ranked:
             said: list[Exchange] = []
             for turn in completion.turns:
                 try:
-                    prompt = self._render(said) if said else self._first
+                    prompt = self._render(said) if said else self.first
                 except PromptTooLongError:
                     break
                 yield prompt, turn, completion.bare, advantage
@@ -157,20 +182,17 @@ def sampled_entropy(groups: Sequence[ScoredGroup]) -> float | None:
 
 
 def share_reencoded_differently(policy: Policy, groups: Sequence[ScoredGroup]) -> float | None:
-    """The share of completions whose text encodes to other tokens than were sampled.
+    """The share of own turns whose text encodes to other tokens than were sampled.
 
-    Own completions are compared token by token; external ones with the same tokenizer by their token count.
     Only text travels, so others train on the re-encoded tokens.
     """
-    differs: list[float] = []
-    for group in groups:
-        for completion in _turns_of([group]):
-            encoded = policy.encode_completion(completion.text, completion.finished)
-            if not group.external and completion.token_ids:
-                differs.append(encoded != completion.token_ids)
-            elif group.tokenizer == policy.tokenizer_fingerprint and completion.token_count is not None:
-                differs.append(len(encoded) != completion.token_count)
-    return _mean(differs)
+    return _mean(
+        [
+            float(policy.encode_completion(turn.text, turn.finished) != turn.token_ids)
+            for turn in _turns_of(groups)
+            if turn.token_ids
+        ]
+    )
 
 
 def _turns_of(groups: Sequence[ScoredGroup]) -> Iterator[Turn]:

@@ -27,6 +27,7 @@ from swarmd.learning.external import external_loss
 from swarmd.learning.gradient import Batch, Objective, Part, Pass
 from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
+from swarmd.learning.reading import work_max
 from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.selection import (
     Selection,
@@ -73,13 +74,16 @@ class Trainer:
         external: Sequence[ScoredGroup],
         success: Mapping[bytes, float] | None = None,
         rehearsed: Sequence[ScoredGroup] = (),
+        *,
+        own_work: float | None = None,
     ) -> StepMetrics:
         """Train once on own and external groups. Either may be empty; if no group teaches, the weights stay.
 
         `success`: this peer's own mean reward by task id, in [0, 1], which the `shared` baseline of external
         groups needs. A family that it lacks counts as one that this peer fails at; without `success`, groups
         have their own baseline. `rehearsed`: lessons, which are trained on as external groups are, and
-        counted apart.
+        counted apart. `own_work`: what own groups cost lately. Each group of others is trained on as far as
+        `reading.work_max` of it allows.
 
         Never writes a non-finite number into the weights: such an update is left out and reported. If memory
         runs out, micro-batches become smaller. Raises ModelError if small ones do not fit either.
@@ -99,6 +103,7 @@ class Trainer:
             with_equal_rewards=algorithm.with_values,
             advantages_of=partial(self._advantages, success=success if self._shares_baseline else None),
             verified_only=self._config.external_tokens == "verified",
+            most=work_max(own_work),
         )
         external_rows, lessons = of_others(external), of_others(rehearsed)
         batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
@@ -235,7 +240,7 @@ class Trainer:
                 first.external_right_tokens + external_rows.untaught_tokens,
             ),
             reencoded_differently_own=share_reencoded_differently(self._policy, own),
-            reencoded_differently_external=share_reencoded_differently(self._policy, external),
+            reencoded_differently_external=external_rows.reencoded_differently,
             tokens_own_trained=own_rows.trained_tokens if passes else 0,
             tokens_external_trained=external_rows.trained_tokens if passes else 0,
         )

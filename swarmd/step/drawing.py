@@ -9,7 +9,6 @@ from typing import Protocol
 from protocol import Manifest, PeerId
 from swarmd.groups import ScoredGroup
 from swarmd.learning import DrawContext, GroupSampler
-from swarmd.learning.reading import shortened
 from swarmd.step.progress import Progress
 from swarmd.step.shares import Shares
 from swarmd.storage import Pool
@@ -76,8 +75,6 @@ def draw_external(
 ) -> Drawn:
     """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
 
-    A group that makes this policy read much more than own ones do comes with its first turns alone.
-
     `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
     answer, because no other group teaches if only verified text is trained on. `spread_only`: only groups
     whose rewards differ, because the others have no advantage over the mean of their group. `rehearse`: the
@@ -114,5 +111,4 @@ def draw_external(
         trust=lambda publisher: exchange.trust(PeerId(publisher)),
         rng=progress.drawing_rng,
     )
-    groups = shortened(groups, experience.own_bytes)
     return Drawn(groups, other_tokenizer=len(fresh) - len(readable), lessons=lessons)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from protocol import Manifest
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
+from swarmd.learning.reading import row_work
 from swarmd.policy import Policy, Sample
 from swarmd.step.earning import Unended, earned
 from swarmd.step.playing import Episode
@@ -71,6 +72,15 @@ def own_group(
         digest=None,
         external=False,
         confidence=min(score.confidence for score in scores),
+        work=sum(_work(episode, policy, is_first=episode is episodes[0]) for episode in episodes),
+    )
+
+
+def _work(episode: Episode[Sample], policy: Policy, *, is_first: bool) -> float:
+    """What its rows cost. All episodes of a group have one first prompt, which is read once."""
+    return sum(
+        row_work(prompt, len(sample.token_ids), policy.state_width, reads_prompt=is_first or turn > 0)
+        for turn, (prompt, sample) in enumerate(zip(episode.prompts, episode.samples, strict=True))
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from protocol import TaskSpec
 from swarmd.images import Images
@@ -49,6 +49,7 @@ class Scorer(Protocol):
 
 
 S = TypeVar("S", bound=Text)
+T = TypeVar("T")
 
 
 @dataclass
@@ -58,11 +59,13 @@ class Episode(Generic[S]):
     question: Question
     samples: list[S]
     observations: list[str] = field(default_factory=list)
+    prompts: list[int] = field(default_factory=list)
+    """Tokens of the prompt behind which each turn was written."""
 
     @classmethod
-    def begin(cls, question: Question, first: S) -> Episode[S]:
-        """A completion of which one turn is written."""
-        return cls(question, [first])
+    def begin(cls, question: Question, first: S, prompt: int = 0) -> Episode[S]:
+        """A completion of which one turn is written, behind a prompt of that many tokens."""
+        return cls(question, [first], prompts=[prompt])
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -92,11 +95,15 @@ class Episode(Generic[S]):
 
 Sampling = Callable[[list[Sequence[int]], int], Sequence[Sequence[S]]]
 """(prompts as token ids, completions of each) -> samples of each prompt. Runs in the model's thread."""
-InModelThread = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a call of the model off the event loop, and gives its result."""
 
 
-async def in_this_thread(call: Callable[[], Any]) -> Any:
+class InModelThread(Protocol):
+    """Call it in the model's thread, and wait for what it returns."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def in_this_thread(call: Callable[[], T]) -> T:
     """For a caller that uses the model from one thread only, its own."""
     return call()
 
@@ -115,20 +122,24 @@ async def play(
     All that go on are written together, so they may end at different times. At most `protocol.TURNS_MAX`
     calls of the model. Raises TaskError if the sandbox cannot run, and what `sample` raises.
     """
-    first = await in_model_thread(
-        lambda: sample(
-            [policy.render(question.text, (), question.images) for question in questions], num_completions
-        )
+    episodes: list[list[Episode[S]]] = await in_model_thread(
+        partial(_first_turns, questions, num_completions, sample, policy)
     )
-    episodes: list[list[Episode[S]]] = [
-        [Episode.begin(question, each) for each in group]
-        for question, group in zip(questions, first, strict=True)
-    ]
     live = [episode for group in episodes for episode in group if episode.question.turns > 1]
     while live:
         said = await tasks.replies([(episode.question.spec, episode.texts) for episode in live])
         live = await in_model_thread(partial(_next_turns, live, said, sample, policy))
     return episodes
+
+
+def _first_turns(
+    questions: Sequence[Question], num_completions: int, sample: Sampling[S], policy: Prompter
+) -> list[list[Episode[S]]]:
+    prompts = [policy.render(question.text, (), question.images) for question in questions]
+    return [
+        [Episode.begin(question, each, len(prompt)) for each in group]
+        for question, prompt, group in zip(questions, prompts, sample(prompts, num_completions), strict=True)
+    ]
 
 
 def _next_turns(
@@ -142,8 +153,9 @@ def _next_turns(
     prompts = [
         policy.render(episode.question.text, episode.exchanges, episode.question.images) for episode in live
     ]
-    for episode, [turn] in zip(live, sample(prompts, 1) if prompts else (), strict=True):
+    for episode, prompt, [turn] in zip(live, prompts, sample(prompts, 1) if prompts else (), strict=True):
         episode.samples.append(turn)
+        episode.prompts.append(len(prompt))
     return live
 
 

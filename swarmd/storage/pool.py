@@ -39,6 +39,9 @@ class Pool:
         self._ledger = ledger
         self._groups_max = groups_max
         self._on_problem = on_problem
+        self._read: dict[int, ScoredGroup] = {}
+        """Candidates of the last call, by row: most wait from one step to the next, and reading the largest
+        takes a millisecond."""
 
     def __len__(self) -> int:
         [(count,)] = self._connection.execute("SELECT COUNT(*) FROM pool")
@@ -79,18 +82,22 @@ class Pool:
             (min_round, informative_only),
         )
         positions = choose([publisher for _, publisher in waiting], limit)
-        chosen = [waiting[position][0] for position in positions]
-        groups = []
-        for row_id in chosen:
-            [(body,)] = self._connection.execute("SELECT body FROM pool WHERE id = ?", (row_id,))
-            try:
-                groups.append(_GROUP.validate_python(cbor2.loads(body)))
-            except (cbor2.CBORDecodeError, ValidationError) as error:
-                self._connection.execute("DELETE FROM pool WHERE id = ?", (row_id,))
-                self._on_problem(
-                    f"a group in the pool was corrupt and has been removed: {type(error).__name__}"
-                )
-        return groups
+        read, self._read = self._read, {}
+        for row_id in (waiting[position][0] for position in positions):
+            group = read.get(row_id) or self._group(row_id)
+            if group is not None:
+                self._read[row_id] = group
+        return list(self._read.values())
+
+    def _group(self, row_id: int) -> ScoredGroup | None:
+        """None of a row that is corrupt, which is removed."""
+        [(body,)] = self._connection.execute("SELECT body FROM pool WHERE id = ?", (row_id,))
+        try:
+            return _GROUP.validate_python(cbor2.loads(body))
+        except (cbor2.CBORDecodeError, ValidationError) as error:
+            self._connection.execute("DELETE FROM pool WHERE id = ?", (row_id,))
+            self._on_problem(f"a group in the pool was corrupt and has been removed: {type(error).__name__}")
+            return None
 
     def newest(self, limit: int) -> list[tuple[ScoredGroup, int | None]]:
         """The `limit` groups that came last, newest first, each with the step that it was used in."""

@@ -71,7 +71,7 @@ def everything(_name: str) -> bool:
 
 def dictionaries(rng: random.Random, wanted: Wanted = everything) -> Iterator[tuple[str, bytes]]:
     """Values of a found dictionary, each hostile in its own way."""
-    for name, make in (_NESTED | _LARGE).items():
+    for name, make in {**_NESTED, **_LARGE}.items():
         if wanted(name):
             yield name, make()
     for name, value in _small(rng):

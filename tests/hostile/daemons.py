@@ -13,7 +13,7 @@ import sqlite3
 import statistics
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -86,6 +86,8 @@ class Seen:
     """The most memory during the while, beyond the most before it."""
     scoring_s: tuple[float, ...]
     """How long its own completions took to be scored, of each step."""
+    phase_s: Mapping[str, float]
+    """Seconds of the while that were spent in each phase of a step."""
     paid: Counter[tuple[str, str]]
     """Completions in the pool with a reward, by publisher and task: all that ever came."""
     status: Mapping[str, Any]
@@ -175,6 +177,7 @@ class Honest:
             rss_growth_mb=max((sample.rss_mb for sample in during), default=math.nan)
             - max(before, default=math.nan),
             scoring_s=tuple(self._scoring(since, until)),
+            phase_s=self._phase_seconds(since, until),
             paid=self.paid(),
             status=statuses[-1] if statuses else {},
             warnings=tuple(str(event["message"]) for event in self.daemon.named("warning")),
@@ -185,6 +188,13 @@ class Honest:
     def _scoring(self, since: float, until: float) -> list[float]:
         phases = [event for event in self.daemon.named("phase") if since <= moment(event) < until]
         return [moment(b) - moment(a) for a, b in pairwise(phases) if a["name"] == "scoring"]
+
+    def _phase_seconds(self, since: float, until: float) -> dict[str, float]:
+        entered = [(moment(event), str(event["name"])) for event in self.daemon.named("phase")]
+        spent: defaultdict[str, float] = defaultdict(float)
+        for (begin, name), (end, _) in pairwise([*entered, (until, "")]):
+            spent[name] += max(0.0, min(end, until) - max(begin, since))
+        return {name: round(seconds, 3) for name, seconds in spent.items() if seconds > 0}
 
     def _ledger(self, since: float, until: float) -> tuple[Counter[str], Counter[str], Counter[Any]]:
         """Groups used, pulled and rejected by their publishers."""

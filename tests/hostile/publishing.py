@@ -15,8 +15,10 @@ from typing import Any
 
 from protocol import TaskFamily, TaskSpec, is_digest_held_out
 from swarmd.images import Images
+from swarmd.tasks.draw import agreed_seeds
 from swarmd.tasks.episodes import digest_of, hidden_part, turns_of
 from swarmd.tasks.imaging import images_for
+from swarmd.tasks.judge_rules import without_judges
 from swarmd.tasks.manifest import task_spec
 from tests.hostile.attacker import Attacker, paced
 from tests.hostile.forging import Forged, Forger, store
@@ -39,6 +41,9 @@ class Asked:
     hidden: str
     images: Images
     right: str
+    """A right answer; empty where the task gives none."""
+    score: Callable[[Sequence[str]], float]
+    """What answers in that many turns are worth."""
 
     @property
     def digest(self) -> bytes:
@@ -94,28 +99,28 @@ def answer(text: object) -> str:
 
 
 def draw(family: TaskFamily, rng: random.Random, fits: Callable[[Asked], bool] = lambda _: True) -> Asked:
-    """A question that is not held out, and that `fits`."""
+    """A question that is not held out, and that `fits`. Where a task is judged by agreement it is one that
+    the whole swarm asks, because votes on others are not kept."""
+    agreed = sorted(agreed_seeds(family) or ())
     while True:
-        asked = ask(family, rng.randrange(2**31))
+        asked = ask(family, rng.choice(agreed) if agreed else rng.randrange(2**31))
         if not is_digest_held_out(asked.digest) and fits(asked):
             return asked
 
 
 def ask(family: TaskFamily, seed: int) -> Asked:
-    """The question of that seed. Raises RuntimeError if its task gives no right answer."""
+    """The question of that seed."""
     spec, task = task_spec(family, seed), _task(family.source, family.dataset, family.config)
     text, entry = task.question(spec.seed, spec.index)
     turns, images = turns_of(task), images_for(task, entry)
     hidden = hidden_part(task, entry, spec.seed, spec.index)
     expected = getattr(task, "expected", None)
-    right = None if expected is None else expected(entry)
-    if right is None:
-        raise RuntimeError(f"{family.dataset} gives no right answer")
-    return Asked(family, spec, text, turns, hidden, images, right)
+    right = "" if expected is None else expected(entry) or ""
+    return Asked(family, spec, text, turns, hidden, images, right, lambda answers: task.score(answers, entry))
 
 
 @cache
 def _task(source: str, dataset: str, config: str) -> Any:
     from swarmd.tasks.source import find_sources  # takes seconds, and only the attacker's process needs it
 
-    return find_sources()[source].build(dataset, json.loads(config))
+    return find_sources()[source].build(dataset, without_judges(json.loads(config)))

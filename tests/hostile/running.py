@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swarmd.errors import SwarmdError
 from swarmd.tasks import load_manifest
 from tests.hostile import acting
 from tests.hostile.daemons import Pair, Seen, warm
@@ -59,7 +60,7 @@ class Arena:
             if isinstance(attack, Check):
                 return Outcome(attack.name, attack.what, attack.check(here, self.seed))
             return self._against_pair(attack, here, attack.seconds if seconds is None else seconds)
-        except (AssertionError, RuntimeError, subprocess.TimeoutExpired) as error:
+        except (AssertionError, RuntimeError, SwarmdError, subprocess.TimeoutExpired) as error:
             return Outcome(attack.name, attack.what, (), broke=str(error)[:BROKE_CHARS_MAX])
 
     def close(self) -> None:
@@ -121,6 +122,7 @@ def _summary(seen: Seen) -> dict[str, object]:
         "latency_typical_s": seen.latency_typical_s,
         "rss_growth_mb": seen.rss_growth_mb,
         "scoring_s": max(seen.scoring_s, default=None),
+        "phase_s": seen.phase_s,
         "health": seen.status.get("health"),
         "peers": len(seen.status.get("peers", ())),
         "warnings": len(seen.warnings),

@@ -28,7 +28,11 @@ def _table(task: Mapping[str, Any]) -> str:
 
 
 def _toml(value: object) -> str:
-    """Numbers, truth, text, lists of these; a time is text that looks like one."""
+    """Numbers, truth, text, lists and tables of these; a time is text that looks like one."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key} = {_toml(part)}' for key, part in value.items())}}}"
     if isinstance(value, str) and value.endswith("Z") and value[:4].isdigit():
         return value
     return json.dumps(value)

@@ -19,6 +19,7 @@ def test_every_kind_of_the_issue_is_in_the_table_by_default() -> None:
     assert kinds == {
         *("answers", "statuses", "shelf", "places", "draws", "streams"),
         *("flood", "dialling", "scorers", "holders", "small", "turns", "images"),
+        *("judges", "environments"),
     }
 
 
@@ -65,4 +66,6 @@ def test_list_names_them_and_an_unknown_name_is_an_error(capsys: pytest.CaptureF
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [attack.name for attack in choose(None, everything=False)])
 def test_against_real_daemons(name: str, tmp_path: Path) -> None:
+    if name.startswith("environments-"):
+        pytest.importorskip("textarena")
     assert main(["--only", name, "--json", str(tmp_path / "outcomes.json")]) == 0

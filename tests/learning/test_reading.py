@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hypothesis import given
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.learning import Experience
-from swarmd.learning.reading import OWN_BYTES_UNKNOWN, TIMES_MAX, bytes_read, shortened
+from swarmd.learning.batching import TrainRow
+from swarmd.learning.reading import OWN_WORK_UNKNOWN, TIMES_MAX, WIDTHS, row_work, work_max
+from swarmd.learning.selection import Selection, select_rows
+from swarmd.policy import Policy
+
+Texts = Sequence[str]
 
 
-def group(question: str, *completions: tuple[str, ...], said: str = "no") -> ScoredGroup:
+def group(
+    question: str, *completions: Texts, rewards: Sequence[float], work: float | None = None
+) -> ScoredGroup:
     return ScoredGroup(
         publisher="somebody",
         task_id=bytes(16),
         task_name="guessing",
         question=question,
         completions=tuple(
-            ScoredCompletion.from_turns([Turn(text, True, said) for text in turns], 1.0, bare=True)
-            for turns in completions
+            ScoredCompletion.from_turns([Turn(text, True, "no") for text in turns], reward, bare=True)
+            for turns, reward in zip(completions, rewards, strict=True)
         ),
         round=1,
         step=1,
@@ -29,56 +40,132 @@ def group(question: str, *completions: tuple[str, ...], said: str = "no") -> Sco
         tokenizer=bytes(8),
         digest=bytes(32),
         external=True,
+        work=work,
     )
 
 
-def test_each_turn_after_the_first_reads_all_that_was_said_before() -> None:
-    assert bytes_read(group("1234", ("ab", "cd"), ("ab",))) == 4 + 2 + (4 + 2 + 2) + 2 + 2
-    assert bytes_read(group("1234", ("ab", "cd"), ("ab",)), turns=1) == 4 + 2 + 2
-    assert bytes_read(group("é", ("ü",))) == 4
+def read(policy: Policy, made: ScoredGroup, most: float) -> Selection:
+    """All rows that a loss could ask for, with each completion's reward as its advantage."""
+    return select_rows(
+        policy,
+        [made],
+        trains_on=lambda row: True,
+        with_equal_rewards=True,
+        advantages_of=lambda each: torch.tensor(each.rewards),
+        most=most,
+    )
 
 
-def test_a_group_that_costs_too_much_is_trained_on_in_its_first_turns() -> None:
-    costly = group("1234", ("ab",) * 16, ("ab",) * 15, ("ab",))
-    [kept] = shortened([costly], bytes_read(costly, 5) / TIMES_MAX)
-    assert [len(completion.turns) for completion in kept.completions] == [5, 5, 1]
-    assert kept.rewards == costly.rewards
-    assert all(completion.bare for completion in kept.completions)
-    assert kept.completions[0].turns[:4] == costly.completions[0].turns[:4]
-    assert replace(kept, completions=costly.completions) == costly
+def work_of(policy: Policy, rows: Sequence[TrainRow], first: tuple[int, ...]) -> float:
+    """What these rows of one group cost; `first` is the prompt that those of first turns share."""
+    total, is_read = 0.0, False
+    for row in rows:
+        prompt, completion = row.tokens.prompt_ids, row.tokens.completion_ids
+        total += row_work(
+            len(prompt), len(completion), policy.state_width, reads_prompt=prompt != first or not is_read
+        )
+        is_read = True
+    return total
 
 
-def test_a_group_like_own_ones_is_left_as_it_is() -> None:
-    usual = group("1234", ("ab", "cd"), ("ab", "cd", "ef"))
-    assert shortened([usual], bytes_read(usual) / 2)[0] is usual
-    assert shortened([usual], None)[0] is usual
+@pytest.fixture
+def policy(make_policy: Callable[[], Policy]) -> Policy:
+    return make_policy()
 
 
+def test_a_row_costs_its_tokens_and_what_they_attend_to() -> None:
+    width = 100
+    assert row_work(10, 5, 10**9) == pytest.approx(15)
+    assert row_work(10, 5, 10**9, reads_prompt=False) == pytest.approx(5)
+    long = WIDTHS * width
+    assert row_work(long - 1, 1, width) == 2 * long
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
-    st.lists(st.lists(st.text(max_size=9), min_size=1, max_size=16).map(tuple), min_size=1, max_size=9),
-    st.floats(0, 1e4),
+    st.lists(
+        st.tuples(
+            st.lists(st.text(st.sampled_from("0123456789 z"), max_size=40), min_size=1, max_size=16),
+            st.sampled_from((-0.5, 0.5, 1.0)),
+        ),
+        min_size=1,
+        max_size=16,
+    ),
+    st.floats(0, 2_000),
 )
-def test_one_turn_of_each_completion_is_left_and_no_more_than_is_allowed(
-    completions: list[tuple[str, ...]], own_bytes: float
+def test_no_group_of_others_costs_more_than_is_allowed(
+    policy: Policy, written: list[tuple[list[str], float]], most: float
 ) -> None:
-    [kept] = shortened([group("question", *completions)], own_bytes)
-    longest = max(len(completion.turns) for completion in kept.completions)
-    assert longest == 1 or bytes_read(kept) <= TIMES_MAX * own_bytes
-    assert len(kept.completions) == len(completions)
+    made = group("What?", *(texts for texts, _ in written), rewards=[reward for _, reward in written])
+    found = read(policy, made, most)
+    assert found.rows
+    assert found.denominators.completions >= len(found.rows)
+    assert len(found.rows) == 1 or work_of(policy, found.rows, tuple(policy.render("What?"))) <= most
 
 
-def test_a_peer_without_own_groups_is_not_made_to_read_without_bound() -> None:
-    costly = group("question", *[tuple("z" * 200 for _ in range(16))] * 28)
-    [kept] = shortened([costly], None)
-    assert bytes_read(kept) <= TIMES_MAX * OWN_BYTES_UNKNOWN < bytes_read(costly)
+@pytest.mark.parametrize(
+    "costly",
+    [
+        pytest.param([["7"] * 16] * 28, id="many turns of a digit"),
+        pytest.param([["12345 " * 60, "7"]] * 8, id="long text in the prompt of a second turn"),
+        pytest.param([["z" * 4_000]] * 16, id="long texts of one turn"),
+        pytest.param([[f"{n}"] for n in range(64)], id="many completions"),
+    ],
+)
+def test_a_group_that_costs_too_much_is_read_in_part_whatever_it_is_made_of(
+    policy: Policy, costly: list[Texts]
+) -> None:
+    made = group("What?", *costly, rewards=[1.0] * len(costly))
+    whole, first = read(policy, made, math.inf), tuple(policy.render("What?"))
+    own = work_of(policy, whole.rows, first) / (3 * TIMES_MAX)
+    kept = read(policy, made, work_max(own))
+    assert work_of(policy, kept.rows, first) <= TIMES_MAX * own
+    assert 0 < len(kept.rows) < len(whole.rows)
+    assert kept.denominators.tokens == kept.trained_tokens
 
 
-def test_what_own_groups_cost_is_remembered() -> None:
+def test_a_group_like_own_ones_is_read_whole(policy: Policy) -> None:
+    made = group("What?", ["5", "7"], ["5", "6", "8"], rewards=[1.0, -1.0])
+    whole = read(policy, made, math.inf)
+    own = work_of(policy, whole.rows, tuple(policy.render("What?")))
+    assert read(policy, made, work_max(own)) == whole
+    assert read(policy, made, work_max(None)) == whole
+
+
+def test_the_best_completions_are_read_first_and_keep_the_advantages_of_the_whole_group(
+    policy: Policy,
+) -> None:
+    made = group("What?", ["1"], ["2", "3"], ["7"], ["5", "6"], rewards=[-0.5, -0.5, 0.25, 0.75])
+    three = read(policy, made, math.inf).rows[:3]
+    kept = read(policy, made, work_of(policy, three, tuple(policy.render("What?"))))
+    assert [row.advantage for row in kept.rows] == [0.75, 0.75, 0.25]
+    assert [row.tokens.completion_ids for row in kept.rows] == [
+        policy.encode_completion(text, True) for text in ("5", "6", "7")
+    ]
+
+
+def test_a_peer_without_own_groups_is_not_made_to_read_without_bound(policy: Policy) -> None:
+    assert work_max(None) == TIMES_MAX * OWN_WORK_UNKNOWN
+    assert work_max(100.0) == TIMES_MAX * 100
+
+
+def test_what_own_groups_cost_that_teach_is_remembered_or_else_what_others_of_them_cost() -> None:
     experience = Experience()
-    assert experience.own_bytes is None
-    small, large = group("1234", ("ab",)), group("1234", ("abcd",))
-    experience.see_own([small, large])
-    assert experience.own_bytes == (bytes_read(small) + bytes_read(large)) / 2
+    assert experience.own_work is None
+    untaught = group("What?", ["ab"], ["c"], rewards=[1.0, 1.0], work=10.0)
+    experience.see_own([untaught, replace(untaught, work=40.0), replace(untaught, work=None)])
+    assert experience.own_work == pytest.approx(20)
+    teaching = group("What?", ["ab"], ["c"], rewards=[1.0, 0.0], work=50.0)
+    experience.see_own([teaching, replace(teaching, work=200.0), untaught])
+    assert experience.own_work == pytest.approx(100)
     resumed = Experience()
     resumed.restore(json.loads(json.dumps(experience.to_state())))
-    assert resumed.own_bytes == experience.own_bytes
+    assert resumed.own_work == experience.own_work
+
+
+def test_one_costly_own_group_among_many_allows_others_little_more() -> None:
+    experience = Experience()
+    cheap = group("What?", ["ab"], ["c"], rewards=[1.0, 0.0], work=50.0)
+    experience.see_own([cheap] * 15)
+    experience.see_own([replace(cheap, work=5_000.0)])
+    assert experience.own_work == pytest.approx(50 * 100 ** (1 / 16))

@@ -6,9 +6,11 @@ from tests.hostile.attacks import (
     answers,
     dialling,
     draws,
+    environments,
     floods,
     holders,
     images,
+    judges,
     places,
     programs,
     scorers,
@@ -24,7 +26,7 @@ PAIR_ATTACKS: dict[str, Attack] = {
     attack.name: attack
     for module in (
         *(answers, statuses, shelf, places, holders, draws, streams, floods, dialling, scorers),
-        *(programs, turns, images),
+        *(programs, turns, images, judges, environments),
     )
     for attack in module.ATTACKS
 }

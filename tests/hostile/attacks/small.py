@@ -143,8 +143,8 @@ async def _send_names(target: Target, forger: Forger) -> None:
         items = []
         for index, character in enumerate(BIDIRECTIONAL):
             name = f"a{character}b"
-            names = dict.fromkeys(("model", "device", "agent", "phase"), name)
-            items.append(forger.status(forger.key(index + 1), **names))
+            key = forger.key(index + 1)
+            items.append(forger.status(key, model=name, device=name, agent=name, phase=name))
         await store(attacker, target, items)
 
 
