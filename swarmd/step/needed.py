@@ -30,6 +30,9 @@ steps."""
 LEAD_SCALE = 0.1
 """Own success at which half of a lead counts, so that chance among rare right answers is no lead."""
 
+FULL_LEAD = 0.5
+"""The lead from which on the whole share is asked by need; below it, as much less."""
+
 ASKED_AT_LEAST = 0.5
 """A silent party is taken to have asked a family at half of the manifest's rate: it may lean to others."""
 
@@ -105,9 +108,9 @@ def asking(
 ) -> tuple[float, ...] | None:
     """The probability of each of `families` in the next own question, or None: by the manifest's weights.
 
-    `share` of the questions goes to families by this peer's lead there, times the largest lead: where others
-    lack little, little is asked for them. The rest goes by the manifest's weights. `success` is own mean
-    reward by task id.
+    `share` of the questions goes to families by this peer's lead there, and less if even the largest lead is
+    below `FULL_LEAD`: where others lack little, little is asked for them. The rest goes by the manifest's
+    weights. `success` is own mean reward by task id.
     """
     total = sum(family.weight for family in families)
     plain = [family.weight / total for family in families]
@@ -118,7 +121,7 @@ def asking(
     needed = [weight * lead for weight, lead in zip(plain, leads, strict=True)]
     if not share or not any(needed):
         return None
-    leaning = share * max(leads)
+    leaning = share * min(1.0, max(leads) / FULL_LEAD)
     return tuple(
         (1 - leaning) * weight + leaning * need / sum(needed)
         for weight, need in zip(plain, needed, strict=True)
