@@ -1,15 +1,16 @@
 """What this peer can and others cannot: how much of its own asking each task family gets.
 
 Others' success is what their verified groups showed here. Nobody publishes a group without a right answer, so
-silence on a family says that a party fails at it, the more so the more groups it showed of others. A party of
-which little was seen is taken to be as good as this peer. Parties count alike, so one of n parties moves a
-family's weight by at most 1/n of its range, whatever it publishes.
+groups that were hidden are added (`unhidden`). Silence on a family says that a party fails at it, the more so
+the more groups it showed of others. A party of which little was seen is taken to be as good as this peer.
+Parties count alike, so one of n parties moves a family's lead by at most 1/n, whatever it publishes.
 
 Pure: groups and own success in, weights out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,8 +37,14 @@ FULL_LEAD = 0.5
 ASKED_AT_LEAST = 0.5
 """A silent party is taken to have asked a family at half of the manifest's rate: it may lean to others."""
 
-Tally = tuple[float, float]
-"""Sum of mean rewards and number of groups, both of the last `MEMORY` groups of a party."""
+PRECISION = 1e-4
+ROUNDS_MAX = 100
+"""Of finding a root; only where success is next to nothing are so many needed."""
+
+Tally = tuple[float, float, float]
+"""Sum of mean rewards, number of groups and of completions, all of the last `MEMORY` groups of a party."""
+
+NOTHING: Tally = (0.0, 0.0, 0.0)
 
 State = dict[str, dict[str, Tally]]
 """By party and task id."""
@@ -65,11 +72,12 @@ class Shown:
     def _count(self, party: str, group: ScoredGroup) -> None:
         kept = 1 - 1 / MEMORY
         tallies = {
-            task: (reward * kept, groups * kept)
-            for task, (reward, groups) in self._parties.pop(party, {}).items()
+            task: (reward * kept, groups * kept, completions * kept)
+            for task, (reward, groups, completions) in self._parties.pop(party, {}).items()
         }
-        reward, groups = tallies.pop(group.task_id.hex(), (0.0, 0.0))
-        tallies[group.task_id.hex()] = (reward + group.mean_reward, groups + 1)
+        reward, groups, completions = tallies.pop(group.task_id.hex(), NOTHING)
+        more = (reward + group.mean_reward, groups + 1, completions + len(group.completions))
+        tallies[group.task_id.hex()] = more
         if len(tallies) > TASKS_MAX:
             del tallies[next(iter(tallies))]
         self._parties[party] = tallies
@@ -89,9 +97,12 @@ class Shown:
     def _success(self, party: str, task_id: bytes, own: float, weight: float) -> float:
         """What `party` showed, and one group of `own` success."""
         tallies = self._parties[party]
-        reward, groups = tallies.get(task_id.hex(), (0.0, 0.0))
-        asked = ASKED_AT_LEAST * weight * sum(shown for _, shown in tallies.values())
-        return (reward + own) / (max(groups, asked) + 1)
+        reward, groups, completions = tallies.get(task_id.hex(), NOTHING)
+        asked = ASKED_AT_LEAST * weight * sum(shown for _, shown, _ in tallies.values())
+        if groups:
+            success = unhidden(reward / groups, completions / groups)
+            asked = max(asked, reward / success if success else math.inf)
+        return (reward + own) / (asked + 1)
 
     def to_state(self) -> State:
         """The state as JSON holds it. Which groups were counted is left out: after a restart those that
@@ -101,6 +112,18 @@ class Shown:
     def restore(self, state: Mapping[str, Mapping[str, Tally]]) -> None:
         """Put back what `to_state` gave."""
         self._parties = {party: dict(tallies) for party, tallies in state.items()}
+
+
+def unhidden(shown: float, size: float) -> float:
+    """The success p of a policy whose groups of `size` show the mean reward `shown`, if those without a right
+    answer are hidden: shown = p / (1 - (1 - p) ** size). Next to 0 if each group shows a single right answer.
+    Rewards are taken to be 0 or 1: of partial credit less is hidden, and p is too low."""
+    success = shown
+    for _ in range(ROUNDS_MAX):
+        before, success = success, shown * (1 - (1 - success) ** size)
+        if before - success < PRECISION:
+            break
+    return success
 
 
 def asking(

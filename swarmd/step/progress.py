@@ -34,7 +34,7 @@ class _Saved(BaseModel):
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
     rehearsal: dict[str, dict[str, list[tuple[str, int]]]] = {}  # missing there too
-    shown: dict[str, dict[str, tuple[float, float]]] = {}  # missing there too
+    shown: dict[str, dict[str, tuple[float, float, float]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol import TaskFamily
 from protocol.people import PERSON
-from swarmd.step.needed import MEMORY, PARTIES_MAX, Shown, asking
+from swarmd.step.needed import MEMORY, PARTIES_MAX, Shown, asking, unhidden
 from tests.learning.candidates import group
 
 FAMILIES = tuple(
@@ -24,10 +24,10 @@ ABLE = {RARE: 0.8, COMMON: 0.8, OFTEN: 0.8}
 
 
 def shown(**parties: list[tuple[bytes, float]]) -> Shown:
-    """What came of groups of one mean reward each, by party."""
+    """What came of groups of 64, of which next to none are hidden, by party."""
     found = Shown()
     for party, groups in parties.items():
-        found.see([group(party, reward, task_id=task) for task, reward in groups], str)
+        found.see([group(party, *[reward] * 64, task_id=task) for task, reward in groups], str)
     return found
 
 
@@ -104,6 +104,20 @@ def test_parties_are_bounded_and_the_newest_stay():
     found = Shown()
     found.see([group(str(number), 1.0) for number in range(PARTIES_MAX + 5)], str)
     assert list(found.to_state()) == [str(number) for number in range(5, PARTIES_MAX + 5)]
+
+
+def test_groups_that_nobody_publishes_are_added():
+    """Of groups of two by a policy that is right in one of seven tries, those that are published are half
+    right."""
+    pairs = [group("a", 1.0, 0.0, task_id=RARE)] * 12 + [group("a", 1.0, 1.0, task_id=RARE)]
+    found = Shown()
+    found.see([*pairs, *[group("a", 0.8, task_id=COMMON)] * 13], str)
+    assert found.lead(RARE, 0.5, 0.25) > 0.5
+
+
+@given(success=st.floats(0.02, 1), size=st.integers(2, 64))
+def test_what_is_hidden_can_be_worked_out(success, size):
+    assert unhidden(success / (1 - (1 - success) ** size), size) == pytest.approx(success, abs=0.02)
 
 
 TASKS = st.sampled_from([RARE, COMMON, OFTEN])
