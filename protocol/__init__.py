@@ -13,6 +13,7 @@ from protocol.charter import (
     sign_charter,
     verify_charter,
 )
+from protocol.compression import compress_body, compressed_bytes_max, decompress_body
 from protocol.encoding import decode, encode
 from protocol.envelope import Opened, open_envelope, seal
 from protocol.errors import InvalidLocal, ProtocolError, Reason, RejectedRecord
@@ -171,7 +172,10 @@ __all__ = [
     "body_key",
     "canonical_json",
     "check_stored",
+    "compress_body",
+    "compressed_bytes_max",
     "decode",
+    "decompress_body",
     "dht_id",
     "digest_of",
     "encode",

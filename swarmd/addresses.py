@@ -242,3 +242,14 @@ def _require_dialable(names: Sequence[str], *, ends_in_peer_id: bool) -> None:
 
 def _join(components: Sequence[tuple[str, str]]) -> str:
     return "".join(f"/{name}/{value}" if value else f"/{name}" for name, value in components)
+
+
+def well_formed(addresses: Sequence[str]) -> tuple[str, ...]:
+    """The addresses that the network accepts. They come from other peers, who may write anything."""
+    found = []
+    for text in addresses:
+        try:
+            found.append(str(parse_peer_address(text)))
+        except ConfigError:
+            continue
+    return tuple(found)

@@ -13,6 +13,7 @@ from swarmd.addresses import (
     parse_announced_address,
     parse_http,
     parse_peer_address,
+    well_formed,
 )
 from swarmd.errors import ConfigError
 
@@ -138,3 +139,9 @@ def test_where_http_listens_is_a_host_and_a_port_or_a_port_on_loopback(text, fou
 def test_a_malformed_port_of_http_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match=r"is not HOST:PORT: .* is not a port"):
         parse_http(text)
+
+
+def test_addresses_by_other_peers_are_well_formed_or_left_out():
+    address = f"/ip4/10.0.0.7/tcp/41000/p2p/{PEER}"
+    malformed = f"/nonsense/p2p/{OTHER}"
+    assert well_formed((address, malformed, "", "/", "\x00", address + "/")) == (address, address)

@@ -45,6 +45,7 @@ from swarmd.network.searching import Holding, Searcher
 from swarmd.network.shares import Source
 from swarmd.network.shelf import Held, Shelf
 from swarmd.network.simulation import simulated_wall_clock
+from swarmd.network.streams import BODY_PROTOCOL, as_it_travels
 
 CONNECTIONS_MAX, CONNECTIONS_KEPT = 512, 256
 """p2pd closes connections beyond the first number until the second is left."""
@@ -168,7 +169,8 @@ class SimulatedNetwork:
         body = machine._bodies(digest) if machine else self._publications.body(digest)
         if body is None:
             raise PullFailedError("not held", PullFailure.ABSENT)
-        self._count(Purpose.PULL, To.ANYBODY, PULL_REQUEST, sizes.STREAM_REPLY + len(body), other)
+        reply = as_it_travels(BODY_PROTOCOL, body)
+        self._count(Purpose.PULL, To.ANYBODY, PULL_REQUEST, sizes.STREAM_REPLY + len(reply), other)
         self._pulled[peer_id] = self._pulled.get(peer_id, 0) + 1
         return Pulled(body, Way.DIRECT, self._crowd.nodes[other].address)
 

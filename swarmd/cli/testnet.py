@@ -86,6 +86,7 @@ JsonOption = Annotated[
     "seed",
     "policy.device",
     "policy.threads",
+    "policy.duty",
     "policy.memory_limit",
     "policy.max_new_tokens",
     "policy.examples",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
     from swarmd.config.settings import Setting
-    from swarmd.config.slices import Flag
+    from swarmd.config.slice import Flag
 
 FILE = Path(__file__).with_name("flags.json")
 

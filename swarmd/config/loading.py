@@ -27,7 +27,8 @@ from pydantic_settings import (
 )
 
 from swarmd.config.settings import FLAGS, SETTINGS, slice_of
-from swarmd.config.slices import Config, Slice
+from swarmd.config.slice import Slice
+from swarmd.config.slices import Config
 from swarmd.errors import ConfigError
 from swarmd.toml_lines import line_of
 

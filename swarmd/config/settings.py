@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from swarmd.config.slices import Config, Flag, Slice
+from swarmd.config.slice import Flag, Slice
+from swarmd.config.slices import Config
 
 
 @dataclass(frozen=True)

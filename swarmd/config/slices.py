@@ -6,54 +6,23 @@ the setting on the command line; nothing else is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from swarmd.addresses import PORT_MAX, check_announced_address, check_named_address, parse_http, parse_ip
 from swarmd.config.chat_template import TemplateArgs
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.config.page_token import PageToken
-from swarmd.errors import ConfigError
+from swarmd.config.slice import Flag, Slice, read_by
 
-
-class Slice(BaseModel):
-    """A part of the configuration that one package receives. Unknown keys are refused by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True)
-class Flag:
-    """Marks a setting that can be given on the command line."""
-
-    name: str
-    metavar: str | None = None
-    """What `--help` shows for the value; None: its choices or its type."""
-
-
-def _read_by(read: Callable[[str], object]) -> AfterValidator:
-    """Keeps the text unchanged if `read` accepts it. Pydantic expects a ValueError."""
-
-    def check(text: str) -> str:
-        try:
-            read(text)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return text
-
-    return AfterValidator(check)
-
-
-_IpAddress = Annotated[str, _read_by(parse_ip)]
-_HttpAddress = Annotated[str, _read_by(parse_http)]
+_IpAddress = Annotated[str, read_by(parse_ip)]
+_HttpAddress = Annotated[str, read_by(parse_http)]
 _HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,253}$")]
-_PeerAddress = Annotated[str, _read_by(check_named_address)]
-_AnnouncedAddress = Annotated[str, _read_by(check_announced_address)]
-_MemoryLimit = Annotated[str, _read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
+_PeerAddress = Annotated[str, read_by(check_named_address)]
+_AnnouncedAddress = Annotated[str, read_by(check_announced_address)]
+_MemoryLimit = Annotated[str, read_by(lambda text: memory_limit_bytes(text, free_bytes=0))]
 
 EngineName = Literal["auto", "native", "own", "eager", "vllm"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
@@ -140,6 +109,8 @@ class PolicyConfig(Slice):
     answers in <answer> tags. Unset: as the checkpoint was trained, else 0."""
     threads: Annotated[int | None, Flag("--threads")] = Field(None, ge=1, le=1024, examples=[2])
     """CPU threads for the model. Unset: chosen by the hardware probe."""
+    duty: Annotated[float, Flag("--duty", "SHARE")] = Field(1.0, ge=0.02, le=1)
+    """Share of the time that steps may take. At 0.25, a step of 1 s is followed by 3 s of rest."""
     memory_limit: Annotated[_MemoryLimit, Flag("--memory-limit", "SIZE|PERCENT")] = "80%"
     """Memory that the process may use on its device: a size such as 6GiB, or a share of what is free."""
 

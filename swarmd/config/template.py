@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 
 from swarmd.config.settings import slice_of
-from swarmd.config.slices import Config, Slice
+from swarmd.config.slice import Slice
+from swarmd.config.slices import Config
 
 COLUMNS = 100  # width of comment lines
 

@@ -7,82 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
 
 from protocol import KeyPair, Manifest, VerifiedCharter
 from swarmd.config import Config
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.books import past_of, require_own, settle
 from swarmd.daemon.download_word import DownloadWord
-from swarmd.daemon.exchange import Exchange, open_exchange
+from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.joining import choose_manifest, read_invitation
 from swarmd.daemon.judging import open_panel
 from swarmd.daemon.learner import Learner, load_learner
-from swarmd.daemon.machine_use import ServedBodies, measure
 from swarmd.daemon.meeting import meet
-from swarmd.daemon.news import Newsroom
-from swarmd.daemon.playing import open_desk
 from swarmd.daemon.recording import Recorder
-from swarmd.daemon.report import Reporter, join_command, write_addresses
+from swarmd.daemon.report import join_command, write_addresses
 from swarmd.daemon.resuming import Past
-from swarmd.daemon.rollouts import Rollouts
-from swarmd.daemon.step_parts import Parts
-from swarmd.daemon.steps import StepLoop
-from swarmd.errors import NetworkError
+from swarmd.daemon.wiring import Peer, Wiring
 from swarmd.finding.bootstrap import look_up_addresses, look_up_named
-from swarmd.finding.lan import LocalNetwork, Self, private_ips
 from swarmd.gossip import AddressesRemembered, PeersRemembered
-from swarmd.judges import Panel
-from swarmd.learning import group_sampler
 from swarmd.network.hivemind import HivemindNetwork
 from swarmd.network.interface import Network
 from swarmd.network.ports import is_free
 from swarmd.observe import EventLog
 from swarmd.observe.sinks import open_sinks
-from swarmd.people.desk import Desk
-from swarmd.step.verification import Verification
 from swarmd.storage import BlobStore, Database, Home
 from swarmd.storage.steps_file import StepsFile
 from swarmd.tasks import (
     FOR_PEERS,
     NoHeldOutQuestionError,
-    Payer,
     TaskRunner,
-    TrainingDraw,
     WorkerOptions,
-    find_payers,
-    is_preset,
     solved_examples,
 )
 
 LOADING = "loading the model"
-
-Watch = Callable[[], Coroutine[Any, Any, None]]
-"""Something that a peer keeps doing."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Everything that runs once the daemon is assembled."""
-
-    exchange: Exchange
-    steps: StepLoop
-    reporter: Reporter
-    rollouts: Rollouts
-    desk: Desk
-    """Where a person may answer in this peer's name."""
-    beside: Mapping[str, Watch] = field(default_factory=dict)
-    """What runs beside the steps until it is cancelled, by name."""
-
-    async def find_payers(self) -> list[Payer]:
-        """The tasks of its swarm that pay for junk. Raises TaskError."""
-        manifest = self.reporter.manifest
-        return [] if is_preset(manifest) else await find_payers(self.reporter.tasks, manifest)
 
 
 class Assembly:
@@ -106,7 +67,6 @@ class Assembly:
         self._manifest: Manifest | None = None
         self._peers: tuple[str, ...] = ()
         """Those that the operator named, and the author's."""
-        self._served: ServedBodies
         self._model_thread = ThreadPoolExecutor(1, "model")
 
     @asynccontextmanager
@@ -141,8 +101,7 @@ class Assembly:
             self._manifest = manifest
             self._keep_charter(invitation.charter, manifest)
             database.facts.set_swarm(manifest.swarm_id)
-            self._served = ServedBodies(blobs.get)
-            network.serve(bodies=self._served, manifest=manifest.to_bytes())
+            network.serve(bodies=blobs.get, manifest=manifest.to_bytes())
             held_out = HeldOutParts(manifest)
             tasks, learner = await self._start_worker_and_learner(
                 stack, manifest, past_of(database), held_out
@@ -156,19 +115,26 @@ class Assembly:
             measuring_tasks = self._task_runner(manifest, FOR_PEERS)  # nor this: it starts when it is needed
             stack.push_async_callback(measuring_tasks.close)
             recorder = await self._open_recorder(stack)
-            peer = self._peer(
-                network,
-                database,
-                blobs,
-                manifest,
-                tasks,
-                peers_tasks,
-                measuring_tasks,
-                learner,
-                held_out,
-                recorder,
-                panel,
-            )
+            peer = Wiring(
+                config=config,
+                home=home,
+                key=self._key,
+                events=events,
+                warn=self._warn,
+                http=self._http,
+                model_thread=self._model_thread,
+                database=database,
+                blobs=blobs,
+                network=network,
+                manifest=manifest,
+                held_out=held_out,
+                tasks=tasks,
+                learner=learner,
+                panel=panel,
+                peers_tasks=peers_tasks,
+                measuring_tasks=measuring_tasks,
+                recorder=recorder,
+            ).peer()
             self._enter("meeting peers")
             await self._join(network, database, peer.exchange, manifest)
             yield peer
@@ -189,110 +155,6 @@ class Assembly:
         blobs = BlobStore(home.records_path, storage.records_bytes_max, on_problem=self._warn)
         settle(database, blobs, home, self._key.peer_id, now=time.time(), warn=self._warn)
         return database, blobs
-
-    def _peer(
-        self,
-        network: HivemindNetwork,
-        database: Database,
-        blobs: BlobStore,
-        manifest: Manifest,
-        tasks: TaskRunner,
-        peers_tasks: TaskRunner,
-        measuring_tasks: TaskRunner,
-        learner: Learner,
-        held_out: HeldOutParts,
-        recorder: Recorder,
-        panel: Panel,
-    ) -> Peer:
-        """Wire together what was opened. Starts nothing."""
-        gossip, exchange = open_exchange(
-            self._key,
-            manifest,
-            network=network,
-            verification=Verification(
-                manifest=manifest, tasks=peers_tasks, unended=self._config.learning.unended, panel=panel
-            ),
-            database=database,
-            blobs=blobs,
-            events=self._events,
-        )
-        parts = Parts(
-            config=self._config,
-            manifest=manifest,
-            learner=learner,
-            sampler=group_sampler(self._config.learning),
-            tasks=tasks,
-            measuring_tasks=measuring_tasks,
-            draw=TrainingDraw(
-                manifest, self._key.peer_id, self._config.seed, learner.progress.questions_drawn
-            ),
-            held_out=held_out,
-            database=database,
-            exchange=exchange,
-            events=self._events,
-            recorder=recorder,
-            use=lambda: measure(
-                learner.policy.device,
-                pulled_bytes=network.statistics().bytes_pulled,
-                served_bytes=self._served.bytes,
-            ),
-            clock=time.time,
-            model_thread=self._model_thread,
-        )
-        steps = StepLoop(parts)
-        newsroom = Newsroom(self._home, network, self._events, gossip.standing)
-        reporter = Reporter(
-            manifest=manifest,
-            policy=learner.policy,
-            plan=learner.plan,
-            network=network,
-            gossip=gossip,
-            tasks=tasks,
-            peers_tasks=peers_tasks,
-            database=database,
-            steps=steps,
-            panel=panel,
-            clock=time.time,
-            http=self._http,
-            news=lambda: newsroom.words,
-            announces=bool(self._config.network.announce),
-        )
-        rollouts = Rollouts(
-            manifest=manifest,
-            peer_id=self._key.peer_id,
-            database_path=self._home.database_path,
-            blobs=blobs,
-            tasks=tasks,
-        )
-        desk = open_desk(
-            self._config,
-            manifest,
-            exchange,
-            peers_tasks,
-            database,
-            step=lambda: steps.progress.step,
-            credit=reporter.credit,
-            judges=panel,
-        )
-        beside: dict[str, Watch] = {
-            "news": newsroom.keep_asking,
-            "a person's answers": desk.keep_sending,
-            "what is measured": steps.draw_what_is_measured,
-        }
-        if (neighbours := self._neighbours(network, manifest)) is not None:
-            beside["local network"] = neighbours.run
-        return Peer(exchange, steps, reporter, rollouts, desk, beside)
-
-    def _neighbours(self, network: HivemindNetwork, manifest: Manifest) -> LocalNetwork | None:
-        """Those in the local network; None if this peer is in none, or should not look."""
-        ips = private_ips(network.addresses) if self._config.network.lan else []
-
-        async def dial(addresses: Sequence[str]) -> None:
-            with suppress(NetworkError):  # they are heard again
-                await network.connect(addresses)
-
-        me = Self(network.peer_id, manifest.swarm_id, network.port)
-        return LocalNetwork(me, ips, dial, self._warn) if ips else None
 
     async def _start_network(self, usual: int | None) -> HivemindNetwork:
         """On the configured port, else on the usual one if it is free, else on any port for this run."""

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocol import Manifest, is_person
-from swarmd.daemon.step_parts import InModelThread
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy
 from swarmd.step.credit import Likelihood, gains
 from swarmd.step.gold import GoldByTask, GoldSource, draw_gold, likelihood
+from swarmd.step.playing import InModelThread
 from swarmd.storage.credits import Credits
 
 TIME_SHARE = 0.02

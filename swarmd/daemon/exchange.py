@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from protocol import KeyPair, Manifest, PeerId, RejectedRecord, VerifiedRecord, is_person
-from swarmd.addresses import parse_peer_address
+from swarmd.addresses import well_formed
 from swarmd.daemon.encounters import Encounters
 from swarmd.daemon.turns import Turns
-from swarmd.errors import ConfigError, NetworkError
+from swarmd.errors import NetworkError
 from swarmd.gossip import (
     Announce,
     Announced,
@@ -393,14 +393,3 @@ def open_exchange(
         clock=time.time,
     )
     return gossip, exchange
-
-
-def well_formed(addresses: Sequence[str]) -> tuple[str, ...]:
-    """The addresses that the network accepts. They come from other peers, who may write anything."""
-    found = []
-    for text in addresses:
-        try:
-            found.append(str(parse_peer_address(text)))
-        except ConfigError:
-            continue
-    return tuple(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -19,19 +18,6 @@ class MachineUse:
     """Peak of what PyTorch held on the accelerator; None on a CPU, and where it counts none (mps)."""
     pulled_bytes: int
     served_bytes: int
-
-
-class ServedBodies:
-    """Gives bodies to others, and counts their bytes."""
-
-    def __init__(self, get: Callable[[bytes], bytes | None]) -> None:
-        self._get = get
-        self.bytes = 0
-
-    def __call__(self, digest: bytes) -> bytes | None:
-        body = self._get(digest)
-        self.bytes += 0 if body is None else len(body)
-        return body
 
 
 def measure(device: torch.device, *, pulled_bytes: int, served_bytes: int) -> MachineUse:

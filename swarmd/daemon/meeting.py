@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from protocol import Manifest, PeerId
-from swarmd.addresses import parse_peer_address
-from swarmd.daemon.exchange import well_formed
+from swarmd.addresses import parse_peer_address, well_formed
 from swarmd.errors import NetworkError
 from swarmd.network.interface import ClockSkewError, Network, NetworkClosedError
 from swarmd.observe import EventLog

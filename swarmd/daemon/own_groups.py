@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from protocol import InvalidLocal
 from swarmd.daemon.lacks import OwnLacks
-from swarmd.daemon.step_parts import Enter, InModelThread, Parts
+from swarmd.daemon.step_parts import Enter, Parts
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Sample
 from swarmd.step.offering import to_offer
 from swarmd.step.own_groups import own_group, own_questions
-from swarmd.step.playing import Episode, play, score
+from swarmd.step.playing import Episode, InModelThread, play, score
 from swarmd.tasks import Question
 
 UNSCORED_TOLD = 0.5  # share of a step's completions; failures below it are put down to the model's junk

@@ -126,7 +126,7 @@ class Reporter:
             judgement=judgement(gossip, network),
             disk=self._disk(),
             pid=os.getpid(),
-            steps_per_minute=60 / self.steps.step_seconds if self.steps.step_seconds else None,
+            steps_per_minute=60 / self.steps.step_every_s if self.steps.step_every_s else None,
             tokens_per_s=self.steps.tokens_per_s,
             plan=self.plan.reasons,
             news=self.news(),

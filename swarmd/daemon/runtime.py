@@ -53,7 +53,8 @@ from swarmd.places import runtime_directory
 from swarmd.storage import Home
 
 if TYPE_CHECKING:
-    from swarmd.daemon.assembly import Assembly, Peer
+    from swarmd.daemon.assembly import Assembly
+    from swarmd.daemon.wiring import Peer
 
 OWN_STATUS_EVERY_S = 5.0  # how often gossip gets this peer's own status; it publishes at its own pace
 

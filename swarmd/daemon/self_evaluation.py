@@ -12,7 +12,7 @@ With the embedded model a part takes 0.27 s, 0.05 s of which is scoring, and a s
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from protocol import Manifest, TaskSpec
 from swarmd.config import LearningConfig
@@ -24,6 +24,7 @@ from swarmd.observe import EventLog, Learning, SelfEvaluation
 from swarmd.rollout import GenerationStoppedError, StopSignal
 from swarmd.step.evaluation import Answers, Evaluation, evaluate
 from swarmd.step.learned import counts
+from swarmd.step.playing import InModelThread
 from swarmd.storage import Database
 from swarmd.storage.held_out import HeldOutPoint, Sitting
 from swarmd.tasks import Item, NoHeldOutQuestionError, Question, Score, TaskFailure, TaskRunner
@@ -32,8 +33,6 @@ from swarmd.tasks.requests import GROUPS_PER_REQUEST
 UNTRAINED_S = 30.0
 """After this the untrained model is asked no further part. A slow machine then knows its start from fewer
 questions, and takes its first step."""
-
-InModelThread = Callable[[Callable[[], list[str]]], Awaitable[list[str]]]
 
 
 def worth_steps(learning: LearningConfig) -> float:

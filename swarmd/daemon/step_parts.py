@@ -48,9 +48,3 @@ class Enter(Protocol):
     """Tell which phase of the step begins, and how far it is."""
 
     def __call__(self, phase: str, done: int = 0, total: int = 0) -> None: ...
-
-
-class InModelThread(Protocol):
-    """Call it in the model thread and wait for what it returns."""
-
-    async def __call__(self, call: Callable[[], T]) -> T: ...

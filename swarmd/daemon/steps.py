@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from swarmd.daemon.crediting import Begun, Crediting
 from swarmd.daemon.entering import Finished, enter_step
@@ -20,6 +21,7 @@ from swarmd.daemon.machine_use import MachineUse
 from swarmd.daemon.mixing import Mixing
 from swarmd.daemon.own_groups import OwnGroups
 from swarmd.daemon.phase_clock import PhaseClock
+from swarmd.daemon.resting import Rest
 from swarmd.daemon.saving import SaveSchedule
 from swarmd.daemon.self_evaluation import SelfEvaluator, worth_steps
 from swarmd.daemon.step_parts import Parts, T
@@ -53,6 +55,7 @@ class StepLoop:
         self._mixing = Mixing(parts.config.learning, parts.exchange.verification)
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
+        self._rest = Rest(parts.config.policy.duty)
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
         self._own = OwnGroups(parts, self._stop_generating, self._enter, self._in_model_thread)
@@ -83,7 +86,12 @@ class StepLoop:
     def usual_s(self) -> float:
         """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
         steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
-        return steps * (self.step_seconds or 0.0)
+        return steps * (self.step_every_s or 0.0)
+
+    @property
+    def step_every_s(self) -> float | None:
+        """Seconds from one step to the next, rest included, judging by the last; None before the first."""
+        return None if self.step_seconds is None else self.step_seconds / self._parts.config.policy.duty
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -212,6 +220,7 @@ class StepLoop:
         is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
+        await self._rest_after(time.monotonic() - began)
 
     # External groups ------------------------------------------------------------------------------
 
@@ -240,9 +249,9 @@ class StepLoop:
         if drawn.other_tokenizer and not self._tokenizers_told:
             self._tokenizers_told = True  # only once, not at every step
             parts.events.emit("warning", message=OTHER_TOKENIZERS)
-        if self.step_seconds is not None:
+        if self.step_every_s is not None:
             groups = self._mixing.demand(wanted)
-            parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_seconds))
+            parts.exchange.handle(Demand(groups=groups, step_seconds=self.step_every_s))
         return drawn
 
     async def _begin_measuring(self, external: Sequence[ScoredGroup]) -> Begun | None:
@@ -258,11 +267,20 @@ class StepLoop:
         self._parts.exchange.handle(
             Demand(groups=self._parts.config.learning.external, step_seconds=EXTERNAL_WAIT_S)
         )
-        try:
-            async with asyncio.timeout(EXTERNAL_WAIT_S):
+        await self._wait(EXTERNAL_WAIT_S)
+
+    async def _rest_after(self, step_s: float) -> None:
+        """As long as `policy.duty` asks for. The exchange with others goes on."""
+        seconds = self._rest.after(step_s)
+        if seconds > 0 and not self._stop.is_set():
+            self._enter("resting")
+            await self._wait(seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        """Until then, or until this loop is told to stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 await self._stop.wait()
-        except TimeoutError:
-            return
 
     # Evaluation and saving ------------------------------------------------------------------------
 

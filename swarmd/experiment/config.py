@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from swarmd.config import LearningConfig, PolicyConfig
-from swarmd.config.slices import Slice
+from swarmd.config.slice import Slice
 from swarmd.experiment.attacks import Attack
 from swarmd.storage.steps import STEPS_MAX
 

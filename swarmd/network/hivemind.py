@@ -62,7 +62,6 @@ from swarmd.network.streams import (
     CHARTER_PROTOCOL,
     CREDIT_STATUS_PROTOCOL,
     MANIFEST_PROTOCOL,
-    PULL_PROTOCOL,
     REPLY_BYTES_MAX,
     SERVED,
     STATUS_PROTOCOL,
@@ -265,11 +264,11 @@ class HivemindNetwork:
         return await self._read(keys)
 
     async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
-        async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
+        async def from_peer(protocol: str, bytes_max: int) -> tuple[bytes, str | None]:
             session = await self._supervisor.session()
             if peer_id in self._guard.hearing.away:
                 raise NetworkError(f"{peer_id} is away")
-            body = await self._ask(session, peer_id, PULL_PROTOCOL, digest, bytes_max)
+            body = await self._ask(session, peer_id, protocol, digest, bytes_max)
             return body, self._neighbourhood.connections.get(peer_id)
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
@@ -283,6 +282,7 @@ class HivemindNetwork:
             connected_peers=sum(peer not in unheard for peer in connections),
             restarts=self._supervisor.restarts,
             bytes_pulled=self._puller.bytes_pulled,
+            bytes_served=self._server.bytes_served,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._reaching.dialable if self._dialable is None else self._dialable,
             problems=tuple(filter(None, [self._neighbourhood.clock_problem, *self._guard.problems])),

@@ -165,8 +165,10 @@ class NetworkStatistics:
     restarts: int
     """How often the p2p process died and was brought back."""
     bytes_pulled: int
+    """Of bodies, as they travelled."""
     pulls_failed: int
     dialable: bool
+    bytes_served: int = 0
     problems: tuple[str, ...] = ()
     """For a person: what is wrong and what to do."""
     connections: Mapping[PeerId, str] = field(default_factory=dict)

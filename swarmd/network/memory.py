@@ -49,11 +49,11 @@ from swarmd.network.streams import (
     CHARTER_PROTOCOL,
     CREDIT_STATUS_PROTOCOL,
     MANIFEST_PROTOCOL,
-    PULL_PROTOCOL,
     STATUS_PROTOCOL,
     VERSIONS_PROTOCOL,
     AbsentError,
     StreamServer,
+    as_it_travels,
 )
 
 log = structlog.get_logger(__name__)
@@ -269,13 +269,17 @@ class MemoryNetwork:
         return await self._read(keys)
 
     async def pull(self, peer_id: PeerId, digest: bytes, size: int) -> Pulled:
-        async def from_peer(bytes_max: int) -> tuple[bytes, str | None]:
+        async def from_peer(protocol: str, bytes_max: int) -> tuple[bytes, str | None]:
             peer = await self._dial(peer_id)
-            body = _held(peer, PULL_PROTOCOL, digest)
-            if len(body) > bytes_max:
-                raise NetworkError(f"the peer offers {len(body)} bytes where at most {bytes_max} are allowed")
+            body = _held(peer, protocol, digest)
+            reply = as_it_travels(protocol, body)
+            if len(reply) > bytes_max:
+                raise NetworkError(
+                    f"the peer offers {len(reply)} bytes where at most {bytes_max} are allowed"
+                )
+            peer._server.bytes_served += len(reply)
             peer._server.delivered(self._peer_id, body)
-            return body, parse_peer_address(peer._address).transport
+            return reply, parse_peer_address(peer._address).transport
 
         return await self._puller.pull(peer_id, digest, size, from_peer, lambda: self._find_body(digest))
 
@@ -288,6 +292,7 @@ class MemoryNetwork:
             connected_peers=len(connections),
             restarts=0,
             bytes_pulled=self._puller.bytes_pulled,
+            bytes_served=self._server.bytes_served,
             pulls_failed=self._puller.pulls_failed,
             dialable=self._dialable,
             connections=connections,

@@ -7,7 +7,14 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from protocol import RECORD_BYTES_MAX, PeerId, digest_of
+from protocol import (
+    RECORD_BYTES_MAX,
+    PeerId,
+    RejectedRecord,
+    compressed_bytes_max,
+    decompress_body,
+    digest_of,
+)
 from swarmd.addresses import is_relayed
 from swarmd.errors import NetworkError
 from swarmd.network.interface import (
@@ -18,12 +25,13 @@ from swarmd.network.interface import (
     PullFailure,
     Way,
 )
-from swarmd.network.streams import AbsentError, BusyError
+from swarmd.network.streams import BODY_PROTOCOL, PLAIN_BODY_PROTOCOL, AbsentError, BusyError
 
 log = structlog.get_logger(__name__)
 
-FromPeer = Callable[[int], Awaitable[tuple[bytes, str | None]]]
-"""most bytes to accept -> what the peer sent, and the address it came from if known; raises NetworkError."""
+FromPeer = Callable[[str, int], Awaitable[tuple[bytes, str | None]]]
+"""(protocol, most bytes to accept) -> what the peer sent, and the address it came from if known; raises
+NetworkError."""
 
 FromDHT = Callable[[], Awaitable[bytes | None]]
 """The inline copy, if the DHT holds one; raises NetworkError."""
@@ -41,6 +49,7 @@ class BodyPuller:
 
     def __init__(self) -> None:
         self.bytes_pulled = 0
+        """As they travelled."""
         self.pulls_failed = 0
         self.ways: Counter[Way] = Counter()
         self._delivered: OrderedDict[PeerId, int] = OrderedDict()
@@ -52,7 +61,8 @@ class BodyPuller:
     async def pull(
         self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
     ) -> Pulled:
-        """Pull from the peer, else from the DHT, else from the peer once more, unless that is useless.
+        """Pull from the peer, else from the DHT, else from the peer once more, unless that is useless. The
+        second time the body is asked for as it is, because older peers do not compress.
 
         Raises PullFailedError.
         """
@@ -63,7 +73,6 @@ class BodyPuller:
             raise PullFailedError(
                 f"record {digest.hex()[:16]} of {peer_id}: {error}", _kind_of(error)
             ) from error
-        self.bytes_pulled += len(pulled.envelope)
         self.ways[pulled.way] += 1
         if pulled.way is not Way.INLINE:
             self._delivered[peer_id] = self._delivered.pop(peer_id, 0) + 1
@@ -73,23 +82,30 @@ class BodyPuller:
 
     async def _pull(self, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT) -> Pulled:
         try:
-            return await _from_peer(digest, size, from_peer)
+            return await self._from_peer(BODY_PROTOCOL, digest, size, from_peer)
         except NetworkError as error:
             log.debug("pull failed once", digest=digest.hex()[:16], error=str(error))
             first = error
         inline = await from_dht()
         if inline is not None and digest_of(inline) == digest:
+            self.bytes_pulled += len(inline)
             return Pulled(inline, Way.INLINE)
         if isinstance(first, (AbsentError, BusyError, _WrongBodyError)):
             raise first
-        return await _from_peer(digest, size, from_peer)
+        return await self._from_peer(PLAIN_BODY_PROTOCOL, digest, size, from_peer)
 
-
-async def _from_peer(digest: bytes, size: int, from_peer: FromPeer) -> Pulled:
-    body, address = await from_peer(min(size, RECORD_BYTES_MAX))
-    if digest_of(body) != digest:
-        raise _WrongBodyError(f"the peer sent other bytes, of digest {digest_of(body).hex()[:16]}")
-    return Pulled(body, Way.RELAY if address and is_relayed(address) else Way.DIRECT, address)
+    async def _from_peer(self, protocol: str, digest: bytes, size: int, from_peer: FromPeer) -> Pulled:
+        size = min(size, RECORD_BYTES_MAX)
+        compressed = protocol == BODY_PROTOCOL
+        sent, address = await from_peer(protocol, compressed_bytes_max(size) if compressed else size)
+        self.bytes_pulled += len(sent)
+        try:
+            body = decompress_body(sent, size) if compressed else sent
+        except RejectedRecord as error:
+            raise _WrongBodyError(f"the peer sent something else ({error})") from error
+        if digest_of(body) != digest:
+            raise _WrongBodyError(f"the peer sent other bytes, of digest {digest_of(body).hex()[:16]}")
+        return Pulled(body, Way.RELAY if address and is_relayed(address) else Way.DIRECT, address)
 
 
 def _kind_of(error: NetworkError) -> PullFailure:

@@ -28,6 +28,7 @@ from protocol import (
     VERSIONS_BYTES_MAX,
     PeerId,
     Versions,
+    compress_body,
 )
 from swarmd import __version__
 from swarmd.errors import NetworkError
@@ -35,14 +36,18 @@ from swarmd.network.interface import BodyProvider, Delivered, Standing
 from swarmd.network.malformed import Malformed, MessageError
 from swarmd.network.places import STREAMS_PER_PEER, Places, Rank
 
-PULL_PROTOCOL = "/swarmd/body/1"
+BODY_PROTOCOL = "/swarmd/body/2"
+"""Compressed (SPEC 10.10)."""
+PLAIN_BODY_PROTOCOL = "/swarmd/body/1"
+"""As it is."""
 MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 STATUS_PROTOCOL = "/swarmd/status/2"
 CREDIT_STATUS_PROTOCOL = "/swarmd/status/3"
 CHARTER_PROTOCOL = "/swarmd/charter/1"
 VERSIONS_PROTOCOL = "/swarmd/versions"
 SERVED = (
-    PULL_PROTOCOL,
+    BODY_PROTOCOL,
+    PLAIN_BODY_PROTOCOL,
     MANIFEST_PROTOCOL,
     STATUS_PROTOCOL,
     CREDIT_STATUS_PROTOCOL,
@@ -51,7 +56,7 @@ SERVED = (
 )
 """What every peer answers (SPEC section 10)."""
 
-REQUEST_BYTES = {PULL_PROTOCOL: 32}
+REQUEST_BYTES = {BODY_PROTOCOL: 32, PLAIN_BODY_PROTOCOL: 32}
 """A SHA-256 digest; the other requests are empty."""
 
 REQUEST_BYTES_MAX = max(REQUEST_BYTES.values())
@@ -89,6 +94,11 @@ class ReplyStatus(IntEnum):
     BUSY = 2
 
 
+def as_it_travels(protocol: str, held: bytes) -> bytes:
+    """The reply by that protocol to whoever asks for `held`."""
+    return compress_body(held) if protocol == BODY_PROTOCOL else held
+
+
 async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Tell the peer that it is refused for now, whatever it wanted. The caller closes."""
     try:
@@ -124,6 +134,8 @@ class StreamServer:
         """What there is one of, by protocol."""
         self._delivered: Delivered = lambda _peer, _body: None
         self._places = Places()
+        self.bytes_served = 0
+        """Of bodies, as they travelled."""
 
     def serve(self, bodies: BodyProvider, manifest: bytes) -> None:
         self._bodies, self._held[MANIFEST_PROTOCOL] = bodies, manifest
@@ -144,8 +156,8 @@ class StreamServer:
         self._delivered(peer, body)
 
     def find(self, protocol: str, request: bytes = b"") -> bytes | None:
-        """The reply to a request of one of SERVED; None: nothing of the kind is held."""
-        return self._bodies(request) if protocol == PULL_PROTOCOL else self._held.get(protocol)
+        """What a request of one of SERVED asks for; None: nothing of the kind is held."""
+        return self._bodies(request) if protocol in REQUEST_BYTES else self._held.get(protocol)
 
     async def answer(
         self,
@@ -158,7 +170,7 @@ class StreamServer:
         """Serve one stream of `peer`, by one of SERVED, to its end."""
         rank = Rank.of(standing, delivered=self._relies_on(peer))
         body = await self._serve(protocol, peer, reader, writer, rank)
-        if protocol == PULL_PROTOCOL and body is not None:
+        if protocol in REQUEST_BYTES and body is not None:
             self.delivered(peer, body)
 
     async def _serve(
@@ -169,7 +181,7 @@ class StreamServer:
         writer: asyncio.StreamWriter,
         rank: Rank,
     ) -> bytes | None:
-        """Returns the reply's body if the client sent a receipt for it."""
+        """Returns what was asked for if the client sent a receipt for it."""
         with closing(writer):
             try:
                 async with asyncio.timeout(REQUEST_SECONDS) as deadline:
@@ -178,10 +190,12 @@ class StreamServer:
                             await refuse(reader, writer)
                             return None
                         body = self.find(protocol, await reader.readexactly(REQUEST_BYTES.get(protocol, 0)))
-                        place.answered(len(body or b""))
+                        reply = b"" if body is None else as_it_travels(protocol, body)
+                        place.answered(len(reply))
                         status = ReplyStatus.ABSENT if body is None else ReplyStatus.OK
-                        writer.write(bytes([status]) + len(body or b"").to_bytes(4, "big") + (body or b""))
+                        writer.write(bytes([status]) + len(reply).to_bytes(4, "big") + reply)
                         await writer.drain()
+                        self.bytes_served += len(reply) if protocol in REQUEST_BYTES else 0
                         receipt = await reader.read(1)  # empty if the client closed; see above
                         return body if receipt else None
             except (TimeoutError, OSError, EOFError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from protocol import TaskSpec
 from swarmd.images import Images
@@ -49,6 +49,7 @@ class Scorer(Protocol):
 
 
 S = TypeVar("S", bound=Text)
+T = TypeVar("T")
 
 
 @dataclass
@@ -92,11 +93,15 @@ class Episode(Generic[S]):
 
 Sampling = Callable[[list[Sequence[int]], int], Sequence[Sequence[S]]]
 """(prompts as token ids, completions of each) -> samples of each prompt. Runs in the model's thread."""
-InModelThread = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a call of the model off the event loop, and gives its result."""
 
 
-async def in_this_thread(call: Callable[[], Any]) -> Any:
+class InModelThread(Protocol):
+    """Call it in the model's thread, and wait for what it returns."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def in_this_thread(call: Callable[[], T]) -> T:
     """For a caller that uses the model from one thread only, its own."""
     return call()
 

@@ -89,7 +89,7 @@ class Result:
 
     def last_line(self) -> str:
         silences = list(map(_seconds, self.silences))
-        longest = f"{max(silences):.1f} s" if silences else "not judged"
+        longest = f"{max(silences):.1f} s in {len(silences)} directions" if silences else "not judged"
         return (
             f"{sum(self.survived.values())} of {sum(self.happened.values())} faults survived, "
             f"steps lost at one {self.steps_lost_most} (saved every {SAVE_EVERY}), "
@@ -177,7 +177,8 @@ def _keep(storm: Storm, directory: Path) -> None:
             lines = "".join(f"{json.dumps(event)}\n" for event in life.daemon.events)
             (directory / f"machine-{machine.number}-life-{index}.jsonl").write_text(lines)
             (directory / f"machine-{machine.number}-life-{index}.stderr").write_text(life.daemon.stderr)
-    (directory / "cuts.json").write_text(json.dumps([asdict(cut) for cut in storm.cuts], indent=1))
+    cuts = [{**asdict(cut), "witnesses": sorted(cut.witnesses)} for cut in storm.cuts]
+    (directory / "cuts.json").write_text(json.dumps(cuts, indent=1))
 
 
 def _end(storm: Storm, began: float) -> Result:

@@ -36,8 +36,11 @@ OPTIONS = (
     "8",
     "--evaluate-every",
     "0",
+    "--duty",
+    "0.1",
 )
-"""Small steps of peers that want more groups than there are: so they are always seen to exchange some."""
+"""Small steps of peers that want more groups than there are: so they are always seen to exchange some. They
+rest, so that two cores suffice for twelve peers and their restarts: the swarm is judged, not the machine."""
 STOP_S = 90.0
 """For a daemon to stop in order on a machine with eleven others."""
 

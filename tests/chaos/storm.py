@@ -26,6 +26,13 @@ KILLED_SHARE = 1 / 3
 SILENCE_S = 15.0
 """Longer than any silence after a heal should be."""
 
+WITNESSES = 2
+"""Machines of each side to which nothing but the cut happens, until that long after the heal: what they do
+not hear is the cut's doing."""
+
+EXCHANGED_S = 30.0
+"""A witness has had a group of others no longer ago than this."""
+
 RECOVER_S = 150.0 + DISK_FULL_WAIT_S
 """For the next step after a fault; a start takes half a minute where twelve daemons share two cores, and a
 parent waits that long for space. It only tells a hang from a delay."""
@@ -69,6 +76,7 @@ class Cut:
     healed_at: float
     until: float
     """Of the monotonic clock, as when events were seen: the cut, the heal, and the next cut or the end."""
+    witnesses: frozenset[int]
 
 
 @dataclass
@@ -104,6 +112,7 @@ class Storm:
     _may_end: dict[int, float] = field(default_factory=dict)
     _pending: list[_Pending] = field(default_factory=list)
     _cut_now: tuple[tuple[tuple[int, ...], tuple[int, ...]], float, float] | None = None
+    _witnesses: frozenset[int] = frozenset()
     _calm_until: float = 0.0
     _end: float = 0.0
 
@@ -205,13 +214,16 @@ class Storm:
         """A machine that is under way and to which nothing happens; none while all are left alone."""
         if time.monotonic() < self._calm_until:
             return None
+        free = [machine for machine in self._free() if machine.number not in self._witnesses]
+        return self.rng.choice(free) if free else None
+
+    def _free(self) -> list[Machine]:
         waiting = {pending.machine.number for pending in self._pending}
-        free = [
+        return [
             machine
             for machine in self.machines
             if machine.number not in self._busy | waiting and not machine.life.is_over
         ]
-        return self.rng.choice(free) if free else None
 
     def _hit(self, name: str, machine: Machine) -> None:
         self.happened[name] += 1
@@ -300,17 +312,33 @@ class Storm:
         self.wires.cut(*sides)
         now = time.monotonic()
         self._cut_now = sides, time.time(), now
+        self._witnesses = frozenset(number for side in sides for number in self._witnesses_of(side, now))
         if len(self.machines) < FEW:
             self._calm_until = now + HEAL_AT_S - CUT_AT_S + SILENCE_S
-        self.say(f"cut: {sides[0]} from {sides[1]}")
+        self.say(f"cut: {sides[0]} from {sides[1]}, witnesses {sorted(self._witnesses)}")
 
     def _heal(self) -> None:
         assert self.wires is not None
         assert self._cut_now is not None
         self.wires.heal()
         now = time.monotonic()
-        self.cuts.append(Cut(*self._cut_now, now, now + MINUTE_S - HEAL_AT_S + CUT_AT_S))
+        until = now + MINUTE_S - HEAL_AT_S + CUT_AT_S
+        self.cuts.append(Cut(*self._cut_now, now, until, self._witnesses))
+        self._at(now + SILENCE_S, self._dismiss_witnesses)
         self.say("healed")
+
+    def _witnesses_of(self, side: Sequence[int], now: float) -> list[int]:
+        """Some that are under way, to which nothing happens, and that exchange groups."""
+        exchanging = [
+            machine.number
+            for machine in self._free()
+            if machine.number in side
+            and any(now - event["seen"] < EXCHANGED_S for event in machine.life.daemon.named("pulled"))
+        ]
+        return self.rng.sample(exchanging, min(WITNESSES, len(exchanging)))
+
+    def _dismiss_witnesses(self) -> None:
+        self._witnesses = frozenset()
 
     # Descriptors ----------------------------------------------------------------------------------
 

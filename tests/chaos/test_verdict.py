@@ -67,7 +67,9 @@ class Printed:
 def test_only_who_exchanged_before_a_cut_and_was_up_until_after_the_heal_can_be_silent(
     events: tuple[tuple[str, float], ...], over_at: float | None, listens: bool
 ) -> None:
-    cut = Cut(sides=((0,), (1,)), began=0.0, began_at=100.0, healed_at=120.0, until=160.0)
+    cut = Cut(
+        sides=((0,), (1,)), began=0.0, began_at=100.0, healed_at=120.0, until=160.0, witnesses=frozenset({0})
+    )
     life = Life(Printed(*events), "peer", over_at=over_at)  # type: ignore[arg-type]
     assert _listens(life, cut) is listens
 

@@ -71,13 +71,14 @@ class Silence:
     """One direction after a heal."""
 
     seconds: float | None
-    """Until anybody on this side had a group that the other made since the cut; None where nobody had."""
+    """Until a witness on this side had a group that the other made since the cut; None where none had."""
     through_the_cut: int
     """Such groups that came before the heal: 0, or it was not cut."""
 
 
 def silences(cut: Cut, machines: Sequence[Machine]) -> Iterator[Silence]:
-    """Both directions; one in which nobody was listening, or nobody said anything, is left out."""
+    """Both directions, by the cut's witnesses; one in which none was listening, or nobody said anything, is
+    left out."""
     for here, there in (cut.sides, cut.sides[::-1]):
         made = {
             digest
@@ -86,7 +87,12 @@ def silences(cut: Cut, machines: Sequence[Machine]) -> Iterator[Silence]:
             for digest, at in published(Home(home))
             if at > cut.began + CLOCKS_S
         }
-        listening = [life for number in here for life in machines[number].lives if _listens(life, cut)]
+        listening = [
+            life
+            for number in cut.witnesses.intersection(here)
+            for life in machines[number].lives
+            if _listens(life, cut)
+        ]
         if not made or not listening:
             continue
         came = [

@@ -30,7 +30,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
         "--peer": PEER, "--host": "127.0.0.1", "--port": 4000, "--announce": "/ip4/1.2.3.4/tcp/4000",
         "--address-file": tmp_path / "addresses", "--model": "./model", "--device": "cpu",
         "--dtype": "float32", "--lora": "r=16,alpha=8", "--temperature": 0.5, "--max-new-tokens": 9,
-        "--threads": 2, "--memory-limit": "5GiB",
+        "--threads": 2, "--duty": 0.5, "--memory-limit": "5GiB",
         "--local": 1, "--external": 0, "--group-size": 3, "--lr": 1e-3,
         "--algorithm": "gspo", "--external-loss": "topr", "--sampler": "scored",
         "--schedule": "cosine", "--total-steps": 70, "--checkpoint-every": 5,
@@ -58,6 +58,7 @@ def test_every_flag_reaches_its_setting(swarmd, daemon, tmp_path, monkeypatch) -
     assert (policy.model, policy.device, policy.dtype) == ("./model", "cpu", "float32")
     assert (policy.lora_rank, policy.lora_alpha, policy.temperature) == (16, 8, 0.5)
     assert (policy.max_new_tokens, policy.threads, policy.memory_limit) == (9, 2, "5GiB")
+    assert policy.duty == 0.5
     assert policy.engine == "eager"
     assert (learning.judge, learning.reward_model) == ("./model", "./model")
     assert policy.examples == 3

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from swarmd.config import Config, LearningConfig, ObserveConfig, StorageConfig
+from swarmd.config import Config, LearningConfig, ObserveConfig, PolicyConfig, StorageConfig
 from swarmd.daemon.exchange import Exchange
 from swarmd.daemon.held_out_parts import HeldOutParts
 from swarmd.daemon.learner import Learner
@@ -46,8 +46,16 @@ class Peer:
         storage = StorageConfig(checkpoint_every=given.pop("checkpoint_every", 1))
         observe = ObserveConfig(evaluate_every=given.pop("evaluate_every", 0))
         steps = given.pop("steps", None)
+        policy_config = PolicyConfig(duty=given.pop("duty", 1.0))
         learning = LearningConfig(**{"local": 2, "external": 0, "group_size": 2, "warmup_steps": 0} | given)
-        self.config = Config(home=home.path, steps=steps, learning=learning, storage=storage, observe=observe)
+        self.config = Config(
+            home=home.path,
+            steps=steps,
+            policy=policy_config,
+            learning=learning,
+            storage=storage,
+            observe=observe,
+        )
         self.gossip, self.tasks = ScriptedGossip(), KnownTasks(every_other)
         self.database, self.policy, self.events = database, policy, events
         self.progress = Progress.fresh(5)

@@ -12,7 +12,7 @@ import pytest
 from protocol import PeerId, sign_record, verify_status
 from swarmd import gossip as g
 from swarmd.daemon import exchange as exchange_module
-from swarmd.daemon.exchange import Exchange, well_formed
+from swarmd.daemon.exchange import Exchange
 from swarmd.errors import NetworkError
 from swarmd.network import MemoryHub, run_simulated, simulated_wall_clock
 from swarmd.network.interface import Misbehaviour, NetworkClosedError, Pulled, PullFailedError, Standing, Way
@@ -202,10 +202,6 @@ async def test_a_malformed_address_is_never_handed_to_the_network(bench: Bench):
     async with bench.running():
         bench.want(g.Connect((MALFORMED, ADDRESS)))
         assert await bench.called() == [("connect", (ADDRESS,))]
-
-
-def test_addresses_are_well_formed_or_left_out():
-    assert well_formed((ADDRESS, MALFORMED, "", "/", "\x00", ADDRESS + "/")) == (ADDRESS, ADDRESS)
 
 
 async def test_more_than_can_be_done_is_dropped_and_said(bench: Bench):

@@ -45,7 +45,7 @@ class Steps:
     progress: Progress
     phase: str = "training"
     tokens_per_s: float | None = 812.5
-    step_seconds: float | None = 2.0
+    step_every_s: float | None = 2.0
     usual_s: float = 2.0
     last_done_at: float = START
     unscored: float = 0.0
@@ -137,7 +137,7 @@ def test_a_healthy_peer_says_everything_about_itself(parts):
 
 
 def test_before_the_first_step_there_is_nothing_to_show_and_nothing_wrong(parts):
-    parts.steps = Steps(Progress(), phase="starting", tokens_per_s=None, step_seconds=None, usual_s=0.0)
+    parts.steps = Steps(Progress(), phase="starting", tokens_per_s=None, step_every_s=None, usual_s=0.0)
     said = report(parts, http=None).snapshot()
     assert said.health.ok
     assert said.reward.last is None

@@ -18,8 +18,8 @@ import pytest
 from protocol import KeyPair
 from swarmd.config import Config, ObserveConfig
 from swarmd.daemon import runtime
-from swarmd.daemon.assembly import Peer
 from swarmd.daemon.runtime import _Daemon, _one_of
+from swarmd.daemon.wiring import Peer
 from swarmd.errors import ConfigError, StorageError, is_disk_full
 from swarmd.network.interface import NetworkClosedError
 from swarmd.observe import EventLog, Health, StartingError, ask_status

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
 
-from protocol import PROTOCOL_VERSIONS, Versions, digest_of
+from protocol import PROTOCOL_VERSIONS, Versions, compress_body, digest_of
 from swarmd.errors import ConfigError, NetworkError
 from swarmd.network import Network, NetworkClosedError, PullFailedError
 
@@ -178,8 +179,9 @@ def test_a_body_is_pulled_by_its_digest(world: Any) -> None:
         body = world.record(one.key, world.clock(), text="x" * 16_000)
         digest = one.hold(body)
         assert (await other.network.pull(one.network.peer_id, digest, len(body))).envelope == body
-        statistics = other.network.statistics()
-        assert (statistics.bytes_pulled, statistics.pulls_failed) == (len(body), 0)
+        taken, given = other.network.statistics(), one.network.statistics()
+        assert (taken.bytes_pulled, taken.pulls_failed) == (len(compress_body(body)), 0)
+        assert given.bytes_served == taken.bytes_pulled, "both count what travelled"
 
     world.run(scenario)
 
@@ -219,15 +221,18 @@ def test_a_body_of_another_digest_is_refused(world: Any) -> None:
     world.run(scenario)
 
 
-def test_a_body_larger_than_announced_is_refused_before_it_is_read(world: Any) -> None:
+def test_a_body_larger_than_announced_is_refused_and_never_read_far(world: Any) -> None:
     async def scenario(world: Any) -> None:
         one, other = await world.swarm(2)
         digest = one.hold(bytes(1_000))
         huge = one.hold(bytes(65_537))
-        with pytest.raises(PullFailedError, match="at most 999"):
+        incompressible = one.hold(random.Random(1).randbytes(70_000))
+        with pytest.raises(PullFailedError, match="more than 999 bytes"):
             await other.network.pull(one.network.peer_id, digest, 999)
-        with pytest.raises(PullFailedError, match="at most 65536"):
+        with pytest.raises(PullFailedError, match="more than 65536 bytes"):
             await other.network.pull(one.network.peer_id, huge, 65_537)
+        with pytest.raises(PullFailedError, match="at most 65"):  # refused by its length, before it is read
+            await other.network.pull(one.network.peer_id, incompressible, 70_000)
 
     world.run(scenario)
 

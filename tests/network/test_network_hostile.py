@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from protocol import body_key, dht_id, digest_of
+from protocol import body_key, compress_body, dht_id, digest_of
 from swarmd.errors import NetworkError
 from swarmd.network import Misbehaviour, PullFailedError
 from swarmd.network.conduct import POINTS_MAX
-from swarmd.network.streams import PULL_PROTOCOL
+from swarmd.network.streams import BODY_PROTOCOL, PLAIN_BODY_PROTOCOL
 
 pytestmark = pytest.mark.p2p
 
@@ -181,7 +181,7 @@ CUT_OFF = (b"", b"\x00\x00", b"\x00\x00\x00\x00\x0aabc")
 
 
 def serve_instead(rogue: Any, reply: bytes) -> None:
-    """Whatever is asked of `rogue`, it writes `reply`; it closes early if the reply is cut off."""
+    """Whatever body is asked of `rogue`, it writes `reply`; it closes early if the reply is cut off."""
 
     async def handler(_info: Any, reader: Any, writer: Any) -> None:
         writer.write(reply)
@@ -191,7 +191,13 @@ def serve_instead(rogue: Any, reply: bytes) -> None:
             await reader.read()
         writer.close()
 
-    rogue.network._supervisor._session._p2p._client.control.handlers[PULL_PROTOCOL] = handler
+    handlers = rogue.network._supervisor._session._p2p._client.control.handlers
+    handlers[BODY_PROTOCOL] = handlers[PLAIN_BODY_PROTOCOL] = handler
+
+
+def compressed(body: bytes) -> bytes:
+    sent = compress_body(body)
+    return b"\0" + len(sent).to_bytes(4, "big") + sent
 
 
 def test_a_server_that_breaks_off_or_lies_fails_the_pull_only(p2p: Any) -> None:
@@ -199,7 +205,9 @@ def test_a_server_that_breaks_off_or_lies_fails_the_pull_only(p2p: Any) -> None:
         b"\x00\xff\xff\xff\xff": "4294967295 bytes",
         b"\x07\x00\x00\x00\x00": "unknown status 7",
         b"\x02\x00\x00\x00\x00": "too many streams",
-        b"\x00\x00\x00\x00\x03abc": "other bytes",
+        b"\x00\x00\x00\x00\x03abc": "something else",
+        compressed(b"abc"): "other bytes",
+        compressed(bytes(300)): "more than 10 bytes",
     }
 
     async def scenario(world: Any) -> None:

@@ -16,7 +16,7 @@ from swarmd.network.interface import Standing
 from swarmd.network.places import RESERVED, SILENT_S, STREAMS_PER_PEER, STREAMS_SERVED, Place, Places, Rank
 from swarmd.network.streams import (
     MANIFEST_PROTOCOL,
-    PULL_PROTOCOL,
+    PLAIN_BODY_PROTOCOL,
     AbsentError,
     AskedStreams,
     BusyError,
@@ -50,7 +50,7 @@ def server_with(bodies: dict[bytes, bytes]) -> StreamServer:
 async def test_a_body_is_asked_for_by_digest() -> None:
     server = server_with({DIGEST: b"body" * 10_000})
     async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server.answer(PULL_PROTOCOL, "peer", *other))
+        group.create_task(server.answer(PLAIN_BODY_PROTOCOL, "peer", *other))
         assert await ask(reader, writer, DIGEST, bytes_max=40_000) == b"body" * 10_000
 
 
@@ -62,14 +62,14 @@ async def test_the_manifest_is_asked_for_by_opening_the_stream() -> None:
 
 async def test_an_empty_body_is_a_body() -> None:
     async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server_with({DIGEST: b""}).answer(PULL_PROTOCOL, "peer", *other))
+        group.create_task(server_with({DIGEST: b""}).answer(PLAIN_BODY_PROTOCOL, "peer", *other))
         assert await ask(reader, writer, DIGEST, bytes_max=8) == b""
 
 
 async def test_what_is_not_held_is_absent_before_and_after_serving_begins() -> None:
     for server in (StreamServer(), server_with({})):
         async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-            group.create_task(server.answer(PULL_PROTOCOL, "peer", *other))
+            group.create_task(server.answer(PLAIN_BODY_PROTOCOL, "peer", *other))
             with pytest.raises(AbsentError):
                 await ask(reader, writer, DIGEST, bytes_max=8)
 
@@ -77,7 +77,7 @@ async def test_what_is_not_held_is_absent_before_and_after_serving_begins() -> N
 async def test_the_server_closes_only_after_the_client_did() -> None:
     async with pipe() as (reader, writer, *other):
         serving = asyncio.get_running_loop().create_task(
-            server_with({DIGEST: b"body"}).answer(PULL_PROTOCOL, "peer", *other)
+            server_with({DIGEST: b"body"}).answer(PLAIN_BODY_PROTOCOL, "peer", *other)
         )
         writer.write(DIGEST)
         assert await reader.readexactly(9) == b"\x00\x00\x00\x00\x04body"
@@ -90,12 +90,12 @@ async def test_the_server_closes_only_after_the_client_did() -> None:
 async def test_a_stream_is_over_for_the_client_only_once_the_server_freed_its_place() -> None:
     server = server_with({DIGEST: b"body"})
     async with pipe() as (reader, writer, *other):
-        serving = asyncio.get_running_loop().create_task(server.answer(PULL_PROTOCOL, "peer", *other))
+        serving = asyncio.get_running_loop().create_task(server.answer(PLAIN_BODY_PROTOCOL, "peer", *other))
         assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
         assert len(server._places) == 0
         await serving
     async with pipe() as (reader, writer, *other):
-        serving = asyncio.get_running_loop().create_task(server.answer(PULL_PROTOCOL, "peer", *other))
+        serving = asyncio.get_running_loop().create_task(server.answer(PLAIN_BODY_PROTOCOL, "peer", *other))
         with pytest.raises(AbsentError):
             await ask(reader, writer, bytes(32), bytes_max=8)
         assert len(server._places) == 0
@@ -116,7 +116,7 @@ async def test_a_client_that_breaks_off_ends_its_stream_only() -> None:
         async with pipe() as (_, writer, *other):
             writer.write(sent)
             writer.close()
-            await server.answer(PULL_PROTOCOL, "peer", *other)
+            await server.answer(PLAIN_BODY_PROTOCOL, "peer", *other)
     assert len(server._places) == 0
 
 
@@ -128,14 +128,14 @@ async def test_a_peer_with_too_many_streams_is_told_that_the_server_is_busy() ->
             end = pipe()
             _, writer, *other = await end.__aenter__()
             held.append((end, writer))
-            group.create_task(server.answer(PULL_PROTOCOL, "greedy", *other))
+            group.create_task(server.answer(PLAIN_BODY_PROTOCOL, "greedy", *other))
         await asyncio.sleep(0)
         async with pipe() as (reader, writer, *other):
-            group.create_task(server.answer(PULL_PROTOCOL, "greedy", *other))
+            group.create_task(server.answer(PLAIN_BODY_PROTOCOL, "greedy", *other))
             with pytest.raises(BusyError):
                 await ask(reader, writer, DIGEST, bytes_max=8)
         async with pipe() as (reader, writer, *other):
-            group.create_task(server.answer(PULL_PROTOCOL, "modest", *other))
+            group.create_task(server.answer(PLAIN_BODY_PROTOCOL, "modest", *other))
             assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
         for _, writer in held:
             writer.close()
@@ -155,7 +155,7 @@ class Clients:
         end = pipe()
         reader, writer, *other = await end.__aenter__()
         self._ends.append((end, writer))
-        self._group.create_task(self._server.answer(PULL_PROTOCOL, peer, *other, standing))
+        self._group.create_task(self._server.answer(PLAIN_BODY_PROTOCOL, peer, *other, standing))
         await asyncio.sleep(0)
         return reader
 
@@ -178,7 +178,9 @@ async def test_17_strangers_with_4_silent_streams_each_keep_nobody_out(
         for standing in (Standing.STRANGER, Standing.MET, Standing.KNOWN):
             for number in range(20):
                 async with pipe() as (reader, writer, *other):
-                    group.create_task(server.answer(PULL_PROTOCOL, f"{standing} {number}", *other, standing))
+                    group.create_task(
+                        server.answer(PLAIN_BODY_PROTOCOL, f"{standing} {number}", *other, standing)
+                    )
                     assert await ask(reader, writer, DIGEST, bytes_max=8) == b"body"
         await clients.close()
     assert len(server._places) == 0
@@ -262,14 +264,14 @@ async def test_a_client_that_sends_no_request_loses_its_place_in_time(
     monkeypatch.setattr("swarmd.network.streams.REQUEST_SECONDS", 0.0)
     server = server_with({DIGEST: b"body"})
     async with pipe() as (reader, _, *other):
-        await server.answer(PULL_PROTOCOL, "silent", *other)
+        await server.answer(PLAIN_BODY_PROTOCOL, "silent", *other)
         assert await reader.read() == b""
     assert len(server._places) == 0
 
 
 async def test_a_reply_larger_than_allowed_is_not_read() -> None:
     async with pipe() as (reader, writer, *other), asyncio.TaskGroup() as group:
-        group.create_task(server_with({DIGEST: b"body"}).answer(PULL_PROTOCOL, "peer", *other))
+        group.create_task(server_with({DIGEST: b"body"}).answer(PLAIN_BODY_PROTOCOL, "peer", *other))
         with pytest.raises(NetworkError, match="offers 4 bytes where at most 3"):
             await ask(reader, writer, DIGEST, bytes_max=3)
 

@@ -21,6 +21,7 @@ ALLOWED = {
     "json",
     "re",
     "typing",
+    "zlib",
     "pydantic",
     "cryptography.exceptions",
     "cryptography.hazmat.primitives.asymmetric.ed25519",

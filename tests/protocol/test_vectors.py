@@ -31,6 +31,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
     FULL_STATUSES,
     CHARTERS,
     VERSIONS,
+    COMPRESSION,
     STORAGE,
     TOPICS,
     HELD_OUT,
@@ -51,6 +52,7 @@ VECTORS = Path(p.__file__).parent / "vectors"
         "full_statuses",
         "charters",
         "versions",
+        "compression",
         "storage",
         "topics",
         "held_out",
@@ -368,6 +370,19 @@ def test_versions(case):
 @pytest.mark.parametrize("case", named(VERSIONS["invalid"]))
 def test_refused_versions(case):
     assert reason_of(lambda: p.Versions.from_bytes(bytes.fromhex(case["reply"]))) == case["reason"]
+
+
+@pytest.mark.parametrize("case", named(COMPRESSION["valid"]))
+def test_compressed_bodies(case):
+    data, body = bytes.fromhex(case["data"]), bytes.fromhex(case["body"])
+
+    assert p.decompress_body(data, case["size"]) == body
+    assert p.decompress_body(p.compress_body(body), case["size"]) == body
+
+
+@pytest.mark.parametrize("case", named(COMPRESSION["invalid"]))
+def test_refused_compressed_bodies(case):
+    assert reason_of(lambda: p.decompress_body(received(case, "data"), case["size"])) == case["reason"]
 
 
 def check_stored(case: dict) -> None:

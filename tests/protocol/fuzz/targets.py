@@ -230,6 +230,22 @@ def _verify(name: str, data: bytes) -> None:
         p.verify_status(data, swarm=MANIFEST.swarm_id, now=NOW)
 
 
+SIZE = 600
+
+
+def _compressed(rng: random.Random) -> bytes:
+    """A body as it travels, changed or not, of at most SIZE bytes or of many more."""
+    body = rng.choice((rng.randbytes(rng.randrange(SIZE)), bytes(rng.randrange(100_000))))
+    sound = p.compress_body(body)
+    return rng.choice((sound, mutated(rng, [sound]), mutated(rng, [sound]), sound + junk(rng), junk(rng)))
+
+
+def _read_compressed(data: bytes) -> None:
+    body = p.decompress_body(data, SIZE)
+    assert len(body) <= SIZE
+    assert p.decompress_body(p.compress_body(body), len(body)) == body
+
+
 def _targets() -> dict[str, Target]:
     manifests = _both(_vectors("manifests"), "manifest")
     trees = [*FIELDS["records"], *FIELDS["statuses"], MANIFEST.model_dump()]
@@ -244,6 +260,7 @@ def _targets() -> dict[str, Target]:
         targets[f"{name}_payload"] = _payload_target(kind, FIELDS[name], payloads)
         targets[name] = Target(partial(_envelope, name), partial(_verify, name), p.RejectedRecord)
     return targets | {
+        "compression": Target(_compressed, _read_compressed, p.RejectedRecord),
         "storage": Target(_stored, _read_stored, p.RejectedRecord),
         "peer_id": Target(_peer_id, _read_peer_id, p.RejectedRecord),
         "identity_file": Target(_identity, _read_identity, p.InvalidLocal),

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import vector_charters
+import vector_compression
 import vector_credits
 import vector_formats
 import vector_messages
@@ -40,6 +41,7 @@ MAKERS = {
     "credit_statuses.json": vector_credits.credit_statuses_file,
     "charters.json": vector_charters.charters_file,
     "versions.json": vector_versions.versions_file,
+    "compression.json": vector_compression.compression_file,
     "storage.json": vector_storage.storage_file,
     "messages.json": vector_messages.messages_file,
 }

@@ -1,0 +1,38 @@
+"""What a part of the configuration is made of: the base class of slices, flags, and checks of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from swarmd.errors import ConfigError
+
+
+class Slice(BaseModel):
+    """A part of the configuration that one package receives. Unknown keys are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Marks a setting that can be given on the command line."""
+
+    name: str
+    metavar: str | None = None
+    """What `--help` shows for the value; None: its choices or its type."""
+
+
+def read_by(read: Callable[[str], object]) -> AfterValidator:
+    """Keeps the text unchanged if `read` accepts it. Pydantic expects a ValueError."""
+
+    def check(text: str) -> str:
+        try:
+            read(text)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return text
+
+    return AfterValidator(check)
