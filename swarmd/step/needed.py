@@ -10,7 +10,6 @@ Pure: groups and own success in, weights out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -95,13 +94,18 @@ class Shown:
         return sum(behind) / len(behind) / (own + LEAD_SCALE) if own > 0 else 0.0
 
     def _success(self, party: str, task_id: bytes, own: float, weight: float) -> float:
-        """What `party` showed, and one group of `own` success."""
+        """What `party` showed, and one group of `own` success.
+
+        As few groups say little about those that are hidden, it asked at most as many of the family as it
+        published in all.
+        """
         tallies = self._parties[party]
         reward, groups, completions = tallies.get(task_id.hex(), NOTHING)
-        asked = ASKED_AT_LEAST * weight * sum(shown for _, shown, _ in tallies.values())
+        published = sum(shown for _, shown, _ in tallies.values())
+        asked = ASKED_AT_LEAST * weight * published
         if groups:
             success = unhidden(reward / groups, completions / groups)
-            asked = max(asked, reward / success if success else math.inf)
+            asked = max(asked, min(reward / success, published) if success else published)
         return (reward + own) / (asked + 1)
 
     def to_state(self) -> State:

@@ -114,7 +114,13 @@ def test_groups_that_nobody_publishes_are_added():
     pairs = [group("a", 1.0, 0.0, task_id=RARE)] * 12 + [group("a", 1.0, 1.0, task_id=RARE)]
     found = Shown()
     found.see([*pairs, *[group("a", 0.8, task_id=COMMON)] * 13], str)
-    assert found.lead(RARE, 0.5, 0.25) > 0.5
+    assert found.lead(RARE, 0.5, 0.25) > 0.35
+
+
+def test_one_group_says_little_about_those_that_are_hidden():
+    found = Shown()
+    found.see([group("a", 1.0, 0.0, task_id=RARE)], str)
+    assert found.lead(RARE, 0.5, 0.25) < 0.1
 
 
 @given(success=st.floats(0.02, 1), size=st.integers(2, 64))
