@@ -216,6 +216,9 @@ class LearningConfig(Slice):
     rehearse: int = Field(0, ge=0, le=1024)
     """Right answers of others trained on again per step, at most: only of task families in which this peer
     succeeds less than half as often as others."""
+    needed_questions: float = Field(0.0, ge=0, le=0.9)
+    """Share of own questions, at most, asked of the task families in which this peer succeeds and others do
+    not. The others follow the weights of the swarm's tasks, as all do at 0."""
     learning_rate: Annotated[float, Flag("--lr")] = Field(1e-4, gt=0, le=1)
     """Peak learning rate of AdamW."""
     schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"

@@ -14,7 +14,7 @@ from swarmd.daemon.step_parts import Enter, Parts
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Sample
 from swarmd.step.offering import to_offer
-from swarmd.step.own_groups import fitting_questions, own_group
+from swarmd.step.own_groups import own_group, own_questions
 from swarmd.step.playing import Episode, InModelThread, play, score
 from swarmd.tasks import Question
 
@@ -142,9 +142,14 @@ class OwnGroups:
     async def _draw_questions(self, count: int) -> list[Question]:
         """Training questions that fit the model's context. Raises TaskError if there are none."""
         parts = self._parts
-        questions = await fitting_questions(parts.draw, parts.tasks, parts.learner.policy, count)
-        self._progress.questions_drawn = parts.draw.counter
-        return questions
+        return await own_questions(
+            parts.draw,
+            parts.tasks,
+            parts.learner.policy,
+            count,
+            progress=self._progress,
+            needed=parts.config.learning.needed_questions,
+        )
 
     def _tokens_max(self, questions: int) -> int:
         return questions * self._parts.config.learning.group_size * self._parts.learner.policy.max_new_tokens

@@ -21,7 +21,7 @@ from swarmd.learning import GroupSampler, StepMetrics, Trainer
 from swarmd.policy import Policy, Sample
 from swarmd.step.drawing import draw_external
 from swarmd.step.mixing import choose_mix
-from swarmd.step.own_groups import fitting_questions, own_group
+from swarmd.step.own_groups import own_group, own_questions
 from swarmd.step.playing import Episode, in_this_thread, play, score
 from swarmd.step.progress import Progress
 from swarmd.tasks import Question, TaskRunner, TrainingDraw
@@ -121,9 +121,14 @@ class Node:
 
     async def _generate(self, count: int, round_: int) -> Sampled:
         self._meter.begin()
-        self._draw.counter = self.progress.questions_drawn
-        questions = await fitting_questions(self._draw, self._tasks, self.policy, count)
-        self.progress.questions_drawn = self._draw.counter
+        questions = await own_questions(
+            self._draw,
+            self._tasks,
+            self.policy,
+            count,
+            progress=self.progress,
+            needed=self._learning.needed_questions,
+        )
         asking = self._meter.lap()
         episodes = await self._write_completions(questions)
         generating = self._meter.lap()

@@ -82,6 +82,10 @@ def draw_external(
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
+    progress.shown.see(
+        (group for group in fresh if exchange.trust(PeerId(group.publisher)) > 0),
+        str if shares is None else shares.party_name,
+    )
     readable = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
     candidates = [
         group

@@ -14,10 +14,24 @@ from swarmd.groups import ScoredCompletion, ScoredGroup, Turn
 from swarmd.learning.reading import row_work
 from swarmd.policy import Policy, Sample
 from swarmd.step.earning import Unended, earned
+from swarmd.step.needed import asking
 from swarmd.step.playing import Episode
+from swarmd.step.progress import Progress
 from swarmd.tasks import Question, Score, TaskRunner, TrainingDraw
 
 DRAWS_MAX = 8  # a step goes on with fewer questions instead of searching for ever
+
+
+async def own_questions(
+    draw: TrainingDraw, tasks: TaskRunner, policy: Policy, count: int, *, progress: Progress, needed: float
+) -> list[Question]:
+    """Up to `count` questions for own groups: where `progress` says that the draw is, a share `needed` of
+    them of what others need. Raises TaskError if none fits the model's context."""
+    draw.counter = progress.questions_drawn
+    draw.lean(asking(draw.families, progress.experience.success, progress.shown, needed))
+    questions = await fitting_questions(draw, tasks, policy, count)
+    progress.questions_drawn = draw.counter
+    return questions
 
 
 async def fitting_questions(

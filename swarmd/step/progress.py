@@ -22,6 +22,7 @@ from swarmd.learning import Experience, Rehearsal, StepMetrics, Trainer
 from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
+from swarmd.step.needed import Shown
 from swarmd.step.trained_on import examples_of, how_it_is_asked
 from swarmd.storage import Checkpoint, Checkpoints
 
@@ -33,6 +34,7 @@ class _Saved(BaseModel):
     generator: str
     experience: dict[str, dict[str, tuple[float, int]]] = {}  # missing in checkpoints of earlier versions
     rehearsal: dict[str, dict[str, list[tuple[str, int]]]] = {}  # missing there too
+    shown: dict[str, dict[str, tuple[float, float, float]]] = {}  # missing there too
     evaluation: SelfEvaluation | None = None  # missing there too
     best: SelfEvaluation | None = None
 
@@ -53,6 +55,7 @@ class Progress:
     """SHA-256 of the weights that the operator told it to go on from; None otherwise."""
     experience: Experience = field(default_factory=Experience)
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
+    shown: Shown = field(default_factory=Shown)
     evaluation: SelfEvaluation | None = None
     """The newest evaluation; None before the first."""
     best: SelfEvaluation | None = None
@@ -98,6 +101,10 @@ class Progress:
                 whose: {task: [list(lesson) for lesson in lessons] for task, lessons in tasks.items()}
                 for whose, tasks in self.rehearsal.to_state().items()
             },
+            "shown": {
+                party: {task: list(tally) for task, tally in tallies.items()}
+                for party, tallies in self.shown.to_state().items()
+            },
             "evaluation": None if self.evaluation is None else self.evaluation.model_dump(mode="json"),
             "best": None if self.best is None else self.best.model_dump(mode="json"),
         }
@@ -109,6 +116,7 @@ class Progress:
         self.sampling_rng.set_state(torch.frombuffer(bytearray.fromhex(saved.generator), dtype=torch.uint8))
         self.experience.restore(saved.experience)
         self.rehearsal.restore(saved.rehearsal)
+        self.shown.restore(saved.shown)
         self.step = self.saved_step = saved.step
         self.questions_drawn = saved.questions_drawn
         self.evaluation, self.best = saved.evaluation, saved.best

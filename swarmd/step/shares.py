@@ -89,6 +89,10 @@ class Shares:
             self._strangers.took(is_held_back=self._party(PeerId(group.publisher)).is_held_back)
         return drawn
 
+    def party_name(self, publisher: str) -> str:
+        """The party that `publisher` counts as."""
+        return self._party(PeerId(publisher)).name
+
     def _party(self, peer: PeerId) -> Party:
         party = self._party_of(peer)
         if party.standing <= Standing.STRANGER and not self._met_lately():

@@ -24,6 +24,7 @@ _SEED_BITS = 31  # some datasets add to the seed and hand it to numpy, whose see
 _ROUNDS_MAX = 24  # of drawing again instead of held-out questions: a tenth is held out, so two or three do
 _CANDIDATES_PER_HELD_OUT = 40  # a tenth is held out: four times as many as are needed
 _CANDIDATES_MIN = 256
+_PARTS = 1_000_000  # of a probability; smaller differences are rounding
 
 
 class NoHeldOutQuestionError(TaskError):
@@ -31,14 +32,31 @@ class NoHeldOutQuestionError(TaskError):
 
 
 class TrainingDraw:
-    """The endless sequence of this peer's training questions. `counter` is its whole state."""
+    """The endless sequence of this peer's training questions.
+
+    `counter` and the families' probabilities are its whole state.
+    """
 
     def __init__(self, manifest: Manifest, peer_id: PeerId, seed: int, counter: int = 0) -> None:
-        self._families = manifest.tasks
+        self.families = manifest.tasks
         self._weights = list(accumulate(family.weight for family in manifest.tasks))
+        self._below = self._weights
         self._peer_id = peer_id
         self._seed = seed
         self.counter = counter
+
+    def lean(self, probabilities: Sequence[float] | None) -> None:
+        """From now on ask the families with these probabilities, one per family; None: by their weights.
+
+        Raises ValueError if they are not one per family, or hardly any is above 0.
+        """
+        if probabilities is None:
+            self._below = self._weights
+            return
+        parts = [round(each * _PARTS) for each in probabilities]
+        if len(parts) != len(self.families) or min(parts) < 0 or not any(parts):
+            raise ValueError("a draw wants one probability per task family, and one of them above 0")
+        self._below = list(accumulate(parts))
 
     async def draw(self, runner: TaskRunner, count: int) -> list[Question]:
         """The next `count` questions, none of them held out. Raises TaskError if the tasks yield none.
@@ -64,8 +82,8 @@ class TrainingDraw:
         """The next task spec. Its question may be held out, or none."""
         digest = _hash(["train", self._peer_id, self._seed, self.counter])
         self.counter += 1
-        ticket = int.from_bytes(digest[:8], "big") % self._weights[-1]
-        family = next(f for f, below in zip(self._families, self._weights, strict=True) if ticket < below)
+        ticket = int.from_bytes(digest[:8], "big") % self._below[-1]
+        family = next(f for f, below in zip(self.families, self._below, strict=True) if ticket < below)
         agreed = _agreed(family)
         if agreed is None:
             return task_spec(family, _seed_of(digest))

@@ -111,3 +111,18 @@ async def test_other_losses_take_groups_of_any_tokenizer(make_peer, run, pooled)
     await run(one)
     assert [line["external"] for line in one.events.named("step")] == [2]
     assert one.events.named("warning") == []
+
+
+async def test_a_peer_asks_less_of_what_others_show_that_they_can_do(make_peer, run, database):
+    known = MANIFEST.tasks[1]  # of three; half of all questions
+    for number in range(60):
+        shown = external_group(number, publisher=peer(0), round_=ROUND)
+        right = replace(shown, completions=shown.completions[:1] * 2)
+        database.pool.add(replace(right, task_id=known.task_id, task_name=known.name), now=START)
+    one = make_peer(steps=12, local=4, external=1, needed_questions=0.9)
+    await run(one)
+    asked = [spec.dataset == known.dataset for spec in one.tasks.scored]
+    assert sum(asked[:4]) > 0, "nothing was shown before the first step"
+    assert sum(asked[8:]) < 0.35 * len(asked[8:])
+    [party] = one.progress.shown.to_state()
+    assert party == peer(0)

@@ -85,7 +85,11 @@ async def test_the_seed_alone_decides_the_course(tiny_model_dir, tmp_path) -> No
 
 async def test_a_killed_run_resumes_to_the_same_course(tiny_model_dir, tmp_path) -> None:
     config = make_config(
-        tiny_model_dir, configurations=[{"local": 2, "external": 2}, {"local": 1, "external": 0}]
+        tiny_model_dir,
+        configurations=[
+            {"local": 2, "external": 2, "learning": {"needed_questions": 0.5}},
+            {"local": 1, "external": 0},
+        ],
     )
     await run(config, tmp_path / "whole")
     before_a_checkpoint, after_one, in_the_second_run = 1, 3, 4

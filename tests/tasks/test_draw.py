@@ -114,3 +114,19 @@ async def test_small_tasks_repeat_and_tasks_without_held_out_questions_leave_the
     assert [question.spec.dataset for question in exam] == ["a"] * 10
     with pytest.raises(TaskError, match="no held-out question was found in a"):
         await held_out_questions(ArithmeticRunner(broken="a"), [family("a")], seed=0, count=10)
+
+
+async def test_a_draw_that_leans_asks_by_its_probabilities_until_it_is_told_otherwise() -> None:
+    leaning, plain = TrainingDraw(SWARM, "p", 0), TrainingDraw(SWARM, "p", 0)
+    leaning.lean((0.9, 0.1))
+    counts = Counter(question.spec.dataset for question in await leaning.draw(ArithmeticRunner(), 2_000))
+    assert 0.87 < counts["a"] / 2_000 < 0.93
+    leaning.lean(None)
+    plain.counter = leaning.counter
+    assert await leaning.draw(ArithmeticRunner(), 50) == await plain.draw(ArithmeticRunner(), 50)
+
+
+@pytest.mark.parametrize("probabilities", [(1.0,), (0.0, 0.0), (1.5, -0.5)])
+def test_probabilities_that_are_not_one_per_family_are_refused(probabilities: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="one probability per task family"):
+        TrainingDraw(SWARM, "p", 0).lean(probabilities)

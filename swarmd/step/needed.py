@@ -1,0 +1,155 @@
+"""What this peer can and others cannot: how much of its own asking each task family gets.
+
+Others' success is what their verified groups showed here. Nobody publishes a group without a right answer, so
+groups that were hidden are added (`unhidden`). Silence on a family says that a party fails at it, the more so
+the more groups it showed of others. A party of which little was seen is taken to be as good as this peer.
+Parties count alike, so one of n parties moves a family's lead by at most 1/n, whatever it publishes.
+
+Pure: groups and own success in, weights out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from protocol import TaskFamily, is_person
+from protocol.limits import TASKS_MAX
+from swarmd.groups import ScoredGroup
+
+MEMORY = 128
+"""About how many groups of a party are remembered: some dozens of its rounds, in which it learns."""
+
+PARTIES_MAX = 64
+"""Parties; beyond it, those heard of longest ago are forgotten. A mean over more would hardly differ."""
+
+SEEN_MAX = 4_096
+"""Groups known to have been counted: twice what a pool holds, because a group waits there for several
+steps."""
+
+LEAD_SCALE = 0.1
+"""Own success at which half of a lead counts, so that chance among rare right answers is no lead."""
+
+FULL_LEAD = 0.5
+"""The lead from which on the whole share is asked by need; below it, as much less."""
+
+ASKED_AT_LEAST = 0.5
+"""A silent party is taken to have asked a family at half of the manifest's rate: it may lean to others."""
+
+PRECISION = 1e-4
+ROUNDS_MAX = 100
+"""Of finding a root; only where success is next to nothing are so many needed."""
+
+Tally = tuple[float, float, float]
+"""Sum of mean rewards, number of groups and of completions, all of the last `MEMORY` groups of a party."""
+
+NOTHING: Tally = (0.0, 0.0, 0.0)
+
+State = dict[str, dict[str, Tally]]
+"""By party and task id."""
+
+
+@dataclass
+class Shown:
+    """What parties showed by task family."""
+
+    _parties: dict[str, dict[str, Tally]] = field(default_factory=dict)
+    _seen: dict[bytes, None] = field(default_factory=dict)
+
+    def see(self, groups: Iterable[ScoredGroup], party_of: Callable[[str], str]) -> None:
+        """Take in verified groups by others, each once. People are left out: they do not learn from
+        groups."""
+        for group in groups:
+            if is_person(group.model) or (group.digest is not None and group.digest in self._seen):
+                continue
+            if group.digest is not None:
+                self._seen[group.digest] = None
+            if len(self._seen) > SEEN_MAX:
+                del self._seen[next(iter(self._seen))]
+            self._count(party_of(group.publisher), group)
+
+    def _count(self, party: str, group: ScoredGroup) -> None:
+        kept = 1 - 1 / MEMORY
+        tallies = {
+            task: (reward * kept, groups * kept, completions * kept)
+            for task, (reward, groups, completions) in self._parties.pop(party, {}).items()
+        }
+        reward, groups, completions = tallies.pop(group.task_id.hex(), NOTHING)
+        more = (reward + group.mean_reward, groups + 1, completions + len(group.completions))
+        tallies[group.task_id.hex()] = more
+        if len(tallies) > TASKS_MAX:
+            del tallies[next(iter(tallies))]
+        self._parties[party] = tallies
+        if len(self._parties) > PARTIES_MAX:
+            del self._parties[next(iter(self._parties))]
+
+    def lead(self, task_id: bytes, own: float, weight: float) -> float:
+        """How far others are behind this peer's success `own` on a family, in [0, 1): the mean over parties.
+
+        `weight`: the family's share of the manifest's weights.
+        """
+        if not self._parties:
+            return 0.0
+        behind = [max(0.0, own - self._success(party, task_id, own, weight)) for party in self._parties]
+        return sum(behind) / len(behind) / (own + LEAD_SCALE) if own > 0 else 0.0
+
+    def _success(self, party: str, task_id: bytes, own: float, weight: float) -> float:
+        """What `party` showed, and one group of `own` success.
+
+        As few groups say little about those that are hidden, it asked at most as many of the family as it
+        published in all.
+        """
+        tallies = self._parties[party]
+        reward, groups, completions = tallies.get(task_id.hex(), NOTHING)
+        published = sum(shown for _, shown, _ in tallies.values())
+        asked = ASKED_AT_LEAST * weight * published
+        if groups:
+            success = unhidden(reward / groups, completions / groups)
+            asked = max(asked, min(reward / success, published) if success else published)
+        return (reward + own) / (asked + 1)
+
+    def to_state(self) -> State:
+        """The state as JSON holds it. Which groups were counted is left out: after a restart those that
+        still wait in the pool count twice."""
+        return {party: dict(tallies) for party, tallies in self._parties.items()}
+
+    def restore(self, state: Mapping[str, Mapping[str, Tally]]) -> None:
+        """Put back what `to_state` gave."""
+        self._parties = {party: dict(tallies) for party, tallies in state.items()}
+
+
+def unhidden(shown: float, size: float) -> float:
+    """The success p of a policy whose groups of `size` show the mean reward `shown`, if those without a right
+    answer are hidden: shown = p / (1 - (1 - p) ** size). Next to 0 if each group shows a single right answer.
+    Rewards are taken to be 0 or 1: of partial credit less is hidden, and p is too low."""
+    success = shown
+    for _ in range(ROUNDS_MAX):
+        before, success = success, shown * (1 - (1 - success) ** size)
+        if before - success < PRECISION:
+            break
+    return success
+
+
+def asking(
+    families: Sequence[TaskFamily], success: Mapping[bytes, float], shown: Shown, share: float
+) -> tuple[float, ...] | None:
+    """The probability of each of `families` in the next own question, or None: by the manifest's weights.
+
+    `share` of the questions goes to families by this peer's lead there, and less if even the largest lead is
+    below `FULL_LEAD`: where others lack little, little is asked for them. The rest goes by the manifest's
+    weights. `success` is own mean reward by task id.
+    """
+    total = sum(family.weight for family in families)
+    plain = [family.weight / total for family in families]
+    leads = [
+        shown.lead(family.task_id, success.get(family.task_id, 0.0), weight)
+        for family, weight in zip(families, plain, strict=True)
+    ]
+    needed = [weight * lead for weight, lead in zip(plain, leads, strict=True)]
+    if not share or not any(needed):
+        return None
+    leaning = share * min(1.0, max(leads) / FULL_LEAD)
+    return tuple(
+        (1 - leaning) * weight + leaning * need / sum(needed)
+        for weight, need in zip(plain, needed, strict=True)
+    )
