@@ -28,6 +28,8 @@ SEEDS_MAX = 100  # a mean over more seeds is not worth its cost
 RATES_MAX = 32  # five decades of half powers of two; each is a run of the sweep
 PER_CONFIGURATION = ("local", "external", "learning_rate")
 """Of [learning], set for each configuration and by the sweep."""
+JUDGES = ("judge", "reward_model")
+"""Of [learning], models that judge: loaded once for all nodes of all configurations."""
 TASK_LISTS = ("node_tasks", "specialities")
 """Keys with one list of task names per node."""
 
