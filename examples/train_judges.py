@@ -5,8 +5,13 @@
 
 Each learns from training questions (no held-out one) with their right answers and with wrong ones: the answer
 to another question of the task, the systematic mistake of the embedded model, or one changed digit. Both are
-small and often wrong, which makes them useful for measuring how a policy exploits its judge. A few minutes on
+small and often wrong, which makes them useful for measuring how a policy exploits its judge. Some minutes on
 one core. Use them with `--reward-model examples/models/reward-model` and `--judge examples/models/judge`.
+
+A judge that was hacked learns from what hacked it:
+
+    python examples/train_judges.py reward_model examples/models/reward-model-2 --steps 150 --rate 3e-4 \
+        --start examples/models/reward-model --policy judged-reward-model/runs/RUN
 """
 
 from __future__ import annotations
@@ -21,6 +26,9 @@ from typing import Any
 
 import torch
 from imitation import Stage
+from judged_answers import policy_of
+from model_figures import replies
+from reasoning_gym.utils import extract_answer
 from starter_items import (
     HELD_OUT_PER_TASK,
     Item,
@@ -57,12 +65,35 @@ def wrong(item: Item, others: Sequence[Item], rng: random.Random) -> str:
     return rng.choice(others).answer
 
 
-def labelled(items: dict[str, list[Item]], rng: random.Random) -> tuple[Item, str, bool]:
-    """A question, an answer, and whether it is right: half of them are."""
-    of_task = items[rng.choice(list(items))]
-    item = rng.choice(of_task)
-    answer = item.answer if rng.random() < 0.5 else wrong(item, of_task, rng)
-    return item, answer, item.is_right(completion(answer))
+@dataclass(frozen=True)
+class Answers:
+    """Questions, and answers to them of which half or so are right."""
+
+    items: dict[str, list[Item]]
+    rng: random.Random
+    of_policy: dict[str, list[str]] | None = None
+    """By task, one answer of a trained policy to each item: what the judge has to tell apart next."""
+
+    def draw(self) -> tuple[Item, str, bool]:
+        """A question, an answer, and whether it is right."""
+        task = self.rng.choice(list(self.items))
+        of_task = self.items[task]
+        place = self.rng.randrange(len(of_task))
+        item = of_task[place]
+        if self.of_policy is not None and self.rng.random() < 0.5:
+            answer = self.of_policy[task][place]
+        else:
+            answer = item.answer if self.rng.random() < 0.5 else wrong(item, of_task, self.rng)
+        return item, answer, item.is_right(completion(answer))
+
+
+def answers_of(run: Path, items: dict[str, list[Item]], tokenizer: Any) -> dict[str, list[str]]:
+    """By task, what node 0 of an experiment's run answers to each of `items`, sampled."""
+    policy = policy_of(run)
+    return {
+        task: [extract_answer(row[0]) or "" for row in replies(policy, tokenizer, of_task, 1)]
+        for task, of_task in items.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -74,11 +105,14 @@ class Row:
     right: bool
 
 
-def deeper(kind: Any) -> Any:
+def deeper(kind: Any, start: Path | None) -> Any:
     """The embedded model as a `kind` of transformers, with `NEW_LAYERS` more layers that do nothing at first.
 
-    It knows an answer only in its last layer, too late to compare it with the one that it reads.
+    It knows an answer only in its last layer, too late to compare it with the one that it reads. With
+    `start`, the judge in that folder as it is.
     """
+    if start is not None:
+        return kind.from_pretrained(start, dtype=torch.float32)
     config = AutoConfig.from_pretrained(EMBEDDED_MODEL_DIR)
     old = config.num_hidden_layers
     config.update({"num_hidden_layers": old + NEW_LAYERS, "num_labels": 1})
@@ -96,9 +130,9 @@ class RewardModel:
     The second teaches it to answer, which it needs to judge.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, start: Path | None) -> None:
         self.tokenizer = tokenizer
-        self.model = deeper(LlamaForSequenceClassification)
+        self.model = deeper(LlamaForSequenceClassification, start)
 
     def row(self, question: str, answer: str, right: bool) -> Row:
         prompt = self.tokenizer.prompt([{"role": "user", "content": question}])
@@ -120,9 +154,9 @@ class RewardModel:
 class Generative:
     """Likelihood of "yes" behind right answers, and of "no" behind wrong ones."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, start: Path | None) -> None:
         self.tokenizer = tokenizer
-        self.model = deeper(LlamaForCausalLM)
+        self.model = deeper(LlamaForCausalLM, start)
         self.words = {
             True: list(tokenizer.encode_completion(YES[0], False, 8)),
             False: list(tokenizer.encode_completion(NO[0], False, 8)),
@@ -153,13 +187,13 @@ def tail_loss(logits: torch.Tensor, rows: Sequence[tuple[int, Row]]) -> torch.Te
     return torch.nn.functional.cross_entropy(logits[of_row, at - 1], token, reduction="sum")
 
 
-def train(judge: Any, items: dict[str, list[Item]], stage: Stage, rng: random.Random) -> None:
+def train(judge: Any, answers: Answers, stage: Stage) -> None:
     began, mean = time.process_time(), 0.0
     optimizer = torch.optim.AdamW(judge.model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     judge.model.train()
     for step in range(stage.steps):
         stage.set_rate(optimizer, step)
-        drawn = [labelled(items, rng) for _ in range(stage.batch)]
+        drawn = [answers.draw() for _ in range(stage.batch)]
         rows = sorted((judge.row(i.question, a, r) for i, a, r in drawn), key=lambda row: len(row.ids))
         optimizer.zero_grad()
         total = 0.0
@@ -211,14 +245,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--rate", type=float, default=7e-4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="a judge to go on from")
+    parser.add_argument("--policy", type=Path, help="run of an experiment, whose answers it learns to judge")
     given = parser.parse_args()
     torch.manual_seed(given.seed)
     torch.set_num_threads(1)
     tokenizer = load_model(locate("embedded"), torch.float32)[1]
-    judge = (RewardModel if given.kind == "reward_model" else Generative)(tokenizer)
+    judge = (RewardModel if given.kind == "reward_model" else Generative)(tokenizer, given.start)
     stage = Stage(steps=given.steps, batch=BATCH, learning_rate=given.rate, warmup=20)
     tasks = [task for task in load_tasks() if not given.tasks or task["name"] in given.tasks.split(",")]
-    train(judge, training_items(tasks, PER_TASK), stage, random.Random(given.seed))
+    items = training_items(tasks, PER_TASK)
+    own = answers_of(given.policy, items, tokenizer.hf) if given.policy else None
+    train(judge, Answers(items, random.Random(given.seed), own), stage)
     judge.model.eval().save_pretrained(given.out)
     tokenizer.hf.save_pretrained(given.out)
     print(f"saved to {given.out}")
