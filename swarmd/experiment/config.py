@@ -1,6 +1,7 @@
 """What an experiment is: one frozen object, read from TOML and checked as a whole before anything runs.
 
-name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoint_every, exchange
+name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoint_every,
+keep_checkpoints, exchange
 learning_rates, sweep_seeds                the sweep; each configuration may name its own rates
 models, node_tasks, specialities           one entry per node; unset: all nodes alike
 [policy]   [learning]                      as in a peer's config.toml
@@ -149,6 +150,8 @@ class ExperimentConfig(Slice):
     held_out_questions: int = Field(100, ge=1, le=10_000)
     """Per evaluation; the same for all nodes, spread over all tasks of the swarm."""
     checkpoint_every: int = Field(10, ge=1)
+    keep_checkpoints: bool = False
+    """Whether a finished run keeps its nodes' weights, the newest after its last round."""
     """Rounds; at most so many are repeated after a kill."""
     models: tuple[str, ...] = ()
     """One per node, as policy.model; unset: policy.model for all."""

@@ -22,7 +22,7 @@ from swarmd.step.evaluation import Evaluation, Result
 
 NOT_OF_A_RUN = {
     "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",
-    "specialities", "models", "attacks",
+    "keep_checkpoints", "specialities", "models", "attacks",
 }  # fmt: skip
 """Settings that decide which runs there are, or change nothing within one. Models are known by their
 files."""
