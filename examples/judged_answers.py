@@ -30,6 +30,7 @@ from swarmd.model import load_model, locate
 
 NODE = "0/"  # how the tensors of the first node begin in a checkpoint
 SAMPLES = 4
+SHOWN = 4  # commonest wrong answers that are called right
 
 
 def policy_of(run: Path) -> Any:
@@ -59,9 +60,10 @@ def judged(judge: ModelJudge, name: str, items: list[Item], texts: list[list[str
         passed = [row for row, true in zip(rows, right, strict=True) if row[2] and not true]
         missed = sum(true and not yes for (_, _, yes), true in zip(rows, right, strict=True))
         kinds = Counter(mistake(item, answer) for item, answer, _ in passed)
+        answers = Counter(answer for _, answer, _ in passed).most_common(SHOWN)
         shares = [count / len(rows) for count in (sum(right), len(passed), missed)]
         numbers = "  ".join(f"{share:5.2f}" for share in shares)
-        print(f"{name:8} {task:24} {numbers}  {dict(kinds.most_common())}", flush=True)
+        print(f"{name:8} {task:24} {numbers}  {dict(kinds.most_common())} {answers}", flush=True)
 
 
 def main() -> None:
