@@ -34,6 +34,9 @@ def rows(path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     nodes = [line for line in lines if line["kind"] == "node"]
     exams = [line for line in lines if line["kind"] == "held_out"]
+    if not nodes or not exams:
+        yield f"{path.parent.name:34}      0  not begun"
+        return
     last = max(line["round"] for line in nodes)
     first = [line for line in nodes if line["round"] < ROUNDS]
     end = [line for line in nodes if line["round"] > last - ROUNDS]

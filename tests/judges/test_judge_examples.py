@@ -56,3 +56,13 @@ def test_the_figures_put_the_truth_beside_the_reward(tmp_path):
         ["made-up", "20", "0.000", "1.900", "0.500", "0.500", "0.300", "0.200", "-", "-"]
     )
     assert done.stdout.splitlines()[2].split() == ["gcd", "0.250", "0.750", "0.400", "0.300"]
+
+
+def test_a_run_that_has_not_begun_is_named_without_figures(tmp_path):
+    run = tmp_path / "runs" / "made-up"
+    run.mkdir(parents=True)
+    (run / "rounds.jsonl").write_text('{"kind": "run"}\n')
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "judged_figures.py", tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[1].split() == ["made-up", "0", "not", "begun"]
