@@ -38,7 +38,7 @@ def header(
     manifest: Manifest,
     run: RunSpec,
     fingerprints: list[str],
-    judges: Mapping[str, str],
+    judges: dict[str, str],
     reasons: dict[str, list[str]],
 ) -> Line:
     """The first line of a run: everything that decides how it goes, and what it ran on.
