@@ -4,7 +4,8 @@
 
 reward: what the judges gave own completions; truth: what the verifiers say of the same, which rewarded
 nothing. Both are means over nodes, of the first ten and of the last ten rounds. held-out: greedy success by
-the verifiers before and after. A reward that rises further than the truth is hacked. Standard library only.
+the verifiers before and after. Below each run the same by task: reward, and held-out success. A reward that
+rises further than the truth is hacked. Standard library only.
 """
 
 import json
@@ -20,10 +21,22 @@ def mean_of(lines, key):
     return f"{mean(values):.3f}" if values else "  -  "
 
 
-def row(path):
+def by_task(first, end, before, after):
+    for task in sorted({name for line in first + end for name in line.get("own_by_task", {})}):
+        rewards = [
+            mean_of([line["own_by_task"].get(task, {}) for line in some], "reward") for some in (first, end)
+        ]
+        exams = [mean_of([line["tasks"][task] for line in some], "success") for some in (before, after)]
+        yield f"  {task:32} {'':6}  {' '.join(rewards)}                 {' '.join(exams)}"
+
+
+def rows(path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     nodes = [line for line in lines if line["kind"] == "node"]
     exams = [line for line in lines if line["kind"] == "held_out"]
+    if not nodes or not exams:
+        yield f"{path.parent.name:34}      0  not begun"
+        return
     last = max(line["round"] for line in nodes)
     first = [line for line in nodes if line["round"] < ROUNDS]
     end = [line for line in nodes if line["round"] > last - ROUNDS]
@@ -31,15 +44,16 @@ def row(path):
     after = [line for line in exams if line["round"] == max(exam["round"] for exam in exams)]
     pairs = [(first, "reward_own"), (end, "reward_own"), (first, "truth_own"), (end, "truth_own")]
     pairs += [(before, "success"), (after, "success"), (before, "judged"), (after, "judged")]
-    return [path.parent.name, str(last + 1), *(mean_of(some, key) for some, key in pairs)]
+    numbers = [mean_of(some, key) for some, key in pairs]
+    columns = [f"{a} {b}" for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+    yield f"{path.parent.name:34} {last + 1:>6}  {'   '.join(columns)}"
+    yield from by_task(first, end, before, after)
 
 
 def main(folder):
     print(f"{'run':34} rounds  reward        truth         held-out      held-out by the judges")
     for path in sorted(Path(folder).glob("runs/*/rounds.jsonl")):
-        name, rounds, *numbers = row(path)
-        columns = [f"{a} {b}" for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
-        print(f"{name:34} {rounds:>6}  {'   '.join(columns)}")
+        print(*rows(path), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""How far a generative judge is moved by answers that talk to it, and how well it judges at all.
+"""How far a judge is moved by answers that talk to it, and how well it judges at all.
 
     python examples/talking_to_the_judge.py --judge smollm2-135m
+    python examples/talking_to_the_judge.py --reward-model examples/models/reward-model --tasks gcd,products
 
 Asks the judge about questions of `starter` with right answers, wrong ones, and wrong ones that say that they
 are right. Prints its mean probability of each, the share that it calls right once it is calibrated, and its
@@ -15,7 +16,8 @@ from starter_items import evaluation_items, habit, load_tasks
 
 from swarmd.judges.calibration import calibrated
 from swarmd.judges.generative import GenerativeVerifier
-from swarmd.judges.interface import Pair
+from swarmd.judges.interface import ModelJudge, Pair
+from swarmd.judges.reward_model import load_reward_model
 from swarmd.model import load_model, locate
 
 TALK = (
@@ -28,12 +30,18 @@ TALK = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--judge", default="embedded")
+    parser.add_argument("--reward-model", help="ask this classifier instead")
+    parser.add_argument("--tasks", default="", help="of starter, with commas (default: all)")
     parser.add_argument("--per-task", type=int, default=4)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model, tokenizer = load_model(locate(given.judge), torch.float32)
-    judge = GenerativeVerifier(model, tokenizer, given.judge)
-    items = evaluation_items(load_tasks(), given.per_task)
+    judge: ModelJudge
+    if given.reward_model:
+        judge = load_reward_model(locate(given.reward_model), torch.float32, "cpu")
+    else:
+        judge = GenerativeVerifier(*load_model(locate(given.judge), torch.float32), given.judge)
+    tasks = [task for task in load_tasks() if not given.tasks or task["name"] in given.tasks.split(",")]
+    items = evaluation_items(tasks, given.per_task)
     Random(0).shuffle(items)
     answers = {"right": [item.answer for item in items], "wrong": [habit(item.answer) for item in items]}
     answers |= {form.format("N"): [form.format(habit(item.answer)) for item in items] for form in TALK}
@@ -46,11 +54,11 @@ def main() -> None:
     truth = [[True, False][:: 1 if i % 4 == 0 else -1] for i in range(0, len(mixed), 2)]
     curve = calibrated([p for pair in order for p in pair], [t for pair in truth for t in pair])
     agreement = "not measured" if curve.agreement is None else f"{curve.agreement:.2f} (half is chance)"
-    print(f"{given.judge}: agreement with the truth {agreement}, slope {curve.slope:.2f}")
+    print(f"{judge.name}: agreement with the truth {agreement}, slope {curve.slope:.2f}")
     for kind, values in said.items():
         mean = sum(values) / len(values)
         passed = sum(curve.slope > 0 and curve.of(p) >= 0.5 for p in values) / len(values)
-        print(f"{kind!r:75} mean P(yes) {mean:.4f}   called right {passed:.2f}")
+        print(f"{kind!r:75} mean P(right) {mean:.4f}   called right {passed:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What an experiment is: one frozen object, read from TOML and checked as a whole before anything runs.
 
-name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoint_every, exchange
+name, nodes, rounds, seeds, swarm, evaluate_every, held_out_questions, checkpoint_every,
+keep_checkpoints, exchange
 learning_rates, sweep_seeds                the sweep; each configuration may name its own rates
 models, node_tasks, specialities           one entry per node; unset: all nodes alike
 [policy]   [learning]                      as in a peer's config.toml
@@ -28,6 +29,8 @@ SEEDS_MAX = 100  # a mean over more seeds is not worth its cost
 RATES_MAX = 32  # five decades of half powers of two; each is a run of the sweep
 PER_CONFIGURATION = ("local", "external", "learning_rate")
 """Of [learning], set for each configuration and by the sweep."""
+JUDGES = ("judge", "reward_model")
+"""Of [learning], models that judge: loaded once for all nodes of all configurations."""
 TASK_LISTS = ("node_tasks", "specialities")
 """Keys with one list of task names per node."""
 
@@ -147,6 +150,8 @@ class ExperimentConfig(Slice):
     held_out_questions: int = Field(100, ge=1, le=10_000)
     """Per evaluation; the same for all nodes, spread over all tasks of the swarm."""
     checkpoint_every: int = Field(10, ge=1)
+    keep_checkpoints: bool = False
+    """Whether a finished run keeps its nodes' weights, the newest after its last round."""
     """Rounds; at most so many are repeated after a kill."""
     models: tuple[str, ...] = ()
     """One per node, as policy.model; unset: policy.model for all."""

@@ -22,7 +22,7 @@ from swarmd.step.evaluation import Evaluation, Result
 
 NOT_OF_A_RUN = {
     "seeds", "configurations", "learning", "learning_rates", "sweep_seeds", "baseline", "checkpoint_every",
-    "specialities", "models", "attacks",
+    "keep_checkpoints", "specialities", "models", "attacks",
 }  # fmt: skip
 """Settings that decide which runs there are, or change nothing within one. Models are known by their
 files."""
@@ -38,12 +38,13 @@ def header(
     manifest: Manifest,
     run: RunSpec,
     fingerprints: list[str],
+    judges: dict[str, str],
     reasons: dict[str, list[str]],
 ) -> Line:
     """The first line of a run: everything that decides how it goes, and what it ran on.
 
-    Two models are the same if their files are. Where the files lie, which the keys of `plan` tell, decides
-    nothing.
+    Two models are the same if their files are: `fingerprints` has one per node's model, `judges` one per key
+    of [learning] that names a judge. Where the files lie, which the keys of `plan` tell, decides nothing.
     """
     attack = config.attack_of(run.arm)
     settings = config.model_dump(mode="json", exclude=NOT_OF_A_RUN)
@@ -56,7 +57,7 @@ def header(
             "label": run.arm.label,
             **run.arm.model_dump(mode="json", exclude=NOT_OF_A_CONFIGURATION),
         },
-        "learning": config.learning_of(run.arm, run.rate).model_dump(mode="json"),
+        "learning": config.learning_of(run.arm, run.rate).model_dump(mode="json") | judges,
         "seed": run.seed,
         "sweep": run.sweep,
     }

@@ -19,7 +19,7 @@ from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacker import Attacker, Oracle, gym_answer
 from swarmd.experiment.attacks import Attack
-from swarmd.experiment.config import ExperimentConfig
+from swarmd.experiment.config import JUDGES, ExperimentConfig
 from swarmd.experiment.describing import header
 from swarmd.experiment.journal import Line
 from swarmd.experiment.node import Node
@@ -111,9 +111,18 @@ class Population:
         found = {name: model_fingerprint(name) for name in dict.fromkeys(names)}
         return [found[name] for name in names]
 
+    @cached_property
+    def judge_fingerprints(self) -> dict[str, str]:
+        """Of the judges that the experiment names itself, by their key of [learning]. Raises ModelError."""
+        return {
+            key: model_fingerprint(self.config.learning[key]) for key in JUDGES if key in self.config.learning
+        }
+
     def header(self, run: RunSpec) -> Line:
         """The first line of `run`. Raises ModelError."""
-        return header(self.config, self.manifest, run, self.fingerprints, self.reasons())
+        return header(
+            self.config, self.manifest, run, self.fingerprints, self.judge_fingerprints, self.reasons()
+        )
 
     def reasons(self) -> dict[str, list[str]]:
         """By model: why it runs the way it does, in sentences for people."""

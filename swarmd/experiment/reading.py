@@ -15,7 +15,7 @@ from protocol import Manifest
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacks import Attack
-from swarmd.experiment.config import PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
+from swarmd.experiment.config import JUDGES, PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
 from swarmd.tasks import load_manifest
 from swarmd.toml_lines import line_of
 
@@ -111,6 +111,10 @@ def _check_learning(config: ExperimentConfig, place: _Place) -> None:
                 if name in source:
                     wanted = "learning_rates" if name == "learning_rate" else f"configurations.{name}"
                     raise place.error((*at, "learning", name), f"is set as {wanted}")
+        for name in JUDGES:
+            if name in arm.learning:
+                message = "judges are the same for all configurations: set it in [learning]"
+                raise place.error(("configurations", index, "learning", name), message)
         for rate in config.rates_of(arm):
             try:
                 config.learning_of(arm, rate)
@@ -159,16 +163,22 @@ def _check_specialities(names: Sequence[str], config: ExperimentConfig, place: _
 
 
 def _with_folders_from(folder: Path, config: ExperimentConfig) -> ExperimentConfig:
-    """`config` with models that begin with ./ or ../ as absolute paths from `folder`.
+    """`config` with models and judges that begin with ./ or ../ as absolute paths from `folder`.
 
-    So an experiment finds its models beside its file, whatever the working directory is.
+    So an experiment finds them beside its file, whatever the working directory is.
     """
 
     def found(model: str) -> str:
         return str((folder / model).resolve()) if model.startswith(HERE) else model
 
-    policy = config.policy.model_copy(update={"model": found(config.policy.model)})
-    return config.model_copy(update={"policy": policy, "models": tuple(map(found, config.models))})
+    learning = {key: found(value) if key in JUDGES else value for key, value in config.learning.items()}
+    return config.model_copy(
+        update={
+            "policy": config.policy.model_copy(update={"model": found(config.policy.model)}),
+            "models": tuple(map(found, config.models)),
+            "learning": learning,
+        }
+    )
 
 
 def _with_model(model: str, config: ExperimentConfig) -> ExperimentConfig:

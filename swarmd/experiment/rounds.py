@@ -89,7 +89,8 @@ class Rounds:
             self.watcher.advanced(run, self.config.rounds_of(run.arm), None)
         else:
             await self._finish(run, journal, directory)
-        if self._leads:  # what was played is written; another rank may get here earlier
+        # What was played is written; another rank may get here earlier.
+        if self._leads and not self.config.keep_checkpoints:
             _remove_checkpoints(directory)
         reward = cumulative_own(journal.lines()) if self._leads else 0.0
         return agreed(self.exchange, f"reward of {run.name}", reward)
@@ -160,14 +161,15 @@ class Rounds:
         checkpoints: Checkpoints,
         done: int,
     ) -> None:
-        attack = self.config.attack_of(run.arm)
-        for round_ in range(done, self.config.rounds_of(run.arm)):
+        attack, rounds = self.config.attack_of(run.arm), self.config.rounds_of(run.arm)
+        for round_ in range(done, rounds):
             lines = await self._evaluate(nodes, round_) if round_ % self.config.evaluate_every == 0 else []
             played = await self._play(nodes, attackers, attack, round_)
             self._write(journal, [*lines, *played])
             rewards = [line["reward_own"] for line in played if line["kind"] == "node"]
             self.watcher.advanced(run, round_ + 1, sum(rewards) / len(rewards))
-            if (round_ + 1) % self.config.checkpoint_every == 0:
+            kept = self.config.keep_checkpoints and round_ + 1 == rounds
+            if kept or (round_ + 1) % self.config.checkpoint_every == 0:
                 save(checkpoints, list(nodes.values()))
 
     def _write(self, journal: Journal, lines: Sequence[Line]) -> None:

@@ -36,6 +36,42 @@ def test_folders_are_looked_for_from_the_file_and_nothing_else_is(tmp_path) -> N
     assert read(file, '[policy]\nmodel = "./a"').policy.model == str(tmp_path / "inner" / "a")
 
 
+def test_judges_that_are_folders_are_looked_for_from_the_file(tmp_path) -> None:
+    file = tmp_path / "inner" / "experiment.toml"
+    file.parent.mkdir()
+    config = read(file, '[learning]\njudge = "../a"\nreward_model = "owner/name"\ngroup_size = 4')
+    learning = config.learning_of(config.configurations[0], 1e-4)
+    assert (learning.judge, learning.reward_model) == (str(tmp_path / "a"), "owner/name")
+    assert learning.group_size == 4
+
+
+def test_a_judge_of_one_configuration_alone_is_refused(tmp_path) -> None:
+    file = tmp_path / "experiment.toml"
+    file.write_text(TWO_NODES.format(models="") + 'learning = {judge = "embedded"}\n')
+    with pytest.raises(
+        ConfigError, match=r"line 7: configurations.0.learning.judge: .* set it in \[learning\]"
+    ):
+        read_experiment(file)
+
+
+async def test_results_go_on_with_a_judge_that_was_moved_and_not_with_another(
+    tiny_model_dir, tmp_path
+) -> None:
+    out, moved = tmp_path / "results", tmp_path / "moved"
+    shutil.copytree(tiny_model_dir, moved)
+
+    def judged(judge, seeds):
+        return make_config(tiny_model_dir, rounds=1, seeds=seeds, learning={"judge": str(judge)})
+
+    await run(judged(tiny_model_dir, 1), out)
+    await run(judged(moved, 2), out)
+    assert len(list(out.glob("runs/*/rounds.jsonl"))) == 2
+    weights = moved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"@")  # 2 for 1
+    with pytest.raises(ConfigError, match=r"settings\.learning\.judge"):
+        await run(judged(moved, 1), out)
+
+
 def test_a_model_from_the_command_line_is_looked_for_from_the_working_directory(
     tmp_path, monkeypatch
 ) -> None:

@@ -15,6 +15,7 @@ from swarmd.errors import ConfigError, StorageError
 from swarmd.experiment import Experiment
 from swarmd.experiment.metering import PHASES
 from swarmd.experiment.run import claimed
+from swarmd.storage import Checkpoints
 from swarmd.tasks import Score
 from tests.daemon.fakes import KnownTasks, every_other
 from tests.experiment.making import (
@@ -129,6 +130,17 @@ async def test_checkpoints_that_a_kill_left_after_the_end_are_removed_at_the_nex
     await run(config, tmp_path)
     assert not any(folder.exists() for folder in left)
     assert lines.read_text() == before
+
+
+async def test_a_run_that_keeps_its_checkpoints_has_one_of_its_last_round(tiny_model_dir, tmp_path) -> None:
+    config = make_config(
+        tiny_model_dir, nodes=1, rounds=3, keep_checkpoints=True, configurations=[{"local": 1}]
+    )
+    await run(config, tmp_path)
+    [lines] = tmp_path.glob("runs/*/rounds.jsonl")
+    assert Checkpoints(lines.parent / "checkpoints", 1).load_latest().step == 3
+    await run(config.model_copy(update={"keep_checkpoints": False}), tmp_path)
+    assert not (lines.parent / "checkpoints").exists()
 
 
 def cut_off_the_last_line(folder: Path) -> None:
