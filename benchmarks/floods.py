@@ -22,6 +22,7 @@ import uvloop
 from protocol import KeyPair, PeerId
 from swarmd.config import NetworkConfig
 from swarmd.errors import NetworkError
+from swarmd.network.streams import BODY_PROTOCOL
 
 WORKERS = 32
 """Calls in flight at once."""
@@ -76,7 +77,7 @@ async def flood(network: Any, address: str, kind: str, seconds: float) -> int:
     sent, end = 0, time.monotonic() + seconds
 
     async def stream() -> None:
-        async with session.stream(peer, "/swarmd/body/1", "flooding", 5.0):
+        async with session.stream(peer, BODY_PROTOCOL, "flooding", 5.0):
             pass
 
     async def call() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import zlib
 
 from protocol.errors import Reason, RejectedRecord
-from protocol.limits import RECORD_BYTES_MAX
 
-LEVEL = 6  # of zlib: 0.4 ms for a record of 16 KiB, and 1 to 3 % smaller than level 1
+LEVEL = 1  # of zlib: under 0.5 ms for the worst 64 KiB, where level 6 takes 4.6 ms for 1 to 6 % fewer bytes
 WINDOW_BITS = zlib.MAX_WBITS  # 32 KiB, RFC 1950's header: no raw stream, no gzip
 
 
@@ -27,8 +26,8 @@ def decompress_body(data: bytes, size: int) -> bytes:
 
     Raises RejectedRecord: `size` if it is larger, `encoding` if it is not one whole zlib stream.
     """
-    if len(data) > compressed_bytes_max(RECORD_BYTES_MAX):
-        raise RejectedRecord(Reason.SIZE, f"{len(data)} bytes where a body takes fewer")
+    if len(data) > compressed_bytes_max(size):
+        raise RejectedRecord(Reason.SIZE, f"{len(data)} bytes where a body of {size} takes fewer")
     stream = zlib.decompressobj(WINDOW_BITS)
     try:
         body = stream.decompress(data, size + 1)

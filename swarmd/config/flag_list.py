@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
+    from swarmd.config.base import Flag
     from swarmd.config.settings import Setting
-    from swarmd.config.slice import Flag
 
 FILE = Path(__file__).with_name("flags.json")
 

@@ -26,8 +26,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from swarmd.config.base import Slice
 from swarmd.config.settings import FLAGS, SETTINGS, slice_of
-from swarmd.config.slice import Slice
 from swarmd.config.slices import Config
 from swarmd.errors import ConfigError
 from swarmd.toml_lines import line_of

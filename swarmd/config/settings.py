@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from swarmd.config.slice import Flag, Slice
+from swarmd.config.base import Flag, Slice
 from swarmd.config.slices import Config
 
 

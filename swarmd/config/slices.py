@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from swarmd.addresses import PORT_MAX, check_announced_address, check_named_address, parse_http, parse_ip
+from swarmd.config.base import Flag, Slice, read_by
 from swarmd.config.chat_template import TemplateArgs
 from swarmd.config.memory_limit import memory_limit_bytes
 from swarmd.config.page_token import PageToken
-from swarmd.config.slice import Flag, Slice, read_by
 
 _IpAddress = Annotated[str, read_by(parse_ip)]
 _HttpAddress = Annotated[str, read_by(parse_http)]
@@ -295,6 +295,15 @@ class LearningConfig(Slice):
             raise ValueError(
                 "algorithm is ppo, which gives each token its own advantage and so cannot train on verified "
                 "tokens only: set external_tokens to all, set external to 0, or choose another algorithm"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _needed_questions_need_others(self) -> LearningConfig:
+        if self.needed_questions and self.external == 0:
+            raise ValueError(
+                "needed_questions is set but external is 0, which shows nothing of what others need: raise "
+                "external, or set needed_questions to 0"
             )
         return self
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from textwrap import wrap
 
+from swarmd.config.base import Slice
 from swarmd.config.settings import slice_of
-from swarmd.config.slice import Slice
 from swarmd.config.slices import Config
 
 COLUMNS = 100  # width of comment lines

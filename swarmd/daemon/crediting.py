@@ -24,7 +24,7 @@ from swarmd.step.playing import InModelThread
 from swarmd.storage.credits import Credits
 
 TIME_SHARE = 0.02
-"""Share of the time that measuring may take. The questions are drawn while steps go on, once per run."""
+"""Share of the time worked that measuring takes at most. The questions are drawn beside the steps, once."""
 
 FIRST_S = 20.0
 """Before the first measurement, whose cost is not known yet."""
@@ -54,8 +54,11 @@ class Crediting:
         book: Credits,
         *,
         clock: Callable[[], float],
+        duty: float = 1.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`duty`: the share of the time that this peer works."""
+        self._share = TIME_SHARE * duty
         self._manifest = manifest
         self._policy = policy
         self._tasks = tasks
@@ -83,7 +86,7 @@ class Crediting:
             return True
         by_person = any(is_person(group.model) for group in external)
         wanted = self._last_s if by_person else 2.0 * self._last_s
-        return self.spent_s + wanted <= TIME_SHARE * elapsed
+        return self.spent_s + wanted <= self._share * elapsed
 
     async def draw(self) -> None:
         """Draw the questions, once a step would be measured. Nothing is measured if they cannot be drawn."""

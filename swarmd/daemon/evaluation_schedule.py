@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 TIME_SHARE = 0.02
-"""Share of the time that evaluations may take, the one of the untrained model included."""
+"""Share of the time worked that evaluations may take, the one of the untrained model included."""
 
 FIRST_S = 60.0
 """Before the first evaluation of a run that has no cost to go by."""
@@ -15,9 +15,13 @@ FIRST_S = 60.0
 class EvaluationSchedule:
     """The evaluations of one run. Time counts from here."""
 
-    def __init__(self, every: int | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`every`: steps between evaluations; 0: none; None: as often as TIME_SHARE allows."""
+    def __init__(
+        self, every: int | None, *, duty: float = 1.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`every`: steps between evaluations; 0: none; None: as often as TIME_SHARE allows. `duty`: the share
+        of the time that this peer works."""
         self._every = every
+        self._share = TIME_SHARE * duty
         self._monotonic = monotonic
         self._began = monotonic()
         self._spent = 0.0
@@ -41,7 +45,7 @@ class EvaluationSchedule:
         elapsed = self._monotonic() - self._began
         if self._last is None:
             return elapsed >= FIRST_S
-        return self._spent + self._last <= TIME_SHARE * elapsed
+        return self._spent + self._last <= self._share * elapsed
 
     def took(self, seconds: float, sittings: int = 1) -> None:
         """Note that `sittings` evaluations in a row have just taken `seconds`."""

@@ -7,22 +7,30 @@ from collections import deque
 
 STEPS_KEPT = 9
 """The usual length of a step is the median of so many. A step that waited for a frozen worker, or for a
-machine that slept, is not work: one such step, or four in a row, must not become minutes of rest."""
+machine that slept, is not work, and four such steps in a row change nothing."""
+
+STEPS_FEW = 5
+"""With fewer, the usual length is that of the shortest: the first steps of a run are its most disturbed."""
+
+REST_S_MAX = 600.0
+"""Of one rest: who looks after ten minutes should find a peer that has done something."""
 
 
 class Rest:
-    """Hears of each step, and says how long to rest after it."""
+    """Hears of the work that was done, and says how long to rest after it."""
 
     def __init__(self, duty: float) -> None:
-        """`duty`: the share of the time that steps may take, in (0, 1]."""
+        """`duty`: the share of the time that work may take, in (0, 1]."""
         self._duty = duty
-        self._lengths: deque[float] | None = None
+        self._lengths: deque[float] = deque(maxlen=STEPS_KEPT)
+        self._warmed_up = False
 
-    def after(self, step_s: float) -> float:
-        """Seconds to rest after a step of `step_s` seconds. The first step of a run also loads and warms up,
-        and says nothing: 0."""
-        if self._lengths is None:
-            self._lengths = deque(maxlen=STEPS_KEPT)
+    def after(self, step_s: float, beside_s: float = 0.0) -> float:
+        """Seconds to rest after a step of `step_s` seconds and `beside_s` of evaluating and saving, at most
+        `REST_S_MAX`. The first step of a run also loads and warms up, and says nothing: 0."""
+        if not self._warmed_up:
+            self._warmed_up = True
             return 0.0
         self._lengths.append(step_s)
-        return statistics.median(self._lengths) * (1.0 / self._duty - 1.0)
+        usual = statistics.median(self._lengths) if len(self._lengths) >= STEPS_FEW else min(self._lengths)
+        return min(REST_S_MAX, (usual + beside_s) * (1.0 / self._duty - 1.0))

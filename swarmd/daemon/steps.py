@@ -38,6 +38,7 @@ OTHER_TOKENIZERS = (
     "learning.external_loss to topr, imitate or as_own to learn from them"
 )
 MEASURING = "measuring what others taught"
+RESTING = "resting"
 
 
 class StepLoop:
@@ -55,7 +56,11 @@ class StepLoop:
         self._mixing = Mixing(parts.config.learning, parts.exchange.verification)
         self._same_tokenizer_only = parts.config.learning.needs_same_tokenizer
         self._tokenizers_told = False
-        self._rest = Rest(parts.config.policy.duty)
+        self._resting = Rest(parts.config.policy.duty)
+        self._rest_s = 0.0
+        """The rest after the last step."""
+        self._owed_s = 0.0
+        """The same, until it was taken."""
         self._stop = asyncio.Event()
         self._stop_generating = threading.Event()
         self._own = OwnGroups(parts, self._stop_generating, self._enter, self._in_model_thread)
@@ -68,6 +73,7 @@ class StepLoop:
             parts.measuring_tasks,
             parts.database.credits,
             clock=parts.clock,
+            duty=parts.config.policy.duty,
         )
         self._evaluator = SelfEvaluator(
             manifest=parts.manifest,
@@ -78,20 +84,22 @@ class StepLoop:
             database=parts.database,
             events=parts.events,
             stop=self._stop_generating,
-            schedule=EvaluationSchedule(parts.config.observe.evaluate_every),
+            schedule=EvaluationSchedule(parts.config.observe.evaluate_every, duty=parts.config.policy.duty),
             clock=parts.clock,
         )
 
     @property
     def usual_s(self) -> float:
         """Seconds that the current phase may well take, judging by the last step; 0 before the first."""
+        if self.phase == RESTING:
+            return self._rest_s
         steps = worth_steps(self._parts.config.learning) if self.phase.startswith("evaluating") else 1.0
-        return steps * (self.step_every_s or 0.0)
+        return steps * (self.step_seconds or 0.0)
 
     @property
     def step_every_s(self) -> float | None:
         """Seconds from one step to the next, rest included, judging by the last; None before the first."""
-        return None if self.step_seconds is None else self.step_seconds / self._parts.config.policy.duty
+        return None if self.step_seconds is None else self.step_seconds + self._rest_s
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -146,7 +154,9 @@ class StepLoop:
         try:
             await self._examine_untrained()
             while not self._stop.is_set() and (last is None or self.progress.step < last):
-                await self._take_step()
+                await self._rest()
+                if not self._stop.is_set():
+                    await self._take_step()
         except GenerationStoppedError:
             pass  # the current step is dropped
         except BaseException:
@@ -197,8 +207,8 @@ class StepLoop:
         if measuring is not None:
             self._enter(MEASURING)
             await self._crediting.after(measuring, own, external, self._in_model_thread)
-        self.last_done_at = time.monotonic()
-        self.step_seconds = self.last_done_at - began
+        done = self.last_done_at = time.monotonic()
+        self.step_seconds = done - began
         enter_step(
             parts.database,
             parts.events,
@@ -222,7 +232,7 @@ class StepLoop:
         is_best = self._evaluator.schedule.due(progress.step) and await self._evaluate()
         if is_best or self.saves.due(progress.step, progress.saved_step):
             await self._save()
-        await self._rest_after(time.monotonic() - began)
+        self._rest_s = self._owed_s = self._resting.after(self.step_seconds, time.monotonic() - done)
 
     # External groups ------------------------------------------------------------------------------
 
@@ -271,12 +281,13 @@ class StepLoop:
         )
         await self._wait(EXTERNAL_WAIT_S)
 
-    async def _rest_after(self, step_s: float) -> None:
-        """As long as `policy.duty` asks for. The exchange with others goes on."""
-        seconds = self._rest.after(step_s)
-        if seconds > 0 and not self._stop.is_set():
-            self._enter("resting")
+    async def _rest(self) -> None:
+        """As long as `policy.duty` asks for after the last step. The exchange with others goes on."""
+        seconds, self._owed_s = self._owed_s, 0.0
+        if seconds > 0:
+            self._enter(RESTING)
             await self._wait(seconds)
+            self.last_done_at = time.monotonic()
 
     async def _wait(self, seconds: float) -> None:
         """Until then, or until this loop is told to stop."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from swarmd.config.slice import Slice
+from swarmd.config.base import Slice
 
 TEXT_CHARACTERS_MAX = 1_000  # a few hundred tokens, more than a completion of these experiments may have
 PLAIN = "<answer>{answer}</answer>"

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from swarmd.config import LearningConfig, PolicyConfig
-from swarmd.config.slice import Slice
+from swarmd.config.base import Slice
 from swarmd.experiment.attacks import Attack
 from swarmd.storage.steps import STEPS_MAX
 

@@ -40,7 +40,7 @@ class Selection:
         return sum(len(row.tokens.completion_ids) for row in self.rows)
 
     def plus(self, other: Selection) -> Selection:
-        """Both together, as if they had been selected in one call."""
+        """Both together, as if they had been selected in one call. `reencoded_differently` is this one's."""
         return Selection(
             self.rows + other.rows,
             Denominators(

@@ -19,7 +19,7 @@ STREAMS_PER_PEER = 4
 """Streams of one peer at once, in each direction: its slow link or greed takes no places of others."""
 
 STREAMS_SERVED = 64
-"""Streams served at once to all peers: 64 bodies of 64 KiB are 4 MiB of buffers."""
+"""Streams served at once to all peers: 64 bodies of 64 KiB, and 64 compressed, are 8 MiB of buffers."""
 
 
 class Rank(IntEnum):

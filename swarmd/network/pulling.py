@@ -39,6 +39,9 @@ FromDHT = Callable[[], Awaitable[bytes | None]]
 DELIVERERS_MAX = 1_024
 """Peers whose deliveries are counted, some 100 bytes each."""
 
+PLAIN_MAX = 1_024
+"""Peers of which is remembered that they do not compress, as long as they deliver."""
+
 
 class _WrongBodyError(NetworkError):
     """The peer sent other bytes than it was asked for: asking it again would not help."""
@@ -53,6 +56,7 @@ class BodyPuller:
         self.pulls_failed = 0
         self.ways: Counter[Way] = Counter()
         self._delivered: OrderedDict[PeerId, int] = OrderedDict()
+        self._plain: OrderedDict[PeerId, None] = OrderedDict()
 
     def delivered(self, peer: PeerId) -> int:
         """How many bodies that peer delivered over a connection; the newest DELIVERERS_MAX are remembered."""
@@ -61,13 +65,15 @@ class BodyPuller:
     async def pull(
         self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
     ) -> Pulled:
-        """Pull from the peer, else from the DHT, else from the peer once more, unless that is useless. The
-        second time the body is asked for as it is, because older peers do not compress.
+        """Pull from the peer, else from the DHT, else from the peer once more, unless that is useless.
+
+        The body is asked for compressed, and the second time as it is, because older peers do not compress.
+        With a peer that delivered so the last time, it is the other way round.
 
         Raises PullFailedError.
         """
         try:
-            pulled = await self._pull(digest, size, from_peer, from_dht)
+            pulled = await self._pull(peer_id, digest, size, from_peer, from_dht)
         except NetworkError as error:
             self.pulls_failed += 1
             raise PullFailedError(
@@ -80,9 +86,13 @@ class BodyPuller:
                 self._delivered.popitem(last=False)
         return pulled
 
-    async def _pull(self, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT) -> Pulled:
+    async def _pull(
+        self, peer_id: PeerId, digest: bytes, size: int, from_peer: FromPeer, from_dht: FromDHT
+    ) -> Pulled:
+        protocols = BODY_PROTOCOL, PLAIN_BODY_PROTOCOL
+        one, other = protocols[::-1] if peer_id in self._plain else protocols
         try:
-            return await self._from_peer(BODY_PROTOCOL, digest, size, from_peer)
+            return await self._from_peer(one, digest, size, from_peer)
         except NetworkError as error:
             log.debug("pull failed once", digest=digest.hex()[:16], error=str(error))
             first = error
@@ -92,7 +102,13 @@ class BodyPuller:
             return Pulled(inline, Way.INLINE)
         if isinstance(first, (AbsentError, BusyError, _WrongBodyError)):
             raise first
-        return await self._from_peer(PLAIN_BODY_PROTOCOL, digest, size, from_peer)
+        pulled = await self._from_peer(other, digest, size, from_peer)
+        self._plain.pop(peer_id, None)
+        if other == PLAIN_BODY_PROTOCOL:
+            self._plain[peer_id] = None
+            if len(self._plain) > PLAIN_MAX:
+                self._plain.popitem(last=False)
+        return pulled
 
     async def _from_peer(self, protocol: str, digest: bytes, size: int, from_peer: FromPeer) -> Pulled:
         size = min(size, RECORD_BYTES_MAX)

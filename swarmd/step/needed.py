@@ -36,9 +36,11 @@ FULL_LEAD = 0.5
 ASKED_AT_LEAST = 0.5
 """A silent party is taken to have asked a family at half of the manifest's rate: it may lean to others."""
 
+SILENT_MAX = 512
+"""Groups by others after which a party that sent none of them is forgotten: it left, or was never more than a
+name."""
+
 PRECISION = 1e-4
-ROUNDS_MAX = 100
-"""Of finding a root; only where success is next to nothing are so many needed."""
 
 Tally = tuple[float, float, float]
 """Sum of mean rewards, number of groups and of completions, all of the last `MEMORY` groups of a party."""
@@ -55,6 +57,9 @@ class Shown:
 
     _parties: dict[str, dict[str, Tally]] = field(default_factory=dict)
     _seen: dict[bytes, None] = field(default_factory=dict)
+    _heard: dict[str, int] = field(default_factory=dict)
+    """How many groups had come when the party's last one came."""
+    _came: int = 0
 
     def see(self, groups: Iterable[ScoredGroup], party_of: Callable[[str], str]) -> None:
         """Take in verified groups by others, each once. People are left out: they do not learn from
@@ -67,6 +72,13 @@ class Shown:
             if len(self._seen) > SEEN_MAX:
                 del self._seen[next(iter(self._seen))]
             self._count(party_of(group.publisher), group)
+        silent = [party for party, at in self._heard.items() if self._came - at > SILENT_MAX]
+        for party in silent:
+            self._forget(party)
+
+    def _forget(self, party: str) -> None:
+        del self._parties[party]
+        del self._heard[party]
 
     def _count(self, party: str, group: ScoredGroup) -> None:
         kept = 1 - 1 / MEMORY
@@ -80,28 +92,36 @@ class Shown:
         if len(tallies) > TASKS_MAX:
             del tallies[next(iter(tallies))]
         self._parties[party] = tallies
+        self._came += 1
+        self._heard[party] = self._came
         if len(self._parties) > PARTIES_MAX:
-            del self._parties[next(iter(self._parties))]
+            self._forget(next(iter(self._parties)))
 
-    def lead(self, task_id: bytes, own: float, weight: float) -> float:
-        """How far others are behind this peer's success `own` on a family, in [0, 1): the mean over parties.
+    def leads(self, families: Sequence[tuple[bytes, float, float]]) -> list[float]:
+        """How far others are behind this peer on each family, in [0, 1): the mean over parties.
 
-        `weight`: the family's share of the manifest's weights.
+        `families`: task id, own success, and share of the manifest's weights of each.
         """
-        if not self._parties:
-            return 0.0
-        behind = [max(0.0, own - self._success(party, task_id, own, weight)) for party in self._parties]
-        return sum(behind) / len(behind) / (own + LEAD_SCALE) if own > 0 else 0.0
+        behind = [0.0] * len(families)
+        for tallies in self._parties.values():
+            published = sum(groups for _, groups, _ in tallies.values())
+            for index, (task_id, own, weight) in enumerate(families):
+                if own > 0:
+                    tally = tallies.get(task_id.hex(), NOTHING)
+                    behind[index] += max(0.0, own - self._success(tally, published, own, weight))
+        parties = max(1, len(self._parties))
+        return [
+            total / parties / (own + LEAD_SCALE) for total, (_, own, _) in zip(behind, families, strict=True)
+        ]
 
-    def _success(self, party: str, task_id: bytes, own: float, weight: float) -> float:
-        """What `party` showed, and one group of `own` success.
+    @staticmethod
+    def _success(tally: Tally, published: float, own: float, weight: float) -> float:
+        """What a party showed of a family, and one group of `own` success. `published`: all its groups.
 
         As few groups say little about those that are hidden, it asked at most as many of the family as it
         published in all.
         """
-        tallies = self._parties[party]
-        reward, groups, completions = tallies.get(task_id.hex(), NOTHING)
-        published = sum(shown for _, shown, _ in tallies.values())
+        reward, groups, completions = tally
         asked = ASKED_AT_LEAST * weight * published
         if groups:
             success = unhidden(reward / groups, completions / groups)
@@ -116,18 +136,21 @@ class Shown:
     def restore(self, state: Mapping[str, Mapping[str, Tally]]) -> None:
         """Put back what `to_state` gave."""
         self._parties = {party: dict(tallies) for party, tallies in state.items()}
+        self._heard = dict.fromkeys(self._parties, self._came)
 
 
 def unhidden(shown: float, size: float) -> float:
     """The success p of a policy whose groups of `size` show the mean reward `shown`, if those without a right
     answer are hidden: shown = p / (1 - (1 - p) ** size). Next to 0 if each group shows a single right answer.
     Rewards are taken to be 0 or 1: of partial credit less is hidden, and p is too low."""
-    success = shown
-    for _ in range(ROUNDS_MAX):
-        before, success = success, shown * (1 - (1 - success) ** size)
-        if before - success < PRECISION:
-            break
-    return success
+    low, high = 0.0, shown
+    while high - low > PRECISION:
+        middle = (low + high) / 2
+        if shown * (1 - (1 - middle) ** size) >= middle:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def asking(
@@ -139,14 +162,18 @@ def asking(
     below `FULL_LEAD`: where others lack little, little is asked for them. The rest goes by the manifest's
     weights. `success` is own mean reward by task id.
     """
+    if not share:
+        return None
     total = sum(family.weight for family in families)
     plain = [family.weight / total for family in families]
-    leads = [
-        shown.lead(family.task_id, success.get(family.task_id, 0.0), weight)
-        for family, weight in zip(families, plain, strict=True)
-    ]
+    leads = shown.leads(
+        [
+            (family.task_id, success.get(family.task_id, 0.0), weight)
+            for family, weight in zip(families, plain, strict=True)
+        ]
+    )
     needed = [weight * lead for weight, lead in zip(plain, leads, strict=True)]
-    if not share or not any(needed):
+    if not any(needed):
         return None
     leaning = share * min(1.0, max(leads) / FULL_LEAD)
     return tuple(

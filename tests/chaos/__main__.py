@@ -59,12 +59,14 @@ class Result:
     processes_left: int
     tracebacks: list[str]
     exit_codes: list[int | None]
+    cuts: int = 0
     seconds: float = 0.0
     missed: list[str] = field(default_factory=list)
 
     def judge(self) -> None:
         """Fill `missed`."""
-        longest = max((_seconds(silence) for silence in self.silences), default=0.0)
+        unheard = float("inf") if self.cuts else 0.0  # cuts of which nobody was a witness show nothing
+        longest = max((_seconds(silence) for silence in self.silences), default=unheard)
         bounds = {
             "faults that were not survived": (
                 sum(self.happened.values()) - sum(self.survived.values()),
@@ -208,6 +210,7 @@ def _end(storm: Storm, began: float) -> Result:
         records=sum(all_ for _, all_ in records),
         false_accepts=wrong,
         groups_checked=checked,
+        cuts=len(storm.cuts),
         silences=[asdict(silence) for cut in storm.cuts for silence in verdict.silences(cut, machines)],
         descriptors_leaked=leaked,
         files_left=_files_left(machines),

@@ -121,6 +121,7 @@ GOOD = Result(
         {"silences": [{"seconds": 10.5, "through_the_cut": 0}]},
         {"silences": [{"seconds": None, "through_the_cut": 0}]},
         {"silences": [{"seconds": 1.0, "through_the_cut": 1}]},
+        {"silences": [], "cuts": 1},
         {"descriptors_leaked": 1},
         {"files_left": ["worker"]},
         {"processes_left": 1},

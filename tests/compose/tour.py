@@ -238,10 +238,14 @@ def tour(net: Testnet, peers: int) -> None:
         before = now
     walls = [net.hold_walls(each) for each in net.trainers()]
     print(f"\nthe walls hold in {sum(walls)} of {len(walls)} containers")
+    if not all(walls):
+        raise TourError("a container can do what it should not: see docs/testnet.md, the walls")
     print(f"the page of the swarm answers with {net.page()} bytes")
     if net.containers("prometheus"):
         scraped = net.scraped()
         print(f"Prometheus has scraped {scraped.count('up')} of {len(scraped)} peers")
+        if set(scraped) != {"up"}:
+            raise TourError("Prometheus does not reach every peer")
 
 
 def require_free_port() -> None:

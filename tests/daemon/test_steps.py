@@ -70,18 +70,17 @@ async def test_with_a_duty_it_rests_after_each_step_and_a_stop_ends_the_rest(mak
     one = make_peer(steps=3, duty=0.02)
     loop = await run(one, lambda name, fields: (name, fields.get("name")) == ("phase", "resting"))
     assert loop.progress.step == 2 == loop.progress.saved_step, "no rest after the first, which warms up"
-    assert loop.step_every_s == pytest.approx(50 * loop.step_seconds)
-    assert loop.usual_s == loop.step_every_s, "health must not take a rest for a standstill"
+    assert loop.step_every_s > 25 * loop.step_seconds, "health must not take a rest for a standstill"
 
 
 async def test_groups_by_others_are_asked_for_at_the_pace_of_steps_and_rests(make_peer, run):
-    one = make_peer(steps=2, external=2, duty=0.9)
+    one = make_peer(steps=3, external=2, duty=0.9)
     loop = await run(one)
     assert len([line for line in one.events.named("phase") if line["name"] == "resting"]) == 1
-    [demand] = one.gossip.of(Demand)
-    first = one.events.named("step")[0]["seconds"]
-    assert demand.step_seconds == pytest.approx(first / 0.9)
-    assert loop.progress.step == 2
+    last = one.gossip.of(Demand)[-1]
+    second = one.events.named("step")[1]["seconds"]
+    assert last.step_seconds > second, "the rest after it counts"
+    assert loop.progress.step == 3
 
 
 async def test_scorers_that_fail_on_most_texts_are_told_of_and_not_taken_for_bad_answers(make_peer, run):

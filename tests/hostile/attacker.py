@@ -28,8 +28,6 @@ SERVICE = "SwarmDHT"
 """Class name under which daemons register their DHT messages."""
 
 PING, STORE, FIND = (f"{SERVICE}.rpc_{name}" for name in ("ping", "store", "find"))
-PULL_PROTOCOL = "/swarmd/body/1"
-MANIFEST_PROTOCOL = "/swarmd/manifest/1"
 
 CALL_S = 5.0
 """For one message to a target; what takes longer counts as failed."""

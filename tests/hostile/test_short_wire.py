@@ -14,8 +14,9 @@ from hivemind.p2p import PeerID
 from hivemind.proto import dht_pb2
 
 from protocol import TaskSpec, announcement_key, digest_of
+from swarmd.network.streams import BODY_PROTOCOL
 from tests.hostile import bombs
-from tests.hostile.attacker import FIND, PULL_PROTOCOL, STORE, Attacker, Target
+from tests.hostile.attacker import FIND, STORE, Attacker, Target
 from tests.hostile.forging import Forger, Item, store, store_request
 
 pytestmark = [pytest.mark.p2p, pytest.mark.timeout(120)]
@@ -179,7 +180,7 @@ def test_silent_streams_of_many_names_keep_no_honest_pull_waiting(p2p: Any, tmp_
         silent = []
         for _ in range(17):
             attacker = await stage.attacker()
-            silent += [await attacker.stream(stage.target, PULL_PROTOCOL) for _ in range(4)]
+            silent += [await attacker.stream(stage.target, BODY_PROTOCOL) for _ in range(4)]
         assert any(opened is not None for opened in silent)
         pulled = await stage.honest.network.pull(stage.victim.network.peer_id, digest_of(body), len(body))
         assert pulled.envelope == body

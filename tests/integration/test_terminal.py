@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import sys
 import time
@@ -50,4 +51,6 @@ def test_ctrl_c_amid_training_leaves_a_whole_terminal_and_a_saved_step(tmp_path)
     assert b"stopped at step" in last
     assert b"Traceback" not in seen + last
     assert (seen + last).rfind(SHOW_CURSOR) > (seen + last).rfind(HIDE_CURSOR)
-    assert len(list((tmp_path / "h" / "checkpoints").iterdir())) > 0
+    stopped = re.findall(rb"stopped at step (\d+)", last)[-1]
+    saved = [path.name for path in (tmp_path / "h" / "checkpoints").iterdir()]
+    assert any(int(name.rpartition("-")[2]) == int(stopped) for name in saved), saved

@@ -249,7 +249,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"no homes can be built here: {why}", file=sys.stderr)
         return 2
     names = given.homes.split(",")
-    kinds = [{**KINDS, **SIXES}[name] for name in names]
+    known = SIXES if names[0] in SIXES else KINDS
+    if unknown := [name for name in names if name not in known]:
+        kinds_known = f"{', '.join(KINDS)}, or all of {', '.join(SIXES)}"
+        parser.error(f"--homes: {', '.join(unknown)}: all homes of a street are of {kinds_known}")
+    kinds = [known[name] for name in names]
     version = StreetOfSixes if names[0] in SIXES else Street
     result, began = Result(), time.monotonic()
     with ExitStack() as stack:

@@ -25,7 +25,7 @@ import socket, sys
 caller = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 caller.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 caller.bind(("", int(sys.argv[2])))
-caller.settimeout(2.0)
+caller.settimeout(5.0)
 try:
     caller.connect((sys.argv[1], 41000))
     print("reached")

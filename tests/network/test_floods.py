@@ -10,6 +10,7 @@ import pytest
 
 from swarmd.errors import NetworkError
 from swarmd.network.interface import Misbehaviour, Standing
+from swarmd.network.streams import BODY_PROTOCOL
 
 pytestmark = pytest.mark.p2p
 
@@ -121,7 +122,7 @@ def test_a_peer_that_opens_streams_as_fast_as_it_can_is_disconnected(p2p: Any) -
         async def open_and_leave() -> None:
             while not told:
                 try:
-                    async with session.stream(victim.network.peer_id, "/swarmd/body/1", "flooding", 5.0):
+                    async with session.stream(victim.network.peer_id, BODY_PROTOCOL, "flooding", 5.0):
                         pass
                 except NetworkError:
                     await asyncio.sleep(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,11 @@ async def test_a_peer_that_does_not_compress_is_asked_for_the_body_as_it_is() ->
     assert pulled.envelope == BODY
     assert server.asked[1] == (PLAIN_BODY_PROTOCOL, len(BODY))
     assert puller.bytes_pulled == len(BODY)
+    await puller.pull("peer", digest_of(BODY), len(BODY), server, nothing)
+    assert server.asked[2:] == [(PLAIN_BODY_PROTOCOL, len(BODY))], "remembered"
+    upgraded = Server(BODY_PROTOCOL)
+    assert (await puller.pull("peer", digest_of(BODY), len(BODY), upgraded, nothing)).envelope == BODY
+    assert [protocol for protocol, _ in upgraded.asked] == [PLAIN_BODY_PROTOCOL, BODY_PROTOCOL]
 
 
 async def test_the_inline_copy_comes_before_the_second_try() -> None:
@@ -62,11 +69,19 @@ async def test_the_inline_copy_comes_before_the_second_try() -> None:
 
 
 async def test_a_body_that_grows_beyond_what_was_announced_is_a_wrong_one_and_not_asked_for_again() -> None:
-    puller, server = BodyPuller(), Server(BODY_PROTOCOL, PLAIN_BODY_PROTOCOL, body=bytes(10**7))
+    puller, server = BodyPuller(), Server(BODY_PROTOCOL, PLAIN_BODY_PROTOCOL, body=bytes(100_000))
     with pytest.raises(PullFailedError, match="more than 1000 bytes") as caught:
         await puller.pull("peer", digest_of(BODY), len(BODY), server, nothing)
     assert caught.value.kind is PullFailure.WRONG
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("size", [16_383, 16_384, 32_768, 49_153, 65_535, RECORD_BYTES_MAX])
+def test_a_body_that_does_not_shrink_keeps_to_its_bound_too(size: int) -> None:
+    body = random.Random(size).randbytes(size)
+    sent = compress_body(body)
+    assert size < len(sent) <= compressed_bytes_max(size)
+    assert decompress_body(sent, size) == body
 
 
 @given(st.binary(max_size=5_000), st.integers(1, 20))

@@ -17,12 +17,12 @@ from itertools import cycle
 from hivemind.p2p import PeerID
 from hivemind.proto import dht_pb2
 
+from protocol import compress_body
+from swarmd.network.streams import BODY_PROTOCOL, MANIFEST_PROTOCOL, PLAIN_BODY_PROTOCOL
 from tests.hostile import bombs
 from tests.hostile.attacker import (
     FIND,
-    MANIFEST_PROTOCOL,
     PING,
-    PULL_PROTOCOL,
     STORE,
     Attacker,
     Target,
@@ -32,6 +32,8 @@ from tests.hostile.bombs import pack
 from tests.hostile.figures import Figure, at_least, at_most, share, true
 from tests.hostile.forging import Item, store_request
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
+
+STREAMS = (BODY_PROTOCOL, PLAIN_BODY_PROTOCOL, MANIFEST_PROTOCOL)
 
 BLOCKED_S_MAX = 0.5
 """Seconds of event loop beyond the control's longest."""
@@ -144,7 +146,7 @@ async def other_answers(scene: Scene) -> Counts:
 
     for name in (PING, STORE):
         await attacker.answer(name, junk)
-    for protocol in (PULL_PROTOCOL, MANIFEST_PROTOCOL):
+    for protocol in STREAMS:
         await attacker.serve(protocol, partial(_lie, rng))
     async with asyncio.TaskGroup() as group:
         group.create_task(_stay(scene, attacker))
@@ -172,12 +174,14 @@ def _other_messages(rng: random.Random) -> Sequence[bytes]:
 async def _lie(
     rng: random.Random, _info: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """A reply that is no reply, or one with a length that is none."""
+    """A reply that is no reply, or one with a length that is none, or a body that grows when it is read."""
     head = rng.choice(
         (b"\x00\xff\xff\xff\xff", b"\x07\x00\x00\x00\x01", b"\x00\x00\x01\x00\x00", b"\x02", b"")
     )
+    bomb = compress_body(bytes(10**7))
+    junk = head + bytes(rng.choice((0, 1, 2**16, 2**20)))
     try:
-        writer.write(head + bytes(rng.choice((0, 1, 2**16, 2**20))))
+        writer.write(rng.choice((junk, junk, b"\0" + len(bomb).to_bytes(4, "big") + bomb)))
         await writer.drain()
     except OSError:
         return
@@ -224,7 +228,7 @@ def _requests(rng: random.Random) -> Sequence[bytes]:
 
 
 async def _open_and_lie(rng: random.Random, attacker: Attacker, target: Target) -> None:
-    opened = await attacker.stream(target, rng.choice((PULL_PROTOCOL, MANIFEST_PROTOCOL)), seconds=3.0)
+    opened = await attacker.stream(target, rng.choice(STREAMS), seconds=3.0)
     if opened is None:
         return
     _, writer = opened

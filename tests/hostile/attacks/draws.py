@@ -15,7 +15,8 @@ from functools import partial
 from itertools import count
 
 from protocol import TaskFamily, digest_of
-from tests.hostile.attacker import PULL_PROTOCOL, paced
+from swarmd.network.streams import BODY_PROTOCOL, PLAIN_BODY_PROTOCOL, as_it_travels
+from tests.hostile.attacker import paced
 from tests.hostile.figures import Figure, at_least, at_most, true
 from tests.hostile.forging import Forged, key_of, store
 from tests.hostile.publishing import answer, draw, entered, offer
@@ -85,11 +86,14 @@ async def serve(identities: int, per_round: int, scene: Scene) -> Counts:
     author, bodies = Author(scene), dict[bytes, bytes]()
     served = published = 0
 
-    async def hand_out(_info: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hand_out(
+        protocol: str, _info: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         nonlocal served
         try:
-            body = bodies.get(await reader.readexactly(DIGEST_BYTES), b"")
-            writer.write(bytes([not body]) + len(body).to_bytes(4, "big") + body)
+            body = bodies.get(await reader.readexactly(DIGEST_BYTES))
+            reply = b"" if body is None else as_it_travels(protocol, body)
+            writer.write(bytes([body is None]) + len(reply).to_bytes(4, "big") + reply)
             await writer.drain()
             await reader.read(1)
             served += 1
@@ -99,7 +103,8 @@ async def serve(identities: int, per_round: int, scene: Scene) -> Counts:
             writer.close()
 
     for attacker in attackers:
-        await attacker.serve(PULL_PROTOCOL, hand_out)
+        for protocol in (BODY_PROTOCOL, PLAIN_BODY_PROTOCOL):
+            await attacker.serve(protocol, partial(hand_out, protocol))
         for target in scene.targets:
             await attacker.enter(target)
     scene.begin()

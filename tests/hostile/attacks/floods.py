@@ -17,11 +17,10 @@ from itertools import cycle
 
 from hivemind.proto import dht_pb2
 
+from swarmd.network.streams import BODY_PROTOCOL, MANIFEST_PROTOCOL
 from tests.hostile.attacker import (
     FIND,
-    MANIFEST_PROTOCOL,
     PING,
-    PULL_PROTOCOL,
     STORE,
     Attacker,
     paced,
@@ -147,7 +146,7 @@ def pulls(protocol: str, request: bool, scene: Scene, attacker: Attacker) -> Sen
         try:
             async with asyncio.timeout(SEND_S):
                 if request:
-                    writer.write(scene.rng.randbytes(32) if protocol == PULL_PROTOCOL else b"")
+                    writer.write(scene.rng.randbytes(32) if protocol == BODY_PROTOCOL else b"")
                     await writer.drain()
                     return bool(await reader.read(5))
                 return True
@@ -182,11 +181,11 @@ ATTACKS = (
     _attack("stores", "47 x 64 stores a second with bad signatures", 47, stores),
     _attack("searches", "487 searches of four keys a second", 487, searches),
     _attack(
-        "pulls", "152 pulls a second of bodies that nobody holds", 152, partial(pulls, PULL_PROTOCOL, True)
+        "pulls", "152 pulls a second of bodies that nobody holds", 152, partial(pulls, BODY_PROTOCOL, True)
     ),
     _attack("greetings", "500 greetings a second that ask for one back", 500, greetings, False),
     _attack(
-        "streams", "150 streams a second, opened and closed", 150, partial(pulls, PULL_PROTOCOL, False), False
+        "streams", "150 streams a second, opened and closed", 150, partial(pulls, BODY_PROTOCOL, False), False
     ),
     _attack(
         "manifests", "150 manifests a second", 150, partial(pulls, MANIFEST_PROTOCOL, True), by_default=False

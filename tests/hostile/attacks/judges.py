@@ -10,6 +10,7 @@ honest peers must go on agreeing with the truth as those of the pair that is lef
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -122,7 +123,7 @@ def agreement(seen: Seen) -> float:
 
 def judges_hold(evidence: Evidence) -> tuple[Figure, ...]:
     control = sum(map(agreement, evidence.control)) / 2
-    lowest = min(map(agreement, evidence.attacked))
+    lowest = min(0.0 if math.isnan(found) else found for found in map(agreement, evidence.attacked))
     return (
         *nobody_held_up(VOTERS, evidence),
         at_least("judges that say the truth/control", share(lowest, control), SHARE_MIN),

@@ -15,9 +15,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from swarmd.network.streams import MANIFEST_PROTOCOL
 from swarmd.storage import Home
 from swarmd.tasks import load_manifest
-from tests.hostile.attacker import MANIFEST_PROTOCOL, Attacker, Target
+from tests.hostile.attacker import Attacker, Target
 from tests.hostile.daemons import Honest, ask
 from tests.hostile.figures import Figure, at_most, true
 from tests.hostile.forging import Forger, key_of, store

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from tests.hostile.attacker import ATTACKER_HOST, PULL_PROTOCOL, Attacker, paced
+from swarmd.network.streams import BODY_PROTOCOL
+from tests.hostile.attacker import ATTACKER_HOST, Attacker, paced
 from tests.hostile.figures import Figure, at_least, at_most, share, true
 from tests.hostile.scene import Attack, Counts, Evidence, Scene
 
@@ -57,7 +58,7 @@ async def sit(identities: int, hosts: bool, scene: Scene) -> Counts:
 async def _keep_silent(scene: Scene, attacker: Attacker, counts: dict[str, int]) -> None:
     """One silent stream after the other: whenever the victim closes it, the next is opened."""
     async for _ in paced(2.0, scene.until, 1_000):
-        opened = await attacker.stream(scene.first, PULL_PROTOCOL)
+        opened = await attacker.stream(scene.first, BODY_PROTOCOL)
         if opened is None:
             continue
         counts["opened"] += 1
@@ -80,7 +81,7 @@ async def _pull_honestly(scene: Scene, honest: Attacker, counts: dict[str, int])
 
 
 async def _is_answered(scene: Scene, honest: Attacker) -> bool:
-    opened = await honest.stream(scene.first, PULL_PROTOCOL)
+    opened = await honest.stream(scene.first, BODY_PROTOCOL)
     if opened is None:
         return False
     reader, writer = opened

@@ -59,6 +59,7 @@ def compression_file() -> Json:
                 "size": limits.RECORD_BYTES_MAX,
                 "reason": "size",
             },
+            bad("longer than a body of that size compressed", "size", _stream(bytes(60)), 10),
             bad("no bytes", "encoding", b""),
             bad("an envelope as it is", "encoding", ENVELOPE),
             bad("without its end", "encoding", sound[:-1]),
