@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections import deque
 
 from swarmd.errors import ConfigError
+
+LATELY = 64  # ports; more p2pd than one process starts at once
+_lately: deque[int] = deque(maxlen=LATELY)
 
 
 def require_free_port(host: str, port: int, flag: str = "--port") -> None:
@@ -46,11 +50,22 @@ def _remedy(error: OSError, flag: str) -> str:
 
 
 def free_port(host: str) -> int:
-    """A TCP port that is free now. Chosen here, because p2pd does not name it when it announces other
-    addresses.
+    """A TCP port that is free now, and none of those that this process was given lately: two p2pd that start
+    at once would listen on one port without an error. Chosen here, because p2pd does not name it when it
+    announces other addresses.
 
     Raises ConfigError if this machine does not have the address.
     """
+    port = _any_free_port(host)
+    for _ in range(LATELY):
+        if port not in _lately:
+            break
+        port = _any_free_port(host)
+    _lately.append(port)
+    return port
+
+
+def _any_free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:
             probe.bind((host, 0))
