@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from chosen_judge import add_arguments, chosen_judge, chosen_tasks
 from imitation import load
 from model_figures import replies
 from reasoning_gym.utils import extract_answer
 from safetensors.torch import load_file
-from starter_items import Item, evaluation_items, habit, load_tasks
+from starter_items import Item, evaluation_items, habit
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
-from swarmd.judges.generative import GenerativeVerifier
 from swarmd.judges.interface import ModelJudge, Pair
-from swarmd.judges.reward_model import load_reward_model
-from swarmd.model import load_model, locate
 
 NODE = "0/"  # how the tensors of the first node begin in a checkpoint
 SAMPLES = 4
@@ -69,20 +67,12 @@ def judged(judge: ModelJudge, name: str, items: list[Item], texts: list[list[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
-    parser.add_argument("--judge")
-    parser.add_argument("--reward-model")
-    parser.add_argument("--tasks", default="", help="of starter, with commas (default: all)")
-    parser.add_argument("--per-task", type=int, default=25)
+    add_arguments(parser, per_task=25)
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    judge: ModelJudge
-    if given.reward_model:
-        judge = load_reward_model(locate(given.reward_model), torch.float32, "cpu")
-    else:
-        judge = GenerativeVerifier(*load_model(locate(given.judge), torch.float32), given.judge)
-    tasks = [task for task in load_tasks() if not given.tasks or task["name"] in given.tasks.split(",")]
-    items = evaluation_items(tasks, given.per_task)
+    judge = chosen_judge(given)
+    items = evaluation_items(chosen_tasks(given), given.per_task)
     policy, tokenizer = load(EMBEDDED_MODEL_DIR)
     print(f"{'policy':8} {'task':24} right  wrong called right  right called wrong  mistakes called right")
     judged(judge, "before", items, replies(policy, tokenizer, items, SAMPLES))

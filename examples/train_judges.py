@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from chosen_judge import generative_verifier, reward_model
 from imitation import Stage
 from judged_answers import policy_of
 from model_figures import replies
@@ -41,9 +42,7 @@ from starter_items import (
 from transformers import AutoConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
-from swarmd.judges.generative import GenerativeVerifier
-from swarmd.judges.interface import ModelJudge, Pair
-from swarmd.judges.reward_model import load_reward_model
+from swarmd.judges.interface import Pair
 from swarmd.judges.wording import NO, YES, messages, plain
 from swarmd.model import load_model, locate
 
@@ -211,12 +210,7 @@ def train(judge: Any, answers: Answers, stage: Stage) -> None:
 
 def print_agreement(kind: str, model: Path, tasks: list[dict[str, Any]]) -> None:
     """Of each task: the share of held-out answers that the judge calls right, before it is calibrated."""
-    located = locate(str(model))
-    judge: ModelJudge
-    if kind == "reward_model":
-        judge = load_reward_model(located, torch.float32, "cpu")
-    else:
-        judge = GenerativeVerifier(*load_model(located, torch.float32), str(model))
+    judge = reward_model(str(model)) if kind == "reward_model" else generative_verifier(str(model))
     print(f"{'called right':24} right  one up  another's  agreement")
     items = evaluation_items(tasks, HELD_OUT_PER_TASK)
     for task in tasks:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocol import Manifest, is_person
+from swarmd.daemon.time_budget import TimeBudget
 from swarmd.errors import TaskError
 from swarmd.groups import ScoredGroup
 from swarmd.policy import Policy
@@ -58,26 +59,21 @@ class Crediting:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`duty`: the share of the time that this peer works."""
-        self._share = TIME_SHARE * duty
+        self._budget = TimeBudget(TIME_SHARE, duty=duty, monotonic=monotonic)
         self._manifest = manifest
         self._policy = policy
         self._tasks = tasks
         self._book = book
         self._clock = clock
-        self._monotonic = monotonic
         self._rng = random.SystemRandom()  # nobody should know which steps and questions are measured
         self._gold: GoldByTask | None = None
         self._wanted = asyncio.Event()
         """Whether there is something to measure."""
-        self._began = monotonic()
         self._last_s: float | None = None
-        self.spent_s = 0.0
-        """Seconds that measuring took so far."""
 
     def due(self, external: Sequence[ScoredGroup]) -> bool:
         """Whether a step that trains on these groups of others is to be measured."""
-        elapsed = self._monotonic() - self._began
-        if not external or elapsed < FIRST_S:
+        if not external or self._budget.elapsed_s < FIRST_S:
             return False
         self._wanted.set()
         if not self._gold:  # not drawn yet, or the swarm's tasks give no right answers
@@ -86,7 +82,7 @@ class Crediting:
             return True
         by_person = any(is_person(group.model) for group in external)
         wanted = self._last_s if by_person else 2.0 * self._last_s
-        return self.spent_s + wanted <= self._share * elapsed
+        return self._budget.affords(wanted)
 
     async def draw(self) -> None:
         """Draw the questions, once a step would be measured. Nothing is measured if they cannot be drawn."""
@@ -101,10 +97,10 @@ class Crediting:
 
         Raises ModelError.
         """
-        began, gold = self._monotonic(), self._gold or {}
+        began, gold = self._budget.monotonic(), self._gold or {}
         tasks = self._chosen(external, gold)
         found = await in_model_thread(lambda: likelihood(self._policy, gold, tasks)) if tasks else None
-        self.spent_s += self._monotonic() - began
+        self._budget.spent_s += self._budget.monotonic() - began
         if not found:
             self._last_s = self._last_s or 0.0  # nothing can be measured here, and the questions are known
         return Begun(tasks, found) if found else None
@@ -117,19 +113,18 @@ class Crediting:
         in_model_thread: InModelThread,
     ) -> None:
         """Measure after the step, and write down what each group did. Raises ModelError, StorageError."""
-        began, gold = self._monotonic(), self._gold or {}
+        began, gold = self._budget.monotonic(), self._gold or {}
         after = await in_model_thread(lambda: likelihood(self._policy, gold, begun.tasks))
         found = gains(begun.before, after, own, external)
         self._book.measured([(gain.publisher, gain.people, gain.nats) for gain in found], now=self._clock())
-        took = self._monotonic() - began
-        self.spent_s += took
+        took = self._budget.monotonic() - began
+        self._budget.spent_s += took
         self._last_s = 2.0 * took  # before and after take alike
 
     @property
     def share(self) -> float:
         """Share of the time so far that measuring took, 0..1."""
-        elapsed = self._monotonic() - self._began
-        return self.spent_s / elapsed if elapsed > 0 else 0.0
+        return self._budget.share_spent
 
     def _chosen(self, external: Sequence[ScoredGroup], gold: GoldByTask) -> list[bytes]:
         """The families to measure: a person's first, then others in no order, then one that nobody wrote of.

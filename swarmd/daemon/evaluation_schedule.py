@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from swarmd.daemon.time_budget import TimeBudget
+
 TIME_SHARE = 0.02
 """Share of the time worked that evaluations may take, the one of the untrained model included."""
 
@@ -21,10 +23,7 @@ class EvaluationSchedule:
         """`every`: steps between evaluations; 0: none; None: as often as TIME_SHARE allows. `duty`: the share
         of the time that this peer works."""
         self._every = every
-        self._share = TIME_SHARE * duty
-        self._monotonic = monotonic
-        self._began = monotonic()
-        self._spent = 0.0
+        self._budget = TimeBudget(TIME_SHARE, duty=duty, monotonic=monotonic)
         self._last: float | None = None
 
     @property
@@ -35,19 +34,17 @@ class EvaluationSchedule:
     @property
     def share(self) -> float | None:
         """Share of the time so far that evaluations took, 0..1; None before the first."""
-        elapsed = self._monotonic() - self._began
-        return None if self._last is None or elapsed <= 0 else self._spent / elapsed
+        return None if self._last is None else self._budget.share_spent
 
     def due(self, step: int) -> bool:
         """Whether to evaluate now, after `step`."""
         if self._every is not None:
             return self._every > 0 and step % self._every == 0
-        elapsed = self._monotonic() - self._began
         if self._last is None:
-            return elapsed >= FIRST_S
-        return self._spent + self._last <= self._share * elapsed
+            return self._budget.elapsed_s >= FIRST_S
+        return self._budget.affords(self._last)
 
     def took(self, seconds: float, sittings: int = 1) -> None:
         """Note that `sittings` evaluations in a row have just taken `seconds`."""
-        self._spent += seconds
+        self._budget.spent_s += seconds
         self._last = seconds / sittings

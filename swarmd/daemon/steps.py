@@ -254,6 +254,7 @@ class StepLoop:
             bare_only=parts.config.learning.external_tokens == "verified",
             spread_only=parts.config.learning.external_baseline == "group",
             rehearse=parts.config.learning.rehearse,
+            watch=parts.config.learning.needed_questions > 0,
             shares=shares,
         )
         if (lack := self._external_lack.see(wanted, len(drawn.groups), own)) is not None:

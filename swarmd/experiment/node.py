@@ -215,6 +215,7 @@ class Node:
             bare_only=self._learning.external_tokens == "verified",
             spread_only=self._learning.external_baseline == "group",
             rehearse=self._learning.rehearse,
+            watch=self._learning.needed_questions > 0,
         )
         metrics = self.trainer.step(
             own,

@@ -71,6 +71,7 @@ def draw_external(
     bare_only: bool = False,
     spread_only: bool = False,
     rehearse: int = 0,
+    watch: bool = False,
     shares: Shares | None = None,
 ) -> Drawn:
     """Up to `wanted` groups of the pool; fewer if it has fewer. Marks none as used.
@@ -78,14 +79,16 @@ def draw_external(
     `tokenizer`: only groups that were written with it; None for all. `bare_only`: only groups with a bare
     answer, because no other group teaches if only verified text is trained on. `spread_only`: only groups
     whose rewards differ, because the others have no advantage over the mean of their group. `rehearse`: the
-    most lessons. `shares`: how parties share the draw; None if all peers are honest.
+    most lessons. `watch`: note what others show by task family, because own questions lean to what they need.
+    `shares`: how parties share the draw; None if all peers are honest.
     """
     oldest = round_ - int(EXTERNAL_AGE_S_MAX // manifest.round_seconds) - 1
     fresh = pool.candidates(oldest, CANDIDATES_MAX, informative_only=True)
-    progress.shown.see(
-        (group for group in fresh if exchange.trust(PeerId(group.publisher)) > 0),
-        str if shares is None else shares.party_name,
-    )
+    if watch:
+        progress.shown.see(
+            (group for group in fresh if exchange.trust(PeerId(group.publisher)) > 0),
+            str if shares is None else shares.party_name,
+        )
     readable = [group for group in fresh if tokenizer is None or group.tokenizer == tokenizer]
     candidates = [
         group
