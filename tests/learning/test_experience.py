@@ -82,3 +82,20 @@ def test_it_comes_back_from_json_and_goes_on_as_before():
     assert second.success == first.success
     assert second.surprisal == first.surprisal
     assert second.own_surprisal == first.own_surprisal
+
+
+def test_others_success_counts_the_groups_that_they_hid():
+    experience = Experience()
+    experience.see_others([own(1.0, 1.0), own(0.0, 1.0), own(1.0, 0.0)])  # one of four had none right
+    assert experience.others == {bytes(16): pytest.approx(0.5, abs=0.01)}
+    resumed = Experience()
+    resumed.restore(json.loads(json.dumps(experience.to_state())))
+    assert resumed.others == experience.others
+
+
+def test_what_an_older_checkpoint_says_others_showed_is_learned_anew():
+    experience = Experience()
+    experience.restore({"shown": {bytes(16).hex(): (0.9, 16)}})
+    assert experience.others == {}
+    experience.see_others([own(1.0, 1.0)])
+    assert experience.others == {bytes(16): pytest.approx(1.0, abs=0.01)}
