@@ -199,7 +199,7 @@ def test_a_home_in_which_all_is_damaged_is_not_scored_as_untrained(swarmd, home,
     ("arguments", "message"),
     [
         (("--checkpoint", "absent"), "'absent' does not exist"),
-        (("--samples", 65), "Invalid value for '--samples'"),
+        (("--samples", 65), "--samples: input should be less than or equal to 64 (got '65')"),
         (("--temperature", 0), "--temperature"),
     ],
 )
