@@ -96,6 +96,9 @@ COMMANDS = {
 }
 """What `swarmd` can do, in the order of its help."""
 
+COMPLETION = "_SWARMD_COMPLETE"
+"""Set by a shell that asks typer what could follow."""
+
 app = typer.Typer(
     name="swarmd",
     cls=group_of(COMMANDS),
@@ -140,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command, and return its exit code. Raises `USAGE_ERROR` and whatever the command raises."""
-    code = print_help(app, arguments)
+    code = None if COMPLETION in os.environ else print_help(app, arguments)
     if code is None:
         code = app(args=arguments, prog_name="swarmd", standalone_mode=False)
     return code if isinstance(code, int) else exit_codes.DONE

@@ -121,9 +121,9 @@ def _swarm(config: Config, home: Home) -> None:
 
 
 def require_weights(path: Path, flag: str) -> None:
-    """Raises ConfigError if `path`, which `flag` names, is no directory of a checkpoint."""
-    found = "there is nothing" if not path.exists() else f"it holds no weights ({WEIGHTS} is missing)"
-    if not (path / WEIGHTS).is_file():
+    """Raises ConfigError if `path`, which `flag` names, is neither a checkpoint nor a file in one."""
+    found = "there is nothing" if not path.exists() else f"there are no whole weights ({WEIGHTS} is missing)"
+    if not ((path if path.is_dir() else path.parent) / WEIGHTS).is_file() or not path.exists():
         raise ConfigError(
             f"{flag} {path}: {found}: give a directory such as HOME/checkpoints/00000004-step-40"
         )

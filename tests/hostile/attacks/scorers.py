@@ -66,7 +66,7 @@ STARTER_TASKS: tuple[dict[str, Any], ...] = (
 
 
 def attacked(name: str, *tasks: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with `tasks`, which are attacked, and with tasks that the embedded model can do: so a pair soon
+    """A manifest with `tasks`, which are attacked, and with tasks that the embedded model can do: a pair soon
     exchanges enough groups."""
     return {
         "name": name,
