@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from swarmd.streams import mend_streams
+
 
 def main() -> None:
     """Run one command and exit."""
+    mend_streams()
     match sys.argv[1:]:
         case ["health", *arguments]:
             from swarmd import health

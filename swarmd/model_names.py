@@ -32,9 +32,14 @@ def require_plausible(name: str, asked_by: str = "--model") -> None:
     if name == SMOLLM2:
         _require_smollm2(asked_by)
         return
-    path = Path(name).expanduser()
+    if not name.strip():
+        raise ConfigError(f"{asked_by} is empty: {NAMES}")
+    path = Path(name)
     try:
+        path = path.expanduser()
         is_directory = path.is_dir()
+    except RuntimeError as error:
+        raise ConfigError(f"{asked_by} {name[:100]!r}: there is no such user; {NAMES}") from error
     except OSError as error:  # no permission to look there, or no name a directory could have
         raise ConfigError(f"{asked_by} {name[:100]!r} cannot be read: {error.strerror}; {NAMES}") from error
     if is_directory:

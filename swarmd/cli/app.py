@@ -18,6 +18,7 @@ import typer
 
 from swarmd import exit_codes
 from swarmd.cli.commands import HELP_FLAGS, Command, group_of, print_help
+from swarmd.cli.usage import USAGE_ERROR, explain
 from swarmd.errors import ConfigError, SwarmdError, is_disk_full
 from swarmd.observe.text import printable
 
@@ -95,6 +96,9 @@ COMMANDS = {
 }
 """What `swarmd` can do, in the order of its help."""
 
+COMPLETION = "_SWARMD_COMPLETE"
+"""Set by a shell that asks typer what could follow."""
+
 app = typer.Typer(
     name="swarmd",
     cls=group_of(COMMANDS),
@@ -113,9 +117,15 @@ def _swarmd() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit. An error that a person can fix is one message; a bug keeps its traceback."""
+    typed = sys.argv[1:] if arguments is None else arguments
     try:
-        if not print_help(app, sys.argv[1:] if arguments is None else arguments):
-            app(args=arguments, prog_name="swarmd")
+        leave(run(typed))
+    except USAGE_ERROR as error:
+        known = typed[:1] if typed[:1] and typed[0] in COMMANDS else []
+        _say(explain(error, " ".join(["swarmd", *known])))
+        leave(exit_codes.MISUSED)
+    except typer.Abort:  # Ctrl-D or Ctrl-C where something was asked
+        leave(exit_codes.FAILED)
     except SwarmdError as error:
         _say(error)
         if is_disk_full(error):
@@ -125,11 +135,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
     except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, the code of errors that people can fix
         if is_disk_full(error):
-            _say(error)
+            _say(f"{getattr(error, 'filename', None) or 'the output'} cannot be written: no space is left")
             leave(exit_codes.DISK_FULL)
         traceback.print_exc()
         leave(exit_codes.BUG)
-    leave(exit_codes.DONE)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command, and return its exit code. Raises `USAGE_ERROR` and whatever the command raises."""
+    code = None if COMPLETION in os.environ else print_help(app, arguments)
+    if code is None:
+        code = app(args=arguments, prog_name="swarmd", standalone_mode=False)
+    return code if isinstance(code, int) else exit_codes.DONE
 
 
 def _code_of(error: SwarmdError) -> int:
@@ -140,7 +157,7 @@ def _code_of(error: SwarmdError) -> int:
     return exit_codes.MISUSED if isinstance(error, ConfigError) else exit_codes.FAILED
 
 
-def _say(error: Exception) -> None:
+def _say(error: Exception | str) -> None:
     with suppress(OSError):  # the terminal is gone
         # Line by line, because an error may quote what a peer wrote.
         print("error:", "\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)

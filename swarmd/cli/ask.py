@@ -124,6 +124,8 @@ def ask(
     """
     if question is not None and task is not None:
         raise ConfigError("--task draws a question itself: leave out either --task or QUESTION")
+    if question is not None and not question.strip():
+        raise ConfigError("the question is empty: write one, or leave it out to type questions")
     typed = _is_typed(context, "home")
     wanted = Wanted(home_path(home), typed, checkpoint, overrides({"policy.model": model, **given}))
     if untrained and wanted.is_published_model:

@@ -45,7 +45,9 @@ def check(
     from swarmd.storage.mending import mend
 
     target = Home(home_path(home))
-    if not target.path.is_dir():
+    if not any(path.exists() for path in (target.identity_path, target.config_path, target.lock_path)) and (
+        not target.traces()
+    ):
         raise ConfigError(f"there is no swarmd home at {target.path}: name another one with --home")
     done: list[str] = []
     with ExitStack() as stack:

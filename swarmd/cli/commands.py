@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from swarmd import exit_codes
 from swarmd.cli.plain_values import read_simply
 from swarmd.spared import spare_typer
 
@@ -80,23 +81,25 @@ def group_of(commands: Mapping[str, Command]) -> type[TyperGroup]:
 HELP_FLAGS = ("-h", "--help")
 
 
-def print_help(app: typer.Typer, arguments: Sequence[str]) -> bool:
-    """Print the help of the command that `arguments` name, if they end with --help and say nothing else.
+def print_help(app: typer.Typer, arguments: Sequence[str]) -> int | None:
+    """Print the help of the command that `arguments` name, if they end with --help and say nothing else, or
+    if it has commands of its own and none is named. Returns the exit code; None if this is not about help.
 
     Typer itself would first import pydantic, to read flags that nobody gave.
     """
-    if not arguments or arguments[-1] not in HELP_FLAGS:
-        return False
+    is_asked = arguments[-1:] != [] and arguments[-1] in HELP_FLAGS
     command: Any = typer.main.get_command(app)
     context = typer.Context(command, info_name=app.info.name, help_option_names=list(HELP_FLAGS))
-    for name in arguments[:-1]:
+    for name in arguments[:-1] if is_asked else arguments:
         if not isinstance(command, TyperGroup) or name not in command.commands:
-            return False
+            return None
         _, command, _ = command.resolve_command(context, [name])
         context = typer.Context(command, parent=context, info_name=name)
+    if not is_asked and not isinstance(command, TyperGroup):
+        return None
     spare_typer()
     typer.echo(command.get_help(context))
-    return True
+    return exit_codes.DONE if is_asked else exit_codes.MISUSED
 
 
 def _nothing() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 LISTED = 50  # events shown by default: some minutes, about a screen
+LISTED_MAX = 12_000  # as many as a home keeps, those of level debug included
 FOLLOW_EVERY_S = 1.0  # the daemon writes them as often
 
 
@@ -28,7 +29,9 @@ def events(
     home: HomeOption = DEFAULT_HOME,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on showing new ones.")] = False,
     level: Annotated[Level, typer.Option("--level", help="The least important level to show.")] = "info",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of events to show.")] = LISTED,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LISTED_MAX, help="Number of events to show.")
+    ] = LISTED,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on each line.")] = False,
 ) -> None:
     """Show the newest events. The home keeps 10,000 of them, and 2,000 of level debug; times are UTC."""

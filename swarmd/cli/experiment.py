@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from swarmd.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -52,6 +54,10 @@ def run(
 
     The whole file is checked before anything runs. A larger --seeds adds runs to those that exist.
     """
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}; name an experiment's file") from error
     typer.echo(f"loading PyTorch, then checking {file} and its tasks: some seconds", err=True)
     from swarmd.experiment import read_experiment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ FILE_MODE = 0o644
 
 
 def require_free(folder: Path) -> None:
-    """Raises ConfigError if `folder` is a file, holds anything or is the working directory."""
+    """Raises ConfigError if `folder` is a file, holds anything, is this directory, or cannot be made."""
     here = False
     try:
         if not folder.is_dir():
@@ -33,6 +34,9 @@ def require_free(folder: Path) -> None:
             f"{folder} is the working directory, and the new one would take its place under this shell: "
             "name a new directory in it, such as ./model"
         )
+    nearest = next(parent for parent in folder.parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder} cannot be made: this user may not write in {nearest}; name another")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from swarmd.config import Config, PolicyConfig
     from swarmd.storage import Home
 
+WEIGHTS = "weights.safetensors"  # of a checkpoint, as swarmd.storage writes it
 MEMORY_BYTES_MIN = 2**28  # Python, PyTorch and the embedded model hold more than these 256 MiB
 
 
@@ -34,7 +35,8 @@ def foresee(config: Config, home: Home, *, checkpoint: Path | None = None, ports
     home.require_known_versions()
     _swarm(config, home)
     foresee_policy(config.policy, home)
-    _checkpoint(checkpoint)
+    if checkpoint is not None:
+        require_weights(checkpoint, "--from")
     _address_file(config.network.address_file)
     home.require_unused()
     if ports:
@@ -118,23 +120,26 @@ def _swarm(config: Config, home: Home) -> None:
         )
 
 
-def _checkpoint(path: Path | None) -> None:
-    if path is not None and not path.exists():
+def require_weights(path: Path, flag: str) -> None:
+    """Raises ConfigError if `path`, which `flag` names, is neither a checkpoint nor a file in one."""
+    found = "there is nothing" if not path.exists() else f"there are no whole weights ({WEIGHTS} is missing)"
+    if not ((path if path.is_dir() else path.parent) / WEIGHTS).is_file() or not path.exists():
         raise ConfigError(
-            f"--from {path}: there is nothing: give a directory such as HOME/checkpoints/00000004-step-40"
+            f"{flag} {path}: {found}: give a directory such as HOME/checkpoints/00000004-step-40"
         )
 
 
 def _address_file(path: Path | None) -> None:
     if path is not None and not path.absolute().parent.is_dir():
         raise ConfigError(f"--address-file {path}: there is no directory {path.parent}: make it first")
+    if path is not None and path.is_dir():
+        raise ConfigError(f"--address-file {path} is a directory: name a file in it")
 
 
 def foresee_ports(config: Config) -> None:
     """Where it would listen. Raises ConfigError for a port that is taken, and an address of elsewhere."""
     for host, port, flag in _listened_on(config):
-        if port:
-            require_free_port(host, port, flag)
+        require_free_port(host, port, flag)
 
 
 def _listened_on(config: Config) -> Iterator[tuple[str, int, str]]:

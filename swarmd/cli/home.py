@@ -52,8 +52,16 @@ def model_option(verb: str) -> Any:
 
 
 def home_path(home: Path) -> Path:
-    """The home as an absolute path. Raises ConfigError for the home of a user that does not exist."""
+    """The home as an absolute path, which need not exist. Raises ConfigError for the home of a user that does
+    not exist, for a file, and for what this user may not see."""
     try:
-        return home.expanduser().resolve()
+        path = home.expanduser().resolve()
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"--home {home} is a file: name a directory")
     except RuntimeError as error:
         raise ConfigError(f"--home {home}: there is no such user: write the directory out") from error
+    except OSError as error:
+        raise ConfigError(
+            f"--home {str(home)[:200]} cannot be used: {error.strerror}; name another directory"
+        ) from error
+    return path

@@ -22,7 +22,7 @@ from swarmd.storage import Home
 
 Peers = Annotated[
     list[str],
-    typer.Argument(metavar="PEER...", help="Peer ids, ends of them, or names.", show_default=False),
+    typer.Argument(metavar="PEER", help="Peer ids, ends of them, or names.", show_default=False),
 ]
 
 

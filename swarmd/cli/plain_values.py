@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 
 def read_simply(parameters: Sequence[Any]) -> None:
     """Have a command's parameters read so. A release of typer that reads in another way goes on doing it."""
@@ -26,6 +28,8 @@ class _Simply:
         described = param.type_descriptor
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
+        if described.annotation is Path and value == "":
+            raise typer.BadParameter("the path is empty: write . for this directory", ctx, param)
         if described.parameter_info.parser is None and isinstance(value, str | Path):
             if described.annotation is str:
                 return str(value)
@@ -41,4 +45,7 @@ def _passes(path: str | Path, wanted: Any) -> bool:
         return False
     if not (wanted.file_okay and wanted.dir_okay):
         return False
-    return os.access(path, os.R_OK) or not Path(path).exists()
+    try:
+        return os.access(path, os.R_OK) or not Path(path).exists()
+    except OSError:  # it cannot be looked at: the command says so in its own words
+        return True

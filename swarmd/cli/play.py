@@ -21,6 +21,7 @@ from swarmd.storage import Home
 MORE = "\\"
 """At the end of a line: the answer goes on with the next one."""
 
+QUESTIONS_MAX = 10_000  # more than a person answers in one sitting
 SKIPPED_MAX = 512  # questions that are not asked again in this sitting; the daemon takes twice as many
 
 HOW = (
@@ -39,7 +40,9 @@ NameOption = Annotated[
 ]
 QuestionsOption = Annotated[
     int | None,
-    typer.Option("--questions", min=1, help="End after so many questions.", show_default=False),
+    typer.Option(
+        "--questions", min=1, max=QUESTIONS_MAX, help="End after so many questions.", show_default=False
+    ),
 ]
 
 

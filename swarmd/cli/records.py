@@ -47,6 +47,7 @@ from swarmd.tasks.prompt import transcript
 from swarmd.tasks.rewards import RewardRule
 
 LISTED = 20  # records shown by default: one screen
+LISTED_MAX = 1_000_000  # more than the 256 MiB of records that a home keeps
 DIGEST = re.compile(r"[0-9a-f]{0,64}")
 SHOWN_HEX = 16  # characters of a digest: no two records share that many
 
@@ -77,7 +78,9 @@ def list_records(
     home: HomeOption = DEFAULT_HOME,
     own: Annotated[bool, typer.Option("--own", help="Show only records of this peer.")] = False,
     others: Annotated[bool, typer.Option("--others", help="Show only records of other peers.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of records to show.")] = LISTED,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LISTED_MAX, help="Number of records to show.")
+    ] = LISTED,
 ) -> None:
     """List the newest records, own ones and those of others."""
     if own and others:

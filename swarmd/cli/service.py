@@ -28,6 +28,7 @@ app = typer.Typer(help="Keep a peer running as a service of this user.", no_args
 MEMORY_MAX = "90%"
 """Of the machine's memory: the system keeps the rest. `--memory-limit` is what a peer aims at."""
 LINES = 50  # about a screen, as `swarmd events` shows
+LINES_MAX = 1_000_000  # days of a busy peer
 PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
 """Variables that change what a peer does, beside SWARMD_*; a service sees no others of the shell."""
 CACHES = (".cache/vllm", ".triton")
@@ -127,7 +128,9 @@ def status(
 def logs(
     home: HomeOption = DEFAULT_HOME,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on showing new lines.")] = False,
-    lines: Annotated[int, typer.Option("--lines", min=1, help="Number of lines to show.")] = LINES,
+    lines: Annotated[
+        int, typer.Option("--lines", min=1, max=LINES_MAX, help="Number of lines to show.")
+    ] = LINES,
 ) -> None:
     """Show what the service of a home wrote. `swarmd events` shows what its peer lived through."""
     path = home_path(home)

@@ -46,8 +46,9 @@ def _addresses_in(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(
-            f"--peer @{path}: the file cannot be read ({error}): give a file of addresses"
+            f"--peer @{path}: the file cannot be read ({reason}): give a file of addresses"
         ) from error
     addresses = [line.strip() for line in text.splitlines() if line.strip()]
     if not addresses:

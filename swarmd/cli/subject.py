@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from swarmd import model_names
+from swarmd.cli.foresight import require_weights
 from swarmd.config import PolicyConfig, load_config
 from swarmd.errors import StorageError
 from swarmd.storage import Home
@@ -79,8 +81,12 @@ class Wanted:
         """Raises ConfigError for a wrong setting, and if the home's weights are meant and there is no home.
 
         Loads nothing heavy."""
-        load_config(self.home, self.settings)
-        if self.checkpoint is None and not self.is_published_model:
+        policy = load_config(self.home, self.settings).policy
+        if self.checkpoint is not None:
+            require_weights(self.checkpoint, "--checkpoint")
+        elif self.is_published_model:
+            model_names.require_plausible(policy.model)
+        else:
             Home.existing(self.home)
 
     def is_untrained(self) -> bool:

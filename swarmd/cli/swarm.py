@@ -23,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+VERSION_MAX = 2**53 - 1  # the protocol's largest number: importing it from there takes longer than --help may
 SWARM_HELP = "A preset, a manifest file, an https URL or dns:NAME."
 Given = Annotated[str, typer.Argument(metavar="NAME|FILE|URL|dns:NAME", help=SWARM_HELP, show_default=False)]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The manifest file.", show_default=False)]
@@ -52,7 +53,9 @@ UrlOption = Annotated[
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="The swarm's name, for people.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The swarm's name, for people.", show_default=False)
+    ],
     like: Annotated[
         str, typer.Option("--like", metavar="NAME|FILE", help="Take tasks and limits of this swarm.")
     ] = "starter",
@@ -93,7 +96,12 @@ def sign_(
     file: File,
     version: Annotated[
         int | None,
-        typer.Option("--version", min=1, help="Number of this version. Unset: one more than signed before."),
+        typer.Option(
+            "--version",
+            min=1,
+            max=VERSION_MAX,
+            help="Number of this version. Unset: one more than signed before.",
+        ),
     ] = None,
     bootstrap: BootstrapOption = None,
     url: UrlOption = None,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         StorageConfig,
     )
     from swarmd.config.template import default_config_toml
+    from swarmd.config.wording import explained
 
 __all__ = [
     "Config",
@@ -24,6 +25,7 @@ __all__ = [
     "PolicyConfig",
     "StorageConfig",
     "default_config_toml",
+    "explained",
     "load_config",
 ]
 
@@ -32,6 +34,7 @@ __getattr__ = at_first_use(
     {
         **dict.fromkeys(__all__, "slices"),
         "default_config_toml": "template",
+        "explained": "wording",
         "load_config": "loading",
     },
 )

@@ -29,6 +29,7 @@ from pydantic_settings import (
 from swarmd.config.base import Slice
 from swarmd.config.settings import FLAGS, SETTINGS, slice_of
 from swarmd.config.slices import Config
+from swarmd.config.wording import explained
 from swarmd.errors import ConfigError
 from swarmd.toml_lines import line_of
 
@@ -207,11 +208,7 @@ def _explain(detail: ErrorDetails, sources: list[_Source]) -> str:
     name = ".".join(key)
     if detail["type"] == "extra_forbidden":
         return f"{place}{name}: unknown{_did_you_mean(key)}"
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] != "value_error":  # pydantic's own sentence
-        message = message[:1].lower() + message[1:]
-    shown = "" if isinstance(detail["input"], dict | Slice) else f" (got {detail['input']!r})"
-    return f"{place}{name}: {message}{shown if detail['type'] != 'value_error' else ''}"
+    return f"{place}{name}: {explained(detail)}"
 
 
 def _known_part(detail: ErrorDetails) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator
 
+TOKEN = re.compile(r"[A-Za-z0-9_.~-]{16,128}")
 FILE_BYTES_MAX = 4_096  # a token has 128 characters at most; whatever is longer is another file
 
 
@@ -20,9 +22,19 @@ def _read(given: object) -> object:
             content = file.read(FILE_BYTES_MAX)
         return content.decode("ascii").strip()
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}): name a file that holds the token") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path} cannot be read ({reason}): name a file that holds the token") from error
     except UnicodeDecodeError:
         raise ValueError(f"{path} holds no token: it is not plain text") from None
 
 
-PageToken = Annotated[str, BeforeValidator(_read), StringConstraints(pattern=r"^[A-Za-z0-9_.~-]{16,128}$")]
+def _checked(token: str) -> str:
+    """The token. Raises ValueError, which does not quote it."""
+    if TOKEN.fullmatch(token) is None:
+        raise ValueError(
+            "a token has 16 to 128 letters, digits and characters of _ . ~ -: leave it out, and one is made"
+        )
+    return token
+
+
+PageToken = Annotated[str, BeforeValidator(_read), AfterValidator(_checked)]

@@ -29,6 +29,7 @@ DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 SinkName = Literal["tensorboard", "trackio", "wandb"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+STEPS_MAX = 1_000_000_000  # more than a year of the quickest steps there are
 STOPS_MAX = 8
 STOP_CHARS_MAX = 64  # each is looked for after every token
 
@@ -223,9 +224,11 @@ class LearningConfig(Slice):
     """Peak learning rate of AdamW."""
     schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"
     """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
-    warmup_steps: int = Field(5, ge=0)
+    warmup_steps: int = Field(5, ge=0, le=STEPS_MAX)
     """Steps over which the learning rate rises linearly to its peak. The first is not zero."""
-    total_steps: Annotated[int | None, Flag("--total-steps")] = Field(None, ge=1, examples=[500])
+    total_steps: Annotated[int | None, Flag("--total-steps")] = Field(
+        None, ge=1, le=STEPS_MAX, examples=[500]
+    )
     """Length of the cosine schedule, in steps. Required by that schedule."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
@@ -331,7 +334,9 @@ class LearningConfig(Slice):
 class StorageConfig(Slice):
     """What is kept on disk, and how much."""
 
-    checkpoint_every: Annotated[int | None, Flag("--checkpoint-every")] = Field(None, ge=1, examples=[20])
+    checkpoint_every: Annotated[int | None, Flag("--checkpoint-every")] = Field(
+        None, ge=1, le=STEPS_MAX, examples=[20]
+    )
     """Steps between checkpoints. Unset: every 2 to 30 minutes, depending on what a checkpoint costs."""
     checkpoint_minutes: float | None = Field(None, gt=0, examples=[5.0])
     """Minutes between checkpoints, instead of the time chosen or in addition to checkpoint_every."""
@@ -346,7 +351,9 @@ class StorageConfig(Slice):
 class ObserveConfig(Slice):
     """How the daemon reports what it does."""
 
-    evaluate_every: Annotated[int | None, Flag("--evaluate-every")] = Field(None, ge=0, examples=[200])
+    evaluate_every: Annotated[int | None, Flag("--evaluate-every")] = Field(
+        None, ge=0, le=STEPS_MAX, examples=[200]
+    )
     """Steps between evaluations on held-out questions. Unset: as often as 2 % of the time allows. 0: none."""
     http: Annotated[_HttpAddress | None, Flag("--http", "HOST:PORT")] = Field(
         None, examples=["127.0.0.1:8080"]
@@ -378,7 +385,7 @@ class Config(Slice):
     )
     """Preset name, TOML manifest (path, https URL or dns:NAME), or swarm id in hex. Unset: what the peers or
     the home say."""
-    steps: Annotated[int | None, Flag("--steps")] = Field(None, ge=1, examples=[100])
+    steps: Annotated[int | None, Flag("--steps")] = Field(None, ge=1, le=STEPS_MAX, examples=[100])
     """Stop after this many more steps. Unset: run until stopped."""
     seed: Annotated[int, Flag("--seed")] = Field(0, ge=0, lt=2**32)
     """Random seed, mixed with the peer id: peers with the same seed still get different questions."""

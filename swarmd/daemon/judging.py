@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
@@ -12,6 +12,7 @@ from swarmd.config import LearningConfig
 from swarmd.judges import Panel, calibrate, load_panel
 from swarmd.observe import JudgeView
 from swarmd.tasks import TaskRunner
+from swarmd.tasks.judge_rules import judges_of
 
 
 async def open_panel(
@@ -32,9 +33,20 @@ async def open_panel(
         thread, load_panel, manifest, learning, device, thread
     )
     await calibrate(panel, tasks, manifest)
-    for doubt in panel.doubts():
+    for doubt in (*panel.doubts(), *_unused(manifest, learning)):
         warn(doubt)
     return panel
+
+
+def _unused(manifest: Manifest, learning: LearningConfig) -> Iterator[str]:
+    """A judge that was named here, in a swarm that asks for none of its kind."""
+    asked = {rule.kind for task in manifest.tasks for rule in judges_of(task.config)}
+    for flag, kind, given in (
+        ("--judge", "generative", learning.judge),
+        ("--reward-model", "reward_model", learning.reward_model),
+    ):
+        if given is not None and kind not in asked:
+            yield f"{flag} {given} is not used: no task of this swarm names a judge of kind {kind}"
 
 
 def judge_views(panel: Panel) -> tuple[JudgeView, ...]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from protocol import Manifest
-from swarmd.config import LearningConfig, PolicyConfig
+from swarmd.config import LearningConfig, PolicyConfig, explained
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacks import Attack
 from swarmd.experiment.config import JUDGES, PER_CONFIGURATION, TASK_LISTS, Arm, ExperimentConfig
@@ -59,8 +59,10 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
             raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is not an experiment")
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; name an experiment's file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
@@ -85,10 +87,7 @@ def _message(detail: ErrorDetails, key: Key) -> str:
     if detail["type"] == "missing":
         return "is missing"
     if detail["type"] != "extra_forbidden":
-        shown = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
-        return detail["msg"].removeprefix("Value error, ") + (
-            "" if detail["type"] == "value_error" else shown
-        )
+        return explained(detail)
     known = sorted(_slice_at(key).model_fields)
     near = get_close_matches(str(key[-1]), known, n=1)
     return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(known)}")

@@ -58,7 +58,7 @@ class Asking:
         if not ready:
             return None
         self._open = min(ready, key=lambda peer: (waits[peer], peer))
-        self._timer.rest(now, self._limits.ask_answer_s)
+        self._timer.pause(now, self._limits.ask_answer_s)
         self._missed(self._open, now)
         return self._open
 
@@ -66,7 +66,7 @@ class Asking:
         """`peer` answered with `envelope`, or not at all. Returns the status if it is sound and new."""
         if peer == self._open:
             self._open = None
-            self._timer.rest(now, self._limits.ask_interval_s)
+            self._timer.pause(now, self._limits.ask_interval_s)
         if envelope is None:
             return None
         try:

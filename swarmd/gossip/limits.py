@@ -57,7 +57,9 @@ class GossipLimits:
     pull_window: int = 16  # pulls over which the share is taken
     pull_tries: int = 2  # once more after a failure, then forget
     pull_retry_s: float = 5.0  # a transport restart takes less
-    rest_s_max: float = 300.0  # the longest pause of one peer; each failure in a row doubles the pause
+    back_off_s_max: float = (
+        300.0  # the longest time that nothing is pulled from one peer; each failure in a row doubles it
+    )
     pull_answer_s: float = 60.0  # as read_answer_s
     verifying_max: int = 32  # bodies handed over and not yet scored: a slow sandbox slows the pulls
     verify_answer_s: float = (

@@ -77,7 +77,7 @@ class Membership:
         wanted = round(STATUSES_PER_READ / max(self._entries_per_shard(), 1.0))
         count = max(1, min(self._limits.membership_keys_max, wanted))
         self._asked, self._turn = tuple(self._turn[:count]), self._turn[count:] + self._turn[:count]
-        self.read_timer.rest(now, self._limits.read_answer_s)
+        self.read_timer.pause(now, self._limits.read_answer_s)
         return tuple(membership_key(self._swarm, shard) for shard in self._asked)
 
     def answered(self, statuses: Sequence[VerifiedStatus], now: float) -> list[Command]:
@@ -89,18 +89,18 @@ class Membership:
         remembered = [
             self._remember(verified, now) for verified in statuses if verified.publisher != self._own
         ]
-        self._rest(len(publishers), now)
+        self._pause(len(publishers), now)
         self.expire(now)
         return [command for command in remembered if command is not None]
 
-    def _rest(self, brought: int, now: float) -> None:
+    def _pause(self, brought: int, now: float) -> None:
         """Pause after a read, the longer the more it brought: bytes a second do not depend on the swarm."""
         self._read_at = now
         limits = self._limits
         pause = max(limits.membership_interval_s_max, limits.membership_s_per_status * brought)
         if len(self._entries) < MEMBERSHIP_SHARDS and len(self._peers) < limits.membership_first:
             pause = limits.membership_interval_s
-        self.read_timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
+        self.read_timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
 
     def look_again(self) -> None:
         """Somebody fell silent, and may have said goodbye: pause no longer than if the last read had brought
@@ -192,14 +192,14 @@ class Membership:
         heals a split swarm."""
         few = neighbours < min(self._limits.neighbours_min, len(self._addresses))
         if few and self.connect_timer.due(now):
-            self.connect_timer.rest(now, self._limits.connect_interval_s)
+            self.connect_timer.pause(now, self._limits.connect_interval_s)
             return self._dial(self._some(self._limits.connect_peers_max))
         if self._missed and self._missed_timer.due(now):
-            self._missed_timer.rest(now, self._limits.missed_interval_s)
+            self._missed_timer.pause(now, self._limits.missed_interval_s)
             peer, _ = self._missed.popitem(last=False)
             return self._dial([peer])
         if self.reach_out_timer.due(now):
-            self.reach_out_timer.rest(now, self._limits.reach_out_interval_s)
+            self.reach_out_timer.pause(now, self._limits.reach_out_interval_s)
             silent = [p for p in self._addresses if p not in self._peers]
             reached = [p for p in self._addresses.close_keys() if p not in self._peers]
             chosen = reached if reached and self._rng.random() < 1 / 2 else silent

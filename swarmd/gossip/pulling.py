@@ -22,6 +22,7 @@ from protocol import (
     verify_record,
 )
 from swarmd.gossip.allowance import Allowance
+from swarmd.gossip.back_offs import BackOff, BackOffs
 from swarmd.gossip.candidates import Candidate, Candidates
 from swarmd.gossip.contacts import Contacts, Party
 from swarmd.gossip.events import Command, Drop, Pull, RememberAcquaintance, StandingChanged, Verify
@@ -29,7 +30,6 @@ from swarmd.gossip.judging import Judge
 from swarmd.gossip.kept import Kept
 from swarmd.gossip.limits import GossipLimits
 from swarmd.gossip.reputation import ABSENT, OVERDRAWN, PAUSED, UNINFORMATIVE, UNREACHABLE, Reputation
-from swarmd.gossip.rests import Rest, Rests
 from swarmd.gossip.turns import StrangersShare
 from swarmd.network.interface import PullFailure, Standing, Way
 
@@ -87,8 +87,8 @@ class Puller:
         self._task_ids = frozenset(task.task_id for task in manifest.tasks)
         self._seen: Kept[tuple[PeerId, bytes], None] = Kept(limits.seen_max)
         self._offered: Kept[tuple[PeerId, int], int] = Kept(limits.seen_max)
-        self._rests = Rests(limits)
-        self._overdrawn = Rests(limits)
+        self._back_offs = BackOffs(limits)
+        self._overdrawn = BackOffs(limits)
         self.pulled = 0
         self.accepted = 0
         self._rejected: Counter[str] = Counter()
@@ -145,7 +145,7 @@ class Puller:
 
         A publisher's candidates count for no more than its share, and so do a party's. A flood by one
         publisher, or in many names, must not end the search for others. Neither must the candidates of
-        publishers that rest: nothing can be pulled from them now.
+        publishers that it backs off from: nothing can be pulled from them now.
         """
         self.allowance.refill(now)
         wanted = self.allowance.candidates_wanted()
@@ -153,7 +153,7 @@ class Puller:
         counts = self.candidates.count(
             math.ceil(wanted * share),
             lambda peer: self._party(peer, now),
-            lambda peer: not self._rests.is_resting(peer, now),
+            lambda peer: not self._back_offs.holds(peer, now),
         )
         strangers = sum(n for party, n in counts.items() if party.standing <= Standing.STRANGER)
         others = [n for party, n in counts.items() if party.standing > Standing.STRANGER]
@@ -190,12 +190,12 @@ class Puller:
     def back(self, peers: Collection[PeerId]) -> None:
         """These can be reached again."""
         for peer in peers:
-            self._rests.end(peer)
+            self._back_offs.end(peer)
         self.candidates.retry(peers)
 
     def all_back(self) -> None:
         """This machine itself reached nobody; now it does."""
-        self._rests.end_all()
+        self._back_offs.end_all()
         self.candidates.retry_all()
 
     def paused(self) -> None:
@@ -212,7 +212,7 @@ class Puller:
             return []
         publisher = flight.candidate.announced.publisher
         self.judge.reached(publisher, now)
-        self._rests.end(publisher)
+        self._back_offs.end(publisher)
         try:
             record = verify_record(
                 envelope, manifest=self._manifest, now=now, digest=digest, publisher=publisher
@@ -242,14 +242,14 @@ class Puller:
             case PullFailure.WRONG:
                 return self._drop(digest, publisher, Reason.DIGEST, now)
             case PullFailure.ABSENT:
-                self._rest(publisher, now)
+                self._back_off(publisher, now)
                 return self._drop(digest, publisher, ABSENT, now)
             case PullFailure.UNREACHABLE:
                 candidate.tries += 1
                 return self._unreachable(candidate, now)
             case PullFailure.BUSY | PullFailure.LOCAL:  # not its fault: there is time until the group expires
                 if kind is PullFailure.BUSY:
-                    self._rest(publisher, now, again=False)
+                    self._back_off(publisher, now, again=False)
                 self._later(candidate, now)
                 return []
 
@@ -306,12 +306,12 @@ class Puller:
         return commands
 
     def _unreachable(self, candidate: Candidate, now: float) -> list[Command]:
-        """Try once more after a rest. Pulls that fail together count as one failure, and not as a fault."""
+        """Try once more after a pause. Pulls that fail together count as one failure, and not as a fault."""
         publisher = candidate.announced.publisher
-        if not self._rests.is_resting(publisher, now):
+        if not self._back_offs.holds(publisher, now):
             ours = self.judge.unreached(publisher, now)
-            rest = self._rest(publisher, now, again=not ours)
-            if rest.times > 1 and not ours:
+            back_off = self._back_off(publisher, now, again=not ours)
+            if back_off.times > 1 and not ours:
                 self._contacts.lost(publisher)
         if candidate.tries < self._limits.pull_tries:
             if not self._reputation.is_ignored(publisher, now):
@@ -326,8 +326,8 @@ class Puller:
         self.candidates.add(candidate)
         self.candidates.trim(lambda peer: self._party(peer, now))
 
-    def _rest(self, peer: PeerId, now: float, *, again: bool = True) -> Rest:
-        return self._rests.begin(peer, now, again=again, close=self._contacts.is_contact(peer, now))
+    def _back_off(self, peer: PeerId, now: float, *, again: bool = True) -> BackOff:
+        return self._back_offs.begin(peer, now, again=again, close=self._contacts.is_contact(peer, now))
 
     # -----------------------------------------------------------------------------------------------
 
@@ -356,8 +356,8 @@ class Puller:
             if (
                 flying[peer] >= self._limits.pulls_per_peer
                 or self._reputation.is_ignored(peer, now)
-                or self._rests.is_resting(peer, now)
-                or self._overdrawn.is_resting(peer, now)
+                or self._back_offs.holds(peer, now)
+                or self._overdrawn.holds(peer, now)
             ):
                 return False
             party = self._party(peer, now)

@@ -68,9 +68,9 @@ class Reader:
         self._asked = {topic: self._key(topic) for topic in self._draw(count, shards, now)}
         self._asked_at = now
         if self._asked:
-            self.timer.rest(now, self._limits.read_answer_s)
+            self.timer.pause(now, self._limits.read_answer_s)
         else:
-            self.timer.rest(now, self._limits.read_interval_s_min)
+            self.timer.pause(now, self._limits.read_interval_s_min)
         return tuple(self._asked.values())
 
     def due(self, now: float) -> bool:
@@ -98,7 +98,7 @@ class Reader:
         )
         self._pause = self._limits.read_interval_s_min if new else min(slowest, self._pause * 2)
         self._asked = {}
-        self.timer.rest(now, self._pause)
+        self.timer.pause(now, self._pause)
         if self._hurried:
             self.hurry()
 

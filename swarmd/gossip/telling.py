@@ -45,7 +45,7 @@ class Telling:
             return []
         limits = self._limits
         pause = min(limits.status_interval_s_max, limits.status_interval_s * 2.0**self._refused)
-        self.timer.rest(now, pause * self._rng.uniform(0.75, 1.25))  # none in step
+        self.timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # none in step
         envelope, full, with_credits = sign_own_status(self._key, self._manifest, self._limits, self.own, now)
         self._namesake.signed(envelope, now)
         return [PublishStatus(envelope), TellStatus(full, with_credits)]

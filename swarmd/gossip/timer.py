@@ -6,17 +6,17 @@ import math
 
 
 class Timer:
-    """Due at once when new, then again after every `rest`."""
+    """Due at once when new, then again after every `pause`."""
 
     def __init__(self) -> None:
         self.at = -math.inf
         self._since = -math.inf
 
     def due(self, now: float) -> bool:
-        """True when the rest is over, or when the clock jumped back so far that it would not end in time."""
+        """True when the pause is over, or when the clock jumped back so far that it would not end in time."""
         return now >= self.at or now < self._since
 
-    def rest(self, now: float, seconds: float) -> None:
+    def pause(self, now: float, seconds: float) -> None:
         self.at = now + seconds
         self._since = now
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from swarmd.errors import ConfigError, ModelError
-from swarmd.model.hub import HTTPError
 from swarmd.model_names import HUB_ID
 
 TOLD_CHARS_MAX = 300  # of the hub's own words
@@ -32,10 +30,16 @@ def publish(folder: Path, repository: str, *, private: bool, message: str) -> st
     try:
         made = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=message)
-    except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled) as error:
-        said = " ".join(str(error).split())[:TOLD_CHARS_MAX] or type(error).__name__
+    except Exception as error:  # what the library and its stores for large files raise is of many kinds
         raise ModelError(
-            f"the hub did not take {repository} ({said}). The model in {folder} is whole: check the token's "
-            f"rights and the connection, then `hf upload {repository} {folder}`"
+            f"the hub did not take {repository} ({_said(error)}). The model in {folder} is whole: check the "
+            f"token's rights and the connection, then `hf upload {repository} {folder}`"
         ) from error
     return str(made)
+
+
+def _said(error: BaseException) -> str:
+    """The error in its own words, on one line. A RuntimeError only names the file: its cause says why."""
+    causes = [error, error.__cause__] if isinstance(error, RuntimeError) and error.__cause__ else [error]
+    said = ": ".join(" ".join(str(each).split()) or type(each).__name__ for each in causes)
+    return said[:TOLD_CHARS_MAX]

@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from swarmd.network.newest import put_newest
+
 About = TypeVar("About")
 Answer = TypeVar("Answer")
 
@@ -52,9 +54,7 @@ class Lateness:
             del self._under_way[node]
         self._late.pop(node, None)
         if seconds > PROMPT_S:
-            self._late[node] = None
-            if len(self._late) > LATE_MAX:
-                self._late.popitem(last=False)
+            put_newest(self._late, node, None, LATE_MAX)
 
     def __contains__(self, node: object) -> bool:
         return node in self._late

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Container
 
 from protocol import CLOCK_SKEW_S_MAX, PeerId
+from swarmd.network.newest import put_newest
 
 SKEW_TOLD_S = 5.0
 """Seconds by which most clocks must differ from this one to be worth telling: NTP leaves a hundredth."""
@@ -27,10 +28,7 @@ class Clocks:
         self._skews: OrderedDict[PeerId, tuple[float, float]] = OrderedDict()
 
     def observe(self, peer: PeerId, skew: float, now: float) -> None:
-        self._skews.pop(peer, None)
-        self._skews[peer] = skew, now
-        if len(self._skews) > PEERS_MAX:
-            self._skews.popitem(last=False)
+        put_newest(self._skews, peer, (skew, now), PEERS_MAX)
 
     def offset(self, reached: Container[PeerId], now: float) -> float | None:
         """By how much most clocks are ahead of this one; None while too few say so.

@@ -21,6 +21,7 @@ from enum import StrEnum
 from protocol import PeerId
 from swarmd.addresses import PeerAddress
 from swarmd.network.interface import Standing
+from swarmd.network.newest import put_newest
 from swarmd.network.rates import Buckets, Rate
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -129,9 +130,7 @@ class Dialling:
         failure = self._failures.pop(address.text, None) or _Failure(0, now)
         failure.until = now + min(BACK_OFF_S * 2.0 ** min(failure.times, 16), BACK_OFF_S_MAX)
         failure.times += 1
-        self._failures[address.text] = failure
-        if len(self._failures) > ADDRESSES_MAX:
-            self._failures.popitem(last=False)
+        put_newest(self._failures, address.text, failure, ADDRESSES_MAX)
 
     def answered(self, address: PeerAddress) -> None:
         self._failures.pop(address.text, None)

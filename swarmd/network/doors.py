@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from protocol import PeerId
 from swarmd.addresses import PeerAddress
+from swarmd.network.newest import put_newest
 
 DOORS_MAX = 64
 """Peers whose doors are remembered; the daemon's database keeps more across starts."""
@@ -50,10 +51,7 @@ class Doors:
 
     def remember(self, address: PeerAddress) -> None:
         """`address` was named by the operator, or its peer was reached there."""
-        self._doors[address.peer_id] = _Door(address)
-        self._doors.move_to_end(address.peer_id)
-        if len(self._doors) > DOORS_MAX:
-            self._doors.popitem(last=False)
+        put_newest(self._doors, address.peer_id, _Door(address), DOORS_MAX)
 
     def __contains__(self, peer: object) -> bool:
         return peer in self._doors

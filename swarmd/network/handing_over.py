@@ -19,6 +19,7 @@ from hivemind.p2p import PeerID
 from swarmd.network.dht_ids import node_id_of
 from swarmd.network.dht_storage import IS_REGULAR_VALUE, Clock
 from swarmd.network.messages import STORE_BYTES_MAX, STORE_ITEMS_MAX
+from swarmd.network.newest import put_newest
 from swarmd.network.packing import write_bin
 from swarmd.network.shelf import Shelf
 
@@ -108,10 +109,7 @@ class HandingOver:
         now = self._monotonic()
         may = now - self._last_burst.get(newcomer, -AGAIN_S) >= AGAIN_S
         if may:
-            self._last_burst[newcomer] = now
-            self._last_burst.move_to_end(newcomer)
-            if len(self._last_burst) > NEWCOMERS_MAX:
-                self._last_burst.popitem(last=False)
+            put_newest(self._last_burst, newcomer, now, NEWCOMERS_MAX)
         return may
 
     def _belongs_to(self, newcomer: PeerID, key: DHTID) -> bool:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
 
 from protocol import PeerId
-
-V = TypeVar("V")
+from swarmd.network.newest import put_newest
 
 PEERS_MAX = 1_024
 """Peers remembered in each table: who answered, who asked, who is in doubt, who is unheard, who visits."""
@@ -59,7 +57,7 @@ class Hearing:
 
     def visits(self, peer: PeerId) -> None:
         """It only looks at the swarm (SPEC section 7.6.3: it states no place), so nobody waits for it."""
-        _put(self._visitors, peer, None)
+        put_newest(self._visitors, peer, None, PEERS_MAX)
         for table in (self._answered, self._asked, self._doubted, self._unheard):
             table.pop(peer, None)
 
@@ -93,7 +91,7 @@ class Hearing:
         """It did not answer at all."""
         if peer in self._visitors:
             return
-        _put(self._unheard, peer, self._unheard.pop(peer, 0) + 1)
+        put_newest(self._unheard, peer, self._unheard.get(peer, 0) + 1, PEERS_MAX)
         self._doubted.pop(peer, None)
 
     def times_unanswered(self, peer: PeerId) -> int:
@@ -104,7 +102,7 @@ class Hearing:
         """It did not do what it was asked for: does it answer at all?"""
         if peer in self._visitors:
             return
-        _put(self._doubted, peer, None)
+        put_newest(self._doubted, peer, None, PEERS_MAX)
 
     def unanswering_s(self, peer: PeerId) -> float:
         """Seconds since it answered; infinite if it never did."""
@@ -115,15 +113,8 @@ class Hearing:
         return self._now() - self._asked.get(peer, float("-inf")) < LATELY_S
 
     def _hear(self, table: OrderedDict[PeerId, float], peer: PeerId) -> None:
-        table.pop(peer, None)
-        _put(table, peer, self._now())
+        put_newest(table, peer, self._now(), PEERS_MAX)
         self._unheard.pop(peer, None)
         self._doubted.pop(peer, None)
         if peer in self.away:
             self.away -= {peer}
-
-
-def _put(table: OrderedDict[PeerId, V], peer: PeerId, value: V) -> None:
-    table[peer] = value
-    if len(table) > PEERS_MAX:
-        table.popitem(last=False)

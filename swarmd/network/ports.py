@@ -13,7 +13,8 @@ _lately: deque[int] = deque(maxlen=LATELY)
 
 
 def require_free_port(host: str, port: int, flag: str = "--port") -> None:
-    """Raises ConfigError if something listens on the TCP port, or this machine does not have the address."""
+    """Raises ConfigError if something listens on the TCP port, or this machine does not have the address.
+    Port 0 stands for any."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         if family == socket.AF_INET6:
@@ -23,8 +24,9 @@ def require_free_port(host: str, port: int, flag: str = "--port") -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
+            where = f"TCP port {port} of {host}" if port else host
             raise ConfigError(
-                f"cannot listen on TCP port {port} of {host}: {error.strerror}; {_remedy(error, flag)}"
+                f"cannot listen on {where}: {error.strerror}; {_remedy(error, flag)}"
             ) from error
 
 

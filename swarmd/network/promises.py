@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass
 
+from swarmd.network.newest import put_newest
+
 PROMISES_MAX = 4_096
 """Pairs of node and key that are remembered until what was promised expires, the newest: 64 announcements a
 minute, for seven nodes each, for as long as a record lives."""
@@ -56,14 +58,12 @@ class Promises:
         """The node says that it holds an entry."""
         self._forget_expired(now)
         place = (node, key)
-        entries = self._promises.pop(place, {})
-        self._promises[place] = entries
+        entries = self._promises.get(place, {})
+        put_newest(self._promises, place, entries, PROMISES_MAX)
         entries[subkey] = _Promise(now, expires)
         self._checked.setdefault(key, -math.inf)
         if len(self._checked) > PROMISES_MAX:
             self._checked.popitem(last=False)
-        if len(self._promises) > PROMISES_MAX:
-            self._promises.popitem(last=False)
 
     def checked(self, node: int, key: int, found: Container[bytes], asked_at: float, now: float) -> None:
         """The node, asked at `asked_at`, has `found` under `key`. An entry that it lost counts once."""
@@ -77,9 +77,7 @@ class Promises:
         elif lost:
             self._checked[key] = -math.inf
             times = self._broken.pop(node).times if self.breaks(node, now, 1) else 0
-            self._broken[node] = _Broken(times + 1, now)
-            if len(self._broken) > NODES_MAX:
-                self._broken.popitem(last=False)
+            put_newest(self._broken, node, _Broken(times + 1, now), NODES_MAX)
 
     def to_check(self, key: int, now: float) -> bool:
         """Whether nodes are to be asked about `key` itself, because they promised something and nobody looked

@@ -25,6 +25,7 @@ from swarmd.network.interface import (
     PullFailure,
     Way,
 )
+from swarmd.network.newest import put_newest
 from swarmd.network.streams import BODY_PROTOCOL, PLAIN_BODY_PROTOCOL, AbsentError, BusyError
 
 log = structlog.get_logger(__name__)
@@ -81,9 +82,7 @@ class BodyPuller:
             ) from error
         self.ways[pulled.way] += 1
         if pulled.way is not Way.INLINE:
-            self._delivered[peer_id] = self._delivered.pop(peer_id, 0) + 1
-            if len(self._delivered) > DELIVERERS_MAX:
-                self._delivered.popitem(last=False)
+            put_newest(self._delivered, peer_id, self._delivered.get(peer_id, 0) + 1, DELIVERERS_MAX)
         return pulled
 
     async def _pull(
@@ -105,9 +104,7 @@ class BodyPuller:
         pulled = await self._from_peer(other, digest, size, from_peer)
         self._plain.pop(peer_id, None)
         if other == PLAIN_BODY_PROTOCOL:
-            self._plain[peer_id] = None
-            if len(self._plain) > PLAIN_MAX:
-                self._plain.popitem(last=False)
+            put_newest(self._plain, peer_id, None, PLAIN_MAX)
         return pulled
 
     async def _from_peer(self, protocol: str, digest: bytes, size: int, from_peer: FromPeer) -> Pulled:

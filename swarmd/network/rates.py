@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from swarmd.network.interface import Standing
+from swarmd.network.newest import put_newest
 
 
 class Kind(StrEnum):
@@ -103,10 +104,7 @@ class Buckets:
         level, at = self._levels.get(name, (rate.burst if full else 0.0, now))
         level = min(rate.burst, level + max(0.0, now - at) * rate.per_second)
         enough = level >= cost
-        self._levels[name] = (level - cost if enough else level, now)
-        self._levels.move_to_end(name)
-        if len(self._levels) > self._size_max:
-            self._levels.popitem(last=False)
+        put_newest(self._levels, name, (level - cost if enough else level, now), self._size_max)
         return enough
 
     def charge(self, name: object, rate: Rate, cost: float, now: float) -> None:

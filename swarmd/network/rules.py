@@ -24,6 +24,7 @@ from protocol import (
     check_stored,
 )
 from swarmd.errors import NetworkError
+from swarmd.network.newest import put_newest
 from swarmd.network.peer_ids import read_peer_id
 
 log = structlog.get_logger(__name__)
@@ -99,7 +100,5 @@ class StorageRules:
             check_stored(stored_at, subkey, value, expires, manifest=manifest, now=now)
         except RejectedRecord as error:
             return error.reason
-        self._verified[seen] = None
-        if len(self._verified) > VERIFIED_MAX:
-            self._verified.popitem(last=False)
+        put_newest(self._verified, seen, None, VERIFIED_MAX)
         return None

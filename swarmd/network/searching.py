@@ -29,6 +29,7 @@ from swarmd.network.dht_storage import Clock
 from swarmd.network.guard import Guard
 from swarmd.network.handing_over import REPLICAS, Packed, packed_subkey
 from swarmd.network.messages import FIND_KEYS_MAX, NEIGHBOURS_MAX
+from swarmd.network.newest import put_newest
 from swarmd.network.packing import write_bin
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.promises import Promises
@@ -239,10 +240,7 @@ class Searcher:
         return {key: _by_group(key, groups)[:CONTACTS_ASKED] for key in keys}
 
     def _was_silent(self, peer: PeerID) -> None:
-        self._silent.pop(peer, None)
-        self._silent[peer] = self._now()
-        if len(self._silent) > SILENT_MAX:
-            self._silent.popitem(last=False)
+        put_newest(self._silent, peer, self._now(), SILENT_MAX)
 
     def _is_silent(self, peer: PeerID) -> bool:
         return self._now() - self._silent.get(peer, float("-inf")) < SILENT_S

@@ -183,7 +183,7 @@ def test_an_unknown_task_lists_those_of_the_swarm(swarmd, home) -> None:
     [
         ((QUESTION, "--task", "gcd"), "leave out either --task or QUESTION"),
         ((QUESTION, "--model", "embedded", "--untrained"), "--model alone has none"),
-        ((QUESTION, "--samples", 65), "Invalid value for '--samples'"),
+        ((QUESTION, "--samples", 65), "--samples: input should be less than or equal to 64 (got '65')"),
         ((QUESTION, "--home", "absent"), "there is no swarmd home at"),
         ((QUESTION, "--temperature", 0), "--temperature"),
     ],

@@ -34,10 +34,10 @@ def caused(error: Exception, code: int) -> Exception:
 def test_a_full_disk_has_a_code_of_its_own_whatever_it_was_met_at(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
 ) -> None:
-    def fail(**_: object) -> None:
+    def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(app, "app", fail)
+    monkeypatch.setattr(app, "run", fail)
     with pytest.raises(SystemExit) as ended:
         app.main([])
     assert ended.value.code == code

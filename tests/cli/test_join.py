@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 
@@ -163,14 +162,14 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
             ["--stop", ""],
             "error: --stop: policy.stop: '' has 0 characters: a text that ends a completion has 1 to 64",
         ),
-        (["--steps", "many"], "Invalid value for '--steps'"),
-        (["--locl", "4"], "No such option: --locl"),
+        (["--steps", "many"], "error: --steps: input should be a whole number (got 'many')"),
+        (["--locl", "4"], "no such option: --locl"),
     ],
 )
 def test_a_wrong_flag_is_one_message_and_exit_code_2(swarmd, daemon, tmp_path, arguments, message) -> None:
     outcome = swarmd("join", "--home", tmp_path / "h", *arguments)
     assert outcome.code == 2
-    assert message in " ".join(re.sub("[│╭╮╰╯─]", " ", outcome.err).split())
+    assert message in outcome.err
     assert "Traceback" not in outcome.err
     assert daemon == []
     assert not (tmp_path / "h").exists()

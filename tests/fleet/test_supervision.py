@@ -17,6 +17,7 @@ import pytest
 
 from swarmd.errors import SwarmdError
 from swarmd.fleet import FORCED_EXIT_CODE, Fleet, Member, Printed, supervise
+from tests.awaited_output import AwaitedOutput
 
 PORT = 41_000
 WAIT_S = 30  # a script starts in 0.1 s; one that never does fails the test rather than hang it
@@ -28,32 +29,14 @@ UNTIL_STOPPED = "import sys\nsys.stdin.read()\n"
 DEAF = "import time\ntime.sleep(60)\n"
 
 
-class Output(io.StringIO):
-    """What was printed, for a test that waits for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._grew = asyncio.Event()
-
-    def write(self, text: str) -> int:
-        self._grew.set()
-        return super().write(text)
-
-    async def holds(self, text: str, times: int = 1) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while self.getvalue().count(text) < times:
-                self._grew.clear()
-                await self._grew.wait()
-
-
 @dataclass
 class Run:
     """One run: what each member's script is, what it was started with, and what came out."""
 
     scripts: Mapping[str, str]
     given: dict[str, Sequence[str]] = field(default_factory=dict)
-    out: Output = field(default_factory=Output)
-    err: Output = field(default_factory=Output)
+    out: AwaitedOutput = field(default_factory=AwaitedOutput)
+    err: AwaitedOutput = field(default_factory=AwaitedOutput)
     first_up: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     met: asyncio.Event = field(default_factory=asyncio.Event)
@@ -216,7 +199,7 @@ async def test_json_lines_stay_json_and_a_line_without_end_costs_no_memory(make_
 
 
 async def test_a_reader_that_left_stops_nobody(make_members) -> None:
-    class Gone(Output):
+    class Gone(AwaitedOutput):
         def write(self, _: str) -> int:
             raise BrokenPipeError
 

@@ -199,7 +199,7 @@ class AnyOrder(RuleBasedStateMachine):
             (gossip._reader._finished, LIMITS.keys_remembered),
             (gossip._membership._addresses, LIMITS.addresses_max),
             (gossip._reputation._accounts, LIMITS.peers_judged_max),
-            (gossip._puller._rests, LIMITS.peers_max),
+            (gossip._puller._back_offs, LIMITS.peers_max),
             (gossip._puller._overdrawn, LIMITS.peers_max),
             (gossip._membership._peers, LIMITS.peers_max),
             (gossip._membership._told, LIMITS.addresses_max),

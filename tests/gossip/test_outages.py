@@ -84,7 +84,7 @@ def test_while_somebody_does_not_answer_it_looks_every_second():
     assert life.machine.next_wakeup <= START + 1
 
 
-def resting(times: int) -> tuple[Hand, float]:
+def backing_off(times: int) -> tuple[Hand, float]:
     """A publisher whose pulls failed `times` times in a row. Returns the hand and the time."""
     hand, now = Hand(), START
     for number in range(times):
@@ -97,17 +97,17 @@ def resting(times: int) -> tuple[Hand, float]:
     return hand, now
 
 
-def test_a_peer_that_is_back_is_pulled_from_at_once_however_long_its_rest():
+def test_a_peer_that_is_back_is_pulled_from_at_once_however_long_the_back_off():
     for end in ("back", "all_back"):
-        hand, now = resting(5)
+        hand, now = backing_off(5)
         hand.offer(A, 99, now)
         assert hand.puller.pulls(now + 20) == []
         hand.puller.back([A.peer_id]) if end == "back" else hand.puller.all_back()
         assert hand.puller.pulls(now + 20)
 
 
-def test_the_return_of_one_peer_ends_nobody_elses_rest():
-    hand, now = resting(5)
+def test_the_return_of_one_peer_ends_no_other_back_off():
+    hand, now = backing_off(5)
     hand.offer(A, 99, now)
     hand.puller.back([B.peer_id])
     assert hand.puller.pulls(now + 20) == []

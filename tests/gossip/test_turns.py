@@ -235,7 +235,7 @@ def test_pulls_that_fail_together_are_one_failure_and_cost_nothing():
         hand.fail(pull)
     assert hand.reputation.reasons(key(1).peer_id) == {}
     assert hand.puller.pulls(START + 4) == []
-    assert len(hand.puller.pulls(START + 5)) == 8, "after the first and shortest rest"
+    assert len(hand.puller.pulls(START + 5)) == 8, "after the first and shortest back-off"
 
 
 def test_a_peer_that_cannot_be_reached_is_tried_ever_more_rarely_and_not_ignored():

@@ -36,7 +36,7 @@ BOUNDS = {
     "_by_peer": LIMITS.candidates_max,
     "_in_flight": LIMITS.pulls_max,
     "_verifying": LIMITS.verifying_max,
-    "_rests": LIMITS.peers_max,
+    "_back_offs": LIMITS.peers_max,
     "_overdrawn": LIMITS.peers_max,
     "_pulled_from": LIMITS.peers_max,
     "_peers": LIMITS.peers_max,

@@ -24,7 +24,7 @@ class Outcome:
 
 
 def run(move: hostile.Move | None, seed: int, *, names: int = 0, honest: int = 2) -> Outcome:
-    """Honest peers and one hostile hand, which rests where `move` is None; counted after a warm-up."""
+    """Honest peers and one hostile hand, which is idle where `move` is None; counted after a warm-up."""
     swarm = Swarm(make_manifest(), seed=seed)
     peers = [swarm.join() for _ in range(honest)]
     hostile.let_loose(swarm, move or (lambda swarm, peer, number: None))

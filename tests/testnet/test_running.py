@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import signal
 import sys
@@ -22,8 +21,8 @@ from swarmd.testnet.homes import settle
 from swarmd.testnet.running import Outcome, Run
 from swarmd.testnet.screen import Output as Shown
 from swarmd.testnet.screen import Screen
+from tests.awaited_output import WAIT_S, AwaitedOutput
 
-WAIT_S = 60  # a script starts in 0.1 s; one that never does fails the test rather than hang it
 HERE = Capacity(cores=2, free_bytes=8 * 2**30)
 SAYS = """
 import json, sys
@@ -35,24 +34,6 @@ open(home + "/addresses", "w").write("announced\\n")
 STEPS = "for step in range(1, 4): say('step', step=step, reward=0.5, own=4, external=2)\n"
 UNTIL_STOPPED = "sys.stdin.read()\nsay('stopped', step=3)\n"
 DEAF = "import time\ntime.sleep(60)\n"
-
-
-class Output(io.StringIO):
-    """What was shown, for a test that waits for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._grew = asyncio.Event()
-
-    def write(self, text: str) -> int:
-        self._grew.set()
-        return super().write(text)
-
-    async def holds(self, text: str, times: int = 1) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while self.getvalue().count(text) < times:
-                self._grew.clear()
-                await self._grew.wait()
 
 
 def asked(**changes: object) -> Asked:
@@ -69,7 +50,7 @@ class Scripted:
     def __init__(
         self, directory: Path, scripts: Sequence[str], monkeypatch: pytest.MonkeyPatch, **changes: object
     ) -> None:
-        self.out = Output()
+        self.out = AwaitedOutput()
         self.steps_left: dict[str, list[int | None]] = {}
         self.ways_in: dict[str, Sequence[str]] = {}
         self.settlers = settle(directory, len(scripts))

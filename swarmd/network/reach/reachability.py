@@ -24,6 +24,7 @@ from swarmd.network.guard import Guard
 from swarmd.network.interface import NetworkClosedError, Reachability
 from swarmd.network.malformed import MessageError
 from swarmd.network.neighbourhood import Neighbourhood
+from swarmd.network.newest import put_newest
 from swarmd.network.peer_ids import read_peer_id
 from swarmd.network.reach.asking import (
     REACH_PROTOCOL,
@@ -205,10 +206,7 @@ class Reaching:
 
     async def _question(self, session: Session, peer: PeerId) -> None:
         address = self._connections()[peer]
-        self._tried.pop(peer, None)
-        self._tried[peer] = self._now()
-        if len(self._tried) > TRIED_MAX:
-            self._tried.popitem(last=False)
+        put_newest(self._tried, peer, self._now(), TRIED_MAX)
         request = self._port.to_bytes(REQUEST_BYTES, "big")
         try:
             answer = Answer.read(await self._ask(session, peer, REACH_PROTOCOL, request, REPLY_BYTES_MAX))

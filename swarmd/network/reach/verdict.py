@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from swarmd.addresses import IpAddress
 from swarmd.network.address_groups import group_of_address
 from swarmd.network.interface import Reach
+from swarmd.network.newest import put_newest
 
 VOICES_MIN = 2
 """Networks that must have knocked before anything is believed."""
@@ -42,10 +43,7 @@ class Voices:
     def heard(self, address: str, *, opened: bool, seen_at: str, now: float) -> None:
         """The peer at `address` knocked."""
         group = group_of_address(address)
-        self._voices.pop(group, None)
-        self._voices[group] = _Voice(opened, seen_at, now)
-        if len(self._voices) > VOICES_MAX:
-            self._voices.popitem(last=False)
+        put_newest(self._voices, group, _Voice(opened, seen_at, now), VOICES_MAX)
 
     def heard_within(self, address: str, seconds: float, now: float) -> bool:
         """Whether a peer of the network of `address` knocked lately."""

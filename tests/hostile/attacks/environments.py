@@ -13,7 +13,7 @@ from functools import partial
 
 from protocol import TaskFamily
 from protocol.limits import TURNS_MAX
-from tests.hostile.attacks.scorers import STARTER_TASKS
+from tests.hostile.attacks.scorers import attacked
 from tests.hostile.forging import Episode, Forged, Forger
 from tests.hostile.publishing import Asked, answer, publish
 from tests.hostile.scene import Attack, Counts, Scene
@@ -33,22 +33,14 @@ LONGEST = "longest-game"
 MOVE_CHARS_MAX = 256
 """The longest move that reaches a game of textarena (`swarmd.tasks.outside.arena`)."""
 
-SWARM = {
-    "name": "attacked-environments",
-    "genesis": "2026-01-01T00:00:00Z",
-    "round_seconds": 15,
-    "reward": "exact",
-    "max_new_tokens": 16,
-    "records_per_round_max": 64,
-    "tasks": [
-        *({**task, "weight": 100} for task in STARTER_TASKS),
-        *(
-            {"name": name, "source": "textarena", "dataset": "GuessTheNumber-v0", "weight": weight,
-             "config": {"max_number": LARGEST, "turns": turns}}
-            for name, weight, turns in (("game", 20, 4), (LONGEST, 1, TURNS_MAX))
-        ),
-    ],
-}  # fmt: skip
+SWARM = attacked(
+    "attacked-environments",
+    *(
+        {"name": name, "source": "textarena", "dataset": "GuessTheNumber-v0", "weight": weight,
+         "config": {"max_number": LARGEST, "turns": turns}}
+        for name, weight, turns in (("game", 20, 4), (LONGEST, 1, TURNS_MAX))
+    ),
+)  # fmt: skip
 """Tasks that the embedded model can do from the start, so that a pair soon exchanges enough groups, and the
 game in two lengths."""
 

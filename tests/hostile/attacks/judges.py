@@ -16,7 +16,7 @@ from functools import partial
 
 from protocol import TaskFamily
 from swarmd.tasks.judge_rules import judges_of
-from tests.hostile.attacks.scorers import STARTER_TASKS
+from tests.hostile.attacks.scorers import STARTER_TASKS, attacked
 from tests.hostile.daemons import Seen
 from tests.hostile.figures import Figure, at_least, share
 from tests.hostile.forging import Episode, Forged, Forger
@@ -30,26 +30,18 @@ VOTERS = range(9, 41)
 
 VOTES_PER_S = 8.0
 
-SWARM = {
-    "name": "attacked-judges",
-    "genesis": "2026-01-01T00:00:00Z",
-    "round_seconds": 15,
-    "reward": "exact",
-    "max_new_tokens": 16,
-    "records_per_round_max": 64,
-    "tasks": [
-        *({**task, "weight": 100} for task in STARTER_TASKS),
-        *(
-            {
-                **task,
-                "name": f"judged-{task['dataset']}",
-                "weight": 20,
-                "judges": [{"kind": "agreement", "questions": 32}],
-            }
-            for task in STARTER_TASKS
-        ),
-    ],
-}
+SWARM = attacked(
+    "attacked-judges",
+    *(
+        {
+            **task,
+            "name": f"judged-{task['dataset']}",
+            "weight": 20,
+            "judges": [{"kind": "agreement", "questions": 32}],
+        }
+        for task in STARTER_TASKS
+    ),
+)
 """Tasks with verifiers, so that a pair soon exchanges enough groups, and the same with judges. Few questions,
 so that both peers come to answer each."""
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from protocol import TaskFamily
 from swarmd.tasks.frames import pack
-from tests.hostile.attacks.scorers import FORGER, HANGER, STARTER_TASKS, judge_forging, judge_hanging
+from tests.hostile.attacks.scorers import FORGER, HANGER, attacked, judge_forging, judge_hanging
 from tests.hostile.forging import Forged, Forger
 from tests.hostile.publishing import Asked, answer, publish
 from tests.hostile.scene import Attack, Counts, Scene
@@ -41,21 +41,13 @@ HANGING = (
 )
 """They end when they are made to."""
 
-SWARM = {
-    "name": "attacked-programs",
-    "genesis": "2026-01-01T00:00:00Z",
-    "round_seconds": 15,
-    "reward": "exact",
-    "max_new_tokens": 16,
-    "records_per_round_max": 64,
-    "tasks": [
-        *({**task, "weight": 100} for task in STARTER_TASKS),
-        *(
-            {"source": "coding", "dataset": dataset, "weight": 10, "config": {"level": 2}}
-            for dataset in ("linear", "digits", "words", "choosing")
-        ),
-    ],
-}
+SWARM = attacked(
+    "attacked-programs",
+    *(
+        {"source": "coding", "dataset": dataset, "weight": 10, "config": {"level": 2}}
+        for dataset in ("linear", "digits", "words", "choosing")
+    ),
+)
 
 
 async def forge(scene: Scene) -> Counts:

@@ -64,19 +64,26 @@ STARTER_TASKS: tuple[dict[str, Any], ...] = (
     {"dataset": "products", "config": {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 1}},
 )  # fmt: skip
 
-SWARM = {
-    "name": "attacked",
-    "genesis": "2026-01-01T00:00:00Z",
-    "round_seconds": 15,
-    "reward": "exact",
-    "max_new_tokens": 16,
-    "records_per_round_max": 64,
-    "tasks": [
-        *({**task, "weight": 100} for task in STARTER_TASKS),
-        *({"dataset": dataset, "weight": 1} for dataset in FORGERIES),
-        *({"dataset": dataset, "weight": 40} for dataset in HANGING),
-    ],
-}
+
+def attacked(name: str, *tasks: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with `tasks`, which are attacked, and with tasks that the embedded model can do: a pair soon
+    exchanges enough groups."""
+    return {
+        "name": name,
+        "genesis": "2026-01-01T00:00:00Z",
+        "round_seconds": 15,
+        "reward": "exact",
+        "max_new_tokens": 16,
+        "records_per_round_max": 64,
+        "tasks": [*({**task, "weight": 100} for task in STARTER_TASKS), *tasks],
+    }
+
+
+SWARM = attacked(
+    "attacked",
+    *({"dataset": dataset, "weight": 1} for dataset in FORGERIES),
+    *({"dataset": dataset, "weight": 40} for dataset in HANGING),
+)
 
 
 def judge_forging(payers: frozenset[str], evidence: Evidence) -> tuple[Figure, ...]:

@@ -14,7 +14,7 @@ from functools import partial
 
 from protocol import TURNS_RECORD_PAYLOAD_TYPE, TaskFamily, prompt_digest
 from protocol.limits import TURNS_MAX
-from tests.hostile.attacks.scorers import STARTER_TASKS
+from tests.hostile.attacks.scorers import attacked
 from tests.hostile.forging import Episode, Forged, Forger
 from tests.hostile.publishing import Asked, answer, publish
 from tests.hostile.scene import Attack, Counts, Scene
@@ -34,24 +34,16 @@ FILLING_TURN_BYTES = 250
 LONGEST_TASK = "longest"
 """Of the swarm whose tasks have as many turns as a task may have."""
 
-SWARM = {
-    "name": "attacked-turns",
-    "genesis": "2026-01-01T00:00:00Z",
-    "round_seconds": 15,
-    "reward": "exact",
-    "max_new_tokens": 16,
-    "records_per_round_max": 64,
-    "tasks": [
-        *({**task, "weight": 100} for task in STARTER_TASKS),
-        *(
-            {"name": name, "source": "games", "dataset": "guessing", "weight": weight,
-             "config": {"largest": largest, "turns": turns}}
-            for name, weight, largest, turns in (
-                ("guessing-20", 50, 20, 4), ("guessing-50", 50, 50, 5), (LONGEST_TASK, 1, 99_999, TURNS_MAX)
-            )
-        ),
-    ],
-}  # fmt: skip
+SWARM = attacked(
+    "attacked-turns",
+    *(
+        {"name": name, "source": "games", "dataset": "guessing", "weight": weight,
+         "config": {"largest": largest, "turns": turns}}
+        for name, weight, largest, turns in (
+            ("guessing-20", 50, 20, 4), ("guessing-50", 50, 50, 5), (LONGEST_TASK, 1, 99_999, TURNS_MAX)
+        )
+    ),
+)  # fmt: skip
 """Tasks that the embedded model can do from the start, so that a pair soon exchanges enough groups; those of
 the preset `guessing`; and the game that can be made to cost most."""
 
