@@ -87,7 +87,7 @@ class Trainer:
         `success`: this peer's own mean reward by task id, in [0, 1], which the `shared` baseline of external
         groups needs. A family that it lacks counts as one that this peer fails at; without `success`, groups
         have their own baseline. `rehearsed`: lessons, which are trained on as external groups are, and
-        counted apart. `own_work`: what own groups cost lately. Each group of others is trained on as far as
+        counted apart. `own_work`: what own groups cost lately. Groups of others are trained on as far as
         `reading.work_max` of it allows. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
         Never writes a non-finite number into the weights: such an update is left out and reported. If memory
@@ -109,9 +109,11 @@ class Trainer:
             with_equal_rewards=algorithm.with_values,
             advantages_of=compared.advantages,
             verified_only=self._config.external_tokens == "verified",
-            most=work_max(own_work),
         )
-        external_rows, lessons = of_others(compared.external), of_others(rehearsed)
+        external_rows, lessons = (
+            of_others(groups, most=work_max(own_work, len(groups)))
+            for groups in (compared.external, rehearsed)
+        )
         batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
