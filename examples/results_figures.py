@@ -1,13 +1,16 @@
 """The three figures at the head of docs/results.md, from the folders of finished experiments.
 
-    python examples/results_figures.py --alike DIR... --specialists DIR... --out docs/plots
+    python examples/results_figures.py --alike SUCCESS=DIR... --specialists DIR... --rivals DIR... --out DIR
 
-`--alike`: folders of `rivals.toml`, `rivals_rare.toml` and `rivals_dense.toml`. `--specialists`: folders
-of `sapo_specialists_long.toml`. It writes, as SVG and PNG:
+It writes, as SVG and PNG:
 
-- gain-by-rarity: what our defaults gain over nodes that train alone, by success at the start;
-- specialists-by-round: what nodes know of others' tasks and of their own, round by round;
-- rivals: what each published method gains over nodes that train alone.
+- gain-by-rarity: what our defaults (`--ours`) gain over nodes that train alone, by success at the start.
+  `--alike` has one folder for each policy that nodes start from: 0.0011 for one of `rivals_rare.toml`, 0.0025
+  for one of `rivals.toml`, 0.24 for one of `rivals_dense.toml`;
+- specialists-by-round: what nodes know of others' tasks and of their own, round by round, from
+  `--specialists`: `sapo_specialists_long.toml`;
+- rivals: what each published method gains, and what specialists learn by it, from `--rivals`: folders of
+  `rivals*.toml`.
 
 Needs matplotlib (`pip install "swarmd[experiment]"`).
 """
@@ -15,7 +18,8 @@ Needs matplotlib (`pip install "swarmd[experiment]"`).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,19 +32,12 @@ from swarmd.experiment.reporting.figures import Line
 from swarmd.experiment.reporting.measures import split
 from swarmd.experiment.reporting.plots import name_at_end, spread_labels, title_and_note
 from swarmd.experiment.reporting.results import Results, RunResults, read_results
+from swarmd.experiment.reporting.statistics import Estimate, estimate
 from swarmd.experiment.reporting.style import BAND_ALPHA, DASHES, DOT, QUIET, SERIES, THIN, write_figure
 
-OURS = "ours"
 NAMES: dict[Basis, str] = {"rounds": "equal rounds", "tokens": "equal tokens", "cpu": "equal CPU"}
 INCHES = 3.6
 LINEAR_PERCENT = 100  # beyond it the axis is logarithmic: one gain hides no others
-
-
-def base_success(results: Results) -> float:
-    """Mean own reward in the first round, before anybody has learned; half of one right try if none was."""
-    runs = alone(results)
-    tries = sum(float(np.nansum(run.completions[0])) for run in runs)
-    return max(float(np.mean([run.reward_own[0].mean() for run in runs])), 0.5 / max(1.0, tries))
 
 
 def alone(results: Results) -> list[RunResults]:
@@ -63,12 +60,12 @@ def in_seeds(counts: Sequence[int]) -> str:
     return f"{most} seed{'s' * (most > 1)}" if least == most else f"{least} to {most} seeds"
 
 
-def draw_gain_by_rarity(figure: Any, folders: Sequence[Results]) -> None:
+def draw_gain_by_rarity(figure: Any, folders: Sequence[tuple[float, Results]], ours: str) -> None:
     axes = figure.subplots()
-    folders = sorted(folders, key=base_success)
+    folders = sorted(folders, key=lambda each: each[0])
     texts, counts = [], []
     for (basis, name), colour, dashes in zip(NAMES.items(), SERIES, DASHES, strict=False):
-        found = [(base_success(one), gain_of(one, OURS, basis)) for one in folders]
+        found = [(success, gain_of(one, ours, basis)) for success, one in folders]
         there = [(base, one) for base, one in found if one is not None]
         if not there:
             continue
@@ -133,53 +130,104 @@ def draw_specialists(figure: Any, folders: Sequence[Results]) -> None:
         spread_labels(axes, names)
 
 
+@dataclass(frozen=True)
+class Mark:
+    """One figure of one method: what it is, how it is drawn, and its place beside the method's row."""
+
+    name: str
+    shape: str
+    colour: str
+    nudge: float
+    of: Callable[[Results, str], Estimate | None]
+
+
+def gain_in(basis: Basis) -> Callable[[Results, str], Estimate | None]:
+    def of(results: Results, label: str) -> Estimate | None:
+        one = gain_of(results, label, basis)
+        return None if one is None else one.own_gain
+
+    return of
+
+
+def at_the_end(which: str) -> Callable[[Results, str], Estimate | None]:
+    def of(results: Results, label: str) -> Estimate | None:
+        parts = [split(run, results.config.specialities) for run in results.of(label)]
+        return estimate([float(getattr(part, which)[-1]) for part in parts]) if parts else None
+
+    return of
+
+
+ALIKE = (
+    Mark("equal rounds", "o", SERIES[0], -0.14, gain_in("rounds")),
+    Mark("equal CPU", "s", SERIES[1], 0.14, gain_in("cpu")),
+)
+SPECIALISTS = (
+    Mark("others' tasks", "o", SERIES[0], -0.14, at_the_end("others")),
+    Mark("own tasks", "s", SERIES[1], 0.14, at_the_end("own")),
+)
+
+
 def draw_rivals(figure: Any, folders: Sequence[Results]) -> None:
-    folders = sorted(folders, key=base_success)
     panels = figure.subplots(1, len(folders), sharey=True, squeeze=False)[0]
-    labels = [arm.label for arm in folders[0].config.configurations if arm.external]
+    labels = list(
+        dict.fromkeys(arm.label for one in folders for arm in one.config.configurations if one.of(arm.label))
+    )
     counts = []
-    shown: list[tuple[Basis, str, str]] = [("rounds", "o", SERIES[0]), ("cpu", "s", SERIES[1])]
     for axes, results in zip(panels, folders, strict=True):
-        for basis, marker, colour in shown:
-            nudge = -0.14 if basis == "rounds" else 0.14  # two marks on one row
+        of_specialists = bool(results.config.specialities)
+        for mark in SPECIALISTS if of_specialists else ALIKE:
             for row, label in enumerate(labels):
-                if (one := gain_of(results, label, basis)) is None:
+                found = mark.of(results, label)
+                if found is None:
                     continue
-                counts.append(len(one.seeds))
-                mean, low, high = one.own_gain.mean, one.own_gain.low, one.own_gain.high
-                axes.plot([100 * mean], [row + nudge], color=colour, marker=marker, markersize=DOT)
-                if low is not None and high is not None:
-                    axes.plot([100 * low, 100 * high], [row + nudge] * 2, color=colour, linewidth=THIN)
-        axes.axvline(0, color=QUIET, linewidth=THIN)
+                counts.append(len(found.values))
+                axes.plot(
+                    [found.mean], [row + mark.nudge], color=mark.colour, marker=mark.shape, markersize=DOT
+                )
+                if found.low is not None and found.high is not None:
+                    ends = [found.low, found.high]
+                    axes.plot(ends, [row + mark.nudge] * 2, color=mark.colour, linewidth=THIN)
         axes.set_yticks(range(len(labels)), labels)
-        axes.xaxis.set_major_formatter("{x:+.0f} %")
-        axes.set_title(f"{base_success(results):.2g} at the start")
+        axes.axvline(0, color=QUIET, linewidth=THIN)
+        if of_specialists:
+            axes.set(title=results.config.name, xlabel="success on held-out questions at the end")
+        else:
+            axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:+.0f} %")
+            axes.set(title=results.config.name, xlabel="gain in own reward over 8/0")
     panels[0].invert_yaxis()
     note = (
-        f"Own reward against 8 own groups alone, 8 nodes, 40 rounds, mean over {in_seeds(counts)} with 95 % "
-        "bootstrap intervals. Blue circles: equal rounds. Orange squares: equal CPU. Grey: no gain."
+        f"Mean over {in_seeds(counts)}, with 95 % bootstrap intervals if there are several. Alike: "
+        "blue circles at equal rounds, orange squares at equal CPU. Specialists: blue circles on others' "
+        "tasks, orange squares on own."
     )
-    title_and_note(figure, "Published methods among nodes that are alike", note)
+    title_and_note(figure, "Published methods beside ours", note)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--alike", nargs="+", type=Path, required=True)
-    parser.add_argument("--specialists", nargs="+", type=Path, required=True)
+    parser.add_argument("--alike", nargs="+", required=True, metavar="SUCCESS=DIR")
+    for name in ("--specialists", "--rivals"):
+        parser.add_argument(name, nargs="+", type=Path, required=True)
+    parser.add_argument("--ours", default="ours")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     try:
-        alike = [read_results(folder) for folder in given.alike]
-        specialists = [read_results(folder) for folder in given.specialists]
+        pairs = [each.split("=", 1) for each in given.alike]
+        alike = [(float(success), read_results(Path(folder))) for success, folder in pairs]
+        specialists, rivals = (
+            [read_results(folder) for folder in folders] for folders in (given.specialists, given.rivals)
+        )
         given.out.mkdir(parents=True, exist_ok=True)
-        for name, draw, folders in (
-            ("gain-by-rarity", draw_gain_by_rarity, alike),
-            ("specialists-by-round", draw_specialists, specialists),
-            ("rivals", draw_rivals, alike),
+        for name, draw in (
+            ("gain-by-rarity", partial(draw_gain_by_rarity, folders=alike, ours=given.ours)),
+            ("specialists-by-round", partial(draw_specialists, folders=specialists)),
+            ("rivals", partial(draw_rivals, folders=rivals)),
         ):
-            print(*write_figure(given.out / name, INCHES, partial(draw, folders=folders)), sep="\n")
+            print(*write_figure(given.out / name, INCHES, draw), sep="\n")
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from error
+    except ValueError as error:
+        raise SystemExit("error: --alike takes SUCCESS=DIR, for example 0.0011=rivals-rare") from error
 
 
 if __name__ == "__main__":

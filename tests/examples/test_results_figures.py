@@ -43,11 +43,17 @@ def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> None:
 
 def test_three_figures_are_drawn(folder, tmp_path, monkeypatch, capsys) -> None:
     out = tmp_path / "plots"
-    folders = ("--alike", str(folder), "--specialists", str(folder))
+    folders = ("--alike", f"0.001={folder}", "--specialists", str(folder), "--rivals", str(folder))
     run(monkeypatch, "results_figures.py", *folders, "--out", str(out))
     drawn = [out / f"{name}.svg" for name in ("gain-by-rarity", "specialists-by-round", "rivals")]
     assert [Path(line) for line in capsys.readouterr().out.split() if line.endswith(".svg")] == drawn
     assert all(file.stat().st_size > 1000 for file in drawn)
+
+
+def test_a_folder_whose_success_is_not_given_is_refused(folder, tmp_path, monkeypatch) -> None:
+    folders = ("--alike", str(folder), "--specialists", str(folder), "--rivals", str(folder))
+    with pytest.raises(SystemExit, match="SUCCESS=DIR"):
+        run(monkeypatch, "results_figures.py", *folders, "--out", str(tmp_path))
 
 
 def test_a_folder_without_results_is_named(tmp_path, monkeypatch) -> None:
