@@ -43,6 +43,7 @@ class Experience:
         self._own_surprisal: dict[str, Mean] = {}
         self._teaching: dict[str, Mean] = {}
         self._work: dict[str, Mean] = {}
+        self._capability: dict[str, Mean] = {}
 
     def see_own(self, groups: Sequence[ScoredGroup]) -> None:
         """Take in groups that this peer has just sampled and scored."""
@@ -71,6 +72,19 @@ class Experience:
         for group in groups:
             _observe(self._shown, group.task_id.hex(), group.mean_reward, TASKS_MAX)
             _observe(self._sizes, group.task_id.hex(), len(group.completions), TASKS_MAX)
+
+    def see_everybody(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
+        """Take in all groups of a round in which all peers were asked the questions of `own`. Who sent none
+        of a question was wrong throughout."""
+        groups = (*own, *external)
+        for publisher in dict.fromkeys((*self._capability, *(group.publisher for group in groups))):
+            earned = sum(group.mean_reward for group in groups if group.publisher == publisher)
+            _observe(self._capability, publisher, earned / len(own), PUBLISHERS_MAX)
+
+    @property
+    def capability(self) -> dict[str, float]:
+        """Mean reward by publisher, this peer included, of rounds in which all were asked the same."""
+        return {publisher: mean for publisher, (mean, _) in self._capability.items()}
 
     @property
     def others(self) -> dict[bytes, float]:
@@ -123,6 +137,7 @@ class Experience:
             "own_surprisal": dict(self._own_surprisal),
             "teaching": dict(self._teaching),
             "work": dict(self._work),
+            "capability": dict(self._capability),
         }
 
     def restore(self, state: State) -> None:
@@ -134,6 +149,7 @@ class Experience:
         self._own_surprisal = dict(state.get("own_surprisal", {}))
         self._teaching = dict(state.get("teaching", {}))
         self._work = dict(state.get("work", {}))
+        self._capability = dict(state.get("capability", {}))
 
 
 def unhidden(shown: float, size: float) -> float:

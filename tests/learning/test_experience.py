@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,18 @@ def test_the_share_of_groups_that_teach_is_of_recent_ones():
     resumed = Experience()
     resumed.restore(json.loads(json.dumps(experience.to_state())))
     assert resumed.teaching_share == 0.25
+
+
+def test_capability_is_the_mean_reward_of_everybody_who_was_asked_the_same():
+    experience = Experience()
+    other = replace(own(1.0, 0.0), publisher="other", external=True)
+    experience.see_everybody([own(0.0, 1.0), own(0.0, 0.0)], [other])
+    assert experience.capability == {"me": 0.25, "other": 0.25}
+    experience.see_everybody([own(1.0, 1.0), own(1.0, 1.0)], [])
+    assert experience.capability == {"me": 0.625, "other": 0.125}, "who sends nothing was wrong throughout"
+    resumed = Experience()
+    resumed.restore(json.loads(json.dumps(experience.to_state())))
+    assert resumed.capability == experience.capability
 
 
 def test_own_surprisal_is_in_nats_per_byte():
