@@ -192,7 +192,7 @@ def draw_rivals(figure: Any, folders: Sequence[Results]) -> None:
         if of_specialists:
             axes.set(title=results.config.name, xlabel="success on held-out questions at the end")
         else:
-            axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:+.0f} %")
+            axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:+.3g} %")
             axes.set(title=results.config.name, xlabel="gain in own reward over 8/0")
     panels[0].invert_yaxis()
     note = (
