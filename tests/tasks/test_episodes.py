@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from swarmd.errors import TaskError
 from swarmd.tasks.bare import Budget
-from swarmd.tasks.episodes import BadTurnsError, Played, is_bare, play, reply_to, turns_of
+from swarmd.tasks.episodes import BadTurnsError, Played, is_bare, play, reply_to, solved, turns_of
 from swarmd.tasks.games import Games
 from swarmd.tasks.games.guessing import Guessing
 
@@ -51,6 +51,19 @@ def test_halving_what_is_left_always_finds_the_number(number, data):
             break
         low, high = (int(answers[-1]) + 1, high) if "higher" in reply else (low, int(answers[-1]) - 1)
     assert game.score(answers, number) == 1.0
+
+
+@given(st.integers(2, 63).flatmap(lambda most: st.tuples(st.just(most), st.integers(1, most))))
+def test_the_shown_solution_of_the_guessing_game_finds_every_number_in_time(drawn):
+    largest, number = drawn
+    game = Guessing(largest, turns=6)  # 2 ** 6 > 63
+    found = solved(game, number)
+    assert found is not None
+    assert play(game, number, found.answers) == Played(found.observations, 1_000_000)
+
+
+def test_a_number_that_halving_does_not_find_in_time_has_no_solution():
+    assert solved(Guessing(50, turns=2), 1) is None
 
 
 class Lenient(Guessing):
