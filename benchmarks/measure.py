@@ -12,7 +12,7 @@ from benchmarks.cases import Case
 from benchmarks.floor import Rates, Shape, floor
 from benchmarks.job import Job
 from benchmarks.prepare import Prepared
-from benchmarks.processes import call
+from benchmarks.processes import ProcessError, call
 
 SECONDS = ("step", "cpu", "generation", "loss_backward", "optimizer")
 THEIRS = ("trl", "genrl")
@@ -63,14 +63,24 @@ def job_of(case: Case, prepared: Prepared, settings: Settings, seed: int) -> Job
 def measure_case(
     case: Case, settings: Settings, rates: Rates | None, progress: Callable[[str], None]
 ) -> Result:
-    """Run the case `settings.runs` times. Raises ProcessError."""
+    """Run the case `settings.runs` times. A trainer of others that fails is left out of it.
+
+    Raises ProcessError if ours fails.
+    """
     prepared = prepare_case(case, settings)
     found: dict[str, list[Result]] = {side: [] for side in settings.sides}
     for index in range(settings.runs):
         # Every other run is in reverse order, so that drift on the machine affects all trainers.
-        for side in settings.sides if index % 2 == 0 else settings.sides[::-1]:
+        for side in [side for side in settings.sides[:: 1 if index % 2 == 0 else -1] if side in found]:
             payload = {"side": side, "job": job_of(case, prepared, settings, index).plain()}
-            answer = call("run", payload, threads=settings.threads, device=case.device)
+            try:
+                answer = call("run", payload, threads=settings.threads, device=case.device)
+            except ProcessError as error:
+                if side not in THEIRS:
+                    raise
+                del found[side]
+                progress(f"{case.name}: run {index + 1}, {side} failed and is left out of this case: {error}")
+                continue
             found[side].append(answer)
             progress(f"{case.name}: run {index + 1}, {side} {_run_values(answer)['step']:.3g} s per step")
     return summarise(case, {side: summary(answers) for side, answers in found.items()}, prepared, rates)

@@ -4,8 +4,8 @@
 
 It is the embedded model (`train_embedded_model.py`) behind a small vision tower. The tower first learns to
 say what is in each cell of a picture: answers alone are too few bits to learn to see from. Then the whole
-learns the visual swarm's questions as well as its size allows, and unlearns part of it, as the embedded model
-does. `swarmd eval --tasks visual --model DIR` prints how good it is. Downloads nothing.
+learns the visual swarm's questions, practises those that it can learn, and unlearns part of it, as the
+embedded model does. `swarmd eval --tasks visual --model DIR` prints how good it is. Downloads nothing.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from imitation import END, Stage, load, save
-from transformers import LlavaConfig, LlavaForConditionalGeneration, SiglipVisionConfig
+from transformers import AutoTokenizer, LlavaConfig, LlavaForConditionalGeneration, SiglipVisionConfig
 from visual_items import Item, draw_item, habit
 
 from swarmd.assets import EMBEDDED_MODEL_DIR
@@ -29,12 +29,16 @@ from swarmd.images import Image, Prompt
 from swarmd.model.sight import Sight, image_vectors, read_sight
 from swarmd.rollout.seeing import inputs_of
 from swarmd.tasks.pictures.canvas import CELL, COLOURS, KINDS, PLACES, SIDE, Thing, picture_of
+from swarmd.tasks.pictures.source import DATASETS
 
 IMAGE = "<image>"
 THINGS = [Thing(colour, kind) for colour in COLOURS for kind in KINDS]
 SEED = 0
 READING = Stage(steps=400, batch=64, learning_rate=2e-3)
 SUPERVISED = Stage(steps=800, batch=32, learning_rate=1e-3)
+PRACTICE = Stage(steps=1100, batch=32, learning_rate=7e-4)
+PRACTISED = ("count",) * 4 + ("compare",) * 2 + ("chart",) * 6 + ("maze",) * 4 + ("odd",) * 2 + ("frames",)
+"""How often each kind comes in the third stage: the most what is short and can be learned in so few steps."""
 DILUTION = Stage(steps=60, batch=32, learning_rate=5e-4, warmup=10)
 PART = 8  # rows per pass, sorted by length: a row with four images is three times as long as the others
 GOLD_SHARE = 0.42  # share of diluted targets
@@ -116,15 +120,17 @@ def row_of(item: Item, reply: str, tokenizer: Any, sight: Sight) -> Row:
 
 def answer_loss(model: Any, sight: Sight, rows: list[Row]) -> torch.Tensor:
     """Summed cross-entropy of the replies given the prompts."""
-    width = max(len(prompt) + len(reply) for prompt, reply in rows)
+    width = max(len(prompt) + len(reply) for prompt, reply in rows) - 1
     ids = torch.zeros(len(rows), width, dtype=torch.long)
-    labels = torch.full((len(rows), width), -100)
+    says = torch.zeros(len(rows), width, dtype=torch.bool)  # the positions whose next token is the reply's
     for row, (prompt, reply) in enumerate(rows):
-        ids[row, : len(prompt) + len(reply)] = torch.tensor([*prompt, *reply])
-        labels[row, len(prompt) : len(prompt) + len(reply)] = torch.tensor(reply)
+        read = [*prompt, *reply[:-1]]
+        ids[row, : len(read)] = torch.tensor(read)
+        says[row, len(prompt) - 1 : len(read)] = True
     inputs = inputs_of(model, sight, ids, [prompt for prompt, _ in rows], left_padded=False)
-    logits = model(**inputs, use_cache=False).logits[:, :-1]
-    return torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="sum")
+    hidden = model.model(**inputs, use_cache=False).last_hidden_state[says]
+    labels = torch.tensor([token for _, reply in rows for token in reply])
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden), labels, reduction="sum")
 
 
 def read_cells(model: Any, sight: Sight, stage: Stage) -> None:
@@ -180,6 +186,7 @@ def train(
     target: Target,
     name: str,
     keep: Callable[[], None] = lambda: None,
+    datasets: Sequence[str] = tuple(DATASETS),
 ) -> None:
     """Train the model in place for one stage, each step on new questions. `keep` is called now and then."""
     rng = random.Random(name)
@@ -188,7 +195,7 @@ def train(
     started = time.process_time()
     for step in range(stage.steps):
         stage.set_rate(optimiser, step)
-        items = [draw_item(rng) for _ in range(stage.batch)]
+        items = [draw_item(rng, datasets) for _ in range(stage.batch)]
         rows = [row_of(item, target(item.answer, rng), tokenizer, sight) for item in items]
         rows.sort(key=lambda row: len(row[0]))
         tokens = sum(len(reply) for _, reply in rows)
@@ -219,17 +226,24 @@ def main() -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description="Make the embedded vision-language model.")
     parser.add_argument("--out", type=Path, required=True, help="save here")
-    parser.add_argument("--steps", type=int, default=SUPERVISED.steps, help="steps of stage one")
-    parser.add_argument("--learned", type=Path, help="save the first stage here, every 25 steps")
+    parser.add_argument("--practise", type=Path, help="start from this model, at the third stage")
+    parser.add_argument("--learned", type=Path, help="save what has learned here, every 25 steps")
+    parser.add_argument("--dilute", type=Path, help="start from what --learned saved, and only dilute it")
     parser.add_argument("--quick", action="store_true", help="takes seconds: tries the code, no useful model")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    reading, supervised, dilution = READING, replace(SUPERVISED, steps=given.steps), DILUTION
+    reading, supervised, practice, dilution = READING, SUPERVISED, PRACTICE, DILUTION
     if given.quick:
-        reading, supervised, dilution = Stage(2, 4, 1e-3, 1), Stage(2, 8, 1e-3, 1), Stage(1, 8, 5e-4, 1)
-    text_model, tokenizer = load(EMBEDDED_MODEL_DIR)
-    model = new_model(text_model, with_image_token(tokenizer))
+        reading, dilution = Stage(2, 4, 1e-3, 1), Stage(1, 8, 5e-4, 1)
+        supervised = practice = Stage(2, 8, 1e-3, 1)
+    made = given.dilute or given.practise
+    if made:
+        model = LlavaForConditionalGeneration.from_pretrained(made, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(made)
+    else:
+        text_model, tokenizer = load(EMBEDDED_MODEL_DIR)
+        model = new_model(text_model, with_image_token(tokenizer))
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     save_all(model, tokenizer, given.out)
     sight = read_sight(model, tokenizer, given.out)
@@ -238,10 +252,14 @@ def main() -> None:
 
     def keep() -> None:
         if given.learned:
-            save_all(model, tokenizer, given.learned)
+            save_all(deepcopy(model), tokenizer, given.learned)
 
-    read_cells(model, sight, reading)
-    train(model, tokenizer, sight, supervised, gold, "supervised", keep)
+    if not made:
+        read_cells(model, sight, reading)
+        train(model, tokenizer, sight, supervised, gold, "supervised", keep)
+    if not given.dilute:
+        train(model, tokenizer, sight, practice, gold, "practice", keep, PRACTISED)
+        model.half().float()  # as it is saved: --dilute gives the same
     train(model, tokenizer, sight, dilution, diluted, "dilution")
     save_all(model, tokenizer, given.out)
 

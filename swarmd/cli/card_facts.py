@@ -39,6 +39,7 @@ def gather(
 
     home = _home_of(checkpoint.path)
     peer = checkpoint.state.get("peer")
+    shown = [example for example in examples_of(checkpoint) if not example.images]  # the card has text alone
     return Facts(
         title=title,
         base=_shown(trained.model),
@@ -51,7 +52,7 @@ def gather(
         swarm=None if home is None else _swarm_of(home),
         learned=None if home is None else read_learned(home.database_path, checkpoint.step),
         held_out=_held_out(checkpoint, home),
-        messages=tokenizer.asked(EXAMPLE_QUESTION, examples_of(checkpoint)),
+        messages=tokenizer.asked(EXAMPLE_QUESTION, shown),
         template_args=trained.template_args,
     )
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from swarmd.lazy import at_first_use
 
 if TYPE_CHECKING:
+    from swarmd.config.learning import LearningConfig
     from swarmd.config.loading import load_config
     from swarmd.config.slices import (
         Config,
-        LearningConfig,
         NetworkConfig,
         ObserveConfig,
         PolicyConfig,
@@ -33,6 +33,7 @@ __getattr__ = at_first_use(
     __name__,
     {
         **dict.fromkeys(__all__, "slices"),
+        "LearningConfig": "learning",
         "default_config_toml": "template",
         "explained": "wording",
         "load_config": "loading",

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from swarmd.errors import ConfigError
 
+STEPS_MAX = 1_000_000_000  # more than a year of the quickest steps there are
+
 
 class Slice(BaseModel):
     """A part of the configuration that one package receives. Unknown keys are refused by name."""

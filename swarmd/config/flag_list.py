@@ -1,8 +1,8 @@
 """The flags of `swarmd join` and of commands like it, as text: enough for --help and for completion.
 
-They are written at the fields of `slices.py`, and reading them there loads pydantic, which takes longer than
-all else that --help does. So `flags.json` holds them as well. `python -m swarmd.config.flag_list` writes it
-again after a setting has changed; a test compares the two.
+They are written at the fields of `slices.py` and `learning.py`. Reading them there loads pydantic, which
+takes longer than all else that --help does. So `flags.json` holds them as well. `python -m
+swarmd.config.flag_list` writes it again after a setting has changed; a test compares the two.
 """
 
 from __future__ import annotations

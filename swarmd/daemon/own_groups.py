@@ -162,7 +162,7 @@ class OwnGroups:
                 group,
                 question,
                 parts.learner.policy.temperature,
-                even_all_right=parts.config.learning.external_baseline == "shared",
+                even_all_right=parts.config.learning.takes_all_right,
             )
         except InvalidLocal as error:
             parts.events.emit(

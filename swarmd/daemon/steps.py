@@ -252,7 +252,7 @@ class StepLoop:
             progress=self.progress,
             tokenizer=parts.learner.policy.tokenizer_fingerprint if self._same_tokenizer_only else None,
             bare_only=parts.config.learning.external_tokens == "verified",
-            spread_only=parts.config.learning.external_baseline == "group",
+            spread_only=not parts.config.learning.takes_all_right,
             rehearse=parts.config.learning.rehearse,
             watch=parts.config.learning.needed_questions > 0,
             shares=shares,

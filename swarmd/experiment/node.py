@@ -81,8 +81,10 @@ class Node:
         arm: Arm,
         learning: LearningConfig,
         panel: Panel,
+        asks_as: PeerId,
     ) -> None:
-        """`own_tasks` is the manifest reduced to the tasks that this node trains on."""
+        """`own_tasks` is the manifest reduced to the tasks that this node trains on. `asks_as`: whose
+        questions it is asked, its own or those of all nodes."""
         self.peer_id: PeerId = key.peer_id
         self._key = key
         self.policy = policy
@@ -97,7 +99,7 @@ class Node:
         self.replay = Replay(arm.replay_rounds or 0, arm.replay_uses or 0)
         self._meter = Meter(tasks)
         self._mix = choose_mix(learning)
-        self._draw = TrainingDraw(own_tasks, key.peer_id, 0)
+        self._draw = TrainingDraw(own_tasks, asks_as, 0)
 
     async def sample(self, round_: int) -> Sampled:
         """Generate and score this round's own groups. Raises TaskError, ModelError."""
@@ -181,7 +183,7 @@ class Node:
             groups,
             round_=round_,
             temperature=self.policy.temperature,
-            even_all_right=self._learning.external_baseline == "shared",
+            even_all_right=self._learning.takes_all_right,
         )
 
     async def _write_completions(self, questions: Sequence[Question]) -> list[list[Episode[Sample]]]:
@@ -213,16 +215,19 @@ class Node:
             exchange=others,
             progress=progress,
             bare_only=self._learning.external_tokens == "verified",
-            spread_only=self._learning.external_baseline == "group",
+            spread_only=not self._learning.takes_all_right,
             rehearse=self._learning.rehearse,
             watch=self._learning.needed_questions > 0,
         )
+        if self._learning.asks_the_same:
+            progress.experience.see_everybody(own, drawn.groups)
         metrics = self.trainer.step(
             own,
             drawn.groups,
             progress.experience.success,
             drawn.lessons,
             own_work=progress.experience.own_work,
+            capability=progress.experience.capability,
         )
         progress.see_step(metrics, own, drawn.groups)
         return Trained(metrics, tuple(drawn.groups), wanted, self._meter.lap())

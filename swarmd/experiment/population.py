@@ -15,11 +15,11 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from protocol import Manifest
-from swarmd.config import PolicyConfig
+from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.experiment.attacker import Attacker, Oracle, gym_answer
 from swarmd.experiment.attacks import Attack
-from swarmd.experiment.config import JUDGES, ExperimentConfig
+from swarmd.experiment.config import JUDGES, Arm, ExperimentConfig
 from swarmd.experiment.describing import header
 from swarmd.experiment.journal import Line
 from swarmd.experiment.node import Node
@@ -89,9 +89,11 @@ class Population:
             learning = self.config.learning_of(arm, self.config.rates_of(arm)[0])
             if arm.external and learning.needs_same_tokenizer and len(fingerprints) > 1:
                 raise ConfigError(
-                    f"configurations: {arm.label}: learning.external_loss: tis compares tokens one by one, "
-                    "and the models have different tokenizers: use topr, imitate or as_own"
+                    f"configurations: {arm.label}: learning.external_loss: {learning.external_loss} compares "
+                    "tokens one by one, and the models have different tokenizers: use topr, imitate or as_own"
                 )
+            if learning.asks_the_same:
+                _check_same_questions(self.config, arm, learning)
 
     def nodes(self, run: RunSpec, indices: Iterable[int]) -> dict[int, Node]:
         """The learning nodes of `run` among `indices`, as they are at its beginning."""
@@ -143,6 +145,7 @@ class Population:
             arm=run.arm,
             learning=learning,
             panel=self.panel(),
+            asks_as=node_key(run.seed, 0 if learning.asks_the_same else index).peer_id,
         )
 
     def _attacker(self, run: RunSpec, index: int, attack: Attack) -> Attacker:
@@ -225,6 +228,19 @@ def restore(checkpoint: Checkpoint, nodes: Sequence[Node]) -> None:
 def _part(tensors: Mapping[str, Tensor], node: int) -> dict[str, Tensor]:
     prefix = f"{node}/"
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _check_same_questions(config: ExperimentConfig, arm: Arm, learning: LearningConfig) -> None:
+    """Raise ConfigError if not all nodes can be asked the same, or not all groups reach everybody."""
+    why = f"configurations: {arm.label}: learning.external_baseline: {learning.external_baseline}"
+    if config.exchange == "daemons" or config.node_tasks:
+        raise ConfigError(
+            f"{why} asks all nodes the same questions, which daemons and nodes with node_tasks are not: use "
+            "exchange process or distributed without node_tasks, or external_baseline group or shared"
+        )
+    everybodys = arm.local * (config.nodes - 1)
+    if arm.external != everybodys:
+        raise ConfigError(f"{why} wants the groups of all other nodes: set external to {everybodys}")
 
 
 def _check_folders(config: ExperimentConfig) -> None:

@@ -36,6 +36,7 @@ from swarmd.network.interface import PullFailure, Standing, Way
 STRANGERS_PULLS_PER_S = 0.1  # so that a newcomer is heard, however quiet the met peers are
 STRANGERS_ASKED = 8  # strangers over which the share that proved to be there is averaged
 STRANGERS_PLACES = 1 / 4  # of the groups in flight, and of those being verified
+AWAY_PLACES = 1 / 2  # of the groups in flight: a publisher without a connection may be gone, and pulls hang
 PARTY_PLACES = 1 / 2  # of the groups in flight and being verified: one party's slow scorers hold up no other
 SPREAD = 1 / 2  # of the candidates wanted may come from one party when there are several
 
@@ -337,6 +338,8 @@ class Puller:
         """Whether something may be pulled from a peer now, by what is in flight and being verified."""
         publishers = [f.candidate.announced.publisher for f in self._in_flight.values()]
         flying = Counter(publishers)
+        connected = self._contacts.connections
+        away_may = sum(peer not in connected for peer in publishers) < AWAY_PLACES * self._limits.pulls_max
         flying_parties = Counter(self._party(peer, now) for peer in publishers)
         parties = flying_parties + Counter(self._party(v.publisher, now) for v in self._verifying.values())
         shared = self._contacts.met_lately(now)
@@ -360,6 +363,8 @@ class Puller:
             party = self._party(peer, now)
             if not shared:
                 return True
+            if not away_may and peer not in connected:
+                return False
             if party.standing <= Standing.STRANGER:
                 return strangers_may(party)
             return parties[party] < PARTY_PLACES * self._limits.verifying_max

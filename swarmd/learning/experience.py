@@ -20,6 +20,9 @@ TASKS_MAX = 1_024
 PUBLISHERS_MAX = 1_024
 """Peers; as many as the ledger keeps counts of."""
 
+PRECISION = 1e-4
+"""Of a success that is found by halving."""
+
 OWN = "own"
 TEACHING = "teaching"
 
@@ -35,10 +38,12 @@ class Experience:
     def __init__(self) -> None:
         self._success: dict[str, Mean] = {}
         self._shown: dict[str, Mean] = {}
+        self._sizes: dict[str, Mean] = {}
         self._surprisal: dict[str, Mean] = {}
         self._own_surprisal: dict[str, Mean] = {}
         self._teaching: dict[str, Mean] = {}
         self._work: dict[str, Mean] = {}
+        self._capability: dict[str, Mean] = {}
 
     def see_own(self, groups: Sequence[ScoredGroup]) -> None:
         """Take in groups that this peer has just sampled and scored."""
@@ -66,12 +71,28 @@ class Experience:
         """Take in the groups of others that a step trains on."""
         for group in groups:
             _observe(self._shown, group.task_id.hex(), group.mean_reward, TASKS_MAX)
+            _observe(self._sizes, group.task_id.hex(), len(group.completions), TASKS_MAX)
+
+    def see_everybody(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
+        """Take in all groups of a round in which all peers were asked the questions of `own`. Who sent none
+        of a question was wrong throughout."""
+        groups = (*own, *external)
+        for publisher in dict.fromkeys((*self._capability, *(group.publisher for group in groups))):
+            earned = sum(group.mean_reward for group in groups if group.publisher == publisher)
+            _observe(self._capability, publisher, earned / len(own), PUBLISHERS_MAX)
 
     @property
-    def shown(self) -> dict[bytes, float]:
-        """Mean reward of others' groups by task id, as scored here. Nobody publishes groups that are wrong
-        throughout, so others are able to less than this."""
-        return {bytes.fromhex(task): mean for task, (mean, _) in self._shown.items()}
+    def capability(self) -> dict[str, float]:
+        """Mean reward by publisher, this peer included, of rounds in which all were asked the same."""
+        return {publisher: mean for publisher, (mean, _) in self._capability.items()}
+
+    @property
+    def others(self) -> dict[bytes, float]:
+        """Others' success by task id: what their groups showed, as scored here, and what was hidden."""
+        return {
+            bytes.fromhex(task): unhidden(mean, self._sizes[task][0])
+            for task, (mean, _) in self._shown.items()
+        }
 
     @property
     def success(self) -> dict[bytes, float]:
@@ -111,20 +132,38 @@ class Experience:
         return {
             "success": dict(self._success),
             "shown": dict(self._shown),
+            "sizes": dict(self._sizes),
             "surprisal": dict(self._surprisal),
             "own_surprisal": dict(self._own_surprisal),
             "teaching": dict(self._teaching),
             "work": dict(self._work),
+            "capability": dict(self._capability),
         }
 
     def restore(self, state: State) -> None:
         """Put back what `to_state` gave; what it lacks starts anew."""
         self._success = dict(state.get("success", {}))
-        self._shown = dict(state.get("shown", {}))
+        self._sizes = dict(state.get("sizes", {}))
+        self._shown = {task: mean for task, mean in state.get("shown", {}).items() if task in self._sizes}
         self._surprisal = dict(state.get("surprisal", {}))
         self._own_surprisal = dict(state.get("own_surprisal", {}))
         self._teaching = dict(state.get("teaching", {}))
         self._work = dict(state.get("work", {}))
+        self._capability = dict(state.get("capability", {}))
+
+
+def unhidden(shown: float, size: float) -> float:
+    """The success p of a policy whose groups of `size` show the mean reward `shown`, if those without a right
+    answer are hidden: shown = p / (1 - (1 - p) ** size). Next to 0 if each group shows a single right answer.
+    Rewards are taken to be 0 or 1: of partial credit less is hidden, and p is too low."""
+    low, high = 0.0, shown
+    while high - low > PRECISION:
+        middle = (low + high) / 2
+        if shown * (1 - (1 - middle) ** size) >= middle:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _observe(means: dict[str, Mean], key: str, value: float, keys_max: int) -> None:

@@ -1,4 +1,4 @@
-"""How the tokens of another policy's completions are weighted: one small interface, four answers.
+"""How the tokens of another policy's completions are weighted: one small interface, six answers.
 
 Publishers may claim how likely their text was under the policy that wrote it. The claim is a stranger's word:
 whoever claims that its text was next to impossible asks for the largest weight. So a claim counts only as far
@@ -7,6 +7,7 @@ as a model could plausibly have written the text.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +22,14 @@ NATS_PER_BYTE_MAX = 3.0
 """The least likely text that a policy is believed to have written itself. Under a small model, English is
 below 1 nat per byte, random digits are 2.3 and random bytes 5.5: nothing worth sharing lies above 3."""
 
-WEIGHT_MAX = 2.0  # C of `TruncatedImportance`; the usual default (verl, ms-swift, TRL)
+WEIGHT_MAX = 2.0  # C of `TruncatedImportance`; the usual default (verl, ms-swift, TRL), and that of F-TIS
+
+GAP_MAX = 0.25
+"""Nats per token by which bad text may be less likely here than at its publisher, under F-TIS. The paper's
+gamma is 50 nats per completion of GSM8K, which has about 200 tokens. Texts of five tokens never get there."""
+
+DELTA = 0.2  # of HACPO: how far below 1 a completion's ratio may be (section 3.4 of the paper)
+ALPHA = 1.0  # of HACPO: the best of those compared in the paper's table 4 for most models
 
 
 def external_loss(config: LearningConfig, algorithm: Algorithm) -> ExternalLoss:
@@ -33,6 +41,10 @@ def external_loss(config: LearningConfig, algorithm: Algorithm) -> ExternalLoss:
             return Topr()
         case "tis":
             return TruncatedImportance()
+        case "f_tis":
+            return TruncatedImportance(gap_max=GAP_MAX)
+        case "hacpo":
+            return NearImportance()
         case "imitate":
             return Imitate()
 
@@ -153,17 +165,61 @@ class TruncatedImportance:
     The mean is biased, but its variance does not grow with the length, and it still vanishes as the text
     becomes impossible here. Only completions whose claim is over the same tokens are used. Others have weight
     0, since weight 1 would be `as_own` with its unbounded push on bad text.
+
+    With `gap_max` it is F-TIS (arXiv 2605.22537): bad text (A < 0) counts only if log mu - log pi, the
+    estimate of the divergence of both policies, is below a bound. Good text always counts. Where ours
+    differs: the paper weighs and clips each token by its publisher's log-probability. A record has one claim
+    per completion, so ours has one weight per completion, and compares means over tokens with `GAP_MAX`. We
+    know the paper's rule and constants (C = 2, gamma = 50, clip 0.2) from summaries. With one update per
+    batch the clip does nothing.
+    """
+
+    gap_max: float = math.inf
+    """Nats per token."""
+
+    def trains_on(self, row: TrainRow) -> bool:
+        return _is_comparable(row)
+
+    def __call__(self, batch: ExternalBatch) -> Tensor:
+        log_ratio, usable = _log_ratio(batch)
+        near = (batch.advantages > 0) | (log_ratio >= -self.gap_max)
+        weight = torch.where(usable & near, torch.exp(log_ratio).clamp(max=WEIGHT_MAX), 0.0)
+        return -(weight * batch.advantages)[:, None] * batch.logprobs
+
+
+@dataclass(frozen=True)
+class NearImportance:
+    """HACPO's loss of others' text: only what this policy nearly writes (arXiv 2603.02604, eq. 11 to 14).
+
+    -clip(s, 1 - delta, 1) sg[s]^alpha A, with s as in `TruncatedImportance`: the gradient of -w A log pi with
+    w = s^(1 + alpha) for s in [1 - delta, 1] and w = 0 outside. So text that is likelier here than at its
+    publisher has no gradient either, in the paper's equation as in its authors' code.
+
+    Its advantages are those of `same_question.Hacpo`, which hold the capability ratio. Where ours differs:
+    the paper tightens delta from update to update of a batch, and ours has a single delta, that of the first.
+    mu is a stranger's claim, as far as it is believed. Completions without one over the same tokens have
+    weight 0; the paper retokenizes them.
     """
 
     def trains_on(self, row: TrainRow) -> bool:
-        return row.advantage != 0 and row.same_tokens and row.behaviour_logprob_sum is not None
+        return _is_comparable(row)
 
     def __call__(self, batch: ExternalBatch) -> Tensor:
-        tokens = batch.mask.sum(dim=1).clamp(min=1)
-        mean = (_own_logprob_sums(batch) - _believed_logprob_sums(batch)) / tokens
-        usable = batch.same_tokens & ~batch.behaviour_logprob_sums.isnan()
-        weight = torch.where(usable, torch.exp(mean).clamp(max=WEIGHT_MAX), 0.0)
+        log_ratio, usable = _log_ratio(batch)
+        near = (log_ratio >= math.log(1 - DELTA)) & (log_ratio <= 0)
+        weight = torch.where(usable & near, torch.exp((1 + ALPHA) * log_ratio), 0.0)
         return -(weight * batch.advantages)[:, None] * batch.logprobs
+
+
+def _is_comparable(row: TrainRow) -> bool:
+    return row.advantage != 0 and row.same_tokens and row.behaviour_logprob_sum is not None
+
+
+def _log_ratio(batch: ExternalBatch) -> tuple[Tensor, Tensor]:
+    """[B] mean over tokens of log pi - log mu, without gradient; [B] bool, where a claim makes it known."""
+    tokens = batch.mask.sum(dim=1).clamp(min=1)
+    mean = (_own_logprob_sums(batch) - _believed_logprob_sums(batch)) / tokens
+    return mean, batch.same_tokens & ~batch.behaviour_logprob_sums.isnan()
 
 
 def _believed_logprob_sums(batch: ExternalBatch) -> Tensor:

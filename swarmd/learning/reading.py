@@ -7,9 +7,10 @@ task it is of. One such record could keep a peer busy for minutes.
 
 from __future__ import annotations
 
-TIMES_MAX = 2.0
-"""What a group of others may cost, in what own groups cost that are trained on. Even a step all of whose
-draws are as costly as they can be must not take a quarter more (`python -m benchmarks.costly_groups`)."""
+TIMES_MAX = 1.5
+"""What groups of others may cost in a step, on average, in what own groups cost that are trained on. Those of
+like peers cost 1 on average, and a step whose draws are as costly as they can be must not take a quarter more
+(`python -m benchmarks.costly_groups`)."""
 
 OWN_WORK_UNKNOWN = 8_192.0
 """What an own group is taken to cost before there is one, or without any (`--local 0`): eight answers of a
@@ -28,6 +29,7 @@ def row_work(prompt: int, completion: int, width: int, *, reads_prompt: bool = T
     return tokens * (1 + (prompt + completion) / (WIDTHS * width))
 
 
-def work_max(own: float | None) -> float:
-    """The most that a group of others may cost. `own`: what own groups cost lately, if that is known."""
-    return TIMES_MAX * (OWN_WORK_UNKNOWN if own is None else own)
+def work_max(own: float | None, groups: int) -> float:
+    """The most that so many groups of others may cost together. `own`: what own groups cost lately, if that
+    is known."""
+    return TIMES_MAX * (OWN_WORK_UNKNOWN if own is None else own) * groups

@@ -30,12 +30,11 @@ checkpoint at most. So questions with images are not rehearsed."""
 USES_MAX = 8
 """Steps that train on one lesson, so that a single answer cannot become the rule."""
 
-ABLE = 0.25
-"""Mean reward that others must show on a family. Groups without a right answer are not published, so even the
-groups of peers that are hardly ever right show 0.125, one of eight."""
+ABLE = 0.2
+"""Success that others must have on a family. Below it, their right answers are few and alike."""
 
 BEHIND = 0.5
-"""A peer rehearses a family while its own success is below this share of what others show."""
+"""A peer rehearses a family while its own success is below this share of others'."""
 
 Shelf = list[tuple[str, int]]
 State = dict[str, dict[str, Shelf]]
@@ -68,10 +67,10 @@ class Rehearsal:
     ) -> list[ScoredGroup]:
         """At most `count` lessons of others, and as many own ones. Each family is as likely as any other.
 
-        `own` and `others`: mean reward by task id, of own groups and of those that others show. `trust` in a
-        publisher: 0 is ignored.
+        `own` and `others`: success by task id, this peer's and that of others. `trust` in a publisher: 0 is
+        ignored.
         """
-        behind = {task for task, shown in others.items() if _is_behind(own.get(task, 0.0), shown)}
+        behind = {task for task, theirs in others.items() if _is_behind(own.get(task, 0.0), theirs)}
         needed = self._others.draw(
             count, lambda lesson: lesson.task_id in behind and trust(lesson.publisher) > 0, rng
         )
@@ -128,8 +127,8 @@ class _Lessons:
         }
 
 
-def _is_behind(own: float, shown: float) -> bool:
-    return shown >= ABLE and own < BEHIND * shown
+def _is_behind(own: float, theirs: float) -> bool:
+    return theirs >= ABLE and own < BEHIND * theirs
 
 
 def _lesson(group: ScoredGroup) -> ScoredGroup | None:

@@ -71,14 +71,18 @@ def select_rows(
 
     Rows that are not trained on are left out, but count in the denominators. `with_equal_rewards`: groups
     without an advantage count too. `advantages_of`: a group of G completions -> advantages [G].
-    `verified_only`: external rows say what each of their tokens is a part of. `most`: what the rows of a
-    group may cost together (`learning.reading`). The best completions come first. What is beyond it is
-    neither read nor counted, but advantages are those of the whole group. One row is always read.
+    `verified_only`: external rows say what each of their tokens is a part of.
+
+    `most`: what all rows may cost together (`learning.reading`). Groups share it evenly, the shortest first,
+    and what one does not need is there for those after it. Of a group, the best completions come first. What
+    is beyond its share is neither read nor counted, but advantages are those of the whole group. One row of
+    each group is always read.
     """
     rows: list[TrainRow] = []
     differs: list[float] = []
     completions = tokens = used = too_long = untaught = 0
-    for group in groups:
+    for ahead, group in enumerate(sorted(groups, key=_length)):
+        share = most / (len(groups) - ahead)
         advantages = advantages_of(group).tolist()
         if not (any(advantages) or with_equal_rewards):
             continue
@@ -88,18 +92,18 @@ def select_rows(
             too_long += 1
             continue
         used += 1
-        work, is_begun = 0.0, False
+        work = 0.0
         for prompt, turn, bare, advantage in prompts.turns(group.completions, advantages):
             row = _row(policy, prompt, turn, advantage, external=group.external)
-            work += row_work(
+            more = row_work(
                 len(prompt),
                 len(row.tokens.completion_ids),
                 policy.state_width,
                 reads_prompt=work == 0 or prompt is not prompts.first,
             )
-            if work > most and is_begun:
+            if work and work + more > share:
                 break
-            is_begun = True
+            work += more
             completions += 1
             if group.external:
                 same_count = turn.token_count == len(row.tokens.completion_ids)
@@ -116,6 +120,7 @@ def select_rows(
                 untaught += len(row.tokens.completion_ids)
             if row.tokens.completion_ids and row.teaches and trains_on(row):
                 rows.append(row)
+        most -= work
     denominators = Denominators(completions, tokens)
     return Selection(tuple(rows), denominators, used, too_long, untaught, _mean(differs))
 
@@ -148,6 +153,17 @@ class _Prompts:
 
     def _render(self, said: Sequence[Exchange]) -> Prompt:
         return self._policy.render(self._question, said, self._images)
+
+
+def _length(group: ScoredGroup) -> int:
+    """Characters of all rows: about what a group costs, before anything of it is encoded."""
+    total = len(group.question)
+    for completion in group.completions:
+        said = 0
+        for turn in completion.turns:
+            total += said + len(turn.text)
+            said += len(turn.text) + len(turn.observation)
+    return total
 
 
 def _row(policy: Policy, prompt: Prompt, completion: Turn, advantage: float, *, external: bool) -> TrainRow:

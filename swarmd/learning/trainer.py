@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from swarmd.learning.gradient import Batch, Objective, Part, Pass
 from swarmd.learning.metrics import StepMetrics
 from swarmd.learning.optimizer import Optimizer
 from swarmd.learning.reading import work_max
+from swarmd.learning.same_question import Capability, Compared, same_question
 from swarmd.learning.schedule import learning_rate_at
 from swarmd.learning.selection import (
     Selection,
@@ -40,6 +42,7 @@ from swarmd.learning.value_head import ValueHead
 from swarmd.policy import Policy
 
 STEP_KEY = "counters/step"
+NOBODY: Capability = MappingProxyType({})
 REMEDY = "--lora r=16"  # for what grows with the trained weights, not with the batch
 
 
@@ -58,6 +61,7 @@ class Trainer:
         if self._algorithm.with_values:
             self._value_head = ValueHead(policy.state_width, policy.device, config)
         self._external_loss = external_loss(config, self._algorithm)
+        self._same_question = same_question(config)
         self._objective = Objective(policy, self._algorithm, self._external_loss, config, self._value_head)
         with out_of_memory_as_model_error(REMEDY):
             self._optimizer = Optimizer(
@@ -76,36 +80,40 @@ class Trainer:
         rehearsed: Sequence[ScoredGroup] = (),
         *,
         own_work: float | None = None,
+        capability: Capability = NOBODY,
     ) -> StepMetrics:
         """Train once on own and external groups. Either may be empty; if no group teaches, the weights stay.
 
         `success`: this peer's own mean reward by task id, in [0, 1], which the `shared` baseline of external
         groups needs. A family that it lacks counts as one that this peer fails at; without `success`, groups
         have their own baseline. `rehearsed`: lessons, which are trained on as external groups are, and
-        counted apart. `own_work`: what own groups cost lately. Each group of others is trained on as far as
-        `reading.work_max` of it allows.
+        counted apart. `own_work`: what own groups cost lately. Groups of others are trained on as far as
+        `reading.work_max` of it allows. `capability`: mean reward by publisher, for the `hacpo` baseline.
 
         Never writes a non-finite number into the weights: such an update is left out and reported. If memory
         runs out, micro-batches become smaller. Raises ModelError if small ones do not fit either.
         """
         algorithm = self._algorithm
+        compared = self._compare(own, external, success, capability)
         own_rows = select_rows(
             self._policy,
             own,
             trains_on=self._trains_on_own,
             with_equal_rewards=algorithm.with_values,
-            advantages_of=self._advantages,
+            advantages_of=compared.advantages,
         )
         of_others = partial(
             select_rows,
             self._policy,
             trains_on=self._external_loss.trains_on,
             with_equal_rewards=algorithm.with_values,
-            advantages_of=partial(self._advantages, success=success if self._shares_baseline else None),
+            advantages_of=compared.advantages,
             verified_only=self._config.external_tokens == "verified",
-            most=work_max(own_work),
         )
-        external_rows, lessons = of_others(external), of_others(rehearsed)
+        external_rows, lessons = (
+            of_others(groups, most=work_max(own_work, len(groups)))
+            for groups in (compared.external, rehearsed)
+        )
         batch = self._batch(own_rows, external_rows.plus(lessons), self._config.external_coefficient)
         learning_rate = learning_rate_at(self.steps, self._config)
         self._optimizer.set_learning_rate(learning_rate)
@@ -124,15 +132,26 @@ class Trainer:
         self.steps += 1
         return metrics
 
-    def _advantages(self, group: ScoredGroup, success: Mapping[bytes, float] | None = None) -> Tensor:
+    def _compare(
+        self,
+        own: Sequence[ScoredGroup],
+        external: Sequence[ScoredGroup],
+        success: Mapping[bytes, float] | None,
+        capability: Capability,
+    ) -> Compared:
+        if self._same_question is not None:
+            return self._same_question(own, external, capability)
+        others_success = success if self._config.external_baseline == "shared" else None
+        return Compared(
+            external,
+            lambda group: self._advantages(group, others_success if group.external else None),
+        )
+
+    def _advantages(self, group: ScoredGroup, success: Mapping[bytes, float] | None) -> Tensor:
         """[G], of rewards as doubles: in single precision equal ones can differ from their mean."""
         rewards = torch.tensor(group.rewards, dtype=torch.float64)
         own_success = None if success is None else success.get(group.task_id, 0.0)
         return self._algorithm.advantages(rewards, own_success)
-
-    @property
-    def _shares_baseline(self) -> bool:
-        return self._config.external_baseline == "shared"
 
     def _trains_on_own(self, row: TrainRow) -> bool:
         """A row with zero advantage has no policy gradient, but a KL penalty or a value head may need it."""

@@ -95,12 +95,17 @@ class ChatTokenizer:
 
         Raises ModelError, also for images that the model cannot be shown.
         """
-        if not images:
+        shown = (*(image for example in examples for image in example.images), *images)
+        if not shown:
             return Prompt(self._ids_of(question, examples, exchanges))
         if self.sight is None or self._chat is None:
             raise ModelError(f"{self.hf.name_or_path} cannot be shown images: {REMEDY}")
+        seen = [
+            example._replace(question=self.sight.asked(example.question, example.images))
+            for example in examples
+        ]
         asked = self.sight.asked(question, images)
-        return self.sight.prompt(self._ids_of(asked, examples, exchanges), images)
+        return self.sight.prompt(self._ids_of(asked, seen, exchanges), shown)
 
     def _ids_of(self, question: str, examples: Sequence[Example], exchanges: Sequence[Exchange]) -> list[int]:
         if self._chat is not None:

@@ -97,7 +97,7 @@ class Policy:
         self._context = context_of(model.config)
         self._guard = guard
         self.examples: tuple[Example, ...] = ()
-        """Solved questions that stand before every question without images in the prompt."""
+        """Solved questions that stand before every question in the prompt."""
         self._stops = Stops(stop, tokenizer.decode_completion) if stop else None
         self._wish = engine or EngineWish()
         subject = Subject(model, tokenizer.pad_id, dtype, tokenizer.sight)
@@ -141,7 +141,7 @@ class Policy:
         """
         if images and self.tokenizer.sight is None:
             raise ModelError(f"this swarm asks about images, and {self.family} sees none: {SIGHT_REMEDY}")
-        prompt = self.tokenizer.render(question, () if images else self.examples, exchanges, images)
+        prompt = self.tokenizer.render(question, self.examples, exchanges, images)
         longest = self._context - min(self.max_new_tokens, self._context // 2)
         if len(prompt) > longest:
             raise PromptTooLongError(

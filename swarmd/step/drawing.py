@@ -114,7 +114,7 @@ def draw_external(
     lessons = progress.rehearsal.draw(
         rehearse,
         own=experience.success,
-        others=experience.shown,
+        others=experience.others,
         trust=lambda publisher: exchange.trust(PeerId(publisher)),
         rng=progress.drawing_rng,
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from protocol import TaskFamily, is_person
 from protocol.limits import TASKS_MAX
 from swarmd.groups import ScoredGroup
+from swarmd.learning.experience import unhidden
 
 MEMORY = 128
 """About how many groups of a party are remembered: some dozens of its rounds, in which it learns."""
@@ -39,8 +40,6 @@ ASKED_AT_LEAST = 0.5
 SILENT_MAX = 512
 """Groups by others after which a party that sent none of them is forgotten: it left, or was never more than a
 name."""
-
-PRECISION = 1e-4
 
 Tally = tuple[float, float, float]
 """Sum of mean rewards, number of groups and of completions, all of the last `MEMORY` groups of a party."""
@@ -137,20 +136,6 @@ class Shown:
         """Put back what `to_state` gave."""
         self._parties = {party: dict(tallies) for party, tallies in state.items()}
         self._heard = dict.fromkeys(self._parties, self._came)
-
-
-def unhidden(shown: float, size: float) -> float:
-    """The success p of a policy whose groups of `size` show the mean reward `shown`, if those without a right
-    answer are hidden: shown = p / (1 - (1 - p) ** size). Next to 0 if each group shows a single right answer.
-    Rewards are taken to be 0 or 1: of partial credit less is hidden, and p is too low."""
-    low, high = 0.0, shown
-    while high - low > PRECISION:
-        middle = (low + high) / 2
-        if shown * (1 - (1 - middle) ** size) >= middle:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def asking(

@@ -23,7 +23,7 @@ from swarmd.model import Base
 from swarmd.observe import SelfEvaluation
 from swarmd.policy import Policy
 from swarmd.step.needed import Shown
-from swarmd.step.trained_on import examples_of, how_it_is_asked
+from swarmd.step.trained_on import examples_of, examples_state, how_it_is_asked
 from swarmd.storage import Checkpoint, Checkpoints
 
 
@@ -148,7 +148,7 @@ def save(
             "tokenizer": policy.tokenizer_fingerprint.hex(),
             "base": None if base is None else base.to_state(),
             "policy": how_it_is_asked(config),
-            "examples": [list(example) for example in policy.examples],
+            "examples": examples_state(policy.examples),
         },
         keep_step=None if progress.best is None else progress.best.step,
     )

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+import json
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from swarmd.config import PolicyConfig
 from swarmd.errors import ConfigError
 from swarmd.hardware.plan import HardwarePlan
+from swarmd.images import why_no_images
 from swarmd.model import Base, Located, Watch, absolute_name, locate
 from swarmd.storage import Checkpoint
 from swarmd.tasks import Example
 
-_EXAMPLES = TypeAdapter(tuple[Example, ...])
+
+def _within_limits(example: Example) -> Example:
+    why = why_no_images(example.images)
+    if why is not None:
+        raise ValueError(why)
+    return example
+
+
+_EXAMPLES = TypeAdapter(
+    tuple[Annotated[Example, AfterValidator(_within_limits)], ...],
+    config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"),
+)
 
 
 def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
@@ -28,15 +43,21 @@ def how_it_is_asked(config: PolicyConfig) -> dict[str, JsonValue]:
     return asked
 
 
+def examples_state(examples: tuple[Example, ...]) -> JsonValue:
+    """What a checkpoint keeps of the solved questions; pixels in Base64."""
+    state: JsonValue = _EXAMPLES.dump_python(examples, mode="json")
+    return state
+
+
 def examples_of(checkpoint: Checkpoint | None) -> tuple[Example, ...]:
     """The solved questions that stood before every question when it was trained. Raises ConfigError."""
     saved = None if checkpoint is None else checkpoint.state.get("examples")
     try:
-        return _EXAMPLES.validate_python(saved or ())
+        return _EXAMPLES.validate_json(json.dumps(saved or ()))
     except ValidationError as error:
         raise ConfigError(
-            f"the examples in the checkpoint {checkpoint and checkpoint.path} are no pairs of texts: `swarmd "
-            "check` says which files are damaged"
+            f"the examples in the checkpoint {checkpoint and checkpoint.path} are no solved questions: "
+            "`swarmd check` says which files are damaged"
         ) from error
 
 

@@ -24,6 +24,7 @@ from swarmd.tasks.episodes import (
     hidden_part,
     is_plain,
     require_short,
+    solved,
     turns_of,
 )
 from swarmd.tasks.frames import FRAME_BYTES_MAX
@@ -94,6 +95,8 @@ class Bench:
                 return self._held_out(specs)
             case ("answers", specs):
                 return self._each(self._expected, specs)
+            case ("solutions", specs):
+                return self._each(self._solution, specs)
             case ("try", specs):
                 return [self._try(spec) for spec in specs]
             case ("replies", items):
@@ -322,6 +325,14 @@ class Bench:
         expected: Callable[[Any], str | None] | None = getattr(task, "expected", None)
         right = None if expected is None else expected(entry)
         return right if isinstance(right, str) and len(right) <= _EXPECTED_CHARS_MAX else None
+
+    def _solution(self, spec: RawSpec) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        task = self._task(spec)
+        _, entry = task.question(spec[4], spec[5])
+        found = solved(task, entry)
+        if found is None or found.chars > _EXPECTED_CHARS_MAX:
+            return None
+        return found.answers, found.observations
 
     def _task(self, spec: RawSpec) -> Task | TurnsTask:
         source, dataset, config, version, _, _ = spec

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 from protocol.held_out import prompt_digest, question_digest
-from protocol.limits import TURNS_MAX
+from protocol.limits import MICRO, TURNS_MAX
 from swarmd.errors import TaskError
 from swarmd.images import Images
 from swarmd.tasks.bare import Budget, is_tight
@@ -47,6 +47,20 @@ class Played(NamedTuple):
     """One after each answer but the last."""
     micro: int
     """The score in millionths."""
+
+
+class Solution(NamedTuple):
+    """Right answers to a question."""
+
+    answers: tuple[str, ...]
+    """One per turn, without tags."""
+    observations: tuple[str, ...]
+    """One after each answer but the last."""
+
+    @property
+    def chars(self) -> int:
+        """Of all of them together."""
+        return sum(map(len, (*self.answers, *self.observations)))
 
 
 def turns_of(task: Task | TurnsTask) -> int:
@@ -128,6 +142,20 @@ def _micro(task: TurnsTask, entry: Any, answers: Answers) -> int:
         return score_micro(task.score(answers, entry))
     except Exception:  # noqa: BLE001  a scorer may raise anything at junk: as everywhere, it is worth nothing
         return 0
+
+
+def solved(task: Task | TurnsTask, entry: Any) -> Solution | None:
+    """Right answers to a question, with what is said between them. None if the task gives none."""
+    if turns_of(task) == 1:
+        expected: Callable[[Any], str | None] | None = getattr(task, "expected", None)
+        right = None if expected is None else expected(entry)
+        return Solution((right,), ()) if isinstance(right, str) else None
+    solution: Callable[[Any], Sequence[str]] | None = getattr(task, "solution", None)
+    if solution is None:
+        return None
+    answers = tuple(solution(entry))
+    played = play(cast(TurnsTask, task), entry, answers)
+    return Solution(answers, played.observations) if played.micro == MICRO else None
 
 
 def is_bare(task: TurnsTask, entry: Any, answers: Answers, played: Played, budget: Budget) -> bool:

@@ -12,11 +12,13 @@ from itertools import cycle, islice
 from typing import Protocol
 
 from protocol import Manifest, TaskFamily, TaskSpec
+from swarmd.images import IMAGES_MAX
 from swarmd.tasks.draw import example_specs
+from swarmd.tasks.episodes import Solution
 from swarmd.tasks.outcomes import Question, TaskFailure
-from swarmd.tasks.prompt import Example
+from swarmd.tasks.prompt import Example, Exchange, tagged
 
-CHARS_MAX = 600  # of a question with its answer: a paragraph, because every prompt carries all examples
+CHARS_MAX = 600  # of a question with its answers: a paragraph, because every prompt carries all examples
 TRIED_MAX = 32  # questions per example: enough to find a short one that is not held out
 
 
@@ -25,33 +27,37 @@ class Solver(Protocol):
 
     async def questions(self, specs: Sequence[TaskSpec]) -> Sequence[Question | TaskFailure]: ...
 
-    async def expected(self, specs: Sequence[TaskSpec]) -> Sequence[str | None]: ...
+    async def solutions(self, specs: Sequence[TaskSpec]) -> Sequence[Solution | None]: ...
 
 
 async def solved_examples(runner: Solver, manifest: Manifest, count: int) -> tuple[Example, ...]:
     """At most `count` examples, the tasks in turn, the same for the same manifest on every machine.
 
-    None is held out. A task without short questions, or whose source gives no answers, is left out.
+    None is held out. Of a task of several turns, an example has all turns. A task without short questions, or
+    whose source gives no answers, is left out; so are images beyond `IMAGES_MAX` of all examples together.
     """
     used = [0] * len(manifest.tasks)
     found: list[Example] = []
     for index, family in islice(cycle(enumerate(manifest.tasks)), count):
+        room = IMAGES_MAX - sum(len(example.images) for example in found)
         candidates = await _candidates(runner, family, used[index])
         used[index] += TRIED_MAX
-        found += candidates[:1]
+        found += [each for each in candidates if len(each.images) <= room][:1]
     return tuple(found)
 
 
 async def _candidates(runner: Solver, family: TaskFamily, start: int) -> list[Example]:
     drawn = await runner.questions(example_specs(family, start, TRIED_MAX))
-    asked = [
-        question
-        for question in drawn
-        if isinstance(question, Question) and not question.held_out and not question.images
-    ]
-    answers = await runner.expected([question.spec for question in asked])
+    asked = [question for question in drawn if isinstance(question, Question) and not question.held_out]
+    solutions = await runner.solutions([question.spec for question in asked])
     return [
-        Example(question.text, answer)
-        for question, answer in zip(asked, answers, strict=True)
-        if answer is not None and len(question.text) + len(answer) <= CHARS_MAX
+        _example(question, solution)
+        for question, solution in zip(asked, solutions, strict=True)
+        if solution is not None and len(question.text) + solution.chars <= CHARS_MAX
     ]
+
+
+def _example(question: Question, solution: Solution) -> Example:
+    *before, last = solution.answers
+    exchanges = tuple(map(Exchange, map(tagged, before), solution.observations))
+    return Example(question.text, last, exchanges, question.images)

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from swarmd.images import Images
+
 _SYSTEM = (
     "Think briefly, then give the final answer inside <answer></answer> tags, and nothing else inside them."
 )
 OPENING_TAG, CLOSING_TAG = "<answer>", "</answer>"
-
-
-class Example(NamedTuple):
-    """A question, and a right answer to it without tags."""
-
-    question: str
-    answer: str
 
 
 class Exchange(NamedTuple):
@@ -25,19 +20,40 @@ class Exchange(NamedTuple):
     observation: str
 
 
+class Example(NamedTuple):
+    """A question, and a right answer to it without tags."""
+
+    question: str
+    answer: str
+    """Of a task of several turns: the last."""
+    exchanges: tuple[Exchange, ...] = ()
+    """The turns before it, with tags."""
+    images: Images = ()
+    """Shown with the question."""
+
+
+def tagged(answer: str) -> str:
+    """An answer as a policy should write it."""
+    return f"{OPENING_TAG}{answer}{CLOSING_TAG}"
+
+
 def prompt_messages(
     question: str, examples: Sequence[Example] = (), exchanges: Sequence[Exchange] = ()
 ) -> list[dict[str, str]]:
-    """The chat messages that ask `question`: system, each example as a user's and an assistant's turn, user.
+    """The chat messages that ask `question`: system, each example as a user's and an assistant's turns, user.
 
     After them comes what has been said since, in a task of several turns. Every policy is asked with the same
-    words; `examples` are this peer's own choice.
+    words; `examples` are this peer's own choice. Images are not in the messages.
     """
     turns = [{"role": "system", "content": _SYSTEM}]
     for example in examples:
-        turns.append({"role": "user", "content": example.question})
-        turns.append({"role": "assistant", "content": f"{OPENING_TAG}{example.answer}{CLOSING_TAG}"})
-    turns.append({"role": "user", "content": question})
+        turns += _conversation(example.question, example.exchanges)
+        turns.append({"role": "assistant", "content": tagged(example.answer)})
+    return turns + _conversation(question, exchanges)
+
+
+def _conversation(question: str, exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
+    turns = [{"role": "user", "content": question}]
     for exchange in exchanges:
         turns.append({"role": "assistant", "content": exchange.written})
         turns.append({"role": "user", "content": exchange.observation})

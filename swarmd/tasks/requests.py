@@ -12,7 +12,7 @@ from typing import Any
 
 from protocol import TaskSpec
 from swarmd.images import Image, why_no_images
-from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX
+from swarmd.tasks.episodes import OBSERVATION_BYTES_MAX, Solution
 from swarmd.tasks.outcomes import Question, TaskFailure
 from swarmd.tasks.prompt import extract_answer
 
@@ -88,6 +88,16 @@ def reply_of(spec: TaskSpec, outcome: Any) -> str | TaskFailure | None:
             return TaskFailure(spec, kind, _printable(detail))
         case _:
             return TaskFailure(spec, "error", "what the task says is not text")
+
+
+def solution_of(outcome: Any) -> Solution | None:
+    """None where the task gives no solution, failed, or gave something else."""
+    match outcome:
+        case (True, (tuple(answers), tuple(observations))) if answers and all(
+            isinstance(text, str) for text in (*answers, *observations)
+        ):
+            return Solution(answers, observations) if len(answers) == len(observations) + 1 else None
+    return None
 
 
 def raw(spec: TaskSpec) -> tuple[object, ...]:

@@ -19,10 +19,21 @@ import structlog
 from protocol import TaskSpec
 from protocol.limits import MICRO
 from swarmd.errors import TaskError
+from swarmd.tasks.episodes import Solution
 from swarmd.tasks.launch import WorkerOptions
 from swarmd.tasks.outcomes import Question, Score, SourceInfo, TaskFailure
 from swarmd.tasks.process import WorkerLostError, WorkerProcess, WorkerStartError
-from swarmd.tasks.requests import AnswersTo, Written, batches, encoded, fits, question_of, raw, reply_of
+from swarmd.tasks.requests import (
+    AnswersTo,
+    Written,
+    batches,
+    encoded,
+    fits,
+    question_of,
+    raw,
+    reply_of,
+    solution_of,
+)
 from swarmd.tasks.rewards import RewardRule, reward_of
 
 log = structlog.get_logger(__name__)
@@ -128,6 +139,11 @@ class TaskRunner:
         return [
             outcome[1] if outcome[0] is True and isinstance(outcome[1], str) else None for outcome in outcomes
         ]
+
+    async def solutions(self, specs: Sequence[TaskSpec]) -> list[Solution | None]:
+        """Right answers to the question of each spec, one per turn. None where the source gives none, or
+        fails."""
+        return list(map(solution_of, await self._made("solutions", specs, QUESTIONS_PER_REQUEST)))
 
     async def questions(self, specs: Sequence[TaskSpec]) -> list[Question | TaskFailure]:
         """The question of each spec, in order, or why there is none."""

@@ -100,7 +100,8 @@ class Task(Protocol):
     sandbox scores shorter texts instead of the answer (`bare`). An answer that is not bare is rewarded, but
     not learned from other peers.
 
-    It may also have `expected(entry) -> str | None`: a right answer, which is only shown to people.
+    It may also have `expected(entry) -> str | None`: a right answer. It is shown to people, and to models as
+    an example.
 
     A task about images has `images(entry) -> Sequence[numpy.ndarray]`: each uint8 [height, width, 3], drawn
     in whole numbers, so that every peer has the same pixels (`swarmd.images` has the limits). It may have
@@ -133,6 +134,9 @@ class TurnsTask(Protocol):
     `is_bare` gets all answers. A question's text is often the same for all seeds. So a task may have
     `hidden(entry) -> str`, which tells questions of the same text apart, for example the number to guess.
     Without it every seed and index is another question.
+
+    It may also have `solution(entry) -> Sequence[str]`: right answers, one per turn. They are shown
+    to models as an example, so they should be those of somebody who knows only what the task has said so far.
     """
 
     turns: int

@@ -11,6 +11,8 @@ text that is not a plain literal gets a child to itself. Answers that are progra
     -> ("held out", (spec, ...))               <- (outcome, ...)   the same, or (True, None) if it is not,
                                                       or (True, True) if it is and takes too much room
     -> ("answers", (spec, ...))                <- (outcome, ...)   outcome = (True, text or None)
+    -> ("solutions", (spec, ...))              <- (outcome, ...)   outcome = (True, (answers, observations) or
+                                                      None)
     -> ("try", (spec, ...))                    <- (outcome, ...)   outcome = (True, None): it is steady
     -> ("replies", ((spec, answers), ...))     <- (outcome, ...)   outcome = (True, text, or None: it is over)
     -> ("score", spec, (answer in UTF-8, ...)) <- (outcome, ...)   outcome = (True, (millionths, bare))

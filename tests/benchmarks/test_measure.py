@@ -1,11 +1,15 @@
 """From the processes' answers to a case's entry in the JSON."""
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks import measure
 from benchmarks.cases import Case
 from benchmarks.floor import Rates
-from benchmarks.measure import ratio, summarise, summary
+from benchmarks.measure import Settings, ratio, summarise, summary
 from benchmarks.prepare import Prepared
+from benchmarks.processes import ProcessError
 
 CASE = Case("embedded", 16, 64, "float32", "fixed")
 PREPARED = Prepared("dir", ("a?", "b?"), prompt_tokens=20, layer_weights=1_000_000, head_weights=200_000)
@@ -64,3 +68,32 @@ def test_the_floor_follows_from_the_tokens_ours_wrote():
     assert least["step_s"] == pytest.approx(
         least["generation_s"] + least["loss_backward_s"] + least["optimizer_s"]
     )
+
+
+def measured(monkeypatch, failing):
+    """Three runs of all trainers, of which `failing` fails in its second; and what was told meanwhile."""
+    ran, told = [], []
+
+    def call(_task, payload, **_):
+        ran.append(payload["side"])
+        if payload["side"] == failing and ran.count(failing) == 2:
+            raise ProcessError("run ended with status 1: every completion was empty")
+        return answer(1.0, 60)
+
+    monkeypatch.setattr(measure, "prepare_case", lambda *_: PREPARED)
+    monkeypatch.setattr(measure, "call", call)
+    settings = Settings(("ours", "trl", "genrl"), 3, 2, Path("cache"), checkpointing=False)
+    return measure.measure_case(CASE, settings, None, told.append), told
+
+
+def test_a_trainer_of_others_that_fails_is_left_out_of_the_case_and_the_rest_is_kept(monkeypatch):
+    found, told = measured(monkeypatch, "genrl")
+    assert found["genrl"] is None
+    assert found["ratio"]["genrl"] is None
+    assert found["ratio"]["trl"]["step"] == 1.0
+    assert [line for line in told if "every completion was empty" in line]
+
+
+def test_where_ours_fails_there_is_no_case(monkeypatch):
+    with pytest.raises(ProcessError, match="every completion was empty"):
+        measured(monkeypatch, "ours")

@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -27,8 +27,8 @@ SILENCE_S = 15.0
 """Longer than any silence after a heal should be."""
 
 WITNESSES = 2
-"""Machines of each side to which nothing but the cut happens, until that long after the heal: what they do
-not hear is the cut's doing."""
+"""Machines of each side to which nothing but the cut happens, from half a minute before it until that long
+after the heal: what they do not hear is the cut's doing."""
 
 EXCHANGED_S = 30.0
 """A witness has had a group of others no longer ago than this."""
@@ -55,7 +55,8 @@ KILLED_WITHIN_S = 15.0
 """Of the start, or of the first look at which it trains."""
 
 FEW = 6
-"""Of fewer machines, one that is down is half of a side: then nothing else happens round a cut."""
+"""Of fewer machines, one that is down is half of a side: then nothing else happens round a cut, and nobody is
+left alone before it."""
 
 ORDERLY_S = 30.0
 """For a daemon whose disk was full to end in order."""
@@ -112,7 +113,10 @@ class Storm:
     _may_end: dict[int, float] = field(default_factory=dict)
     _pending: list[_Pending] = field(default_factory=list)
     _cut_now: tuple[tuple[tuple[int, ...], tuple[int, ...]], float, float] | None = None
+    _sides: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """Of the cut in progress, or else of the next one."""
     _witnesses: frozenset[int] = frozenset()
+    """Of that cut. Before it: those that are left alone so that they may be."""
     _calm_until: float = 0.0
     _end: float = 0.0
 
@@ -143,6 +147,7 @@ class Storm:
         began = time.monotonic()
         end = self._end = began + minutes * MINUTE_S
         minute = 0
+        self._draw_sides()
         while began + minute * MINUTE_S < end:
             self._plan(began + minute * MINUTE_S)
             minute += 1
@@ -306,13 +311,16 @@ class Storm:
 
     def _cut(self) -> None:
         assert self.wires is not None
-        mixed = [machine.number for machine in self.rng.sample(list(self.machines), len(self.machines))]
-        half = len(mixed) // 2
-        sides = tuple(sorted(mixed[:half])), tuple(sorted(mixed[half:]))
+        sides = self._sides
         self.wires.cut(*sides)
         now = time.monotonic()
         self._cut_now = sides, time.time(), now
-        self._witnesses = frozenset(number for side in sides for number in self._witnesses_of(side, now))
+        exchanging = self._exchanging(now)
+        self._witnesses = frozenset(
+            number
+            for side in sides
+            for number in self._some_of(side, exchanging & self._witnesses) or self._some_of(side, exchanging)
+        )
         if len(self.machines) < FEW:
             self._calm_until = now + HEAL_AT_S - CUT_AT_S + SILENCE_S
         self.say(f"cut: {sides[0]} from {sides[1]}, witnesses {sorted(self._witnesses)}")
@@ -324,21 +332,29 @@ class Storm:
         now = time.monotonic()
         until = now + MINUTE_S - HEAL_AT_S + CUT_AT_S
         self.cuts.append(Cut(*self._cut_now, now, until, self._witnesses))
-        self._at(now + SILENCE_S, self._dismiss_witnesses)
+        self._at(now + SILENCE_S, self._draw_sides)
         self.say("healed")
 
-    def _witnesses_of(self, side: Sequence[int], now: float) -> list[int]:
-        """Some that are under way, to which nothing happens, and that exchange groups."""
-        exchanging = [
+    def _draw_sides(self) -> None:
+        """Of the next cut. Some of each side are left alone from now on."""
+        mixed = [machine.number for machine in self.rng.sample(list(self.machines), len(self.machines))]
+        half = len(mixed) // 2
+        self._sides = tuple(sorted(mixed[:half])), tuple(sorted(mixed[half:]))
+        spared = self._free() if len(self.machines) >= FEW else []
+        free = {machine.number for machine in spared}
+        self._witnesses = frozenset(number for side in self._sides for number in self._some_of(side, free))
+
+    def _some_of(self, side: Sequence[int], fit: Collection[int]) -> list[int]:
+        fitting = [number for number in side if number in fit]
+        return self.rng.sample(fitting, min(WITNESSES, len(fitting)))
+
+    def _exchanging(self, now: float) -> frozenset[int]:
+        """Those that are under way, to which nothing happens, and that exchange groups."""
+        return frozenset(
             machine.number
             for machine in self._free()
-            if machine.number in side
-            and any(now - event["seen"] < EXCHANGED_S for event in machine.life.daemon.named("pulled"))
-        ]
-        return self.rng.sample(exchanging, min(WITNESSES, len(exchanging)))
-
-    def _dismiss_witnesses(self) -> None:
-        self._witnesses = frozenset()
+            if any(now - event["seen"] < EXCHANGED_S for event in machine.life.daemon.named("pulled"))
+        )
 
     # Descriptors ----------------------------------------------------------------------------------
 

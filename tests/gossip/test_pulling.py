@@ -110,6 +110,24 @@ def test_pulls_at_once_are_bounded_in_all_and_per_peer():
     assert hand.puller.in_flight == 5
 
 
+def test_publishers_that_may_be_gone_leave_places_for_those_that_are_connected():
+    hand = Hand(GossipLimits(pulls_max=8))
+    here = [key(number) for number in range(1, 4)]
+    hand.contacts.connected({peer.peer_id: f"/ip4/192.0.2.{n}/tcp/1" for n, peer in enumerate(here)}, START)
+    for peer in here:
+        hand.offer(peer, 1)
+    for pull in hand.puller.pulls(START):
+        hand.teach(pull, way=Way.DIRECT, address="/ip4/192.0.2.1/tcp/1")
+    gone = [key(number) for number in range(10, 30)]
+    for peer in gone:
+        hand.contacts.delivered(peer.peer_id, Way.DIRECT, "/ip4/198.51.100.1/tcp/1", START)
+        hand.offer(peer, 2)
+    assert len(hand.puller.pulls(START)) == 4
+    for peer in here:
+        hand.offer(peer, 3)
+    assert {pull.publisher for pull in hand.puller.pulls(START)} == {peer.peer_id for peer in here}
+
+
 def test_a_slow_sandbox_slows_the_pulls():
     hand = Hand(GossipLimits(verifying_max=3))
     for number in range(1, 9):

@@ -40,8 +40,8 @@ STARTED_S = 240.0
 """For a pair's first exchanged groups; half a minute on a quiet machine."""
 
 WARM_STEPS = 4
-WARM_EXTERNAL = 1.5
-"""External groups a step, in the last steps, of a daemon that is under way."""
+WARM_SHARE = 3 / 4
+"""Of its J, what a daemon that is under way gets as external groups in the last steps."""
 
 EXTERNAL = 2
 """J of a pair, unless its options say otherwise: a little less than one honest peer publishes in a step."""
@@ -123,6 +123,7 @@ class Honest:
         self.home.write_port(self.port)
         self.samples: list[Sample] = []
         self.daemon: DaemonProcess
+        self._external = EXTERNAL
         self._stop = threading.Event()
         self._watch = threading.Thread(target=self._keep_watching, name=f"watch {name}", daemon=True)
 
@@ -132,7 +133,9 @@ class Honest:
 
     def start(self, peers: Sequence[Honest], *options: str) -> None:
         named = [argument for peer in peers for argument in ("--peer", peer.target.address)]
-        self.daemon = DaemonProcess(self.home.path, *OPTIONS, *options, *named)
+        given = (*OPTIONS, *options)
+        *_, self._external = (int(number) for flag, number in pairwise(given) if flag == "--external")
+        self.daemon = DaemonProcess(self.home.path, *given, *named)
         self._watch.start()
 
     def close(self) -> None:
@@ -149,7 +152,8 @@ class Honest:
         """Until steps get external groups. Fails when the time is over."""
         while True:
             steps = self.daemon.named("step")[-WARM_STEPS:]
-            if len(steps) == WARM_STEPS and sum(s["external"] for s in steps) >= WARM_STEPS * WARM_EXTERNAL:
+            wanted = WARM_STEPS * WARM_SHARE * self._external
+            if len(steps) == WARM_STEPS and sum(s["external"] for s in steps) >= wanted:
                 return
             assert self.alive, self.daemon.describe()
             assert time.monotonic() < deadline, f"{self.name} exchanges no groups\n{self.daemon.describe()}"

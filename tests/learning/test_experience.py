@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_the_share_of_groups_that_teach_is_of_recent_ones():
     assert resumed.teaching_share == 0.25
 
 
+def test_capability_is_the_mean_reward_of_everybody_who_was_asked_the_same():
+    experience = Experience()
+    other = replace(own(1.0, 0.0), publisher="other", external=True)
+    experience.see_everybody([own(0.0, 1.0), own(0.0, 0.0)], [other])
+    assert experience.capability == {"me": 0.25, "other": 0.25}
+    experience.see_everybody([own(1.0, 1.0), own(1.0, 1.0)], [])
+    assert experience.capability == {"me": 0.625, "other": 0.125}, "who sends nothing was wrong throughout"
+    resumed = Experience()
+    resumed.restore(json.loads(json.dumps(experience.to_state())))
+    assert resumed.capability == experience.capability
+
+
 def test_own_surprisal_is_in_nats_per_byte():
     experience = Experience()
     assert experience.own_surprisal is None
@@ -82,3 +95,20 @@ def test_it_comes_back_from_json_and_goes_on_as_before():
     assert second.success == first.success
     assert second.surprisal == first.surprisal
     assert second.own_surprisal == first.own_surprisal
+
+
+def test_others_success_counts_the_groups_that_they_hid():
+    experience = Experience()
+    experience.see_others([own(1.0, 1.0), own(0.0, 1.0), own(1.0, 0.0)])  # one of four had none right
+    assert experience.others == {bytes(16): pytest.approx(0.5, abs=0.01)}
+    resumed = Experience()
+    resumed.restore(json.loads(json.dumps(experience.to_state())))
+    assert resumed.others == experience.others
+
+
+def test_what_an_older_checkpoint_says_others_showed_is_learned_anew():
+    experience = Experience()
+    experience.restore({"shown": {bytes(16).hex(): (0.9, 16)}})
+    assert experience.others == {}
+    experience.see_others([own(1.0, 1.0)])
+    assert experience.others == {bytes(16): pytest.approx(1.0, abs=0.01)}

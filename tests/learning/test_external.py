@@ -11,11 +11,14 @@ from swarmd.config import LearningConfig
 from swarmd.learning.algorithms import Grpo
 from swarmd.learning.batching import TrainRow
 from swarmd.learning.external import (
+    DELTA,
+    GAP_MAX,
     NATS_PER_BYTE_MAX,
     WEIGHT_MAX,
     AsOwn,
     ExternalBatch,
     Imitate,
+    NearImportance,
     Topr,
     TruncatedImportance,
     external_loss,
@@ -95,6 +98,43 @@ def test_tis_truncates():
     assert weight(TruncatedImportance(), 1.0, claim=-14.0) == WEIGHT_MAX
 
 
+F_TIS = TruncatedImportance(gap_max=GAP_MAX)
+
+
+def gap(nats, tokens=4):
+    """The claim of a publisher that found each of the tokens likelier by `nats` than this policy does."""
+    return tokens * (LOGPROB + nats)
+
+
+def test_f_tis_leaves_bad_text_alone_that_is_far_from_this_policy():
+    assert weight(F_TIS, -1.0, claim=gap(GAP_MAX + 0.01)) == 0
+    near = gap(GAP_MAX - 0.01)
+    assert weight(F_TIS, -1.0, claim=near) == weight(TruncatedImportance(), -1.0, claim=near) > 0
+
+
+@given(st.floats(-1.5, 1.4))
+def test_f_tis_keeps_good_text_however_far(nats):
+    assert weight(F_TIS, 1.0, claim=gap(nats)) == weight(TruncatedImportance(), 1.0, claim=gap(nats)) > 0
+
+
+# HACPO --------------------------------------------------------------------------------------------
+
+
+@given(nats=st.floats(-1.4, 1.4), advantage=st.sampled_from([-1.0, 1.0]))
+def test_hacpo_trains_only_on_what_is_a_little_less_likely_here(nats, advantage):
+    found = weight(NearImportance(), advantage, claim=gap(nats))
+    ratio = math.exp(-nats)
+    if 1 - DELTA + 1e-3 < ratio < 1 - 1e-3:
+        assert found == pytest.approx(ratio**2, rel=1e-3)
+    elif not 1 - DELTA - 1e-3 < ratio < 1 + 1e-3:
+        assert found == 0
+
+
+def test_hacpo_does_not_use_what_it_cannot_compare():
+    assert weight(NearImportance(), -1.0) == 0, "nothing claimed"
+    assert weight(NearImportance(), -1.0, claim=gap(0.1), same_tokens=False) == 0
+
+
 # Positives only -----------------------------------------------------------------------------------
 
 
@@ -114,7 +154,13 @@ def test_imitation_uses_what_was_good_and_nothing_else():
     same=st.booleans(),
 )
 def test_no_claim_gets_more_than_the_cap(claim, logprob, advantage, tokens, same):
-    for loss, most in ((Topr(), 1), (TruncatedImportance(), WEIGHT_MAX), (Imitate(), 1)):
+    for loss, most in (
+        (Topr(), 1),
+        (TruncatedImportance(), WEIGHT_MAX),
+        (F_TIS, WEIGHT_MAX),
+        (NearImportance(), 1),
+        (Imitate(), 1),
+    ):
         found = weight(loss, advantage, claim=claim, logprob=logprob, tokens=tokens, same_tokens=same)
         assert 0 <= found <= most, loss
 
@@ -146,7 +192,7 @@ def test_what_is_left_out_beforehand_is_exactly_what_would_get_no_gradient(
 
 @given(claim=st.one_of(st.just(NAN), st.floats(-1e12, 1e6)))
 def test_bad_text_that_is_impossible_here_is_left_alone_whatever_was_claimed(claim):
-    for loss in (Topr(), TruncatedImportance(), Imitate()):
+    for loss in (Topr(), TruncatedImportance(), F_TIS, NearImportance(), Imitate()):
         assert weight(loss, -1.0, claim=claim, logprob=-60.0) < 1e-9, loss
 
 
@@ -156,6 +202,8 @@ def test_the_configuration_names_each_of_them():
         "as_own": AsOwn(algorithm),
         "topr": Topr(),
         "tis": TruncatedImportance(),
+        "f_tis": F_TIS,
+        "hacpo": NearImportance(),
         "imitate": Imitate(),
     }
     for name, loss in chosen.items():

@@ -46,9 +46,13 @@ def group(
 
 def read(policy: Policy, made: ScoredGroup, most: float) -> Selection:
     """All rows that a loss could ask for, with each completion's reward as its advantage."""
+    return read_all(policy, [made], most)
+
+
+def read_all(policy: Policy, groups: Sequence[ScoredGroup], most: float) -> Selection:
     return select_rows(
         policy,
-        [made],
+        groups,
         trains_on=lambda row: True,
         with_equal_rewards=True,
         advantages_of=lambda each: torch.tensor(each.rewards),
@@ -118,7 +122,7 @@ def test_a_group_that_costs_too_much_is_read_in_part_whatever_it_is_made_of(
     made = group("What?", *costly, rewards=[1.0] * len(costly))
     whole, first = read(policy, made, math.inf), tuple(policy.render("What?"))
     own = work_of(policy, whole.rows, first) / (3 * TIMES_MAX)
-    kept = read(policy, made, work_max(own))
+    kept = read(policy, made, work_max(own, 1))
     assert work_of(policy, kept.rows, first) <= TIMES_MAX * own
     assert 0 < len(kept.rows) < len(whole.rows)
     assert kept.denominators.tokens == kept.trained_tokens
@@ -128,8 +132,36 @@ def test_a_group_like_own_ones_is_read_whole(policy: Policy) -> None:
     made = group("What?", ["5", "7"], ["5", "6", "8"], rewards=[1.0, -1.0])
     whole = read(policy, made, math.inf)
     own = work_of(policy, whole.rows, tuple(policy.render("What?")))
-    assert read(policy, made, work_max(own)) == whole
-    assert read(policy, made, work_max(None)) == whole
+    assert read(policy, made, work_max(own, 1)) == whole
+    assert read(policy, made, work_max(None, 1)) == whole
+
+
+CHEAP = group("Is 1 + 1 two?", ["yes"], ["no"], rewards=[1.0, -1.0])
+COSTLY = group("What?", *[["5", "7", "9", "11"]] * 8, rewards=[1.0] * 8)
+
+
+@pytest.mark.parametrize("groups", [(CHEAP, COSTLY), (COSTLY, CHEAP)], ids=["cheap first", "costly first"])
+def test_what_a_cheap_group_does_not_need_is_there_for_a_costly_one(
+    policy: Policy, groups: Sequence[ScoredGroup]
+) -> None:
+    works = [
+        work_of(policy, read(policy, each, math.inf).rows, tuple(policy.render(each.question)))
+        for each in groups
+    ]
+    assert max(works) > 3 * min(works)
+    whole = read_all(policy, groups, sum(works) + 1e-6)
+    assert len(whole.rows) == 2 + 8 * 4
+    assert read(policy, COSTLY, sum(works) / 2).trained_tokens < read(policy, COSTLY, math.inf).trained_tokens
+
+
+def test_costly_groups_share_evenly_what_a_step_may_read(policy: Policy) -> None:
+    first = tuple(policy.render("What?"))
+    alone = work_of(policy, read(policy, COSTLY, math.inf).rows, first)
+    found = read_all(policy, [COSTLY, replace(COSTLY, publisher="another")], alone)
+    halves = [[row for row in found.rows if row.publisher == by] for by in ("somebody", "another")]
+    one, other = (work_of(policy, rows, first) for rows in halves)
+    assert one == pytest.approx(other, rel=0.2)  # what is left of the one is less than a row, and the other's
+    assert 0.8 * alone < one + other <= alone
 
 
 def test_the_best_completions_are_read_first_and_keep_the_advantages_of_the_whole_group(
@@ -145,8 +177,8 @@ def test_the_best_completions_are_read_first_and_keep_the_advantages_of_the_whol
 
 
 def test_a_peer_without_own_groups_is_not_made_to_read_without_bound(policy: Policy) -> None:
-    assert work_max(None) == TIMES_MAX * OWN_WORK_UNKNOWN
-    assert work_max(100.0) == TIMES_MAX * 100
+    assert work_max(None, 4) == 4 * TIMES_MAX * OWN_WORK_UNKNOWN
+    assert work_max(100.0, 2) == 2 * TIMES_MAX * 100
 
 
 def test_what_own_groups_cost_that_teach_is_remembered_or_else_what_others_of_them_cost() -> None:

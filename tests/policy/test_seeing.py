@@ -20,6 +20,7 @@ from swarmd.logprobs import TokenRow
 from swarmd.model.sight import model_class
 from swarmd.policy import Policy, load_policy
 from swarmd.policy.preparing import prepare_plan
+from swarmd.tasks import Example
 from tests.tiny_sight import SIDE, VECTORS, write_tiny_sight
 
 RED = Image(SIDE, SIDE, bytes((255, 0, 0)) * SIDE * SIDE)
@@ -49,6 +50,21 @@ def test_a_prompt_holds_a_token_for_each_vector_of_each_image(policy: Policy) ->
     assert prompt.count(sight.token) == 2 * VECTORS
     assert prompt.images == (RED, SPLIT)
     assert policy.render("What is it?").images == ()
+
+
+def test_examples_show_their_images_before_those_of_the_question(policy: Policy) -> None:
+    sight = policy.tokenizer.sight
+    assert sight is not None
+    plain = policy.render("What is it?", (), (SPLIT,))
+    policy.examples = (Example("Which colour?", "red", (), (RED,)), Example("2+2?", "4"))
+    try:
+        shown = policy.render("What is it?", (), (SPLIT,))
+        assert shown.images == (RED, SPLIT)
+        assert shown.count(sight.token) == 2 * VECTORS
+        assert policy.render("3+3?").images == (RED,)
+    finally:
+        policy.examples = ()
+    assert policy.render("What is it?", (), (SPLIT,)) == plain != shown
 
 
 def test_tokens_are_rated_as_they_were_sampled_whatever_images_share_the_batch(policy: Policy) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from protocol import TaskFamily
 from protocol.people import PERSON
-from swarmd.step.needed import MEMORY, PARTIES_MAX, Shown, asking, unhidden
+from swarmd.learning.experience import unhidden
+from swarmd.step.needed import MEMORY, PARTIES_MAX, Shown, asking
 from tests.learning.candidates import group
 
 FAMILIES = tuple(

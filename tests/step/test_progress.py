@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from swarmd.config import LearningConfig, PolicyConfig
 from swarmd.errors import ConfigError, ModelError, StorageError
+from swarmd.images import Image
 from swarmd.learning import Trainer
 from swarmd.observe import SelfEvaluation
 from swarmd.step import progress as saved_progress
 from swarmd.step.progress import Progress
-from swarmd.storage import Checkpoints
-from swarmd.tasks import Example
+from swarmd.step.trained_on import examples_of
+from swarmd.storage import Checkpoint, Checkpoints
+from swarmd.tasks import Example, Exchange
 from tests.daemon.fakes import external_group
 
 PROMPT = "What is 1 + 1?"
@@ -41,6 +43,10 @@ def used(seed: int = 1) -> Progress:
     progress.experience.see_external({"other": 0.75})
     progress.rehearsal.see([], [external_group(2, publisher="other")])
     return progress
+
+
+def checkpoint_with(examples: JsonValue) -> Checkpoint:
+    return Checkpoint(1, {}, {}, {"examples": examples}, Path("checkpoint"))
 
 
 def test_a_restored_progress_draws_what_the_saved_one_would_have_drawn():
@@ -172,7 +178,11 @@ def test_the_checkpoint_of_the_best_evaluation_is_kept(make_policy, tmp_path: Pa
 
 def test_a_checkpoint_keeps_the_examples_it_was_trained_with(make_policy, tmp_path: Path):
     policy, progress = make_policy(), used()
-    policy.examples = (Example("2+2?", "4"),)
+    policy.examples = (
+        Example("2+2?", "4"),
+        Example("Guess.", "7", (Exchange("<answer>5</answer>", "It is higher."),)),
+        Example("What is it?", "red", (), (Image(1, 1, bytes((255, 0, 128))),)),
+    )
     trainer = Trainer(policy, LearningConfig())
     checkpoints = Checkpoints(tmp_path, 1)
     saved_progress.save(checkpoints, progress, policy, trainer, PolicyConfig())
@@ -180,4 +190,15 @@ def test_a_checkpoint_keeps_the_examples_it_was_trained_with(make_policy, tmp_pa
     checkpoint = checkpoints.load_latest()
     saved_progress.resume(checkpoint, Progress.fresh(1), other, Trainer(other, LearningConfig()))
     assert other.examples == policy.examples
-    assert "4" in other.tokenizer.hf.decode(other.render("3+3?"))
+    other.examples = other.examples[:2]  # this model sees nothing
+    assert "It is higher." in other.tokenizer.hf.decode(other.render("3+3?"))
+
+
+def test_examples_of_an_older_checkpoint_are_pairs_and_are_still_read():
+    assert examples_of(checkpoint_with([["2+2?", "4"]])) == (Example("2+2?", "4"),)
+
+
+@pytest.mark.parametrize("damaged", ["4", [["2+2?"]], [["What is it?", "red", [], [[2, 2, "AAAA"]]]]])
+def test_examples_that_are_damaged_are_refused(damaged: JsonValue):
+    with pytest.raises(ConfigError, match=r"no solved questions.*swarmd check"):
+        examples_of(checkpoint_with(damaged))

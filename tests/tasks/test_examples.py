@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol import TaskSpec
-from swarmd.tasks import Example, Question, prompt_messages, solved_examples
+from protocol import TaskFamily, TaskSpec
+from swarmd.images import IMAGES_MAX
+from swarmd.tasks import (
+    Example,
+    Exchange,
+    Question,
+    TaskRunner,
+    load_manifest,
+    prompt_messages,
+    solved_examples,
+)
 from swarmd.tasks.draw import example_specs
+from swarmd.tasks.episodes import Solution
 from swarmd.tasks.examples import CHARS_MAX, TRIED_MAX
 from tests.tasks.test_draw import SWARM, ArithmeticRunner
 
@@ -18,8 +28,9 @@ class Solver(ArithmeticRunner):
         super().__init__(broken=broken)
         self._silent, self._answer = silent, answer
 
-    async def expected(self, specs: Sequence[TaskSpec]) -> list[str | None]:
-        return [None if spec.dataset == self._silent else self._answer for spec in specs]
+    async def solutions(self, specs: Sequence[TaskSpec]) -> list[Solution | None]:
+        right = Solution((self._answer,), ())
+        return [None if spec.dataset == self._silent else right for spec in specs]
 
 
 async def test_the_tasks_take_turns_and_no_question_comes_twice() -> None:
@@ -56,3 +67,46 @@ def test_an_example_is_a_turn_of_the_user_and_one_of_the_assistant_before_the_qu
     assert asked == {"role": "user", "content": "2+2?"}
     assert answered == {"role": "assistant", "content": "<answer>4</answer>"}
     assert user == {"role": "user", "content": "3+3?"}
+
+
+def test_an_example_of_several_turns_is_the_whole_exchange_before_the_question() -> None:
+    guessed = Example("Guess.", "7", (Exchange("<answer>5</answer>", "It is higher."),))
+    found = prompt_messages("Guess again.", [guessed])
+    assert [(each["role"], each["content"]) for each in found[1:]] == [
+        ("user", "Guess."),
+        ("assistant", "<answer>5</answer>"),
+        ("user", "It is higher."),
+        ("assistant", "<answer>7</answer>"),
+        ("user", "Guess again."),
+    ]
+
+
+def first_specs(family: TaskFamily) -> list[TaskSpec]:
+    """Those that the first two examples of a task are looked for among; short questions are found at once."""
+    return [spec for start in (0, TRIED_MAX) for spec in example_specs(family, start, 4)]
+
+
+async def test_examples_of_a_game_are_won_and_say_what_the_game_says() -> None:
+    manifest = load_manifest("guessing")
+    async with TaskRunner(reward=manifest.reward) as runner:
+        found = await solved_examples(runner, manifest, 4)
+        for example, family in zip(found, manifest.tasks * 2, strict=True):
+            turns = [*(each.written for each in example.exchanges), f"<answer>{example.answer}</answer>"]
+            scores = await runner.score([(spec, [turns]) for spec in first_specs(family)])
+            won = [score for [score] in scores if score.reward == 1.0]
+            assert won
+            assert won[0].observations == tuple(each.observation for each in example.exchanges)
+    assert any(len(example.exchanges) > 1 for example in found)
+
+
+async def test_examples_about_images_show_them_and_are_right() -> None:
+    manifest = load_manifest("visual")
+    async with TaskRunner(reward=manifest.reward) as runner:
+        found = await solved_examples(runner, manifest, 8)
+        specs = [spec for family in manifest.tasks for spec in first_specs(family)]
+        drawn = [each for each in await runner.questions(specs) if isinstance(each, Question)]
+        asked = {(each.text, each.images): each.spec for each in drawn}
+        items = [(asked[each.question, each.images], [f"<answer>{each.answer}</answer>"]) for each in found]
+        assert [score.reward for [score] in await runner.score(items)] == [1.0] * len(found)
+    assert len(found) == 7  # the video has four images: five were shown, and eight are the most
+    assert 0 < sum(len(each.images) for each in found) <= IMAGES_MAX

@@ -12,6 +12,7 @@ import pytest_asyncio
 from protocol import TaskSpec, canonical_json, prompt_digest
 from swarmd.errors import ConfigError
 from swarmd.tasks import Question, TaskFailure, TaskRunner, WorkerOptions, load_manifest
+from swarmd.tasks.episodes import Solution
 from swarmd.tasks.frames import FRAME_BYTES_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,6 +55,9 @@ class Task:
 
     def expected(self, entry):
         return "x" * 5_000_000
+
+    def solution(self, entry):
+        return {1: ["left", "right"], 2: ["right", "left"], 3: ["right", 7], 4: ["x" * 9_000, "right"]}[entry]
 
 class Odd:
     version = "1"
@@ -207,6 +211,13 @@ async def test_what_is_hidden_is_bounded_so_that_no_task_ends_its_worker(runner)
     assert "which is not text" in found[1].detail
     assert await runner.expected([odd()] * 8) == [None] * 8
     assert runner.restarts == restarts
+
+
+async def test_a_solution_is_played_and_one_that_is_wrong_or_long_or_no_text_is_none(runner):
+    specs = [odd().model_copy(update={"seed": seed}) for seed in (1, 2, 3, 4, 5)]
+    right, *others = await runner.solutions(specs)
+    assert right == Solution(("left", "right"), ("heard 'left'",))
+    assert others == [None] * 4
 
 
 async def test_held_out_questions_that_no_frame_has_room_for_are_found_all_the_same(runner):

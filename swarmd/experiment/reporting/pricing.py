@@ -27,17 +27,17 @@ Machine = Literal["smollm2-135m", "qwen2.5-0.5b"]
 MACHINES: Mapping[Machine, Prices] = {
     "smollm2-135m": {
         "decoding_steps": 0.0,
-        "tokens_generated": 3.98 / 512,
-        "updates": 0.0919,
-        "tokens_trained_own": 3.15 / 512,
-        "tokens_trained_external": 3.15 / 512,
+        "tokens_generated": 1.65 / 512,
+        "updates": 0.0593,
+        "tokens_trained_own": 3.2 / 512,
+        "tokens_trained_external": 3.2 / 512,
     },
     "qwen2.5-0.5b": {
         "decoding_steps": 0.0,
-        "tokens_generated": 4.82 / 128,
-        "updates": 0.372,
-        "tokens_trained_own": 4.68 / 128,
-        "tokens_trained_external": 4.68 / 128,
+        "tokens_generated": 2.69 / 128,
+        "updates": 0.134,
+        "tokens_trained_own": 3.89 / 128,
+        "tokens_trained_external": 3.89 / 128,
     },
 }
 """Seconds per unit of a step of these models on two cores, without what does not depend on the model. From

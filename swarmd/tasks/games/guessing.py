@@ -62,6 +62,17 @@ class Guessing:
         """Whether each guess is spelled in its one shortest form."""
         return all(answer is None or answer == str(int(answer)) for answer in answers)
 
+    def solution(self, entry: int) -> list[str]:
+        """Halve what is left, until the number is found or the tries are used up."""
+        least, most, guesses = 1, self._largest, list[int]()
+        while len(guesses) < self.turns and entry not in guesses[-1:]:
+            guesses.append((least + most) // 2)
+            if entry > guesses[-1]:
+                least = guesses[-1] + 1
+            else:
+                most = guesses[-1] - 1
+        return list(map(str, guesses))
+
     def expected(self, entry: int) -> str:
         """The number, to show to people."""
         return str(entry)

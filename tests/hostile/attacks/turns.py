@@ -48,6 +48,11 @@ SWARM = attacked(
 the preset `guessing`; and the game that can be made to cost most."""
 
 
+OPTIONS = ("--external", "1")
+"""As many groups as a peer of this swarm always has. It is short of more, so that anybody's true groups would
+make a pair do more work than the one that is left alone, whatever they cost."""
+
+
 def wrong(asked: Asked) -> str:
     """A guess that is no number's."""
     return answer(int(asked.right) + 1)
@@ -173,6 +178,7 @@ ATTACKS = (
         tell_lies,
         partial(nothing_taken, LIARS, 1),
         swarm=SWARM,
+        options=OPTIONS,
     ),
     Attack(
         "turns-malformed",
@@ -180,6 +186,7 @@ ATTACKS = (
         send_malformed,
         partial(nothing_taken, LIARS, 0),
         swarm=SWARM,
+        options=OPTIONS,
     ),
     Attack(
         "turns-costly",
@@ -187,6 +194,7 @@ ATTACKS = (
         cost,
         partial(nobody_held_up, COSTLY),
         swarm=SWARM,
+        options=OPTIONS,
     ),
     Attack(
         "turns-long",
@@ -194,5 +202,6 @@ ATTACKS = (
         write_long,
         partial(nobody_held_up, COSTLY),
         swarm=SWARM,
+        options=OPTIONS,
     ),
 )

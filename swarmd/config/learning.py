@@ -1,0 +1,237 @@
+"""The settings of one policy update, and which of them go together."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from swarmd.config.base import STEPS_MAX, Flag, Slice
+
+READ_BY = {
+    "clip_low": ("grpo", "dr_grpo", "ppo"),
+    "clip_high": ("grpo", "dr_grpo", "ppo"),
+    "gspo_clip_low": ("gspo",),
+    "gspo_clip_high": ("gspo",),
+    "gae_gamma": ("ppo",),
+    "gae_lambda": ("ppo",),
+    "value_learning_rate": ("ppo",),
+    "value_clip": ("ppo",),
+    "external_baseline": ("grpo", "dr_grpo", "gspo"),
+}
+"""Settings of [learning] that only some algorithms read."""
+
+
+class LearningConfig(Slice):
+    """One policy update: how many groups of which kind, and how the policy learns from them."""
+
+    local: Annotated[int, Flag("--local")] = Field(4, ge=0, le=1024)
+    """Own groups per step (I in the paper)."""
+    external: Annotated[int, Flag("--external")] = Field(4, ge=0, le=1024)
+    """Groups by other peers per step (J in the paper). 0 trains alone."""
+    external_fill: int | None = Field(None, ge=1, le=2048, examples=[8])
+    """Groups with an advantage that a step wants in all. Groups by others are drawn only until there are so
+    many, at most `external`. Unset: as many as `external` says."""
+    mix: Literal["fixed", "measured"] = "fixed"
+    """fixed: local, external and external_fill are as set. measured: while few own groups teach, a step makes
+    local + external own groups and fills up to as many that teach; where groups by others cost more than own
+    groups that teach, it draws none."""
+    unended: Literal["wrong", "scored"] = "wrong"
+    """What a completion earns that was cut off while it went on behind its answer: wrong (nothing) or scored
+    (what the answer earns)."""
+    group_size: Annotated[int, Flag("--group-size")] = Field(8, ge=2, le=64)
+    """Completions sampled per question (G)."""
+    algorithm: Annotated[Literal["grpo", "dr_grpo", "gspo", "ppo"], Flag("--algorithm")] = "grpo"
+    """Policy gradient: grpo (averaged over tokens), dr_grpo, gspo or ppo (with a value head)."""
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    """A token's ratio is clipped below at 1 - clip_low (grpo, dr_grpo, ppo)."""
+    clip_high: float = Field(0.28, gt=0)
+    """A token's ratio is clipped above at 1 + clip_high (grpo, dr_grpo, ppo)."""
+    gspo_clip_low: float = Field(3e-4, gt=0, lt=1)
+    """A whole completion's ratio is clipped below at 1 - gspo_clip_low."""
+    gspo_clip_high: float = Field(4e-4, gt=0)
+    """A whole completion's ratio is clipped above at 1 + gspo_clip_high."""
+    gae_gamma: float = Field(1.0, gt=0, le=1)
+    """ppo's discount of a reward, per token until the reward comes."""
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    """What ppo's advantages rely on: at 0 the value head's next estimate, at 1 the reward alone."""
+    value_learning_rate: float = Field(3e-4, gt=0, le=1)
+    """Learning rate of ppo's value head."""
+    value_clip: float = Field(0.2, gt=0)
+    """How far ppo's value head may move its estimates on one batch."""
+    kl_coefficient: float = Field(0.0, ge=0)
+    """Weight of the KL divergence from the frozen starting model. 0 keeps no such model in memory."""
+    external_coefficient: float = Field(1.0, ge=0)
+    """lambda in L = L_local/N_local + lambda * L_external/N_external."""
+    external_loss: Annotated[
+        Literal["as_own", "topr", "tis", "f_tis", "hacpo", "imitate"], Flag("--external-loss")
+    ] = "imitate"
+    """How external tokens are weighted: imitate (correct completions only), topr, as_own (the paper's rule,
+    and the only one for ppo), tis, f_tis (tis without wrong text that is far from this policy) or hacpo."""
+    external_tokens: Literal["verified", "all"] = "verified"
+    """Which tokens of others' correct completions are trained on: verified (the answer, which was checked,
+    and as much of the text around it as this policy would write itself) or all (the rule of the paper and of
+    as_own)."""
+    external_baseline: Literal["group", "shared", "xgrpo", "sgt", "hacpo"] = "group"
+    """What others' rewards are compared with: group (the mean of their group, the paper's rule) or shared
+    (half of that and half of this peer's own success on the task family: what it cannot do counts most, and
+    groups that are right throughout are published and trained on). In experiments also xgrpo, sgt or hacpo,
+    which compare answers to one question, so that all nodes are asked the same."""
+    sampler: Annotated[Literal["uniform", "scored", "need"], Flag("--sampler")] = "uniform"
+    """How external groups that have an advantage are drawn: uniform (the paper's rule), scored, or need (by
+    how much this peer would learn)."""
+    judge: Annotated[str | None, Flag("--judge", "NAME|DIR|HUB_ID")] = Field(
+        None, max_length=512, examples=["./my-judge"]
+    )
+    """Language model that judges here whether answers are right, in a swarm whose manifest asks for one.
+    Unset: the one that the manifest names."""
+    reward_model: Annotated[str | None, Flag("--reward-model", "DIR|HUB_ID")] = Field(
+        None, max_length=512, examples=["./my-reward-model"]
+    )
+    """Sequence classifier that judges here, in a swarm whose manifest asks for one. Unset: the manifest's."""
+    rehearse: int = Field(0, ge=0, le=1024)
+    """Right answers of others trained on again per step, at most: only of task families in which this peer
+    succeeds less than half as often as others."""
+    needed_questions: float = Field(0.0, ge=0, le=0.9)
+    """Share of own questions, at most, asked of the task families in which this peer succeeds and others do
+    not. The others follow the weights of the swarm's tasks, as all do at 0."""
+    learning_rate: Annotated[float, Flag("--lr")] = Field(1e-4, gt=0, le=1)
+    """Peak learning rate of AdamW."""
+    schedule: Annotated[Literal["constant", "cosine"], Flag("--schedule")] = "constant"
+    """Learning rate after warm-up: constant, or cosine down to a tenth of the peak at total_steps."""
+    warmup_steps: int = Field(5, ge=0, le=STEPS_MAX)
+    """Steps over which the learning rate rises linearly to its peak. The first is not zero."""
+    total_steps: Annotated[int | None, Flag("--total-steps")] = Field(
+        None, ge=1, le=STEPS_MAX, examples=[500]
+    )
+    """Length of the cosine schedule, in steps. Required by that schedule."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients with a larger norm are scaled down to this one."""
+    updates_per_batch: int = Field(1, ge=1, le=16)
+    """Optimiser steps per batch. Above 1, ratios leave 1 and the clip takes effect."""
+    token_budget: int | None = Field(None, ge=64, examples=[4096])
+    """Tokens trained on at once, with a prompt counted once per group; gradients are accumulated. Unset: as
+    many as fit into the memory limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ppo_and_the_paper_have_rules_of_their_own(cls, given: Any) -> Any:
+        """Unless set otherwise, ppo takes as_own as its external loss, and as_own trains on all tokens."""
+        if not isinstance(given, dict):
+            return given
+        if given.get("algorithm") == "ppo":
+            given = {"external_loss": "as_own", **given}
+        if given.get("external_loss") == "as_own":
+            given = {"external_tokens": "all", **given}
+        return given
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> LearningConfig:
+        if self.local + self.external == 0:
+            raise ValueError("local and external are both 0, which leaves nothing to learn from: raise one")
+        return self
+
+    @model_validator(mode="after")
+    def _measured_mix_has_both(self) -> LearningConfig:
+        if self.mix == "measured" and (self.local == 0 or self.external_fill is not None):
+            raise ValueError(
+                "mix is measured, which chooses by what own groups teach and sets external_fill itself: set "
+                "local to 1 or more and remove external_fill, or set mix to fixed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _algorithm_reads_what_is_set(self) -> LearningConfig:
+        for key, algorithms in READ_BY.items():
+            # Compare values, not which fields were set: a config written out in full must read back the same.
+            changed = getattr(self, key) != type(self).model_fields[key].default
+            if changed and self.algorithm not in algorithms:
+                raise ValueError(
+                    f"{key} is set but algorithm is {self.algorithm}, which does not use it: remove it, or "
+                    f"choose algorithm {' or '.join(algorithms)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _ppo_has_what_it_needs(self) -> LearningConfig:
+        if self.algorithm != "ppo":
+            return self
+        if self.local == 0:
+            raise ValueError(
+                "algorithm is ppo, whose value head learns from own groups, but local is 0: raise local, or "
+                "choose another algorithm"
+            )
+        if self.external > 0 and self.external_loss != "as_own":
+            raise ValueError(
+                f"algorithm is ppo, which has no advantage per completion, but external_loss "
+                f"{self.external_loss} needs one: set external_loss to as_own, set external to 0, or choose "
+                "another algorithm"
+            )
+        if self.external > 0 and self.external_tokens != "all":
+            raise ValueError(
+                "algorithm is ppo, which gives each token its own advantage and so cannot train on verified "
+                "tokens only: set external_tokens to all, set external to 0, or choose another algorithm"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _needed_questions_need_others(self) -> LearningConfig:
+        if self.needed_questions and self.external == 0:
+            raise ValueError(
+                "needed_questions is set but external is 0, which shows nothing of what others need: raise "
+                "external, or set needed_questions to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lessons_need_an_advantage(self) -> LearningConfig:
+        if self.rehearse and self.external_baseline == "group":
+            raise ValueError(
+                "rehearse is set but external_baseline is group, over which a single right answer has no "
+                "advantage: set external_baseline to shared, or rehearse to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _same_questions_come_from_everybody(self) -> LearningConfig:
+        if not self.asks_the_same:
+            return self
+        if self.algorithm not in ("grpo", "gspo"):
+            raise ValueError(
+                f"external_baseline is {self.external_baseline}, which divides by the deviation of all "
+                f"rewards, but algorithm is {self.algorithm}: choose algorithm grpo or gspo"
+            )
+        if self.local == 0 or self.external % self.local:
+            raise ValueError(
+                f"external_baseline is {self.external_baseline}, which wants the groups of all others, but "
+                "external is no multiple of local: set external to local times the number of other nodes"
+            )
+        if self.rehearse or self.needed_questions or self.mix == "measured":
+            raise ValueError(
+                f"external_baseline is {self.external_baseline}, for which all nodes are asked the same "
+                "questions, but rehearse, needed_questions or mix goes beyond them: remove that setting"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cosine_needs_an_end(self) -> LearningConfig:
+        if self.schedule == "cosine" and self.total_steps is None:
+            raise ValueError("schedule is cosine but total_steps is not set: set the step at which it ends")
+        return self
+
+    @property
+    def needs_same_tokenizer(self) -> bool:
+        """Whether the external loss can use only groups of peers with this tokenizer."""
+        return self.external_loss in ("tis", "f_tis", "hacpo")
+
+    @property
+    def asks_the_same(self) -> bool:
+        """Whether all nodes of an experiment are asked the same questions."""
+        return self.external_baseline in ("xgrpo", "sgt", "hacpo")
+
+    @property
+    def takes_all_right(self) -> bool:
+        """Whether groups that are right throughout are published, and others' are trained on."""
+        return self.external_baseline != "group"

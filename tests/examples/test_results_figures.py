@@ -1,0 +1,73 @@
+"""The commands that make the figures and the table of rivals in docs/results.md, from made-up results."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.experiment.made_up_results import CONFIG, write_results
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two nodes alone (4/0), and two that share and are named `ours`; each is good at one of two tasks."""
+    path = tmp_path / "made-up"
+    write_results(path, counted=True)
+    alone, sharing = CONFIG.model_dump(mode="json")["configurations"]
+    config = CONFIG.model_dump(mode="json") | {
+        "specialities": [["gcd"], ["count_bits"]],
+        "configurations": [alone, sharing | {"name": "ours"}],
+    }
+    (path / "experiment.json").write_text(json.dumps(config))
+    for rounds in path.glob("runs/*/rounds.jsonl"):
+        lines = [json.loads(line) for line in rounds.read_text().splitlines()]
+        settings = lines[0]["settings"]["configuration"]
+        settings["label"] = settings["label"].replace("2/2", "ours")
+        for line in lines:
+            if line["kind"] == "held_out":
+                line["tasks"]["count_bits"] = {"success": 0.2, "questions": 4}
+        rounds.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+def test_three_figures_are_drawn(folder, tmp_path, monkeypatch, capsys) -> None:
+    out = tmp_path / "plots"
+    folders = ("--alike", f"0.001={folder}", "--specialists", str(folder), "--rivals", str(folder))
+    run(monkeypatch, "results_figures.py", *folders, "--out", str(out))
+    drawn = [out / f"{name}.svg" for name in ("gain-by-rarity", "specialists-by-round", "rivals")]
+    assert [Path(line) for line in capsys.readouterr().out.split() if line.endswith(".svg")] == drawn
+    assert all(file.stat().st_size > 1000 for file in drawn)
+
+
+def test_a_folder_whose_success_is_not_given_is_refused(folder, tmp_path, monkeypatch) -> None:
+    folders = ("--alike", str(folder), "--specialists", str(folder), "--rivals", str(folder))
+    with pytest.raises(SystemExit, match="SUCCESS=DIR"):
+        run(monkeypatch, "results_figures.py", *folders, "--out", str(tmp_path))
+
+
+def test_a_folder_without_results_is_named(tmp_path, monkeypatch) -> None:
+    with pytest.raises(SystemExit, match="holds no results"):
+        run(monkeypatch, "rivals_table.py", str(tmp_path))
+
+
+def test_the_table_has_gains_and_what_was_forgotten(folder, monkeypatch, capsys) -> None:
+    run(monkeypatch, "rivals_table.py", str(folder))
+    alone, ours = (line.split(" | ") for line in capsys.readouterr().out.splitlines()[-3:-1])
+    assert alone[1:5] == ["4/0", "2", "1.2 (0.8 to 1.6)", "–"]
+    assert ours[0] == "| ours"
+    assert ours[4].startswith("+100.0 %"), "twice the reward in as many rounds"
+    others_at_the_end, own_at_the_end = (0.2 + 0.5) / 2, (0.5 + 0.2) / 2
+    own_at_the_start = (0.0 + 0.2) / 2
+    expected = (others_at_the_end, own_at_the_end, own_at_the_start - own_at_the_end)
+    assert [float(cell.split()[0]) for cell in ours[7:]] == pytest.approx(expected)
