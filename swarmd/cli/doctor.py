@@ -41,14 +41,10 @@ def doctor(
 
     path = home_path(home)
     try:
-        if path.exists() and not path.is_dir():
-            file = Check("home", "fail", f"{path} is a file", "name a directory with --home")
-            found = Diagnosis((file,), ())
-        else:
-            patient = _patient(path)
-            if patient.status is None and not as_json:
-                typer.echo("no daemon answers here: loading PyTorch to look itself: some seconds", err=True)
-            found = diagnose(patient)
+        patient = _patient(path)
+        if patient.status is None and not as_json:
+            typer.echo("no daemon answers here: loading PyTorch to look itself: some seconds", err=True)
+        found = diagnose(patient)
     except ConfigError as error:  # nothing else can be said before the settings can be read
         remedy = f"`swarmd config check --home {shlex.quote(str(path))}`"
         found = Diagnosis((Check("settings", "fail", str(error), remedy),), ())

@@ -33,12 +33,12 @@ async def open_panel(
         thread, load_panel, manifest, learning, device, thread
     )
     await calibrate(panel, tasks, manifest)
-    for doubt in (*panel.doubts(), *_unused(manifest, learning)):
+    for doubt in (*panel.doubts(), *unused_judges(manifest, learning)):
         warn(doubt)
     return panel
 
 
-def _unused(manifest: Manifest, learning: LearningConfig) -> Iterator[str]:
+def unused_judges(manifest: Manifest, learning: LearningConfig) -> Iterator[str]:
     """A judge that was named here, in a swarm that asks for none of its kind."""
     asked = {rule.kind for task in manifest.tasks for rule in judges_of(task.config)}
     for flag, kind, given in (

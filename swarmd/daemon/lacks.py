@@ -127,7 +127,7 @@ class EndLack:
         return (
             f"completions stopped ending: {last:.0%} end by themselves in the last {LAST_STEPS} steps, "
             f"{first:.0%} did at first. The others are cut off at the limit, which costs time and teaches "
-            "nothing: end them after the answer with --stop '</answer>', or lower --learning-rate"
+            "nothing: end them after the answer with --stop '</answer>', or lower --lr"
         )
 
 

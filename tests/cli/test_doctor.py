@@ -139,8 +139,8 @@ def test_a_peer_that_nobody_can_dial_is_a_warning_with_the_remedy(tmp_path) -> N
 def test_a_home_that_is_a_file_is_called_one(swarmd, tmp_path) -> None:
     (tmp_path / "file").touch()
     outcome = swarmd("doctor", "--home", tmp_path / "file")
-    assert outcome.code == 1
-    assert "is a file" in outcome.out
+    assert outcome.code == 2
+    assert outcome.err == f"error: --home {tmp_path / 'file'} is a file: name a directory\n"
 
 
 def test_a_long_line_of_the_plan_stays_indented(capsys, monkeypatch) -> None:

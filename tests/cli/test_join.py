@@ -145,7 +145,7 @@ def test_the_daemon_s_exit_code_is_the_command_s(swarmd, monkeypatch, tmp_path) 
         (["--sampler", "best"], "error: --sampler: learning.sampler: input should be 'uniform', 'scored' or"),
         (
             ["--external-loss", "none"],
-            "learning.external_loss: input should be 'as_own', 'topr', 'tis' or 'imitate'",
+            "learning.external_loss: input should be 'as_own', 'topr', 'tis', 'f_tis', 'hacpo' or 'imitate'",
         ),
         (["--http", "here"], "error: --http: observe.http: 'here' is not HOST:PORT"),
         (["--port", "70000"], "error: --port: network.port: input should be less than or equal to 65535"),

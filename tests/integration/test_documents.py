@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("docs/first-hour.md", "docs/operating.md", "docs/swarms.md")
 BLOCK = re.compile(r"(<!-- [^\n]* -->\n)?(?:<!-- use -->\n)?```(console|sh)\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(swarmd [^`]+)`")
+FLAG = re.compile(r"`(--[a-z][a-z-]*)")
+ADVISED = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
 COLUMNS = 100  # of the terminal that is shown
 REST = re.compile(r"[.…|#<].*| \[.*")
@@ -101,6 +103,29 @@ def known(command: str) -> bool:
         found = further.get(words[0], found) if words else found
     flags = {name for option in found.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
     return {word.partition("=")[0].strip(",") for word in words if word.startswith("--")} <= flags
+
+
+def all_flags() -> set[str]:
+    found = [COMMANDS[name].load(name) for name in COMMANDS]
+    found += [each for command in found for each in getattr(command, "commands", {}).values()]
+    options = [option for command in found for option in command.params]
+    return {name for option in options for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "README.md"])
+def test_each_flag_in_the_text_exists(document: str) -> None:
+    assert set(FLAG.findall((ROOT / document).read_text())) - all_flags() == set()
+
+
+def test_each_flag_that_a_message_advises_exists() -> None:
+    """In the package's source. Here stand the flags of other programs, and a style sheet's names."""
+    others = {
+        "--editable", "--ink", "--install", "--line", "--link", "--list", "--logdir", "--manifest", "--no-",
+        "--no-deps", "--no-pager", "--now", "--nproc-per-node", "--outfile", "--paper", "--path",
+        "--property", "--quiet", "--row", "--save", "--target", "--ulimit", "--unit", "--user", "--value",
+    }  # fmt: skip
+    texts = [path.read_text() for path in (ROOT / "swarmd").rglob("*.py")]
+    assert {flag for text in texts for flag in ADVISED.findall(text)} - all_flags() - others == set()
 
 
 @pytest.mark.daemon

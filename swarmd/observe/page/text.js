@@ -56,10 +56,10 @@ export function bytes(value) {
 export function duration(seconds) {
   if (!isNumber(seconds)) return UNKNOWN;
   const whole = Math.max(0, Math.floor(seconds));
-  if (whole < 60) return whole + " s";
-  if (whole < 3600) return Math.floor(whole / 60) + " min";
-  if (whole < 86400) return Math.floor(whole / 3600) + " h " + Math.floor((whole % 3600) / 60) + " min";
-  return Math.floor(whole / 86400) + " d " + Math.floor((whole % 86400) / 3600) + " h";
+  if (whole < 60) return whole + "\u00a0s";
+  if (whole < 3600) return Math.floor(whole / 60) + "\u00a0min";
+  if (whole < 86400) return Math.floor(whole / 3600) + "\u00a0h " + Math.floor((whole % 3600) / 60) + "\u00a0min";
+  return Math.floor(whole / 86400) + "\u00a0d " + Math.floor((whole % 86400) / 3600) + "\u00a0h";
 }
 
 export const clock = (unix) => new Date(1000 * unix).toLocaleTimeString("en-GB");
