@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -141,12 +144,18 @@ def test_every_metric_and_label_of_the_dashboard_is_in_the_exposition(dashboard:
     grouped = {name for expr in expressions(dashboard) for name in re.findall(r"by \((\w+)\)", expr)}
     assert grouped <= labels
     for variable in dashboard["templating"]["list"][1:]:
-        assert set(re.findall(r"swarmd_\w+", variable["definition"])) <= there
+        assert set(re.findall(r"swarmd_\w+", variable["query"]["query"])) <= there
 
 
 def test_a_query_takes_rates_of_counters_and_histograms_only(dashboard: dict[str, Any]) -> None:
     rated = {name for expr in expressions(dashboard) for name in re.findall(r"rate\((\w+)", expr)}
     assert all(name.endswith(("_total", "_sum", "_bucket")) for name in rated)
+
+
+def test_grafanas_own_schema_knows_all_of_the_dashboard(dashboard: dict[str, Any]) -> None:
+    plugins.register_default_plugins()
+    read = Dashboard.from_json(dashboard)
+    assert json.loads(JSONEncoder().encode(read)) == dashboard, "what the schema lacks would be lost here"
 
 
 def test_the_dashboard_can_be_provisioned(dashboard: dict[str, Any]) -> None:
