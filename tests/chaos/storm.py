@@ -27,8 +27,8 @@ SILENCE_S = 15.0
 """Longer than any silence after a heal should be."""
 
 WITNESSES = 2
-"""Machines of each side to which nothing but the cut happens, from `SILENCE_S` after the heal of the one before
-until that long after its own: what they do not hear is the cut's doing."""
+"""Machines of each side to which nothing but the cut happens, from `SILENCE_S` after the last heal until that
+long after its own: what they do not hear is the cut's doing."""
 
 EXCHANGED_S = 30.0
 """A witness has had a group of others no longer ago than this."""
