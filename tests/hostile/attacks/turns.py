@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from protocol import TURNS_RECORD_PAYLOAD_TYPE, TaskFamily, prompt_digest
 from protocol.limits import TURNS_MAX
@@ -34,19 +35,36 @@ FILLING_TURN_BYTES = 250
 LONGEST_TASK = "longest"
 """Of the swarm whose tasks have as many turns as a task may have."""
 
-SWARM = attacked(
-    "attacked-turns",
-    *(
-        {"name": name, "source": "games", "dataset": "guessing", "weight": weight,
-         "config": {"largest": largest, "turns": turns}}
-        for name, weight, largest, turns in (
-            ("guessing-20", 50, 20, 4), ("guessing-50", 50, 50, 5), (LONGEST_TASK, 1, 99_999, TURNS_MAX)
-        )
-    ),
-)  # fmt: skip
-"""Tasks that the embedded model can do from the start, so that a pair soon exchanges enough groups; those of
-the preset `guessing`; and the game that can be made to cost most."""
 
+def swarm(weight: int) -> dict[str, Any]:
+    """Tasks that the embedded model can do from the start, so that a pair soon exchanges enough groups; those
+    of the preset `guessing`; and the game that can be made to cost most. `weight`: of the guessing games; the
+    others have 100 each."""
+    games = (
+        ("guessing-20", weight, 20, 4),
+        ("guessing-50", weight, 50, 5),
+        (LONGEST_TASK, 1, 99_999, TURNS_MAX),
+    )
+    return attacked(
+        "attacked-turns",
+        *(
+            {
+                "name": name,
+                "source": "games",
+                "dataset": "guessing",
+                "weight": weight,
+                "config": {"largest": largest, "turns": turns},
+            }
+            for name, weight, largest, turns in games
+        ),
+    )
+
+
+SWARM = swarm(50)
+
+RARELY_PLAYED = swarm(1)
+"""Of which a pair hardly ever asks itself a game. An own group of a game takes ten times as long to train on as
+one of a sum, so the few that teach would decide how many steps a pair takes."""
 
 OPTIONS = ("--external", "1")
 """As many groups as a peer of this swarm always has. It is short of more, so that anybody's true groups would
@@ -193,7 +211,7 @@ ATTACKS = (
         "true groups of as many turns as a record holds",
         cost,
         partial(nobody_held_up, COSTLY),
-        swarm=SWARM,
+        swarm=RARELY_PLAYED,
         options=OPTIONS,
     ),
     Attack(
@@ -201,7 +219,7 @@ ATTACKS = (
         "true groups that write long text into every prompt that follows",
         write_long,
         partial(nobody_held_up, COSTLY),
-        swarm=SWARM,
+        swarm=RARELY_PLAYED,
         options=OPTIONS,
     ),
 )
