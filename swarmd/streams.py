@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output, whose errors name it: Python names only files that it opened."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            error.filename = "the output"
+            raise
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            error.filename = "the output"
+            raise
 
 
 def mend_streams() -> None:
@@ -17,7 +36,15 @@ def mend_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            # The lowest number that is free. A child inherits it, as it would any other stream.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _Output(
+            sys.stdout.buffer,
+            encoding=sys.stdout.encoding,
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  it stays open
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115

@@ -134,11 +134,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except SystemExit as done:
         leave(done.code if isinstance(done.code, int) else exit_codes.FAILED)
     except Exception as error:  # noqa: BLE001  a bug: Python would exit with 1, the code of errors that people can fix
-        if is_disk_full(error):
-            _say(f"{getattr(error, 'filename', None) or 'the output'} cannot be written: no space is left")
-            leave(exit_codes.DISK_FULL)
-        traceback.print_exc()
-        leave(exit_codes.BUG)
+        is_full = is_disk_full(error)
+        if is_full and isinstance(error, OSError):
+            _say(f"{error.filename} cannot be written: no space is left" if error.filename else error)
+        else:  # even if raised while a full disk was handled
+            traceback.print_exc()
+        leave(exit_codes.DISK_FULL if is_full else exit_codes.BUG)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -87,7 +87,7 @@ def print_help(app: typer.Typer, arguments: Sequence[str]) -> int | None:
 
     Typer itself would first import pydantic, to read flags that nobody gave.
     """
-    is_asked = arguments[-1:] != [] and arguments[-1] in HELP_FLAGS
+    is_asked = bool(arguments) and arguments[-1] in HELP_FLAGS
     command: Any = typer.main.get_command(app)
     context = typer.Context(command, info_name=app.info.name, help_option_names=list(HELP_FLAGS))
     for name in arguments[:-1] if is_asked else arguments:

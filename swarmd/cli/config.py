@@ -72,11 +72,16 @@ def check(
 
     path = home_path(home)
     chosen = path / "config.toml" if file is None else file
-    if chosen.is_dir():
-        raise ConfigError(f"{chosen} is a directory: name the file in it, or give the home with --home")
-    if not chosen.is_file():
-        hint = "all settings have their defaults" if file is None else "name a file"
-        raise ConfigError(f"there is no file {chosen}: {hint}")
+    try:
+        if chosen.is_dir():
+            raise ConfigError(f"{chosen} is a directory: name the file in it, or give the home with --home")
+        if not chosen.is_file():
+            hint = "all settings have their defaults" if file is None else "name a file"
+            raise ConfigError(f"there is no file {chosen}: {hint}")
+    except OSError as error:
+        raise ConfigError(
+            f"{str(chosen)[:200]} cannot be read: {error.strerror}; name another file"
+        ) from error
     _, origins = load_with_origins(path, {}, chosen)
     here = sum(origin.startswith(f"{chosen}, line ") for origin in origins.values())
     typer.echo(f"{chosen}: right; it sets {here} setting{'s' if here != 1 else ''}")

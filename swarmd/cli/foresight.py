@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,18 +123,35 @@ def _swarm(config: Config, home: Home) -> None:
 
 def require_weights(path: Path, flag: str) -> None:
     """Raises ConfigError if `path`, which `flag` names, is neither a checkpoint nor a file in one."""
-    found = "there is nothing" if not path.exists() else f"there are no whole weights ({WEIGHTS} is missing)"
-    if not ((path if path.is_dir() else path.parent) / WEIGHTS).is_file() or not path.exists():
-        raise ConfigError(
-            f"{flag} {path}: {found}: give a directory such as HOME/checkpoints/00000004-step-40"
+    with _looked_up(path, flag):
+        found = (
+            "there is nothing" if not path.exists() else f"there are no whole weights ({WEIGHTS} is missing)"
         )
+        if not ((path if path.is_dir() else path.parent) / WEIGHTS).is_file() or not path.exists():
+            raise ConfigError(
+                f"{flag} {path}: {found}: give a directory such as HOME/checkpoints/00000004-step-40"
+            )
 
 
 def _address_file(path: Path | None) -> None:
-    if path is not None and not path.absolute().parent.is_dir():
-        raise ConfigError(f"--address-file {path}: there is no directory {path.parent}: make it first")
-    if path is not None and path.is_dir():
-        raise ConfigError(f"--address-file {path} is a directory: name a file in it")
+    if path is None:
+        return
+    with _looked_up(path, "--address-file"):
+        if not path.absolute().parent.is_dir():
+            raise ConfigError(f"--address-file {path}: there is no directory {path.parent}: make it first")
+        if path.is_dir():
+            raise ConfigError(f"--address-file {path} is a directory: name a file in it")
+
+
+@contextmanager
+def _looked_up(path: Path, flag: str) -> Iterator[None]:
+    """Raises ConfigError where the system refuses to look: a name is too long, or not this user's to see."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{flag} {str(path)[:200]} cannot be used: {error.strerror}; name another path"
+        ) from error
 
 
 def foresee_ports(config: Config) -> None:

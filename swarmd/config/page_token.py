@@ -12,9 +12,11 @@ TOKEN = re.compile(r"[A-Za-z0-9_.~-]{16,128}")
 FILE_BYTES_MAX = 4_096  # a token has 128 characters at most; whatever is longer is another file
 
 
-def _read(given: object) -> object:
-    """The content of @FILE; anything else as it is. Raises ValueError, which does not quote the file."""
-    if not (isinstance(given, str) and given.startswith("@")):
+def _read(given: object) -> str:
+    """The content of @FILE; any other text as it is. Raises ValueError, which quotes neither."""
+    if not isinstance(given, str):
+        raise ValueError("a token is text: write it in quotes")  # noqa: TRY004  pydantic expects a ValueError
+    if not given.startswith("@"):
         return given
     path = Path(given[1:]).expanduser()
     try:

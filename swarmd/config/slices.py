@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from swarmd.addresses import PORT_MAX, check_announced_address, check_named_address, parse_http, parse_ip
 from swarmd.config.base import STEPS_MAX, Flag, Slice, read_by
@@ -199,3 +199,13 @@ class Config(Slice):
     learning: LearningConfig = LearningConfig()
     storage: StorageConfig = StorageConfig()
     observe: ObserveConfig = ObserveConfig()
+
+    @field_validator("learning")
+    @classmethod
+    def _peers_are_asked_different_questions(cls, learning: LearningConfig) -> LearningConfig:
+        if learning.asks_the_same:
+            raise ValueError(
+                f"external_baseline is {learning.external_baseline}, for which all peers are asked the same "
+                "questions, as only an experiment does: use group or shared"
+            )
+        return learning

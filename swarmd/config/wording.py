@@ -29,6 +29,9 @@ def explained(detail: ErrorDetails) -> str:
     message = _PLAIN.get(detail["type"], detail["msg"][:1].lower() + detail["msg"][1:])
     if not isinstance(detail["input"], str | int | float | bool | list | tuple):
         return message
-    shown = repr(detail["input"])
+    try:
+        shown = repr(detail["input"])
+    except ValueError:  # a whole number that was written in hexadecimal, of more digits than Python prints
+        return message
     cut = "…" if len(shown) > SHOWN_CHARACTERS else ""
     return f"{message} (got {shown[:SHOWN_CHARACTERS]}{cut})"

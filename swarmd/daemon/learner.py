@@ -14,7 +14,7 @@ from protocol import Manifest, PeerId
 from swarmd.config import Config, PolicyConfig
 from swarmd.daemon.beginning import Beginning
 from swarmd.daemon.resuming import Past, find_resumption
-from swarmd.errors import ConfigError, DiskFullError
+from swarmd.errors import DiskFullError
 from swarmd.hardware.arrangement import Workload
 from swarmd.hardware.plan import HardwarePlan
 from swarmd.judges import memory_of_judges
@@ -82,11 +82,6 @@ def load_learner(
     checkpoint_bytes = 0 if checkpoint is None else _bytes_of(checkpoint.path)
     _require_space(home, checkpoint_bytes)
     trained = None if checkpoint is None else checkpoint.state.get("policy")
-    if config.learning.asks_the_same:
-        raise ConfigError(
-            f"learning.external_baseline is {config.learning.external_baseline}, for which all peers are "
-            "asked the same questions, as only an experiment does: use group or shared"
-        )
     policy_config = config.policy.completed_by(trained)
     if checkpoint is None:
         policy_config = with_default_model(policy_config, manifest)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the client that it uses
 
 from swarmd.errors import ConfigError, ModelError
 from swarmd.model_names import HUB_ID
 
+FAILURES = (OSError, HTTPError, ValueError, KeyError, RuntimeError)
+"""What the library and its stores for large files raise: for the disk, the network and a refusal; for an
+answer that is none, or lacks something; and around whatever else stopped a large file."""
 TOLD_CHARS_MAX = 300  # of the hub's own words
 
 
@@ -30,7 +34,7 @@ def publish(folder: Path, repository: str, *, private: bool, message: str) -> st
     try:
         made = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=message)
-    except Exception as error:  # what the library and its stores for large files raise is of many kinds
+    except FAILURES as error:
         raise ModelError(
             f"the hub did not take {repository} ({_said(error)}). The model in {folder} is whole: check the "
             f"token's rights and the connection, then `hf upload {repository} {folder}`"

@@ -16,6 +16,18 @@ def caused(error: Exception, code: int) -> Exception:
     return error
 
 
+def ending(monkeypatch: pytest.MonkeyPatch, error: Exception) -> object:
+    """The exit code of a command that raises `error`."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(app, "run", fail)
+    with pytest.raises(SystemExit) as ended:
+        app.main([])
+    return ended.value.code
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -27,6 +39,7 @@ def caused(error: Exception, code: int) -> Exception:
         (caused(ConfigError("no port file"), errno.EACCES), exit_codes.MISUSED),
         (OSError(errno.ENOSPC, "full"), exit_codes.DISK_FULL),
         (OSError(errno.EIO, "broken"), exit_codes.BUG),
+        (caused(TypeError("a bug"), errno.EIO), exit_codes.BUG),
         (ValueError("a bug"), exit_codes.BUG),
     ],
     ids=str,
@@ -34,11 +47,30 @@ def caused(error: Exception, code: int) -> Exception:
 def test_a_full_disk_has_a_code_of_its_own_whatever_it_was_met_at(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
 ) -> None:
-    def fail(_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(app, "run", fail)
-    with pytest.raises(SystemExit) as ended:
-        app.main([])
-    assert ended.value.code == code
+    assert ending(monkeypatch, error) == code
     assert ("Traceback" in capsys.readouterr().err) == (code == exit_codes.BUG)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), f"error: [Errno {errno.ENOSPC}] No space left\n"),
+        (
+            OSError(errno.ENOSPC, "No space left", "h/key"),
+            "error: h/key cannot be written: no space is left\n",
+        ),
+    ],
+    ids=str,
+)
+def test_a_file_of_no_name_is_not_called_the_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, said: str
+) -> None:
+    assert ending(monkeypatch, error) == exit_codes.DISK_FULL
+    assert capsys.readouterr().err == said
+
+
+def test_a_bug_on_a_full_disk_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ending(monkeypatch, caused(TypeError("a bug"), errno.ENOSPC)) == exit_codes.DISK_FULL
+    assert capsys.readouterr().err.endswith("\nTypeError: a bug\n")

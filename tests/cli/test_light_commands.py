@@ -103,6 +103,7 @@ def test_help_is_printed_directly_only_where_nothing_else_is_asked(
     assert "swarmd records list" in capsys.readouterr().out
     assert print_help(app, ["records"]) == 2  # a command is missing
     assert print_help(app, []) == 2
+    assert print_help(app, ()) == 2
     assert print_help(app, ["join"]) is None
     assert print_help(app, ["join", "--steps", "3", "--help"]) is None  # typer finds its way through these
     assert print_help(app, ["joyn", "--help"]) is None

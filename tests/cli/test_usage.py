@@ -14,6 +14,7 @@ import typer
 from swarmd.cli.app import COMMANDS
 
 NUMBER = 10**30
+LONG = "a" * 300  # no file system takes more than 255
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,9 @@ def test_no_whole_number_is_too_large_to_be_refused(swarmd, daemon, tmp_path, wo
         (["ask", " "], "the question is empty"),
         (["join", "--from", "."], "--from .: there are no whole weights"),
         (["join", "--address-file", "."], "--address-file . is a directory: name a file in it"),
+        (["join", "--from", LONG], "a cannot be used: File name too long; name another path"),
+        (["join", "--address-file", f"{LONG}/x"], "a cannot be used: File name too long; name another path"),
+        (["config", "check", LONG], "a cannot be read: File name too long; name another file"),
         (["join", "--host", "192.0.2.77"], "cannot listen on 192.0.2.77: "),
         (["join", "--model", "~nobody-here/x"], "there is no such user"),
         (["join", "--http-token", "hunter2"], "a token has 16 to 128 letters, digits and characters of"),
@@ -150,6 +154,16 @@ def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[
 def test_streams_that_are_full_or_closed(tmp_path: Path, command: str, code: int, error: str) -> None:
     done = in_a_shell(command, HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (code, error)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_child_inherits_the_streams_in_place_of_closed_ones(closed: str) -> None:
+    look = "import os; [os.fstat(number) for number in range(3)]"
+    begin = (
+        "import subprocess, sys; from swarmd.streams import mend_streams; mend_streams(); "
+        f"sys.exit(subprocess.call([sys.executable, '-c', {look!r}]))"
+    )
+    assert in_a_shell(f'"$PYTHON" -c "$BEGIN" {closed}', PYTHON=sys.executable, BEGIN=begin).returncode == 0
 
 
 def test_a_character_that_the_terminal_lacks_is_a_question_mark(tmp_path: Path) -> None:

@@ -95,6 +95,28 @@ def test_a_bad_value_in_the_file_is_named_with_its_line(tmp_path) -> None:
     assert message == f"{tmp_path}/config.toml, {expected}"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"seed = 0x{'f' * 5_000}\n", "line 1: seed: input should be less than 4294967296"),
+        (f"seed = {'1' * 5_000}\n", "is not valid TOML: Exceeds the limit"),
+        (
+            '[learning]\nexternal_baseline = "xgrpo"\n',
+            "line 1: learning: external_baseline is xgrpo, for which all peers are asked the same questions, "
+            "as only an experiment does: use group or shared",
+        ),
+        ("[observe]\nhttp_token = 1234567890123456\n", "http_token: a token is text: write it in quotes"),
+        ('[observe]\nhttp_token = ["1234567890123456"]\n', "http_token: a token is text: write it in quotes"),
+    ],
+    ids=["hexadecimal", "decimal", "for experiments", "token as a number", "token in a list"],
+)
+def test_a_value_that_no_peer_can_have_is_refused_in_one_line(tmp_path, text: str, said: str) -> None:
+    message = refusal(write(tmp_path, text))
+    assert said in message
+    assert "1234567890123456" not in message
+    assert "\n" not in message
+
+
 def test_a_bad_value_in_the_environment_names_the_variable(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("SWARMD_LEARNING__LOCAL", "many")
     assert refusal(tmp_path).startswith(

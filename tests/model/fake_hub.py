@@ -148,6 +148,10 @@ def serving(hub: Hub) -> Iterator[str]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         hub.url = f"http://127.0.0.1:{server.server_port}"
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield hub.url
-        server.shutdown()
+        answering = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        answering.start()
+        try:
+            yield hub.url
+        finally:
+            server.shutdown()
+            answering.join()

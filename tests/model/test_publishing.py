@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
+from huggingface_hub.utils import _http
 
 from swarmd.errors import ModelError
 from swarmd.model.publishing import publish
@@ -33,7 +34,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # xet's store is a service of its own
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(time, "sleep", lambda _: None)  # between retries
+    monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda _: None))  # between retries
     with serving(hub) as url:
         monkeypatch.setattr(constants, "ENDPOINT", url)
         yield hub
@@ -99,6 +100,16 @@ def test_the_store_for_large_files_fails(hub: Hub, folder: Path, monkeypatch: py
     with pytest.raises(ModelError) as raised:  # this hub knows no xet
         upload(folder)
     require_remedy(raised.value, folder)
+
+
+@pytest.mark.parametrize("bug", [TypeError, AssertionError, AttributeError])
+def test_a_bug_is_not_the_hub_s_refusal(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch, bug) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise bug
+
+    monkeypatch.setattr(HfApi, "upload_folder", fail)
+    with pytest.raises(bug):
+        upload(folder)
 
 
 def require_remedy(error: ModelError, folder: Path) -> None:
