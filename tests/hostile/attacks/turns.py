@@ -63,8 +63,8 @@ def swarm(weight: int) -> dict[str, Any]:
 SWARM = swarm(50)
 
 RARELY_PLAYED = swarm(1)
-"""Where a pair hardly ever asks itself a game. An own group of a game takes ten times as long to train on as one
-of a sum, so the few that teach would decide how many steps a pair takes."""
+"""Where a pair hardly ever asks itself a game. An own group of a game takes ten times as long to train on as
+one of a sum, so the few that teach would decide how many steps a pair takes."""
 
 OPTIONS = ("--external", "1")
 """As many groups as a peer of this swarm always has. It is short of more, so that anybody's true groups would
