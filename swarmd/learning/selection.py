@@ -162,7 +162,7 @@ def _length(group: ScoredGroup) -> int:
         said = 0
         for turn in completion.turns:
             total += said + len(turn.text)
-            said += len(turn.text) + len(turn.observation)
+            said = (said or len(group.question)) + len(turn.text) + len(turn.observation)
     return total
 
 

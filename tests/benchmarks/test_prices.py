@@ -21,7 +21,7 @@ def test_a_token_costs_its_share_of_a_case_of_fixed_length(tmp_path, capsys) -> 
 
 def test_the_prices_of_reports_are_told_without_a_file(capsys) -> None:
     assert main([]) == 0
-    assert "| smollm2-135m | 7.77 | 6.15 | 92 | 1.26 |" in capsys.readouterr().out
+    assert "| smollm2-135m | 3.22 | 6.25 | 59 | 0.52 |" in capsys.readouterr().out
 
 
 def test_a_file_without_a_case_of_fixed_length_is_an_error_that_says_what_to_do(tmp_path, capsys) -> None:

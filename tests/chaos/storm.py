@@ -27,8 +27,8 @@ SILENCE_S = 15.0
 """Longer than any silence after a heal should be."""
 
 WITNESSES = 2
-"""Machines of each side to which nothing but the cut happens, from half a minute before it until that long
-after the heal: what they do not hear is the cut's doing."""
+"""Machines of each side to which nothing but the cut happens, from `SILENCE_S` after the last heal until that
+long after its own: what they do not hear is the cut's doing."""
 
 EXCHANGED_S = 30.0
 """A witness has had a group of others no longer ago than this."""
@@ -316,6 +316,7 @@ class Storm:
         now = time.monotonic()
         self._cut_now = sides, time.time(), now
         exchanging = self._exchanging(now)
+        deaf = self._witnesses - exchanging
         self._witnesses = frozenset(
             number
             for side in sides
@@ -323,7 +324,8 @@ class Storm:
         )
         if len(self.machines) < FEW:
             self._calm_until = now + HEAL_AT_S - CUT_AT_S + SILENCE_S
-        self.say(f"cut: {sides[0]} from {sides[1]}, witnesses {sorted(self._witnesses)}")
+        told = f"cut: {sides[0]} from {sides[1]}, witnesses {sorted(self._witnesses)}"
+        self.say(f"{told}; {sorted(deaf)} had no group of others for {EXCHANGED_S:.0f} s" if deaf else told)
 
     def _heal(self) -> None:
         assert self.wires is not None

@@ -83,7 +83,9 @@ async def test_a_group_that_is_right_throughout_stays_in_the_pool_where_it_has_n
 
 
 async def test_what_others_can_and_this_peer_cannot_is_rehearsed(make_peer, run, database):
-    strange = replace(external_group(0, publisher=peer(0), round_=ROUND), task_id=bytes([7]) * 16)
+    group = external_group(0, publisher=peer(0), round_=ROUND)
+    right, wrong = group.completions
+    strange = replace(group, task_id=bytes([7]) * 16, completions=(right, right, right, wrong))
     database.pool.add(strange, now=START)
     one = make_peer(steps=3, external=1, rehearse=2, external_baseline="shared")
     await run(one)
