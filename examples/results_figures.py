@@ -1,16 +1,20 @@
 """The three figures at the head of docs/results.md, from the folders of finished experiments.
 
-    python examples/results_figures.py --alike SUCCESS=DIR... --specialists DIR... --rivals DIR... --out DIR
+    python examples/results_figures.py --ours 4/4 --alike 0.0011=RARE 0.0025=SPARSE 0.24=DENSE \\
+        --specialists ASKED LONG --rivals RIVALS_RARE RIVALS_DENSE RIVALS_SPECIALISTS --out docs/plots
 
 It writes, as SVG and PNG:
 
 - gain-by-rarity: what our defaults (`--ours`) gain over nodes that train alone, by success at the start.
-  `--alike` has one folder for each policy that nodes start from: 0.0011 for one of `rivals_rare.toml`, 0.0025
-  for one of `rivals.toml`, 0.24 for one of `rivals_dense.toml`;
+  `--alike` has one folder for each policy that nodes start from. The folders of the figure in docs/results.md
+  hold 8/0 and 4/4 of eight nodes and 40 rounds: RARE as in `rivals_rare.toml` (rate 6e-4), SPARSE as in
+  `rivals.toml` (rate 3e-4), and DENSE the embedded model at rate 1e-4, which no file of examples/ has: it is
+  `rivals_dense.toml` with `nodes = 8` and `learning_rates = [1e-4]`. In folders of those files 4/4 is named
+  `ours`, the default of `--ours`;
 - specialists-by-round: what nodes know of others' tasks and of their own, round by round, from
   `--specialists`: `sapo_specialists_long.toml`;
 - rivals: what each published method gains, and what specialists learn by it, from `--rivals`: folders of
-  `rivals*.toml`.
+  `rivals_rare.toml`, `rivals_dense.toml` and `rivals_specialists.toml`.
 
 Needs matplotlib (`pip install "swarmd[experiment]"`).
 """
@@ -54,10 +58,10 @@ def gain_of(results: Results, label: str, basis: Basis) -> Against | None:
     return against(runs, control, basis) if runs and basis in bases_of([*runs, *control]) else None
 
 
-def in_seeds(counts: Sequence[int]) -> str:
-    """How many seeds, in words for a note."""
+def how_many(counts: Sequence[int], what: str) -> str:
+    """How many seeds, nodes or rounds the folders of a figure have, in words for its note."""
     least, most = min(counts), max(counts)
-    return f"{most} seed{'s' * (most > 1)}" if least == most else f"{least} to {most} seeds"
+    return f"{most} {what}{'s' * (most > 1)}" if least == most else f"{least} to {most} {what}s"
 
 
 def draw_gain_by_rarity(figure: Any, folders: Sequence[tuple[float, Results]], ours: str) -> None:
@@ -85,9 +89,11 @@ def draw_gain_by_rarity(figure: Any, folders: Sequence[tuple[float, Results]], o
     axes.set_yscale("symlog", linthresh=LINEAR_PERCENT)
     axes.yaxis.set_major_formatter("{x:+,.0f} %")
     axes.set(xlabel="success before training", ylabel="gain in own reward")
+    nodes = how_many([one.config.nodes for _, one in folders], "node")
+    rounds = how_many([one.config.rounds for _, one in folders], "round")
     note = (
-        "Our defaults with 4 own and 4 external groups, against 8 own groups alone: 8 nodes, 40 rounds, mean "
-        f"over {in_seeds(counts)} with 95 % bootstrap intervals. Grey: no gain."
+        f"Our defaults with 4 own and 4 external groups, against 8 own groups alone: {nodes}, {rounds}, mean "
+        f"over {how_many(counts, 'seed')} with 95 % bootstrap intervals. Grey: no gain."
     )
     title_and_note(figure, "The rarer success is, the more sharing gains", note)
     figure.draw_without_rendering()
@@ -196,7 +202,7 @@ def draw_rivals(figure: Any, folders: Sequence[Results]) -> None:
             axes.set(title=results.config.name, xlabel="gain in own reward over 8/0")
     panels[0].invert_yaxis()
     note = (
-        f"Mean over {in_seeds(counts)}, with 95 % bootstrap intervals if there are several. Alike: "
+        f"Mean over {how_many(counts, 'seed')}, with 95 % bootstrap intervals if there are several. Alike: "
         "blue circles at equal rounds, orange squares at equal CPU. Specialists: blue circles on others' "
         "tasks, orange squares on own."
     )

@@ -213,6 +213,11 @@ class LearningConfig(Slice):
                 f"external_baseline is {self.external_baseline}, for which all nodes are asked the same "
                 "questions, but rehearse, needed_questions or mix goes beyond them: remove that setting"
             )
+        if self.external_fill is not None or self.sampler != "uniform":
+            raise ValueError(
+                f"external_baseline is {self.external_baseline}, which takes a group that is not drawn to be "
+                "wrong, but external_fill or sampler may leave groups out: remove that setting"
+            )
         return self
 
     @model_validator(mode="after")

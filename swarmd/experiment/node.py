@@ -214,7 +214,7 @@ class Node:
             sampler=self._sampler,
             exchange=others,
             progress=progress,
-            bare_only=self._learning.external_tokens == "verified",
+            bare_only=self._learning.external_tokens == "verified" and not self._learning.asks_the_same,
             spread_only=not self._learning.takes_all_right,
             rehearse=self._learning.rehearse,
             watch=self._learning.needed_questions > 0,

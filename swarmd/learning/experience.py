@@ -75,9 +75,11 @@ class Experience:
 
     def see_everybody(self, own: Sequence[ScoredGroup], external: Sequence[ScoredGroup]) -> None:
         """Take in all groups of a round in which all peers were asked the questions of `own`. Who sent none
-        of a question was wrong throughout."""
+        of a question was wrong throughout, also in the rounds before it was first heard of."""
         groups = (*own, *external)
+        rounds = max((seen for _, seen in self._capability.values()), default=0)
         for publisher in dict.fromkeys((*self._capability, *(group.publisher for group in groups))):
+            self._capability.setdefault(publisher, (0.0, rounds))
             earned = sum(group.mean_reward for group in groups if group.publisher == publisher)
             _observe(self._capability, publisher, earned / len(own), PUBLISHERS_MAX)
 

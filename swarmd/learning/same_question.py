@@ -114,13 +114,15 @@ class Sgt:
         capability: Capability,  # noqa: ARG002  right is right, whoever wrote it
     ) -> Compared:
         found = {id(group): group_advantages(_rewards(group)) for group in own}
-        failed = [group for group in own if not any(map(_is_right, group.rewards))]
+        questions = {_question(group) for group in own}
+        solved = {_question(group) for group in own if any(map(_is_right, group.rewards))}
+        failed = [group for group in own if _question(group) not in solved]
         asked = _by_question(failed, external)
         right = {question: list(filter(None, map(_right_only, groups))) for question, groups in asked.items()}
         counts = {q: sum(len(group.completions) for group in groups) for q, groups in right.items()}
         for question, groups in right.items():
             for group in groups:
-                weight = sum(counts.values()) / counts[question] / len(own)
+                weight = sum(counts.values()) / counts[question] / len(questions)
                 found[id(group)] = torch.full((len(group.completions),), weight, dtype=torch.float64)
         taught = [group for groups in right.values() for group in groups]
         return Compared(taught, lambda group: found[id(group)])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from swarmd.experiment.reporting import plots
 from tests.experiment.made_up_results import CONFIG, write_results
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -48,6 +50,20 @@ def test_three_figures_are_drawn(folder, tmp_path, monkeypatch, capsys) -> None:
     drawn = [out / f"{name}.svg" for name in ("gain-by-rarity", "specialists-by-round", "rivals")]
     assert [Path(line) for line in capsys.readouterr().out.split() if line.endswith(".svg")] == drawn
     assert all(file.stat().st_size > 1000 for file in drawn)
+
+
+def test_the_figure_names_the_nodes_and_rounds_of_its_folders(folder, tmp_path, monkeypatch) -> None:
+    more = tmp_path / "more"
+    shutil.copytree(folder, more)
+    config = json.loads((more / "experiment.json").read_text())
+    (more / "experiment.json").write_text(json.dumps(config | {"name": "more", "rounds": 7}))
+    notes: list[str] = []
+    drawn = plots.title_and_note
+    monkeypatch.setattr(plots, "title_and_note", lambda *given: notes.append(given[-1]) or drawn(*given))
+    alike = ("--alike", f"0.001={folder}", f"0.01={more}")
+    others = ("--specialists", str(folder), "--rivals", str(folder))
+    run(monkeypatch, "results_figures.py", *alike, *others, "--out", str(tmp_path / "plots"))
+    assert f"{CONFIG.nodes} nodes, {CONFIG.rounds} to 7 rounds, mean over 2 seeds" in notes[0]
 
 
 def test_a_folder_whose_success_is_not_given_is_refused(folder, tmp_path, monkeypatch) -> None:

@@ -58,6 +58,19 @@ def test_capability_is_the_mean_reward_of_everybody_who_was_asked_the_same():
     assert resumed.capability == experience.capability
 
 
+@pytest.mark.parametrize("silent", [1, MEMORY - 1, 3 * MEMORY])
+def test_capability_counts_the_rounds_before_a_peer_is_first_heard(silent):
+    experience = Experience()
+    experience.see_everybody([own(0.0, 0.0)], [replace(own(0.0, 0.01), publisher="early", external=True)])
+    for _ in range(silent - 1):
+        experience.see_everybody([own(0.0, 0.0)], [])
+    late = replace(own(1.0, 0.0), publisher="late", external=True)
+    experience.see_everybody([own(0.0, 0.0)], [late, replace(late, publisher="early")])
+    capability = experience.capability
+    assert capability["late"] == pytest.approx(0.5 / min(silent + 1, MEMORY))
+    assert capability["late"] == pytest.approx(capability["early"], abs=0.005), "as one heard from the start"
+
+
 def test_own_surprisal_is_in_nats_per_byte():
     experience = Experience()
     assert experience.own_surprisal is None

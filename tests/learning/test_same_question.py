@@ -69,6 +69,14 @@ def test_sgt_takes_others_right_answers_only_where_all_own_ones_failed():
     assert [(each.question, each.rewards) for each in compared.external] == [("failed", (1.0,))]
 
 
+def test_sgt_takes_nothing_where_one_of_two_own_groups_of_a_question_was_right():
+    own = [mine(0.0, 0.0), mine(1.0, 0.0), mine(0.0, 0.0, question="failed")]
+    external = [others("a", 1.0, 1.0), others("a", 1.0, 1.0, question="failed")]
+    compared = Sgt()(own, external, NOBODY)
+    assert [each.question for each in compared.external] == ["failed"]
+    assert compared.advantages(compared.external[0]).tolist() == [1 / 2] * 2, "one of two questions failed"
+
+
 @given(REWARDS)
 def test_sgt_leaves_own_groups_as_they_are(rewards):
     own = mine(*rewards)
@@ -162,8 +170,12 @@ def test_the_configuration_names_each_of_them():
         ({"needed_questions": 0.5}, "needed_questions"),
         ({"rehearse": 1}, "rehearse"),
         ({"mix": "measured"}, "mix"),
+        ({"external_fill": 28}, "external_fill"),
+        ({"sampler": "scored"}, "sampler"),
+        ({"sampler": "need"}, "sampler"),
     ],
 )
-def test_what_keeps_nodes_from_the_same_questions_is_refused(given, named):
+@pytest.mark.parametrize("rule", ["xgrpo", "sgt", "hacpo"])
+def test_what_keeps_nodes_from_the_same_questions_or_groups_is_refused(rule, given, named):
     with pytest.raises(ValidationError, match=named):
-        LearningConfig.model_validate({"local": 4, "external": 28, "external_baseline": "sgt"} | given)
+        LearningConfig.model_validate({"local": 4, "external": 28, "external_baseline": rule} | given)
