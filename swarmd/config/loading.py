@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -38,6 +39,8 @@ ENV_DELIMITER = "__"
 OF_A_MANIFEST = frozenset({"genesis", "round_seconds", "tasks"})
 """Keys that every swarm manifest has at its top, and no file of settings."""
 CLOSE_ENOUGH = 0.6  # difflib's own default: `locl` finds `local`, `banana` finds nothing
+
+HUB_NUMBERS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 
 Tree = dict[str, Any]
 
@@ -151,24 +154,45 @@ def _read_file(path: Path) -> _Source:
 
 
 def _quoted(text: str, message: str) -> str:
-    """The wrong line, if the parser names one."""
+    """The wrong line, if the parser names one and it holds no secret."""
     found = re.search(r"at line (\d+)", message)
     lines = text.splitlines()
     if found is None or not 0 < int(found.group(1)) <= len(lines):
         return ""
-    return f": {lines[int(found.group(1)) - 1].strip()!r}"
+    line = lines[int(found.group(1)) - 1].strip()
+    return "" if "token" in line else f": {line!r}"
 
 
 def _environment() -> Tree:
     """The layer of SWARMD_* variables. SWARMD_HOME belongs to the command line. Raises ConfigError."""
     for name in os.environ:
         _refuse_unknown_variable(name)
+    _require_hub_variables()
     try:
         values: Tree = _EnvSource(_Environment)()
     except SettingsError as error:
         raise ConfigError(f"environment variable {ENV_PREFIX}...: {error}: {error.__cause__}") from error
     values.pop("home", None)
     return values
+
+
+def _require_hub_variables() -> None:
+    """Raises ConfigError for what the hub's library reads when it is imported, and cannot use."""
+    for name in HUB_NUMBERS:
+        if not (given := os.environ.get(name, "0").strip()).isdecimal():
+            raise ConfigError(f"environment variable {name} is {given[:100]!r}: give seconds, or unset it")
+    if not (given := os.environ.get("HF_ENDPOINT", "")):
+        return
+    try:
+        parts = urlsplit(given)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or a host in half a bracket
+        is_address = False
+    if not is_address:
+        raise ConfigError(
+            f"environment variable HF_ENDPOINT is {given[:100]!r}: give the address of a hub, such as "
+            "https://hub.example, or unset it"
+        )
 
 
 def _refuse_unknown_variable(name: str) -> None:

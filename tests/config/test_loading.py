@@ -75,6 +75,12 @@ def test_broken_toml_is_named_with_its_line(tmp_path) -> None:
     assert "'external 4'" in message
 
 
+def test_a_broken_line_with_a_token_is_not_shown(tmp_path) -> None:
+    message = refusal(write(tmp_path, "[observe]\nhttp_token = secret-of-mine\n"))
+    assert "at line 2" in message
+    assert "secret" not in message
+
+
 def test_an_unknown_key_is_named_with_file_line_and_a_close_match(tmp_path) -> None:
     message = refusal(write(tmp_path, "seed = 1\n[learning]\n# how many\nlocl = 4\n"))
     assert message == f"{tmp_path}/config.toml, line 4: learning.locl: unknown; did you mean learning.local?"
@@ -122,6 +128,29 @@ def test_a_bad_value_in_the_environment_names_the_variable(tmp_path, monkeypatch
     assert refusal(tmp_path).startswith(
         "environment variable SWARMD_LEARNING__LOCAL: learning.local: input should"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HF_ENDPOINT", "http://localhost:abc"),
+        ("HF_ENDPOINT", "http://[::1"),
+        ("HF_ENDPOINT", "hub"),
+        ("HF_HUB_ETAG_TIMEOUT", "ten"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", ""),
+    ],
+)
+def test_what_would_end_the_hubs_library_when_it_is_imported_is_refused(
+    tmp_path, monkeypatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert refusal(tmp_path).startswith(f"environment variable {name} is {value!r}: give ")
+
+
+@pytest.mark.parametrize("value", ["https://hub.example", "http://127.0.0.1:8080/", ""])
+def test_the_address_of_another_hub_is_taken(tmp_path, monkeypatch, value: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", value)
+    assert load_config(tmp_path, {}).home == tmp_path
 
 
 def test_a_misspelt_variable_is_refused_with_a_close_match(tmp_path, monkeypatch) -> None:
