@@ -197,19 +197,9 @@ def _hub(patient: Patient) -> Check:
         return Check("hub", "ok", f"not needed: the model {model} is on this disk")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return Check("hub", "ok", "not asked, because HF_HUB_OFFLINE is set: models come from the cache")
-    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    url = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")  # an address, or no settings
     try:
-        url = urlsplit(endpoint)
-        port = url.port or 443
-    except ValueError as error:
-        return Check(
-            "hub",
-            "warn",
-            f"HF_ENDPOINT is {endpoint!r}, which is no address: {error}",
-            "unset it, or set it to one such as https://huggingface.co",
-        )
-    try:
-        socket.create_connection((url.hostname or "", port), timeout=HUB_S).close()
+        socket.create_connection((url.hostname or "", url.port or 443), timeout=HUB_S).close()
     except OSError as error:
         return Check(
             "hub",

@@ -114,12 +114,11 @@ def test_settings_that_cannot_be_read_are_the_only_finding(swarmd, tmp_path) -> 
     assert f"`swarmd config check --home {tmp_path}`" in outcome.out
 
 
-def test_an_endpoint_that_is_no_address_is_a_warning(tmp_path, monkeypatch) -> None:
+def test_a_hub_that_is_no_address_is_found_with_the_settings(swarmd, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://h:notaport")
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    found = diagnosis._hub(patient_with(tmp_path, policy={"model": "a/b"}))
-    assert found.state == "warn"
-    assert "http://h:notaport" in found.detail
+    outcome = swarmd("doctor", "--home", tmp_path)
+    assert outcome.code == 1
+    assert "HF_ENDPOINT is 'http://h:notaport'" in outcome.out
 
 
 def test_peers_that_are_gone_are_not_counted_as_seen(tmp_path) -> None:
