@@ -35,6 +35,15 @@ def _logging_as_before() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For a test that counts on it, or runs what sets the number of threads itself."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def byte_tokenizer() -> PreTrainedTokenizerFast:
     """256 bytes and three control tokens; its template keeps the last 20 characters of each message, and
     all of those of 1,000 and more, because a template that cuts these is refused."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the client that it uses
 
 from swarmd.errors import ConfigError, ModelError
+from swarmd.model.hub import HTTPError
 from swarmd.model_names import HUB_ID
 
 FAILURES = (OSError, HTTPError, ValueError, KeyError, RuntimeError)

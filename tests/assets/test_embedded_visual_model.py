@@ -6,12 +6,10 @@ import importlib
 import random
 import runpy
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from protocol.held_out import is_digest_held_out, prompt_digest
@@ -42,14 +40,6 @@ def items() -> ModuleType:
 def policy() -> Policy:
     plan = HardwarePlan("embedded-visual", "cpu", "float32", 1, None, ())
     return load_policy(PolicyConfig(model="embedded-visual"), plan, max_new_tokens=16)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_the_files_are_small() -> None:

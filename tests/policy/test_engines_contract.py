@@ -1,7 +1,7 @@
 """What every engine that writes completions promises, whichever library decodes."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,6 +15,8 @@ from swarmd.rollout import EagerEngine, Engine, GenerationStoppedError
 from swarmd.rollout.sampling import draw_uniforms
 from swarmd.rollout.vllm import VllmEngine
 from tests.rollout.stand_in_engine import StandInEngine
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def ours(model, *, pad_id, eos_ids, dtype):
@@ -205,11 +207,3 @@ def test_less_precise_numbers_leave_the_model_as_it_was(build, make_policy, lora
         dtype, value = before[name]
         assert parameter.dtype == dtype
         assert torch.equal(parameter, value)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
