@@ -74,9 +74,7 @@ def open_envelope(data: bytes, domain: str, payload_type: bytes, size_max: int, 
         raise RejectedRecord(Reason.ENVELOPE, "an empty payload")
     public_key = public_key_from_libp2p(public)
     if kind not in (payload_type, *others):
-        raise RejectedRecord(
-            Reason.PAYLOAD_TYPE, f"payload type {kind[:64]!r} instead of {payload_type!r}"
-        )
+        raise RejectedRecord(Reason.PAYLOAD_TYPE, f"payload type {kind[:64]!r} instead of {payload_type!r}")
     if len(signature) != _SIGNATURE_BYTES:
         raise RejectedRecord(
             Reason.SIGNATURE, f"a signature of {len(signature)} bytes, not {_SIGNATURE_BYTES}"

@@ -68,7 +68,7 @@ class ProtocolError(Exception):
     """Root of the tree."""
 
 
-class RejectedRecord(ProtocolError):  # a verdict on received bytes, and the project's term for it
+class RejectedRecord(ProtocolError):  # noqa: N818  a verdict on received bytes, and the project's term for it
     """Received bytes that must not be used, with a single reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -77,5 +77,5 @@ class RejectedRecord(ProtocolError):  # a verdict on received bytes, and the pro
         super().__init__(f"{reason.value}: {self.detail}")
 
 
-class InvalidLocal(ProtocolError):  # the counterpart of RejectedRecord
+class InvalidLocal(ProtocolError):  # noqa: N818  the counterpart of RejectedRecord
     """A value built by this side that the protocol forbids. The message names the bound it breaks."""

@@ -44,6 +44,5 @@ def is_held_out(question: str) -> bool:
 
 
 def is_digest_held_out(question_digest: bytes) -> bool:
-    """Like `is_held_out`, for either version: whether the digest's first byte is below `HELD_OUT_BYTE_BELOW`.
-    """
+    """Like `is_held_out`, for either version: the digest's first byte is below `HELD_OUT_BYTE_BELOW`."""
     return question_digest[0] < HELD_OUT_BYTE_BELOW

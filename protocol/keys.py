@@ -67,8 +67,7 @@ class KeyPair:
 
     @classmethod
     def from_libp2p(cls, data: bytes) -> KeyPair:
-        """Read a libp2p key file. Raises InvalidLocal if it is not one, because the file is this peer's own.
-        """
+        """Read a libp2p key file. Raises InvalidLocal if it is not one, since the file is this peer's own."""
         seed, public = data[4:36], data[36:]
         if data[:4] != _ED25519_PRIVATE or len(public) != _KEY_BYTES:
             raise InvalidLocal("not a libp2p Ed25519 private key: expected protobuf 08 01 12 40 and 64 bytes")
@@ -111,8 +110,7 @@ def peer_id_from_public_key(public_key: bytes) -> PeerId:
 
 
 def public_key_from_peer_id(peer_id: str) -> bytes:
-    """Return the 32 raw bytes inside `peer_id`. Raises RejectedRecord(key) unless it is an Ed25519 peer id.
-    """
+    """Return the 32 raw bytes inside `peer_id`. Raises RejectedRecord(key) if it is no Ed25519 peer id."""
     return _public_key_in(peer_id)
 
 

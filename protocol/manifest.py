@@ -132,8 +132,7 @@ class Manifest(Payload):
         return hashlib.sha256(self.to_bytes()).digest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Like pydantic's, but without the cached swarm id of the original, which pydantic would also copy.
-        """
+        """Like pydantic's, but without the original's cached swarm id, which pydantic would also copy."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("swarm_id", None)
         return copied
@@ -142,7 +141,7 @@ class Manifest(Payload):
         """The round at unix time `now` in seconds; negative before genesis."""
         return int((now - self.genesis) // self.round_seconds)
 
-    def round_start(self, round: int) -> int:  # the protocol's term
+    def round_start(self, round: int) -> int:  # noqa: A002  the protocol's term
         """Unix time in seconds at which `round` begins."""
         return self.genesis + round * self.round_seconds
 

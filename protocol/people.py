@@ -1,5 +1,4 @@
-"""How a record states that a person wrote its completions (SPEC 6.14). Like a model's name, this is a claim.
-"""
+"""How a record states that a person wrote its completions (SPEC 6.14). Like a model's name, it is a claim."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ PERSON_TOKENIZER = hashlib.sha256(encode(["swarmd-person"])).digest()[:FINGERPRI
 
 
 def person_model(name: str | None) -> str:
-    """Return the `model` of a person's records. `name`: a name (SPEC 6.1), or None if the person gives none.
-    """
+    """Return the `model` of a person's records. `name`: a name (SPEC 6.1), or None for none."""
     return PERSON if name is None else _NAMED + name
 
 

@@ -216,7 +216,8 @@ class FullStatus(PeerStatus):
 
 
 class Credit(Payload):
-    """The effect that a peer measured for one publisher's groups (SPEC 6.15). To everyone else it is a claim.
+    """The effect that a peer measured for one publisher's groups (SPEC 6.15). To other peers it
+    is a claim.
     """
 
     publisher: PeerIdText

@@ -55,7 +55,7 @@ def test_what_is_not_needed_is_skipped() -> None:
         (b"\x08\x03", "unknown kind"),
         (b"\x08\x01\x12\x02\x0a\x00", "0 bytes that are not"),
         (b"\x08\x01\x12\x00", "without an id"),
-        (b"\x08\x01\x10\x01", "a number where bytes"),
+        (b"\x08\x01\x10\x01", "a number instead of bytes"),
         (b"\x08\x02\x2a\x01a", "unknown status"),
         (b"\x08\x02\x28\x63", "unknown status"),
         (b"\x08\x02\x12\x7f", "cut off"),
