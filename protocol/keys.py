@@ -110,7 +110,7 @@ def peer_id_from_public_key(public_key: bytes) -> PeerId:
 
 
 def public_key_from_peer_id(peer_id: str) -> bytes:
-    """Return the 32 raw bytes inside `peer_id`. Raises RejectedRecord(key) if it is no Ed25519 peer id."""
+    """Return the 32 raw bytes inside an Ed25519 `peer_id`. Raises RejectedRecord(key) for anything else."""
     return _public_key_in(peer_id)
 
 

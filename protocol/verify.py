@@ -116,7 +116,7 @@ def sign_full_status(key: KeyPair, status: FullStatus) -> bytes:
 
 
 def sign_credit_status(key: KeyPair, status: CreditStatus) -> bytes:
-    """Return the envelope of a full status with credits. InvalidLocal above CREDIT_STATUS_BYTES_MAX."""
+    """Return the envelope of a status with credits. Raises InvalidLocal above CREDIT_STATUS_BYTES_MAX."""
     return _sign(key, STATUS_DOMAIN, CREDIT_STATUS_PAYLOAD_TYPE, status, limits.CREDIT_STATUS_BYTES_MAX)
 
 
