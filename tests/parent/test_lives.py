@@ -36,8 +36,8 @@ def test_an_end_that_nobody_explains_is_survived_and_counted(end: End) -> None:
     first, second = lives.after(end), lives.after(end)
     assert isinstance(first, Again)
     assert isinstance(second, Again)
-    assert "(once so far); it is started again in 1 s" in first.text
-    assert "(2 times so far); it is started again in 4 s" in second.text
+    assert "(once so far); restarting it in 1 s" in first.text
+    assert "(2 times so far); restarting it in 4 s" in second.text
     assert lives.deaths == 2
 
 
@@ -49,7 +49,7 @@ def test_after_so_many_deaths_without_a_step_it_gives_up_with_the_reason_and_the
     assert isinstance(last, Final)
     assert last.code == 128 + signal.SIGSEGV
     assert "ended by SIGSEGV (it was at: training): a fault in a library" in last.text
-    assert "given up: that was the 5th death in a row without a finished step" in last.text
+    assert "giving up: that was the 5th death in a row without a finished step" in last.text
 
 
 def test_a_full_disk_is_waited_for_without_end_once_a_step_was_finished() -> None:
