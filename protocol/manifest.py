@@ -31,7 +31,7 @@ def canonical_json(value: object) -> str:
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidLocal(f"no canonical JSON: {error}") from None
+        raise InvalidLocal(f"has no canonical JSON form: {error}") from None
 
 
 def _exact_integer(digits: str) -> int:

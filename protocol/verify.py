@@ -136,7 +136,7 @@ def verify_record(
     _check_size(data, limits.RECORD_BYTES_MAX)
     found = digest_of(data)
     if digest is not None and found != digest:
-        raise RejectedRecord(Reason.DIGEST, f"SHA-256 is {found.hex()}, requested was {digest.hex()}")
+        raise RejectedRecord(Reason.DIGEST, f"SHA-256 is {found.hex()}, expected {digest.hex()}")
     opened = open_envelope(
         data, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, limits.RECORD_BYTES_MAX, TURNS_RECORD_PAYLOAD_TYPE
     )
@@ -226,7 +226,7 @@ def _check_times(created: int, expires: int, now: float, lifetime_max: int) -> N
             Reason.CLOCK, f"created {created - now:.0f} s in the future: one of the two clocks is wrong"
         )
     if not 0 < expires - created <= lifetime_max:
-        raise RejectedRecord(Reason.LIFETIME, f"lives {expires - created} s, allowed are 1 to {lifetime_max}")
+        raise RejectedRecord(Reason.LIFETIME, f"a lifetime of {expires - created} s, not 1 to {lifetime_max}")
     if expires <= now:
         raise RejectedRecord(Reason.EXPIRED, f"expired {now - expires:.0f} s ago")
 
@@ -244,7 +244,7 @@ def _check_announced_times(announcement: Announcement, manifest: Manifest, now: 
     if not start < expires < end:
         raise RejectedRecord(
             Reason.LIFETIME,
-            f"expires {expires - start} s after round {round_} began, allowed are 1 to {end - start - 1}",
+            f"expires {expires - start} s after round {round_} began, not 1 to {end - start - 1}",
         )
 
 

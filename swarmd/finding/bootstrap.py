@@ -96,7 +96,7 @@ def _listed(name: str, peer_id: str | None, lookup: Lookup, levels: int) -> list
     if not several:
         whose = "" if peer_id is None else f" of {peer_id}"
         raise ConfigError(
-            f"the DNS name {name} lists no address{whose}: its owner publishes TXT records at "
+            f"the DNS name {name} lists no address{whose}: its owner must publish TXT records at "
             f"_dnsaddr.{name} such "
             'as "dnsaddr=/ip4/ADDRESS/tcp/PORT/p2p/PEER_ID"; check the spelling, or name another peer'
         )

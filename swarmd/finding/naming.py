@@ -67,7 +67,7 @@ def look_at_swarm(wanted: str) -> SwarmFile:
 
 def _place_and_text(wanted: str, *, local: bool) -> tuple[str, str | None]:
     """Return the manifest's location, and its text unless it is on this disk. `local`: as in `fetch_text`."""
-    from swarmd.finding.fetching import fetch_text  # httpx is slow to load, and files need none
+    from swarmd.finding.fetching import fetch_text  # httpx is slow to load, and files do not need it
 
     match kind_of(wanted):
         case Kind.URL:

@@ -45,7 +45,7 @@ def find_pointer(wanted: str, lookup: Lookup | None = None) -> Pointer:
     mine = [text for text in (lookup or look_up)(place) if text.split(" ")[0] == _FIRST_WORD]
     if len(mine) != 1:
         raise ConfigError(
-            f"{wanted}: {place} has {'no' if not mine else len(mine)} TXT record that begins with "
+            f"{wanted}: {place} has {'no' if not mine else len(mine)} TXT records that begin with "
             f"{_FIRST_WORD}: its owner must publish exactly one, "
             f'"{_FIRST_WORD} url=https://... author=PEER_ID"'
         )

@@ -53,8 +53,8 @@ def sign(
     now: int,
     before: VerifiedCharter | None,
 ) -> str:
-    """Return the text with its signature. `version`, `bootstrap`, `urls`: None keeps those of `before`, one
-    version higher.
+    """Return the text with its signature. `bootstrap`, `urls`: None keeps those of `before`.
+    `version`: None is the next one after `before`.
 
     Raises ConfigError for a mistake in the text, an address or a URL, and for a version that is not higher.
     """

@@ -96,7 +96,7 @@ class Fleet:
             )
         return exit_codes.DONE
 
-    # What can be asked meanwhile ------------------------------------------------------------------
+    # Requests while it runs -----------------------------------------------------------------------
 
     def stop(self, why: str) -> None:
         """Ask all members to stop, and report why. Does nothing the second time."""
@@ -123,7 +123,7 @@ class Fleet:
         child = self._children.get(member.name)
         return None if child is None or child.process.returncode is not None else child.process.pid
 
-    # The life of one ------------------------------------------------------------------------------
+    # One member -----------------------------------------------------------------------------------
 
     async def _begin(self, member: Member) -> None:
         """Start a member. If no other is up yet, wait until it is."""
@@ -226,7 +226,7 @@ class Fleet:
         if self.stops_at_failure:
             self.stop("stopping the others: each finishes or drops its step")
 
-    # The end of all -------------------------------------------------------------------------------
+    # Shutdown -------------------------------------------------------------------------------------
 
     def _on_signal(self) -> None:
         if not self._stops:

@@ -102,7 +102,7 @@ class Contacts:
         self._size = 1.0
         self._size_at = math.inf
 
-    # What happens ----------------------------------------------------------------------------------
+    # Events ----------------------------------------------------------------------------------------
 
     def remembered(self, acquaintances: Iterable[Acquaintance]) -> None:
         """Load the acquaintances from earlier runs."""
@@ -181,7 +181,7 @@ class Contacts:
         if width:
             self._widths.setdefault(peer, _Width()).see(announcement.round, width)
 
-    # What is believed ------------------------------------------------------------------------------
+    # Standing and estimates ------------------------------------------------------------------------
 
     def is_contact(self, peer: PeerId, now: float) -> bool:
         return peer in self._connected or self._is_lately(peer, now)

@@ -290,7 +290,7 @@ class Gossip:
         told = self._misconduct.reported(peer, what, now)
         return told + self._puller.judge.penalise(peer, what.value, now)
 
-    # What is due -----------------------------------------------------------------------------------
+    # Due work --------------------------------------------------------------------------------------
 
     def _start_round(self, now: float) -> None:
         round_ = self._manifest.round_at(int(now))
@@ -321,7 +321,7 @@ class Gossip:
     def _missing(self, now: float) -> int:
         return self._puller.missing(self._contacts.size(now) - 1, now)
 
-    # Looking in ------------------------------------------------------------------------------------
+    # Inspection ------------------------------------------------------------------------------------
 
     def statistics(self) -> GossipStatistics:
         """Return an immutable snapshot as of the last event."""

@@ -162,7 +162,7 @@ class Membership:
             self._addresses.put(peer, own, close=reached)
         return own
 
-    # Knowing ---------------------------------------------------------------------------------------
+    # Lookup ----------------------------------------------------------------------------------------
 
     def peers(self) -> tuple[PeerSeen, ...]:
         """Return the peers whose status was read recently, newest last."""

@@ -143,7 +143,7 @@ class Publisher:
         self._offered = []
 
     def announce_again(self, now: float) -> None:
-        """Queue every announcement that has not expired again, because its holders may be gone."""
+        """Queue again every announcement that has not expired, because its holders may be gone."""
         self._offered = []
         self._tries = 0
         self._waiting = [a for a in self._recent if a.expires > now]

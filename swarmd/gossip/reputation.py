@@ -174,7 +174,7 @@ class Reputation:
             self._accounts[peer].ignored = False
         return over
 
-    # What happens ----------------------------------------------------------------------------------
+    # Events ----------------------------------------------------------------------------------------
 
     def penalise(self, peer: PeerId, reason: str, now: float, *, may_ignore: bool = True) -> bool:
         """Charge the peer the points for `reason`. Return True if it is ignored from now on.

@@ -1,4 +1,4 @@
-"""Which peers came later than others, and how long they wait for that.
+"""Which peers came later than others, and how long they must wait for their turns.
 
 Time of arrival is the one advantage that a later identity cannot acquire. A peer that comes while others
 already deliver is on trial from its first delivery, for a multiple of the delay with which it came. It came

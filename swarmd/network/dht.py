@@ -146,7 +146,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
         for task in self._tasks:
             task.cancel()
 
-    # What peers ask ----------------------------------------------------------------------------------
+    # Requests from peers -----------------------------------------------------------------------------
 
     def _on_ping(self, data: bytes, sender: bytes) -> bytes:
         self._met(sender, read_ping_request(data))
@@ -186,7 +186,7 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
     def _packed(answer: Any) -> bytes:
         return answer.SerializeToString()  # type: ignore[no-any-return]
 
-    # What peers are asked ----------------------------------------------------------------------------
+    # Requests to peers -------------------------------------------------------------------------------
 
     async def _call(self, peer: PeerID, protocol: str, request: Any, bytes_max: int) -> bytes | None:
         """Return the undecoded answer. None if the peer is busy, or does not answer and loses its slot."""

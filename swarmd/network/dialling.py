@@ -56,8 +56,8 @@ PRIVILEGED_PORTS = 1_024
 """Ports below this belong to other services (RFC 6335)."""
 
 PORT_OF_FIREWALLS = 443
-"""Peers behind strict firewalls listen on this port. It is dialled only after the peer was met, which can
-dial us.
+"""The port of peers behind strict firewalls. It is dialled only for a peer that was met before; until then,
+such a peer can dial us.
 """
 
 _NETWORK_BITS = {4: 24, 6: 64}

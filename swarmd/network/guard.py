@@ -129,7 +129,7 @@ class Guard:
     def standing(self, peer: PeerId) -> Standing:
         return self._standing_of(peer)
 
-    # What peers ask ----------------------------------------------------------------------------------
+    # Requests from peers -----------------------------------------------------------------------------
 
     def admits_request(self, peer: bytes, protocol: str, size: int) -> bool:
         kind, cost = _PRICES[protocol](size)
@@ -188,7 +188,7 @@ class Guard:
             self._offend(peer, Misbehaviour.LIES, 1.0)
         return junk
 
-    # What others are asked ---------------------------------------------------------------------------
+    # Requests to peers -------------------------------------------------------------------------------
 
     def shuns(self, peer: PeerId) -> bool:
         """Whether the transport currently avoids the peer."""

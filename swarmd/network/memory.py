@@ -59,10 +59,10 @@ from swarmd.network.streams import (
 log = structlog.get_logger(__name__)
 
 REPLICAS = 5
-"""Peers that hold each value, as in `dht.py`."""
+"""Peers that hold each value, as in `handing_over.py`."""
 
 ASKED = 8
-"""Peers asked for a key, like the beam in `hivemind.py`."""
+"""Peers asked for a key, like BEAM in `walk.py`."""
 
 LOST_SECONDS = 1.5
 """Seconds after which an unanswered message counts as lost, as in `dht.py`."""

@@ -147,7 +147,9 @@ class Session:
             if self._ended:
                 raise LocalFailureError(died) from error
             if was_late(deadline) or self._pauses.look() != pauses or not await self.answers():
-                raise LocalFailureError(f"{slow}, and so did this machine's own transport") from error
+                raise LocalFailureError(
+                    f"{slow}, because this machine's own transport was blocked"
+                ) from error
             raise NetworkError(slow) from error
         except P2PD_ERRORS as error:
             if self._ended or self._p2p._child.returncode is not None:

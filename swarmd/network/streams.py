@@ -232,7 +232,7 @@ async def ask(
         header = await reader.readexactly(_HEADER_BYTES)
         status, length = read_reply_header(header, bytes_max)
         body = await reader.readexactly(length)
-        await _hand_in_receipt(reader, writer)
+        await _send_receipt(reader, writer)
         if status == ReplyStatus.ABSENT:
             raise AbsentError("the peer does not hold it")
         if status == ReplyStatus.BUSY:
@@ -256,10 +256,10 @@ def read_reply_header(header: bytes, bytes_max: int) -> tuple[ReplyStatus, int]:
     return ReplyStatus(status), length
 
 
-async def _hand_in_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Tell the server that the reply is here, and let it close first.
+async def _send_receipt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Confirm the reply and let the server close first.
 
-    The reply counts whatever the server does, unless the caller's own time is up meanwhile.
+    The reply counts whatever the server does, unless the caller's own time-out fires.
     """
     try:
         async with asyncio.timeout(RECEIPT_SECONDS):

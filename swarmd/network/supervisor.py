@@ -110,7 +110,7 @@ class Supervisor:
             except SwarmdError as error:
                 last = error
                 log.warning("p2p process could not be restarted", attempt=index + 1, error=str(error))
-        log.error("network given up", attempts=len(BACK_OFF_S), error=str(last))
+        log.error("giving up on the network", attempts=len(BACK_OFF_S), error=str(last))
         raise NetworkError(
             f"the p2p process could not be restarted in {len(BACK_OFF_S)} attempts ({last}); "
             "no training progress is lost: fix the cause and start again"

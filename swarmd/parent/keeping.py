@@ -29,7 +29,7 @@ SHOW_CURSOR = b"\x1b[?25h"  # a live view that is interrupted leaves the cursor 
 
 
 def keep(command: Sequence[str], *, until_input_ends: bool = False) -> int:
-    """Run `command` until a final end. Return the exit code. Takes over this process's signals.
+    """Run `command` until it ends for good. Return the exit code. Takes over this process's signals.
 
     `until_input_ends`: the end of standard input requests a stop, like a first signal.
     """
@@ -125,7 +125,7 @@ class _Keeper:
         _say(f"the peer {how_it_ended(end)} after it was asked to stop")
         return exit_codes.of_signal(-end.code)
 
-    # What happens meanwhile -----------------------------------------------------------------------
+    # Events during a life -------------------------------------------------------------------------
 
     def _take_signals(self) -> None:
         self._woken, waker = socket.socketpair()

@@ -104,7 +104,7 @@ def times(count: int) -> str:
 
 def how_it_ended(end: End) -> str:
     """Return how the life ended, to complete "the peer ..."."""
-    at = f" (it was at: {end.doing})" if end.doing else ""
+    at = f" (last activity: {end.doing})" if end.doing else ""
     if end.code is None:
         return f"could not be started: {end.why}"
     if end.code == exit_codes.DISK_FULL:

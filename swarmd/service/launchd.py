@@ -17,7 +17,7 @@ from swarmd.service.running import attempt, call
 
 ERRORS = "service.err"
 """A file in the home with what the peer wrote to standard error, a few lines per start. The log itself is
-bounded and shown by `swarmd events`; launchd bounds no file.
+bounded and shown by `swarmd events`; launchd does not bound files.
 """
 
 

@@ -86,7 +86,7 @@ class Answers:
         )
 
     def give_up_waiting(self) -> int:
-        """Mark the answers that were waiting when the peer stopped as lost. Return how many."""
+        """Mark as lost the answers that were still waiting when the peer stopped. Return how many."""
         return self._connection.changed("UPDATE answers SET state = 'lost' WHERE state = 'waiting'")
 
     def pulled(self, pulls: Collection[tuple[bytes, str]]) -> None:

@@ -238,7 +238,11 @@ def _aside(home: Home) -> Iterator[Finding]:
                 yield Finding(name, "kept", "set aside earlier; you can delete it", path, _size(path))
             elif path.name.startswith("."):
                 yield Finding(
-                    name, "leftover", "of an interrupted write; the next one replaces it", path, _size(path)
+                    name,
+                    "leftover",
+                    "left by an interrupted write; the next write replaces it",
+                    path,
+                    _size(path),
                 )
 
 

@@ -38,7 +38,7 @@ class StepsFile:
         except OSError as error:
             if not self._is_refused:
                 self._on_problem(
-                    f"{self._path} cannot be written ({remedy(error).split(';')[0]}): its lines are missing "
+                    f"{self._path} cannot be written ({remedy(error).split(';')[0]}): no lines are added "
                     "until it can; swarmd.db has the metrics of every step"
                 )
             self._is_refused = True

@@ -38,7 +38,7 @@ def test_other_records_of_the_name_are_left_alone():
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        ((), "has no TXT record that begins with swarmd=1"),
+        ((), "has no TXT records that begin with swarmd=1"),
         ((f"swarmd=1 url={URL}", "swarmd=1 url=https://other.org"), "has 2 TXT record"),
         (("swarmd=1",), "has no url="),
         ((f"swarmd=1 url={URL} url={URL}",), "an unknown or repeated word"),

@@ -107,8 +107,10 @@ if word["deaths"] < 2: die(signal.SIGSEGV if word["deaths"] else signal.SIGKILL)
     assert process.returncode == 0
     first, second, third = out.splitlines()
     assert first == "0 None "
-    assert second.startswith("1 7 was killed (it was at: training): ")
-    assert third == "2 7 was ended by SIGSEGV (it was at: training): a fault in a library or in this machine"
+    assert second.startswith("1 7 was killed (last activity: training): ")
+    assert (
+        third == "2 7 was ended by SIGSEGV (last activity: training): a fault in a library or in this machine"
+    )
     assert "(once so far); restarting it in 0.01 s" in err
     assert "(2 times so far)" in err
 
@@ -119,7 +121,7 @@ def test_it_gives_up_with_the_reason_when_no_step_is_ever_finished(keep) -> None
     assert process.returncode == 128 + signal.SIGABRT
     assert len(err.splitlines()) == 5
     assert "giving up: that was the 5th death in a row without a finished step" in err.splitlines()[-1]
-    assert "SIGABRT (it was at: loading the model)" in err.splitlines()[-1]
+    assert "SIGABRT (last activity: loading the model)" in err.splitlines()[-1]
 
 
 def test_finished_steps_between_the_deaths_mean_that_it_goes_on(keep) -> None:

@@ -233,7 +233,7 @@ class Relay:
             if answer.status is Status.OK:
                 return reader, writer
         except (TimeoutError, NetworkError, *P2PD_ERRORS) as error:
-            log.debug("relay: the peer does not accept", peer=target, error=str(error))
+            log.debug("relay: the peer did not accept", peer=target, error=str(error))
         if writer is not None:
             writer.close()
         return None
