@@ -58,9 +58,9 @@ def test_what_is_not_needed_is_skipped() -> None:
         (b"\x08\x01\x10\x01", "a number instead of bytes"),
         (b"\x08\x02\x2a\x01a", "unknown status"),
         (b"\x08\x02\x28\x63", "unknown status"),
-        (b"\x08\x02\x12\x7f", "cut off"),
-        (b"\x08\x02\x0d\x00\x00\x00\x00", "another type"),
-        (b"\x08" + b"\xff" * 11, "too long"),
+        (b"\x08\x02\x12\x7f", "truncated"),
+        (b"\x08\x02\x0d\x00\x00\x00\x00", "wrong type"),
+        (b"\x08" + b"\xff" * 11, "overlong"),
         (b"\x08\x02" * (FIELDS_MAX + 1), "more than"),
     ],
 )
