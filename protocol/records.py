@@ -209,7 +209,7 @@ class FullStatus(PeerStatus):
 
     @field_validator("used")
     @classmethod
-    def _names_nobody_twice(cls, value: tuple[Used, ...]) -> tuple[Used, ...]:
+    def _has_no_duplicates(cls, value: tuple[Used, ...]) -> tuple[Used, ...]:
         if len({used.publisher for used in value}) < len(value):
             raise ValueError("names a publisher twice")
         return value
@@ -238,7 +238,7 @@ class CreditStatus(FullStatus):
 
     @field_validator("credits")
     @classmethod
-    def _credits_nobody_twice(cls, value: tuple[Credit, ...]) -> tuple[Credit, ...]:
+    def _has_no_duplicate_credits(cls, value: tuple[Credit, ...]) -> tuple[Credit, ...]:
         if len({(credit.publisher, credit.people) for credit in value}) < len(value):
             raise ValueError("credits the same groups twice")
         return value

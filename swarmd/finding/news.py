@@ -58,8 +58,8 @@ class News:
 
 def _announced(newest: VerifiedCharter) -> str:
     new = newest.charter
-    places = " or ".join(new.urls)
-    where = f"its file is at {places}" if places else "get its file from the author"
+    locations = " or ".join(new.urls)
+    where = f"its file is at {locations}" if locations else "get its file from the author"
     return (
         f"a new version of the swarm is there: {new.name}, version {new.version}, signed by "
         f"{name_of(newest.author)}; {where}"

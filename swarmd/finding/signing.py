@@ -66,7 +66,7 @@ def sign(
             f"keep the higher version; omit --version for {last.version + 1}"
         )
     addresses = (() if last is None else last.bootstrap) if bootstrap is None else bootstrap
-    places = (() if last is None else last.urls) if urls is None else urls
+    locations = (() if last is None else last.urls) if urls is None else urls
 
     def envelope(manifest: Manifest) -> bytes:
         try:
@@ -76,7 +76,7 @@ def sign(
                 swarm=manifest.swarm_id,
                 created=now,
                 bootstrap=tuple(map(check_named_address, addresses)),
-                urls=tuple(places),
+                urls=tuple(locations),
             )
             return sign_charter(author, charter)
         except InvalidLocal as error:

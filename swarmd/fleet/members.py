@@ -75,8 +75,8 @@ def members_of(
             "network.port": config.network.port + index if config.network.port else None,
             "observe.http": _http(config.observe.http, index),
         }
-        said = {key for key in own_settings(home) if given.get(key) is None}
-        share = {key: value for key, value in share.items() if value is not None and key not in said}
+        own = {key for key in own_settings(home) if given.get(key) is None}
+        share = {key: value for key, value in share.items() if value is not None and key not in own}
         settings = {**given, **fixed, **share}
         members.append(Member(device, home, settings, {CUDA_VISIBLE: _visible(device, equipment)}))
     return tuple(members)

@@ -287,8 +287,8 @@ class Gossip:
                 self._reputation.forget(peer)
 
     def _misbehaviour(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        told = self._misconduct.reported(peer, what, now)
-        return told + self._puller.judge.penalise(peer, what.value, now)
+        changes = self._misconduct.reported(peer, what, now)
+        return changes + self._puller.judge.penalise(peer, what.value, now)
 
     # Due work --------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Doors: addresses at which peers that are away were reached before, probed until the peers are back.
 
-A probe ("knock" in names and logs) opens a TCP connection and exchanges the first line of libp2p's handshake.
+A probe ("knock" in names) opens a TCP connection and exchanges the first line of libp2p's handshake.
 It bypasses p2pd, which waits longer after every failed dial. A door is an address that the operator named, or
 at which p2pd was connected to that very peer. Nobody can therefore direct probes at a third party.
 """

@@ -226,9 +226,9 @@ class Guard:
         self._conduct.offend(read_peer_id(peer), what, points, self._now())
 
     def _shun(self, peer: PeerId, what: Misbehaviour) -> None:
-        said = self._hang_ups.take("said", SAID, 1.0, self._now())
+        warn = self._hang_ups.take("warn", SAID, 1.0, self._now())
         log.log(
-            logging.WARNING if said else logging.DEBUG, "peer shunned for a while", peer=peer, because=what
+            logging.WARNING if warn else logging.DEBUG, "peer shunned for a while", peer=peer, because=what
         )
         if what is Misbehaviour.FLOOD:
             self._flooding[peer] = None

@@ -109,7 +109,7 @@ class InTouch:
                 self._neighbourhood.connections.pop(address.peer_id, None)
         if opened:
             back = await self._neighbourhood.join(session, opened)
-            log.info("knocked", opened=len(opened), back=back)
+            log.info("doors probed", opened=len(opened), back=back)
 
     def _to_greet(self, connected: Iterable[PeerId]) -> list[PeerId]:
         """Return the peers to ping: those in doubt, with peers that have a door first, because anyone can
