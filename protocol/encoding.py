@@ -49,9 +49,7 @@ def decode(data: bytes, *, items_max: int = INT_MAX) -> object:
 
 
 def sha256_of(value: object) -> bytes:
-    """Return the SHA-256 (32 bytes) of the encoding of `value`. All ids and keys of the protocol derive from
-    it.
-    """
+    """Return the SHA-256 (32 bytes) of the encoding of `value`. All ids and keys derive from it."""
     return hashlib.sha256(encode(value)).digest()
 
 

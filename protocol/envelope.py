@@ -36,9 +36,7 @@ class Opened:
 
 
 def seal(key: KeyPair, domain: str, payload_type: bytes, payload: bytes) -> bytes:
-    """Return the signed envelope of `payload`. Raises InvalidLocal if domain, payload type or payload is
-    empty.
-    """
+    """Return the signed envelope of `payload`. Raises InvalidLocal if an argument is empty."""
     if not (domain and payload_type and payload):
         raise InvalidLocal("domain, payload type and payload of an envelope must not be empty")
     signature = key.sign(_signed_bytes(domain, payload_type, payload))

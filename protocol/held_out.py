@@ -15,9 +15,7 @@ HELD_OUT_BYTE_BELOW = 26  # of 256: 10.2 % of questions, enough for 200 in small
 
 
 def question_digest(text: str) -> bytes:
-    """Return the SHA-256 of the question's UTF-8 text, which identifies the question in a record of version
-    1.
-    """
+    """Return the SHA-256 of the question's UTF-8 text, which identifies it in a record of version 1."""
     return hashlib.sha256(text.encode()).digest()
 
 

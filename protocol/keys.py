@@ -96,9 +96,7 @@ def public_key_to_libp2p(public_key: bytes) -> bytes:
 
 
 def public_key_from_libp2p(data: bytes) -> bytes:
-    """Return the 32 raw bytes of a protobuf PublicKey. Raises RejectedRecord(key) unless it is a usable
-    Ed25519 key.
-    """
+    """Return the 32 raw bytes of a protobuf PublicKey. Raises RejectedRecord(key) if it is not usable."""
     if data[:4] != _ED25519_PUBLIC:
         raise RejectedRecord(Reason.KEY, "not a libp2p Ed25519 public key")
     return _checked(data[4:])

@@ -121,9 +121,7 @@ class RecordHead(Payload):
 
 
 class Record(RecordHead):
-    """A group: one question and its completions by one policy. The question is identified by
-    `question_digest`.
-    """
+    """A group: one question and its completions by one policy. `question_digest` identifies the question."""
 
     completions: Annotated[
         tuple[Completion, ...], Field(min_length=limits.COMPLETIONS_MIN, max_length=limits.COMPLETIONS_MAX)
@@ -131,9 +129,7 @@ class Record(RecordHead):
 
 
 class TurnsRecord(RecordHead):
-    """Version 2: a group of a task with several turns or with images. The question is identified by
-    `prompt_digest`.
-    """
+    """Version 2: a group of a task with turns or images. `prompt_digest` identifies the question."""
 
     ITEMS_MAX: ClassVar[int] = limits.TURNS_RECORD_ITEMS_MAX
 
@@ -216,9 +212,7 @@ class FullStatus(PeerStatus):
 
 
 class Credit(Payload):
-    """The effect that a peer measured for one publisher's groups (SPEC 6.15). To other peers it
-    is a claim.
-    """
+    """The effect that a peer measured for one publisher's groups (SPEC 6.15). For others it is a claim."""
 
     publisher: PeerIdText
     people: bool

@@ -75,9 +75,7 @@ class VerifiedFullStatus:
 
 
 def digest_of(envelope: bytes) -> bytes:
-    """Return the SHA-256 (32 bytes) of a record's envelope, which names it in announcements, stores and
-    pulls.
-    """
+    """Return the SHA-256 (32 bytes) of a record's envelope, its name in announcements, stores and pulls."""
     return hashlib.sha256(envelope).digest()
 
 

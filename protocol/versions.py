@@ -1,6 +1,4 @@
-"""Which protocol versions a peer supports, in a format that stays the same across versions (SPEC section
-10.6).
-"""
+"""Which protocol versions a peer supports, in a format that never changes (SPEC section 10.6)."""
 
 from __future__ import annotations
 

@@ -19,9 +19,7 @@ def _told(author: PeerId) -> str:
 def require_newer(
     mine: VerifiedCharter | None, found: SwarmFile, wanted: str, *, home: str
 ) -> VerifiedCharter:
-    """Return the charter of the version to move to. Raises ConfigError unless it is newer and by the same
-    author.
-    """
+    """Return the charter to move to. Raises ConfigError unless it is newer and by the same author."""
     if mine is None:
         raise ConfigError(
             f"{home} does not know the author of its swarm, so it cannot trust any new version: join once "

@@ -47,9 +47,7 @@ class News:
         )
 
     def words_for_observer(self, swarm: bytes) -> str | None:
-        """Like `words`, for an observer of the swarm with this id, who may have come after the new
-        version.
-        """
+        """Like `words`, for an observer of the swarm with this id, who may have joined after it."""
         newest = self.newest or self.mine
         if newest is None or newest.charter.swarm == swarm:
             return None

@@ -38,9 +38,7 @@ class Pointer:
 
 
 def find_pointer(wanted: str, lookup: Lookup | None = None) -> Pointer:
-    """Return the record of `dns:NAME`. Raises ConfigError if there is none, more than one, or an invalid
-    one.
-    """
+    """Return the record of `dns:NAME`. Raises ConfigError unless there is exactly one valid record."""
     place = f"_swarmd.{dns_name(wanted)}"
     mine = [text for text in (lookup or look_up)(place) if text.split(" ")[0] == _FIRST_WORD]
     if len(mine) != 1:

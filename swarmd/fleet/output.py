@@ -70,9 +70,7 @@ class Printed:
 
 
 def print_to(stream: TextIO | None, text: str) -> TextIO | None:
-    """Print and return the stream, or return None if it can no longer be written. The peers continue
-    without a reader.
-    """
+    """Print, and return the stream, or None once it cannot be written. The peers run without a reader."""
     if stream is None:
         return None
     try:

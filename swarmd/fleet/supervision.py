@@ -60,9 +60,7 @@ async def supervise(members: Sequence[Member], *, command: Command, host: str, l
 
 @dataclass
 class Fleet:
-    """One run of the parent; see `supervise`. Use it directly to stop, restart or add members while it
-    runs.
-    """
+    """One run of the parent; see `supervise`. Use directly to stop, restart or add members while it runs."""
 
     members: Sequence[Member]
     command: Command
@@ -205,9 +203,7 @@ class Fleet:
             self._fail(child.member, _how_it_ended(code), words)
 
     async def _meet(self, child: _Child) -> None:
-        """Wait until the child has written its addresses, without a limit: it may have to download its
-        model.
-        """
+        """Wait, without limit, until the child has written its addresses: it may download its model first."""
         while not _is_written(child.member):  # noqa: ASYNC110  another process writes the file
             await asyncio.sleep(LOOK_EVERY_S)
         first = not self._ways_in()
@@ -257,9 +253,7 @@ class Fleet:
 
 @contextmanager
 def _listening(on_signal: Callable[[], None]) -> Iterator[None]:
-    """Handle the signals that stop a process, and restore the handlers afterwards, for callers that
-    continue.
-    """
+    """Handle the signals that stop a process, and restore the handlers afterwards."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in STOP}
     if before.get(signal.SIGHUP) is signal.SIG_IGN:  # nohup

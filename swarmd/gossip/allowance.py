@@ -24,9 +24,7 @@ class Allowance:
         self.burst = 0.0
 
     def demand(self, groups: int, step_seconds: float, now: float) -> None:
-        """Set the demand: the trainer uses `groups` external groups every `step_seconds`. 0 groups: pull
-        nothing.
-        """
+        """The trainer uses `groups` external groups every `step_seconds`. 0 groups: pull nothing."""
         self.refill(now)
         first = self.burst == 0.0
         self.burst = self._limits.overpull * max(0, groups)
@@ -57,7 +55,5 @@ class Allowance:
         return (1.0 - self._tokens) / self.per_second if self.per_second else math.inf
 
     def candidates_wanted(self) -> int:
-        """Return how many candidates to collect: twice the pulls of the next LOOK_AHEAD_S, to leave a
-        choice.
-        """
+        """Return how many candidates to collect: twice the pulls of LOOK_AHEAD_S, to leave a choice."""
         return int(2 * (self._tokens + self.per_second * LOOK_AHEAD_S) + 0.999)

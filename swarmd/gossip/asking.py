@@ -63,9 +63,7 @@ class Asking:
         return self._open
 
     def answered(self, peer: PeerId, envelope: bytes | None, now: float) -> FullStatus | None:
-        """Take the answer of `peer`, or None for no answer. Return the status if it is valid and newer
-        than the last.
-        """
+        """Take the answer of `peer` (None: no answer). Return the status if it is valid and new."""
         if peer == self._open:
             self._open = None
             self._timer.pause(now, self._limits.ask_interval_s)
@@ -97,9 +95,7 @@ class Asking:
 
 
 def claims(own: PeerId, peer: PeerId, status: FullStatus) -> list[Command]:
-    """Return what `peer` claims to have used of `own`'s groups, and the effect that it claims to have
-    measured.
-    """
+    """Return what `peer` claims to have used of `own`'s groups, and the effect it claims to have measured."""
     found = status.credits if isinstance(status, CreditStatus) else ()
     return [
         *(RememberClaim(peer, use.groups) for use in status.used if use.publisher == own),

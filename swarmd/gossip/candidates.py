@@ -59,9 +59,7 @@ class Candidates:
         self._count += 1
 
     def trim(self, party_of: PartyOf) -> None:
-        """Drop what exceeds the bound: in the largest party, the oldest candidate of the peer with the
-        most.
-        """
+        """Drop what exceeds the bound: in the largest party, the oldest of the peer with the most."""
         if self._count <= self._limits.candidates_max:
             return
         members: defaultdict[Party, list[PeerId]] = defaultdict(list)
@@ -77,9 +75,7 @@ class Candidates:
     def take(
         self, now: float, allowed: Callable[[PeerId], bool], busy: Iterable[bytes], party_of: PartyOf
     ) -> Candidate | None:
-        """Remove and return the next candidate whose publisher is `allowed` and whose digest is not in
-        `busy`.
-        """
+        """Remove and return the next candidate with an `allowed` publisher and a digest not in `busy`."""
         self.expire(now)
         in_flight = frozenset(busy)
         ready = {

@@ -118,9 +118,7 @@ class Contacts:
         return self._connections
 
     def connected(self, connections: Mapping[PeerId, str], now: float) -> None:
-        """Take the transport's connections. In each address group only the oldest `connected_per_group`
-        count.
-        """
+        """Take the transport's connections. Per address group, the oldest `connected_per_group` count."""
         if connections == self._connections:
             return
         self._trials.connected(connections, now)
@@ -195,9 +193,7 @@ class Contacts:
         return [*self._lately, *(peer for peer in self._connected if peer not in self._lately)]
 
     def vouching(self, now: float) -> list[PeerId]:
-        """Return the contacts whose announcements count as load. Strangers' do not while other peers
-        deliver.
-        """
+        """Return the contacts whose announcements count as load. Strangers' do not while others deliver."""
         contacts = self.current(now)
         if not self.met_lately(now):
             return contacts
@@ -207,9 +203,7 @@ class Contacts:
         return self._acquaintances.get(peer)
 
     def is_known(self, peer: PeerId, now: float) -> bool:
-        """Whether the operator trusts the peer, or it taught this one for a long time and was not
-        forgotten.
-        """
+        """Whether the operator trusts the peer, or it taught this one long enough and was not forgotten."""
         if peer in self._trusted:
             return True
         entry, limits = self._acquaintances.get(peer), self._limits
@@ -355,9 +349,7 @@ class Contacts:
 
 
 def _width(shard: int, widest: int) -> int | None:
-    """Return the smallest shard count that gives index `shard`, for an index of `widest` under the largest
-    count.
-    """
+    """Return the smallest shard count that gives index `shard`; `widest`: the index under the largest."""
     for bits in range(SHARDS_MAX.bit_length()):
         if widest % (1 << bits) == shard:
             return 1 << bits

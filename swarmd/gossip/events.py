@@ -54,9 +54,7 @@ class GroupOffer:
     model: str
     tokenizer: bytes
     even_all_right: bool = False
-    """Publish the group although every completion is right, because it teaches peers that fail at its
-    task.
-    """
+    """Publish although every completion is right: it teaches peers that fail at its task."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,7 @@ from swarmd.network.rates import Buckets, Rate
 
 
 class Intake:
-    """Verifies new envelopes and counts the entries under each key. It judges nobody: junk has no proven
-    author.
-    """
+    """Verifies new envelopes and counts the entries under each key. Judges nobody: junk has no author."""
 
     def __init__(self, manifest: Manifest, limits: GossipLimits) -> None:
         self._manifest = manifest

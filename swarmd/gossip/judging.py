@@ -29,16 +29,12 @@ class Judge:
         self._unscored.worked(self._party(peer, now), now)
 
     def unreached(self, peer: PeerId, now: float) -> bool:
-        """`peer` cannot be reached. Return whether most parties cannot, which means this machine is
-        offline.
-        """
+        """`peer` cannot be reached. Return whether most parties cannot: then this machine is offline."""
         self._unreached.failed(self._party(peer, now), UNREACHABLE, now)
         return self._unreached.most_fail(UNREACHABLE, now)
 
     def penalise(self, peer: PeerId, reason: str, now: float) -> list[Command]:
-        """Charge `peer` the points for `reason`, unless this machine seems at fault. Return the resulting
-        commands.
-        """
+        """Charge `peer` the points for `reason`, unless the fault seems ours. Return the commands."""
         if self._is_ours(peer, reason, now):
             return []
         may_ignore = reason not in FAILURES or self._spares_half(peer, now)

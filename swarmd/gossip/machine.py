@@ -64,9 +64,7 @@ WAKE_S_MIN = 0.1  # never request more than ten ticks per second
 
 
 class Gossip:
-    """Decides for one peer of one swarm what to publish, read, pull, verify and drop, and which peers to
-    dial.
-    """
+    """Decides for one peer what to publish, read, pull, verify and drop, and which peers to dial."""
 
     def __init__(
         self,
@@ -226,9 +224,7 @@ class Gossip:
         return [*commands, dial] if dial else commands
 
     def _missed(self, arrived: list[Command]) -> None:
-        """Dial the publishers of these bodies, which came from the DHT because their publishers did not
-        answer.
-        """
+        """Dial the publishers of bodies that came from the DHT because they did not answer."""
         for command in arrived:
             if isinstance(command, Verify) and command.record.publisher not in self._contacts.connections:
                 self._membership.missed(command.record.publisher)

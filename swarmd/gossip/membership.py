@@ -69,9 +69,7 @@ class Membership:
     # Reading ---------------------------------------------------------------------------------------
 
     def keys(self, now: float) -> tuple[bytes, ...]:
-        """Return the membership keys to read now, if it is time. The fuller the shards, the fewer are read
-        at once.
-        """
+        """Return the membership keys to read now, if any. Fewer keys are read if shards are full."""
         if not self.read_timer.due(now):
             return ()
         wanted = round(STATUSES_PER_READ / max(self._entries_per_shard(), 1.0))
@@ -95,9 +93,7 @@ class Membership:
         return [command for command in remembered if command is not None]
 
     def _pause(self, brought: int, now: float) -> None:
-        """Pause after a read for longer the more it returned, so bytes per second do not grow with the
-        swarm.
-        """
+        """Pause in proportion to what a read returned, so the rate does not grow with the swarm."""
         self._read_at = now
         limits = self._limits
         pause = max(limits.membership_interval_s_max, limits.membership_s_per_status * brought)
@@ -106,9 +102,7 @@ class Membership:
         self.read_timer.pause(now, pause * self._rng.uniform(0.75, 1.25))  # never in step with publishers
 
     def look_again(self) -> None:
-        """A peer fell silent and may have said goodbye: read again as soon as after a read that returned
-        little.
-        """
+        """A peer fell silent and may have said goodbye, so read again soon."""
         if not self._asked:
             soon = self._read_at + self._limits.membership_interval_s_max
             self.read_timer.at = min(self.read_timer.at, soon)
@@ -152,9 +146,7 @@ class Membership:
     def _remember_addresses(
         self, peer: PeerId, addresses: tuple[str, ...], *, close: bool
     ) -> tuple[str, ...]:
-        """Keep and return only addresses with the peer's own id, so that nobody can direct dials at a
-        third party.
-        """
+        """Keep and return only addresses with the peer's own id, to protect third parties."""
         own = tuple(address for address in addresses if address.endswith(f"/p2p/{peer}"))
         reached = close or peer in self._addresses.close_keys()
         self._addresses.pop(peer)

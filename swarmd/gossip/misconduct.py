@@ -27,9 +27,7 @@ class Misconduct:
         self._told: Kept[tuple[PeerId, str], float] = Kept(limits.peers_judged_max)
 
     def reported(self, peer: PeerId, what: Misbehaviour, now: float) -> list[Command]:
-        """Count an offence. Return what to log, at most once in TOLD_EVERY_S, because there can be
-        hundreds.
-        """
+        """Count an offence. Return what to log, at most once in TOLD_EVERY_S, as there can be hundreds."""
         self.counts[what.value] += 1
         before = self._told.get((peer, what.value))
         if before is not None and abs(now - before) < TOLD_EVERY_S:

@@ -1,6 +1,4 @@
-"""Distinguishes peers' failures from our own: if most or all fail in the same way at once, the cause is
-here.
-"""
+"""Distinguishes peers' failures from our own: if most fail the same way at once, the cause is here."""
 
 from __future__ import annotations
 

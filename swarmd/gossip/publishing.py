@@ -71,9 +71,7 @@ class Publisher:
 
     @property
     def unpublished(self) -> Mapping[str, int]:
-        """Counts of own groups not published, by reason: uninformative, round_budget, before_genesis,
-        invalid.
-        """
+        """Own groups not published, by reason: uninformative, round_budget, before_genesis, invalid."""
         return dict(self._unpublished)
 
     @property
@@ -119,9 +117,7 @@ class Publisher:
         return commands
 
     def batch(self, now: float) -> Announce | None:
-        """Return the next batch, newest first: one per tick, one at a time, no larger than a receiver
-        accepts.
-        """
+        """Return the next batch, newest first: one per tick, no larger than a receiver accepts."""
         if self._offered:
             if now - self._offered_at < self._limits.announce_answer_s:
                 return None

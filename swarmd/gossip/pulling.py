@@ -63,9 +63,7 @@ class _Verifying:
 
 
 class Puller:
-    """Paced by `allowance`, judged by `reputation`, shared out by party; every table is bounded by
-    `limits`.
-    """
+    """Paced by `allowance`, judged by `reputation`, shared out by party; all tables bounded by `limits`."""
 
     def __init__(
         self,
@@ -339,9 +337,7 @@ class Puller:
         return self._contacts.party(peer, now, proved=False)
 
     def _allowed_now(self, now: float) -> Callable[[PeerId], bool]:
-        """Return a function that decides from what is in flight and being verified whether a peer can be
-        pulled from.
-        """
+        """Return a predicate: whether a peer can be pulled from, given what is in flight and verifying."""
         publishers = [f.candidate.announced.publisher for f in self._in_flight.values()]
         flying = Counter(publishers)
         connected = self._contacts.connections

@@ -87,9 +87,7 @@ class Ignored:
 
 
 class Reputation:
-    """Penalty points per peer, which halve every `penalty_half_life_s`. The operator's word takes
-    precedence.
-    """
+    """Penalty points per peer, which halve every `penalty_half_life_s`. The operator's word wins."""
 
     def __init__(
         self, limits: GossipLimits, is_close: Callable[[PeerId, float], bool] = lambda _peer, _now: False
@@ -221,9 +219,7 @@ class Reputation:
         return account
 
     def _make_room(self, now: float) -> None:
-        """Drop the account closest to a blank one, so that a crowd of identities cannot displace ignored
-        peers.
-        """
+        """Drop the account closest to a blank one; a crowd of identities must not displace ignored peers."""
         if len(self._accounts) >= self._limits.peers_judged_max:
             least = min(
                 self._accounts,

@@ -50,8 +50,6 @@ class ShardCount:
         self.publish = min(SHARDS_MAX, max(self._by_load, 1 << (needed - 1).bit_length()))
 
     def fair_share(self, swarm_size: int, records_per_round_max: int) -> int:
-        """Return how many records each peer can announce per round so that all shards together hold
-        everyone's.
-        """
+        """Return how many records each peer can announce per round so that all fit into the shards."""
         capacity = SHARDS_MAX * CROWDED / self._largest_task_share
         return max(1, min(records_per_round_max, int(capacity / max(1, swarm_size))))

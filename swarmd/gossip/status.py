@@ -77,9 +77,7 @@ def _status(key: KeyPair, manifest: Manifest, limits: GossipLimits, own: OwnStat
 
 
 class StatusIntake:
-    """Verifies statuses. Also reports to the clock watch when contacts wrote theirs, including refused
-    ones.
-    """
+    """Verifies statuses, and reports to the clock watch when contacts wrote theirs, even refused ones."""
 
     def __init__(self, swarm: bytes, clock: ClockWatch, is_contact: Callable[[PeerId, float], bool]) -> None:
         self._swarm = swarm
@@ -106,9 +104,7 @@ class StatusIntake:
         return verified
 
     def _observe_untimely(self, envelope: bytes, now: float) -> None:
-        """Take the time of a valid, signed status that was refused only because its clock or ours is
-        wrong.
-        """
+        """Take the time of a valid status that was refused only because its clock or ours is wrong."""
         opened = open_envelope(envelope, STATUS_DOMAIN, STATUS_PAYLOAD_TYPE, STATUS_BYTES_MAX)
         self._observe(opened.peer_id, PeerStatus.from_bytes(opened.payload).created, now)
 

@@ -65,9 +65,7 @@ class Trials:
         self._came.pop(peer, None)
 
     def is_on_trial(self, peer: PeerId, now: float) -> bool:
-        """Whether the peer is waiting because an earlier one delivered recently. False before its first
-        delivery.
-        """
+        """Whether the peer waits for an earlier one that delivered recently. False before it delivers."""
         entry = self._taught.get(peer)
         if entry is None:
             return False

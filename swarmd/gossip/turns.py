@@ -48,9 +48,7 @@ class StrangersShare:
         self._credit = min(self._credit + 1.0, STRANGERS_SAVED_MAX)
 
     def took(self, *, is_held_back: bool) -> None:
-        """Record a turn, which went to a stranger (or a peer that shares with strangers) or to another
-        peer.
-        """
+        """Record a turn of a stranger (or a peer that shares with strangers), or of any other peer."""
         change = -1.0 if is_held_back else STRANGERS_PER_MET
         self._credit = min(max(0.0, self._credit + change), STRANGERS_SAVED_MAX)
 

@@ -102,9 +102,7 @@ class Calls(Generic[About, Answer]):
         return sum(self._waits_until(call) > now for call in self._calls.values())
 
     async def some(self) -> list[tuple[About, Answer | None]]:
-        """Return the next calls that end; empty if one stops being awaited first. Call only while
-        `waited_for` > 0.
-        """
+        """Return the next calls that end, or none if one expires first. Requires `waited_for` > 0."""
         now = self._loop.time()
         first = min(until for until in map(self._waits_until, self._calls.values()) if until > now)
         ended, _ = await asyncio.wait(self._calls, timeout=first - now, return_when=asyncio.FIRST_COMPLETED)

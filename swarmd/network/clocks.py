@@ -20,9 +20,7 @@ PEERS_MAX = 64
 """Measurements remembered, newest first."""
 
 STRANGERS_MIN = 3
-"""Peers that must have answered if none of them was dialled at a known address, because identities cost
-nothing.
-"""
+"""Peers that must have answered if none of them was dialled at a known address, as identities are free."""
 
 
 class Clocks:

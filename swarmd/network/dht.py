@@ -324,18 +324,14 @@ class SwarmDHT(DHTProtocol):  # type: ignore[misc]  # hivemind is untyped
             self._check(*oldest)
 
     def _check(self, node_id: DHTID, peer: PeerID) -> None:
-        """Check that the oldest peer of a full bucket is still there. A peer that answered recently is not
-        pinged.
-        """
+        """Check that the oldest peer of a full bucket is still there. Skipped if it answered recently."""
         if self._guard.hearing.unanswering_s(read_peer_id(peer.to_bytes())) < PROVEN_S:
             self.routing_table.add_or_update_node(node_id, peer)
         else:
             self.start(self.greet(peer), "ping")
 
     def _bound_replacements(self, node_id: DHTID) -> None:
-        """Drop all but the newest few peers that found no slot in a full bucket; hivemind would keep them
-        all.
-        """
+        """Keep only the newest peers that found no slot in a full bucket; hivemind keeps them all."""
         table = self.routing_table
         waiting = table.buckets[table.get_bucket_index(node_id)].replacement_nodes
         while len(waiting) > BUCKET_SIZE:

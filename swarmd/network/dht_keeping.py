@@ -46,9 +46,7 @@ class Keeping:
         return kept
 
     def believed(self, found: Found, sender: bytes) -> tuple[dict[bytes, Held], Held | None]:
-        """Return what `sender` holds under one key and passes the rules: entries by subkey, and the plain
-        value.
-        """
+        """Return what `sender` holds under one key and passes the rules: entries and plain value."""
         junk, plain = 0, None
         entries: dict[bytes, Held] = {}
         for item in found.items:

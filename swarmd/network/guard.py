@@ -72,15 +72,11 @@ JUNK_REASONS = frozenset(
         Reason.TOPIC,
     }
 )
-"""Reasons that mean something was never sound. The other reasons depend on the time, the swarm or the
-manifest.
-"""
+"""Reasons that mean something was never sound. Others depend on time, swarm or manifest."""
 
 
 class Guard:
-    """Implements `control.Gate` for incoming requests; the other methods report the outcome of our own
-    requests.
-    """
+    """Implements `control.Gate` for incoming requests; other methods report on our own requests."""
 
     def __init__(
         self, monotonic: Callable[[], float], delivered: Callable[[PeerId], int] = lambda _peer: 0
@@ -179,9 +175,7 @@ class Guard:
         return Source(brought if group == UNKNOWN else group, signer, self._standing_of(signer))
 
     def judged(self, peer: bytes, reason: Reason) -> bool:
-        """Record that something from `peer` was refused. Return whether it was junk, which no honest peer
-        sends.
-        """
+        """Record that something from `peer` was refused. Return whether it was junk (JUNK_REASONS)."""
         junk = reason in JUNK_REASONS
         self.refused[f"stored_{reason}"] += 1
         if junk:

@@ -57,9 +57,7 @@ class Hearing:
         return (*self._unheard, *(peer for peer in self._doubted if peer not in self._unheard))
 
     def visits(self, peer: PeerId) -> None:
-        """The peer only visits the swarm: it states no DHT place (SPEC section 7.6.3), so nobody waits for
-        it.
-        """
+        """The peer only visits: it states no DHT place (SPEC section 7.6.3), so nobody waits for it."""
         put_newest(self._visitors, peer, None, PEERS_MAX)
         for table in (self._answered, self._asked, self._doubted, self._unheard):
             table.pop(peer, None)

@@ -68,9 +68,7 @@ class InTouch:
         self._rounds = 0
 
     async def keep_looking(self) -> None:
-        """Detect pauses of this machine, until cancelled. `keep` cannot, since its rounds can
-        take seconds.
-        """
+        """Detect pauses of this machine, until cancelled. `keep` cannot, as its rounds can take seconds."""
         while True:
             await asyncio.sleep(LOOK_S)
             self._pauses.look()

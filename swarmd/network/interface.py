@@ -285,9 +285,7 @@ class Network(Protocol):
         ...
 
     async def ask_charter(self, peer_id: PeerId) -> bytes:
-        """Fetch the newest charter that a connected peer knows. Raises NetworkError, also if it
-        knows none.
-        """
+        """Fetch the newest charter a connected peer knows. Raises NetworkError, also if it knows none."""
         ...
 
     async def ask_versions(self, peer_id: PeerId) -> bytes:

@@ -97,9 +97,7 @@ class MemoryHub:
     def network(
         self, key: KeyPair, swarm: KnownManifest | None = None, *, dialable: bool = True
     ) -> MemoryNetwork:
-        """Create a peer that is alone until it connects. `swarm` None: that of the manifest
-        that it serves.
-        """
+        """Create a peer that is alone until it connects. `swarm` None: that of the manifest it serves."""
         if key.peer_id in self._peers:
             raise NetworkError(f"{key.peer_id} is already running: a key can be used by only one peer")
         self._ports += 1

@@ -78,23 +78,17 @@ class Neighbourhood:
 
     @property
     def clock_problem(self) -> str | None:
-        """The offset of this machine's clock from most peers that answered recently, if large enough to
-        report.
-        """
+        """The offset of this clock from most peers that answered recently, if worth reporting."""
         offset = self._clocks.offset(self._doors, self._now())
         return None if offset is None else clock_problem(offset, "most peers that answer")
 
     @property
     def seems_dialable(self) -> bool:
-        """A guess: this peer has a public (or relayed) address, or is connected only to peers with private
-        ones.
-        """
+        """A guess: this peer has a public or relayed address, or only peers with private ones."""
         return any(map(is_public, self._own)) or not any(is_public(str(peer)) for peer in self._met)
 
     def reach_at(self, found: Sequence[str]) -> None:
-        """Add multiaddrs (without this peer's id) that also lead here, as reported by other peers or given by
-        relays.
-        """
+        """Add multiaddrs (without our id) that lead here, reported by peers or given by relays."""
         self._found = tuple(f"{address}/p2p/{self._own_id}" for address in found)
         self._tell_addresses()
 
@@ -235,9 +229,7 @@ class Neighbourhood:
         return answered
 
     def _remember_doors(self, addresses: Iterable[PeerAddress]) -> None:
-        """Remember the addresses at which peers are actually connected; p2pd may have reached a peer
-        elsewhere.
-        """
+        """Remember where peers are actually connected; p2pd may have reached a peer elsewhere."""
         for address in addresses:
             if is_relayed(address.transport):
                 continue  # the relay answers a probe whether or not the peer is there
@@ -245,9 +237,7 @@ class Neighbourhood:
                 self._doors.remember(address)
 
     async def _reach(self, session: Session, address: PeerAddress) -> float | None:
-        """Dial and ping one peer. Return how many seconds its clock is ahead, or None if it
-        does not answer.
-        """
+        """Dial and ping one peer. Return how many seconds its clock is ahead, or None."""
         try:
             await session.dial(address)
             skew = await self._skew(session, address.peer_id)
@@ -274,9 +264,7 @@ class Neighbourhood:
 
 
 def _by_way(met: Iterable[PeerAddress]) -> tuple[dict[PeerId, str], dict[PeerId, str]]:
-    """Map peers to the multiaddr of the other end: first those connected directly, then those through a
-    relay.
-    """
+    """Map peers to the multiaddr of the other end: direct connections, and relayed ones."""
     direct: dict[PeerId, str] = {}
     relayed: dict[PeerId, str] = {}
     for address in met:

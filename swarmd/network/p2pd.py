@@ -219,8 +219,6 @@ def kill(child: asyncio.subprocess.Process) -> None:
 
 
 def quieten_hivemind() -> None:
-    """Disable hivemind's log handler and its warnings about events that are normal here. Errors
-    still pass.
-    """
+    """Disable hivemind's log handler, and its warnings about what is normal here. Errors still pass."""
     use_hivemind_log_handler("nowhere")
     logging.getLogger("hivemind").setLevel(logging.ERROR)

@@ -21,9 +21,7 @@ others.
 """
 
 STREAMS_SERVED = 64
-"""Streams served at once to all peers. The buffers for 64 bodies of 64 KiB, and 64 compressed ones, take 8
-MiB.
-"""
+"""Streams served at once to all peers. Buffers for 64 bodies of 64 KiB, plain and compressed, take 8 MiB."""
 
 
 class Rank(IntEnum):

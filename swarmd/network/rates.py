@@ -105,9 +105,7 @@ class Buckets:
         return len(self._levels)
 
     def take(self, name: object, rate: Rate, cost: float, now: float, *, full: bool = True) -> bool:
-        """Take `cost` tokens. Return whether they were available. A new bucket is full if `full`, otherwise
-        empty.
-        """
+        """Take `cost` tokens. Return whether they were available. `full`: whether a new bucket is full."""
         level, at = self._levels.get(name, (rate.burst if full else 0.0, now))
         level = min(rate.burst, level + max(0.0, now - at) * rate.per_second)
         enough = level >= cost

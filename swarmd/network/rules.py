@@ -79,9 +79,7 @@ class StorageRules:
     def accept(
         self, stored_at: bytes, subkey: bytes | None, value: bytes, expires: float, now: float
     ) -> bool:
-        """Whether the value can be stored, and believed when read. `stored_at`: a `dht_id`.
-        Raises nothing.
-        """
+        """Whether the value can be stored and believed when read. `stored_at`: a `dht_id`. Raises nothing."""
         return self.refusal(stored_at, subkey, value, expires, now) is None
 
     def refusal(

@@ -45,9 +45,7 @@ ALIVE_SECONDS = 1.0
 """Seconds for p2pd to answer anything at all after a call timed out. It needs a millisecond."""
 
 LATE_SECONDS = 0.5
-"""A time-out that fires this late shows that this process was blocked, so the answer may have arrived in
-time.
-"""
+"""A time-out that fires this late shows that this process was blocked; the answer may have been in time."""
 
 CONNECTIONS_MAX = 2_048
 """Connections that are listed. p2pd closes some beyond 512."""
@@ -216,9 +214,7 @@ class Session:
         return [text for peer, address in peers[:CONNECTIONS_MAX] for text in _readable(peer, [address])]
 
     async def own_addresses(self) -> list[str]:
-        """Return the addresses, ending in /p2p/, at which p2pd believes it can be reached. Raises
-        NetworkError.
-        """
+        """Return p2pd's own view of its addresses, ending in /p2p/. Raises NetworkError."""
         async with self.call("asking for own addresses", CONNECT_SECONDS):
             addresses = await self._control.own_addresses()
         return list(_readable(self._p2p.peer_id.to_bytes(), addresses))
@@ -226,9 +222,7 @@ class Session:
     async def open_stream(
         self, peer_id: PeerId, protocol_id: str
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a byte stream that outlives the call. The caller bounds its time and closes it. Raises
-        P2PD_ERRORS.
-        """
+        """Open a byte stream that outlives the call. The caller bounds and closes it. Raises P2PD_ERRORS."""
         return await self._control.open_stream(write_peer_id(peer_id), protocol_id)
 
     @asynccontextmanager

@@ -32,9 +32,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never blocks on a timer: polls for ready events and, if there are none, advances the clock to the
-    timer.
-    """
+    """Never blocks on a timer: polls for events and, if there are none, advances the clock to the timer."""
 
     def __init__(self, advance: Callable[[float], None]) -> None:
         super().__init__()

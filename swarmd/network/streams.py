@@ -223,9 +223,7 @@ class AskedStreams:
 async def ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, *, bytes_max: int
 ) -> bytes:
-    """Send `request`, return the reply, and close. Raises NetworkError (absent, busy, ...), OSError,
-    EOFError.
-    """
+    """Send `request`, return the reply, close. Raises NetworkError (absent, busy, ...), OSError, EOFError."""
     try:
         writer.write(request)
         await writer.drain()

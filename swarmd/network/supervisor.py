@@ -47,9 +47,7 @@ class Supervisor:
         return self._session
 
     async def session(self) -> Session:
-        """Return the running session, waiting for a restart if necessary. Raises NetworkError,
-        NetworkClosedError.
-        """
+        """Return the session, waiting for a restart if needed. Raises NetworkError, NetworkClosedError."""
         try:
             async with asyncio.timeout(RESTART_WAIT_S):
                 await self._settled.wait()
@@ -99,9 +97,7 @@ class Supervisor:
         session.kill()
 
     async def _reopen(self, attempt: int) -> tuple[Session, int]:
-        """Return a new session and the number of consecutive attempts. Raises NetworkError after the last
-        attempt.
-        """
+        """Return a new session and the attempt count. Raises NetworkError after the last attempt."""
         last: SwarmdError = NetworkError("the p2p process dies right after each start")
         for index, seconds in list(enumerate(BACK_OFF_S))[attempt:]:
             await asyncio.sleep(seconds)

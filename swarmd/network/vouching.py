@@ -30,9 +30,7 @@ class Vouching:
         self._credit = Buckets(NODES_MAX)
 
     def follow(self, namer: int) -> bool:
-        """Return whether another name from `namer` can be followed. It is charged until the named node
-        answers.
-        """
+        """Whether to follow another name from `namer`, which is charged until the named node answers."""
         return self._credit.take(namer, CREDIT, 1.0, self._now())
 
     def answered(self, namer: int) -> None:

@@ -138,9 +138,7 @@ class Walk:
         return None
 
     def _question(self, key: int, node: int, namer: int | None) -> Question:
-        """Build a question about `key` and those other keys for which the node is near enough,
-        nearest first.
-        """
+        """Build a question about `key` and other keys for which the node is near enough, nearest first."""
         others = [other for other in self._keys if other != key and self._may_ask(other, node)]
         near = [other for other in others if other ^ node < self._bound(other)]
         keys = (key, *heapq.nsmallest(self._keys_at_once - 1, near, key=lambda other: other ^ node))

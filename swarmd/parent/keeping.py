@@ -210,9 +210,7 @@ class _Keeper:
 
 
 def peer_command(arguments: Sequence[str]) -> list[str]:
-    """Return the command that runs `swarmd` as the peer itself. faulthandler shows where a library fault
-    occurred.
-    """
+    """Return the command that runs `swarmd` as the peer itself, with faulthandler for library faults."""
     return [sys.executable, "-X", "faulthandler", "-m", "swarmd", *arguments]
 
 

@@ -72,9 +72,7 @@ class Lifeline:
             self._tell(f"doing {what}")
 
     def end_with_parent(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End at once when the parent is gone, because killing it was meant to kill the peer. Linux does
-        this itself.
-        """
+        """End at once with the parent: killing it was meant to kill the peer. Linux does this itself."""
         if self._socket is not None:
             loop.add_reader(self._socket, self._on_end)
 
@@ -97,9 +95,7 @@ def has_parent() -> bool:
 
 
 def end() -> None:
-    """Called last in a peer: Python takes seconds to exit, and a signal in that time would hide the exit
-    code.
-    """
+    """Call last in a peer: Python takes seconds to exit, and a signal then would hide the exit code."""
     for number in STOP:
         signal.signal(number, signal.SIG_IGN)
 

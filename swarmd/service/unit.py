@@ -45,9 +45,7 @@ ProtectKernelModules=yes
 
 
 def unit_text(wish: Wish, *, own_file_system: bool) -> str:
-    """Return the unit. `own_file_system`: everything but the home and `wish.writable` is read-only for the
-    peer.
-    """
+    """Return the unit. `own_file_system`: all but the home and `wish.writable` is read-only for the peer."""
     return "\n".join(
         [
             "# Written by `swarmd service install`; `swarmd service remove` removes it.",

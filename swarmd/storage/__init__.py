@@ -44,6 +44,4 @@ __getattr__ = at_first_use(
         "SeenPeer": "peers",
     },
 )
-"""Importing torch takes seconds and the database a third of one. `swarmd status` should not wait for
-either.
-"""
+"""Importing torch takes seconds, the database a third of one; `swarmd status` should wait for neither."""

@@ -51,9 +51,7 @@ class Answers:
         self._connection = connection
 
     def add(self, answer: Answer) -> None:
-        """Store an answer, replacing an earlier one to the same question. Drops the oldest above
-        `ANSWERS_MAX`.
-        """
+        """Store an answer, replacing any to the same question. Drops the oldest above `ANSWERS_MAX`."""
         with self._connection.transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO answers (question, at, task, gist, attempts, right_attempts,"

@@ -30,9 +30,7 @@ def _disk_bytes(size: int) -> int:
 
 
 def _scan(directory: Path) -> Iterator[tuple[int, str, int]]:
-    """Yield (mtime in ns, name, size in bytes) of each blob, skipping any that the writer drops in the
-    meantime.
-    """
+    """Yield (mtime in ns, name, size in bytes) of each blob, skipping any that the writer drops."""
     for path in directory.iterdir():
         if BLOB_NAME.fullmatch(path.name):
             with suppress(FileNotFoundError):
@@ -59,9 +57,7 @@ class BlobStore:
 
     @property
     def disk_bytes(self) -> int:
-        """The disk space in use, in whole blocks. Never above `bytes_max`, unless the bound was just
-        lowered.
-        """
+        """Disk space in use, in whole blocks. At most `bytes_max`, unless the bound was just lowered."""
         return self._bytes
 
     def __len__(self) -> int:
@@ -95,9 +91,7 @@ class BlobStore:
         return digest
 
     def get(self, digest: bytes) -> bytes | None:
-        """Return the envelope with this digest, or None. One that changed on disk is set aside and
-        reported.
-        """
+        """Return the envelope with this digest, or None. A damaged one is set aside and reported."""
         if len(digest) != DIGEST_BYTES:
             return None
         path = self._path(digest)
@@ -117,9 +111,7 @@ class BlobStore:
         return None
 
     def peek(self, digest: bytes) -> bytes | None:
-        """Like `get`, but usable from any thread. Returns None for a missing or damaged envelope and
-        leaves it alone.
-        """
+        """Like `get`, for any thread: returns None for a damaged envelope, but leaves it alone."""
         try:
             envelope = self._path(digest).read_bytes()
         except OSError:  # `get` reports it when it is to be served
@@ -148,9 +140,7 @@ class BlobStore:
         return self._directory / digest.hex()
 
     def _order_last(self, path: Path) -> None:
-        """Date the blob after all others. Clocks are coarse and can go back, but the order must survive
-        restarts.
-        """
+        """Date the blob last. Clocks are coarse and can go back, but the order must survive restarts."""
         self._newest_ns = max(path.stat().st_mtime_ns, self._newest_ns + 1)
         os.utime(path, ns=(self._newest_ns, self._newest_ns))
 

@@ -60,9 +60,7 @@ class _Sealed(BaseModel):
 
 
 class _Header(BaseModel):
-    """The header of the weights, with enough to use them on their own. Weights from earlier versions have
-    none.
-    """
+    """The header of the weights, enough to use them alone. Weights of earlier versions have none."""
 
     model_config = ConfigDict(frozen=True)
     step: int | None = None
@@ -228,9 +226,7 @@ def _step_of(path: Path) -> int:
 
 
 def os_error_in(error: Exception) -> OSError | None:
-    """Return the OSError in a safetensors error. The library is written in Rust and puts it only into the
-    text.
-    """
+    """Return the OSError in a safetensors error, whose Rust code puts it only into the text."""
     found = re.search(r"os error (\d+)", str(error))
     return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
 

@@ -34,9 +34,7 @@ _REMEDIES = {
 }
 
 _AS_WHEN_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""A full disk can also show up as these, if there is no room for SQLite's shared memory
-(SQLITE_IOERR_SHMSIZE).
-"""
+"""A full disk can also show as these if SQLite's shared memory has no room (SQLITE_IOERR_SHMSIZE)."""
 
 SPACE_BYTES_MIN = 2**20
 """With less space than this, a lack of space is assumed to be the cause; opening alone needs 32 KiB."""

@@ -158,9 +158,7 @@ def is_there(path: Path) -> bool:
 
 
 def _keep_log_of_missing(path: Path, on_problem: Report) -> None:
-    """Set aside the write-ahead log of a missing database. SQLite would delete it, and it may be all that
-    is left.
-    """
+    """Set the log of a missing database aside: it may be all that is left, and SQLite would delete it."""
     log = path.with_name(f"{path.name}-wal")
     if is_there(log):
         on_problem(f"the database {path} is missing; its log is kept as {_set_aside(log)}")

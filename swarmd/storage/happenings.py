@@ -24,9 +24,7 @@ the event loop.
 """
 
 EVENT_CHARACTERS_MAX = 4_000
-"""Characters of one event's fields as JSON. Longer ones are omitted, because peers choose some of the
-text.
-"""
+"""Characters of one event's fields as JSON; longer ones are omitted, as peers choose some of the text."""
 
 
 @dataclass(frozen=True)

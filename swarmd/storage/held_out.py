@@ -17,9 +17,7 @@ POINTS_MAX = 2_000
 """Sittings kept: about 1 MiB, and ten times what a curve on a screen can show."""
 
 POINTS_SLACK = 200
-"""Sittings above the bound before they are thinned, because thinning each time would read the table each
-time.
-"""
+"""Sittings above the bound before they are thinned; thinning each time would always read the table."""
 
 _ONE_PER_STRETCH = """
     SELECT MAX(id) FROM held_out, (SELECT MIN(step) AS low, MAX(step) AS high FROM held_out)
@@ -39,9 +37,7 @@ class Sitting:
     part: int
     """The index of the part, from 0."""
     asked: bytes
-    """A digest of the questions' texts. Only sittings on the same questions are compared question by
-    question.
-    """
+    """A digest of the questions' texts. Only sittings with equal questions are compared."""
     model: str
     """The model that answered. Answers by a different model are not the starting point of this one."""
     right: Mapping[str, tuple[bool, ...]]

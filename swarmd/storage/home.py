@@ -190,9 +190,7 @@ class Home:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the home for this process. Raises ConfigError if another process holds it. A kill releases
-        the lock.
-        """
+        """Lock the home. Raises ConfigError if another process holds it. A kill releases the lock."""
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(self.lock_path, flags, 0o600)
@@ -250,9 +248,7 @@ class Home:
             raise ConfigError(f"{self.manifest_path} cannot be read: {remedy(error)}") from error
 
     def manifest(self) -> Manifest | None:
-        """Return the swarm's manifest; None before the first join. Raises ConfigError if the file is
-        damaged.
-        """
+        """Return the swarm's manifest; None before the first join. Raises ConfigError for a damaged file."""
         data = self.read_manifest()
         try:
             return None if data is None else Manifest.from_bytes(data)
@@ -266,9 +262,7 @@ class Home:
         self._write(self.manifest_path, manifest)
 
     def charter(self) -> VerifiedCharter | None:
-        """Return the author's charter for the swarm of this home. Raises ConfigError if the file is
-        damaged.
-        """
+        """Return the author's charter for this home's swarm. Raises ConfigError if the file is damaged."""
         return read_charter(self.charter_path)
 
     def news(self) -> VerifiedCharter | None:
@@ -350,9 +344,7 @@ class Home:
         return tuple(parts)
 
     def _require_plain_files(self) -> None:
-        """Require that the database, which is written in place, is not a symbolic link. Raises
-        ConfigError.
-        """
+        """Require that the database, written in place, is not a symbolic link. Raises ConfigError."""
         for suffix in ("", "-wal", "-shm"):
             path = self.database_path.with_name(self.database_path.name + suffix)
             if path.is_symlink():

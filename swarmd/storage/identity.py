@@ -1,6 +1,4 @@
-"""A peer's key file: reading, creating and restoring it. It is never changed, and only overwritten on
-request.
-"""
+"""A peer's key file: reading, creating, restoring. It is never changed, and only overwritten on request."""
 
 from __future__ import annotations
 

@@ -112,9 +112,7 @@ class Ledger:
         digest: bytes | None = None,
         publisher: str | None = None,
     ) -> None:
-        """Something from a peer was refused, for a `protocol.Reason` or gossip's "pull" or
-        "uninformative".
-        """
+        """Something from a peer was refused: a `protocol.Reason`, or gossip's "pull" or "uninformative"."""
         detail = detail[:DETAIL_CHARACTERS_MAX]
         self._enter("rejected", now, digest=digest, peer_id=publisher, reason=reason, detail=detail)
 
@@ -132,9 +130,7 @@ class Ledger:
         )
 
     def records(self) -> list[bytes]:
-        """Return the digests of groups in the log that were published or pulled and not lost, oldest
-        first.
-        """
+        """Return the digests of groups in the log, published or pulled and not lost, oldest first."""
         return [digest for digest, _ in self._connection.execute(RECORDS)]
 
     def counts(self) -> Counts:

@@ -102,9 +102,7 @@ class Pool:
             return None
 
     def newest(self, limit: int) -> list[tuple[ScoredGroup, int | None]]:
-        """Return the `limit` groups that arrived last, newest first, each with the step in which it was
-        used.
-        """
+        """Return the `limit` groups that arrived last, newest first, each with the step that used it."""
         rows = self._connection.execute("SELECT body, used_step FROM pool ORDER BY id DESC LIMIT ?", (limit,))
         found = []
         for body, used_step in rows:

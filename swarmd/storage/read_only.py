@@ -16,8 +16,6 @@ def read_only(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _uri(database: Path) -> str:
-    """Return the URI. Without `immutable`, reading a database that no process has open would leave a log
-    behind.
-    """
+    """Return the URI. Without `immutable`, reading a database that is not open would leave a log."""
     in_use = database.with_name(f"{database.name}-wal").exists()
     return f"{database.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"

@@ -131,6 +131,4 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE answer_pulls (digest BLOB NOT NULL, peer_id TEXT NOT NULL, PRIMARY KEY (digest, peer_id));
     """,
 )
-"""Script n, counting from 0, turns version n into version n + 1. Append new ones; never edit a released
-one.
-"""
+"""Script n, counting from 0, turns version n into version n + 1. Append only; never edit a released one."""

@@ -12,9 +12,7 @@ from swarmd.storage.connection import Connection
 from swarmd.storage.reward_history import RewardHistory
 
 STEPS_MAX = 100_000
-"""Steps kept: over two months at one per minute, 100 MiB at about 1 KiB per step. The oldest are dropped
-first.
-"""
+"""Steps kept: over two months at one per minute, 100 MiB at 1 KiB per step. Drops the oldest first."""
 
 STEP_NUMBER_MAX = 2**63 - 1
 """The largest integer SQLite holds."""
@@ -45,9 +43,7 @@ class Steps:
     def record(
         self, step: int, *, reward: float | None, metrics: Mapping[str, JsonValue], now: float
     ) -> None:
-        """Store the metrics of a step. `reward`: the mean reward of its own groups, or None if it had
-        none.
-        """
+        """Store the metrics of a step. `reward`: the mean reward of its own groups, if it had any."""
         text = json.dumps(dict(metrics))
         with self._connection.transaction():
             self._connection.execute(

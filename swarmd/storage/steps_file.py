@@ -20,9 +20,7 @@ FILES_KEPT = 4
 
 
 class StepsFile:
-    """Appends lines. The file is opened for each line, so one that was moved away or deleted is created
-    again.
-    """
+    """Appends lines. Opens the file for each line, so one that was moved or deleted is created again."""
 
     def __init__(self, path: Path, on_problem: Report = log_problem) -> None:
         self._path = path

@@ -20,9 +20,7 @@ MANIFEST_BYTES_MAX = 65_536  # about 500 bytes with three files
 
 
 def require_known_versions(home: Path, database: Path, checkpoints: Path) -> None:
-    """Raise ConfigError for a home that a newer swarmd wrote. Damage is ignored here; other checks report
-    it.
-    """
+    """Raise ConfigError for a home that a newer swarmd wrote. Ignores damage; other checks report it."""
     for part, found, known in (
         ("database has version", _database_version(database), len(MIGRATIONS)),
         ("newest checkpoint has format", _checkpoint_format(checkpoints), CHECKPOINT_FORMAT),

@@ -49,9 +49,7 @@ PLACE_S = 600
 """Seconds that a place lasts unless it is renewed."""
 
 LIMIT = Limit(seconds=600, bytes=16 * 2**20)
-"""The limit of one circuit: ten minutes, and 256 of the largest bodies in each direction. The two peers then
-redial.
-"""
+"""Per circuit: ten minutes, and 256 of the largest bodies in each direction. The two peers then redial."""
 
 BYTES_PER_S = 256 * 1024
 """Bytes per second for all circuits together: 2 Mbit/s, the traffic of 20 peers in an ordinary swarm (11 KB/s

@@ -23,9 +23,7 @@ class Waiting:
 
     @contextmanager
     def place(self, address: str) -> Iterator[bool]:
-        """Yield whether there is a free slot, which is held until the block exits. `address`: the peer's
-        multiaddr.
-        """
+        """Take a slot until the block exits, and yield whether one was free. `address`: the peer's."""
         group = group_of_address(address)
         if self._of_group.total() >= WAITING_MAX or self._of_group[group] >= WAITING_OF_GROUP_MAX:
             yield False
