@@ -196,7 +196,7 @@ def test_another_tokenizer_than_it_was_trained_with_is_refused(load, copied):
     vocabulary = written["model"]["vocab"]
     vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
     (copied / "tokenizer.json").write_text(json.dumps(written))
-    with pytest.raises(ConfigError, match="another tokenizer"):
+    with pytest.raises(ConfigError, match="a different tokenizer"):
         load(model=str(copied))
 
 
