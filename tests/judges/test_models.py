@@ -97,7 +97,7 @@ def test_a_classifier_with_other_labels_is_refused(tmp_path):
 
 def test_a_language_model_is_no_reward_model():
     learning = LearningConfig(reward_model="embedded")
-    with pytest.raises(ModelError, match="is no sequence classifier"):
+    with pytest.raises(ModelError, match="is not a sequence classifier"):
         load_models(swarm({"kind": "reward_model"}), learning, "cpu")
 
 
