@@ -107,7 +107,7 @@ def test_the_numbers_that_it_has_may_be_asked_for(saved, start, wishes):
 
 @pytest.mark.parametrize("wishes", [{"lora_rank": 8}, {"lora_rank": 4, "lora_alpha": 8}])
 def test_other_numbers_are_refused_with_those_that_it_has(saved, start, wishes):
-    with pytest.raises(ConfigError, match=r"--lora r=.* has r=4,alpha=12: leave --lora out"):
+    with pytest.raises(ConfigError, match=r"--lora r=.* has r=4,alpha=12: remove --lora"):
         start(saved(**SMALL), **wishes)
 
 

@@ -284,5 +284,5 @@ def test_a_model_that_samples_with_other_probabilities_than_it_computes_is_refus
         return [[replace(s, logprobs=tuple(p - 1 for p in s.logprobs)) for s in group] for group in groups]
 
     monkeypatch.setattr(Policy, "generate", otherwise)
-    with pytest.raises(ModelError, match="samples tokens with other probabilities"):
+    with pytest.raises(ModelError, match="samples tokens with different probabilities"):
         load(tiny_model_dir)

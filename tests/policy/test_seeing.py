@@ -162,7 +162,7 @@ def test_a_model_that_sees_in_another_way_is_refused_before_its_weights_are_read
 
 
 def test_vllm_is_refused_by_name(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="--engine vllm is not shown images here: use --engine auto"):
+    with pytest.raises(ConfigError, match="--engine vllm does not support images here: use --engine auto"):
         load(folder, engine="vllm")
 
 
