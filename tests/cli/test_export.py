@@ -120,7 +120,7 @@ def test_an_adapter_without_its_base_is_refused(swarmd, home, make_policy, tiny_
     base = Base(str(tiny_model_dir), None, "0" * 64).to_state()
     save(home, make_policy(lora_rank=2), tiny_model_dir, lora_rank=2, base=base)
     replaced = swarmd("export", tmp_path / "out", "--home", home.path)
-    assert (replaced.code, "works on its own base only" in replaced.err) == (1, True)
+    assert (replaced.code, "works only on its own base" in replaced.err) == (1, True)
     save(home, make_policy(lora_rank=2), tmp_path / "gone", 8, lora_rank=2)
     gone = swarmd("export", tmp_path / "out", "--home", home.path, "--adapter")
     assert (gone.code, "unknown model" in gone.err) == (1, True)

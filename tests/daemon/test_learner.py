@@ -171,7 +171,7 @@ def test_an_adapter_is_not_put_on_a_base_whose_weights_were_replaced(load, copie
     assert load(model=str(copied), lora_rank=4).resumed_step == 1
     other_weights(copied)
     with pytest.raises(
-        ModelError, match=r"trained on .*mine \(files .*the model loaded is .*--model.*--home"
+        ModelError, match=r"trained on .*mine \(files .*the loaded model is .*--model.*--home"
     ):
         load(model=str(copied), lora_rank=4)
 

@@ -214,13 +214,13 @@ def test_a_tokenizer_that_changes_answers_is_refused():
     words = Tokenizer(models.WordLevel({"[UNK]": 0, "</s>": 1, "5": 2}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     hf = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="[UNK]")
-    with pytest.raises(ModelError, match="changes what is written"):
+    with pytest.raises(ModelError, match="changes text"):
         ChatTokenizer(hf)
 
 
 def test_an_end_token_that_is_not_in_the_vocabulary_ends_nothing():
     hf = tokenizer_of(None, eos_token="<nowhere>")
-    with pytest.raises(ModelError, match="names no end-of-sequence token"):
+    with pytest.raises(ModelError, match="has no end-of-sequence token"):
         ChatTokenizer(hf)
 
 

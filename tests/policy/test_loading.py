@@ -262,7 +262,7 @@ def test_weights_packed_in_a_way_that_nobody_unpacks_are_refused(copied):
     tensors = load_file(path)
     tensors["model.layers.0.self_attn.q_proj.weight_scale"] = torch.ones(1)
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"quantised in a way that is not known here .*q_proj\.weight_scale"):
+    with pytest.raises(ModelError, match=r"quantised in an unknown way .*q_proj\.weight_scale"):
         load(copied)
 
 

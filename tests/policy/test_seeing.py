@@ -156,7 +156,8 @@ def test_a_model_that_sees_nothing_says_so_and_names_one_that_does(
 
 def test_a_model_that_sees_in_another_way_is_refused_before_its_weights_are_read() -> None:
     with pytest.raises(
-        ModelError, match="idefics3 are shown images in another way: use --model embedded-visual"
+        ModelError,
+        match="images for models of the type idefics3 are not supported: use --model embedded-visual",
     ):
         model_class(Idefics3Config())
 
