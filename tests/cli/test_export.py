@@ -267,7 +267,7 @@ def test_what_the_hub_refuses_is_one_sentence_and_the_folder_stays(
     hub.refuses = HfHubHTTPError("403 Forbidden:\nno right", response=httpx.Response(403, request=request))
     outcome = swarmd("export", tmp_path / "out", "--home", home.path, "--push-to-hub", "me/mine")
     assert outcome.code == 1
-    assert "the hub did not take me/mine (403 Forbidden: no right" in outcome.err
+    assert "the hub did not accept me/mine (403 Forbidden: no right" in outcome.err
     assert (tmp_path / "out" / "config.json").is_file()
 
 

@@ -269,7 +269,7 @@ def test_weights_packed_in_a_way_that_nobody_unpacks_are_refused(copied):
 def test_an_adapter_beside_a_model_is_refused_and_not_added_unasked(copied):
     (copied / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
     with pytest.raises(
-        ModelError, match=r"holds a model and an adapter: move adapter_config.json .*directory"
+        ModelError, match=r"contains a model and an adapter: move adapter_config.json .*directory"
     ):
         load(copied)
 

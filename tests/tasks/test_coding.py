@@ -102,7 +102,7 @@ def test_what_cannot_be_right_is_not_run(answer: str) -> None:
     ("family", "config", "message"),
     [
         ("linear", {"level": 4}, "level must be a whole number from 1 to 3"),
-        ("linear", {"level": True}, "level is a whole number"),
+        ("linear", {"level": True}, "level must be a whole number"),
         ("linear", {"cases": 99}, "cases must be a whole number from 1 to 32"),
         ("linear", {"form": "poem"}, "form must be one of function, expression"),
         ("linear", {"levle": 1}, "did you mean 'level'"),

@@ -51,7 +51,7 @@ def test_judges_travel_as_an_option_of_the_task_and_change_its_id():
         ('kind = "verifier"\nweight = 0', "weight must be a whole number from 1 to 100"),
         ('kind = "verifier"\nweight = 1.5', "weight must be a whole number from 1 to 100"),
         ('kind = "verifier"\nwieght = 2', "no 'wieght'"),
-        ('kind = "verifier"\nquestions = 2', "questions is for agreement"),
+        ('kind = "verifier"\nquestions = 2', "questions applies to agreement"),
     ],
 )
 def test_a_wrong_judge_is_named_with_its_line(judge, why):
