@@ -25,9 +25,7 @@ thousand tokens."""
 DECODE_TOKENS_ENOUGH = {"cpu": 65_536, "mps": 65_536, "cuda": 524_288}
 """The same for decoding, which computes one token of every row at a time."""
 TYPICAL_RATES = Rates(1e11, None, 1e10)  # of one or two CPU cores; used if nothing was measured
-WEIGHT_PASSES = (
-    5  # a micro-batch reads every weight once forward and twice backward, and updates its gradient
-)
+WEIGHT_PASSES = 5  # a micro-batch reads every weight once forward and twice backward, and updates gradients
 
 
 @dataclass(frozen=True)
