@@ -98,7 +98,9 @@ class NativeBatch:
 
     def _checked(self, ids: Tensor) -> Tensor:
         if int(ids.min()) < 0 or int(ids.max()) >= self._vocabulary:
-            raise IndexError(f"token ids must be in 0..{self._vocabulary - 1}, but one is {int(ids.max())}")
+            raise IndexError(
+                f"token ids must be from 0 to {self._vocabulary - 1} (largest here: {int(ids.max())})"
+            )
         return ids
 
 

@@ -188,7 +188,7 @@ def test_a_damaged_configuration_is_refused(saved, start, text):
 def test_an_adapter_without_weights_or_of_another_base_is_refused(saved, start, tiny_model_dir):
     folder = saved(**SMALL)
     rewrite(folder, target_modules=["q_proj", "k_proj"])
-    with pytest.raises(ModelError, match=rf"adapter in {folder} does not fit its base .*k_proj.*first"):
+    with pytest.raises(ModelError, match=rf"adapter in {folder} does not fit its base .*such as .*k_proj"):
         start(folder)
     (folder / "adapter_model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"adapter_model\.safetensors is missing"):

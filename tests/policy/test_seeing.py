@@ -189,6 +189,6 @@ def test_a_folder_that_does_not_say_how_images_are_normalised_is_refused(
 def test_a_template_that_loses_the_image_is_named(policy: Policy) -> None:
     sight = policy.tokenizer.sight
     assert sight is not None
-    with pytest.raises(ModelError, match="0 times <image> for 1 images"):
+    with pytest.raises(ModelError, match="<image> 0 times for 1 images"):
         sight.prompt([1, 2, 3], (RED,))
     assert sight.prompt([1, sight.token, 3], (RED,)) == Prompt((1, *[sight.token] * VECTORS, 3), (RED,))

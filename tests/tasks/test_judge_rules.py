@@ -50,7 +50,7 @@ def test_judges_travel_as_an_option_of_the_task_and_change_its_id():
         ('kind = "agreement"\nmodel = "embedded"', "remove it from agreement"),
         ('kind = "verifier"\nweight = 0', "weight must be a whole number from 1 to 100"),
         ('kind = "verifier"\nweight = 1.5', "weight must be a whole number from 1 to 100"),
-        ('kind = "verifier"\nwieght = 2', "no 'wieght'"),
+        ('kind = "verifier"\nwieght = 2', "no key 'wieght'"),
         ('kind = "verifier"\nquestions = 2', "questions applies to agreement"),
     ],
 )

@@ -74,7 +74,7 @@ def test_an_edit_after_signing_is_refused_with_its_line(right, wrong, message):
 def test_a_file_signed_for_another_version_of_its_tasks_says_which():
     text = signed().replace('"reasoning_gym" = "0.1.25"', '"reasoning_gym" = "0.1.24"')
     text = text.replace("round_seconds = 30", "round_seconds = 31")
-    with pytest.raises(ConfigError, match=r"signed for reasoning_gym 0\.1\.24, and reasoning_gym 0\.1\.25"):
+    with pytest.raises(ConfigError, match=r"signed for reasoning_gym 0\.1\.24, but reasoning_gym 0\.1\.25"):
         read(text)
 
 
